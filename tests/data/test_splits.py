@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from tfkd.data.dataset import Split
+from tfkd.data.splits import divide
+from tfkd.errors import RequestError
+from tfkd.recipe import Data
+
+CLASSES = ("a", "b", "c")
+
+
+class Nothing:
+    stamp = ""
+
+    def name(self, number: int) -> str:
+        return str(number)
+
+    def read(self, number: int) -> bytes:
+        return b""
+
+
+def split(*counts: int) -> Split:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    labels = np.random.default_rng(0).permutation(labels)
+    return Split(Nothing(), np.arange(len(labels)), labels)
+
+
+def data(**fields: float) -> Data:
+    return Data(source="folder:x", **fields)
+
+
+def numbers(splits: tuple[Split, ...]) -> list[list[int]]:
+    return [part.numbers.tolist() for part in splits]
+
+
+def test_missing_splits_are_split_off_class_by_class() -> None:
+    whole = split(100, 50, 10)
+    train, validation, test = divide("x", CLASSES, {"train": whole}, data(test_share=0.2), 1)
+    assert np.bincount(test.labels).tolist() == [20, 10, 2]
+    assert np.bincount(validation.labels).tolist() == [10, 5, 1]
+    assert np.bincount(train.labels).tolist() == [70, 35, 7]
+    together = np.concatenate([train.numbers, validation.numbers, test.numbers])
+    assert sorted(together) == list(range(160))
+    for part in (train, validation, test):
+        np.testing.assert_array_equal(part.labels, whole.labels[part.numbers])
+
+
+def test_the_seed_alone_decides() -> None:
+    once, again, other = (numbers(divide("x", CLASSES, {"train": split(40, 40, 40)}, data(), s)) for s in (1, 1, 2))
+    assert once == again
+    assert once != other
+
+
+def test_the_test_split_does_not_depend_on_the_others() -> None:
+    reference = divide("x", CLASSES, {"train": split(40, 40, 40)}, data(), 1)[2]
+    changed = divide("x", CLASSES, {"train": split(40, 40, 40)}, data(validation_share=0.3, fraction=0.5), 1)[2]
+    assert reference.numbers.tolist() == changed.numbers.tolist()
+
+
+def test_given_splits_are_kept() -> None:
+    given = {"train": split(20, 20, 20), "test": split(3, 3, 3)}
+    train, validation, test = divide("x", CLASSES, given, data(), 1)
+    assert test.numbers.tolist() == given["test"].numbers.tolist()
+    assert (len(train), len(validation)) == (54, 6)
+
+
+def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
+    parts = {
+        fraction: divide("x", CLASSES, {"train": split(100, 50, 20)}, data(fraction=fraction), 1)
+        for fraction in (1.0, 0.5, 0.1)
+    }
+    assert np.bincount(parts[0.5][0].labels).tolist() == [40, 20, 8]
+    assert np.bincount(parts[0.1][0].labels).tolist() == [8, 4, 2]
+    train = {fraction: set(part[0].numbers) for fraction, part in parts.items()}
+    assert train[0.1] < train[0.5] < train[1.0]
+    assert numbers(parts[0.1][1:]) == numbers(parts[1.0][1:])
+
+
+@pytest.mark.parametrize(
+    ("classes", "splits", "fields", "message"),
+    [
+        (CLASSES, {"test": split(1, 1, 1)}, {}, "no training split"),
+        (CLASSES, {"train": split(0)}, {}, "no readable training image"),
+        (("a",), {"train": split(5)}, {}, "only one class"),
+        (CLASSES, {"train": split(5, 0, 5)}, {}, "no readable training image of class 'b'"),
+        (CLASSES, {"train": split(5, 5, 2)}, {}, "class 'c' has 2 training images, too few"),
+        (CLASSES, {"train": split(5, 5, 5), "test": split(0)}, {}, "the test split holds no readable image"),
+        (CLASSES, {"train": split(5, 5, 5)}, {"test_share": 0.6, "validation_share": 0.4}, "leave nothing"),
+    ],
+)
+def test_what_cannot_be_divided(
+    classes: tuple[str, ...], splits: dict[str, Split], fields: dict[str, float], message: str
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        divide("x", classes, splits, data(**fields), 1)

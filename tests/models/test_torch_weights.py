@@ -1,0 +1,238 @@
+"""The reader of .pth files takes real state dicts of both layouts, and nothing else."""
+
+import builtins
+import collections
+import io
+import os
+import pickle
+import struct
+import sys
+import types
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfkd.errors import RequestError
+from tfkd.models.torch_weights import read_state_dict
+
+TENSORS = {
+    "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
+    "bn.bias": np.array([1.5, -2.0], np.float32),
+    "bn.num_batches_tracked": np.array(7, np.int64),
+}
+STORAGES = {np.dtype(np.float32): "FloatStorage", np.dtype(np.int64): "LongStorage"}
+
+
+class Storage:
+    def __init__(self, array: np.ndarray, key: str) -> None:
+        self.array, self.key = array, key
+
+
+class Tensor:
+    def __init__(self, storage: Storage, *view: object) -> None:
+        self.storage, self.view = storage, view
+
+    def __reduce__(self):
+        rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
+        return rebuild, (self.storage, *self.view, False, collections.OrderedDict())
+
+
+class Pickler(pickle.Pickler):
+    def persistent_id(self, item: object):
+        if isinstance(item, Storage):
+            kind = getattr(sys.modules["torch"], STORAGES[item.array.dtype])
+            return ("storage", kind, item.key, "cpu", item.array.size, *self.tail)
+        return None
+
+
+@pytest.fixture(autouse=True)
+def torch_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules with torch's names, because a pickler only writes names that it can import."""
+    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    for name in STORAGES.values():
+        setattr(torch, name, type(name, (), {"__module__": "torch"}))
+    utils._rebuild_tensor_v2 = lambda: None
+    utils._rebuild_tensor_v2.__module__ = "torch._utils"
+    utils._rebuild_tensor_v2.__qualname__ = utils._rebuild_tensor_v2.__name__ = "_rebuild_tensor_v2"
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", utils)
+
+
+def pickled(value: object, tail: tuple = ()) -> bytes:
+    stream = io.BytesIO()
+    pickler = Pickler(stream, protocol=2)
+    pickler.tail = tail
+    pickler.dump(value)
+    return stream.getvalue()
+
+
+def state_dict(tensors: dict[str, np.ndarray]) -> tuple[collections.OrderedDict, list[Storage]]:
+    values, storages = collections.OrderedDict(), []
+    for key, (name, array) in enumerate(tensors.items()):
+        storage = Storage(array, str(key))
+        storages.append(storage)
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+        values[name] = Tensor(storage, 0, array.shape, strides)
+    values._metadata = collections.OrderedDict(version=1)
+    return values, storages
+
+
+def stream_file(program: bytes, storages: list[Storage]) -> bytes:
+    """The layout before torch 1.6."""
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+    parts = [pickled(0x1950A86A20F9469CFC6C), pickled(1001), pickled(system), program]
+    parts.append(pickled([storage.key for storage in storages]))
+    parts += [struct.pack("<q", storage.array.size) + storage.array.tobytes() for storage in storages]
+    return b"".join(parts)
+
+
+def zip_file(program: bytes, storages: list[Storage]) -> bytes:
+    """The layout since torch 1.6."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("model/data.pkl", program)
+        for storage in storages:
+            archive.writestr(f"model/data/{storage.key}", storage.array.tobytes())
+    return stream.getvalue()
+
+
+def valid(layout: str, tensors: dict[str, np.ndarray] = TENSORS) -> bytes:
+    values, storages = state_dict(tensors)
+    if layout == "zip":
+        return zip_file(pickled(values), storages)
+    return stream_file(pickled(values, tail=(None,)), storages)
+
+
+def read(tmp_path: Path, content: bytes) -> dict[str, np.ndarray]:
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    return read_state_dict(path)
+
+
+@pytest.mark.parametrize("layout", ["stream", "zip"])
+def test_reads_every_tensor(tmp_path: Path, layout: str) -> None:
+    tensors = read(tmp_path, valid(layout))
+    assert list(tensors) == list(TENSORS)
+    for name, expected in TENSORS.items():
+        assert tensors[name].dtype == expected.dtype
+        np.testing.assert_array_equal(tensors[name], expected)
+
+
+def test_reads_a_transposed_view(tmp_path: Path) -> None:
+    base = np.arange(6, dtype=np.float32)
+    storage = Storage(base, "0")
+    program = pickled({"t": Tensor(storage, 0, (3, 2), (1, 3))})
+    np.testing.assert_array_equal(read(tmp_path, zip_file(program, [storage]))["t"], base.reshape(2, 3).T)
+
+
+@pytest.mark.parametrize(
+    "view", [(0, (7,), (1,)), (5, (2,), (1,)), (0, (2, 2), (5, 1)), (0, (10**6, 10**6), (0, 0)), (-1, (2,), (1,)),
+             (0, (2,), (-1,)), (0, (-2,), (1,)), (0, (2, 2), (1,)), (0, ("a",), (1,)), (0, None, None)],
+)  # fmt: skip
+def test_view_outside_its_storage_is_refused(tmp_path: Path, view: tuple) -> None:
+    storage = Storage(np.arange(6, dtype=np.float32), "0")
+    with pytest.raises(RequestError, match="not a plain PyTorch state dict"):
+        read(tmp_path, zip_file(pickled({"t": Tensor(storage, *view)}), [storage]))
+
+
+class Call:
+    """Pickles as a call, the way an attack does."""
+
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+HOSTILE = {
+    "os.system": lambda mark: Call(os.system, f"touch {mark}"),
+    "builtins.eval": lambda mark: Call(eval, f"open({str(mark)!r}, 'w')"),
+    "builtins.exec": lambda mark: Call(exec, f"open({str(mark)!r}, 'w')"),
+    "builtins.open": lambda mark: Call(open, str(mark), "w"),
+    "builtins.getattr": lambda mark: Call(builtins.getattr, {}, "get"),
+    "collections.namedtuple": lambda mark: Call(collections.namedtuple, "x", "y"),
+}
+
+
+@pytest.mark.parametrize("layout", ["stream", "zip"])
+@pytest.mark.parametrize("attack", HOSTILE)
+@pytest.mark.parametrize("place", ["whole", "entry", "name"])
+def test_hostile_pickle_is_refused_and_never_run(tmp_path: Path, layout: str, attack: str, place: str) -> None:
+    mark = tmp_path / "ran"
+    call = HOSTILE[attack](mark)
+    values, storages = state_dict(TENSORS)
+    value = {"whole": call, "entry": {**values, "x": call}, "name": {**values, call: 1}}[place]
+    program = pickled(value, tail=(None,) if layout == "stream" else ())
+    content = zip_file(program, storages) if layout == "zip" else stream_file(program, storages)
+    with pytest.raises(RequestError, match="may be hostile"):
+        read(tmp_path, content)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"\x80\x02(S'true'\nios\nsystem\n.",
+        b"\x80\x02(cos\nsystem\nS'true'\no.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
+        b"\x80\x02ccollections\nOrderedDict\n)\x81}b.",
+        b"\x80\x02\x82\x01.",
+        b"\x80\x02ctorch\nFloatStorage\n)R.",
+        b"\x80\x02ccollections\nOrderedDict\n(NtR.",
+        b"\x80\x02r\xff\xff\xff\x7f.",
+        b"\x80\x02h\x05.",
+        b"\x80\x02t.",
+        b"\x80\x02Nu.",
+        b"\x80\x02]q\x00h\x00a.",
+        b"\x80\x02X\xff\xff\xff\x7f.",
+        b"\x80\x02NQ.",
+        b".",
+        b"",
+    ],
+)
+def test_odd_programs_are_refused(tmp_path: Path, program: bytes) -> None:
+    for content in (zip_file(program, []), stream_file(program, []), program):
+        with pytest.raises(RequestError, match="not a plain PyTorch state dict"):
+            read(tmp_path, content)
+
+
+@pytest.mark.parametrize("layout", ["stream", "zip"])
+def test_a_file_cut_anywhere_is_refused(tmp_path: Path, layout: str) -> None:
+    content = valid(layout)
+    for length in range(0, len(content) - 1, 7):
+        with pytest.raises(RequestError):
+            read(tmp_path, content[:length])
+
+
+@pytest.mark.parametrize("layout", ["stream", "zip"])
+def test_a_file_with_flipped_bytes_never_escapes(tmp_path: Path, layout: str) -> None:
+    """Damage may go unnoticed inside a tensor's numbers, but it is tensors or one clear line, whatever happens."""
+    rng = np.random.default_rng(11)
+    content = valid(layout)
+    for _ in range(400):
+        damaged = bytearray(content)
+        for position in rng.integers(0, len(content), 3):
+            damaged[position] = rng.integers(0, 256)
+        try:
+            tensors = read(tmp_path, bytes(damaged))
+        except RequestError as error:
+            assert "\n" not in str(error)
+        else:
+            assert all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
+
+
+def test_compressed_archive_is_refused(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data.pkl", b"\0" * 10**6)
+    with pytest.raises(RequestError, match="compressed"):
+        read(tmp_path, stream.getvalue())
+
+
+def test_missing_file_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="Cannot read the weights"):
+        read_state_dict(tmp_path / "absent.pth")

@@ -1,0 +1,99 @@
+import re
+
+import pytest
+import yaml
+
+from tfkd.report.card import escape, write_model_card
+
+HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* _it_ `code`", "dress 👗", "[x](http://e.com)", "two\nlines")
+
+
+@pytest.fixture
+def card(tmp_path):
+    def written(manifest):
+        path = tmp_path / "MODEL_CARD.md"
+        write_model_card(manifest, path)
+        _, front, body = path.read_text(encoding="utf-8").split("---\n", 2)
+        return yaml.safe_load(front), body
+
+    return written
+
+
+def test_front_matter_is_what_hubs_read(card, make_manifest):
+    front, _ = card(make_manifest())
+    assert front["pipeline_tag"] == "image-classification" and front["library_name"] == "litert"
+    assert {"tflite", "coreml", "knowledge-distillation"} <= set(front["tags"])
+    result = front["model-index"][0]["results"][0]
+    assert result["task"]["type"] == "image-classification"
+    assert result["dataset"]["split"] == "test"
+    assert result["metrics"] == [{"type": "accuracy", "name": "Accuracy (student int8)", "value": 0.887}]
+
+
+@pytest.mark.parametrize(
+    ("license", "wanted"),
+    [
+        ("Apache-2.0", {"license": "apache-2.0"}),
+        ("see MODEL_CARD.md", {"license": "other", "license_name": "see-model-card.md"}),
+        ('our "own": yes', {"license": "other", "license_name": "our-own-yes"}),
+    ],
+)
+def test_license_is_one_that_hubs_know_or_other(card, make_manifest, license, wanted):
+    manifest = make_manifest()
+    manifest.recipe["export"]["license"] = license
+    front, _ = card(manifest)
+    assert {key: value for key, value in front.items() if key.startswith("license")} == wanted
+
+
+def test_front_matter_keeps_hostile_text(card, make_manifest):
+    manifest = make_manifest()
+    manifest.data.source = "folder:a: 'b' \"c\" # d\n---\n👗"
+    front, _ = card(manifest)
+    assert front["model-index"][0]["results"][0]["dataset"]["name"] == manifest.data.source
+
+
+def test_tables_show_the_manifests_numbers(card, make_manifest):
+    _, body = card(make_manifest())
+    assert "| teacher fp32 | 18.6 MB | 21.4 ms | 91.4 % ± 0.9 | 0.0 points |" in body
+    assert "| student int8 | 1.66 MB | 1.39 ms | 88.7 % ± 1.0 | −2.7 points |" in body
+    assert r"| android/quickstart\_int8.tflite | int8 | 1.66 MB | 88.7 % | 98.9 % | 0.042 |" in body
+    assert r"| min\_speed\_ratio | 15.39 | ≥ 3 | passed |" in body
+
+
+def test_control_that_was_not_exported_shows_its_accuracy(card, make_manifest):
+    rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
+    _, body = card(make_manifest(comparison=rows))
+    assert "| control | not exported | not exported | 87.1 % ± 1.1 | −4.3 points |" in body
+
+
+def test_every_table_has_as_many_cells_in_each_row(card, make_manifest):
+    manifest = make_manifest(HOSTILE, control=False, seeds=1)
+    manifest.comparison[1].variant = "student | fp32"
+    manifest.gates[0].passed = False
+    _, body = card(manifest)
+    tables = re.findall(r"(?:^\|.*\n)+", body, re.MULTILINE)
+    assert len(tables) == 4
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+    assert "| control | not run |" in body and "Control not run" in body and "**failed**" in body
+
+
+def test_hostile_class_names_are_one_list_item_each(card, make_manifest):
+    _, body = card(make_manifest(HOSTILE))
+    items = re.findall(r"^(\d)\. (.*)$", body, re.MULTILINE)
+    assert [int(number) for number, _ in items] == list(range(len(HOSTILE)))
+    assert [text for _, text in items] == [escape(name) for name in HOSTILE]
+    assert "<script>" not in body
+
+
+def test_escape():
+    assert escape("a|b *c* <d> `e` [f]_\n g") == r"a\|b \*c\* &lt;d&gt; \`e\` \[f\]\_ g"
+
+
+def test_usage_follows_the_files(card, make_manifest):
+    _, body = card(make_manifest())
+    assert "allocateDirect(96 * 96 * 3)" in body and "toByte()" in body and "import" not in body
+    manifest = make_manifest()
+    manifest.artifacts = [each for each in manifest.artifacts if each.precision == "fp32" and each.format == "tflite"]
+    front, body = card(manifest)
+    assert "allocateDirect(96 * 96 * 12)" in body and "putFloat" in body
+    assert "### iOS" not in body and "coreml" not in front["tags"]

@@ -1,0 +1,48 @@
+import io
+
+from rich.console import Console
+
+from tfkd.report.console import comparison_table, gates_table
+
+
+def printed(table) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    console.print(table)
+    return console.file.getvalue()
+
+
+def test_comparison_shows_every_row(make_manifest):
+    text = printed(comparison_table(make_manifest()))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    assert lines[0] == ["teacher fp32", "18.6 MB", "21.4 ms", "91.4 % ± 0.9", "0.0 points"]
+    assert lines[5] == ["student int8", "1.66 MB", "1.39 ms", "88.7 % ± 1.0", "−2.7 points"]
+    assert len(lines) == 6 and "on 1,000 test images" in " ".join(text.split()) and "15.4 times faster" in text
+
+
+def test_missing_control_is_said(make_manifest):
+    text = printed(comparison_table(make_manifest(control=False)))
+    assert "control" in text and "not run" in text
+
+
+def test_control_that_was_not_exported_shows_its_accuracy(make_manifest):
+    rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
+    lines = printed(comparison_table(make_manifest(comparison=rows))).splitlines()
+    cells = next([cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│ control"))
+    assert cells == ["control", "not exported", "not exported", "87.1 % ± 1.1", "−4.3 points"]
+
+
+def test_names_are_not_markup(make_manifest):
+    manifest = make_manifest()
+    manifest.comparison[2].variant = "student [red]x[/] [/nothing]"
+    manifest.gates[0].name = "[bold]gate[/bold]"
+    assert "student [red]x[/] [/nothing]" in printed(comparison_table(manifest))
+    assert "[bold]gate[/bold]" in printed(gates_table(manifest))
+
+
+def test_gates_show_value_limit_and_verdict(make_manifest):
+    manifest = make_manifest()
+    manifest.gates[3].passed = False
+    text = printed(gates_table(manifest))
+    line = next(line for line in text.splitlines() if line.startswith("│") and "min_speed_ratio" in line)
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["min_speed_ratio", "15.39", "≥ 3", "failed"]
+    assert "1 of 4 gates failed" in text

@@ -1,0 +1,220 @@
+"""The page is read back with a parser: what a browser would show and load, not what the template looks like."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tfkd.errors import RequestError
+from tfkd.report.html import write_report
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a|b",
+    "\"quoted\" & 'so'",
+    "dress 👗",
+    "$x$ {{ 7*7 }} {% raw %}",
+    "</td></table>",
+)
+
+
+VOID = {"meta", "img", "br", "wbr", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Collects the tags with their attributes and the text of a page; void elements apart, tags must close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.texts, self.rows = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+            if {"td", "th"} & set(self.open):
+                self.rows[-1][-1] += data
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+    def row(self, first):
+        return next([cell.strip() for cell in row] for row in self.rows if row and row[0].strip() == first)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, make_manifest, make_evidence):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(make_manifest(), make_evidence(), path)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def render(tmp_path):
+    def rendered(manifest, evidence):
+        path = tmp_path / "report.html"
+        write_report(manifest, evidence, path)
+        return Page(path.read_text(encoding="utf-8"))
+
+    return rendered
+
+
+def test_headline_and_tables_show_the_manifests_numbers(page):
+    for piece in ("All 4 gates passed", "11.2 times smaller", "15.4 times faster", "97.0 %", "1,000 test images"):
+        assert piece in page.text
+    assert page.row("teacher fp32") == ["teacher fp32", "18.6 MB", "21.4 ms", "91.4 % ± 0.9", "0.0"]
+    assert page.row("control fp32") == ["control fp32", "6.12 MB", "1.45 ms", "87.1 % ± 1.1", "−4.3"]
+    assert page.row("student int8") == ["student int8", "1.66 MB", "1.39 ms", "88.7 % ± 1.0", "−2.7"]
+    file = page.row("android/quickstart_int8.tflite" + "int8")
+    assert file[1:7] == ["1.66 MB", "88.7 %", "92.0 %", "98.9 %", "0.042", "1"]
+    assert page.row("min_speed_ratio") == ["min_speed_ratio", "15.39", "≥ 3", "✓ passed"]
+    assert page.row("ios/quickstart.mlmodel" + "fp32")[2:6] == ["not run"] * 4
+
+
+def test_every_number_of_the_comparison_follows_the_manifest(render, make_manifest, make_evidence):
+    rows = make_manifest().model_dump()["comparison"]
+    rows[3] |= {"bytes": 7_654_321, "latency_ms": 3.21, "accuracy": 0.8123, "drop": 0.1017}
+    page = render(make_manifest(comparison=rows), make_evidence())
+    assert page.row(rows[3]["variant"])[1:] == ["7.65 MB", "3.21 ms", "81.2 % ± 1.2", "−10.2"]
+
+
+def test_a_failed_gate_stands_on_top(render, make_manifest, make_evidence):
+    manifest = make_manifest()
+    manifest.gates[0].passed = False
+    page = render(manifest, make_evidence())
+    assert "✗ 1 of 4 gates failed: max_accuracy_drop/quickstart_int8.tflite" in page.text
+    assert page.row("max_accuracy_drop/quickstart_int8.tflite")[3] == "✗ failed"
+
+
+@pytest.mark.filterwarnings("error")
+def test_hostile_names_stay_text(render, make_manifest, make_evidence):
+    manifest = make_manifest(HOSTILE)
+    manifest.comparison[2].variant = "student </text><script>$\\frac$ fp32"
+    manifest.environment["<b>"] = "<img src=x>"
+    page = render(manifest, make_evidence(HOSTILE))
+    assert not [tag for tag, _ in page.tags if tag in ("script", "b_", "iframe", "object", "link")]
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert {attributes["src"][:22] for tag, attributes in page.tags if tag == "img"} == {"data:image/png;base64,"}
+    for name in HOSTILE:
+        assert name in page.text
+    assert manifest.comparison[2].variant in page.text
+
+
+def test_page_loads_nothing(page):
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            if name in attributes:
+                assert attributes[name].startswith(("#", "data:image/png;base64,")), (tag, attributes)
+        assert "url(" not in (attributes.get("style") or "").replace("url(#", "")
+    policies = [attributes["content"] for tag, attributes in page.tags if attributes.get("http-equiv")]
+    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_references_inside_the_plots_meet_one_target_each(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = [attributes["xlink:href"][1:] for tag, attributes in page.tags if tag == "use"]
+    used += [
+        found
+        for _, attributes in page.tags
+        for found in re.findall(r"url\(#([^)]*)\)", str(attributes.get("clip-path")))
+    ]
+    assert used and set(used) <= set(ids)
+
+
+def test_plots_take_their_colours_from_the_page(page):
+    assert [tag for tag, _ in page.tags].count("svg") == 5
+    drawn = " ".join(attributes.get("style") or "" for tag, attributes in page.tags if tag in ("path", "use", "text"))
+    assert {"var(--ink)", "var(--teacher)", "var(--control)", "var(--student)"} <= set(
+        re.findall(r"var\(--\w+\)", drawn)
+    )
+    assert not re.findall(r"#[0-9a-f]{6}", drawn)
+
+
+def test_same_input_gives_the_same_bytes(tmp_path, make_manifest, make_evidence):
+    for name in ("a.html", "b.html"):
+        write_report(make_manifest(), make_evidence(), tmp_path / name)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_without_control_the_page_says_so(render, make_manifest, make_evidence):
+    page = render(make_manifest(control=False, seeds=1), make_evidence(control=False, seeds=1))
+    assert page.row("control") == ["control", "control not run"]
+    assert "Control not run: this run cannot tell" in page.text
+    drawn = " ".join(attributes.get("style") or "" for _, attributes in page.tags)
+    assert "var(--control)" not in drawn
+
+
+def test_control_that_was_not_exported_shows_its_accuracy(render, make_manifest, make_evidence):
+    rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
+    page = render(make_manifest(comparison=rows), make_evidence())
+    assert page.row("control") == ["control", "not exported", "not exported", "87.1 % ± 1.1", "−4.3"]
+
+
+def test_a_run_with_no_evidence_bench_or_gates_is_still_a_page(render, make_manifest, make_evidence):
+    page = render(make_manifest(bench=[], gates=[]), type(make_evidence())())
+    assert "Latency was not measured." in page.text and "No gates were set" in page.text
+    assert "What is taken for what" not in page.text and "Real photos" not in page.text
+
+
+def test_one_epoch_and_missing_validation_can_be_drawn(render, make_manifest, make_evidence):
+    evidence = make_evidence()
+    evidence.curves["control"] = {seed: points[:1] for seed, points in evidence.curves["control"].items()}
+    for points in evidence.curves["student"].values():
+        for point in points:
+            point.validation_accuracy = None
+    page = render(make_manifest(), evidence)
+    assert [tag for tag, _ in page.tags].count("svg") == 5
+
+
+def test_many_classes_become_a_picture(render, make_manifest, make_evidence):
+    classes = tuple(f"class {number}" for number in range(120))
+    page = render(make_manifest(classes), make_evidence(classes))
+    assert [attributes for tag, attributes in page.tags if attributes.get("class") == "heat"]
+    assert "Most frequent mistakes" in page.text
+
+
+def test_mistakes_are_counted_right(render, make_manifest, make_evidence):
+    evidence = make_evidence()
+    evidence.confusion.counts = [[100 if i == j else 0 for j in range(10)] for i in range(10)]
+    evidence.confusion.counts[6] = [31, 0, 4, 0, 0, 0, 65, 0, 0, 0]
+    page = render(make_manifest(), evidence)
+    assert "shirt taken for T-shirt: 31 of 100" in page.text and "shirt taken for pullover: 4 of 100" in page.text
+    assert page.row("shirt") == ["shirt", "31", "", "4", "", "", "", "65", "", "", ""]
+
+
+def test_examples_show_the_true_class_and_who_is_right(render, make_manifest, make_evidence):
+    evidence = make_evidence()
+    example = evidence.examples[0]
+    example.label = "dress"
+    example.teacher = [0.0] * 3 + [0.95] + [0.05] + [0.0] * 5
+    example.control = [0.6, 0.3, 0.1, 0.0, 0.0] + [0.0] * 5
+    example.student = [0.1] + [0.0] * 2 + [0.9] + [0.0] * 6
+    evidence.examples = [example]
+    text = render(make_manifest(), evidence).text
+    assert "dress ✓ teacher ✗ T-shirt control ✓ student dress 95 % 0 % 90 % T-shirt 0 % 60 % 10 % trouser" in text
+
+
+def test_evidence_of_another_run_is_refused(tmp_path, make_manifest, make_evidence):
+    with pytest.raises(RequestError, match="has 3 classes where its manifest has 10"):
+        write_report(make_manifest(), make_evidence(("a", "b", "c")), tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,31 @@
+import pytest
+
+from tfkd.report import units
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        (units.percent(0.9123), "91.2 %"),
+        (units.percent(1.0), "100.0 %"),
+        (units.percent(0.004, 0), "0 %"),
+        (units.plus_minus(0.886, 0.0031), "88.6 % ± 0.3"),
+        (units.points(0.0123), "+1.2 points"),
+        (units.points(-0.0123), "−1.2 points"),
+        (units.points(-0.0001), "0.0 points"),
+        (units.size(812), "812 B"),
+        (units.size(1_655_300), "1.66 MB"),
+        (units.size(18_592_000), "18.6 MB"),
+        (units.size(999_999), "1000 kB"),
+        (units.size(2_500_000_000), "2.50 GB"),
+        (units.milliseconds(0.01234), "0.0123 ms"),
+        (units.milliseconds(21.42), "21.4 ms"),
+        (units.milliseconds(1234.5), "1234 ms"),
+        (units.times(11.23, "smaller", "larger"), "11.2 times smaller"),
+        (units.times(0.5, "faster", "slower"), "2.00 times slower"),
+        (units.significant(0.0), "0"),
+        (units.significant(float("nan")), "nan"),
+    ],
+)
+def test_numbers_are_written_plainly(written, wanted):
+    assert written == wanted

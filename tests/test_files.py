@@ -1,0 +1,66 @@
+"""Files are written whole or not at all."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tfkd.errors import RequestError
+from tfkd.files import fingerprint, replacing, sha256, write_json, write_text
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail() -> None:
+        with replacing(path) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    for content in ("one", "two"):
+        with replacing(target) as partial:
+            partial.mkdir()
+            (partial / content).write_text(content)
+    assert [entry.name for entry in target.iterdir()] == ["two"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_an_interrupted_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".a.txt.partial").write_text("half of an earlier try")
+    write_text(tmp_path / "a.txt", "whole")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replacing(tmp_path / "a.bin"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(RequestError, match=r"Cannot write .*a\.bin: No space left"):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RequestError, match="Cannot write"):
+        write_json(tmp_path / "file" / "a.json", {})
+
+
+def test_fingerprints_name_values_not_their_order() -> None:
+    assert fingerprint({"a": 1, "b": [2, 3]}) == fingerprint({"b": [2, 3], "a": 1})
+    assert fingerprint({"a": 1, "b": [2, 3]}) != fingerprint({"a": 1, "b": [3, 2]})
+
+
+def test_sha256_of_known_content(tmp_path: Path) -> None:
+    write_text(tmp_path / "abc", "abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,14 @@
+import pytest
+
+from tfkd import progress
+
+
+def test_lines_say_how_far_how_fast_and_how_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 4.0, 12.0, 13.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.Lines().task("training", 100, "steps") as advance:
+        for _ in range(3):
+            advance(20)
+    assert capsys.readouterr().out == "  training: 40 of 100 steps, 3.3/s, 18 s left\n"

@@ -1,0 +1,37 @@
+"""Networks small enough to train in a test; recipes name them by import path."""
+
+from typing import Any
+
+
+def build_student(
+    k: Any,
+    *,
+    image_size: int,
+    classes: int,
+    width: float,
+    activation: str,
+    dropout: float,
+    batch_norm_momentum: float,
+) -> Any:
+    """A convolution, BatchNorm, dropout and logits: all that a checkpoint must bring back."""
+    image = k.Input((image_size, image_size, 3))
+    x = k.layers.Rescaling(1 / 128, offset=-1.0)(image)
+    x = k.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
+    x = k.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
+    x = k.layers.ReLU(max_value=6.0)(x)
+    x = k.layers.GlobalAveragePooling2D()(x)
+    x = k.layers.Dropout(dropout)(x)
+    return k.Model(image, k.layers.Dense(classes)(x))
+
+
+def build_teacher(*, image_size: int | None, classes: int) -> Any:
+    """A wider network of the same kind, for `Teacher(model="tests.tiny:build_teacher")`."""
+    import keras
+
+    image = keras.Input((image_size or 40, image_size or 40, 3))
+    x = keras.layers.Rescaling(1 / 128, offset=-1.0)(image)
+    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(x)
+    x = keras.layers.BatchNormalization(momentum=0.8)(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(classes)(x))

@@ -1,0 +1,56 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfkd.export import bundle
+from tfkd.verify import VerifyError
+from tfkd.verify.artifacts import Reference, measure
+
+from .conftest import CARD, SIZE, Exported
+
+
+@pytest.fixture(scope="module")
+def reference(exported: Exported) -> Reference:
+    """Keras as it is; a teacher that always says 0; labels of which the student gets every second right."""
+    top1 = exported.probabilities.argmax(axis=1)
+    labels = np.where(np.arange(len(top1)) % 2, top1, (top1 + 1) % 3)
+    return Reference([exported.images], labels, exported.probabilities, np.zeros_like(top1), SIZE)
+
+
+def test_a_float_file(exported: Exported, reference: Reference) -> None:
+    artifact = measure(exported.folder, exported.files[0], reference, CARD)
+    assert artifact.path == "android/tiny_fp32.tflite"
+    assert artifact.accuracy == 0.5
+    assert artifact.top1_vs_keras == 1.0
+    assert artifact.agreement == np.mean(exported.probabilities.argmax(axis=1) == 0)
+    assert artifact.max_abs_error is not None and 0 <= artifact.max_abs_error < 1e-5
+    assert artifact.delegation is not None and artifact.delegation.partitions == 1
+    assert artifact.bytes == exported.path("_fp32.tflite").stat().st_size
+    assert artifact.sha256 == bundle.digest(exported.path("_fp32.tflite"))
+
+
+def test_errors_against_keras_are_seen(exported: Exported, reference: Reference) -> None:
+    other = reference.keras[:, ::-1]
+    artifact = measure(exported.folder, exported.files[0], dataclasses.replace(reference, keras=other), CARD)
+    assert artifact.max_abs_error == pytest.approx(np.abs(other - reference.keras).max(), abs=1e-5)
+    assert artifact.top1_vs_keras == np.mean(other.argmax(axis=1) == reference.keras.argmax(axis=1))
+
+
+def test_a_core_ml_file_is_checked_but_not_run(exported: Exported, reference: Reference) -> None:
+    artifact = measure(exported.folder, exported.files[-1], reference, CARD)
+    assert (artifact.format, artifact.precision) == ("mlpackage", "fp16")
+    assert (artifact.accuracy, artifact.top1_vs_keras, artifact.delegation) == (None, None, None)
+    assert artifact.bytes == bundle.size(exported.path(".mlpackage"))
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_labels_in_another_order_are_caught(exported: Exported, reference: Reference, index: int) -> None:
+    card = dataclasses.replace(CARD, classes=CARD.classes[::-1])
+    with pytest.raises(VerifyError, match=r"class (names|label)"):
+        measure(exported.folder, exported.files[index], reference, card)
+
+
+def test_another_number_of_images_is_caught(exported: Exported, reference: Reference) -> None:
+    with pytest.raises(VerifyError, match=r"gives \(39, 3\) probabilities"):
+        measure(exported.folder, exported.files[0], dataclasses.replace(reference, batches=[exported.images[1:]]), CARD)

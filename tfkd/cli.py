@@ -1,0 +1,167 @@
+"""The command line: parses, calls, prints. Exit codes: 0 done, 1 a gate failed, 2 the request was wrong, 3 internal."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import typer.exceptions
+
+from tfkd.errors import RequestError, TfkdError, nearest
+
+if TYPE_CHECKING:
+    from tfkd.export.manifest import Manifest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+app = typer.Typer(
+    name="tfkd",
+    help="Distils a heavy Keras image classifier into a phone-sized one, exports it, and proves every file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeFile = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="a Python file with `recipe = Recipe(...)`, or JSON")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value ...]", help="fields to change, e.g. distill.views=4")
+]
+Runs = Annotated[Path, typer.Option(help="folder that keeps the runs")]
+
+
+Out = Annotated[Path, typer.Option(help="folder where bundles land")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to see whether it runs")]
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what earlier calls did")] = False,
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+    out: Out = Path("exported_models"),
+) -> None:
+    """Run a recipe: distil, export, verify, time and report. Finished stages are reused."""
+    from tfkd import pipeline
+    from tfkd import recipe as recipes
+    from tfkd.progress import for_output
+
+    chosen = recipes.load(recipe, overrides)
+    outcome = pipeline.run(recipes.shrunk(chosen) if smoke else chosen, for_output(), runs, out, until, fresh)
+    if outcome.manifest is None:
+        print(f"Stopped after {until}; what was made so far is in {outcome.folder}")
+        return
+    _show(outcome.manifest)
+    if not outcome.passed:
+        print(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
+        raise typer.Exit(1)
+    print(f"The bundle is {outcome.bundle}; open {outcome.bundle}/report.html")
+
+
+@app.command()
+def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+    """Show what a run would do: its stages, which of them are finished, and what they cost."""
+    from tfkd import pipeline
+    from tfkd import recipe as recipes
+    from tfkd.progress import for_output
+
+    chosen = recipes.load(recipe, overrides)
+    for step in pipeline.plan(chosen, for_output(), runs):
+        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {step.cost}")
+
+
+@app.command()
+def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+    """Look a recipe over before hours are spent on it. Exit code 2 when something would stop the run."""
+    from tfkd import doctor as physician
+    from tfkd import pipeline
+    from tfkd import recipe as recipes
+    from tfkd.progress import for_output
+
+    chosen = recipes.load(recipe, overrides)
+    data = pipeline.open_data(chosen, runs / chosen.name, for_output())
+    levels = []
+    for finding in physician.examine(chosen, data, runs):
+        levels.append(finding.level)
+        print(f"{finding.level:<8} {finding.text}")
+    raise typer.Exit(2 if "error" in levels else 0)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run, e.g. runs/quickstart")]) -> None:
+    """Make a run's report again from its results, and show its tables."""
+    from tfkd.report import summary
+
+    manifest, page = summary.rewrite(run)
+    _show(manifest)
+    print(f"The report is {page}")
+
+
+@app.command(name="list")
+def list_kinds(
+    kind: Annotated[str, typer.Argument(help="students, teachers, losses, sources, formats or targets")],
+) -> None:
+    """List the names that a recipe may use."""
+    names = {
+        "students": ("tfkd.models", "STUDENTS"),
+        "teachers": ("tfkd.models", "TEACHERS"),
+        "losses": ("tfkd.distill.losses", "LOSSES"),
+        "sources": ("tfkd.data", "SOURCES"),
+        "formats": ("tfkd.export", "FORMATS"),
+        "targets": ("tfkd.bench", "TARGETS"),
+    }
+    if kind not in names:
+        raise RequestError(f"There is no kind {kind!r}.{nearest(kind, list(names))}")
+    module, attribute = names[kind]
+    for name in getattr(importlib.import_module(module), attribute):
+        print(name)
+
+
+def _show(manifest: "Manifest") -> None:
+    from rich.console import Console
+
+    from tfkd.report import console
+
+    for table in (console.comparison_table(manifest), console.gates_table(manifest)):
+        Console().print(table)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `tfkd` command; never shows a traceback for a wrong request."""
+    sys.path.insert(0, str(Path.cwd()))  # a recipe may name models of the user's own, from where the command is run
+    sys.exit(guarded(lambda: app(arguments, standalone_mode=False)))
+
+
+def guarded(call: Callable[[], object]) -> int:
+    """Runs a command and turns its errors into one line and an exit code."""
+    try:
+        result = call()
+        return result if isinstance(result, int) else 0
+    except TfkdError as error:
+        print(f"tfkd: {error}", file=sys.stderr)
+        return error.exit_code
+    except typer.exceptions.TyperException as error:
+        print(f"tfkd: {error.format_message()} Try 'tfkd --help'.", file=sys.stderr)
+        return 2
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("tfkd: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print("tfkd: internal error; please report it with the lines above", file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""embedded:NAME, the small data sets that ship with the package, in TFDS format."""
+
+from pathlib import Path
+
+from tfkd.data import tfds
+from tfkd.data.dataset import Listing
+from tfkd.errors import RequestError, nearest
+
+_ROOT = Path(__file__).with_name("embedded")
+
+
+def listing(name: str) -> Listing:
+    """Opens an embedded data set.
+
+    Raises:
+        RequestError: there is none of this name.
+    """
+    folders = {info.parent.parent.name: info.parent for info in sorted(_ROOT.glob("*/*/dataset_info.json"))}
+    if name not in folders:
+        raise RequestError(f"There is no embedded data set {name!r}.{nearest(name, list(folders))}")
+    return tfds.listing_of_folder(f"embedded:{name}", folders[name])

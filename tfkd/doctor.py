@@ -1,0 +1,87 @@
+"""Looks a recipe over before hours are spent on it: what would fail, and what usually disappoints."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tfkd import machine
+from tfkd.data import ImageData
+from tfkd.errors import TfkdError
+from tfkd.models import build_student, build_teacher
+from tfkd.recipe import Recipe
+
+FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; an error would stop the run, a warning would spoil it."""
+
+    level: Literal["ok", "warning", "error"]
+    text: str
+
+
+def examine(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
+    """Yields what is found about the machine, the data, the models and the settings, in that order."""
+    yield from _machine(runs)
+    yield from _data(data)
+    yield from _models(recipe, len(data.classes))
+    yield from _settings(recipe, data)
+
+
+def _machine(runs: Path) -> Iterator[Finding]:
+    yield Finding("ok", f"{machine.cores()} cores of {machine.processor()}")
+    existing = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    level: Literal["ok", "warning"] = "ok" if free > FREE_BYTES else "warning"
+    yield Finding(level, f"{free / 1024**3:.1f} GiB free for {runs}")
+
+
+def _data(data: ImageData) -> Iterator[Finding]:
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    yield Finding("ok", f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes")
+    rare = int(counts.argmin())
+    if counts[rare] * 10 < counts.max():
+        commonest = data.classes[int(counts.argmax())]
+        yield Finding(
+            "warning", f"class {data.classes[rare]!r} has {counts[rare]} training images, {commonest!r} {counts.max()}"
+        )
+    if data.rejected:
+        yield Finding("warning", f"{len(data.rejected)} files cannot be decoded, the first is {data.rejected[0]}")
+
+
+def _models(recipe: Recipe, classes: int) -> Iterator[Finding]:
+    sizes = {}
+    for name, build in (
+        ("teacher", lambda: build_teacher(recipe.teachers[0], classes, recipe.seed)),
+        ("student", lambda: build_student(recipe.student, recipe.data.image_size, classes, recipe.seed)),
+    ):
+        try:
+            model = build()
+        except TfkdError as error:
+            yield Finding("error", str(error))
+            continue
+        sizes[name] = model.count_params()
+        yield Finding("ok", f"{name} {model.name}: {sizes[name]:,} parameters, input {model.input_shape[1]} px")
+    if len(sizes) == 2 and sizes["student"] >= sizes["teacher"]:
+        yield Finding("warning", "the student is not smaller than its teacher")
+
+
+def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
+    distill = recipe.distill
+    if any(loss.temperature == 1 for loss in distill.losses):
+        yield Finding("warning", "temperature 1 hides what the teacher knows about wrong classes; 2 to 8 is usual")
+    if recipe.student.activation == "hard_swish" and "int8" in recipe.export.tflite:
+        yield Finding("warning", "XNNPACK has no int8 hard_swish: the int8 file will be slow; use relu6 or silu")
+    steps = distill.training.epochs * (len(data.train) // distill.training.batch_size)
+    if steps * (1 - recipe.student.batch_norm_momentum) < 5:
+        yield Finding(
+            "warning",
+            f"batch_norm_momentum {recipe.student.batch_norm_momentum} needs more than this training's {steps} steps",
+        )
+    if not distill.control:
+        yield Finding("warning", "without the control nobody can tell whether the teacher helped")

@@ -1,0 +1,117 @@
+"""The bundle around the exported files: labels, golden images, manifest and checksums, published as one folder."""
+
+import hashlib
+import io
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfkd import files
+from tfkd.errors import RequestError
+from tfkd.export.manifest import Manifest
+
+LABELS = "labels.txt"
+CHECKSUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A few real images with the answers that every runtime must give.
+
+    Attributes:
+        images: uint8 [n, S, S, 3] RGB at the student's input size.
+        labels: int64 [n], the true classes; -1 where unknown.
+        expected: float32 [n, classes] probabilities, by path of a file in the bundle; `keras` for the Keras student.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    expected: dict[str, np.ndarray]
+
+
+def assemble(folder: Path, manifest: Manifest, golden: Golden) -> None:
+    """Writes labels.txt, golden/ and manifest.json into a bundle's folder.
+
+    Raises:
+        RequestError: a class name cannot stand on a line of its own, or the folder cannot be written.
+    """
+    files.write_text(folder / LABELS, labels_text(manifest.data.classes))
+    _write_golden(folder / "golden", golden, manifest.data.classes)
+    files.write_json(folder / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
+
+
+def labels_text(classes: Iterable[str]) -> str:
+    """Returns the content of labels.txt: one class a line, in the order of the output.
+
+    Raises:
+        RequestError: a name is empty or holds a line break.
+    """
+    names = list(classes)
+    for name in names:
+        if name.splitlines() != [name]:
+            raise RequestError(f"The class name {name!r} cannot stand on a line of {LABELS}; rename it.")
+    return "".join(f"{name}\n" for name in names)
+
+
+def seal(folder: Path) -> None:
+    """Writes SHA256SUMS over every other file of the folder, in the form that `sha256sum -c` reads."""
+    sums = [(path, digest) for path, digest in _digests(folder) if path != CHECKSUMS]
+    files.write_text(folder / CHECKSUMS, _lines(sums))
+
+
+def publish(folder: Path, destination: Path) -> None:
+    """Copies a finished folder to its final name, which shows the old content or the whole new one, never a part.
+
+    Raises:
+        RequestError: the disk is full or the destination cannot be written.
+    """
+    with files.replacing(destination) as partial:
+        shutil.copytree(folder, partial)
+
+
+def same(folder: Path, other: Path) -> bool:
+    """Tells whether two folders hold the same files with the same content."""
+    return folder.is_dir() and other.is_dir() and _digests(folder) == _digests(other)
+
+
+def size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder such as an .mlpackage."""
+    return sum(file.stat().st_size for file in _files(path)) if path.is_dir() else path.stat().st_size
+
+
+def digest(path: Path) -> str:
+    """Returns the hex SHA-256 of a file; of a folder: of its sorted `sha256  path` lines."""
+    return hashlib.sha256(_lines(_digests(path)).encode()).hexdigest() if path.is_dir() else files.sha256(path)
+
+
+def _write_golden(folder: Path, golden: Golden, classes: list[str]) -> None:
+    names = [f"{index:03d}.png" for index in range(len(golden.images))]
+    for name, image in zip(names, golden.images, strict=True):
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, format="PNG")
+        files.write_bytes(folder / name, stream.getvalue())
+    entries = [
+        {
+            "file": name,
+            "label": classes[label] if label >= 0 else None,
+            "probabilities": {source: answers[index].tolist() for source, answers in golden.expected.items()},
+        }
+        for index, (name, label) in enumerate(zip(names, golden.labels.tolist(), strict=True))
+    ]
+    files.write_json(folder / "golden.json", {"classes": classes, "images": entries})
+
+
+def _digests(folder: Path) -> list[tuple[str, str]]:
+    return sorted((file.relative_to(folder).as_posix(), files.sha256(file)) for file in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _lines(digests: list[tuple[str, str]]) -> str:
+    return "".join(f"{digest}  {path}\n" for path, digest in digests)

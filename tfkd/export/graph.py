@@ -1,0 +1,86 @@
+"""The one graph that all writers start from: the student with softmax, a batch of one, and its weights inside."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from tfkd.errors import RequestError
+from tfkd.export import Card
+from tfkd.quiet import native_logs_silenced
+
+INPUT = "image"
+OUTPUT = "probabilities"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A frozen classifier: float32 [1, size, size, 3] raw RGB 0..255 to float32 [1, classes] probabilities."""
+
+    function: Any
+    saved_model: Path
+    size: int
+    classes: int
+
+
+@contextlib.contextmanager
+def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
+    """Traces and freezes a classifier once; the SavedModel beside the graph lasts as long as the block.
+
+    The weights become constants before the SavedModel is written: TFLite's converter loses the variables of a Keras 3
+    model without saying so, and Core ML's takes frozen functions only.
+
+    Args:
+        model: float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        card: names the classes.
+
+    Raises:
+        RequestError: the model has another input or output, not one output a class, or it cannot be traced.
+    """
+    size, classes = _checked_shapes(model)
+    if classes != len(card.classes):
+        raise RequestError(
+            f"The model {model.name!r} has {classes} outputs for {len(card.classes)} class names; give one each."
+        )
+    specification = tf.TensorSpec([1, size, size, 3], tf.float32, name=INPUT)
+    with tempfile.TemporaryDirectory() as folder:
+        with native_logs_silenced():
+            constant = _constant(model, specification)
+            module = tf.Module()
+            module.serve = tf.function(lambda image: {OUTPUT: constant(image)[0]}, input_signature=[specification])
+            tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+        yield Graph(constant, Path(folder), size, classes)
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of a library's error that says anything, cut to a line's length."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:
+    def probabilities(image: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(tf.cast(model(image, training=False), tf.float32), name=OUTPUT)
+
+    try:
+        traced = tf.function(probabilities).get_concrete_function(specification)
+        return convert_variables_to_constants_v2(traced)
+    except Exception as error:
+        raise RequestError(f"The model {model.name!r} cannot be traced for export: {first_line(error)}") from error
+
+
+def _checked_shapes(model: keras.Model) -> tuple[int, int]:
+    given, made = model.input_shape, model.output_shape
+    if not (isinstance(given, tuple) and len(given) == 4 and given[1] == given[2] and given[1] and given[3] == 3):
+        raise RequestError(
+            f"The model {model.name!r} takes {given}, not one square RGB image [None, S, S, 3]; export needs that."
+        )
+    if not (isinstance(made, tuple) and len(made) == 2 and made[1]):
+        raise RequestError(f"The model {model.name!r} gives {made}, not logits [None, classes]; export needs that.")
+    return given[1], made[1]

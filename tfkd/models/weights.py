@@ -1,0 +1,137 @@
+"""Weights files of Keras: read without building their model, and put into ours."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tfkd.errors import RequestError
+
+
+def read_h5(source: Path | bytes, name: str) -> dict[str, list[np.ndarray]]:
+    """Returns the arrays of every layer that has some, by layer name, in the file's order.
+
+    Args:
+        source: a `.h5` file in the layout of Keras 1 and 2 (also what keras.applications downloads), or its bytes.
+        name: of the file, for messages.
+
+    Raises:
+        RequestError: the file is missing, damaged or not in that layout.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        raise RequestError(f"There is no weights file {name}.")
+    try:
+        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+            root = file.get("model_weights", file)
+            layers = {_text(layer): root[_text(layer)] for layer in root.attrs["layer_names"]}
+            arrays = {
+                layer: [np.asarray(group[_text(weight)]) for weight in group.attrs["weight_names"]]
+                for layer, group in layers.items()
+            }
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise RequestError(f"{name} is not a weights file of Keras (.h5 with layer_names): {error}") from None
+    return {layer: values for layer, values in arrays.items() if values}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def load_by_name(model: Any, arrays: dict[str, list[np.ndarray]], fresh: tuple[str, ...], name: str) -> None:
+    """Sets the weights of every layer from the arrays of that name.
+
+    A 1 x 1 convolution's kernel fits a Dense layer. The layers named in `fresh` keep their initial weights where
+    the arrays are missing or made for another number of classes.
+
+    Raises:
+        RequestError: another layer is missing or differs in shape.
+    """
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        values = arrays.get(layer.name, [])
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        if [_squeezed(value.shape) for value in values] == [_squeezed(shape) for shape in shapes]:
+            layer.set_weights([value.reshape(shape) for value, shape in zip(values, shapes, strict=True)])
+        elif layer.name not in fresh:
+            raise RequestError(
+                f"{name} doesn't fit {model.name}: layer {layer.name!r} needs {shapes}, "
+                f"the file has {[value.shape for value in values]}. Check the variant and the width."
+            )
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[2:] if len(shape) == 4 and shape[:2] == (1, 1) else shape
+
+
+def load_whole(model: Any, path: Path) -> None:
+    """Loads what `model.save_weights` or `model.save` of the same model wrote (`.weights.h5`, `.keras`).
+
+    From a `.keras` file the last layer is left out when it was made for another number of classes.
+
+    Raises:
+        RequestError: the file is missing, damaged, or made for another model.
+    """
+    if not path.is_file():
+        raise RequestError(f"There is no weights file {path}.")
+    if path.suffix == ".keras":
+        _copy(read_keras(path), model, path)
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns where it finds nothing to load for a layer
+            model.load_weights(path)
+    except Exception as error:  # h5py and Keras raise a dozen kinds for a file that doesn't fit
+        raise RequestError(f"{path} doesn't hold the weights of {model.name}: {_first_line(error)}") from error
+
+
+def _copy(source: Any, target: Any, path: Path) -> None:
+    theirs, ours = source.get_weights(), target.get_weights()
+    last = len(target.layers[-1].weights)
+    body = [value.shape for value in ours[:-last]]
+    if len(theirs) != len(ours) or [value.shape for value in theirs[:-last]] != body:
+        raise RequestError(f"{path} holds another model than {target.name}; check the variant and the width.")
+    same_head = [value.shape for value in theirs[-last:]] == [value.shape for value in ours[-last:]]
+    target.set_weights(theirs if same_head else theirs[:-last] + ours[-last:])
+
+
+def read_keras(path: Path) -> Any:
+    """Loads a `.keras` model; code inside it (Lambda layers, pickles) is refused.
+
+    Raises:
+        RequestError: the file is missing, damaged, or holds code or layers that Keras doesn't know.
+    """
+    import keras
+
+    if not path.is_file():
+        raise RequestError(f"There is no model file {path}.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
+        raise RequestError(f"{path} cannot be loaded as a Keras model: {_first_line(error)}") from error
+
+
+def application(name: str, **arguments: Any) -> Any:
+    """Builds a model of keras.applications; with weights="imagenet" Keras downloads them once.
+
+    Raises:
+        RequestError: the download failed.
+    """
+    import keras
+
+    try:
+        return getattr(keras.applications, name)(**arguments)
+    except Exception as error:
+        if arguments.get("weights") != "imagenet":
+            raise
+        raise RequestError(
+            f"Cannot get the ImageNet weights of {name}: {_first_line(error)} "
+            "Give the path of a weights file you have, or weights='none'."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

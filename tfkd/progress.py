@@ -1,0 +1,89 @@
+"""Progress of long work: a bar with rate and remaining time in a terminal, a line now and then elsewhere."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+SECONDS_BETWEEN_LINES = 10.0
+
+Advance = Callable[[int], None]
+
+
+class Progress(Protocol):
+    """Shows what is being done."""
+
+    def say(self, text: str) -> None:
+        """Prints one line."""
+
+    def task(self, name: str, total: int | None, unit: str) -> contextlib.AbstractContextManager[Advance]:
+        """Shows a task of `total` units while the block runs; the block calls the yielded function with units done."""
+
+
+class Lines:
+    """Progress as plain lines, for logs and CI."""
+
+    def say(self, text: str) -> None:
+        """Prints one line."""
+        print(text, flush=True)
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+        """Prints a line about every ten seconds, with the rate and the remaining time."""
+        start = last = time.monotonic()
+        done = 0
+
+        def advance(units: int) -> None:
+            nonlocal done, last
+            done += units
+            now = time.monotonic()
+            if now - last >= SECONDS_BETWEEN_LINES:
+                last = now
+                self.say(f"  {name}: {_state(done, total, unit, now - start)}")
+
+        yield advance
+
+
+class Bars:
+    """Progress as bars, for a terminal."""
+
+    def say(self, text: str) -> None:
+        """Prints one line."""
+        from rich.console import Console
+
+        Console(highlight=False).print(text, markup=False)
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+        """Draws a bar that goes when the task is done."""
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = [
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} " + unit + " {task.fields[rate]}"),
+            TimeRemainingColumn(),
+        ]
+        with RichProgress(*columns, transient=True) as bars:
+            bar = bars.add_task(name, total=total, rate="")
+
+            def advance(units: int) -> None:
+                bars.update(bar, advance=units)
+                speed = bars.tasks[0].speed
+                bars.update(bar, rate=f"({speed:,.0f}/s)" if speed else "")
+
+            yield advance
+
+
+def for_output() -> Progress:
+    """Returns bars where standard output is a terminal, lines elsewhere."""
+    return Bars() if sys.stdout.isatty() else Lines()
+
+
+def _state(done: int, total: int | None, unit: str, seconds: float) -> str:
+    rate = done / seconds if seconds > 0 else 0.0
+    if not total or not rate:
+        return f"{done:,} {unit}, {rate:,.1f}/s"
+    return f"{done:,} of {total:,} {unit}, {rate:,.1f}/s, {(total - done) / rate:,.0f} s left"

@@ -1,0 +1,319 @@
+"""What the user asks for: a typed, validated, printable description of one run.
+
+A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `recipe.json` that every bundle holds.
+Nothing else in the package reads files for settings.
+"""
+
+import json
+import runpy
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tfkd.errors import RequestError, nearest
+
+TflitePrecision = Literal["fp32", "fp16", "dynamic", "int8"]
+CoremlFormat = Literal["mlmodel", "mlpackage"]
+Activation = Literal["hard_swish", "relu6", "silu", "relu"]
+
+
+class Block(BaseModel):
+    """A part of a recipe: fixed once made, and strict about the names of its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Augment(Block):
+    """How training views differ from the photo. Everything is drawn from the view's seed (see tfkd.data.views)."""
+
+    min_area: float = Field(0.35, gt=0, le=1, description="smallest share of the photo that a random crop keeps")
+    max_aspect: float = Field(1.33, ge=1, description="largest width/height (or its inverse) of a random crop")
+    flip: bool = Field(True, description="mirror half of the views left to right")
+    brightness: float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change of contrast")
+    saturation: float = Field(0.2, ge=0, lt=1, description="largest relative change of saturation")
+
+
+class Data(Block):
+    """Where the images come from and how they are split."""
+
+    source: str = Field(description="embedded:NAME, tfds:NAME, or folder:PATH (a folder or a .zip of class folders)")
+    image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
+    fraction: float = Field(1.0, gt=0, le=1, description="share of the training images that is used, per class")
+    unlabelled: str | None = Field(None, description="folder:PATH of extra images that only the teacher labels")
+    validation_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no validation split")
+    test_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no test split")
+    max_rejected: float = Field(0.01, ge=0, le=1, description="largest share of files that may fail to decode")
+    augment: Augment = Augment()
+
+
+class Training(Block):
+    """One training with AdamW under a cosine schedule."""
+
+    epochs: int = Field(30, ge=1, description="passes over the training images")
+    batch_size: int = Field(64, ge=1, description="images a step")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
+    warmup_epochs: float = Field(1.0, ge=0, description="epochs of linear warm-up")
+    weight_decay: float = Field(0.02, ge=0, description="decoupled weight decay of AdamW")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
+
+
+class FineTune(Training):
+    """Fine-tuning of a teacher: first its new head on the frozen backbone, then the rest."""
+
+    epochs: int = Field(4, ge=0, description="passes with the backbone thawed; 0 trains the head alone")
+    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate of the thawed epochs")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
+    head_epochs: int = Field(20, ge=0, description="passes of the head over the backbone's stored features")
+    head_learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the head epochs")
+    thaw: float = Field(1.0, ge=0, le=1, description="share of the backbone's layers, from the top, that is thawed")
+
+
+class Teacher(Block):
+    """A heavy classifier, at its own input size and with its own normalisation."""
+
+    model: str = Field(description="a name from `tfkd list teachers`, a .keras file, or package.module:function")
+    weights: str = Field("imagenet", description="imagenet, none, or the path of a weights file")
+    image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: its family's")
+    fine_tune: FineTune | None = Field(FineTune(), description="None uses the weights as they are")
+
+
+class Student(Block):
+    """The classifier that ships."""
+
+    model: str = Field("mobilenet_v3_small", description="a name from `tfkd list students`, or package.module:function")
+    weights: str = Field("none", description="none, imagenet, or the path of a weights file to start from")
+    width: float = Field(1.0, ge=0.1, le=4, description="multiplier of the number of channels")
+    activation: Activation = Field("relu6", description="relu6 stays fast in int8; hard_swish leaves XNNPACK there")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of features dropped before the classifier")
+    batch_norm_momentum: float = Field(0.9, gt=0, lt=1, description="Keras's 0.99 needs longer runs to settle")
+
+
+class SoftTargets(Block):
+    """Hinton's distillation loss (Hinton, Vinyals, Dean 2015, arXiv:1503.02531)."""
+
+    kind: Literal["soft_targets"] = "soft_targets"
+    temperature: float = Field(4.0, gt=0, description="softens teacher and student alike; the loss is scaled by T²")
+    weight: float = Field(0.7, ge=0, description="share of this loss in the sum")
+
+
+class Distill(Block):
+    """How the student learns from the teacher."""
+
+    losses: list[SoftTargets] = Field(
+        [SoftTargets()], min_length=1, description="distillation losses, summed by weight"
+    )
+    label_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the true labels")
+    views: int = Field(8, ge=1, description="augmented views of every training image that the teacher answers once")
+    control: bool = Field(True, description="train the same student without a teacher as well")
+    repeats: int = Field(1, ge=1, description="seeds for student and control, counted up from the recipe's seed")
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "Distill":
+        if self.label_weight + sum(loss.weight for loss in self.losses) <= 0:
+            raise ValueError("the weights of the losses and label_weight sum to zero; give at least one of them weight")
+        return self
+
+
+class Export(Block):
+    """The files that an app takes, and what is written into them."""
+
+    tflite: list[TflitePrecision] = Field(["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write")
+    coreml: list[CoremlFormat] = Field(["mlmodel", "mlpackage"], description="Core ML files to write")
+    calibration_images: int = Field(200, ge=1, description="real training images that set the int8 ranges")
+    golden_images: int = Field(8, ge=1, description="test images stored with the probabilities each file must give")
+    author: str = "tfkd"
+    license: str = "see MODEL_CARD.md"
+    version: str = "1"
+    description: str = "Image classifier distilled with tfkd"
+
+    @field_validator("tflite", "coreml")
+    @classmethod
+    def _once_each(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError("names a format twice; name each once")
+        return value
+
+
+class Bench(Block):
+    """How latency is measured on this machine."""
+
+    runs: int = Field(50, ge=5, description="timed runs of each file")
+    warmup: int = Field(10, ge=1, description="runs before the timed ones")
+
+
+class Gates(Block):
+    """The limits that decide the exit code. Accuracies are shares from 0 to 1; None switches a gate off."""
+
+    max_accuracy_drop: float | None = Field(0.02, ge=0, description="of a .tflite against the Keras student")
+    min_agreement: float | None = Field(0.95, ge=0, le=1, description="equal top-1 of a .tflite and the Keras student")
+    max_float_error: float | None = Field(1e-3, gt=0, description="largest probability difference of fp32 and fp16")
+    one_partition: bool = Field(True, description="fp32, fp16 and int8 are not cut into pieces by XNNPACK")
+    min_relative_accuracy: float | None = Field(None, ge=0, description="student accuracy / teacher accuracy")
+    min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
+    min_size_ratio: float | None = Field(None, gt=0, description="bytes of teacher fp32 / student int8 .tflite")
+    min_speed_ratio: float | None = Field(None, gt=0, description="one-thread latency of teacher fp32 / student int8")
+
+
+class Recipe(Block):
+    """One run, from images to an app-ready folder."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the run and the bundle")
+    data: Data
+    teachers: list[Teacher] = Field(min_length=1, max_length=1, description="the teacher")
+    student: Student = Student()
+    distill: Distill = Distill()
+    export: Export = Export()
+    bench: Bench = Bench()
+    gates: Gates = Gates()
+    seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Reads a recipe from a Python file, or from a `recipe.json`, and applies `key.path=value` overrides.
+
+    Relative `folder:` sources are taken from the current directory.
+
+    Raises:
+        RequestError: the file is missing or holds no recipe, or a field is unknown or has a wrong value.
+    """
+    if not path.is_file():
+        raise RequestError(f"No recipe at {path}. Give the path of a Python file with `recipe = Recipe(...)`.")
+    values = _read_json(path) if path.suffix == ".json" else _read_python(path)
+    for override in overrides or []:
+        _apply(values, override)
+    return parse(values, str(path))
+
+
+def parse(values: Any, where: str) -> Recipe:
+    """Validates the values of a recipe; `where` names their origin in error messages.
+
+    Raises:
+        RequestError: a field is unknown, missing or has a wrong value.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise RequestError(f"{where}: {_explain(error)}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path} is not readable JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise RequestError(f"{path} holds a {type(values).__name__}, not the fields of a recipe.")
+    return values
+
+
+def _read_python(path: Path) -> dict[str, Any]:
+    try:
+        recipe = runpy.run_path(str(path)).get("recipe")
+    except pydantic.ValidationError as error:
+        raise RequestError(f"{path}: {_explain(error)}") from None
+    except Exception as error:
+        raise RequestError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    if not isinstance(recipe, Recipe):
+        raise RequestError(f"{path} does not define `recipe = Recipe(...)`.")
+    return recipe.model_dump(mode="json")
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Sets one dotted path; a number steps into a list, and a lone list entry needs no number."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RequestError(f"Override {override!r} is not of the form key.path=value, e.g. distill.training.epochs=5.")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    target: Any = values
+    *parents, last = key.split(".")
+    for part in parents:
+        target = _step(target, part, key)
+    if isinstance(target, list):
+        target[_index(target, last, key)] = value
+    elif isinstance(target, dict):
+        target[last] = value
+    else:
+        raise RequestError(f"Override {key!r}: {parents[-1]!r} has no fields of its own.")
+
+
+def _step(target: Any, part: str, key: str) -> Any:
+    if isinstance(target, list):
+        return target[_index(target, part, key)]
+    if isinstance(target, dict) and part in target:
+        if target[part] is None:
+            target[part] = {}
+        return target[part]
+    known = list(target) if isinstance(target, dict) else []
+    raise RequestError(f"Override {key!r}: there is no field {part!r}.{nearest(part, known)}")
+
+
+def _index(target: list[Any], part: str, key: str) -> int:
+    if part.isdigit() and int(part) < len(target):
+        return int(part)
+    raise RequestError(f"Override {key!r}: {part!r} is not an index of that list (0 to {len(target) - 1}).")
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    """Turns pydantic's errors into one line that names each field, its value and the nearest right name."""
+    lines = []
+    for item in error.errors(include_url=False):
+        path = [part for part in item["loc"] if not isinstance(part, int)]
+        where = ".".join(str(part) for part in item["loc"]) or "recipe"
+        if item["type"] == "extra_forbidden":
+            lines.append(f"there is no field {where!r}.{nearest(str(path[-1]), _fields_at(path[:-1], error.title))}")
+        elif item["type"] == "missing":
+            lines.append(f"the field {where!r} is missing.")
+        else:
+            lines.append(f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}.")
+    return " ".join(lines)
+
+
+def _fields_at(path: list[Any], title: str) -> list[str]:
+    """Returns the field names of the block that a path of names leads to from the block called `title`."""
+    blocks: dict[str, type[Block]] = {block.__name__: block for block in _subclasses(Block)}
+    block = blocks.get(title, Recipe)
+    for part in path:
+        block = _block_of(block.model_fields[part].annotation) if part in block.model_fields else block
+    return list(block.model_fields)
+
+
+def _subclasses(block: type[Block]) -> list[type[Block]]:
+    return [child for direct in block.__subclasses__() for child in (direct, *_subclasses(direct))]
+
+
+def _block_of(annotation: Any) -> type[Block]:
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        return annotation
+    if get_origin(annotation) in (list, Union, Annotated, types.UnionType):
+        for argument in get_args(annotation):
+            if argument is not type(None):
+                return _block_of(argument)
+    return Block
+
+
+def shrunk(recipe: Recipe) -> Recipe:
+    """Returns the recipe as a smoke test: every stage for real, on a few images and for one epoch, in about a minute.
+
+    The gates on quality are off, since nothing learns much in a minute; the name ends in `-smoke`.
+    """
+    values = recipe.model_dump(mode="json")
+    values["name"] = f"{recipe.name}-smoke"[:64]
+    values["data"]["fraction"] = min(recipe.data.fraction, 0.05)
+    values["distill"]["views"] = 1
+    values["distill"]["repeats"] = 1
+    values["distill"]["training"]["epochs"] = 1
+    values["export"]["calibration_images"] = 20
+    values["bench"] = {"runs": 5, "warmup": 1}
+    values["gates"] = {"max_accuracy_drop": None, "min_agreement": None}
+    for teacher in values["teachers"]:
+        if teacher["fine_tune"]:
+            teacher["fine_tune"] |= {"epochs": 1, "head_epochs": 1}
+    return Recipe.model_validate(values)

@@ -1,0 +1,122 @@
+"""MODEL_CARD.md in the form that model hubs read: YAML front matter, then what Mitchell et al. 2019 ask for.
+
+Sources: arXiv:1810.03993; the Hugging Face Hub's model card metadata (`license`, `pipeline_tag`, `model-index`).
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tfkd import files
+from tfkd.export.manifest import Manifest
+from tfkd.report import facts, units, usage
+
+_HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+
+
+class Raw(str):
+    """Text that is Markdown already."""
+
+
+def write_model_card(manifest: Manifest, path: Path) -> None:
+    """Writes the model card of a bundle.
+
+    Raises:
+        RequestError: the manifest compares no teacher with no student, or the file cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("tfkd.report"),
+        autoescape=False,  # Markdown, not HTML: `finalize` escapes every value
+        finalize=lambda value: value if isinstance(value, Raw) else escape(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    images = manifest.data.splits["test"]
+    card = environment.get_template("model_card.md.j2").render(
+        manifest=manifest,
+        front_matter=Raw(_yaml(_metadata(manifest))),
+        headline=facts.headline(manifest),
+        verdict=facts.verdict(manifest),
+        has_control_row=facts.has_control_row(manifest),
+        control_says=facts.control_says(manifest),
+        accuracy=lambda share: units.plus_minus(share, facts.standard_error(share, images)),
+        images=images,
+        bound=facts.bound,
+        usages=usage.usages(manifest),
+        percent=units.percent,
+        points=units.points,
+        size=units.size,
+        milliseconds=units.milliseconds,
+        raw=Raw,
+    )
+    files.write_text(path, card)
+
+
+def escape(text: str) -> str:
+    """Makes text mean itself in Markdown, within a line, a table cell or a list item."""
+    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", line)
+
+
+def _metadata(manifest: Manifest) -> dict[str, Any]:
+    shipped = facts.headline(manifest).shipped
+    formats = sorted({artifact.format for artifact in manifest.artifacts})
+    return {
+        **_license(manifest.recipe["export"]["license"]),
+        "library_name": "litert" if "tflite" in formats else "coreml",
+        "pipeline_tag": "image-classification",
+        "tags": [
+            "image-classification",
+            "knowledge-distillation",
+            *(["tflite", "litert", "android"] if "tflite" in formats else []),
+            *(["coreml", "ios"] if formats != ["tflite"] else []),
+            "tfkd",
+        ],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": manifest.name,
+                "results": [
+                    {
+                        "task": {"type": "image-classification", "name": "Image classification"},
+                        "dataset": {"name": manifest.data.source, "type": manifest.data.source, "split": "test"},
+                        "metrics": [
+                            {"type": "accuracy", "name": f"Accuracy ({shipped.variant})", "value": shipped.accuracy}
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _license(name: str) -> dict[str, str]:
+    if name.lower() in _HUB_LICENSES:
+        return {"license": name.lower()}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "unstated"}
+
+
+def _yaml(value: Any, indent: str = "") -> str:
+    """Writes nested dicts and lists as block YAML; scalars are JSON, which YAML contains."""
+    if isinstance(value, dict):
+        lines = [f"{indent}{key}:{_nested(each, indent)}" for key, each in value.items()]
+    else:
+        lines = [f"{indent}- {_yaml(each, indent + '  ').lstrip() if _deep(each) else _json(each)}" for each in value]
+    return "\n".join(lines)
+
+
+def _nested(value: Any, indent: str) -> str:
+    return f"\n{_yaml(value, indent + '  ')}" if _deep(value) else f" {_json(value)}"
+
+
+def _deep(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,51 @@
+"""The tables that the command line prints."""
+
+from rich.table import Table
+from rich.text import Text
+
+from tfkd.export.manifest import Manifest
+from tfkd.report import facts, units
+
+
+def comparison_table(manifest: Manifest) -> Table:
+    """Returns teacher, control and student with size, latency, accuracy and drop."""
+    images = manifest.data.splits["test"]
+    table = Table(
+        title=Text(f"{manifest.name}: {facts.headline(manifest)}"),
+        caption=f"latency of one image, one thread; accuracy ± standard error on {images:,} test images",
+    )
+    table.add_column("variant")
+    for name in ("size", "latency", "accuracy", "against the teacher"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in manifest.comparison:
+        table.add_row(
+            Text(row.variant),
+            units.size(row.bytes),
+            units.milliseconds(row.latency_ms),
+            units.plus_minus(row.accuracy, facts.standard_error(row.accuracy, images)),
+            units.points(-row.drop),
+        )
+        if row is manifest.comparison[0] and not facts.has_control_row(manifest):
+            table.add_row("control", *_control(manifest, row.accuracy), style="dim")
+    return table
+
+
+def _control(manifest: Manifest, teacher: float) -> list[str]:
+    accuracy, images = manifest.student.control_accuracy, manifest.data.splits["test"]
+    if accuracy is None:
+        return ["not run"] * 4
+    measured = units.plus_minus(accuracy, facts.standard_error(accuracy, images))
+    return ["not exported", "not exported", measured, units.points(accuracy - teacher)]
+
+
+def gates_table(manifest: Manifest) -> Table:
+    """Returns every gate with its value, its limit and its verdict."""
+    table = Table(title=Text(facts.verdict(manifest)))
+    table.add_column("gate", overflow="fold")
+    for name in ("value", "limit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for gate in manifest.gates:
+        verdict = Text("passed", "green") if gate.passed else Text("failed", "bold red")
+        table.add_row(Text(gate.name), f"{gate.value:.6g}", f"{facts.bound(gate)} {gate.limit:.6g}", verdict)
+    return table

@@ -1,0 +1,70 @@
+"""What the report shows beyond the manifest: learning curves, the confusion matrix and answers to real photos.
+
+A run stores it as `evidence.json`. Shares and probabilities run from 0 to 1.
+"""
+
+import base64
+import io
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def encode_image(image: np.ndarray) -> str:
+    """Returns an image (uint8 [h, w, 3], RGB) as the base64 text of a PNG."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "png", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _is_png(text: str) -> str:
+    if not base64.b64decode(text, validate=True).startswith(_PNG):
+        raise ValueError("not the base64 text of a PNG; encode it with tfkd.report.evidence.encode_image")
+    return text
+
+
+class Entry(BaseModel):
+    """A part of the evidence; unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Point(Entry):
+    epoch: int = Field(description="counted from 1")
+    loss: float = Field(description="mean training loss; the student's includes its distillation losses")
+    validation_accuracy: float | None = None
+    learning_rate: float | None = None
+
+
+class Confusion(Entry):
+    variant: str = Field(description="whose predictions these are, named as in the manifest's comparison")
+    counts: list[list[int]] = Field(description="[classes][classes] test images: rows true, columns predicted")
+
+    @field_validator("counts")
+    @classmethod
+    def _square(cls, counts: list[list[int]]) -> list[list[int]]:
+        if any(len(row) != len(counts) for row in counts):
+            raise ValueError(f"has {len(counts)} rows, but not every row has as many columns")
+        return counts
+
+
+class Example(Entry):
+    image: Annotated[str, AfterValidator(_is_png)] = Field(description="base64 text of a PNG, as the student sees it")
+    label: str = Field(description="the true class")
+    teacher: list[float] = Field(description="probabilities in class order")
+    control: list[float] | None = None
+    student: list[float]
+
+
+Trained = Literal["teacher", "control", "student"]
+
+
+class Evidence(Entry):
+    curves: dict[Trained, dict[int, list[Point]]] = Field({}, description="who was trained -> seed -> epochs in order")
+    confusion: Confusion | None = None
+    examples: list[Example] = []

@@ -1,0 +1,198 @@
+"""report.html: one page that shows what a run achieved, with everything it needs inside."""
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tfkd import files
+from tfkd.errors import RequestError
+from tfkd.export.manifest import ComparisonRow, Manifest
+from tfkd.report import facts, plots, units, usage
+from tfkd.report.evidence import Confusion, Evidence, Example
+
+_LABELLED_CLASSES = 24  # a labelled matrix of more classes is not readable on a page
+_SHOWN_CONFUSIONS = 8
+_SHOWN_CLASSES = 4
+
+
+def write_report(manifest: Manifest, evidence: Evidence, path: Path) -> None:
+    """Writes the page; it loads nothing from anywhere, and is readable on a phone, in light and in dark.
+
+    Raises:
+        RequestError: the evidence has other classes than the manifest, or the page cannot be written.
+    """
+    _check(manifest, evidence)
+    environment = Environment(
+        loader=PackageLoader("tfkd.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": units.percent,
+        "points": units.points,
+        "size": units.size,
+        "ms": units.milliseconds,
+        "signed": units.signed,
+        "breakable": _breakable,
+    }
+    images = manifest.data.splits["test"]
+    page = environment.get_template("report.html.j2").render(
+        manifest=manifest,
+        headline=facts.headline(manifest),
+        verdict=facts.verdict(manifest),
+        failed=facts.failed_gates(manifest),
+        has_control_row=facts.has_control_row(manifest),
+        control_says=facts.control_says(manifest),
+        images=images,
+        error=lambda share: 100 * facts.standard_error(share, images),
+        role=role,
+        bound=facts.bound,
+        scatters=_scatters(manifest, images),
+        curves=_curves(evidence),
+        confusion=_confusion(evidence.confusion, manifest.data.classes),
+        examples=[_example(example, manifest.data.classes) for example in evidence.examples],
+        usages=usage.usages(manifest),
+        recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
+    )
+    files.write_text(path, page)
+
+
+def _breakable(path: str) -> Markup:
+    """Lets a long path or gate name break after its slashes, and only there."""
+    return Markup("/<wbr>").join(path.split("/"))
+
+
+def role(variant: str) -> str:
+    """Returns who a row of the comparison is: teacher, control or student; each has its colour on the page."""
+    return next((each for each in ("teacher", "control") if variant.startswith(each)), "student")
+
+
+def _check(manifest: Manifest, evidence: Evidence) -> None:
+    classes = len(manifest.data.classes)
+    lengths = {
+        len(answer) for each in evidence.examples for answer in (each.teacher, each.control, each.student) if answer
+    }
+    if evidence.confusion is not None:
+        lengths.add(len(evidence.confusion.counts))
+    if lengths - {classes}:
+        raise RequestError(
+            f"The evidence of {manifest.name} has {max(lengths - {classes})} classes where its manifest has {classes}: "
+            "they are of different runs. Run the recipe again."
+        )
+
+
+def _scatters(manifest: Manifest, images: int) -> list[tuple[str, Markup]]:
+    def dots(cost: Any) -> list[plots.Dot]:
+        return [
+            plots.Dot(
+                row.variant, role(row.variant), cost(row), row.accuracy, facts.standard_error(row.accuracy, images)
+            )
+            for row in manifest.comparison
+        ]
+
+    def megabytes(row: ComparisonRow) -> float:
+        return row.bytes / 1e6
+
+    def milliseconds(row: ComparisonRow) -> float:
+        return row.latency_ms
+
+    return [
+        ("Accuracy over file size", Markup(plots.scatter(dots(megabytes), "file size, MB"))),
+        ("Accuracy over latency", Markup(plots.scatter(dots(milliseconds), "latency, one thread, ms"))),
+    ]
+
+
+def _curves(evidence: Evidence) -> list[tuple[str, Markup]]:
+    pair, teacher = _trained(evidence, "control", "student"), _trained(evidence, "teacher")
+    drawn = []
+    if pair:
+        who = " and ".join(curve.label for curve in pair)
+        drawn.append((f"Validation accuracy of {who}", plots.learning_curves(pair, "validation_accuracy")))
+        drawn.append((f"Training loss of {who}", plots.learning_curves(pair, "loss")))
+    if teacher:
+        drawn.append(("Fine-tuning of the teacher", plots.learning_curves(teacher, "validation_accuracy")))
+    return [(title, Markup(svg)) for title, svg in drawn]
+
+
+def _trained(evidence: Evidence, *kinds: str) -> list[plots.Curve]:
+    return [
+        plots.Curve(kind, kind, list(seeds.values()))
+        for kind, seeds in evidence.curves.items()
+        if kind in kinds and seeds
+    ]
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A confusion matrix made ready for the page: labelled cells, or one picture where there are many classes."""
+
+    variant: str
+    counts: list[list[int]]
+    shares: list[list[float]]  # of the true class's images
+    picture: str | None  # base64 text of a PNG
+    worst: list[tuple[str, str, int, int]]  # true class, predicted class, images so, images of the true class
+
+
+def _confusion(confusion: Confusion | None, classes: list[str]) -> _Matrix | None:
+    if confusion is None:
+        return None
+    counts = np.asarray(confusion.counts, dtype=np.int64)
+    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    mistakes = counts - np.diag(np.diag(counts))
+    ranked = np.argsort(-mistakes, axis=None, kind="stable")[:_SHOWN_CONFUSIONS]
+    cells = [divmod(int(cell), len(classes)) for cell in ranked if mistakes.flat[cell] > 0]
+    return _Matrix(
+        variant=confusion.variant,
+        counts=counts.tolist(),
+        shares=np.sqrt(shares).round(3).tolist(),
+        picture=_heat_map(shares) if len(classes) > _LABELLED_CLASSES else None,
+        worst=[(classes[i], classes[j], int(counts[i, j]), int(totals[i])) for i, j in cells],
+    )
+
+
+def _heat_map(shares: np.ndarray) -> str:
+    """Draws shares as the opacity of blue on the diagonal and of orange off it, one pixel a cell."""
+    from PIL import Image
+
+    pixels = np.empty((*shares.shape, 4), np.uint8)
+    pixels[..., :3] = np.where(np.eye(len(shares), dtype=bool)[..., None], (0, 114, 178), (213, 94, 0))
+    pixels[..., 3] = np.round(255 * np.sqrt(shares))
+    stream = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(stream, "png", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """One photo with the probabilities of the classes that matter in it."""
+
+    image: str
+    label: str
+    verdicts: dict[str, tuple[str, bool]]  # who -> predicted class, right or wrong
+    bars: list[tuple[str, dict[str, float]]]  # class -> who -> probability
+
+
+def _example(example: Example, classes: list[str]) -> _Answers:
+    answers = {"teacher": example.teacher, "control": example.control, "student": example.student}
+    given = {who: np.asarray(probabilities) for who, probabilities in answers.items() if probabilities is not None}
+    highest = np.max(list(given.values()), axis=0)
+    if example.label in classes:
+        highest[classes.index(example.label)] = np.inf  # the true class is always shown, and first
+    shown = [int(index) for index in np.argsort(-highest, kind="stable")[:_SHOWN_CLASSES]]
+    best = {who: classes[int(probabilities.argmax())] for who, probabilities in given.items()}
+    return _Answers(
+        image=example.image,
+        label=example.label,
+        verdicts={who: (name, name == example.label) for who, name in best.items()},
+        bars=[(classes[index], {who: float(each[index]) for who, each in given.items()}) for index in shown],
+    )

@@ -1,0 +1,243 @@
+"""The plots of the report as SVG text for inside an HTML page, in the page's own colours, light or dark.
+
+matplotlib draws with stand-in colours; each is then replaced by the CSS variable of its role, so that one drawing suits
+both themes.
+"""
+
+import io
+import itertools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfkd.report.evidence import Point
+
+_ROLES = {
+    "ink": "#010101",
+    "faint": "#010102",
+    "teacher": "#010103",
+    "control": "#010104",
+    "student": "#010105",
+}
+# The page sets size and fonts; ids such as `axes_1`, equal in all figures, and rules for `*` would reach beyond one.
+_UNWANTED = [
+    re.compile(r"(?<=<svg)(?= ).*?(?= viewBox)", re.DOTALL),
+    re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL),
+    re.compile(r' id="[\w.]+_\d+"'),
+    re.compile(r"font-family: [^;]*; "),
+]
+_MARKERS = {"teacher": "D", "control": "s", "student": "o"}
+_RINGS = (9, 20, 32, 46, 62)  # points from a dot to its label
+_DIRECTIONS = [math.radians(angle) for angle in (0, 180, 45, -45, 135, -135, 90, -90, 20, -20, 160, -160)]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One variant in a scatter plot; `error` is the half length of its accuracy's error bar."""
+
+    label: str
+    role: str
+    x: float
+    accuracy: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one network did, seed by seed."""
+
+    label: str
+    role: str
+    seeds: list[list[Point]]
+
+
+def scatter(dots: Sequence[Dot], x_label: str) -> str:
+    """Draws accuracy (percent, with error bars) over a cost, which is better the smaller it is."""
+    figure, axes = _figure("accuracy on the test images, %")
+    for dot in dots:
+        axes.errorbar(
+            dot.x,
+            100 * dot.accuracy,
+            yerr=100 * dot.error,
+            fmt=_MARKERS[dot.role],
+            color=_ROLES[dot.role],
+            markersize=7,
+            elinewidth=1,
+            capsize=3,
+        )
+    costs = [dot.x for dot in dots]
+    if min(costs) > 0 and max(costs) / min(costs) > 5:
+        _logarithmic(axes, min(costs), max(costs))
+    else:
+        axes.set_xlim(0, 1.2 * max(costs) or 1)
+    axes.margins(y=0.15)
+    axes.set_xlabel(f"{x_label}  (left is better)", color=_ROLES["ink"])
+    _label_dots(figure, axes, dots)
+    return _svg(figure, x_label)
+
+
+def learning_curves(curves: Sequence[Curve], measure: str) -> str:
+    """Draws a measure over the epochs: the mean over seeds, the band from the worst to the best seed.
+
+    Args:
+        curves: the networks to draw.
+        measure: "validation_accuracy" or "loss".
+    """
+    accuracy = measure == "validation_accuracy"
+    figure, axes = _figure("accuracy on the validation images, %" if accuracy else "training loss")
+    ends = []
+    for curve in curves:
+        epochs, values = _aligned(curve.seeds, measure, 100.0 if accuracy else 1.0)
+        if not epochs:
+            continue
+        mean = [sum(each) / len(each) for each in values]
+        colour = _ROLES[curve.role]
+        style = {"color": colour, "linestyle": "--" if curve.role == "control" else "-"}
+        axes.plot(epochs, mean, linewidth=2, marker=_MARKERS[curve.role] if len(epochs) < 4 else None, **style)
+        low, high = [min(each) for each in values], [max(each) for each in values]
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
+        ends.append((mean[-1], epochs[-1], curve))
+    axes.set_xlabel("epoch", color=_ROLES["ink"])
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _label_ends(figure, axes, ends)
+    return _svg(figure, measure + "".join(curve.role for curve in curves))
+
+
+def _aligned(seeds: list[list[Point]], measure: str, scale: float) -> tuple[list[int], list[list[float]]]:
+    """Returns the epochs that every seed has, and the values of all seeds at each of them."""
+    tracks = [
+        {point.epoch: scale * value for point in points if (value := getattr(point, measure)) is not None}
+        for points in seeds
+    ]
+    epochs = sorted(set.intersection(*(set(track) for track in tracks))) if tracks else []
+    return epochs, [[track[epoch] for track in tracks] for epoch in epochs]
+
+
+def _figure(y_label: str) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_title(y_label, loc="left", fontsize=10, color=_ROLES["ink"])
+    axes.grid(True, color=_ROLES["faint"], linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", colors=_ROLES["ink"], length=0, labelsize=9)
+    axes.patch.set_visible(False)
+    figure.patch.set_visible(False)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_ROLES["ink"])
+    return figure, axes
+
+
+def _logarithmic(axes: Any, low: float, high: float) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_xlim(low / 2.5, high * 1.6)
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _label_dots(figure: Any, axes: Any, dots: Sequence[Dot]) -> None:
+    """Writes each label at the nearest place to its dot where it covers no dot, error bar or label."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    taken = [box for dot in dots for box in _boxes(figure, axes, dot)]
+    for dot in _outside_in(dots):
+        label = axes.annotate(
+            dot.label,
+            (dot.x, 100 * dot.accuracy),
+            xytext=(0, 0),
+            textcoords="offset points",
+            verticalalignment="center",
+            fontsize=9,
+            color=_ROLES[dot.role],
+            parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": _ROLES[dot.role], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
+        )
+        label.set_in_layout(False)
+        for ring, angle in itertools.product(_RINGS, _DIRECTIONS):
+            label.set_position((ring * math.cos(angle), ring * math.sin(angle)))
+            label.set_horizontalalignment(_side(math.cos(angle)))
+            label.update_positions(figure.canvas.get_renderer())
+            extent = Text.get_window_extent(label, figure.canvas.get_renderer())
+            if _within(extent, axes) and not any(extent.overlaps(other) for other in taken):
+                break
+        taken.append(extent)
+
+
+def _outside_in(dots: Sequence[Dot]) -> list[Dot]:
+    """Orders dots from both ends to the middle: the outer ones have room, and leave theirs to the inner ones last."""
+    left_to_right = sorted(dots, key=lambda dot: dot.x)
+    ends = zip(left_to_right, reversed(left_to_right), strict=True)
+    return list(dict.fromkeys(itertools.chain.from_iterable(ends)))
+
+
+def _boxes(figure: Any, axes: Any, dot: Dot) -> Iterator[Any]:
+    """Yields the room, in pixels, that a dot and its error bar take."""
+    from matplotlib.transforms import Bbox
+
+    (x, low), (_, high) = axes.transData.transform(
+        [(dot.x, 100 * (dot.accuracy - dot.error)), (dot.x, 100 * (dot.accuracy + dot.error))]
+    )
+    point = figure.dpi / 72
+    yield Bbox.from_extents(x - point, low, x + point, high)
+    middle = (low + high) / 2
+    yield Bbox.from_extents(x - 5 * point, middle - 5 * point, x + 5 * point, middle + 5 * point)
+
+
+def _within(extent: Any, axes: Any) -> bool:
+    return (
+        axes.bbox.x0 <= extent.x0
+        and extent.x1 <= axes.bbox.x1
+        and axes.bbox.y0 <= extent.y0
+        and extent.y1 <= axes.bbox.y1
+    )
+
+
+def _side(cosine: float) -> str:
+    return "center" if abs(cosine) < 0.1 else "left" if cosine > 0 else "right"
+
+
+def _label_ends(figure: Any, axes: Any, ends: list[tuple[float, int, Curve]]) -> None:
+    """Writes each curve's name at its end, pushed up where two would touch."""
+    figure.draw_without_rendering()
+    height = -math.inf
+    for value, epoch, curve in sorted(ends, key=lambda end: end[0]):
+        y = axes.transData.transform((epoch, value))[1] * 72 / figure.dpi
+        shifted = max(y, height + 12)
+        height = shifted
+        axes.annotate(
+            curve.label,
+            (epoch, value),
+            xytext=(7, shifted - y),
+            textcoords="offset points",
+            verticalalignment="center",
+            fontsize=9,
+            color=_ROLES[curve.role],
+            parse_math=False,
+            annotation_clip=False,
+        )
+
+
+def _svg(figure: Any, salt: str) -> str:
+    """Returns the figure as an `<svg>` element without size, prolog or metadata, coloured by CSS variables."""
+    import matplotlib
+
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    for unwanted in _UNWANTED:
+        text = unwanted.sub("", text)
+    for role, colour in _ROLES.items():
+        text = text.replace(colour, f"var(--{role})")
+    return text

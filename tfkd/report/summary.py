@@ -1,0 +1,292 @@
+"""Puts a run's results together: the manifest, the evidence, and with them the finished bundle."""
+
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tfkd
+from tfkd import machine
+from tfkd.data import ImageData
+from tfkd.distill.measures import softmax
+from tfkd.errors import RequestError
+from tfkd.export import bundle, samples
+from tfkd.export.manifest import (
+    SCHEMA,
+    Artifact,
+    BenchEntry,
+    ComparisonRow,
+    DataEntry,
+    Manifest,
+    StudentEntry,
+    TeacherEntry,
+)
+from tfkd.files import write_json
+from tfkd.recipe import Recipe
+from tfkd.report.card import write_model_card
+from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
+from tfkd.report.html import write_report
+from tfkd.verify import tflite
+from tfkd.verify.gates import Measured, judge
+
+EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the stages of a run left behind.
+
+    Attributes:
+        recipe: what was asked for.
+        data: the images.
+        folders: folder of every stage, by the stage's name.
+        results: result of every stage before the report, by the stage's name.
+        chosen_seed: seed of the exported student.
+        teacher: name of the teacher's fp32 .tflite in the bench results, and the file in the export folder.
+    """
+
+    recipe: Recipe
+    data: ImageData
+    folders: dict[str, Path]
+    results: dict[str, Any]
+    chosen_seed: int
+    teacher: str
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the students, in order."""
+        return [training["seed"] for training in self.results["student"]["trainings"]]
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The verified files."""
+        return [Artifact.model_validate(artifact) for artifact in self.results["verify"]["artifacts"]]
+
+    @property
+    def bench(self) -> list[BenchEntry]:
+        """The measured latencies."""
+        return [BenchEntry.model_validate(entry) for entry in self.results["bench"]["entries"]]
+
+    def training(self, kind: str, seed: int) -> dict[str, Any] | None:
+        """Returns the result of one training, or None where there was none."""
+        trainings: list[dict[str, Any]] = self.results[kind]["trainings"]
+        return next((training for training in trainings if training["seed"] == seed), None)
+
+    def logits(self, kind: str) -> np.ndarray | None:
+        """Returns logits on the test split, float32 [n, classes], of "teacher", or of the chosen seed's training."""
+        folder = self.folders[kind] if kind == "teacher" else self.folders[kind] / f"seed-{self.chosen_seed}"
+        path = folder / "test_logits.npy"
+        return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
+def write(run: Run, folder: Path) -> Manifest:
+    """Completes a bundle that holds the exported files: labels, golden images, manifest, card, report, checksums."""
+    manifest = manifest_of(run)
+    bundle.assemble(folder, manifest, _golden(run, folder))
+    evidence = evidence_of(run)
+    write_json(run.folders["report"] / "evidence.json", evidence.model_dump(mode="json"))
+    write_json(folder / "recipe.json", manifest.recipe)
+    write_model_card(manifest, folder / "MODEL_CARD.md")
+    write_report(manifest, evidence, folder / "report.html")
+    bundle.seal(folder)
+    return manifest
+
+
+def rewrite(folder: Path) -> tuple[Manifest, Path]:
+    """Writes the report of a finished run again, in the run's folder.
+
+    Raises:
+        RequestError: the folder is not that of a finished run.
+    """
+    made = folder / "report"
+    try:
+        manifest = Manifest.model_validate_json((made / "bundle" / "manifest.json").read_bytes())
+        evidence = Evidence.model_validate_json((made / "evidence.json").read_bytes())
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"{folder} is not the folder of a finished run ({reason}); run its recipe first.") from None
+    page = made / "report.html"
+    write_report(manifest, evidence, page)
+    return manifest, page
+
+
+def manifest_of(run: Run) -> Manifest:
+    """Returns everything that the report shows, the gates judge and other programs read."""
+    teacher, student, comparison = _teacher(run), _student(run), _comparison(run)
+    return Manifest(
+        schema=SCHEMA,
+        name=run.recipe.name,
+        tfkd_version=tfkd.__version__,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        recipe=run.recipe.model_dump(mode="json"),
+        environment=machine.environment(),
+        seed=run.recipe.seed,
+        data=_data(run),
+        teachers=[teacher],
+        student=student,
+        artifacts=run.artifacts,
+        comparison=comparison,
+        bench=run.bench,
+        gates=judge(
+            run.recipe.gates,
+            Measured(
+                artifacts=run.artifacts,
+                student=student.accuracy,
+                teacher=teacher.accuracy,
+                control=student.control_accuracy,
+                size_ratio=_ratio([row.bytes for row in comparison], comparison),
+                speed_ratio=_ratio([row.latency_ms for row in comparison], comparison),
+            ),
+        ),
+    )
+
+
+def evidence_of(run: Run) -> Evidence:
+    """Returns what the report shows beyond the manifest."""
+    student = run.logits("student")
+    assert student is not None
+    return Evidence(
+        curves=_curves(run),
+        confusion=Confusion(
+            variant="the Keras student", counts=_confusion(run.data.test.labels, student, run.data.classes)
+        ),
+        examples=_examples(run),
+    )
+
+
+def _data(run: Run) -> DataEntry:
+    data = run.data
+    return DataEntry(
+        source=data.source,
+        fingerprint=data.fingerprint,
+        classes=list(data.classes),
+        splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        rejected=list(data.rejected),
+    )
+
+
+def _teacher(run: Run) -> TeacherEntry:
+    teacher, result = run.recipe.teachers[0], run.results["teacher"]
+    return TeacherEntry(
+        model=teacher.model,
+        weights=teacher.weights,
+        fingerprint=run.results["soft_labels"]["teacher"],
+        parameters=result["parameters"],
+        image_size=result["image_size"],
+        accuracy=result["accuracy"],
+        calibration_error=result["calibration_error"],
+    )
+
+
+def _student(run: Run) -> StudentEntry:
+    chosen = run.training("student", run.chosen_seed)
+    control = run.training("control", run.chosen_seed)
+    student, teacher = run.logits("student"), run.logits("teacher")
+    assert chosen is not None and student is not None and teacher is not None
+    return StudentEntry(
+        model=run.recipe.student.model,
+        parameters=chosen["parameters"],
+        image_size=run.recipe.data.image_size,
+        accuracy=chosen["accuracy"],
+        control_accuracy=control["accuracy"] if control else None,
+        accuracies=[training["accuracy"] for training in run.results["student"]["trainings"]],
+        control_accuracies=[training["accuracy"] for training in run.results["control"]["trainings"]],
+        seeds=run.seeds,
+        exported_seed=run.chosen_seed,
+        agreement_with_teacher=float(np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))),
+        seconds_training=chosen["seconds"],
+        teacher_seconds=run.results["teacher"]["seconds"] + run.results["soft_labels"]["seconds"],
+    )
+
+
+def _comparison(run: Run) -> list[ComparisonRow]:
+    """The teacher's fp32 file with the Keras teacher's accuracy, then every .tflite of the student with its own."""
+    teacher = run.results["teacher"]["accuracy"]
+    latency = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads == 1}
+
+    def row(variant: str, size: int, name: str, accuracy: float) -> ComparisonRow:
+        return ComparisonRow(
+            variant=variant, bytes=size, latency_ms=latency[name], accuracy=accuracy, drop=teacher - accuracy
+        )
+
+    teacher_file = run.folders["export"] / f"{run.teacher}.tflite"
+    rows = [row("teacher fp32", teacher_file.stat().st_size, run.teacher, teacher)]
+    rows += [
+        row(f"student {artifact.precision}", artifact.bytes, artifact.path, artifact.accuracy)
+        for artifact in run.artifacts
+        if artifact.accuracy is not None
+    ]
+    return rows
+
+
+def _ratio(values: list[float], comparison: list[ComparisonRow]) -> float | None:
+    """Returns the teacher's value over the int8 student's, or None without an int8 student."""
+    by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
+    int8 = by_variant.get("student int8")
+    return by_variant["teacher fp32"] / int8 if int8 else None
+
+
+def _golden(run: Run, folder: Path) -> bundle.Golden:
+    from tfkd.distill.predict import predictor
+    from tfkd.distill.saving import load_model
+
+    export = run.recipe.export
+    images, positions = samples.photos(run.data.test, run.recipe.data.image_size, export.golden_images, run.recipe.seed)
+    student = load_model(run.folders["student"] / f"seed-{run.chosen_seed}" / "student.keras")
+    expected = {"keras": softmax(predictor(student)(images.astype(np.float32)).numpy()).astype(np.float32)}
+    for artifact in run.artifacts:
+        if artifact.format == "tflite":
+            expected[artifact.path] = tflite.predict(folder / artifact.path, [images])
+    return bundle.Golden(images, run.data.test.labels[positions], expected)
+
+
+def _curves(run: Run) -> dict[Trained, dict[int, list[Point]]]:
+    curves: dict[Trained, dict[int, list[Point]]] = {}
+    kinds: tuple[Trained, ...] = ("control", "student")
+    for kind in kinds:
+        for training in run.results[kind]["trainings"]:
+            seed = training["seed"]
+            curves.setdefault(kind, {})[seed] = _curve(run.folders[kind] / f"seed-{seed}")
+    if teacher := _curve(run.folders["teacher"]):
+        curves["teacher"] = {run.recipe.seed: teacher}
+    return curves
+
+
+def _curve(folder: Path) -> list[Point]:
+    path = folder / "curve.json"
+    points = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return [Point.model_validate(point) for point in points]
+
+
+def _confusion(labels: np.ndarray, logits: np.ndarray, classes: tuple[str, ...]) -> list[list[int]]:
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (labels, logits.argmax(axis=1)), 1)
+    table: list[list[int]] = counts.tolist()
+    return table
+
+
+def _examples(run: Run) -> list[Example]:
+    """Returns test photos drawn from the seed, in the order of their classes, with everybody's probabilities."""
+    images, positions = samples.photos(run.data.test, run.recipe.data.image_size, EXAMPLES, run.recipe.seed + 1)
+    answers = {kind: run.logits(kind) for kind in ("teacher", "control", "student")}
+
+    def probabilities(kind: str, position: int) -> list[float] | None:
+        logits = answers[kind]
+        if logits is None:
+            return None
+        values: list[float] = softmax(logits[position]).tolist()
+        return values
+
+    return [
+        Example(
+            image=encode_image(image),
+            label=run.data.classes[run.data.test.labels[position]],
+            teacher=probabilities("teacher", position) or [],
+            control=probabilities("control", position),
+            student=probabilities("student", position) or [],
+        )
+        for image, position in zip(images, positions.tolist(), strict=True)
+    ]

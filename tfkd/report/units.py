@@ -1,0 +1,50 @@
+"""How numbers are written in every report."""
+
+import math
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.9123 -> '91.2 %'."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def plus_minus(share: float, spread: float) -> str:
+    """(0.9123, 0.0042) -> '91.2 % ± 0.4'."""
+    return f"{percent(share)} ± {100 * spread:.1f}"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares: -0.0123 -> '−1.2 points'."""
+    return f"{signed(100 * difference)} points"
+
+
+def signed(value: float) -> str:
+    """-1.23 -> '−1.2'."""
+    text = f"{abs(value):.1f}"
+    return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
+
+
+def size(count: int) -> str:
+    """Bytes in the decimal units of the app stores: 1_234_567 -> '1.23 MB'."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{significant(count / scale)} {unit}"
+    return f"{count} B"
+
+
+def milliseconds(value: float) -> str:
+    """1.4142 -> '1.41 ms'."""
+    return f"{significant(value)} ms"
+
+
+def significant(value: float) -> str:
+    """Three significant digits, never in powers of ten: 0.01234 -> '0.0123', 1234.5 -> '1234'."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
+
+
+def times(ratio: float, more: str, less: str) -> str:
+    """(11.4, 'smaller', 'larger') -> '11.4 times smaller'; a ratio below one turns the word round."""
+    return f"{significant(ratio)} times {more}" if ratio >= 1 else f"{significant(1 / ratio)} times {less}"

@@ -1,0 +1,139 @@
+"""Checks what a Core ML file says about itself. Running one takes macOS; reading its protobuf does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfkd.export import Card
+from tfkd.export.manifest import InputOutput, Tensor
+from tfkd.quiet import native_logs_silenced
+from tfkd.verify import VerifyError
+
+with native_logs_silenced():  # away from macOS the import logs every library that it misses
+    import coremltools as ct
+
+_PACKAGED = Path("Data", "com.apple.CoreML", "model.mlmodel")
+_LABEL = "classLabel"
+_PROBABILITIES = "classProbability"
+
+
+def check(path: Path, card: Card, size: int) -> InputOutput:
+    """Checks the description of an .mlmodel or .mlpackage classifier.
+
+    Args:
+        path: of the file or package.
+        card: the classes and the description that must stand in it.
+        size: side of the square image that it must take, pixels.
+
+    Returns:
+        Its input, an image of raw RGB, and its output, the probability of each class.
+
+    Raises:
+        VerifyError: it cannot be read, or names everything that is wrong in it.
+    """
+    specification = _read(path)
+    wrong = [
+        *_wrong_input(specification, size),
+        *_wrong_outputs(specification),
+        *_wrong_labels(specification, card.classes),
+        *_wrong_preprocessing(specification),
+        *_wrong_metadata(specification, card),
+    ]
+    if wrong:
+        raise VerifyError(f"{path}: {'; '.join(wrong)}.")
+    return InputOutput(
+        input=Tensor(name="image", shape=[1, size, size, 3], dtype="uint8", range=[0.0, 255.0]),
+        output=Tensor(name=_PROBABILITIES, shape=[1, len(card.classes)], dtype="float32", range=[0.0, 1.0]),
+    )
+
+
+def _read(path: Path) -> Any:
+    specification = ct.proto.Model_pb2.Model()
+    try:
+        specification.ParseFromString((path / _PACKAGED if path.is_dir() else path).read_bytes())
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
+    except Exception:
+        raise VerifyError(f"{path}: is not a whole Core ML file; export it again.") from None
+    if specification.WhichOneof("Type") not in ("neuralNetworkClassifier", "mlProgram"):
+        raise VerifyError(f"{path}: is neither a neural network classifier nor an ML program; export it again.")
+    return specification
+
+
+def _wrong_input(specification: Any, size: int) -> Iterator[str]:
+    inputs = specification.description.input
+    if len(inputs) != 1 or inputs[0].type.WhichOneof("Type") != "imageType":
+        yield "it does not take exactly one image"
+        return
+    image = inputs[0].type.imageType
+    if inputs[0].name != "image":
+        yield f"its input is named {inputs[0].name!r}, not 'image'"
+    if (image.width, image.height) != (size, size):
+        yield f"its input is {image.width} x {image.height} pixels, not {size} x {size}"
+    if image.colorSpace != ct.proto.FeatureTypes_pb2.ImageFeatureType.RGB:
+        yield "its input is not RGB"
+
+
+def _wrong_outputs(specification: Any) -> Iterator[str]:
+    description = specification.description
+    kinds = {output.name: output.type.WhichOneof("Type") for output in description.output}
+    if kinds != {_LABEL: "stringType", _PROBABILITIES: "dictionaryType"}:
+        yield f"its outputs are {sorted(kinds)}, not {_LABEL!r} (a string) and {_PROBABILITIES!r} (a dictionary)"
+    if description.predictedFeatureName != _LABEL or description.predictedProbabilitiesName != _PROBABILITIES:
+        yield f"it does not name {_LABEL!r} as its prediction and {_PROBABILITIES!r} as its probabilities"
+    if specification.WhichOneof("Type") == "neuralNetworkClassifier":
+        network = specification.neuralNetworkClassifier
+        if network.labelProbabilityLayerName not in {name for layer in network.layers for name in layer.output}:
+            yield f"no layer makes its probabilities, {network.labelProbabilityLayerName!r}"
+
+
+def _wrong_labels(specification: Any, classes: tuple[str, ...]) -> Iterator[str]:
+    labels = _labels(specification)
+    if len(labels) != len(classes):
+        yield f"it has {len(labels)} class labels, not {len(classes)}"
+    for index, (label, name) in enumerate(zip(labels, classes, strict=False)):
+        if label != name:
+            yield f"its class label {index} is {label!r}, not {name!r}"
+            return
+
+
+def _labels(specification: Any) -> list[str]:
+    if specification.WhichOneof("Type") == "neuralNetworkClassifier":
+        return list(specification.neuralNetworkClassifier.stringClassLabels.vector)
+    (classifier,) = [operation for operation in _operations(specification) if operation.type == "classify"] or [None]
+    if classifier is None:
+        return []
+    values = classifier.inputs["classes"].arguments[0].value.immediateValue.list.values
+    return [label for value in values for label in value.immediateValue.tensor.strings.values]
+
+
+def _operations(specification: Any) -> Iterator[Any]:
+    for block in specification.mlProgram.functions["main"].block_specializations.values():
+        yield from block.operations
+
+
+def _wrong_preprocessing(specification: Any) -> Iterator[str]:
+    """Refuses what a neural network does to pixels before its first layer: the model normalises them itself.
+
+    An ML program has no such place: what was declared at conversion stands among its operations, like the model's own.
+    """
+    if specification.WhichOneof("Type") != "neuralNetworkClassifier":
+        return
+    for step in specification.neuralNetworkClassifier.preprocessing:
+        scaler = step.scaler
+        biases = (scaler.redBias, scaler.greenBias, scaler.blueBias, scaler.grayBias)
+        if step.WhichOneof("preprocessor") != "scaler" or scaler.channelScale != 1 or any(biases):
+            yield "it normalises the pixels a second time, before the model's own normalisation"
+
+
+def _wrong_metadata(specification: Any, card: Card) -> Iterator[str]:
+    metadata = specification.description.metadata
+    found = {
+        "author": metadata.author,
+        "license": metadata.license,
+        "version": metadata.versionString,
+        "description": metadata.shortDescription,
+    }
+    for field, value in found.items():
+        if value != getattr(card, field):
+            yield f"its {field} is {value!r}, not {getattr(card, field)!r}"

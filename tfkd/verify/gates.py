@@ -1,0 +1,100 @@
+"""Judges the numbers of a run against the limits of its recipe."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tfkd.errors import RequestError
+from tfkd.export.manifest import Artifact, Gate
+from tfkd.recipe import Gates
+
+_FLOATS = ("fp32", "fp16")
+
+# XNNPACK has no kernel for what stands at the ends of an int8 graph: uint8 to int8 and back, and the softmax.
+_AT_THE_ENDS = {"fp32": set[str](), "fp16": set[str](), "int8": {"QUANTIZE", "SOFTMAX"}}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the gates judge.
+
+    Attributes:
+        artifacts: the verified files.
+        student: accuracy of the Keras student on the test split, 0..1.
+        teacher: accuracy of the teacher.
+        control: accuracy of the control; None where it was not run.
+        size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite; None without either.
+        speed_ratio: one-thread latency of the same two files, teacher / student; None without either.
+    """
+
+    artifacts: list[Artifact]
+    student: float
+    teacher: float
+    control: float | None = None
+    size_ratio: float | None = None
+    speed_ratio: float | None = None
+
+
+def judge(gates: Gates, measured: Measured) -> list[Gate]:
+    """Returns every gate that is switched on with its verdict; a value that is not a number never passes.
+
+    Raises:
+        RequestError: a gate needs a number that this run does not measure.
+    """
+    return [*_file_gates(gates, measured), *_run_gates(gates, measured)]
+
+
+def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
+    for artifact in measured.artifacts:
+        if artifact.format != "tflite":
+            continue
+        file = artifact.path.rpartition("/")[2]
+        if gates.max_accuracy_drop is not None:
+            drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
+            yield _at_most(f"max_accuracy_drop/{file}", drop, gates.max_accuracy_drop)
+        if gates.min_agreement is not None:
+            agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
+            yield _at_least(f"min_agreement/{file}", agreement, gates.min_agreement)
+        if gates.max_float_error is not None and artifact.precision in _FLOATS:
+            error = _number(artifact.max_abs_error, f"{file}'s largest error")
+            yield _at_most(f"max_float_error/{file}", error, gates.max_float_error)
+        if gates.one_partition and artifact.precision in _AT_THE_ENDS:
+            yield _one_partition(file, artifact)
+
+
+def _one_partition(file: str, artifact: Artifact) -> Gate:
+    """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside that is not at the ends."""
+    if artifact.delegation is None:
+        raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
+    partitions = artifact.delegation.partitions
+    strays = [name for name in artifact.delegation.outside if name not in _AT_THE_ENDS[artifact.precision]]
+    passed = partitions == 1 and not strays
+    return Gate(name=f"one_partition/{file}", value=partitions + len(strays), limit=1, passed=passed)
+
+
+def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
+    if gates.min_relative_accuracy is not None:
+        ratio = measured.student / measured.teacher if measured.teacher else float("nan")
+        yield _at_least("min_relative_accuracy", ratio, gates.min_relative_accuracy)
+    if gates.min_gain_over_control is not None:
+        gain = measured.student - _number(measured.control, "a control; set distill.control=true")
+        yield _at_least("min_gain_over_control", gain, gates.min_gain_over_control)
+    if gates.min_size_ratio is not None:
+        ratio = _number(measured.size_ratio, "an int8 file; add int8 to export.tflite")
+        yield _at_least("min_size_ratio", ratio, gates.min_size_ratio)
+    if gates.min_speed_ratio is not None:
+        ratio = _number(measured.speed_ratio, "an int8 file; add int8 to export.tflite")
+        yield _at_least("min_speed_ratio", ratio, gates.min_speed_ratio)
+
+
+def _number(value: float | None, what: str) -> float:
+    if value is None:
+        raise RequestError(f"A gate needs {what}; or set that gate to None.")
+    return value
+
+
+def _at_most(name: str, value: float, limit: float) -> Gate:
+    return Gate(name=name, value=value, limit=limit, passed=bool(value <= limit))
+
+
+def _at_least(name: str, value: float, limit: float) -> Gate:
+    return Gate(name=name, value=value, limit=limit, passed=bool(value >= limit))

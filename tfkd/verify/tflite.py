@@ -1,0 +1,202 @@
+"""Loads and runs .tflite files with LiteRT, the runtime that phones use."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from tfkd.export.bundle import LABELS
+from tfkd.export.manifest import Delegation, InputOutput, Tensor
+from tfkd.quiet import native_logs_silenced
+from tfkd.verify import VerifyError
+
+_PIXELS = (0.0, 255.0)
+_PROBABILITIES = (0.0, 1.0)
+_LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
+
+
+def io(path: Path) -> InputOutput:
+    """Returns the input and output of a file's signature; ranges are of dequantized values.
+
+    Raises:
+        VerifyError: the file cannot be loaded, or has not one image input and one output.
+    """
+    interpreter = _load(path)
+    return InputOutput(
+        input=_tensor(_input_name(interpreter), interpreter.get_input_details()[0], _PIXELS),
+        output=_tensor(_output_name(interpreter), interpreter.get_output_details()[0], _PROBABILITIES),
+    )
+
+
+def delegation(path: Path) -> Delegation:
+    """Returns into how many parts XNNPACK cuts the graph and which operators it leaves to the slow path.
+
+    LiteRT lists the operators of the file and, behind them, one DELEGATE for each part that a delegate took over.
+
+    Raises:
+        VerifyError: the file cannot be loaded.
+    """
+    operators = _load(path)._get_ops_details()
+    parts = [operator for operator in operators if operator["op_name"] == "DELEGATE"]
+    own = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
+    inside = set().union(*(_members(part, own) for part in parts))
+    outside = [operator["op_name"] for operator in own if operator["index"] not in inside]
+    return Delegation(partitions=len(parts), operators=len(own), outside=outside)
+
+
+def labels(path: Path) -> tuple[str, ...]:
+    """Returns the class names that are packed into a file, in the order of its output.
+
+    Raises:
+        VerifyError: the file has no labels.txt, or its archive is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(LABELS) as stream:
+            return tuple(stream.read(_LARGEST_LABELS).decode().splitlines())
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        raise VerifyError(f"{path}: holds no readable {LABELS}; export it again.") from None
+
+
+def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
+    """Runs a file on images, several at a time on single-threaded interpreters.
+
+    Args:
+        path: of a .tflite file with batch 1.
+        batches: float32 or uint8 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read; read once, in order.
+
+    Returns:
+        float32 [n, classes] probabilities; quantized ones are dequantized with the file's own scale and zero point.
+
+    Raises:
+        VerifyError: the file cannot be loaded or run, or its answers are not numbers.
+    """
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    runners = [_Runner(_load(path), path) for _ in range(workers)]
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(_run(runners, pool, batches))
+    probabilities = np.concatenate(results) if results else np.zeros((0, runners[0].classes), np.float32)
+    if not np.isfinite(probabilities).all():
+        raise VerifyError(f"{path}: some probabilities are not finite numbers; the file is unusable.")
+    return probabilities
+
+
+class _Runner:
+    """One interpreter with its own buffers: used by one thread at a time."""
+
+    def __init__(self, interpreter: Any, path: Path) -> None:
+        self._interpreter = interpreter
+        self._input = interpreter.get_input_details()[0]
+        self._output = interpreter.get_output_details()[0]
+        self._path = path
+        self.classes = int(self._output["shape"][-1])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return (
+            np.stack([self._one(image) for image in images]) if len(images) else np.zeros((0, self.classes), np.float32)
+        )
+
+    def _one(self, image: np.ndarray) -> np.ndarray:
+        try:
+            self._interpreter.set_tensor(self._input["index"], _quantized(image, self._input)[np.newaxis])
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise VerifyError(f"{self._path}: cannot be run on an image {image.shape}: {_first_line(error)}") from None
+        return _dequantized(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+
+
+def _run(runners: list[_Runner], pool: ThreadPoolExecutor, batches: Iterable[Any]) -> Iterator[np.ndarray]:
+    for batch in batches:
+        images = np.asarray(batch)
+        shares = np.array_split(images, len(runners))
+        yield np.concatenate(list(pool.map(lambda runner, share: runner(share), runners, shares)))
+
+
+def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return values.astype(details["dtype"], copy=False)
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.rint(values / np.float32(scale)) + zero_point, limits.min, limits.max).astype(details["dtype"])
+
+
+def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = details["quantization"]
+    floats = values.astype(np.float32)
+    return (floats - zero_point) * np.float32(scale) if scale else floats
+
+
+def _load(path: Path) -> Any:
+    """Loads a file into LiteRT, after a walk over its whole structure: LiteRT itself trusts the offsets in a file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
+    try:
+        _walk(content)
+        with native_logs_silenced():
+            interpreter = Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+    except Exception as error:
+        raise VerifyError(f"{path}: is no .tflite file, or a damaged one; export it again.") from error
+    if len(interpreter.get_input_details()) != 1 or len(interpreter.get_output_details()) != 1:
+        raise VerifyError(f"{path}: has not one input and one output; export it again.")
+    return interpreter
+
+
+def _walk(content: bytes) -> None:
+    if content[4:8] != b"TFL3":
+        raise ValueError("it does not begin as one")
+    schema.ModelT.InitFromPackedBuf(content)
+
+
+def _members(part: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:
+    """Returns the operators between a part's inputs and its outputs: those it took over."""
+    makers = {tensor: operator for operator in own for tensor in operator["outputs"]}
+    found: set[int] = set()
+    known = set(part["inputs"])
+    waiting = list(part["outputs"])
+    while waiting:
+        tensor = waiting.pop()
+        if tensor in known or tensor not in makers:
+            continue
+        known.add(tensor)
+        found.add(makers[tensor]["index"])
+        waiting.extend(makers[tensor]["inputs"])
+    return found
+
+
+def _tensor(name: str, details: dict[str, Any], values: tuple[float, float]) -> Tensor:
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(details["dtype"]) if scale else None
+    return Tensor(
+        name=name,
+        shape=details["shape"].tolist(),
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(scale) if scale else None,
+        zero_point=int(zero_point) if scale else None,
+        range=[(limit - zero_point) * float(scale) for limit in (limits.min, limits.max)] if limits else list(values),
+    )
+
+
+def _signature(interpreter: Any) -> dict[str, list[str]]:
+    return interpreter.get_signature_list().get("serving_default", {"inputs": [], "outputs": []})
+
+
+def _input_name(interpreter: Any) -> str:
+    return next(iter(_signature(interpreter)["inputs"]), interpreter.get_input_details()[0]["name"])
+
+
+def _output_name(interpreter: Any) -> str:
+    return next(iter(_signature(interpreter)["outputs"]), interpreter.get_output_details()[0]["name"])
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:150] if lines else type(error).__name__
