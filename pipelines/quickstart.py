@@ -13,21 +13,23 @@ recipe = Recipe(
     data=Data(
         source="embedded:fashion_mnist_mini",
         image_size=32,
+        fraction=0.2,
+        unlabelled="rest",
         augment=Augment(min_area=0.7, max_aspect=1.1, brightness=0.1, contrast=0.1, saturation=0.0),
     ),
     teachers=[
         Teacher(
             model="efficientnet_lite0",
             image_size=64,
-            fine_tune=FineTune(head_epochs=10, epochs=1, thaw=0.6, learning_rate=5e-4, warmup_epochs=0.1),
+            fine_tune=FineTune(head_epochs=30, epochs=0),
         )
     ],
     student=Student(model="mobilenet_v3_small", width=0.75, dropout=0.1),
     distill=Distill(
-        losses=[SoftTargets(temperature=4.0, weight=0.7)],
-        label_weight=0.3,
-        views=4,
-        training=Training(epochs=10, batch_size=64, learning_rate=4e-3),
+        losses=[SoftTargets(temperature=4.0, weight=0.9)],
+        label_weight=0.1,
+        views=2,
+        training=Training(epochs=4, batch_size=128, learning_rate=5e-3),
     ),
     gates=Gates(max_accuracy_drop=0.005, min_gain_over_control=0.0, min_size_ratio=8.0, min_speed_ratio=3.0),
 )

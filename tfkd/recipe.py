@@ -43,7 +43,9 @@ class Data(Block):
     source: str = Field(description="embedded:NAME, tfds:NAME, or folder:PATH (a folder or a .zip of class folders)")
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
     fraction: float = Field(1.0, gt=0, le=1, description="share of the training images that is used, per class")
-    unlabelled: str | None = Field(None, description="folder:PATH of extra images that only the teacher labels")
+    unlabelled: str | None = Field(
+        None, description="images that only the teacher labels: folder:PATH, or rest: those that fraction leaves out"
+    )
     validation_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no validation split")
     test_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no test split")
     max_rejected: float = Field(0.01, ge=0, le=1, description="largest share of files that may fail to decode")
@@ -151,7 +153,8 @@ class Gates(Block):
 
     max_accuracy_drop: float | None = Field(0.02, ge=0, description="of a .tflite against the Keras student")
     min_agreement: float | None = Field(0.95, ge=0, le=1, description="equal top-1 of a .tflite and the Keras student")
-    max_float_error: float | None = Field(1e-3, gt=0, description="largest probability difference of fp32 and fp16")
+    max_float_error: float | None = Field(1e-3, gt=0, description="largest probability difference of an fp32 file")
+    max_half_error: float | None = Field(0.03, gt=0, description="the same of an fp16 file, whose weights are rounded")
     one_partition: bool = Field(True, description="fp32, fp16 and int8 are not cut into pieces by XNNPACK")
     min_relative_accuracy: float | None = Field(None, ge=0, description="student accuracy / teacher accuracy")
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
@@ -306,7 +309,7 @@ def shrunk(recipe: Recipe) -> Recipe:
     """
     values = recipe.model_dump(mode="json")
     values["name"] = f"{recipe.name}-smoke"[:64]
-    values["data"]["fraction"] = min(recipe.data.fraction, 0.05)
+    values["data"] |= {"fraction": min(recipe.data.fraction, 0.05), "unlabelled": None}
     values["distill"]["views"] = 1
     values["distill"]["repeats"] = 1
     values["distill"]["training"]["epochs"] = 1

@@ -35,7 +35,7 @@ def numbers(splits: tuple[Split, ...]) -> list[list[int]]:
 
 def test_missing_splits_are_split_off_class_by_class() -> None:
     whole = split(100, 50, 10)
-    train, validation, test = divide("x", CLASSES, {"train": whole}, data(test_share=0.2), 1)
+    train, validation, test, _ = divide("x", CLASSES, {"train": whole}, data(test_share=0.2), 1)
     assert np.bincount(test.labels).tolist() == [20, 10, 2]
     assert np.bincount(validation.labels).tolist() == [10, 5, 1]
     assert np.bincount(train.labels).tolist() == [70, 35, 7]
@@ -59,7 +59,7 @@ def test_the_test_split_does_not_depend_on_the_others() -> None:
 
 def test_given_splits_are_kept() -> None:
     given = {"train": split(20, 20, 20), "test": split(3, 3, 3)}
-    train, validation, test = divide("x", CLASSES, given, data(), 1)
+    train, validation, test, _ = divide("x", CLASSES, given, data(), 1)
     assert test.numbers.tolist() == given["test"].numbers.tolist()
     assert (len(train), len(validation)) == (54, 6)
 
@@ -73,7 +73,7 @@ def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
     assert np.bincount(parts[0.1][0].labels).tolist() == [8, 4, 2]
     train = {fraction: set(part[0].numbers) for fraction, part in parts.items()}
     assert train[0.1] < train[0.5] < train[1.0]
-    assert numbers(parts[0.1][1:]) == numbers(parts[1.0][1:])
+    assert numbers(parts[0.1][1:3]) == numbers(parts[1.0][1:3])
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,11 @@ def test_what_cannot_be_divided(
 ) -> None:
     with pytest.raises(RequestError, match=message):
         divide("x", classes, splits, data(**fields), 1)
+
+
+def test_the_rest_is_what_the_fraction_leaves_out_without_its_labels() -> None:
+    train, _, _, rest = divide("x", CLASSES, {"train": split(100, 50, 20)}, data(fraction=0.2), 1)
+    everything, _, _, nothing = divide("x", CLASSES, {"train": split(100, 50, 20)}, data(), 1)
+    assert sorted([*train.numbers, *rest.numbers]) == everything.numbers.tolist()
+    assert set(rest.labels) == {-1}
+    assert len(nothing) == 0

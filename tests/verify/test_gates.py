@@ -8,7 +8,7 @@ from tfkd.recipe import Gates
 from tfkd.verify.gates import Measured, judge
 
 NAN = math.nan
-OFF = Gates(max_accuracy_drop=None, min_agreement=None, max_float_error=None, one_partition=False)
+OFF = Gates(max_accuracy_drop=None, min_agreement=None, max_float_error=None, max_half_error=None, one_partition=False)
 
 
 def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
@@ -50,8 +50,10 @@ def only(gates: dict[str, float | bool], measured: Measured) -> bool:
         ("min_agreement", 0.95, {"top1_vs_keras": 0.949}, False),
         ("min_agreement", 0.0, {"top1_vs_keras": NAN}, False),
         ("max_float_error", 1e-3, {"precision": "fp32", "max_abs_error": 1e-3}, True),
-        ("max_float_error", 1e-3, {"precision": "fp16", "max_abs_error": 1.1e-3}, False),
-        ("max_float_error", 1e-3, {"precision": "fp16", "max_abs_error": NAN}, False),
+        ("max_float_error", 1e-3, {"precision": "fp32", "max_abs_error": 1.1e-3}, False),
+        ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": 0.02}, True),
+        ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": 0.031}, False),
+        ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": NAN}, False),
     ],
 )
 def test_gates_of_a_file(gate: str, limit: float, changes: dict[str, object], passed: bool) -> None:

@@ -13,6 +13,8 @@ from tfkd.files import fingerprint
 
 __all__ = ["SOURCES", "ImageData", "Split", "open_source"]
 
+REST = "rest"
+
 SOURCES: dict[str, Callable[[str], Listing]] = {
     "embedded": embedded.listing,
     "tfds": tfds.listing,
@@ -40,11 +42,11 @@ def open_source(
     listing = _listing(data.source)
     longest_side = max(1024, 2 * data.image_size)
     splits = {name: split.limited(longest_side) for name, split in listing.splits.items()}
-    if data.unlabelled is not None:
+    if data.unlabelled is not None and data.unlabelled != REST:
         splits["unlabelled"] = _unlabelled(data.unlabelled).limited(longest_side)
     outcome = check(splits, data.max_rejected, progress, checked)
     unlabelled = outcome.splits.pop("unlabelled", None)
-    train, validation, test = divide(listing.where, listing.classes, outcome.splits, data, seed)
+    train, validation, test, rest = divide(listing.where, listing.classes, outcome.splits, data, seed)
     return ImageData(
         source=data.source,
         classes=listing.classes,
@@ -52,7 +54,7 @@ def open_source(
         train=train,
         validation=validation,
         test=test,
-        unlabelled=unlabelled,
+        unlabelled=rest if data.unlabelled == REST and len(rest) else unlabelled,
         rejected=outcome.rejected,
     )
 
@@ -70,7 +72,8 @@ def _unlabelled(source: str) -> Split:
     kind, _, path = source.partition(":")
     if kind != "folder" or not path:
         raise RequestError(
-            f"data.unlabelled = {source!r}: unlabelled images come from a folder or zip; give folder:PATH."
+            f"data.unlabelled = {source!r}: unlabelled images come from a folder or zip, or are the rest of "
+            "the training images; give folder:PATH or rest."
         )
     return folder.unlabelled(path)
 

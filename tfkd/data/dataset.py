@@ -80,6 +80,10 @@ class Split:
         """Returns the split of the photos at these positions, in their order."""
         return dataclasses.replace(self, numbers=self.numbers[positions], labels=self.labels[positions])
 
+    def without_labels(self) -> "Split":
+        """Returns the same photos as unlabelled ones."""
+        return dataclasses.replace(self, labels=np.full_like(self.labels, UNLABELLED))
+
     def limited(self, longest_side: int) -> "Split":
         """Returns the same photos, decoded to at most this side, pixels."""
         return dataclasses.replace(self, longest_side=longest_side)

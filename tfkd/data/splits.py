@@ -11,11 +11,12 @@ _DIVIDE, _FRACTION = 1, 2
 
 def divide(
     where: str, classes: tuple[str, ...], splits: dict[str, Split], data: recipe.Data, seed: int
-) -> tuple[Split, Split, Split]:
-    """Returns (train, validation, test); those that the source lacks are split off the training photos.
+) -> tuple[Split, Split, Split, Split]:
+    """Returns (train, validation, test, rest); those that the source lacks are split off the training photos.
 
     Every class is divided on its own, in an order drawn from the seed. The test split depends on its own share alone,
-    not on validation's, and a smaller `data.fraction` keeps a part of what a larger one keeps.
+    not on validation's, and a smaller `data.fraction` keeps a part of what a larger one keeps. The rest is what it
+    leaves out, without labels.
 
     Raises:
         RequestError: there is no training split, fewer than two classes, or a class with too few photos.
@@ -33,8 +34,10 @@ def divide(
     for name in ("validation", "test"):
         if not len(divided[name]):
             raise RequestError(f"{where}: the {name} split holds no readable image. Fill it, or remove it.")
-    train = divided["train"].take(_fraction(divided["train"].labels, data.fraction, seed))
-    return train, divided["validation"], divided["test"]
+    train = divided["train"]
+    kept = _fraction(train.labels, data.fraction, seed)
+    rest = train.take(np.setdiff1d(np.arange(len(train)), kept)).without_labels()
+    return train.take(kept), divided["validation"], divided["test"], rest
 
 
 def _require_classes(where: str, classes: tuple[str, ...], train: Split) -> None:

@@ -95,6 +95,8 @@ def fit(
         RequestError: the loss became NaN or infinite.
     """
     checkpoint = folder / "checkpoint.npz"
+    # Built inside the first step, the optimizer's variables would have the step traced twice.
+    model.optimizer.build(network.trainable_variables)
     points, seconds = _restore(checkpoint, model, network)
     advance(int(model.optimizer.iterations))
     for epoch in range(len(points), epochs):
@@ -141,7 +143,6 @@ def _save(path: Path, model: keras.Model, network: keras.Model, points: list[Poi
 def _restore(path: Path, model: keras.Model, network: keras.Model) -> tuple[list[Point], float]:
     if not path.is_file():
         return [], 0.0
-    model.optimizer.build(network.trainable_variables)
     seconds, points, *state = load_arrays(path)
     for variable, value in zip((*network.variables, *model.optimizer.variables), state, strict=True):
         variable.assign(value)

@@ -7,8 +7,6 @@ from tfkd.errors import RequestError
 from tfkd.export.manifest import Artifact, Gate
 from tfkd.recipe import Gates
 
-_FLOATS = ("fp32", "fp16")
-
 # XNNPACK has no kernel for what stands at the ends of an int8 graph: uint8 to int8 and back, and the softmax.
 _AT_THE_ENDS = {"fp32": set[str](), "fp16": set[str](), "int8": {"QUANTIZE", "SOFTMAX"}}
 
@@ -54,9 +52,13 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         if gates.min_agreement is not None:
             agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
             yield _at_least(f"min_agreement/{file}", agreement, gates.min_agreement)
-        if gates.max_float_error is not None and artifact.precision in _FLOATS:
-            error = _number(artifact.max_abs_error, f"{file}'s largest error")
-            yield _at_most(f"max_float_error/{file}", error, gates.max_float_error)
+        for precision, name, limit in (
+            ("fp32", "max_float_error", gates.max_float_error),
+            ("fp16", "max_half_error", gates.max_half_error),
+        ):
+            if limit is not None and artifact.precision == precision:
+                error = _number(artifact.max_abs_error, f"{file}'s largest error")
+                yield _at_most(f"{name}/{file}", error, limit)
         if gates.one_partition and artifact.precision in _AT_THE_ENDS:
             yield _one_partition(file, artifact)
 

@@ -1,0 +1,204 @@
+"""The whole job on a few generated photos, as users run it: by the command, with kills and wrong requests."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfkd.export.manifest import Manifest
+
+PROJECT = Path(__file__).parents[1]
+CLASSES = ("blue sky", "grass", "tomato, ripe")
+RECIPE = """
+from tfkd.recipe import *
+
+recipe = Recipe(
+    name="tiny",
+    data=Data(source="folder:photos", image_size=32),
+    teachers=[
+        Teacher(
+            model="tests.tiny:build_teacher", weights="none", image_size=40,
+            fine_tune=FineTune(epochs=3, batch_size=16, learning_rate=1e-2),
+        )
+    ],
+    student=Student(model="tests.tiny:build_student"),
+    distill=Distill(views=2, training=Training(epochs=4, batch_size=16, learning_rate=1e-2)),
+    export=Export(calibration_images=20, golden_images=3),
+    bench=Bench(runs=5, warmup=1),
+    gates=Gates(max_accuracy_drop=0.1, min_agreement=0.8),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos of three colours and the recipe."""
+    home = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(CLASSES):
+        folder = home / "photos" / name
+        folder.mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(0, 160, (36, 44, 3))
+            pixels[..., 2 - label] += 60
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02d}.png")
+    (home / "recipe.py").write_text(RECIPE)
+    return home
+
+
+def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "tfkd.cli", "run", "recipe.py", *arguments]
+    return subprocess.Popen(
+        command, cwd=home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def tfkd(home: Path, *arguments: str) -> tuple[int, str, str]:
+    process = start(home, *arguments)
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path) -> Path:
+    """The folder after one unbroken run."""
+    code, output, errors = tfkd(home)
+    assert code == 0, output + errors
+    assert "Traceback" not in errors
+    return home
+
+
+def students(runs: Path) -> dict[str, bytes]:
+    """Returns the answers of teacher, control and student to the test images."""
+    found = {
+        path.relative_to(runs).as_posix(): path.read_bytes()
+        for kind in ("teacher", "control", "student")
+        for path in sorted((runs / "tiny" / kind).rglob("test_logits.npy"))
+    }
+    assert len(found) == 3
+    return found
+
+
+def weights(runs: Path) -> list[np.ndarray]:
+    import keras
+
+    weights: list[np.ndarray] = keras.saving.load_model(runs / "tiny/student/seed-1/student.keras").get_weights()
+    return weights
+
+
+def test_the_bundle_holds_everything(finished: Path) -> None:
+    bundle = finished / "exported_models" / "tiny"
+    files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    expected = {f"android/tiny_{precision}.tflite" for precision in ("fp32", "fp16", "dynamic", "int8")}
+    expected |= {"ios/tiny.mlmodel", "labels.txt", "golden/golden.json", "golden/000.png", "manifest.json"}
+    expected |= {"recipe.json", "MODEL_CARD.md", "report.html", "SHA256SUMS"}
+    assert expected <= files
+    assert any(file.startswith("ios/tiny.mlpackage/") for file in files)
+    assert (bundle / "labels.txt").read_text().splitlines() == list(CLASSES)
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle, check=True)
+
+
+def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
+    manifest = Manifest.model_validate_json((finished / "exported_models" / "tiny" / "manifest.json").read_bytes())
+    assert manifest.data.splits == {"train": 96, "validation": 12, "test": 12}
+    assert manifest.student.control_accuracy is not None
+    assert [row.variant for row in manifest.comparison][:2] == ["teacher fp32", "student fp32"]
+    assert all(gate.passed for gate in manifest.gates)
+    measured = {artifact.precision: artifact for artifact in manifest.artifacts if artifact.format == "tflite"}
+    assert all(artifact.delegation is not None for artifact in measured.values())
+    assert measured["int8"].io.input.dtype == measured["int8"].io.output.dtype == "uint8"
+    assert {entry.artifact for entry in manifest.bench} >= {"teacher_fp32", measured["int8"].path}
+
+
+def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
+    golden = json.loads((finished / "exported_models" / "tiny" / "golden" / "golden.json").read_text())
+    assert len(golden["images"]) == 3
+    for entry in golden["images"]:
+        assert len(entry["probabilities"]) == 5
+        for probabilities in entry["probabilities"].values():
+            assert sum(probabilities) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_second_call_reuses_every_stage(finished: Path) -> None:
+    bundle = finished / "exported_models" / "tiny" / "manifest.json"
+    before = bundle.stat().st_mtime_ns
+    code, output, _ = tfkd(finished)
+    assert code == 0
+    assert output.count(": reused") == 8
+    assert bundle.stat().st_mtime_ns == before
+
+
+def test_the_recipe_in_the_bundle_gives_the_same_run(finished: Path) -> None:
+    recipe = "exported_models/tiny/recipe.json"
+    command = [sys.executable, "-m", "tfkd.cli", "plan", recipe]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    planned = subprocess.run(command, cwd=finished, env=environment, text=True, capture_output=True, check=True)
+    assert planned.stdout.count("finished") == 8
+
+
+def test_a_failed_gate_decides_the_exit_code_and_publishes_nothing(finished: Path) -> None:
+    manifest = finished / "exported_models" / "tiny" / "manifest.json"
+    before = manifest.read_bytes()
+    code, output, _ = tfkd(finished, "gates.min_size_ratio=1000")
+    assert code == 1
+    assert "min_size_ratio" in output
+    assert manifest.read_bytes() == before
+    assert (finished / "runs" / "tiny" / "report" / "bundle" / "report.html").is_file()
+
+
+def test_a_full_or_closed_destination_is_one_line(finished: Path) -> None:
+    (finished / "in_the_way").write_text("a file")
+    code, _, errors = tfkd(finished, "--out", "in_the_way")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert errors.startswith("tfkd: Cannot write in_the_way")
+
+
+def wait_for(process: subprocess.Popen[str], seen: Callable[[], bool]) -> None:
+    """Waits until something can be seen that the process did; it must not end before."""
+    deadline = time.monotonic() + 240
+    while not seen():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_killed_again_and_again_a_run_ends_with_the_same_weights(finished: Path) -> None:
+    """SIGKILL in the teacher's training, in the students' trainings and in the export."""
+    runs = finished / "killed"
+    arguments = ("--runs", "killed", "--out", "killed_models", "export.coreml=[]")
+    moments = [
+        lambda: (runs / "tiny/teacher/checkpoint.npz").exists(),
+        lambda: any((runs / f"tiny/{kind}/seed-1/checkpoint.npz").exists() for kind in ("control", "student")),
+        lambda: any((runs / "tiny/export").glob("bundle/android/*_fp16.tflite")),
+    ]
+    for moment in moments:
+        process = start(finished, *arguments)
+        wait_for(process, moment)
+        process.kill()
+        process.communicate()
+        assert not (finished / "killed_models").exists()
+    code, output, errors = tfkd(finished, *arguments)
+    assert code == 0, output + errors
+    assert students(runs) == students(finished / "runs")
+    for resumed, unbroken in zip(weights(runs), weights(finished / "runs"), strict=True):
+        np.testing.assert_array_equal(resumed, unbroken)
+
+
+def test_two_runs_in_one_folder(home: Path) -> None:
+    arguments = ("--runs", "shared", "--until", "teacher")
+    first = start(home, *arguments)
+    wait_for(first, lambda: (home / "shared" / "tiny" / "teacher").exists())
+    code, _, errors = tfkd(home, *arguments)
+    first.kill()
+    first.communicate()
+    assert code == 2
+    assert f"process {first.pid}" in errors

@@ -1,0 +1,23 @@
+"""The shipped quickstart with its real networks, shrunk to a smoke run of about a minute."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tfkd.export.manifest import Manifest
+
+PROJECT = Path(__file__).parents[1]
+
+
+def test_smoke(tmp_path: Path) -> None:
+    recipe = PROJECT / "pipelines" / "quickstart.py"
+    command = [sys.executable, "-m", "tfkd.cli", "run", str(recipe), "--smoke"]
+    ran = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False, timeout=600)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    bundle = tmp_path / "exported_models" / "quickstart-smoke"
+    manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
+    assert manifest.student.model == "mobilenet_v3_small"
+    for artifact in manifest.artifacts:
+        assert (bundle / artifact.path).exists()
+        if artifact.precision in ("fp32", "fp16", "int8") and artifact.delegation is not None:
+            assert artifact.delegation.partitions == 1
