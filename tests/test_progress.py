@@ -11,4 +11,4 @@ def test_lines_say_how_far_how_fast_and_how_long(
     with progress.Lines().task("training", 100, "steps") as advance:
         for _ in range(3):
             advance(20)
-    assert capsys.readouterr().out == "  training: 40 of 100 steps, 3.3/s, 18 s left\n"
+    assert capsys.readouterr().out == "  training: 40 of 100 steps, 2.5/s, 24 s left\n"

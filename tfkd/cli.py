@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfkd.export.manifest import Manifest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+COLUMNS_OF_A_LOG = 100
 
 app = typer.Typer(
     name="tfkd",
@@ -131,8 +132,9 @@ def _show(manifest: "Manifest") -> None:
 
     from tfkd.report import console
 
+    screen = Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG)
     for table in (console.comparison_table(manifest), console.gates_table(manifest)):
-        Console().print(table)
+        screen.print(table)
 
 
 def main(arguments: list[str] | None = None) -> None:

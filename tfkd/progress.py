@@ -31,16 +31,19 @@ class Lines:
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
         """Prints a line about every ten seconds, with the rate and the remaining time."""
-        start = last = time.monotonic()
-        done = 0
+        last = time.monotonic()
+        done = before = 0
+        began: float | None = None
 
         def advance(units: int) -> None:
-            nonlocal done, last
+            nonlocal done, last, before, began
             done += units
             now = time.monotonic()
+            if began is None:  # what came before the first unit, start-up or a resumed part, tells nothing of the rate
+                began, before = now, done
             if now - last >= SECONDS_BETWEEN_LINES:
                 last = now
-                self.say(f"  {name}: {_state(done, total, unit, now - start)}")
+                self.say(f"  {name}: {_state(done, total, unit, (done - before) / max(now - began, 1e-9))}")
 
         yield advance
 
@@ -82,8 +85,8 @@ def for_output() -> Progress:
     return Bars() if sys.stdout.isatty() else Lines()
 
 
-def _state(done: int, total: int | None, unit: str, seconds: float) -> str:
-    rate = done / seconds if seconds > 0 else 0.0
-    if not total or not rate:
+def _state(done: int, total: int | None, unit: str, rate: float) -> str:
+    if not total:
         return f"{done:,} {unit}, {rate:,.1f}/s"
-    return f"{done:,} of {total:,} {unit}, {rate:,.1f}/s, {(total - done) / rate:,.0f} s left"
+    left = f", {rate:,.1f}/s, {(total - done) / rate:,.0f} s left" if rate else ""
+    return f"{done:,} of {total:,} {unit}{left}"
