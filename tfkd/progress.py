@@ -39,11 +39,13 @@ class Lines:
             nonlocal done, last, before, began
             done += units
             now = time.monotonic()
-            if began is None:  # what came before the first unit, start-up or a resumed part, tells nothing of the rate
+            if began is None and done:  # start-up and what was resumed tell nothing of the rate
                 began, before = now, done
             if now - last >= SECONDS_BETWEEN_LINES:
                 last = now
-                self.say(f"  {name}: {_state(done, total, unit, (done - before) / max(now - began, 1e-9))}")
+                self.say(
+                    f"  {name}: {_state(done, total, unit, (done - before) / (now - began) if began and now > began else 0.0)}"
+                )
 
         yield advance
 

@@ -8,6 +8,7 @@ import queue
 import threading
 from typing import Any
 
+from tfkd import machine
 from tfkd.distill.job import Job, StudentResult
 from tfkd.errors import TfkdError
 from tfkd.progress import Progress
@@ -32,13 +33,16 @@ def run_jobs(jobs: list[Job], at_a_time: int, threads: int, progress: Progress) 
     results: dict[int, StudentResult] = {}
     waiting = list(enumerate(jobs))
     running: dict[int, Any] = {}
+    free_places = list(range(at_a_time))
+    places: dict[int, int] = {}
     messages = _SPAWN.Queue()
     with progress.task("training", sum(job.steps for job in jobs), "steps") as advance:
         try:
             while len(results) < len(jobs):
-                while waiting and len(running) < at_a_time:
+                while waiting and free_places:
                     number, job = waiting.pop(0)
-                    running[number] = _start(number, job, threads, messages)
+                    places[number] = free_places.pop(0)
+                    running[number] = _start(number, job, threads, places[number], messages)
                 with contextlib.suppress(queue.Empty):
                     number, kind, value = messages.get(timeout=SECONDS_BETWEEN_CHECKS)
                     if kind == "steps":
@@ -48,6 +52,7 @@ def run_jobs(jobs: list[Job], at_a_time: int, threads: int, progress: Progress) 
                     elif kind == "result":
                         results[number] = value
                         running.pop(number).join()
+                        free_places.append(places.pop(number))
                     else:
                         raise value
                     continue
@@ -58,8 +63,8 @@ def run_jobs(jobs: list[Job], at_a_time: int, threads: int, progress: Progress) 
     return [results[number] for number in range(len(jobs))]
 
 
-def _start(number: int, job: Job, threads: int, messages: Any) -> Any:
-    process = _SPAWN.Process(target=_work, args=(number, job, threads, messages), daemon=True)
+def _start(number: int, job: Job, threads: int, place: int, messages: Any) -> Any:
+    process = _SPAWN.Process(target=_work, args=(number, job, threads, place, messages), daemon=True)
     process.start()
     return process
 
@@ -74,8 +79,9 @@ def _check_alive(running: dict[int, Any], jobs: list[Job]) -> None:
             )
 
 
-def _work(number: int, job: Job, threads: int, messages: Any) -> None:
+def _work(number: int, job: Job, threads: int, place: int, messages: Any) -> None:
     _die_with_parent()
+    machine.stay_on(place * threads, threads)
     try:
         with native_logs_silenced():
             from tfkd.distill.student import train_student
