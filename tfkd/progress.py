@@ -43,7 +43,7 @@ class Lines:
                 began, before = now, done
             if now - last >= SECONDS_BETWEEN_LINES:
                 last = now
-                rate = (done - before) / (now - began) if began and now > began else 0.0
+                rate = (done - before) / (now - began) if began is not None and now > began else 0.0
                 self.say(f"  {name}: {_state(done, total, unit, rate)}")
 
         yield advance

@@ -1,8 +1,6 @@
 """Latency of TFLite files on this machine, with LiteRT, with one thread and with all cores."""
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tfkd import machine
 from tfkd.errors import RequestError, nearest
 from tfkd.export.manifest import BenchEntry, Latency
 from tfkd.recipe import Bench
@@ -34,14 +33,13 @@ def measure(files: dict[str, Path], bench: Bench, progress: Callable[[str], None
     for path in files.values():
         if not path.is_file():
             raise RequestError(f"Cannot time {path}: there is no such file. Export it again.")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     job = {
         "files": {name: str(path) for name, path in files.items()},
-        "threads": sorted({1, cores}),
+        "threads": sorted({1, machine.cores()}),
         "runs": bench.runs,
         "warmup": bench.warmup,
     }
-    device, runtime = _device(), f"LiteRT {version('ai-edge-litert')}"
+    device, runtime = machine.processor(), f"LiteRT {version('ai-edge-litert')}"
     entries = []
     for event in _events(job, files):
         if progress is not None and "timing" in event:
@@ -112,14 +110,3 @@ def _summary(durations: list[float]) -> Latency:
         p90=round(statistics.quantiles(durations, n=10, method="inclusive")[8], 4),
         min=round(min(durations), 4),
     )
-
-
-def _device() -> str:
-    """Returns the CPU's model name; ARM kernels do not give one, so the architecture stands in."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name" and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown CPU"

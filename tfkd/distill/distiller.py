@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfkd.data.dataset import UNLABELLED
 from tfkd.distill.losses import SoftTargets
 from tfkd.errors import RequestError
-
-UNLABELLED = -1
 
 
 class Distiller(keras.Model):

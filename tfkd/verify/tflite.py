@@ -1,6 +1,5 @@
 """Loads and runs .tflite files with LiteRT, the runtime that phones use."""
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from tfkd import machine
 from tfkd.export.bundle import LABELS
 from tfkd.export.manifest import Delegation, InputOutput, Tensor
 from tfkd.quiet import native_logs_silenced
@@ -77,7 +77,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
     Raises:
         VerifyError: the file cannot be loaded or run, or its answers are not numbers.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = machine.cores()
     runners = [_Runner(_load(path), path) for _ in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
         results = list(_run(runners, pool, batches))
