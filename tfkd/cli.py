@@ -98,6 +98,34 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
 
 
 @app.command()
+def sweep(
+    recipe: RecipeFile,
+    settings: Annotated[
+        list[str], typer.Argument(metavar="key=value,value ...", help="what to vary, e.g. distill.views=2,4,8")
+    ],
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train many students from one store of the teachers' answers, and compare them with their control."""
+    from rich.console import Console
+
+    from tfkd import recipe as recipes
+    from tfkd import sweep as sweeps
+    from tfkd.files import write_text
+    from tfkd.progress import for_output
+    from tfkd.report import trials
+
+    chosen = {name: recipes.load(recipe, overrides) for name, overrides in sweeps.variations(settings).items()}
+    if smoke:
+        chosen = {name: recipes.shrunk(variation) for name, variation in chosen.items()}
+    found = sweeps.sweep(chosen, for_output(), runs)
+    folder = runs / next(iter(chosen.values())).name / sweeps.FOLDER
+    write_text(folder / "sweep.svg", trials.plot(found))
+    Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG).print(trials.table(found))
+    print(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run, e.g. runs/quickstart")]) -> None:
     """Make a run's report again from its results, and show its tables."""
     from tfkd.report import summary

@@ -1,10 +1,12 @@
 """Looks a recipe over before hours are spent on it: what would fail, and what usually disappoints."""
 
+import functools
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from tfkd import machine
 from tfkd.data import ImageData
 from tfkd.errors import TfkdError
 from tfkd.models import build_student, build_teacher
-from tfkd.recipe import Recipe
+from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
 
 FREE_BYTES = 2 * 1024**3
 
@@ -29,7 +31,7 @@ def examine(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
     """Yields what is found about the machine, the data, the models and the settings, in that order."""
     yield from _machine(runs)
     yield from _data(data)
-    yield from _models(recipe, len(data.classes))
+    yield from _models(recipe, data.classes)
     yield from _settings(recipe, data)
 
 
@@ -54,26 +56,43 @@ def _data(data: ImageData) -> Iterator[Finding]:
         yield Finding("warning", f"{len(data.rejected)} files cannot be decoded, the first is {data.rejected[0]}")
 
 
-def _models(recipe: Recipe, classes: int) -> Iterator[Finding]:
-    sizes = {}
-    for name, build in (
-        ("teacher", lambda: build_teacher(recipe.teachers[0], classes, recipe.seed)),
-        ("student", lambda: build_student(recipe.student, recipe.data.image_size, classes, recipe.seed)),
-    ):
+def _models(recipe: Recipe, names: Sequence[str]) -> Iterator[Finding]:
+    classes, seed, taps = len(names), recipe.seed, recipe.distill.teacher_taps
+    networks: list[tuple[str, Callable[[], Any], list[str]]] = [
+        ("teacher", functools.partial(build_teacher, teacher, classes, seed, names), taps)
+        for teacher in recipe.teachers
+    ]
+    own = [loss.student_tap for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
+    for name, student in [*(("assistant", it) for it in recipe.distill.assistants), ("student", recipe.student)]:
+        build = functools.partial(build_student, student, recipe.data.image_size, classes, seed)
+        networks.append((name, build, own if name == "student" else [*own, *taps]))
+    sizes: dict[str, int] = {}
+    for name, make, wanted in networks:
         try:
-            model = build()
+            model = make()
+            _tap(model, wanted)
         except TfkdError as error:
             yield Finding("error", str(error))
             continue
-        sizes[name] = model.count_params()
-        yield Finding("ok", f"{name} {model.name}: {sizes[name]:,} parameters, input {model.input_shape[1]} px")
-    if len(sizes) == 2 and sizes["student"] >= sizes["teacher"]:
-        yield Finding("warning", "the student is not smaller than its teacher")
+        sizes[name] = max(sizes.get(name, 0), model.count_params())
+        yield Finding(
+            "ok", f"{name} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
+        )
+    if recipe.distill.generations == 1 and sizes.get("student", 0) >= sizes.get("teacher", math.inf):
+        yield Finding(
+            "warning", "the student is not smaller than its teacher; self-distillation is distill.generations=2"
+        )
+
+
+def _tap(model: Any, taps: list[str]) -> None:
+    from tfkd.distill.taps import tapped
+
+    tapped(model, taps)
 
 
 def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
     distill = recipe.distill
-    if any(loss.temperature == 1 for loss in distill.losses):
+    if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
         yield Finding("warning", "temperature 1 hides what the teacher knows about wrong classes; 2 to 8 is usual")
     if recipe.student.activation == "hard_swish" and "int8" in recipe.export.tflite:
         yield Finding("warning", "XNNPACK has no int8 hard_swish: the int8 file will be slow; use relu6 or silu")

@@ -1,11 +1,14 @@
 """The stages of a run in their order: fingerprints, reuse, resume. No other module knows the order.
 
-data → teacher → soft_labels → control, student → export → verify → bench → report
+data → teacher → soft_labels → (assistant → assistant_labels →) control, student → export → verify → bench → report
+
+With several teachers, or several assistants in a row, each further one has a folder of its own: `teacher-2`, ….
 """
 
 import functools
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +16,29 @@ from typing import Any
 import tfkd
 from tfkd import machine
 from tfkd.data import ImageData, open_source
+from tfkd.distill.job import Job, Kind, Store, StudentResult
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile
 from tfkd.export.manifest import Artifact, Manifest
 from tfkd.files import fingerprint, write_json
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import Recipe
+from tfkd.recipe import Recipe, Student
 from tfkd.stages import Stage, locked, run_together
 
-STAGES = ("data", "teacher", "soft_labels", "control", "student", "export", "verify", "bench", "report")
+STAGES = (
+    "data",
+    "teacher",
+    "soft_labels",
+    "assistant",
+    "assistant_labels",
+    "control",
+    "student",
+    "export",
+    "verify",
+    "bench",
+    "report",
+)
 TEACHER = "teacher_fp32"
 CHECKED = "data"
 
@@ -73,10 +89,11 @@ def run(
     folder = runs / recipe.name
     with locked(folder):
         if fresh:
-            for name in STAGES:
-                Stage(folder / name, "").forget()
+            for made in folder.glob("*/"):
+                if kind_of(made.name) in STAGES:
+                    Stage(made, "").forget()
         write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
-        return _Run(recipe, folder, progress).until(until or STAGES[-1], bundles / recipe.name)
+        return Run(recipe, folder, progress).until(until or STAGES[-1], bundles / recipe.name)
 
 
 @dataclass(frozen=True)
@@ -98,22 +115,24 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> list[
     data = open_data(recipe, folder, progress)
     costs = _costs(recipe, data)
     return [
-        Step(name, Stage(folder / name, digits).result() is not None, costs.get(name, ""))
-        for name, digits in fingerprints(recipe, data).items()
+        Step(name, stage.result() is not None, costs.get(kind_of(name), ""))
+        for name, stage in stages_of(recipe, data, folder).items()
     ]
 
 
 def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:
     distill = recipe.distill
     pool = len(data.train) + len(data.unlabelled or ())
-    views = pool * distill.views
     shown = pool * distill.training.epochs
     tuning = recipe.teachers[0].fine_tune
+    stored = f"{pool * distill.views:,} views answered"
     return {
         "teacher": f"{len(data.train) * tuning.epochs:,} images shown to the thawed teacher"
         if tuning
         else "no training",
-        "soft_labels": f"{views:,} views answered, {views * len(data.classes) * 2 / 1e6:,.1f} MB",
+        "soft_labels": stored,
+        "assistant": f"{shown:,} images shown",
+        "assistant_labels": stored,
         "control": f"{distill.repeats * shown:,} images shown" if distill.control else "switched off",
         "student": f"{distill.repeats * shown:,} images shown",
         "export": f"{len(recipe.export.tflite)} TFLite and {len(recipe.export.coreml)} Core ML files",
@@ -134,25 +153,61 @@ def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
         return open_source(recipe.data, recipe.seed, report, folder / CHECKED)
 
 
-def fingerprints(recipe: Recipe, data: ImageData) -> dict[str, str]:
-    """Returns the fingerprint of every stage after `data`: of its recipe part, inputs, code and libraries."""
+def numbered(kind: str, number: int) -> str:
+    """Returns the name of the stage of teacher or assistant number 0, 1, …"""
+    return f"{kind}-{number + 1}" if number else kind
+
+
+def number_of(stage: str) -> int:
+    """Returns the number in a stage's name, from 0 on."""
+    return int(stage.partition("-")[2] or 1) - 1
+
+
+def kind_of(stage: str) -> str:
+    """Returns which of STAGES a stage's name belongs to."""
+    return stage.partition("-")[0]
+
+
+def chain(recipe: Recipe) -> list[Student]:
+    """Returns the networks between the teachers and the student, in order: assistants, then earlier generations."""
+    return [*recipe.distill.assistants, *[recipe.student] * (recipe.distill.generations - 1)]
+
+
+def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]:
+    """Returns every stage after `data`, in order; its fingerprint is of its recipe part, inputs, code and libraries."""
     described = recipe.model_dump(mode="json")
     distill, augment = described["distill"], described["data"]["augment"]
-    network = [described["student"], recipe.data.image_size, augment, distill["training"], _seeds(recipe)]
     unlabelled = data.unlabelled and len(data.unlabelled)
-    found: dict[str, str] = {}
+    shown = [recipe.data.image_size, augment, distill["training"], distill["precision"], unlabelled, machine.cores()]
+    learnt = [distill["losses"], distill["label_weight"], [teacher.share for teacher in recipe.teachers]]
+    taps = recipe.distill.teacher_taps
+    found: dict[str, Stage] = {}
 
-    def add(stage: str, *inputs: Any) -> None:
-        found[stage] = fingerprint(stage, CODE[stage], machine.libraries(), *inputs)
+    def add(stage: str, *inputs: Any) -> str:
+        digits = fingerprint(stage, CODE[kind_of(stage)], machine.libraries(), *inputs)
+        found[stage] = Stage(folder / stage, digits)
+        return digits
 
-    add("teacher", data.fingerprint, described["teachers"], augment, recipe.seed)
-    add("soft_labels", found["teacher"], unlabelled, distill["views"])
-    add("control", data.fingerprint, network, unlabelled, distill["control"], machine.cores())
-    add("student", found["soft_labels"], network, distill["losses"], distill["label_weight"], machine.cores())
-    add("export", found["student"], described["export"], recipe.name)
-    add("verify", found["export"])
-    add("bench", found["export"], described["bench"], machine.processor(), machine.cores())
-    add("report", found["control"], found["verify"], found["bench"], described, tfkd.__version__)
+    def add_store(stage: str, teacher: str) -> str:
+        digits = add(stage, teacher, unlabelled, recipe.distill.views, taps)
+        base = fingerprint(stage, CODE[kind_of(stage)], teacher, unlabelled, taps)  # without views: they are added to
+        found[stage] = Stage(folder / stage, digits, base)
+        return digits
+
+    stores = []
+    for number, teacher in enumerate(described["teachers"]):
+        trained = add(numbered("teacher", number), data.fingerprint, teacher, augment, recipe.seed)
+        stores.append(add_store(numbered("soft_labels", number), trained))
+    for number, assistant in enumerate(chain(recipe)):
+        trained = add(numbered("assistant", number), stores, assistant.model_dump(mode="json"), shown, learnt)
+        stores = [add_store(numbered("assistant_labels", number), trained)]
+    network = [described["student"], shown, _seeds(recipe)]
+    control = add("control", data.fingerprint, network, distill["control"])
+    student = add("student", stores, network, learnt)
+    exported = add("export", student, described["export"], recipe.name)
+    verified = add("verify", exported)
+    timed = add("bench", exported, described["bench"], machine.processor(), machine.cores())
+    add("report", control, verified, timed, described, tfkd.__version__)
     return found
 
 
@@ -160,34 +215,46 @@ def _seeds(recipe: Recipe) -> list[int]:
     return [recipe.seed + repeat for repeat in range(recipe.distill.repeats)]
 
 
-class _Run:
+class Run:
     """One call of `run`: each stage is a method that takes what the stages before it left in their folders."""
 
-    def __init__(self, recipe: Recipe, folder: Path, progress: Progress) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, progress: Progress, data: ImageData | None = None) -> None:
         self.recipe = recipe
         self.folder = folder
         self.progress = progress
-        self.data = open_data(recipe, folder, progress)
-        self.stages = {name: Stage(folder / name, digits) for name, digits in fingerprints(recipe, self.data).items()}
+        self.data = data or open_data(recipe, folder, progress)
+        self.stages = stages_of(recipe, self.data, folder)
         self.results: dict[str, Any] = {}
 
     def until(self, last: str, destination: Path) -> Outcome:
         """Runs the stages up to and with `last`; publishes the bundle after the last of all."""
         self._tell_data()
         wanted = STAGES[: STAGES.index(last) + 1]
-        for group, work in (
-            (("teacher",), self._teacher),
-            (("soft_labels",), self._soft_labels),
-            (("control", "student"), self._trainings),
-            (("export",), self._export),
-            (("verify",), self._verify),
-            (("bench",), self._bench),
-            (("report",), self._report),
-        ):
-            stages = [self.stages[name] for name in group if name in wanted]
-            for stage, result in zip(stages, run_together(stages, work, self.progress), strict=True):
+        work = {
+            "teacher": self._teacher,
+            "soft_labels": self._soft_labels,
+            "assistant": self._assistant,
+            "assistant_labels": self._soft_labels,
+            "control": self._trainings,
+            "student": self._trainings,
+            "export": self._export,
+            "verify": self._verify,
+            "bench": self._bench,
+            "report": self._report,
+        }
+        for group in self._groups():
+            stages = [stage for stage in group if kind_of(stage.name) in wanted]
+            for stage, result in zip(
+                stages, run_together(stages, work[kind_of(group[0].name)], self.progress), strict=True
+            ):
                 self.results[stage.name] = result
         return self._outcome(destination) if last == STAGES[-1] else Outcome(self.folder)
+
+    def _groups(self) -> list[list[Stage]]:
+        """Returns the stages in order; student and control are trained side by side."""
+        together = [self.stages["control"], self.stages["student"]]
+        alone = [[stage] for name, stage in self.stages.items() if name != "control"]
+        return [together if group[0].name == "student" else group for group in alone]
 
     @functools.cache  # noqa: B019  (one run, one object)
     def _start_tensorflow(self) -> None:
@@ -203,6 +270,17 @@ class _Run:
         for rejected in self.data.rejected:
             self.progress.say(f"  left out: {rejected}")
 
+    def _seen(self, name: str) -> ImageData:
+        """Returns the images as a network of this modality sees them."""
+        from tfkd.data.modality import all_seen
+
+        return all_seen(name, self.data)
+
+    @functools.cached_property
+    def _shipped(self) -> ImageData:
+        """The images as the student sees them."""
+        return self._seen(self.recipe.student.modality)
+
     @functools.cached_property
     def _card(self) -> Card:
         export = self.recipe.export
@@ -214,73 +292,130 @@ class _Run:
         self._start_tensorflow()
         from tfkd.distill import teacher
 
+        (stage,) = stages
         recipe = self.recipe
+        chosen = recipe.teachers[number_of(stage.name)]
         result = teacher.prepare_teacher(
-            recipe.teachers[0], self.data, recipe.data.augment, recipe.seed, stages[0].folder, self.progress
+            chosen, self._seen(chosen.modality), recipe.data.augment, recipe.seed, stage.folder, self.progress
         )
         return [asdict(result)]
 
-    @functools.cached_property
-    def _loaded_teacher(self) -> Any:
-        from tfkd.distill import teacher
-
-        return teacher.load_teacher(self.stages["teacher"].folder)
-
-    @property
-    def _store_header(self) -> dict[str, Any]:
-        return {
-            "fingerprint": self.stages["soft_labels"].fingerprint,
+    def _store(self, name: str, layout: dict[str, Any]) -> Store:
+        """Returns what a stage of soft labels holds, whose answers have this layout."""
+        header = {
+            "fingerprint": self.stages[name].base,
             "images": len(self.data.train) + len(self.data.unlabelled or ()),
             "views": self.recipe.distill.views,
-            "classes": len(self.data.classes),
+            "layout": layout,
         }
+        share = self.recipe.teachers[number_of(name)].share if kind_of(name) == "soft_labels" else 1.0
+        return Store(self.stages[name].folder, header, share)
+
+    def _stores(self, assistants: int) -> tuple[Store, ...]:
+        """Returns what teaches the network behind that many assistants."""
+        several = [numbered("soft_labels", number) for number in range(len(self.recipe.teachers))]
+        names = [numbered("assistant_labels", assistants - 1)] if assistants else several
+        return tuple(self._store(name, self.results[name]["layout"]) for name in names)
+
+    def _asked(self, name: str) -> Path:
+        """Returns the file of the network whose answers a stage of soft labels holds."""
+        number = number_of(name)
+        if kind_of(name) == "soft_labels":
+            return self.stages[numbered("teacher", number)].folder / "teacher.keras"
+        return self.stages[numbered("assistant", number)].folder / "student.keras"
 
     def _soft_labels(self, stages: list[Stage]) -> list[Any]:
         self._start_tensorflow()
-        from tfkd.distill import soft_labels, student, teacher
+        from tfkd.distill import answers, soft_labels, student, teacher
 
+        (stage,) = stages
         start = time.perf_counter()
-        images = student.pool(self.data)
-        answer = teacher.answers(self._loaded_teacher, images, self.recipe.data.augment, self.recipe.seed)
-        views = len(images) * self.recipe.distill.views
+        distill, taps = self.recipe.distill, self.recipe.distill.teacher_taps
+        taught = teacher.load_teacher(self._asked(stage.name))
+        layout = soft_labels.Layout.chosen(len(self.data.classes), answers.feature_shapes(taught, taps))
+        store = self._store(stage.name, layout.described())
+        images = student.pool(self._seen(self._modality(stage.name)))
+        answer = answers.answers(
+            taught,
+            taps,
+            images,
+            self.recipe.data.augment,
+            self.recipe.seed,
+            len(self.data.classes),
+            distill.views,
+            store.folder,
+        )
+        self.progress.say(f"  asking in {answer.inference}")
+        views = len(images) * distill.views
         with self.progress.task("teacher answers", views, "views") as advance:
-            soft_labels.write_soft_labels(stages[0].folder, self._store_header, answer, advance)
+            soft_labels.write_soft_labels(store.folder, store.header, answer, advance)
         seconds = time.perf_counter() - start
-        return [{"teacher": self.stages["teacher"].fingerprint, "views": views, "seconds": seconds}]
+        return [{"views": views, "seconds": seconds, "layout": layout.described()}]
+
+    def _modality(self, name: str) -> str:
+        """Returns what the network sees whose answers a stage of soft labels holds."""
+        number = number_of(name)
+        if kind_of(name) == "soft_labels":
+            return self.recipe.teachers[number].modality
+        return chain(self.recipe)[number].modality
+
+    def _assistant(self, stages: list[Stage]) -> list[Any]:
+        (stage,) = stages
+        number = number_of(stage.name)
+        job = self.job("student", self.recipe.seed, stage.folder, chain(self.recipe)[number], number)
+        return [asdict(result) for result in self.train([job], 1)]
 
     def _trainings(self, stages: list[Stage]) -> list[Any]:
         """Trains the students and their controls side by side."""
-        self._start_tensorflow()
-        from tfkd.distill import training, workers
-
         jobs = [job for stage in stages for job in self._jobs(stage)]
         # The same whether all trainings are due or only some, so that a resumed one has the threads it began with.
         in_all = len(_seeds(self.recipe)) * (1 + self.recipe.distill.control)
-        side_by_side = 1 if training.has_gpu() else min(machine.cores(), in_all)
-        threads = max(1, machine.cores() // side_by_side)
-        results = workers.run_jobs(jobs, side_by_side, threads, self.progress)
+        results = self.train(jobs, in_all)
         return [
             {"trainings": [asdict(result) for job, result in zip(jobs, results, strict=True) if job.kind == stage.name]}
             for stage in stages
         ]
 
-    def _jobs(self, stage: Stage) -> list[Any]:
-        from tfkd.distill.job import Job
+    def train(
+        self, jobs: list[Job], in_all: int, finished: Callable[[int, StudentResult], None] = lambda number, result: None
+    ) -> list[StudentResult]:
+        """Runs trainings, as many side by side as there are cores.
 
+        Args:
+            jobs: what to train.
+            in_all: how many there are with those that earlier calls finished, so that each has the threads it had.
+            finished: called with a job's place among `jobs` and its result, as soon as it is done.
+        """
+        self._start_tensorflow()
+        from tfkd.distill import training, workers
+
+        side_by_side = 1 if training.has_gpu() else min(machine.cores(), in_all)
+        threads = max(1, machine.cores() // side_by_side)
+        return workers.run_jobs(jobs, side_by_side, threads, self.progress, finished)
+
+    def _jobs(self, stage: Stage) -> list[Job]:
         if stage.name == "control" and not self.recipe.distill.control:
             return []
+        kind: Kind = "control" if stage.name == "control" else "student"
+        behind = len(chain(self.recipe))
         return [
-            Job(
-                kind="control" if stage.name == "control" else "student",
-                seed=seed,
-                recipe=self.recipe,
-                folder=stage.folder / f"seed-{seed}",
-                checked=self.folder / CHECKED,
-                soft_labels=self.stages["soft_labels"].folder,
-                soft_labels_header=self._store_header,
-            )
+            self.job(kind, seed, stage.folder / f"seed-{seed}", self.recipe.student, behind)
             for seed in _seeds(self.recipe)
         ]
+
+    def job(self, kind: Kind, seed: int, folder: Path, network: Student, assistants: int) -> Job:
+        """Returns one training of a network behind so many assistants; its stores must be finished."""
+        stores = self._stores(assistants)
+        return Job(
+            kind=kind,
+            seed=seed,
+            recipe=self.recipe,
+            student=network,
+            folder=folder,
+            checked=self.folder / CHECKED,
+            images=stores[0].header["images"],
+            stores=stores,
+        )
 
     @property
     def _chosen_seed(self) -> int:
@@ -295,12 +430,13 @@ class _Run:
 
     def _export(self, stages: list[Stage]) -> list[Any]:
         self._start_tensorflow()
+        from tfkd.distill import teacher
         from tfkd.distill.saving import load_model
         from tfkd.export import export, samples, tflite
 
         folder = stages[0].folder
         images, _ = samples.photos(
-            self.data.train, self.recipe.data.image_size, self.recipe.export.calibration_images, self.recipe.seed
+            self._shipped.train, self.recipe.data.image_size, self.recipe.export.calibration_images, self.recipe.seed
         )
 
         def tell(path: str) -> None:
@@ -314,9 +450,15 @@ class _Run:
             folder / "bundle",
             tell,
         )
-        tell(f"{TEACHER}.tflite (for comparison, not in the bundle)")
-        tflite.write_tflite(self._loaded_teacher, "fp32", folder / f"{TEACHER}.tflite", self._card, images)
+        for number, name in enumerate(self._teacher_files):
+            tell(f"{name}.tflite (for comparison, not in the bundle)")
+            taught = teacher.load_teacher(self._asked(numbered("soft_labels", number)))
+            tflite.write_tflite(taught, "fp32", folder / f"{name}.tflite", self._card, images)
         return [{"files": [asdict(file) for file in files]}]
+
+    @property
+    def _teacher_files(self) -> list[str]:
+        return [numbered(TEACHER, number) for number in range(len(self.recipe.teachers))]
 
     @property
     def _exported(self) -> Path:
@@ -332,10 +474,10 @@ class _Run:
 
         size = self.recipe.data.image_size
         reference = Reference(
-            batches=plain_batches(self.data.test, size, 64).map(lambda images, _: images),
+            batches=plain_batches(self._shipped.test, size, 64).map(lambda images, _: images),
             labels=self.data.test.labels,
             keras=softmax(np.load(self._chosen_folder / "test_logits.npy")).astype(np.float32),
-            teacher_top1=np.load(self.stages["teacher"].folder / "test_logits.npy").argmax(axis=1),
+            teacher_top1=self._teacher_logits().argmax(axis=1),
             size=size,
         )
         artifacts = []
@@ -345,10 +487,27 @@ class _Run:
             self.progress.say(f"  {file.path}: {_told(artifacts[-1])}")
         return [{"artifacts": [artifact.model_dump(mode="json") for artifact in artifacts]}]
 
+    def _teacher_logits(self) -> Any:
+        """Returns what the teachers answer together on the test split, float32 [n, classes]."""
+        import numpy as np
+
+        from tfkd.distill.ensemble import together
+
+        folders = [self.stages[numbered("teacher", number)].folder for number in range(len(self.recipe.teachers))]
+        logits = [np.load(folder / "test_logits.npy", allow_pickle=False) for folder in folders]
+        return together(logits, [teacher.share for teacher in self.recipe.teachers])
+
+    def teacher_accuracy(self) -> float:
+        """Returns the test accuracy, 0 to 1, of all teachers together; they must be finished."""
+        from tfkd.distill.measures import accuracy
+
+        return accuracy(self._teacher_logits(), self.data.test.labels)
+
     def _bench(self, stages: list[Stage]) -> list[Any]:
         from tfkd.bench import host
 
-        files = {TEACHER: self.stages["export"].folder / f"{TEACHER}.tflite"}
+        exported = self.stages["export"].folder
+        files = {name: exported / f"{name}.tflite" for name in self._teacher_files}
         for entry in self.results["export"]["files"]:
             if entry["format"] == "tflite":
                 files[entry["path"]] = self._exported / entry["path"]
@@ -364,11 +523,14 @@ class _Run:
         shutil.copytree(self._exported, bundle)
         made = summary.Run(
             recipe=self.recipe,
-            data=self.data,
+            data=self._shipped,
             folders={name: stage.folder for name, stage in self.stages.items()},
             results=self.results,
             chosen_seed=self._chosen_seed,
-            teacher=TEACHER,
+            teacher_stages=[numbered("teacher", number) for number in range(len(self.recipe.teachers))],
+            teacher_files=self._teacher_files,
+            teacher_logits=self._teacher_logits(),
+            views_seconds=sum(result["seconds"] for name, result in self.results.items() if "labels" in name),
         )
         summary.write(made, bundle)
         return [{"bundle": "bundle"}]

@@ -5,6 +5,7 @@ Nothing else in the package reads files for settings.
 """
 
 import json
+import math
 import runpy
 import types
 from pathlib import Path
@@ -35,6 +36,10 @@ class Augment(Block):
     brightness: float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness")
     contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change of contrast")
     saturation: float = Field(0.2, ge=0, lt=1, description="largest relative change of saturation")
+    operations: int = Field(0, ge=0, le=4, description="further changes drawn for each view, as in RandAugment")
+    magnitude: float = Field(0.5, ge=0, le=1, description="how strong those further changes are")
+    mix: Literal["none", "mixup", "cutmix"] = Field("none", description="how a view is mixed with another image's")
+    mix_share: float = Field(0.5, ge=0, le=1, description="share of the views that are mixed")
 
 
 class Data(Block):
@@ -53,14 +58,19 @@ class Data(Block):
 
 
 class Training(Block):
-    """One training with AdamW under a cosine schedule."""
+    """One training with AdamW."""
 
     epochs: int = Field(30, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="images a step")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="of the learning rate after the warm-up")
     warmup_epochs: float = Field(1.0, ge=0, description="epochs of linear warm-up")
     weight_decay: float = Field(0.02, ge=0, description="decoupled weight decay of AdamW")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the whole gradient")
+    accumulate: int = Field(1, ge=1, description="steps whose gradients make one update")
+    average: float | None = Field(None, gt=0, lt=1, description="momentum of an average of the weights, which is kept")
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation accuracy before it stops")
 
 
 class FineTune(Training):
@@ -81,6 +91,9 @@ class Teacher(Block):
     weights: str = Field("imagenet", description="imagenet, none, or the path of a weights file")
     image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: its family's")
     fine_tune: FineTune | None = Field(FineTune(), description="None uses the weights as they are")
+    classes: list[str] | None = Field(None, min_length=1, description="those it knows, where it is a specialist")
+    share: float = Field(1.0, gt=0, description="its say among several teachers, relative to the others'")
+    modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
 
 
 class Student(Block):
@@ -92,31 +105,162 @@ class Student(Block):
     activation: Activation = Field("relu6", description="relu6 stays fast in int8; hard_swish leaves XNNPACK there")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of features dropped before the classifier")
     batch_norm_momentum: float = Field(0.9, gt=0, lt=1, description="Keras's 0.99 needs longer runs to settle")
+    modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
 
 
-class SoftTargets(Block):
-    """Hinton's distillation loss (Hinton, Vinyals, Dean 2015, arXiv:1503.02531)."""
+class Schedule(Block):
+    """A number that changes over a training, from its first epoch to its last."""
+
+    start: float = Field(ge=0, description="in the first epoch")
+    end: float = Field(ge=0, description="in the last epoch")
+    shape: Literal["linear", "cosine"] = "linear"
+
+    def at(self, epoch: int, epochs: int) -> float:
+        """Returns the number in epoch 0 to epochs − 1."""
+        done = epoch / max(1, epochs - 1)
+        share = done if self.shape == "linear" else (1 - math.cos(math.pi * done)) / 2
+        return self.start + (self.end - self.start) * share
+
+
+class Loss(Block):
+    """What all distillation losses share."""
+
+    weight: float | Schedule = Field(1.0, description="share of this loss in the sum")
+
+    @field_validator("weight")
+    @classmethod
+    def _not_negative(cls, value: float | Schedule) -> float | Schedule:
+        if isinstance(value, float) and not value >= 0:
+            raise ValueError("must not be negative")
+        return value
+
+
+class LogitLoss(Loss):
+    """A distillation loss on logits, both softened by a temperature."""
+
+    temperature: float | Schedule = Field(4.0, description="softens teacher and student alike")
+
+    @field_validator("temperature")
+    @classmethod
+    def _positive(cls, value: float | Schedule) -> float | Schedule:
+        ends = [value.start, value.end] if isinstance(value, Schedule) else [value]
+        if not all(end > 0 for end in ends):
+            raise ValueError("must be above 0; 1 to 20 is usual")
+        return value
+
+
+class SoftTargets(LogitLoss):
+    """Hinton's distillation loss (Hinton, Vinyals, Dean 2015, arXiv:1503.02531); it is scaled by T²."""
 
     kind: Literal["soft_targets"] = "soft_targets"
-    temperature: float = Field(4.0, gt=0, description="softens teacher and student alike; the loss is scaled by T²")
-    weight: float = Field(0.7, ge=0, description="share of this loss in the sum")
+    weight: float | Schedule = Field(0.7, description="share of this loss in the sum")
+
+
+class Decoupled(LogitLoss):
+    """Decoupled knowledge distillation, DKD (Zhao et al. 2022, arXiv:2203.08679)."""
+
+    kind: Literal["decoupled"] = "decoupled"
+    target: float = Field(1.0, ge=0, description="weight of the part about the right class")
+    others: float = Field(8.0, ge=0, description="weight of the part among the other classes")
+
+
+class Standardized(LogitLoss):
+    """Soft targets of standardised logits (Sun et al. 2024, arXiv:2403.01427)."""
+
+    kind: Literal["standardized"] = "standardized"
+    temperature: float | Schedule = Field(2.0, description="softens the standardised logits of both")
+
+
+class Dist(LogitLoss):
+    """Correlation between and within classes, DIST (Huang et al. 2022, arXiv:2205.10536)."""
+
+    kind: Literal["dist"] = "dist"
+    temperature: float | Schedule = Field(1.0, description="softens teacher and student alike")
+    inter: float = Field(1.0, ge=0, description="weight of the correlation of each image's classes")
+    intra: float = Field(1.0, ge=0, description="weight of the correlation of each class over the batch")
+
+
+class Normalized(LogitLoss):
+    """Normalised knowledge distillation, NKD (Yang et al. 2023, arXiv:2303.13005)."""
+
+    kind: Literal["normalized"] = "normalized"
+    temperature: float | Schedule = Field(1.0, description="softens the part among the other classes")
+    others: float = Field(1.5, ge=0, description="weight of the part among the other classes")
+
+
+class FeatureLoss(Loss):
+    """A distillation loss on features; `tfkd.distill.taps` says what a tap may be."""
+
+    teacher_tap: str = Field("pooled", description="logits, pooled, penultimate, stage:N, stage:N:before or a layer")
+    student_tap: str = Field("pooled", description="the same of the student")
+
+
+class Attention(FeatureLoss):
+    """Attention transfer, AT (Zagoruyko, Komodakis 2017, arXiv:1612.03928)."""
+
+    kind: Literal["attention"] = "attention"
+    teacher_tap: str = "stage:16"
+    student_tap: str = "stage:16"
+    power: float = Field(2.0, gt=0, description="exponent of the activations that are summed over channels")
+
+
+class Hint(FeatureLoss):
+    """A projector of the student's feature regresses the teacher's, FitNets (Romero et al. 2015, arXiv:1412.6550)."""
+
+    kind: Literal["hint"] = "hint"
+    standardize: bool = Field(True, description="regress the teacher's feature with zero mean and unit variance")
+
+
+class Relational(FeatureLoss):
+    """Relational knowledge distillation, RKD (Park et al. 2019, arXiv:1904.05068)."""
+
+    kind: Literal["relational"] = "relational"
+    distance: float = Field(1.0, ge=0, description="weight of the distances between pairs of images")
+    angle: float = Field(2.0, ge=0, description="weight of the angles of triples of images")
+
+
+class Contrastive(FeatureLoss):
+    """Contrastive representation distillation, CRD (Tian, Krishnan, Isola 2020, arXiv:1910.10699)."""
+
+    kind: Literal["contrastive"] = "contrastive"
+    temperature: float = Field(0.07, gt=0, description="of the similarities")
+    dimensions: int = Field(128, ge=2, description="of the space that both features are projected to")
+    negatives: int | None = Field(4096, ge=1, description="drawn from a memory of the data set; None: the batch's own")
+    momentum: float = Field(0.5, ge=0, lt=1, description="share of a memory's entry that stays when its image comes")
+
+
+AnyLoss = Annotated[
+    SoftTargets | Decoupled | Standardized | Dist | Normalized | Attention | Hint | Relational | Contrastive,
+    Field(discriminator="kind"),
+]
 
 
 class Distill(Block):
     """How the student learns from the teacher."""
 
-    losses: list[SoftTargets] = Field(
-        [SoftTargets()], min_length=1, description="distillation losses, summed by weight"
-    )
+    losses: list[AnyLoss] = Field([SoftTargets()], min_length=1, description="distillation losses, summed by weight")
     label_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the true labels")
     views: int = Field(8, ge=1, description="augmented views of every training image that the teacher answers once")
+    features: list[str] = Field([], description="teacher's taps to store beside those that the losses look at")
+    assistants: list[Student] = Field([], description="networks between teacher and student, each taught by the last")
+    generations: int = Field(1, ge=1, description="students in a row, each taught by the one before (born again)")
     control: bool = Field(True, description="train the same student without a teacher as well")
     repeats: int = Field(1, ge=1, description="seeds for student and control, counted up from the recipe's seed")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="of the computation; float16 comes with loss scaling, weights stay float32"
+    )
     training: Training = Training()
+
+    @property
+    def teacher_taps(self) -> list[str]:
+        """The features of a teacher that its store keeps, in order and without the logits."""
+        looked_at = {loss.teacher_tap for loss in self.losses if isinstance(loss, FeatureLoss)}
+        return sorted((looked_at | set(self.features)) - {"logits"})
 
     @model_validator(mode="after")
     def _some_weight(self) -> "Distill":
-        if self.label_weight + sum(loss.weight for loss in self.losses) <= 0:
+        weights = [loss.weight for loss in self.losses]
+        if self.label_weight + sum(max(w.start, w.end) if isinstance(w, Schedule) else w for w in weights) <= 0:
             raise ValueError("the weights of the losses and label_weight sum to zero; give at least one of them weight")
         return self
 
@@ -167,7 +311,7 @@ class Recipe(Block):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the run and the bundle")
     data: Data
-    teachers: list[Teacher] = Field(min_length=1, max_length=1, description="the teacher")
+    teachers: list[Teacher] = Field(min_length=1, description="one teacher, or several that answer together")
     student: Student = Student()
     distill: Distill = Distill()
     export: Export = Export()

@@ -19,11 +19,18 @@ BEGUN = "begun.txt"
 
 
 class Stage:
-    """One stage's folder. It is done when `stage.json` holds the fingerprint that is asked for."""
+    """One stage's folder. It is done when `stage.json` holds the fingerprint that is asked for.
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    Args:
+        folder: where the stage's files are.
+        fingerprint: of all that its result depends on.
+        base: fingerprint of what its unfinished or smaller results can be continued with; by default the same.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, base: str | None = None) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
+        self.base = base or fingerprint
 
     @property
     def name(self) -> str:
@@ -42,14 +49,14 @@ class Stage:
         return result
 
     def begin(self) -> None:
-        """Makes the folder ready: what an interrupted call with the same fingerprint left stays, all else goes."""
+        """Makes the folder ready: what a call with the same base left stays, all else goes."""
         try:
             begun = (self.folder / BEGUN).read_text(encoding="utf-8")
         except OSError:
             begun = ""
-        if begun != self.fingerprint:
+        if begun != self.base:
             self.forget()
-        write_text(self.folder / BEGUN, self.fingerprint)
+        write_text(self.folder / BEGUN, self.base)
 
     def forget(self) -> None:
         """Removes the stage's folder."""

@@ -1,3 +1,5 @@
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ from tests.data.photos import fill
 from tfkd.data import folder
 from tfkd.data.batches import center, photo_errors, plain_batches, view_batches
 from tfkd.data.dataset import Split
+from tfkd.data.mixing import draw, partners
+from tfkd.data.modality import seen, transform
 from tfkd.data.views import make_view, view_seeds
 from tfkd.errors import RequestError
 from tfkd.recipe import Augment
@@ -58,3 +62,86 @@ def test_a_photo_that_fails_in_a_stream_is_told_in_our_words(split: Split) -> No
     Path(split.photos.root, split.name(5)).unlink()
     with pytest.raises(RequestError, match=rf"^{split.name(5)} can no longer be read \(No such file"), photo_errors():
         list(plain_batches(split, 16, 4))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Counted(Split):
+    """A split that notes which photos it decodes."""
+
+    loaded: list[int] = dataclasses.field(default_factory=list)
+
+    def load(self, i: int) -> np.ndarray:
+        self.loaded.append(int(i))
+        return super().load(i)
+
+
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+def test_mixed_views_are_two_views_and_tell_their_shares(split: Split, mix: str) -> None:
+    augment = Augment(mix=mix, mix_share=0.5)
+    indices = np.array([3, 0, 10, 3, 7, 5, 1, 2, 4, 6])
+    seeds, others = view_seeds(1, indices, 2), partners(1, 2, indices, len(split))
+    counted = Counted(split.photos, split.numbers, split.labels)
+    views = gathered(view_batches(counted, augment, 24, 4, indices, seeds, partners=others))
+    own = gathered(view_batches(split, Augment(), 24, 4, indices, seeds))
+    theirs = gathered(view_batches(split, Augment(), 24, 4, others.images, others.seeds))
+    overlays = [draw(seed, augment) for seed in seeds]
+    np.testing.assert_allclose(views["share"], [overlay.share() for overlay in overlays], rtol=1e-6)
+    np.testing.assert_array_equal(views["partner_label"], split.labels[others.images])
+    np.testing.assert_array_equal(views["label"], split.labels[indices])
+    assert (views["share"].dtype, views["partner_label"].dtype) == (np.float32, np.int64)
+    mixed = views["share"] < 1
+    assert 0 < mixed.sum() < len(mixed)
+    np.testing.assert_array_equal(views["image"][~mixed], own["image"][~mixed])
+    for k in np.flatnonzero(mixed):
+        expected = overlays[k].lay(tf.constant(own["image"][k]), tf.constant(theirs["image"][k]))
+        np.testing.assert_allclose(views["image"][k], expected, atol=0.01)
+    assert sorted(counted.loaded) == sorted([*indices, *others.images[mixed]])
+
+
+def test_a_recipe_that_mixes_nothing_has_no_use_for_partners(split: Split) -> None:
+    indices = np.arange(len(split))
+    seeds = view_seeds(1, indices, 0)
+    plain = gathered(view_batches(split, Augment(), 24, 4, indices, seeds))
+    others = partners(1, 0, indices, len(split))
+    with_partners = gathered(view_batches(split, Augment(), 24, 4, indices, seeds, partners=others))
+    without = gathered(view_batches(split, Augment(mix="cutmix", mix_share=1.0), 24, 4, indices, seeds))
+    for views in (with_partners, without):
+        assert views.keys() == plain.keys() == {"image", "index", "label"}
+        np.testing.assert_array_equal(views["image"], plain["image"])
+
+
+def test_a_mixed_view_is_the_same_at_every_size(split: Split) -> None:
+    augment = Augment(operations=1, mix="cutmix", mix_share=1.0)
+    indices = np.arange(len(split))
+    arguments = (4, indices, view_seeds(5, indices, 0))
+    others = partners(5, 0, indices, len(split))
+    small, large = (gathered(view_batches(split, augment, size, *arguments, partners=others)) for size in (32, 64))
+    np.testing.assert_array_equal(small["share"], large["share"])
+    halved = large["image"].reshape(-1, 32, 2, 32, 2, 3).mean((2, 4))
+    assert np.abs(halved - small["image"]).mean() < 3
+
+
+def test_a_partner_that_fails_in_a_stream_is_told_in_our_words(split: Split) -> None:
+    indices = np.array([0])
+    others = partners(1, 0, indices, len(split))
+    assert others.images[0] != 0
+    name = split.name(others.images[0])
+    Path(split.photos.root, name).unlink()
+    augment = Augment(mix="mixup", mix_share=1.0)
+    with pytest.raises(RequestError, match=rf"^{name} can no longer be read \(No such file"), photo_errors():
+        list(view_batches(split, augment, 16, 4, indices, view_seeds(1, indices, 0), partners=others))
+
+
+def test_a_modality_changes_the_finished_image(split: Split) -> None:
+    def both(change: str) -> Iterator[np.ndarray]:
+        indices = np.arange(len(split))
+        seeds, others = view_seeds(1, indices, 0), partners(1, 0, indices, len(split))
+        augment = Augment(mix="cutmix", mix_share=1.0)
+        changed = seen(change, split)
+        yield np.concatenate([images for images, _ in plain_batches(changed, 16, 4)])
+        for mixing in (None, others):
+            yield gathered(view_batches(changed, augment, 16, 4, indices, seeds, partners=mixing))["image"]
+
+    for rgb, edges in zip(both("rgb"), both("edges"), strict=True):
+        np.testing.assert_allclose(edges, transform("edges")(tf.constant(rgb)), atol=0.05)
+        assert np.abs(edges - rgb).mean() > 10

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.photos import encoded, fill, picture, zipped
 from tfkd.data import folder
-from tfkd.data.dataset import Listing
+from tfkd.data.dataset import Listing, Split
 from tfkd.data.decode import PhotoError
 from tfkd.errors import RequestError
 
@@ -161,3 +161,47 @@ def test_listing_many_files_holds_names_and_numbers_only(tmp_path: Path) -> None
     assert len(listing.splits["train"]) == count
     assert held / count < 250  # bytes a photo: its name, seven numbers
     assert listing.splits["train"].encoded(count - 1) == b"x" * 1000
+
+
+def pairs(split: Split, other: Split) -> list[tuple[str, str]]:
+    return [(split.name(i), other.name(i)) for i in range(len(split))]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pair_has_the_same_place_and_any_extension(tmp_path: Path, packed: bool) -> None:
+    fill(tmp_path / "photos", {"train/b": 2, "train/a.b": 1, "test/b": 2, "train/b/old": 1})
+    for file in sorted((tmp_path / "photos").rglob("*.jpg")):
+        other = tmp_path / "depth" / file.relative_to(tmp_path / "photos").with_suffix(".png")
+        other.parent.mkdir(parents=True, exist_ok=True)
+        picture(7, 48, 32).save(other)
+    path = zipped(tmp_path / "depth", tmp_path / "depth.zip", "inner/depth/") if packed else tmp_path / "depth"
+    for split in folder.listing(str(tmp_path / "photos")).splits.values():
+        part = split.take(np.arange(len(split))[::-1]).limited(40)
+        other = folder.paired(part, str(path))
+        top = "inner/depth/" if packed else ""
+        assert [theirs for _, theirs in pairs(part, other)] == [
+            f"{top}{part.name(i).removesuffix('.jpg')}.png" for i in range(len(part))
+        ]
+        np.testing.assert_array_equal(other.labels, part.labels)
+        assert other.load(0).shape == (27, 40, 3)
+
+
+def test_of_two_files_that_differ_by_extension_the_equal_one_is_the_partner(tmp_path: Path) -> None:
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 2}))).splits["train"]
+    fill(tmp_path / "depth", {"a": 2})
+    picture().save(tmp_path / "depth" / "a" / "001.png")
+    assert pairs(split, folder.paired(split, str(tmp_path / "depth")))[1] == ("a/001.jpg", "a/001.jpg")
+    (tmp_path / "depth" / "a" / "001.jpg").rename(tmp_path / "depth" / "a" / "001.webp")
+    with pytest.raises(RequestError, match=r"a/001.png and a/001.webp could both belong to a/001.jpg"):
+        folder.paired(split, str(tmp_path / "depth"))
+
+
+def test_missing_partners_are_named_and_counted(tmp_path: Path) -> None:
+    split = folder.listing(str(fill(tmp_path / "photos", {"train/a": 3, "train/b": 2, "test/a": 1}))).splits["train"]
+    fill(tmp_path / "depth", {"train/a": 1, "train/b": 2, "test/a": 3})  # those of test are no partners
+    with pytest.raises(RequestError, match=r"no picture for 2 of 5 photos; the first one is 'train/a/001.jpg'") as told:
+        folder.paired(split, str(tmp_path / "depth"))
+    assert "\n" not in str(told.value)
+    with pytest.raises(RequestError, match="There is no"):
+        folder.paired(split, str(tmp_path / "nowhere"))
+    assert len(folder.paired(split.take(np.array([], np.int64)), str(tmp_path / "depth"))) == 0

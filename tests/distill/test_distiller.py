@@ -98,8 +98,8 @@ def test_two_teachers_pull_like_their_mean_probability(batch: Any) -> None:
     rng = np.random.default_rng(4)
     answers = rng.normal(0, 2, (16, 2, CLASSES)).astype(np.float32)
     both = updated(
-        Distiller(student(), losses=[(SoftTargets(1.0), 1.0)], label_weight=0.0),
-        {"image": images, "teacher_logits": answers},
+        Distiller(student(), losses=[(SoftTargets(1.0), 1.0)], label_weight=0.0, teacher_shares=[1.0, 1.0]),
+        {"image": images, "answers": ({"logits": answers[:, 0]}, {"logits": answers[:, 1]})},
         labels,
     )
     mean = np.log(tf.nn.softmax(answers).numpy().mean(axis=1))

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from tfkd.data import mixing
 from tfkd.data.dataset import Split
+from tfkd.data.modality import transform
 from tfkd.data.views import make_view, resample
 from tfkd.errors import RequestError
 from tfkd.recipe import Augment
+
+_make_view = tf.function(make_view, autograph=False)  # traced once, not for every stream again
 
 
 def center(image: tf.Tensor, size: int) -> tf.Tensor:
@@ -29,14 +33,22 @@ def center(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def plain_batches(split: Split, size: int, batch_size: int, threads: int | None = None) -> tf.data.Dataset:
-    """Streams a split in its own order, the last batch as short as it is.
+    """Streams a split in its own order and modality, the last batch as short as it is.
+
+    Args:
+        split: where the photos are.
+        size: side of the images, pixels.
+        batch_size: images a batch.
+        threads: how many threads make images; default: one for each core.
 
     Returns:
         (images float32 [b, size, size, 3] raw 0..255, labels int64 [b]).
     """
 
+    show = transform(split.modality)
+
     def element(index: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return center(_photo(split, index), size), label
+        return show(center(_photo(split, index), size)), label
 
     dataset = tf.data.Dataset.from_tensor_slices((np.arange(len(split)), split.labels))
     return _stream(dataset, element, batch_size, threads)
@@ -50,8 +62,11 @@ def view_batches(
     indices: np.ndarray,
     seeds: np.ndarray,
     threads: int | None = None,
+    partners: mixing.Partners | None = None,
 ) -> tf.data.Dataset:
-    """Streams views in the order of `indices`; view k depends on photo indices[k] and on seeds[k] alone.
+    """Streams views in the order of `indices`; view k depends on photo indices[k], seeds[k] and its partner alone.
+
+    What the split's modality makes of a picture, it makes of the finished view.
 
     Args:
         split: where the photos are.
@@ -61,17 +76,47 @@ def view_batches(
         indices: int64 [m], positions in the split, in any order, repeated or not.
         seeds: int32 or int64 [m, 2], from `view_seeds`.
         threads: how many threads make views; default: one for each core.
+        partners: of the m views, from `mixing.partners`; without them, or with `augment.mix` none, no view is mixed.
 
     Returns:
-        dict(image float32 [b, size, size, 3] raw 0..255, index int64 [b], label int64 [b]).
+        dict(image float32 [b, size, size, 3] raw 0..255, index int64 [b], label int64 [b]), and where views are mixed
+        partner_label int64 [b] and share float32 [b], the share of the image's own label: 1 in a view that is not.
     """
 
-    def element(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": make_view(_photo(split, index), seed, augment, size), "index": index, "label": label}
+    show = transform(split.modality)
+
+    def view(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return _make_view(_photo(split, index), seed, augment, size)
+
+    def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image": show(view(index, seed)), "index": index, "label": label}
+
+    def mixed(
+        index: tf.Tensor,
+        seed: tf.Tensor,
+        label: tf.Tensor,
+        partner: tf.Tensor,
+        partner_seed: tf.Tensor,
+        partner_label: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        overlay = mixing.draw(seed, augment)
+        share = overlay.share()
+        own = view(index, seed)
+        image = tf.cond(share < 1.0, lambda: overlay.lay(own, view(partner, partner_seed)), lambda: own)
+        return {
+            "image": show(image),
+            "index": index,
+            "label": label,
+            "partner_label": partner_label,
+            "share": share,
+        }
 
     indices = np.asarray(indices, np.int64)
-    dataset = tf.data.Dataset.from_tensor_slices((indices, seeds, split.labels[indices]))
-    return _stream(dataset, element, batch_size, threads)
+    own = (indices, seeds, split.labels[indices])
+    if partners is None or augment.mix == "none":
+        return _stream(tf.data.Dataset.from_tensor_slices(own), plain, batch_size, threads)
+    theirs = (partners.images, partners.seeds, split.labels[partners.images])
+    return _stream(tf.data.Dataset.from_tensor_slices(own + theirs), mixed, batch_size, threads)
 
 
 @contextlib.contextmanager

@@ -41,12 +41,14 @@ class Split:
         numbers: int64 [n], the numbers of this split's photos there.
         labels: int64 [n], index into the classes; -1 is unlabelled.
         longest_side: larger photos are decoded to at most this side, pixels.
+        modality: what a model sees of each photo (see tfkd.data.modality).
     """
 
     photos: Photos
     numbers: np.ndarray
     labels: np.ndarray
     longest_side: int = 1024
+    modality: str = "rgb"
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -99,6 +99,36 @@ def unlabelled(path: str) -> Split:
     return Split(files, numbers, np.full(len(numbers), UNLABELLED, np.int64))
 
 
+def paired(split: Split, path: str) -> Split:
+    """Finds the other picture of every photo of a split: its depth, its infrared, or another rendering.
+
+    A partner has the photo's path below the folder that holds everything, from the split or class on; its extension may
+    differ, unless two files differ by it alone. Pictures of a pair have the same shape, in their own numbers of pixels:
+    crops are relative to the photo.
+
+    Args:
+        split: photos whose names are paths. Splits that are to be joined are paired first.
+        path: of a folder or .zip.
+
+    Returns:
+        As many photos as the split has, in its order and with its labels.
+
+    Raises:
+        RequestError: there is no such folder or zip, it holds no images, or a photo has no partner or several.
+    """
+    files = _opened(path)
+    numbers = _photos(path, files)
+    theirs = _below_top([files.names[number] for number in numbers])
+    exact = dict(zip(theirs, numbers, strict=True))
+    similar: dict[str, list[int]] = defaultdict(list)
+    for name, number in exact.items():
+        similar[_stem(name)].append(number)
+    names = _below_top([split.name(i) for i in range(len(split))])
+    found = [[exact[name]] if name in exact else similar.get(_stem(name), []) for name in names]
+    _require_one_each(path, files, names, found)
+    return Split(files, np.array([one for (one,) in found], np.int64), split.labels, split.longest_side)
+
+
 def _opened(path: str) -> Folder | Archive:
     place = Path(path).expanduser()
     if place.is_dir():
@@ -226,3 +256,28 @@ def _split(files: Folder | Archive, members: _Members, classes: list[str]) -> Sp
     numbers = [np.array(members.get(name, []), np.int64) for name in classes]
     labels = np.repeat(np.arange(len(classes)), [len(each) for each in numbers])
     return Split(files, np.concatenate(numbers), labels)
+
+
+def _below_top(names: list[str]) -> list[str]:
+    """Returns the names as they are below the folder that all else stands in."""
+    top = len(_top(names)) if names else 0
+    return [name[top:] for name in names]
+
+
+def _stem(name: str) -> str:
+    """Returns a path without its extension."""
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + (file.rpartition(".")[0] or file)
+
+
+def _require_one_each(path: str, files: Folder | Archive, names: list[str], found: list[list[int]]) -> None:
+    missing = [name for name, numbers in zip(names, found, strict=True) if not numbers]
+    if missing:
+        raise RequestError(
+            f"{path} has no picture for {len(missing)} of {len(names)} photos; the first one is {missing[0]!r}. "
+            "Add a file of that name, with any extension, in the same folders for each."
+        )
+    for name, numbers in zip(names, found, strict=True):
+        if len(numbers) > 1:
+            first, second = (files.names[number] for number in numbers[:2])
+            raise RequestError(f"{path}: {first} and {second} could both belong to {name}. Keep one of them.")

@@ -8,11 +8,11 @@ from tfkd.data.dataset import Photos, Split
 
 
 def joined(first: Split, second: Split) -> Split:
-    """Returns the photos of the first split, then those of the second, with their labels."""
+    """Returns the photos of the first split, then those of the second, with their labels, in the first's modality."""
     both = _Joined(first, second)
     numbers = np.arange(len(first) + len(second))
     longest_side = max(first.longest_side, second.longest_side)
-    return Split(both, numbers, np.concatenate([first.labels, second.labels]), longest_side)
+    return Split(both, numbers, np.concatenate([first.labels, second.labels]), longest_side, first.modality)
 
 
 @dataclass(frozen=True, eq=False)

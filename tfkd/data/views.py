@@ -7,9 +7,10 @@ with different inputs see the same view.
 import numpy as np
 import tensorflow as tf
 
+from tfkd.data.operations import operate
 from tfkd.recipe import Augment
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def view_seeds(seed: int, indices: np.ndarray, view: int) -> np.ndarray:
@@ -25,12 +26,13 @@ def make_view(image: tf.Tensor, seed: tf.Tensor, augment: Augment, size: int) ->
     """Makes one view: a random crop, mirrored or not, with changed brightness, saturation and contrast.
 
     The crop has an aspect drawn log-uniformly and an area drawn uniformly, as in Szegedy et al. 2014
-    (arXiv:1409.4842); where the photo is too narrow for the area, it is the largest crop of that aspect.
+    (arXiv:1409.4842); where the photo is too narrow for the area, it is the largest crop of that aspect. The
+    operations of `tfkd.data.operations` come last.
 
     Args:
         image: uint8 [h, w, 3].
         seed: int32 or int64 [2].
-        augment: the ranges.
+        augment: the ranges; how views are mixed does not matter here.
         size: side of the view, pixels; it changes nothing else.
 
     Returns:
@@ -41,7 +43,8 @@ def make_view(image: tf.Tensor, seed: tf.Tensor, augment: Augment, size: int) ->
     view = resample(image, box, size)
     if augment.flip:
         view = tf.cond(drawn[4] < 0.5, lambda: tf.reverse(view, [1]), lambda: view)
-    return _recolour(view, 2.0 * drawn[5:] - 1.0, augment)
+    view = _recolour(view, 2.0 * drawn[5:] - 1.0, augment)
+    return operate(view, seed, augment.operations, augment.magnitude) if augment.operations else view
 
 
 def resample(image: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
@@ -90,7 +93,7 @@ def _recolour(view: tf.Tensor, drawn: tf.Tensor, augment: Augment) -> tf.Tensor:
     """
     factors = 1.0 + drawn * tf.constant([augment.brightness, augment.contrast, augment.saturation])
     brightness, contrast, saturation = tf.unstack(factors)
-    luma = tf.constant(_LUMA)[:, None]
+    luma = tf.constant(LUMA)[:, None]
     pixels = tf.reshape(view, [-1, 3])
     mean = tf.reduce_mean(pixels, axis=0, keepdims=True) @ luma
     mix = saturation * tf.eye(3) + (1.0 - saturation) * luma

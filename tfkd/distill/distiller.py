@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
 from tfkd.distill.losses import SoftTargets
+from tfkd.distill.losses.base import LOGITS, DistillationLoss
+from tfkd.distill.taps import tapped
+from tfkd.distill.terms import terms_of
 from tfkd.errors import RequestError
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Distiller(keras.Model):
@@ -17,23 +22,30 @@ class Distiller(keras.Model):
     It fits, evaluates and takes callbacks like any Keras model. A batch is `(x, y)` or `(x, y, sample_weight)`:
 
     - `x` is a float tensor of images [batch, height, width, 3], which the teachers answer as it comes (online), or a
-      mapping with `image` and `teacher_logits`, float [batch, classes] or [batch, teachers, classes], answered before.
-    - `y` is int [batch] for the default loss; -1 marks an image without a label, which only the teachers judge.
+      mapping with `image` and what the teachers answered before: `teacher_logits`, float [batch, classes], for one
+      teacher, or `answers`, a tuple of one mapping a teacher from tap to float [batch, ...]. `index`, int [batch],
+      gives each image's number in the training set to losses with a memory.
+    - `y` is int [batch] for the default loss, −1 where an image has no label and only the teachers judge it, or float
+      [batch, classes], a row of zeros where there is no label.
 
     The teachers run in inference mode, outside the gradient, and are never saved: `save` writes the student alone.
-    Predicting and evaluating need no teacher. With several teachers each distillation loss is their mean, which for
-    Kullback-Leibler losses has the gradient of the mean of their probabilities.
+    Predicting and evaluating need no teacher. With several teachers each distillation loss is their weighted mean,
+    which for Kullback-Leibler losses has the gradient of the mean of their probabilities. A teacher that ends in
+    softmax is understood: its probabilities are taken as logits by their logarithm.
 
     Args:
         student: float images [batch, height, width, 3] to logits [batch, classes].
         teachers: models with the same classes, for online distillation; they resize the images to their own input.
-        losses: pairs (loss, weight); a loss maps (teacher logits, student logits) to a scalar. By default Hinton's at
-            T=4 with weight 0.7.
+        losses: pairs (loss, weight); see `tfkd.distill.losses`. By default Hinton's at T=4 with weight 0.7. A weight,
+            and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
         label_weight: weight of the loss with the true labels.
+        teacher_shares: the say of each teacher; equal by default.
+        answers: for stored answers to losses on features: one mapping a teacher from tap to shape without the batch.
+        images: number of training images, which losses with a memory need.
 
     Raises:
         RequestError: the classes of teacher and student differ, an input of a teacher cannot take the student's
-            images, or all weights are zero.
+            images, a tap does not exist, or the weights are negative or all zero.
 
     Example:
         >>> distiller = Distiller(student, teachers=[teacher])
@@ -46,19 +58,30 @@ class Distiller(keras.Model):
         self,
         student: keras.Model,
         teachers: Sequence[keras.Model] = (),
-        losses: Sequence[tuple[keras.losses.Loss, float]] | None = None,
+        losses: Sequence[tuple[DistillationLoss, Any]] | None = None,
         label_weight: float = 0.3,
+        teacher_shares: Sequence[float] | None = None,
+        answers: Sequence[Shapes] = (),
+        images: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.student = student
-        self._teachers = _Frozen(teachers, student)
+        super().__init__(dtype=student.dtype_policy, **kwargs)
         chosen = [(SoftTargets(temperature=4.0), 0.7)] if losses is None else list(losses)
-        self._terms = _Hidden(chosen)
+        _check_weights([label_weight, *(float(weight) for _, weight in chosen)])
+        self.student = student
         self.label_weight = label_weight
-        weights = [label_weight, *(weight for _, weight in chosen)]
-        if min(weights) < 0 or sum(weights) <= 0:
-            raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
+        tapped_student = tapped(student, [loss.student_tap for loss, _ in chosen])
+        self._teachers = _Frozen(teachers, student, [loss.teacher_tap for loss, _ in chosen])
+        terms = terms_of(
+            chosen,
+            shares=teacher_shares or [1.0] * max(1, len(teachers), len(answers)),
+            teachers=answers or self._teachers.shapes,
+            student={tap: tuple(output.shape[1:]) for tap, output in tapped_student.output.items()},
+            images=images,
+        )
+        self._hidden = _Hidden([tapped_student])
+        self._terms = _Hidden(terms)
+        self.loss_layers = [layer for term in terms for layer in term.layers]
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
         self._total_tracker = keras.metrics.Mean(name="loss")
         self.build(student.input_shape)
@@ -109,13 +132,16 @@ class Distiller(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Makes one update of the student and returns the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        teacher_logits = self._teacher_logits(x)
-        variables = self.student.trainable_variables
+        images = x["image"] if isinstance(x, Mapping) else x
+        answers = _stored(x) if isinstance(x, Mapping) else self._teachers.answers(images)
+        variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            logits = self(x, training=True)
+            outputs = self._hidden.items[0](images, training=True)
+            logits = outputs[LOGITS]
             label_loss = self._label_loss(x, y, logits, sample_weight)
-            distillation_loss = self._distillation_loss(teacher_logits, logits, sample_weight)
-            loss = label_loss + distillation_loss
+            context = {"labels": lambda: _hard_labels(y, logits), "index": lambda: _index(x)}
+            distillation_loss = self._distillation_loss(answers, outputs, context, sample_weight)
+            loss = label_loss + tf.cast(distillation_loss, label_loss.dtype)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
         self._track(loss, distillation_loss, tf.shape(logits)[0])
@@ -130,27 +156,24 @@ class Distiller(keras.Model):
         return self._update_metrics(x, y, logits, sample_weight)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the student, without the teachers, as a `.keras` file."""
-        self.student.save(filepath, overwrite=overwrite, **kwargs)
+        """Saves the student, without the teachers, as a `.keras` file.
 
-    def _teacher_logits(self, x: Any) -> list[Any]:
-        if not isinstance(x, Mapping):
-            return self._teachers.logits(x)
-        stored = x["teacher_logits"]
-        return tf.unstack(stored, axis=1) if stored.shape.rank == 3 else [stored]
+        `save_weights` and `load_weights` keep all that a training needs to go on: student, projectors, memories and
+        the optimizer's state.
+        """
+        self.student.save(filepath, overwrite=overwrite, **kwargs)
 
     def _label_loss(self, x: Any, y: Any, logits: Any, sample_weight: Any) -> Any:
         y, weight = _mask_unlabelled(y, logits, sample_weight)
         return self.compute_loss(x=x, y=y, y_pred=logits, sample_weight=weight)
 
-    def _distillation_loss(self, teacher_logits: list[Any], logits: Any, sample_weight: Any) -> Any:
-        total = tf.zeros((), tf.float32)
-        for loss, weight in self._terms.items:
-            for answer in teacher_logits:
-                answer.shape.assert_is_compatible_with(logits.shape)
-                value = loss(tf.stop_gradient(answer), logits, sample_weight=sample_weight)
-                total += tf.cast(weight / len(teacher_logits) * value, tf.float32)
-        return total
+    def _distillation_loss(self, answers: Any, outputs: Any, context: Any, sample_weight: Any) -> Any:
+        values = [
+            term.value(answers[term.teacher], outputs, context, sample_weight)
+            for term in self._terms.items
+            if term.teacher < len(answers)
+        ]
+        return tf.add_n(values) if values else tf.zeros(())
 
     def _track(self, loss: Any, distillation_loss: Any, images: Any) -> None:
         # Keras divides a loss instance by the replicas; what people read is the loss of the whole batch.
@@ -176,27 +199,75 @@ class _Hidden:
 class _Frozen(_Hidden):
     """The teachers: frozen, in inference mode, each at its own input size."""
 
-    def __init__(self, teachers: Sequence[keras.Model], student: keras.Model) -> None:
-        super().__init__(teachers)
+    def __init__(self, teachers: Sequence[keras.Model], student: keras.Model, taps: Sequence[str]) -> None:
         for teacher in teachers:
-            if teacher.output_shape[-1] != student.output_shape[-1]:
-                raise RequestError(
-                    f"Teacher {teacher.name!r} answers {teacher.output_shape[-1]} classes, student {student.name!r} "
-                    f"{student.output_shape[-1]}; train both on the same classes."
-                )
-            if teacher.input_shape[-1] != student.input_shape[-1]:
-                raise RequestError(
-                    f"Teacher {teacher.name!r} takes {teacher.input_shape[-1]} channels, student {student.name!r} "
-                    f"{student.input_shape[-1]}; give both the same kind of images."
-                )
+            _check_teacher(teacher, student)
             teacher.trainable = False
+        super().__init__([tapped(teacher, taps) for teacher in teachers])
+        self._probabilities = [ends_in_softmax(teacher) for teacher in teachers]
 
-    def logits(self, images: Any) -> list[Any]:
+    @property
+    def shapes(self) -> list[Shapes]:
+        return [{tap: tuple(out.shape[1:]) for tap, out in model.output.items()} for model in self.items]
+
+    def answers(self, images: Any) -> list[Any]:
         if not self.items:
             raise RequestError(
-                "The Distiller has no teachers and the batch holds no 'teacher_logits'; give one of them."
+                "The Distiller has no teachers and the batch holds no 'teacher_logits' or 'answers'; give one of them."
             )
-        return [tf.stop_gradient(teacher(_fit(images, teacher), training=False)) for teacher in self.items]
+        return [
+            _as_logits(model(_fit(images, model), training=False), probabilities)
+            for model, probabilities in zip(self.items, self._probabilities, strict=True)
+        ]
+
+
+def ends_in_softmax(model: keras.Model) -> bool:
+    """Tells whether a model gives probabilities instead of logits, by its last layer."""
+    last: Any = model
+    while isinstance(last, keras.Model):
+        last = last.outputs[0]._keras_history.operation
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
+def _check_weights(weights: list[float]) -> None:
+    if min(weights) < 0 or sum(weights) <= 0:
+        raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
+
+
+def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:
+    if teacher is student:
+        raise RequestError("Teacher and student are the same model, which cannot learn from itself; copy it first.")
+    if teacher.output_shape[-1] != student.output_shape[-1]:
+        raise RequestError(
+            f"Teacher {teacher.name!r} answers {teacher.output_shape[-1]} classes, student {student.name!r} "
+            f"{student.output_shape[-1]}; train both on the same classes."
+        )
+    if teacher.input_shape[-1] != student.input_shape[-1]:
+        raise RequestError(
+            f"Teacher {teacher.name!r} takes {teacher.input_shape[-1]} channels, student {student.name!r} "
+            f"{student.input_shape[-1]}; give both the same kind of images."
+        )
+
+
+def _as_logits(answer: dict[str, Any], probabilities: bool) -> dict[str, Any]:
+    frozen = {tap: tf.stop_gradient(value) for tap, value in answer.items()}
+    if probabilities:
+        frozen[LOGITS] = tf.math.log(tf.maximum(tf.cast(frozen[LOGITS], tf.float32), 1e-7))
+    return frozen
+
+
+def _stored(x: Mapping[str, Any]) -> list[Any]:
+    if "answers" in x:
+        return list(x["answers"])
+    if "teacher_logits" in x:
+        return [{LOGITS: x["teacher_logits"]}]
+    raise RequestError(f"The batch holds {sorted(x)}, but no 'teacher_logits' or 'answers'; give one of them.")
+
+
+def _index(x: Any) -> Any:
+    if not isinstance(x, Mapping) or "index" not in x:
+        raise RequestError("A loss with a memory needs each image's number: give batches with 'image' and 'index'.")
+    return x["index"]
 
 
 def _fit(images: Any, teacher: keras.Model) -> Any:
@@ -208,6 +279,14 @@ def _fit(images: Any, teacher: keras.Model) -> Any:
 
 def _is_sparse(y: Any, logits: Any) -> bool:
     return y.dtype.is_integer and (y.shape.rank == 1 or y.shape[-1] == 1 != logits.shape[-1])
+
+
+def _hard_labels(y: Any, logits: Any) -> Any:
+    """Returns one label an image, int32 [batch]: of labels as numbers, or the largest of soft ones."""
+    if _is_sparse(y, logits):
+        return tf.cast(tf.reshape(y, [-1]), tf.int32)
+    known = tf.reduce_sum(y, axis=-1) > 0
+    return tf.where(known, tf.argmax(y, axis=-1, output_type=tf.int32), UNLABELLED)
 
 
 def _mask_unlabelled(y: Any, logits: Any, sample_weight: Any) -> tuple[Any, Any]:

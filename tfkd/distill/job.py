@@ -4,9 +4,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tfkd.recipe import Recipe
+from tfkd.recipe import Recipe, Student
 
 Kind = Literal["student", "control"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished soft-label store of one teacher.
+
+    Attributes:
+        folder: where it stands.
+        header: what it must belong to.
+        share: the teacher's say among all.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -16,31 +31,32 @@ class Job:
     Attributes:
         kind: with or without a teacher.
         seed: of the initial weights and of the order of the images.
-        recipe: what to train, on what, and how.
+        recipe: on what to train, and how.
+        student: what to train: the recipe's student, or an assistant.
         folder: where checkpoint and results go.
         checked: folder in which `open_source` keeps its check of the photos.
-        soft_labels: folder of the teacher's answers.
-        soft_labels_header: what those answers must belong to; its `images` is the size of the pool.
+        images: how many images the teachers answered, which student and control are shown in an epoch.
+        stores: what the teachers answered.
     """
 
     kind: Kind
     seed: int
     recipe: Recipe
+    student: Student
     folder: Path
     checked: Path
-    soft_labels: Path
-    soft_labels_header: dict[str, Any]
+    images: int
+    stores: tuple[Store, ...]
 
     @property
     def batch(self) -> int:
         """Images a step."""
-        return min(self.recipe.distill.training.batch_size, self.soft_labels_header["images"])
+        return min(self.recipe.distill.training.batch_size, self.images)
 
     @property
     def steps_an_epoch(self) -> int:
         """Steps of one epoch over the pool; student and control take the same number."""
-        steps: int = self.soft_labels_header["images"] // self.batch
-        return steps
+        return self.images // self.batch
 
     @property
     def steps(self) -> int:
@@ -57,4 +73,5 @@ class StudentResult:
     parameters: int
     accuracy: float
     validation_accuracy: float
+    epochs: int
     seconds: float

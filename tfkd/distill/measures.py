@@ -17,6 +17,31 @@ def accuracy(logits: Any, labels: Any) -> float:
     return float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
+def paired_p_value(first: Any, second: Any, thousands: int = 10) -> float:
+    """Returns how often chance alone gives a difference as large as the one seen between two classifiers.
+
+    A sign-flip test over the images on which both were measured, drawn with seed 0: it tells whether other images of
+    the same kind would show a difference too, not whether other seeds would.
+
+    Reference: Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, chapter 3.
+
+    Args:
+        first: share of the seeds that classified each image rightly, float [n].
+        second: the same of the other classifier.
+        thousands: of draws.
+
+    Returns:
+        The two-sided p-value, at least one over the draws.
+    """
+    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    differences = differences[differences != 0]
+    rng = np.random.default_rng(0)
+    seen = abs(differences.sum()) - 1e-9
+    signs = (rng.integers(0, 2, (1000, len(differences))) * 2 - 1 for _ in range(thousands))
+    beyond = sum(int((np.abs(block @ differences) >= seen).sum()) for block in signs)
+    return (beyond + 1) / (1000 * thousands + 1)
+
+
 def calibration_error(logits: Any, labels: Any, bins: int = 15) -> float:
     """Returns the expected calibration error, 0 to 1: the mean gap between confidence and accuracy.
 

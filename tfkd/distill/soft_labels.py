@@ -1,149 +1,468 @@
-"""The soft-label store: a teacher's logits on every augmented view, paid once and read many times.
+"""The soft-label store: a teacher's answers on every augmented view, paid once and read many times.
 
-A store is a folder. `header.json` says what the answers belong to; `shard-00000.npy` … hold float16 logits, one view a
-row; `shards.json` lists the finished shards with their SHA-256. Row `view * images + image` belongs to view number
-`view` of pool image `image`, whose pixels `tfkd.data.views` makes again from the seed. A shard gets its final name when
-it is whole, so a killed writer loses at most the shard it was writing.
+A store is a folder. `header.json` says what the answers belong to; `view-003-00000.npy` … hold one answer a row, for
+view 3 the images 0, 1, 2 …; `shards.json` lists the finished shards with their size and SHA-256. Shards belong to one
+view each, so more views extend a store and touch nothing that is finished. A shard gets its final name when it is whole
+and is listed after that: a killed writer loses at most the shard that it was writing.
+
+Rows are read by position and not through a memory map: a map's pages count as this process's memory for as long as they
+stay, and a file that is cut short under a map ends the process where a read can say what is wrong.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.files import replacing, sha256, write_json
 
-SCHEMA = "tfkd-soft-labels-1"
-ROWS_PER_SHARD = 16_384
+SCHEMA = "tfkd-soft-labels-2"
+HEADER = "header.json"
+SHARDS = "shards.json"
+MOST_ROWS = 16_384  # what a kill may cost
+MOST_BYTES = 64 << 20  # what the writer holds in memory
+ALL_CLASSES_UP_TO = 256
+MOST_KEPT = 128
+LOGITS = "logits"
+_HALF = np.dtype("<f2")
+_LARGEST = float(np.finfo(_HALF).max)
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one answer consists of.
+
+    Attributes:
+        classes: number of the teacher's classes.
+        top: how many of the largest logits are kept, beside the mass of all others; None keeps all classes.
+        features: shape of each feature, by its tap's name.
+
+    Raises:
+        RequestError: these numbers make no answer.
+    """
+
+    classes: int
+    top: int | None = None
+    features: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.classes < 1:
+            raise RequestError(f"A soft-label store needs at least one class, not {self.classes}.")
+        if self.top is not None and not 0 < self.top < self.classes:
+            raise RequestError(f"top must lie between 1 and {self.classes - 1} of {self.classes} classes.")
+        if LOGITS in self.features:
+            raise RequestError(f"A soft-label store always holds {LOGITS!r}; leave it out of the features.")
+
+    @classmethod
+    def chosen(cls, classes: int, features: dict[str, tuple[int, ...]] | None = None) -> "Layout":
+        """Returns the layout for a number of classes: up to 256 of them all are kept, of more an eighth, at most 128.
+
+        A kept logit takes four bytes with its class and two without, so what is kept of more than 256 classes takes
+        about a quarter of the bytes or less.
+        """
+        top = None if classes <= ALL_CLASSES_UP_TO else min(classes // 8, MOST_KEPT)
+        return cls(classes, top, features or {})
+
+    @classmethod
+    def described_by(cls, value: dict[str, Any]) -> "Layout":
+        """Returns the layout that `described` gave."""
+        features = {tap: tuple(shape) for tap, shape in value["features"].items()}
+        return cls(value["classes"], value["top"], features)
+
+    def described(self) -> dict[str, Any]:
+        """Returns the layout as JSON has it, for a store's header."""
+        features = {tap: list(shape) for tap, shape in self.features.items()}
+        return {"classes": self.classes, "top": self.top, "features": features}
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """The record of one answer: float16 logits and features; with `top`, classes and the others' mass as well."""
+        fields: list[Any] = [(LOGITS, _HALF, (self.top or self.classes,))]
+        if self.top:
+            fields.append(("classes", "<u2" if self.classes <= 1 << 16 else "<u4", (self.top,)))
+            fields.append(("others", "<f4"))
+        if self.features:
+            fields.append(("features", [(tap, _HALF, shape) for tap, shape in sorted(self.features.items())]))
+        return np.dtype(fields)
+
+    @property
+    def bytes_per_view(self) -> int:
+        """Bytes that the answer on one view takes."""
+        return self.dtype.itemsize
+
+    @property
+    def rows_per_shard(self) -> int:
+        """A power of two, so that teacher batches, which are powers of two as well, end where shards do."""
+        return 1 << int(math.log2(max(1, min(MOST_ROWS, MOST_BYTES // self.bytes_per_view))))
+
+    def encode(self, answer: Answer) -> Any:
+        """Returns answers as records [n].
+
+        Logits beyond float16's range are clipped, as softmax has long become one-hot there; a feature beyond it is
+        refused, as its clipped value would be a wrong target.
+
+        Args:
+            answer: "logits" [n, classes] and each feature [n, *shape], any float dtype.
+
+        Raises:
+            RequestError: shapes differ from the layout, or a value is NaN, infinite or, in a feature, too large.
+        """
+        logits = _checked(LOGITS, answer[LOGITS], (self.classes,))
+        records = np.empty(len(logits), self.dtype)
+        logits = np.clip(logits, -_LARGEST, _LARGEST)
+        if self.top:
+            order = np.argpartition(logits, -self.top, axis=1)
+            kept = order[:, -self.top :]
+            records["classes"] = kept
+            records["others"] = _log_sum_exp(np.take_along_axis(logits, order[:, : -self.top], axis=1))
+            logits = np.take_along_axis(logits, kept, axis=1)
+        records[LOGITS] = logits
+        for tap, shape in self.features.items():
+            records["features"][tap] = _within_half(tap, _checked(tap, answer[tap], shape))
+        return records
+
+    def decode(self, records: Any) -> Answer:
+        """Returns "logits" float32 [n, classes] and each feature float32 [n, *shape] of records [n].
+
+        With `top`, each class that was not kept gets the same logit, so that softmax gives them together the mass that
+        the teacher gave them. At another temperature than 1 their mass is that of equal logits, not the teacher's.
+        """
+        logits = records[LOGITS].astype(np.float32)
+        if self.top:
+            kept = logits
+            share = records["others"] - np.float32(math.log(self.classes - self.top))
+            logits = np.repeat(share[:, None], self.classes, axis=1)
+            np.put_along_axis(logits, records["classes"].astype(np.int64), kept, axis=1)
+        return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in self.features}}
 
 
 class SoftLabels:
-    """A finished store, memory-mapped: any number of processes may read it at once.
+    """A finished store. Reading keeps nothing in memory; any number of processes and threads may read at once.
+
+    Opening looks at every shard's size. Its checksum is computed when a row of it is first read.
 
     Args:
         folder: the store's folder.
-        header: what the answers must belong to, compared field by field with the stored header.
+        header: what the answers must belong to, compared field by field with the stored header; a store of more views
+            than `header["views"]` will do.
+
+    Attributes:
+        images: number of images in the pool.
+        views: number of views of each.
+        layout: what an answer consists of.
 
     Raises:
-        RequestError: the store is of something else, unfinished, truncated or changed.
+        RequestError: the store is of something else, unfinished or damaged.
     """
 
     def __init__(self, folder: Path, header: dict[str, Any]) -> None:
         self.folder = folder
-        stored = _read_json(folder / "header.json")
-        for key, value in {"schema": SCHEMA, **header}.items():
-            if stored.get(key) != value:
-                raise RequestError(
-                    f"Soft-label store {folder} belongs to {key} = {stored.get(key)!r}, this run needs {value!r}; "
-                    "delete the folder to have it made again."
-                )
-        self.images: int = stored["images"]
-        self.views: int = stored["views"]
-        self.classes: int = stored["classes"]
-        rows = self.images * self.views
-        sums = _read_json(folder / "shards.json")
-        self._shards = [
-            _open_shard(folder / name, sums.get(name), (stop - start, self.classes))
-            for name, start, stop in _shard_names(rows)
-        ]
+        _compare(folder, _read_json(folder / HEADER), header)
+        self.images: int = header["images"]
+        self.views: int = header["views"]
+        self.layout = Layout.described_by(header["layout"])
+        self._listed = _listed(folder)
+        for shard in self._shards():
+            self._check_size(shard)
+        self._begins: dict[str, int] = {}  # of each shard whose content was checked: where its rows begin
+        self._opened = _Opened(view=-1, shards=0)
+        self._opening = threading.Lock()
 
-    def logits(self, images: Any, view: int) -> Any:
-        """Returns the teacher's logits of one view of some images.
+    def read(self, images: Any, view: int) -> Answer:
+        """Returns the teacher's answers on one view of some images.
 
         Args:
-            images: int64 [n], numbers of images in the pool.
+            images: int64 [n], numbers of images in the pool, in any order, repeated or not.
             view: number of the view; wraps around after `views`.
 
         Returns:
-            float32 [n, classes].
+            "logits" float32 [n, classes] and each feature, float32 [n, *shape].
+
+        Raises:
+            RequestError: an image is not in the pool, or a shard is damaged.
         """
-        rows = (view % self.views) * self.images + np.asarray(images, np.int64)
-        answers = np.empty((len(rows), self.classes), np.float32)
-        shard_of = rows // ROWS_PER_SHARD
-        for number in np.unique(shard_of):
-            chosen = shard_of == number
-            answers[chosen] = self._shards[number][rows[chosen] - number * ROWS_PER_SHARD]
-        return answers
+        images, view = np.asarray(images, np.int64), view % self.views
+        if len(images) and not 0 <= images.min() <= images.max() < self.images:
+            raise RequestError(
+                f"Soft-label store {self.folder} holds images 0 to {self.images - 1}, not {images.min()} to "
+                f"{images.max()}; give the store and the training the same data."
+            )
+        numbers, rows = np.divmod(images, self.layout.rows_per_shard)
+        opened = self._open(view, numbers)
+        size = self.layout.bytes_per_view
+        places = zip(opened.descriptors[numbers].tolist(), (opened.begins[numbers] + rows * size).tolist(), strict=True)
+        with self._file_errors(f"view {view}"):
+            content = b"".join([os.pread(descriptor, size, position) for descriptor, position in places])
+        if len(content) != len(images) * size:
+            raise self._damaged(f"view {view}", "has been cut short")
+        return self.layout.decode(np.frombuffer(content, self.layout.dtype))
+
+    def verify(self) -> None:
+        """Reads the whole store and compares every checksum.
+
+        Raises:
+            RequestError: a shard is damaged.
+        """
+        for shard in self._shards():
+            self._check_content(shard)
+
+    def _shards(self) -> Iterator["_Shard"]:
+        for view in range(self.views):
+            yield from _shards(self.layout, self.images, view)
+
+    def _open(self, view: int, numbers: Any) -> "_Opened":
+        """Returns a view's files, those of the numbered shards open. Only the view that is read last stays open."""
+        with self._opening:
+            shards = _shards(self.layout, self.images, view)
+            if self._opened.view != view:
+                self._opened = _Opened(view, len(shards))
+            opened = self._opened
+            for number in np.unique(numbers[opened.descriptors[numbers] < 0]).tolist():
+                shard = shards[number]
+                if shard.name not in self._begins:
+                    self._begins[shard.name] = self._check_content(shard)
+                with self._file_errors(shard.name):
+                    opened.descriptors[number] = os.open(self.folder / shard.name, os.O_RDONLY)
+                opened.begins[number] = self._begins[shard.name]
+            return opened
+
+    def _check_size(self, shard: "_Shard") -> None:
+        if shard.name not in self._listed:
+            raise RequestError(
+                f"Soft-label store {self.folder} is unfinished: {shard.name} is missing. Run the recipe again."
+            )
+        path = self.folder / shard.name
+        if not path.is_file():
+            raise self._damaged(shard.name, "is missing")
+        if path.stat().st_size != self._listed[shard.name].get("bytes"):
+            raise self._damaged(shard.name, "has the wrong size")
+
+    def _check_content(self, shard: "_Shard") -> int:
+        """Compares a shard with its checksum and returns where its rows begin."""
+        path = self.folder / shard.name
+        with self._file_errors(shard.name):
+            if sha256(path) != self._listed[shard.name].get("sha256"):
+                raise self._damaged(shard.name, "does not match its checksum")
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if mapped.shape != (shard.rows,) or mapped.dtype != self.layout.dtype:
+            raise self._damaged(shard.name, "holds rows of another form")
+        return int(mapped.offset)
+
+    @contextlib.contextmanager
+    def _file_errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RequestError(
+                f"Soft-label store {self.folder} cannot be read: {name}: {error.strerror}; check the disk, the file's "
+                "rights and how many files may be open."
+            ) from None
+
+    def _damaged(self, name: str, how: str) -> RequestError:
+        return RequestError(
+            f"Soft-label store {self.folder} is damaged: {name} {how}; delete that file and run the recipe again."
+        )
+
+
+class _Opened:
+    """Files of one view's shards, closed when nobody reads them any more: a thread may still read an earlier view.
+
+    Attributes:
+        view: its number.
+        descriptors: int64 [shards], −1 of a shard that is not open.
+        begins: int64 [shards], where the rows of an open shard begin.
+    """
+
+    def __init__(self, view: int, shards: int) -> None:
+        self.view = view
+        self.descriptors = np.full(shards, -1, np.int64)
+        self.begins = np.zeros(shards, np.int64)
+
+    def __del__(self) -> None:
+        for descriptor in self.descriptors[self.descriptors >= 0].tolist():
+            os.close(descriptor)
 
 
 def write_soft_labels(
     folder: Path,
     header: dict[str, Any],
-    answer: Callable[[Any, int], Iterator[Any]],
+    answer: Callable[[Any, int], Iterable[Answer]],
     progress: Callable[[int], None],
 ) -> None:
-    """Fills a store, keeping the shards that an earlier, interrupted call finished.
+    """Fills a store, or extends it to more views, keeping the shards that earlier calls finished.
 
     Args:
         folder: the store's folder, made if missing.
-        header: says what the answers belong to; `images`, `views` and `classes` give the store its shape.
-        answer: maps (image numbers int64 [n], view number) to an iterator over float logits [batch, classes], in order.
+        header: says what the answers belong to; `images`, `views` and `layout` (`Layout.described()`) give the store
+            its shape. A store whose header differs in anything but `views` is refused.
+        answer: maps (image numbers int64 [n], view number) to batches of answers in order, as `Layout.encode` takes
+            them.
         progress: called with the number of views that were just answered or found answered.
 
     Raises:
-        RequestError: the teacher answered with NaN or infinity, or the folder cannot be written.
+        RequestError: the store belongs to something else, the teacher's answers do not fit the layout or are NaN or
+            infinite, or the folder cannot be written.
     """
-    images, classes = header["images"], header["classes"]
-    write_json(folder / "header.json", {"schema": SCHEMA, **header})
-    sums = _read_json(folder / "shards.json") if (folder / "shards.json").exists() else {}
-    for name, start, stop in _shard_names(images * header["views"]):
-        path = folder / name
-        if name in sums and path.is_file() and sha256(path) == sums[name]:
-            progress(stop - start)
-            continue
-        shard = np.empty((stop - start, classes), np.float16)
+    _claim(folder, header)
+    layout = Layout.described_by(header["layout"])
+    listed = _listed(folder)
+    for view in range(header["views"]):
+        due = []
+        for shard in _shards(layout, header["images"], view):
+            if _stands(folder / shard.name, listed.get(shard.name)):
+                progress(shard.rows)
+            else:
+                due.append(shard)
+        for run in _runs(due):
+            batches = _records(folder, layout, answer, run, view, progress)
+            for shard, records in zip(run, _cut(batches, run, layout.dtype), strict=True):
+                listed[shard.name] = _save(folder / shard.name, records)
+                write_json(folder / SHARDS, listed)
+
+
+class _Shard(NamedTuple):
+    """The answers on the images first … first + rows − 1, in one view."""
+
+    name: str
+    first: int
+    rows: int
+
+
+def _shards(layout: Layout, images: int, view: int) -> list[_Shard]:
+    most = layout.rows_per_shard
+    return [
+        _Shard(f"view-{view:03d}-{number:05d}.npy", first, min(most, images - first))
+        for number, first in enumerate(range(0, images, most))
+    ]
+
+
+def _runs(shards: list[_Shard]) -> list[list[_Shard]]:
+    """Groups shards that follow each other, so that the teacher is asked once about all of them."""
+    runs: list[list[_Shard]] = []
+    for shard in shards:
+        if runs and runs[-1][-1].first + runs[-1][-1].rows == shard.first:
+            runs[-1].append(shard)
+        else:
+            runs.append([shard])
+    return runs
+
+
+def _records(
+    folder: Path,
+    layout: Layout,
+    answer: Callable[[Any, int], Iterable[Answer]],
+    run: list[_Shard],
+    view: int,
+    progress: Callable[[int], None],
+) -> Iterator[Any]:
+    """Yields the teacher's answers on the images of some shards, batch by batch, as many as there are images."""
+    images = np.arange(run[0].first, run[-1].first + run[-1].rows)
+    answered = 0
+    for batch in answer(images, view):
+        try:
+            records = layout.encode(batch)
+        except RequestError as error:
+            raise RequestError(f"Soft-label store {folder} cannot be filled: {error}") from None
+        answered += len(records)
+        if answered > len(images):
+            break
+        yield records
+        progress(len(records))
+    if answered != len(images):
+        raise RequestError(
+            f"Soft-label store {folder} cannot be filled: asked about {len(images)} views, the teacher answered on "
+            f"{'more' if answered > len(images) else answered}; give one row for each image."
+        )
+
+
+def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) -> Iterator[Any]:
+    """Yields the rows of batches again, cut where shards end."""
+    rest = np.empty(0, dtype)
+    for shard in run:
+        records = np.empty(shard.rows, dtype)
         filled = 0
-        for view, first, last in _runs(start, stop, images):
-            for logits in answer(np.arange(first, last), view):
-                shard[filled : filled + len(logits)] = _checked(logits, folder)
-                filled += len(logits)
-                progress(len(logits))
-        with replacing(path) as partial, partial.open("wb") as stream:
-            np.save(stream, shard, allow_pickle=False)
-        sums[name] = sha256(path)
-        write_json(folder / "shards.json", sums)
+        while filled < shard.rows:
+            if not len(rest):
+                rest = next(batches)
+            taken = rest[: shard.rows - filled]
+            records[filled : filled + len(taken)] = taken
+            filled += len(taken)
+            rest = rest[len(taken) :]
+        yield records
+    next(batches, None)  # lets it complain about rows too many
 
 
-def _shard_names(rows: int) -> Iterator[tuple[str, int, int]]:
-    for number, start in enumerate(range(0, rows, ROWS_PER_SHARD)):
-        yield f"shard-{number:05d}.npy", start, min(start + ROWS_PER_SHARD, rows)
+def _save(path: Path, records: Any) -> dict[str, Any]:
+    with replacing(path) as partial, partial.open("wb") as stream:
+        np.save(stream, records, allow_pickle=False)
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
-def _runs(start: int, stop: int, images: int) -> Iterator[tuple[int, int, int]]:
-    """Cuts a range of rows into (view, first image, last image + 1)."""
-    while start < stop:
-        view, first = divmod(start, images)
-        last = min(images, first + stop - start)
-        yield view, first, last
-        start += last - first
+def _stands(path: Path, listed: dict[str, Any] | None) -> bool:
+    """Tells whether a finished shard is still what it was."""
+    return listed is not None and path.is_file() and sha256(path) == listed.get("sha256")
 
 
-def _checked(logits: Any, folder: Path) -> Any:
-    if not np.isfinite(logits).all():
+def _claim(folder: Path, header: dict[str, Any]) -> None:
+    """Writes the header of a new store, or of one that gets more views; refuses the store of something else."""
+    path = folder / HEADER
+    views = header["views"]
+    if path.exists():
+        stored = _read_json(path)
+        _compare(folder, stored, header)
+        views = max(views, stored.get("views", 0))
+    write_json(path, {"schema": SCHEMA, **header, "views": views})
+
+
+def _compare(folder: Path, stored: dict[str, Any], header: dict[str, Any]) -> None:
+    for key, value in {"schema": SCHEMA, **header}.items():
+        if key != "views" and stored.get(key) != value:
+            raise RequestError(
+                f"Soft-label store {folder} belongs to {key} = {stored.get(key)!r}, this run needs {value!r}; "
+                "delete the folder to have it made again."
+            )
+
+
+def _checked(name: str, values: Any, shape: tuple[int, ...]) -> Any:
+    values = np.asarray(values)
+    if values.shape[1:] != shape:
         raise RequestError(
-            f"The teacher answered with NaN or infinity while {folder} was filled; check its weights and input size."
+            f"the teacher answers {name} of shape {list(values.shape[1:])} where {list(shape)} is expected; check its "
+            "classes, its input size and the tap."
         )
-    largest = float(np.finfo(np.float16).max)
-    return np.clip(logits, -largest, largest)
+    if not np.isfinite(values).all():
+        raise RequestError(f"the teacher answered NaN or infinity in {name}; check its weights and input size.")
+    return values
 
 
-def _open_shard(path: Path, checksum: str | None, shape: tuple[int, int]) -> Any:
-    if checksum is None:
+def _within_half(tap: str, values: Any) -> Any:
+    if np.abs(values).max(initial=0) > _LARGEST:
         raise RequestError(
-            f"Soft-label store {path.parent} is unfinished: {path.name} is missing. Run the recipe again."
+            f"the teacher's {tap} holds values beyond ±{_LARGEST:,.0f}, the range of float16; choose another tap."
         )
-    damaged = f"Soft-label store {path.parent} is damaged: {path.name} {{}}; delete that file and run the recipe again."
-    if not path.is_file():
-        raise RequestError(damaged.format("is missing"))
-    if sha256(path) != checksum:
-        raise RequestError(damaged.format("does not match its checksum"))
-    shard = np.load(path, mmap_mode="r", allow_pickle=False)
-    if shard.shape != shape or shard.dtype != np.float16:
-        raise RequestError(damaged.format(f"holds {shard.dtype} {shard.shape}, not float16 {shape}"))
-    return shard
+    return values
+
+
+def _log_sum_exp(values: Any) -> Any:
+    """Returns log Σ exp over the last axis; float32 [n]."""
+    values = values.astype(np.float32)
+    largest = values.max(axis=-1)
+    return largest + np.log(np.exp(values - largest[:, None]).sum(axis=-1))
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    """Returns the finished shards: name to size and checksum."""
+    return _read_json(folder / SHARDS) if (folder / SHARDS).exists() else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

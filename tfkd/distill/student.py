@@ -10,21 +10,24 @@ from tfkd.data import open_source
 from tfkd.data.batches import plain_batches, view_batches
 from tfkd.data.dataset import ImageData, Split
 from tfkd.data.joined import joined
+from tfkd.data.mixing import partners
+from tfkd.data.modality import all_seen
 from tfkd.data.views import view_seeds
 from tfkd.distill import training
 from tfkd.distill.distiller import Distiller
 from tfkd.distill.job import Job, StudentResult
-from tfkd.distill.losses import LOSSES
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
 from tfkd.distill.saving import save_array, save_model
+from tfkd.distill.schedules import losses_of
 from tfkd.distill.soft_labels import SoftLabels
 from tfkd.models import build_student
 from tfkd.progress import Advance
-from tfkd.recipe import Recipe
 
 BATCH = 64
+
+Batches = Callable[[int], tf.data.Dataset]
 
 
 def pool(data: ImageData) -> Split:
@@ -40,20 +43,11 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     Raises:
         RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
     """
-    recipe = job.recipe
-    data = open_source(recipe.data, recipe.seed, checked=job.checked)
-    student = build_student(recipe.student, recipe.data.image_size, len(data.classes), job.seed)
-    tuning = recipe.distill.training
-    optimizer = training.adamw(tuning, job.steps_an_epoch)
-    label_loss = LabelLoss(tuning.label_smoothing)
-    if job.kind == "student":
-        model = Distiller(student, losses=_losses(recipe), label_weight=recipe.distill.label_weight)
-        model.compile(optimizer, label_loss, metrics=["accuracy"])
-        batches = _distillation_batches(job, pool(data))
-    else:
-        model = student
-        model.compile(optimizer, label_loss, metrics=["accuracy"], jit_compile=training.has_gpu())
-        batches = _control_batches(job, data.train)
+    data = all_seen(job.student.modality, open_source(job.recipe.data, job.recipe.seed, checked=job.checked))
+    student = _build(job, data, job.recipe.distill.precision)
+    train = _distilled if job.kind == "student" else _alone
+    model, batches, begin = train(job, student, data)
+    tuning = job.recipe.distill.training
 
     def report(point: training.Point) -> None:
         say(
@@ -61,64 +55,110 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
             f"validation {point.validation_accuracy:.1%}"
         )
 
-    validation = plain_batches(data.validation, recipe.data.image_size, BATCH)
-    _, seconds = training.fit(model, student, batches, validation, tuning.epochs, job.folder, advance, report)
-    return _measure(job, data, student, seconds)
-
-
-def _losses(recipe: Recipe) -> list[tuple[keras.losses.Loss, float]]:
-    return [
-        (LOSSES[loss.kind](**loss.model_dump(exclude={"kind", "weight"})), loss.weight)
-        for loss in recipe.distill.losses
-    ]
-
-
-def _distillation_batches(job: Job, images: Split) -> Callable[[int], tf.data.Dataset]:
-    """Views of the pool with the teacher's stored answers; view `epoch modulo views` of every image."""
-    store = SoftLabels(job.soft_labels, job.soft_labels_header)
-
-    def batches(epoch: int) -> tf.data.Dataset:
-        view = epoch % store.views
-
-        def with_answers(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-            logits = tf.numpy_function(lambda images: store.logits(images, view), [batch["index"]], tf.float32)
-            logits.set_shape((batch["index"].shape[0], store.classes))
-            return {"image": batch["image"], "teacher_logits": logits}, batch["label"]
-
-        return _views(job, images, epoch, view).map(with_answers, num_parallel_calls=1)
-
-    return batches
-
-
-def _control_batches(job: Job, train: Split) -> Callable[[int], tf.data.Dataset]:
-    """Labelled views, new ones in every epoch: no store limits how many the control may see."""
-
-    def batches(epoch: int) -> tf.data.Dataset:
-        return _views(job, train, epoch, epoch).map(lambda batch: (batch["image"], batch["label"]))
-
-    return batches
-
-
-def _views(job: Job, split: Split, epoch: int, view: int) -> tf.data.Dataset:
-    order = training.epoch_order(job.seed, epoch, len(split.labels), job.steps_an_epoch * job.batch)
-    data = job.recipe.data
-    return view_batches(
-        split, data.augment, data.image_size, job.batch, order, view_seeds(job.recipe.seed, order, view)
-    )
-
-
-def _measure(job: Job, data: ImageData, student: keras.Model, seconds: float) -> StudentResult:
     run = predictor(student)
-    size = job.recipe.data.image_size
-    test = predict(run, plain_batches(data.test, size, BATCH))
-    validation = predict(run, plain_batches(data.validation, size, BATCH))
+    images = plain_batches(data.validation, job.recipe.data.image_size, BATCH)
+    validation = training.Validation(run, images, data.validation.labels)
+    points, seconds = training.fit(model, student, batches, validation, tuning, job.folder, advance, report, begin)
+    test = predict(run, plain_batches(data.test, job.recipe.data.image_size, BATCH))
     save_array(test, job.folder / "test_logits.npy")
-    save_model(student, job.folder / "student.keras")
+    save_model(_in_float32(job, student, data), job.folder / "student.keras")
     return StudentResult(
         kind=job.kind,
         seed=job.seed,
         parameters=student.count_params(),
         accuracy=accuracy(test, data.test.labels),
-        validation_accuracy=accuracy(validation, data.validation.labels),
+        validation_accuracy=validation.accuracy(),
+        epochs=len(points),
         seconds=seconds,
     )
+
+
+def _build(job: Job, data: ImageData, precision: str) -> keras.Model:
+    return build_student(job.student, job.recipe.data.image_size, len(data.classes), job.seed, precision)
+
+
+def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
+    """Returns the student as it ships, whatever precision it was trained in."""
+    if job.recipe.distill.precision == "float32":
+        return student
+    shipped = _build(job, data, "float32")
+    shipped.set_weights(student.get_weights())
+    return shipped
+
+
+def _distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+    """Returns what learns from the teachers' stored answers: model, batches by epoch, and what begins an epoch."""
+    distill = job.recipe.distill
+    stores = [SoftLabels(store.folder, store.header) for store in job.stores]
+    losses, begin = losses_of(distill)
+    model = Distiller(
+        student,
+        losses=losses,
+        label_weight=distill.label_weight,
+        teacher_shares=[store.share for store in job.stores],
+        answers=[_shapes(store) for store in stores],
+        images=job.images,
+    )
+    model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
+    images = pool(data)
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        view = epoch % distill.views
+        return _views(job, images, epoch, view).map(
+            lambda batch: (_with_answers(batch, stores, view), _label(batch, len(data.classes))), num_parallel_calls=1
+        )
+
+    return model, batches, begin
+
+
+def _alone(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+    """Returns the control: it sees new views in every epoch, as no store limits how many it may see."""
+    smoothing = job.recipe.distill.training.label_smoothing
+    student.compile(_optimizer(job), LabelLoss(smoothing), jit_compile=training.has_gpu())
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return _views(job, data.train, epoch, epoch).map(
+            lambda batch: (batch["image"], _label(batch, len(data.classes)))
+        )
+
+    return student, batches, lambda epoch: None
+
+
+def _optimizer(job: Job) -> keras.optimizers.Optimizer:
+    return training.adamw(job.recipe.distill.training, job.steps_an_epoch)
+
+
+def _shapes(store: SoftLabels) -> dict[str, tuple[int, ...]]:
+    return {"logits": (store.layout.classes,), **store.layout.features}
+
+
+def _views(job: Job, split: Split, epoch: int, view: int) -> tf.data.Dataset:
+    order = training.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
+    data, seed = job.recipe.data, job.recipe.seed
+    seeds = view_seeds(seed, order, view)
+    mixed = partners(seed, view, order, len(split))
+    return view_batches(split, data.augment, data.image_size, job.batch, order, seeds, partners=mixed)
+
+
+def _with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> dict[str, Any]:
+    """Puts what each teacher answered on these views beside their images."""
+    taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in _shapes(store).items()]
+
+    def read(images: Any) -> list[Any]:
+        answers = [store.read(images, view) for store in stores]
+        return [answers[number][tap] for number, tap, _ in taps]
+
+    values = tf.numpy_function(read, [batch["index"]], [tf.float32] * len(taps), stateful=False)
+    answers: list[dict[str, Any]] = [{} for _ in stores]
+    for value, (number, tap, shape) in zip(values, taps, strict=True):
+        value.set_shape((batch["index"].shape[0], *shape))
+        answers[number][tap] = value
+    return {"image": batch["image"], "index": batch["index"], "answers": tuple(answers)}
+
+
+def _label(batch: dict[str, Any], classes: int) -> Any:
+    """Returns a view's label, int64 [b], or that of a mixed view, float32 [b, classes]."""
+    if "share" not in batch:
+        return batch["label"]
+    share = batch["share"][:, None]
+    return share * tf.one_hot(batch["label"], classes) + (1.0 - share) * tf.one_hot(batch["partner_label"], classes)

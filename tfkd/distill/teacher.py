@@ -1,7 +1,6 @@
-"""The teacher: fine-tuned on the data, frozen, measured, and asked once about every view."""
+"""The teacher: fine-tuned on the data, frozen and measured."""
 
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkd.data.batches import photo_errors, plain_batches, view_batches
+from tfkd.data.batches import plain_batches, view_batches
 from tfkd.data.dataset import ImageData, Split
 from tfkd.data.views import view_seeds
 from tfkd.distill import training
@@ -47,7 +46,7 @@ def prepare_teacher(
     Raises:
         RequestError: the model, its weights or its number of classes do not fit, or the training diverged.
     """
-    model = build_teacher(teacher, len(data.classes), seed)
+    model = build_teacher(teacher, len(data.classes), seed, data.classes)
     size = model.input_shape[1]
     seconds = 0.0
     if teacher.fine_tune:
@@ -73,24 +72,11 @@ def prepare_teacher(
     )
 
 
-def load_teacher(folder: Path) -> keras.Model:
-    """Returns the frozen teacher that `prepare_teacher` left in a folder."""
-    model = load_model(folder / "teacher.keras")
+def load_teacher(path: Path) -> keras.Model:
+    """Returns the network of a `.keras` file that this run wrote, frozen: a teacher, or an assistant as one."""
+    model = load_model(path)
     model.trainable = False
     return model
-
-
-def answers(model: keras.Model, pool: Split, augment: Augment, seed: int) -> Callable[[Any, int], Iterator[Any]]:
-    """Returns the function with which `write_soft_labels` asks a teacher about views of a pool of images."""
-    run = predictor(model)
-    size = model.input_shape[1]
-
-    def answer(images: Any, view: int) -> Iterator[Any]:
-        with photo_errors():
-            for batch in view_batches(pool, augment, size, BATCH, images, view_seeds(seed, images, view)):
-                yield run(batch["image"]).numpy()
-
-    return answer
 
 
 def _train_head(
@@ -101,7 +87,7 @@ def _train_head(
     head = model.get_layer("head")
     if not path.is_file():
         start = time.perf_counter()
-        _fit_head(head, _features(model, data.train, progress), data.train.labels, recipe, seed)
+        _fit_head(model, _features(model, data.train, progress), data.train.labels, recipe, seed)
         save_arrays([*[variable.numpy() for variable in head.variables], time.perf_counter() - start], path)
     *weights, seconds = load_arrays(path)
     for variable, value in zip(head.variables, weights, strict=True):
@@ -109,9 +95,11 @@ def _train_head(
     return float(seconds)
 
 
-def _fit_head(head: Any, features: Any, labels: Any, recipe: FineTune, seed: int) -> None:
-    inputs = keras.Input(features.shape[1:])
-    alone = keras.Model(inputs, head(inputs))
+def _fit_head(model: keras.Model, features: Any, labels: Any, recipe: FineTune, seed: int) -> None:
+    inputs = x = keras.Input(features.shape[1:])
+    for layer in model.layers[model.layers.index(model.get_layer("head")) :]:
+        x = layer(x)
+    alone = keras.Model(inputs, x)
     tuning = recipe.model_copy(
         update={"epochs": recipe.head_epochs, "learning_rate": recipe.head_learning_rate, "warmup_epochs": 0.0}
     )
@@ -151,14 +139,14 @@ def _train_thawed(
     model.compile(
         training.adamw(recipe, steps),
         LabelLoss(recipe.label_smoothing),
-        metrics=["accuracy"],
         jit_compile=training.has_gpu(),
     )
     size = model.input_shape[1]
 
     def batches(epoch: int) -> tf.data.Dataset:
         order = training.epoch_order(seed, epoch, images, steps * batch)
-        views = view_batches(data.train, augment, size, batch, order, view_seeds(seed, order, epoch))
+        plain = augment.model_copy(update={"mix": "none"})
+        views = view_batches(data.train, plain, size, batch, order, view_seeds(seed, order, epoch))
         return views.map(lambda view: (view["image"], view["label"]))
 
     def report(point: training.Point) -> None:
@@ -167,9 +155,11 @@ def _train_thawed(
             f"validation {point.validation_accuracy:.1%}"
         )
 
-    validation = plain_batches(data.validation, size, BATCH)
+    validation = training.Validation(
+        predictor(model), plain_batches(data.validation, size, BATCH), data.validation.labels
+    )
     with progress.task("teacher training", recipe.epochs * steps, "steps") as advance:
-        _, seconds = training.fit(model, model, batches, validation, recipe.epochs, folder, advance, report)
+        _, seconds = training.fit(model, model, batches, validation, recipe, folder, advance, report)
     return seconds
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd.data.batches import photo_errors
-from tfkd.distill.saving import load_arrays, save_arrays
+from tfkd.distill.measures import accuracy
+from tfkd.distill.predict import predict
+from tfkd.distill.weights import Weights
 from tfkd.errors import RequestError
 from tfkd.files import write_json
 from tfkd.progress import Advance
@@ -28,6 +30,25 @@ class Point:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What a training is judged on after every epoch.
+
+    Attributes:
+        run: a `predictor` of the network that is trained.
+        batches: (images float32 [b, size, size, 3] raw 0..255, anything), in order.
+        labels: int [n], of all of them.
+    """
+
+    run: Callable[[Any], Any]
+    batches: tf.data.Dataset
+    labels: Any
+
+    def accuracy(self) -> float:
+        """Returns the network's accuracy, 0 to 1."""
+        return accuracy(predict(self.run, self.batches), self.labels)
+
+
 def prepare_tensorflow(threads: int, seed: int) -> None:
     """Makes this process deterministic and limits its threads; call it before TensorFlow does any work."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -42,19 +63,26 @@ def has_gpu() -> bool:
 
 
 def adamw(training: Training, steps: int) -> keras.optimizers.Optimizer:
-    """Returns AdamW with linear warm-up and cosine decay over `training.epochs` of `steps` steps.
+    """Returns AdamW with linear warm-up, then the schedule of the recipe, over all epochs of `steps` steps.
 
     Biases and BatchNorm parameters do not decay. Reference: Loshchilov, Hutter, arXiv:1711.05101.
     """
-    total = training.epochs * steps
-    warmup = min(round(training.warmup_epochs * steps), total - 1)
+    # Keras counts updates, of which accumulation makes fewer than steps.
+    total = max(1, training.epochs * steps // training.accumulate)
+    warmup = min(round(training.warmup_epochs * steps / training.accumulate), total - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else training.learning_rate,
         decay_steps=max(1, total - warmup),
+        alpha=0.0 if training.schedule == "cosine" else 1.0,
         warmup_target=training.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=training.weight_decay)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=training.weight_decay,
+        global_clipnorm=training.clip_norm,
+        gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
@@ -70,23 +98,28 @@ def fit(
     model: keras.Model,
     network: keras.Model,
     batches: Callable[[int], tf.data.Dataset],
-    validation: tf.data.Dataset,
-    epochs: int,
+    validation: Validation,
+    training: Training,
     folder: Path,
     advance: Advance,
     report: Callable[[Point], None],
+    begin: Callable[[int], None] = lambda epoch: None,
 ) -> tuple[list[Point], float]:
     """Trains epoch by epoch, keeps a checkpoint after each, and goes on from the one that it finds.
 
+    The network ends with its last weights, their running average where the recipe asks for one, or those of its best
+    epoch where the recipe stops early.
+
     Args:
-        model: the compiled model to train, with an `accuracy` metric.
-        network: the part of it whose variables are kept: the model itself, or a Distiller's student.
+        model: the compiled model to train: the network itself, or a Distiller around it.
+        network: the network that is validated.
         batches: maps an epoch's number to its data set; must depend on nothing else.
-        validation: labelled batches (images, labels).
-        epochs: how many epochs the training has in all.
+        validation: labelled images.
+        training: how many epochs, whether weights are averaged, and when to stop early.
         folder: where `checkpoint.npz` and `curve.json` stand.
         advance: called with the number of steps done.
         report: called after each epoch that was trained now.
+        begin: called with the number of each epoch before it starts.
 
     Returns:
         The learning curve and the seconds that the training took, over all its sittings.
@@ -96,20 +129,20 @@ def fit(
     """
     checkpoint = folder / "checkpoint.npz"
     # Built inside the first step, the optimizer's variables would have the step traced twice.
-    model.optimizer.build(network.trainable_variables)
-    points, seconds = _restore(checkpoint, model, network)
-    advance(int(model.optimizer.iterations))
-    for epoch in range(len(points), epochs):
+    model.optimizer.build(model.trainable_variables)
+    weights = Weights(model, network, training.average)
+    record, seconds = weights.restore(checkpoint)
+    points = [Point(int(epoch), *rest) for epoch, *rest in record]
+    advance(int(model.optimizer.iterations) * training.accumulate)
+    callbacks = [_Advance(advance), *weights.callbacks]
+    for epoch in range(len(points), training.epochs):
+        if _is_stale(points, training.patience):
+            break
         start = time.perf_counter()
+        begin(epoch)
         with photo_errors():
             logs = model.fit(
-                batches(epoch),
-                validation_data=validation,
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                shuffle=False,
-                verbose=0,
-                callbacks=[_Advance(advance)],
+                batches(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=callbacks
             ).history
         loss = float(logs["loss"][0])
         if not np.isfinite(loss):
@@ -117,13 +150,28 @@ def fit(
                 f"The loss became {loss} in epoch {epoch + 1} of {folder.name}; "
                 "lower the learning rate or raise warmup_epochs."
             )
-        rate = float(model.optimizer.learning_rate)
-        points.append(Point(epoch + 1, loss, float(logs["val_accuracy"][0]), rate))
+        with weights.averaged():
+            point = Point(epoch + 1, loss, validation.accuracy(), float(model.optimizer.learning_rate))
+            if training.patience and point.validation_accuracy > _best(points):
+                weights.remember()
+        points.append(point)
         seconds += time.perf_counter() - start
-        _save(checkpoint, model, network, points, seconds)
+        weights.save(checkpoint, [list(asdict(point).values()) for point in points], seconds)
         write_json(folder / "curve.json", [asdict(point) for point in points])
-        report(points[-1])
+        report(point)
+    weights.finish()
     return points, seconds
+
+
+def _best(points: list[Point]) -> float:
+    return max((point.validation_accuracy for point in points), default=-1.0)
+
+
+def _is_stale(points: list[Point], patience: int | None) -> bool:
+    """Tells whether none of the last `patience` epochs was better than all before them."""
+    if patience is None or len(points) <= patience:
+        return False
+    return _best(points[-patience:]) <= _best(points[:-patience])
 
 
 class _Advance(keras.callbacks.Callback):
@@ -133,17 +181,3 @@ class _Advance(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._advance(1)
-
-
-def _save(path: Path, model: keras.Model, network: keras.Model, points: list[Point], seconds: float) -> None:
-    state = [variable.numpy() for variable in (*network.variables, *model.optimizer.variables)]
-    save_arrays([seconds, np.array([list(asdict(point).values()) for point in points]), *state], path)
-
-
-def _restore(path: Path, model: keras.Model, network: keras.Model) -> tuple[list[Point], float]:
-    if not path.is_file():
-        return [], 0.0
-    seconds, points, *state = load_arrays(path)
-    for variable, value in zip((*network.variables, *model.optimizer.variables), state, strict=True):
-        variable.assign(value)
-    return [Point(int(epoch), *map(float, rest)) for epoch, *rest in points], float(seconds)

@@ -6,6 +6,7 @@ import multiprocessing.connection
 import os
 import queue
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from tfkd import machine
@@ -18,7 +19,13 @@ _SPAWN = multiprocessing.get_context("spawn")
 SECONDS_BETWEEN_CHECKS = 1.0
 
 
-def run_jobs(jobs: list[Job], at_a_time: int, threads: int, progress: Progress) -> list[StudentResult]:
+def run_jobs(
+    jobs: list[Job],
+    at_a_time: int,
+    threads: int,
+    progress: Progress,
+    finished: Callable[[int, StudentResult], None] = lambda number, result: None,
+) -> list[StudentResult]:
     """Runs trainings in child processes and returns their results in order.
 
     Args:
@@ -26,6 +33,7 @@ def run_jobs(jobs: list[Job], at_a_time: int, threads: int, progress: Progress) 
         at_a_time: how many trainings run side by side.
         threads: of each training; another number can give other last digits in its weights.
         progress: shows what is going on.
+        finished: called with a job's place among `jobs` and its result, as soon as it is done.
 
     Raises:
         TfkdError: a training failed; the others are stopped, and all go on from their checkpoints the next time.
@@ -51,6 +59,7 @@ def run_jobs(jobs: list[Job], at_a_time: int, threads: int, progress: Progress) 
                         progress.say(value)
                     elif kind == "result":
                         results[number] = value
+                        finished(number, value)
                         running.pop(number).join()
                         free_places.append(places.pop(number))
                     else:

@@ -6,7 +6,7 @@ Adding a kind touches its own file, its test and one line below. Nothing here im
 import contextlib
 import importlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ TEACHERS = {
 }
 
 
-def build_student(student: Student, image_size: int, classes: int, seed: int) -> Any:
+def build_student(student: Student, image_size: int, classes: int, seed: int, precision: str = "float32") -> Any:
     """Builds a student with its starting weights.
 
     Initial weights and dropout are drawn from `seed` alone; the global random state is left as it was.
@@ -55,6 +55,7 @@ def build_student(student: Student, image_size: int, classes: int, seed: int) ->
         image_size: side of the square input, pixels.
         classes: number of classes.
         seed: of everything random.
+        precision: float32, or mixed_float16 or mixed_bfloat16: computed in half precision from float32 weights.
 
     Returns:
         A keras.Model from float32 [B, image_size, image_size, 3] raw RGB 0..255 to float32 logits [B, classes].
@@ -64,7 +65,7 @@ def build_student(student: Student, image_size: int, classes: int, seed: int) ->
     """
     import keras
 
-    with _seeded(seed):
+    with _seeded(seed), _policy(precision):
         model = student_source(student)(
             keras,
             image_size=image_size,
@@ -93,7 +94,7 @@ def student_source(student: Student) -> Callable[..., Any]:
     return lambda k, **arguments: build(k, variant=kind.variant, **arguments)
 
 
-def build_teacher(teacher: Teacher, classes: int, seed: int) -> Any:
+def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str] = ()) -> Any:
     """Builds a teacher with its starting weights.
 
     A named teacher is laid out as: input → normalisation layers → a nested model "backbone" that gives pooled
@@ -105,6 +106,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int) -> Any:
         teacher: the recipe's part. A function is called as `function(image_size=, classes=)`.
         classes: number of classes.
         seed: of the initial weights.
+        names: the names of the classes, which a specialist needs.
 
     Returns:
         A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes].
@@ -114,16 +116,21 @@ def build_teacher(teacher: Teacher, classes: int, seed: int) -> Any:
     """
     own = teacher.model.endswith(".keras") or ":" in teacher.model
     kind = None if own else _known(teacher.model, TEACHERS, "teacher")
-    from tfkd.models import teachers, weights
+    from tfkd.models import specialist, teachers, weights
 
+    known = specialist.numbers_of(teacher.classes, names) if teacher.classes else []
     with _seeded(seed):
         if kind:
-            return teachers.assemble(kind.module, kind.variant, teacher, classes)
+            model = teachers.assemble(kind.module, kind.variant, teacher, len(known) + 1 if known else classes)
+            return specialist.completed(model, known, classes) if known else model
         if teacher.model.endswith(".keras"):
             model = weights.read_keras(Path(teacher.model))
         else:
-            model = _imported(teacher.model)(image_size=teacher.image_size, classes=classes)
+            outputs = len(known) + 1 if known else classes
+            model = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
     model = teachers.with_logits(model, teacher.model)
+    if known and model.output_shape[-1] in (len(known), len(known) + 1):
+        model = specialist.completed(model, known, classes)
     _check(model, teacher.model, teacher.image_size, classes)
     return model
 
@@ -151,6 +158,19 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
+
+
+@contextlib.contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Lets Keras build layers under a dtype policy, then puts the policy back that was there."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _known(name: str, kinds: dict[str, Kind], what: str) -> Kind:

@@ -11,7 +11,7 @@ import numpy as np
 import tfkd
 from tfkd import machine
 from tfkd.data import ImageData
-from tfkd.distill.measures import softmax
+from tfkd.distill.measures import accuracy, calibration_error, softmax
 from tfkd.errors import RequestError
 from tfkd.export import bundle, samples
 from tfkd.export.manifest import (
@@ -24,7 +24,7 @@ from tfkd.export.manifest import (
     StudentEntry,
     TeacherEntry,
 )
-from tfkd.files import write_json
+from tfkd.files import fingerprint, write_json
 from tfkd.recipe import Recipe
 from tfkd.report.card import write_model_card
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
@@ -45,7 +45,10 @@ class Run:
         folders: folder of every stage, by the stage's name.
         results: result of every stage before the report, by the stage's name.
         chosen_seed: seed of the exported student.
-        teacher: name of the teacher's fp32 .tflite in the bench results, and the file in the export folder.
+        teacher_stages: the stages of the teachers.
+        teacher_files: names of the teachers' fp32 .tflite in the bench results, and of the files in the export folder.
+        teacher_logits: what the teachers answer together on the test split, float32 [n, classes].
+        views_seconds: how long all answers took that were stored.
     """
 
     recipe: Recipe
@@ -53,7 +56,10 @@ class Run:
     folders: dict[str, Path]
     results: dict[str, Any]
     chosen_seed: int
-    teacher: str
+    teacher_stages: list[str]
+    teacher_files: list[str]
+    teacher_logits: np.ndarray
+    views_seconds: float
 
     @property
     def seeds(self) -> list[int]:
@@ -77,8 +83,9 @@ class Run:
 
     def logits(self, kind: str) -> np.ndarray | None:
         """Returns logits on the test split, float32 [n, classes], of "teacher", or of the chosen seed's training."""
-        folder = self.folders[kind] if kind == "teacher" else self.folders[kind] / f"seed-{self.chosen_seed}"
-        path = folder / "test_logits.npy"
+        if kind == "teacher":
+            return self.teacher_logits
+        path = self.folders[kind] / f"seed-{self.chosen_seed}" / "test_logits.npy"
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
@@ -115,7 +122,7 @@ def rewrite(folder: Path) -> tuple[Manifest, Path]:
 
 def manifest_of(run: Run) -> Manifest:
     """Returns everything that the report shows, the gates judge and other programs read."""
-    teacher, student, comparison = _teacher(run), _student(run), _comparison(run)
+    teachers, student, comparison = _teachers(run), _student(run), _comparison(run)
     return Manifest(
         schema=SCHEMA,
         name=run.recipe.name,
@@ -125,7 +132,7 @@ def manifest_of(run: Run) -> Manifest:
         environment=machine.environment(),
         seed=run.recipe.seed,
         data=_data(run),
-        teachers=[teacher],
+        teachers=teachers,
         student=student,
         artifacts=run.artifacts,
         comparison=comparison,
@@ -135,7 +142,7 @@ def manifest_of(run: Run) -> Manifest:
             Measured(
                 artifacts=run.artifacts,
                 student=student.accuracy,
-                teacher=teacher.accuracy,
+                teacher=teachers[0].accuracy,
                 control=student.control_accuracy,
                 size_ratio=_ratio([row.bytes for row in comparison], comparison),
                 speed_ratio=_ratio([row.latency_ms for row in comparison], comparison),
@@ -168,17 +175,33 @@ def _data(run: Run) -> DataEntry:
     )
 
 
-def _teacher(run: Run) -> TeacherEntry:
-    teacher, result = run.recipe.teachers[0], run.results["teacher"]
-    return TeacherEntry(
-        model=teacher.model,
-        weights=teacher.weights,
-        fingerprint=run.results["soft_labels"]["teacher"],
-        parameters=result["parameters"],
-        image_size=result["image_size"],
-        accuracy=result["accuracy"],
-        calibration_error=result["calibration_error"],
+def _teachers(run: Run) -> list[TeacherEntry]:
+    """Returns the teachers; where there are several, what they are together comes first."""
+    single = [
+        TeacherEntry(
+            model=teacher.model,
+            weights=teacher.weights,
+            fingerprint=fingerprint(teacher.model_dump(mode="json"), run.data.fingerprint, run.recipe.seed),
+            parameters=run.results[stage]["parameters"],
+            image_size=run.results[stage]["image_size"],
+            accuracy=run.results[stage]["accuracy"],
+            calibration_error=run.results[stage]["calibration_error"],
+        )
+        for teacher, stage in zip(run.recipe.teachers, run.teacher_stages, strict=True)
+    ]
+    if len(single) == 1:
+        return single
+    labels = run.data.test.labels
+    together = TeacherEntry(
+        model=" + ".join(entry.model for entry in single),
+        weights="together",
+        fingerprint=fingerprint([entry.fingerprint for entry in single]),
+        parameters=sum(entry.parameters for entry in single),
+        image_size=max(entry.image_size for entry in single),
+        accuracy=accuracy(run.teacher_logits, labels),
+        calibration_error=calibration_error(run.teacher_logits, labels),
     )
+    return [together, *single]
 
 
 def _student(run: Run) -> StudentEntry:
@@ -198,24 +221,24 @@ def _student(run: Run) -> StudentEntry:
         exported_seed=run.chosen_seed,
         agreement_with_teacher=float(np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))),
         seconds_training=chosen["seconds"],
-        teacher_seconds=run.results["teacher"]["seconds"] + run.results["soft_labels"]["seconds"],
+        teacher_seconds=sum(run.results[stage]["seconds"] for stage in run.teacher_stages) + run.views_seconds,
     )
 
 
 def _comparison(run: Run) -> list[ComparisonRow]:
-    """The teacher's fp32 file with the Keras teacher's accuracy, then every .tflite of the student with its own."""
-    teacher = run.results["teacher"]["accuracy"]
+    """The teachers' fp32 files with their Keras accuracy, then every .tflite of the student with its own."""
+    teacher = accuracy(run.teacher_logits, run.data.test.labels)
     latency = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads == 1}
 
-    def row(variant: str, size: int, name: str, accuracy: float) -> ComparisonRow:
+    def row(variant: str, size: int, milliseconds: float, accuracy: float) -> ComparisonRow:
         return ComparisonRow(
-            variant=variant, bytes=size, latency_ms=latency[name], accuracy=accuracy, drop=teacher - accuracy
+            variant=variant, bytes=size, latency_ms=milliseconds, accuracy=accuracy, drop=teacher - accuracy
         )
 
-    teacher_file = run.folders["export"] / f"{run.teacher}.tflite"
-    rows = [row("teacher fp32", teacher_file.stat().st_size, run.teacher, teacher)]
+    size = sum((run.folders["export"] / f"{name}.tflite").stat().st_size for name in run.teacher_files)
+    rows = [row("teacher fp32", size, sum(latency[name] for name in run.teacher_files), teacher)]
     rows += [
-        row(f"student {artifact.precision}", artifact.bytes, artifact.path, artifact.accuracy)
+        row(f"student {artifact.precision}", artifact.bytes, latency[artifact.path], artifact.accuracy)
         for artifact in run.artifacts
         if artifact.accuracy is not None
     ]

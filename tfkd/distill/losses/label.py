@@ -7,9 +7,10 @@ import tensorflow as tf
 
 
 class LabelLoss(keras.losses.Loss):
-    """Cross-entropy of logits with integer labels, optionally smoothed, in float32 log-space.
+    """Cross-entropy of logits with labels, optionally smoothed, in float32 log-space.
 
-    `−(1 − s) log q_y − s/C Σ_c log q_c` with `q = softmax(logits)`, C classes and smoothing s.
+    `−Σ_c ((1 − s) y_c + s/C) log q_c` with `q = softmax(logits)`, C classes, smoothing s and y one-hot, or the mixed
+    label of a mixed image; a part of the label that is unknown teaches nothing.
 
     Reference for the smoothing: Szegedy et al., "Rethinking the Inception Architecture", 2016, arXiv:1512.00567.
 
@@ -23,11 +24,20 @@ class LabelLoss(keras.losses.Loss):
         self.smoothing = smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns float32 [batch] for labels int [batch] (or [batch, 1]) and logits [batch, classes]."""
+        """Returns float32 [batch].
+
+        Args:
+            y_true: int [batch] or [batch, 1], or float [batch, classes], whose rows sum to 1 or less.
+            y_pred: logits, any float dtype, [batch, classes].
+        """
         log_q = tf.nn.log_softmax(tf.cast(y_pred, self.dtype))
-        labels = tf.cast(tf.reshape(y_true, [-1]), tf.int32)
-        hit = tf.gather(log_q, labels, batch_dims=1)
-        return -(1 - self.smoothing) * hit - self.smoothing * tf.reduce_mean(log_q, axis=-1)
+        if y_true.shape.rank == 2 and y_true.shape[-1] == y_pred.shape[-1] > 1:
+            labels = tf.cast(y_true, log_q.dtype)
+        else:
+            labels = tf.one_hot(tf.cast(tf.reshape(y_true, [-1]), tf.int32), y_pred.shape[-1], dtype=log_q.dtype)
+        known = tf.reduce_sum(labels, axis=-1)
+        hit = tf.reduce_sum(labels * log_q, axis=-1)
+        return -(1 - self.smoothing) * hit - self.smoothing * known * tf.reduce_mean(log_q, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same loss again."""

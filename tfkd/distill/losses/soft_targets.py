@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from tfkd.errors import RequestError
+from tfkd.distill.losses.logits import LogitLoss, divergence
 
 
-class SoftTargets(keras.losses.Loss):
+class SoftTargets(LogitLoss):
     """Kullback-Leibler divergence from the student's softened probabilities to the teacher's, times T².
 
     Computed in float32 log-space from logits: `T² Σ_c p_c (log p_c − log q_c)` with `p = softmax(teacher / T)` and
@@ -23,17 +22,14 @@ class SoftTargets(keras.losses.Loss):
         name: name of the loss in logs.
 
     Raises:
-        RequestError: the temperature is not positive.
+        RequestError: the temperature is not positive and finite.
 
     Example:
         >>> float(SoftTargets(temperature=2.0)(teacher_logits, student_logits))  # both [batch, classes]
     """
 
     def __init__(self, temperature: float = 4.0, name: str = "soft_targets", **kwargs: Any) -> None:
-        if not temperature > 0:
-            raise RequestError(f"temperature = {temperature!r} must be above 0; Hinton's paper uses 1 to 20.")
-        super().__init__(name=name, **kwargs)
-        self.temperature = temperature
+        super().__init__(temperature, name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of every image.
@@ -45,11 +41,7 @@ class SoftTargets(keras.losses.Loss):
         Returns:
             float32 [batch] (float64 where both inputs are float64).
         """
-        dtype = tf.float64 if y_true.dtype == y_pred.dtype == tf.float64 else tf.float32
-        teacher = tf.nn.log_softmax(tf.cast(y_true, dtype) / self.temperature)
-        student = tf.nn.log_softmax(tf.cast(y_pred, dtype) / self.temperature)
-        return self.temperature**2 * tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
-        return {**super().get_config(), "temperature": self.temperature}
+        teacher, student, temperature = self.answers(y_true, y_pred)
+        log_p = tf.nn.log_softmax(teacher / temperature)
+        log_q = tf.nn.log_softmax(student / temperature)
+        return temperature**2 * divergence(log_p, log_q)

@@ -1,0 +1,173 @@
+"""Contrastive distillation against a float64 NumPy reference."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfkd.distill.losses import Contrastive
+from tfkd.errors import RequestError
+
+RNG = np.random.default_rng(8)
+IMAGES = 9
+INDEX = np.array([3, 0, 8, 3, 5])  # image 3 comes twice
+
+
+def built(**config: Any) -> Contrastive:
+    loss = Contrastive(**({"dimensions": 4, "negatives": 6} | config))
+    loss.build((7,), (5,), IMAGES)
+    return loss
+
+
+def batch(index: np.ndarray = INDEX) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    return {"answer": RNG.normal(size=(len(index), 7)), "index": index}, RNG.normal(size=(len(index), 5))
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def projected(loss: Contrastive, given: dict[str, np.ndarray], student: np.ndarray) -> list[np.ndarray]:
+    pairs = zip(loss.layers, (given["answer"], student), strict=False)
+    return [unit(rows @ layer.kernel.numpy() + layer.bias.numpy()) for layer, rows in pairs]
+
+
+def reference(
+    images: tuple[np.ndarray, np.ndarray, np.ndarray],
+    others: tuple[np.ndarray, np.ndarray, np.ndarray],
+    temperature: float,
+) -> np.ndarray:
+    """The loss of each image (number, teacher, student) among others, image by image, in float64."""
+
+    def found(anchor: np.ndarray, own: np.ndarray, candidates: list[np.ndarray]) -> float:
+        scores = [anchor @ row / temperature for row in [own, *candidates]]
+        return float(-np.log(np.exp(scores[0] - max(scores)) / np.exp(np.array(scores) - max(scores)).sum()))
+
+    losses = []
+    for number, teacher, student in zip(*images, strict=True):
+        rows = [(t, s) for n, t, s in zip(*others, strict=True) if n != number]
+        losses.append(found(student, teacher, [t for t, _ in rows]) + found(teacher, student, [s for _, s in rows]))
+    return np.array(losses)
+
+
+def test_equals_the_reference_in_the_batch() -> None:
+    loss = built(negatives=None, temperature=0.3, dtype="float64", reduction=None)
+    given, student = batch()
+    images = (INDEX, *projected(loss, given, student))
+    np.testing.assert_allclose(loss(given, student), np.full(5, reference(images, images, 0.3).mean()), rtol=1e-9)
+
+
+def test_equals_the_reference_with_memories_over_several_steps() -> None:
+    loss = built(temperature=0.3, momentum=0.25, seed=5, dtype="float64", reduction=None)
+    memory = loss.layers[2]
+    for step in range(4):
+        given, student = batch(INDEX + step % 2 - (INDEX == 8))
+        teachers, students = memory.teacher.numpy(), memory.student.numpy()
+        drawn = tf.random.stateless_uniform([6], [5, step], maxval=IMAGES, dtype=tf.int32).numpy()
+        teacher, own = projected(loss, given, student)
+        expected = reference((given["index"], teacher, own), (drawn, teachers[drawn], students[drawn]), 0.3)
+        np.testing.assert_allclose(loss(given, student), expected, rtol=1e-9)
+        for rows, now, kept in ((teacher, memory.teacher, teachers), (own, memory.student, students)):
+            for number in np.unique(given["index"]):
+                first = rows[np.flatnonzero(given["index"] == number)[0]]
+                kept[number] = unit((0.25 * kept[number] + 0.75 * first)[None])[0]
+            np.testing.assert_allclose(now, kept, rtol=1e-12)
+    assert int(memory.step.numpy()) == 4
+
+
+def test_memories_start_as_seeded_directions() -> None:
+    first, again, other = (built(seed=seed).layers[2] for seed in (1, 1, 2))
+    np.testing.assert_allclose(np.linalg.norm(first.teacher.numpy(), axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(first.teacher, again.teacher)
+    assert not np.array_equal(first.teacher, other.teacher)
+    assert not np.array_equal(first.teacher, first.student)
+
+
+def test_draws_go_on_from_restored_weights() -> None:
+    batches = [batch() for _ in range(3)]
+    whole, first, second = (built() for _ in range(3))
+    expected = [float(whole(*each)) for each in batches]
+    first(*batches[0])
+    for source, target in zip(first.layers, second.layers, strict=True):
+        target.set_weights(source.get_weights())
+    assert [float(second(*each)) for each in batches[1:]] == expected[1:]
+
+
+@pytest.mark.parametrize("negatives", [None, 6])
+def test_training_brings_the_images_pairs_together(negatives: int | None) -> None:
+    loss = built(negatives=negatives)
+    given, student = batch()
+    rows = tf.Variable(student, dtype=tf.float32)
+    before = float(loss(given, rows))
+    for _ in range(10):
+        with tf.GradientTape() as tape:
+            value = loss(given, rows)
+        rows.assign_sub(0.5 * tape.gradient(value, rows))
+    assert float(loss(given, rows)) < before / 2
+
+
+@pytest.mark.parametrize("negatives", [None, 6])
+@pytest.mark.parametrize("value", [0.0, 80.0, 60_000.0])
+def test_gradients_are_finite_for_extreme_float16_features(negatives: int | None, value: float) -> None:
+    loss = built(negatives=negatives)
+    student = tf.Variable(tf.fill([5, 5], tf.constant(value, tf.float16)))
+    given = {"answer": tf.fill([5, 7], tf.constant(-value, tf.float16)), "index": tf.constant(INDEX)}
+    with tf.GradientTape() as tape:
+        losses = loss.call(given, student)
+    weights = [weight.value for layer in loss.layers for weight in layer.trainable_weights]
+    assert losses.dtype == tf.float32 and losses.shape == (5,) and len(weights) == 4
+    assert all(np.isfinite(gradient).all() for gradient in [losses, *tape.gradient(losses, [student, *weights])])
+
+
+def test_temperature_may_be_a_variable() -> None:
+    given, student = batch()
+    constant, variable = built(temperature=0.5), built()
+    variable.temperature = keras.Variable(0.5)
+    assert float(variable(given, student)) == float(constant(given, student))
+    assert variable.get_config()["temperature"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("temperature", 0.0), ("temperature", float("nan")), ("dimensions", 1), ("negatives", 0), ("momentum", 1.0)],
+)
+def test_refuses_arguments_out_of_range(argument: str, value: Any) -> None:
+    with pytest.raises(RequestError, match=argument):
+        Contrastive(**{argument: value})
+
+
+def test_refuses_to_be_built_without_what_it_needs() -> None:
+    with pytest.raises(RequestError, match="not known"):
+        Contrastive().build((7,), (5,))
+    with pytest.raises(RequestError, match="16,777,216"):
+        Contrastive().build((7,), (5,), 2**24 + 1)
+    with pytest.raises(RequestError, match="pooled"):
+        Contrastive().build((2, 2, 7), (5,), IMAGES)
+
+
+def test_refuses_a_call_that_does_not_fit() -> None:
+    loss = built()
+    given, student = batch()
+    with pytest.raises(RequestError, match="needs an index"):
+        loss(given["answer"], student)
+    with pytest.raises(RequestError, match="built for"):
+        loss(given, student[:, :1])
+    with pytest.raises(RequestError, match="same images"):
+        loss(given, student[:1])
+    with pytest.raises(RequestError, match="one number for each"):
+        loss(given | {"index": INDEX[:1]}, student)
+    with pytest.raises(RequestError, match="build"):
+        Contrastive()(given, student)
+
+
+def test_config_makes_the_same_loss() -> None:
+    config = Contrastive("logits", "pooled", 0.2, 16, None, 0.9, seed=3).get_config()
+    assert Contrastive.from_config(config).get_config() == config
+    assert (config["temperature"], config["dimensions"], config["negatives"], config["momentum"]) == (
+        0.2,
+        16,
+        None,
+        0.9,
+    )

@@ -1,0 +1,274 @@
+"""The teacher's inference that fills a soft-label store, in the batch size and the dtype that are fastest here."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkd.data.batches import photo_errors, view_batches
+from tfkd.data.dataset import Split
+from tfkd.data.mixing import partners
+from tfkd.data.views import view_seeds
+from tfkd.distill.soft_labels import LOGITS, Answer
+from tfkd.distill.taps import tapped
+from tfkd.errors import RequestError
+from tfkd.files import write_json
+from tfkd.recipe import Augment
+
+RECORD = "inference.json"
+BATCH = 64
+BATCHES = (16, 32, 64, 128, 256)
+MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its images
+PROBE = 16
+WORTH_MEASURING = 10_000  # views; fewer are answered before a measurement has paid
+SECONDS_A_BATCH_SIZE = 0.3
+SAMPLE = 1_024
+MOST_CHANGED = 0.001
+FASTER = 1.05
+NOTICEABLE = 1.02
+
+# Cheap at the two ends of a network, where bfloat16's eight bits would cost the photos and the logits their precision.
+_EXACT = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Softmax)
+
+Run = Callable[[Any], Answer]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a teacher is asked; kept beside its answers, so that those of a resumed filling are made in the same way.
+
+    Attributes:
+        batch: views at a time.
+        dtype: in which the teacher computes.
+        probabilities: the teacher ends in softmax, so its logits are taken to be the logarithms of what it answers.
+        images_per_second: of bare inference, by dtype; empty where too few views were due to measure it.
+        top1_changed: share of a sample of views, 0 to 1, whose top class bfloat16 changed; None where it was not tried.
+    """
+
+    batch: int
+    dtype: Literal["float32", "bfloat16"]
+    probabilities: bool
+    images_per_second: dict[str, float]
+    top1_changed: float | None
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{dtype} {rate:,.0f} images/s" for dtype, rate in self.images_per_second.items())
+        changed = "" if self.top1_changed is None else f", top-1 changed by bfloat16 {self.top1_changed:.2%}"
+        measured = f" ({rates}{changed})" if rates else ""
+        return f"batches of {self.batch} in {self.dtype}{measured}"
+
+
+@dataclass(frozen=True)
+class _Views:
+    """The views of a pool of images at a teacher's input size."""
+
+    pool: Split
+    augment: Augment
+    seed: int
+    size: int
+
+    def batches(self, images: Any, view: int, batch: int) -> Iterator[Any]:
+        """Yields images float32 [b, size, size, 3] raw 0…255; views are made ahead while the teacher computes."""
+        seeds = view_seeds(self.seed, images, view)
+        mixed = partners(self.seed, view, images, len(self.pool))
+        with photo_errors():
+            for made in view_batches(self.pool, self.augment, self.size, batch, images, seeds, partners=mixed):
+                yield made["image"]
+
+    def sample(self, count: int, batch: int) -> Iterator[Any]:
+        """Yields at least `count` views in batches, spread over the pool and over as many views as that takes."""
+        images = np.linspace(0, len(self.pool) - 1, min(count, len(self.pool))).astype(np.int64)
+        for view in range(-(-count // len(images))):
+            yield from self.batches(images, view, batch)
+
+
+class Answers:
+    """A teacher that can be asked about views, for `write_soft_labels`.
+
+    Attributes:
+        inference: how it is asked.
+    """
+
+    def __init__(self, run: Run, views: _Views, inference: Inference) -> None:
+        self.inference = inference
+        self._run = run
+        self._views = views
+
+    def __call__(self, images: Any, view: int) -> Iterator[Answer]:
+        """Yields "logits" float32 [b, classes] and each tap's feature of one view of images, int64 [n], in order."""
+        for batch in self._views.batches(images, view, self.inference.batch):
+            answer = {name: value.numpy() for name, value in self._run(batch).items()}
+            if self.inference.probabilities:
+                answer[LOGITS] = np.log(np.maximum(answer[LOGITS], np.finfo(np.float32).tiny))
+            yield answer
+
+
+def answers(
+    model: keras.Model,
+    taps: Sequence[str],
+    pool: Split,
+    augment: Augment,
+    seed: int,
+    classes: int,
+    views: int,
+    folder: Path,
+) -> Answers:
+    """Returns the function with which `write_soft_labels` asks a teacher about views of a pool of images.
+
+    The batch size is the fastest of a short measurement. bfloat16 takes the place of float32 where it is faster by 5 %
+    or more and changes the top class of at most 0.1 % of a sample of 1,024 views. Either can change an answer's last
+    digits; what was chosen is kept in the store's folder and used again whenever the store is filled further.
+
+    Args:
+        model: the frozen teacher, float32, raw images [batch, size, size, 3] to logits [batch, classes]; probabilities
+            are recognised, and their logarithms taken.
+        taps: features to answer beside the logits, as `tfkd.distill.taps` names them.
+        pool: the images.
+        augment: the ranges of the views.
+        seed: the run's seed, from which the views are drawn.
+        classes: number of classes that the data has.
+        views: how many views of each image are to be answered.
+        folder: the store's folder.
+
+    Raises:
+        RequestError: the teacher knows another number of classes, or answers NaN or infinity, or a photo is gone.
+    """
+    made = _Views(pool, augment, seed, model.input_shape[1])
+    run = _runner(model, taps)
+    probe = next(made.batches(np.arange(min(PROBE, len(pool))), 0, PROBE))
+    logits = _checked(run(probe)[LOGITS].numpy(), classes)
+    path = folder / RECORD
+    if not path.exists():
+        if len(pool) * views < WORTH_MEASURING:
+            inference = Inference(BATCH, "float32", _are_probabilities(logits), {}, None)
+        else:
+            inference = _fastest(model, run, made, probe.numpy(), _are_probabilities(logits))
+        write_json(path, asdict(inference))
+    inference = _recorded(path)
+    return Answers(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
+
+
+def feature_shapes(model: keras.Model, taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of one image's feature at each tap, for `Layout.chosen`."""
+    outputs = tapped(model, taps).output if taps else {}
+    return {tap: tuple(outputs[tap].shape[1:]) for tap in taps}
+
+
+def in_bfloat16(model: keras.Model) -> keras.Model:
+    """Returns a copy of a functional or sequential model that computes in bfloat16 but for its first and last layers.
+
+    The weights are the same float32 ones. What comes out is float32.
+    """
+    last = _last_layer(model)
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if layer is not last and not isinstance(layer, _EXACT):
+            config["dtype"] = "mixed_bfloat16"
+        return layer.__class__.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    copy.set_weights(model.get_weights())
+    copy.trainable = False
+    return copy
+
+
+def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any, probabilities: bool) -> Inference:
+    batch, rate = _best_batch(run, probe)
+    exact = Inference(batch, "float32", probabilities, {"float32": rate}, None)
+    try:
+        # Without the taps: they cost nothing, and the model is the one whose top class counts.
+        short = _runner(in_bfloat16(model), ())
+        short_batch, short_rate = _best_batch(short, probe)
+    except (TypeError, ValueError, NotImplementedError, tf.errors.OpError):
+        return exact  # a layer of the user's that cannot be copied or has no bfloat16 kernel
+    rates = {"float32": rate, "bfloat16": short_rate}
+    if short_rate < FASTER * rate:
+        return Inference(batch, "float32", probabilities, rates, None)
+    changed = _share_changed(run, short, views.sample(SAMPLE, batch))
+    if changed > MOST_CHANGED:
+        return Inference(batch, "float32", probabilities, rates, changed)
+    return Inference(short_batch, "bfloat16", probabilities, rates, changed)
+
+
+def _best_batch(run: Run, probe: Any) -> tuple[int, float]:
+    """Returns the fastest batch size and its images per second; gives up after two sizes that are not faster."""
+    best, best_rate, slower = BATCHES[0], 0.0, 0
+    for batch in BATCHES:
+        images = np.resize(probe, (batch, *probe.shape[1:]))
+        if slower == 2 or (best_rate and images.nbytes > MOST_INPUT_BYTES):
+            break
+        rate = batch / _seconds(run, tf.constant(images))
+        slower += 1
+        if rate > NOTICEABLE * best_rate:
+            best, best_rate, slower = batch, rate, 0
+    return best, best_rate
+
+
+def _seconds(run: Run, images: Any) -> float:
+    """Returns the seconds of the quickest of several calls: what else the machine does can only slow one down."""
+    run(images)  # traced, and its kernels chosen, outside the clock
+    taken: list[float] = []
+    while len(taken) < 2 or sum(taken) < SECONDS_A_BATCH_SIZE:
+        start = time.perf_counter()
+        run(images)[LOGITS].numpy()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def _share_changed(first: Run, second: Run, batches: Iterator[Any]) -> float:
+    same = [
+        first(images)[LOGITS].numpy().argmax(axis=1) == second(images)[LOGITS].numpy().argmax(axis=1)
+        for images in batches
+    ]
+    return 1.0 - float(np.concatenate(same).mean())
+
+
+def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
+    """Returns a function from images to float32 answers, traced once for batches of every size, without XLA."""
+    network = tapped(model, taps) if taps else model
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], jit_compile=False)
+    def run(images: Any) -> Answer:
+        outputs = network(images, training=False)
+        named = outputs if taps else {LOGITS: outputs}
+        return {name: tf.cast(named[name], tf.float32) for name in (LOGITS, *taps)}
+
+    return run
+
+
+def _last_layer(model: keras.Model) -> Any:
+    last = model
+    while isinstance(last, keras.Model):
+        last = last.outputs[0]._keras_history.operation
+    return last
+
+
+def _checked(logits: Any, classes: int) -> Any:
+    if logits.ndim != 2 or logits.shape[1] != classes:
+        raise RequestError(
+            f"The teacher answers {list(logits.shape[1:])} values an image, the data has {classes} classes; "
+            "give a teacher of these classes, or let it be fine-tuned."
+        )
+    if not np.isfinite(logits).all():
+        raise RequestError("The teacher answers NaN or infinity; check its weights and its input size.")
+    return logits
+
+
+def _are_probabilities(answers: Any) -> bool:
+    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))
+
+
+def _recorded(path: Path) -> Inference:
+    try:
+        return Inference(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise RequestError(
+            f"Soft-label store {path.parent} has no readable {path.name}; delete the folder to redo it."
+        ) from None

@@ -1,0 +1,70 @@
+"""Decoupled knowledge distillation."""
+
+from typing import Any, ClassVar
+
+from tfkd.distill.losses.base import Need, check_parts
+from tfkd.distill.losses.logits import LogitLoss, divergence, right_class, split
+
+
+class Decoupled(LogitLoss):
+    """Hinton's loss taken apart: is it the right class, and how do the other classes compare among themselves.
+
+    `T² (α KL([p_t, 1 − p_t] ‖ [q_t, 1 − q_t]) + β KL(p̂ ‖ q̂))` with `p = softmax(teacher / T)`,
+    `q = softmax(student / T)`, right class t, and p̂, q̂ the other classes' probabilities divided by their sum,
+    `p̂_c = p_c / (1 − p_t)`. Hinton's loss is α = 1, β = 1 − p_t: it mutes the other classes where the teacher is sure.
+
+    Reference: Zhao et al., "Decoupled Knowledge Distillation", 2022, arXiv:2203.08679.
+
+    Args:
+        temperature: T, positive; softens teacher and student alike.
+        target: α, weight of the part about the right class.
+        others: β, weight of the part among the other classes.
+        name: name of the loss in logs.
+
+    Raises:
+        RequestError: the temperature is not positive, a weight is negative, or both weights are 0.
+
+    Example:
+        >>> float(Decoupled()({"answer": teacher_logits, "labels": labels}, student_logits))
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("labels",)
+
+    def __init__(
+        self,
+        temperature: float = 4.0,
+        target: float = 1.0,
+        others: float = 8.0,
+        name: str = "decoupled",
+        **kwargs: Any,
+    ) -> None:
+        check_parts(name, target=target, others=others)
+        super().__init__(temperature, name, **kwargs)
+        self.target = target
+        self.others = others
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of every image.
+
+        Args:
+            y_true: `answer`, teacher logits, any float dtype, [batch, classes], and `labels`, [batch] or [batch, 1];
+                the teacher's top class stands for the label of an unlabelled image, −1.
+            y_pred: student logits, any float dtype, [batch, classes].
+
+        Returns:
+            float32 [batch] (float64 where both logits are float64).
+
+        Raises:
+            RequestError: labels are missing, or the shapes do not fit each other.
+        """
+        answer, labels = self.labelled(y_true)
+        teacher, student, temperature = self.answers(answer, y_pred)
+        right = right_class(labels, teacher)
+        target_p, others_p = split(teacher / temperature, right)
+        target_q, others_q = split(student / temperature, right)
+        target, others = divergence(target_p, target_q), divergence(others_p, others_q)
+        return temperature**2 * (self.target * target + self.others * others)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs to make the same loss again."""
+        return {**super().get_config(), "target": self.target, "others": self.others}

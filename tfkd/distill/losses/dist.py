@@ -1,0 +1,77 @@
+"""DIST: distillation by correlation."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfkd.distill.losses.base import check_parts
+from tfkd.distill.losses.logits import LogitLoss
+from tfkd.distill.replicas import whole_batch
+
+# Added to sums of squared deviations: above the rounding of float32 probabilities, far below a class in use.
+_EPSILON = 1e-12
+
+
+class Dist(LogitLoss):
+    """One minus the correlation of the probabilities, of each image over the classes and of each class over the images.
+
+    `T² (β (1 − ρ(p_i, q_i)) + γ mean_c (1 − ρ(p_·c, q_·c)))` for image i, with `p = softmax(teacher / T)`,
+    `q = softmax(student / T)` and Pearson's correlation ρ. The second part compares the images of the whole batch, over
+    all replicas, and is the same for each of them. What does not vary correlates with nothing, ρ = 0. The factor T²
+    keeps the gradient's size when the temperature changes, as in the authors' published code.
+
+    Reference: Huang et al., "Knowledge Distillation from A Stronger Teacher", 2022, arXiv:2205.10536.
+
+    Args:
+        temperature: T, positive; softens teacher and student alike.
+        inter: β, weight of the correlation of each image's classes.
+        intra: γ, weight of the correlation of each class over the batch.
+        name: name of the loss in logs.
+
+    Raises:
+        RequestError: the temperature is not positive, a weight is negative, or both weights are 0.
+
+    Example:
+        >>> float(Dist()(teacher_logits, student_logits))  # both [batch, classes]
+    """
+
+    def __init__(
+        self, temperature: float = 1.0, inter: float = 1.0, intra: float = 1.0, name: str = "dist", **kwargs: Any
+    ) -> None:
+        check_parts(name, inter=inter, intra=intra)
+        super().__init__(temperature, name, **kwargs)
+        self.inter = inter
+        self.intra = intra
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of every image.
+
+        Args:
+            y_true: teacher logits, any float dtype, [batch, classes].
+            y_pred: student logits, any float dtype, [batch, classes].
+
+        Returns:
+            float32 [batch] (float64 where both inputs are float64).
+
+        Raises:
+            RequestError: the shapes differ.
+        """
+        teacher, student, temperature = self.answers(y_true, y_pred)
+        p, q = tf.nn.softmax(teacher / temperature), tf.nn.softmax(student / temperature)
+        inter = 1 - _correlation(p, q, axis=1)
+        intra = 1 - tf.reduce_mean(_correlation(whole_batch(p), whole_batch(q), axis=0))
+        return temperature**2 * (self.inter * inter + self.intra * intra)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs to make the same loss again."""
+        return {**super().get_config(), "inter": self.inter, "intra": self.intra}
+
+
+def _correlation(p: Any, q: Any, axis: int) -> Any:
+    return tf.reduce_sum(_unit(p, axis) * _unit(q, axis), axis=axis)
+
+
+def _unit(values: Any, axis: int) -> Any:
+    """Returns the deviations from the mean, scaled to length 1 along the axis."""
+    centred = values - tf.reduce_mean(values, axis=axis, keepdims=True)
+    return centred * tf.math.rsqrt(tf.reduce_sum(centred**2, axis=axis, keepdims=True) + _EPSILON)

@@ -1,0 +1,161 @@
+"""FitNets' hints: regression of the teacher's feature."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfkd.distill.losses.base import precise
+from tfkd.distill.losses.features import FeatureLoss, resized, state
+from tfkd.distill.replicas import whole_batch
+from tfkd.errors import RequestError
+
+# Share of the channels' mean variance that is added to each.
+_LEAST_VARIANCE = 1e-5
+
+
+class Hint(FeatureLoss):
+    """Mean squared error between the teacher's feature and a trained projection of the student's.
+
+    The projection is one dense layer for features [batch, channels], one 1 × 1 convolution for maps, to which the
+    student's maps come resized to the teacher's height and width. The teacher's feature is standardised per channel by
+    the mean and variance of everything seen so far, the current batch of all replicas included, so that channels count
+    alike and the loss of an untrained student is about 1 whatever the teacher.
+
+    Reference: Romero et al., "FitNets: Hints for Thin Deep Nets", 2015, arXiv:1412.6550; standardising is ours.
+
+    Args:
+        teacher_tap: feature of the teacher.
+        student_tap: feature of the student.
+        standardize: regress the teacher's feature with zero mean and unit variance.
+        seed: of the projection's first weights.
+        name: name of the loss in logs.
+
+    Example:
+        >>> hint = Hint()
+        >>> hint.build((1280,), (576,))
+        >>> float(hint(teacher_features, student_features))  # [batch, 1280] and [batch, 576]
+    """
+
+    def __init__(
+        self,
+        teacher_tap: str = "pooled",
+        student_tap: str = "pooled",
+        standardize: bool = True,
+        seed: int = 0,
+        name: str = "hint",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name, teacher_tap, student_tap, **kwargs)
+        self.standardize = standardize
+        self.seed = seed
+        self._teacher: tuple[int, ...] = ()
+        self._student: tuple[int, ...] = ()
+
+    def build(self, teacher: tuple[int, ...], student: tuple[int, ...], images: int | None = None) -> None:
+        """Makes the projection, and the running moments where the teacher's feature is standardised.
+
+        Args:
+            teacher: (channels,), or (height, width, channels).
+            student: the same of the student.
+            images: not needed.
+
+        Raises:
+            RequestError: the features are not both vectors or both maps of a fixed size.
+        """
+        if len(teacher) != len(student) or len(teacher) not in (1, 3) or None in (*teacher, *student):
+            raise RequestError(
+                f"{self.name}: teacher {self.teacher_tap!r} {tuple(teacher)} and student {self.student_tap!r} "
+                f"{tuple(student)} must both be (channels,) or both (height, width, channels) of a fixed size; "
+                "name two taps of one kind."
+            )
+        self._teacher, self._student = tuple(teacher), tuple(student)
+        projector = _projector(teacher[-1], maps=len(teacher) == 3, seed=self.seed, dtype=self.precision)
+        projector.build((None, *teacher[:-1], student[-1]))
+        self.layers = [projector]
+        if self.standardize:
+            self.layers.append(Moments(teacher[-1], dtype=self.precision, name="hint_moments"))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of every image, and counts the teacher's features into the running moments.
+
+        Args:
+            y_true: the teacher's feature, any float dtype, [batch, channels] or [batch, height, width, channels].
+            y_pred: the student's, with as many axes; maps may have another size.
+
+        Returns:
+            float32 [batch] (float64 where both inputs and the loss are float64).
+
+        Raises:
+            RequestError: the loss was not built, or not for these shapes.
+        """
+        projector, *moments = self.built()
+        teacher, student = self.answers(y_true, y_pred)
+        if not (_matches(teacher, self._teacher) and _matches(student, self._student)):
+            raise RequestError(
+                f"{self.name}: features {teacher.shape} and {student.shape} are not those it was built for, "
+                f"{self._teacher} and {self._student} without the batch; build a loss for each pair of models."
+            )
+        if teacher.shape.rank == 4:
+            student = resized(student, *self._teacher[:2])
+        teacher, projected = precise(teacher, projector(student))
+        for running in moments:
+            teacher = running(teacher)
+        return tf.reduce_mean(tf.math.squared_difference(teacher, projected), axis=list(range(1, teacher.shape.rank)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs to make the same loss again."""
+        return {**super().get_config(), "standardize": self.standardize, "seed": self.seed}
+
+
+class Moments(keras.layers.Layer):
+    """Standardises by the mean and variance of every row it was ever called with, on all replicas.
+
+    Each call merges the moments of the batch into the running ones, then uses them, by the parallel update of Chan,
+    Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979. It keeps the
+    variance and not the sum of squares, which would outgrow what float32 can add to. A channel that never varied is 0.
+
+    Args:
+        channels: size of the last axis.
+        **kwargs: dtype and name, as of every Keras layer.
+    """
+
+    def __init__(self, channels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.count = state(self, (), "count", dtype="int64")
+        self.mean = state(self, (channels,), "mean")
+        self.variance = state(self, (channels,), "variance")
+        self.built = True
+
+    def call(self, values: Any) -> Any:
+        """Returns float [..., channels] with each channel at zero mean and unit variance over everything seen."""
+        mean, variance = self._seen(tf.reshape(values, [-1, values.shape[-1]]))
+        # A channel that varies far less than the others is noise: it is not blown up to their size.
+        floor = _LEAST_VARIANCE * tf.reduce_mean(variance)
+        return tf.math.divide_no_nan(values - mean, tf.sqrt(variance + floor))
+
+    def _seen(self, rows: Any) -> tuple[Any, Any]:
+        """Counts rows [n, channels] of this replica and those of the others, returns the mean and variance so far."""
+        moments = whole_batch(tf.stack(tf.nn.moments(rows, axes=0))[None])  # [replicas, 2, channels]
+        counts = tf.concat([self.count[None], whole_batch(tf.shape(rows, tf.int64)[:1])], axis=0)
+        means = tf.concat([self.mean[None], moments[:, 0]], axis=0)
+        variances = tf.concat([self.variance[None], moments[:, 1]], axis=0)
+        count = tf.reduce_sum(counts)
+        shares = tf.cast(counts / count, rows.dtype)[:, None]
+        mean = tf.reduce_sum(shares * means, axis=0)
+        variance = tf.reduce_sum(shares * (variances + (means - mean) ** 2), axis=0)
+        self.count.assign(count)
+        self.mean.assign(mean)
+        self.variance.assign(variance)
+        return mean, variance
+
+
+def _projector(channels: int, maps: bool, seed: int, dtype: str) -> keras.layers.Layer:
+    kernel = keras.initializers.GlorotUniform(seed)
+    if maps:
+        return keras.layers.Conv2D(channels, 1, kernel_initializer=kernel, dtype=dtype, name="hint_projector")
+    return keras.layers.Dense(channels, kernel_initializer=kernel, dtype=dtype, name="hint_projector")
+
+
+def _matches(feature: Any, shape: tuple[int, ...]) -> bool:
+    return bool(feature.shape[1:].is_compatible_with(shape))

@@ -1,0 +1,365 @@
+"""Taps: what a model computes on its way to the logits, under names that hold for any network.
+
+The model is run once, symbolically, and every output of every layer is written down in order (`_Recorder`). Which of
+them a name stands for is then a question to that record alone.
+"""
+
+import difflib
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import keras
+
+from tfkd.distill.losses.base import LOGITS
+from tfkd.errors import RequestError
+
+POOLED, PENULTIMATE = "pooled", "penultimate"
+
+
+def tapped(model: keras.Model, taps: Sequence[str]) -> keras.Model:
+    """Returns the model with more outputs: its logits and what the taps name.
+
+    It has the layers of the model itself, so both train, freeze and save the same weights. A tap is one of
+
+    - `logits`: the model's output.
+    - `pooled`: the first vector [batch, channels] that all of the network goes through: what the global pooling, or a
+      Flatten in its place, gives.
+    - `penultimate`: what the last layer with weights takes, before dropout. [batch, channels] where there is a pooling
+      before that layer.
+    - `stage:S`: the last map [batch, height, width, channels] at stride S that all of the network goes through, so none
+      that a residual goes around; after its activation, if it has one. S is the product of the strides up to there,
+      by height, however the borders were rounded: the map is about 1/S as high as the image.
+    - `stage:S:before`: the same before its activation; the same map where it has none.
+    - a layer's name, below nested models with their names before it (`backbone/block_3_add`), or without them where
+      only one layer has that name. A layer that is used several times gives `name`, `name#2`, ...; of an operation
+      with several outputs the further ones are `name[1]`, ...
+
+    Args:
+        model: functional or sequential, with one output; models may be nested in it, to any depth.
+        taps: names of the further outputs.
+
+    Returns:
+        A model with the same inputs that gives a dict: `logits`, and each tap under its name, in the layers' dtype.
+
+    Raises:
+        RequestError: the model shows no layers, or a tap does not exist, has no single meaning, or cannot be had.
+    """
+    record = _recorded(model)
+    general = _general(record)
+    # Keras sorts a plain dict, and orders the weights by the outputs: the logits go first, as in the model itself.
+    outputs = OrderedDict(
+        (name, general[name] if name in general else _layer(name, record, general)) for name in (LOGITS, *taps)
+    )
+    inputs = record.inputs if len(record.inputs) > 1 else record.inputs[0]
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def available(model: keras.Model) -> list[str]:
+    """Returns the names of all taps of a model, those that hold for any network first.
+
+    Raises:
+        RequestError: the model shows no layers.
+    """
+    record = _recorded(model)
+    return list(dict.fromkeys([*_general(record), *(step.name for step in record.steps)]))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An output of one use of a layer.
+
+    Attributes:
+        name: the layer's, behind those of the models that it is nested in.
+        operation: the layer or keras.ops function; None at an input or the border of a nested model.
+        sources: numbers of the steps that it takes.
+        tensor: its symbolic output.
+    """
+
+    name: str
+    operation: Any
+    sources: tuple[int, ...]
+    tensor: Any
+
+    @property
+    def rank(self) -> int:
+        return len(self.tensor.shape)
+
+
+class _Recorder:
+    """Runs a model on new inputs and writes down every step, in an order in which sources come first.
+
+    Attributes:
+        name: the model's.
+        inputs: symbolic inputs.
+        steps: the inputs, then all else.
+        outputs: numbers of the steps that the model gives.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.name = model.name
+        self.inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
+        self.steps: list[_Step] = []
+        self._numbers: dict[int, int] = {}  # of the step that gave a tensor, by the tensor's id
+        self._uses: Counter[str] = Counter()
+        self._nested: dict[int, _Recorder] = {}
+        for tensor in self.inputs:
+            self._write(_Step(tensor.name, None, (), tensor))
+        # Made anew to be functional even if the model is sequential, and uncompiled: a clone compiles again.
+        plain = keras.Model(model.inputs, model.outputs)
+        clone = keras.models.clone_model(
+            plain, input_tensors=self.inputs, clone_function=lambda layer: layer, call_function=self._call
+        )
+        self.outputs = [self._numbers[id(tensor)] for tensor in clone.outputs]
+
+    @cached_property
+    def in_full(self) -> Any:
+        """The model with all of its steps as outputs, behind its own."""
+        numbers = [*self.outputs, *range(len(self.steps))]
+        return keras.Model(self.inputs, [self.steps[number].tensor for number in numbers], name=self.name)
+
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        self._uses[operation.name] += 1
+        uses = self._uses[operation.name]
+        name = operation.name if uses == 1 else f"{operation.name}#{uses}"
+        if _is_graph(operation):
+            return self._call_nested(name, operation, *args, **kwargs)
+        outputs = operation(*args, **kwargs)
+        sources = self._sources((args, kwargs))
+        for number, tensor in enumerate(keras.tree.flatten(outputs)):
+            if isinstance(tensor, keras.KerasTensor):
+                self._write(_Step(_part(name, number), operation, sources, tensor))
+        return outputs
+
+    def _call_nested(self, name: str, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """Calls a model so that it stays one: laid out flat, layers of one name in two models would collide."""
+        if id(model) not in self._nested:
+            self._nested[id(model)] = _Recorder(model)
+        inside = self._nested[id(model)]
+        given = keras.tree.flatten(inputs)
+        tensors = inside.in_full(given, *args, **kwargs)
+        outputs, tensors = tensors[: len(inside.outputs)], tensors[len(inside.outputs) :]
+        first = len(self.steps)
+        for number, (step, tensor) in enumerate(zip(inside.steps, tensors, strict=True)):
+            outer = self._sources(given[number]) if number < len(given) else ()
+            sources = outer + tuple(first + source for source in step.sources)
+            self._write(replace(step, name=f"{name}/{step.name}", sources=sources, tensor=tensor))
+        for number, (source, tensor) in enumerate(zip(inside.outputs, outputs, strict=True)):
+            self._write(_Step(_part(name, number), None, (first + source,), tensor))
+        return outputs
+
+    def _sources(self, arguments: Any) -> tuple[int, ...]:
+        given = (self._numbers.get(id(value)) for value in keras.tree.flatten(arguments))
+        return tuple(number for number in given if number is not None)
+
+    def _write(self, step: _Step) -> None:
+        self._numbers[id(step.tensor)] = len(self.steps)
+        self.steps.append(step)
+
+
+def _part(name: str, number: int) -> str:
+    return f"{name}[{number}]" if number else name
+
+
+def _is_graph(operation: Any) -> bool:
+    return isinstance(operation, keras.Model) and bool(getattr(operation, "outputs", None))
+
+
+def _recorded(model: keras.Model) -> _Recorder:
+    if not _is_graph(model):
+        raise RequestError(
+            f"{model.name!r} shows no layers between its input and its output; build it as a functional or a "
+            "sequential Keras model with an Input."
+        )
+    if len(model.outputs) != 1:
+        raise RequestError(f"{model.name!r} has {len(model.outputs)} outputs; taps need one that gives the logits.")
+    return _Recorder(model)
+
+
+def _general(record: _Recorder) -> dict[str, Any]:
+    """Returns the symbolic tensors of the taps that are no layers' names, those that this model has."""
+    steps, output = record.steps, record.outputs[0]
+    taps = {LOGITS: steps[output].tensor}
+    for name, number in ((POOLED, _pooled(steps, output)), (PENULTIMATE, _penultimate(steps, output))):
+        if number is not None:
+            taps[name] = _vector(steps[number].tensor, name)
+    for stride, number in _stages(steps, output).items():
+        taps[f"stage:{stride}"] = steps[number].tensor
+        before = _before(steps, number)
+        if before is not None:
+            taps[f"stage:{stride}:before"] = before
+    return taps
+
+
+def _layer(tap: str, record: _Recorder, general: dict[str, Any]) -> Any:
+    """Returns the symbolic tensor of a layer by its name."""
+    steps = record.steps
+    matches = [step for step in steps if step.name == tap] or [s for s in steps if s.name.endswith(f"/{tap}")]
+    if len(matches) == 1:
+        return matches[0].tensor
+    if matches:
+        raise RequestError(
+            f"{tap!r} is a layer of several models inside {record.name!r}; say which: "
+            f"{', '.join(step.name for step in matches)}."
+        )
+    if tap.removesuffix(":before") in general:
+        raise RequestError(
+            f"{record.name!r} has no {tap!r}: the layer applies its activation itself. Make the activation a layer of "
+            f"its own, or tap {tap.removesuffix(':before')!r}."
+        )
+    (close,) = difflib.get_close_matches(tap, [*general, *(step.name for step in steps)], n=1, cutoff=0.0)
+    raise RequestError(
+        f"{record.name!r} has no {tap!r} to tap. The nearest is {close!r}; beside its layers there are "
+        f"{', '.join(general)}."
+    )
+
+
+# What hands a map on as it is, but for noise and its border.
+_PASSING = (
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout2D,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.AlphaDropout,
+    keras.layers.Identity,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+)
+_GLOBAL_POOLING = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+_ACTIVATIONS = {name.replace("_", "") for name in dir(keras.activations)} - {"linear"} | {"prelu"}
+
+
+def _passes(step: _Step) -> bool:
+    return step.operation is None or isinstance(step.operation, _PASSING)
+
+
+def _maker(steps: list[_Step], number: int) -> int:
+    """Returns the step that made what a step passes on."""
+    while _passes(steps[number]) and steps[number].sources:
+        number = steps[number].sources[0]
+    return number
+
+
+def _waists(steps: list[_Step], output: int) -> list[int]:
+    """Returns the steps that all of the network goes through, in order: nothing behind them takes from before them."""
+    waists: list[int] = []
+    needed, earliest = {output}, output
+    for number in range(output, -1, -1):
+        if number in needed:
+            if earliest >= number:
+                waists.append(number)
+            needed.update(steps[number].sources)
+            earliest = min([earliest, *steps[number].sources])
+    return waists[::-1]
+
+
+def _pooled(steps: list[_Step], output: int) -> int | None:
+    """Returns the first waist without height and width."""
+    for number in _waists(steps, output):
+        step = steps[number]
+        if not _passes(step) and (step.rank == 2 or isinstance(step.operation, _GLOBAL_POOLING)):
+            return number
+    return None
+
+
+def _penultimate(steps: list[_Step], output: int) -> int | None:
+    """Returns what made the input of the last layer with weights."""
+    number = output
+    while not getattr(steps[number].operation, "weights", None):
+        if not steps[number].sources:
+            return None
+        number = steps[number].sources[0]
+    return _maker(steps, steps[number].sources[0])
+
+
+def _vector(tensor: Any, tap: str) -> Any:
+    """Takes the height and width off a map of one pixel, which a pooling may leave on."""
+    if tuple(tensor.shape[1:-1]) == (1, 1):
+        return keras.layers.Flatten(name=f"tapped_{tap}")(tensor)
+    return tensor
+
+
+def _stages(steps: list[_Step], output: int) -> dict[int, int]:
+    """Returns the number of the last waist of every stride, from the first convolution or pooling on."""
+    first = next((n for n, step in enumerate(steps) if hasattr(step.operation, "strides")), len(steps))
+    strides = _strides(steps)
+    return {
+        int(strides[number]): number
+        for number in _waists(steps, output)
+        if number >= first and strides[number] >= 1 and not _passes(steps[number])
+    }
+
+
+def _strides(steps: list[_Step]) -> list[float]:
+    """Returns how many pixels of the input lie between two of each step's; 0 where it has no height and width."""
+    strides: list[float] = []
+    for step in steps:
+        if step.rank != 4 or isinstance(step.operation, _GLOBAL_POOLING):
+            strides.append(0)
+        elif not step.sources:
+            strides.append(1)
+        else:
+            # What a step takes may also be a single pixel made from a vector, as in squeeze-and-excitation.
+            strides.append(min((strides[n] * _factor(steps[n], step) for n in step.sources if strides[n]), default=0))
+    return strides
+
+
+def _factor(source: _Step, step: _Step) -> float:
+    """Returns how many pixels of its source a step goes on from one of its own to the next."""
+    taken, given = source.tensor.shape[1], step.tensor.shape[1]
+    strides = getattr(step.operation, "strides", None)
+    if strides and not (taken and given and given > taken):
+        return float(keras.tree.flatten(strides)[0])
+    # Without strides, or transposed: only a whole multiple is a change of scale, all else one of the border.
+    resized = not _passes(step) and taken and given and (taken % given == 0 or given % taken == 0)
+    return taken / given if resized else 1.0
+
+
+def _before(steps: list[_Step], number: int) -> Any:
+    """Returns a map before its activation, the map itself where it has none, or None where they are one layer."""
+    step = steps[_maker(steps, number)]
+    taken = _activated(steps, step)
+    if taken is not None:
+        return steps[taken].tensor
+    if getattr(step.operation, "activation", None) not in (None, keras.activations.linear):
+        return None
+    if isinstance(step.operation, keras.layers.Concatenate):
+        return _concatenated_before(steps, step, f"tapped_{number}_before")
+    return step.tensor
+
+
+def _concatenated_before(steps: list[_Step], step: _Step, name: str) -> Any:
+    parts = [_before(steps, source) for source in step.sources]
+    if any(part is None for part in parts):
+        return None
+    if all(part is steps[source].tensor for part, source in zip(parts, step.sources, strict=True)):
+        return step.tensor
+    return keras.layers.Concatenate(step.operation.axis, name=name)(parts)
+
+
+def _activated(steps: list[_Step], step: _Step) -> int | None:
+    """Returns the source that an activation is applied to, or None if the step is no activation."""
+    operation, kind = step.operation, type(step.operation).__name__.lower()
+    if isinstance(operation, keras.layers.Activation):
+        return None if operation.activation is keras.activations.linear else step.sources[0]
+    if kind in _ACTIVATIONS:
+        return step.sources[0]
+    if kind == "multiply" and len(step.sources) == 2:
+        for value, gate in (step.sources, step.sources[::-1]):
+            if _is_gate(steps, gate, value):
+                return value
+    return None
+
+
+def _is_gate(steps: list[_Step], number: int, value: int) -> bool:
+    """Tells whether a step is made from the value alone, pixel by pixel and without weights, as hard-swish's gate."""
+    while number != value:
+        step = steps[number]
+        if len(step.sources) != 1 or getattr(step.operation, "weights", None):
+            return False
+        if step.tensor.shape != steps[value].tensor.shape:
+            return False
+        number = step.sources[0]
+    return True

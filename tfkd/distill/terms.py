@@ -1,0 +1,110 @@
+"""The terms of a distillation: every loss with every teacher, built for the shapes of their answers, and weighted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from tfkd.distill.losses.base import LOGITS, DistillationLoss
+from tfkd.errors import RequestError, nearest
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss between the student and one teacher.
+
+    Attributes:
+        loss: built where it has layers.
+        weight: a number, or a variable that changes during the training.
+        teacher: the teacher's number.
+        share: the teacher's say; the shares of all teachers sum to 1.
+    """
+
+    loss: DistillationLoss
+    weight: Any
+    teacher: int
+    share: float
+
+    @property
+    def layers(self) -> list[Any]:
+        """The loss's projectors and memories."""
+        return self.loss.layers
+
+    def value(
+        self,
+        answer: Mapping[str, Any],
+        student: Mapping[str, Any],
+        context: Mapping[str, Callable[[], Any]],
+        sample_weight: Any,
+    ) -> Any:
+        """Returns the weighted loss of a batch, a float32 scalar.
+
+        Args:
+            answer: what the teacher answered, by tap.
+            student: the student's outputs, by tap.
+            context: gives what a loss may need beyond the answers.
+            sample_weight: weights of the images, [batch], or None.
+        """
+        given = answer.get(self.loss.teacher_tap)
+        if given is None:
+            raise RequestError(_missing(self.loss, self.teacher, list(answer)))
+        given = tf.stop_gradient(given)
+        if self.loss.needs:
+            given = {"answer": given, **{need: context[need]() for need in self.loss.needs}}
+        value = self.loss(given, student[self.loss.student_tap], sample_weight=sample_weight)
+        return tf.cast(self.weight, value.dtype) * tf.cast(self.share, value.dtype) * value
+
+
+def terms_of(
+    losses: Sequence[tuple[DistillationLoss, Any]],
+    shares: Sequence[float],
+    teachers: Sequence[Shapes],
+    student: Shapes,
+    images: int | None,
+) -> list[Term]:
+    """Returns every loss with every teacher.
+
+    Args:
+        losses: pairs (loss, weight).
+        shares: the say of each teacher, relative to the others'.
+        teachers: shapes of each teacher's answers by tap, without the batch; empty where they will only be known to
+            be logits.
+        student: shapes of the student's outputs by tap, without the batch.
+        images: number of training images, where it is known.
+
+    Raises:
+        RequestError: the shares do not fit the teachers, logits have other classes, or an answer is missing.
+    """
+    shapes = list(teachers) or [{LOGITS: student[LOGITS]}] * len(shares)
+    if len(shares) != len(shapes) or min(shares) < 0 or sum(shares) <= 0:
+        raise RequestError(f"teacher_shares = {list(shares)} must give each of {len(shapes)} teachers a share above 0.")
+    return [
+        Term(_built(loss, shapes[number], student, number, images), weight, number, share / sum(shares))
+        for loss, weight in losses
+        for number, share in enumerate(shares)
+    ]
+
+
+def _built(
+    loss: DistillationLoss, teacher: Shapes, student: Shapes, number: int, images: int | None
+) -> DistillationLoss:
+    """Returns a copy of the loss with layers of its own, which shares a scheduled temperature with the original."""
+    if loss.teacher_tap not in teacher:
+        raise RequestError(_missing(loss, number, list(teacher)))
+    given, own = tuple(teacher[loss.teacher_tap]), tuple(student[loss.student_tap])
+    if loss.teacher_tap == loss.student_tap == LOGITS and given != own:
+        raise RequestError(f"Teacher {number} answers logits of shape {given}, the student {own}; they must be equal.")
+    built = type(loss).__new__(type(loss))  # copy.copy would save and load it, and lose a scheduled temperature
+    built.__dict__.update(loss.__dict__)
+    built.build(given, own, images)
+    return built
+
+
+def _missing(loss: DistillationLoss, number: int, known: list[str]) -> str:
+    return (
+        f"The loss {loss.name!r} looks at {loss.teacher_tap!r}, which the answers of teacher {number} do not hold: "
+        f"they hold {', '.join(known)}.{nearest(loss.teacher_tap, known)}"
+    )

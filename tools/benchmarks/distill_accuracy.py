@@ -1,0 +1,157 @@
+"""What every way to distil is worth: students of one teacher, each with its control, at an equal budget of steps.
+
+    python tools/benchmarks/distill_accuracy.py clothing --images folder:clothing160.zip --out docs/clothing
+    python tools/benchmarks/distill_accuracy.py clothing_fifth --images folder:clothing160.zip --out docs/clothing_fifth
+    python tools/benchmarks/distill_accuracy.py cifar10 --images folder:cifar10.zip --out docs/cifar10
+
+Every method is trained once; the three that are best on the validation images, and the control, are then trained with
+two more seeds. All students read the same store of the teacher's answers. A killed run goes on where it was. Writes
+OUT.json and OUT.svg and prints a table; accuracies are on the test images.
+"""
+
+import argparse
+import shlex
+import statistics
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tfkd import machine, sweep
+from tfkd.files import write_json, write_text
+from tfkd.progress import for_output
+from tfkd.recipe import (
+    Attention,
+    Augment,
+    Contrastive,
+    Data,
+    Decoupled,
+    Dist,
+    Distill,
+    FineTune,
+    Hint,
+    Normalized,
+    Recipe,
+    Relational,
+    SoftTargets,
+    Standardized,
+    Student,
+    Teacher,
+    Training,
+)
+from tfkd.report import trials
+
+SEEDS = 3
+CHOSEN = 3
+
+CLOTHING = Recipe(
+    name="accuracy-clothing",
+    data=Data(source="folder:clothing160.zip", image_size=96, augment=Augment(min_area=0.3)),
+    teachers=[
+        Teacher(
+            model="efficientnet_lite2",
+            image_size=160,
+            fine_tune=FineTune(epochs=4, head_epochs=30, thaw=0.5, batch_size=32, learning_rate=3e-4),
+        )
+    ],
+    student=Student(model="mobilenet_v3_small", width=0.75),
+    distill=Distill(views=8, training=Training(epochs=30, batch_size=64, learning_rate=3e-3)),
+)
+FIFTH = CLOTHING.model_copy(
+    update={
+        "name": "accuracy-clothing-fifth",
+        "data": CLOTHING.data.model_copy(update={"fraction": 0.2, "unlabelled": "rest"}),
+    }
+)
+CIFAR10 = Recipe(
+    name="accuracy-cifar10",
+    data=Data(source="folder:cifar10.zip", image_size=32, fraction=0.2, augment=Augment(min_area=0.5)),
+    teachers=[
+        Teacher(
+            model="efficientnet_lite0",
+            image_size=96,
+            fine_tune=FineTune(epochs=2, head_epochs=20, thaw=0.5, batch_size=64, learning_rate=3e-4),
+        )
+    ],
+    student=Student(model="mobilenet_v3_small", width=0.75),
+    distill=Distill(views=8, training=Training(epochs=30, batch_size=64, learning_rate=3e-3)),
+)
+BENCHMARKS = {"clothing": CLOTHING, "clothing_fifth": FIFTH, "cifar10": CIFAR10}
+
+SOFT = SoftTargets(temperature=2.0, weight=0.5)
+METHODS: dict[str, tuple[float, list[Any]]] = {
+    "soft targets T=4": (0.1, [SoftTargets(temperature=4.0, weight=0.9)]),
+    "soft targets T=2": (0.5, [SOFT]),
+    "decoupled (DKD)": (1.0, [Decoupled(temperature=4.0, others=2.0, weight=0.25)]),
+    "standardized logits": (0.1, [Standardized(temperature=2.0, weight=9.0)]),
+    "DIST": (1.0, [Dist(temperature=1.0, inter=1.0, intra=1.0, weight=1.0)]),
+    "normalized (NKD)": (1.0, [Normalized(temperature=1.0, weight=1.0)]),
+    "attention (AT)": (0.5, [SOFT, Attention(weight=50.0)]),
+    "hint (FitNets)": (0.5, [SOFT, Hint(weight=1.0)]),
+    "relational (RKD)": (0.5, [SOFT, Relational(weight=5.0)]),
+    "contrastive (CRD)": (0.5, [SOFT, Contrastive(weight=0.2)]),
+}
+
+
+def variations(base: Recipe, methods: list[str], seeds: int) -> dict[str, Recipe]:
+    """Returns one recipe a method, each with its control."""
+    return {
+        name: base.model_copy(
+            update={
+                "distill": base.distill.model_copy(
+                    update={"label_weight": METHODS[name][0], "losses": METHODS[name][1], "repeats": seeds}
+                )
+            }
+        )
+        for name in methods
+    }
+
+
+def measured(base: Recipe, methods: list[str], runs: Path) -> sweep.Sweep:
+    """Trains every method once and the best again with more seeds."""
+    features = sorted({tap for name in METHODS for tap in variations(base, [name], 1)[name].distill.teacher_taps})
+    base = base.model_copy(update={"distill": base.distill.model_copy(update={"features": features})})
+    progress = for_output()
+    first = sweep.sweep(variations(base, methods, 1), progress, runs)
+    ranked = sorted(first.trials, key=lambda trial: -statistics.fmean(trial.validation_accuracies))
+    best = {trial.name for trial in ranked[:CHOSEN]}
+    progress.say(f"with {SEEDS} seeds: {', '.join(sorted(best))}")
+    mixed = {name: variations(base, [name], SEEDS if name in best else 1)[name] for name in methods}
+    return sweep.sweep(mixed, progress, runs)
+
+
+def main() -> None:
+    """Parses the command line, measures and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("benchmark", choices=list(BENCHMARKS))
+    parser.add_argument("--images", required=True, help="folder:PATH of the photos")
+    parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated; default: all")
+    parser.add_argument("--epochs", type=int, help="of every training, instead of the benchmark's")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that keeps the trainings")
+    parser.add_argument("--out", type=Path, required=True, help="writes OUT.json and OUT.svg")
+    arguments = parser.parse_args()
+    base = BENCHMARKS[arguments.benchmark]
+    base = base.model_copy(update={"data": base.data.model_copy(update={"source": arguments.images})})
+    if arguments.epochs:
+        training = base.distill.training.model_copy(update={"epochs": arguments.epochs})
+        base = base.model_copy(update={"distill": base.distill.model_copy(update={"training": training})})
+    found = measured(base, arguments.methods.split(","), arguments.runs)
+    result = {
+        "command": shlex.join(["python", *sys.argv]),
+        "environment": machine.environment(),
+        "recipe": base.model_dump(mode="json"),
+        "methods": {
+            name: {"label_weight": weight, "losses": [loss.model_dump(mode="json") for loss in losses]}
+            for name, (weight, losses) in METHODS.items()
+        },
+        **asdict(found),
+    }
+    write_json(arguments.out.with_suffix(".json"), result)
+    write_text(arguments.out.with_suffix(".svg"), trials.plot(found))
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 120).print(trials.table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""How many images a second a student learns from, distilled by tfkd and by keras.distillation.
+
+    python tools/benchmarks/distill_speed.py --teacher efficientnet_b0 --out efficientnet_b0.json
+
+All contestants live in one process and take turns, round after round: they share one TensorFlow with its threads and
+its memory, so that only what differs between them is measured, and whatever disturbs the machine disturbs all. Each
+trains its own copy of the same student with the same optimizer on the same stream of views, in which two batches are
+always made ahead; the untrained teacher costs what a trained one does.
+
+    peer_default       keras.distillation.Distiller as it comes: XLA, Kullback-Leibler divergence by name
+    peer_best          the same without XLA and with a KLDivergence instance
+    online             tfkd's Distiller, the teacher answering in every step
+    stored             tfkd's Distiller, the answers read from a soft-label store
+    student            `fit` of the student alone, without XLA
+    store              the store being made: views, teacher, shards on the disk
+    teacher_float32    the teacher alone, on images that lie in memory
+    teacher_bfloat16   the same in mixed bfloat16
+    views              the stream alone, which bounds all that reads it
+
+A round's rate is that of the steps behind the first few of one `fit`. The table goes to stderr, JSON to stdout.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkd import machine
+from tfkd.data import Split, open_source
+from tfkd.data.batches import view_batches
+from tfkd.data.views import view_seeds
+from tfkd.distill.answers import answers, in_bfloat16
+from tfkd.distill.distiller import Distiller
+from tfkd.distill.predict import predictor
+from tfkd.distill.soft_labels import Layout, SoftLabels, write_soft_labels
+from tfkd.distill.training import epoch_order
+from tfkd.errors import TfkdError
+from tfkd.files import write_json
+from tfkd.models import build_student, build_teacher
+from tfkd.recipe import Augment, Data, Student, Teacher
+
+DATA = Data(source="embedded:fashion_mnist_mini", image_size=64)
+SIZE, BATCH, SEED, VIEW = DATA.image_size, 64, 1, 0
+VIEWS_OF_A_RUN = 8  # what a run stores of each image decides whether a search for the teacher's batch size pays
+WARM_STEPS = 4  # the stream's buffers are then as full as at the end, and nothing is traced or compiled any more
+TEMPERATURE = 4.0
+RATIOS = (
+    ("online", "peer_default"),
+    ("online", "peer_best"),
+    ("stored", "peer_best"),
+    ("stored", "student"),
+)
+SHOWN = ("median", "min", "max")
+TEACHER_ALONE = ("teacher_float32", "teacher_bfloat16")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is measured.
+
+    Attributes:
+        teacher: as recipes name it.
+        student: as recipes name it.
+        steps: timed steps of every contestant in every round.
+    """
+
+    teacher: str
+    student: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One turn of one contestant; processor seconds are those of all threads."""
+
+    images: int
+    seconds: float
+    cpu_seconds: float
+
+
+Contestant = Callable[[int], Sample]  # takes the number of the round
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Times the steps of a `fit` behind the first WARM_STEPS."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.end = _now()
+        if batch == WARM_STEPS - 1:
+            self.start = self.end
+
+
+def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
+    """Builds everything that takes turns; the store that is read from lies in `folder`."""
+    data = open_source(DATA, SEED)
+    classes = len(data.classes)
+    pool = data.train.take(np.arange(min(len(data.train), (WARM_STEPS + pair.steps) * BATCH)))
+    teacher = build_teacher(Teacher(model=pair.teacher, weights="none", image_size=SIZE), classes, SEED)
+    teacher.trainable = False
+    answer = answers(teacher, (), pool, Augment(), SEED, classes, VIEWS_OF_A_RUN, folder)
+    header = {"images": len(pool), "views": 1, "layout": Layout(classes).described()}
+
+    def make_store(name: str) -> Path:
+        write_soft_labels(folder / name, header, answer, lambda views: None)
+        return folder / name
+
+    store = SoftLabels(make_store("read"), header)
+
+    def with_answers(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        logits = tf.numpy_function(lambda images: store.read(images, VIEW)["logits"], [batch["index"]], tf.float32)
+        logits.set_shape((None, classes))
+        return {"image": batch["image"], "teacher_logits": logits}, batch["label"]
+
+    def student() -> keras.Model:
+        return build_student(Student(model=pair.student), SIZE, classes, SEED)
+
+    def training(model: keras.Model, jit_compile: bool | str, form: Callable[[Any], Any] = _plain) -> Contestant:
+        model.compile(
+            optimizer=keras.optimizers.AdamW(1e-3),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=jit_compile,
+        )
+        return lambda number: _fit(model, _views(pool, pair.steps, number).map(form).prefetch(2))
+
+    return {
+        "peer_default": training(_peer(teacher, student(), "kl_divergence"), "auto"),
+        "peer_best": training(_peer(teacher, student(), keras.losses.KLDivergence()), False),
+        "online": training(Distiller(student(), teachers=[teacher]), False),
+        "stored": training(Distiller(student()), False, with_answers),
+        "student": training(student(), False),
+        "store": lambda number: _timed(len(pool), lambda: make_store(f"made-{number}")),
+        "teacher_float32": _alone(teacher, answer.inference.batch, len(pool)),
+        "teacher_bfloat16": _alone(in_bfloat16(teacher), answer.inference.batch, len(pool)),
+        "views": lambda number: _drain(_views(pool, pair.steps, number)),
+    }
+
+
+def measure(pair: Pair, rounds: int, folder: Path, say: Callable[[str], None]) -> dict[str, list[Sample]]:
+    """Returns a sample of every contestant from every round, after a round that does not count."""
+    turns = contestants(pair, folder)
+    samples: dict[str, list[Sample]] = {name: [] for name in turns}
+    for number in range(rounds + 1):
+        for name, turn in turns.items():
+            sample = turn(number)
+            say(f"round {number} of {rounds}  {name:17} {sample.images / sample.seconds:9.1f} images/s")
+            if number:
+                samples[name].append(sample)
+    return samples
+
+
+def summary(samples: dict[str, list[Sample]]) -> dict[str, Any]:
+    """Returns rates and ratios; a ratio is taken within each round, so that a disturbed round disturbs both sides."""
+    rates = {name: [sample.images / sample.seconds for sample in taken] for name, taken in samples.items()}
+    best = max(TEACHER_ALONE, key=lambda name: statistics.median(rates[name]))
+    pairs = [*RATIOS, ("store", best)]
+    return {
+        "images_per_second": {name: _spread(values) for name, values in rates.items()},
+        "cpu_ms_per_image": {
+            name: _spread([1e3 * sample.cpu_seconds / sample.images for sample in taken])
+            for name, taken in samples.items()
+        },
+        "ratios": {
+            f"{upper} / {lower}": _spread([u / v for u, v in zip(rates[upper], rates[lower], strict=True)])
+            for upper, lower in pairs
+        },
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Returns the result for people."""
+    lines = [" " * 28 + "".join(f"{key:>9}" for key in SHOWN)]
+    for part, digits in (("images_per_second", 1), ("ratios", 3)):
+        for name, spread in result[part].items():
+            lines.append(f"{name:28}" + "".join(f"{spread[key]:9.{digits}f}" for key in SHOWN))
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", default="efficientnet_b0", help="a name from `tfkd list teachers`")
+    parser.add_argument("--student", default="mobilenet_v3_small", help="a name from `tfkd list students`")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of every contestant")
+    parser.add_argument("--steps", type=int, default=40, help="timed steps of a turn")
+    parser.add_argument("--quick", action="store_true", help="1 round of 5 steps: to see that it runs")
+    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
+    asked = parser.parse_args(arguments)
+    rounds, steps = (1, 5) if asked.quick else (asked.rounds, asked.steps)
+    pair = Pair(asked.teacher, asked.student, steps)
+    load = os.getloadavg()[0]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            samples = measure(pair, rounds, Path(folder), lambda line: print(line, file=sys.stderr, flush=True))
+    except TfkdError as error:
+        parser.error(str(error))
+    result = {
+        "benchmark": "distill_speed",
+        **asdict(pair),
+        "rounds": rounds,
+        "batch": BATCH,
+        "image_size": SIZE,
+        "machine": machine.environment(),
+        "load_before": load,
+        **summary(samples),
+    }
+    print(table(result), file=sys.stderr)
+    print(json.dumps(result, indent=2))
+    if asked.out:
+        write_json(asked.out, result)
+
+
+def _peer(teacher: keras.Model, student: keras.Model, loss: Any) -> keras.Model:
+    distillation = keras.distillation.LogitsDistillation(temperature=TEMPERATURE, loss=loss)
+    return keras.distillation.Distiller(teacher, student, distillation)
+
+
+def _views(pool: Split, steps: int, number: int) -> tf.data.Dataset:
+    order = epoch_order(SEED, number, len(pool), (WARM_STEPS + steps) * BATCH)
+    return view_batches(pool, Augment(), SIZE, BATCH, order, view_seeds(SEED, order, VIEW))
+
+
+def _plain(batch: dict[str, Any]) -> tuple[Any, Any]:
+    return batch["image"], batch["label"]
+
+
+def _fit(model: keras.Model, batches: tf.data.Dataset) -> Sample:
+    watch = Stopwatch()
+    model.fit(batches, verbose=0, callbacks=[watch])
+    return _sample((int(batches.cardinality()) - WARM_STEPS) * BATCH, watch.start, watch.end)
+
+
+def _alone(model: keras.Model, batch: int, images: int) -> Contestant:
+    run = predictor(model)
+    given = tf.random.stateless_uniform((batch, SIZE, SIZE, 3), (SEED, 0), maxval=255.0)
+    steps = -(-images // batch)
+
+    def answer() -> None:
+        for _ in range(steps):
+            run(given)
+
+    return lambda number: _timed(steps * batch, answer)
+
+
+def _drain(batches: tf.data.Dataset) -> Sample:
+    stream = iter(batches)
+    for _ in range(WARM_STEPS):
+        next(stream)
+    start = _now()
+    images = sum(len(batch["index"]) for batch in stream)
+    return _sample(images, start, _now())
+
+
+def _timed(images: int, work: Callable[[], object]) -> Sample:
+    start = _now()
+    work()
+    return _sample(images, start, _now())
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _sample(images: int, start: tuple[float, float], end: tuple[float, float]) -> Sample:
+    return Sample(images, end[0] - start[0], end[1] - start[1])
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    rounded = [round(value, 4) for value in values]
+    return {"median": round(statistics.median(values), 4), "min": min(rounded), "max": max(rounded), "rounds": rounded}
+
+
+if __name__ == "__main__":
+    main()
