@@ -53,16 +53,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-m", "tfkd.cli", "run", "recipe.py", *arguments]
-    return subprocess.Popen(
-        command, cwd=home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    line = [sys.executable, "-m", "tfkd.cli", command, recipe, *arguments]
+    return subprocess.Popen(line, cwd=home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def tfkd(home: Path, *arguments: str) -> tuple[int, str, str]:
-    process = start(home, *arguments)
+def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> tuple[int, str, str]:
+    process = start(home, *arguments, command=command, recipe=recipe)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
 

@@ -34,6 +34,11 @@ def processor() -> str:
     return platform.processor() or platform.machine() or "unknown processor"
 
 
+def cache_folder() -> Path:
+    """Returns where what was measured of this machine is kept for the next run, as the XDG base directories have it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfkd"
+
+
 def libraries() -> dict[str, str]:
     """Returns the versions of the libraries that a run's results depend on."""
     return {name: version(name) for name in _SHOWN}

@@ -17,13 +17,14 @@ import tfkd
 from tfkd import machine
 from tfkd.data import ImageData, open_source
 from tfkd.distill.job import Job, Kind, Store, StudentResult
+from tfkd.distill.soft_labels import Layout, is_whole
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile
 from tfkd.export.manifest import Artifact, Manifest
 from tfkd.files import fingerprint, write_json
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import Recipe, Student
+from tfkd.recipe import FeatureLoss, Recipe, Student
 from tfkd.stages import Stage, locked, run_together
 
 STAGES = (
@@ -106,17 +107,21 @@ class Step:
 
 
 def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> list[Step]:
-    """Returns what a run of this recipe would do. Opens the data, but builds no model.
+    """Returns what a run of this recipe would do; measures a teacher's speed where it is still to be asked.
 
     Raises:
         RequestError: the data cannot be opened.
     """
     folder = runs / recipe.name
-    data = open_data(recipe, folder, progress)
-    costs = _costs(recipe, data)
+    run = Run(recipe, folder, progress)
+    costs = _costs(recipe, run.data)
     return [
-        Step(name, stage.result() is not None, costs.get(kind_of(name), ""))
-        for name, stage in stages_of(recipe, data, folder).items()
+        Step(
+            name,
+            stage.result() is not None,
+            run.store_cost(name) if "labels" in name else costs.get(kind_of(name), ""),
+        )
+        for name, stage in run.stages.items()
     ]
 
 
@@ -125,14 +130,11 @@ def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:
     pool = len(data.train) + len(data.unlabelled or ())
     shown = pool * distill.training.epochs
     tuning = recipe.teachers[0].fine_tune
-    stored = f"{pool * distill.views:,} views answered"
     return {
         "teacher": f"{len(data.train) * tuning.epochs:,} images shown to the thawed teacher"
         if tuning
         else "no training",
-        "soft_labels": stored,
         "assistant": f"{shown:,} images shown",
-        "assistant_labels": stored,
         "control": f"{distill.repeats * shown:,} images shown" if distill.control else "switched off",
         "student": f"{distill.repeats * shown:,} images shown",
         "export": f"{len(recipe.export.tflite)} TFLite and {len(recipe.export.coreml)} Core ML files",
@@ -244,11 +246,18 @@ class Run:
         }
         for group in self._groups():
             stages = [stage for stage in group if kind_of(stage.name) in wanted]
+            self._reopen_damaged(stages)
             for stage, result in zip(
                 stages, run_together(stages, work[kind_of(group[0].name)], self.progress), strict=True
             ):
                 self.results[stage.name] = result
         return self._outcome(destination) if last == STAGES[-1] else Outcome(self.folder)
+
+    def _reopen_damaged(self, stages: list[Stage]) -> None:
+        """Lets a store be filled again that lacks a shard: a damaged one is to be deleted by hand."""
+        for stage in stages:
+            if "labels" in stage.name and stage.result() and not is_whole(stage.folder):
+                stage.reopen()
 
     def _groups(self) -> list[list[Stage]]:
         """Returns the stages in order; student and control are trained side by side."""
@@ -288,15 +297,34 @@ class Run:
             self.recipe.name, self.data.classes, export.author, export.license, export.version, export.description
         )
 
+    def _check_taps(self) -> None:
+        """Refuses a tap that does not exist before hours are spent on the teacher."""
+        losses = [loss for loss in self.recipe.distill.losses if isinstance(loss, FeatureLoss)]
+        if not losses:
+            return
+        from tfkd.distill.taps import tapped
+        from tfkd.models import build_student
+
+        for network in [*chain(self.recipe), self.recipe.student]:
+            model = build_student(network, self.recipe.data.image_size, len(self.data.classes), self.recipe.seed)
+            tapped(model, [loss.student_tap for loss in losses])
+
     def _teacher(self, stages: list[Stage]) -> list[Any]:
         self._start_tensorflow()
+        self._check_taps()
         from tfkd.distill import teacher
 
         (stage,) = stages
         recipe = self.recipe
         chosen = recipe.teachers[number_of(stage.name)]
         result = teacher.prepare_teacher(
-            chosen, self._seen(chosen.modality), recipe.data.augment, recipe.seed, stage.folder, self.progress
+            chosen,
+            self._seen(chosen.modality),
+            recipe.data.augment,
+            recipe.seed,
+            stage.folder,
+            self.progress,
+            recipe.distill.teacher_taps,
         )
         return [asdict(result)]
 
@@ -324,15 +352,51 @@ class Run:
             return self.stages[numbered("teacher", number)].folder / "teacher.keras"
         return self.stages[numbered("assistant", number)].folder / "student.keras"
 
+    def store_cost(self, name: str) -> str:
+        """Returns what a stage of soft labels costs, or did cost, in bytes and minutes."""
+        views = (len(self.data.train) + len(self.data.unlabelled or ())) * self.recipe.distill.views
+        done = self.stages[name].result()
+        if done:
+            size, seconds = Layout.described_by(done["layout"]).bytes_per_view, done["seconds"]
+            return f"{views:,} views, {views * size / 1e6:,.1f} MB, {seconds / 60:,.1f} minutes"
+        self._start_tensorflow()
+        from tfkd.distill import answers
+
+        model, classes = self._untrained(name), len(self.data.classes)
+        layout = Layout.chosen(classes, answers.feature_shapes(model, self.recipe.distill.teacher_taps))
+        minutes = views / answers.images_per_second(model) / 60
+        return f"{views:,} views, {views * layout.bytes_per_view / 1e6:,.1f} MB, about {minutes:,.1f} minutes"
+
+    def _untrained(self, name: str) -> Any:
+        """Returns a network like the one that a stage of soft labels asks, as fast but not trained."""
+        from tfkd.models import build_student, build_teacher
+
+        number, classes, seed = number_of(name), self.data.classes, self.recipe.seed
+        if kind_of(name) == "assistant_labels":
+            return build_student(chain(self.recipe)[number], self.recipe.data.image_size, len(classes), seed)
+        teacher = self.recipe.teachers[number]
+        return build_teacher(teacher.model_copy(update={"weights": "none"}), len(classes), seed, classes)
+
+    def _load_asked(self, name: str) -> Any:
+        """Returns the network whose answers a stage of soft labels holds, as it is to answer."""
+        from tfkd.distill import teacher
+
+        network = teacher.load_teacher(self._asked(name))
+        if kind_of(name) == "soft_labels" and self.recipe.teachers[number_of(name)].batch_norm == "batch":
+            from tfkd.models.batch_statistics import with_batch_statistics
+
+            return with_batch_statistics(network)
+        return network
+
     def _soft_labels(self, stages: list[Stage]) -> list[Any]:
         self._start_tensorflow()
-        from tfkd.distill import answers, soft_labels, student, teacher
+        from tfkd.distill import answers, soft_labels, student
 
         (stage,) = stages
         start = time.perf_counter()
         distill, taps = self.recipe.distill, self.recipe.distill.teacher_taps
-        taught = teacher.load_teacher(self._asked(stage.name))
-        layout = soft_labels.Layout.chosen(len(self.data.classes), answers.feature_shapes(taught, taps))
+        taught = self._load_asked(stage.name)
+        layout = Layout.chosen(len(self.data.classes), answers.feature_shapes(taught, taps))
         store = self._store(stage.name, layout.described())
         images = student.pool(self._seen(self._modality(stage.name)))
         answer = answers.answers(
@@ -350,7 +414,8 @@ class Run:
         with self.progress.task("teacher answers", views, "views") as advance:
             soft_labels.write_soft_labels(store.folder, store.header, answer, advance)
         seconds = time.perf_counter() - start
-        return [{"views": views, "seconds": seconds, "layout": layout.described()}]
+        inference = asdict(answer.inference)
+        return [{"views": views, "seconds": seconds, "layout": layout.described(), "inference": inference}]
 
     def _modality(self, name: str) -> str:
         """Returns what the network sees whose answers a stage of soft labels holds."""

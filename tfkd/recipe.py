@@ -92,6 +92,9 @@ class Teacher(Block):
     image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: its family's")
     fine_tune: FineTune | None = Field(FineTune(), description="None uses the weights as they are")
     classes: list[str] | None = Field(None, min_length=1, description="those it knows, where it is a specialist")
+    batch_norm: Literal["moving", "batch"] = Field(
+        "moving", description="the statistics it answers with: those of its training, or each batch's own"
+    )
     share: float = Field(1.0, gt=0, description="its say among several teachers, relative to the others'")
     modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
 

@@ -62,6 +62,10 @@ class Stage:
         """Removes the stage's folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def reopen(self) -> None:
+        """Marks the stage as unfinished; its files stay."""
+        (self.folder / DONE).unlink(missing_ok=True)
+
     def finish(self, result: dict[str, Any]) -> None:
         """Marks the stage as done."""
         write_json(self.folder / DONE, {"fingerprint": self.fingerprint, "result": result})

@@ -86,8 +86,10 @@ def views_of(pool: Split, images: Any, view: int, augment: Augment) -> Any:
 
 
 @pytest.fixture
-def always_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+def always_measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that has measured nothing so far."""
     monkeypatch.setattr(module, "WORTH_MEASURING", 0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -226,6 +228,16 @@ def test_a_resumed_filling_is_made_as_it_was_begun(pool: Split, tmp_path: Path, 
     (tmp_path / "inference.json").write_text("{")
     with pytest.raises(RequestError, match=r"inference\.json"):
         asked(network(), pool, tmp_path)
+
+
+def test_another_run_on_this_machine_asks_in_the_same_way(
+    pool: Split, tmp_path: Path, always_measuring: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = asked(network(), pool, tmp_path / "first").inference
+    monkeypatch.setattr(module, "_fastest", None)  # measures no more
+    assert asked(network(), pool, tmp_path / "second").inference == first
+    with pytest.raises(TypeError):
+        asked(network(margin=1.0), pool, tmp_path / "other")
 
 
 def test_a_sample_of_a_small_pool_takes_more_views(pool: Split) -> None:

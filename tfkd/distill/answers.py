@@ -1,5 +1,6 @@
 """The teacher's inference that fills a soft-label store, in the batch size and the dtype that are fastest here."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfkd import machine
 from tfkd.data.batches import photo_errors, view_batches
 from tfkd.data.dataset import Split
 from tfkd.data.mixing import partners
@@ -18,7 +20,7 @@ from tfkd.data.views import view_seeds
 from tfkd.distill.soft_labels import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
-from tfkd.files import write_json
+from tfkd.files import fingerprint, write_json
 from tfkd.recipe import Augment
 
 RECORD = "inference.json"
@@ -26,7 +28,7 @@ BATCH = 64
 BATCHES = (16, 32, 64, 128, 256)
 MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its images
 PROBE = 16
-WORTH_MEASURING = 10_000  # views; fewer are answered before a measurement has paid
+WORTH_MEASURING = 20_000  # views; fewer are answered before a measurement has paid
 SECONDS_A_BATCH_SIZE = 0.3
 SAMPLE = 1_024
 MOST_CHANGED = 0.001
@@ -123,7 +125,8 @@ def answers(
 
     The batch size is the fastest of a short measurement. bfloat16 takes the place of float32 where it is faster by 5 %
     or more and changes the top class of at most 0.1 % of a sample of 1,024 views. Either can change an answer's last
-    digits; what was chosen is kept in the store's folder and used again whenever the store is filled further.
+    digits, so what was chosen is kept: in the store's folder, for when it is filled further, and in the machine's
+    cache, so that the same teacher is asked in the same way in every run.
 
     Args:
         model: the frozen teacher, float32, raw images [batch, size, size, 3] to logits [batch, classes]; probabilities
@@ -148,7 +151,9 @@ def answers(
         if len(pool) * views < WORTH_MEASURING:
             inference = Inference(BATCH, "float32", _are_probabilities(logits), {}, None)
         else:
-            inference = _fastest(model, run, made, probe.numpy(), _are_probabilities(logits))
+            inference = _remembered(
+                model, lambda: _fastest(model, run, made, probe.numpy(), _are_probabilities(logits))
+            )
         write_json(path, asdict(inference))
     inference = _recorded(path)
     return Answers(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
@@ -158,6 +163,12 @@ def feature_shapes(model: keras.Model, taps: Sequence[str]) -> dict[str, tuple[i
     """Returns the shape of one image's feature at each tap, for `Layout.chosen`."""
     outputs = tapped(model, taps).output if taps else {}
     return {tap: tuple(outputs[tap].shape[1:]) for tap in taps}
+
+
+def images_per_second(model: keras.Model) -> float:
+    """Returns how many images a model answers in a second, in float32 and its best batch size, measured shortly."""
+    probe = np.zeros((PROBE, *model.input_shape[1:]), np.float32)
+    return _best_batch(_runner(model, ()), probe)[1]
 
 
 def in_bfloat16(model: keras.Model) -> keras.Model:
@@ -177,6 +188,23 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
     copy.set_weights(model.get_weights())
     copy.trainable = False
     return copy
+
+
+def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inference:
+    """Returns what an earlier run on this machine chose for the same network and weights, or measures."""
+    try:
+        network = model.to_json()
+    except (NotImplementedError, TypeError, ValueError):
+        return measure()  # a layer of the user's that does not say how it is made
+    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
+    digits = fingerprint(machine.processor(), machine.cores(), machine.libraries(), network, weights)
+    path = machine.cache_folder() / "inference" / f"{digits}.json"
+    try:
+        return _recorded(path)
+    except RequestError:
+        inference = measure()
+        write_json(path, asdict(inference))
+        return inference
 
 
 def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any, probabilities: bool) -> Inference:

@@ -293,6 +293,14 @@ class _Opened:
             os.close(descriptor)
 
 
+def is_whole(folder: Path) -> bool:
+    """Tells whether every shard that a store lists is still there in its size; no checksum is computed."""
+    try:
+        return all((folder / name).stat().st_size == entry["bytes"] for name, entry in _listed(folder).items())
+    except (OSError, RequestError, KeyError, TypeError):
+        return False
+
+
 def write_soft_labels(
     folder: Path,
     header: dict[str, Any],

@@ -1,6 +1,7 @@
 """The teacher: fine-tuned on the data, frozen and measured."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy, calibration_error
 from tfkd.distill.predict import predict, predictor
 from tfkd.distill.saving import load_arrays, load_model, save_array, save_arrays, save_model
+from tfkd.distill.taps import tapped
 from tfkd.models import build_teacher
 from tfkd.progress import Progress
 from tfkd.recipe import Augment, FineTune, Teacher
@@ -37,16 +39,25 @@ class TeacherResult:
 
 
 def prepare_teacher(
-    teacher: Teacher, data: ImageData, augment: Augment, seed: int, folder: Path, progress: Progress
+    teacher: Teacher,
+    data: ImageData,
+    augment: Augment,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+    taps: Sequence[str] = (),
 ) -> TeacherResult:
     """Builds, fine-tunes and measures a teacher; goes on from a checkpoint where an earlier call was killed.
+
+    It must have the `taps`, which its answers are to hold.
 
     Leaves in `folder`: `teacher.keras`, `test_logits.npy` (float32 [test images, classes]) and the learning curve.
 
     Raises:
-        RequestError: the model, its weights or its number of classes do not fit, or the training diverged.
+        RequestError: the model, its weights, its taps or its number of classes do not fit, or the training diverged.
     """
     model = build_teacher(teacher, len(data.classes), seed, data.classes)
+    tapped(model, taps)
     size = model.input_shape[1]
     seconds = 0.0
     if teacher.fine_tune:
