@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from tests import tiny
 from tfkd import Distiller
-from tfkd.distill.losses import SoftTargets
+from tfkd.distill.losses import Contrastive, Hint, SoftTargets
+from tfkd.distill.losses.label import LabelLoss
+from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 
 CLASSES = 4
@@ -188,3 +190,83 @@ def test_weights_without_sense_are_refused(weights: tuple[float, float]) -> None
 def test_nobody_to_learn_from_is_refused(batch: Any) -> None:
     with pytest.raises(RequestError, match="no teachers"):
         updated(Distiller(student()), *batch)
+
+
+def test_a_teacher_that_ends_in_softmax_teaches_like_its_logits(batch: Any) -> None:
+    images, labels = batch
+    guide = teacher()
+    probabilities = keras.Model(guide.input, keras.layers.Softmax()(guide.output))
+    losses = [(SoftTargets(1.0), 1.0)]
+    first = updated(Distiller(student(), [guide], losses), images, labels)
+    assert difference(first, updated(Distiller(student(), [probabilities], losses), images, labels)) < 1e-5
+
+
+def test_mixed_labels_pull_like_their_parts(batch: Any) -> None:
+    images, labels = batch
+    guide = teacher()
+    sharp = np.eye(CLASSES, dtype=np.float32)[labels]
+    mixed = 0.7 * sharp + 0.3 * sharp[::-1]
+    whole = updated_with(Distiller(student(), [guide]), mixed, images)
+    by_hand = Distiller(student(), [guide])
+    by_hand.compile(keras.optimizers.SGD(0.1), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    by_hand.fit(tf.data.Dataset.from_tensors((images, mixed)), verbose=0)
+    assert difference(whole, by_hand.student.get_weights()) < 1e-6
+
+
+def updated_with(distiller: Distiller, labels: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
+    """Returns the student's weights after one step with soft labels and our label loss."""
+    distiller.compile(keras.optimizers.SGD(0.1), loss=LabelLoss())
+    distiller.fit(tf.data.Dataset.from_tensors((images, labels)), verbose=0)
+    return [weight.copy() for weight in distiller.student.get_weights()]
+
+
+def test_losses_on_features_train_a_projector_that_is_not_saved(batch: Any, tmp_path: Path) -> None:
+    images, labels = batch
+    distiller = Distiller(student(), [teacher()], [(Hint(), 1.0), (SoftTargets(), 0.5)])
+    (projector, _) = distiller.loss_layers
+    before = projector.get_weights()
+    updated(distiller, images, labels)
+    assert np.abs(projector.get_weights()[0] - before[0]).max() > 0
+    distiller.save(tmp_path / "student.keras")
+    assert keras.saving.load_model(tmp_path / "student.keras").count_params() == student().count_params()
+
+
+def test_stored_features_give_the_same_update_as_the_teacher_itself(batch: Any) -> None:
+    images, labels = batch
+    guide = teacher()
+    losses = [(Hint(), 1.0)]
+    online = updated(Distiller(student(), [guide], losses), images, labels)
+    answer = {tap: value.numpy() for tap, value in tapped(guide, ["pooled"])(images).items()}
+    shapes = [{tap: value.shape[1:] for tap, value in answer.items()}]
+    stored = Distiller(student(), losses=losses, answers=shapes)
+    assert difference(updated(stored, {"image": images, "answers": (answer,)}, labels), online) < 1e-6
+
+
+def test_two_distillers_from_one_loss_have_projectors_of_their_own(batch: Any) -> None:
+    losses = [(Hint(), 1.0)]
+    first, second = (Distiller(student(), [teacher()], losses) for _ in range(2))
+    assert first.loss_layers[0] is not second.loss_layers[0]
+    assert losses[0][0].layers == []
+
+
+def test_a_model_cannot_teach_itself() -> None:
+    model = student()
+    with pytest.raises(RequestError, match="same model"):
+        Distiller(model, [model])
+
+
+def test_a_tap_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RequestError, match="pooled"):
+        Distiller(student(), [teacher()], [(Hint(teacher_tap="poold"), 1.0)])
+
+
+def test_answers_without_what_a_loss_looks_at_are_refused() -> None:
+    with pytest.raises(RequestError, match="do not hold"):
+        Distiller(student(), losses=[(Hint(), 1.0)], answers=[{"logits": (CLASSES,)}])
+
+
+def test_a_loss_with_a_memory_needs_the_images_numbers(batch: Any) -> None:
+    images, labels = batch
+    distiller = Distiller(student(), [teacher()], [(Contrastive(negatives=8), 1.0)], images=16)
+    with pytest.raises(RequestError, match="'index'"):
+        updated(distiller, images, labels)

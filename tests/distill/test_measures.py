@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfkd.distill.measures import accuracy, calibration_error, softmax
+from tfkd.distill.measures import accuracy, calibration_error, paired_p_value, softmax
 
 
 def test_softmax_survives_large_logits() -> None:
@@ -24,3 +24,19 @@ def test_calibration_error_does_not_cancel_between_bins() -> None:
     logits = np.log(np.array([[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2))
     labels = np.array([1, 1, 0, 0])
     assert calibration_error(logits, labels) == pytest.approx((2 * 0.9 + 2 * 0.4) / 4)
+
+
+def test_paired_p_value_of_equal_classifiers_is_one() -> None:
+    right = np.random.default_rng(0).random(50) < 0.8
+    assert paired_p_value(right, right) == 1.0
+
+
+def test_paired_p_value_is_that_of_the_sign_test() -> None:
+    """8 images that only the first got right, 1 that only the second did: 2 · (1 + 9) / 2⁹."""
+    first = np.array([1.0] * 8 + [0.0] + [1.0] * 90)
+    second = np.array([0.0] * 8 + [1.0] + [1.0] * 90)
+    assert paired_p_value(first, second, thousands=50) == pytest.approx(20 / 512, abs=0.004)
+
+
+def test_a_clear_difference_has_a_small_p_value() -> None:
+    assert paired_p_value(np.ones(40), np.zeros(40)) == pytest.approx(1 / 10_001)

@@ -117,11 +117,15 @@ class Distiller(keras.Model):
         super().compile(
             optimizer=optimizer,
             loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            loss_weights=self.label_weight,
+            loss_weights=float(self.label_weight),
             metrics=metrics,
             jit_compile=jit_compile,
             **kwargs,
         )
+        # Built inside the first step, the optimizer's state could not be loaded before it, and would trace it twice.
+        if self.optimizer and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self) -> list[Any]:
@@ -158,10 +162,36 @@ class Distiller(keras.Model):
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves the student, without the teachers, as a `.keras` file.
 
-        `save_weights` and `load_weights` keep all that a training needs to go on: student, projectors, memories and
-        the optimizer's state.
+        `save_weights` and `load_weights` keep all that a compiled Distiller needs to train on as if it had never
+        stopped: student, projectors, memories, the optimizer's state, and where the random draws of dropout stand.
         """
         self.student.save(filepath, overwrite=overwrite, **kwargs)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Adds to the weights what Keras leaves out: the state of the layers' random generators."""
+        for number, state in enumerate(self._random_states()):
+            store[str(number)] = state.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote."""
+        for number, state in enumerate(self._random_states()):
+            state.assign(store[str(number)])
+
+    def _random_states(self) -> list[Any]:
+        weights = {id(weight) for weight in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # To learn the shapes of a batch Keras reduces one over the replicas, which TensorFlow refuses over several
+        # workers where the batch is a mapping. One replica's piece has these shapes too.
+        if iterator is not None and _spans_workers(self.distribute_strategy):
+            _, _, batches = next(iter(iterator))
+            data_batch = keras.tree.map_structure(self._first_piece, next(batches))
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _first_piece(self, values: Any) -> Any:
+        return self.distribute_strategy.experimental_local_results(values)[0]
 
     def _label_loss(self, x: Any, y: Any, logits: Any, sample_weight: Any) -> Any:
         y, weight = _mask_unlabelled(y, logits, sample_weight)
@@ -186,7 +216,11 @@ class Distiller(keras.Model):
             labelled = tf.reshape(y, [-1]) != UNLABELLED
             y, logits = tf.boolean_mask(y, labelled), tf.boolean_mask(logits, labelled)
             sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, labelled)
-        return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+        results = self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+        if _spans_workers(tf.distribute.get_strategy()):
+            # Keras averages what the workers return along its first axis, which a scalar has not.
+            return {name: value[None] for name, value in results.items()}
+        return results
 
 
 class _Hidden:
@@ -294,5 +328,12 @@ def _mask_unlabelled(y: Any, logits: Any, sample_weight: Any) -> tuple[Any, Any]
     if not _is_sparse(y, logits):
         return y, sample_weight
     y = tf.reshape(y, [-1])
-    labelled = tf.cast(y != UNLABELLED, tf.float32)
-    return tf.maximum(y, 0), labelled if sample_weight is None else labelled * tf.cast(sample_weight, tf.float32)
+    labelled = y != UNLABELLED
+    weight = tf.ones_like(y, tf.float32) if sample_weight is None else tf.convert_to_tensor(sample_weight)
+    return tf.maximum(y, 0), tf.where(labelled, tf.reshape(weight, [-1]), tf.zeros((), weight.dtype))
+
+
+def _spans_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Tells whether a strategy trains in several processes."""
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return several and bool(strategy.cluster_resolver.cluster_spec())

@@ -72,10 +72,16 @@ class _Averaging(keras.callbacks.Callback):
         self._pairs = list(zip(network, average, strict=True))
         self._optimizer = optimizer
         self._momentum = momentum
+        self._updates = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._updates = int(self._optimizer.iterations)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        updates = float(self._optimizer.iterations)
-        self._update(tf.constant(min(self._momentum, (1 + updates) / (10 + updates)), tf.float32))
+        before, self._updates = self._updates, int(self._optimizer.iterations)
+        if self._updates > before:  # accumulating gradients, and skipping those that overflow, update nothing
+            momentum = min(self._momentum, (1 + self._updates) / (10 + self._updates))
+            self._update(tf.constant(momentum, tf.float32))
 
     @tf.function(jit_compile=False)
     def _update(self, momentum: Any) -> None:

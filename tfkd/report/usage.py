@@ -26,6 +26,12 @@ def usages(manifest: Manifest) -> list[Usage]:
         found.append(_android(next((each for each in tflite if each.precision == "int8"), tflite[0])))
     if coreml:
         found.append(_ios(next((each for each in coreml if each.format == "mlpackage"), coreml[0])))
+    modality = manifest.recipe.get("student", {}).get("modality", "rgb")
+    if modality != "rgb":
+        for usage in found:
+            usage.steps.append(
+                f"The model knows pictures of the modality {modality} alone: make that of the photo first."
+            )
     return found
 
 
