@@ -18,7 +18,8 @@ import pytest
 import tensorflow as tf
 
 from tfkd import Distiller
-from tfkd.distill.losses import LOSSES, Contrastive, Hint, Relational, SoftTargets
+from tfkd.distill.losses import LOSSES
+from tfkd.errors import RequestError
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,7 @@ def assert_trained(result: dict[str, Any]) -> None:
         assert not np.allclose(before, after, rtol=1e-6, atol=0), f"weight {number} was never updated"
 
 
-@pytest.mark.parametrize("case", [*LOSSES, *(f"online {kind}" for kind in ONLINE), "accumulated"])
+@pytest.mark.parametrize("case", [*LOSSES, *(f"online {kind}" for kind in ONLINE)])
 def test_two_replicas_fit_as_one(trained: Any, case: str) -> None:
     one, two = trained[case]["one"], trained[case]["two"]
     assert_trained(one)
@@ -100,18 +101,23 @@ def test_the_form_of_execution_changes_nothing(trained: Any, form: str) -> None:
 
 
 def test_two_accumulated_batches_are_one_of_twice_the_size(trained: Any) -> None:
-    assert_same(trained["accumulated"]["one"]["after"], trained["twice the size"]["after"])
+    assert_same(trained["accumulated"]["after"], trained["twice the size"]["after"])
 
 
 @pytest.mark.parametrize("replicas", ["one", "two"])
 @pytest.mark.parametrize("policy", PRECISIONS)
 def test_mixed_precision_follows_float32(trained: Any, policy: str, replicas: str) -> None:
-    single, mixed = trained["float32"]["one"], trained[policy][replicas]
-    assert mixed["losses"][-1] < 0.8 * mixed["losses"][0]
-    assert mixed["losses"] == pytest.approx(single["losses"], rel=0.05)
+    single, mixed = trained["float32"], trained[policy][replicas]
+    first, second, third = mixed["losses"]
+    assert first > second > third
+    assert mixed["losses"] == pytest.approx(single["losses"], rel=0.01)
     for before, after, expected in zip(single["before"], mixed["after"], single["after"], strict=True):
         way = np.linalg.norm(np.subtract(expected, before))
         assert np.linalg.norm(np.subtract(after, expected)) < 0.1 * way
+
+
+def test_accumulating_on_several_replicas_is_refused(trained: Any) -> None:
+    assert "gradient_accumulation_steps" in trained["accumulated on two"]
 
 
 def test_float16_scales_its_loss(trained: Any) -> None:
@@ -141,13 +147,21 @@ def _losses(*kinds: str) -> list[tuple[Any, float]]:
     return [(LOSSES[kind](**SETTINGS.get(kind, {})), 0.6) for kind in kinds]
 
 
-def _all_kinds() -> list[tuple[Any, float]]:
-    """A loss of each image, one of all pairs, one with moments and one with memories."""
-    return [(SoftTargets(), 0.3), (Relational(), 0.3), (Hint(), 0.3), (Contrastive(dimensions=4, negatives=5), 0.1)]
-
-
 def _stored(losses: list[tuple[Any, float]]) -> Distiller:
     return Distiller(_network(CHANNELS, 1), losses=losses, label_weight=0.4, answers=[ANSWER], images=IMAGES)
+
+
+def _all_kinds() -> Distiller:
+    """With a loss of each image, one of all pairs, one with moments and one with memories."""
+    return _stored(_losses("soft_targets", "relational", "hint", "contrastive"))
+
+
+def _per_image() -> Distiller:
+    return _stored(_losses("soft_targets"))
+
+
+def _mixable() -> Distiller:
+    return _stored(_losses("soft_targets", "hint"))
 
 
 def _online(kind: str) -> Distiller:
@@ -172,6 +186,7 @@ def _train(
     batches: tf.data.Dataset,
     epochs: int = 1,
     accumulate: int | None = None,
+    evaluate: bool = False,
     **form: Any,
 ) -> dict[str, Any]:
     """Fits with momentum, whose update, unlike Adam's, shows the gradient's size."""
@@ -189,8 +204,7 @@ def _train(
         "metrics": {name: values[-1] for name, values in history.items()},
         "losses": history["loss"],
         "optimizer": type(distiller.optimizer).__name__,
-        "evaluated": distiller.evaluate(batches, verbose=0, return_dict=True),
-        "in sync": strategy.num_replicas_in_sync,
+        "evaluated": distiller.evaluate(batches, verbose=0, return_dict=True) if evaluate else None,
     }
 
 
@@ -203,27 +217,31 @@ def _replicas() -> dict[str, Any]:
         return {"one": _train(one, make, batches, **options), "two": _train(two, make, batches, **options)}
 
     result: dict[str, Any] = {}
-    for policy in ("float32", *PRECISIONS):
+    result["float32"] = _train(one, _mixable, _batches(), epochs=3)
+    for policy in PRECISIONS:
         keras.config.set_dtype_policy(policy)
-        result[policy] = both(lambda: _stored(_losses("soft_targets", "hint")), _batches(), epochs=8)
+        result[policy] = both(_mixable, _batches(), epochs=3)
     _use_float64()
     for kind in LOSSES:
         result[kind] = both(lambda kind=kind: _stored(_losses(kind)), _batches())
     for kind in ONLINE:
         result[f"online {kind}"] = both(lambda kind=kind: _online(kind), _batches(online=True))
-    result["all"] = _train(one, lambda: _stored(_all_kinds()), _batches())
+    result["all"] = _train(one, _all_kinds, _batches(), evaluate=True)
     for form, options in FORMS.items():
-        result[form] = _train(one, lambda: _stored(_all_kinds()), _batches(), **options)
-    soft = lambda: _stored(_losses("soft_targets"))  # noqa: E731
-    result["accumulated"] = both(soft, _batches(steps=4), accumulate=2)
-    result["twice the size"] = _train(one, soft, _batches(size=2 * BATCH))
+        result[form] = _train(one, _all_kinds, _batches(), **options)
+    result["accumulated"] = _train(one, _per_image, _batches(steps=4), accumulate=2)
+    result["twice the size"] = _train(one, _per_image, _batches(size=2 * BATCH))
+    try:
+        _train(two, _per_image, _batches(steps=4), accumulate=2)
+    except RequestError as error:
+        result["accumulated on two"] = str(error)
     return result
 
 
 def _worker() -> dict[str, Any]:
     strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before TensorFlow does anything else
     _use_float64()
-    return _train(strategy, lambda: _stored(_all_kinds()), _batches())
+    return {"in sync": strategy.num_replicas_in_sync, **_train(strategy, _all_kinds, _batches(), evaluate=True)}
 
 
 def _use_float64() -> None:

@@ -79,7 +79,7 @@ class Distiller(keras.Model):
             student={tap: tuple(output.shape[1:]) for tap, output in tapped_student.output.items()},
             images=images,
         )
-        self._hidden = _Hidden([tapped_student])
+        self._tapped = _Hidden([tapped_student])
         self._terms = _Hidden(terms)
         self.loss_layers = [layer for term in terms for layer in term.layers]
         self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
@@ -111,6 +111,9 @@ class Distiller(keras.Model):
             metrics: metrics of the labelled images.
             jit_compile: "auto" uses XLA where there is a GPU; on a CPU it slows convolutions down.
             **kwargs: the remaining arguments of `keras.Model.compile`.
+
+        Raises:
+            RequestError: the optimizer accumulates gradients on several replicas, which Keras cannot.
         """
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_physical_devices("GPU"))
@@ -122,8 +125,9 @@ class Distiller(keras.Model):
             jit_compile=jit_compile,
             **kwargs,
         )
+        _check_accumulation(self.optimizer, self.distribute_strategy.num_replicas_in_sync)
         # Built inside the first step, the optimizer's state could not be loaded before it, and would trace it twice.
-        if self.optimizer and not self.optimizer.built:
+        if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 
@@ -137,10 +141,11 @@ class Distiller(keras.Model):
         """Makes one update of the student and returns the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = x["image"] if isinstance(x, Mapping) else x
-        answers = _stored(x) if isinstance(x, Mapping) else self._teachers.answers(images)
+        answers = self._answers(x) if self._terms.items else []
         variables = self.trainable_variables
+        (network,) = self._tapped.items
         with tf.GradientTape() as tape:
-            outputs = self._hidden.items[0](images, training=True)
+            outputs = network(images, training=True)
             logits = outputs[LOGITS]
             label_loss = self._label_loss(x, y, logits, sample_weight)
             context = {"labels": lambda: _hard_labels(y, logits), "index": lambda: _index(x)}
@@ -192,6 +197,9 @@ class Distiller(keras.Model):
 
     def _first_piece(self, values: Any) -> Any:
         return self.distribute_strategy.experimental_local_results(values)[0]
+
+    def _answers(self, x: Any) -> list[Any]:
+        return _stored(x) if isinstance(x, Mapping) else self._teachers.answers(x)
 
     def _label_loss(self, x: Any, y: Any, logits: Any, sample_weight: Any) -> Any:
         y, weight = _mask_unlabelled(y, logits, sample_weight)
@@ -266,6 +274,15 @@ def ends_in_softmax(model: keras.Model) -> bool:
 def _check_weights(weights: list[float]) -> None:
     if min(weights) < 0 or sum(weights) <= 0:
         raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
+
+
+def _check_accumulation(optimizer: Any, replicas: int) -> None:
+    steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
+    if steps and replicas > 1:
+        raise RequestError(
+            f"gradient_accumulation_steps = {steps} does not work on {replicas} replicas: Keras accumulates on one "
+            "alone; leave it out and take a larger batch, of which each replica gets a part."
+        )
 
 
 def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:

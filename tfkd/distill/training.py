@@ -128,8 +128,8 @@ def fit(
         RequestError: the loss became NaN or infinite.
     """
     checkpoint = folder / "checkpoint.npz"
-    # Built inside the first step, the optimizer's variables would have the step traced twice.
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # inside the first step, its variables would have the step traced twice
+        model.optimizer.build(model.trainable_variables)
     weights = Weights(model, network, training.average)
     record, seconds = weights.restore(checkpoint)
     points = [Point(int(epoch), *rest) for epoch, *rest in record]
@@ -157,9 +157,9 @@ def fit(
         points.append(point)
         seconds += time.perf_counter() - start
         weights.save(checkpoint, [list(asdict(point).values()) for point in points], seconds)
-        write_json(folder / "curve.json", [asdict(point) for point in points])
         report(point)
     weights.finish()
+    write_json(folder / "curve.json", [asdict(point) for point in points])
     return points, seconds
 
 

@@ -1,0 +1,86 @@
+"""A training that is killed and called again ends as if nothing had happened."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.distill.test_weights import CLASSES, IMAGES, assert_equal, data, distiller
+from tfkd import Distiller
+from tfkd.distill.predict import predictor
+from tfkd.distill.training import Point, Validation, adamw, fit
+from tfkd.recipe import Training
+
+STEPS = 2
+
+
+class Kill(BaseException):
+    """Like a kill, it is caught by nothing in the training."""
+
+
+def run(
+    folder: Path, training: Training, seed: int, kill: int | None = None
+) -> tuple[Distiller, list[Point], list[int]]:
+    """Trains in a folder; `kill` stops it at the start of that epoch, as nothing but the folder survives it."""
+    folder.mkdir(exist_ok=True)
+    model = distiller(seed, adamw(training, STEPS))
+    images, labels = data(99)[0]["image"], np.arange(IMAGES) % CLASSES
+    validation = Validation(
+        predictor(model.student), tf.data.Dataset.from_tensor_slices((images, labels)).batch(8), labels
+    )
+    done: list[int] = []
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(data(epoch)).batch(IMAGES // STEPS)
+
+    def begin(epoch: int) -> None:
+        if epoch == kill:
+            raise Kill
+
+    points, _ = fit(model, model.student, batches, validation, training, folder, done.append, lambda point: None, begin)
+    return model, points, done
+
+
+@pytest.mark.parametrize("kills", [(1,), (1, 2, 3)])
+def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path, kills: tuple[int, ...]) -> None:
+    training = Training(epochs=4, learning_rate=0.02, warmup_epochs=1, average=0.9, patience=3)
+    whole, curve, _ = run(tmp_path / "whole", training, seed=1)
+    for number, epoch in enumerate(kills):
+        with pytest.raises(Kill):
+            run(tmp_path / "killed", training, seed=1 + 10 * number, kill=epoch)
+    resumed, points, done = run(tmp_path / "killed", training, seed=1 + 10 * len(kills))
+    assert points == curve and len(points) == training.epochs
+    assert done == [kills[-1] * STEPS, *[1] * (training.epochs - kills[-1]) * STEPS]
+    assert_equal(resumed, whole)
+
+
+def test_an_early_stop_survives_a_kill(tmp_path: Path) -> None:
+    """Nothing gets better without a learning rate: the training stops as soon as patience allows."""
+    training = Training(epochs=9, learning_rate=1e-30, warmup_epochs=0, patience=2)
+    whole, curve, _ = run(tmp_path / "whole", training, seed=1)
+    assert len(curve) < training.epochs
+    with pytest.raises(Kill):
+        run(tmp_path / "killed", training, seed=1, kill=1)
+    resumed, points, _ = run(tmp_path / "killed", training, seed=2)
+    again, same, done = run(tmp_path / "killed", training, seed=3)
+    assert points == curve == same
+    assert done == [len(curve) * STEPS]
+    for other in (resumed, again):
+        assert_equal(other, whole)
+
+
+def test_float16_keeps_the_state_of_its_loss_scale(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        training = Training(epochs=2, learning_rate=0.02, warmup_epochs=0)
+        whole, curve, _ = run(tmp_path / "whole", training, seed=1)
+        with pytest.raises(Kill):
+            run(tmp_path / "killed", training, seed=1, kill=1)
+        resumed, points, _ = run(tmp_path / "killed", training, seed=2)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert type(resumed.optimizer).__name__ == "LossScaleOptimizer"
+    assert points == curve
+    assert_equal(resumed, whole)
