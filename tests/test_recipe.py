@@ -62,6 +62,7 @@ def test_overrides_reach_into_blocks_and_lists(file: Path) -> None:
         ("teachers.0.fine_tune.hed_epochs=3", "Did you mean 'head_epochs'"),
         ("distill.losses.0.temprature=3", "Did you mean 'temperature'"),
         ("distill.losses.0.temperature=0", "distill.losses.0.temperature = 0"),
+        ("distill.losses.0.kind=soft_target", "Did you mean 'soft_targets'"),
         ("teachers.4.model=x", "'4' is not an index"),
         ("seed.x=1", "has no fields"),
         ("data.image_size=many", "data.image_size = 'many'"),
@@ -113,7 +114,7 @@ def test_weights_that_sum_to_zero() -> None:
                 "name": "r",
                 "data": {"source": "folder:x"},
                 "teachers": [{"model": "resnet50"}],
-                "distill": {"losses": [{"weight": 0}], "label_weight": 0},
+                "distill": {"losses": [{"kind": "soft_targets", "weight": 0}], "label_weight": 0},
             },
             "here",
         )

@@ -416,11 +416,14 @@ def _explain(error: pydantic.ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False):
         path = [part for part in item["loc"] if not isinstance(part, int)]
-        where = ".".join(str(part) for part in item["loc"]) or "recipe"
+        where = ".".join(str(part) for part in item["loc"] if part not in _kinds()) or "recipe"
         if item["type"] == "extra_forbidden":
             lines.append(f"there is no field {where!r}.{nearest(str(path[-1]), _fields_at(path[:-1], error.title))}")
         elif item["type"] == "missing":
             lines.append(f"the field {where!r} is missing.")
+        elif item["type"].startswith("union_tag"):
+            named = item["input"].get("kind", "") if isinstance(item["input"], dict) else ""
+            lines.append(f"{where}.kind = {named!r}: there is no such loss.{nearest(str(named), list(_kinds()))}")
         else:
             lines.append(f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}.")
     return " ".join(lines)
@@ -431,8 +434,16 @@ def _fields_at(path: list[Any], title: str) -> list[str]:
     blocks: dict[str, type[Block]] = {block.__name__: block for block in _subclasses(Block)}
     block = blocks.get(title, Recipe)
     for part in path:
-        block = _block_of(block.model_fields[part].annotation) if part in block.model_fields else block
+        if part in block.model_fields:
+            block = _block_of(block.model_fields[part].annotation)
+        else:
+            block = _kinds().get(part, block)
     return list(block.model_fields)
+
+
+def _kinds() -> dict[str, type[Block]]:
+    """Returns the blocks that a field `kind` tells apart, by its value; pydantic puts that into an error's path."""
+    return {block.model_fields["kind"].default: block for block in _subclasses(Block) if "kind" in block.model_fields}
 
 
 def _subclasses(block: type[Block]) -> list[type[Block]]:
