@@ -22,11 +22,12 @@ def test_fashion_mnist_mini_is_whole_and_stratified() -> None:
     assert np.bincount(images.validation.labels).tolist() == [60] * 10
     assert np.bincount(images.test.labels).tolist() == [100] * 10
     assert images.rejected == ()
-    photo = images.test.load(0)
+    photo = np.asarray(images.test.load(0))
     assert (photo.shape, photo.dtype) == ((28, 28, 3), np.uint8)
     assert (photo[..., 0] == photo[..., 2]).all()
     # Trousers are narrow, so their outer columns are dark; pullovers fill the frame.
     trouser, pullover = (
-        np.mean([images.test.load(i)[:, :6] for i in np.flatnonzero(images.test.labels == k)]) for k in (1, 2)
+        np.mean([np.asarray(images.test.load(i))[:, :6] for i in np.flatnonzero(images.test.labels == k)])
+        for k in (1, 2)
     )
     assert trouser < pullover / 4

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tfkd.data import mixing
 from tfkd.data.mixing import Overlay, draw, partners
 from tfkd.data.views import view_seeds
 from tfkd.recipe import Augment
@@ -11,16 +9,10 @@ VIEWS = 3000
 
 
 def shares(augment: Augment) -> tuple[np.ndarray, np.ndarray]:
-    """Returns float32 [VIEWS] shares and [VIEWS, 4] boxes of views of one number."""
+    """Returns [VIEWS] shares and [VIEWS, 4] boxes of views of one number."""
 
-    def one(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        overlay = draw(seed, augment)
-        return overlay.share(), overlay.box
-
-    signature = (tf.TensorSpec([], tf.float32), tf.TensorSpec([4], tf.float32))
-    mapped = tf.function(lambda seeds: tf.map_fn(one, seeds, fn_output_signature=signature), autograph=False)
-    share, box = mapped(tf.constant(view_seeds(1, np.arange(VIEWS), 0)))
-    return share.numpy(), box.numpy()
+    overlays = [draw(seed, augment) for seed in view_seeds(1, np.arange(VIEWS), 0)]
+    return np.array([overlay.share() for overlay in overlays]), np.array([overlay.box for overlay in overlays])
 
 
 def distance(sample: np.ndarray, distribution: np.ndarray) -> float:
@@ -84,15 +76,15 @@ def test_an_overlay_covers_its_share_at_every_size(size: int) -> None:
     for seed in view_seeds(2, np.arange(10), 0):
         for mix in ("mixup", "cutmix"):
             overlay = draw(seed, Augment(mix=mix, mix_share=1.0))
-            mixed = overlay.lay(tf.constant(own), tf.constant(partner)).numpy()
+            mixed = overlay.lay(own, partner)
             np.testing.assert_allclose(1 - mixed.mean() / 200, overlay.share(), atol=1e-4)
 
 
 def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:
     rng = np.random.default_rng(0)
     own, partner = rng.uniform(0, 255, (2, 20, 20, 3)).astype(np.float32)
-    overlay = Overlay(tf.constant([0.1, 0.25, 0.6, 0.775]), tf.constant(1.0))
-    mixed = overlay.lay(tf.constant(own), tf.constant(partner)).numpy()
+    overlay = Overlay((0.1, 0.25, 0.6, 0.775), 1.0)
+    mixed = overlay.lay(own, partner)
     expected = own.copy()
     expected[2:12, 5:15] = partner[2:12, 5:15]
     expected[2:12, 15] = (own[2:12, 15] + partner[2:12, 15]) / 2  # the edge cuts these pixels in two
@@ -101,5 +93,5 @@ def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:
 
 def test_opacity_mixes_linearly() -> None:
     own, partner = np.random.default_rng(0).uniform(0, 255, (2, 6, 6, 3)).astype(np.float32)
-    mixed = mixing.Overlay(tf.constant([0.0, 0.0, 1.0, 1.0]), tf.constant(0.3)).lay(own, partner)
+    mixed = Overlay((0.0, 0.0, 1.0, 1.0), 0.3).lay(own, partner)
     np.testing.assert_allclose(mixed, 0.7 * own + 0.3 * partner, atol=1e-3)

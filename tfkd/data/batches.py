@@ -2,34 +2,24 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfkd import machine
 from tfkd.data import mixing
 from tfkd.data.dataset import Split
+from tfkd.data.kept import Kept
 from tfkd.data.modality import transform
-from tfkd.data.views import make_view, resample
+from tfkd.data.views import center, make_view
 from tfkd.errors import RequestError
 from tfkd.recipe import Augment
 
-_make_view = tf.function(make_view, autograph=False)  # traced once, not for every stream again
+_MOST_THREADS = 8  # more would wait for Python's lock, and each has a batch in hand
 
-
-def center(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Returns the largest square in the middle of a photo, resized with antialiasing: what a model is evaluated on.
-
-    Args:
-        image: uint8 [h, w, 3].
-        size: side of the result, pixels.
-
-    Returns:
-        float32 [size, size, 3], 0..255.
-    """
-    photo = tf.cast(tf.shape(image)[:2], tf.float32)
-    side = tf.reduce_min(photo)
-    return resample(image, tf.concat([(photo - side) / 2.0, [side, side]], axis=0), size)
+kept = Kept(256 << 20)  # the process's, so that all of its streams together keep to the limit
 
 
 def plain_batches(split: Split, size: int, batch_size: int, threads: int | None = None) -> tf.data.Dataset:
@@ -39,19 +29,21 @@ def plain_batches(split: Split, size: int, batch_size: int, threads: int | None 
         split: where the photos are.
         size: side of the images, pixels.
         batch_size: images a batch.
-        threads: how many threads make images; default: one for each core.
+        threads: how many threads make images; default: one for each core, at most 8.
 
     Returns:
         (images float32 [b, size, size, 3] raw 0..255, labels int64 [b]).
     """
-
     show = transform(split.modality)
 
-    def element(index: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return show(center(_photo(split, index), size)), label
+    def images(indices: np.ndarray) -> np.ndarray:
+        return np.stack([center(kept.load(split, i), size) for i in indices.tolist()], dtype=np.float32)
 
-    dataset = tf.data.Dataset.from_tensor_slices((np.arange(len(split)), split.labels))
-    return _stream(dataset, element, batch_size, threads)
+    def batch(index: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        (image,) = _called(images, [index], size)
+        return show(image), label
+
+    return _stream((np.arange(len(split)), split.labels), batch, batch_size, threads)
 
 
 def view_batches(
@@ -75,21 +67,33 @@ def view_batches(
         batch_size: views a batch; the last one is as short as it is.
         indices: int64 [m], positions in the split, in any order, repeated or not.
         seeds: int32 or int64 [m, 2], from `view_seeds`.
-        threads: how many threads make views; default: one for each core.
+        threads: how many threads make views; default: one for each core, at most 8.
         partners: of the m views, from `mixing.partners`; without them, or with `augment.mix` none, no view is mixed.
 
     Returns:
         dict(image float32 [b, size, size, 3] raw 0..255, index int64 [b], label int64 [b]), and where views are mixed
         partner_label int64 [b] and share float32 [b], the share of the image's own label: 1 in a view that is not.
     """
-
     show = transform(split.modality)
 
-    def view(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return _make_view(_photo(split, index), seed, augment, size)
+    def view(index: int, seed: np.ndarray) -> np.ndarray:
+        return make_view(kept.load(split, index), seed, augment, size)
+
+    def views(indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return np.stack([view(*each) for each in zip(indices.tolist(), seeds, strict=True)], dtype=np.float32)
+
+    def mixed_views(
+        indices: np.ndarray, seeds: np.ndarray, others: np.ndarray, other_seeds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        images, overlays = views(indices, seeds), [mixing.draw(seed, augment) for seed in seeds]
+        shares = np.array([overlay.share() for overlay in overlays], np.float32)
+        for k in np.flatnonzero(shares < 1.0):
+            images[k] = overlays[k].lay(images[k], view(int(others[k]), other_seeds[k]))
+        return images, shares
 
     def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": show(view(index, seed)), "index": index, "label": label}
+        (image,) = _called(views, [index, seed], size)
+        return {"image": show(image), "index": index, "label": label}
 
     def mixed(
         index: tf.Tensor,
@@ -99,24 +103,21 @@ def view_batches(
         partner_seed: tf.Tensor,
         partner_label: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        overlay = mixing.draw(seed, augment)
-        share = overlay.share()
-        own = view(index, seed)
-        image = tf.cond(share < 1.0, lambda: overlay.lay(own, view(partner, partner_seed)), lambda: own)
+        image, share = _called(mixed_views, [index, seed, partner, partner_seed], size, tf.float32)
         return {
             "image": show(image),
             "index": index,
             "label": label,
             "partner_label": partner_label,
-            "share": share,
+            "share": tf.ensure_shape(share, index.shape),
         }
 
     indices = np.asarray(indices, np.int64)
     own = (indices, seeds, split.labels[indices])
     if partners is None or augment.mix == "none":
-        return _stream(tf.data.Dataset.from_tensor_slices(own), plain, batch_size, threads)
+        return _stream(own, plain, batch_size, threads)
     theirs = (partners.images, partners.seeds, split.labels[partners.images])
-    return _stream(tf.data.Dataset.from_tensor_slices(own + theirs), mixed, batch_size, threads)
+    return _stream(own + theirs, mixed, batch_size, threads)
 
 
 @contextlib.contextmanager
@@ -135,17 +136,20 @@ def photo_errors() -> Iterator[None]:
         raise RequestError(wrapped[1]) from None
 
 
-def _photo(split: Split, index: tf.Tensor) -> tf.Tensor:
-    image = tf.numpy_function(split.load, [index], tf.uint8, stateful=False)
-    image.set_shape([None, None, 3])
-    return image
+def _called(make: Callable[..., Any], given: list[tf.Tensor], size: int, *further: tf.DType) -> list[tf.Tensor]:
+    """Returns what a NumPy function makes of a batch's columns: images float32 [b, size, size, 3], and vectors [b]."""
+    image, *vectors = tf.numpy_function(make, given, [tf.float32, *further], stateful=False)
+    return [tf.ensure_shape(image, (None, size, size, 3)), *vectors]
 
 
-def _stream(dataset: tf.data.Dataset, element, batch_size: int, threads: int | None) -> tf.data.Dataset:  # type: ignore[no-untyped-def]
+def _stream(
+    columns: tuple[np.ndarray, ...], batch: Callable[..., Any], batch_size: int, threads: int | None
+) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
     options.threading.max_intra_op_parallelism = 1  # a sum must not depend on the number of cores
     if threads is not None:
         options.threading.private_threadpool_size = threads
-    dataset = dataset.map(element, num_parallel_calls=threads or tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size).prefetch(2).with_options(options)
+    at_once = threads or min(machine.cores(), _MOST_THREADS)
+    dataset = tf.data.Dataset.from_tensor_slices(columns).batch(batch_size)
+    return dataset.map(batch, num_parallel_calls=at_once, deterministic=True).prefetch(2).with_options(options)

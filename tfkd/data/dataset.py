@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from tfkd.data.decode import PhotoError, decode
 from tfkd.errors import RequestError
@@ -65,8 +66,8 @@ class Split:
         """
         return self.photos.read(int(self.numbers[i]))
 
-    def load(self, i: int) -> np.ndarray:
-        """Returns photo i as uint8 [h, w, 3], RGB, upright.
+    def load(self, i: int) -> Image.Image:
+        """Returns photo i, RGB and upright.
 
         Raises:
             RequestError: the photo has been damaged or removed since it was checked.

@@ -48,7 +48,7 @@ def one_line(error: Exception) -> str:
     return textwrap.shorten(str(error).rstrip(" ."), 300, placeholder=" ...") or type(error).__name__
 
 
-def decode(encoded: bytes, longest_side: int) -> np.ndarray:
+def decode(encoded: bytes, longest_side: int) -> Image.Image:
     """Decodes a photo.
 
     EXIF orientation is applied; transparency is laid over white; 16-bit grey keeps its high byte; of an animation the
@@ -59,7 +59,7 @@ def decode(encoded: bytes, longest_side: int) -> np.ndarray:
         longest_side: a larger photo is shrunk to this, pixels.
 
     Returns:
-        uint8 [h, w, 3], RGB, upright.
+        RGB, upright, its pixels loaded.
 
     Raises:
         PhotoError: it is no photo, damaged, cut short, or larger than Pillow's limit of 179 megapixels.
@@ -68,7 +68,7 @@ def decode(encoded: bytes, longest_side: int) -> np.ndarray:
         with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
             image.draft("RGB", (longest_side, longest_side))
             image.load()
-            return np.asarray(_rgb(_upright(_shrunk(image, longest_side))))
+            return _rgb(_upright(_shrunk(image, longest_side)))
     except UnidentifiedImageError:
         raise PhotoError("not a photo of a known format") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
@@ -109,4 +109,4 @@ def _rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         return Image.fromarray(np.clip(np.nan_to_num(np.asarray(image)), 0, 255).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

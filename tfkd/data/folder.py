@@ -53,13 +53,12 @@ class Folder:
 
     def read(self, number: int) -> bytes:
         try:
-            with Path(self.root, self.names[number]).open("rb") as stream:
-                content = stream.read(MAX_BYTES + 1)
+            with Path(self.root, self.names[number]).open("rb", buffering=0) as stream:
+                if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+                    raise PhotoError(f"larger than {MAX_BYTES >> 20} MiB")
+                return stream.readall()
         except OSError as error:
             raise PhotoError(error.strerror or str(error)) from None
-        if len(content) > MAX_BYTES:
-            raise PhotoError(f"larger than {MAX_BYTES >> 20} MiB")
-        return content
 
 
 def listing(path: str) -> Listing:

@@ -5,15 +5,15 @@ number are a permutation of the pool; whether a view is mixed, how, and how much
 same mixed view can be made again from (run's seed, view's number, image), at any size.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
-from tfkd.data.views import view_seeds
+from tfkd.data.views import drawn, view_seeds
 from tfkd.recipe import Augment
 
-_OVERLAY, _OPACITY = 2, 3  # streams apart from the numbers that a view's seed gives its crop, colours and operations
+_OVERLAY = 2  # numbers apart from those that a view's seed gives its crop, colours and operations
 _MIXUP_ALPHA = 0.8
 
 
@@ -30,34 +30,34 @@ class Partners:
     seeds: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Overlay:
     """How a partner's view is laid over a view.
 
     Attributes:
-        box: float32 [4], top, left, bottom and right of what it covers, in sides of the view.
-        opacity: float32 scalar, 0..1.
+        box: top, left, bottom and right of what it covers, in sides of the view.
+        opacity: 0..1.
     """
 
-    box: tf.Tensor
-    opacity: tf.Tensor
+    box: tuple[float, float, float, float]
+    opacity: float
 
-    def share(self) -> tf.Tensor:
-        """Returns float32 scalar, the share of the view that stays the image's own; the same at every size."""
-        top, left, bottom, right = tf.unstack(self.box)
+    def share(self) -> float:
+        """Returns the share of the view that stays the image's own; the same at every size."""
+        top, left, bottom, right = self.box
         return 1.0 - self.opacity * (bottom - top) * (right - left)
 
-    def lay(self, own: tf.Tensor, partner: tf.Tensor) -> tf.Tensor:
-        """Returns the mixed view; a pixel that the box's edge cuts is mixed by area.
+    def lay(self, own: np.ndarray, partner: np.ndarray) -> np.ndarray:
+        """Returns the mixed view, float32 [size, size, 3]; a pixel that the box's edge cuts is mixed by area.
 
         Args:
-            own: float32 [size, size, 3].
-            partner: float32 [size, size, 3].
+            own: uint8 or float32 [size, size, 3].
+            partner: uint8 or float32 [size, size, 3].
         """
-        top, left, bottom, right = tf.unstack(self.box)
-        rows, columns = _covered(top, bottom, own.shape[0]), _covered(left, right, own.shape[1])
-        weight = self.opacity * rows[:, None, None] * columns[:, None]
-        return (1.0 - weight) * own + weight * partner
+        top, left, bottom, right = self.box
+        rows, columns = _covered(top, bottom, len(own)), _covered(left, right, len(own))
+        weight = np.float32(self.opacity) * rows[:, None, None] * columns[:, None]
+        return own + weight * (partner - own.astype(np.float32))
 
 
 def partners(seed: int, view: int, images: np.ndarray, pool: int) -> Partners:
@@ -74,32 +74,28 @@ def partners(seed: int, view: int, images: np.ndarray, pool: int) -> Partners:
     return Partners(chosen, view_seeds(seed, chosen, view))
 
 
-def draw(seed: tf.Tensor, augment: Augment) -> Overlay:
-    """Draws a view's overlay from its seed (int32 or int64 [2]); opacity 0 where the view is not mixed."""
-    drawn = tf.random.stateless_uniform([4], _stream(seed, _OVERLAY), alg="philox")
-    overlay = _mixup(_stream(seed, _OPACITY)) if augment.mix == "mixup" else _cutmix(drawn[1:])
-    is_mixed = drawn[0] < (0.0 if augment.mix == "none" else augment.mix_share)
-    return Overlay(overlay.box, tf.where(is_mixed, overlay.opacity, 0.0))
+def draw(seed: np.ndarray, augment: Augment) -> Overlay:
+    """Draws a view's overlay from its seed (int [2]); opacity 0 where the view is not mixed."""
+    random = drawn(seed, _OVERLAY)
+    is_mixed = augment.mix != "none" and random.random() < augment.mix_share
+    overlay = _mixup(random) if augment.mix == "mixup" else _cutmix(random)
+    return overlay if is_mixed else Overlay(overlay.box, 0.0)
 
 
-def _stream(seed: tf.Tensor, number: int) -> tf.Tensor:
-    return tf.random.fold_in(seed, tf.constant(number, tf.int64), alg="philox")
+def _mixup(random: np.random.Generator) -> Overlay:
+    """All of the view, as opaque as a draw from Beta(0.8, 0.8)."""
+    return Overlay((0.0, 0.0, 1.0, 1.0), random.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
 
 
-def _mixup(seed: tf.Tensor) -> Overlay:
-    """All of the view, as opaque as a draw from Beta(0.8, 0.8), made of two gamma draws."""
-    gamma = tf.random.stateless_gamma([2], seed, _MIXUP_ALPHA)
-    return Overlay(tf.constant([0.0, 0.0, 1.0, 1.0]), gamma[0] / (gamma[0] + gamma[1]))
-
-
-def _cutmix(drawn: tf.Tensor) -> Overlay:
+def _cutmix(random: np.random.Generator) -> Overlay:
     """A square whose area is uniform, anywhere inside; the paper lets it reach outside, and its area is less then."""
-    side = tf.sqrt(drawn[0])
-    corner = (1.0 - side) * drawn[1:]
-    return Overlay(tf.concat([corner, corner + side], axis=0), tf.constant(1.0))
+    area, down, across = random.random(3).tolist()
+    side = math.sqrt(area)
+    top, left = (1.0 - side) * down, (1.0 - side) * across
+    return Overlay((top, left, top + side, left + side), 1.0)
 
 
-def _covered(first: tf.Tensor, last: tf.Tensor, size: int) -> tf.Tensor:
+def _covered(first: float, last: float, size: int) -> np.ndarray:
     """Returns float32 [size], the share of each pixel of a row that lies between two positions in 0..1."""
-    pixel = tf.range(size, dtype=tf.float32)
-    return tf.clip_by_value(tf.minimum(size * last, pixel + 1.0) - tf.maximum(size * first, pixel), 0.0, 1.0)
+    pixel = np.arange(size, dtype=np.float32)
+    return np.clip(np.minimum(size * last, pixel + 1) - np.maximum(size * first, pixel), 0, 1)

@@ -1,114 +1,100 @@
 """Further changes of a view, a few drawn for each as in RandAugment (Cubuk et al. 2019, arXiv:1909.13719).
 
-Every operation maps (view float32 [size, size, 3] 0..255, strength float32 scalar) to such a view. A strength lies in
--1..1; the further from 0, the more changes, and 0 changes nothing but by rounding. Operations without a direction
-ignore its sign. Lengths are shares of the view's side, and statistics are measured on a grid of fixed size, so that a
-view is the same at every size. There is no inversion of the whole view.
+Every operation maps (square RGB view, strength) to such a view. A strength lies in -1..1; the further from 0, the more
+changes, and 0 changes nothing. Operations without a direction ignore its sign. Lengths are shares of the view's side,
+and statistics are measured on a grid of fixed size, so that a view is the same at every size. There is no inversion of
+the whole view.
 """
 
 import math
-from functools import partial
+from collections.abc import Iterable
 
-import tensorflow as tf
+import numpy as np
+from PIL import Image
 
-_STREAM = 1  # apart from the numbers that the view's seed gives its crop and colours
-_GRID = 64  # finer than this, nothing is measured or sharpened
-_FILL = 128.0  # mid-grey, where geometry uncovers what is outside of the view
+_GRID = (64, 64)  # finer than this, nothing is measured or sharpened
+_FILL = (128, 128, 128)  # mid-grey, where geometry uncovers what is outside of the view
 _MAX_ANGLE = math.radians(30.0)
 _MAX_SHEAR = 0.3
 _MAX_SHIFT = 0.3
 _POSTERIZED_BITS = 4.0  # lost at full strength
 _SHARPENED = 0.9
 _SOLARIZED = 0.5  # share of the range that full strength inverts
+_LEVELS = np.arange(256.0)
 
 
-def operate(view: tf.Tensor, seed: tf.Tensor, count: int, magnitude: float) -> tf.Tensor:
-    """Applies operations drawn from the seed, one after the other; one may come twice.
+def operate(view: Image.Image, random: np.random.Generator, count: int, magnitude: float) -> Image.Image:
+    """Applies operations drawn at random, one after the other; one may come twice.
 
     Args:
-        view: float32 [size, size, 3], 0..255.
-        seed: int32 or int64 [2], the view's.
+        view: square, RGB.
+        random: the view's own.
         count: how many operations.
         magnitude: 0..1; each strength is drawn uniformly from -magnitude..magnitude.
-
-    Returns:
-        float32 [size, size, 3], 0..255.
     """
-    stream = tf.random.fold_in(seed, tf.constant(_STREAM, tf.int64), alg="philox")
-    drawn = tf.random.stateless_uniform([2, count], stream, alg="philox")
-    chosen = tf.cast(drawn[0] * len(OPERATIONS), tf.int32)
-    strengths = magnitude * (2.0 * drawn[1] - 1.0)
-    for k in range(count):
-        view = tf.switch_case(chosen[k], [partial(operation, view, strengths[k]) for operation in OPERATIONS])
+    for which, strength in random.random((count, 2)).tolist():
+        operation = OPERATIONS[int(which * len(OPERATIONS))]
+        view = operation(view, magnitude * (2.0 * strength - 1.0))
     return view
 
 
-def autocontrast(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def autocontrast(view: Image.Image, strength: float) -> Image.Image:
     """Stretches each channel that is not flat, at full strength to the whole range."""
-    grid = _on_grid(view)
-    low, high = tf.reduce_min(grid, [0, 1]), tf.reduce_max(grid, [0, 1])
-    is_flat = high - low < 1.0
-    gain = _blend(1.0, tf.where(is_flat, 1.0, 255.0 / (high - low)), tf.abs(strength))
-    offset = -tf.abs(strength) * tf.where(is_flat, 0.0, 255.0 * low / (high - low))
-    return tf.clip_by_value(view * gain + offset, 0.0, 255.0)
+    extremes = np.array(_on_grid(view).getextrema())
+    stretched = [(_LEVELS - low) * (255.0 / (high - low)) if high > low else _LEVELS for low, high in extremes]
+    return _mapped(view, [_blend(_LEVELS, channel, abs(strength)) for channel in stretched])
 
 
-def equalize(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def equalize(view: Image.Image, strength: float) -> Image.Image:
     """Moves each value of a channel, at full strength to the share of the area below it; lowest to 0, highest to 255.
 
     A flat channel stays as it is.
     """
-    values = tf.reshape(_whole(_on_grid(view)), [-1, 3])
-    counts = tf.raw_ops.DenseBincount(input=tf.transpose(values), size=256, weights=tf.zeros([0]))
-    below = tf.cumsum(counts, axis=1, exclusive=True)
-    below_highest = tf.reduce_max(tf.where(counts > 0, below, 0.0), axis=1, keepdims=True)
-    level = tf.range(256, dtype=tf.float32)
-    equal = tf.where(below_highest > 0, tf.minimum(255.0 * below / below_highest, 255.0), level)
-    table = _blend(level, equal, tf.abs(strength))
-    return tf.gather(tf.reshape(table, [-1]), _whole(view) + tf.constant([0, 256, 512]))
+    channels = np.reshape(_on_grid(view).histogram(), (3, 256))
+    return _mapped(view, [_blend(_LEVELS, _equalized(counts), abs(strength)) for counts in channels])
 
 
-def posterize(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def posterize(view: Image.Image, strength: float) -> Image.Image:
     """Rounds to steps of up to 2^4, a continuous number of lost bits."""
-    step = 2.0 ** (_POSTERIZED_BITS * tf.abs(strength))
-    return tf.minimum(tf.round(view / step) * step, 255.0)
+    step = 2.0 ** (_POSTERIZED_BITS * abs(strength))
+    return _mapped(view, [np.rint(_LEVELS / step) * step] * 3)
 
 
-def solarize(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def solarize(view: Image.Image, strength: float) -> Image.Image:
     """Inverts what is brighter than a threshold, which falls from white to mid-grey."""
-    is_bright = tf.cast(view > 255.0 * (1.0 - _SOLARIZED * tf.abs(strength)), tf.float32)  # tf.where is slower
-    return view + is_bright * (255.0 - 2.0 * view)
+    threshold = 255.0 * (1.0 - _SOLARIZED * abs(strength))
+    return _mapped(view, [np.where(threshold < _LEVELS, 255.0 - _LEVELS, _LEVELS)] * 3)
 
 
-def sharpness(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def sharpness(view: Image.Image, strength: float) -> Image.Image:
     """Adds or takes away up to 0.9 of the difference from the view without its fine detail."""
-    blurred = _resized(_on_grid(view), view.shape[0])
-    return tf.clip_by_value(_blend(blurred, view, 1.0 + _SHARPENED * strength), 0.0, 255.0)
+    blurred = _on_grid(view).resize(view.size, Image.Resampling.BILINEAR)
+    return Image.blend(blurred, view, 1.0 + _SHARPENED * strength)
 
 
-def rotate(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def rotate(view: Image.Image, strength: float) -> Image.Image:
     """Turns by up to 30° about the middle."""
     angle = _MAX_ANGLE * strength
-    cos, sin = tf.cos(angle), tf.sin(angle)
+    cos, sin = math.cos(angle), math.sin(angle)
     return _warp(view, cos, -sin, 0.0, sin, cos, 0.0)
 
 
-def shear_x(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def shear_x(view: Image.Image, strength: float) -> Image.Image:
     """Shifts each row by up to 0.3 of its distance from the middle."""
     return _warp(view, 1.0, _MAX_SHEAR * strength, 0.0, 0.0, 1.0, 0.0)
 
 
-def shear_y(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def shear_y(view: Image.Image, strength: float) -> Image.Image:
     """Shifts each column by up to 0.3 of its distance from the middle."""
     return _warp(view, 1.0, 0.0, 0.0, _MAX_SHEAR * strength, 1.0, 0.0)
 
 
-def translate_x(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def translate_x(view: Image.Image, strength: float) -> Image.Image:
     """Moves sideways by up to 0.3 of the side."""
     return _warp(view, 1.0, 0.0, _MAX_SHIFT * strength, 0.0, 1.0, 0.0)
 
 
-def translate_y(view: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def translate_y(view: Image.Image, strength: float) -> Image.Image:
     """Moves up or down by up to 0.3 of the side."""
     return _warp(view, 1.0, 0.0, 0.0, 0.0, 1.0, _MAX_SHIFT * strength)
 
@@ -127,47 +113,36 @@ OPERATIONS = (
 )
 
 
-def _blend(first: float | tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+def _blend(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     return first + share * (second - first)
 
 
-def _whole(view: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.round(view), tf.int32)
+def _on_grid(view: Image.Image) -> Image.Image:
+    return view.resize(_GRID, Image.Resampling.BILINEAR)
 
 
-def _on_grid(view: tf.Tensor) -> tf.Tensor:
-    return _resized(view, _GRID)
+def _equalized(counts: np.ndarray) -> np.ndarray:
+    """Returns what each value of a channel goes to, given how often each occurs."""
+    below = np.cumsum(counts) - counts
+    below_highest = below[np.flatnonzero(counts)[-1]]
+    return np.minimum(255.0 * below / below_highest, 255.0) if below_highest else _LEVELS
 
 
-def _resized(view: tf.Tensor, size: int) -> tf.Tensor:
-    side = tf.constant(view.shape[0], tf.float32)
-    return tf.raw_ops.ScaleAndTranslate(
-        images=view[None],
-        size=[size, size],
-        scale=tf.fill([2], size / side),
-        translation=tf.zeros([2]),
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
+def _mapped(view: Image.Image, channels: Iterable[np.ndarray]) -> Image.Image:
+    """Replaces values by what each of three channels has for them, rounded and brought into the range."""
+    table = np.rint(np.concatenate(list(channels))).clip(0, 255).astype(np.uint8)
+    return view.point(table.tolist())
 
 
-def _warp(view: tf.Tensor, *rows: float | tf.Tensor) -> tf.Tensor:
+def _warp(view: Image.Image, *rows: float) -> Image.Image:
     """Takes each pixel from where an affine map sends it; the map is about the middle, in sides of the view.
 
     Args:
-        view: float32 [size, size, 3].
+        view: square, RGB.
         rows: the two rows [x from x, x from y, shift of x, y from x, y from y, shift of y].
     """
-    size = view.shape[0]
     (xx, xy, dx), (yx, yy, dy) = rows[:3], rows[3:]
-    middle = (size - 1) / 2
-    x = size * dx + middle * (1.0 - xx - xy)
-    y = size * dy + middle * (1.0 - yx - yy)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=view[None],
-        transforms=[tf.stack([xx, xy, x, yx, yy, y, 0.0, 0.0])],
-        output_shape=[size, size],
-        fill_value=_FILL,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )[0]
+    x = view.width * (dx + (1.0 - xx - xy) / 2)
+    y = view.width * (dy + (1.0 - yx - yy) / 2)
+    affine = (xx, xy, x, yx, yy, y)
+    return view.transform(view.size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR, fillcolor=_FILL)

@@ -1,16 +1,22 @@
 """Training views: each is a function of the photo and of its seed alone.
 
 The seed draws the crop relative to the photo, so the same view can be made again at any size: a teacher and a student
-with different inputs see the same view.
+with different inputs see the same view. A view is made by Pillow in eight bits, as a camera's pictures have them.
 """
 
+import math
+
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
 from tfkd.data.operations import operate
 from tfkd.recipe import Augment
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which Pillow's "L" rounds to whole values
+_LEVELS = np.arange(256)
+_BASE, _OPERATIONS = 0, 1  # what the numbers drawn from a view's seed are for; tfkd.data.mixing goes on from there
+
+Box = tuple[float, float, float, float]
 
 
 def view_seeds(seed: int, indices: np.ndarray, view: int) -> np.ndarray:
@@ -22,80 +28,90 @@ def view_seeds(seed: int, indices: np.ndarray, view: int) -> np.ndarray:
     return np.stack([np.full(len(indices), stream, np.int64), np.asarray(indices, np.int64)], axis=1)
 
 
-def make_view(image: tf.Tensor, seed: tf.Tensor, augment: Augment, size: int) -> tf.Tensor:
+def drawn(seed: np.ndarray, purpose: int) -> np.random.Generator:
+    """Returns the random numbers of a view's seed (int [2]) for one purpose, independent of those for another."""
+    stream, photo = np.asarray(seed).astype(np.uint64)
+    key, counter = np.array([stream, purpose], np.uint64), np.array([0, photo, 0, 0], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def make_view(photo: Image.Image, seed: np.ndarray, augment: Augment, size: int) -> np.ndarray:
     """Makes one view: a random crop, mirrored or not, with changed brightness, saturation and contrast.
 
     The crop has an aspect drawn log-uniformly and an area drawn uniformly, as in Szegedy et al. 2014
     (arXiv:1409.4842); where the photo is too narrow for the area, it is the largest crop of that aspect. The
-    operations of `tfkd.data.operations` come last.
+    operations of `tfkd.data.operations` come before the colours.
 
     Args:
-        image: uint8 [h, w, 3].
-        seed: int32 or int64 [2].
+        photo: RGB.
+        seed: int [2].
         augment: the ranges; how views are mixed does not matter here.
         size: side of the view, pixels; it changes nothing else.
 
     Returns:
-        float32 [size, size, 3], 0..255.
+        uint8 [size, size, 3].
     """
-    drawn = tf.random.stateless_uniform([8], seed, alg="philox")
-    box = _crop_box(tf.shape(image), drawn[:4], augment)
-    view = resample(image, box, size)
-    if augment.flip:
-        view = tf.cond(drawn[4] < 0.5, lambda: tf.reverse(view, [1]), lambda: view)
-    view = _recolour(view, 2.0 * drawn[5:] - 1.0, augment)
-    return operate(view, seed, augment.operations, augment.magnitude) if augment.operations else view
+    numbers = drawn(seed, _BASE).random(8).tolist()
+    view = resample(photo, _crop_box(photo.height, photo.width, numbers[:4], augment), size)
+    if augment.flip and numbers[4] < 0.5:
+        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if augment.operations:
+        view = operate(view, drawn(seed, _OPERATIONS), augment.operations, augment.magnitude)
+    return np.asarray(_recolour(view, numbers[5:], augment))
 
 
-def resample(image: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
-    """Resamples a box of an image to size x size, with a triangle filter that widens where it shrinks (antialiased).
+def center(photo: Image.Image, size: int) -> np.ndarray:
+    """Returns the largest square in the middle of a photo, resized as views are: what a model is evaluated on.
 
     Args:
-        image: uint8 [h, w, 3].
-        box: float32 [4], top, left, height and width in pixels, fractions allowed.
+        photo: RGB.
         size: side of the result, pixels.
 
     Returns:
-        float32 [size, size, 3], 0..255.
+        uint8 [size, size, 3].
     """
-    corner, extent = box[:2], box[2:]
-    first = tf.cast(tf.floor(corner), tf.int32)
-    last = tf.cast(tf.math.ceil(corner + extent), tf.int32)
-    part = image[first[0] : last[0], first[1] : last[1]]
-    scale = tf.cast(size, tf.float32) / extent
-    return tf.raw_ops.ScaleAndTranslate(
-        images=part[None],
-        size=[size, size],
-        scale=scale,
-        translation=(tf.floor(corner) - corner) * scale,
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
+    side = min(photo.size)
+    return np.asarray(resample(photo, ((photo.height - side) / 2, (photo.width - side) / 2, side, side), size))
 
 
-def _crop_box(shape: tf.Tensor, drawn: tf.Tensor, augment: Augment) -> tf.Tensor:
-    photo = tf.cast(shape[:2], tf.float32)
-    aspect = tf.exp((2.0 * drawn[0] - 1.0) * np.float32(np.log(augment.max_aspect)))
-    width = tf.minimum(photo[1], photo[0] * aspect)
-    largest = tf.stack([width / aspect, width])
-    area = (augment.min_area + (1.0 - augment.min_area) * drawn[1]) * tf.reduce_prod(photo)
-    shrink = tf.minimum(tf.sqrt(area / tf.reduce_prod(largest)), 1.0)
-    extent = tf.minimum(
-        largest * shrink, photo
-    )  # rounding alone could reach outside, and a slice from -1 is the far end
-    return tf.concat([(photo - extent) * drawn[2:4], extent], axis=0)
+def resample(photo: Image.Image, box: Box, size: int) -> Image.Image:
+    """Resamples a box of a photo to size x size, with a triangle filter that widens where it shrinks (antialiased).
+
+    Along the box's edge the filter reaches what lies just outside of it.
+
+    Args:
+        photo: RGB.
+        box: top, left, height and width inside of the photo, pixels, fractions allowed.
+        size: side of the result, pixels.
+    """
+    top, left, tall, wide = box
+    # Pillow refuses a box that only rounding lets reach outside.
+    corners = (left, top, min(left + wide, photo.width), min(top + tall, photo.height))
+    return photo.resize((size, size), Image.Resampling.BILINEAR, box=corners)
 
 
-def _recolour(view: tf.Tensor, drawn: tf.Tensor, augment: Augment) -> tf.Tensor:
-    """Applies saturation, contrast (about the view's mean grey) and brightness; `drawn` is float32 [3] in -1..1.
+def _crop_box(height: int, width: int, numbers: list[float], augment: Augment) -> Box:
+    """Returns the crop of a photo that four numbers in 0..1 choose."""
+    aspect, area, top, left = numbers
+    ratio = augment.max_aspect ** (2.0 * aspect - 1.0)
+    widest = min(width, height * ratio)
+    largest = widest * widest / ratio
+    asked = (augment.min_area + (1.0 - augment.min_area) * area) * height * width
+    shrink = min(math.sqrt(asked / largest), 1.0)
+    tall, wide = min(shrink * widest / ratio, height), min(shrink * widest, width)
+    return (height - tall) * top, (width - wide) * left, tall, wide
+
+
+def _recolour(view: Image.Image, numbers: list[float], augment: Augment) -> Image.Image:
+    """Applies saturation, contrast (about the view's mean grey) and brightness, as three numbers in 0..1 choose.
 
     All three are linear in the pixel, so one 3x3 matrix and an offset do them at once.
     """
-    factors = 1.0 + drawn * tf.constant([augment.brightness, augment.contrast, augment.saturation])
-    brightness, contrast, saturation = tf.unstack(factors)
-    luma = tf.constant(LUMA)[:, None]
-    pixels = tf.reshape(view, [-1, 3])
-    mean = tf.reduce_mean(pixels, axis=0, keepdims=True) @ luma
-    mix = saturation * tf.eye(3) + (1.0 - saturation) * luma
-    coloured = brightness * (pixels @ (contrast * mix) + (1.0 - contrast) * mean)
-    return tf.reshape(tf.clip_by_value(coloured, 0.0, 255.0), view.shape)
+    most = (augment.brightness, augment.contrast, augment.saturation)
+    brightness, contrast, saturation = (
+        1.0 + (2.0 * u - 1.0) * at_most for u, at_most in zip(numbers, most, strict=True)
+    )
+    mean = float(np.dot(view.convert("L").histogram(), _LEVELS)) / (view.width * view.height)
+    gain, offset = brightness * contrast, brightness * (1.0 - contrast) * mean
+    own, (r, g, b) = gain * saturation, (gain * (1.0 - saturation) * share for share in LUMA)
+    return view.convert("RGB", (own + r, g, b, offset, r, own + g, b, offset, r, g, own + b, offset))

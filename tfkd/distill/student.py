@@ -105,7 +105,7 @@ def _distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.M
     def batches(epoch: int) -> tf.data.Dataset:
         view = epoch % distill.views
         return _views(job, images, epoch, view).map(
-            lambda batch: (_with_answers(batch, stores, view), _label(batch, len(data.classes))), num_parallel_calls=1
+            lambda batch: (with_answers(batch, stores, view), _label(batch, len(data.classes))), num_parallel_calls=1
         )
 
     return model, batches, begin
@@ -140,8 +140,14 @@ def _views(job: Job, split: Split, epoch: int, view: int) -> tf.data.Dataset:
     return view_batches(split, data.augment, data.image_size, job.batch, order, seeds, partners=mixed)
 
 
-def _with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> dict[str, Any]:
-    """Puts what each teacher answered on these views beside their images."""
+def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> dict[str, Any]:
+    """Puts what each teacher answered on these views beside their images: the `x` that a Distiller learns from.
+
+    Args:
+        batch: of `tfkd.data.batches.view_batches`.
+        stores: one for each teacher, of the pool that the batch's `index` counts in.
+        view: number of the views.
+    """
     taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in _shapes(store).items()]
 
     def read(images: Any) -> list[Any]:

@@ -44,6 +44,7 @@ from tfkd.distill.answers import answers, in_bfloat16
 from tfkd.distill.distiller import Distiller
 from tfkd.distill.predict import predictor
 from tfkd.distill.soft_labels import Layout, SoftLabels, write_soft_labels
+from tfkd.distill.student import with_answers
 from tfkd.distill.training import epoch_order
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
@@ -117,10 +118,8 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
 
     store = SoftLabels(make_store("read"), header)
 
-    def with_answers(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        logits = tf.numpy_function(lambda images: store.read(images, VIEW)["logits"], [batch["index"]], tf.float32)
-        logits.set_shape((None, classes))
-        return {"image": batch["image"], "teacher_logits": logits}, batch["label"]
+    def answered(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        return with_answers(batch, [store], VIEW), batch["label"]
 
     def student() -> keras.Model:
         return build_student(Student(model=pair.student), SIZE, classes, SEED)
@@ -138,7 +137,7 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
         "peer_default": training(_peer(teacher, student(), "kl_divergence"), "auto"),
         "peer_best": training(_peer(teacher, student(), keras.losses.KLDivergence()), False),
         "online": training(Distiller(student(), teachers=[teacher]), False),
-        "stored": training(Distiller(student()), False, with_answers),
+        "stored": training(Distiller(student()), False, answered),
         "student": training(student(), False),
         "store": lambda number: _timed(len(pool), lambda: make_store(f"made-{number}")),
         "teacher_float32": _alone(teacher, answer.inference.batch, len(pool)),
