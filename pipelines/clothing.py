@@ -2,8 +2,8 @@
 
     tfkd run pipelines/clothing.py data.source=folder:clothing160.zip
 
-About an hour and a quarter on two cores: 15 minutes for the teacher, 10 for its answers, 40 for three students and their
-controls. README.md has the numbers to expect.
+About an hour on two cores: 15 minutes for the teacher, 10 for its answers, 40 for three students and their controls.
+README.md has the numbers to expect.
 """
 
 from tfkd.recipe import Augment, Bench, Data, Distill, FineTune, Gates, Recipe, SoftTargets, Student, Teacher, Training
