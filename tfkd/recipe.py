@@ -273,7 +273,7 @@ class Export(Block):
 
     tflite: list[TflitePrecision] = Field(["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write")
     coreml: list[CoremlFormat] = Field(["mlmodel", "mlpackage"], description="Core ML files to write")
-    calibration_images: int = Field(200, ge=1, description="real training images that set the int8 ranges")
+    calibration_images: int = Field(500, ge=1, description="real training images that set the int8 ranges")
     golden_images: int = Field(8, ge=1, description="test images stored with the probabilities each file must give")
     author: str = "tfkd"
     license: str = "see MODEL_CARD.md"
