@@ -24,13 +24,14 @@ EVERYTHING = RECIPE.replace(
 @pytest.fixture(scope="module")
 def everything(home: Path) -> Path:  # noqa: F811
     """The folder after a run with two teachers, one of them a specialist that sees edges, and two in between."""
-    specialist = """        Teacher(
+    specialist = """        ),
+        Teacher(
             model="tests.tiny:build_teacher", weights="none", image_size=32, modality="edges", share=0.5,
             classes=["grass", "blue sky"], fine_tune=FineTune(epochs=2, batch_size=16, learning_rate=1e-2),
         ),
     ],
     student"""
-    recipe = EVERYTHING.replace("    ],\n    student", specialist)
+    recipe = EVERYTHING.replace("        )\n    ],\n    student", specialist)
     (home / "everything.py").write_text(recipe.replace('name="tiny"', 'name="everything"'))
     code, output, errors = tfkd(home, recipe="everything.py")
     assert code == 0, output + errors
