@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test check evidence format clean
 
 quickstart: $(INSTALLED)  ## install, then run the main job
 	$(BIN)/tfkd run pipelines/quickstart.py
@@ -19,6 +19,13 @@ check: $(INSTALLED)  ## the fast checks alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+evidence: $(INSTALLED)  ## the benchmarks of speed and memory: more than an hour, on a machine that has nothing else to do
+	$(BIN)/python tools/benchmarks/view_speed.py --out docs/evidence/view_speed.json
+	$(BIN)/python tools/benchmarks/store_memory.py --out docs/evidence/store_memory.json
+	$(BIN)/python tools/benchmarks/distill_speed.py --teacher efficientnet_b0 --out docs/evidence/efficientnet_b0.json
+	$(BIN)/python tools/benchmarks/distill_speed.py --teacher resnet50 --out docs/evidence/resnet50.json
+	$(BIN)/python tools/benchmarks/distill_speed.py --teacher resnet152 --rounds 5 --steps 20 --out docs/evidence/resnet152.json
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
