@@ -61,7 +61,7 @@ def start(home: Path, *arguments: str, command: str = "run", recipe: str = "reci
 
 def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> tuple[int, str, str]:
     process = start(home, *arguments, command=command, recipe=recipe)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=900)
     return process.returncode, output, errors
 
 

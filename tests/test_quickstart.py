@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1]
 def test_smoke(tmp_path: Path) -> None:
     recipe = PROJECT / "pipelines" / "quickstart.py"
     command = [sys.executable, "-m", "tfkd.cli", "run", str(recipe), "--smoke"]
-    ran = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False, timeout=600)
+    ran = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False, timeout=900)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     bundle = tmp_path / "exported_models" / "quickstart-smoke"
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())

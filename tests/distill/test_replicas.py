@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Callable[[], DistillationLoss], tuple[int, ...], int]] = 
 def trained() -> dict[str, Any]:
     """What the process found: weights after training on one replica, on two, and on the second one's copy."""
     command = [sys.executable, "-m", "tests.distill.test_replicas"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

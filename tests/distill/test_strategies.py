@@ -45,7 +45,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 def _answer(process: subprocess.Popen[str]) -> Any:
     try:
-        output, errors = process.communicate(timeout=420)
+        output, errors = process.communicate(timeout=900)
     finally:
         process.kill()
     assert process.returncode == 0, errors[-3000:]
