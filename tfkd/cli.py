@@ -14,6 +14,8 @@ import typer.exceptions
 from tfkd.errors import RequestError, TfkdError, nearest
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tfkd.export.manifest import Manifest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -107,8 +109,6 @@ def sweep(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train many students from one store of the teachers' answers, and compare them with their control."""
-    from rich.console import Console
-
     from tfkd import recipe as recipes
     from tfkd import sweep as sweeps
     from tfkd.files import write_text
@@ -121,7 +121,7 @@ def sweep(
     found = sweeps.sweep(chosen, for_output(), runs)
     folder = runs / next(iter(chosen.values())).name / sweeps.FOLDER
     write_text(folder / "sweep.svg", trials.plot(found))
-    Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG).print(trials.table(found))
+    _print(trials.table(found))
     print(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
 
 
@@ -156,12 +156,16 @@ def list_kinds(
 
 
 def _show(manifest: "Manifest") -> None:
-    from rich.console import Console
-
     from tfkd.report import console
 
+    _print(console.comparison_table(manifest), console.gates_table(manifest))
+
+
+def _print(*tables: "Table") -> None:
+    from rich.console import Console
+
     screen = Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG)
-    for table in (console.comparison_table(manifest), console.gates_table(manifest)):
+    for table in tables:
         screen.print(table)
 
 

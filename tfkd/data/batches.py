@@ -13,7 +13,7 @@ from tfkd.data import mixing
 from tfkd.data.dataset import Split
 from tfkd.data.kept import Kept
 from tfkd.data.modality import transform
-from tfkd.data.views import center, make_view
+from tfkd.data.views import center, make_view, view_seeds
 from tfkd.errors import RequestError
 from tfkd.recipe import Augment
 
@@ -118,6 +118,24 @@ def view_batches(
         return _stream(own, plain, batch_size, threads)
     theirs = (partners.images, partners.seeds, split.labels[partners.images])
     return _stream(own + theirs, mixed, batch_size, threads)
+
+
+def pool_views(
+    pool: Split, augment: Augment, seed: int, view: int, images: np.ndarray, size: int, batch_size: int
+) -> tf.data.Dataset:
+    """Streams view number `view` of images of a pool as `view_batches` does, mixed where `augment` says so.
+
+    Args:
+        pool: where the photos are, and those they are mixed with.
+        augment: the ranges of the views, and how they are mixed.
+        seed: the run's seed, from which every view is drawn.
+        view: number of the view.
+        images: int64 [m], positions in the pool, in any order, repeated or not.
+        size: side of the views, pixels.
+        batch_size: views a batch; the last one is as short as it is.
+    """
+    mixed = None if augment.mix == "none" else mixing.partners(seed, view, images, len(pool))
+    return view_batches(pool, augment, size, batch_size, images, view_seeds(seed, images, view), partners=mixed)
 
 
 @contextlib.contextmanager

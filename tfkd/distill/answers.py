@@ -13,14 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd import machine
-from tfkd.data.batches import photo_errors, view_batches
+from tfkd.data.batches import photo_errors, pool_views
 from tfkd.data.dataset import Split
-from tfkd.data.mixing import partners
-from tfkd.data.views import view_seeds
 from tfkd.distill.soft_labels import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
+from tfkd.models.teachers import last_layer
 from tfkd.recipe import Augment
 
 RECORD = "inference.json"
@@ -77,10 +76,8 @@ class _Views:
 
     def batches(self, images: Any, view: int, batch: int) -> Iterator[Any]:
         """Yields images float32 [b, size, size, 3] raw 0…255; views are made ahead while the teacher computes."""
-        seeds = view_seeds(self.seed, images, view)
-        mixed = partners(self.seed, view, images, len(self.pool))
         with photo_errors():
-            for made in view_batches(self.pool, self.augment, self.size, batch, images, seeds, partners=mixed):
+            for made in pool_views(self.pool, self.augment, self.seed, view, images, self.size, batch):
                 yield made["image"]
 
     def sample(self, count: int, batch: int) -> Iterator[Any]:
@@ -176,7 +173,7 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
     The weights are the same float32 ones. What comes out is float32.
     """
-    last = _last_layer(model)
+    last = last_layer(model)
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
@@ -265,13 +262,6 @@ def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
         return {name: tf.cast(named[name], tf.float32) for name in (LOGITS, *taps)}
 
     return run
-
-
-def _last_layer(model: keras.Model) -> Any:
-    last = model
-    while isinstance(last, keras.Model):
-        last = last.outputs[0]._keras_history.operation
-    return last
 
 
 def _checked(logits: Any, classes: int) -> Any:

@@ -12,6 +12,7 @@ from tfkd.distill.losses.base import LOGITS, DistillationLoss
 from tfkd.distill.taps import tapped
 from tfkd.distill.terms import terms_of
 from tfkd.errors import RequestError
+from tfkd.models.teachers import last_layer
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -265,9 +266,7 @@ class _Frozen(_Hidden):
 
 def ends_in_softmax(model: keras.Model) -> bool:
     """Tells whether a model gives probabilities instead of logits, by its last layer."""
-    last: Any = model
-    while isinstance(last, keras.Model):
-        last = last.outputs[0]._keras_history.operation
+    last = last_layer(model)
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 

@@ -7,12 +7,10 @@ import keras
 import tensorflow as tf
 
 from tfkd.data import open_source
-from tfkd.data.batches import plain_batches, view_batches
+from tfkd.data.batches import plain_batches, pool_views
 from tfkd.data.dataset import ImageData, Split
 from tfkd.data.joined import joined
-from tfkd.data.mixing import partners
 from tfkd.data.modality import all_seen
-from tfkd.data.views import view_seeds
 from tfkd.distill import training
 from tfkd.distill.distiller import Distiller
 from tfkd.distill.job import Job, StudentResult
@@ -134,10 +132,8 @@ def _shapes(store: SoftLabels) -> dict[str, tuple[int, ...]]:
 
 def _views(job: Job, split: Split, epoch: int, view: int) -> tf.data.Dataset:
     order = training.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
-    data, seed = job.recipe.data, job.recipe.seed
-    seeds = view_seeds(seed, order, view)
-    mixed = partners(seed, view, order, len(split))
-    return view_batches(split, data.augment, data.image_size, job.batch, order, seeds, partners=mixed)
+    data = job.recipe.data
+    return pool_views(split, data.augment, job.recipe.seed, view, order, data.image_size, job.batch)
 
 
 def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkd.data.batches import plain_batches, view_batches
+from tfkd.data.batches import plain_batches, pool_views
 from tfkd.data.dataset import ImageData, Split
-from tfkd.data.views import view_seeds
 from tfkd.distill import training
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy, calibration_error
@@ -153,11 +152,11 @@ def _train_thawed(
         jit_compile=training.has_gpu(),
     )
     size = model.input_shape[1]
+    unmixed = augment.model_copy(update={"mix": "none"})
 
     def batches(epoch: int) -> tf.data.Dataset:
         order = training.epoch_order(seed, epoch, images, steps * batch)
-        plain = augment.model_copy(update={"mix": "none"})
-        views = view_batches(data.train, plain, size, batch, order, view_seeds(seed, order, epoch))
+        views = pool_views(data.train, unmixed, seed, epoch, order, size, batch)
         return views.map(lambda view: (view["image"], view["label"]))
 
     def report(point: training.Point) -> None:

@@ -43,9 +43,7 @@ def with_logits(model: Any, name: str) -> Any:
         raise RequestError(
             f"{name} is not a functional or sequential Keras model with a fixed input; rebuild it as one."
         )
-    last = model
-    while isinstance(last, keras.Model):
-        last = last.outputs[0]._keras_history.operation
+    last = last_layer(model)
     if isinstance(last, keras.layers.Softmax):
         if model.layers[-1] is not last:
             raise RequestError(f"{name} ends in a Softmax layer inside a nested model; end it in logits instead.")
@@ -53,3 +51,11 @@ def with_logits(model: Any, name: str) -> Any:
     if getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid):
         last.activation = keras.activations.linear
     return model
+
+
+def last_layer(model: Any) -> Any:
+    """Returns the layer that gives a model's output, also where that is the output of a nested model."""
+    last = model
+    while isinstance(last, keras.Model):
+        last = last.outputs[0]._keras_history.operation
+    return last

@@ -38,25 +38,15 @@ from tfkd.recipe import (
     Student,
     Teacher,
     Training,
+    load,
 )
 from tfkd.report import trials
 
 SEEDS = 3
 CHOSEN = 3
 
-CLOTHING = Recipe(
-    name="accuracy-clothing",
-    data=Data(source="folder:clothing160.zip", image_size=96, augment=Augment(min_area=0.3)),
-    teachers=[
-        Teacher(
-            model="efficientnet_lite2",
-            image_size=160,
-            fine_tune=FineTune(epochs=4, head_epochs=30, thaw=0.5, batch_size=32, learning_rate=3e-4),
-        )
-    ],
-    student=Student(model="mobilenet_v3_small", width=0.75),
-    distill=Distill(views=8, training=Training(epochs=30, batch_size=64, learning_rate=3e-3)),
-)
+PIPELINES = Path(__file__).resolve().parents[2] / "pipelines"
+CLOTHING = load(PIPELINES / "clothing.py").model_copy(update={"name": "accuracy-clothing"})
 FIFTH = CLOTHING.model_copy(
     update={
         "name": "accuracy-clothing-fifth",
