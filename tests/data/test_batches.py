@@ -46,6 +46,15 @@ def test_plain_batches_keep_the_order_and_the_last_batch(split: Split) -> None:
     assert batches[0][0].dtype == np.float32
 
 
+def test_no_stream_has_a_tuning_thread_to_wait_for(split: Split) -> None:
+    indices = np.arange(4)
+    for stream in (
+        plain_batches(split, 16, 4),
+        view_batches(split, Augment(), 16, 4, indices, view_seeds(1, indices, 0)),
+    ):
+        assert stream.prefetch(2).options().autotune.enabled is False
+
+
 def test_views_do_not_depend_on_order_batch_size_or_threads(split: Split) -> None:
     indices = np.array([3, 0, 10, 3, 7, 5])
     seeds = view_seeds(1, indices, 0)

@@ -165,6 +165,7 @@ def _stream(
 ) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False  # nothing is left to tune, and its thread can hold a finished stream for seconds
     options.threading.max_intra_op_parallelism = 1  # a sum must not depend on the number of cores
     if threads is not None:
         options.threading.private_threadpool_size = threads

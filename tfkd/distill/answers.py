@@ -26,6 +26,7 @@ RECORD = "inference.json"
 BATCH = 64
 BATCHES = (16, 32, 64, 128, 256)
 MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its images
+MOST_CONSTANT_BYTES = 1 << 30  # a TensorFlow graph holds no more than 2 GB
 PROBE = 16
 WORTH_MEASURING = 20_000  # views; fewer are answered before a measurement has paid
 SECONDS_A_BATCH_SIZE = 0.3
@@ -252,12 +253,19 @@ def _share_changed(first: Run, second: Run, batches: Iterator[Any]) -> float:
 
 
 def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
-    """Returns a function from images to float32 answers, traced once for batches of every size, without XLA."""
+    """Returns a function from images to float32 answers, traced once for batches of every size, without XLA.
+
+    A teacher's weights are constants of the graph, so that TensorFlow folds BatchNorm into the convolutions.
+    """
     network = tapped(model, taps) if taps else model
+    values = [(weight, weight.numpy()) for weight in network.weights]
+    if sum(value.nbytes for _, value in values) > MOST_CONSTANT_BYTES:
+        values = []
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], jit_compile=False)
     def run(images: Any) -> Answer:
-        outputs = network(images, training=False)
+        with keras.StatelessScope([(weight, tf.constant(value)) for weight, value in values]):
+            outputs = network(images, training=False)
         named = outputs if taps else {LOGITS: outputs}
         return {name: tf.cast(named[name], tf.float32) for name in (LOGITS, *taps)}
 
