@@ -14,9 +14,17 @@ def printed(table) -> str:
 def test_comparison_shows_every_row(make_manifest):
     text = printed(comparison_table(make_manifest()))
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
-    assert lines[0] == ["teacher fp32", "18.6 MB", "21.4 ms", "91.4 % ± 0.9", "0.0 points"]
-    assert lines[5] == ["student int8", "1.66 MB", "1.39 ms", "88.7 % ± 1.0", "−2.7 points"]
+    assert lines[0] == ["teacher fp32", "18.6 MB", "–", "21.4 ms", "–", "91.4 % ± 0.9", "0.0", "–", "–"]
+    assert lines[5] == ["student int8", "1.66 MB", "–", "1.39 ms", "–", "88.7 % ± 1.0", "−2.7", "–", "–"]
     assert len(lines) == 6 and "on 1,000 test images" in " ".join(text.split()) and "15.4 times faster" in text
+
+
+def test_a_row_shows_all_that_was_measured(make_manifest):
+    rows = make_manifest().model_dump()["comparison"]
+    rows[1] |= {"compressed_bytes": 5_432_100, "latency_all_ms": 0.987, "agreement": 0.9034, "seconds": 754.0}
+    lines = printed(comparison_table(make_manifest(comparison=rows))).splitlines()
+    cells = next([cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│ control"))
+    assert cells[2] == "5.43 MB" and cells[4] == "0.987 ms" and cells[7:] == ["90.3 %", "12.6 min"]
 
 
 def test_missing_control_is_said(make_manifest):
@@ -28,7 +36,7 @@ def test_control_that_was_not_exported_shows_its_accuracy(make_manifest):
     rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
     lines = printed(comparison_table(make_manifest(comparison=rows))).splitlines()
     cells = next([cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│ control"))
-    assert cells == ["control", "not exported", "not exported", "87.1 % ± 1.1", "−4.3 points"]
+    assert cells == ["control", "not exported", "", "", "", "87.1 % ± 1.1", "−4.3", "", ""]
 
 
 def test_names_are_not_markup(make_manifest):

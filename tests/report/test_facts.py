@@ -4,6 +4,16 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.report import facts
+from tfkd.report.plots import Dot, front
+
+FRONT = [
+    ("best", 9.0, 0.95),
+    ("dearer", 2.0, 0.8),
+    ("cheapest", 1.0, 0.8),
+    ("worse", 1.0, 0.7),
+    ("better", 3.0, 0.9),
+    ("same", 4.0, 0.9),
+]
 
 
 def test_headline_compares_the_teacher_with_the_int8_student(make_manifest):
@@ -71,3 +81,8 @@ def test_a_student_worse_than_its_control_is_not_hidden(make_manifest):
 
 def test_without_a_control_nothing_is_claimed(make_manifest):
     assert facts.control_says(make_manifest(control=False)).startswith("Control not run")
+
+
+def test_the_front_holds_what_nothing_beats_in_both():
+    dots = [Dot(name, "student", cost, accuracy, 0.01) for name, cost, accuracy in FRONT]
+    assert [dot.label for dot in front(dots)] == ["cheapest", "better", "best"]

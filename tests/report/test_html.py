@@ -81,9 +81,12 @@ def render(tmp_path):
 def test_headline_and_tables_show_the_manifests_numbers(page):
     for piece in ("All 4 gates passed", "11.2 times smaller", "15.4 times faster", "97.0 %", "1,000 test images"):
         assert piece in page.text
-    assert page.row("teacher fp32") == ["teacher fp32", "18.6 MB", "21.4 ms", "91.4 % ± 0.9", "0.0"]
-    assert page.row("control fp32") == ["control fp32", "6.12 MB", "1.45 ms", "87.1 % ± 1.1", "−4.3"]
-    assert page.row("student int8") == ["student int8", "1.66 MB", "1.39 ms", "88.7 % ± 1.0", "−2.7"]
+    for name, size, latency, accuracy, points in (
+        ("teacher fp32", "18.6 MB", "21.4 ms", "91.4 % ± 0.9", "0.0"),
+        ("control fp32", "6.12 MB", "1.45 ms", "87.1 % ± 1.1", "−4.3"),
+        ("student int8", "1.66 MB", "1.39 ms", "88.7 % ± 1.0", "−2.7"),
+    ):
+        assert page.row(name) == [name, size, "–", latency, "–", accuracy, points, "–", "–"]
     file = page.row("android/quickstart_int8.tflite" + "int8")
     assert file[1:7] == ["1.66 MB", "88.7 %", "92.0 %", "98.9 %", "0.042", "1"]
     assert page.row("min_speed_ratio") == ["min_speed_ratio", "15.39", "≥ 3", "✓ passed"]
@@ -93,8 +96,11 @@ def test_headline_and_tables_show_the_manifests_numbers(page):
 def test_every_number_of_the_comparison_follows_the_manifest(render, make_manifest, make_evidence):
     rows = make_manifest().model_dump()["comparison"]
     rows[3] |= {"bytes": 7_654_321, "latency_ms": 3.21, "accuracy": 0.8123, "drop": 0.1017}
+    rows[4] |= {"compressed_bytes": 1_234_567, "latency_all_ms": 2.34, "agreement": 0.9034, "seconds": 75.4}
     page = render(make_manifest(comparison=rows), make_evidence())
-    assert page.row(rows[3]["variant"])[1:] == ["7.65 MB", "3.21 ms", "81.2 % ± 1.2", "−10.2"]
+    assert page.row(rows[3]["variant"])[1:] == ["7.65 MB", "–", "3.21 ms", "–", "81.2 % ± 1.2", "−10.2", "–", "–"]
+    assert page.row(rows[4]["variant"])[2:5:2] == ["1.23 MB", "2.34 ms"]
+    assert page.row(rows[4]["variant"])[7:] == ["90.3 %", "75 s"]
 
 
 def test_a_failed_gate_stands_on_top(render, make_manifest, make_evidence):
@@ -167,7 +173,7 @@ def test_without_control_the_page_says_so(render, make_manifest, make_evidence):
 def test_control_that_was_not_exported_shows_its_accuracy(render, make_manifest, make_evidence):
     rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
     page = render(make_manifest(comparison=rows), make_evidence())
-    assert page.row("control") == ["control", "not exported", "not exported", "87.1 % ± 1.1", "−4.3"]
+    assert page.row("control") == ["control", "not exported", "87.1 % ± 1.1", "−4.3", "", ""]
 
 
 def test_a_run_with_no_evidence_bench_or_gates_is_still_a_page(render, make_manifest, make_evidence):

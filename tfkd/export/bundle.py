@@ -3,6 +3,7 @@
 import hashlib
 import io
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,12 @@ def same(folder: Path, other: Path) -> bool:
 def size(path: Path) -> int:
     """Returns the bytes of a file, or of all files in a folder such as an .mlpackage."""
     return sum(file.stat().st_size for file in _files(path)) if path.is_dir() else path.stat().st_size
+
+
+def compressed_size(path: Path) -> int:
+    """Returns the bytes of a file once it is deflated (RFC 1951) at the highest level, as in an app's package."""
+    deflate = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=-zlib.MAX_WBITS)
+    return len(deflate.compress(path.read_bytes())) + len(deflate.flush())
 
 
 def digest(path: Path) -> str:

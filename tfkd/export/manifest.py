@@ -86,9 +86,13 @@ class Artifact(Entry):
 class ComparisonRow(Entry):
     variant: str
     bytes: int
+    compressed_bytes: int | None = Field(None, description="deflated, as an app's download carries it")
     latency_ms: float = Field(description="median, one thread")
+    latency_all_ms: float | None = Field(None, description="median, a thread for every core; None on a single core")
     accuracy: float
     drop: float = Field(description="teacher's accuracy minus this one's")
+    agreement: float | None = Field(None, description="equal top-1 with the teacher")
+    seconds: float | None = Field(None, description="of the training of this network, without that of its teacher")
 
 
 class Latency(Entry):

@@ -12,18 +12,22 @@ def comparison_table(manifest: Manifest) -> Table:
     images = manifest.data.splits["test"]
     table = Table(
         title=Text(f"{manifest.name}: {facts.headline(manifest)}"),
-        caption=f"latency of one image, one thread; accuracy ± standard error on {images:,} test images",
+        caption=f"latency of one image; accuracy ± standard error on {images:,} test images",
     )
     table.add_column("variant")
-    for name in ("size", "latency", "accuracy", "against the teacher"):
+    for name in ("size", "deflated", "1 thread", "all cores", "accuracy", "points", "as teacher", "training"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in manifest.comparison:
         table.add_row(
             Text(row.variant),
             units.size(row.bytes),
+            units.known(row.compressed_bytes, units.size),
             units.milliseconds(row.latency_ms),
+            units.known(row.latency_all_ms, units.milliseconds),
             units.plus_minus(row.accuracy, facts.standard_error(row.accuracy, images)),
-            units.points(-row.drop),
+            units.signed(-100 * row.drop),
+            units.known(row.agreement, units.percent),
+            units.known(row.seconds, units.seconds),
         )
         if row is manifest.comparison[0] and not facts.has_control_row(manifest):
             table.add_row("control", *_control(manifest, row.accuracy), style="dim")
@@ -33,9 +37,9 @@ def comparison_table(manifest: Manifest) -> Table:
 def _control(manifest: Manifest, teacher: float) -> list[str]:
     accuracy, images = manifest.student.control_accuracy, manifest.data.splits["test"]
     if accuracy is None:
-        return ["not run"] * 4
+        return ["not run"]
     measured = units.plus_minus(accuracy, facts.standard_error(accuracy, images))
-    return ["not exported", "not exported", measured, units.points(accuracy - teacher)]
+    return ["not exported", "", "", "", measured, units.signed(100 * (accuracy - teacher))]
 
 
 def gates_table(manifest: Manifest) -> Table:

@@ -54,8 +54,18 @@ class Curve:
 
 
 def scatter(dots: Sequence[Dot], x_label: str) -> str:
-    """Draws accuracy (percent, with error bars) over a cost, which is better the smaller it is."""
+    """Draws accuracy (percent, with error bars) over a cost, better the smaller it is, and the Pareto front."""
     figure, axes = _figure("accuracy on the test images, %")
+    best = front(dots)
+    axes.plot(
+        [dot.x for dot in best],
+        [100 * dot.accuracy for dot in best],
+        color=_ROLES["ink"],
+        alpha=0.4,
+        linewidth=1,
+        linestyle="--",
+        drawstyle="steps-post",
+    )
     for dot in dots:
         axes.errorbar(
             dot.x,
@@ -76,6 +86,15 @@ def scatter(dots: Sequence[Dot], x_label: str) -> str:
     axes.set_xlabel(f"{x_label}  (left is better)", color=_ROLES["ink"])
     _label_dots(figure, axes, dots)
     return _svg(figure, x_label)
+
+
+def front(dots: Sequence[Dot]) -> list[Dot]:
+    """Returns the dots that no other one beats or equals in both cost and accuracy, from the cheapest on."""
+    found: list[Dot] = []
+    for dot in sorted(dots, key=lambda dot: (dot.x, -dot.accuracy)):
+        if not found or dot.accuracy > found[-1].accuracy:
+            found.append(dot)
+    return found
 
 
 def learning_curves(curves: Sequence[Curve], measure: str) -> str:

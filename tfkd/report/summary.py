@@ -228,17 +228,39 @@ def _student(run: Run) -> StudentEntry:
 def _comparison(run: Run) -> list[ComparisonRow]:
     """The teachers' fp32 files with their Keras accuracy, then every .tflite of the student with its own."""
     teacher = accuracy(run.teacher_logits, run.data.test.labels)
-    latency = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads == 1}
+    one = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads == 1}
+    several = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads > 1}
+    exported = run.folders["export"]
 
-    def row(variant: str, size: int, milliseconds: float, accuracy: float) -> ComparisonRow:
+    def row(
+        variant: str, files: dict[str, Path], accuracy: float, agreement: float | None, seconds: float
+    ) -> ComparisonRow:
         return ComparisonRow(
-            variant=variant, bytes=size, latency_ms=milliseconds, accuracy=accuracy, drop=teacher - accuracy
+            variant=variant,
+            bytes=sum(path.stat().st_size for path in files.values()),
+            compressed_bytes=sum(bundle.compressed_size(path) for path in files.values()),
+            latency_ms=sum(one[name] for name in files),
+            latency_all_ms=sum(several[name] for name in files) if several else None,
+            accuracy=accuracy,
+            drop=teacher - accuracy,
+            agreement=agreement,
+            seconds=seconds,
         )
 
-    size = sum((run.folders["export"] / f"{name}.tflite").stat().st_size for name in run.teacher_files)
-    rows = [row("teacher fp32", size, sum(latency[name] for name in run.teacher_files), teacher)]
+    taught = {name: exported / f"{name}.tflite" for name in run.teacher_files}
+    rows = [
+        row("teacher fp32", taught, teacher, None, sum(run.results[name]["seconds"] for name in run.teacher_stages))
+    ]
+    chosen = run.training("student", run.chosen_seed)
+    assert chosen is not None
     rows += [
-        row(f"student {artifact.precision}", artifact.bytes, latency[artifact.path], artifact.accuracy)
+        row(
+            f"student {artifact.precision}",
+            {artifact.path: exported / "bundle" / artifact.path},
+            artifact.accuracy,
+            artifact.agreement,
+            chosen["seconds"],
+        )
         for artifact in run.artifacts
         if artifact.accuracy is not None
     ]

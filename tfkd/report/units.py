@@ -1,6 +1,20 @@
 """How numbers are written in every report."""
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+def known(value: Number | None, written: Callable[[Number], str]) -> str:
+    """Writes a number that was measured; one that was not is a dash."""
+    return "–" if value is None else written(value)
+
+
+def seconds(value: float) -> str:
+    """75.4 -> '75 s', 754.0 -> '12.6 min'."""
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
 def percent(share: float, digits: int = 1) -> str:
