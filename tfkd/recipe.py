@@ -4,6 +4,7 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 Nothing else in the package reads files for settings.
 """
 
+import itertools
 import json
 import math
 import runpy
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tfkd.errors import RequestError, nearest
 
-TflitePrecision = Literal["fp32", "fp16", "dynamic", "int8"]
+TflitePrecision = Literal["fp32", "fp16", "dynamic", "int8", "16x8"]
 CoremlFormat = Literal["mlmodel", "mlpackage"]
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
@@ -268,12 +269,57 @@ class Distill(Block):
         return self
 
 
+class Compression(Block):
+    """What all compressions share: a short training from the soft-label store, with the student's own losses."""
+
+    training: Training = Training(epochs=5, learning_rate=3e-4, warmup_epochs=0.5)
+
+
+class Prune(Compression):
+    """Magnitude pruning: the smallest weights become zero (Zhu, Gupta 2017, arXiv:1710.01878)."""
+
+    kind: Literal["prune"] = "prune"
+    sparsity: float = Field(0.5, gt=0, lt=1, description="share of the weights of each pruned layer that end as zero")
+    structure: Literal["unstructured", "2:4"] = Field(
+        "unstructured", description="any weights, or two of each four neighbours (then sparsity is 0.5)"
+    )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Prune":
+        if self.structure == "2:4" and self.sparsity != 0.5:
+            raise ValueError("structure 2:4 is a sparsity of 0.5; make it 0.5 or leave it out")
+        if self.training.patience or self.training.average:
+            raise ValueError("training.patience and average bring back weights of before the pruning; leave them out")
+        return self
+
+
+class Cluster(Compression):
+    """Weight clustering: each layer keeps few different weights, which deflate well (Han et al. arXiv:1510.00149)."""
+
+    kind: Literal["cluster"] = "cluster"
+    clusters: int = Field(16, ge=2, le=256, description="different weights of each clustered layer")
+
+
+class QuantizationAware(Compression):
+    """Quantization-aware distillation: trained with int8 rounding in place (Jacob et al. 2018, arXiv:1712.05877)."""
+
+    kind: Literal["qat"] = "qat"
+
+
+AnyCompression = Annotated[Prune | Cluster | QuantizationAware, Field(discriminator="kind")]
+
+
 class Export(Block):
     """The files that an app takes, and what is written into them."""
 
     tflite: list[TflitePrecision] = Field(["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write")
     coreml: list[CoremlFormat] = Field(["mlmodel", "mlpackage"], description="Core ML files to write")
     calibration_images: int = Field(500, ge=1, description="real training images that set the int8 ranges")
+    ranges: Literal["min_max", "mse"] = Field(
+        "min_max", description="of int8 activations: all that was seen, or the range with the least squared error"
+    )
+    float_layers: list[str] = Field([], description="operators of the int8 file left in float, by a part of their name")
+    int8_io: Literal["uint8", "int8"] = Field("uint8", description="what the int8 file takes and gives")
     golden_images: int = Field(8, ge=1, description="test images stored with the probabilities each file must give")
     author: str = "tfkd"
     license: str = "see MODEL_CARD.md"
@@ -317,10 +363,20 @@ class Recipe(Block):
     teachers: list[Teacher] = Field(min_length=1, description="one teacher, or several that answer together")
     student: Student = Student()
     distill: Distill = Distill()
+    compress: list[AnyCompression] = Field([], description="what is done to the trained student, in this order")
     export: Export = Export()
     bench: Bench = Bench()
     gates: Gates = Gates()
     seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
+
+    @field_validator("compress")
+    @classmethod
+    def _in_order(cls, value: list[AnyCompression]) -> list[AnyCompression]:
+        order = ["prune", "cluster", "qat"]
+        places = [order.index(block.kind) for block in value]
+        if any(later <= earlier for earlier, later in itertools.pairwise(places)):
+            raise ValueError("each kind may stand there once, in the order prune, cluster, qat: later ones undo none")
+        return value
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:

@@ -38,6 +38,23 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How int8 and 16x8 files are quantized after training.
+
+    Attributes:
+        images: uint8 [n, S, S, 3], real training images that set the ranges of the activations.
+        ranges: of int8 activations; "min_max": all that was seen, "mse": the range with the least squared error.
+        float_layers: operators of an int8 file that stay in float: those whose output's name holds one of these texts.
+        io: "uint8": pixels 0..255 in, probabilities in 1/256 out; "int8": both less 128.
+    """
+
+    images: np.ndarray
+    ranges: str = "min_max"
+    float_layers: tuple[str, ...] = ()
+    io: str = "uint8"
+
+
+@dataclass(frozen=True)
 class ExportedFile:
     """One file of a bundle; `path` is relative to the bundle, with forward slashes."""
 
@@ -60,6 +77,7 @@ def export(
     calibration: np.ndarray,
     folder: Path,
     progress: Callable[[str], None],
+    quantized: Path | None = None,
 ) -> list[ExportedFile]:
     """Writes every file that the recipe names into `folder`.
 
@@ -70,6 +88,7 @@ def export(
         calibration: uint8 [n, S, S, 3], real training images that set the int8 ranges.
         folder: the bundle's folder; `android/` and `ios/` are made in it.
         progress: called with the path of each file before it is written.
+        quantized: the SavedModel that quantization-aware training left, from which the int8 file is then made.
 
     Raises:
         RequestError: the student has another input or output, or a converter cannot write it.
@@ -77,9 +96,13 @@ def export(
     from tfkd.export.graph import frozen
 
     files = exported_files(export, card.name)
+    asked = Calibration(calibration, export.ranges, tuple(export.float_layers), export.int8_io)
     with frozen(student, card) as graph:
         for file in files:
             progress(file.path)
             writer = importlib.import_module(FORMATS[file.format])
-            writer.write(graph, file, folder / file.path, card, calibration)
+            if quantized and file.precision == "int8":
+                writer.write_quantized(quantized, folder / file.path, card, graph.size, export.int8_io)
+            else:
+                writer.write(graph, file, folder / file.path, card, asked)
     return files

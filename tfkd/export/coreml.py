@@ -7,11 +7,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfkd import files
 from tfkd.errors import RequestError, nearest
-from tfkd.export import COREML_PRECISION, Card, ExportedFile
+from tfkd.export import COREML_PRECISION, Calibration, Card, ExportedFile
 from tfkd.export.graph import INPUT, Graph, first_line, frozen
 from tfkd.quiet import native_logs_silenced
 
@@ -51,7 +49,7 @@ def write_coreml(model: Any, format: str, path: Path, card: Card) -> None:
         write(graph, ExportedFile(path.name, format, COREML_PRECISION[format]), path, card, None)
 
 
-def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: np.ndarray | None) -> None:
+def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration | None) -> None:
     """Writes one Core ML classifier: an RGB image named `image` in, `classLabel` and `classProbability` out.
 
     The pixels go in as they are (scale 1, bias 0): the model holds its own normalisation. `calibration` is not read.

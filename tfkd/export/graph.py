@@ -54,7 +54,9 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
             constant = _constant(model, specification)
             module = tf.Module()
             module.serve = tf.function(lambda image: {OUTPUT: constant(image)[0]}, input_signature=[specification])
-            tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+            # Only training needs the gradients that some activations bring along, and silu's cannot be saved.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, folder, signatures={"serving_default": module.serve}, options=options)
         yield Graph(constant, Path(folder), size, classes)
 
 
@@ -77,6 +79,10 @@ def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:
 
 def _checked_shapes(model: keras.Model) -> tuple[int, int]:
     given, made = model.input_shape, model.output_shape
+    if isinstance(given, tuple) and len(given) == 4 and None in given[1:]:
+        raise RequestError(
+            f"The model {model.name!r} takes images of any size, {given}; build it for one: keras.Input((S, S, 3))."
+        )
     if not (isinstance(given, tuple) and len(given) == 4 and given[1] == given[2] and given[1] and given[3] == 3):
         raise RequestError(
             f"The model {model.name!r} takes {given}, not one square RGB image [None, S, S, 3]; export needs that."

@@ -34,17 +34,28 @@ class TeacherEntry(Entry):
     calibration_error: float = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
 
 
+class Compression(Entry):
+    kind: str = Field(description="prune, cluster or qat")
+    epochs: int
+    seconds: float
+    validation_accuracy: float = Field(description="of the network as it was trained: with int8 rounding after qat")
+    accuracy: float = Field(description="the same on the test split")
+    sparsity: float = Field(description="share of zeros among the weights that are pruned and clustered")
+    clusters: int = Field(description="largest number of different weights among these layers")
+
+
 class StudentEntry(Entry):
     model: str
     parameters: int
     image_size: int
-    accuracy: float = Field(description="of the exported seed, on the test split")
+    accuracy: float = Field(description="of the exported network in Keras, on the test split")
     control_accuracy: float | None = Field(description="of the control with the same seed; None where it was not run")
-    accuracies: list[float] = Field(description="of every seed, in the order of the seeds")
+    accuracies: list[float] = Field(description="of every seed before compressions, in the order of the seeds")
     control_accuracies: list[float]
     seeds: list[int]
     exported_seed: int = Field(description="the seed with the best validation accuracy")
     agreement_with_teacher: float = Field(description="equal top-1 on the test split")
+    compressions: list[Compression] = Field([], description="what was done after the training, in order")
     seconds_training: float
     teacher_seconds: float = Field(description="fine-tuning and answering every view, paid once")
 
@@ -72,7 +83,7 @@ class Delegation(Entry):
 class Artifact(Entry):
     path: str = Field(description="inside the bundle, with forward slashes")
     format: str = Field(description="tflite, mlmodel or mlpackage")
-    precision: str = Field(description="fp32, fp16, dynamic or int8")
+    precision: str = Field(description="fp32, fp16, dynamic, int8 or 16x8")
     bytes: int
     sha256: str = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
     accuracy: float | None = Field(None, description="on the test split; None where the file was not run")
@@ -99,6 +110,9 @@ class Latency(Entry):
     median: float
     p90: float
     min: float
+    p99: float | None = None
+    interval: tuple[float, float] | None = Field(None, description="95 % confidence interval of the median")
+    throttled: bool | None = Field(None, description="the device became slower while it was measured")
 
 
 class BenchEntry(Entry):
@@ -106,10 +120,20 @@ class BenchEntry(Entry):
     device: str
     runtime: str
     artifact: str
-    threads: int
+    threads: int | None = Field(description="None where the runtime decides")
     runs: int
-    latency_ms: Latency
+    latency_ms: Latency | None = Field(description="None where only instructions are counted")
     emulated: bool
+    delegate: str | None = None
+    soc: str | None = Field(None, description="processor, where the device has a name of its own; or the emulated one")
+    rung: str | None = Field(None, description="of the verification ladder")
+    partitions: int | None = None
+    init_ms: float | None = None
+    first_inference_ms: float | None = None
+    peak_memory_mb: float | None = None
+    instructions: dict[str, int] | None = Field(None, description="of one inference, by class, and their total")
+    golden_error: float | None = Field(None, description="largest difference from the golden answers on the device")
+    golden_passed: bool | None = None
 
 
 class Gate(Entry):

@@ -14,9 +14,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.export import Card
 from tfkd.export.bundle import LABELS, labels_text
+from tfkd.export.flatbuffer import Network
 
 _BUFFER_NAME = b"TFLITE_METADATA"
-_MODEL_IDENTIFIER = b"TFL3"
 _METADATA_IDENTIFIER = b"M001"
 _PARSER_VERSION = "1.0.0"  # the first parser that understands every field written here
 
@@ -37,24 +37,15 @@ def pack(content: bytes, card: Card, size: int) -> bytes:
         card: what to write.
         size: side of the input, pixels.
     """
-    model = schema.ModelT.InitFromPackedBuf(content)
+    network = Network(content)
+    model = network.model
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(_metadata(card, size), np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = _AlignedBuilder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), _MODEL_IDENTIFIER)
-    return _with_files(bytes(builder.Output()), {LABELS: labels_text(card.classes)})
-
-
-class _AlignedBuilder(flatbuffers.Builder):
-    """Aligns vectors as the TFLite schema asks for weights (16 bytes); the Python packer knows no `force_align`."""
-
-    def CreateNumpyVector(self, x: np.ndarray) -> Any:  # noqa: N802
-        self.Prep(16, x.nbytes)
-        return super().CreateNumpyVector(x)
+    return _with_files(network.packed(), {LABELS: labels_text(card.classes)})
 
 
 def _with_files(content: bytes, texts: dict[str, str]) -> bytes:

@@ -1,92 +1,153 @@
-"""Writes TFLite files: fp32, fp16, dynamic-range and int8, each with metadata and the class labels inside."""
+"""Writes TFLite files: fp32, fp16, dynamic-range, int8 and 16x8, each with metadata and the class labels inside."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import tensorflow as tf
 
 from tfkd import files
 from tfkd.errors import RequestError, nearest
-from tfkd.export import Card, ExportedFile, metadata
-from tfkd.export.graph import INPUT, Graph, first_line, frozen
+from tfkd.export import Calibration, Card, ExportedFile, metadata, quantize, rewrite
+from tfkd.export.flatbuffer import Network
+from tfkd.export.graph import Graph, first_line, frozen
 from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import TflitePrecision
+
+_NO_IMAGES = np.zeros((0, 0, 0, 3), np.uint8)
 
 
-def write_tflite(model: Any, precision: str, path: Path, card: Card, calibration: np.ndarray) -> None:
+def write_tflite(
+    model: Any,
+    precision: str,
+    path: Path,
+    card: Card,
+    calibration: np.ndarray = _NO_IMAGES,
+    *,
+    ranges: str = "min_max",
+    float_layers: Sequence[str] = (),
+    io: str = "uint8",
+) -> None:
     """Writes one TFLite file of a Keras classifier; see `write` for many files of the same one.
 
     Args:
         model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
-        precision: fp32, fp16, dynamic or int8.
+        precision: fp32, fp16, dynamic, int8 or 16x8.
         path: of the file.
         card: what is written into the file.
-        calibration: uint8 [n, S, S, 3]; read for int8 only.
+        calibration: uint8 [n, S, S, 3]; read for int8 and 16x8 only.
+        ranges: min_max or mse; see `Calibration`, also for what follows.
+        float_layers: operators of an int8 file that stay in float.
+        io: uint8 or int8.
 
     Raises:
         RequestError: the converter cannot write the model in this precision.
     """
     with frozen(model, card) as graph:
-        write(graph, ExportedFile(path.name, "tflite", precision), path, card, calibration)
+        asked = Calibration(calibration, ranges, tuple(float_layers), io)
+        write(graph, ExportedFile(path.name, "tflite", precision), path, card, asked)
 
 
-def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: np.ndarray) -> None:
+def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
     """Writes one TFLite file with the signature serving_default(image) -> probabilities, batch 1.
 
-    int8 files take and give uint8: pixels as they are (scale 1, zero point 0), probabilities in 1/256.
+    fp32, fp16 and dynamic files take float32 pixels 0..255. int8 and 16x8 files take and give bytes: pixels as they
+    are, and probabilities in 1/256. Where the model's first layer is a rescale that a byte's quantization can say, such
+    as x/128 - 1, it is that quantization (scale 1/128, zero point 128) and no operator. 16x8 holds int16 activations
+    for accuracy; XNNPACK has no such operators, so that it runs slower than fp32.
 
     Raises:
-        RequestError: the converter cannot write the graph in this precision.
+        RequestError: the converter cannot write the graph in this precision, or the calibration does not fit it.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(graph.saved_model))
-    _set_precision(converter, file.precision, graph.size, calibration)
-    with native_logs_silenced():
-        try:
-            content = converter.convert()
-        except Exception as error:
-            raise RequestError(
-                f"{path.name}: TensorFlow cannot convert the model to {file.precision}: {first_line(error)}"
-            ) from error
+    if file.precision in ("int8", "16x8"):
+        _check_images(calibration.images, file.precision, graph.size)
+    with _told(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
+        content = _content(graph.saved_model, file.precision, calibration)
     files.write_bytes(path, metadata.pack(content, card, graph.size))
 
 
-def _set_precision(converter: Any, precision: str, size: int, calibration: np.ndarray) -> None:
-    """Follows the TensorFlow guide on post-training quantization."""
+def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: str = "uint8") -> None:
+    """Writes the int8 file of a network that quantization-aware training has given its ranges.
+
+    Args:
+        saved_model: folder of a SavedModel, float32 [1, size, size, 3] pixels as x/128 - 1 to logits [1, classes], with
+            fake quantization inside.
+        path: of the file.
+        card: what is written into the file.
+        size: side of the input, pixels.
+        io: uint8 or int8.
+
+    Raises:
+        RequestError: there is no such SavedModel, it has another shape, or its ranges are missing.
+    """
+    if not (saved_model / "saved_model.pb").is_file():
+        raise RequestError(f"There is no SavedModel at {saved_model}; train with quantization first.")
+    with _told(f"{path.name}: TensorFlow cannot convert the SavedModel at {saved_model}"):
+        content = _convert(saved_model, optimize=True)
+    network = Network(content)
+    shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
+    if shapes != [(1, size, size, 3), (1, len(card.classes))]:
+        raise RequestError(
+            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; "
+            f"{(1, size, size, 3)} to {(1, len(card.classes))} is needed."
+        )
+    if "QUANTIZE" not in {network.kind(operator) for operator in network.graph.operators}:
+        raise RequestError(f"The SavedModel at {saved_model} holds no ranges of activations; train it with 'qat'.")
+    content = quantize.with_bytes(content, rewrite.NORMALISED, io)
+    files.write_bytes(path, metadata.pack(content, card, size))
+
+
+def _content(saved_model: Path, precision: str, calibration: Calibration) -> bytes:
     match precision:
         case "fp32":
-            return
-        case "dynamic":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            return _convert(saved_model)
         case "fp16":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
+            return _convert(saved_model, optimize=True, types=[tf.float16])
+        case "dynamic":
+            return _dynamic(saved_model)
         case "int8":
-            images = _full_range(calibration, size)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: _samples(images)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = tf.uint8
-            converter.inference_output_type = tf.uint8
+            return quantize.int8(_convert(saved_model), calibration)
+        case "16x8":
+            return quantize.int16(_convert(saved_model), calibration)
         case _:
-            known = ["fp32", "fp16", "dynamic", "int8"]
+            known = list(get_args(TflitePrecision))
             raise RequestError(f"There is no TFLite precision {precision!r}.{nearest(precision, known)}")
 
 
-def _full_range(calibration: np.ndarray, size: int) -> np.ndarray:
-    """Returns the images with one black and one white pixel: the input's range is 0..255, its scale exactly 1."""
-    if calibration.dtype != np.uint8 or calibration.ndim != 4 or calibration.shape[1:] != (size, size, 3):
+def _dynamic(saved_model: Path) -> bytes:
+    network = Network(_convert(saved_model, optimize=True))
+    rewrite.with_float_depthwise(network)
+    return network.packed()
+
+
+def _convert(saved_model: Path, optimize: bool = False, types: Sequence[Any] = ()) -> bytes:
+    """Runs TensorFlow's converter; `optimize` makes the weights int8 or of the given types."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if optimize else []
+    converter.target_spec.supported_types = list(types)
+    return converter.convert()
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turns whatever a converter raises or logs inside the block into one line that begins with `what`."""
+    with native_logs_silenced():
+        try:
+            yield
+        except RequestError:
+            raise
+        except Exception as error:
+            raise RequestError(f"{what}: {first_line(error)}") from error
+
+
+def _check_images(images: np.ndarray, precision: str, size: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
         raise RequestError(
-            f"int8 needs calibration images uint8 [n, {size}, {size}, 3], not {calibration.dtype} {calibration.shape}."
+            f"{precision} needs calibration images uint8 [n, {size}, {size}, 3], not {images.dtype} {images.shape}."
         )
-    if not len(calibration):
-        raise RequestError("int8 needs at least one calibration image; set export.calibration_images to 1 or more.")
-    images = calibration.copy()
-    images[0, 0, 0] = 0
-    images[0, 0, 1] = 255
-    return images
-
-
-def _samples(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    for image in images:
-        yield {INPUT: image[np.newaxis].astype(np.float32)}
+    if not len(images):
+        raise RequestError(
+            f"{precision} needs at least one calibration image; set export.calibration_images to 1 or more."
+        )

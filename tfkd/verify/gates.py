@@ -7,8 +7,7 @@ from tfkd.errors import RequestError
 from tfkd.export.manifest import Artifact, Gate
 from tfkd.recipe import Gates
 
-# XNNPACK has no kernel for what stands at the ends of an int8 graph: uint8 to int8 and back, and the softmax.
-_AT_THE_ENDS = {"fp32": set[str](), "fp16": set[str](), "int8": {"QUANTIZE", "SOFTMAX"}}
+_WHOLE = ("fp32", "fp16", "int8")  # run in one piece; what XNNPACK makes of other precisions is told, not judged
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,17 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
             if limit is not None and artifact.precision == precision:
                 error = _number(artifact.max_abs_error, f"{file}'s largest error")
                 yield _at_most(f"{name}/{file}", error, limit)
-        if gates.one_partition and artifact.precision in _AT_THE_ENDS:
+        if gates.one_partition and artifact.precision in _WHOLE:
             yield _one_partition(file, artifact)
 
 
 def _one_partition(file: str, artifact: Artifact) -> Gate:
-    """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside that is not at the ends."""
+    """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside."""
     if artifact.delegation is None:
         raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
-    partitions = artifact.delegation.partitions
-    strays = [name for name in artifact.delegation.outside if name not in _AT_THE_ENDS[artifact.precision]]
-    passed = partitions == 1 and not strays
-    return Gate(name=f"one_partition/{file}", value=partitions + len(strays), limit=1, passed=passed)
+    partitions, outside = artifact.delegation.partitions, len(artifact.delegation.outside)
+    passed = partitions == 1 and not outside
+    return Gate(name=f"one_partition/{file}", value=partitions + outside, limit=1, passed=passed)
 
 
 def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
