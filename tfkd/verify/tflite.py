@@ -28,7 +28,7 @@ def io(path: Path) -> InputOutput:
     Raises:
         VerifyError: the file cannot be loaded, or has not one image input and one output.
     """
-    interpreter = _load(path)
+    interpreter = load(path)
     return InputOutput(
         input=_tensor(_input_name(interpreter), interpreter.get_input_details()[0], _PIXELS),
         output=_tensor(_output_name(interpreter), interpreter.get_output_details()[0], _PROBABILITIES),
@@ -38,17 +38,26 @@ def io(path: Path) -> InputOutput:
 def delegation(path: Path) -> Delegation:
     """Returns into how many parts XNNPACK cuts the graph and which operators it leaves to the slow path.
 
+    Raises:
+        VerifyError: the file cannot be loaded.
+    """
+    own, parts = partitions(path)
+    inside = set().union(*parts)
+    outside = [operator["op_name"] for operator in own if operator["index"] not in inside]
+    return Delegation(partitions=len(parts), operators=len(own), outside=outside)
+
+
+def partitions(path: Path) -> tuple[list[dict[str, Any]], list[set[int]]]:
+    """Returns LiteRT's description of a file's operators, and the numbers of those in each part that XNNPACK runs.
+
     LiteRT lists the operators of the file and, behind them, one DELEGATE for each part that a delegate took over.
 
     Raises:
         VerifyError: the file cannot be loaded.
     """
-    operators = _load(path)._get_ops_details()
-    parts = [operator for operator in operators if operator["op_name"] == "DELEGATE"]
+    operators = load(path)._get_ops_details()
     own = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
-    inside = set().union(*(_members(part, own) for part in parts))
-    outside = [operator["op_name"] for operator in own if operator["index"] not in inside]
-    return Delegation(partitions=len(parts), operators=len(own), outside=outside)
+    return own, [_members(part, own) for part in operators if part["op_name"] == "DELEGATE"]
 
 
 def labels(path: Path) -> tuple[str, ...]:
@@ -78,7 +87,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
         VerifyError: the file cannot be loaded or run, or its answers are not numbers.
     """
     workers = machine.cores()
-    runners = [_Runner(_load(path), path) for _ in range(workers)]
+    runners = [_Runner(load(path), path) for _ in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
         results = list(_run(runners, pool, batches))
     probabilities = np.concatenate(results) if results else np.zeros((0, runners[0].classes), np.float32)
@@ -104,7 +113,7 @@ class _Runner:
 
     def _one(self, image: np.ndarray) -> np.ndarray:
         try:
-            self._interpreter.set_tensor(self._input["index"], _quantized(image, self._input)[np.newaxis])
+            self._interpreter.set_tensor(self._input["index"], as_taken(image, self._input["dtype"])[np.newaxis])
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise VerifyError(f"{self._path}: cannot be run on an image {image.shape}: {_first_line(error)}") from None
@@ -118,12 +127,12 @@ def _run(runners: list[_Runner], pool: ThreadPoolExecutor, batches: Iterable[Any
         yield np.concatenate(list(pool.map(lambda runner, share: runner(share), runners, shares)))
 
 
-def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    scale, zero_point = details["quantization"]
-    if not scale:
-        return values.astype(details["dtype"], copy=False)
-    limits = np.iinfo(details["dtype"])
-    return np.clip(np.rint(values / np.float32(scale)) + zero_point, limits.min, limits.max).astype(details["dtype"])
+def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
+    """Returns raw RGB 0..255 as a file's input takes it: bytes are rounded pixels, which int8 holds 128 lower."""
+    if dtype == np.float32:
+        return image.astype(np.float32, copy=False)
+    pixels = np.clip(np.rint(image.astype(np.float32)), 0, 255)
+    return (pixels - 128).astype(np.int8) if dtype == np.int8 else pixels.astype(dtype)
 
 
 def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
@@ -132,28 +141,57 @@ def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return (floats - zero_point) * np.float32(scale) if scale else floats
 
 
-def _load(path: Path) -> Any:
-    """Loads a file into LiteRT, after a walk over its whole structure: LiteRT itself trusts the offsets in a file."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
+def load(path: Path, **options: Any) -> Any:
+    """Loads a file into LiteRT, after a walk over its whole structure: LiteRT itself trusts the offsets in a file.
+
+    Args:
+        path: of the file.
+        options: more arguments of LiteRT's Interpreter.
+
+    Raises:
+        VerifyError: the file cannot be read or loaded, or has not one input and one output.
+    """
+    content = _content(path)
     try:
         _walk(content)
         with native_logs_silenced():
-            interpreter = Interpreter(model_content=content, num_threads=1)
+            interpreter = Interpreter(model_content=content, num_threads=1, **options)
             interpreter.allocate_tensors()
     except Exception as error:
-        raise VerifyError(f"{path}: is no .tflite file, or a damaged one; export it again.") from error
+        raise _damaged(path) from error
     if len(interpreter.get_input_details()) != 1 or len(interpreter.get_output_details()) != 1:
         raise VerifyError(f"{path}: has not one input and one output; export it again.")
     return interpreter
 
 
-def _walk(content: bytes) -> None:
+def model(path: Path) -> Any:
+    """Returns a file's whole structure, a ModelT of the schema.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    content = _content(path)
+    try:
+        return _walk(content)
+    except Exception as error:
+        raise _damaged(path) from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _walk(content: bytes) -> Any:
     if content[4:8] != b"TFL3":
         raise ValueError("it does not begin as one")
-    schema.ModelT.InitFromPackedBuf(content)
+    return schema.ModelT.InitFromPackedBuf(content)
+
+
+def _damaged(path: Path) -> VerifyError:
+    return VerifyError(f"{path}: is no .tflite file, or a damaged one; export it again.")
 
 
 def _members(part: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:

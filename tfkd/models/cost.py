@@ -1,0 +1,50 @@
+"""What a network costs: the products that it sums up for one image."""
+
+import math
+from typing import Any
+
+import keras
+
+from tfkd.errors import RequestError
+
+_FREE = ("BatchNormalization", "Normalization", "PReLU")  # weights, but element by element
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Counts the multiply-adds of convolutions and dense layers for one image, as papers do.
+
+    Biases, normalisation, activations and pooling do not count.
+
+    Args:
+        model: with a static input shape but for the batch.
+
+    Returns:
+        The number of products; twice as many are floating-point operations.
+
+    Raises:
+        RequestError: a layer has weights, and how many products they make is not known here.
+    """
+    return sum(_of(layer) for layer in model.layers)
+
+
+def _of(layer: Any) -> int:
+    if isinstance(layer, keras.Model):
+        return multiply_adds(layer)
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return _size(layer.output) * math.prod(layer.kernel_size)
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return _size(layer.input) * layer.filters * math.prod(layer.kernel_size)
+    if isinstance(layer, keras.layers.Conv2D):
+        return _size(layer.output) * math.prod(layer.kernel.shape[:-1])
+    if isinstance(layer, keras.layers.Dense):
+        return _size(layer.output) * layer.kernel.shape[0]
+    if layer.weights and type(layer).__name__ not in _FREE:
+        raise RequestError(
+            f"The multiply-adds of the layer {layer.name!r} ({type(layer).__name__}) are not known; "
+            "those of Conv2D, DepthwiseConv2D, Conv2DTranspose and Dense are."
+        )
+    return 0
+
+
+def _size(tensor: Any) -> int:
+    return math.prod(tensor.shape[1:])

@@ -1,0 +1,66 @@
+"""The table of the students that a recipe may name, with what they cost, and what their activations do."""
+
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from tfkd import recipe
+from tfkd.models import STUDENTS, build_student
+from tfkd.report import units
+
+IMAGE_SIZE, CLASSES = 224, 1000
+_FLOAT_BYTES, _INT8_BYTES = 4, 1
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What is published of an activation's effect on the accuracy."""
+
+    name: str
+    accuracy: str
+    source: str
+
+
+_HOWARD = "Howard et al. 2019, arXiv:1905.02244"
+
+ACTIVATIONS = (
+    Activation("hard_swish", "the paper's own: 75.2 % top-1 with MobileNetV3-Large on ImageNet", f"{_HOWARD}, table 5"),
+    Activation("relu", "0.7 points less than hard_swish, same network", f"{_HOWARD}, table 5"),
+    Activation("relu6", "not published for this network", "–"),
+    Activation("silu", "no discernible difference from hard_swish", f"{_HOWARD}, section 5.2"),
+)
+
+
+def cost_table() -> Table:
+    """Returns every student's parameters, multiply-adds and bytes, built at 224 px for 1000 classes."""
+    from tfkd.models.cost import multiply_adds
+
+    table = Table(
+        title=f"students at {IMAGE_SIZE} px with {CLASSES:,} classes, width 1",
+        caption="bytes: of the weights alone, 4 or 1 for each parameter",
+    )
+    table.add_column("student")
+    for name in ("parameters", "multiply-adds", "fp32", "int8"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in STUDENTS:
+        model = build_student(recipe.Student(model=name), IMAGE_SIZE, CLASSES, seed=0)
+        count = model.count_params()
+        table.add_row(
+            Text(name),
+            f"{count / 1e6:.2f} M",
+            f"{multiply_adds(model) / 1e6:,.0f} M",
+            units.size(_FLOAT_BYTES * count),
+            units.size(_INT8_BYTES * count),
+        )
+    return table
+
+
+def activation_table() -> Table:
+    """Returns what each activation is known to do to the accuracy, with its source."""
+    table = Table(title="student.activation: what is published of its effect on MobileNetV3")
+    for name in ("activation", "accuracy", "source"):
+        table.add_column(name, overflow="fold")
+    for activation in ACTIVATIONS:
+        table.add_row(activation.name, activation.accuracy, activation.source)
+    return table
