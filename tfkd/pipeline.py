@@ -1,6 +1,7 @@
 """The stages of a run in their order: fingerprints, reuse, resume. No other module knows the order.
 
-data → teacher → soft_labels → (assistant → assistant_labels →) control, student → export → verify → bench → report
+data → teacher → soft_labels → (assistant → assistant_labels →) control, student → (compress →) export → verify → bench
+→ report
 
 With several teachers, or several assistants in a row, each further one has a folder of its own: `teacher-2`, ….
 """
@@ -35,6 +36,7 @@ STAGES = (
     "assistant_labels",
     "control",
     "student",
+    "compress",
     "export",
     "verify",
     "bench",
@@ -44,7 +46,7 @@ TEACHER = "teacher_fp32"
 CHECKED = "data"
 
 # Raise a stage's number when its code gives other results: finished stages of older code are then made anew.
-CODE = dict.fromkeys(STAGES, 2) | dict.fromkeys(("data", "bench", "report"), 1)
+CODE = dict.fromkeys(STAGES, 2) | dict.fromkeys(("data", "compress"), 1) | dict.fromkeys(("export", "verify"), 3)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:
         "assistant": f"{shown:,} images shown",
         "control": f"{distill.repeats * shown:,} images shown" if distill.control else "switched off",
         "student": f"{distill.repeats * shown:,} images shown",
+        "compress": f"{sum(pool * block.training.epochs for block in recipe.compress):,} images shown",
         "export": f"{len(recipe.export.tflite)} TFLite and {len(recipe.export.coreml)} Core ML files",
         "verify": f"{len(data.test):,} test images through every TFLite file",
     }
@@ -206,7 +209,8 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
     network = [described["student"], shown, _seeds(recipe)]
     control = add("control", data.fingerprint, network, distill["control"])
     student = add("student", stores, network, learnt)
-    exported = add("export", student, described["export"], recipe.name)
+    shipped = add("compress", student, described["compress"]) if recipe.compress else student
+    exported = add("export", shipped, described["export"], recipe.name)
     verified = add("verify", exported)
     timed = add("bench", exported, described["bench"], machine.processor(), machine.cores())
     add("report", control, verified, timed, described, tfkd.__version__)
@@ -239,6 +243,7 @@ class Run:
             "assistant_labels": self._soft_labels,
             "control": self._trainings,
             "student": self._trainings,
+            "compress": self._compress,
             "export": self._export,
             "verify": self._verify,
             "bench": self._bench,
@@ -266,7 +271,7 @@ class Run:
         return [together if group[0].name == "student" else group for group in alone]
 
     @functools.cache  # noqa: B019  (one run, one object)
-    def _start_tensorflow(self) -> None:
+    def start_tensorflow(self) -> None:
         """Loads TensorFlow, quietly and only when a stage has something to do, and makes it deterministic."""
         with native_logs_silenced():
             from tfkd.distill import training
@@ -279,19 +284,20 @@ class Run:
         for rejected in self.data.rejected:
             self.progress.say(f"  left out: {rejected}")
 
-    def _seen(self, name: str) -> ImageData:
+    def seen(self, name: str) -> ImageData:
         """Returns the images as a network of this modality sees them."""
         from tfkd.data.modality import all_seen
 
         return all_seen(name, self.data)
 
     @functools.cached_property
-    def _shipped(self) -> ImageData:
+    def shipped(self) -> ImageData:
         """The images as the student sees them."""
-        return self._seen(self.recipe.student.modality)
+        return self.seen(self.recipe.student.modality)
 
     @functools.cached_property
-    def _card(self) -> Card:
+    def card(self) -> Card:
+        """What every exported file says of itself."""
         export = self.recipe.export
         return Card(
             self.recipe.name, self.data.classes, export.author, export.license, export.version, export.description
@@ -310,7 +316,7 @@ class Run:
             tapped(model, [loss.student_tap for loss in losses])
 
     def _teacher(self, stages: list[Stage]) -> list[Any]:
-        self._start_tensorflow()
+        self.start_tensorflow()
         self._check_taps()
         from tfkd.distill import teacher
 
@@ -319,7 +325,7 @@ class Run:
         chosen = recipe.teachers[number_of(stage.name)]
         result = teacher.prepare_teacher(
             chosen,
-            self._seen(chosen.modality),
+            self.seen(chosen.modality),
             recipe.data.augment,
             recipe.seed,
             stage.folder,
@@ -345,7 +351,7 @@ class Run:
         names = [numbered("assistant_labels", assistants - 1)] if assistants else several
         return tuple(self._store(name, self.results[name]["layout"]) for name in names)
 
-    def _asked(self, name: str) -> Path:
+    def asked(self, name: str) -> Path:
         """Returns the file of the network whose answers a stage of soft labels holds."""
         number = number_of(name)
         if kind_of(name) == "soft_labels":
@@ -359,7 +365,7 @@ class Run:
         if done:
             size, seconds = Layout.described_by(done["layout"]).bytes_per_view, done["seconds"]
             return f"{views:,} views, {views * size / 1e6:,.1f} MB, {seconds / 60:,.1f} minutes"
-        self._start_tensorflow()
+        self.start_tensorflow()
         from tfkd.distill import answers
 
         model, classes = self._untrained(name), len(self.data.classes)
@@ -381,7 +387,7 @@ class Run:
         """Returns the network whose answers a stage of soft labels holds, as it is to answer."""
         from tfkd.distill import teacher
 
-        network = teacher.load_teacher(self._asked(name))
+        network = teacher.load_teacher(self.asked(name))
         if kind_of(name) == "soft_labels" and self.recipe.teachers[number_of(name)].batch_norm == "batch":
             from tfkd.models.batch_statistics import with_batch_statistics
 
@@ -389,7 +395,7 @@ class Run:
         return network
 
     def _soft_labels(self, stages: list[Stage]) -> list[Any]:
-        self._start_tensorflow()
+        self.start_tensorflow()
         from tfkd.distill import answers, soft_labels, student
 
         (stage,) = stages
@@ -398,7 +404,7 @@ class Run:
         taught = self._load_asked(stage.name)
         layout = Layout.chosen(len(self.data.classes), answers.feature_shapes(taught, taps))
         store = self._store(stage.name, layout.described())
-        images = student.pool(self._seen(self._modality(stage.name)))
+        images = student.pool(self.seen(self._modality(stage.name)))
         answer = answers.answers(
             taught,
             taps,
@@ -451,7 +457,7 @@ class Run:
             in_all: how many there are with those that earlier calls finished, so that each has the threads it had.
             finished: called with a job's place among `jobs` and its result, as soon as it is done.
         """
-        self._start_tensorflow()
+        self.start_tensorflow()
         from tfkd.distill import training, workers
 
         side_by_side = 1 if training.has_gpu() else min(machine.cores(), in_all)
@@ -483,54 +489,86 @@ class Run:
         )
 
     @property
-    def _chosen_seed(self) -> int:
+    def chosen_seed(self) -> int:
         """The seed whose student ships: the best on the validation split, never on the test split."""
         trainings = self.results["student"]["trainings"]
         best: int = max(trainings, key=lambda training: training["validation_accuracy"])["seed"]
         return best
 
     @property
-    def _chosen_folder(self) -> Path:
-        return self.stages["student"].folder / f"seed-{self._chosen_seed}"
+    def _shipped_folder(self) -> Path:
+        """Where the network stands that ships: the chosen student, or what the compressions made of it."""
+        return self.stages["compress"].folder if self.recipe.compress else self.chosen_folder
+
+    @property
+    def chosen_folder(self) -> Path:
+        """Where that student stands."""
+        return self.stages["student"].folder / f"seed-{self.chosen_seed}"
+
+    def _compress(self, stages: list[Stage]) -> list[Any]:
+        self.start_tensorflow()
+        from tfkd.compress.student import compress_student, steps
+
+        (stage,) = stages
+        job = self.job("student", self.chosen_seed, stage.folder, self.recipe.student, len(chain(self.recipe)))
+        blocks = self.recipe.compress
+        with self.progress.task("compression", steps(job, blocks), "steps") as advance:
+            result = compress_student(
+                job, self.chosen_folder / "student.keras", blocks, stage.folder, advance, self.progress.say
+            )
+        return [asdict(result)]
 
     def _export(self, stages: list[Stage]) -> list[Any]:
-        self._start_tensorflow()
+        self.start_tensorflow()
+        from tfkd.compress import QUANTIZED
         from tfkd.distill import teacher
         from tfkd.distill.saving import load_model
         from tfkd.export import export, samples, tflite
 
         folder = stages[0].folder
+        quantized = self._shipped_folder / QUANTIZED
         images, _ = samples.photos(
-            self._shipped.train, self.recipe.data.image_size, self.recipe.export.calibration_images, self.recipe.seed
+            self.shipped.train, self.recipe.data.image_size, self.recipe.export.calibration_images, self.recipe.seed
         )
 
         def tell(path: str) -> None:
             self.progress.say(f"  {path}")
 
         files = export(
-            load_model(self._chosen_folder / "student.keras"),
+            load_model(self._shipped_folder / "student.keras"),
             self.recipe.export,
-            self._card,
+            self.card,
             images,
             folder / "bundle",
             tell,
+            quantized if quantized.is_dir() else None,
         )
-        for number, name in enumerate(self._teacher_files):
+        for number, name in enumerate(self.teacher_files):
             tell(f"{name}.tflite (for comparison, not in the bundle)")
-            taught = teacher.load_teacher(self._asked(numbered("soft_labels", number)))
-            tflite.write_tflite(taught, "fp32", folder / f"{name}.tflite", self._card, images)
+            taught = teacher.load_teacher(self.asked(numbered("soft_labels", number)))
+            tflite.write_tflite(taught, "fp32", folder / f"{name}.tflite", self.card, images)
         return [{"files": [asdict(file) for file in files]}]
 
     @property
-    def _teacher_files(self) -> list[str]:
+    def teacher_files(self) -> list[str]:
+        """The teachers' fp32 .tflite files, without the suffix."""
         return [numbered(TEACHER, number) for number in range(len(self.recipe.teachers))]
+
+    def compared_files(self) -> dict[str, dict[str, Path]]:
+        """Returns the .tflite files behind each row of the comparison, by the names that the bench gives them."""
+        folder = self.stages["export"].folder
+        rows = {"teacher fp32": {name: folder / f"{name}.tflite" for name in self.teacher_files}}
+        for entry in self.results["export"]["files"]:
+            if entry["format"] == "tflite":
+                rows[f"student {entry['precision']}"] = {entry["path"]: self._exported / entry["path"]}
+        return rows
 
     @property
     def _exported(self) -> Path:
         return self.stages["export"].folder / "bundle"
 
     def _verify(self, stages: list[Stage]) -> list[Any]:
-        self._start_tensorflow()
+        self.start_tensorflow()
         import numpy as np
 
         from tfkd.data.batches import plain_batches
@@ -539,20 +577,20 @@ class Run:
 
         size = self.recipe.data.image_size
         reference = Reference(
-            batches=plain_batches(self._shipped.test, size, 64).map(lambda images, _: images),
+            batches=plain_batches(self.shipped.test, size, 64).map(lambda images, _: images),
             labels=self.data.test.labels,
-            keras=softmax(np.load(self._chosen_folder / "test_logits.npy")).astype(np.float32),
-            teacher_top1=self._teacher_logits().argmax(axis=1),
+            keras=softmax(np.load(self._shipped_folder / "test_logits.npy")).astype(np.float32),
+            teacher_top1=self.teacher_logits().argmax(axis=1),
             size=size,
         )
         artifacts = []
         for entry in self.results["export"]["files"]:
             file = ExportedFile(**entry)
-            artifacts.append(measure(self._exported, file, reference, self._card))
+            artifacts.append(measure(self._exported, file, reference, self.card))
             self.progress.say(f"  {file.path}: {_told(artifacts[-1])}")
         return [{"artifacts": [artifact.model_dump(mode="json") for artifact in artifacts]}]
 
-    def _teacher_logits(self) -> Any:
+    def teacher_logits(self) -> Any:
         """Returns what the teachers answer together on the test split, float32 [n, classes]."""
         import numpy as np
 
@@ -566,21 +604,17 @@ class Run:
         """Returns the test accuracy, 0 to 1, of all teachers together; they must be finished."""
         from tfkd.distill.measures import accuracy
 
-        return accuracy(self._teacher_logits(), self.data.test.labels)
+        return accuracy(self.teacher_logits(), self.data.test.labels)
 
     def _bench(self, stages: list[Stage]) -> list[Any]:
         from tfkd.bench import host
 
-        exported = self.stages["export"].folder
-        files = {name: exported / f"{name}.tflite" for name in self._teacher_files}
-        for entry in self.results["export"]["files"]:
-            if entry["format"] == "tflite":
-                files[entry["path"]] = self._exported / entry["path"]
+        files = {name: path for row in self.compared_files().values() for name, path in row.items()}
         entries = host.measure(files, self.recipe.bench, lambda text: self.progress.say(f"  {text}"))
         return [{"entries": [entry.model_dump(mode="json") for entry in entries]}]
 
     def _report(self, stages: list[Stage]) -> list[Any]:
-        self._start_tensorflow()
+        self.start_tensorflow()
         from tfkd.report import summary
 
         bundle = stages[0].folder / "bundle"
@@ -588,13 +622,14 @@ class Run:
         shutil.copytree(self._exported, bundle)
         made = summary.Run(
             recipe=self.recipe,
-            data=self._shipped,
+            data=self.shipped,
             folders={name: stage.folder for name, stage in self.stages.items()},
             results=self.results,
-            chosen_seed=self._chosen_seed,
+            chosen_seed=self.chosen_seed,
+            shipped=self._shipped_folder,
             teacher_stages=[numbered("teacher", number) for number in range(len(self.recipe.teachers))],
-            teacher_files=self._teacher_files,
-            teacher_logits=self._teacher_logits(),
+            teacher_files=self.teacher_files,
+            teacher_logits=self.teacher_logits(),
             views_seconds=sum(result["seconds"] for name, result in self.results.items() if "labels" in name),
         )
         summary.write(made, bundle)

@@ -43,7 +43,7 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     """
     data = all_seen(job.student.modality, open_source(job.recipe.data, job.recipe.seed, checked=job.checked))
     student = _build(job, data, job.recipe.distill.precision)
-    train = _distilled if job.kind == "student" else _alone
+    train = distilled if job.kind == "student" else _alone
     model, batches, begin = train(job, student, data)
     tuning = job.recipe.distill.training
 
@@ -84,7 +84,7 @@ def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
     return shipped
 
 
-def _distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns what learns from the teachers' stored answers: model, batches by epoch, and what begins an epoch."""
     distill = job.recipe.distill
     stores = [SoftLabels(store.folder, store.header) for store in job.stores]

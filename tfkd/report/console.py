@@ -14,7 +14,7 @@ def comparison_table(manifest: Manifest) -> Table:
         title=Text(f"{manifest.name}: {facts.headline(manifest)}"),
         caption=f"latency of one image; accuracy ± standard error on {images:,} test images",
     )
-    table.add_column("variant")
+    table.add_column("variant", no_wrap=True)
     for name in ("size", "deflated", "1 thread", "all cores", "accuracy", "points", "as teacher", "training"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in manifest.comparison:

@@ -19,6 +19,7 @@ from tfkd.export.manifest import (
     Artifact,
     BenchEntry,
     ComparisonRow,
+    Compression,
     DataEntry,
     Manifest,
     StudentEntry,
@@ -45,6 +46,7 @@ class Run:
         folders: folder of every stage, by the stage's name.
         results: result of every stage before the report, by the stage's name.
         chosen_seed: seed of the exported student.
+        shipped: folder of the exported network: the student's, or that of what the compressions made of it.
         teacher_stages: the stages of the teachers.
         teacher_files: names of the teachers' fp32 .tflite in the bench results, and of the files in the export folder.
         teacher_logits: what the teachers answer together on the test split, float32 [n, classes].
@@ -56,6 +58,7 @@ class Run:
     folders: dict[str, Path]
     results: dict[str, Any]
     chosen_seed: int
+    shipped: Path
     teacher_stages: list[str]
     teacher_files: list[str]
     teacher_logits: np.ndarray
@@ -76,16 +79,30 @@ class Run:
         """The measured latencies."""
         return [BenchEntry.model_validate(entry) for entry in self.results["bench"]["entries"]]
 
+    @property
+    def compressions(self) -> list[dict[str, Any]]:
+        """What was done to the chosen student after its training, in order."""
+        done: list[dict[str, Any]] = self.results.get("compress", {}).get("compressions", [])
+        return done
+
+    @property
+    def seconds_training(self) -> float:
+        """Of the exported network: its own training and its compressions."""
+        chosen = self.training("student", self.chosen_seed)
+        assert chosen is not None
+        return float(chosen["seconds"] + sum(each["seconds"] for each in self.compressions))
+
     def training(self, kind: str, seed: int) -> dict[str, Any] | None:
         """Returns the result of one training, or None where there was none."""
         trainings: list[dict[str, Any]] = self.results[kind]["trainings"]
         return next((training for training in trainings if training["seed"] == seed), None)
 
     def logits(self, kind: str) -> np.ndarray | None:
-        """Returns logits on the test split, float32 [n, classes], of "teacher", or of the chosen seed's training."""
+        """Returns logits on the test split, float32 [n, classes], of "teacher", "student" as it ships, or "control"."""
         if kind == "teacher":
             return self.teacher_logits
-        path = self.folders[kind] / f"seed-{self.chosen_seed}" / "test_logits.npy"
+        folder = self.shipped if kind == "student" else self.folders[kind] / f"seed-{self.chosen_seed}"
+        path = folder / "test_logits.npy"
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
@@ -111,13 +128,28 @@ def rewrite(folder: Path) -> tuple[Manifest, Path]:
     made = folder / "report"
     try:
         manifest = Manifest.model_validate_json((made / "bundle" / "manifest.json").read_bytes())
-        evidence = Evidence.model_validate_json((made / "evidence.json").read_bytes())
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise RequestError(f"{folder} is not the folder of a finished run ({reason}); run its recipe first.") from None
-    page = made / "report.html"
+        raise _unfinished(folder, error) from None
+    return manifest, write_page(manifest, folder, made / "report.html")
+
+
+def write_page(manifest: Manifest, folder: Path, page: Path) -> Path:
+    """Writes the report of a manifest with the evidence of a finished run's folder.
+
+    Raises:
+        RequestError: the folder is not that of a finished run.
+    """
+    try:
+        evidence = Evidence.model_validate_json((folder / "report" / "evidence.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise _unfinished(folder, error) from None
     write_report(manifest, evidence, page)
-    return manifest, page
+    return page
+
+
+def _unfinished(folder: Path, error: Exception) -> RequestError:
+    reason = str(error).splitlines()[0]
+    return RequestError(f"{folder} is not the folder of a finished run ({reason}); run its recipe first.")
 
 
 def manifest_of(run: Run) -> Manifest:
@@ -213,14 +245,15 @@ def _student(run: Run) -> StudentEntry:
         model=run.recipe.student.model,
         parameters=chosen["parameters"],
         image_size=run.recipe.data.image_size,
-        accuracy=chosen["accuracy"],
+        accuracy=accuracy(student, run.data.test.labels),
         control_accuracy=control["accuracy"] if control else None,
         accuracies=[training["accuracy"] for training in run.results["student"]["trainings"]],
         control_accuracies=[training["accuracy"] for training in run.results["control"]["trainings"]],
         seeds=run.seeds,
         exported_seed=run.chosen_seed,
         agreement_with_teacher=float(np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))),
-        seconds_training=chosen["seconds"],
+        compressions=[Compression(**each) for each in run.compressions],
+        seconds_training=run.seconds_training,
         teacher_seconds=sum(run.results[stage]["seconds"] for stage in run.teacher_stages) + run.views_seconds,
     )
 
@@ -228,8 +261,9 @@ def _student(run: Run) -> StudentEntry:
 def _comparison(run: Run) -> list[ComparisonRow]:
     """The teachers' fp32 files with their Keras accuracy, then every .tflite of the student with its own."""
     teacher = accuracy(run.teacher_logits, run.data.test.labels)
-    one = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads == 1}
-    several = {entry.artifact: entry.latency_ms.median for entry in run.bench if entry.threads > 1}
+    timed = [(entry.artifact, entry.threads, entry.latency_ms) for entry in run.bench if entry.latency_ms is not None]
+    one = {artifact: latency.median for artifact, threads, latency in timed if threads == 1}
+    several = {artifact: latency.median for artifact, threads, latency in timed if threads and threads > 1}
     exported = run.folders["export"]
 
     def row(
@@ -251,15 +285,13 @@ def _comparison(run: Run) -> list[ComparisonRow]:
     rows = [
         row("teacher fp32", taught, teacher, None, sum(run.results[name]["seconds"] for name in run.teacher_stages))
     ]
-    chosen = run.training("student", run.chosen_seed)
-    assert chosen is not None
     rows += [
         row(
             f"student {artifact.precision}",
             {artifact.path: exported / "bundle" / artifact.path},
             artifact.accuracy,
             artifact.agreement,
-            chosen["seconds"],
+            run.seconds_training,
         )
         for artifact in run.artifacts
         if artifact.accuracy is not None
@@ -280,7 +312,7 @@ def _golden(run: Run, folder: Path) -> bundle.Golden:
 
     export = run.recipe.export
     images, positions = samples.photos(run.data.test, run.recipe.data.image_size, export.golden_images, run.recipe.seed)
-    student = load_model(run.folders["student"] / f"seed-{run.chosen_seed}" / "student.keras")
+    student = load_model(run.shipped / "student.keras")
     expected = {"keras": softmax(predictor(student)(images.astype(np.float32)).numpy()).astype(np.float32)}
     for artifact in run.artifacts:
         if artifact.format == "tflite":

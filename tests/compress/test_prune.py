@@ -1,0 +1,63 @@
+"""Pruning ends at the sparsity that was asked for, in the form that was asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.compress.conftest import STUDENT
+from tfkd.compress import prune
+from tfkd.compress.prepared import compressible
+from tfkd.compress.twin import pass_weights, student_twin
+from tfkd.errors import RequestError
+from tfkd.recipe import Prune, parse
+
+PRUNED = ["expand", "project", "right"]
+
+
+def pruned(student: Any, block: Prune, train: Callable[..., Any], steps: int) -> dict[str, np.ndarray]:
+    prepared = prune.prepare(student_twin(STUDENT, student), block, steps, ())
+    trained = train(prepared, steps)
+    pass_weights(prepared.weights(), student)
+    images = np.full((1, 32, 32, 3), 90.0, np.float32)
+    np.testing.assert_allclose(student(images), trained(images), rtol=1e-4, atol=1e-6)
+    return {layer.name: np.asarray(layer.kernel) for layer in student.layers if hasattr(layer, "kernel")}
+
+
+@pytest.mark.parametrize(("sparsity", "steps"), [(0.5, 1), (0.8, 7)])
+def test_each_large_kernel_ends_with_the_sparsity(
+    student: Any, train: Callable[..., Any], sparsity: float, steps: int
+) -> None:
+    assert [layer.name for layer in compressible(student)] == PRUNED
+    kernels = pruned(student, Prune(sparsity=sparsity), train, steps)
+    for name, kernel in kernels.items():
+        zeros = 1 - np.count_nonzero(kernel) / kernel.size
+        assert zeros == (pytest.approx(sparsity, abs=1e-3) if name in PRUNED else 0.0), name
+
+
+def test_two_of_each_four_input_channels_are_zero(student: Any, train: Callable[..., Any]) -> None:
+    kernels = pruned(student, Prune(structure="2:4"), train, 3)
+    for name in PRUNED:
+        height, width, incoming, filters = kernels[name].shape
+        fours = kernels[name].reshape(height, width, incoming // 4, 4, filters)
+        np.testing.assert_array_equal(np.count_nonzero(fours, axis=3), 2)
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ({"kind": "prune", "structure": "2:4", "sparsity": 0.7}, "2:4 is a sparsity of 0.5"),
+        ({"kind": "prune", "training": {"patience": 2}}, "before the pruning"),
+    ],
+)
+def test_what_cannot_be_is_said_when_the_recipe_is_read(block: dict[str, Any], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        parse({"name": "x", "data": {"source": "folder:x"}, "teachers": [{"model": "t"}], "compress": [block]}, "x")
+
+
+@pytest.mark.parametrize("kinds", [("qat", "prune"), ("cluster", "prune"), ("prune", "prune")])
+def test_another_order_is_refused(kinds: tuple[str, str]) -> None:
+    blocks = [{"kind": kind} for kind in kinds]
+    with pytest.raises(RequestError, match="in the order prune, cluster, qat"):
+        parse({"name": "x", "data": {"source": "folder:x"}, "teachers": [{"model": "t"}], "compress": blocks}, "x")

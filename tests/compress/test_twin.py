@@ -1,0 +1,65 @@
+"""A twin gives what its student gives, or is refused."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.compress.conftest import STUDENT
+from tests.tiny import build_teacher
+from tfkd.compress.networks import weighted_layers
+from tfkd.compress.twin import pass_weights, student_twin, twin_of
+from tfkd.errors import RequestError
+from tfkd.models import build_student
+from tfkd.recipe import Student
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v3_small", "squeezenet_1_1"])
+def test_the_twin_of_a_student_gives_its_logits(model: str) -> None:
+    recipe = Student(model=model, width=0.35, activation="hard_swish")
+    student = build_student(recipe, 32, 5, seed=1)
+    images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(student_twin(recipe, student)(images), student(images), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "silu", "hard_swish"])
+def test_a_model_without_a_source_has_a_twin_layer_by_layer(activation: str, pixels: np.ndarray) -> None:
+    model = build_student(STUDENT.model_copy(update={"activation": activation}), 32, 3, seed=2)
+    np.testing.assert_allclose(twin_of(model)(pixels), model(pixels), rtol=1e-4, atol=1e-6)
+
+
+def test_models_inside_a_model_are_laid_out_flat(pixels: np.ndarray) -> None:
+    body = build_teacher(image_size=32, classes=7)
+    outer = keras.Sequential([keras.Input((32, 32, 3)), body, keras.layers.Dropout(0.5), keras.layers.Dense(4)])
+    twin = twin_of(outer)
+    assert not any(type(layer).__name__ in ("Functional", "Dropout") for layer in twin.layers)
+    np.testing.assert_allclose(twin(pixels), outer(pixels), rtol=1e-4, atol=1e-6)
+
+
+def test_weights_come_back_by_position(student: Any, pixels: np.ndarray) -> None:
+    twin = student_twin(STUDENT, student)
+    other = build_student(STUDENT, 32, 3, seed=9)
+    pass_weights([layer.get_weights() for layer in weighted_layers(twin)], other)
+    np.testing.assert_array_equal(other(pixels), student(pixels))
+
+
+def test_a_layer_that_means_something_else_in_tf_keras_is_found() -> None:
+    recipe = Student(model="tests.compress.network:build_for_keras_alone")
+    with pytest.raises(RequestError, match="gives other logits"):
+        student_twin(recipe, build_student(recipe, 32, 3, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (keras.layers.LayerNormalization(name="odd"), "'odd' is a LayerNormalization"),
+        (keras.layers.Dense(4, activation="gelu", name="odd"), "activation 'gelu'"),
+        (lambda x: x + 3.0, "is a Add"),
+    ],
+)
+def test_a_layer_without_a_twin_is_named(layer: Any, named: str) -> None:
+    image = keras.Input((32, 32, 3))
+    model = keras.Model(image, keras.layers.Dense(2)(layer(keras.layers.GlobalAveragePooling2D()(image))))
+    with pytest.raises(RequestError, match=named):
+        twin_of(model)

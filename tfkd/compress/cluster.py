@@ -1,0 +1,47 @@
+"""Weight clustering: each kernel keeps few different weights, whose values are trained."""
+
+from typing import Any
+
+import tf_keras
+
+from tfkd.compress.networks import weighted_layers
+from tfkd.compress.prepared import Prepared, wrapped
+from tfkd.compress.toolkit import tfmot
+from tfkd.recipe import Cluster
+
+
+def prepare(twin: tf_keras.Model, block: Cluster, steps: int, before: tuple[str, ...]) -> Prepared:
+    """Returns the twin with kernels made of centroids, ready to train; zeros of a pruned twin stay zero.
+
+    The centroids start as k-means++ draws them from the weights, with a seed of its own (Arthur, Vassilvitskii, SODA
+    2007). They are trained with the gradients of all their weights, and each weight may move to another centroid
+    (Han, Mao, Dally 2015, arXiv:1510.00149, section 3).
+
+    Args:
+        twin: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        block: of the recipe.
+        steps: of the training; any number will do.
+        before: the kinds of the compressions that were done before.
+
+    Raises:
+        RequestError: the twin has no layer that can be clustered.
+    """
+    clustering = tfmot.clustering.keras
+    original = [list(layer.weights) for layer in weighted_layers(twin)]
+    network, wrappers = wrapped(
+        twin,
+        lambda layer: clustering.cluster_weights(
+            layer,
+            block.clusters,
+            clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
+            preserve_sparsity="prune" in before,
+        ),
+    )
+
+    def weights() -> list[list[Any]]:
+        for wrapper in wrappers:
+            wrapper.update_clustered_weights_associations()
+            wrapper.original_clusterable_weights["kernel"].assign(wrapper.layer.kernel)
+        return [[variable.numpy() for variable in variables] for variables in original]
+
+    return Prepared(network, weights)

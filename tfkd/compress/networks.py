@@ -1,0 +1,68 @@
+"""Functional graphs of Keras 3 and tf_keras: walked in order, and built anew from other layers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tf_keras
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a layer in a functional model: `output = layer(inputs)`, symbolic tensors all of them."""
+
+    layer: Any
+    inputs: list[Any]
+    output: Any
+
+
+def calls(model: Any) -> Iterator[Call]:
+    """Yields the uses of a model's layers, each after those that it takes its inputs from; input layers first.
+
+    Args:
+        model: functional or sequential, of Keras 3 or tf_keras.
+    """
+    model = getattr(model, "_functional", None) or model
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if hasattr(node, "operation"):  # Keras 3
+                yield Call(node.operation, list(node.input_tensors), node.output_tensors[0])
+            else:
+                yield Call(node.layer, list(node.keras_inputs), node.outputs)
+
+
+def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None], image: Any = None) -> Any:
+    """Returns the output of a functional model's graph with every layer changed.
+
+    Args:
+        model: functional or sequential, of one input and one output, of Keras 3 or tf_keras.
+        change: maps a layer to what is called in its place on one tensor or a list, or to None for nothing.
+        image: what the graph starts from; a fresh tf_keras input by default.
+
+    Returns:
+        A tf_keras.Model, or the output tensor where an `image` was given.
+    """
+    start = tf_keras.Input(model.input_shape[1:], name="image") if image is None else image
+    replaced: dict[int, Any] = {}  # by layer, so that a shared layer stays one
+    made: dict[int, Any] = {id(model.inputs[0]): start}
+    for call in calls(model):
+        if id(call.output) in made:
+            continue
+        inputs = [made[id(tensor)] for tensor in call.inputs]
+        if id(call.layer) not in replaced:
+            replaced[id(call.layer)] = change(call.layer)
+        layer = replaced[id(call.layer)]
+        given = inputs[0] if len(inputs) == 1 else inputs
+        made[id(call.output)] = given if layer is None else layer(given)
+    output = made[id(model.outputs[0])]
+    return tf_keras.Model(start, output, name=model.name) if image is None else output
+
+
+def weighted_layers(model: Any) -> list[Any]:
+    """Returns the layers that hold weights, in the order of the graph, those of models inside the model as well."""
+    found: dict[int, Any] = {}
+    for call in calls(model):
+        inner = weighted_layers(call.layer) if isinstance(call.layer, keras.Model) else [call.layer]
+        found |= {id(layer): layer for layer in inner if getattr(layer, "weights", None)}
+    return list(found.values())

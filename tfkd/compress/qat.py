@@ -1,0 +1,204 @@
+"""Quantization-aware distillation: the network trains with the rounding of its int8 file in place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from tfkd.compress.keeping import keeping
+from tfkd.compress.networks import built_with, calls, weighted_layers
+from tfkd.compress.prepared import Prepared, compressible
+from tfkd.compress.rounding import SMALLEST, FrozenStatistics, InputRounding, Rounded
+from tfkd.compress.toolkit import tfmot
+from tfkd.errors import RequestError
+from tfkd.files import replacing
+from tfkd.recipe import QuantizationAware
+
+PIXELS = (1 / 128, -1.0)  # scale and offset of the rescale (see tfkd.models.layers.normalise)
+_layers = tf_keras.layers
+_KERNELS: dict[Any, str] = {
+    _layers.Conv2D: "kernel",
+    _layers.DepthwiseConv2D: "depthwise_kernel",
+    _layers.Dense: "kernel",
+}
+_ROUNDED: tuple[Any, ...] = (
+    _layers.BatchNormalization,
+    _layers.ReLU,
+    _layers.Activation,
+    _layers.Rescaling,
+    _layers.Add,
+    _layers.Multiply,
+    _layers.GlobalAveragePooling2D,
+    _layers.AveragePooling2D,
+    _layers.Concatenate,
+)
+_SAME_RANGE: tuple[Any, ...] = (
+    _layers.InputLayer,
+    _layers.Dropout,
+    _layers.Flatten,
+    _layers.Reshape,
+    _layers.MaxPooling2D,
+    _layers.GlobalMaxPooling2D,
+    _layers.ZeroPadding2D,
+)
+_TAKES_RELU: tuple[Any, ...] = (*_KERNELS, _layers.BatchNormalization, _layers.Rescaling, _layers.Add, _layers.Multiply)
+_ADDED = 64  # the addend over the narrowest range of what it is added to
+_ACTIVATIONS = ("linear", "relu", "swish", "sigmoid", "tanh")
+
+
+def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: tuple[str, ...]) -> Prepared:
+    """Returns the twin with every tensor rounded that is int8 in the file, ready to train.
+
+    The pixels' rescale stays outside: the range of its result is fixed, so that the file's uint8 input is the pixels
+    themselves. Weights that are zero or equal after a pruning or a clustering stay so.
+
+    Args:
+        twin: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        block: of the recipe.
+        steps: of the training; any number will do.
+        before: the kinds of the compressions that were done before.
+
+    Raises:
+        RequestError: there is a layer whose int8 form is unknown, or the network does not begin with the rescale.
+    """
+    wrap = tfmot.quantization.keras.QuantizeWrapperV2
+    outputs = _rounded_outputs(twin)
+    rescale = _first_rescaling(twin)
+    scale, offset = PIXELS
+    original = {layer.name: list(layer.weights) for layer in weighted_layers(twin)}
+    constraints = {
+        id(layer.kernel): keeping(layer.kernel.numpy(), before) for layer in (compressible(twin) if before else ())
+    }
+
+    def changed(layer: Any) -> Callable[[Any], Any] | None:
+        if layer is rescale:
+            return None
+        if isinstance(layer, _layers.BatchNormalization):
+            frozen = FrozenStatistics.from_config(layer.get_config())
+            frozen.build(layer.input_shape)
+            for ours, theirs in zip(frozen.weights, layer.weights, strict=True):
+                ours.assign(theirs)
+            original[layer.name] = list(frozen.weights)
+            return wrap(frozen, Rounded(None, outputs.get(layer.name)))
+        kernel = _KERNELS.get(type(layer))
+        if kernel is None and layer.name not in outputs:
+            return layer
+        return wrap(layer, Rounded(kernel, outputs.get(layer.name)))
+
+    start = tf_keras.Input(twin.input_shape[1:], name="image")
+    pixels = InputRounding(offset, 255 * scale + offset, name="pixels")(start)
+    network = tf_keras.Model(start, built_with(twin, changed, pixels), name=twin.name)
+
+    def weights() -> list[list[Any]]:
+        return [[variable.numpy() for variable in variables] for variables in original.values()]
+
+    return Prepared(network, weights, PIXELS, constraints)
+
+
+def save(network: tf_keras.Model, folder: Path) -> None:
+    """Writes a trained network as a SavedModel for TFLite's converter.
+
+    Its signature serving_default takes `image`, float32 [1, S, S, 3] as x/128 - 1, and gives `logits`, float32
+    [1, classes]. Kernels stand in it as constants on their grids, the ranges of activations as FakeQuant operators.
+
+    Args:
+        network: of `prepare`, trained.
+        folder: to write, whole or not at all.
+    """
+    for layer in network.layers:
+        if isinstance(layer, tfmot.quantization.keras.QuantizeWrapperV2):
+            layer.quantize_config.rounding.constant = True
+    specification = tf.TensorSpec([1, *network.input_shape[1:]], tf.float32, name="image")
+    # Frozen first: of a model that it can reach, TensorFlow would save every layer's own functions as well.
+    logits = tf.function(lambda image: network(image, training=False), jit_compile=False)
+    constant = convert_variables_to_constants_v2(logits.get_concrete_function(specification))
+    module = tf.Module()
+    module.serve = tf.function(lambda image: {"logits": constant(image)[0]}, input_signature=[specification])
+    with replacing(folder) as partial:
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # swish has one that can't be saved
+        tf.saved_model.save(module, str(partial), signatures={"serving_default": module.serve}, options=options)
+
+
+def _first_rescaling(twin: tf_keras.Model) -> Any:
+    """Returns the rescale that the pixels go through before anything else.
+
+    Raises:
+        RequestError: they go through something else.
+    """
+    first: list[Any] = [call.layer for call in calls(twin) if call.inputs and call.inputs[0] is twin.inputs[0]]
+    if len(first) == 1 and isinstance(first[0], _layers.Rescaling) and (first[0].scale, first[0].offset) == PIXELS:
+        return first[0]
+    raise RequestError(
+        f"Quantization-aware training needs {twin.name!r} to begin with Rescaling(1/128, -1), which becomes the scale "
+        f"of the int8 file's input, not with {', '.join(type(layer).__name__ for layer in first)}."
+    )
+
+
+def _rounded_outputs(twin: tf_keras.Model) -> dict[str, float]:
+    """Returns the layers whose output is a tensor of its own in the int8 file, each with its narrowest range.
+
+    What the converter fuses is none: a convolution followed by its batch normalisation, either followed by ReLU. Nor
+    is what goes into a concatenation alone: int8 joins tensors of one range, the one of the result.
+    """
+    every = list(calls(twin))
+    takers: dict[int, list[Any]] = {}
+    for call in every:
+        for tensor in call.inputs:
+            takers.setdefault(id(tensor), []).append(call.layer)
+    ranges: dict[str, float] = {}
+    for call in every:
+        _check(call.layer)
+        following = takers.get(id(call.output), [])
+        alone = following[0] if len(following) == 1 else None
+        if type(call.layer) in (*_KERNELS, *_ROUNDED) and not _fuses(call.layer, alone):
+            ranges[call.layer.name] = max([SMALLEST, *map(_needed_range, following)])
+    return ranges
+
+
+def _needed_range(taker: Any) -> float:
+    """Returns how wide a range must be that a layer takes.
+
+    XNNPACK adds tensors whose scales differ by less than 2**8. In x + 3, as of a hard sigmoid, a range of x that is
+    narrower than the sum's levels says nothing and leaves the delegate.
+    """
+    return abs(taker.offset) / _ADDED if isinstance(taker, _layers.Rescaling) else 0.0
+
+
+def _fuses(layer: Any, following: Any) -> bool:
+    """Tells whether the converter makes one operator of a layer and the only one that takes its output."""
+    if isinstance(following, _layers.Concatenate):
+        return True
+    if getattr(layer, "activation", tf_keras.activations.linear) is not tf_keras.activations.linear:
+        return False
+    if isinstance(following, _layers.BatchNormalization):
+        return isinstance(layer, tuple(_KERNELS))
+    return isinstance(layer, _TAKES_RELU) and _is_relu(following)
+
+
+def _is_relu(layer: Any) -> bool:
+    if isinstance(layer, _layers.Activation):
+        return layer.activation is tf_keras.activations.relu
+    return (
+        isinstance(layer, _layers.ReLU)
+        and layer.max_value in (None, 6)
+        and not (layer.threshold or layer.negative_slope)
+    )
+
+
+def _check(layer: Any) -> None:
+    known = (*_KERNELS, *_ROUNDED, *_SAME_RANGE)
+    if type(layer) not in known:
+        raise RequestError(
+            f"Quantization-aware training knows no {type(layer).__name__} (layer {layer.name!r}); take it out of the "
+            f"network or leave 'qat' out of compress. Known: {', '.join(sorted(kind.__name__ for kind in known))}."
+        )
+    activation = getattr(layer, "activation", tf_keras.activations.linear).__name__
+    allowed = _ACTIVATIONS if isinstance(layer, _layers.Activation) else ("linear", "relu")
+    if activation not in allowed:
+        raise RequestError(
+            f"Quantization-aware training knows no {type(layer).__name__} with activation {activation!r} (layer "
+            f"{layer.name!r}); use one of {', '.join(allowed)}, or an Activation layer."
+        )

@@ -1,0 +1,203 @@
+"""The compressions that a recipe asks for, one after another, each trained on the teachers' stored answers."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfkd.compress import KINDS, QUANTIZED, qat
+from tfkd.compress.prepared import Prepared, compressible
+from tfkd.compress.trainee import trainee
+from tfkd.compress.twin import pass_weights, student_twin
+from tfkd.data import open_source
+from tfkd.data.batches import plain_batches
+from tfkd.data.dataset import ImageData
+from tfkd.data.modality import all_seen
+from tfkd.distill import training
+from tfkd.distill.job import Job
+from tfkd.distill.losses.base import LOGITS
+from tfkd.distill.measures import accuracy
+from tfkd.distill.predict import predict, predictor
+from tfkd.distill.saving import load_model, save_array, save_model
+from tfkd.distill.student import BATCH, distilled
+from tfkd.progress import Advance
+from tfkd.recipe import AnyCompression, Distill, Recipe, SoftTargets
+
+
+@dataclass(frozen=True)
+class CompressionResult:
+    """One compression, trained and measured.
+
+    Attributes:
+        kind: "prune", "cluster" or "qat".
+        epochs: that were trained.
+        seconds: that the training took.
+        validation_accuracy: 0 to 1, of the network as it was trained: with rounding after "qat".
+        accuracy: the same on the test images.
+        sparsity: share of zeros, 0 to 1, among the weights that are pruned and clustered.
+        clusters: of these layers' kernels, the largest number of different weights.
+    """
+
+    kind: str
+    epochs: int
+    seconds: float
+    validation_accuracy: float
+    accuracy: float
+    sparsity: float
+    clusters: int
+
+
+@dataclass(frozen=True)
+class CompressResult:
+    """A student after all its compressions.
+
+    Attributes:
+        compressions: in the order in which they were done.
+        accuracy: 0 to 1, of `student.keras` on the test images; in float, also after "qat".
+        quantized: whether `quantized/` holds what the int8 file is made of.
+        seconds: of all trainings.
+    """
+
+    compressions: tuple[CompressionResult, ...]
+    accuracy: float
+    quantized: bool
+    seconds: float
+
+
+def steps(job: Job, blocks: Sequence[AnyCompression]) -> int:
+    """Returns the steps of all trainings, of which `compress_student` tells how many are done."""
+    return sum(_as_training(job, block, job.folder).steps for block in blocks)
+
+
+def compress_student(
+    job: Job,
+    trained: Path,
+    blocks: Sequence[AnyCompression],
+    folder: Path,
+    advance: Advance,
+    say: Callable[[str], None],
+) -> CompressResult:
+    """Compresses a trained student, or goes on from the checkpoints in its folder.
+
+    Each compression learns from the stored answers with the student's losses on logits and its label weight; losses on
+    features are left out, and where there are no others `SoftTargets()` stands in. Leaves in the folder:
+    `student.keras` with the new weights, in float; `test_logits.npy`, its answers, float32 [test images, classes];
+    and, where the last block is "qat", the SavedModel `quantized/` of `tfkd.compress.qat.save`.
+
+    Args:
+        job: the training that the student came from; its stores must be finished.
+        trained: the student's `.keras` file.
+        blocks: what to do, in the order of `tfkd.compress.KINDS`.
+        folder: where results and checkpoints go.
+        advance: called with the number of steps done.
+        say: prints a line.
+
+    Raises:
+        RequestError: the student has a layer that a compression does not know, its twin differs from it, the store does
+            not fit, or a training diverged.
+    """
+
+    def twin(model: keras.Model) -> Any:
+        return student_twin(job.student, model)
+
+    return compress_network(job, load_model(trained), twin, blocks, folder, advance, say)
+
+
+def compress_network(
+    job: Job,
+    model: keras.Model,
+    twin: Callable[[keras.Model], Any],
+    blocks: Sequence[AnyCompression],
+    folder: Path,
+    advance: Advance,
+    say: Callable[[str], None],
+) -> CompressResult:
+    """Compresses any trained network as `compress_student` does.
+
+    Args:
+        job: says the images, at the network's input size, and the stores that it learns from.
+        model: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes]; it gets the new weights.
+        twin: builds the network's twin in tf_keras, with the same weights.
+        blocks: what to do, in the order of `tfkd.compress.KINDS`.
+        folder: where results and checkpoints go.
+        advance: called with the number of steps done.
+        say: prints a line.
+
+    Raises:
+        RequestError: as `compress_student`.
+    """
+    data = all_seen(job.student.modality, open_source(job.recipe.data, job.recipe.seed, checked=job.checked))
+    if any(_looks_at_features(loss) for loss in job.recipe.distill.losses):
+        say("  compress: losses on features are left out, as its networks have logits alone")
+    results = []
+    for number, block in enumerate(blocks):
+        before = tuple(earlier.kind for earlier in blocks[:number])
+        part = _as_training(job, block, folder / f"{number}-{block.kind}")
+        prepared = importlib.import_module(KINDS[block.kind]).prepare(twin(model), block, part.steps, before)
+        results.append(_trained(part, block.kind, prepared, model, data, advance, say))
+        if block.kind == "qat":
+            qat.save(prepared.network, folder / QUANTIZED)
+    logits = predict(predictor(model), plain_batches(data.test, job.recipe.data.image_size, BATCH))
+    save_array(logits, folder / "test_logits.npy")
+    save_model(model, folder / "student.keras")
+    return CompressResult(
+        compressions=tuple(results),
+        accuracy=accuracy(logits, data.test.labels),
+        quantized=bool(blocks) and blocks[-1].kind == "qat",
+        seconds=sum(result.seconds for result in results),
+    )
+
+
+def _trained(
+    job: Job,
+    kind: str,
+    prepared: Prepared,
+    model: keras.Model,
+    data: ImageData,
+    advance: Advance,
+    say: Callable[[str], None],
+) -> CompressionResult:
+    """Trains a prepared network and gives the model its weights."""
+    network = trainee(prepared)
+    size, tuning = job.recipe.data.image_size, job.recipe.distill.training
+    distiller, batches, begin = distilled(job, network, data)
+
+    def report(point: training.Point) -> None:
+        say(
+            f"  {kind} epoch {point.epoch} of {tuning.epochs}: loss {point.loss:.3f}, "
+            f"validation {point.validation_accuracy:.1%}"
+        )
+
+    run = predictor(network)
+    images = plain_batches(data.validation, size, BATCH)
+    validation = training.Validation(run, images, data.validation.labels)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    points, seconds = training.fit(distiller, network, batches, validation, tuning, job.folder, advance, report, begin)
+    pass_weights(prepared.weights(), model)
+    kernels = [np.asarray(layer.kernel) for layer in compressible(model)]
+    return CompressionResult(
+        kind=kind,
+        epochs=len(points),
+        seconds=seconds,
+        validation_accuracy=validation.accuracy(),
+        accuracy=accuracy(predict(run, plain_batches(data.test, size, BATCH)), data.test.labels),
+        sparsity=sum(int((kernel == 0).sum()) for kernel in kernels) / max(1, sum(kernel.size for kernel in kernels)),
+        clusters=max((len(np.unique(kernel)) for kernel in kernels), default=0),
+    )
+
+
+def _as_training(job: Job, block: AnyCompression, folder: Path) -> Job:
+    """Returns the job of one compression: the student's own, with the block's training and losses on logits."""
+    distill = job.recipe.distill
+    losses = [loss for loss in distill.losses if not _looks_at_features(loss)] or [SoftTargets()]
+    changed = Distill.model_validate({**dict(distill), "losses": losses, "training": block.training})
+    recipe = Recipe.model_validate({**dict(job.recipe), "distill": changed})
+    return replace(job, kind="student", recipe=recipe, folder=folder)
+
+
+def _looks_at_features(loss: Any) -> bool:
+    return getattr(loss, "student_tap", LOGITS) != LOGITS

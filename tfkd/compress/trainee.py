@@ -1,0 +1,70 @@
+"""A tf_keras network trained by Keras 3: with the same Distiller, optimizer, checkpoints and batches as a student."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tf_keras
+
+from tfkd.compress.prepared import Prepared
+
+
+class SharedVariable(keras.Variable):
+    """A Keras 3 variable whose value is a TensorFlow variable that somebody else owns as well.
+
+    Args:
+        owner: the TensorFlow variable.
+        trainable: whether the training updates it.
+        constraint: what holds for it after every update.
+    """
+
+    def __init__(self, owner: tf.Variable, trainable: bool, constraint: Callable[[Any], Any] | None = None) -> None:
+        self._owner = owner
+        name = owner.name.split(":")[0].split("/")[-1]
+        super().__init__(owner.value(), dtype=owner.dtype.name, trainable=trainable, autocast=False, name=name)
+        self.constraint = constraint
+
+    def _initialize(self, value: Any) -> None:
+        super()._initialize(self._owner)
+
+
+class Trainee(keras.layers.Layer):
+    """A tf_keras network as one layer of a Keras 3 model.
+
+    Args:
+        network: float32 [B, H, W, 3] to logits [B, classes].
+        constraints: what holds for a variable after every update, by the variable's id.
+    """
+
+    def __init__(self, network: tf_keras.Model, constraints: Mapping[int, Any], **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self._network = lambda: network  # held in a function, into which Keras does not look
+        trained = {id(variable) for variable in network.trainable_variables}
+        for variable in network.variables:
+            self._track_variable(SharedVariable(variable, id(variable) in trained, constraints.get(id(variable))))
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns the network's logits, float32 [B, classes]."""
+        return self._network()(inputs, training=bool(training))
+
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
+        """Returns the shape of the logits without tracing the network."""
+        return keras.KerasTensor((inputs.shape[0], self._network().output_shape[-1]), dtype="float32")
+
+
+def trainee(prepared: Prepared) -> keras.Model:
+    """Returns a Keras 3 model around a prepared network, which trains the network's own variables.
+
+    Args:
+        prepared: of a compression.
+
+    Returns:
+        A model from float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+    """
+    image = keras.Input(prepared.network.input_shape[1:], name="image")
+    scale, offset = prepared.rescale
+    pixels = image if (scale, offset) == (1.0, 0.0) else keras.layers.Rescaling(scale, offset)(image)
+    logits = Trainee(prepared.network, prepared.constraints, name="logits")(pixels)
+    return keras.Model(image, logits, name=prepared.network.name)
