@@ -1,5 +1,6 @@
 """The command line: quick help, one line for a wrong request, documented exit codes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def tfkd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None:
     shown = tfkd("--help", cwd=tmp_path)
     assert shown.returncode == 0
-    for command in ("run", "plan", "doctor", "report", "list"):
+    for command in ("run", "plan", "doctor", "compare", "report", "inspect", "bench", "schema", "list"):
         assert f" {command} " in shown.stdout
     script = "import sys, tfkd.cli; assert not {'tensorflow', 'keras', 'coremltools', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
@@ -37,6 +38,11 @@ def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None
         (("run", "recipe.py", "--bogus"), "--bogus"),
         (("list", "student"), "Did you mean 'students'"),
         (("report", "runs/none"), "not the folder of a finished run"),
+        (("inspect", "none.tflite"), "none.tflite: cannot be read: No such file"),
+        (("inspect", "recipe.py", "--out", "plot.svg"), "--data folder:PATH"),
+        (("inspect", "recipe.py", "--data", "folder:photos"), "no recipe_fp32.tflite"),
+        (("schema", "manifst"), "Did you mean 'manifest'"),
+        (("bench", "none"), "none"),
         (("dance",), "dance"),
     ],
 )
@@ -78,3 +84,10 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(lambda: fail(ZeroDivisionError())) == 3
     assert guarded(lambda: fail(KeyboardInterrupt())) == 130
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["manifest", "bench"])
+def test_published_schemas(tmp_path: Path, what: str) -> None:
+    answer = tfkd("schema", what, cwd=tmp_path)
+    assert answer.returncode == 0
+    assert json.loads(answer.stdout)["$defs"]

@@ -1,6 +1,8 @@
 """The command line: parses, calls, prints. Exit codes: 0 done, 1 a gate failed, 2 the request was wrong, 3 internal."""
 
+import dataclasses
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.exceptions
 
+from tfkd.bench import command
 from tfkd.errors import RequestError, TfkdError, nearest
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from tfkd.export.manifest import Manifest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-COLUMNS_OF_A_LOG = 100
+COLUMNS_OF_A_LOG = 120
 
 app = typer.Typer(
     name="tfkd",
@@ -126,6 +129,26 @@ def sweep(
 
 
 @app.command()
+def compare(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+    out: Out = Path("exported_models"),
+) -> None:
+    """Run a recipe and measure teacher and student beside each other, quantized, pruned and clustered."""
+    from tfkd import comparison
+    from tfkd import recipe as recipes
+    from tfkd.progress import for_output
+    from tfkd.report.console import comparison_table
+
+    chosen = recipes.load(recipe, overrides)
+    manifest, page = comparison.compare(recipes.shrunk(chosen) if smoke else chosen, for_output(), runs, out)
+    _print(comparison_table(manifest))
+    print(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run, e.g. runs/quickstart")]) -> None:
     """Make a run's report again from its results, and show its tables."""
     from tfkd.report import summary
@@ -133,6 +156,53 @@ def report(run: Annotated[Path, typer.Argument(help="the folder of a finished ru
     manifest, page = summary.rewrite(run)
     _show(manifest)
     print(f"The report is {page}")
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a .tflite file")],
+    data: Annotated[str | None, typer.Option(help="photos to measure on, e.g. folder:photos")] = None,
+    against: Annotated[Path | None, typer.Option(help="the float file; default: the _fp32.tflite beside it")] = None,
+    images: Annotated[int, typer.Option(min=1, help="how many photos")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="draws the photos")] = 1,
+    out: Annotated[Path | None, typer.Option(help="where to write the plot, an .svg")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
+) -> None:
+    """Look into a .tflite file: operators, where they run and, with --data, which layers quantization hurts."""
+    if data is None and (out or against):
+        raise RequestError("--out and --against compare layers on photos; name them: --data folder:PATH.")
+    from tfkd import files
+    from tfkd.progress import for_output
+    from tfkd.report import inspection as shown
+    from tfkd.verify import inspect as inspector
+
+    progress = None if as_json else for_output()  # what is not in a terminal must stay JSON
+    float_file = None if data is None else against or inspector.sibling(file)
+    chosen = None if data is None else inspector.photos(file, data, images, seed, progress)
+    found = inspector.inspect(file, float_file, chosen)
+    if found.comparison and out:
+        files.write_text(out, shown.plot(found.comparison))
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+    else:
+        _print(*shown.tables(found))
+
+
+app.command(name="bench")(command.bench)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="manifest or bench")] = "manifest",
+) -> None:
+    """Print the JSON Schema of a bundle's manifest.json, or of what `tfkd bench --json` writes."""
+    from tfkd.bench import results
+    from tfkd.export.manifest import Manifest
+
+    schemas = {"manifest": Manifest.model_json_schema, "bench": results.json_schema}
+    if what not in schemas:
+        raise RequestError(f"There is no schema of {what!r}.{nearest(what, list(schemas))}")
+    print(json.dumps(schemas[what](), indent=2))
 
 
 @app.command(name="list")
@@ -150,6 +220,11 @@ def list_kinds(
     }
     if kind not in names:
         raise RequestError(f"There is no kind {kind!r}.{nearest(kind, list(names))}")
+    if kind == "students":
+        from tfkd.report import students
+
+        _print(students.cost_table(), students.activation_table())
+        return
     module, attribute = names[kind]
     for name in getattr(importlib.import_module(module), attribute):
         print(name)

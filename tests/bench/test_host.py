@@ -1,44 +1,16 @@
-"""The host bench on two real files, small enough to convert in a few seconds."""
+"""The host bench on two real files."""
 
-import json
+import importlib
 import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from tfkd.bench import TARGETS, host, host_runner
+from tfkd.bench import TARGETS, host
+from tfkd.bench.driver import Options
+from tfkd.bench.subject import of_bundle, of_files
 from tfkd.errors import RequestError
 from tfkd.export.manifest import BenchEntry, Latency
 from tfkd.recipe import Bench
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A heavy file with float input and a light one with uint8 input."""
-    import tensorflow as tf
-
-    class Convolution(tf.Module):
-        def __init__(self, channels):
-            self.kernel = tf.constant(0.01, shape=(5, 5, 3, channels))
-
-        @tf.function
-        def classify(self, image):
-            features = tf.nn.conv2d(tf.cast(image, tf.float32), self.kernel, 1, "SAME")
-            return tf.nn.softmax(tf.reduce_mean(features, [1, 2]))
-
-    folder = tmp_path_factory.mktemp("tflite")
-    written = {}
-    for name, size, channels, dtype in (("heavy", 96, 32, tf.float32), ("light", 32, 4, tf.uint8)):
-        model = Convolution(channels)
-        saved = folder / name
-        classify = model.classify.get_concrete_function(tf.TensorSpec((1, size, size, 3), dtype))
-        tf.saved_model.save(model, str(saved), signatures=classify)
-        written[name] = folder / f"{name}.tflite"
-        written[name].write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved)).convert())
-    return written
 
 
 def test_every_file_is_timed_with_one_thread_and_with_all(files):
@@ -48,43 +20,30 @@ def test_every_file_is_timed_with_one_thread_and_with_all(files):
     cores = len(os.sched_getaffinity(0))
     wanted = [(name, threads) for threads in sorted({1, cores}) for name in files]
     assert [(entry.artifact, entry.threads) for entry in entries] == wanted
-    assert len(said) == len({1, cores})
+    assert said[0] == "timing 2 files in turn on this machine, 9 processes of 1 runs"
     for entry in entries:
         assert BenchEntry.model_validate(entry.model_dump()) == entry
         assert entry.target == "host" and entry.runs == 9 and not entry.emulated
         assert entry.device and entry.runtime.startswith("LiteRT 2.")
         assert 0 < entry.latency_ms.min <= entry.latency_ms.median <= entry.latency_ms.p90
-    assert host.ratio(entries, "heavy", "light") > 3  # 72 times the multiplications
+    assert host.ratio(entries, "heavy", "light") > 3  # 144 times the multiplications
 
 
-def test_calls_alternate_and_keep_their_own_times():
-    made = []
-
-    def call(name, seconds):
-        def run():
-            made.append(name)
-            time.sleep(seconds)
-
-        return run
-
-    calls = {"a": call("a", 0.001), "b": call("b", 0.004), "c": call("c", 0.0)}
-    durations = host_runner.alternate(calls, runs=20, warmup=1)
-
-    assert made[:3] == ["a", "b", "c"]
-    rounds = [made[3 + 6 * number : 9 + 6 * number] for number in range(20)]
-    assert all(sorted(each) == ["a", "a", "b", "b", "c", "c"] for each in rounds)
-    assert all(each[0::2] == each[1::2] for each in rounds)  # each timed call comes right after its own untimed one
-    assert len({tuple(each) for each in rounds}) > 1
-    assert {name: len(each) for name, each in durations.items()} == {"a": 20, "b": 20, "c": 20}
-    assert min(durations["c"]) < 1 <= min(durations["a"]) < 4 <= min(durations["b"])
+def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
+    results = host.bench("", of_bundle(shipped), Options(runs=4, warmup=1, processes=2, threads=(1,)))
+    assert [result.artifact.path for result in results] == ["android/heavy.tflite", "android/light.tflite"]
+    for result in results:
+        assert (result.runs, result.processes, result.threads) == (4, 2, 1)
+        assert len(result.samples_ms) == 4 and result.warmup >= 2 and result.partitions == 1
+        assert result.golden.passed and result.golden.checked == 3 and result.golden.top1_equal == 1
+        assert result.device.abi == os.uname().machine and sum(kind.count for kind in result.device.cores) >= 1
 
 
-def test_runner_starts_without_tensorflow():
-    code = (
-        "import sys, tfkd.bench.host_runner, ai_edge_litert.interpreter;"
-        "sys.exit(any(name.partition('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_wrong_answers_are_seen(shipped):
+    subject = of_bundle(shipped)
+    subject.images[:] = 255 - subject.images
+    results = host.bench("", subject, Options(runs=1, warmup=0, processes=1, threads=(1,)))
+    assert any(result.golden.max_abs_error > 0 for result in results)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x1c\x00\x00\x00TFL3" + bytes(range(256)) * 4])
@@ -104,11 +63,6 @@ def test_truncated_model_is_named_even_if_it_crashes_the_runtime(files, tmp_path
         host.measure({"half": half}, Bench(runs=5, warmup=1))
 
 
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(RequestError, match="no such file"):
-        host.measure({"gone": tmp_path / "gone.tflite"}, Bench())
-
-
 def test_a_model_that_takes_no_image_is_refused(tmp_path):
     import tensorflow as tf
 
@@ -125,6 +79,11 @@ def test_a_model_that_takes_no_image_is_refused(tmp_path):
         host.measure({"double": path}, Bench(runs=5, warmup=1))
 
 
+def test_this_machine_has_no_address(files):
+    with pytest.raises(RequestError, match="it has no address 'pi'"):
+        host.bench("pi", of_files(files), Options())
+
+
 def test_ratio_is_of_medians_at_one_thread_count():
     entries = [
         _entry("teacher", 1, 20.0),
@@ -139,25 +98,10 @@ def test_ratio_is_of_medians_at_one_thread_count():
 
 
 def test_targets_name_what_exists():
-    import importlib
-
     for place in TARGETS.values():
         module, _, function = place.partition(":")
-        assert callable(getattr(importlib.import_module(module), function))
-
-
-def test_the_runner_speaks_json_lines(files):
-    job = {"files": {"light": str(files["light"])}, "threads": [1], "runs": 3, "warmup": 0}
-    done = subprocess.run(
-        [sys.executable, "-m", "tfkd.bench.host_runner"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loading, timing, timed = [json.loads(line) for line in done.stdout.splitlines()]
-    assert loading == {"loading": "light"} and timing == {"timing": 1}
-    assert timed["timed"]["artifact"] == "light" and len(timed["timed"]["ms"]) == 3
+        found = importlib.import_module(module)
+        assert callable(getattr(found, function)) and found.FORMATS
 
 
 def _entry(artifact, threads, median):

@@ -1,0 +1,285 @@
+"""Starts the runner, here or over a connection, and turns what it says into results."""
+
+import contextlib
+import json
+import math
+import os
+import queue
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from tfkd.bench import statistics
+from tfkd.bench.results import Device, Part, Result, Rung, Runtime, first_fault
+from tfkd.bench.subject import Subject
+from tfkd.errors import RequestError
+from tfkd.progress import SECONDS_BETWEEN_LINES
+
+RUNNER = Path(__file__).with_name("runner.py")
+# The runner counts its memory from when it starts: numpy's threads would come and go in it, and run beside LiteRT's.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+LONGEST_LINE = 1 << 26  # characters; a board may send anything
+ALL_CORES = 0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure, on every target.
+
+    Attributes:
+        runs: timed inferences of each file with each number of threads; rounded up to equal shares of the processes.
+        warmup: untimed ones before them in each process, at least; more until the latency is steady.
+        processes: take the runs one after the other.
+        threads: numbers of threads, ALL_CORES among them.
+        patience: seconds without a sign of life after which a wait ends.
+        ssh_config: an OpenSSH configuration file in place of the user's own; `ssh` only.
+        python: the interpreter on the board; `ssh` only.
+    """
+
+    runs: int = 300
+    warmup: int = 10
+    processes: int = 10
+    threads: tuple[int, ...] = (1, ALL_CORES)
+    patience: float = 120.0
+    ssh_config: Path | None = None
+    python: str = "python3"
+
+
+class ChildError(Exception):
+    """The runner's process ended badly.
+
+    Attributes:
+        code: its exit code.
+        log: what it wrote to stderr.
+    """
+
+    def __init__(self, code: int, log: str) -> None:
+        super().__init__(code, log)
+        self.code = code
+        self.log = log
+
+    @property
+    def last_line(self) -> str:
+        """The last line of the log, which names the error of a Python program and of ssh alike."""
+        return next(iter(reversed(self.log.strip().splitlines())), "no message")[:300]
+
+
+class _Measured(Part):
+    artifact: str
+    threads: int = Field(ge=1)
+    warmup: int
+    processes: int
+    samples_ms: list[float] = Field(min_length=1)
+    cpu_ms: list[float]
+    yardstick_ms: list[float]
+    init_ms: float
+    first_inference_ms: float
+    peak_memory_mb: float | None
+    partitions: int
+    answers: list[list[float]]
+
+
+class _Failed(Part):
+    artifact: str | None
+    reason: str
+
+
+class _Event(Part):
+    doing: str | None = None
+    error: _Failed | None = None
+    device: Device | None = None
+    runtime: Runtime | None = None
+    measured: list[_Measured] | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runner runs.
+
+    Attributes:
+        target: name in results.
+        title: what people call it in an error.
+        command: that starts the runner there.
+        files: artifact name to its path there.
+        golden: path of the golden images there; None where there are none.
+    """
+
+    target: str
+    title: str
+    command: list[str]
+    files: dict[str, str]
+    golden: str | None
+
+
+def run(place: Place, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+    """Measures a subject where its files lie already.
+
+    Returns:
+        For every file one result a number of threads.
+
+    Raises:
+        RequestError: a file cannot be run there, or the runner says what it should not; the message says which.
+        ChildError: the runner could not be started, or died.
+    """
+    processes = min(options.processes, options.runs)
+    job = {
+        "files": place.files,
+        "threads": list(options.threads),
+        "processes": processes,
+        "runs": math.ceil(options.runs / processes),
+        "warmup": options.warmup,
+        "golden": place.golden,
+        "patience": options.patience,
+    }
+    if progress is not None:
+        progress(
+            f"timing {len(place.files)} files in turn on {place.title}, {processes} processes of {job['runs']} runs"
+        )
+    last, said = _Event(), time.monotonic()
+    # The runner ends a process that hangs and says so: it must have the time to.
+    for line in spoken(place.command, json.dumps(job), options.patience + 10):
+        last = _event(line, place.title)
+        if last.doing and progress is not None and time.monotonic() - said > SECONDS_BETWEEN_LINES:
+            progress(last.doing)
+            said = time.monotonic()
+        if last.error:
+            named = last.error.artifact or "the files"
+            raise RequestError(
+                f"LiteRT cannot run {subject.paths.get(named, named)} on {place.title}: "
+                f"{' '.join(last.error.reason.split())[:300]}. Export the file again."
+            )
+    if last.device is None or last.runtime is None or last.measured is None:
+        raise RequestError(f"{place.title} ended without results. Measure it again.")
+    try:
+        return [_result(place.target, subject, last.device, last.runtime, each) for each in last.measured]
+    except (KeyError, ValueError) as error:
+        raise _nonsense(place.title, error) from None
+
+
+def spoken(command: list[str], said: str, patience: float) -> Iterator[str]:
+    """Yields the lines that a program writes to stdout; leaves nothing of it running, however the caller ends.
+
+    Args:
+        command: program and arguments; no shell reads them.
+        said: for its stdin.
+        patience: seconds without a line after which it is ended.
+
+    Raises:
+        RequestError: it cannot be started, or said nothing for so long.
+        ChildError: it ended with another code than zero.
+    """
+    with tempfile.TemporaryFile("w+") as stdin, tempfile.TemporaryFile("w+", errors="replace") as log:
+        stdin.write(said)
+        stdin.seek(0)
+        child = _started(command, stdin, log)
+        try:
+            yield from _lines(child, command[0], patience)
+            code = child.wait(patience)
+        finally:
+            _end(child)
+        if code != 0:
+            log.seek(0)
+            raise ChildError(code, log.read())
+
+
+def rung(abi: str) -> Rung:
+    """Returns the step of the verification ladder on which a machine that runs files natively stands."""
+    return "x86" if abi.lower() in ("x86_64", "amd64", "i686", "i386") else "device"
+
+
+def _started(command: list[str], stdin: Any, log: Any) -> "subprocess.Popen[str]":
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            errors="replace",
+            env=os.environ | ENVIRONMENT,
+            start_new_session=True,  # so that what it has forked ends with it
+        )
+    except OSError as error:
+        raise RequestError(f"Cannot start {command[0]}: {error.strerror}. Install it or put it on the PATH.") from None
+
+
+def _lines(child: "subprocess.Popen[str]", name: str, patience: float) -> Iterator[str]:
+    """A thread reads, because a line cannot be waited for with a limit."""
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        assert child.stdout is not None
+        with contextlib.suppress(ValueError):  # the stream was closed because nobody waits any more
+            while line := child.stdout.readline(LONGEST_LINE):
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=patience)
+        except queue.Empty:
+            raise RequestError(f"{name} said nothing for {patience:g} seconds and was ended. Measure again.") from None
+        if line is None:
+            return
+        yield line
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def _event(line: str, title: str) -> _Event:
+    """Reads a line of the runner; a shell's greeting on a board is none of its lines."""
+    if not line.startswith("{"):
+        return _Event()
+    try:
+        return _Event.model_validate_json(line)
+    except ValidationError as error:
+        raise _nonsense(title, error) from None
+
+
+def _nonsense(title: str, error: Exception) -> RequestError:
+    fault = first_fault(error) if isinstance(error, ValidationError) else repr(error)
+    return RequestError(f"{title} answered what the runner never says: {fault}. Measure it again.")
+
+
+def _result(target: str, subject: Subject, device: Device, runtime: Runtime, measured: _Measured) -> Result:
+    expected = subject.expected.get(measured.artifact)
+    return Result(
+        target=target,
+        device=device,
+        runtime=runtime,
+        delegate="xnnpack",
+        artifact=subject.artifacts[measured.artifact],
+        threads=measured.threads,
+        warmup=measured.warmup,
+        runs=len(measured.samples_ms),
+        processes=measured.processes,
+        samples_ms=measured.samples_ms,
+        cpu_ms=measured.cpu_ms,
+        yardstick_ms=measured.yardstick_ms,
+        latency_ms=statistics.summary(measured.samples_ms),
+        init_ms=measured.init_ms,
+        first_inference_ms=measured.first_inference_ms,
+        peak_memory_mb=measured.peak_memory_mb,
+        partitions=measured.partitions,
+        golden=expected.compare(np.asarray(measured.answers, np.float32)) if expected else None,
+        emulated=False,
+        rung=rung(device.abi),
+    )
