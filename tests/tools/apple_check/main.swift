@@ -1,0 +1,67 @@
+// Runs the parts of the app that need no Apple system, for the tests: CHECK COMMAND ARGUMENTS.
+import Foundation
+
+let arguments = CommandLine.arguments
+
+/// Answers what the bundle expects, off by `error`; the neural engine takes no .mlmodel.
+struct StatedEngine: Engine {
+    let golden: [GoldenImage]
+    let error: Double
+    let runtime = RuntimeVersion(name: "stated", version: "1")
+
+    func load(_ artifact: Artifact, classes: [String], units: ComputeUnits) throws -> Session {
+        if units == .cpuAndNeuralEngine && artifact.path.hasSuffix(".mlmodel") {
+            throw BenchError("\(artifact.path) is too old.")
+        }
+        return StatedSession(path: artifact.path, golden: golden, error: error)
+    }
+}
+
+struct StatedSession: Session {
+    let path: String
+    let golden: [GoldenImage]
+    let error: Double
+
+    func run() throws { usleep(200) }
+
+    func answer(_ image: URL) throws -> [Double] {
+        var answer = golden.first { $0.url == image }!.probabilities[path]!
+        answer[0] += error
+        return answer
+    }
+}
+
+struct StatedPhone: Phone {
+    let emulated = false
+
+    func describe() -> Device {
+        Device(maker: "Apple", model: "iPhone17,1", cores: [Cores(count: 6)], os: "iOS 18.0.0", abi: "arm64")
+    }
+
+    func condition() -> Condition { Condition(thermalStatus: "nominal", battery: 0.5) }
+
+    func memoryMeter() -> () -> Double? { { nil } }
+}
+
+switch arguments[1] {
+case "recode":
+    let file = try ResultsFile.decoded(Data(contentsOf: URL(fileURLWithPath: arguments[2])))
+    FileHandle.standardOutput.write(try file.encoded())
+case "tolerances":
+    for units in ComputeUnits.allCases {
+        for precision in ["fp32", "fp16", "dynamic", "int8", "another"] {
+            print(units.rawValue, precision, tolerance(precision: precision, units: units))
+        }
+    }
+case "measure":
+    let places = Places(documents: URL(fileURLWithPath: arguments[2]))
+    let golden = (try? ModelBundle(folder: places.bundle))?.golden ?? []
+    let engine = StatedEngine(golden: golden, error: Double(arguments[3])!)
+    do {
+        print(table(try measure(places: places, engine: engine, phone: StatedPhone(), say: { print($0) })))
+    } catch {
+        print("failed: \(error)")
+    }
+default:
+    fatalError("There is no command \(arguments[1]).")
+}

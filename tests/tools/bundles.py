@@ -1,0 +1,81 @@
+"""Bundles whose files hold no networks: enough for what reads manifests, hashes and golden answers."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfkd.export import bundle
+from tfkd.export.manifest import Artifact, DataEntry, InputOutput, Manifest, StudentEntry, Tensor
+
+CLASSES = ["owl", "Öre", "cat"]
+SIZE = 4
+IMAGES = 3
+PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
+
+
+def write_bundle(folder: Path, *paths: str) -> dict[str, str]:
+    """Writes a bundle with golden answers, and returns its files' hashes.
+
+    Args:
+        folder: of the bundle.
+        paths: `android/a_fp32.tflite`, `ios/a.mlmodel` and so on; an .mlpackage becomes a folder.
+    """
+    draw = np.random.default_rng(5)
+    for path in paths:
+        file = folder / path
+        (file if file.suffix == ".mlpackage" else file.parent).mkdir(parents=True, exist_ok=True)
+        for part in ("Manifest.json", "Data/weights.bin", "Data.txt") if file.is_dir() else (".",):
+            (file / part).parent.mkdir(parents=True, exist_ok=True)
+            (file / part).write_bytes(draw.bytes(int(draw.integers(1, 300))))
+    artifacts = [_artifact(folder, path) for path in paths]
+    answers = {path: draw.dirichlet(np.ones(len(CLASSES)), IMAGES).astype(np.float32) for path in paths}
+    images = draw.integers(0, 256, (IMAGES, SIZE, SIZE, 3), np.uint8)
+    bundle.assemble(folder, _manifest(artifacts), bundle.Golden(images, np.zeros(IMAGES, np.int64), answers))
+    return {artifact.path: artifact.sha256 for artifact in artifacts}
+
+
+def _artifact(folder: Path, path: str) -> Artifact:
+    file = folder / path
+    format = file.suffix[1:]
+    precision = PRECISION.get(format) or file.stem.rpartition("_")[2]
+    dtype, scale = ("uint8", 1 / 128) if precision == "int8" else ("float32", None)
+    image = Tensor(name="image", shape=[1, SIZE, SIZE, 3], dtype=dtype, scale=scale, zero_point=128 if scale else None)
+    return Artifact(
+        path=path,
+        format=format,
+        precision=precision,
+        bytes=bundle.size(file),
+        sha256=bundle.digest(file),
+        io=InputOutput(input=image, output=Tensor(name="probabilities", shape=[1, len(CLASSES)], dtype=dtype)),
+    )
+
+
+def _manifest(artifacts: list[Artifact]) -> Manifest:
+    return Manifest(
+        name="tiny",
+        tfkd_version="0",
+        created="2026-01-01T00:00:00Z",
+        recipe={},
+        environment={},
+        seed=1,
+        data=DataEntry(source="embedded:x", fingerprint="0", classes=CLASSES, splits={"test": IMAGES}),
+        teachers=[],
+        student=StudentEntry(
+            model="x",
+            parameters=1,
+            image_size=SIZE,
+            accuracy=1,
+            control_accuracy=None,
+            accuracies=[],
+            control_accuracies=[],
+            seeds=[],
+            exported_seed=1,
+            agreement_with_teacher=1,
+            seconds_training=0,
+            teacher_seconds=0,
+        ),
+        artifacts=artifacts,
+        comparison=[],
+        bench=[],
+        gates=[],
+    )

@@ -1,0 +1,69 @@
+package org.tfkd.bench
+
+import android.content.Context
+import java.io.File
+import java.io.IOException
+import org.json.JSONArray
+
+/** The files that a run leaves, in the app's own folder on shared storage. */
+class Files(context: Context) {
+    private val folder = context.getExternalFilesDir(null) ?: throw BenchException("The shared storage is not there.")
+
+    val results = folder.resolve("results.json")
+
+    /** Written last, after results.json: `state` is done or failed, `error` says why, `skipped` what was not taken. */
+    val status = folder.resolve("status.json")
+}
+
+/** Writes a file whole or not at all. */
+fun write(file: File, text: String) {
+    val partial = file.resolveSibling(".${file.name}.partial")
+    partial.writeText(text)
+    if (!partial.renameTo(file)) throw IOException("Cannot write $file.")
+}
+
+/**
+ * Measures a bundle and writes results.json and status.json.
+ *
+ * @param folder of the bundle on the phone; null for the one in the app's assets.
+ * @throws BenchException it could not be measured; status.json says so too.
+ */
+fun measure(context: Context, folder: String?, text: (String) -> String?, say: (String) -> Unit): Outcome {
+    val files = Files(context)
+    files.status.delete()
+    files.results.delete()
+    return try {
+        val bundle = readBundle(folder?.let(::File) ?: unpackedAssets(context))
+        val options = options(text)
+        val outcome = LiteRt(context).use { Bench(bundle, it, AndroidPhone(context), options, say).run() }
+        write(files.results, encode(outcome.results))
+        val skipped = outcome.skipped.map { json("path" to it.path, "delegate" to it.delegate, "reason" to it.reason) }
+        write(files.status, json("state" to "done", "skipped" to JSONArray(skipped)).toString())
+        outcome
+    } catch (error: Exception) {
+        val known = error as? BenchException ?: BenchException(error.toString())
+        write(files.status, json("state" to "failed", "error" to known.message).toString())
+        throw known
+    }
+}
+
+/** The runtime loads files, and hashes are taken of files: so the assets become some. */
+private fun unpackedAssets(context: Context): File {
+    val folder = context.cacheDir.resolve("bundle")
+    folder.deleteRecursively()
+    if (context.assets.list("bundle").isNullOrEmpty()) {
+        throw BenchException("The app holds no bundle. Copy one into its assets, or name a folder.")
+    }
+    unpack(context, "bundle", folder)
+    return folder
+}
+
+private fun unpack(context: Context, asset: String, file: File) {
+    val children = context.assets.list(asset).orEmpty()
+    if (children.isNotEmpty()) {
+        file.mkdirs()
+        for (child in children) unpack(context, "$asset/$child", file.resolve(child))
+    } else {
+        context.assets.open(asset).use { source -> file.outputStream().use(source::copyTo) }
+    }
+}
