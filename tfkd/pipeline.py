@@ -46,7 +46,8 @@ TEACHER = "teacher_fp32"
 CHECKED = "data"
 
 # Raise a stage's number when its code gives other results: finished stages of older code are then made anew.
-CODE = dict.fromkeys(STAGES, 2) | dict.fromkeys(("data", "compress"), 1) | dict.fromkeys(("export", "verify"), 3)
+CODE = dict.fromkeys(STAGES, 2) | dict.fromkeys(("data", "compress"), 1)
+CODE |= dict.fromkeys(("soft_labels", "assistant_labels", "export", "verify"), 3)
 
 
 @dataclass(frozen=True)

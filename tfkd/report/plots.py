@@ -168,7 +168,7 @@ def _label_dots(figure: Any, axes: Any, dots: Sequence[Dot]) -> None:
     from matplotlib.text import Text
 
     figure.draw_without_rendering()
-    taken = [box for dot in dots for box in _boxes(figure, axes, dot)]
+    taken = [*_along(figure, axes, front(dots)), *(box for dot in dots for box in _boxes(figure, axes, dot))]
     for dot in _outside_in(dots):
         label = axes.annotate(
             dot.label,
@@ -210,6 +210,18 @@ def _boxes(figure: Any, axes: Any, dot: Dot) -> Iterator[Any]:
     yield Bbox.from_extents(x - point, low, x + point, high)
     middle = (low + high) / 2
     yield Bbox.from_extents(x - 5 * point, middle - 5 * point, x + 5 * point, middle + 5 * point)
+
+
+def _along(figure: Any, axes: Any, best: Sequence[Dot]) -> Iterator[Any]:
+    """Yields the room, in pixels, that the level parts of the front's line take."""
+    from matplotlib.transforms import Bbox
+
+    point = figure.dpi / 72
+    for dot, following in itertools.pairwise(best):
+        (left, y), (right, _) = axes.transData.transform(
+            [(dot.x, 100 * dot.accuracy), (following.x, 100 * following.accuracy)]
+        )
+        yield Bbox.from_extents(left, y - point, right, y + point)
 
 
 def _within(extent: Any, axes: Any) -> bool:
