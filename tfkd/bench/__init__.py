@@ -7,5 +7,7 @@ address, what to measure, the options and where to tell progress; its module's F
 TARGETS: dict[str, str] = {
     "host": "tfkd.bench.host:bench",
     "ssh": "tfkd.bench.ssh:bench",
+    "android": "tfkd.bench.android:bench",
+    "arm64": "tfkd.bench.arm64:bench",
     "ios": "tfkd.bench.ios:bench",
 }

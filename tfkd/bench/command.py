@@ -17,7 +17,7 @@ COLUMNS_OF_A_LOG = 140
 def bench(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="the folder of a bundle")],
     target: Annotated[
-        str, typer.Option(help="host, ssh://user@board[:port], or ios, ios:DEVICE, ios:RESULTS.json")
+        str, typer.Option(help="host, ssh://user@board[:port], arm64, android[:SERIAL], ios[:DEVICE or RESULTS.json]")
     ] = "host",
     only: Annotated[str, typer.Option(help="pattern of the files to measure, e.g. '*_int8.tflite'")] = "*",
     runs: Annotated[int, typer.Option(min=1, max=100_000, help="timed inferences of each file")] = 300,
@@ -27,6 +27,13 @@ def bench(
     patience: Annotated[float, typer.Option(min=1, help="seconds without a sign of life before giving up")] = 120,
     ssh_config: Annotated[Path | None, typer.Option(help="an OpenSSH configuration file")] = None,
     python: Annotated[str, typer.Option(help="the interpreter on the board")] = "python3",
+    benchmark_model: Annotated[
+        Path | None, typer.Option(help="android: a benchmark_model or benchmark_litert_model binary of yours")
+    ] = None,
+    profile: Annotated[Path | None, typer.Option(help="android: folder for that binary's operator profiles")] = None,
+    cores: Annotated[list[int] | None, typer.Option(min=0, help="android: a core to run on, again for more")] = None,
+    cooling: Annotated[float, typer.Option(min=0, help="android: seconds to wait for a hot device")] = 300,
+    keep: Annotated[bool, typer.Option("--keep", help="android: leave the files there for the next run")] = False,
     max_median_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_p90_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_memory_mb: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
@@ -48,7 +55,20 @@ def bench(
         outcome = bundles.bench(
             bundle,
             target,
-            Options(runs, warmup, processes, tuple(threads or (1, 0)), patience, ssh_config, python),
+            Options(
+                runs,
+                warmup,
+                processes,
+                tuple(threads or (1, 0)),
+                patience,
+                ssh_config,
+                python,
+                benchmark_model,
+                profile,
+                tuple(cores or ()),
+                cooling,
+                keep,
+            ),
             gates.Limits(
                 max_median_ms,
                 max_p90_ms,

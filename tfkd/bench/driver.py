@@ -45,6 +45,12 @@ class Options:
         patience: seconds without a sign of life after which a wait ends.
         ssh_config: an OpenSSH configuration file in place of the user's own; `ssh` only.
         python: the interpreter on the board; `ssh` only.
+        benchmark_model: a `benchmark_model` or `benchmark_litert_model` binary for android_arm64; `android` only, as
+            are those below.
+        profile: a folder for that binary's operator profiles, one CSV a file.
+        cores: numbers of the cores to run on; empty for all but the slowest kind.
+        cooling: seconds to wait for a device that is hot.
+        keep: the files stay on the device, so that the next run need not copy them.
     """
 
     runs: int = 300
@@ -54,6 +60,11 @@ class Options:
     patience: float = 120.0
     ssh_config: Path | None = None
     python: str = "python3"
+    benchmark_model: Path | None = None
+    profile: Path | None = None
+    cores: tuple[int, ...] = ()
+    cooling: float = 300.0
+    keep: bool = False
 
 
 class ChildError(Exception):

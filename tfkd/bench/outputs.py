@@ -24,12 +24,14 @@ def table(measured: list[Result]) -> Table:
     title = f"{first.target}: {first.device.name}, {first.device.os}, {first.runtime.name} {first.runtime.version}"
     shown = Table(title=Text(title), caption="milliseconds of one inference; ± is half of the median's 95 % interval")
     shown.add_column("file", overflow="fold")
+    shown.add_column("on", no_wrap=True)
     for name in ("threads", "median", "p90", "min", "first", "MB", "instructions", "golden"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("remarks")
     for result in measured:
         shown.add_row(
             Text(result.artifact.path.rpartition("/")[2]),
+            Text(result.device.soc or result.delegate or ""),
             _known(result.threads, "d"),
             *_durations(result.latency_ms),
             _known(result.first_inference_ms, ".3g"),

@@ -158,20 +158,23 @@ def load(path: str, threads: int) -> Any:
     interpreter = Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     inputs = interpreter.get_input_details()
-    if len(inputs) != 1 or inputs[0]["dtype"] not in (np.uint8, np.float32):
+    if len(inputs) != 1 or inputs[0]["dtype"] not in (np.uint8, np.int8, np.float32):
         kinds = ", ".join(np.dtype(each["dtype"]).name for each in inputs)
-        raise ValueError(f"its inputs are [{kinds}], not one uint8 or float32 image")
+        raise ValueError(f"its inputs are [{kinds}], not one uint8, int8 or float32 image")
     image = np.random.default_rng(0).integers(0, 256, inputs[0]["shape"], dtype=np.uint8)
-    interpreter.set_tensor(inputs[0]["index"], image.astype(inputs[0]["dtype"]))
+    interpreter.set_tensor(inputs[0]["index"], as_taken(image, inputs[0]["dtype"]))
     return interpreter
 
 
+def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
+    """Returns raw pixels as a file takes them: as they are, or less 128 in int8."""
+    return (image.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else image.astype(dtype)
+
+
 def answer(interpreter: Any, image: np.ndarray) -> np.ndarray:
-    """Returns float32 [classes] probabilities for a uint8 [S, S, 3] image, by the file's own scales."""
+    """Returns float32 [classes] probabilities, by the file's own scale, for a uint8 [S, S, 3] image."""
     entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    scale, zero_point = entry["quantization"]
-    pixels = np.clip(np.rint(image / np.float32(scale)) + zero_point, 0, 255) if scale else image
-    interpreter.set_tensor(entry["index"], pixels.astype(entry["dtype"])[np.newaxis])
+    interpreter.set_tensor(entry["index"], as_taken(image, entry["dtype"])[np.newaxis])
     interpreter.invoke()
     values = interpreter.get_tensor(result["index"])[0].astype(np.float32)
     scale, zero_point = result["quantization"]

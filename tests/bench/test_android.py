@@ -1,0 +1,356 @@
+"""The Android driver on a virtual device: real adb, adbd, mksh and toybox, with faults of every kind."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench.virtual_device import VirtualDevice, started
+from tfkd.bench import android, android_adb, android_kit, android_session
+from tfkd.bench.android import Options
+from tfkd.bench.subject import Expected, Subject, of_files
+from tfkd.errors import RequestError
+
+# Speaks as benchmark_model does: no package ships one. BAD makes it fail, SLEEP makes it last.
+STAND_IN = r"""#!/system/bin/sh
+for option; do
+  case $option in
+    --graph=*) graph=${option#*=} ;;
+    --num_runs=*) runs=${option#*=} ;;
+    --output_filepath=*) printf '\000\000\200\077\000\000\000\100\000\000\100\100' > ${option#*=} ;;
+    --op_profiling_output_file=*) profile=${option#*=} ;;
+  esac
+done
+echo "INFO: Loaded model $graph"
+sleep SECONDS
+[ -s "$graph" ] || exit 1
+EXTRA
+if [ -n "$profile" ]; then
+  echo '============================== Run Order ==============================' > $profile
+  echo 'node type, first, avg_ms, %, cdf%, mem KB, times called, name' >> $profile
+  echo 'CONV_2D, 0.5, 0.4, 80%, 80%, 0, 1, [a]:0' >> $profile
+fi
+echo "INFO: Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate."
+echo "INFO: count=3 first=90 curr=30 min=30 max=90 avg=50 std=28 p5=30 median=30 p95=90"
+echo "INFO: count=$runs first=14 curr=12 min=11 max=19 avg=13.1 std=2 p5=11 median=13 p95=18"
+echo "INFO: Inference timings in us: Init: 5685, First inference: 90, Warmup (avg): 50, Inference (avg): 13.1"
+"""
+NOTHING = {"files": [], "processes": []}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[VirtualDevice]:
+    with started() as device:
+        yield device
+
+
+@pytest.fixture
+def device(running: VirtualDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualDevice]:
+    """A device that works, and on which nothing is left after the test."""
+    monkeypatch.setenv("ADB", running.adb)
+    monkeypatch.setattr(android_session, "RETURNING", 40.0)
+    yield running
+    running.tell("slow", rate=0)
+    running.tell("fault", after=1 << 60, then="cut")
+    if not running.tell("processes")["adbd"]:
+        running.tell("start")
+    assert android_adb.Phone(running.adb, running.serial).returns(40)
+    assert running.left_behind() == NOTHING
+
+
+@pytest.fixture
+def later(device: VirtualDevice) -> Iterator[Callable[..., None]]:
+    """Gives the device an order some seconds later, and before the test is over."""
+    timers: list[threading.Timer] = []
+
+    def give(seconds: float, do: str, **order: object) -> None:
+        timers.append(threading.Timer(seconds, device.tell, [do], order))
+        timers[-1].start()
+
+    yield give
+    for timer in timers:
+        timer.join()
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    """A file that takes some packets to copy; the stand-in does not look into it."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(np.random.default_rng(0).bytes(3_000_000))
+    return of_files({"android/model.tflite": path})
+
+
+def tool(folder: Path, seconds: float = 0, extra: str = "", name: str = "benchmark_model") -> Path:
+    path = folder / name
+    path.write_text(STAND_IN.replace("SECONDS", str(seconds)).replace("EXTRA", extra))
+    return path
+
+
+def options(binary: Path | None, **more: object) -> Options:
+    few = {"runs": 6, "warmup": 3, "processes": 2, "threads": (1,), "patience": 8.0, "cooling": 0.0}
+    return Options(benchmark_model=binary, **{**few, **more})  # type: ignore[arg-type]
+
+
+def refused(limit: float, call: Callable[[], object]) -> str:
+    """Returns the message of the one line that the call must end with in time."""
+    began = time.monotonic()
+    with pytest.raises(RequestError) as raised:
+        call()
+    assert time.monotonic() - began < limit
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    said: list[str] = []
+    wanted = options(tool(tmp_path), profile=tmp_path / "profile", cores=(0,))
+    (result,) = android.bench(device.serial, subject, wanted, said.append)
+    assert (result.target, result.rung, result.emulated) == ("android", "virtual device", True)
+    assert result.device.name == "Virtual Android device" and result.device.soc == "QEMU Cortex-A76"
+    assert (result.device.os, result.device.abi) == ("Android 14, API 34", "arm64-v8a")
+    assert result.device.before.battery == 0.87 and result.device.after.celsius == 38.2
+    assert result.artifact == subject.artifacts["android/model.tflite"]
+    assert (result.runs, result.processes, result.warmup, result.partitions) == (6, 2, 3, 1)
+    assert result.latency_ms is not None
+    assert (result.latency_ms.median, result.latency_ms.p90, result.latency_ms.min) == (0.013, 0.018, 0.011)
+    assert result.init_ms == 5.685 and result.first_inference_ms == 0.09
+    assert (tmp_path / "profile" / "model.csv").read_text().count("CONV_2D") == 1
+    assert said
+
+
+def test_what_is_there_is_not_pushed_again(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    android.bench(device.serial, subject, options(tool(tmp_path), keep=True))
+    held = device.left_behind()["files"]
+    assert f"tfkd-bench/store/{subject.artifacts['android/model.tflite'].sha256}" in held
+    device.tell("fault", after=1_000_000, then="kill")  # the file has three
+    android.bench(device.serial, subject, options(tool(tmp_path)))
+
+
+@pytest.mark.parametrize("then", ["kill", "cut"])
+def test_a_device_that_goes_while_files_are_copied(
+    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path, then: str
+) -> None:
+    device.tell("fault", after=1_500_000, then=then)
+    if then == "kill":
+        later(2, "start")
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+    assert device.serial in message and "model.tflite could not be copied" in message
+    assert "disconnected" in message or "connection" in message or "does not answer" in message
+
+
+def test_a_device_that_goes_while_it_measures(
+    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path
+) -> None:
+    def kill(text: str) -> None:
+        if "process 1" in text:
+            later(1, "kill")
+            later(3, "start")
+
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 6)), kill))
+    assert "benchmark_model was interrupted" in message
+    assert "disconnected" in message or "connection" in message or "does not answer" in message
+
+
+def test_a_device_that_restarts(
+    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path
+) -> None:
+    def restart(text: str) -> None:
+        if "process 1" in text:
+            later(1, "kill")
+            later(3, "boot")
+
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 6)), restart))
+    assert message == f"{device.serial} restarted meanwhile. Let it start, then measure again."
+
+
+def test_a_device_that_does_not_come_back(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(android_session, "RETURNING", 1.0)
+    device.tell("fault", after=1_500_000, then="kill")
+    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+    assert message.endswith("/data/local/tmp/tfkd-bench stays on it until then.")
+    device.tell("start")
+    assert android_adb.Phone(device.adb, device.serial).returns(40)
+    assert device.left_behind()["files"]
+    android.bench(device.serial, subject, options(tool(tmp_path)))  # and the next run cleans up
+
+
+def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60), patience=2)))
+    assert "said nothing for 2 seconds" in message
+
+
+def test_a_link_that_stalls(
+    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stall(text: str) -> None:
+        if "process 1" in text:
+            device.tell("fault", after=1, then="stall")
+            later(4, "fault", after=1 << 60, then="cut")
+
+    message = refused(30, lambda: android.bench(device.serial, subject, options(tool(tmp_path), patience=2), stall))
+    assert "said nothing for 2 seconds" in message
+
+
+def test_a_slow_link_is_waited_for(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    device.tell("slow", rate=2_000_000)
+    (result,) = android.bench(device.serial, subject, options(tool(tmp_path)))
+    assert result.runs == 6
+
+
+def test_a_full_device(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    phone = android_adb.Phone(device.adb, device.serial)
+    phone.shell("head -c 417000000 /dev/zero > /data/films")
+    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+    assert "is full" in message and "Free some storage" in message
+    phone.shell("rm /data/films")
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ("echo 'ERROR: Failed to load model'; exit 1", "Failed to load model"),
+        ("kill -9 $$", "did not finish"),
+        ("echo 'INFO: count=9 curr=1'; exit 0", "so old that it tells no median"),
+        ("exit 0", "did not finish"),
+    ],
+)
+def test_a_tool_that_fails(device: VirtualDevice, subject: Subject, tmp_path: Path, extra: str, told: str) -> None:
+    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, extra=extra))))
+    assert told in message
+
+
+def test_a_tool_for_another_machine(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    binary = tmp_path / "benchmark_model"
+    binary.write_bytes(Path("/bin/true").read_bytes())
+    assert "no program for Android" in refused(20, lambda: android.bench(device.serial, subject, options(binary)))
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "told"),
+    [
+        ("ro.product.cpu.abi", "armeabi-v7a", "runs armeabi-v7a programs"),
+        ("sys.boot_completed", "0", "is still starting"),
+    ],
+)
+def test_a_device_that_cannot_run_the_kit(
+    device: VirtualDevice, subject: Subject, line: str, value: str, told: str
+) -> None:
+    if android_kit.find() is None:
+        pytest.skip("no ARM64 root: run tools/arm64/setup.py")
+    phone = android_adb.Phone(device.adb, device.serial)
+    properties = phone.shell("cat /system/build.prop")
+    changed = "".join(
+        f"{row}\n" if not row.startswith(line) else f"{line}={value}\n" for row in properties.splitlines()
+    )
+    device.tell("write", path="/system/build.prop", text=changed)
+    try:
+        assert told in refused(20, lambda: android.bench(device.serial, subject, options(None)))
+    finally:
+        device.tell("write", path="/system/build.prop", text=properties)
+
+
+@pytest.mark.parametrize(
+    ("service", "old", "new", "told"),
+    [
+        ("thermalservice", "Thermal Status: 0", "Thermal Status: 3", "still too hot after 0 seconds (status severe"),
+        ("battery", "temperature: 281", "temperature: 453", "battery 45.3 °C"),
+        ("battery", "level: 87", "level: 9", "has 9% of its charge"),
+    ],
+)
+def test_a_device_that_is_not_at_rest(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, service: str, old: str, new: str, told: str
+) -> None:
+    text = android_adb.Phone(device.adb, device.serial).shell(f"cat /system/{service}")
+    device.tell("write", path=f"/system/{service}", text=text.replace(old, new))
+    try:
+        message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+        assert told in message
+    finally:
+        device.tell("write", path=f"/system/{service}", text=text)
+
+
+def test_a_hot_device_is_waited_for(
+    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path
+) -> None:
+    text = android_adb.Phone(device.adb, device.serial).shell("cat /system/thermalservice")
+    device.tell("write", path="/system/thermalservice", text=text.replace("Thermal Status: 0", "Thermal Status: 2"))
+    later(2, "write", path="/system/thermalservice", text=text)
+    (result,) = android.bench(device.serial, subject, options(tool(tmp_path), cooling=30.0))
+    assert result.device.before.thermal_status == "none"
+
+
+def test_a_core_that_is_not_there(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    wanted = options(tool(tmp_path), cores=(99,))
+    assert "has no core 99" in refused(20, lambda: android.bench(device.serial, subject, wanted))
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of float32 [1, 4, 4, 3] to float32 [1, 3]."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3))])
+    def classify(image):
+        return tf.nn.softmax(tf.reduce_mean(image, [1, 2]) / 64)
+
+    path: Path = tmp_path_factory.mktemp("classifier") / "model.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()]).convert())
+    return path
+
+
+def with_answers(path: Path, images: np.ndarray, probabilities: np.ndarray) -> Subject:
+    files = of_files({"model.tflite": path})
+    return Subject(files.paths, files.artifacts, images, {"model.tflite": Expected(probabilities, 1e-4)})
+
+
+def test_answers_to_golden_images_are_compared(device: VirtualDevice, tmp_path: Path, classifier: Path) -> None:
+    stated = np.array([[1, 2, 3]], np.float32)  # as the stand-in writes them
+    image = np.zeros((1, 4, 4, 3), np.uint8)
+    for probabilities, passed in ((stated, True), (stated[:, ::-1], False)):
+        subject = with_answers(classifier, image, probabilities)
+        (result,) = android.bench(device.serial, subject, options(tool(tmp_path)))
+        assert result.golden is not None and result.golden.passed is passed
+
+
+@pytest.mark.slow
+def test_the_kit_runs_litert_on_the_device(device: VirtualDevice, classifier: Path) -> None:
+    if android_kit.find() is None:
+        pytest.skip("no ARM64 root: run tools/arm64/setup.py")
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), np.uint8)
+    scores = np.exp(images.astype(np.float32).mean((1, 2)) / 64)
+    subject = with_answers(classifier, images, scores / scores.sum(1, keepdims=True))
+    wanted = options(None, patience=120.0)
+    (result,) = android.bench(device.serial, subject, wanted)
+    assert result.runtime.name == "LiteRT" and result.runtime.version == version("ai-edge-litert")
+    assert (result.rung, result.emulated, result.threads) == ("virtual device", True, 1)
+    assert result.device.name == "Virtual Android device" and len(result.samples_ms) == 6
+    assert result.golden is not None and result.golden.passed and result.golden.checked == 3
+
+
+def test_which_device_is_meant(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with started() as device:
+        monkeypatch.setenv("ADB", device.adb)
+        (result,) = android.bench("", subject, options(tool(tmp_path)))
+        assert result.device.model == "Android device"
+        device.tell("connect", **{"as": "locked"})
+        message = refused(20, lambda: android.bench("", subject, options(tool(tmp_path))))
+        assert "Several Android devices" in message and f"--target android:{device.serial}" in message
+        message = refused(20, lambda: android.bench("127.0.0.1:7002", subject, options(tool(tmp_path))))
+        assert "has not allowed this computer" in message
+        message = refused(20, lambda: android.bench("127.0.0.1:7003", subject, options(tool(tmp_path))))
+        assert "knows no device 127.0.0.1:7003" in message
+        assert "no serial number" in refused(20, lambda: android.bench("a b", subject, options(tool(tmp_path))))
+        assert device.left_behind() == NOTHING
+
+
+def test_without_adb(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert "adb is not installed" in refused(5, lambda: android.bench("", subject, options(None)))

@@ -1,0 +1,133 @@
+"""The driver's side of our app, on a virtual device where scripts stand in for Android's `pm`, `am` and the app."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench.virtual_device import VirtualDevice, started
+from tfkd.bench import android, android_app, results
+from tfkd.bench.android import Options
+from tfkd.bench.android_adb import Phone
+from tfkd.bench.results import Device, File, Latency, Result, Runtime
+from tfkd.bench.subject import Subject, of_files
+from tfkd.errors import RequestError
+
+NAME = "android/model.tflite"
+PM = "#!/system/bin/sh\necho package:/data/app/base.apk\n"
+# Keeps what it was asked and given, and leaves the results that the test has prepared.
+AM = f"""#!/system/bin/sh
+[ "$1" = start ] || exit 0
+cd {android_app.FOLDER}
+echo "$@" > /data/asked
+cat bundle/manifest.json > /data/manifest
+cat bundle/{NAME} bundle/golden/golden.json > /data/given
+[ ! -f /data/results ] || cp /data/results results.json
+[ ! -f /data/status ] || cp /data/status status.json
+"""
+OPTIONS = Options(runs=6, warmup=3, threads=(1, 0), patience=3.0, cooling=0.0)
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[VirtualDevice]:
+    with started() as running:
+        for name, text in (("pm", PM), ("am", AM)):
+            running.tell("write", path=f"/system/bin/{name}", text=text)
+        yield running
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    """A file of a bundle that has another one besides."""
+    for folder in ("android", "golden"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / NAME).write_bytes(b"a model")
+    (tmp_path / "golden" / "golden.json").write_text("{}")
+    artifacts = [{"path": NAME, "format": "tflite"}, {"path": "android/other.tflite", "format": "tflite"}]
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    return of_files({NAME: tmp_path / NAME})
+
+
+def result(artifact: File) -> Result:
+    return Result(
+        target="android",
+        device=Device(os="Android 14, API 34", abi="arm64-v8a"),
+        runtime=Runtime(name="LiteRT", version="2.1.0"),
+        delegate="gpu",
+        artifact=artifact,
+        runs=2,
+        samples_ms=[1.0, 3.0],
+        latency_ms=Latency(median=2.0, p90=2.8, min=1.0),
+        emulated=False,
+        rung="device",
+    )
+
+
+def prepare(device: VirtualDevice, folder: Path, artifact: File | None, status: str | None) -> Phone:
+    phone = Phone(device.adb, device.serial)
+    phone.shell("rm -f /data/results /data/status /data/asked")
+    if artifact is not None:
+        results.write(folder / "results.json", [result(artifact)])
+        device.tell("write", path="/data/results", text=(folder / "results.json").read_text())
+    if status is not None:
+        device.tell("write", path="/data/status", text=status)
+    return phone
+
+
+def test_the_app_gets_the_bundle_and_leaves_results(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADB", device.adb)
+    phone = prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "done", "skipped": []}')
+    (found,) = android.bench("", subject, OPTIONS)
+    assert (found.delegate, found.samples_ms, found.rung) == ("gpu", [1.0, 3.0], "virtual device")
+    assert found.device.model == "Android device" and found.device.before.battery == 0.87
+    asked = phone.shell("cat /data/asked")
+    assert "-n org.tfkd.bench/.MainActivity --ez start true" in asked
+    assert "--es runs 6 --es warmup 3 --es threads 1,0" in asked
+    assert phone.shell("cat /data/given") == "a model{}"
+    given = json.loads(phone.shell("cat /data/manifest"))
+    assert [each["path"] for each in given["artifacts"]] == [NAME]
+    assert phone.shell(f"ls {android_app.FOLDER}").split() == []
+    assert device.left_behind() == {"files": [], "processes": []}
+
+
+@pytest.mark.parametrize(
+    ("named", "status", "told"),
+    [
+        (True, '{"state": "failed", "error": "there is\\nno bundle"}', "The app failed on .*: there is no bundle"),
+        (True, "{damaged", "status.json is damaged"),
+        (True, None, "ended without results"),
+        (False, '{"state": "done"}', "could not be fetched"),
+    ],
+)
+def test_an_app_that_fails(
+    device: VirtualDevice,
+    subject: Subject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: bool,
+    status: str | None,
+    told: str,
+) -> None:
+    monkeypatch.setenv("ADB", device.adb)
+    prepare(device, tmp_path, subject.artifacts[NAME] if named else None, status)
+    with pytest.raises(RequestError, match=told):
+        android.bench("", subject, OPTIONS)
+
+
+def test_results_of_another_file_are_refused(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADB", device.adb)
+    prepare(device, tmp_path, File(path=NAME, sha256="0" * 64), '{"state": "done"}')
+    with pytest.raises(RequestError, match="which it was not given"):
+        android.bench("", subject, OPTIONS)
+
+
+def test_single_files_are_no_bundle(device: VirtualDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADB", device.adb)
+    (tmp_path / "model.tflite").write_bytes(b"a model")
+    with pytest.raises(RequestError, match="bundles only"):
+        android.bench("", of_files({"model.tflite": tmp_path / "model.tflite"}), OPTIONS)

@@ -1,0 +1,104 @@
+"""A folder of ours on an Android device: files by their hash, commands on chosen cores, and nothing left behind.
+
+/data/local/tmp/tfkd-bench/store/SHA256    what has been copied, under the hash of its content
+/data/local/tmp/tfkd-bench/run/            this run's files, and `pid`, the process group of what runs
+"""
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkd import files
+from tfkd.bench.android_adb import ANSWERING, Phone
+from tfkd.errors import RequestError
+
+FOLDER = "/data/local/tmp/tfkd-bench"
+STORE, RUN = f"{FOLDER}/store", f"{FOLDER}/run"
+RETURNING = 30.0  # seconds in which a device that is gone may come back
+_BOOT = "cat /proc/sys/kernel/random/boot_id"
+_HASHING = 5e6  # bytes a second, on a slow device
+# What an interrupted run left: its process group, then its files.
+_STOP = f"p=$(cat {RUN}/pid 2>/dev/null) && kill -9 -$p 2>/dev/null; rm -rf {RUN}"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A device on which our folder is ready.
+
+    Attributes:
+        phone: the device.
+        cores: numbers of the cores to run on; empty for all.
+    """
+
+    phone: Phone
+    cores: tuple[int, ...]
+
+    def store(self, path: Path) -> str:
+        """Copies a file to the device unless it is there already, and returns its path there.
+
+        Raises:
+            RequestError: the device is full or gone, or the copy differs.
+        """
+        digest = files.sha256(path)
+        remote = f"{STORE}/{digest}"
+        if not self._holds(remote, digest, path):
+            self.phone.push(path, remote)
+            if not self._holds(remote, digest, path):
+                raise RequestError(
+                    f"{path.name} is another file on {self.phone.serial}. Check the cable; measure again."
+                )
+        return remote
+
+    def command(self, words: str, folder: str = RUN) -> list[str]:
+        """Returns the arguments that run shell words on the device's chosen cores, so that `Session` can end them."""
+        mask = f"taskset {sum(1 << core for core in self.cores):x} " if self.cores else ""
+        return self.phone.command("shell", "-T", f"cd {folder} && echo $$ > {RUN}/pid && exec {mask}{words}")
+
+    def _holds(self, remote: str, digest: str, path: Path) -> bool:
+        limit = ANSWERING + path.stat().st_size / _HASHING
+        said = self.phone.shell(f"[ ! -f {remote} ] || sha256sum {shlex.quote(remote)}", limit)
+        return said.startswith(digest)
+
+
+@contextlib.contextmanager
+def session(phone: Phone, cores: tuple[int, ...], keep: bool) -> Iterator[Session]:
+    """Makes our folder, and removes it, with what still runs, however the block ends.
+
+    Args:
+        phone: the device.
+        cores: numbers of the cores to run on; empty for all.
+        keep: the files stay on the device for the next run.
+
+    Raises:
+        RequestError: the device is gone, and did not come back for the cleaning.
+    """
+    clean = _STOP if keep else f"{_STOP}; rm -rf {FOLDER}"
+    boot = phone.shell(_BOOT)
+    phone.shell(f"{_STOP}; rm -f {STORE}/*.partial; umask 022; mkdir -p {STORE} {RUN}")
+    try:
+        yield Session(phone, cores)
+    except BaseException as error:
+        _clean_after(phone, clean, boot, error)
+        raise
+    phone.shell(clean)
+
+
+def _clean_after(phone: Phone, clean: str, boot: str, error: BaseException) -> None:
+    """Cleans a device that may be gone or that may have restarted.
+
+    Raises:
+        RequestError: instead of a run's error, what it did not know: the device restarted, or our folder stays there.
+    """
+    try:
+        if phone.state() != "device" and not phone.returns(RETURNING):
+            raise RequestError(f"{phone.serial} is gone.")
+        restarted = phone.shell(_BOOT) != boot
+        phone.shell(clean)
+    except RequestError:
+        if isinstance(error, RequestError):
+            raise RequestError(f"{error} {FOLDER} stays on it until then.") from None
+    else:
+        if restarted and isinstance(error, RequestError):
+            raise RequestError(f"{phone.serial} restarted meanwhile. Let it start, then measure again.") from None

@@ -1,0 +1,291 @@
+"""Runs a `benchmark_model` or `benchmark_litert_model` binary of the user's on an Android device."""
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfkd import files
+from tfkd.bench import benchmark_model, driver, statistics
+from tfkd.bench.android_adb import Phone, connected
+from tfkd.bench.android_session import RUN, Session
+from tfkd.bench.benchmark_model import Summary
+from tfkd.bench.driver import ChildError, Say
+from tfkd.bench.results import Device, Golden, Latency, Result, Runtime
+from tfkd.bench.subject import Expected, Subject
+from tfkd.errors import RequestError
+
+_AARCH64_ELF = b"\x7fELF\x02\x01"
+_MACHINE = slice(18, 20)
+_AARCH64 = (183).to_bytes(2, "little")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The user's binary on a device.
+
+    Attributes:
+        path: here.
+        remote: there.
+        session: the device.
+        patience: seconds that one process may take.
+    """
+
+    path: Path
+    remote: str
+    session: Session
+    patience: float
+
+    @property
+    def litert(self) -> bool:
+        """Whether it is LiteRT's tool, which has other options than TFLite's."""
+        return "litert" in self.path.name
+
+    @property
+    def runtime(self) -> Runtime:
+        """The tool tells no version: its hash stands in."""
+        return Runtime(name=self.path.name, version=f"sha256:{files.sha256(self.path)[:12]}")
+
+    def run(self, graph: str, threads: int, **options: str | int | float) -> str:
+        """Runs one process and returns its log.
+
+        Raises:
+            RequestError: it failed, or the device did.
+        """
+        delegate = {"use_cpu": "true"} if self.litert else {"use_xnnpack": "true"}
+        chosen = {"graph": graph, "num_threads": threads, **delegate, **options}
+        words = " ".join(f"--{name}={value}" for name, value in chosen.items())
+        command = self.session.command(f"{self.remote} {words} 2>&1")
+        said: list[str] = []
+        try:
+            said.extend(driver.spoken(command, "", self.patience))
+        except ChildError as error:
+            raise _failed(self.session.phone, self.path, "".join(said), error) from None
+        return "".join(said)
+
+
+def measure(
+    binary: Path,
+    session: Session,
+    device: Device,
+    subject: Subject,
+    options: driver.Options,
+    profile: Path | None,
+    progress: Say,
+) -> list[Result]:
+    """Times every file in turn, in as many processes as asked for.
+
+    Args:
+        binary: the tool, for Android on ARM64.
+        session: the device.
+        device: what results say about it.
+        subject: the files.
+        options: how often.
+        profile: a folder for operator profiles, one CSV a file; None for none.
+        progress: receives a line about what is being done.
+
+    Returns:
+        For every file one result a number of threads, without samples: the tool tells only their quantiles.
+
+    Raises:
+        RequestError: the tool is not for this device, cannot run a file, or says what it should not.
+    """
+    _check_binary(binary)
+    remote = session.store(binary)
+    session.phone.shell(f"chmod 755 {remote}")
+    tool = Tool(binary, remote, session, options.patience)
+    graphs = {name: session.store(path) for name, path in subject.paths.items()}
+    counts = sorted({count or _all_cores(session, device) for count in options.threads})
+    found: dict[tuple[str, int], list[Summary]] = {(name, count): [] for count in counts for name in graphs}
+    processes = min(options.processes, options.runs)
+    with connected(session.phone, f"{binary.name} was interrupted"):
+        for number in range(processes):
+            for name, threads in found:
+                progress(f"{binary.name} on {name}, process {number + 1} of {processes}, {threads} threads")
+                found[name, threads].append(_timed(tool, graphs[name], threads, options, processes))
+        golden = {name: _golden(tool, graphs[name], subject, name) for name in graphs}
+        if profile is not None:
+            for name, graph in graphs.items():
+                _profile(tool, graph, profile / f"{Path(name).stem}.csv")
+    return [
+        _result(tool, device, subject, name, threads, summaries, golden[name])
+        for (name, threads), summaries in found.items()
+    ]
+
+
+def _timed(tool: Tool, graph: str, threads: int, options: driver.Options, processes: int) -> Summary:
+    result = f"{RUN}/result.pb"
+    runs = math.ceil(options.runs / processes)
+    log = tool.run(
+        graph,
+        threads,
+        num_runs=runs,
+        min_secs=0,
+        warmup_runs=max(options.warmup, 1),
+        warmup_min_secs=0,
+        report_peak_memory_footprint="true",
+        result_file_path=result,
+    )
+    logged = benchmark_model.read_log(log)
+    # Older tools write no such file; where there is one it must say what the log says.
+    if content := _fetched(tool.session.phone, result):
+        stated = benchmark_model.read_result(content)
+        if stated.runs != logged.runs or not math.isclose(stated.median_ms, logged.median_ms, rel_tol=1e-3):
+            raise RequestError(f"{tool.path.name} says one thing in its log and another in its result. Measure again.")
+    tool.session.phone.shell(f"rm -f {result}")
+    return logged
+
+
+def _fetched(phone: Phone, remote: str) -> bytes | None:
+    if not phone.shell(f"[ ! -s {remote} ] || echo there").strip():
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fetched"
+        phone.pull(remote, path)
+        return path.read_bytes()
+
+
+def _golden(tool: Tool, graph: str, subject: Subject, name: str) -> Golden | None:
+    """Compares the answers to the golden images, one process an image; LiteRT's tool cannot be fed."""
+    expected = subject.expected.get(name)
+    if expected is None or tool.litert:
+        return None
+    form = _Form(subject.paths[name])
+    answers = [_answer(tool, graph, form, image, expected) for image in subject.images]
+    return expected.compare(np.stack(answers))
+
+
+def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: Expected) -> np.ndarray:
+    output = f"{RUN}/output.bin"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.bin"
+        path.write_bytes(form.encoded(image))
+        remote = tool.session.store(path)
+    shape = ",".join(map(str, (1, *image.shape)))
+    tool.run(
+        graph,
+        1,
+        input_layer="image",
+        input_layer_shape=shape,
+        input_layer_value_files=f"image:{remote}",
+        output_filepath=output,
+        num_runs=1,
+        min_secs=0,
+        warmup_runs=1,
+        warmup_min_secs=0,
+    )
+    tool.session.phone.shell(f"rm -f {remote}")
+    content = _fetched(tool.session.phone, output) or b""
+    answer = form.decoded(content)
+    if answer.shape != expected.probabilities.shape[1:]:
+        raise RequestError(f"{tool.path.name} wrote {len(content)} bytes of output to a golden image. Measure again.")
+    return answer
+
+
+class _Form:
+    """How a file takes images and gives answers: its types and scales."""
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+
+    def encoded(self, image: np.ndarray) -> bytes:
+        """Returns the input tensor's bytes for raw RGB, uint8 [S, S, 3]."""
+        scale, zero_point = self._input["quantization"]
+        pixels = np.clip(np.rint(image / np.float32(scale)) + zero_point, 0, 255) if scale else image
+        return pixels.astype(self._input["dtype"]).tobytes()
+
+    def decoded(self, content: bytes) -> np.ndarray:
+        """Returns float32 [classes] from the output tensor's bytes; empty where they are no whole numbers."""
+        dtype = np.dtype(self._output["dtype"])
+        if len(content) % dtype.itemsize:
+            return np.zeros(0, np.float32)
+        values = np.frombuffer(content, dtype).astype(np.float32)
+        scale, zero_point = self._output["quantization"]
+        return (values - zero_point) * np.float32(scale) if scale else values
+
+
+def _profile(tool: Tool, graph: str, path: Path) -> None:
+    """Writes the times of the operators, in a run of its own: telling them costs time."""
+    table = f"{RUN}/profile.csv"
+    tool.run(
+        graph,
+        1,
+        enable_op_profiling="true",
+        op_profiling_output_mode="csv",
+        op_profiling_output_file=table,
+        num_runs=20,
+    )
+    text = (_fetched(tool.session.phone, table) or b"").decode(errors="replace")
+    benchmark_model.read_profile(text)
+    files.write_text(path, text)
+
+
+def _result(
+    tool: Tool,
+    device: Device,
+    subject: Subject,
+    name: str,
+    threads: int,
+    summaries: list[Summary],
+    golden: Golden | None,
+) -> Result:
+    medians = [each.median_ms for each in summaries]
+    memories = [each.peak_memory_mb for each in summaries if each.peak_memory_mb is not None]
+    firsts = [each.first_ms for each in summaries if each.first_ms is not None]
+    median = float(np.median(medians))
+    return Result(
+        target="android",
+        device=device,
+        runtime=tool.runtime,
+        delegate="cpu" if tool.litert else "xnnpack",
+        artifact=subject.artifacts[name],
+        threads=threads,
+        warmup=max(each.warmup for each in summaries),
+        runs=sum(each.runs for each in summaries),
+        processes=len(summaries),
+        latency_ms=Latency(
+            median=median,
+            # The tool tells the 95th percentile only: it is never below the 90th, so no limit is kept by mistake.
+            p90=max(median, float(np.median([each.p95_ms for each in summaries]))),
+            min=min(each.min_ms for each in summaries),
+            interval=statistics.median_interval(medians),
+        ),
+        init_ms=float(np.median([each.init_ms for each in summaries])),
+        first_inference_ms=firsts[0] if firsts else None,
+        peak_memory_mb=max(memories, default=None),
+        partitions=next((each.partitions for each in summaries if each.partitions is not None), None),
+        golden=golden,
+        emulated=False,
+        rung="device",
+    )
+
+
+def _all_cores(session: Session, device: Device) -> int:
+    return len(session.cores) or sum(kind.count for kind in device.cores) or 1
+
+
+def _check_binary(binary: Path) -> None:
+    try:
+        with binary.open("rb") as stream:
+            head = stream.read(64)
+    except OSError as error:
+        raise RequestError(f"Cannot read {binary}: {error.strerror}. Name a benchmark_model binary.") from None
+    if head.startswith(b"#!"):
+        return
+    if not head.startswith(_AARCH64_ELF) or head[_MACHINE] != _AARCH64:
+        raise RequestError(f"{binary} is no program for Android on ARM64. Take benchmark_model for android_arm64.")
+
+
+def _failed(phone: Phone, binary: Path, log: str, error: ChildError) -> RequestError:
+    try:
+        benchmark_model.read_log(log)
+    except RequestError as told:
+        return RequestError(f"{told} ({binary.name} ended with code {error.code} on {phone.serial}.)")
+    return RequestError(
+        f"{binary.name} ended with code {error.code} on {phone.serial} after it had measured. Try again."
+    )
