@@ -63,6 +63,7 @@ def test_overrides_reach_into_blocks_and_lists(file: Path) -> None:
         ("distill.losses.0.temprature=3", "Did you mean 'temperature'"),
         ("distill.losses.0.temperature=0", "distill.losses.0.temperature = 0"),
         ("distill.losses.0.kind=soft_target", "Did you mean 'soft_targets'"),
+        ('compress=[{"kind": "prun"}]', "there is no such kind. Did you mean 'prune'"),
         ("teachers.4.model=x", "'4' is not an index"),
         ("seed.x=1", "has no fields"),
         ("data.image_size=many", "data.image_size = 'many'"),

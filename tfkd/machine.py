@@ -5,7 +5,15 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-_SHOWN = ("tensorflow", "keras", "numpy", "coremltools", "ai-edge-litert")
+_SHOWN = (
+    "tensorflow",
+    "keras",
+    "tf-keras",
+    "tensorflow-model-optimization",
+    "numpy",
+    "coremltools",
+    "ai-edge-litert",
+)
 
 
 def cores() -> int:

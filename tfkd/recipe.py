@@ -479,7 +479,8 @@ def _explain(error: pydantic.ValidationError) -> str:
             lines.append(f"the field {where!r} is missing.")
         elif item["type"].startswith("union_tag"):
             named = item["input"].get("kind", "") if isinstance(item["input"], dict) else ""
-            lines.append(f"{where}.kind = {named!r}: there is no such loss.{nearest(str(named), list(_kinds()))}")
+            known = _kinds(Compression if path[0] == "compress" else Loss)
+            lines.append(f"{where}.kind = {named!r}: there is no such kind.{nearest(str(named), list(known))}")
         else:
             lines.append(f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}.")
     return " ".join(lines)
@@ -497,9 +498,9 @@ def _fields_at(path: list[Any], title: str) -> list[str]:
     return list(block.model_fields)
 
 
-def _kinds() -> dict[str, type[Block]]:
+def _kinds(base: type[Block] = Block) -> dict[str, type[Block]]:
     """Returns the blocks that a field `kind` tells apart, by its value; pydantic puts that into an error's path."""
-    return {block.model_fields["kind"].default: block for block in _subclasses(Block) if "kind" in block.model_fields}
+    return {block.model_fields["kind"].default: block for block in _subclasses(base) if "kind" in block.model_fields}
 
 
 def _subclasses(block: type[Block]) -> list[type[Block]]:
@@ -527,6 +528,8 @@ def shrunk(recipe: Recipe) -> Recipe:
     values["distill"]["views"] = 1
     values["distill"]["repeats"] = 1
     values["distill"]["training"]["epochs"] = 1
+    for compression in values["compress"]:
+        compression["training"]["epochs"] = 1
     values["export"]["calibration_images"] = 20
     values["bench"] = {"runs": 5, "warmup": 1}
     values["gates"] = {"max_accuracy_drop": None, "min_agreement": None}
