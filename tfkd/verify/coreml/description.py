@@ -1,4 +1,4 @@
-"""Checks what a Core ML file says about itself. Running one takes macOS; reading its protobuf does not."""
+"""Checks what a Core ML file says about itself."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +8,11 @@ from tfkd.export import Card
 from tfkd.export.manifest import InputOutput, Tensor
 from tfkd.quiet import native_logs_silenced
 from tfkd.verify import VerifyError
+from tfkd.verify.coreml.specification import NETWORK, class_labels, read
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
-    import coremltools as ct
+    from coremltools import proto
 
-_PACKAGED = Path("Data", "com.apple.CoreML", "model.mlmodel")
 _LABEL = "classLabel"
 _PROBABILITIES = "classProbability"
 
@@ -31,7 +31,7 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
     Raises:
         VerifyError: it cannot be read, or names everything that is wrong in it.
     """
-    specification = _read(path)
+    specification = read(path)
     wrong = [
         *_wrong_input(specification, size),
         *_wrong_outputs(specification),
@@ -47,19 +47,6 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
     )
 
 
-def _read(path: Path) -> Any:
-    specification = ct.proto.Model_pb2.Model()
-    try:
-        specification.ParseFromString((path / _PACKAGED if path.is_dir() else path).read_bytes())
-    except OSError as error:
-        raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
-    except Exception:
-        raise VerifyError(f"{path}: is not a whole Core ML file; export it again.") from None
-    if specification.WhichOneof("Type") not in ("neuralNetworkClassifier", "mlProgram"):
-        raise VerifyError(f"{path}: is neither a neural network classifier nor an ML program; export it again.")
-    return specification
-
-
 def _wrong_input(specification: Any, size: int) -> Iterator[str]:
     inputs = specification.description.input
     if len(inputs) != 1 or inputs[0].type.WhichOneof("Type") != "imageType":
@@ -70,7 +57,7 @@ def _wrong_input(specification: Any, size: int) -> Iterator[str]:
         yield f"its input is named {inputs[0].name!r}, not 'image'"
     if (image.width, image.height) != (size, size):
         yield f"its input is {image.width} x {image.height} pixels, not {size} x {size}"
-    if image.colorSpace != ct.proto.FeatureTypes_pb2.ImageFeatureType.RGB:
+    if image.colorSpace != proto.FeatureTypes_pb2.ImageFeatureType.RGB:
         yield "its input is not RGB"
 
 
@@ -81,14 +68,14 @@ def _wrong_outputs(specification: Any) -> Iterator[str]:
         yield f"its outputs are {sorted(kinds)}, not {_LABEL!r} (a string) and {_PROBABILITIES!r} (a dictionary)"
     if description.predictedFeatureName != _LABEL or description.predictedProbabilitiesName != _PROBABILITIES:
         yield f"it does not name {_LABEL!r} as its prediction and {_PROBABILITIES!r} as its probabilities"
-    if specification.WhichOneof("Type") == "neuralNetworkClassifier":
+    if specification.WhichOneof("Type") == NETWORK:
         network = specification.neuralNetworkClassifier
         if network.labelProbabilityLayerName not in {name for layer in network.layers for name in layer.output}:
             yield f"no layer makes its probabilities, {network.labelProbabilityLayerName!r}"
 
 
 def _wrong_labels(specification: Any, classes: tuple[str, ...]) -> Iterator[str]:
-    labels = _labels(specification)
+    labels = class_labels(specification)
     if len(labels) != len(classes):
         yield f"it has {len(labels)} class labels, not {len(classes)}"
     for index, (label, name) in enumerate(zip(labels, classes, strict=False)):
@@ -97,27 +84,12 @@ def _wrong_labels(specification: Any, classes: tuple[str, ...]) -> Iterator[str]
             return
 
 
-def _labels(specification: Any) -> list[str]:
-    if specification.WhichOneof("Type") == "neuralNetworkClassifier":
-        return list(specification.neuralNetworkClassifier.stringClassLabels.vector)
-    (classifier,) = [operation for operation in _operations(specification) if operation.type == "classify"] or [None]
-    if classifier is None:
-        return []
-    values = classifier.inputs["classes"].arguments[0].value.immediateValue.list.values
-    return [label for value in values for label in value.immediateValue.tensor.strings.values]
-
-
-def _operations(specification: Any) -> Iterator[Any]:
-    for block in specification.mlProgram.functions["main"].block_specializations.values():
-        yield from block.operations
-
-
 def _wrong_preprocessing(specification: Any) -> Iterator[str]:
     """Refuses what a neural network does to pixels before its first layer: the model normalises them itself.
 
     An ML program has no such place: what was declared at conversion stands among its operations, like the model's own.
     """
-    if specification.WhichOneof("Type") != "neuralNetworkClassifier":
+    if specification.WhichOneof("Type") != NETWORK:
         return
     for step in specification.neuralNetworkClassifier.preprocessing:
         scaler = step.scaler

@@ -8,7 +8,7 @@ import pytest
 
 from tfkd.verify import VerifyError, coreml
 
-from .conftest import CARD, SIZE, Exported
+from ..conftest import CARD, SIZE, Exported
 
 
 @pytest.mark.parametrize("kind", [".mlmodel", ".mlpackage"])

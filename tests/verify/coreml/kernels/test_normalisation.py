@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from coremltools import proto
+from hypothesis import given
+
+from tests.verify.coreml.graphs import channels, few, images, run, run_both_ways, seeds, sides, values
+from tfkd.verify.coreml.network import LAYERS
+from tfkd.verify.coreml.program import OPERATORS
+
+NETWORK = proto.NeuralNetwork_pb2
+
+
+@few
+@given(seeds, channels, sides, sides)
+def test_batch_norm(seed: int, depth: int, height: int, width: int) -> None:
+    x = images(2, depth, height, width, seed)
+    mean, gamma, beta = (values((depth,), seed + k) for k in (1, 2, 3))
+    variance = np.abs(values((depth,), seed + 4))
+    wanted = tf.nn.batch_normalization(np.moveaxis(x, 1, -1), mean, variance, beta, gamma, 1e-3)
+    got = run_both_ways(lambda x: OPERATORS["batch_norm"](x, mean, variance, gamma, beta, 1e-3), x)
+    np.testing.assert_allclose(got, np.moveaxis(wanted, -1, 1), rtol=1e-4, atol=1e-4)
+    layer = NETWORK.BatchnormLayerParams(channels=depth, epsilon=1e-3)
+    for field, numbers in (("mean", mean), ("variance", variance), ("gamma", gamma), ("beta", beta)):
+        getattr(layer, field).floatValue.extend(numbers)
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["batchnorm"](layer, x), x), got, rtol=1e-5)
+
+
+def test_batch_norm_without_gamma_and_beta_of_rank_2() -> None:
+    x, mean, variance = values((4, 3)), values((3,), 1), np.abs(values((3,), 2))
+    got = run(lambda x: OPERATORS["batch_norm"](x, mean, variance), x)
+    np.testing.assert_allclose(got, (x - mean) / np.sqrt(variance + 1e-5), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 1, 1), (3, 4, 5)])
+def test_scale_and_bias(shape: tuple[int, ...]) -> None:
+    x, scale, bias = images(2, 3, 4, 5), values(shape, 1), values(shape, 2)
+    layer = NETWORK.ScaleLayerParams(shapeScale=shape, hasBias=True, shapeBias=shape)
+    layer.scale.floatValue.extend(scale.reshape(-1))
+    layer.bias.floatValue.extend(bias.reshape(-1))
+    got = run_both_ways(lambda x: LAYERS["scale"](layer, x), x)
+    np.testing.assert_allclose(got, x * scale + bias, rtol=1e-5, atol=1e-5)
+    layer = NETWORK.BiasLayerParams(shape=shape)
+    layer.bias.floatValue.extend(bias.reshape(-1))
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["bias"](layer, x), x), x + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_statistics_of_the_image_are_refused() -> None:
+    layer = NETWORK.BatchnormLayerParams(channels=3, computeMeanVar=True, instanceNormalization=True)
+    with pytest.raises(ValueError, match="by its own statistics"):
+        LAYERS["batchnorm"](layer, images(1, 3, 2, 2))

@@ -1,0 +1,113 @@
+"""Walks the layers of a neural network (.mlmodel)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfkd.verify import VerifyError
+from tfkd.verify.coreml.kernels import (
+    activation,
+    convolution,
+    elementwise,
+    linear,
+    normalisation,
+    pooling,
+    reduction,
+    shape,
+)
+from tfkd.verify.coreml.running import Run
+
+LAYERS: dict[str, Callable[..., Any]] = {
+    "activation": activation.activation_layer,
+    "add": elementwise.sum_layer,
+    "addBroadcastable": elementwise.binary_layer(tf.add),
+    "batchedMatmul": linear.batched_matmul_layer,
+    "batchnorm": normalisation.batch_norm_layer,
+    "bias": normalisation.bias_layer,
+    "clip": elementwise.clip_layer,
+    "concat": shape.concat_layer,
+    "concatND": shape.concat_nd_layer,
+    "constantPad": shape.constant_pad_layer,
+    "convolution": convolution.convolution_layer,
+    "copy": elementwise.copy_layer,
+    "crop": shape.crop_layer,
+    "divideBroadcastable": elementwise.binary_layer(tf.divide),
+    "expandDims": shape.expand_dims_layer,
+    "flattenTo2D": shape.flatten_to_2d_layer,
+    "innerProduct": linear.inner_product_layer,
+    "loadConstantND": shape.constant_layer,
+    "max": elementwise.folding_layer(tf.maximum),
+    "maxBroadcastable": elementwise.binary_layer(tf.maximum),
+    "min": elementwise.folding_layer(tf.minimum),
+    "minBroadcastable": elementwise.binary_layer(tf.minimum),
+    "multiply": elementwise.product_layer,
+    "multiplyBroadcastable": elementwise.binary_layer(tf.multiply),
+    "padding": shape.padding_layer,
+    "pooling": pooling.pooling_layer,
+    "powBroadcastable": elementwise.binary_layer(tf.pow),
+    "rankPreservingReshape": shape.reshape_layer,
+    "reduceMax": reduction.reduction_layer(tf.reduce_max),
+    "reduceMean": reduction.reduction_layer(tf.reduce_mean),
+    "reduceMin": reduction.reduction_layer(tf.reduce_min),
+    "reduceSum": reduction.reduction_layer(tf.reduce_sum),
+    "reduceSumSquare": reduction.reduction_layer(reduction.sum_of_squares),
+    "reshapeStatic": shape.reshape_layer,
+    "scale": normalisation.scale_layer,
+    "sliceStatic": shape.slice_layer,
+    "softmax": activation.softmax_layer,
+    "softmaxND": activation.softmax_nd_layer,
+    "splitND": shape.split_nd_layer,
+    "squeeze": shape.squeeze_layer,
+    "subtractBroadcastable": elementwise.binary_layer(tf.subtract),
+    "transpose": shape.transpose_layer,
+    "unary": elementwise.unary_layer,
+}
+
+_RANK_4 = 1  # RANK4_IMAGE_MAPPING: an image is [1, channels, height, width]
+
+
+class Network:
+    """A neural network that classifies images.
+
+    Args:
+        specification: as `specification.read` returns it.
+        path: of the file.
+
+    Raises:
+        VerifyError: the network is written for the shapes of iOS 12 and before.
+    """
+
+    def __init__(self, specification: Any, path: Path) -> None:
+        self._path = path
+        self._network = specification.neuralNetworkClassifier
+        self._input = specification.description.input[0].name
+        if self._network.imageInputShapeMapping != _RANK_4:
+            raise VerifyError(f"{path}: takes images as values of rank 5; convert it for iOS 13 or later.")
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        """Builds the network's graph.
+
+        Args:
+            image: float32 [batch, 3, height, width].
+
+        Returns:
+            The probabilities, float32 [batch, ...].
+
+        Raises:
+            VerifyError: names the layer that is not known, or cannot be computed.
+        """
+        run = Run(self._path, LAYERS)
+        run.put([self._input], image)
+        for layer in self._network.layers:
+            _compute(layer, run)
+        return run.get(self._network.labelProbabilityLayerName)
+
+
+def _compute(layer: Any, run: Run) -> None:
+    kind = layer.WhichOneof("layer") or "nothing"
+    kernel = run.kernel(kind, layer.name)
+    inputs = [run.get(name) for name in layer.input]
+    with run.at(kind, layer.name):
+        run.put(list(layer.output), kernel(getattr(layer, kind), *inputs))

@@ -1,0 +1,193 @@
+"""Walks the operations of an ML program (.mlpackage)."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfkd.verify import VerifyError
+from tfkd.verify.coreml import specification as files
+from tfkd.verify.coreml.half import rounded
+from tfkd.verify.coreml.kernels import (
+    activation,
+    compression,
+    convolution,
+    elementwise,
+    linear,
+    normalisation,
+    pooling,
+    reduction,
+    shape,
+)
+from tfkd.verify.coreml.running import Run
+from tfkd.verify.coreml.values import Constants, Declared, declared
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "abs": elementwise.unary(tf.abs),
+    "add": elementwise.binary(tf.add),
+    "avg_pool": pooling.avg_pool,
+    "batch_norm": normalisation.batch_norm,
+    "cast": elementwise.cast,
+    "ceil": elementwise.unary(tf.math.ceil),
+    "clamped_relu": activation.clamped_relu,
+    "clip": elementwise.clip,
+    "concat": shape.concat,
+    "constexpr_affine_dequantize": compression.affine_dequantize,
+    "constexpr_blockwise_shift_scale": compression.blockwise_shift_scale,
+    "constexpr_cast": compression.cast,
+    "constexpr_lut_to_dense": compression.lut_to_dense,
+    "constexpr_lut_to_sparse": compression.lut_to_sparse,
+    "constexpr_sparse_blockwise_shift_scale": compression.sparse_blockwise_shift_scale,
+    "constexpr_sparse_to_dense": compression.sparse_to_dense,
+    "conv": convolution.conv,
+    "elu": activation.elu,
+    "erf": elementwise.unary(tf.math.erf),
+    "exp": elementwise.unary(tf.exp),
+    "expand_dims": shape.expand_dims,
+    "floor": elementwise.unary(tf.floor),
+    "gelu": activation.gelu,
+    "identity": elementwise.identity,
+    "inverse": elementwise.inverse,
+    "leaky_relu": activation.leaky_relu,
+    "linear": linear.linear,
+    "linear_activation": activation.linear_activation,
+    "log": elementwise.log,
+    "matmul": linear.matmul,
+    "max_pool": pooling.max_pool,
+    "maximum": elementwise.binary(tf.maximum),
+    "minimum": elementwise.binary(tf.minimum),
+    "mul": elementwise.binary(tf.multiply),
+    "pad": shape.pad,
+    "pow": elementwise.binary(tf.pow),
+    "prelu": activation.prelu,
+    "real_div": elementwise.binary(tf.divide),
+    "reduce_max": reduction.reduction(tf.reduce_max),
+    "reduce_mean": reduction.reduction(tf.reduce_mean),
+    "reduce_min": reduction.reduction(tf.reduce_min),
+    "reduce_sum": reduction.reduction(tf.reduce_sum),
+    "reduce_sum_square": reduction.reduction(reduction.sum_of_squares),
+    "relu": elementwise.unary(tf.nn.relu),
+    "relu6": elementwise.unary(tf.nn.relu6),
+    "reshape": shape.reshape,
+    "rsqrt": elementwise.rsqrt,
+    "sigmoid": elementwise.unary(tf.sigmoid),
+    "sigmoid_hard": activation.sigmoid_hard,
+    "silu": elementwise.unary(tf.nn.silu),
+    "slice_by_index": shape.slice_by_index,
+    "slice_by_size": shape.slice_by_size,
+    "softmax": activation.softmax,
+    "softplus": elementwise.unary(tf.nn.softplus),
+    "softsign": elementwise.unary(tf.nn.softsign),
+    "split": shape.split,
+    "sqrt": elementwise.unary(tf.sqrt),
+    "square": elementwise.unary(tf.square),
+    "squeeze": shape.squeeze,
+    "sub": elementwise.binary(tf.subtract),
+    "tanh": elementwise.unary(tf.tanh),
+    "transpose": shape.transpose,
+}
+
+_CONSTANT = "const"
+_FLOAT16 = "FLOAT16"
+
+
+class Program:
+    """An ML program that classifies images.
+
+    Args:
+        specification: as `specification.read` returns it.
+        path: of the package.
+
+    Raises:
+        VerifyError: the program has not one input, or not one `classify`.
+    """
+
+    def __init__(self, specification: Any, path: Path) -> None:
+        self._path = path
+        self._operations = list(files.operations(specification))
+        self._inputs = list(specification.mlProgram.functions["main"].inputs)
+        classifiers = [operation for operation in self._operations if operation.type == files.CLASSIFY]
+        if len(self._inputs) != 1 or len(classifiers) != 1:
+            raise VerifyError(
+                f"{path}: has {len(self._inputs)} inputs and {len(classifiers)} classifiers, not one of each."
+            )
+        self._probabilities = classifiers[0].inputs["probabilities"]
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        """Builds the program's graph.
+
+        Args:
+            image: float32 [batch, 3, height, width].
+
+        Returns:
+            The probabilities, float32 [batch, ...].
+
+        Raises:
+            VerifyError: names the operator that is not known, or cannot be computed.
+        """
+        run = Run(self._path, OPERATORS)
+        constants = Constants(lambda name: _content(self._path, name))
+        (source,) = self._inputs
+        with run.at("input", source.name):
+            run.put([source.name], _as(declared(source.type), image))
+        for operation in self._operations:
+            if operation.type != files.CLASSIFY:
+                _compute(operation, run, constants)
+        with run.at(files.CLASSIFY, "probabilities"):
+            (probabilities,) = _arguments(self._probabilities, run, constants)
+        return probabilities
+
+
+def _compute(operation: Any, run: Run, constants: Constants) -> None:
+    names = [output.name for output in operation.outputs]
+    place = (operation.type, ", ".join(names))
+    if operation.type == _CONSTANT:
+        with run.at(*place):
+            run.put(names, [constants.read(operation.attributes["val"])])
+        return
+    kernel = run.kernel(*place)
+    with run.at(*place):
+        arguments = _named(operation, run, constants)
+        try:
+            inspect.signature(kernel).bind(**arguments)
+        except TypeError as error:
+            raise ValueError(f"it has other arguments than its kind: {error}") from None
+        results = kernel(**arguments)
+        results = results if isinstance(results, list) else [results]
+        kinds = [declared(output.type) for output in operation.outputs]
+        run.put(names, [_as(kind, result) for kind, result in zip(kinds, results, strict=True)])
+
+
+def _named(operation: Any, run: Run, constants: Constants) -> dict[str, Any]:
+    """Returns the arguments by name; those of compressed constants stand among the attributes before iOS 18."""
+    arguments = {
+        name: constants.read(value) for name, value in operation.attributes.items() if name not in ("name", "val")
+    }
+    for name, argument in operation.inputs.items():
+        several = _arguments(argument, run, constants)
+        arguments[name] = several[0] if len(several) == 1 else several
+    return arguments
+
+
+def _arguments(argument: Any, run: Run, constants: Constants) -> list[Any]:
+    return [
+        run.get(binding.name) if binding.WhichOneof("binding") == "name" else constants.read(binding.value)
+        for binding in argument.arguments
+    ]
+
+
+def _as(kind: Declared, value: Any) -> Any:
+    """Rounds a value to the type that the program declares, and checks that it has the declared shape."""
+    made = [1 if size is None else size for size in value.shape]
+    if made != kind.shape:
+        raise ValueError(f"it makes the shape {made}, not {kind.shape} as the program says")
+    return rounded(value) if kind.dtype == _FLOAT16 else value
+
+
+def _content(package: Path, name: str) -> bytes:
+    path = files.contained(package, name)
+    if not path.is_file():
+        raise ValueError(f"its weight file {name} is missing")
+    return path.read_bytes()
