@@ -69,7 +69,7 @@ private fun tolerances() {
 private fun quantize(dtype: String, scale: Float, zeroPoint: Int) {
     val tensor = Tensor(dtype, listOf(256), scale, zeroPoint)
     val bytes = ByteArray(256) { it.toByte() }
-    println(quantized(bytes, tensor).joinToString(" "))
+    println(asTaken(bytes, tensor).joinToString(" "))
     println(dequantized(bytes, tensor).joinToString(" "))
 }
 

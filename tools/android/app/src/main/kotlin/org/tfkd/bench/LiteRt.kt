@@ -89,7 +89,7 @@ private class LiteRtSession(
         if (artifact.input.dtype == FLOAT) {
             input.writeFloat(FloatArray(pixels.size) { (pixels[it].toInt() and 0xFF).toFloat() })
         } else {
-            input.writeInt8(quantized(pixels, artifact.input))
+            input.writeInt8(asTaken(pixels, artifact.input))
         }
     }
 

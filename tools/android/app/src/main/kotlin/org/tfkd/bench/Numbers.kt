@@ -44,15 +44,9 @@ internal fun quantile(sorted: List<Double>, share: Double): Double {
     return below + (sorted[ceil(position).toInt()] - below) * (position - floor(position))
 }
 
-/** Returns the file's input numbers for raw RGB bytes, as integers or floats of its own kind. */
-fun quantized(pixels: ByteArray, tensor: Tensor): ByteArray {
-    val scale = tensor.scale ?: return pixels
-    val (lowest, highest) = if (tensor.dtype == "int8") -128 to 127 else 0 to 255
-    return ByteArray(pixels.size) { index ->
-        val pixel = (pixels[index].toInt() and 0xFF).toFloat()
-        (Math.rint((pixel / scale).toDouble()).toInt() + tensor.zeroPoint).coerceIn(lowest, highest).toByte()
-    }
-}
+/** Returns the file's input bytes for raw RGB bytes: as they are, or less 128 in int8. */
+fun asTaken(pixels: ByteArray, tensor: Tensor): ByteArray =
+    if (tensor.dtype == "int8") ByteArray(pixels.size) { (pixels[it] - 128).toByte() } else pixels
 
 /** Returns the probabilities that the file's output bytes stand for. */
 fun dequantized(values: ByteArray, tensor: Tensor): FloatArray {
