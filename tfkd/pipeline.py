@@ -23,7 +23,7 @@ from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile
 from tfkd.export.manifest import Artifact, Manifest
 from tfkd.files import fingerprint, write_json
-from tfkd.progress import Progress
+from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import FeatureLoss, Recipe, Student
 from tfkd.stages import Stage, locked, run_together
@@ -149,14 +149,7 @@ def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:
 def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
     """Opens a recipe's images; the outcome of checking every photo is kept in the run's folder."""
     with progress.task("checking photos", None, "photos") as advance:
-        done = 0
-
-        def report(checked: int, _: int) -> None:
-            nonlocal done
-            advance(checked - done)
-            done = checked
-
-        return open_source(recipe.data, recipe.seed, report, folder / CHECKED)
+        return open_source(recipe.data, recipe.seed, counted(advance), folder / CHECKED)
 
 
 def numbered(kind: str, number: int) -> str:

@@ -91,3 +91,15 @@ def _state(done: int, total: int | None, unit: str, rate: float) -> str:
         return f"{done:,} {unit}, {rate:,.1f}/s"
     left = f", {rate:,.1f}/s, {(total - done) / rate:,.0f} s left" if rate else ""
     return f"{done:,} of {total:,} {unit}{left}"
+
+
+def counted(advance: Advance) -> Callable[[int, int], None]:
+    """Turns counts (done so far, of how many) into the steps that a progress bar takes."""
+    done = 0
+
+    def report(so_far: int, _: int) -> None:
+        nonlocal done
+        advance(so_far - done)
+        done = so_far
+
+    return report

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkd.bench.driver import ChildError
+from tfkd.bench.driver import ChildError, completed
 from tfkd.errors import RequestError, nearest
 
 ANSWERING = 20.0  # seconds for what needs no work
@@ -200,15 +200,7 @@ def _unusable(phone: Phone, state: str) -> RequestError:
 
 def _run(command: list[str], limit: float) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-            check=False,
-        )
+        return completed(command, limit)
     except subprocess.TimeoutExpired:
         words = " ".join(command[1:6])[:80]
         raise RequestError(

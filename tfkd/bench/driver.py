@@ -209,6 +209,24 @@ def rung(abi: str) -> Rung:
     return "x86" if abi.lower() in ("x86_64", "amd64", "i686", "i386") else "device"
 
 
+def completed(command: list[str], limit: float) -> "subprocess.CompletedProcess[str]":
+    """Runs a command without input and returns what it wrote, whatever its exit code.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end within `limit` seconds, and was killed.
+        OSError: it cannot be started.
+    """
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=limit,
+        check=False,
+    )
+
+
 def _started(command: list[str], stdin: Any, log: Any) -> "subprocess.Popen[str]":
     try:
         return subprocess.Popen(

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tfkd import files
 from tfkd.bench import driver, results, statistics
-from tfkd.bench.driver import ChildError, Options, Say
+from tfkd.bench.driver import ChildError, Options, Say, completed
 from tfkd.bench.results import Device, File, Result, Runtime, first_fault
 from tfkd.bench.subject import Subject
 from tfkd.errors import RequestError, nearest
@@ -285,15 +285,7 @@ def _app() -> str:
 def _devicectl(arguments: Sequence[str], limit: float, device: _Phone | None = None) -> None:
     command = ["xcrun", "devicectl", *arguments]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-            check=False,
-        )
+        done = completed(command, limit)
     except subprocess.TimeoutExpired:
         raise RequestError(f"devicectl did not finish within {limit:.0f} seconds. Unlock the device.") from None
     except OSError as error:

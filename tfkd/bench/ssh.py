@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tfkd.bench import driver
-from tfkd.bench.driver import ChildError, Options, Place, Say
+from tfkd.bench.driver import ChildError, Options, Place, Say, completed
 from tfkd.bench.results import Result
 from tfkd.bench.subject import Subject
 from tfkd.errors import RequestError
@@ -167,15 +167,7 @@ def _asked(board: Board, command: str) -> str:
 
 def _done(board: Board, command: list[str], limit: float) -> str:
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-            check=False,
-        )
+        done = completed(command, limit)
     except FileNotFoundError:
         raise RequestError(f"{command[0]} is not installed here. Install the OpenSSH client.") from None
     except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """Looks into a .tflite file: its operators, where they run, and how much noise quantization adds to each layer."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import OpResolverType
 from tfkd.data import open_source
 from tfkd.errors import RequestError
 from tfkd.export import bundle, samples
-from tfkd.progress import Progress
+from tfkd.progress import Progress, counted
 from tfkd.recipe import Data
 from tfkd.verify import VerifyError, operators, tflite
 from tfkd.verify.delegates import DelegateReport, reports
@@ -162,24 +162,12 @@ def photos(path: Path, source: str, count: int, seed: int, progress: Progress | 
     except VerifyError as error:
         raise RequestError(str(error)) from None
     with progress.task("checking photos", None, "photos") if progress else nullcontext(_ignored) as advance:
-        split = open_source(Data(source=source), seed, _counted(advance)).validation
+        split = open_source(Data(source=source), seed, counted(advance)).validation
     images, _ = samples.photos(split, size, count, seed)
     return images
 
 
 def _ignored(_: int) -> None: ...
-
-
-def _counted(advance: Callable[[int], None]) -> Callable[[int, int], None]:
-    """Turns a count of photos so far into the steps that a progress bar takes."""
-    done = 0
-
-    def report(checked: int, _: int) -> None:
-        nonlocal done
-        advance(checked - done)
-        done = checked
-
-    return report
 
 
 def _inspect(path: Path, against: Path | None, images: np.ndarray | None) -> Inspection:
