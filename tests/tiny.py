@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.compress import network
+
 
 def build_student(
     k: Any,
@@ -37,32 +39,11 @@ def build_teacher(*, image_size: int | None, classes: int) -> Any:
     return keras.Model(image, keras.layers.Dense(classes)(x))
 
 
-def build_deeper_student(
-    k: Any,
-    *,
-    image_size: int,
-    classes: int,
-    width: float,
-    activation: str,
-    dropout: float,
-    batch_norm_momentum: float,
-) -> Any:
-    """A student with a kernel large enough to be pruned and clustered."""
-    image = k.Input((image_size, image_size, 3))
-    x = k.layers.Rescaling(1 / 128, offset=-1.0)(image)
-    for filters in (8, 16):
-        x = k.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
-        x = k.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
-        x = k.layers.ReLU(max_value=6.0)(x)
-    x = k.layers.Dropout(dropout)(k.layers.GlobalAveragePooling2D()(x))
-    return k.Model(image, k.layers.Dense(classes)(x))
-
-
 def build_deeper_teacher(*, image_size: int | None, classes: int) -> Any:
-    """The same network as a teacher."""
+    """A teacher with kernels large enough to be pruned."""
     import keras
 
-    return build_deeper_student(
+    return network.build(
         keras,
         image_size=image_size or 40,
         classes=classes,
