@@ -105,3 +105,11 @@ def test_weights_of_a_dynamic_depthwise_convolution_stay_int8(images: np.ndarray
     (weights,) = unpacking.inputs
     assert (network.dtype(weights), network.shape(weights)) == (np.int8, (1, 5, 5, 128))
     assert network.constant(weights) is not None
+
+
+def test_a_hard_swish_of_hardly_any_range_stays_in_the_delegate(tmp_path: Path, images: np.ndarray) -> None:
+    model = classifier(*RESCALES["the students'"][0], activation="hard_swish")
+    model.set_weights([weights * 1e-3 for weights in model.get_weights()])
+    write_tflite(model, "int8", tmp_path / "faint.tflite", CARD, images[:4])
+    found = delegation(tmp_path / "faint.tflite")
+    assert (found.partitions, found.outside) == (1, [])

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
+from tfkd.distill import batch_norm
 from tfkd.distill.losses import SoftTargets
 from tfkd.distill.losses.base import LOGITS, DistillationLoss
 from tfkd.distill.taps import tapped
@@ -37,8 +38,8 @@ class Distiller(keras.Model):
     Args:
         student: float images [batch, height, width, 3] to logits [batch, classes].
         teachers: models with the same classes, for online distillation; they resize the images to their own input.
-        losses: pairs (loss, weight); see `tfkd.distill.losses`. By default Hinton's at T=4 with weight 0.7. A weight,
-            and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
+        losses: pairs (loss, weight); see `tfkd.distill.losses`. By default Hinton's at T=4 with weight 0.7; none trains
+            the student on the labels alone. A weight, and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
         label_weight: weight of the loss with the true labels.
         teacher_shares: the say of each teacher; equal by default.
         answers: for stored answers to losses on features: one mapping a teacher from tap to shape without the batch.
@@ -69,6 +70,7 @@ class Distiller(keras.Model):
         super().__init__(dtype=student.dtype_policy, **kwargs)
         chosen = [(SoftTargets(temperature=4.0), 0.7)] if losses is None else list(losses)
         _check_weights([label_weight, *(float(weight) for _, weight in chosen)])
+        batch_norm.fuse(student)
         self.student = student
         self.label_weight = label_weight
         tapped_student = tapped(student, [loss.student_tap for loss, _ in chosen])

@@ -111,15 +111,15 @@ def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Mo
 
 def _alone(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns the control: it sees new views in every epoch, as no store limits how many it may see."""
-    smoothing = job.recipe.distill.training.label_smoothing
-    student.compile(_optimizer(job), LabelLoss(smoothing), jit_compile=training.has_gpu())
+    model = Distiller(student, losses=[], label_weight=1.0)
+    model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
 
     def batches(epoch: int) -> tf.data.Dataset:
         return _views(job, data.train, epoch, epoch).map(
             lambda batch: (batch["image"], _label(batch, len(data.classes)))
         )
 
-    return student, batches, lambda epoch: None
+    return model, batches, lambda epoch: None
 
 
 def _optimizer(job: Job) -> keras.optimizers.Optimizer:

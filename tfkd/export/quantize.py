@@ -43,7 +43,7 @@ def int8(content: bytes, calibration: Calibration) -> bytes:
         raise RequestError(f"There are no ranges {calibration.ranges!r}.{nearest(calibration.ranges, list(RANGES))}")
     bare = _bare(content, calibration.images)
     kept = _in_float(bare.network, calibration.float_layers)
-    found = RANGES[calibration.ranges](bare.network, bare.images)
+    found = ranges.addable(bare.network, RANGES[calibration.ranges](bare.network, bare.images))
     for tensor, limits in (found | {int(bare.network.graph.inputs[0]): bare.pixels.range}).items():
         bare.network.graph.tensors[tensor].quantization = _limits(*limits)
     return with_bytes(mlir_quantize(bare.network.packed(), denylisted_nodes=kept), bare.pixels, calibration.io)

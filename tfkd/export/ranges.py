@@ -11,6 +11,7 @@ from tfkd.quiet import native_logs_silenced
 _BINS = 2048  # eight to a level of int8
 _CLIPS = np.linspace(1.0, 0.02, 99)  # what is tried of each end of a range
 _ROUNDS = 2  # of trying both ends in turn
+_ADDED = 64  # the widest range of a sum over the narrowest
 
 Ranges = dict[int, tuple[float, float]]  # by tensor, smallest and largest value; 0 lies inside
 
@@ -51,6 +52,32 @@ def least_squares(network: Network, images: np.ndarray, levels: int = 256) -> Ra
             places = ((values.ravel() - low) * ((_BINS - 1) / (high - low))).astype(np.int32)
             counts[number] += np.bincount(places, minlength=_BINS)
     return seen | {tensor: best_range(counts[n], *seen[tensor], levels) for n, tensor in enumerate(clipped)}
+
+
+def addable(network: Network, found: Ranges) -> Ranges:
+    """Returns the ranges, those widened that are too narrow for XNNPACK to add them to what they are added to.
+
+    It adds tensors whose scales differ by less than 2**8. In x + 3, as of a hard swish, a range of x narrower than the
+    sum's levels says nothing and leaves the delegate.
+    """
+    widened = dict(found)
+    for operator in network.graph.operators:
+        if network.kind(operator) != "ADD":
+            continue
+        summed = [int(tensor) for tensor in (*operator.inputs, *operator.outputs)]
+        needed = max(_width(network, widened, tensor) for tensor in summed) / _ADDED
+        for tensor in set(summed) & widened.keys():
+            low, high = widened[tensor]
+            widened[tensor] = low, max(high, low + needed)
+    return widened
+
+
+def _width(network: Network, found: Ranges, tensor: int) -> float:
+    if tensor in found:
+        low, high = found[tensor]
+        return high - low
+    value = network.constant(tensor)
+    return 0.0 if value is None else float(np.abs(value).max())
 
 
 def best_range(counts: np.ndarray, low: float, high: float, levels: int) -> tuple[float, float]:

@@ -1,0 +1,181 @@
+"""What quantization, pruning and clustering cost a student in accuracy, over all seeds of a recipe.
+
+    python tools/benchmarks/compression_accuracy.py pipelines/clothing.py data.source=folder:clothing160.zip
+        --out docs/evidence/compression_accuracy.json
+
+Takes the recipe's students, trains each again with pruning, clustering and int8 rounding by the blocks' defaults, and
+runs every file on the test images. A killed run goes on where it was. The table goes to stderr, JSON to stdout.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd import machine
+from tfkd import recipe as recipes
+from tfkd.compress import QUANTIZED
+from tfkd.compress.student import compress_student, steps
+from tfkd.data.batches import plain_batches
+from tfkd.distill.measures import accuracy
+from tfkd.distill.saving import load_model
+from tfkd.errors import TfkdError
+from tfkd.export import samples, tflite
+from tfkd.files import fingerprint, write_json
+from tfkd.pipeline import Run, chain
+from tfkd.progress import for_output
+from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe
+from tfkd.stages import Stage, locked
+from tfkd.verify import tflite as verified
+
+# Largest mean loss of accuracy against the float student, in points; None is measured without a goal.
+GOALS = {
+    "int8, min_max ranges": 0.5,
+    "int8, mse ranges": 0.5,
+    "16x8": None,
+    "QAT, int8": 0.2,
+    "pruned 50 %, fp32": 1.0,
+    "pruned 50 %, int8": None,
+    "16 clusters, fp32": 1.0,
+    "16 clusters, int8": None,
+}
+
+
+class Student:
+    """The trained student of one seed, and what is made of it; all files stay in one folder."""
+
+    def __init__(self, run: Run, seed: int) -> None:
+        self._run, self._seed = run, seed
+        self._trained = run.stages["student"].folder / f"seed-{seed}"
+        self._folder = run.folder / "compression_accuracy" / f"seed-{seed}"
+        data, recipe = run.shipped, run.recipe
+        self._images, _ = samples.photos(
+            data.train, recipe.data.image_size, recipe.export.calibration_images, recipe.seed
+        )
+
+    def accuracies(self) -> dict[str, float]:
+        """Returns the test accuracy, 0 to 1, of the student and of each row of GOALS."""
+        logits = np.load(self._trained / "test_logits.npy", allow_pickle=False)
+        plain, pruned, clustered = self._trained, self._compressed(Prune()), self._compressed(Cluster())
+        rounded = self._compressed(QuantizationAware())
+        return {
+            "float": accuracy(logits, self._run.data.test.labels),
+            "int8, min_max ranges": self._file("int8", plain, "int8"),
+            "int8, mse ranges": self._file("int8_mse", plain, "int8", "mse"),
+            "16x8": self._file("16x8", plain, "16x8"),
+            "QAT, int8": self._file("qat", rounded, "int8"),
+            "pruned 50 %, fp32": self._file("pruned_fp32", pruned, "fp32"),
+            "pruned 50 %, int8": self._file("pruned_int8", pruned, "int8"),
+            "16 clusters, fp32": self._file("clustered_fp32", clustered, "fp32"),
+            "16 clusters, int8": self._file("clustered_int8", clustered, "int8"),
+        }
+
+    def _compressed(self, block: AnyCompression) -> Path:
+        run, folder = self._run, self._folder / block.kind
+        recipe = run.recipe
+
+        def train() -> dict[str, Any]:
+            job = run.job("student", self._seed, folder, recipe.student, len(chain(recipe)))
+            with run.progress.task(f"seed {self._seed}, {block.kind}", steps(job, [block]), "steps") as advance:
+                made = compress_student(
+                    job, self._trained / "student.keras", [block], folder, advance, run.progress.say
+                )
+            return {"seconds": made.seconds}
+
+        self._once(folder, train, block.model_dump(mode="json"))
+        return folder
+
+    def _file(self, name: str, source: Path, precision: str, ranges: str = "min_max") -> float:
+        run, folder = self._run, self._folder / name
+
+        def write() -> dict[str, Any]:
+            path = folder / "model.tflite"
+            if (source / QUANTIZED).is_dir():
+                tflite.write_quantized(source / QUANTIZED, path, run.card, run.recipe.data.image_size)
+            else:
+                model = load_model(source / "student.keras")
+                tflite.write_tflite(model, precision, path, run.card, self._images, ranges=ranges)
+            test = plain_batches(run.shipped.test, run.recipe.data.image_size, 64).map(lambda images, _: images)
+            return {"accuracy": accuracy(verified.predict(path, test), run.data.test.labels)}
+
+        found: float = self._once(folder, write, precision, ranges)["accuracy"]
+        return found
+
+    def _once(self, folder: Path, work: Callable[[], dict[str, Any]], *inputs: Any) -> dict[str, Any]:
+        stage = Stage(folder, fingerprint(self._run.stages["student"].fingerprint, self._seed, folder.name, *inputs))
+        if stage.result() is None:
+            stage.begin()
+            stage.finish(work())
+        result: dict[str, Any] = stage.result()
+        return result
+
+
+def measured(recipe: Recipe, runs: Path) -> dict[int, dict[str, float]]:
+    """Returns the accuracies of every seed."""
+    folder = runs / recipe.name
+    with locked(folder):
+        run = Run(recipe, folder, for_output())
+        run.until("student", folder)
+        run.start_tensorflow()
+        seeds = [training["seed"] for training in run.results["student"]["trainings"]]
+        return {seed: Student(run, seed).accuracies() for seed in seeds}
+
+
+def summary(found: dict[int, dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Returns mean and spread of the loss against the float student, in points, beside the goals."""
+    rows = {}
+    for name, goal in GOALS.items():
+        drops = [100 * (accuracies["float"] - accuracies[name]) for accuracies in found.values()]
+        rows[name] = {
+            "mean_drop": round(statistics.fmean(drops), 3),
+            "standard_deviation": round(statistics.stdev(drops), 3) if len(drops) > 1 else None,
+            "drops": [round(drop, 3) for drop in drops],
+            "goal": goal,
+        }
+    return rows
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Returns the summary for people."""
+    lines = [f"{'points lost to the float student':34}{'mean':>7}{'goal':>7}   by seed"]
+    for name, row in rows.items():
+        goal = "" if row["goal"] is None else f"{row['goal']:.1f}"
+        lines.append(f"{name:34}{row['mean_drop']:7.2f}{goal:>7}   {', '.join(f'{d:.2f}' for d in row['drops'])}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", help="key=value")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that keeps the trainings")
+    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
+    asked = parser.parse_args()
+    try:
+        recipe = recipes.load(asked.recipe, asked.overrides)
+        found = measured(recipe, asked.runs)
+    except TfkdError as error:
+        parser.error(str(error))
+    rows = summary(found)
+    report = {
+        "benchmark": "compression_accuracy",
+        "command": shlex.join(["python", *sys.argv]),
+        "machine": machine.environment(),
+        "recipe": recipe.model_dump(mode="json"),
+        "accuracies": found,
+        "points_lost": rows,
+    }
+    print(table(rows), file=sys.stderr)
+    print(json.dumps(report, indent=2))
+    if asked.out:
+        write_json(asked.out, report)
+
+
+if __name__ == "__main__":
+    main()
