@@ -1,5 +1,8 @@
 """The Android driver on a virtual device: real adb, adbd, mksh and toybox, with faults of every kind."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +13,11 @@ import numpy as np
 import pytest
 
 from tests.bench.virtual_device import VirtualDevice, started
-from tfkd.bench import android, android_adb, android_kit, android_session
+from tfkd.bench import android, android_adb, android_device, android_kit, android_session
+from tfkd.bench import bundle as bundles
 from tfkd.bench.android import Options
-from tfkd.bench.subject import Expected, Subject, of_files
+from tfkd.bench.gates import Limits
+from tfkd.bench.subject import Expected, Subject, manifest_of, of_files
 from tfkd.errors import RequestError
 
 # Speaks as benchmark_model does: no package ships one. BAD makes it fail, SLEEP makes it last.
@@ -59,6 +64,10 @@ def device(running: VirtualDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     if not running.tell("processes")["adbd"]:
         running.tell("start")
     assert android_adb.Phone(running.adb, running.serial).returns(40)
+    for _ in range(50):  # a shell notices a while later that its connection was cut
+        if not running.left_behind()["processes"]:
+            break
+        time.sleep(0.1)
     assert running.left_behind() == NOTHING
 
 
@@ -116,10 +125,49 @@ def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: S
     assert result.artifact == subject.artifacts["android/model.tflite"]
     assert (result.runs, result.processes, result.warmup, result.partitions) == (6, 2, 3, 1)
     assert result.latency_ms is not None
-    assert (result.latency_ms.median, result.latency_ms.p90, result.latency_ms.min) == (0.013, 0.018, 0.011)
+    assert (result.latency_ms.median, result.latency_ms.p95, result.latency_ms.min) == (0.013, 0.018, 0.011)
+    assert result.latency_ms.p90 is None
     assert result.init_ms == 5.685 and result.first_inference_ms == 0.09
     assert (tmp_path / "profile" / "model.csv").read_text().count("CONV_2D") == 1
     assert said
+
+
+def test_a_bundle_is_measured_and_its_manifest_keeps_it(device: VirtualDevice, shipped: Path, tmp_path: Path) -> None:
+    wanted = options(tool(tmp_path, name="benchmark_litert_model"))
+    outcome = bundles.bench(shipped, f"android:{device.serial}", wanted, Limits(max_p95_ms=1.0))
+    assert outcome.passed and len(outcome.gates) == 2
+    entries = manifest_of(shipped).bench
+    assert [entry.artifact for entry in entries] == ["android/heavy.tflite", "android/light.tflite"]
+    for entry in entries:
+        assert (entry.target, entry.rung, entry.emulated) == ("android", "virtual device", True)
+        assert (entry.device, entry.soc, entry.threads) == ("Virtual Android device", "QEMU Cortex-A76", 1)
+        assert entry.latency_ms is not None and (entry.latency_ms.p90, entry.latency_ms.p95) == (None, 0.018)
+        assert entry.runtime.startswith("benchmark_litert_model sha256:") and entry.runs == 6
+    assert subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=shipped, check=False).returncode == 0
+
+
+def test_a_second_run_at_the_same_time_is_refused(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    messages = []
+
+    def another(text: str) -> None:
+        if "process 2" in text:
+            messages.append(refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path)))))
+
+    (result,) = android.bench(device.serial, subject, options(tool(tmp_path)), another)
+    assert messages == [f"{device.serial} is being measured by another run of tfkd bench. Wait until that has ended."]
+    assert result.runs == 6, "the first run was not disturbed"
+
+
+def test_a_run_that_was_killed_leaves_no_lock(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    holder = (
+        "import os, signal; from pathlib import Path; from tfkd.bench.android_adb import Phone;"
+        "from tfkd.bench.android_session import session\n"
+        f"with session(Phone({device.adb!r}, {device.serial!r}), (), False):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", holder], check=False).returncode == -signal.SIGKILL
+    (result,) = android.bench(device.serial, subject, options(tool(tmp_path)))
+    assert result.runs == 6
 
 
 def test_what_is_there_is_not_pushed_again(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
@@ -130,13 +178,28 @@ def test_what_is_there_is_not_pushed_again(device: VirtualDevice, subject: Subje
     android.bench(device.serial, subject, options(tool(tmp_path)))
 
 
+@pytest.fixture
+def revived(device: VirtualDevice) -> Iterator[Callable[[], None]]:
+    """Starts the device again as soon as it is off."""
+
+    def revive() -> None:
+        while device.tell("processes")["adbd"]:
+            time.sleep(0.05)
+        device.tell("start")
+
+    thread = threading.Thread(target=revive, daemon=True)
+    yield thread.start
+    if thread.ident is not None:
+        thread.join(40)
+
+
 @pytest.mark.parametrize("then", ["kill", "cut"])
 def test_a_device_that_goes_while_files_are_copied(
-    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path, then: str
+    device: VirtualDevice, revived: Callable[[], None], subject: Subject, tmp_path: Path, then: str
 ) -> None:
     device.tell("fault", after=1_500_000, then=then)
     if then == "kill":
-        later(2, "start")
+        revived()
     message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
     assert device.serial in message and "model.tflite could not be copied" in message
     assert "disconnected" in message or "connection" in message or "does not answer" in message
@@ -147,10 +210,10 @@ def test_a_device_that_goes_while_it_measures(
 ) -> None:
     def kill(text: str) -> None:
         if "process 1" in text:
-            later(1, "kill")
-            later(3, "start")
+            later(0.5, "kill")
+            later(1, "start")
 
-    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 6)), kill))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60)), kill))
     assert "benchmark_model was interrupted" in message
     assert "disconnected" in message or "connection" in message or "does not answer" in message
 
@@ -160,10 +223,10 @@ def test_a_device_that_restarts(
 ) -> None:
     def restart(text: str) -> None:
         if "process 1" in text:
-            later(1, "kill")
-            later(3, "boot")
+            later(0.5, "kill")
+            later(1, "boot")
 
-    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 6)), restart))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60)), restart))
     assert message == f"{device.serial} restarted meanwhile. Let it start, then measure again."
 
 
@@ -181,8 +244,8 @@ def test_a_device_that_does_not_come_back(
 
 
 def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
-    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60), patience=2)))
-    assert "said nothing for 2 seconds" in message
+    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60), patience=1)))
+    assert "said nothing for 1 seconds" in message
 
 
 def test_a_link_that_stalls(
@@ -191,14 +254,14 @@ def test_a_link_that_stalls(
     def stall(text: str) -> None:
         if "process 1" in text:
             device.tell("fault", after=1, then="stall")
-            later(4, "fault", after=1 << 60, then="cut")
+            later(2, "fault", after=1 << 60, then="cut")
 
-    message = refused(30, lambda: android.bench(device.serial, subject, options(tool(tmp_path), patience=2), stall))
-    assert "said nothing for 2 seconds" in message
+    message = refused(30, lambda: android.bench(device.serial, subject, options(tool(tmp_path), patience=1), stall))
+    assert "said nothing for 1 seconds" in message
 
 
 def test_a_slow_link_is_waited_for(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
-    device.tell("slow", rate=2_000_000)
+    device.tell("slow", rate=6_000_000)
     (result,) = android.bench(device.serial, subject, options(tool(tmp_path)))
     assert result.runs == 6
 
@@ -276,11 +339,12 @@ def test_a_device_that_is_not_at_rest(
 
 
 def test_a_hot_device_is_waited_for(
-    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path
+    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(android_device, "_POLLING", 0.2)
     text = android_adb.Phone(device.adb, device.serial).shell("cat /system/thermalservice")
     device.tell("write", path="/system/thermalservice", text=text.replace("Thermal Status: 0", "Thermal Status: 2"))
-    later(2, "write", path="/system/thermalservice", text=text)
+    later(1, "write", path="/system/thermalservice", text=text)
     (result,) = android.bench(device.serial, subject, options(tool(tmp_path), cooling=30.0))
     assert result.device.before.thermal_status == "none"
 

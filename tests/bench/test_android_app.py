@@ -83,6 +83,7 @@ def test_the_app_gets_the_bundle_and_leaves_results(
     (found,) = android.bench("", subject, OPTIONS)
     assert (found.delegate, found.samples_ms, found.rung) == ("gpu", [1.0, 3.0], "virtual device")
     assert found.device.model == "Android device" and found.device.before.battery == 0.87
+    assert found.latency_ms is not None and found.latency_ms.p95 == 2.9, "the app tells no 95th percentile"
     asked = phone.shell("cat /data/asked")
     assert "-n org.tfkd.bench/.MainActivity --ez start true" in asked
     assert "--es runs 6 --es warmup 3 --es threads 1,0" in asked

@@ -19,6 +19,14 @@ def test_a_limit_passes_at_its_value_and_fails_beyond():
     assert verdicts == {"max_median_ms": True, "max_p90_ms": False, "max_memory_mb": True}
 
 
+def test_no_percentile_stands_in_for_another():
+    told = result(samples_ms=[], latency_ms=results.Latency(median=2.0, p95=4.0, min=1.0))
+    assert [gate.passed for gate in judge(Limits(max_p95_ms=4.0), [told], [])] == [True]
+    assert [gate.passed for gate in judge(Limits(max_p95_ms=3.9), [told], [])] == [False]
+    with pytest.raises(RequestError, match="--max-p90-ms: host does not measure that"):
+        judge(Limits(max_p90_ms=5.0), [told], [])
+
+
 def test_every_file_is_judged():
     other = result([9.0], artifact=results.File(path="android/b.tflite", sha256="0" * 64))
     verdicts = [gate.passed for gate in judge(Limits(max_median_ms=2.0), [result(), other], [])]

@@ -27,9 +27,19 @@ def shown(table):
 def test_the_table_shows_every_result_and_what_is_special_about_it():
     golden = results.Golden(checked=1, max_abs_error=1, tolerance=0, top1_equal=0, passed=False)
     slowing = [1 + 0.01 * number for number in range(100)]
-    text = shown(outputs.table([result(golden=golden, partitions=9), result(slowing, threads=4), counted(1234567)]))
-    for wanted in ("a_int8.tflite", "1.1", "differs", "9 partitions", "throttled", "1,234,567", "emulated", "Fast 9"):
+    told = {"golden": golden, "partitions": 9, "init_ms": 5.5, "first_inference_ms": 7.7, "peak_memory_mb": 8.8}
+    text = shown(outputs.table([result(**told), result(slowing, threads=4)]))
+    for wanted in ("a_int8.tflite", "1.1", "differs 1", "9 partitions", "throttled", "Fast 9", "rung: x86"):
         assert wanted in text
+    assert all(f"{column} " in text for column in ("p90", "p95", "init", "first", "MB"))
+    assert all(f" {value} " in text for value in ("5.5", "7.7", "8.8"))
+    assert "instructions" not in text, "a column without values"
+
+
+def test_a_count_is_shown_as_none_but_a_count():
+    text = shown(outputs.table([counted(1234567)]))
+    assert "1,234,567" in text and "rung: arm64 emulated" in text and "emulated" in text.partition("1,234,567")[2]
+    assert "a count, and no time" in text and "milliseconds" not in text and "median" not in text
 
 
 def test_gates_table_counts_what_passed():

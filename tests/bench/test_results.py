@@ -37,6 +37,7 @@ def test_json_schema_describes_what_is_written():
         ({"runs": 4}, "3 samples of 4 runs"),
         ({"latency_ms": None, "samples_ms": []}, "a latency or instructions"),
         ({"latency_ms": {"median": 2, "p90": 1, "min": 0}}, "must not fall"),
+        ({"latency_ms": {"median": 2, "p90": 4, "p95": 3, "min": 0}}, "must not fall"),
         ({"samples_ms": [1, 2, -3]}, "durations"),
         ({"samples_ms": [1, 2, float("nan")]}, "samples_ms.2"),
         ({"yardstick_ms": [1.0]}, "yardstick"),
@@ -95,6 +96,12 @@ def test_the_manifest_keeps_the_summary():
     assert (entry.device, entry.runtime, entry.runs, entry.latency_ms.median) == ("Fast 9", "LiteRT 2.3.0", 3, 2.0)
 
 
+def test_a_percentile_is_kept_under_its_own_name():
+    told = results.Latency(median=2.0, p95=4.0, min=1.0)
+    entry = results.entry(result(samples_ms=[], latency_ms=told))
+    assert (entry.latency_ms.p90, entry.latency_ms.p95) == (None, 4.0)
+
+
 def test_the_manifest_keeps_a_count_too():
     entry = results.entry(counted(10))
     assert entry.latency_ms is None and entry.instructions["total"] == 10 and entry.rung == "arm64 emulated"
@@ -103,6 +110,14 @@ def test_the_manifest_keeps_a_count_too():
 def test_joined_results_hold_the_samples_of_both():
     (both,) = results.joined([result([1.0, 2.0], processes=2)], [result([3.0, 4.0], processes=2)])
     assert both.samples_ms == [1, 2, 3, 4] and both.runs == 4 and both.processes == 4
+
+
+def test_what_two_emulated_processors_did_is_told_apart():
+    titles = [
+        counted(10, device=results.Device(soc=soc, os="Linux", abi="aarch64")).title
+        for soc in ("Cortex-A53", "Cortex-A76")
+    ]
+    assert titles == [f"android/a_int8.tflite 1 thread cpu {soc}" for soc in ("Cortex-A53", "Cortex-A76")]
 
 
 def test_a_device_is_called_by_its_name_or_by_its_processor():

@@ -19,7 +19,7 @@ def started(job):
 
 
 def job(files, **changes):
-    asked = {"processes": 2, "runs": 3, "warmup": 1, "threads": [1], "golden": None, "patience": 60}
+    asked = {"processes": 2, "runs": 3, "warmup": 1, "threads": [1], "golden": None, "patience": 60, "lock": None}
     return {"files": {name: str(path) for name, path in files.items()}, **asked, **changes}
 
 

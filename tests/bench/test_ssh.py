@@ -1,5 +1,6 @@
 """The ssh target against a real OpenSSH server on loopback, with keys of its own."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfkd.bench import ssh
+from tfkd.bench import driver, ssh
 from tfkd.bench.driver import Options
 from tfkd.bench.subject import of_bundle, of_files
 from tfkd.errors import RequestError
@@ -116,6 +117,32 @@ def test_a_bundle_is_measured_over_ssh_and_nothing_stays_there(server, shipped):
         assert result.rung == ("x86" if os.uname().machine == "x86_64" else "device") and not result.emulated
     assert said[0].startswith("copying 2 files to ssh://")
     assert list(server.temporary.iterdir()) == []
+
+
+@NEEDED
+def test_a_second_run_at_the_same_time_is_refused(server, files):
+    other = os.open(server.temporary, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(RequestError, match=r"ssh://.* is being measured by another run of tfkd bench\. Wait"):
+        ssh.bench(server.address, of_files(files), options(server))
+    assert list(server.temporary.iterdir()) == []
+    os.close(other)  # as when the other run has ended, however it did
+    assert len(ssh.bench(server.address, of_files(files), options(server))) == 2
+
+
+@NEEDED
+def test_the_lock_is_held_while_files_are_timed(server, files, monkeypatch):
+    def look(text):
+        if text.startswith("timing, "):
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            seen.append(text)
+
+    seen, mine = [], os.open(server.temporary, os.O_RDONLY)
+    monkeypatch.setattr(driver, "SECONDS_BETWEEN_LINES", 0.0)
+    ssh.bench(server.address, of_files(files), options(server), look)
+    assert seen
+    os.close(mine)
 
 
 @NEEDED

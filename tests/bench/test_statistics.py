@@ -31,7 +31,7 @@ def noisy(seed, true=1.0, machine=1.0, yardstick=True):
 
 def test_summary_of_known_samples():
     found = statistics.summary([float(value) for value in range(100, -1, -1)])
-    assert (found.min, found.median, found.p90, found.p99) == (0, 50, 90, 99)
+    assert (found.min, found.median, found.p90, found.p95, found.p99) == (0, 50, 90, 95, 99)
     assert found.outliers == 0 and found.drift < 0 and not found.throttled
     assert statistics.summary([2.0]).median == 2.0
 

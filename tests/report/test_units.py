@@ -18,6 +18,7 @@ from tfkd.report import units
         (units.size(18_592_000), "18.6 MB"),
         (units.size(999_999), "1000 kB"),
         (units.size(2_500_000_000), "2.50 GB"),
+        (units.megabytes(12.34), "12.3 MB"),
         (units.milliseconds(0.01234), "0.0123 ms"),
         (units.milliseconds(21.42), "21.4 ms"),
         (units.milliseconds(1234.5), "1234 ms"),

@@ -10,7 +10,7 @@ import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tfkd.bench import results
+from tfkd.bench import results, statistics
 from tfkd.bench.android_adb import Phone
 from tfkd.bench.driver import Options, Say
 from tfkd.bench.results import Result
@@ -131,11 +131,11 @@ def _check(status: dict[str, Any], phone: Phone) -> None:
 
 
 def _ours(result: Result, subject: Subject) -> Result:
-    """Returns the result if it is of a file that was sent.
+    """Returns the result, its summary completed, if it is of a file that was sent.
 
     Raises:
         RequestError: it is of another one.
     """
     if subject.artifacts.get(result.artifact.path) != result.artifact:
         raise RequestError(f"The app measured {result.artifact.path}, which it was not given. Measure again.")
-    return result
+    return statistics.summarised(result)

@@ -2,25 +2,37 @@
 
 /data/local/tmp/tfkd-bench/store/SHA256    what has been copied, under the hash of its content
 /data/local/tmp/tfkd-bench/run/            this run's files, and `pid`, the process group of what runs
+
+One run at a time has the device. The lock is that of the folder above ours, held by a shell whose stdin is this
+process: whatever ends one of the two frees it, so that none is ever left behind.
 """
 
 import contextlib
+import re
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfkd import files
-from tfkd.bench.android_adb import ANSWERING, Phone
+from tfkd.bench.android_adb import ANSWERING, Phone, explained
+from tfkd.bench.driver import busy, standing
 from tfkd.errors import RequestError
 
-FOLDER = "/data/local/tmp/tfkd-bench"
+SHARED = "/data/local/tmp"
+FOLDER = f"{SHARED}/tfkd-bench"
 STORE, RUN = f"{FOLDER}/store", f"{FOLDER}/run"
 RETURNING = 30.0  # seconds in which a device that is gone may come back
+_POLLING = 0.5  # seconds
 _BOOT = "cat /proc/sys/kernel/random/boot_id"
 _HASHING = 5e6  # bytes a second, on a slow device
 # What an interrupted run left: its process group, then its files.
 _STOP = f"p=$(cat {RUN}/pid 2>/dev/null) && kill -9 -$p 2>/dev/null; rm -rf {RUN}"
+# Android before 8 has no flock, and lets every run in.
+_LOCK = f"{{ flock -n 9 2>/dev/null; echo lock $? $$; cat >/dev/null; }} 9<{SHARED}"
+_LOCKED = re.compile(r"lock (\d{1,3}) (\d{1,9})")
+_TAKEN = "1"
 
 
 @dataclass(frozen=True)
@@ -72,33 +84,71 @@ def session(phone: Phone, cores: tuple[int, ...], keep: bool) -> Iterator[Sessio
         keep: the files stay on the device for the next run.
 
     Raises:
-        RequestError: the device is gone, and did not come back for the cleaning.
+        RequestError: another run has the device; or the device is gone, and did not come back for the cleaning.
     """
     clean = _STOP if keep else f"{_STOP}; rm -rf {FOLDER}"
-    boot = phone.shell(_BOOT)
-    phone.shell(f"{_STOP}; rm -f {STORE}/*.partial; umask 022; mkdir -p {STORE} {RUN}")
-    try:
-        yield Session(phone, cores)
-    except BaseException as error:
-        _clean_after(phone, clean, boot, error)
-        raise
-    phone.shell(clean)
+    with _alone(phone) as holder:
+        boot = phone.shell(_BOOT)
+        phone.shell(f"{_STOP}; rm -f {STORE}/*.partial; umask 022; mkdir -p {STORE} {RUN}")
+        try:
+            yield Session(phone, cores)
+        except BaseException as error:
+            _clean_after(phone, holder, clean, boot, error)
+            raise
+        phone.shell(clean)
 
 
-def _clean_after(phone: Phone, clean: str, boot: str, error: BaseException) -> None:
+@contextlib.contextmanager
+def _alone(phone: Phone) -> Iterator[str]:
+    """Keeps other runs off a device; yields the process there that holds the lock.
+
+    Raises:
+        RequestError: another run has the lock, or the device is gone.
+    """
+    with standing(phone.command("shell", "-T", _LOCK), ANSWERING) as said:
+        told = _LOCKED.fullmatch(said)
+        if told is None:
+            raise explained(phone, said, "its lock could not be taken")
+        if told[1] == _TAKEN:
+            raise busy(phone.serial)
+        yield told[2]
+
+
+def _clean_after(phone: Phone, holder: str, clean: str, boot: str, error: BaseException) -> None:
     """Cleans a device that may be gone or that may have restarted.
 
     Raises:
         RequestError: instead of a run's error, what it did not know: the device restarted, or our folder stays there.
     """
     try:
-        if phone.state() != "device" and not phone.returns(RETURNING):
-            raise RequestError(f"{phone.serial} is gone.")
-        restarted = phone.shell(_BOOT) != boot
-        phone.shell(clean)
+        restarted = _cleaned(phone, holder, clean, boot)
     except RequestError:
         if isinstance(error, RequestError):
             raise RequestError(f"{error} {FOLDER} stays on it until then.") from None
     else:
         if restarted and isinstance(error, RequestError):
             raise RequestError(f"{phone.serial} restarted meanwhile. Let it start, then measure again.") from None
+
+
+def _cleaned(phone: Phone, holder: str, clean: str, boot: str) -> bool:
+    """Cleans a device as soon as it answers, and tells whether it has restarted.
+
+    Raises:
+        RequestError: it does not answer in time, or is another run's by now.
+    """
+    end = time.monotonic() + RETURNING
+    while True:
+        try:
+            if phone.state() != "device" and not phone.returns(RETURNING):
+                raise RequestError(f"{phone.serial} is gone.")
+            restarted = phone.shell(_BOOT) != boot
+            if not restarted:  # the lock may outlive the connection that held it
+                phone.shell(f"kill -9 -{holder} 2>/dev/null; true")
+            with _alone(phone):
+                phone.shell(clean)
+            return restarted
+        except RequestError:
+            # A device that comes back can break off once more.
+            if time.monotonic() >= end:
+                raise
+        time.sleep(_POLLING)

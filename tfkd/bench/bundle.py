@@ -84,9 +84,5 @@ def until_clear(
             break
         if progress is not None:
             progress("the change is lost in noise; measuring more")
-        found = [_summarised(each) for each in results.joined(found, measure())]
+        found = [statistics.summarised(each) for each in results.joined(found, measure())]
     return found
-
-
-def _summarised(result: Result) -> Result:
-    return result.model_copy(update={"latency_ms": statistics.summary(result.samples_ms)})

@@ -35,7 +35,10 @@ def bench(
     cooling: Annotated[float, typer.Option(min=0, help="android: seconds to wait for a hot device")] = 300,
     keep: Annotated[bool, typer.Option("--keep", help="android: leave the files there for the next run")] = False,
     max_median_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
-    max_p90_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
+    max_p90_ms: Annotated[
+        float | None, typer.Option(min=0, help="limit; benchmark_model tells the 95th percentile instead")
+    ] = None,
+    max_p95_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_memory_mb: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_instructions: Annotated[int | None, typer.Option(min=0, help="limit")] = None,
     baseline: Annotated[
@@ -72,6 +75,7 @@ def bench(
             gates.Limits(
                 max_median_ms,
                 max_p90_ms,
+                max_p95_ms,
                 max_memory_mb,
                 max_instructions,
                 baseline,

@@ -108,6 +108,7 @@ class _Failed(Part):
 
 class _Event(Part):
     doing: str | None = None
+    busy: bool = False
     error: _Failed | None = None
     device: Device | None = None
     runtime: Runtime | None = None
@@ -124,6 +125,7 @@ class Place:
         command: that starts the runner there.
         files: artifact name to its path there.
         golden: path of the golden images there; None where there are none.
+        lock: a folder there whose lock keeps other runs out; None where they are kept out otherwise, or may run.
     """
 
     target: str
@@ -131,6 +133,7 @@ class Place:
     command: list[str]
     files: dict[str, str]
     golden: str | None
+    lock: str | None = None
 
 
 def run(place: Place, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
@@ -140,7 +143,7 @@ def run(place: Place, subject: Subject, options: Options, progress: Say | None =
         For every file one result a number of threads.
 
     Raises:
-        RequestError: a file cannot be run there, or the runner says what it should not; the message says which.
+        RequestError: a file cannot be run there, another run measures there, or the runner says what it should not.
         ChildError: the runner could not be started, or died.
     """
     processes = min(options.processes, options.runs)
@@ -152,6 +155,7 @@ def run(place: Place, subject: Subject, options: Options, progress: Say | None =
         "warmup": options.warmup,
         "golden": place.golden,
         "patience": options.patience,
+        "lock": place.lock,
     }
     if progress is not None:
         progress(
@@ -164,6 +168,8 @@ def run(place: Place, subject: Subject, options: Options, progress: Say | None =
         if last.doing and progress is not None and time.monotonic() - said > SECONDS_BETWEEN_LINES:
             progress(last.doing)
             said = time.monotonic()
+        if last.busy:
+            raise busy(place.title)
         if last.error:
             named = last.error.artifact or "the files"
             raise RequestError(
@@ -202,6 +208,37 @@ def spoken(command: list[str], said: str, patience: float) -> Iterator[str]:
         if code != 0:
             log.seek(0)
             raise ChildError(code, log.read())
+
+
+@contextlib.contextmanager
+def standing(command: list[str], patience: float) -> Iterator[str]:
+    """Lets a program that ends with its stdin stand beside a block.
+
+    Args:
+        command: program and arguments; no shell reads them.
+        patience: seconds in which it must write a line, and in which it must end after the block.
+
+    Yields:
+        The first line of its stdout and stderr; empty if it ended without.
+
+    Raises:
+        RequestError: it cannot be started, or wrote nothing in time.
+    """
+    child = _started(command, subprocess.PIPE, subprocess.STDOUT)
+    try:
+        yield next(_lines(child, command[0], patience), "").strip()
+    finally:
+        assert child.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended
+            child.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+        _end(child)
+
+
+def busy(title: str) -> RequestError:
+    """Returns the error that says that another run measures there."""
+    return RequestError(f"{title} is being measured by another run of tfkd bench. Wait until that has ended.")
 
 
 def rung(abi: str) -> Rung:

@@ -17,6 +17,7 @@ class Limits:
     Attributes:
         max_median_ms: of the latency.
         max_p90_ms: of the latency.
+        max_p95_ms: of the latency.
         max_memory_mb: of the peak memory, MB of 10⁶ bytes.
         max_instructions: of one inference, all classes together.
         baseline: a file of earlier results.
@@ -25,6 +26,7 @@ class Limits:
 
     max_median_ms: float | None = None
     max_p90_ms: float | None = None
+    max_p95_ms: float | None = None
     max_memory_mb: float | None = None
     max_instructions: float | None = None
     baseline: Path | None = None
@@ -86,6 +88,7 @@ def _judged(limits: Limits, result: Result, earlier: list[Result]) -> Iterator[G
     for name, limit, value in (
         ("max_median_ms", limits.max_median_ms, None if latency is None else latency.median),
         ("max_p90_ms", limits.max_p90_ms, None if latency is None else latency.p90),
+        ("max_p95_ms", limits.max_p95_ms, None if latency is None else latency.p95),
         ("max_memory_mb", limits.max_memory_mb, result.peak_memory_mb),
         ("max_instructions", limits.max_instructions, result.counted),
     ):

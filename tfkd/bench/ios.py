@@ -102,7 +102,7 @@ def from_file(path: Path, subject: Subject) -> list[Result]:
             raise RequestError(f"{path} holds results of the target {result.target}, not of ios. Name another file.")
         if result.artifact.path in subject.artifacts and result.artifact != subject.artifacts[result.artifact.path]:
             raise RequestError(f"{path} measured another {result.artifact.path} than the bundle's. Measure it again.")
-    known = [_summarised(result) for result in found if result.artifact.path in subject.artifacts]
+    known = [statistics.summarised(result) for result in found if result.artifact.path in subject.artifacts]
     if not known:
         others = sorted({result.artifact.path for result in found})
         raise RequestError(f"{path} measured none of the bundle's files, but {', '.join(others)}. Measure them again.")
@@ -148,12 +148,6 @@ def of_benchmarker(
         emulated=False,
         rung="device",
     )
-
-
-def _summarised(result: Result) -> Result:
-    if not result.samples_ms:
-        return result
-    return result.model_copy(update={"latency_ms": statistics.summary(result.samples_ms)})
 
 
 class _Phone(BaseModel):

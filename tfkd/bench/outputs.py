@@ -2,6 +2,8 @@
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -9,7 +11,7 @@ from rich.text import Text
 
 from tfkd import files
 from tfkd.bench import results
-from tfkd.bench.results import Latency, Result
+from tfkd.bench.results import Result
 from tfkd.bench.subject import manifest_of
 from tfkd.export.bundle import CHECKSUMS
 from tfkd.export.manifest import Gate
@@ -19,27 +21,17 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def table(measured: list[Result]) -> Table:
-    """Returns every result of one call in a row of its own."""
+    """Returns every result of one call in a row of its own; a column that would be empty is left out."""
     first = measured[0]
     title = f"{first.target}: {first.device.name}, {first.device.os}, {first.runtime.name} {first.runtime.version}"
-    shown = Table(title=Text(title), caption="milliseconds of one inference; ± is half of the median's 95 % interval")
-    shown.add_column("file", overflow="fold")
-    shown.add_column("on", no_wrap=True)
-    for name in ("threads", "median", "p90", "min", "first", "MB", "instructions", "golden"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("remarks")
-    for result in measured:
-        shown.add_row(
-            Text(result.artifact.path.rpartition("/")[2]),
-            Text(result.device.soc or result.delegate or ""),
-            _known(result.threads, "d"),
-            *_durations(result.latency_ms),
-            _known(result.first_inference_ms, ".3g"),
-            _known(result.peak_memory_mb, ".1f"),
-            _known(result.counted, ",d"),
-            "" if result.golden is None else Text("equal" if result.golden.passed else "differs"),
-            Text(", ".join(_remarks(result))),
-        )
+    shown = Table(title=Text(f"{title}; rung: {first.rung}"), caption=_TIMES if first.latency_ms else _COUNTS)
+    columns = {name: [cell(result) for result in measured] for name, cell in _COLUMNS.items()}
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    for name in filled:
+        words = name in _WORDS
+        shown.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for row in zip(*filled.values(), strict=True):
+        shown.add_row(*map(Text, row))
     return shown
 
 
@@ -104,16 +96,22 @@ def record(bundle: Path, measured: list[Result]) -> None:
         files.write_text(sums, "".join(f"{line}\n" for line in kept))
 
 
-def _durations(latency: Latency | None) -> list[str]:
-    if latency is None:
-        return ["", "", ""]
-    half = "" if latency.interval is None else f" ± {(latency.interval[1] - latency.interval[0]) / 2:.2g}"
-    return [f"{latency.median:.3g}{half}", f"{latency.p90:.3g}", f"{latency.min:.3g}"]
-
-
-def _remarks(result: Result) -> list[str]:
+def _median(result: Result) -> str:
     latency = result.latency_ms
-    return [
+    if latency is None:
+        return ""
+    half = "" if latency.interval is None else f" ± {(latency.interval[1] - latency.interval[0]) / 2:.2g}"
+    return f"{latency.median:.3g}{half}"
+
+
+def _golden(result: Result) -> str:
+    golden = result.golden
+    return "" if golden is None else f"{'equal' if golden.passed else 'differs'} {golden.max_abs_error:.1g}"
+
+
+def _remarks(result: Result) -> str:
+    latency = result.latency_ms
+    return ", ".join(
         remark
         for applies, remark in (
             (result.emulated, "emulated"),
@@ -121,11 +119,36 @@ def _remarks(result: Result) -> list[str]:
             (bool(latency and latency.throttled), "throttled: became slower"),
         )
         if applies
-    ]
+    )
+
+
+def _latency(quantile: str, result: Result) -> str:
+    return _known(getattr(result.latency_ms, quantile, None), ".3g")
 
 
 def _known(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
+
+
+_COLUMNS: dict[str, Callable[[Result], str]] = {
+    "file": lambda result: result.artifact.path.rpartition("/")[2],
+    "processor": lambda result: result.device.soc or "",
+    "by": lambda result: result.delegate,
+    "threads": lambda result: _known(result.threads, "d"),
+    "median": _median,
+    "p90": partial(_latency, "p90"),
+    "p95": partial(_latency, "p95"),
+    "min": partial(_latency, "min"),
+    "init": lambda result: _known(result.init_ms, ".3g"),
+    "first": lambda result: _known(result.first_inference_ms, ".3g"),
+    "MB": lambda result: _known(result.peak_memory_mb, ".1f"),
+    "instructions": lambda result: _known(result.counted, ",d"),
+    "golden": _golden,
+    "remarks": _remarks,
+}
+_WORDS = {"file", "processor", "remarks"}
+_TIMES = "milliseconds of one inference; ± is half of the median's 95 % interval"
+_COUNTS = "instructions of one inference: a count, and no time"
 
 
 def _case(target: str, name: str) -> ET.Element:

@@ -75,7 +75,8 @@ class Latency(Part):
     """Of one inference, batch 1, after the warm-up; milliseconds."""
 
     median: float = Field(ge=0)
-    p90: float = Field(ge=0)
+    p90: float | None = Field(None, ge=0, description="None where the tool tells p95 alone")
+    p95: float | None = Field(None, ge=0)
     p99: float | None = Field(None, ge=0)
     min: float = Field(ge=0)
     interval: tuple[float, float] | None = Field(None, description="95 % confidence interval of the median")
@@ -85,9 +86,10 @@ class Latency(Part):
 
     @model_validator(mode="after")
     def _ordered(self) -> "Latency":
-        rising = [self.min, self.median, self.p90, *([] if self.p99 is None else [self.p99])]
+        told = (self.min, self.median, self.p90, self.p95, self.p99)
+        rising = [quantile for quantile in told if quantile is not None]
         if rising != sorted(rising):
-            raise ValueError("min, median, p90 and p99 must not fall in this order")
+            raise ValueError("min, median, p90, p95 and p99 must not fall in this order")
         return self
 
 
@@ -160,7 +162,9 @@ class Result(Part):
     def title(self) -> str:
         """The file and how it was run, in a few words."""
         threads = "" if self.threads is None else f" {self.threads} thread{'s'[: self.threads > 1]}"
-        return f"{self.artifact.path}{threads} {self.delegate}"
+        # An emulator plays one processor after the other in one call.
+        processor = f" {self.device.soc}" if self.emulated and self.device.soc else ""
+        return f"{self.artifact.path}{threads} {self.delegate}{processor}"
 
 
 class Results(Part):
@@ -257,8 +261,7 @@ def entry(result: Result) -> manifest.BenchEntry:
         artifact=result.artifact.path,
         threads=result.threads,
         runs=result.runs,
-        latency_ms=latency
-        and manifest.Latency(**latency.model_dump(include={"median", "p90", "p99", "min", "interval", "throttled"})),
+        latency_ms=latency and manifest.Latency(**latency.model_dump(include=set(manifest.Latency.model_fields))),
         emulated=result.emulated,
         delegate=result.delegate,
         soc=result.device.soc,

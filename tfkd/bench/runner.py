@@ -9,9 +9,11 @@ The job is one JSON object on stdin:
     warmup     untimed inferences before them, at least
     golden     path of a .npy, uint8 [n, S, S, 3] raw RGB, or null
     patience   seconds after which one process is given up
+    lock       a folder for whose lock another run must have ended, or null
 
-Each line of stdout is a JSON object: {"doing": text} any number of times, then {"error": {"artifact", "reason"}} or
-{"device", "runtime", "measured"} in the terms of `tfkd.bench.results`. Whatever touches a file happens in a forked
+Each line of stdout is a JSON object: {"doing": text} any number of times, then {"busy": true} where another run has the
+lock, {"error": {"artifact", "reason"}}, or {"device", "runtime", "measured"} in the terms of `tfkd.bench.results`.
+Whatever touches a file happens in a forked
 process of its own: a file that crashes or hangs the runtime is named, and every process lays out its memory anew, which
 alone can change a latency by some percent.
 
@@ -21,6 +23,7 @@ processor time is taken too: a busy machine lets an inference wait, but does not
 """
 
 import contextlib
+import fcntl
 import json
 import math
 import multiprocessing
@@ -50,8 +53,11 @@ class UnusableError(Exception):
 
 
 def main() -> int:
-    """Does the job on stdin; returns 1 where a file could not be measured."""
+    """Does the job on stdin; returns 1 where a file could not be measured, or another run measures here."""
     job = json.load(sys.stdin)
+    if job["lock"] is not None and not _locked(job["lock"]):
+        _say(busy=True)
+        return 1
     before = condition()
     try:
         measured = list(_measure(job))
@@ -62,6 +68,17 @@ def main() -> int:
     runtime = {"name": "LiteRT", "version": version("ai-edge-litert")}
     _say(device={**device(), "before": before, "after": condition()}, runtime=runtime, measured=measured)
     return 0
+
+
+def _locked(folder: str) -> bool:
+    """Takes a folder's lock, which the kernel frees when this process and those that it forks have ended."""
+    try:
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _measure(job: dict[str, Any]) -> Iterator[dict[str, Any]]:

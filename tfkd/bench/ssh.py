@@ -1,6 +1,7 @@
 """Latency on an ARM board or any other Linux machine, through OpenSSH: `ssh://user@board[:port]`.
 
 The runner and the files are copied to a fresh folder there, run with the board's own Python and LiteRT, and removed.
+Two runs at once would disturb each other: the second is refused, by the lock of the folder above.
 What stands in the user's OpenSSH configuration holds: keys, jump hosts, known hosts. Nothing is asked for: a board that
 would want a password is an error.
 """
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -91,7 +92,7 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         For every file one result a number of threads.
 
     Raises:
-        RequestError: the board cannot be reached, lacks Python or LiteRT, or cannot run a file.
+        RequestError: the board cannot be reached, lacks Python or LiteRT, is being measured, or cannot run a file.
     """
     board = parse(address, options.ssh_config)
     with _folder(board) as folder:
@@ -107,6 +108,7 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
             command=board.ssh(run),
             files=names,
             golden="golden.npy" if len(subject.images) else None,
+            lock=str(PurePosixPath(folder).parent),
         )
         try:
             return driver.run(place, subject, options, progress)

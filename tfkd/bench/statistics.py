@@ -55,12 +55,13 @@ def summary(samples: Sequence[float]) -> Latency:
         Quantiles by linear interpolation (Hyndman & Fan 1996, type 7), four decimals; the rest as `Latency` says.
     """
     values = np.asarray(samples, np.float64)
-    median, p90, p99 = (_rounded(value) for value in np.quantile(values, [0.5, 0.9, 0.99]))
+    median, p90, p95, p99 = (_rounded(value) for value in np.quantile(values, [0.5, 0.9, 0.95, 0.99]))
     lower, upper = np.quantile(values, [0.25, 0.75])
     drift, significant = trend(values)
     return Latency(
         median=median,
         p90=p90,
+        p95=p95,
         p99=p99,
         min=_rounded(values.min()),
         interval=median_interval(values),
@@ -68,6 +69,11 @@ def summary(samples: Sequence[float]) -> Latency:
         drift=_rounded(drift),
         throttled=bool(significant and drift > THROTTLED),
     )
+
+
+def summarised(result: Result) -> Result:
+    """Returns a result with the summary of its samples made anew; one without samples stays as it is."""
+    return result.model_copy(update={"latency_ms": summary(result.samples_ms)}) if result.samples_ms else result
 
 
 def median_interval(samples: Sequence[float] | np.ndarray) -> tuple[float, float] | None:

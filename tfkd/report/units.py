@@ -46,6 +46,11 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
+def megabytes(value: float) -> str:
+    """12.34 -> '12.3 MB'."""
+    return f"{significant(value)} MB"
+
+
 def milliseconds(value: float) -> str:
     """1.4142 -> '1.41 ms'."""
     return f"{significant(value)} ms"
