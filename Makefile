@@ -36,6 +36,7 @@ arm64: $(INSTALLED)  ## put together what `tfkd bench --target arm64` needs (2 m
 devices: arm64  ## and what tests need beside it: a virtual Android device, compilers for the apps (1 GB in the user's cache)
 	$(BIN)/python tools/virtual_device/setup.py
 	$(BIN)/python -m tests.tools.compilers
+	$(BIN)/python -m tests.tools.mediapipe_env
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -44,7 +45,7 @@ format: $(INSTALLED)
 # The stamp is written last, so an interrupted installation is done again.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[lite-teachers,dev]"
+	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[lite-teachers,onnx,dev]"
 	touch $@
 
 clean:

@@ -12,7 +12,7 @@ SHORT = "Training(epochs=1, batch_size=16, learning_rate=1e-3)"
 COMPRESSED = (
     RECIPE.replace('name="tiny"', 'name="small"')
     .replace('model="tests.tiny:build_teacher"', 'model="tests.tiny:build_deeper_teacher"')
-    .replace('Student(model="tests.tiny:build_student"', 'Student(model="tests.compress.network:build"')
+    .replace('Student(model="tests.tiny:build_student"', 'Student(model="tests.compress.network:build_shallow"')
     .replace("student=", f"compress=[Prune(training={SHORT}), QuantizationAware(training={SHORT})],\n    student=", 1)
 )
 VARIANTS = [

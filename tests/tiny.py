@@ -43,7 +43,7 @@ def build_deeper_teacher(*, image_size: int | None, classes: int) -> Any:
     """A teacher with kernels large enough to be pruned."""
     import keras
 
-    return network.build(
+    return network.build_shallow(
         keras,
         image_size=image_size or 40,
         classes=classes,

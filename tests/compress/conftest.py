@@ -14,6 +14,7 @@ from tfkd.models import build_student
 from tfkd.recipe import Student
 
 STUDENT = Student(model="tests.compress.network:build", dropout=0.5, activation="hard_swish")
+SHALLOW = STUDENT.model_copy(update={"model": "tests.compress.network:build_shallow"})
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,11 @@ def pixels() -> np.ndarray:
 @pytest.fixture
 def student(pixels: np.ndarray) -> Any:
     return made(STUDENT, pixels)
+
+
+@pytest.fixture
+def shallow(pixels: np.ndarray) -> Any:
+    return made(SHALLOW, pixels)
 
 
 def made(recipe: Student, pixels: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""A student of a few thousand weights with every kind of layer that the real ones are made of."""
+"""Students of a few thousand weights: one with every kind of layer that the real ones have, and one of few layers."""
 
 from typing import Any
 
@@ -40,6 +40,29 @@ def build(
     x = k.layers.GlobalAveragePooling2D()(k.layers.Concatenate()([left, right]))
     x = k.layers.Dropout(dropout)(x)
     return k.Model(image, k.layers.Dense(classes, name="logits")(x), name="small")
+
+
+def build_shallow(
+    k: Any,
+    *,
+    image_size: int,
+    classes: int,
+    width: float,
+    activation: str,
+    dropout: float,
+    batch_norm_momentum: float,
+) -> Any:
+    """Two kernels that are pruned and clustered, and two that are not; `tests.compress.network:build_shallow`."""
+
+    def norm(x: Any) -> Any:
+        return k.layers.BatchNormalization(momentum=batch_norm_momentum)(x)
+
+    image = k.Input((image_size, image_size, 3))
+    x = k.layers.Conv2D(16, 3, strides=4, padding="same", use_bias=False, name="stem")(normalise(k, image))
+    x = k.layers.Conv2D(64, 1, use_bias=False, name="expand")(activate(k, norm(x), activation, "stem_act"))
+    x = k.layers.Conv2D(16, 3, padding="same", name="project")(activate(k, norm(x), activation, "expand_act"))
+    x = k.layers.GlobalAveragePooling2D()(k.layers.ReLU()(x))
+    return k.Model(image, k.layers.Dense(classes, name="logits")(k.layers.Dropout(dropout)(x)), name="shallow")
 
 
 def build_for_keras_alone(k: Any, **arguments: Any) -> Any:

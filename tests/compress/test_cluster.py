@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.compress.conftest import STUDENT
+from tests.compress.conftest import SHALLOW
 from tests.tiny import build_teacher
 from tfkd.compress import cluster
 from tfkd.compress.prepared import compressible
@@ -15,28 +15,28 @@ from tfkd.errors import RequestError
 from tfkd.recipe import Cluster
 
 
-def test_kernels_hold_few_different_weights_and_train(student: Any, train: Callable[..., Any]) -> None:
-    prepared = cluster.prepare(student_twin(STUDENT, student), Cluster(clusters=8), 3, ())
-    before = [np.asarray(layer.kernel) for layer in compressible(student)]
+def test_kernels_hold_few_different_weights_and_train(shallow: Any, train: Callable[..., Any]) -> None:
+    prepared = cluster.prepare(student_twin(SHALLOW, shallow), Cluster(clusters=8), 3, ())
+    before = [np.asarray(layer.kernel) for layer in compressible(shallow)]
     trained = train(prepared, 3)
-    pass_weights(prepared.weights(), student)
+    pass_weights(prepared.weights(), shallow)
     images = np.full((1, 32, 32, 3), 90.0, np.float32)
-    np.testing.assert_allclose(student(images), trained(images), rtol=1e-4, atol=1e-6)
-    for old, layer in zip(before, compressible(student), strict=True):
+    np.testing.assert_allclose(shallow(images), trained(images), rtol=1e-4, atol=1e-6)
+    for old, layer in zip(before, compressible(shallow), strict=True):
         new = np.asarray(layer.kernel)
         assert len(np.unique(new)) <= 8
         assert np.corrcoef(old.ravel(), new.ravel())[0, 1] > 0.9
 
 
-def test_zeros_of_a_pruned_student_stay_zero(student: Any, train: Callable[..., Any]) -> None:
-    for layer in compressible(student):
+def test_zeros_of_a_pruned_student_stay_zero(shallow: Any, train: Callable[..., Any]) -> None:
+    for layer in compressible(shallow):
         kernel = np.asarray(layer.kernel)
         layer.kernel.assign(np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0.0, kernel))
-    zeros = [np.asarray(layer.kernel) == 0 for layer in compressible(student)]
-    prepared = cluster.prepare(student_twin(STUDENT, student), Cluster(clusters=8), 3, ("prune",))
+    zeros = [np.asarray(layer.kernel) == 0 for layer in compressible(shallow)]
+    prepared = cluster.prepare(student_twin(SHALLOW, shallow), Cluster(clusters=8), 3, ("prune",))
     train(prepared, 3)
-    pass_weights(prepared.weights(), student)
-    for mask, layer in zip(zeros, compressible(student), strict=True):
+    pass_weights(prepared.weights(), shallow)
+    for mask, layer in zip(zeros, compressible(shallow), strict=True):
         assert (np.asarray(layer.kernel)[mask] == 0).all()
         assert len(np.unique(layer.kernel)) <= 8
 

@@ -6,38 +6,38 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.compress.conftest import STUDENT
+from tests.compress.conftest import SHALLOW
 from tfkd.compress import prune
 from tfkd.compress.prepared import compressible
 from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.errors import RequestError
 from tfkd.recipe import Prune, parse
 
-PRUNED = ["expand", "project", "right"]
+PRUNED = ["expand", "project"]
 
 
-def pruned(student: Any, block: Prune, train: Callable[..., Any], steps: int) -> dict[str, np.ndarray]:
-    prepared = prune.prepare(student_twin(STUDENT, student), block, steps, ())
+def pruned(shallow: Any, block: Prune, train: Callable[..., Any], steps: int) -> dict[str, np.ndarray]:
+    prepared = prune.prepare(student_twin(SHALLOW, shallow), block, steps, ())
     trained = train(prepared, steps)
-    pass_weights(prepared.weights(), student)
+    pass_weights(prepared.weights(), shallow)
     images = np.full((1, 32, 32, 3), 90.0, np.float32)
-    np.testing.assert_allclose(student(images), trained(images), rtol=1e-4, atol=1e-6)
-    return {layer.name: np.asarray(layer.kernel) for layer in student.layers if hasattr(layer, "kernel")}
+    np.testing.assert_allclose(shallow(images), trained(images), rtol=1e-4, atol=1e-6)
+    return {layer.name: np.asarray(layer.kernel) for layer in shallow.layers if hasattr(layer, "kernel")}
 
 
 @pytest.mark.parametrize(("sparsity", "steps"), [(0.5, 1), (0.8, 7)])
 def test_each_large_kernel_ends_with_the_sparsity(
-    student: Any, train: Callable[..., Any], sparsity: float, steps: int
+    shallow: Any, train: Callable[..., Any], sparsity: float, steps: int
 ) -> None:
-    assert [layer.name for layer in compressible(student)] == PRUNED
-    kernels = pruned(student, Prune(sparsity=sparsity), train, steps)
+    assert [layer.name for layer in compressible(shallow)] == PRUNED
+    kernels = pruned(shallow, Prune(sparsity=sparsity), train, steps)
     for name, kernel in kernels.items():
         zeros = 1 - np.count_nonzero(kernel) / kernel.size
         assert zeros == (pytest.approx(sparsity, abs=1e-3) if name in PRUNED else 0.0), name
 
 
-def test_two_of_each_four_input_channels_are_zero(student: Any, train: Callable[..., Any]) -> None:
-    kernels = pruned(student, Prune(structure="2:4"), train, 3)
+def test_two_of_each_four_input_channels_are_zero(shallow: Any, train: Callable[..., Any]) -> None:
+    kernels = pruned(shallow, Prune(structure="2:4"), train, 3)
     for name in PRUNED:
         height, width, incoming, filters = kernels[name].shape
         fours = kernels[name].reshape(height, width, incoming // 4, 4, filters)

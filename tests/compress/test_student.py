@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.compress.conftest import STUDENT
+from tests.compress.conftest import SHALLOW
 from tests.data.photos import fill
 from tfkd.compress.prepared import compressible
 from tfkd.compress.student import compress_student, steps
@@ -37,7 +37,7 @@ def recipe(source: Path, compress: list[dict[str, Any]]) -> Recipe:
         "name": "small",
         "data": {"source": f"folder:{source}", "image_size": 32, "augment": {"mix": "mixup"}},
         "teachers": [{"model": "unused"}],
-        "student": STUDENT.model_dump(mode="json"),
+        "student": SHALLOW.model_dump(mode="json"),
         "distill": {"views": VIEWS, "losses": [{"kind": "hint"}, {"kind": "decoupled"}]},
         "compress": compress,
     }
@@ -53,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(folder / "photos", counts)
     header = {"images": IMAGES, "views": VIEWS, "layout": Layout(3).described()}
     write_soft_labels(folder / "store", header, answer, lambda done: None)
-    save_model(build_student(STUDENT, 32, 3, seed=4), folder / "student.keras")
+    save_model(build_student(SHALLOW, 32, 3, seed=4), folder / "student.keras")
     return folder
 
 

@@ -43,16 +43,26 @@ def run(
     return model, points, done
 
 
+TRAINING = Training(epochs=4, learning_rate=0.02, warmup_epochs=1, average=0.9, patience=3)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Distiller, list[Point]]:
+    whole, curve, _ = run(tmp_path_factory.mktemp("whole"), TRAINING, seed=1)
+    return whole, curve
+
+
 @pytest.mark.parametrize("kills", [(1,), (1, 2, 3)])
-def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path, kills: tuple[int, ...]) -> None:
-    training = Training(epochs=4, learning_rate=0.02, warmup_epochs=1, average=0.9, patience=3)
-    whole, curve, _ = run(tmp_path / "whole", training, seed=1)
+def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(
+    unbroken: tuple[Distiller, list[Point]], tmp_path: Path, kills: tuple[int, ...]
+) -> None:
+    whole, curve = unbroken
     for number, epoch in enumerate(kills):
         with pytest.raises(Kill):
-            run(tmp_path / "killed", training, seed=1 + 10 * number, kill=epoch)
-    resumed, points, done = run(tmp_path / "killed", training, seed=1 + 10 * len(kills))
-    assert points == curve and len(points) == training.epochs
-    assert done == [kills[-1] * STEPS, *[1] * (training.epochs - kills[-1]) * STEPS]
+            run(tmp_path / "killed", TRAINING, seed=1 + 10 * number, kill=epoch)
+    resumed, points, done = run(tmp_path / "killed", TRAINING, seed=1 + 10 * len(kills))
+    assert points == curve and len(points) == TRAINING.epochs
+    assert done == [kills[-1] * STEPS, *[1] * (TRAINING.epochs - kills[-1]) * STEPS]
     assert_equal(resumed, whole)
 
 

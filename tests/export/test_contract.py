@@ -66,5 +66,6 @@ def test_every_file_is_one_partition_with_no_operator_outside(
         for precision in precisions:
             file, path = ExportedFile("student", "tflite", precision), tmp_path / f"{precision}.tflite"
             tflite.write(graph, file, path, CARD, Calibration(images))
-            found[precision] = (delegation(path).partitions, delegation(path).outside)
+            delegated = delegation(path)
+            found[precision] = (delegated.partitions, delegated.outside)
     assert found == dict.fromkeys(precisions, (1, []))

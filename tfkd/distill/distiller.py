@@ -39,7 +39,8 @@ class Distiller(keras.Model):
         student: float images [batch, height, width, 3] to logits [batch, classes].
         teachers: models with the same classes, for online distillation; they resize the images to their own input.
         losses: pairs (loss, weight); see `tfkd.distill.losses`. By default Hinton's at T=4 with weight 0.7; none trains
-            the student on the labels alone. A weight, and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
+            the student on the labels alone. A weight, and a loss's temperature, may be a `keras.Variable` that a
+            callback changes during the training.
         label_weight: weight of the loss with the true labels.
         teacher_shares: the say of each teacher; equal by default.
         answers: for stored answers to losses on features: one mapping a teacher from tap to shape without the batch.
