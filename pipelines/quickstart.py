@@ -6,7 +6,7 @@ The data ships with the package (6,000 images of Fashion-MNIST, 1,000 more to te
 come with the extra `lite-teachers`.
 """
 
-from tfkd.recipe import Augment, Data, Distill, FineTune, Gates, Recipe, SoftTargets, Student, Teacher, Training
+from tfkd.recipe import Augment, Data, Distill, Export, FineTune, Gates, Recipe, SoftTargets, Student, Teacher, Training
 
 recipe = Recipe(
     name="quickstart",
@@ -31,7 +31,10 @@ recipe = Recipe(
         views=2,
         training=Training(epochs=4, batch_size=128, learning_rate=5e-3),
     ),
-    gates=Gates(max_accuracy_drop=0.005, min_gain_over_control=0.0, min_size_ratio=8.0, min_speed_ratio=3.0),
+    export=Export(coreml=["mlmodel", "mlpackage", "mlpackage_int8"]),
+    gates=Gates(
+        max_accuracy_drop=0.005, min_agreement=0.98, min_gain_over_control=0.0, min_size_ratio=8.0, min_speed_ratio=3.0
+    ),
 )
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
     golden = json.loads((finished / "exported_models" / "tiny" / "golden" / "golden.json").read_text())
     assert len(golden["images"]) == 3
     for entry in golden["images"]:
-        assert len(entry["probabilities"]) == 5
+        assert len(entry["probabilities"]) == 7
         for probabilities in entry["probabilities"].values():
             assert sum(probabilities) == pytest.approx(1.0, abs=0.02)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tfkd.export.manifest import Manifest
+    from tfkd.pipeline import Outcome
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 COLUMNS_OF_A_LOG = 120
@@ -66,22 +67,18 @@ def run(
     if outcome.manifest is None:
         print(f"Stopped after {until}; what was made so far is in {outcome.folder}")
         return
-    _show(outcome.manifest)
-    if not outcome.passed:
-        print(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
-        raise typer.Exit(1)
-    print(f"The bundle is {outcome.bundle}; open {outcome.bundle}/report.html")
+    _finish(outcome)
 
 
 @app.command()
 def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
     """Show what a run would do: its stages, which of them are finished, and what they cost."""
-    from tfkd import pipeline
+    from tfkd import plan as planning
     from tfkd import recipe as recipes
     from tfkd.progress import for_output
 
     chosen = recipes.load(recipe, overrides)
-    for step in pipeline.plan(chosen, for_output(), runs):
+    for step in planning.plan(chosen, for_output(), runs):
         print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {step.cost}")
 
 
@@ -149,6 +146,47 @@ def compare(
 
 
 @app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras file, or the folder of a SavedModel")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[key=value ...]", help="fields of export, gates and bench, e.g. export.license=MIT"),
+    ] = None,
+    *,
+    labels: Annotated[str, typer.Option(help="a text file, one class a line, in the order of the outputs")],
+    data: Annotated[str, typer.Option(help="images of these classes to measure on, e.g. folder:photos")],
+    normalization: Annotated[
+        str, typer.Option(help="what the model wants of pixels 0 to 255: mean,std (127.5,127.5 gives -1 to 1) or none")
+    ] = "none",
+    name: Annotated[str | None, typer.Option(help="of the bundle; default: the model's")] = None,
+    tflite: Annotated[str | None, typer.Option(help="TFLite files, e.g. fp32,int8")] = None,
+    coreml: Annotated[str | None, typer.Option(help="Core ML files, e.g. mlmodel,mlpackage; or none")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="an .onnx file too, for TensorRT")] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="run what code the model file brings, e.g. Lambda layers")
+    ] = False,
+    runs: Runs = Path("runs"),
+    out: Out = Path("exported_models"),
+) -> None:
+    """Make a verified bundle of a trained Keras classifier of your own."""
+    from tfkd import own_model
+    from tfkd.progress import for_output
+
+    given = {
+        "name": name or own_model.name_of(model),
+        "model": model,
+        "labels": labels,
+        "data": data,
+        "normalization": normalization,
+        "allow_code": allow_code,
+    }
+    lists = {"tflite": tflite, "coreml": coreml}
+    named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}
+    request = own_model.request(given, {**named, "onnx": onnx}, overrides or [])
+    _finish(own_model.publish_own(request, for_output(), runs, out))
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run, e.g. runs/quickstart")]) -> None:
     """Make a run's report again from its results, and show its tables."""
     from tfkd.report import summary
@@ -186,6 +224,21 @@ def inspect(
         print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
     else:
         _print(*shown.tables(found))
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="its folder, e.g. exported_models/quickstart")],
+    data: Annotated[str | None, typer.Option(help="measure the accuracies again on photos, e.g. folder:photos")] = None,
+) -> None:
+    """Prove a bundle from nothing but its folder. Exit code 1 when a check fails."""
+    from tfkd.progress import for_output
+    from tfkd.report.console import checks_table
+    from tfkd.verify import bundle as bundles
+
+    checks = bundles.verify(bundle, data, for_output())
+    _print(checks_table(str(bundle), checks))
+    raise typer.Exit(0 if all(check.passed for check in checks) else 1)
 
 
 app.command(name="bench")(command.bench)
@@ -228,6 +281,16 @@ def list_kinds(
     module, attribute = names[kind]
     for name in getattr(importlib.import_module(module), attribute):
         print(name)
+
+
+def _finish(outcome: "Outcome") -> None:
+    """Shows what a bundle is worth and where it is; exit code 1 where a gate failed."""
+    assert outcome.manifest is not None
+    _show(outcome.manifest)
+    if not outcome.passed:
+        print(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
+        raise typer.Exit(1)
+    print(f"The bundle is {outcome.bundle}; open {outcome.bundle}/report.html")
 
 
 def _show(manifest: "Manifest") -> None:

@@ -20,7 +20,7 @@ from tfkd.data import ImageData, open_source
 from tfkd.distill.job import Job, Kind, Store, StudentResult
 from tfkd.distill.soft_labels import Layout, is_whole
 from tfkd.errors import RequestError, nearest
-from tfkd.export import Card, ExportedFile
+from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, Manifest
 from tfkd.files import fingerprint, write_json
 from tfkd.progress import Progress, counted
@@ -47,7 +47,8 @@ CHECKED = "data"
 
 # Raise a stage's number when its code gives other results: finished stages of older code are then made anew.
 CODE = dict.fromkeys(STAGES, 2) | dict.fromkeys(("data", "compress"), 1)
-CODE |= dict.fromkeys(("soft_labels", "assistant_labels", "export", "verify"), 3)
+CODE |= dict.fromkeys(("soft_labels", "assistant", "assistant_labels", "control", "student"), 3)
+CODE |= dict.fromkeys(("export", "verify"), 4)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def run(
     """
     if until is not None and until not in STAGES:
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(STAGES))}")
+    check_installed(recipe.export)
     folder = runs / recipe.name
     with locked(folder):
         if fresh:
@@ -98,52 +100,6 @@ def run(
                     Stage(made, "").forget()
         write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
         return Run(recipe, folder, progress).until(until or STAGES[-1], bundles / recipe.name)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage of a planned run: whether a finished result of it stands, and what making it takes."""
-
-    name: str
-    finished: bool
-    cost: str
-
-
-def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> list[Step]:
-    """Returns what a run of this recipe would do; measures a teacher's speed where it is still to be asked.
-
-    Raises:
-        RequestError: the data cannot be opened.
-    """
-    folder = runs / recipe.name
-    run = Run(recipe, folder, progress)
-    costs = _costs(recipe, run.data)
-    return [
-        Step(
-            name,
-            stage.result() is not None,
-            run.store_cost(name) if "labels" in name else costs.get(kind_of(name), ""),
-        )
-        for name, stage in run.stages.items()
-    ]
-
-
-def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:
-    distill = recipe.distill
-    pool = len(data.train) + len(data.unlabelled or ())
-    shown = pool * distill.training.epochs
-    tuning = recipe.teachers[0].fine_tune
-    return {
-        "teacher": f"{len(data.train) * tuning.epochs:,} images shown to the thawed teacher"
-        if tuning
-        else "no training",
-        "assistant": f"{shown:,} images shown",
-        "control": f"{distill.repeats * shown:,} images shown" if distill.control else "switched off",
-        "student": f"{distill.repeats * shown:,} images shown",
-        "compress": f"{sum(pool * block.training.epochs for block in recipe.compress):,} images shown",
-        "export": f"{len(recipe.export.tflite)} TFLite and {len(recipe.export.coreml)} Core ML files",
-        "verify": f"{len(data.test):,} test images through every TFLite file",
-    }
 
 
 def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
@@ -165,6 +121,11 @@ def number_of(stage: str) -> int:
 def kind_of(stage: str) -> str:
     """Returns which of STAGES a stage's name belongs to."""
     return stage.partition("-")[0]
+
+
+def is_store(stage: str) -> bool:
+    """Tells whether a stage keeps the answers of a network."""
+    return kind_of(stage).endswith("_labels")
 
 
 def chain(recipe: Recipe) -> list[Student]:
@@ -204,7 +165,7 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
     control = add("control", data.fingerprint, network, distill["control"])
     student = add("student", stores, network, learnt)
     shipped = add("compress", student, described["compress"]) if recipe.compress else student
-    exported = add("export", shipped, described["export"], recipe.name)
+    exported = add("export", shipped, described["export"], asdict(card_of(described, data.classes, data.fingerprint)))
     verified = add("verify", exported)
     timed = add("bench", exported, described["bench"], machine.processor(), machine.cores())
     add("report", control, verified, timed, described, tfkd.__version__)
@@ -255,7 +216,7 @@ class Run:
     def _reopen_damaged(self, stages: list[Stage]) -> None:
         """Lets a store be filled again that lacks a shard: a damaged one is to be deleted by hand."""
         for stage in stages:
-            if "labels" in stage.name and stage.result() and not is_whole(stage.folder):
+            if is_store(stage.name) and stage.result() and not is_whole(stage.folder):
                 stage.reopen()
 
     def _groups(self) -> list[list[Stage]]:
@@ -292,10 +253,7 @@ class Run:
     @functools.cached_property
     def card(self) -> Card:
         """What every exported file says of itself."""
-        export = self.recipe.export
-        return Card(
-            self.recipe.name, self.data.classes, export.author, export.license, export.version, export.description
-        )
+        return card_of(self.recipe.model_dump(mode="json"), self.data.classes, self.data.fingerprint)
 
     def _check_taps(self) -> None:
         """Refuses a tap that does not exist before hours are spent on the teacher."""
@@ -351,31 +309,6 @@ class Run:
         if kind_of(name) == "soft_labels":
             return self.stages[numbered("teacher", number)].folder / "teacher.keras"
         return self.stages[numbered("assistant", number)].folder / "student.keras"
-
-    def store_cost(self, name: str) -> str:
-        """Returns what a stage of soft labels costs, or did cost, in bytes and minutes."""
-        views = (len(self.data.train) + len(self.data.unlabelled or ())) * self.recipe.distill.views
-        done = self.stages[name].result()
-        if done:
-            size, seconds = Layout.described_by(done["layout"]).bytes_per_view, done["seconds"]
-            return f"{views:,} views, {views * size / 1e6:,.1f} MB, {seconds / 60:,.1f} minutes"
-        self.start_tensorflow()
-        from tfkd.distill import answers
-
-        model, classes = self._untrained(name), len(self.data.classes)
-        layout = Layout.chosen(classes, answers.feature_shapes(model, self.recipe.distill.teacher_taps))
-        minutes = views / answers.images_per_second(model) / 60
-        return f"{views:,} views, {views * layout.bytes_per_view / 1e6:,.1f} MB, about {minutes:,.1f} minutes"
-
-    def _untrained(self, name: str) -> Any:
-        """Returns a network like the one that a stage of soft labels asks, as fast but not trained."""
-        from tfkd.models import build_student, build_teacher
-
-        number, classes, seed = number_of(name), self.data.classes, self.recipe.seed
-        if kind_of(name) == "assistant_labels":
-            return build_student(chain(self.recipe)[number], self.recipe.data.image_size, len(classes), seed)
-        teacher = self.recipe.teachers[number]
-        return build_teacher(teacher.model_copy(update={"weights": "none"}), len(classes), seed, classes)
 
     def _load_asked(self, name: str) -> Any:
         """Returns the network whose answers a stage of soft labels holds, as it is to answer."""
@@ -624,29 +557,31 @@ class Run:
             teacher_stages=[numbered("teacher", number) for number in range(len(self.recipe.teachers))],
             teacher_files=self.teacher_files,
             teacher_logits=self.teacher_logits(),
-            views_seconds=sum(result["seconds"] for name, result in self.results.items() if "labels" in name),
+            views_seconds=sum(result["seconds"] for name, result in self.results.items() if is_store(name)),
         )
         summary.write(made, bundle)
         return [{"bundle": "bundle"}]
 
     def _outcome(self, destination: Path) -> Outcome:
-        """Publishes the bundle if its gates passed; a failed one never takes the place of a good one."""
-        from tfkd.export import bundle
-
         made = self.stages["report"].folder / "bundle"
         manifest = Manifest.model_validate_json((made / "manifest.json").read_bytes())
-        if not all(gate.passed for gate in manifest.gates):
-            return Outcome(self.folder, made, manifest)
-        if not bundle.same(made, destination):
-            bundle.publish(made, destination)
-        return Outcome(self.folder, destination, manifest)
+        return publish(made, manifest, destination, self.folder)
+
+
+def publish(made: Path, manifest: Manifest, destination: Path, folder: Path) -> Outcome:
+    """Publishes a finished bundle if its gates passed; a failed one never takes the place of a good one."""
+    from tfkd.export import bundle
+
+    if not all(gate.passed for gate in manifest.gates):
+        return Outcome(folder, made, manifest)
+    if not bundle.same(made, destination):
+        bundle.publish(made, destination)
+    return Outcome(folder, destination, manifest)
 
 
 def _told(artifact: Artifact) -> str:
-    if artifact.accuracy is None or artifact.delegation is None:
-        return f"{artifact.bytes:,} bytes, description checked"
+    text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
+    if artifact.delegation is None:
+        return text
     parts = artifact.delegation.partitions
-    return (
-        f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}, "
-        f"{parts} XNNPACK partition{'s' * (parts != 1)}"
-    )
+    return f"{text}, {parts} XNNPACK partition{'s' * (parts != 1)}"

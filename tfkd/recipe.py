@@ -4,13 +4,14 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 Nothing else in the package reads files for settings.
 """
 
+import copy
 import itertools
 import json
 import math
 import runpy
 import types
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -18,14 +19,28 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from tfkd.errors import RequestError, nearest
 
 TflitePrecision = Literal["fp32", "fp16", "dynamic", "int8", "16x8"]
-CoremlFormat = Literal["mlmodel", "mlpackage"]
+CoremlForm = Literal[
+    "mlmodel",
+    "mlmodel_fp16",
+    "mlmodel_int8",
+    "mlpackage",
+    "mlpackage_fp32",
+    "mlpackage_int8",
+    "mlpackage_palette6",
+    "mlpackage_palette4",
+    "mlpackage_pruned",
+]
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in every path
 
 
 class Block(BaseModel):
     """A part of a recipe: fixed once made, and strict about the names of its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+AnyBlock = TypeVar("AnyBlock", bound=Block)
 
 
 class Augment(Block):
@@ -313,7 +328,14 @@ class Export(Block):
     """The files that an app takes, and what is written into them."""
 
     tflite: list[TflitePrecision] = Field(["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write")
-    coreml: list[CoremlFormat] = Field(["mlmodel", "mlpackage"], description="Core ML files to write")
+    coreml: list[CoremlForm] = Field(["mlmodel", "mlpackage"], description="Core ML files to write")
+    ios_target: int | None = Field(
+        None,
+        ge=13,
+        le=18,
+        description="oldest iOS that takes the files; default: the oldest that each of them can have",
+    )
+    onnx: bool = Field(False, description="write an .onnx file too, for TensorRT; needs the extra onnx")
     calibration_images: int = Field(500, ge=1, description="real training images that set the int8 ranges")
     ranges: Literal["min_max", "mse"] = Field(
         "min_max", description="of int8 activations: all that was seen, or the range with the least squared error"
@@ -333,6 +355,23 @@ class Export(Block):
             raise ValueError("names a format twice; name each once")
         return value
 
+    @model_validator(mode="after")
+    def _old_enough(self) -> "Export":
+        for form in self.coreml:
+            if self.ios_target is not None and self.ios_target < oldest_ios(form):
+                raise ValueError(
+                    f"ios_target = {self.ios_target}, but {form} needs iOS {oldest_ios(form)}; raise it or leave that "
+                    "file out of coreml"
+                )
+        return self
+
+
+def oldest_ios(form: CoremlForm) -> int:
+    """Returns the iOS that brought what a Core ML file is made of: ML programs, then compressed weights in them."""
+    if form.startswith("mlmodel"):
+        return 13
+    return 15 if form in ("mlpackage", "mlpackage_fp32") else 16
+
 
 class Bench(Block):
     """How latency is measured on this machine."""
@@ -344,8 +383,11 @@ class Bench(Block):
 class Gates(Block):
     """The limits that decide the exit code. Accuracies are shares from 0 to 1; None switches a gate off."""
 
-    max_accuracy_drop: float | None = Field(0.02, ge=0, description="of a .tflite against the Keras student")
-    min_agreement: float | None = Field(0.95, ge=0, le=1, description="equal top-1 of a .tflite and the Keras student")
+    max_accuracy_drop: float | None = Field(0.02, ge=0, description="of a file against the Keras student")
+    min_agreement: float | None = Field(
+        0.95, ge=0, le=1, description="equal top-1 of a quantized file and the Keras student; palettes are not judged"
+    )
+    min_float_agreement: float | None = Field(0.995, ge=0, le=1, description="the same of an fp32 or fp16 file")
     max_float_error: float | None = Field(1e-3, gt=0, description="largest probability difference of an fp32 file")
     max_half_error: float | None = Field(0.03, gt=0, description="the same of an fp16 file, whose weights are rounded")
     one_partition: bool = Field(True, description="fp32, fp16 and int8 are not cut into pieces by XNNPACK")
@@ -358,7 +400,7 @@ class Gates(Block):
 class Recipe(Block):
     """One run, from images to an app-ready folder."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the run and the bundle")
+    name: str = Field(pattern=NAME, description="names the run and the bundle")
     data: Data
     teachers: list[Teacher] = Field(min_length=1, description="one teacher, or several that answer together")
     student: Student = Student()
@@ -390,9 +432,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
     if not path.is_file():
         raise RequestError(f"No recipe at {path}. Give the path of a Python file with `recipe = Recipe(...)`.")
     values = _read_json(path) if path.suffix == ".json" else _read_python(path)
-    for override in overrides or []:
-        _apply(values, override)
-    return parse(values, str(path))
+    return parse(overridden(values, overrides or []), str(path))
 
 
 def parse(values: Any, where: str) -> Recipe:
@@ -401,8 +441,17 @@ def parse(values: Any, where: str) -> Recipe:
     Raises:
         RequestError: a field is unknown, missing or has a wrong value.
     """
+    return validated(values, Recipe, where)
+
+
+def validated(values: Any, block: type[AnyBlock], where: str) -> AnyBlock:
+    """Validates the values of a block; `where` names their origin in error messages.
+
+    Raises:
+        RequestError: a field is unknown, missing or has a wrong value.
+    """
     try:
-        return Recipe.model_validate(values)
+        return block.model_validate(values)
     except pydantic.ValidationError as error:
         raise RequestError(f"{where}: {_explain(error)}") from None
 
@@ -427,6 +476,18 @@ def _read_python(path: Path) -> dict[str, Any]:
     if not isinstance(recipe, Recipe):
         raise RequestError(f"{path} does not define `recipe = Recipe(...)`.")
     return recipe.model_dump(mode="json")
+
+
+def overridden(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Returns the values with every `key.path=value` set.
+
+    Raises:
+        RequestError: an override has another form, or its path leads nowhere.
+    """
+    changed = copy.deepcopy(values)
+    for override in overrides:
+        _apply(changed, override)
+    return changed
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -532,7 +593,7 @@ def shrunk(recipe: Recipe) -> Recipe:
         compression["training"]["epochs"] = 1
     values["export"]["calibration_images"] = 20
     values["bench"] = {"runs": 5, "warmup": 1}
-    values["gates"] = {"max_accuracy_drop": None, "min_agreement": None}
+    values["gates"] = {"max_accuracy_drop": None, "min_agreement": None, "min_float_agreement": None}
     for teacher in values["teachers"]:
         if teacher["fine_tune"]:
             teacher["fine_tune"] |= {"epochs": 1, "head_epochs": 1}

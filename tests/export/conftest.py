@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from tfkd import recipe
-from tfkd.export import Card, ExportedFile, export
+from tfkd.export import ExportedFile, card_of, export
 
 SIZE = 32
-CARD = Card("tiny", ("cat", "dog", "größerer Hund"), "Ada", "MIT", "3", "Tells cats from dogs")
+DATA = "d2d097e1cca402d3"
+RECIPE = {
+    "name": "tiny",
+    "data": {"image_size": SIZE},
+    "teachers": [{"model": "large"}, {"model": "larger"}],
+    "export": {"author": "Ada", "license": "MIT", "version": "3", "description": "Tells cats from dogs"},
+}
+CARD = card_of(RECIPE, ("cat", "dog", "größerer Hund"), DATA)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,11 @@ def test_class_names_that_break_the_lines_are_refused(name: str) -> None:
         bundle.labels_text(["fine", name])
 
 
+def test_two_classes_of_one_name_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"Two classes are named 'cat'"):
+        bundle.labels_text(["cat", "dog", "cat"])
+
+
 def test_publish_replaces_the_whole_folder(folder: Path, tmp_path: Path) -> None:
     destination = tmp_path / "exported_models" / "tiny"
     destination.mkdir(parents=True)

@@ -9,7 +9,7 @@ from tfkd.errors import RequestError
 from tfkd.export import bundle
 from tfkd.export.coreml import write_coreml
 
-from .conftest import CARD, SIZE, Exported
+from .conftest import CARD, DATA, SIZE, Exported
 
 
 @pytest.fixture(params=["tiny.mlmodel", "tiny.mlpackage"])
@@ -30,6 +30,15 @@ def test_says_who_made_it(specification: Any) -> None:
     metadata = specification.description.metadata
     assert (metadata.author, metadata.license, metadata.versionString) == ("Ada", "MIT", "3")
     assert metadata.shortDescription == "Tells cats from dogs"
+
+
+def test_says_what_it_was_made_of(specification: Any) -> None:
+    found = dict(specification.description.metadata.userDefined)
+    assert found["teacher"] == "large + larger"
+    assert found["data_fingerprint"] == DATA
+    assert found["recipe_fingerprint"] == CARD.origin["recipe_fingerprint"]
+    assert found["precision"] == ("fp32" if specification.HasField("neuralNetworkClassifier") else "fp16")
+    assert not any("date" in name for name in found)
 
 
 def test_neural_network_is_whole(exported: Exported) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tfkd import recipe
-from tfkd.export import FORMATS, ExportedFile, export, exported_files
+from tfkd.errors import RequestError
+from tfkd.export import FORMATS, ExportedFile, card_of, export, exported_files
 
-from .conftest import CARD, Exported
+from .conftest import CARD, DATA, RECIPE, Exported
 
 
 def test_every_file_is_written_and_told(exported: Exported) -> None:
@@ -26,7 +27,7 @@ def test_every_file_is_written_and_told(exported: Exported) -> None:
 def test_only_what_the_recipe_names() -> None:
     asked = recipe.Export(tflite=["int8"], coreml=[])
     assert exported_files(asked, "n") == [ExportedFile("android/n_int8.tflite", "tflite", "int8")]
-    assert {file.format for file in exported_files(recipe.Export(), "n")} == set(FORMATS)
+    assert {file.format for file in exported_files(recipe.Export(onnx=True), "n")} == set(FORMATS)
 
 
 def test_nothing_reaches_the_terminal(
@@ -35,3 +36,36 @@ def test_nothing_reaches_the_terminal(
     asked = recipe.Export(tflite=["int8"], coreml=["mlmodel"])
     export(exported.model, asked, CARD, images, tmp_path, lambda path: None)
     assert capfd.readouterr() == ("", "")
+
+
+def test_forms_of_core_ml_files() -> None:
+    asked = recipe.Export(tflite=[], coreml=["mlmodel", "mlmodel_int8", "mlpackage", "mlpackage_palette4"])
+    assert exported_files(asked, "n") == [
+        ExportedFile("ios/n.mlmodel", "mlmodel", "fp32", 13),
+        ExportedFile("ios/n_int8.mlmodel", "mlmodel", "int8", 13),
+        ExportedFile("ios/n.mlpackage", "mlpackage", "fp16", 15),
+        ExportedFile("ios/n_palette4.mlpackage", "mlpackage", "palette4", 16),
+    ]
+    newer = exported_files(asked.model_copy(update={"ios_target": 17}), "n")
+    assert [file.ios for file in newer] == [13, 13, 17, 17]
+
+
+def test_a_form_that_is_too_new_is_refused_beforehand() -> None:
+    values = {"name": "n", "data": {"source": "folder:x"}, "teachers": [{"model": "resnet50"}]}
+    values["export"] = {"coreml": ["mlpackage_int8"], "ios_target": 15}
+    with pytest.raises(RequestError, match=r"ios_target = 15, but mlpackage_int8 needs iOS 16; raise it or leave"):
+        recipe.parse(values, "r.py")
+
+
+def test_the_card_tells_what_changes_the_files_and_nothing_else() -> None:
+    def origin(**changes: object) -> str:
+        return card_of(RECIPE | changes, CARD.classes, DATA).origin["recipe_fingerprint"]
+
+    same = CARD.origin["recipe_fingerprint"]
+    assert origin(gates={"min_agreement": 0.9}, bench={"runs": 7}) == same
+    assert origin(data={"source": "folder:here", "image_size": 96}) == origin(
+        data={"source": "folder:there", "image_size": 96}
+    )
+    assert origin(data={"source": "folder:here", "image_size": 64}) != same
+    assert origin(seed=2) != same
+    assert card_of(RECIPE | {"teachers": []}, CARD.classes, DATA).origin["teacher"] == "none"

@@ -91,9 +91,10 @@ def test_escape():
 
 def test_usage_follows_the_files(card, make_manifest):
     _, body = card(make_manifest())
-    assert "allocateDirect(96 * 96 * 3)" in body and "toByte()" in body and "import" not in body
+    assert "android/quickstart\\_int8.tflite into app" in body and "android/QuickstartClassifier.kt among" in body
+    assert "Input: uint8 \\[1, 96, 96, 3\\]" in body and "ios/QuickstartClassifier.swift" in body
     manifest = make_manifest()
     manifest.artifacts = [each for each in manifest.artifacts if each.precision == "fp32" and each.format == "tflite"]
     front, body = card(manifest)
-    assert "allocateDirect(96 * 96 * 12)" in body and "putFloat" in body
+    assert "android/quickstart\\_fp32.tflite into app" in body and "Input: float32" in body
     assert "### iOS" not in body and "coreml" not in front["tags"]

@@ -18,7 +18,7 @@ FRONT = [
 
 def test_headline_compares_the_teacher_with_the_int8_student(make_manifest):
     headline = facts.headline(make_manifest())
-    assert (headline.teacher.variant, headline.shipped.variant) == ("teacher fp32", "student int8")
+    assert (headline.reference.variant, headline.shipped.variant) == ("teacher fp32", "student int8")
     assert str(headline) == "11.2 times smaller, 15.4 times faster, 97.0 % of the teacher's accuracy"
 
 
@@ -36,6 +36,31 @@ def test_headline_admits_a_slower_student(make_manifest):
 def test_headline_needs_both_sides(make_manifest):
     with pytest.raises(RequestError, match="must compare a teacher and a student"):
         facts.headline(make_manifest(comparison=[]))
+
+
+def test_without_teachers_the_first_file_is_what_the_others_are_compared_with(make_manifest):
+    rows = make_manifest().model_dump()["comparison"]
+    for row in rows:
+        row["variant"] = row["variant"].removeprefix("student ")
+    own = [row for row in rows if not row["variant"].startswith(("teacher", "control"))]
+    headline = facts.headline(make_manifest(teachers=[], comparison=own))
+    assert (headline.reference.variant, headline.shipped.variant) == ("fp32", "int8") and headline.compares
+    assert str(headline) == "3.70 times smaller, 1.04 times faster, 99.8 % of fp32's accuracy"
+    alone = facts.headline(make_manifest(teachers=[], comparison=own[:1]))
+    assert not alone.compares and str(alone) == "6.12 MB, 1.45 ms, 88.9 % right"
+
+
+def test_a_reference_that_is_never_right_has_no_share(make_manifest):
+    rows = make_manifest().model_dump()["comparison"]
+    rows[0]["accuracy"] = 0.0
+    assert facts.headline(make_manifest(comparison=rows)).share == "–"
+
+
+def test_the_command_that_makes_it_again_can_be_pasted(make_manifest):
+    assert facts.again(make_manifest()) == "tfkd run recipe.json"
+    asked = {"model": "my $model.keras", "labels": "l.txt", "data": "folder:p", "normalization": "none", "name": "mine"}
+    command = facts.again(make_manifest(teachers=[], recipe=asked))
+    assert command.startswith("tfkd export 'my $model.keras' --labels=l.txt") and command.endswith("--name=mine")
 
 
 def test_verdict_counts_and_names(make_manifest):

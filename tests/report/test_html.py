@@ -224,3 +224,61 @@ def test_evidence_of_another_run_is_refused(tmp_path, make_manifest, make_eviden
     with pytest.raises(RequestError, match="has 3 classes where its manifest has 10"):
         write_report(make_manifest(), make_evidence(("a", "b", "c")), tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_every_place_shows_what_was_measured_there(render, make_manifest, make_evidence):
+    host = make_manifest().model_dump()["bench"][0]
+    full = host | {"soc": "Fast 9", "delegate": "xnnpack", "rung": "device", "partitions": 3, "init_ms": 5.25}
+    full |= {"first_inference_ms": 7.75, "peak_memory_mb": 8.25, "golden_error": 0.0004, "golden_passed": True}
+    full |= {"latency_ms": {"median": 2.0, "p90": 2.5, "min": 1.5, "interval": [1.9, 2.1], "throttled": True}}
+    tool = full | {"target": "android", "threads": None, "golden_passed": False, "golden_error": 0.2, "emulated": True}
+    tool |= {"rung": "virtual device", "latency_ms": {"median": 3.0, "p95": 3.5, "min": 2.5}}
+    page = render(make_manifest(bench=[tool, full]), make_evidence())
+    assert "android: AMD EPYC, Fast 9, LiteRT 2.3.0" in page.text and "host: AMD EPYC, Fast 9" in page.text
+    assert "ladder: device." in page.text and "ladder: virtual device, emulated." in page.text
+    rows = [row[1:] for row in page.rows if row and row[0] == host["artifact"]]
+    measured, steady = ["5.25 ms", "7.75 ms", "8.25 MB", "3"], "2.00 ms1.90 – 2.10became slower"
+    assert rows == [
+        ["xnnpack", "–", "3.00 ms", "3.50 ms (95th)", "2.50 ms", *measured, "differ, by 0.2 at most", "50"],
+        ["xnnpack", "1", steady, "2.50 ms", "1.50 ms", *measured, "equal, by 0.0004 at most", "50"],
+    ]
+
+
+def test_a_count_is_never_shown_as_a_time(render, make_manifest, make_evidence):
+    host = make_manifest().model_dump()["bench"][0]
+    count = host | {
+        "target": "arm64",
+        "device": "QEMU 7.2",
+        "latency_ms": None,
+        "emulated": True,
+        "artifact": "a.tflite",
+    }
+    counts = [
+        count | {"soc": soc, "instructions": {"total": total, "load": total // 4, "dot": dot, "simd": total // 2}}
+        for soc, total, dot in (("Cortex-A53", 4_870_000, 0), ("Cortex-A76", 2_540_000, 530_000))
+    ]
+    page = render(make_manifest(bench=counts), make_evidence())
+    assert "Latency was not measured." in page.text
+    assert [row for row in page.rows if row and row[0] == "a.tflite"] == [
+        ["a.tflite", "Cortex-A53 (emulated)", "4,870,000", "simd 50.0 %, load 25.0 %", "not checked"],
+        ["a.tflite", "Cortex-A76 (emulated)", "2,540,000", "simd 50.0 %, load 25.0 %, dot 20.9 %", "not checked"],
+    ]
+    assert "no time: LiteRT 2.3.0 on QEMU 7.2." in page.text
+
+
+def test_accelerators_and_compressions_are_shown(render, make_manifest, make_evidence):
+    values = make_manifest().model_dump(by_alias=True)
+    judged = [
+        {"name": "GPU", "operators": 65, "taken": 64, "left_out": ["MEAN"], "not_stated": []},
+        {"name": "NNAPI", "operators": 65, "taken": 65, "left_out": [], "not_stated": []},
+        {"name": "Core ML", "operators": 65, "taken": 0, "left_out": ["ADD", "MEAN"], "not_stated": []},
+        {"name": "Neural Engine", "operators": 65, "taken": 0, "left_out": [], "not_stated": ["ADD", "MEAN"]},
+    ]
+    values["artifacts"][3]["accelerators"] = judged
+    pruned = {"kind": "prune", "epochs": 5, "seconds": 61.4, "validation_accuracy": 0.88, "accuracy": 0.884}
+    values["student"]["compressions"] = [pruned | {"sparsity": 0.5, "clusters": 1234}]
+    page = render(make_manifest(**{name: values[name] for name in ("artifacts", "student")}), make_evidence())
+    row = ["android/quickstart_int8.tflite", "64 of 65not MEAN", "all 65", "none", "not stated"]
+    assert row in page.rows
+    assert "5 epochs in 61 s on the stored answers: accuracy 88.4 %" in page.text
+    assert "50.0 % zeros, at most 1,234 different weights" in page.text

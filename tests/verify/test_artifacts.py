@@ -37,11 +37,28 @@ def test_errors_against_keras_are_seen(exported: Exported, reference: Reference)
     assert artifact.top1_vs_keras == np.mean(other.argmax(axis=1) == reference.keras.argmax(axis=1))
 
 
-def test_a_core_ml_file_is_checked_but_not_run(exported: Exported, reference: Reference) -> None:
-    artifact = measure(exported.folder, exported.files[-1], reference, CARD)
-    assert (artifact.format, artifact.precision) == ("mlpackage", "fp16")
-    assert (artifact.accuracy, artifact.top1_vs_keras, artifact.delegation) == (None, None, None)
-    assert artifact.bytes == bundle.size(exported.path(".mlpackage"))
+@pytest.mark.parametrize(("index", "precision", "nearness"), [(4, "fp32", 1e-6), (5, "fp16", 2e-2)])
+def test_a_core_ml_file_is_run(
+    exported: Exported, reference: Reference, index: int, precision: str, nearness: float
+) -> None:
+    file = exported.files[index]
+    artifact = measure(exported.folder, file, reference, CARD)
+    assert (artifact.format, artifact.precision, artifact.delegation) == (file.format, precision, None)
+    assert (artifact.accuracy, artifact.top1_vs_keras) == (0.5, 1.0)
+    assert artifact.max_abs_error is not None and 0 < artifact.max_abs_error < nearness
+    assert artifact.bytes == bundle.size(exported.folder / file.path)
+
+
+def test_a_format_that_nothing_runs(exported: Exported, reference: Reference) -> None:
+    file = dataclasses.replace(exported.files[0], format="exe")
+    with pytest.raises(VerifyError, match="Nothing runs files of the format 'exe'"):
+        measure(exported.folder, file, reference, CARD)
+
+
+@pytest.mark.parametrize("index", [3, 5])
+def test_another_card_is_caught(exported: Exported, reference: Reference, index: int) -> None:
+    with pytest.raises(VerifyError, match=r"license .*'MIT', not 'GPL'"):
+        measure(exported.folder, exported.files[index], reference, dataclasses.replace(CARD, license="GPL"))
 
 
 @pytest.mark.parametrize("index", range(6))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tfkd.verify import operators
-from tfkd.verify.delegates import DELEGATES, DelegateReport, reports
+from tfkd.verify.delegates import DELEGATES, DelegateReport, accelerators, reports
 from tfkd.verify.operators import Operand, Operator
 
 from .conftest import Exported
@@ -111,3 +111,13 @@ def test_the_neural_engine_is_not_judged(exported: Exported) -> None:
     report = judged(exported.path("_fp32.tflite"))["Apple"]
     assert {finding.verdict for finding in report.findings} == {"not stated"}
     assert report.taken == 0
+
+
+def test_the_manifest_gets_the_same_judgement_in_short(exported: Exported) -> None:
+    path = exported.path("_int8.tflite")
+    short = {each.name: each for each in accelerators(path)}
+    for report in reports(operators.read(path)):
+        entry = short.pop(report.delegate)
+        assert (entry.operators, entry.taken) == (report.operators, report.taken)
+        assert {*entry.left_out, *entry.not_stated} == {finding.kind for finding in report.findings}
+    assert not short

@@ -8,7 +8,14 @@ from tfkd.recipe import Gates
 from tfkd.verify.gates import Measured, judge
 
 NAN = math.nan
-OFF = Gates(max_accuracy_drop=None, min_agreement=None, max_float_error=None, max_half_error=None, one_partition=False)
+OFF = Gates(
+    max_accuracy_drop=None,
+    min_agreement=None,
+    min_float_agreement=None,
+    max_float_error=None,
+    max_half_error=None,
+    one_partition=False,
+)
 
 
 def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
@@ -51,6 +58,9 @@ def only(gates: dict[str, float | bool], measured: Measured) -> bool:
         ("min_agreement", 0.0, {"top1_vs_keras": NAN}, False),
         ("max_float_error", 1e-3, {"precision": "fp32", "max_abs_error": 1e-3}, True),
         ("max_float_error", 1e-3, {"precision": "fp32", "max_abs_error": 1.1e-3}, False),
+        ("min_float_agreement", 0.995, {"precision": "fp16", "top1_vs_keras": 0.995}, True),
+        ("min_float_agreement", 0.995, {"precision": "fp32", "top1_vs_keras": 0.994}, False),
+        ("min_float_agreement", 0.0, {"precision": "fp32", "top1_vs_keras": NAN}, False),
         ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": 0.02}, True),
         ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": 0.031}, False),
         ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": NAN}, False),
@@ -101,14 +111,30 @@ def test_gates_of_a_run(gate: str, limit: float, changes: dict[str, float], pass
     assert only({gate: limit}, make_measured(**changes)) is passed
 
 
-def test_default_gates_judge_every_tflite_file() -> None:
+def test_a_difference_that_equals_its_limit_passes() -> None:
+    assert 0.768 - 0.763 > 0.005, "in floating point"
+    assert only({"max_accuracy_drop": 0.005}, make_measured(make_artifact(accuracy=0.763), student=0.768))
+
+
+def test_default_gates_judge_every_file() -> None:
     files = [make_artifact(precision) for precision in ("fp32", "fp16", "dynamic", "int8")]
-    coreml = make_artifact("fp32", path="ios/n.mlmodel", format="mlmodel", accuracy=None)
-    names = [gate.name for gate in judge(Gates(), make_measured(*files, coreml))]
-    assert len(names) == len(set(names)) == 4 + 4 + 2 + 3
-    assert "max_accuracy_drop/n_int8.tflite" in names
+    coreml = [
+        make_artifact(precision, path=f"ios/n.{precision}.{format}", format=format, delegation=None)
+        for format, precision in (("mlmodel", "fp32"), ("mlpackage", "fp16"), ("mlpackage", "int8"))
+    ]
+    names = [gate.name for gate in judge(Gates(), make_measured(*files, *coreml))]
+    assert len(names) == len(set(names)) == 7 + 7 + 4 + 3
+    assert {"max_accuracy_drop/n_int8.tflite", "max_half_error/n.fp16.mlpackage"} < set(names)
+    assert {"min_agreement/n.int8.mlpackage", "min_float_agreement/n.fp32.mlmodel"} < set(names)
     assert "one_partition/n_dynamic.tflite" not in names
     assert "max_float_error/n_int8.tflite" not in names
+
+
+@pytest.mark.parametrize("precision", ["palette6", "palette4", "pruned"])
+def test_forms_that_give_answers_up_are_judged_by_their_accuracy(precision: str) -> None:
+    file = make_artifact(precision, format="mlpackage", top1_vs_keras=0.5, delegation=None)
+    (gate,) = judge(Gates(), make_measured(file))
+    assert (gate.name, gate.passed) == (f"max_accuracy_drop/n_{precision}.tflite", True)
 
 
 def test_a_gate_without_its_number_says_what_to_do() -> None:

@@ -5,29 +5,43 @@ Every kind of file has one line in `FORMATS`: its name and the module whose
 from that one graph.
 """
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfkd import recipe
+from tfkd.errors import RequestError
+from tfkd.files import fingerprint
 
 FORMATS = {
     "tflite": "tfkd.export.tflite",
     "mlmodel": "tfkd.export.coreml",
     "mlpackage": "tfkd.export.coreml",
+    "onnx": "tfkd.export.onnx",
 }
 
 # A neural network is stored in fp32; a program in fp16, the only type that Apple's Neural Engine computes in.
-COREML_PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
+_USUAL_PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
+_NOT_IN_THE_FILES = ("bench", "gates", "model", "labels")  # how files are judged, and where their sources lie
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is written into every file beside the network itself."""
+    """What is written into every file beside the network itself.
+
+    Attributes:
+        name: of the model.
+        classes: in the order of the output.
+        author: who made it.
+        license: under which it may be used.
+        version: of the model.
+        description: what it does.
+        origin: what it was made of, by name; only Core ML files have a place for it.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -35,6 +49,27 @@ class Card:
     license: str
     version: str
     description: str
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+
+def card_of(asked: Mapping[str, Any], classes: Iterable[str], data: str) -> Card:
+    """Returns the card of a run's files; a bundle's manifest holds all that it takes to make the same one again.
+
+    Args:
+        asked: the run's recipe, as JSON has it.
+        classes: names, in order.
+        data: fingerprint of the images.
+    """
+    made_from = {name: part for name, part in asked.items() if name not in _NOT_IN_THE_FILES}
+    images = asked.get("data")
+    made_from["data"] = {k: v for k, v in images.items() if k != "source"} if isinstance(images, Mapping) else None
+    origin = {
+        "teacher": " + ".join(teacher["model"] for teacher in asked.get("teachers", [])) or "none",
+        "data_fingerprint": data,
+        "recipe_fingerprint": fingerprint(made_from),
+    }
+    texts = {name: asked["export"][name] for name in ("author", "license", "version", "description")}
+    return Card(asked["name"], tuple(classes), **texts, origin=origin)
 
 
 @dataclass(frozen=True)
@@ -56,18 +91,43 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """One file of a bundle; `path` is relative to the bundle, with forward slashes."""
+    """One file of a bundle; `path` is relative to the bundle, with forward slashes.
+
+    `ios` is the oldest iOS that takes it, where it is a Core ML file.
+    """
 
     path: str
     format: str
     precision: str
+    ios: int | None = None
 
 
 def exported_files(export: recipe.Export, name: str) -> list[ExportedFile]:
     """Returns the files that an export writes, in the order in which it writes them."""
     android = [ExportedFile(f"android/{name}_{kind}.tflite", "tflite", kind) for kind in export.tflite]
-    ios = [ExportedFile(f"ios/{name}.{kind}", kind, COREML_PRECISION[kind]) for kind in export.coreml]
-    return android + ios
+    ios = [coreml_file(form, f"ios/{name}", export.ios_target) for form in export.coreml]
+    return android + ios + ([ExportedFile(f"onnx/{name}.onnx", "onnx", "fp32")] if export.onnx else [])
+
+
+def check_installed(export: recipe.Export) -> None:
+    """Asks for the libraries of an export before hours are spent on what it is of.
+
+    Raises:
+        RequestError: an extra is missing.
+    """
+    if export.onnx and not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime", "tf2onnx")):
+        raise RequestError('export.onnx needs the extra "onnx", which is not installed: pip install "tfkd[onnx]".')
+
+
+def coreml_file(form: recipe.CoremlForm, stem: str, ios_target: int | None = None) -> ExportedFile:
+    """Returns the file of a form such as `mlpackage_int8`; the usual precisions do not stand in its name.
+
+    A neural network (.mlmodel) is the same for every iOS that takes it.
+    """
+    format, _, precision = form.partition("_")
+    path = f"{stem}_{precision}.{format}" if precision else f"{stem}.{format}"
+    ios = recipe.oldest_ios(form) if format == "mlmodel" else max(recipe.oldest_ios(form), ios_target or 0)
+    return ExportedFile(path, format, precision or _USUAL_PRECISION[format], ios)
 
 
 def export(
@@ -86,7 +146,7 @@ def export(
         export: the files to write.
         card: what is written into them; `card.name` names them.
         calibration: uint8 [n, S, S, 3], real training images that set the int8 ranges.
-        folder: the bundle's folder; `android/` and `ios/` are made in it.
+        folder: the bundle's folder; `android/`, `ios/` and `onnx/` are made in it.
         progress: called with the path of each file before it is written.
         quantized: the SavedModel that quantization-aware training left, from which the int8 file is then made.
 
@@ -101,7 +161,7 @@ def export(
         for file in files:
             progress(file.path)
             writer = importlib.import_module(FORMATS[file.format])
-            if quantized and file.precision == "int8":
+            if quantized and (file.format, file.precision) == ("tflite", "int8"):
                 writer.write_quantized(quantized, folder / file.path, card, graph.size, export.int8_io)
             else:
                 writer.write(graph, file, folder / file.path, card, asked)

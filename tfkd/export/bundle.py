@@ -4,6 +4,7 @@ import hashlib
 import io
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,12 @@ def labels_text(classes: Iterable[str]) -> str:
     """Returns the content of labels.txt: one class a line, in the order of the output.
 
     Raises:
-        RequestError: a name is empty or holds a line break.
+        RequestError: a name is empty, holds a line break, or stands twice: Core ML gives probabilities by name.
     """
     names = list(classes)
-    for name in names:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise RequestError(f"Two classes are named {name!r}; an app could not tell them apart. Rename one.")
         if name.splitlines() != [name]:
             raise RequestError(f"The class name {name!r} cannot stand on a line of {LABELS}; rename it.")
     return "".join(f"{name}\n" for name in names)

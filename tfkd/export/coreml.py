@@ -1,15 +1,21 @@
-"""Writes Core ML files: a neural network (.mlmodel, iOS 13) and an ML program (.mlpackage, iOS 15)."""
+"""Writes Core ML files: a neural network (.mlmodel, iOS 13) and an ML program (.mlpackage, iOS 15).
 
+Compressed weights in an ML program need iOS 16.
+"""
+
+import contextlib
+import io
 import json
 import shutil
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from tfkd import files
+from tfkd import files, recipe
 from tfkd.errors import RequestError, nearest
-from tfkd.export import COREML_PRECISION, Calibration, Card, ExportedFile
+from tfkd.export import Calibration, Card, ExportedFile, coreml_batch_norms, coreml_file
+from tfkd.export.coreml_compression import compressed
 from tfkd.export.graph import INPUT, Graph, first_line, frozen
 from tfkd.quiet import native_logs_silenced
 
@@ -21,32 +27,26 @@ PROBABILITIES = "classProbability"
 
 _OUTPUTS = {LABEL: "The most probable class.", PROBABILITIES: "Probability of every class."}
 
-_TARGETS: dict[str, dict[str, Any]] = {
-    "mlmodel": {"convert_to": "neuralnetwork", "minimum_deployment_target": ct.target.iOS13},
-    "mlpackage": {
-        "convert_to": "mlprogram",
-        "minimum_deployment_target": ct.target.iOS15,
-        "compute_precision": ct.precision.FLOAT16,
-    },
-}
+PRECISION = "precision"
+_DATE = "com.github.apple.coremltools.conversion_date"
 
 
-def write_coreml(model: Any, format: str, path: Path, card: Card) -> None:
+def write_coreml(model: Any, form: recipe.CoremlForm, path: Path, card: Card) -> None:
     """Writes one Core ML file of a Keras classifier; see `write` for many files of the same one.
 
     Args:
         model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
-        format: mlmodel or mlpackage.
+        form: mlmodel, mlpackage, mlpackage_int8, … as in `Export.coreml`.
         path: of the file.
         card: what is written into the file.
 
     Raises:
         RequestError: coremltools cannot write the model.
     """
-    if format not in COREML_PRECISION:
-        raise RequestError(f"There is no Core ML format {format!r}.{nearest(format, list(COREML_PRECISION))}")
+    if form not in (known := get_args(recipe.CoremlForm)):
+        raise RequestError(f"There is no Core ML format {form!r}.{nearest(form, list(known))}")
     with frozen(model, card) as graph:
-        write(graph, ExportedFile(path.name, format, COREML_PRECISION[format]), path, card, None)
+        write(graph, coreml_file(form, path.stem), path, card, None)
 
 
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration | None) -> None:
@@ -57,28 +57,40 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     Raises:
         RequestError: coremltools cannot write the graph.
     """
-    image = ct.ImageType(name=INPUT, shape=(1, graph.size, graph.size, 3), scale=1.0, color_layout=ct.colorlayout.RGB)
-    labels = ct.ClassifierConfig(list(card.classes), predicted_feature_name=LABEL)
-    with native_logs_silenced():
+    with native_logs_silenced(), contextlib.redirect_stdout(io.StringIO()):
         try:
-            model = ct.convert(
-                [graph.function],
-                source="tensorflow",
-                inputs=[image],
-                classifier_config=labels,
-                skip_model_load=True,
-                **_TARGETS[file.format],
-            )
+            model = compressed(_converted(graph, file, card), file.format, file.precision)
         except Exception as error:
             raise RequestError(f"{path.name}: coremltools cannot convert the model: {first_line(error)}") from error
-    specification = _described(model.get_spec(), card)
+    specification = _described(model.get_spec(), card, file.precision)
     if file.format == "mlmodel":
         files.write_bytes(path, _serialized(specification))
     else:
         _save_package(specification, model.weights_dir, path)
 
 
-def _described(specification: Any, card: Card) -> Any:
+def _converted(graph: Graph, file: ExportedFile, card: Card) -> Any:
+    image = ct.ImageType(name=INPUT, shape=(1, graph.size, graph.size, 3), scale=1.0, color_layout=ct.colorlayout.RGB)
+    return ct.convert(
+        [graph.function],
+        source="tensorflow",
+        inputs=[image],
+        classifier_config=ct.ClassifierConfig(list(card.classes), predicted_feature_name=LABEL),
+        minimum_deployment_target=getattr(ct.target, f"iOS{file.ios}"),
+        pass_pipeline=coreml_batch_norms.pipeline(),
+        skip_model_load=True,
+        **_computation(file),
+    )
+
+
+def _computation(file: ExportedFile) -> dict[str, Any]:
+    if file.format == "mlmodel":
+        return {"convert_to": "neuralnetwork"}
+    computed = ct.precision.FLOAT32 if file.precision == "fp32" else ct.precision.FLOAT16
+    return {"convert_to": "mlprogram", "compute_precision": computed}
+
+
+def _described(specification: Any, card: Card, precision: str) -> Any:
     """Names the outputs, describes the model, and takes out the date, so that equal models give equal bytes."""
     _name_probabilities(specification)
     description = specification.description
@@ -88,7 +100,8 @@ def _described(specification: Any, card: Card) -> Any:
     metadata = description.metadata
     metadata.author, metadata.license, metadata.versionString = card.author, card.license, card.version
     metadata.shortDescription = card.description
-    metadata.userDefined.pop("com.github.apple.coremltools.conversion_date", None)
+    metadata.userDefined.update({**card.origin, PRECISION: precision})
+    metadata.userDefined.pop(_DATE, None)
     return specification
 
 

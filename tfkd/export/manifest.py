@@ -45,6 +45,8 @@ class Compression(Entry):
 
 
 class StudentEntry(Entry):
+    """The network that ships; what its training tells is None where tfkd was given it trained, without a teacher."""
+
     model: str
     parameters: int
     image_size: int
@@ -53,11 +55,11 @@ class StudentEntry(Entry):
     accuracies: list[float] = Field(description="of every seed before compressions, in the order of the seeds")
     control_accuracies: list[float]
     seeds: list[int]
-    exported_seed: int = Field(description="the seed with the best validation accuracy")
-    agreement_with_teacher: float = Field(description="equal top-1 on the test split")
+    exported_seed: int | None = Field(description="the seed with the best validation accuracy")
+    agreement_with_teacher: float | None = Field(description="equal top-1 on the test split")
     compressions: list[Compression] = Field([], description="what was done after the training, in order")
-    seconds_training: float
-    teacher_seconds: float = Field(description="fine-tuning and answering every view, paid once")
+    seconds_training: float | None
+    teacher_seconds: float | None = Field(description="fine-tuning and answering every view, paid once")
 
 
 class Tensor(Entry):
@@ -80,9 +82,17 @@ class Delegation(Entry):
     outside: list[str] = Field(description="operators that XNNPACK does not run")
 
 
+class Accelerator(Entry):
+    name: str
+    operators: int = Field(description="operators that run for every image")
+    taken: int = Field(description="those that the published rules let it take")
+    left_out: list[str] = Field(description="kinds of the operators that a rule leaves out")
+    not_stated: list[str] = Field(description="kinds of the operators that no published rule speaks of")
+
+
 class Artifact(Entry):
     path: str = Field(description="inside the bundle, with forward slashes")
-    format: str = Field(description="tflite, mlmodel or mlpackage")
+    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
     precision: str = Field(description="fp32, fp16, dynamic, int8 or 16x8")
     bytes: int
     sha256: str = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
@@ -91,6 +101,7 @@ class Artifact(Entry):
     max_abs_error: float | None = Field(None, description="largest probability difference from the Keras student")
     top1_vs_keras: float | None = Field(None, description="equal top-1 with the Keras student")
     delegation: Delegation | None = None
+    accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
     io: InputOutput
 
 
@@ -101,14 +112,15 @@ class ComparisonRow(Entry):
     latency_ms: float = Field(description="median, one thread")
     latency_all_ms: float | None = Field(None, description="median, a thread for every core; None on a single core")
     accuracy: float
-    drop: float = Field(description="teacher's accuracy minus this one's")
+    drop: float = Field(description="accuracy of the teacher, or without one of the Keras model, minus this one's")
     agreement: float | None = Field(None, description="equal top-1 with the teacher")
     seconds: float | None = Field(None, description="of the training of this network, without that of its teacher")
 
 
 class Latency(Entry):
     median: float
-    p90: float
+    p90: float | None = Field(None, description="None where the tool tells p95 alone")
+    p95: float | None = None
     min: float
     p99: float | None = None
     interval: tuple[float, float] | None = Field(None, description="95 % confidence interval of the median")
@@ -152,7 +164,7 @@ class Manifest(Entry):
     environment: dict[str, str]
     seed: int
     data: DataEntry
-    teachers: list[TeacherEntry]
+    teachers: list[TeacherEntry] = Field(description="empty where tfkd was given a trained model")
     student: StudentEntry
     artifacts: list[Artifact]
     comparison: list[ComparisonRow]

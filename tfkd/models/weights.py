@@ -98,8 +98,8 @@ def _copy(source: Any, target: Any, path: Path) -> None:
     target.set_weights(theirs if same_head else theirs[:-last] + ours[-last:])
 
 
-def read_keras(path: Path) -> Any:
-    """Loads a `.keras` model; code inside it (Lambda layers, pickles) is refused.
+def read_keras(path: Path, allow_code: bool = False) -> Any:
+    """Loads a `.keras` model; code inside it (Lambda layers, pickles) is refused unless it is allowed.
 
     Raises:
         RequestError: the file is missing, damaged, or holds code or layers that Keras doesn't know.
@@ -109,8 +109,13 @@ def read_keras(path: Path) -> Any:
     if not path.is_file():
         raise RequestError(f"There is no model file {path}.")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=not allow_code)
     except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
+        if "safe_mode" in str(error):
+            raise RequestError(
+                f"{path} cannot be loaded safely: it brings code, as in a Lambda layer, which could do anything. "
+                "Build it from layers; `tfkd export --allow-code` runs the code of a model that you trust."
+            ) from None
         raise RequestError(f"{path} cannot be loaded as a Keras model: {_first_line(error)}") from error
 
 

@@ -47,6 +47,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         accuracy=lambda share: units.plus_minus(share, facts.standard_error(share, images)),
         images=images,
         bound=facts.bound,
+        again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it stands between fences
         usages=usage.usages(manifest),
         percent=units.percent,
         points=units.points,
@@ -72,7 +73,7 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
         "pipeline_tag": "image-classification",
         "tags": [
             "image-classification",
-            "knowledge-distillation",
+            *(["knowledge-distillation"] if manifest.teachers else []),
             *(["tflite", "litert", "android"] if "tflite" in formats else []),
             *(["coreml", "ios"] if formats != ["tflite"] else []),
             "tfkd",

@@ -5,17 +5,19 @@ from rich.text import Text
 
 from tfkd.export.manifest import Manifest
 from tfkd.report import facts, units
+from tfkd.verify.bundle import Check
 
 
 def comparison_table(manifest: Manifest) -> Table:
-    """Returns teacher, control and student with size, latency, accuracy and drop."""
+    """Returns teacher, control and student, or a model's own files, with size, latency, accuracy and drop."""
     images = manifest.data.splits["test"]
     table = Table(
         title=Text(f"{manifest.name}: {facts.headline(manifest)}"),
         caption=f"latency of one image; accuracy ± standard error on {images:,} test images",
     )
     table.add_column("variant", no_wrap=True)
-    for name in ("size", "deflated", "1 thread", "all cores", "accuracy", "points", "as teacher", "training"):
+    taught = ["as teacher", "training"] if manifest.teachers else []
+    for name in ("size", "deflated", "1 thread", "all cores", "accuracy", "points", *taught):
         table.add_column(name, justify="right", no_wrap=True)
     for row in manifest.comparison:
         table.add_row(
@@ -26,10 +28,9 @@ def comparison_table(manifest: Manifest) -> Table:
             units.known(row.latency_all_ms, units.milliseconds),
             units.plus_minus(row.accuracy, facts.standard_error(row.accuracy, images)),
             units.signed(-100 * row.drop),
-            units.known(row.agreement, units.percent),
-            units.known(row.seconds, units.seconds),
+            *([units.known(row.agreement, units.percent), units.known(row.seconds, units.seconds)] if taught else []),
         )
-        if row is manifest.comparison[0] and not facts.has_control_row(manifest):
+        if manifest.teachers and row is manifest.comparison[0] and not facts.has_control_row(manifest):
             table.add_row("control", *_control(manifest, row.accuracy), style="dim")
     return table
 
@@ -52,4 +53,18 @@ def gates_table(manifest: Manifest) -> Table:
     for gate in manifest.gates:
         verdict = Text("passed", "green") if gate.passed else Text("failed", "bold red")
         table.add_row(Text(gate.name), f"{gate.value:.6g}", f"{facts.bound(gate)} {gate.limit:.6g}", verdict)
+    return table
+
+
+def checks_table(bundle: str, checks: list[Check]) -> Table:
+    """Returns what `tfkd verify` found in a bundle."""
+    failed = sum(not check.passed for check in checks)
+    verdict = f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed"
+    table = Table(title=Text(f"{bundle}: {verdict}"))
+    table.add_column("check", overflow="fold")
+    table.add_column("found", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    for check in checks:
+        mark = Text("passed", "green") if check.passed else Text("failed", "bold red")
+        table.add_row(Text(check.name), Text(check.found), mark)
     return table

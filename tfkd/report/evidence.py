@@ -56,7 +56,7 @@ class Confusion(Entry):
 class Example(Entry):
     image: Annotated[str, AfterValidator(_is_png)] = Field(description="base64 text of a PNG, as the student sees it")
     label: str = Field(description="the true class")
-    teacher: list[float] = Field(description="probabilities in class order")
+    teacher: list[float] | None = Field(None, description="probabilities in class order")
     control: list[float] | None = None
     student: list[float]
 

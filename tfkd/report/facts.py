@@ -1,6 +1,7 @@
 """The few numbers that are derived from the manifest, so that every report states the same ones."""
 
 import math
+import shlex
 import statistics
 from dataclasses import dataclass
 
@@ -13,40 +14,56 @@ _NAMED_GATES = 3  # in the verdict; the table names them all
 
 @dataclass(frozen=True)
 class Headline:
-    """What the run achieved: the teacher's fp32 file against the file that is meant to ship."""
+    """What was achieved: the teacher's file, or without one the first, against the file that is meant to ship."""
 
-    teacher: ComparisonRow
+    reference: ComparisonRow
     shipped: ComparisonRow
 
     @property
+    def compares(self) -> bool:
+        """Whether the two are different files."""
+        return self.reference is not self.shipped
+
+    @property
     def smaller(self) -> str:
-        return units.times(self.teacher.bytes / self.shipped.bytes, "smaller", "larger")
+        return units.times(self.reference.bytes / self.shipped.bytes, "smaller", "larger")
 
     @property
     def faster(self) -> str:
-        return units.times(self.teacher.latency_ms / self.shipped.latency_ms, "faster", "slower")
+        return units.times(self.reference.latency_ms / self.shipped.latency_ms, "faster", "slower")
 
     @property
-    def accuracy(self) -> str:
-        return f"{units.percent(self.shipped.accuracy / self.teacher.accuracy)} of the teacher's accuracy"
+    def share(self) -> str:
+        """The shipped file's accuracy as a share of the other's; a reference that is never right has none."""
+        return units.percent(self.shipped.accuracy / self.reference.accuracy) if self.reference.accuracy else "–"
+
+    @property
+    def whose(self) -> str:
+        return "the teacher" if self.reference.variant.startswith("teacher") else self.reference.variant
 
     def __str__(self) -> str:
-        return f"{self.smaller}, {self.faster}, {self.accuracy}"
+        if not self.compares:
+            row = self.shipped
+            return f"{units.size(row.bytes)}, {units.milliseconds(row.latency_ms)}, {units.percent(row.accuracy)} right"
+        return f"{self.smaller}, {self.faster}, {self.share} of {self.whose}'s accuracy"
 
 
 def headline(manifest: Manifest) -> Headline:
     """Compares the teacher with the int8 student, or, without one, with the smallest student.
+
+    In a manifest without teachers the first of the network's own files takes the teacher's place.
 
     Raises:
         RequestError: the manifest compares no teacher with no student.
     """
     teachers = [row for row in manifest.comparison if row.variant.startswith("teacher")]
     students = [row for row in manifest.comparison if not row.variant.startswith(("teacher", "control"))]
-    if not teachers or not students:
+    references = teachers if manifest.teachers else students
+    if not references or not students:
         known = ", ".join(row.variant for row in manifest.comparison) or "nothing"
         raise RequestError(f"The manifest of {manifest.name} must compare a teacher and a student, but has: {known}.")
     shipped = [row for row in students if "int8" in row.variant] or students
-    return Headline(teachers[0], min(shipped, key=lambda row: row.bytes))
+    return Headline(references[0], min(shipped, key=lambda row: row.bytes))
 
 
 def failed_gates(manifest: Manifest) -> list[Gate]:
@@ -68,6 +85,15 @@ def verdict(manifest: Manifest) -> str:
 def has_control_row(manifest: Manifest) -> bool:
     """Says whether the comparison holds a file of the control; where not, its accuracy is shown alone."""
     return any(row.variant.startswith("control") for row in manifest.comparison)
+
+
+def again(manifest: Manifest) -> str:
+    """Returns the command that makes the bundle again."""
+    if manifest.teachers:
+        return "tfkd run recipe.json"
+    asked = manifest.recipe
+    options = [f"--{name}={asked[name]}" for name in ("labels", "data", "normalization", "name")]
+    return shlex.join(["tfkd", "export", asked["model"], *options])
 
 
 def bound(gate: Gate) -> str:

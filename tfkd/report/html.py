@@ -14,7 +14,7 @@ from markupsafe import Markup
 from tfkd import files
 from tfkd.errors import RequestError
 from tfkd.export.manifest import ComparisonRow, Manifest
-from tfkd.report import facts, plots, units, usage
+from tfkd.report import facts, measurements, plots, units, usage
 from tfkd.report.evidence import Confusion, Evidence, Example
 
 _LABELLED_CLASSES = 24  # a labelled matrix of more classes is not readable on a page
@@ -58,14 +58,23 @@ def write_report(manifest: Manifest, evidence: Evidence, path: Path) -> None:
         known=units.known,
         size=units.size,
         ms=units.milliseconds,
+        megabytes=units.megabytes,
         percent=units.percent,
         duration=units.seconds,
         bound=facts.bound,
+        places=measurements.timed(manifest.bench),
+        counted=measurements.counted(manifest.bench),
+        quantile=measurements.quantile,
+        interval=measurements.interval,
+        golden=measurements.golden,
+        largest=measurements.largest,
         scatters=_scatters(manifest, images),
         curves=_curves(evidence),
         confusion=_confusion(evidence.confusion, manifest.data.classes),
         examples=[_example(example, manifest.data.classes) for example in evidence.examples],
+        accelerated=[artifact for artifact in manifest.artifacts if artifact.accelerators],
         usages=usage.usages(manifest),
+        again=facts.again(manifest),
         recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
     )
     files.write_text(path, page)

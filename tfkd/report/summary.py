@@ -13,7 +13,7 @@ from tfkd import machine
 from tfkd.data import ImageData
 from tfkd.distill.measures import accuracy, calibration_error, softmax
 from tfkd.errors import RequestError
-from tfkd.export import bundle, samples
+from tfkd.export import bundle, samples, snippets
 from tfkd.export.manifest import (
     SCHEMA,
     Artifact,
@@ -30,7 +30,7 @@ from tfkd.recipe import Recipe
 from tfkd.report.card import write_model_card
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
 from tfkd.report.html import write_report
-from tfkd.verify import tflite
+from tfkd.verify.artifacts import predict
 from tfkd.verify.gates import Measured, judge
 
 EXAMPLES = 8
@@ -109,14 +109,20 @@ class Run:
 def write(run: Run, folder: Path) -> Manifest:
     """Completes a bundle that holds the exported files: labels, golden images, manifest, card, report, checksums."""
     manifest = manifest_of(run)
-    bundle.assemble(folder, manifest, _golden(run, folder))
     evidence = evidence_of(run)
     write_json(run.folders["report"] / "evidence.json", evidence.model_dump(mode="json"))
+    complete(folder, manifest, _golden(run, folder), evidence)
+    return manifest
+
+
+def complete(folder: Path, manifest: Manifest, golden: bundle.Golden, evidence: Evidence) -> None:
+    """Writes everything around the exported files of a bundle, and seals it."""
+    bundle.assemble(folder, manifest, golden)
+    snippets.write(manifest, folder)
     write_json(folder / "recipe.json", manifest.recipe)
     write_model_card(manifest, folder / "MODEL_CARD.md")
     write_report(manifest, evidence, folder / "report.html")
     bundle.seal(folder)
-    return manifest
 
 
 def rewrite(folder: Path) -> tuple[Manifest, Path]:
@@ -163,7 +169,7 @@ def manifest_of(run: Run) -> Manifest:
         recipe=run.recipe.model_dump(mode="json"),
         environment=machine.environment(),
         seed=run.recipe.seed,
-        data=_data(run),
+        data=data_entry(run.data),
         teachers=teachers,
         student=student,
         artifacts=run.artifacts,
@@ -190,14 +196,14 @@ def evidence_of(run: Run) -> Evidence:
     return Evidence(
         curves=_curves(run),
         confusion=Confusion(
-            variant="the Keras student", counts=_confusion(run.data.test.labels, student, run.data.classes)
+            variant="the Keras student", counts=confusion(run.data.test.labels, student, run.data.classes)
         ),
         examples=_examples(run),
     )
 
 
-def _data(run: Run) -> DataEntry:
-    data = run.data
+def data_entry(data: ImageData) -> DataEntry:
+    """Returns what the manifest says of the images."""
     return DataEntry(
         source=data.source,
         fingerprint=data.fingerprint,
@@ -261,42 +267,60 @@ def _student(run: Run) -> StudentEntry:
 def _comparison(run: Run) -> list[ComparisonRow]:
     """The teachers' fp32 files with their Keras accuracy, then every .tflite of the student with its own."""
     teacher = accuracy(run.teacher_logits, run.data.test.labels)
-    timed = [(entry.artifact, entry.threads, entry.latency_ms) for entry in run.bench if entry.latency_ms is not None]
-    one = {artifact: latency.median for artifact, threads, latency in timed if threads == 1}
-    several = {artifact: latency.median for artifact, threads, latency in timed if threads and threads > 1}
     exported = run.folders["export"]
-
-    def row(
-        variant: str, files: dict[str, Path], accuracy: float, agreement: float | None, seconds: float
-    ) -> ComparisonRow:
-        return ComparisonRow(
-            variant=variant,
-            bytes=sum(path.stat().st_size for path in files.values()),
-            compressed_bytes=sum(bundle.compressed_size(path) for path in files.values()),
-            latency_ms=sum(one[name] for name in files),
-            latency_all_ms=sum(several[name] for name in files) if several else None,
-            accuracy=accuracy,
-            drop=teacher - accuracy,
-            agreement=agreement,
-            seconds=seconds,
-        )
-
     taught = {name: exported / f"{name}.tflite" for name in run.teacher_files}
-    rows = [
-        row("teacher fp32", taught, teacher, None, sum(run.results[name]["seconds"] for name in run.teacher_stages))
-    ]
+    seconds = sum(run.results[name]["seconds"] for name in run.teacher_stages)
+    rows = [compared("teacher fp32", taught, run.bench, teacher, teacher, seconds=seconds)]
     rows += [
-        row(
+        compared(
             f"student {artifact.precision}",
             {artifact.path: exported / "bundle" / artifact.path},
+            run.bench,
             artifact.accuracy,
+            teacher,
             artifact.agreement,
             run.seconds_training,
         )
         for artifact in run.artifacts
-        if artifact.accuracy is not None
+        if artifact.format == "tflite" and artifact.accuracy is not None
     ]
     return rows
+
+
+def compared(
+    variant: str,
+    files: dict[str, Path],
+    bench: list[BenchEntry],
+    accuracy: float,
+    reference: float,
+    agreement: float | None = None,
+    seconds: float | None = None,
+) -> ComparisonRow:
+    """Returns a row of the comparison.
+
+    Args:
+        variant: what it is of.
+        files: its .tflite files, by the names that they have in the bench results; several answer one after the other.
+        bench: the latencies of all files.
+        accuracy: 0 to 1.
+        reference: the accuracy that it is compared with.
+        agreement: equal top-1 with the teacher.
+        seconds: of the training.
+    """
+    timed = [(entry.artifact, entry.threads, entry.latency_ms) for entry in bench if entry.latency_ms is not None]
+    one = {artifact: latency.median for artifact, threads, latency in timed if threads == 1}
+    several = {artifact: latency.median for artifact, threads, latency in timed if threads and threads > 1}
+    return ComparisonRow(
+        variant=variant,
+        bytes=sum(path.stat().st_size for path in files.values()),
+        compressed_bytes=sum(bundle.compressed_size(path) for path in files.values()),
+        latency_ms=sum(one[name] for name in files),
+        latency_all_ms=sum(several[name] for name in files) if several else None,
+        accuracy=accuracy,
+        drop=reference - accuracy,
+        agreement=agreement,
+        seconds=seconds,
+    )
 
 
 def _ratio(values: list[float], comparison: list[ComparisonRow]) -> float | None:
@@ -315,8 +339,7 @@ def _golden(run: Run, folder: Path) -> bundle.Golden:
     student = load_model(run.shipped / "student.keras")
     expected = {"keras": softmax(predictor(student)(images.astype(np.float32)).numpy()).astype(np.float32)}
     for artifact in run.artifacts:
-        if artifact.format == "tflite":
-            expected[artifact.path] = tflite.predict(folder / artifact.path, [images])
+        expected[artifact.path] = predict(folder / artifact.path, artifact.format, [images])
     return bundle.Golden(images, run.data.test.labels[positions], expected)
 
 
@@ -338,7 +361,8 @@ def _curve(folder: Path) -> list[Point]:
     return [Point.model_validate(point) for point in points]
 
 
-def _confusion(labels: np.ndarray, logits: np.ndarray, classes: tuple[str, ...]) -> list[list[int]]:
+def confusion(labels: np.ndarray, logits: np.ndarray, classes: tuple[str, ...]) -> list[list[int]]:
+    """Counts true classes (rows) against answers (columns); `logits` may be probabilities, [n, classes]."""
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (labels, logits.argmax(axis=1)), 1)
     table: list[list[int]] = counts.tolist()

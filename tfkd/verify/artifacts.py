@@ -1,5 +1,6 @@
 """Measures one exported file: what the manifest says about it."""
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,17 @@ from typing import Any
 import numpy as np
 
 from tfkd.export import Card, ExportedFile, bundle
-from tfkd.export.manifest import Artifact
-from tfkd.verify import VerifyError, coreml, tflite
+from tfkd.export.manifest import Artifact, InputOutput
+from tfkd.verify import VerifyError, delegates, tflite
+
+# By format: the module whose `check(path, card, size)` reads what a file says of itself, and whose
+# `predict(path, batches)` runs it.
+RUNTIMES = {
+    "tflite": "tfkd.verify.tflite",
+    "mlmodel": "tfkd.verify.coreml",
+    "mlpackage": "tfkd.verify.coreml",
+    "onnx": "tfkd.verify.onnx",
+}
 
 
 @dataclass(frozen=True)
@@ -32,45 +42,73 @@ class Reference:
 
 
 def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) -> Artifact:
-    """Loads a file again, checks and (TFLite) runs it on the test images, and returns its entry in the manifest.
-
-    Core ML files cannot be run here: their description is checked, and their accuracies stay None.
+    """Loads a file again, checks it, runs it on the test images, and returns its entry in the manifest.
 
     Raises:
-        VerifyError: the file cannot be loaded, or it is not what the card says.
+        VerifyError: the file cannot be loaded or run, or it is not what the card says.
     """
     path = folder / file.path
-    if file.format != "tflite":
-        return _artifact(path, file, io=coreml.check(path, card, reference.size))
-    if tflite.labels(path) != card.classes:
-        raise VerifyError(f"{path}: the class names packed into it are not those of the student, in order.")
-    probabilities = tflite.predict(path, reference.batches)
+    io = check(path, file.format, card, reference.size)
+    probabilities = predict(path, file.format, reference.batches)
     if probabilities.shape != reference.keras.shape:
         raise VerifyError(
             f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
         )
     top1 = probabilities.argmax(axis=1)
-    return _artifact(
-        path,
-        file,
-        accuracy=_share(top1 == reference.labels),
-        agreement=_share(top1 == reference.teacher_top1),
-        max_abs_error=float(np.abs(probabilities - reference.keras).max()),
-        top1_vs_keras=_share(top1 == reference.keras.argmax(axis=1)),
-        delegation=tflite.delegation(path),
-        io=tflite.io(path),
-    )
-
-
-def _artifact(path: Path, file: ExportedFile, **measured: Any) -> Artifact:
     return Artifact(
         path=file.path,
         format=file.format,
         precision=file.precision,
         bytes=bundle.size(path),
         sha256=bundle.digest(path),
-        **measured,
+        accuracy=_share(top1 == reference.labels),
+        agreement=_share(top1 == reference.teacher_top1),
+        max_abs_error=float(np.abs(probabilities - reference.keras).max()),
+        top1_vs_keras=_share(top1 == reference.keras.argmax(axis=1)),
+        delegation=tflite.delegation(path) if file.format == "tflite" else None,
+        accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
+        io=io,
     )
+
+
+def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
+    """Checks what a file says of itself; returns its input and output.
+
+    Args:
+        path: of the file or package.
+        format: a name of `RUNTIMES`.
+        card: what must stand in it.
+        size: side of the square image that it must take, pixels.
+
+    Raises:
+        VerifyError: it cannot be read, or it is not what the card says.
+    """
+    found: InputOutput = _runtime(format).check(path, card, size)
+    return found
+
+
+def predict(path: Path, format: str, batches: Iterable[Any]) -> np.ndarray:
+    """Runs a file on images with something that is not its converter.
+
+    Args:
+        path: of the file or package.
+        format: a name of `RUNTIMES`.
+        batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, read once, in order.
+
+    Returns:
+        float32 [n, classes] probabilities.
+
+    Raises:
+        VerifyError: it cannot be loaded or run, or its answers are not numbers.
+    """
+    probabilities: np.ndarray = _runtime(format).predict(path, batches)
+    return probabilities
+
+
+def _runtime(format: str) -> Any:
+    if format not in RUNTIMES:
+        raise VerifyError(f"Nothing runs files of the format {format!r}; known: {', '.join(RUNTIMES)}.")
+    return importlib.import_module(RUNTIMES[format])
 
 
 def _share(equal: np.ndarray) -> float:

@@ -7,9 +7,11 @@ because it is measured (`tfkd.verify.tflite.delegation`).
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from tfkd.verify.operators import Operator
+from tfkd.export.manifest import Accelerator
+from tfkd.verify.operators import Operator, read
 
 Verdict = Literal["left out", "not stated"]
 
@@ -75,6 +77,28 @@ def reports(operators: Sequence[Operator]) -> tuple[DelegateReport, ...]:
     """Judges a file's operators by the rules of every delegate; weights that are prepared once do not count."""
     running = [operator for operator in operators if not operator.prepares_constants]
     return tuple(_report(delegate, running) for delegate in DELEGATES)
+
+
+def accelerators(path: Path) -> list[Accelerator]:
+    """Returns what the manifest says of a .tflite file's operators on every accelerator.
+
+    Raises:
+        VerifyError: the file cannot be read.
+    """
+    return [
+        Accelerator(
+            name=report.delegate,
+            operators=report.operators,
+            taken=report.taken,
+            left_out=_kinds_found(report, "left out"),
+            not_stated=_kinds_found(report, "not stated"),
+        )
+        for report in reports(read(path))
+    ]
+
+
+def _kinds_found(report: DelegateReport, verdict: Verdict) -> list[str]:
+    return sorted({finding.kind for finding in report.findings if finding.verdict == verdict})
 
 
 def _report(delegate: Delegate, operators: Sequence[Operator]) -> DelegateReport:

@@ -12,14 +12,38 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from tfkd import machine
+from tfkd.export import Card
 from tfkd.export.bundle import LABELS
 from tfkd.export.manifest import Delegation, InputOutput, Tensor
 from tfkd.quiet import native_logs_silenced
-from tfkd.verify import VerifyError
+from tfkd.verify import VerifyError, metadata
 
 _PIXELS = (0.0, 255.0)
 _PROBABILITIES = (0.0, 1.0)
 _LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
+
+
+def check(path: Path, card: Card, size: int) -> InputOutput:
+    """Checks the labels and the metadata that are packed into a classifier, and what goes in and out of it.
+
+    Args:
+        path: of a .tflite file.
+        card: the classes and the description that must stand in it.
+        size: side of the square image that it must take, pixels.
+
+    Raises:
+        VerifyError: it cannot be loaded, or it is not what the card says.
+    """
+    if labels(path) != card.classes:
+        raise VerifyError(f"{path}: the class names packed into it are not those of the student, in order.")
+    wrong = metadata.problems(model(path), card, size)
+    if wrong:
+        raise VerifyError(f"{path}: {'; '.join(wrong)}.")
+    found = io(path)
+    shapes, wanted = (found.input.shape, found.output.shape), ([1, size, size, 3], [1, len(card.classes)])
+    if shapes != wanted:
+        raise VerifyError(f"{path}: takes and gives {shapes}, not {wanted}.")
+    return found
 
 
 def io(path: Path) -> InputOutput:
@@ -64,13 +88,20 @@ def labels(path: Path) -> tuple[str, ...]:
     """Returns the class names that are packed into a file, in the order of its output.
 
     Raises:
-        VerifyError: the file has no labels.txt, or its archive is damaged.
+        VerifyError: the file has no labels.txt or more than that, or its archive is damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(LABELS) as stream:
-            return tuple(stream.read(_LARGEST_LABELS).decode().splitlines())
+        with zipfile.ZipFile(path) as archive:
+            if archive.namelist() != [LABELS]:
+                raise VerifyError(f"{path}: packs {_named(archive.namelist())}, not {LABELS} alone; export it again.")
+            with archive.open(LABELS) as stream:
+                return tuple(stream.read(_LARGEST_LABELS).decode().splitlines())
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise VerifyError(f"{path}: holds no readable {LABELS}; export it again.") from None
+
+
+def _named(names: list[str]) -> str:
+    return repr(names[:3])[1:-1][:200] or "nothing"
 
 
 def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:

@@ -35,7 +35,9 @@ public class MLModelDescription: NSObject {
 }
 
 public class MLFeatureValue: NSObject {
-    public struct ImageOption: Hashable {}
+    public struct ImageOption: Hashable {
+        public static let cropAndScale = ImageOption()
+    }
 
     public convenience init(pixelBuffer value: CVPixelBuffer) { fatalError() }
 

@@ -1,5 +1,6 @@
 """Checks what a Core ML file says about itself."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from tfkd.export import Card
 from tfkd.export.manifest import InputOutput, Tensor
 from tfkd.quiet import native_logs_silenced
 from tfkd.verify import VerifyError
-from tfkd.verify.coreml.specification import NETWORK, class_labels, read
+from tfkd.verify.coreml.specification import NETWORK, class_labels, contained, read
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
     from coremltools import proto
 
 _LABEL = "classLabel"
 _PROBABILITIES = "classProbability"
+_ROOT = "com.apple.CoreML/model.mlmodel"
 
 
 def check(path: Path, card: Card, size: int) -> InputOutput:
@@ -33,6 +35,7 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
     """
     specification = read(path)
     wrong = [
+        *_wrong_package(path),
         *_wrong_input(specification, size),
         *_wrong_outputs(specification),
         *_wrong_labels(specification, card.classes),
@@ -45,6 +48,24 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
         input=Tensor(name="image", shape=[1, size, size, 3], dtype="uint8", range=[0.0, 255.0]),
         output=Tensor(name=_PROBABILITIES, shape=[1, len(card.classes)], dtype="float32", range=[0.0, 1.0]),
     )
+
+
+def _wrong_package(path: Path) -> Iterator[str]:
+    """Checks what Xcode opens first: the list of a package's items, with the model as its root."""
+    if not path.is_dir():
+        return
+    try:
+        listed = json.loads((path / "Manifest.json").read_bytes())
+        items = {identifier: item["path"] for identifier, item in listed["itemInfoEntries"].items()}
+        root = items[listed["rootModelIdentifier"]]
+        missing = [item for item in items.values() if not contained(path, f"../{item}").exists()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield "its Manifest.json cannot be read"
+        return
+    if root != _ROOT:
+        yield f"its Manifest.json gives {root!r} as the model, not {_ROOT!r}"
+    if missing:
+        yield f"its Manifest.json lists {missing[0]!r}, which is not there"
 
 
 def _wrong_input(specification: Any, size: int) -> Iterator[str]:
@@ -100,12 +121,13 @@ def _wrong_preprocessing(specification: Any) -> Iterator[str]:
 
 def _wrong_metadata(specification: Any, card: Card) -> Iterator[str]:
     metadata = specification.description.metadata
-    found = {
+    found = dict(metadata.userDefined) | {
         "author": metadata.author,
         "license": metadata.license,
         "version": metadata.versionString,
         "description": metadata.shortDescription,
     }
-    for field, value in found.items():
-        if value != getattr(card, field):
-            yield f"its {field} is {value!r}, not {getattr(card, field)!r}"
+    texts = {field: getattr(card, field) for field in ("author", "license", "version", "description")}
+    for field, value in {**texts, **card.origin}.items():
+        if found.get(field) != value:
+            yield f"its {field} is {found.get(field)!r}, not {value!r}"

@@ -1,6 +1,7 @@
 package com.google.ai.edge.litert
 
 import android.content.Context
+import android.content.res.AssetManager
 
 class LiteRtException(message: String) : Exception(message)
 
@@ -51,5 +52,12 @@ class CompiledModel private constructor() : JniHandle() {
 
     companion object {
         fun create(filePath: String, options: Options, optionalEnv: Environment? = null): CompiledModel = TODO()
+
+        fun create(
+            assetManager: AssetManager,
+            assetName: String,
+            options: Options,
+            optionalEnv: Environment? = null,
+        ): CompiledModel = TODO()
     }
 }

@@ -1,0 +1,3 @@
+package com.google.mediapipe.framework.image;
+
+public class MPImage {}

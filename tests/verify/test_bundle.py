@@ -1,0 +1,395 @@
+"""`tfkd verify` on a real bundle, and on copies of it that were damaged by accident or on purpose."""
+
+import io
+import json
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.export.conftest import DATA, RECIPE
+from tests.export.test_bundle import make_manifest
+from tfkd.cli import main
+from tfkd.errors import RequestError
+from tfkd.export import bundle
+from tfkd.export.manifest import DataEntry, Gate, Manifest
+from tfkd.verify import artifacts
+from tfkd.verify.apart import Apart
+from tfkd.verify.bundle import Check, verify
+
+from .conftest import CARD, SIZE, Exported
+
+COLOURS = (0, 120, 240)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of noisy photos, which the untrained network answers somehow."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(3)
+    for name, level in zip(CARD.classes, COLOURS, strict=True):
+        (folder / name).mkdir()
+        for number in range(20):
+            pixels = np.clip(random.integers(0, 200, (SIZE, SIZE, 3)) + level // 4, 0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def good(exported: Exported, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the tiny classifier, measured on the photos' test split."""
+    from tfkd.data import open_source
+    from tfkd.data.batches import plain_batches
+    from tfkd.recipe import Data
+
+    folder = tmp_path_factory.mktemp("good") / "tiny"
+    shutil.copytree(exported.folder, folder)
+    data = open_source(Data(source=f"folder:{photos}"), seed=1)
+    batches = [images.numpy() for images, _ in plain_batches(data.test, SIZE, 64)]
+    keras = exported.model(np.concatenate(batches), training=False).numpy()
+    reference = artifacts.Reference(batches, data.test.labels, keras, keras.argmax(1), SIZE)
+    measured = [artifacts.measure(folder, file, reference, CARD) for file in exported.files]
+    images = exported.images[:2]
+    expected = {each.path: artifacts.predict(folder / each.path, each.format, [images]) for each in measured}
+    manifest = make_manifest(list(CARD.classes)).model_copy(
+        update={
+            "recipe": {**RECIPE, "data": {"source": f"folder:{photos}", "image_size": SIZE}},
+            "artifacts": measured,
+            "data": DataEntry(source="made", fingerprint=DATA, classes=list(CARD.classes), splits={"test": 6}),
+            "gates": [Gate(name="g", value=1, limit=1, passed=True)],
+        }
+    )
+    bundle.assemble(folder, manifest, bundle.Golden(images, np.array([0, -1]), expected))
+    bundle.seal(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Apart]:
+    with Apart() as runner:
+        yield runner
+
+
+@pytest.fixture
+def copy(good: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "moved" / "elsewhere"))
+
+
+def failures(checks: list[Check]) -> list[Check]:
+    return [check for check in checks if not check.passed]
+
+
+def test_a_good_bundle_passes_wherever_it_lies(copy: Path, apart: Apart) -> None:
+    before = bundle.digest(copy)
+    checks = verify(copy, apart=apart)
+    assert failures(checks) == []
+    assert [check.name for check in checks[:6]] == [
+        "files",
+        "checksums",
+        "manifest",
+        "labels",
+        "golden images",
+        "gates",
+    ]
+    assert len(checks) == 6 + 6
+    assert bundle.digest(copy) == before
+
+
+def test_the_accuracies_are_measured_again(copy: Path, photos: Path, apart: Apart) -> None:
+    checks = verify(copy, f"folder:{photos}", apart=apart)
+    told = {check.name: check for check in checks}
+    assert [check.name for check in failures(checks)] == ["data"], "the fingerprint in this manifest is made up"
+    assert f"{DATA}" in told["data"].found
+    assert sum(name.startswith("accuracy of ") for name in told) == 6
+
+    def better(manifest: dict[str, Any]) -> None:
+        manifest["artifacts"][0]["accuracy"] += 0.5
+
+    change_manifest(copy, better)
+    bundle.seal(copy)
+    names = [check.name for check in failures(verify(copy, f"folder:{photos}", apart=apart))]
+    assert names == ["data", "accuracy of android/tiny_fp32.tflite"]
+
+
+def test_data_of_other_classes(copy: Path, photos: Path, tmp_path: Path, apart: Apart) -> None:
+    shutil.copytree(photos, tmp_path / "renamed")
+    (tmp_path / "renamed" / "cat").rename(tmp_path / "renamed" / "cats")
+    with pytest.raises(RequestError, match=r"has the class 'cats', the bundle has not\. Did you mean 'cat'"):
+        verify(copy, f"folder:{tmp_path / 'renamed'}", apart=apart)
+
+
+def change_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def change_golden(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "golden" / "golden.json"
+    golden = json.loads(path.read_text())
+    change(golden)
+    path.write_text(json.dumps(golden))
+
+
+def described_anew(folder: Path) -> None:
+    """Writes the digests of changed models into the manifest, as somebody would who wants to hide the change."""
+
+    def digests(manifest: dict[str, Any]) -> None:
+        for artifact in manifest["artifacts"]:
+            path = folder / artifact["path"]
+            artifact["sha256"], artifact["bytes"] = bundle.digest(path), bundle.size(path)
+
+    change_manifest(folder, digests)
+
+
+def flip(path: Path, place: int = 100) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def pretend(path: str) -> Callable[[Path], None]:
+    return lambda folder: change_manifest(folder, lambda manifest: manifest["artifacts"][0].update(path=path))
+
+
+def relabel(text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "labels.txt").write_text(text)
+
+    return change
+
+
+def link(folder: Path) -> None:
+    outside = folder.parent / "outside.txt"
+    (folder / "labels.txt").rename(outside)
+    (folder / "labels.txt").symlink_to(outside)
+
+
+def link_to_a_folder(folder: Path) -> None:
+    (folder / "more").symlink_to(folder.parent, target_is_directory=True)
+
+
+def pipe(folder: Path) -> None:
+    os.mkfifo(folder / "waits.forever")
+
+
+@pytest.mark.parametrize(
+    ("damage", "check", "message"),
+    [
+        (lambda folder: flip(folder / "android" / "tiny_int8.tflite"), "checksums", "tiny_int8.tflite: not as it was"),
+        (lambda folder: flip(folder / "MANIFEST"), "checksums", "MANIFEST: not as it was"),
+        (lambda folder: (folder / "golden" / "000.png").unlink(), "checksums", "golden/000.png: is missing"),
+        (lambda folder: (folder / "more.txt").write_text("x"), "checksums", "more.txt: does not stand in SHA256SUMS"),
+        (lambda folder: (folder / "SHA256SUMS").write_text("abc  x\n"), "checksums", "line 1: is no checksum"),
+        (lambda folder: (folder / "SHA256SUMS").unlink(), "checksums", "SHA256SUMS: cannot be read: No such file"),
+        (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff\xfe"), "checksums", "is no text in UTF-8"),
+        (link, "files", "labels.txt: is a link or a device"),
+        (link_to_a_folder, "files", "more: is a link or a device"),
+        (pipe, "files", "waits.forever: is a link or a device"),
+    ],
+)
+def test_whatever_is_changed_is_named(
+    copy: Path, apart: Apart, damage: Callable[[Path], None], check: str, message: str
+) -> None:
+    (copy / "MANIFEST").write_bytes(bytes(200))
+    bundle.seal(copy)
+    damage(copy)
+    refused(verify(copy, apart=apart), check, message)
+
+
+def refused(checks: list[Check], check: str, message: str) -> None:
+    (failed,) = failures(checks)
+    assert failed.name == check
+    assert message in failed.found
+    assert "\n" not in failed.found
+
+
+def loop(manifest: dict[str, Any]) -> None:
+    manifest["recipe"]["export"] = []
+
+
+@pytest.mark.parametrize(
+    ("damage", "check", "message"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest", "manifest.json: cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest", "Invalid JSON"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 10**6), "manifest", "Invalid JSON"),
+        (pretend("../../outside.tflite"), "manifest", "'../../outside.tflite' is no tflite file of the bundle"),
+        (pretend("/etc/passwd"), "manifest", "'/etc/passwd' is no tflite file"),
+        (pretend("android/../android/tiny_fp32.tflite"), "manifest", "is no tflite file of the bundle"),
+        (pretend("a\0b.tflite"), "manifest", "is no tflite file of the bundle"),
+        (pretend("android/tiny_int8.tflite"), "manifest", "names no file, or one twice"),
+        (
+            lambda folder: change_manifest(folder, lambda manifest: manifest["artifacts"].pop()),
+            "manifest",
+            "ios/tiny.mlpackage: manifest.json does not know that model",
+        ),
+        (
+            lambda folder: change_manifest(folder, lambda manifest: manifest.update(surprise=1)),
+            "manifest",
+            "surprise: Extra inputs are not permitted",
+        ),
+        (
+            lambda folder: change_manifest(folder, lambda manifest: manifest.update(schema="tfkd-manifest-9")),
+            "manifest",
+            "has the schema 'tfkd-manifest-9'",
+        ),
+        (lambda folder: change_manifest(folder, loop), "labels", "its recipe does not tell name"),
+        (lambda folder: flip(folder / "android" / "tiny_int8.tflite"), "manifest", "is not the file that manifest"),
+        (relabel("cat\ndog\n"), "labels", "does not hold the classes"),
+        (relabel('cat, "the best"\ndog\ngrößerer Hund\n'), "labels", "does not hold the classes"),
+        (relabel("cat\r\ndog\r\ngrößerer Hund\r\n"), "labels", "does not hold the classes"),
+        (relabel("\N{CAT FACE}\ndog\ngrößerer Hund\n"), "labels", "does not hold the classes"),
+        (
+            lambda folder: change_manifest(
+                folder, lambda manifest: manifest["data"].update(classes=["cat", "dog", "cat"])
+            ),
+            "labels",
+            "Two classes are named 'cat'",
+        ),
+        (lambda folder: (folder / "golden" / "000.png").unlink(), "golden images", "golden/000.png: cannot be read"),
+        (lambda folder: flip(folder / "golden" / "000.png", 20), "golden images", "golden/000.png: is"),
+        (
+            lambda folder: Image.new("RGB", (8, 8)).save(folder / "golden" / "000.png"),
+            "golden images",
+            "golden/000.png: is (8, 8) RGB, not (32, 32) RGB",
+        ),
+        (
+            lambda folder: change_golden(folder, lambda golden: golden["images"][0].update(file="../manifest.json")),
+            "golden images",
+            "images.0.file: String should match",
+        ),
+        (
+            lambda folder: change_golden(folder, lambda golden: golden["classes"].reverse()),
+            "golden images",
+            "names other classes",
+        ),
+    ],
+)
+def test_seals_do_not_make_a_bundle_right(
+    copy: Path, apart: Apart, damage: Callable[[Path], None], check: str, message: str
+) -> None:
+    damage(copy)
+    bundle.seal(copy)
+    refused(verify(copy, apart=apart), check, message)
+
+
+def cut(folder: Path) -> None:
+    path = folder / "android" / "tiny_int8.tflite"
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def other_archive(*names: str) -> Callable[[Path], None]:
+    """Packs another archive behind the model."""
+
+    def change(folder: Path) -> None:
+        path = folder / "android" / "tiny_int8.tflite"
+        stream = io.BytesIO(path.read_bytes())
+        stream.seek(0, io.SEEK_END)
+        with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(stream, "a") as archive:
+            for name in names:
+                archive.writestr(name, "cat\ndog\ngrößerer Hund\n" * 1000)
+        path.write_bytes(stream.getvalue())
+
+    return change
+
+
+def swap(folder: Path) -> None:
+    first, second = (folder / "android" / f"tiny_{kind}.tflite" for kind in ("int8", "fp32"))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+def rewrite_answers(folder: Path) -> None:
+    def change(golden: dict[str, Any]) -> None:
+        golden["images"][1]["probabilities"]["android/tiny_int8.tflite"].reverse()
+
+    change_golden(folder, change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut, "holds no readable labels.txt"),
+        (other_archive("../../outside.txt"), "packs 'labels.txt', '../../outside.txt', not labels.txt alone"),
+        (other_archive("labels.txt"), "packs 'labels.txt', 'labels.txt', not labels.txt alone"),
+        (swap, "takes or gives something else than manifest.json says"),
+        (rewrite_answers, "its answers to the golden images are"),
+    ],
+)
+def test_a_model_that_is_not_what_the_bundle_says(
+    copy: Path, apart: Apart, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(copy)
+    described_anew(copy)
+    bundle.seal(copy)
+    failed = failures(verify(copy, apart=apart))
+    assert "android/tiny_int8.tflite" in [check.name for check in failed]
+    assert any(message in check.found for check in failed)
+    assert not any("\n" in check.found for check in failed)
+    assert not (copy.parent / "outside.txt").exists() and not (copy.parents[1] / "outside.txt").exists()
+
+
+def test_classes_that_only_the_models_contradict(copy: Path, apart: Apart) -> None:
+    """Renamed in every text; each model still says what it was trained for."""
+
+    def rename(manifest: dict[str, Any]) -> None:
+        manifest["data"]["classes"][0] = "wolf"
+
+    def rename_golden(golden: dict[str, Any]) -> None:
+        golden["classes"][0] = "wolf"
+        golden["images"][0]["label"] = None
+
+    change_manifest(copy, rename)
+    change_golden(copy, rename_golden)
+    (copy / "labels.txt").write_text("wolf\ndog\ngrößerer Hund\n")
+    bundle.seal(copy)
+    assert len(failures(verify(copy, apart=apart))) == 6
+
+
+def test_a_package_without_its_list(copy: Path, apart: Apart) -> None:
+    (copy / "ios" / "tiny.mlpackage" / "Manifest.json").unlink()
+    described_anew(copy)
+    bundle.seal(copy)
+    refused(verify(copy, apart=apart), "ios/tiny.mlpackage", "its Manifest.json cannot be read")
+
+
+def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:
+    change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=False))
+    bundle.seal(copy)
+    refused(verify(copy, apart=apart), "gates", "these failed when the bundle was made: g")
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "gone", Path(__file__)):
+        with pytest.raises(RequestError, match="is no bundle"):
+            verify(folder)
+
+
+def test_the_command(copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", *arguments])
+        return int(ended.value.code or 0)
+
+    assert run(str(copy)) == 0
+    output, errors = capfd.readouterr()
+    assert "all 12 checks passed" in " ".join(output.split()) and errors == ""
+    (copy / "labels.txt").write_text("x")
+    assert run(str(copy)) == 1
+    assert "1 of 2 checks failed" in " ".join(capfd.readouterr().out.split())
+    assert run(str(tmp_path)) == 2
+    assert "is no bundle" in capfd.readouterr().err
+
+
+def test_the_manifest_reads_back(good: Path) -> None:
+    assert len(Manifest.model_validate_json((good / "manifest.json").read_bytes()).artifacts) == 6

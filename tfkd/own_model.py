@@ -1,0 +1,329 @@
+"""The second half of a run for a model of the user's own: exported, verified, timed and published as a bundle."""
+
+import dataclasses
+import datetime
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator, model_validator
+
+import tfkd
+from tfkd import machine, recipe
+from tfkd.data import ImageData, Split, open_source
+from tfkd.errors import RequestError, nearest
+from tfkd.export import ExportedFile, card_of, check_installed
+from tfkd.export.manifest import SCHEMA, Artifact, BenchEntry, ComparisonRow, Manifest, StudentEntry
+from tfkd.pipeline import CHECKED, Outcome, publish
+from tfkd.progress import Progress, counted
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
+from tfkd.stages import locked
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfkd.export.bundle import Golden
+    from tfkd.export.own import OwnModel
+    from tfkd.report.evidence import Evidence
+
+BATCH = 64
+LARGEST_LABELS = 1 << 24  # bytes
+_OF_TWO = ("min_relative_accuracy", "min_gain_over_control", "min_size_ratio", "min_speed_ratio")
+
+
+class Request(Block):
+    """What `tfkd export` was asked for."""
+
+    name: str = Field(pattern=NAME, description="names the bundle")
+    model: str = Field(description="a .keras file, or the folder of a SavedModel")
+    labels: str = Field(description="a text file with one class name a line, in the order of the model's outputs")
+    data: str = Field(description="embedded:NAME, tfds:NAME, or folder:PATH; its classes are among the labels")
+    normalization: str = Field("none", description="what the model wants of pixels from 0 to 255: mean,std, or none")
+    allow_code: bool = Field(False, description="run code that the model file brings along")
+    export: Export
+    bench: Bench
+    gates: Gates
+    seed: int = Field(1, ge=0, lt=2**31, description="draws the splits that the data lack, and the images")
+
+    @field_validator("export")
+    @classmethod
+    def _measurable(cls, value: Export) -> Export:
+        if not value.tflite:
+            raise ValueError("names no .tflite file; a bundle's latencies are of those, so name at least fp32")
+        return value
+
+    @model_validator(mode="after")
+    def _alone(self) -> "Request":
+        for name in _OF_TWO:
+            if getattr(self.gates, name) is not None:
+                raise ValueError(f"gates.{name} compares with a teacher or a control, and here is none; leave it out")
+        return self
+
+
+def name_of(model: str) -> str:
+    """Returns a name for the bundle of a model's file or folder: its own, without what a name may not hold."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(model).stem).strip("-_")[:64] or "model"
+
+
+def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) -> Request:
+    """Puts a request together.
+
+    Args:
+        given: the fields of the request itself.
+        files: which files to write, by the field of `export` that names them.
+        overrides: further fields as `key.path=value`.
+
+    Raises:
+        RequestError: a field is unknown or has a wrong value.
+    """
+    parts: dict[str, Block] = {
+        "export": Export(description="Image classifier"),
+        "bench": Bench(),
+        # The network is what it is: operators that XNNPACK does not have are told, and judged on request.
+        "gates": Gates(one_partition=False),
+    }
+    values = {**given, **{name: part.model_dump(mode="json") for name, part in parts.items()}}
+    values["export"] |= files
+    return recipe.validated(recipe.overridden(values, overrides), Request, "tfkd export")
+
+
+def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path) -> Outcome:
+    """Makes a verified bundle of a trained classifier.
+
+    A bundle whose gates pass is published as `bundles/<name>`; one that fails stays at `runs/<name>/bundle`.
+
+    Args:
+        request: what to do.
+        progress: shows what is going on.
+        runs: where the folder of this work is made.
+        bundles: the folder of the bundles.
+
+    Raises:
+        RequestError: the model, its labels or the data do not fit; says which and why.
+        VerifyError: an exported file is not what it must be.
+    """
+    folder = runs / request.name
+    check_installed(request.export)
+    labels = read_labels(Path(request.labels))
+    with locked(folder):
+        made = folder / "bundle"
+        shutil.rmtree(made, ignore_errors=True)
+        manifest = _Export(request, labels, folder / CHECKED, progress).write(made)
+        return publish(made, manifest, bundles / request.name, folder)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Reads the class names of a model, one a line, in the order of its outputs.
+
+    Raises:
+        RequestError: the file is missing or no text, or a line is empty or stands there twice.
+    """
+    try:
+        with path.open("rb") as stream:
+            names = stream.read(LARGEST_LABELS).decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise RequestError(f"The labels {path} cannot be read: {reason}.") from None
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if not name.strip():
+            raise RequestError(f"{path}, line {number}: is empty; give every output of the model a name.")
+        if name in first:
+            raise RequestError(f"{path}, line {number}: {name!r} stands on line {first[name]} too; rename one.")
+        first[name] = number
+    if not names:
+        raise RequestError(f"{path} is empty; give every output of the model a name, one a line.")
+    return tuple(names)
+
+
+def with_labels(data: ImageData, labels: tuple[str, ...]) -> ImageData:
+    """Returns the images with the model's classes for their own: label i is output i.
+
+    Raises:
+        RequestError: the data have a class that the model does not know.
+    """
+    import numpy as np
+
+    for name in data.classes:
+        if name not in labels:
+            raise RequestError(f"{data.source} has the class {name!r}, the labels do not.{nearest(name, list(labels))}")
+    outputs = np.array([labels.index(name) for name in data.classes], np.int64)
+
+    def renumbered(split: Split) -> Split:
+        return dataclasses.replace(split, labels=outputs[split.labels])
+
+    return dataclasses.replace(
+        data,
+        classes=labels,
+        train=renumbered(data.train),
+        validation=renumbered(data.validation),
+        test=renumbered(data.test),
+    )
+
+
+class _Export:
+    """One export: the model, the images and what is asked of them."""
+
+    def __init__(self, request: Request, labels: tuple[str, ...], checked: Path, progress: Progress) -> None:
+        self.request = request
+        self.progress = progress
+        with native_logs_silenced():
+            from tfkd.export import own
+        normalization = own.normalization(request.normalization)
+        self.model: OwnModel = own.load(Path(request.model), normalization, request.allow_code)
+        if self.model.classes != len(labels):
+            raise RequestError(
+                f"{request.labels} names {len(labels)} classes, {self.model.name} has {self.model.classes} outputs; "
+                "give each output one line."
+            )
+        with progress.task("checking photos", None, "photos") as advance:
+            # Only the splits are asked for: which size the images have is decided where they are read.
+            found = open_source(Data(source=request.data), request.seed, counted(advance), checked)
+        self.data = with_labels(found, labels)
+        self.card = card_of(request.model_dump(mode="json"), labels, self.data.fingerprint)
+
+    def write(self, folder: Path) -> Manifest:
+        """Fills a bundle's folder and returns its manifest."""
+        from tfkd.bench import host
+        from tfkd.distill.measures import accuracy
+        from tfkd.report import summary
+
+        files = self._files(folder)
+        probabilities = self._answers()
+        artifacts = self._measured(folder, files, probabilities)
+        timed = {artifact.path: folder / artifact.path for artifact in artifacts if artifact.format == "tflite"}
+        entries = host.measure(timed, self.request.bench, lambda text: self.progress.say(f"  {text}"))
+        manifest = self._manifest(accuracy(probabilities, self.data.test.labels), artifacts, timed, entries)
+        summary.complete(folder, manifest, self._golden(folder, artifacts), self._evidence(probabilities))
+        return manifest
+
+    def _files(self, folder: Path) -> list[ExportedFile]:
+        from tfkd.export import export, samples
+
+        asked = self.request.export
+        images, _ = samples.photos(self.data.train, self.model.size, asked.calibration_images, self.request.seed)
+        return export(self.model, asked, self.card, images, folder, lambda path: self.progress.say(f"  {path}"))
+
+    def _batches(self) -> Any:
+        from tfkd.data.batches import plain_batches
+
+        return plain_batches(self.data.test, self.model.size, BATCH).map(lambda images, _: images)
+
+    def _answers(self) -> "np.ndarray":
+        """Returns what the model itself says of the test images, float32 [n, classes]."""
+        import numpy as np
+
+        from tfkd.data.batches import photo_errors
+
+        with self.progress.task("the model's own answers", len(self.data.test), "images") as advance, photo_errors():
+
+            def answers() -> Iterator[np.ndarray]:
+                for images in self._batches():
+                    yield self.model.answer(images.numpy())
+                    advance(len(images))
+
+            return np.concatenate(list(answers()))
+
+    def _measured(self, folder: Path, files: Iterable[ExportedFile], probabilities: "np.ndarray") -> list[Artifact]:
+        from tfkd.verify.artifacts import Reference, measure
+
+        reference = Reference(
+            batches=self._batches(),
+            labels=self.data.test.labels,
+            keras=probabilities,
+            teacher_top1=probabilities.argmax(axis=1),
+            size=self.model.size,
+        )
+        artifacts = []
+        for file in files:
+            # There is no teacher to agree with.
+            artifacts.append(measure(folder, file, reference, self.card).model_copy(update={"agreement": None}))
+            self.progress.say(f"  {file.path}: loaded again and run")
+        return artifacts
+
+    def _manifest(
+        self, accuracy: float, artifacts: list[Artifact], timed: dict[str, Path], entries: list[BenchEntry]
+    ) -> Manifest:
+        from tfkd.report import summary
+        from tfkd.verify.gates import Measured, judge
+
+        return Manifest(
+            schema=SCHEMA,
+            name=self.request.name,
+            tfkd_version=tfkd.__version__,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            recipe=self.request.model_dump(mode="json"),
+            environment=machine.environment(),
+            seed=self.request.seed,
+            data=summary.data_entry(self.data),
+            teachers=[],
+            student=self._student(accuracy),
+            artifacts=artifacts,
+            comparison=list(self._comparison(accuracy, artifacts, timed, entries)),
+            bench=entries,
+            gates=judge(self.request.gates, Measured(artifacts, student=accuracy, teacher=accuracy)),
+        )
+
+    def _student(self, accuracy: float) -> StudentEntry:
+        return StudentEntry(
+            model=self.model.name,
+            parameters=self.model.parameters,
+            image_size=self.model.size,
+            accuracy=accuracy,
+            control_accuracy=None,
+            accuracies=[accuracy],
+            control_accuracies=[],
+            seeds=[],
+            exported_seed=None,
+            agreement_with_teacher=None,
+            seconds_training=None,
+            teacher_seconds=None,
+        )
+
+    def _comparison(
+        self, keras: float, artifacts: list[Artifact], timed: dict[str, Path], entries: list[BenchEntry]
+    ) -> Iterator[ComparisonRow]:
+        from tfkd.report import summary
+
+        for artifact in artifacts:
+            if artifact.path in timed and artifact.accuracy is not None:
+                files = {artifact.path: timed[artifact.path]}
+                yield summary.compared(artifact.precision, files, entries, artifact.accuracy, keras)
+
+    def _golden(self, folder: Path, artifacts: list[Artifact]) -> "Golden":
+        import numpy as np
+
+        from tfkd.export import samples
+        from tfkd.export.bundle import Golden
+        from tfkd.verify.artifacts import predict
+
+        count, test = self.request.export.golden_images, self.data.test
+        images, positions = samples.photos(test, self.model.size, count, self.request.seed)
+        expected = {"keras": self.model.answer(images.astype(np.float32))}
+        for artifact in artifacts:
+            expected[artifact.path] = predict(folder / artifact.path, artifact.format, [images])
+        return Golden(images, test.labels[positions], expected)
+
+    def _evidence(self, probabilities: "np.ndarray") -> "Evidence":
+        from tfkd.export import samples
+        from tfkd.report import summary
+        from tfkd.report.evidence import Confusion, Evidence, Example, encode_image
+
+        test, classes = self.data.test, self.data.classes
+        images, positions = samples.photos(test, self.model.size, summary.EXAMPLES, self.request.seed + 1)
+        return Evidence(
+            confusion=Confusion(
+                variant="the Keras model", counts=summary.confusion(test.labels, probabilities, classes)
+            ),
+            examples=[
+                Example(
+                    image=encode_image(image),
+                    label=classes[test.labels[position]],
+                    student=probabilities[position].tolist(),
+                )
+                for image, position in zip(images, positions.tolist(), strict=True)
+            ],
+        )

@@ -1,0 +1,165 @@
+"""Runs exported files in a process of its own: a damaged file can crash the runtime that loads it, or never end."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.errors import TfkdError
+from tfkd.export import Card
+from tfkd.export.manifest import InputOutput
+from tfkd.verify import VerifyError
+
+SECONDS = 300.0  # for loading a file and a first batch; each further one has as long
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a file says of itself, and what it answers: float32 [n, classes] probabilities."""
+
+    io: InputOutput
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Task:
+    path: Path
+    format: str
+    card: Card
+    size: int
+
+
+class Apart:
+    """A child process that checks and runs one file after the other; a new one takes the place of one that died.
+
+    Args:
+        seconds: how long a file may take for loading and for each batch.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._process: Any = None
+        self._connection: Any = None
+
+    def __enter__(self) -> "Apart":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def run(self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any]) -> Answered:
+        """Checks a file against a card and runs it on images.
+
+        Args:
+            path: of the file or package.
+            format: a name of `artifacts.RUNTIMES`.
+            card: what must stand in the file.
+            size: side of the square image that it must take, pixels.
+            batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read.
+
+        Raises:
+            VerifyError: the file is not what the card says, cannot be run, crashes its runtime or takes too long.
+        """
+        self._start()
+        try:
+            self._send(_Task(path, format, card, size))
+            for batch in batches:
+                self._send(np.asarray(batch))
+            self._send(None)
+            answer = self._watched(self._connection.recv)
+        except (EOFError, OSError):
+            raise VerifyError(f"{path}: {self._last_words()}") from None
+        if isinstance(answer, str):
+            raise VerifyError(answer)
+        return Answered(*answer)
+
+    def _start(self) -> None:
+        if self._process is None:
+            self._connection, theirs = _SPAWN.Pipe()
+            self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+            self._process.start()
+            theirs.close()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+            self._process = None
+
+    def _send(self, message: Any) -> None:
+        self._watched(lambda: self._connection.send(message))
+
+    def _watched(self, step: Any) -> Any:
+        """Does one step of the conversation; a child that does not answer in time is ended, which fails the step."""
+        watchdog = threading.Timer(self._seconds, self._process.kill)
+        watchdog.start()
+        try:
+            return step()
+        finally:
+            watchdog.cancel()
+
+    def _last_words(self) -> str:
+        self._process.join(1.0)
+        code = self._process.exitcode
+        self._end()
+        if code == -9:
+            return f"it took more than {self._seconds:g} seconds or all memory, and was ended."
+        return f"it crashes the runtime that loads it (exit code {code}); the file is unusable."
+
+
+def _serve(connection: Connection) -> None:
+    """Answers every task with a file's input, output and probabilities, or with the text of an error."""
+    _be_quiet()
+    _limit_memory()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:  # the parent is gone
+            return
+        batches = _batches(connection)
+        answer = _answer(task, batches)
+        for _ in batches:  # what an error left unread
+            pass
+        connection.send(answer)
+
+
+def _batches(connection: Connection) -> Iterator[np.ndarray]:
+    while (batch := connection.recv()) is not None:
+        yield batch
+
+
+def _answer(task: _Task, batches: Iterator[Any]) -> tuple[InputOutput, np.ndarray] | str:
+    from tfkd.verify import artifacts
+
+    try:
+        io = artifacts.check(task.path, task.format, task.card, task.size)
+        return io, artifacts.predict(task.path, task.format, batches)
+    except TfkdError as error:
+        return str(error)
+    except (Exception, MemoryError) as error:
+        return f"{task.path}: cannot be run: {type(error).__name__}."
+
+
+def _be_quiet() -> None:
+    """Discards what runtimes write past Python's streams, last words of a crash included."""
+    discarded = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(discarded, descriptor)
+
+
+def _limit_memory() -> None:
+    """Lets an allocation fail that a damaged file asks for, before the system ends other processes to make room."""
+    import resource
+
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    resource.setrlimit(resource.RLIMIT_DATA, (total, total))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

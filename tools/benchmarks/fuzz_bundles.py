@@ -1,0 +1,341 @@
+"""Shows that `tfkd verify` refuses damaged bundles and survives them.
+
+    python tools/benchmarks/fuzz_bundles.py exported_models/quickstart --count 1000 --out fuzz.json
+
+Each round changes a copy of a good bundle: bytes anywhere, lost and added files, labels, links, hostile paths and
+archives. Half of the copies keep their checksums, which must give every change away. The others get new checksums, and
+half of these new digests in the manifest too, so that what lies behind is reached: the manifest, the parsers and the
+runtimes. A copy that must be refused whatever its seals say counts when it is accepted. A changed byte that leaves
+every answer, label and description as it was is accepted rightly, once its seals are right.
+
+Everything is drawn from the seed. A small bundle makes the rounds short. JSON goes to stdout; exit code 1 where
+anything crashed or was wrongly accepted.
+"""
+
+import argparse
+import collections
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd import machine
+from tfkd.errors import TfkdError
+from tfkd.export import bundle
+from tfkd.export.bundle import LABELS
+from tfkd.files import write_json
+from tfkd.verify.apart import Apart
+from tfkd.verify.bundle import MANIFEST, verify
+
+SECONDS = 60.0  # that a damaged file may take
+GOLDEN = Path("golden", "golden.json")
+PATHS = (
+    "../outside.tflite",
+    "/etc/passwd",
+    "android/../../outside.tflite",
+    "ios",
+    "",
+    ".",
+    "a\0b.tflite",
+    "C:\\x.tflite",
+)
+NAMES = ("../../outside.txt", "/tmp/outside.txt", "labels.txt/../../outside", "other.txt")
+VALUES = (None, -1, 1e308, 2**80, "", "x" * 10_000, [], {}, [[[[]]]], True, "../../..", float("nan"))
+
+Mutation = Callable[[Path, np.random.Generator], bool]  # changes a bundle; True: it must be refused, however sealed
+
+
+def some_file(folder: Path, random: np.random.Generator) -> Path:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != bundle.CHECKSUMS)
+    return files[random.integers(len(files))]
+
+
+def model_files(folder: Path) -> list[Path]:
+    paths = [folder / artifact["path"] for artifact in read(folder / MANIFEST)["artifacts"]]
+    return sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def tflite_file(folder: Path, random: np.random.Generator) -> Path:
+    files = sorted(folder.rglob("*.tflite"))
+    return files[random.integers(len(files))]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def put(path: Path, content: bytes) -> None:
+    """Replaces a file; the copy's files are links to the good bundle's, which must stay as it is."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def put_json(path: Path, value: Any) -> None:
+    put(path, json.dumps(value).encode())
+
+
+def spoilt(path: Path, random: np.random.Generator) -> None:
+    content = bytearray(path.read_bytes())
+    for place in random.integers(len(content), size=random.integers(1, 9)):
+        content[place] ^= int(random.integers(1, 256))
+    put(path, bytes(content))
+
+
+def bytes_anywhere(folder: Path, random: np.random.Generator) -> bool:
+    spoilt(some_file(folder, random), random)
+    return False
+
+
+def bytes_of_a_model(folder: Path, random: np.random.Generator) -> bool:
+    files = model_files(folder)
+    spoilt(files[random.integers(len(files))], random)
+    return False
+
+
+def first_bytes_of_a_model(folder: Path, random: np.random.Generator) -> bool:
+    """Where the tables and offsets lie."""
+    files = model_files(folder)
+    path = files[random.integers(len(files))]
+    content = bytearray(path.read_bytes())
+    for place in random.integers(min(4096, len(content)), size=3):
+        content[place] ^= int(random.integers(1, 256))
+    put(path, bytes(content))
+    return False
+
+
+def lost_file(folder: Path, random: np.random.Generator) -> bool:
+    path = some_file(folder, random)
+    path.unlink()
+    name = path.relative_to(folder).as_posix()
+    return name in (MANIFEST, LABELS) or name.startswith(("golden/", "android/", "ios/"))
+
+
+def added_model(folder: Path, random: np.random.Generator) -> bool:
+    shutil.copy(tflite_file(folder, random), folder / "android" / "stranger.tflite")
+    return True
+
+
+def cut_model(folder: Path, random: np.random.Generator) -> bool:
+    path = tflite_file(folder, random)
+    content = path.read_bytes()
+    put(path, content[: int(random.random() * len(content))])
+    return True
+
+
+def odd_labels(folder: Path, random: np.random.Generator) -> bool:
+    names = (folder / LABELS).read_text(encoding="utf-8").splitlines()
+    odd: tuple[list[str], ...] = (
+        names[:-1],
+        [*names, "one more"],
+        [*names[:-1], names[0]],
+        [names[0] + ', "quoted"', *names[1:]],
+        ["\N{DOG FACE}", *names[1:]],
+        names[::-1],
+        [],
+    )
+    put(folder / LABELS, "".join(f"{name}\n" for name in odd[random.integers(len(odd))]).encode())
+    return True
+
+
+def other_classes_throughout(folder: Path, random: np.random.Generator) -> bool:
+    """Renames a class in all texts; only the models know better."""
+    manifest, golden = read(folder / MANIFEST), read(folder / GOLDEN)
+    number = int(random.integers(len(manifest["data"]["classes"])))
+    old, new = manifest["data"]["classes"][number], 'a, "b" \N{DOG FACE}'
+    manifest["data"]["classes"][number] = golden["classes"][number] = new
+    for image in golden["images"]:
+        image["label"] = new if image["label"] == old else image["label"]
+    put_json(folder / MANIFEST, manifest)
+    put_json(folder / GOLDEN, golden)
+    put(folder / LABELS, "".join(f"{name}\n" for name in manifest["data"]["classes"]).encode())
+    return True
+
+
+def hostile_path(folder: Path, random: np.random.Generator) -> bool:
+    manifest = read(folder / MANIFEST)
+    artifacts = manifest["artifacts"]
+    artifacts[random.integers(len(artifacts))]["path"] = PATHS[random.integers(len(PATHS))]
+    put_json(folder / MANIFEST, manifest)
+    return True
+
+
+def link_out(folder: Path, random: np.random.Generator) -> bool:
+    path = some_file(folder, random)
+    outside = folder.parent / "outside"
+    outside.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(outside)
+    return True
+
+
+def hostile_archive(folder: Path, random: np.random.Generator) -> bool:
+    """Appends an archive that points outside itself, or unpacks to far more than labels."""
+    path = tflite_file(folder, random)
+    stream = io.BytesIO(path.read_bytes())
+    stream.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(NAMES[random.integers(len(NAMES))], bytes(1 << 22))
+    put(path, stream.getvalue())
+    return True
+
+
+def odd_value(folder: Path, random: np.random.Generator) -> bool:
+    """Puts a strange value anywhere into the manifest."""
+    manifest = read(folder / MANIFEST)
+    place: Any = manifest
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = keys[random.integers(len(keys))]
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or random.random() < 0.1:
+            break
+        place = inner
+    place[key] = VALUES[random.integers(len(VALUES))]
+    put_json(folder / MANIFEST, manifest)
+    return False
+
+
+def other_answers(folder: Path, random: np.random.Generator) -> bool:
+    """Swaps the golden answer of a model's best class with that of its worst."""
+    golden = read(folder / GOLDEN)
+    answers = golden["images"][random.integers(len(golden["images"]))]["probabilities"]
+    models = sorted(set(answers) - {"keras"})
+    chosen = answers[models[random.integers(len(models))]]
+    best, worst = int(np.argmax(chosen)), int(np.argmin(chosen))
+    chosen[best], chosen[worst] = chosen[worst], chosen[best]
+    put_json(folder / GOLDEN, golden)
+    return abs(chosen[best] - chosen[worst]) > 0.05
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    bytes_anywhere,
+    bytes_of_a_model,
+    bytes_of_a_model,
+    first_bytes_of_a_model,
+    first_bytes_of_a_model,
+    lost_file,
+    added_model,
+    cut_model,
+    odd_labels,
+    other_classes_throughout,
+    hostile_path,
+    link_out,
+    hostile_archive,
+    odd_value,
+    other_answers,
+)
+SEALS = ("kept", "kept", "checksums", "checksums and manifest")
+
+
+def seal(folder: Path, seals: str) -> None:
+    """Makes the seals right again, as far as they can be."""
+    if seals == "kept":
+        return
+    path = folder / MANIFEST
+    if seals == "checksums and manifest" and path.is_file():
+        try:
+            manifest = read(path)
+            for artifact in manifest["artifacts"]:
+                file = folder / artifact["path"]
+                artifact["bytes"], artifact["sha256"] = bundle.size(file), bundle.digest(file)
+            put_json(path, manifest)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # the manifest itself is what was damaged
+    (folder / bundle.CHECKSUMS).unlink(missing_ok=True)
+    bundle.seal(folder)
+
+
+def changed_models(good: Path, folder: Path) -> bool:
+    try:
+        return any(
+            bundle.digest(good / artifact["path"]) != bundle.digest(folder / artifact["path"])
+            for artifact in read(good / MANIFEST)["artifacts"]
+        )
+    except OSError:
+        return True
+
+
+def attempt(good: Path, folder: Path, random: np.random.Generator, apart: Apart) -> dict[str, Any]:
+    """Changes a copy and verifies it; says what was done and what came of it."""
+    shutil.copytree(good, folder, copy_function=os.link)
+    mutate = MUTATIONS[random.integers(len(MUTATIONS))]
+    seals = SEALS[random.integers(len(SEALS))]
+    must = mutate(folder, random)
+    seal(folder, seals)
+    must = must or seals == "kept" or (seals == "checksums" and changed_models(good, folder))
+    done = {"mutation": mutate.__name__, "seals": seals, "must_be_refused": must}
+    try:
+        failed = [check for check in verify(folder, apart=apart) if not check.passed]
+    except TfkdError as error:
+        return {**done, "outcome": "refused", "by": "request", "said": str(error)}
+    except Exception:
+        return {**done, "outcome": "crashed", "by": "", "said": traceback.format_exc()}
+    if not failed:
+        return {**done, "outcome": "accepted", "by": "", "said": ""}
+    return {**done, "outcome": "refused", "by": _kind(failed[0].name), "said": failed[0].found}
+
+
+def _kind(check: str) -> str:
+    return "a model" if "/" in check else check
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="a good one")
+    parser.add_argument("--count", type=int, default=1000, help="mutated copies")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
+    asked = parser.parse_args(arguments)
+    start = time.perf_counter()
+    found = []
+    with Apart(SECONDS) as apart, tempfile.TemporaryDirectory() as scratch:
+        good = Path(scratch) / "good"
+        shutil.copytree(asked.bundle, good)
+        wrong = [check.found for check in verify(good, apart=apart) if not check.passed]
+        if wrong:
+            parser.error(f"{asked.bundle} is not good itself: {wrong[0]}")
+        for number in range(asked.count):
+            folder = Path(scratch) / "round" / "bundle"
+            found.append(attempt(good, folder, np.random.default_rng([asked.seed, number]), apart) | {"number": number})
+            shutil.rmtree(folder.parent)
+            if (number + 1) % 50 == 0:
+                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+    crashes = [each for each in found if each["outcome"] == "crashed"]
+    wrongly = [each for each in found if each["outcome"] == "accepted" and each["must_be_refused"]]
+    accepted = [each for each in found if each["outcome"] == "accepted" and not each["must_be_refused"]]
+    result = {
+        "benchmark": "fuzz_bundles",
+        "count": asked.count,
+        "seed": asked.seed,
+        "crashes": crashes,
+        "wrongly_accepted": wrongly,
+        "refused": sum(each["outcome"] == "refused" for each in found),
+        "refused_by": collections.Counter(each["by"] for each in found if each["by"]),
+        "runtimes_that_crashed_apart": sum("crashes the runtime" in each["said"] for each in found),
+        "ended_for_time_or_memory": sum("was ended" in each["said"] for each in found),
+        "accepted_with_right_seals": collections.Counter(each["mutation"] for each in accepted),
+        "rounds_of": {
+            seals: collections.Counter(each["mutation"] for each in found if each["seals"] == seals)
+            for seals in dict.fromkeys(SEALS)
+        },
+        "seconds": round(time.perf_counter() - start, 1),
+        "machine": machine.environment(),
+    }
+    print(json.dumps(result, indent=2))
+    if asked.out:
+        write_json(asked.out, result)
+    sys.exit(1 if crashes or wrongly else 0)
+
+
+if __name__ == "__main__":
+    main()
