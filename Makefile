@@ -13,7 +13,7 @@ test: $(INSTALLED)  ## install, then check and test everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile  # one more than two cores: some wait for devices
 
 check: $(INSTALLED)  ## the fast checks alone
 	$(BIN)/ruff check .

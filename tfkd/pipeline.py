@@ -46,9 +46,7 @@ TEACHER = "teacher_fp32"
 CHECKED = "data"
 
 # Raise a stage's number when its code gives other results: finished stages of older code are then made anew.
-CODE = dict.fromkeys(STAGES, 2) | dict.fromkeys(("data", "compress"), 1)
-CODE |= dict.fromkeys(("soft_labels", "assistant", "assistant_labels", "control", "student"), 3)
-CODE |= dict.fromkeys(("export", "verify"), 4)
+CODE = dict.fromkeys(STAGES, 3) | {"data": 1, "compress": 2, "bench": 2, "report": 2, "export": 4, "verify": 4}
 
 
 @dataclass(frozen=True)

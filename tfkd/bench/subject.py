@@ -1,24 +1,24 @@
 """What is measured: the files of a bundle, with the golden images and the answers that each file must give to them."""
 
-import io
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from tfkd.bench.results import File, Golden, first_fault
+from tfkd.bench.results import File, first_fault
+from tfkd.bench.results import Golden as Compared
 from tfkd.errors import RequestError, nearest
 from tfkd.export import bundle
+from tfkd.export.bundle import Golden
 from tfkd.export.manifest import Artifact, Manifest
+from tfkd.verify import VerifyError, golden
 
 # A device may round otherwise than the machine that wrote the golden answers: floats by their order of summation, a GPU
 # by computing in float16, integers by a step of 1/256 here or there.
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "dynamic": 2e-2, "int8": 2 / 256}
 LOOSEST = max(TOLERANCE.values())
-LARGEST_IMAGE = 1 << 24  # bytes of a PNG
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Expected:
     probabilities: np.ndarray
     tolerance: float
 
-    def compare(self, answers: np.ndarray) -> Golden:
+    def compare(self, answers: np.ndarray) -> Compared:
         """Compares a device's answers, float [n, classes]; what is not a number fails.
 
         Equal first classes are told, not judged: where they differ within the tolerance, two classes were level.
@@ -48,7 +48,7 @@ class Expected:
             )
         differences = np.abs(answers - self.probabilities)
         error = float(np.where(np.isfinite(differences), differences, 1.0).max())
-        return Golden(
+        return Compared(
             checked=len(answers),
             max_abs_error=error,
             tolerance=self.tolerance,
@@ -106,13 +106,13 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
         raise RequestError(f"No file of {folder} is called {only!r}.{nearest(only, list(fitting))}")
     paths = {name: _verified(folder, artifact) for name, artifact in chosen.items()}
     files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in chosen.items()}
-    stated = _golden_of(folder / "golden")
+    stored = _golden(folder, described)
     expected = {
-        name: Expected(_answers(folder, stated, name), TOLERANCE.get(artifact.precision, LOOSEST))
+        name: Expected(stored.expected[name], TOLERANCE.get(artifact.precision, LOOSEST))
         for name, artifact in chosen.items()
-        if stated.images and all(name in each.probabilities for each in stated.images)
+        if name in stored.expected
     }
-    return Subject(paths, files, _images(folder / "golden", stated), expected)
+    return Subject(paths, files, stored.images, expected)
 
 
 def manifest_of(folder: Path) -> Manifest:
@@ -133,50 +133,11 @@ def manifest_of(folder: Path) -> Manifest:
         raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again with this version.") from None
 
 
-class _GoldenImage(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    file: str = Field(pattern=r"^[0-9]{3,6}\.png$")
-    label: str | None
-    probabilities: dict[str, list[float]]
-
-
-class _GoldenFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    classes: list[str]
-    images: list[_GoldenImage]
-
-
-def _golden_of(folder: Path) -> _GoldenFile:
-    path = folder / "golden.json"
+def _golden(folder: Path, described: Manifest) -> Golden:
     try:
-        return _GoldenFile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RequestError(f"Cannot read {path}: {error.strerror}. Make the bundle again.") from None
-    except ValidationError as error:
-        raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again.") from None
-
-
-def _answers(folder: Path, stated: _GoldenFile, name: str) -> np.ndarray:
-    rows = [each.probabilities[name] for each in stated.images]
-    if any(len(row) != len(stated.classes) for row in rows):
-        raise RequestError(f"{folder}/golden/golden.json: {name} has not one probability a class. Make it again.")
-    return np.array(rows, np.float32)
-
-
-def _images(folder: Path, stated: _GoldenFile) -> np.ndarray:
-    try:
-        images = [_pixels(folder / each.file) for each in stated.images]
-        return np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8)
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RequestError(f"The golden images in {folder} cannot be read: {reason}. Make the bundle again.") from None
-
-
-def _pixels(path: Path) -> np.ndarray:
-    with path.open("rb") as stream:
-        content = stream.read(LARGEST_IMAGE)
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        return np.asarray(image.convert("RGB"))
+        return golden.read(folder, described.data.classes, described.student.image_size)
+    except VerifyError as error:
+        raise RequestError(f"{folder}: {error} Make the bundle again.") from None
 
 
 def _verified(folder: Path, artifact: Artifact) -> Path:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfkd.data.batches import plain_batches, pool_views
 from tfkd.data.dataset import ImageData, Split
 from tfkd.distill import training
+from tfkd.distill.distiller import Distiller
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy, calibration_error
 from tfkd.distill.predict import predict, predictor
@@ -146,11 +147,8 @@ def _train_thawed(
     images = len(data.train.labels)
     batch = min(recipe.batch_size, images)
     steps = images // batch
-    model.compile(
-        training.adamw(recipe, steps),
-        LabelLoss(recipe.label_smoothing),
-        jit_compile=training.has_gpu(),
-    )
+    learner = Distiller(model, losses=[], label_weight=1.0)
+    learner.compile(training.adamw(recipe, steps), LabelLoss(recipe.label_smoothing))
     size = model.input_shape[1]
     unmixed = augment.model_copy(update={"mix": "none"})
 
@@ -169,7 +167,7 @@ def _train_thawed(
         predictor(model), plain_batches(data.validation, size, BATCH), data.validation.labels
     )
     with progress.task("teacher training", recipe.epochs * steps, "steps") as advance:
-        _, seconds = training.fit(model, model, batches, validation, recipe, folder, advance, report)
+        _, seconds = training.fit(learner, model, batches, validation, recipe, folder, advance, report)
     return seconds
 
 

@@ -122,7 +122,7 @@ def fit(
     epoch where the recipe stops early.
 
     Args:
-        model: the compiled model to train: the network itself, or a Distiller around it.
+        model: the compiled Distiller around the network.
         network: the network that is validated.
         batches: maps an epoch's number to its data set; must depend on nothing else.
         validation: labelled images.

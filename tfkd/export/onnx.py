@@ -81,13 +81,17 @@ def _converted(graph: Graph, path: Path) -> Any:
 
 
 def _name_anew(graph: Any) -> None:
-    """Numbers the converter's own names from 0 in this graph; it counts on from one model to the next."""
+    """Numbers the converter's own names from 0 in this graph; it counts on from one model to the next.
+
+    Constants are called by the order of their use: of equal ones the converter keeps any.
+    """
     counts: Counter[str] = Counter()
     names = {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}
+    constants = {tensor.name for tensor in graph.initializer}
 
     def named(name: str) -> str:
         if name not in names:
-            plain = re.sub(r"__\d+", "", name)
+            plain = "constant" if name in constants else re.sub(r"__\d+", "", name)
             names[name] = f"{plain}__{counts[plain]}"
             counts[plain] += 1
         return names[name]
@@ -98,6 +102,8 @@ def _name_anew(graph: Any) -> None:
         node.name = named(node.name)
     for tensor in (*graph.initializer, *graph.value_info):
         tensor.name = named(tensor.name)
+    used = list(names.values())
+    graph.initializer.sort(key=lambda tensor: used.index(tensor.name))
 
 
 def _describe(model: Any, card: Card) -> None:
