@@ -29,7 +29,7 @@ recipe = Recipe(
         losses=[SoftTargets(temperature=4.0, weight=0.9)],
         label_weight=0.1,
         views=2,
-        training=Training(epochs=4, batch_size=128, learning_rate=5e-3),
+        training=Training(epochs=8, batch_size=128, learning_rate=5e-3),
     ),
     export=Export(coreml=["mlmodel", "mlpackage", "mlpackage_int8"]),
     gates=Gates(
