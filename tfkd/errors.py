@@ -19,3 +19,9 @@ def nearest(wrong: str, known: list[str]) -> str:
 
     matches = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
     return f" Did you mean {matches[0]!r}?" if matches else f" Known: {', '.join(sorted(known))}."
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of a library's error that says anything, cut to a line's length."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]

@@ -21,6 +21,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory() -> int:
+    """Returns the size of the machine's memory, bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def stay_on(first: int, count: int) -> None:
     """Keeps this process on `count` of its cores from number `first` on, where the system can do that.
 

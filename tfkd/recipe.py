@@ -273,8 +273,12 @@ class Distill(Block):
     @property
     def teacher_taps(self) -> list[str]:
         """The features of a teacher that its store keeps, in order and without the logits."""
-        looked_at = {loss.teacher_tap for loss in self.losses if isinstance(loss, FeatureLoss)}
-        return sorted((looked_at | set(self.features)) - {"logits"})
+        return sorted({*self.learnt_taps, *self.features} - {"logits"})
+
+    @property
+    def learnt_taps(self) -> list[str]:
+        """Those of them that the losses look at."""
+        return sorted({loss.teacher_tap for loss in self.losses if isinstance(loss, FeatureLoss)} - {"logits"})
 
     @model_validator(mode="after")
     def _some_weight(self) -> "Distill":

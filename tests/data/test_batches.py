@@ -9,8 +9,9 @@ from PIL import Image
 
 from tests.data.photos import fill
 from tfkd.data import folder
-from tfkd.data.batches import photo_errors, plain_batches, view_batches
+from tfkd.data.batches import photo_errors, plain_batches, pool_views, view_batches
 from tfkd.data.dataset import Split
+from tfkd.data.kept import Views
 from tfkd.data.mixing import draw, partners
 from tfkd.data.modality import seen, transform
 from tfkd.data.views import center, make_view, view_seeds
@@ -120,6 +121,17 @@ def test_a_recipe_that_mixes_nothing_has_no_use_for_partners(split: Split) -> No
     for views in (with_partners, without):
         assert views.keys() == plain.keys() == {"image", "index", "label"}
         np.testing.assert_array_equal(views["image"], plain["image"])
+
+
+@pytest.mark.parametrize("mix", ["none", "cutmix"])
+def test_kept_views_are_those_that_would_be_made_again(split: Split, mix: str) -> None:
+    augment, finished = Augment(mix=mix), Views(1 << 20)
+    for view, seed in ((0, 1), (1, 1), (0, 2), (1, 2), (0, 3)):
+        order = np.random.default_rng(seed).permutation(len(split))
+        kept = gathered(pool_views(split, augment, 5, view, order, 24, 4, finished))
+        made = gathered(pool_views(split, augment, 5, view, order, 24, 4))
+        for name, values in made.items():
+            np.testing.assert_array_equal(kept[name], values)
 
 
 def test_a_mixed_view_is_the_same_at_every_size(split: Split) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.data.photos import encoded, picture
 from tfkd.data.dataset import Split
 from tfkd.data.folder import unlabelled
-from tfkd.data.kept import Kept
+from tfkd.data.kept import Kept, Views
 from tfkd.errors import RequestError
 
 PHOTO = 4 * 24 * 16  # bytes
@@ -108,3 +108,18 @@ def test_a_photo_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"^001\.jpg can no longer be read"):
         kept.load(split, 1)
     assert kept.load(split, 0).size == (24, 16)
+
+
+def test_views_are_kept_until_the_limit_is_reached() -> None:
+    made: list[tuple[int, int]] = []
+    views = Views(2 * 12)
+
+    def load(index: int, seed: int) -> int:
+        def make() -> np.ndarray:
+            made.append((index, seed))
+            return np.full((2, 2, 3), 10 * seed + index, np.uint8)
+
+        return int(views.load(index, np.array([seed, index]), make)[0, 0, 0])
+
+    assert [load(1, 0), load(1, 1), load(1, 0), load(1, 1), load(2, 0), load(2, 0)] == [1, 11, 1, 11, 2, 2]
+    assert made == [(1, 0), (1, 1), (2, 0), (2, 0)]

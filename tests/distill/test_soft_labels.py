@@ -97,6 +97,18 @@ def test_every_view_of_every_image_comes_back(tmp_path: Path) -> None:
     assert store.read(np.array([], np.int64), 0)["stage:16"].shape == (0, 2, 3, 5)
 
 
+def test_only_the_features_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    write(tmp_path)
+    store = SoftLabels(tmp_path, HEADER, ["block/pooled"])
+    assert store.shapes == {"logits": (4,), "block/pooled": (6,)}
+    read = store.read([3, 1], 2)
+    assert read.keys() == {"logits", "block/pooled"}
+    np.testing.assert_array_equal(read["block/pooled"], answer([3, 1], 2)["block/pooled"])
+    assert SoftLabels(tmp_path, HEADER, []).read([3], 2).keys() == {"logits"}
+    with pytest.raises(RequestError, match=r"has no feature 'block/poled'. Did you mean 'block/pooled'\?"):
+        SoftLabels(tmp_path, HEADER, ["block/poled"])
+
+
 def test_views_wrap_around(tmp_path: Path) -> None:
     write(tmp_path)
     store = SoftLabels(tmp_path, HEADER)

@@ -134,9 +134,9 @@ def kotlin() -> Kotlin:
     if not folder.is_dir():
         with files.replacing(folder) as partial, tempfile.TemporaryDirectory() as temporary:
             downloads = Path(temporary)
-            _done(["npm", "install", "--no-audit", "--no-fund", "--prefix", temporary, f"kotlin-compiler@{KOTLIN}"])
+            finish(["npm", "install", "--no-audit", "--no-fund", "--prefix", temporary, f"kotlin-compiler@{KOTLIN}"])
             _download(JSON_PACKAGE, JSON_SHA256, downloads / "json.deb")
-            _done(["dpkg-deb", "--extract", str(downloads / "json.deb"), str(downloads / "json")])
+            finish(["dpkg-deb", "--extract", str(downloads / "json.deb"), str(downloads / "json")])
             shutil.copytree(downloads / "node_modules" / "kotlin-compiler", partial)
             shutil.copy(downloads / "json/usr/share/java/com.android.json.jar", partial / "json.jar")
             _verified(partial / "lib" / "kotlin-compiler.jar", KOTLIN_SHA256)
@@ -168,10 +168,10 @@ def fetch_swift() -> None:
     with files.replacing(folder) as partial, tempfile.TemporaryDirectory() as temporary:
         partial.mkdir()
         apt = _apt(Path(temporary))
-        _done([*apt, "update"])
+        finish([*apt, "update"])
         packages = [f"swiftlang={SWIFT}", f"libswiftlang={SWIFT}", *LIBRARIES.split()]
         for package in packages:
-            _done([*apt, "download", package], Path(temporary))
+            finish([*apt, "download", package], Path(temporary))
             archive = next(Path(temporary).glob("*.deb"))
             _unpack(archive, partial, package.startswith("swiftlang"))
             archive.unlink()
@@ -209,7 +209,7 @@ def _unpack(archive: Path, folder: Path, partly: bool) -> None:
 def _download(path: str, sha256: str, destination: Path) -> None:
     helper = "/usr/lib/apt/apt-helper"
     options = ["-qq", "-o", "APT::Sandbox::User=root"]
-    _done([helper, *options, "download-file", f"{MIRROR}/{path}", str(destination), f"SHA256:{sha256}"])
+    finish([helper, *options, "download-file", f"{MIRROR}/{path}", str(destination), f"SHA256:{sha256}"])
 
 
 def _verified(path: Path, sha256: str) -> None:
@@ -227,7 +227,12 @@ def _need(*programs: str) -> None:
         raise MissingError(f"this machine lacks {', '.join(missing)}")
 
 
-def _done(command: list[str], folder: Path | None = None) -> None:
+def finish(command: list[str], folder: Path | None = None) -> None:
+    """Runs a command to its end.
+
+    Raises:
+        MissingError: it cannot be run or failed; its text is the command's last line.
+    """
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, cwd=folder, check=False

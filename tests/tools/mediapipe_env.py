@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tools.compilers import MissingError
+from tests.tools.compilers import MissingError, finish
 from tfkd import files, machine
 from tfkd.errors import RequestError
 
@@ -70,10 +70,7 @@ def fetch() -> None:
         return
     with files.replacing(folder) as partial:
         venv.create(partial, with_pip=True, symlinks=True)
-        install = [str(partial / "bin/python"), "-m", "pip", "install", "--quiet", f"mediapipe=={VERSION}"]
-        done = subprocess.run(install, capture_output=True, text=True, timeout=LIMIT, check=False)
-        if done.returncode != 0:
-            raise MissingError(f"MediaPipe cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+        finish([str(partial / "bin/python"), "-m", "pip", "install", "--quiet", f"mediapipe=={VERSION}"])
 
 
 def _folder() -> Path:

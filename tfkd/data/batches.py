@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfkd import machine
 from tfkd.data import mixing
 from tfkd.data.dataset import Split
-from tfkd.data.kept import Kept
+from tfkd.data.kept import Kept, Views
 from tfkd.data.modality import transform
 from tfkd.data.views import center, make_view, view_seeds
 from tfkd.errors import RequestError
@@ -19,7 +19,10 @@ from tfkd.recipe import Augment
 
 _MOST_THREADS = 8  # more would wait for Python's lock, and each has a batch in hand
 
-kept = Kept(256 << 20)  # the process's, so that all of its streams together keep to the limit
+# Bytes, for the photos of a process and again for its views. Several processes train side by side.
+LIMIT = machine.memory() // 24
+
+kept = Kept(LIMIT)  # the process's, so that all of its streams together keep to the limit
 
 
 def plain_batches(split: Split, size: int, batch_size: int, threads: int | None = None) -> tf.data.Dataset:
@@ -55,6 +58,7 @@ def view_batches(
     seeds: np.ndarray,
     threads: int | None = None,
     partners: mixing.Partners | None = None,
+    finished: Views | None = None,
 ) -> tf.data.Dataset:
     """Streams views in the order of `indices`; view k depends on photo indices[k], seeds[k] and its partner alone.
 
@@ -69,6 +73,7 @@ def view_batches(
         seeds: int32 or int64 [m, 2], from `view_seeds`.
         threads: how many threads make views; default: one for each core, at most 8.
         partners: of the m views, from `mixing.partners`; without them, or with `augment.mix` none, no view is mixed.
+        finished: keeps the views, before they are mixed; default: every view is made when it is asked for.
 
     Returns:
         dict(image float32 [b, size, size, 3] raw 0..255, index int64 [b], label int64 [b]), and where views are mixed
@@ -76,8 +81,11 @@ def view_batches(
     """
     show = transform(split.modality)
 
-    def view(index: int, seed: np.ndarray) -> np.ndarray:
+    def made(index: int, seed: np.ndarray) -> np.ndarray:
         return make_view(kept.load(split, index), seed, augment, size)
+
+    def view(index: int, seed: np.ndarray) -> np.ndarray:
+        return finished.load(index, seed, lambda: made(index, seed)) if finished else made(index, seed)
 
     def views(indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         return np.stack([view(*each) for each in zip(indices.tolist(), seeds, strict=True)], dtype=np.float32)
@@ -121,7 +129,14 @@ def view_batches(
 
 
 def pool_views(
-    pool: Split, augment: Augment, seed: int, view: int, images: np.ndarray, size: int, batch_size: int
+    pool: Split,
+    augment: Augment,
+    seed: int,
+    view: int,
+    images: np.ndarray,
+    size: int,
+    batch_size: int,
+    finished: Views | None = None,
 ) -> tf.data.Dataset:
     """Streams view number `view` of images of a pool as `view_batches` does, mixed where `augment` says so.
 
@@ -133,9 +148,12 @@ def pool_views(
         images: int64 [m], positions in the pool, in any order, repeated or not.
         size: side of the views, pixels.
         batch_size: views a batch; the last one is as short as it is.
+        finished: keeps the views for the next time they are asked for.
     """
     mixed = None if augment.mix == "none" else mixing.partners(seed, view, images, len(pool))
-    return view_batches(pool, augment, size, batch_size, images, view_seeds(seed, images, view), partners=mixed)
+    return view_batches(
+        pool, augment, size, batch_size, images, view_seeds(seed, images, view), partners=mixed, finished=finished
+    )
 
 
 @contextlib.contextmanager

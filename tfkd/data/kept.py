@@ -1,9 +1,11 @@
-"""Decoded photos that stay in memory, where that is small enough, because they are looked at again in every epoch."""
+"""Photos and views that stay in memory, where that is small enough, because they are looked at again in every epoch."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from PIL import Image
 
 from tfkd.data.dataset import Split
@@ -64,3 +66,25 @@ class Kept:
         else:
             share.photos[i], share.bytes = photo.copy(), size
             share.photos[i].info.clear()  # what a file says of itself can be larger than its pixels
+
+
+class Views:
+    """Keeps finished views of one split, size and augmentation until a limit is reached. Thread-safe.
+
+    Args:
+        limit: bytes that they never exceed, but for those that other threads finish at the same time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._finished: dict[tuple[int, ...], np.ndarray] = {}
+
+    def load(self, index: int, seed: np.ndarray, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Returns the view of photo `index` with this seed (int [2]), made now or before; not to be written to."""
+        key = (index, *seed.tolist())
+        view = self._finished.get(key)
+        if view is None:
+            view = make()
+            if (len(self._finished) + 1) * view.nbytes <= self.limit:
+                self._finished[key] = view
+        return view

@@ -14,14 +14,14 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, nearest
 from tfkd.files import replacing, sha256, write_json
 
 SCHEMA = "tfkd-soft-labels-2"
@@ -131,8 +131,8 @@ class Layout:
             records["features"][tap] = _within_half(tap, _checked(tap, answer[tap], shape))
         return records
 
-    def decode(self, records: Any) -> Answer:
-        """Returns "logits" float32 [n, classes] and each feature float32 [n, *shape] of records [n].
+    def decode(self, records: Any, features: Collection[str] | None = None) -> Answer:
+        """Returns "logits" float32 [n, classes] and features (default: all) float32 [n, *shape] of records [n].
 
         With `top`, each class that was not kept gets the same logit, so that softmax gives them together the mass that
         the teacher gave them. At another temperature than 1 their mass is that of equal logits, not the teacher's.
@@ -143,7 +143,8 @@ class Layout:
             share = records["others"] - np.float32(math.log(self.classes - self.top))
             logits = np.repeat(share[:, None], self.classes, axis=1)
             np.put_along_axis(logits, records["classes"].astype(np.int64), kept, axis=1)
-        return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in self.features}}
+        chosen = self.features if features is None else features
+        return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in chosen}}
 
 
 class SoftLabels:
@@ -155,22 +156,26 @@ class SoftLabels:
         folder: the store's folder.
         header: what the answers must belong to, compared field by field with the stored header; a store of more views
             than `header["views"]` will do.
+        features: those that are read; default: all.
 
     Attributes:
         images: number of images in the pool.
         views: number of views of each.
         layout: what an answer consists of.
+        shapes: of the logits and of each feature that is read.
 
     Raises:
         RequestError: the store is of something else, unfinished or damaged.
     """
 
-    def __init__(self, folder: Path, header: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, header: dict[str, Any], features: Collection[str] | None = None) -> None:
         self.folder = folder
         _compare(folder, _read_json(folder / HEADER), header)
         self.images: int = header["images"]
         self.views: int = header["views"]
         self.layout = Layout.described_by(header["layout"])
+        self._features = self._chosen(features)
+        self.shapes = {LOGITS: (self.layout.classes,), **self._features}
         self._listed = _listed(folder)
         for shard in self._shards():
             self._check_size(shard)
@@ -186,7 +191,7 @@ class SoftLabels:
             view: number of the view; wraps around after `views`.
 
         Returns:
-            "logits" float32 [n, classes] and each feature, float32 [n, *shape].
+            "logits" float32 [n, classes] and each feature that is read, float32 [n, *shape].
 
         Raises:
             RequestError: an image is not in the pool, or a shard is damaged.
@@ -205,7 +210,7 @@ class SoftLabels:
             content = b"".join([os.pread(descriptor, size, position) for descriptor, position in places])
         if len(content) != len(images) * size:
             raise self._damaged(f"view {view}", "has been cut short")
-        return self.layout.decode(np.frombuffer(content, self.layout.dtype))
+        return self.layout.decode(np.frombuffer(content, self.layout.dtype), self._features)
 
     def verify(self) -> None:
         """Reads the whole store and compares every checksum.
@@ -215,6 +220,15 @@ class SoftLabels:
         """
         for shard in self._shards():
             self._check_content(shard)
+
+    def _chosen(self, features: Collection[str] | None) -> dict[str, tuple[int, ...]]:
+        stored = self.layout.features
+        for tap in features or ():
+            if tap not in stored:
+                raise RequestError(
+                    f"Soft-label store {self.folder} has no feature {tap!r}.{nearest(tap, list(stored))}"
+                )
+        return dict(stored) if features is None else {tap: stored[tap] for tap in features}
 
     def _shards(self) -> Iterator["_Shard"]:
         for view in range(self.views):

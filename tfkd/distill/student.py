@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from tfkd.data import open_source
-from tfkd.data.batches import plain_batches, pool_views
+from tfkd.data.batches import LIMIT, plain_batches, pool_views
 from tfkd.data.dataset import ImageData, Split
 from tfkd.data.joined import joined
+from tfkd.data.kept import Views
 from tfkd.data.modality import all_seen
 from tfkd.distill import training
 from tfkd.distill.distiller import Distiller
@@ -87,22 +88,22 @@ def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
 def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns what learns from the teachers' stored answers: model, batches by epoch, and what begins an epoch."""
     distill = job.recipe.distill
-    stores = [SoftLabels(store.folder, store.header) for store in job.stores]
+    stores = [SoftLabels(store.folder, store.header, distill.learnt_taps) for store in job.stores]
     losses, begin = losses_of(distill)
     model = Distiller(
         student,
         losses=losses,
         label_weight=distill.label_weight,
         teacher_shares=[store.share for store in job.stores],
-        answers=[_shapes(store) for store in stores],
+        answers=[store.shapes for store in stores],
         images=job.images,
     )
     model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
-    images = pool(data)
+    images, finished = pool(data), Views(LIMIT)
 
     def batches(epoch: int) -> tf.data.Dataset:
         view = epoch % distill.views
-        return _views(job, images, epoch, view).map(
+        return _views(job, images, epoch, view, finished).map(
             lambda batch: (with_answers(batch, stores, view), _label(batch, len(data.classes))), num_parallel_calls=1
         )
 
@@ -126,14 +127,10 @@ def _optimizer(job: Job) -> keras.optimizers.Optimizer:
     return training.adamw(job.recipe.distill.training, job.steps_an_epoch)
 
 
-def _shapes(store: SoftLabels) -> dict[str, tuple[int, ...]]:
-    return {"logits": (store.layout.classes,), **store.layout.features}
-
-
-def _views(job: Job, split: Split, epoch: int, view: int) -> tf.data.Dataset:
+def _views(job: Job, split: Split, epoch: int, view: int, finished: Views | None = None) -> tf.data.Dataset:
     order = training.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
     data = job.recipe.data
-    return pool_views(split, data.augment, job.recipe.seed, view, order, data.image_size, job.batch)
+    return pool_views(split, data.augment, job.recipe.seed, view, order, data.image_size, job.batch, finished)
 
 
 def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> dict[str, Any]:
@@ -144,7 +141,7 @@ def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> 
         stores: one for each teacher, of the pool that the batch's `index` counts in.
         view: number of the views.
     """
-    taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in _shapes(store).items()]
+    taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in store.shapes.items()]
 
     def read(images: Any) -> list[Any]:
         answers = [store.read(images, view) for store in stores]

@@ -139,8 +139,6 @@ def fit(
         RequestError: the loss became NaN or infinite.
     """
     checkpoint = folder / "checkpoint.npz"
-    if not model.optimizer.built:  # inside the first step, its variables would have the step traced twice
-        model.optimizer.build(model.trainable_variables)
     weights = Weights(model, network, training.average)
     record, seconds = weights.restore(checkpoint)
     points = [Point(int(epoch), *rest) for epoch, *rest in record]

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tfkd import files, recipe
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, first_line, nearest
 from tfkd.export import Calibration, Card, ExportedFile, coreml_batch_norms, coreml_file
 from tfkd.export.coreml_compression import compressed
-from tfkd.export.graph import INPUT, Graph, first_line, frozen
+from tfkd.export.graph import INPUT, Graph, frozen
 from tfkd.quiet import native_logs_silenced
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses

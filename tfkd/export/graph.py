@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, first_line
 from tfkd.export import Card
 from tfkd.quiet import native_logs_silenced
 
@@ -58,12 +58,6 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, folder, signatures={"serving_default": module.serve}, options=options)
         yield Graph(constant, Path(folder), size, classes)
-
-
-def first_line(error: Exception) -> str:
-    """Returns the first line of a library's error that says anything, cut to a line's length."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
 
 
 def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:

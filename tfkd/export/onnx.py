@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tfkd import files
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, first_line
 from tfkd.export import Calibration, Card, ExportedFile
 from tfkd.export.bundle import labels_text
-from tfkd.export.graph import INPUT, OUTPUT, Graph, first_line
+from tfkd.export.graph import INPUT, OUTPUT, Graph
 from tfkd.quiet import native_logs_silenced
 
 OPSET = 17

@@ -11,8 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.distill.measures import softmax
-from tfkd.errors import RequestError
-from tfkd.export.graph import first_line
+from tfkd.errors import RequestError, first_line
 from tfkd.models.weights import read_keras
 from tfkd.quiet import native_logs_silenced
 

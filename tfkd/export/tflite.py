@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd import files
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, first_line, nearest
 from tfkd.export import Calibration, Card, ExportedFile, metadata, quantize, rewrite
 from tfkd.export.flatbuffer import Network
-from tfkd.export.graph import Graph, first_line, frozen
+from tfkd.export.graph import Graph, frozen
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import TflitePrecision
 

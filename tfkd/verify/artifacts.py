@@ -30,14 +30,14 @@ class Reference:
         batches: float32 [b, S, S, 3] raw RGB 0..255, the images in order; read once for each file.
         labels: int64 [n], the true classes.
         keras: float32 [n, classes], the Keras student's probabilities.
-        teacher_top1: int64 [n], the teacher's classes.
+        teacher_top1: int64 [n], the teacher's classes; None where there is no teacher.
         size: S, side of the student's input, pixels.
     """
 
     batches: Iterable[Any]
     labels: np.ndarray
     keras: np.ndarray
-    teacher_top1: np.ndarray
+    teacher_top1: np.ndarray | None
     size: int
 
 
@@ -62,7 +62,7 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         bytes=bundle.size(path),
         sha256=bundle.digest(path),
         accuracy=_share(top1 == reference.labels),
-        agreement=_share(top1 == reference.teacher_top1),
+        agreement=None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
         max_abs_error=float(np.abs(probabilities - reference.keras).max()),
         top1_vs_keras=_share(top1 == reference.keras.argmax(axis=1)),
         delegation=tflite.delegation(path) if file.format == "tflite" else None,

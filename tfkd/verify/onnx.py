@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, first_line
 from tfkd.export import Card
-from tfkd.export.graph import INPUT, OUTPUT, first_line
+from tfkd.export.graph import INPUT, OUTPUT
 from tfkd.export.manifest import InputOutput, Tensor
 from tfkd.verify import VerifyError
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfkd.export.graph import first_line
+from tfkd.errors import first_line
 from tfkd.verify import VerifyError
 from tfkd.verify.coreml.image import Image, declared_image
 from tfkd.verify.coreml.network import Network

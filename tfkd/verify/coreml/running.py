@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.export.graph import first_line
+from tfkd.errors import first_line
 from tfkd.verify import VerifyError
 from tfkd.verify.coreml.layout import shape
 
