@@ -13,28 +13,21 @@ without TensorFlow times them in turn, call by call, so that whatever disturbs t
 to stderr, JSON to stdout.
 """
 
-import argparse
 import contextlib
 import io
-import json
-import os
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import files_in_turn
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfkd import machine
 from tfkd.bench import host
-from tfkd.errors import TfkdError
 from tfkd.export import Card
 from tfkd.export.tflite import write_tflite
-from tfkd.files import write_json
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Activation, Bench, Student
@@ -74,6 +67,7 @@ def result(paths: dict[str, Path], bench: Bench, say: Any) -> dict[str, Any]:
     """Times the files and returns medians, ratios, and how XNNPACK takes each file."""
     entries = host.measure(paths, bench, say)
     return {
+        "classes": CLASSES,
         "latency_ms": [entry.model_dump(include={"artifact", "threads", "runs", "latency_ms"}) for entry in entries],
         "ratios": {
             f"{upper} / {lower}": {"one_thread": round(host.ratio(entries, upper, lower), 4), "goal": goal}
@@ -96,35 +90,6 @@ def table(measured: dict[str, Any]) -> str:
         goal = f"   goal: at most {ratio['goal']:.2f}" if ratio["goal"] else ""
         lines.append(f"{name:40}{ratio['one_thread']:11.3f}{goal}")
     return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=224, help="side of the images, pixels")
-    parser.add_argument("--runs", type=int, default=300, help="timed runs of every file")
-    parser.add_argument("--quick", action="store_true", help="64 px and 5 runs: to see that it runs")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
-    size, runs = (64, 5) if asked.quick else (asked.size, asked.runs)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            paths = write_files(Path(folder), size)
-            load = os.getloadavg()[0]
-            measured = result(paths, Bench(runs=runs, warmup=20), lambda line: print(line, file=sys.stderr, flush=True))
-    except TfkdError as error:
-        parser.error(str(error))
-    report = {
-        "benchmark": "int8_latency",
-        "image_size": size,
-        "classes": CLASSES,
-        "machine": machine.environment(),
-        "load_before": load,
-        **measured,
-    }
-    print(table(measured), file=sys.stderr)
-    print(json.dumps(report, indent=2))
-    if asked.out:
-        write_json(asked.out, report)
 
 
 def _student(activation: Activation, size: int) -> keras.Model:
@@ -152,4 +117,4 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    files_in_turn.main("int8_latency", __doc__, write_files, result, table, runs=300)

@@ -8,27 +8,20 @@ which XNNPACK has kernels of its own. One process without TensorFlow times all f
 goes to stderr, JSON to stdout.
 """
 
-import argparse
-import json
-import os
-import sys
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import files_in_turn
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfkd import machine
 from tfkd.bench import host
 from tfkd.compress.prepared import compressible
-from tfkd.errors import TfkdError
 from tfkd.export import Card
 from tfkd.export.graph import INPUT, frozen
-from tfkd.files import write_json
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Student
@@ -98,7 +91,7 @@ def result(paths: dict[str, Path], bench: Bench, say: Any) -> dict[str, Any]:
             "ratio": round(host.ratio(entries, name, f"{name.split()[0]} 0% dense"), 4),
         }
     kept = {"artifact", "threads", "runs", "latency_ms"}
-    return {"files": files, "latency_ms": [entry.model_dump(include=kept) for entry in entries]}
+    return {"classes": CLASSES, "files": files, "latency_ms": [entry.model_dump(include=kept) for entry in entries]}
 
 
 def table(measured: dict[str, Any]) -> str:
@@ -113,34 +106,5 @@ def table(measured: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=224, help="side of the images, pixels")
-    parser.add_argument("--runs", type=int, default=200, help="timed runs of every file")
-    parser.add_argument("--quick", action="store_true", help="64 px and 5 runs: to see that it runs")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
-    size, runs = (64, 5) if asked.quick else (asked.size, asked.runs)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            paths = write_files(Path(folder), size)
-            load = os.getloadavg()[0]
-            measured = result(paths, Bench(runs=runs, warmup=10), lambda line: print(line, file=sys.stderr, flush=True))
-    except TfkdError as error:
-        parser.error(str(error))
-    report = {
-        "benchmark": "sparse_latency",
-        "image_size": size,
-        "classes": CLASSES,
-        "machine": machine.environment(),
-        "load_before": load,
-        **measured,
-    }
-    print(table(measured), file=sys.stderr)
-    print(json.dumps(report, indent=2))
-    if asked.out:
-        write_json(asked.out, report)
-
-
 if __name__ == "__main__":
-    main()
+    files_in_turn.main("sparse_latency", __doc__, write_files, result, table, runs=200)
