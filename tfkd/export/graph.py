@@ -2,8 +2,8 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ class Graph:
     saved_model: Path
     size: int
     classes: int
+    _made: dict[str, bytes] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Returns what several files start from, made for the first of them."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     if file.precision in ("int8", "16x8"):
         _check_images(calibration.images, file.precision, graph.size)
     with _told(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
-        content = _content(graph.saved_model, file.precision, calibration)
+        content = _content(graph, file.precision, calibration)
     files.write_bytes(path, metadata.pack(content, card, graph.size))
 
 
@@ -99,21 +99,25 @@ def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: st
     files.write_bytes(path, metadata.pack(content, card, size))
 
 
-def _content(saved_model: Path, precision: str, calibration: Calibration) -> bytes:
+def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
     match precision:
         case "fp32":
-            return _convert(saved_model)
+            return _float(graph)
         case "fp16":
-            return _convert(saved_model, optimize=True, types=[tf.float16])
+            return _convert(graph.saved_model, optimize=True, types=[tf.float16])
         case "dynamic":
-            return _dynamic(saved_model)
+            return _dynamic(graph.saved_model)
         case "int8":
-            return quantize.int8(_convert(saved_model), calibration)
+            return quantize.int8(_float(graph), calibration)
         case "16x8":
-            return quantize.int16(_convert(saved_model), calibration)
+            return quantize.int16(_float(graph), calibration)
         case _:
             known = list(get_args(TflitePrecision))
             raise RequestError(f"There is no TFLite precision {precision!r}.{nearest(precision, known)}")
+
+
+def _float(graph: Graph) -> bytes:
+    return graph.once("fp32", lambda: _convert(graph.saved_model))
 
 
 def _dynamic(saved_model: Path) -> bytes:
