@@ -13,6 +13,9 @@ import pytest
 from PIL import Image
 
 from tfkd.export.manifest import Manifest
+from tfkd.pipeline import open_data, stages_of
+from tfkd.progress import Lines
+from tfkd.recipe import load
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ("blue sky", "grass", "tomato, ripe")
@@ -63,6 +66,27 @@ def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recip
     process = start(home, *arguments, command=command, recipe=recipe)
     output, errors = process.communicate(timeout=900)
     return process.returncode, output, errors
+
+
+@pytest.mark.parametrize(
+    ("override", "again"),
+    [
+        ("data.augment.mix=cutmix", {"soft_labels", "control", "student"}),
+        ("data.augment.flip=false", {"teacher", "soft_labels", "control", "student"}),
+        ("distill.views=3", {"soft_labels", "student"}),
+        ("distill.label_weight=0.5", {"student"}),
+        ("student.width=0.5", {"control", "student"}),
+        ("bench.runs=7", set()),
+    ],
+)
+def test_a_changed_recipe_trains_what_depends_on_it_again(home: Path, override: str, again: set[str]) -> None:
+    def fingerprints(*overrides: str) -> dict[str, str]:
+        recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}", *overrides])
+        stages = stages_of(recipe, open_data(recipe, home, Lines()), home)
+        return {name: stages[name].fingerprint for name in ("teacher", "soft_labels", "control", "student")}
+
+    before, after = fingerprints(), fingerprints(override)
+    assert {name for name, digits in before.items() if after[name] != digits} == again
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,7 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
     shown = [recipe.data.image_size, augment, distill["training"], distill["precision"], unlabelled, machine.cores()]
     learnt = [distill["losses"], distill["label_weight"], [teacher.share for teacher in recipe.teachers]]
     taps = recipe.distill.teacher_taps
+    unmixed = recipe.data.augment.unmixed.model_dump(mode="json")
     found: dict[str, Stage] = {}
 
     def add(stage: str, *inputs: Any) -> str:
@@ -147,14 +148,15 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
         return digits
 
     def add_store(stage: str, teacher: str) -> str:
-        digits = add(stage, teacher, unlabelled, recipe.distill.views, taps)
-        base = fingerprint(stage, CODE[kind_of(stage)], teacher, unlabelled, taps)  # without views: they are added to
+        asked = [teacher, augment, unlabelled, taps]
+        digits = add(stage, *asked, recipe.distill.views)
+        base = fingerprint(stage, CODE[kind_of(stage)], *asked)  # without the number of views: more are added to it
         found[stage] = Stage(folder / stage, digits, base)
         return digits
 
     stores = []
     for number, teacher in enumerate(described["teachers"]):
-        trained = add(numbered("teacher", number), data.fingerprint, teacher, augment, recipe.seed)
+        trained = add(numbered("teacher", number), data.fingerprint, teacher, unmixed, recipe.seed)
         stores.append(add_store(numbered("soft_labels", number), trained))
     for number, assistant in enumerate(chain(recipe)):
         trained = add(numbered("assistant", number), stores, assistant.model_dump(mode="json"), shown, learnt)

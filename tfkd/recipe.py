@@ -57,6 +57,11 @@ class Augment(Block):
     mix: Literal["none", "mixup", "cutmix"] = Field("none", description="how a view is mixed with another image's")
     mix_share: float = Field(0.5, ge=0, le=1, description="share of the views that are mixed")
 
+    @property
+    def unmixed(self) -> "Augment":
+        """The same views, of one image each."""
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in ("mix", "mix_share")})
+
 
 class Data(Block):
     """Where the images come from and how they are split."""

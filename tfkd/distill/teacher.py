@@ -150,11 +150,10 @@ def _train_thawed(
     learner = Distiller(model, losses=[], label_weight=1.0)
     learner.compile(training.adamw(recipe, steps), LabelLoss(recipe.label_smoothing))
     size = model.input_shape[1]
-    unmixed = augment.model_copy(update={"mix": "none"})
 
     def batches(epoch: int) -> tf.data.Dataset:
         order = training.epoch_order(seed, epoch, images, steps * batch)
-        views = pool_views(data.train, unmixed, seed, epoch, order, size, batch)
+        views = pool_views(data.train, augment.unmixed, seed, epoch, order, size, batch)
         return views.map(lambda view: (view["image"], view["label"]))
 
     def report(point: training.Point) -> None:
