@@ -102,3 +102,23 @@ def test_a_store_that_lost_a_shard_is_filled_again(everything: Path) -> None:
     assert code == 0, errors
     assert "soft_labels: done" in output
     np.testing.assert_array_equal(np.load(shard), before)
+
+
+def test_a_student_of_new_views_learns_mean_answers(home: Path) -> None:  # noqa: F811
+    (home / "image.py").write_text(RECIPE.replace('name="tiny"', 'name="image"'))
+    arguments = ("distill.targets=image", "data.augment.mix=cutmix", "--until", "student")
+    code, output, errors = tfkd(home, *arguments, recipe="image.py")
+    assert code == 0, output + errors
+    (trained,) = json.loads((home / "runs/image/student/stage.json").read_text())["result"]["trainings"]
+    assert trained["accuracy"] > 0.8
+
+
+def test_a_mean_over_views_has_no_map(home: Path) -> None:  # noqa: F811
+    recipe = RECIPE.replace('name="tiny"', 'name="map"').replace(
+        "views=2,", 'views=2, targets="image", losses=[Attention(teacher_tap="stage:2", student_tap="stage:2")],'
+    )
+    (home / "map.py").write_text(recipe)
+    code, output, errors = tfkd(home, recipe="map.py")
+    assert code == 2, output + errors
+    assert "the map 'stage:2' that the loss 'attention' looks at" in errors
+    assert not (home / "runs/map/soft_labels").exists()

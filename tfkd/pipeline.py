@@ -137,7 +137,12 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
     distill, augment = described["distill"], described["data"]["augment"]
     unlabelled = data.unlabelled and len(data.unlabelled)
     shown = [recipe.data.image_size, augment, distill["training"], distill["precision"], unlabelled, machine.cores()]
-    learnt = [distill["losses"], distill["label_weight"], [teacher.share for teacher in recipe.teachers]]
+    learnt = [
+        distill["losses"],
+        distill["label_weight"],
+        distill["targets"],
+        [teacher.share for teacher in recipe.teachers],
+    ]
     taps = recipe.distill.teacher_taps
     unmixed = recipe.data.augment.unmixed.model_dump(mode="json")
     found: dict[str, Stage] = {}
@@ -148,7 +153,7 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
         return digits
 
     def add_store(stage: str, teacher: str) -> str:
-        asked = [teacher, augment, unlabelled, taps]
+        asked = [teacher, recipe.asked_views.model_dump(mode="json"), unlabelled, taps]
         digits = add(stage, *asked, recipe.distill.views)
         base = fingerprint(stage, CODE[kind_of(stage)], *asked)  # without the number of views: more are added to it
         found[stage] = Stage(folder / stage, digits, base)
@@ -265,7 +270,13 @@ class Run:
 
         for network in [*chain(self.recipe), self.recipe.student]:
             model = build_student(network, self.recipe.data.image_size, len(self.data.classes), self.recipe.seed)
-            tapped(model, [loss.student_tap for loss in losses])
+            outputs = tapped(model, [loss.student_tap for loss in losses]).output
+            for loss in losses:
+                if self.recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
+                    raise RequestError(
+                        f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
+                        f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
+                    )
 
     def _teacher(self, stages: list[Stage]) -> list[Any]:
         self.start_tensorflow()
@@ -336,7 +347,7 @@ class Run:
             taught,
             taps,
             images,
-            self.recipe.data.augment,
+            self.recipe.asked_views,
             self.recipe.seed,
             len(self.data.classes),
             distill.views,

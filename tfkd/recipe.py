@@ -265,6 +265,11 @@ class Distill(Block):
     losses: list[AnyLoss] = Field([SoftTargets()], min_length=1, description="distillation losses, summed by weight")
     label_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the true labels")
     views: int = Field(8, ge=1, description="augmented views of every training image that the teacher answers once")
+    targets: Literal["view", "image"] = Field(
+        "view",
+        description="view: the student sees the stored views, each with its answers; image: it sees new views in every "
+        "epoch, and learns the mean of the answers to the stored views of the image",
+    )
     features: list[str] = Field([], description="teacher's taps to store beside those that the losses look at")
     assistants: list[Student] = Field([], description="networks between teacher and student, each taught by the last")
     generations: int = Field(1, ge=1, description="students in a row, each taught by the one before (born again)")
@@ -419,6 +424,11 @@ class Recipe(Block):
     bench: Bench = Bench()
     gates: Gates = Gates()
     seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
+
+    @property
+    def asked_views(self) -> Augment:
+        """The views that a teacher is asked about."""
+        return self.data.augment.unmixed if self.distill.targets == "image" else self.data.augment
 
     @field_validator("compress")
     @classmethod

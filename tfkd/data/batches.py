@@ -77,7 +77,8 @@ def view_batches(
 
     Returns:
         dict(image float32 [b, size, size, 3] raw 0..255, index int64 [b], label int64 [b]), and where views are mixed
-        partner_label int64 [b] and share float32 [b], the share of the image's own label: 1 in a view that is not.
+        partner int64 [b], partner_label int64 [b] and share float32 [b], the share of the image's own label: 1 in a
+        view that is not.
     """
     show = transform(split.modality)
 
@@ -116,6 +117,7 @@ def view_batches(
             "image": show(image),
             "index": index,
             "label": label,
+            "partner": partner,
             "partner_label": partner_label,
             "share": tf.ensure_shape(share, index.shape),
         }

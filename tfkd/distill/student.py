@@ -1,5 +1,6 @@
 """The student and its control: the same network, seed, steps and schedule, with and without a teacher."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -102,10 +103,12 @@ def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Mo
     images, finished = pool(data), Views(LIMIT)
 
     def batches(epoch: int) -> tf.data.Dataset:
-        view = epoch % distill.views
-        return _views(job, images, epoch, view, finished).map(
-            lambda batch: (with_answers(batch, stores, view), _label(batch, len(data.classes))), num_parallel_calls=1
-        )
+        if distill.targets == "image":
+            views, answers = _views(job, images, epoch, epoch), with_mean_answers
+        else:
+            view = epoch % distill.views
+            views, answers = _views(job, images, epoch, view, finished), functools.partial(with_answers, view=view)
+        return views.map(lambda batch: (answers(batch, stores), _label(batch, len(data.classes))), num_parallel_calls=1)
 
     return model, batches, begin
 
@@ -141,18 +144,39 @@ def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> 
         stores: one for each teacher, of the pool that the batch's `index` counts in.
         view: number of the views.
     """
+    answers = _answers(batch["index"], stores, lambda store, images: store.read(images, view))
+    return {"image": batch["image"], "index": batch["index"], "answers": answers}
+
+
+def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> dict[str, Any]:
+    """As `with_answers`, for views that no teacher was asked about: the mean of the answers to the stored ones.
+
+    The answers to a mixed view are mixed as its labels are. For CutMix that is nearly what a teacher would say which
+    ends in global pooling and one dense layer: both are linear.
+    """
+    answers = _answers(batch["index"], stores, SoftLabels.mean)
+    if "share" in batch:
+        partners = _answers(batch["partner"], stores, SoftLabels.mean)
+        share = batch["share"][:, None]
+        answers = tf.nest.map_structure(lambda own, other: share * own + (1.0 - share) * other, answers, partners)
+    return {"image": batch["image"], "index": batch["index"], "answers": answers}
+
+
+def _answers(
+    images: Any, stores: list[SoftLabels], read: Callable[[SoftLabels, Any], dict[str, Any]]
+) -> tuple[dict[str, Any], ...]:
     taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in store.shapes.items()]
 
-    def read(images: Any) -> list[Any]:
-        answers = [store.read(images, view) for store in stores]
-        return [answers[number][tap] for number, tap, _ in taps]
+    def values_of(images: Any) -> list[Any]:
+        found = [read(store, images) for store in stores]
+        return [found[number][tap] for number, tap, _ in taps]
 
-    values = tf.numpy_function(read, [batch["index"]], [tf.float32] * len(taps), stateful=False)
-    answers: list[dict[str, Any]] = [{} for _ in stores]
+    values = tf.numpy_function(values_of, [images], [tf.float32] * len(taps), stateful=False)
+    answers: tuple[dict[str, Any], ...] = tuple({} for _ in stores)
     for value, (number, tap, shape) in zip(values, taps, strict=True):
-        value.set_shape((batch["index"].shape[0], *shape))
+        value.set_shape((images.shape[0], *shape))
         answers[number][tap] = value
-    return {"image": batch["image"], "index": batch["index"], "answers": tuple(answers)}
+    return answers
 
 
 def _label(batch: dict[str, Any], classes: int) -> Any:

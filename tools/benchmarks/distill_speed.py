@@ -23,6 +23,7 @@ A round's rate is that of the steps behind the first few of one `fit`. The table
 import argparse
 import json
 import os
+import shlex
 import statistics
 import sys
 import tempfile
@@ -205,6 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     result = {
         "benchmark": "distill_speed",
+        "command": shlex.join(["python", *sys.argv]),
         **asdict(pair),
         "rounds": rounds,
         "batch": BATCH,

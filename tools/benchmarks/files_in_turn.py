@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def main(
         parser.error(str(error))
     report = {
         "benchmark": benchmark,
+        "command": shlex.join(["python", *sys.argv]),
         "image_size": size,
         "machine": machine.environment(),
         "load_before": load,

@@ -13,6 +13,7 @@ stdout.
 import argparse
 import json
 import multiprocessing
+import shlex
 import sys
 import tempfile
 import time
@@ -41,8 +42,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
     parser.add_argument("--out", type=Path, help="file for the JSON")
     asked = parser.parse_args()
-    command = f"python tools/benchmarks/store_memory.py {' '.join(sys.argv[1:])}".strip()
-    found: dict[str, Any] = {"command": command, "environment": machine.environment()}
+    found: dict[str, Any] = {"command": shlex.join(["python", *sys.argv]), "environment": machine.environment()}
     for name, layout in LAYOUTS.items():
         found[name] = _measured(layout, asked)
         print(_told(name, found[name]), file=sys.stderr, flush=True)
