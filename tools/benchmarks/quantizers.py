@@ -1,0 +1,278 @@
+"""tfkd's int8 files against those of other quantizers, all of one trained student: bytes, accuracy, XNNPACK, latency.
+
+    python -m venv peer
+    peer/bin/pip install litert-quantizer
+    python tools/benchmarks/quantizers.py pipelines/quickstart.py --peer peer/bin/python --out quantizers.json
+
+    float           tfkd's fp32 file, which litert-quantizer starts from
+    tfkd_…          tfkd's int8 file, with either kind of ranges
+    converter       tf.lite.TFLiteConverter with a representative dataset, from the SavedModel behind the other files
+    litert_…        litert-quantizer's static int8, by the methods of litert_quantize.py
+
+The student is the one that the recipe ships; all calibrate on the same training images and are run on all test images.
+litert-quantizer has an interpreter of its own because each of its versions pins a single one of ai-edge-litert (0.11.0:
+==2.3.0): beside it tfkd, which takes >=2.3,<3, would have the runtime that another package chose.
+
+What litert-quantizer refuses stands in the result with its own words. A killed run goes on where it was; latency is
+taken anew, by one process without TensorFlow, all files in turn. The table goes to stderr, JSON to stdout.
+"""
+
+import argparse
+import functools
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd import machine
+from tfkd import recipe as recipes
+from tfkd.bench import host
+from tfkd.data.batches import plain_batches
+from tfkd.distill.measures import accuracy
+from tfkd.distill.saving import load_model
+from tfkd.errors import RequestError, TfkdError
+from tfkd.export import samples
+from tfkd.export.graph import INPUT, frozen
+from tfkd.export.tflite import write_tflite
+from tfkd.files import fingerprint, write_json
+from tfkd.pipeline import Run
+from tfkd.progress import for_output
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import Bench, Recipe
+from tfkd.stages import Stage, locked
+from tfkd.verify import tflite
+
+SCRIPT = Path(__file__).with_name("litert_quantize.py")
+METHODS = ("moving_average", "min_max", "octav", "octav_weights")
+FLOAT, BASE = "float", "tfkd_min_max"
+
+
+class Peer:
+    """litert-quantizer in another interpreter.
+
+    Args:
+        python: that interpreter.
+
+    Raises:
+        RequestError: it cannot be started, or has no litert-quantizer.
+    """
+
+    def __init__(self, python: Path) -> None:
+        self._python = python
+        try:
+            asked = self._run()
+        except OSError as error:
+            raise RequestError(f"--peer {python}: {error.strerror}.") from None
+        if asked.returncode:
+            raise RequestError(f"--peer {python}: {_last_line(asked)}")
+        self.versions: dict[str, str] = json.loads(asked.stdout)
+
+    def quantize(self, network: Path, images: Path, method: str, out: Path) -> str | None:
+        """Writes a quantized file; returns the last line of what the peer said where it did not."""
+        asked = self._run(str(network), str(images), method, str(out))
+        return _last_line(asked) if asked.returncode else None
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self._python), str(SCRIPT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _last_line(asked: subprocess.CompletedProcess[str]) -> str:
+    lines = asked.stderr.strip().splitlines()
+    return lines[-1] if lines else f"ended with code {asked.returncode}"
+
+
+class Contest:
+    """The files of one student; all stay in one folder."""
+
+    def __init__(self, run: Run, peer: Peer) -> None:
+        self._run, self._peer = run, peer
+        self._folder = run.folder / "quantizers"
+        recipe = run.recipe
+        self._images, _ = samples.photos(
+            run.shipped.train, recipe.data.image_size, recipe.export.calibration_images, recipe.seed
+        )
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Returns what is to be said of every contestant but its latency, or why there is no such file."""
+        self._folder.mkdir(exist_ok=True)
+        np.save(self._calibration, self._images)
+        own = {
+            FLOAT: functools.partial(self._own, "fp32", "min_max"),
+            BASE: functools.partial(self._own, "int8", "min_max"),
+            "tfkd_mse": functools.partial(self._own, "int8", "mse"),
+        }
+        others = {f"litert_{method}": functools.partial(self._peers, method) for method in METHODS}
+        done = {name: self._once(name, write, pixels=True) for name, write in own.items()}
+        done["converter"] = self._once("converter", self._converter, pixels=False)
+        done |= {name: self._once(name, write, self._peer.versions, pixels=False) for name, write in others.items()}
+        return {name: {"refused": refused} if refused else self._described(name) for name, refused in done.items()}
+
+    def path(self, name: str) -> Path:
+        """Returns the file of a contestant."""
+        return self._folder / name / "model.tflite"
+
+    @property
+    def _calibration(self) -> Path:
+        return self._folder / "calibration.npy"
+
+    @functools.cached_property
+    def _student(self) -> Any:
+        return load_model(self._run.chosen_folder / "student.keras")
+
+    def _own(self, precision: str, ranges: str, path: Path) -> None:
+        write_tflite(self._student, precision, path, self._run.card, self._images, ranges=ranges)
+
+    def _converter(self, path: Path) -> None:
+        import tensorflow as tf
+
+        def dataset() -> Iterator[dict[str, np.ndarray]]:
+            for image in self._images:
+                yield {INPUT: image[np.newaxis].astype(np.float32)}
+
+        with frozen(self._student, self._run.card) as graph, native_logs_silenced():
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(graph.saved_model))
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = dataset
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.uint8
+            path.write_bytes(converter.convert())
+
+    def _peers(self, method: str, path: Path) -> str | None:
+        return self._peer.quantize(self.path(FLOAT), self._calibration, method, path)
+
+    def _once(self, name: str, write: Callable[[Path], str | None], *inputs: Any, pixels: bool) -> str | None:
+        """Writes a contestant's file and its answers to the test images, unless an earlier run has; see `_given`."""
+        path = self.path(name)
+        stage = Stage(path.parent, fingerprint(self._run.stages["student"].fingerprint, self._run.chosen_seed, *inputs))
+        if stage.result() is None:
+            self._run.progress.say(f"  {name}")
+            stage.begin()
+            refused = write(path)
+            if not refused:
+                test = plain_batches(self._run.shipped.test, self._run.recipe.data.image_size, 64)
+                given = _given(path, pixels)
+                answers = tflite.predict(path, (given(np.asarray(images)) for images, _ in test))
+                np.save(path.with_name("answers.npy"), answers)
+            stage.finish({"refused": refused})
+        result: dict[str, Any] = stage.result() or {}
+        return result["refused"]
+
+    def _answers(self, name: str) -> np.ndarray:
+        answers: np.ndarray = np.load(self.path(name).with_name("answers.npy"), allow_pickle=False)
+        return answers
+
+    def _described(self, name: str) -> dict[str, Any]:
+        answers, wanted = self._answers(name), self._answers(FLOAT)
+        found, details = tflite.delegation(self.path(name)), tflite.io(self.path(name))
+        return {
+            "bytes": self.path(name).stat().st_size,
+            "accuracy": accuracy(answers, self._run.data.test.labels),
+            "agreement": float(np.mean(answers.argmax(axis=1) == wanted.argmax(axis=1))),
+            "mean_probability_difference": float(np.abs(answers - wanted).mean()),
+            "input": details.input.dtype,
+            "output": details.output.dtype,
+            "operators": found.operators,
+            "partitions": found.partitions,
+            "outside": dict(Counter(found.outside)),
+        }
+
+
+def _given(path: Path, pixels: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns what makes of raw RGB what `predict` is to round and hand to a file.
+
+    Args:
+        path: of the file.
+        pixels: its bytes are pixels, as in tfkd's files; else they are pixels by the file's own scale and zero point.
+    """
+    details = tflite.load(path).get_input_details()[0]
+    scale, zero_point = details["quantization"]
+    if pixels or not scale:
+        return lambda images: images
+    shift = zero_point - np.iinfo(details["dtype"]).min  # `predict` takes 128 off what an int8 file gets
+    return lambda images: images / np.float32(scale) + np.float32(shift)
+
+
+def measured(recipe: Recipe, runs: Path, peer: Peer, bench: Bench) -> dict[str, Any]:
+    """Returns all that is reported of the contestants, and what they have in common."""
+    folder = runs / recipe.name
+    with locked(folder):
+        run = Run(recipe, folder, for_output())
+        run.until("student", folder)
+        run.start_tensorflow()
+        contest = Contest(run, peer)
+        rows = contest.rows()
+        load = os.getloadavg()[0]
+        files = {name: contest.path(name) for name, row in rows.items() if "refused" not in row}
+        entries = host.measure(files, bench, run.progress.say)
+        for name in files:
+            rows[name]["latency_ms"] = {
+                f"threads_{entry.threads}": entry.latency_ms.model_dump()
+                for entry in entries
+                if entry.artifact == name and entry.latency_ms
+            }
+            rows[name][f"latency_ratio_to_{BASE}"] = round(host.ratio(entries, name, BASE), 4)
+        return {
+            "seeds": {"recipe": recipe.seed, "student": run.chosen_seed},
+            "test_images": len(run.data.test),
+            "timed_runs": bench.runs,
+            "load_before": load,
+            "contestants": rows,
+        }
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Returns the result for people: latency with one thread."""
+    lines = [
+        f"{'':24}{'bytes':>11}{'accuracy':>10}{'as float':>10}{'parts':>7}{'outside':>9}{'median ms':>11}{'ratio':>8}"
+    ]
+    for name, row in rows.items():
+        if "refused" in row:
+            lines.append(f"{name:24}   refused: {row['refused']}")
+            continue
+        lines.append(
+            f"{name:24}{row['bytes']:11,}{row['accuracy']:10.1%}{row['agreement']:10.1%}{row['partitions']:7}"
+            f"{sum(row['outside'].values()):9}{row['latency_ms']['threads_1']['median']:11.3f}"
+            f"{row[f'latency_ratio_to_{BASE}']:8.3f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", help="key=value")
+    parser.add_argument("--peer", type=Path, required=True, help="a Python that has litert-quantizer")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that keeps the trainings")
+    parser.add_argument("--timed", type=int, default=1000, help="timed runs of every file")
+    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
+    asked = parser.parse_args()
+    try:
+        peer = Peer(asked.peer)
+        recipe = recipes.load(asked.recipe, asked.overrides)
+        found = measured(recipe, asked.runs, peer, Bench(runs=asked.timed, warmup=20))
+    except TfkdError as error:
+        parser.error(str(error))
+    report = {
+        "benchmark": "quantizers",
+        "command": shlex.join(["python", *sys.argv]),
+        "machine": machine.environment(),
+        "peer": peer.versions,
+        "recipe": recipe.model_dump(mode="json"),
+        **found,
+    }
+    print(table(found["contestants"]), file=sys.stderr)
+    print(json.dumps(report, indent=2))
+    if asked.out:
+        write_json(asked.out, report)
+
+
+if __name__ == "__main__":
+    main()
