@@ -8,6 +8,7 @@ runs every file on the test images. A killed run goes on where it was. The table
 """
 
 import argparse
+import contextlib
 import json
 import shlex
 import statistics
@@ -69,7 +70,7 @@ class Student:
             "int8, min_max ranges": self._file("int8", plain, "int8"),
             "int8, mse ranges": self._file("int8_mse", plain, "int8", "mse"),
             "16x8": self._file("16x8", plain, "16x8"),
-            "QAT, int8": self._file("qat", rounded, "int8"),
+            "QAT, int8": self._file("qat_int8", rounded, "int8"),
             "pruned 50 %, fp32": self._file("pruned_fp32", pruned, "fp32"),
             "pruned 50 %, int8": self._file("pruned_int8", pruned, "int8"),
             "16 clusters, fp32": self._file("clustered_fp32", clustered, "fp32"),
@@ -159,7 +160,8 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         recipe = recipes.load(asked.recipe, asked.overrides)
-        found = measured(recipe, asked.runs)
+        with contextlib.redirect_stdout(sys.stderr):  # progress
+            found = measured(recipe, asked.runs)
     except TfkdError as error:
         parser.error(str(error))
     rows = summary(found)

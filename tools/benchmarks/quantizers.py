@@ -18,6 +18,7 @@ taken anew, by one process without TensorFlow, all files in turn. The table goes
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -257,7 +258,8 @@ def main() -> None:
     try:
         peer = Peer(asked.peer)
         recipe = recipes.load(asked.recipe, asked.overrides)
-        found = measured(recipe, asked.runs, peer, Bench(runs=asked.timed, warmup=20))
+        with contextlib.redirect_stdout(sys.stderr):  # progress
+            found = measured(recipe, asked.runs, peer, Bench(runs=asked.timed, warmup=20))
     except TfkdError as error:
         parser.error(str(error))
     report = {
