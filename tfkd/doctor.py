@@ -17,6 +17,7 @@ from tfkd.models import build_student, build_teacher
 from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
 
 FREE_BYTES = 2 * 1024**3
+MOST_TIMES = 5  # that a student may see a view
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,14 @@ def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
     distill = recipe.distill
     if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
         yield Finding("warning", "temperature 1 hides what the teacher knows about wrong classes; 2 to 8 is usual")
-    if recipe.student.activation == "hard_swish" and "int8" in recipe.export.tflite:
-        yield Finding("warning", "XNNPACK has no int8 hard_swish: the int8 file will be slow; use relu6 or silu")
+    times = distill.training.epochs / distill.views
+    if distill.targets == "view" and times > MOST_TIMES:
+        yield Finding(
+            "warning",
+            f"every stored view is seen {times:.0f} times: a student learns them by heart, and its control, which sees "
+            f"new ones, comes out ahead; set distill.views={math.ceil(distill.training.epochs / MOST_TIMES)} or "
+            "distill.targets=image",
+        )
     steps = distill.training.epochs * (len(data.train) // distill.training.batch_size)
     if steps * (1 - recipe.student.batch_norm_momentum) < 5:
         yield Finding(

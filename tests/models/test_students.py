@@ -115,6 +115,12 @@ def too_many(k, *, classes, **others):
 def nothing(k, **arguments):
     return None
 
+def one_argument(k, image_size):
+    return None
+
+def broken(k, **arguments):
+    k.Input((32, 32, 3), batch_size="two")
+
 number = 3
 """
 
@@ -122,6 +128,7 @@ number = 3
 @pytest.fixture
 def own_module(tmp_path, monkeypatch):
     (tmp_path / "own_student.py").write_text(TINY)
+    (tmp_path / "half_written.py").write_text("def build(")
     monkeypatch.syspath_prepend(tmp_path)
     return "own_student"
 
@@ -136,10 +143,13 @@ def test_own_student_by_import_path(own_module: str) -> None:
     [
         ("no_such_package:build", "Cannot import 'no_such_package'"),
         (":build", "Cannot import ''"),
+        ("half_written:build", "Cannot import 'half_written' .*was never closed"),
         ("{}:missing", "has no 'missing'"),
         ("{}:number", "is a int, not a function"),
         ("{}:nothing", "gave a NoneType, not a keras.Model"),
         ("{}:too_many", "the data has 5 classes"),
+        ("{}:one_argument", "failed, called with image_size, classes, .*unexpected keyword argument 'classes'"),
+        ("{}:broken", r"own_student.py:\d+: \w+Error: "),
     ],
 )
 def test_own_student_that_is_none_gets_one_line(own_module: str, path: str, says: str) -> None:

@@ -6,12 +6,14 @@ Adding a kind touches its own file, its test and one line below. Nothing here im
 import contextlib
 import importlib
 import random
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, TfkdError, first_line, nearest
 from tfkd.recipe import Student, Teacher
 
 
@@ -61,7 +63,7 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
         A keras.Model from float32 [B, image_size, image_size, 3] raw RGB 0..255 to float32 logits [B, classes].
 
     Raises:
-        RequestError: the name is unknown, the weights don't fit, or the function doesn't return such a model.
+        RequestError: the name is unknown, the weights don't fit, or the function fails or doesn't return such a model.
     """
     import keras
 
@@ -182,14 +184,32 @@ def _known(name: str, kinds: dict[str, Kind], what: str) -> Kind:
 def _imported(path: str) -> Callable[..., Any]:
     module_name, _, name = path.partition(":")
     try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, ValueError) as error:
-        raise RequestError(f"Cannot import {module_name!r} of {path!r}: {error}.") from error
-    except AttributeError:
-        raise RequestError(f"{module_name!r} has no {name!r}, which {path!r} asks for.") from None
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise RequestError(f"Cannot import {module_name!r} of {path!r}: {first_line(error)}") from error
+    function = getattr(module, name, None)
+    if function is None:
+        raise RequestError(f"{module_name!r} has no {name!r}, which {path!r} asks for.")
     if not callable(function):
         raise RequestError(f"{path!r} is a {type(function).__name__}, not a function that builds a model.")
-    return function
+
+    def build(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except TfkdError:
+            raise
+        except Exception as error:
+            place = _place(error, module) or f"called with {', '.join(named)}"
+            raise RequestError(f"{path!r} failed, {place}: {type(error).__name__}: {first_line(error)}") from error
+
+    return build
+
+
+def _place(error: Exception, module: ModuleType) -> str | None:
+    """Returns the deepest line of a module that an exception passed through, or None where it passed through none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
+    return f"{module.__file__}:{lines[-1]}" if lines else None
 
 
 def _check(model: Any, name: str, image_size: int | None, classes: int) -> None:
