@@ -1,5 +1,6 @@
 """A twin gives what its student gives, or is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -48,6 +49,20 @@ def test_a_layer_that_means_something_else_in_tf_keras_is_found() -> None:
     recipe = Student(model="tests.compress.network:build_for_keras_alone")
     with pytest.raises(RequestError, match="gives other logits"):
         student_twin(recipe, build_student(recipe, 32, 3, seed=1))
+
+
+def test_a_layer_that_tf_keras_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "modern.py").write_text(
+        "def build(k, *, image_size, classes, **others):\n"
+        "    image = k.Input((image_size, image_size, 3))\n"
+        "    x = k.layers.RMSNormalization()(image)\n"
+        "    return k.Model(image, k.layers.Dense(classes)(k.layers.GlobalAveragePooling2D()(x)))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Student(model="modern:build")
+    student = build_student(recipe, 32, 3, seed=1)
+    with pytest.raises(RequestError, match=r"cannot be built from tf_keras.*modern.py:3.*RMSNormalization.*k\.layers"):
+        student_twin(recipe, student)
 
 
 @pytest.mark.parametrize(

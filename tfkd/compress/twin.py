@@ -73,7 +73,7 @@ def student_twin(student: Student, model: keras.Model) -> tf_keras.Model:
             dropout=0.0,
             batch_norm_momentum=student.batch_norm_momentum,
         )
-    except (AttributeError, TypeError, ValueError) as error:
+    except (RequestError, AttributeError, TypeError, ValueError) as error:
         raise RequestError(
             f"{student.model} cannot be built from tf_keras, which compression needs: {error}. Build it from "
             "k.Input, k.layers and k.Model alone."
