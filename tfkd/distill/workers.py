@@ -13,9 +13,10 @@ from tfkd import machine
 from tfkd.distill.job import Job, StudentResult
 from tfkd.errors import TfkdError
 from tfkd.progress import Progress
-from tfkd.quiet import native_logs_silenced
 
-_SPAWN = multiprocessing.get_context("spawn")
+# Importing TensorFlow takes longer than a short training; a fork has it already.
+_FORKSERVER = multiprocessing.get_context("forkserver")
+_FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded"])
 SECONDS_BETWEEN_CHECKS = 1.0
 
 
@@ -43,7 +44,7 @@ def run_jobs(
     running: dict[int, Any] = {}
     free_places = list(range(at_a_time))
     places: dict[int, int] = {}
-    messages = _SPAWN.Queue()
+    messages = _FORKSERVER.Queue()
     with progress.task("training", sum(job.steps for job in jobs), "steps") as advance:
         try:
             while len(results) < len(jobs):
@@ -73,7 +74,7 @@ def run_jobs(
 
 
 def _start(number: int, job: Job, threads: int, place: int, messages: Any) -> Any:
-    process = _SPAWN.Process(target=_work, args=(number, job, threads, place, messages), daemon=True)
+    process = _FORKSERVER.Process(target=_work, args=(number, job, threads, place, messages), daemon=True)
     process.start()
     return process
 
@@ -92,9 +93,8 @@ def _work(number: int, job: Job, threads: int, place: int, messages: Any) -> Non
     _die_with_parent()
     machine.stay_on(place * threads, threads)
     try:
-        with native_logs_silenced():
-            from tfkd.distill.student import train_student
-            from tfkd.distill.training import prepare_tensorflow
+        from tfkd.distill.preloaded import prepare_tensorflow, train_student
+
         prepare_tensorflow(threads, job.seed)
         result = train_student(
             job,
