@@ -1,10 +1,7 @@
 """The benchmark of what compression costs, run as its users run it, with networks that train in an instant."""
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +9,9 @@ import pytest
 
 from tests.data.photos import fill
 from tests.test_pipeline import RECIPE
+from tests.tools.benchmark import run
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools" / "benchmarks" / "compression_accuracy.py"
 STUDENT = RECIPE.replace('"tests.tiny:build_student"', '"tests.compress.network:build_shallow"')
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(TOOL), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(folder: Path) -> dict[str, Any]:
-    done = run(folder, "tiny.py", "--out", "out.json")
+    done = run("compression_accuracy", "tiny.py", "--out", "out.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)
     assert json.loads((folder / "out.json").read_text(encoding="utf-8")) == printed
@@ -53,7 +43,7 @@ def test_points_lost_are_those_of_every_seed(result: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_a_second_run_makes_nothing_again(folder: Path, result: dict[str, Any]) -> None:
     written = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("model.tflite")}
-    done = run(folder, "tiny.py")
+    done = run("compression_accuracy", "tiny.py", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["accuracies"] == result["accuracies"]
     assert len(written) == len(result["points_lost"])
@@ -62,7 +52,7 @@ def test_a_second_run_makes_nothing_again(folder: Path, result: dict[str, Any]) 
 
 @pytest.mark.slow
 def test_a_wrong_recipe_is_one_line(folder: Path) -> None:
-    done = run(folder, "none.py")
+    done = run("compression_accuracy", "none.py", cwd=folder)
     assert done.returncode == 2
     assert "none.py" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -1,29 +1,21 @@
 """The speed benchmark, run as its users run it, with networks that train in an instant."""
 
 import json
-import os
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools" / "benchmarks" / "distill_speed.py"
+from tests.tools.benchmark import run
 
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script's own folder is on the path, its caller's is not
-    command = [sys.executable, str(TOOL), "--student", "tests.tiny:build_student", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+STUDENT = ("--student", "tests.tiny:build_student")
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("speed") / "tiny.json"
-    done = run("--teacher", "tests.tiny:build_teacher", "--rounds", "2", "--steps", "2", "--out", str(out))
+    teacher = ("--teacher", "tests.tiny:build_teacher")
+    done = run("distill_speed", *STUDENT, *teacher, "--rounds", "2", "--steps", "2", "--out", str(out))
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)
     assert json.loads(out.read_text(encoding="utf-8")) == printed
@@ -49,7 +41,7 @@ def test_ratios_are_taken_within_rounds(result: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_a_wrong_teacher_is_one_line() -> None:
-    done = run("--teacher", "resnet500", "--quick")
+    done = run("distill_speed", *STUDENT, "--teacher", "resnet500", "--quick")
     assert done.returncode == 2
     assert "Did you mean 'resnet50'?" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -1,20 +1,17 @@
 """The benchmark of int8 latency, run as its users run it, on images of 64 px."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "benchmarks" / "int8_latency.py"
+from tests.tools.benchmark import run
 
 
 @pytest.mark.slow
 def test_every_file_is_timed_and_described(tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
-    command = [sys.executable, str(TOOL), "--quick", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run("int8_latency", "--quick", "--out", str(out))
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert json.loads(out.read_text(encoding="utf-8")) == result

@@ -1,26 +1,21 @@
 """The benchmark of views, run as its users run it, on a few photos."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.data.photos import fill
+from tests.tools.benchmark import run
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "benchmarks" / "view_speed.py"
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), "--rounds", "1", "--size", "16", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+SHORT = ("--rounds", "1", "--size", "16")
 
 
 @pytest.mark.slow
 def test_every_stream_is_measured_with_and_without_kept_photos(tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
-    done = run("--images", f"folder:{fill(tmp_path / 'photos', {'a': 5})}", "--count", "3", "--out", str(out))
+    images = f"folder:{fill(tmp_path / 'photos', {'a': 5})}"
+    done = run("view_speed", *SHORT, "--images", images, "--count", "3", "--out", str(out))
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert json.loads(out.read_text(encoding="utf-8")) == result
@@ -33,6 +28,6 @@ def test_every_stream_is_measured_with_and_without_kept_photos(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
-    done = run("--images", f"folder:{tmp_path / 'none'}")
+    done = run("view_speed", *SHORT, "--images", f"folder:{tmp_path / 'none'}")
     assert done.returncode == 2
     assert "There is no" in done.stderr.splitlines()[-1]

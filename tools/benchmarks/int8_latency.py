@@ -16,13 +16,13 @@ to stderr, JSON to stdout.
 import contextlib
 import io
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import files_in_turn
 import keras
 import numpy as np
+import plain_converter
 import tensorflow as tf
 
 from tfkd.bench import host
@@ -53,13 +53,13 @@ def write_files(folder: Path, size: int) -> dict[str, Path]:
         contextlib.redirect_stdout(io.StringIO()),
     ):  # the exporter describes at length what it saved
         plain = tf.lite.TFLiteConverter.from_keras_model(peer)
-        paths["peer_int8"].write_bytes(_plainly_quantized(plain, images))
+        paths["peer_int8"].write_bytes(plain_converter.quantized(plain, images))
         archive = keras.export.ExportArchive()
         archive.track(peer)
         archive.add_endpoint("serve", peer.call, input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32)])
         archive.write_out(folder / "peer", verbose=False)
         static = tf.lite.TFLiteConverter.from_saved_model(str(folder / "peer"))
-        paths["peer_static_int8"].write_bytes(_plainly_quantized(static, images))
+        paths["peer_static_int8"].write_bytes(plain_converter.quantized(static, images))
     return paths
 
 
@@ -94,20 +94,6 @@ def table(measured: dict[str, Any]) -> str:
 
 def _student(activation: Activation, size: int) -> keras.Model:
     return build_student(Student(model="mobilenet_v3_small", activation=activation), size, CLASSES, SEED)
-
-
-def _plainly_quantized(converter: Any, images: np.ndarray) -> bytes:
-    """Quantizes as TensorFlow's guide on post-training quantization says."""
-
-    def samples() -> Iterator[list[np.ndarray]]:
-        for image in images:
-            yield [image[np.newaxis].astype(np.float32)]
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = samples
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
-    return converter.convert()
 
 
 def _described(path: Path) -> dict[str, Any]:

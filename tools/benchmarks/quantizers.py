@@ -26,7 +26,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from tfkd.distill.measures import accuracy
 from tfkd.distill.saving import load_model
 from tfkd.errors import RequestError, TfkdError
 from tfkd.export import samples
-from tfkd.export.graph import INPUT, frozen
+from tfkd.export.graph import frozen
 from tfkd.export.tflite import write_tflite
 from tfkd.files import fingerprint, write_json
 from tfkd.pipeline import Run
@@ -132,19 +132,12 @@ class Contest:
         write_tflite(self._student, precision, path, self._run.card, self._images, ranges=ranges)
 
     def _converter(self, path: Path) -> None:
+        import plain_converter
         import tensorflow as tf
-
-        def dataset() -> Iterator[dict[str, np.ndarray]]:
-            for image in self._images:
-                yield {INPUT: image[np.newaxis].astype(np.float32)}
 
         with frozen(self._student, self._run.card) as graph, native_logs_silenced():
             converter = tf.lite.TFLiteConverter.from_saved_model(str(graph.saved_model))
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = dataset
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = tf.uint8
-            path.write_bytes(converter.convert())
+            path.write_bytes(plain_converter.quantized(converter, self._images))
 
     def _peers(self, method: str, path: Path) -> str | None:
         return self._peer.quantize(self.path(FLOAT), self._calibration, method, path)
