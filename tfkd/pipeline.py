@@ -18,7 +18,8 @@ import tfkd
 from tfkd import machine
 from tfkd.data import ImageData, open_source
 from tfkd.distill.job import Job, Kind, Store, StudentResult
-from tfkd.distill.soft_labels import Layout, is_whole
+from tfkd.distill.layout import Layout
+from tfkd.distill.soft_labels import is_whole
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, Manifest

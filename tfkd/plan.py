@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.data import ImageData
-from tfkd.distill.soft_labels import Layout
+from tfkd.distill.layout import Layout
 from tfkd.pipeline import Run, chain, is_store, kind_of, number_of
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe

@@ -13,8 +13,9 @@ from tests.data.photos import fill
 from tfkd.compress.prepared import compressible
 from tfkd.compress.student import compress_student, steps
 from tfkd.distill.job import Job, Store
+from tfkd.distill.layout import Layout
 from tfkd.distill.saving import load_model, save_model
-from tfkd.distill.soft_labels import Layout, write_soft_labels
+from tfkd.distill.soft_labels import write_soft_labels
 from tfkd.models import build_student
 from tfkd.recipe import Recipe, parse
 

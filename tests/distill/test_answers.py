@@ -16,7 +16,8 @@ from tfkd.data.mixing import partners
 from tfkd.data.views import view_seeds
 from tfkd.distill import answers as module
 from tfkd.distill.answers import Answers, answers, feature_shapes, in_bfloat16
-from tfkd.distill.soft_labels import Layout, SoftLabels, write_soft_labels
+from tfkd.distill.layout import Layout
+from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.errors import RequestError
 from tfkd.recipe import Augment
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 from tests.data.photos import fill
 from tfkd.data import folder
 from tfkd.data.batches import pool_views
-from tfkd.distill.soft_labels import Layout, SoftLabels, write_soft_labels
+from tfkd.distill.layout import Layout
+from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.distill.student import with_answers, with_mean_answers
 from tfkd.recipe import Augment
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfkd import machine
 from tfkd.data.batches import photo_errors, pool_views
 from tfkd.data.dataset import Split
-from tfkd.distill.soft_labels import LOGITS, Answer
+from tfkd.distill.layout import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json

@@ -43,8 +43,9 @@ from tfkd.data.batches import view_batches
 from tfkd.data.views import view_seeds
 from tfkd.distill.answers import answers, in_bfloat16
 from tfkd.distill.distiller import Distiller
+from tfkd.distill.layout import Layout
 from tfkd.distill.predict import predictor
-from tfkd.distill.soft_labels import Layout, SoftLabels, write_soft_labels
+from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.distill.student import with_answers
 from tfkd.distill.training import epoch_order
 from tfkd.errors import TfkdError

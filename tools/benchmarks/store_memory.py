@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from tfkd import machine
-from tfkd.distill.soft_labels import Layout, SoftLabels, write_soft_labels
+from tfkd.distill.layout import Layout
+from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.files import write_json
 
 CLASSES, BATCH, SEED = 1_000, 64, 1

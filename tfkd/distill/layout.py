@@ -1,0 +1,156 @@
+"""What an answer of a teacher consists of, and how the store writes it down: in float16, all classes or the largest."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfkd.errors import RequestError
+
+MOST_ROWS = 16_384  # of a shard: what a kill may cost
+MOST_BYTES = 64 << 20  # of a shard: what the writer holds in memory
+ALL_CLASSES_UP_TO = 256
+MOST_KEPT = 128
+LOGITS = "logits"
+_HALF = np.dtype("<f2")
+_LARGEST = float(np.finfo(_HALF).max)
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one answer consists of.
+
+    Attributes:
+        classes: number of the teacher's classes.
+        top: how many of the largest logits are kept, beside the mass of all others; None keeps all classes.
+        features: shape of each feature, by its tap's name.
+
+    Raises:
+        RequestError: these numbers make no answer.
+    """
+
+    classes: int
+    top: int | None = None
+    features: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.classes < 1:
+            raise RequestError(f"A soft-label store needs at least one class, not {self.classes}.")
+        if self.top is not None and not 0 < self.top < self.classes:
+            raise RequestError(f"top must lie between 1 and {self.classes - 1} of {self.classes} classes.")
+        if LOGITS in self.features:
+            raise RequestError(f"A soft-label store always holds {LOGITS!r}; leave it out of the features.")
+
+    @classmethod
+    def chosen(cls, classes: int, features: dict[str, tuple[int, ...]] | None = None) -> "Layout":
+        """Returns the layout for a number of classes: up to 256 of them all are kept, of more an eighth, at most 128.
+
+        A kept logit takes four bytes with its class and two without, so what is kept of more than 256 classes takes
+        about a quarter of the bytes or less.
+        """
+        top = None if classes <= ALL_CLASSES_UP_TO else min(classes // 8, MOST_KEPT)
+        return cls(classes, top, features or {})
+
+    @classmethod
+    def described_by(cls, value: dict[str, Any]) -> "Layout":
+        """Returns the layout that `described` gave."""
+        features = {tap: tuple(shape) for tap, shape in value["features"].items()}
+        return cls(value["classes"], value["top"], features)
+
+    def described(self) -> dict[str, Any]:
+        """Returns the layout as JSON has it, for a store's header."""
+        features = {tap: list(shape) for tap, shape in self.features.items()}
+        return {"classes": self.classes, "top": self.top, "features": features}
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """The record of one answer: float16 logits and features; with `top`, classes and the others' mass as well."""
+        fields: list[Any] = [(LOGITS, _HALF, (self.top or self.classes,))]
+        if self.top:
+            fields.append(("classes", "<u2" if self.classes <= 1 << 16 else "<u4", (self.top,)))
+            fields.append(("others", "<f4"))
+        if self.features:
+            fields.append(("features", [(tap, _HALF, shape) for tap, shape in sorted(self.features.items())]))
+        return np.dtype(fields)
+
+    @property
+    def bytes_per_view(self) -> int:
+        """Bytes that the answer on one view takes."""
+        return self.dtype.itemsize
+
+    @property
+    def rows_per_shard(self) -> int:
+        """A power of two, so that teacher batches, which are powers of two as well, end where shards do."""
+        return 1 << int(math.log2(max(1, min(MOST_ROWS, MOST_BYTES // self.bytes_per_view))))
+
+    def encode(self, answer: Answer) -> Any:
+        """Returns answers as records [n].
+
+        Logits beyond float16's range are clipped, as softmax has long become one-hot there; a feature beyond it is
+        refused, as its clipped value would be a wrong target.
+
+        Args:
+            answer: "logits" [n, classes] and each feature [n, *shape], any float dtype.
+
+        Raises:
+            RequestError: shapes differ from the layout, or a value is NaN, infinite or, in a feature, too large.
+        """
+        logits = _checked(LOGITS, answer[LOGITS], (self.classes,))
+        records = np.empty(len(logits), self.dtype)
+        logits = np.clip(logits, -_LARGEST, _LARGEST)
+        if self.top:
+            order = np.argpartition(logits, -self.top, axis=1)
+            kept = order[:, -self.top :]
+            records["classes"] = kept
+            records["others"] = _log_sum_exp(np.take_along_axis(logits, order[:, : -self.top], axis=1))
+            logits = np.take_along_axis(logits, kept, axis=1)
+        records[LOGITS] = logits
+        for tap, shape in self.features.items():
+            records["features"][tap] = _within_half(tap, _checked(tap, answer[tap], shape))
+        return records
+
+    def decode(self, records: Any, features: Collection[str] | None = None) -> Answer:
+        """Returns "logits" float32 [n, classes] and features (default: all) float32 [n, *shape] of records [n].
+
+        With `top`, each class that was not kept gets the same logit, so that softmax gives them together the mass that
+        the teacher gave them. At another temperature than 1 their mass is that of equal logits, not the teacher's.
+        """
+        logits = records[LOGITS].astype(np.float32)
+        if self.top:
+            kept = logits
+            share = records["others"] - np.float32(math.log(self.classes - self.top))
+            logits = np.repeat(share[:, None], self.classes, axis=1)
+            np.put_along_axis(logits, records["classes"].astype(np.int64), kept, axis=1)
+        chosen = self.features if features is None else features
+        return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in chosen}}
+
+
+def _checked(name: str, values: Any, shape: tuple[int, ...]) -> Any:
+    values = np.asarray(values)
+    if values.shape[1:] != shape:
+        raise RequestError(
+            f"the teacher answers {name} of shape {list(values.shape[1:])} where {list(shape)} is expected; check its "
+            "classes, its input size and the tap."
+        )
+    if not np.isfinite(values).all():
+        raise RequestError(f"the teacher answered NaN or infinity in {name}; check its weights and input size.")
+    return values
+
+
+def _within_half(tap: str, values: Any) -> Any:
+    if np.abs(values).max(initial=0) > _LARGEST:
+        raise RequestError(
+            f"the teacher's {tap} holds values beyond ±{_LARGEST:,.0f}, the range of float16; choose another tap."
+        )
+    return values
+
+
+def _log_sum_exp(values: Any) -> Any:
+    """Returns log Σ exp over the last axis; float32 [n]."""
+    values = values.astype(np.float32)
+    largest = values.max(axis=-1)
+    return largest + np.log(np.exp(values - largest[:, None]).sum(axis=-1))
