@@ -52,3 +52,10 @@ def test_shards_are_bounded_in_rows_and_bytes() -> None:
     assert large.rows_per_shard == 512
     assert large.rows_per_shard * large.bytes_per_view <= 64 << 20
     assert Layout(10, features={"map": (8_000, 8_000)}).rows_per_shard == 1
+
+
+def test_bytes_are_counted_to_the_last_feature_that_is_read() -> None:
+    assert FEATURES.bytes_until([]) == 2 * 4
+    assert FEATURES.bytes_until(["block/pooled"]) == 2 * (4 + 6)
+    assert FEATURES.bytes_until(["stage:16"]) == FEATURES.bytes_per_view == 2 * (4 + 6 + 30)
+    assert Layout(1_000, 125).bytes_until([]) == Layout(1_000, 125).bytes_per_view

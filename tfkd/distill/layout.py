@@ -82,6 +82,15 @@ class Layout:
         """Bytes that the answer on one view takes."""
         return self.dtype.itemsize
 
+    def bytes_until(self, features: Collection[str]) -> int:
+        """Bytes of a record up to the end of the last of these features; the logits stand before all features."""
+        if not self.features:
+            return self.bytes_per_view
+        places = dict(self.dtype.fields or {})
+        block, begin = places["features"][:2]
+        taps = dict(block.fields or {})
+        return begin + max((taps[tap][1] + taps[tap][0].itemsize for tap in features), default=0)
+
     @property
     def rows_per_shard(self) -> int:
         """A power of two, so that teacher batches, which are powers of two as well, end where shards do."""

@@ -56,6 +56,7 @@ class SoftLabels:
         self.views: int = header["views"]
         self.layout = Layout.described_by(header["layout"])
         self._features = self._chosen(features)
+        self._bytes_read = self.layout.bytes_until(self._features)
         self.shapes = {LOGITS: (self.layout.classes,), **self._features}
         self._listed = _listed(folder)
         for shard in self._shards():
@@ -86,12 +87,15 @@ class SoftLabels:
         numbers, rows = np.divmod(images, self.layout.rows_per_shard)
         opened = self._open(view, numbers)
         size = self.layout.bytes_per_view
-        places = zip(opened.descriptors[numbers].tolist(), (opened.begins[numbers] + rows * size).tolist(), strict=True)
+        begins = (opened.begins[numbers] + rows * size).tolist()
+        records = np.empty(len(images), self.layout.dtype)
+        wanted = records.view(np.uint8).reshape(len(images), size)[:, : self._bytes_read]
+        places = zip(opened.descriptors[numbers].tolist(), wanted, begins, strict=True)
         with self._file_errors(f"view {view}"):
-            content = b"".join([os.pread(descriptor, size, position) for descriptor, position in places])
-        if len(content) != len(images) * size:
+            read = [os.preadv(descriptor, [row], begin) for descriptor, row, begin in places]
+        if any(count != self._bytes_read for count in read):
             raise self._damaged(f"view {view}", "has been cut short")
-        return self.layout.decode(np.frombuffer(content, self.layout.dtype), self._features)
+        return self.layout.decode(records, self._features)
 
     def mean(self, images: Any) -> Answer:
         """Returns the mean of the teacher's answers to all views of some images; takes and raises what `read` does."""
