@@ -93,6 +93,15 @@ def test_a_tap_that_does_not_exist_is_refused_before_any_training(home: Path) ->
     assert "epoch" not in output
 
 
+def test_weights_that_do_not_exist_are_refused_before_any_training(home: Path) -> None:  # noqa: F811
+    (home / "weights.py").write_text(RECIPE.replace('name="tiny"', 'name="weights"'))
+    student = ("student.model=squeezenet_1_1", "student.activation=relu", "student.weights=none.whl")
+    code, output, errors = tfkd(home, *student, recipe="weights.py")
+    assert code == 2, output + errors
+    assert "none.whl" in errors
+    assert not (home / "runs/weights/teacher/stage.json").exists()
+
+
 def test_a_store_that_lost_a_shard_is_filled_again(everything: Path) -> None:
     store = everything / "runs/everything/soft_labels"
     (shard,) = store.glob("view-001-*.npy")

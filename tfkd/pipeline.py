@@ -261,27 +261,30 @@ class Run:
         """What every exported file says of itself."""
         return card_of(self.recipe.model_dump(mode="json"), self.data.classes, self.data.fingerprint)
 
-    def _check_taps(self) -> None:
-        """Refuses a tap that does not exist before hours are spent on the teacher."""
-        losses = [loss for loss in self.recipe.distill.losses if isinstance(loss, FeatureLoss)]
-        if not losses:
-            return
-        from tfkd.distill.taps import tapped
+    def _check_students(self) -> None:
+        """Builds what is to be trained: weights or a tap that do not exist are refused before hours on the teacher."""
         from tfkd.models import build_student
 
+        losses = [loss for loss in self.recipe.distill.losses if isinstance(loss, FeatureLoss)]
         for network in [*chain(self.recipe), self.recipe.student]:
             model = build_student(network, self.recipe.data.image_size, len(self.data.classes), self.recipe.seed)
-            outputs = tapped(model, [loss.student_tap for loss in losses]).output
-            for loss in losses:
-                if self.recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
-                    raise RequestError(
-                        f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
-                        f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
-                    )
+            if losses:
+                self._check_taps(model, losses)
+
+    def _check_taps(self, model: Any, losses: list[Any]) -> None:
+        from tfkd.distill.taps import tapped
+
+        outputs = tapped(model, [loss.student_tap for loss in losses]).output
+        for loss in losses:
+            if self.recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
+                raise RequestError(
+                    f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
+                    f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
+                )
 
     def _teacher(self, stages: list[Stage]) -> list[Any]:
         self.start_tensorflow()
-        self._check_taps()
+        self._check_students()
         from tfkd.distill import teacher
 
         (stage,) = stages

