@@ -13,6 +13,7 @@ COMPRESSED = (
     RECIPE.replace('name="tiny"', 'name="small"')
     .replace('model="tests.tiny:build_teacher"', 'model="tests.tiny:build_deeper_teacher"')
     .replace('Student(model="tests.tiny:build_student"', 'Student(model="tests.compress.network:build_shallow"')
+    .replace("golden_images=3", "golden_images=3, coreml=[]")
     .replace("student=", f"compress=[Prune(training={SHORT}), QuantizationAware(training={SHORT})],\n    student=", 1)
 )
 VARIANTS = [

@@ -19,6 +19,7 @@ EVERYTHING = RECIPE.replace(
         training=Training(epochs=4, batch_size=16, learning_rate=1e-2, average=0.9, patience=3, clip_norm=1.0),
     ),""",
 ).replace("image_size=32)", 'image_size=32, augment=Augment(mix="cutmix", operations=1))')
+EVERYTHING = EVERYTHING.replace("golden_images=3", "golden_images=3, coreml=[]")
 
 
 @pytest.fixture(scope="module")
