@@ -1,8 +1,8 @@
 """What every way to distil is worth: students of one teacher, each with its control, at an equal budget of steps.
 
-    python tools/benchmarks/distill_accuracy.py clothing --images folder:clothing160.zip --out docs/clothing
-    python tools/benchmarks/distill_accuracy.py clothing_fifth --images folder:clothing160.zip --out docs/clothing_fifth
-    python tools/benchmarks/distill_accuracy.py cifar10 --images folder:cifar10.zip --out docs/cifar10
+    python tools/benchmarks/distill_accuracy.py clothing --images folder:clothing160.zip --out clothing
+    python tools/benchmarks/distill_accuracy.py clothing_fifth --images folder:clothing160.zip --out clothing_fifth
+    python tools/benchmarks/distill_accuracy.py cifar10 --images folder:cifar10.zip --out cifar10
 
 Every method is trained once; the three that are best on the validation images, and the control, are then trained with
 two more seeds. All students read the same store of the teacher's answers. A killed run goes on where it was. Writes
