@@ -9,7 +9,7 @@ from tests.test_pipeline import RECIPE, tfkd
 from tfkd.doctor import Finding, examine
 from tfkd.pipeline import open_data
 from tfkd.progress import Lines
-from tfkd.recipe import load
+from tfkd.recipe_files import load
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image
 from tfkd.export.manifest import Manifest
 from tfkd.pipeline import open_data, stages_of
 from tfkd.progress import Lines
-from tfkd.recipe import load
+from tfkd.recipe_files import load
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ("blue sky", "grass", "tomato, ripe")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tfkd.export.manifest import Manifest
     from tfkd.pipeline import Outcome
+    from tfkd.recipe import Recipe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 COLUMNS_OF_A_LOG = 120
@@ -59,11 +60,9 @@ def run(
 ) -> None:
     """Run a recipe: distil, export, verify, time and report. Finished stages are reused."""
     from tfkd import pipeline
-    from tfkd import recipe as recipes
     from tfkd.progress import for_output
 
-    chosen = recipes.load(recipe, overrides)
-    outcome = pipeline.run(recipes.shrunk(chosen) if smoke else chosen, for_output(), runs, out, until, fresh)
+    outcome = pipeline.run(_asked(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
     if outcome.manifest is None:
         print(f"Stopped after {until}; what was made so far is in {outcome.folder}")
         return
@@ -74,11 +73,9 @@ def run(
 def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
     """Show what a run would do: its stages, which of them are finished, and what they cost."""
     from tfkd import plan as planning
-    from tfkd import recipe as recipes
     from tfkd.progress import for_output
 
-    chosen = recipes.load(recipe, overrides)
-    for step in planning.plan(chosen, for_output(), runs):
+    for step in planning.plan(_asked(recipe, overrides), for_output(), runs):
         print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {step.cost}")
 
 
@@ -87,10 +84,9 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
     """Look a recipe over before hours are spent on it. Exit code 2 when something would stop the run."""
     from tfkd import doctor as physician
     from tfkd import pipeline
-    from tfkd import recipe as recipes
     from tfkd.progress import for_output
 
-    chosen = recipes.load(recipe, overrides)
+    chosen = _asked(recipe, overrides)
     data = pipeline.open_data(chosen, runs / chosen.name, for_output())
     levels = []
     for finding in physician.examine(chosen, data, runs):
@@ -109,15 +105,12 @@ def sweep(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train many students from one store of the teachers' answers, and compare them with their control."""
-    from tfkd import recipe as recipes
     from tfkd import sweep as sweeps
     from tfkd.files import write_text
     from tfkd.progress import for_output
     from tfkd.report import trials
 
-    chosen = {name: recipes.load(recipe, overrides) for name, overrides in sweeps.variations(settings).items()}
-    if smoke:
-        chosen = {name: recipes.shrunk(variation) for name, variation in chosen.items()}
+    chosen = {name: _asked(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
     found = sweeps.sweep(chosen, for_output(), runs)
     folder = runs / next(iter(chosen.values())).name / sweeps.FOLDER
     write_text(folder / "sweep.svg", trials.plot(found))
@@ -135,12 +128,10 @@ def compare(
 ) -> None:
     """Run a recipe and measure teacher and student beside each other, quantized, pruned and clustered."""
     from tfkd import comparison
-    from tfkd import recipe as recipes
     from tfkd.progress import for_output
     from tfkd.report.console import comparison_table
 
-    chosen = recipes.load(recipe, overrides)
-    manifest, page = comparison.compare(recipes.shrunk(chosen) if smoke else chosen, for_output(), runs, out)
+    manifest, page = comparison.compare(_asked(recipe, overrides, smoke), for_output(), runs, out)
     _print(comparison_table(manifest))
     print(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
 
@@ -281,6 +272,14 @@ def list_kinds(
     module, attribute = names[kind]
     for name in getattr(importlib.import_module(module), attribute):
         print(name)
+
+
+def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
+    from tfkd import recipe_files
+    from tfkd.recipe import shrunk
+
+    chosen = recipe_files.load(recipe, overrides)
+    return shrunk(chosen) if smoke else chosen
 
 
 def _finish(outcome: "Outcome") -> None:

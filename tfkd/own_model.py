@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator, model_validator
 
 import tfkd
-from tfkd import machine, recipe
+from tfkd import machine, recipe_files
 from tfkd.data import ImageData, Split, open_source
 from tfkd.errors import RequestError, nearest
 from tfkd.export import ExportedFile, card_of, check_installed
@@ -87,7 +87,7 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
     }
     values = {**given, **{name: part.model_dump(mode="json") for name, part in parts.items()}}
     values["export"] |= files
-    return recipe.validated(recipe.overridden(values, overrides), Request, "tfkd export")
+    return recipe_files.validated(recipe_files.overridden(values, overrides), Request, "tfkd export")
 
 
 def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path) -> Outcome:

@@ -11,7 +11,8 @@ from tfkd.compress import prune
 from tfkd.compress.prepared import compressible
 from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.errors import RequestError
-from tfkd.recipe import Prune, parse
+from tfkd.recipe import Prune
+from tfkd.recipe_files import parse
 
 PRUNED = ["expand", "project"]
 

@@ -17,7 +17,8 @@ from tfkd.distill.layout import Layout
 from tfkd.distill.saving import load_model, save_model
 from tfkd.distill.soft_labels import write_soft_labels
 from tfkd.models import build_student
-from tfkd.recipe import Recipe, parse
+from tfkd.recipe import Recipe
+from tfkd.recipe_files import parse
 
 IMAGES, VIEWS = 24, 2
 TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}

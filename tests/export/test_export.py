@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkd import recipe
+from tfkd import recipe, recipe_files
 from tfkd.errors import RequestError
 from tfkd.export import FORMATS, ExportedFile, card_of, export, exported_files
 
@@ -54,7 +54,7 @@ def test_a_form_that_is_too_new_is_refused_beforehand() -> None:
     values = {"name": "n", "data": {"source": "folder:x"}, "teachers": [{"model": "resnet50"}]}
     values["export"] = {"coreml": ["mlpackage_int8"], "ios_target": 15}
     with pytest.raises(RequestError, match=r"ios_target = 15, but mlpackage_int8 needs iOS 16; raise it or leave"):
-        recipe.parse(values, "r.py")
+        recipe_files.parse(values, "r.py")
 
 
 def test_the_card_tells_what_changes_the_files_and_nothing_else() -> None:

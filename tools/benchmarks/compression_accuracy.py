@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd import machine
-from tfkd import recipe as recipes
+from tfkd import machine, recipe_files
 from tfkd.compress import QUANTIZED
 from tfkd.compress.student import compress_student, steps
 from tfkd.data.batches import plain_batches
@@ -159,7 +158,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file that gets the JSON too")
     asked = parser.parse_args()
     try:
-        recipe = recipes.load(asked.recipe, asked.overrides)
+        recipe = recipe_files.load(asked.recipe, asked.overrides)
         with contextlib.redirect_stdout(sys.stderr):  # progress
             found = measured(recipe, asked.runs)
     except TfkdError as error:

@@ -38,8 +38,8 @@ from tfkd.recipe import (
     Student,
     Teacher,
     Training,
-    load,
 )
+from tfkd.recipe_files import load
 from tfkd.report import trials
 
 SEEDS = 3

@@ -32,8 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd import machine
-from tfkd import recipe as recipes
+from tfkd import machine, recipe_files
 from tfkd.bench import host
 from tfkd.data.batches import plain_batches
 from tfkd.distill.measures import accuracy
@@ -250,7 +249,7 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         peer = Peer(asked.peer)
-        recipe = recipes.load(asked.recipe, asked.overrides)
+        recipe = recipe_files.load(asked.recipe, asked.overrides)
         with contextlib.redirect_stdout(sys.stderr):  # progress
             found = measured(recipe, asked.runs, peer, Bench(runs=asked.timed, warmup=20))
     except TfkdError as error:
