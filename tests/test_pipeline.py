@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tfkd.export.manifest import Manifest
-from tfkd.pipeline import open_data, stages_of
+from tfkd.order import stages_of
+from tfkd.pipeline import open_data
 from tfkd.progress import Lines
 from tfkd.recipe_files import load
 

@@ -15,7 +15,8 @@ from tfkd.errors import RequestError
 from tfkd.export import bundle
 from tfkd.export.manifest import BenchEntry, ComparisonRow, Manifest
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline import STAGES, Outcome, Run, chain
+from tfkd.order import STAGES, chain
+from tfkd.pipeline import Outcome, Run
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Student, Training
 from tfkd.stages import Stage, locked

@@ -1,10 +1,4 @@
-"""The stages of a run in their order: fingerprints, reuse, resume. No other module knows the order.
-
-data → teacher → soft_labels → (assistant → assistant_labels →) control, student → (compress →) export → verify → bench
-→ report
-
-With several teachers, or several assistants in a row, each further one has a folder of its own: `teacher-2`, ….
-"""
+"""A run: every stage of a recipe done, reused or resumed, in the order that `tfkd.order` gives."""
 
 import functools
 import shutil
@@ -14,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import tfkd
 from tfkd import machine
 from tfkd.data import ImageData, open_source
 from tfkd.distill.job import Job, Kind, Store, StudentResult
@@ -23,31 +16,15 @@ from tfkd.distill.soft_labels import is_whole
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, Manifest
-from tfkd.files import fingerprint, write_json
+from tfkd.files import write_json
+from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import FeatureLoss, Recipe, Student
+from tfkd.recipe import Recipe, Student
 from tfkd.stages import Stage, locked, run_together
 
-STAGES = (
-    "data",
-    "teacher",
-    "soft_labels",
-    "assistant",
-    "assistant_labels",
-    "control",
-    "student",
-    "compress",
-    "export",
-    "verify",
-    "bench",
-    "report",
-)
 TEACHER = "teacher_fp32"
 CHECKED = "data"
-
-# Raise a stage's number when its code gives other results: finished stages of older code are then made anew.
-CODE = dict.fromkeys(STAGES, 3) | {"data": 1, "compress": 2, "bench": 2, "report": 2, "export": 4, "verify": 4}
 
 
 @dataclass(frozen=True)
@@ -105,81 +82,6 @@ def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
     """Opens a recipe's images; the outcome of checking every photo is kept in the run's folder."""
     with progress.task("checking photos", None, "photos") as advance:
         return open_source(recipe.data, recipe.seed, counted(advance), folder / CHECKED)
-
-
-def numbered(kind: str, number: int) -> str:
-    """Returns the name of the stage of teacher or assistant number 0, 1, …"""
-    return f"{kind}-{number + 1}" if number else kind
-
-
-def number_of(stage: str) -> int:
-    """Returns the number in a stage's name, from 0 on."""
-    return int(stage.partition("-")[2] or 1) - 1
-
-
-def kind_of(stage: str) -> str:
-    """Returns which of STAGES a stage's name belongs to."""
-    return stage.partition("-")[0]
-
-
-def is_store(stage: str) -> bool:
-    """Tells whether a stage keeps the answers of a network."""
-    return kind_of(stage).endswith("_labels")
-
-
-def chain(recipe: Recipe) -> list[Student]:
-    """Returns the networks between the teachers and the student, in order: assistants, then earlier generations."""
-    return [*recipe.distill.assistants, *[recipe.student] * (recipe.distill.generations - 1)]
-
-
-def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]:
-    """Returns every stage after `data`, in order; its fingerprint is of its recipe part, inputs, code and libraries."""
-    described = recipe.model_dump(mode="json")
-    distill, augment = described["distill"], described["data"]["augment"]
-    unlabelled = data.unlabelled and len(data.unlabelled)
-    shown = [recipe.data.image_size, augment, distill["training"], distill["precision"], unlabelled, machine.cores()]
-    learnt = [
-        distill["losses"],
-        distill["label_weight"],
-        distill["targets"],
-        [teacher.share for teacher in recipe.teachers],
-    ]
-    taps = recipe.distill.teacher_taps
-    unmixed = recipe.data.augment.unmixed.model_dump(mode="json")
-    found: dict[str, Stage] = {}
-
-    def add(stage: str, *inputs: Any) -> str:
-        digits = fingerprint(stage, CODE[kind_of(stage)], machine.libraries(), *inputs)
-        found[stage] = Stage(folder / stage, digits)
-        return digits
-
-    def add_store(stage: str, teacher: str) -> str:
-        asked = [teacher, recipe.asked_views.model_dump(mode="json"), unlabelled, taps]
-        digits = add(stage, *asked, recipe.distill.views)
-        base = fingerprint(stage, CODE[kind_of(stage)], *asked)  # without the number of views: more are added to it
-        found[stage] = Stage(folder / stage, digits, base)
-        return digits
-
-    stores = []
-    for number, teacher in enumerate(described["teachers"]):
-        trained = add(numbered("teacher", number), data.fingerprint, teacher, unmixed, recipe.seed)
-        stores.append(add_store(numbered("soft_labels", number), trained))
-    for number, assistant in enumerate(chain(recipe)):
-        trained = add(numbered("assistant", number), stores, assistant.model_dump(mode="json"), shown, learnt)
-        stores = [add_store(numbered("assistant_labels", number), trained)]
-    network = [described["student"], shown, _seeds(recipe)]
-    control = add("control", data.fingerprint, network, distill["control"])
-    student = add("student", stores, network, learnt)
-    shipped = add("compress", student, described["compress"]) if recipe.compress else student
-    exported = add("export", shipped, described["export"], asdict(card_of(described, data.classes, data.fingerprint)))
-    verified = add("verify", exported)
-    timed = add("bench", exported, described["bench"], machine.processor(), machine.cores())
-    add("report", control, verified, timed, described, tfkd.__version__)
-    return found
-
-
-def _seeds(recipe: Recipe) -> list[int]:
-    return [recipe.seed + repeat for repeat in range(recipe.distill.repeats)]
 
 
 class Run:
@@ -261,34 +163,13 @@ class Run:
         """What every exported file says of itself."""
         return card_of(self.recipe.model_dump(mode="json"), self.data.classes, self.data.fingerprint)
 
-    def _check_students(self) -> None:
-        """Builds what is to be trained: weights or a tap that do not exist are refused before hours on the teacher."""
-        from tfkd.models import build_student
-
-        losses = [loss for loss in self.recipe.distill.losses if isinstance(loss, FeatureLoss)]
-        for network in [*chain(self.recipe), self.recipe.student]:
-            model = build_student(network, self.recipe.data.image_size, len(self.data.classes), self.recipe.seed)
-            if losses:
-                self._check_taps(model, losses)
-
-    def _check_taps(self, model: Any, losses: list[Any]) -> None:
-        from tfkd.distill.taps import tapped
-
-        outputs = tapped(model, [loss.student_tap for loss in losses]).output
-        for loss in losses:
-            if self.recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
-                raise RequestError(
-                    f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
-                    f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
-                )
-
     def _teacher(self, stages: list[Stage]) -> list[Any]:
         self.start_tensorflow()
-        self._check_students()
-        from tfkd.distill import teacher
+        from tfkd.distill import student, teacher
 
         (stage,) = stages
         recipe = self.recipe
+        student.check([*chain(recipe), recipe.student], recipe, len(self.data.classes))
         chosen = recipe.teachers[number_of(stage.name)]
         result = teacher.prepare_teacher(
             chosen,
@@ -382,7 +263,7 @@ class Run:
         """Trains the students and their controls side by side."""
         jobs = [job for stage in stages for job in self._jobs(stage)]
         # The same whether all trainings are due or only some, so that a resumed one has the threads it began with.
-        in_all = len(_seeds(self.recipe)) * (1 + self.recipe.distill.control)
+        in_all = len(seeds(self.recipe)) * (1 + self.recipe.distill.control)
         results = self.train(jobs, in_all)
         return [
             {"trainings": [asdict(result) for job, result in zip(jobs, results, strict=True) if job.kind == stage.name]}
@@ -413,7 +294,7 @@ class Run:
         behind = len(chain(self.recipe))
         return [
             self.job(kind, seed, stage.folder / f"seed-{seed}", self.recipe.student, behind)
-            for seed in _seeds(self.recipe)
+            for seed in seeds(self.recipe)
         ]
 
     def job(self, kind: Kind, seed: int, folder: Path, network: Student, assistants: int) -> Job:

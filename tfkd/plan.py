@@ -6,7 +6,8 @@ from typing import Any
 
 from tfkd.data import ImageData
 from tfkd.distill.layout import Layout
-from tfkd.pipeline import Run, chain, is_store, kind_of, number_of
+from tfkd.order import chain, is_store, kind_of, number_of
+from tfkd.pipeline import Run
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 

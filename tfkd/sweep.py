@@ -17,7 +17,8 @@ from tfkd.distill.job import Job, Kind, StudentResult
 from tfkd.distill.measures import paired_p_value
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline import Run, chain, kind_of
+from tfkd.order import chain, kind_of
+from tfkd.pipeline import Run
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.stages import Stage, locked

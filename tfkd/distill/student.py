@@ -1,7 +1,7 @@
 """The student and its control: the same network, seed, steps and schedule, with and without a teacher."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -22,8 +22,11 @@ from tfkd.distill.predict import predict, predictor
 from tfkd.distill.saving import save_array, save_model
 from tfkd.distill.schedules import losses_of
 from tfkd.distill.soft_labels import SoftLabels
+from tfkd.distill.taps import tapped
+from tfkd.errors import RequestError
 from tfkd.models import build_student
 from tfkd.progress import Advance
+from tfkd.recipe import FeatureLoss, Recipe, Student
 
 BATCH = 64
 
@@ -33,6 +36,24 @@ Batches = Callable[[int], tf.data.Dataset]
 def pool(data: ImageData) -> Split:
     """Returns the images that the teacher answers: those for training and, behind them, the unlabelled ones."""
     return joined(data.train, data.unlabelled) if data.unlabelled else data.train
+
+
+def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
+    """Builds what is to be trained, so that it is refused before hours are spent on a teacher.
+
+    Raises:
+        RequestError: weights or a tap of a network do not exist, or a loss cannot be had with the recipe's targets.
+    """
+    losses = [loss for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
+    for network in networks:
+        model = build_student(network, recipe.data.image_size, classes, recipe.seed)
+        outputs = tapped(model, [loss.student_tap for loss in losses]).output if losses else {}
+        for loss in losses:
+            if recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
+                raise RequestError(
+                    f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
+                    f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
+                )
 
 
 def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> StudentResult:

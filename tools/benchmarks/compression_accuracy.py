@@ -28,7 +28,8 @@ from tfkd.distill.saving import load_model
 from tfkd.errors import TfkdError
 from tfkd.export import samples, tflite
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline import Run, chain
+from tfkd.order import chain
+from tfkd.pipeline import Run
 from tfkd.progress import for_output
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe
 from tfkd.stages import Stage, locked
