@@ -13,6 +13,13 @@ def test_variations_are_all_combinations() -> None:
     assert len(found) == 4
 
 
+def test_a_name_tells_what_varies() -> None:
+    found = sweep.variations(["data.source=folder:photos", "distill.temperature=2,4"])
+    assert found["distill.temperature=4"] == ["data.source=folder:photos", "distill.temperature=4"]
+    assert list(found) == ["distill.temperature=2", "distill.temperature=4"]
+    assert list(sweep.variations(["seed=1", "distill.views=2"])) == ["seed=1 distill.views=2"]
+
+
 def test_a_json_list_is_one_value() -> None:
     assert sweep.variations(['export.tflite=["fp32","int8"]']) == {
         'export.tflite=["fp32","int8"]': ['export.tflite=["fp32","int8"]']

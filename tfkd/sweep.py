@@ -75,14 +75,16 @@ class _Training:
 def variations(axes: Sequence[str]) -> dict[str, list[str]]:
     """Returns the overrides of every combination of axes such as `distill.views=4,8`, by the variation's name.
 
-    A value that holds commas itself is one value when it is a JSON list or object.
+    A name tells what varies, all of it where nothing does. A value that holds commas itself is one value when it is a
+    JSON list or object.
 
     Raises:
         RequestError: an axis is not of that form.
     """
     parsed = [_values(axis) for axis in axes]
-    combinations = itertools.product(*parsed)
-    return {" ".join(combination): list(combination) for combination in combinations}
+    fixed = {values[0] for values in parsed if len(values) == 1}
+    combinations = [list(combination) for combination in itertools.product(*parsed)]
+    return {" ".join(each for each in own if each not in fixed) or " ".join(own): own for own in combinations}
 
 
 def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("runs")) -> Sweep:

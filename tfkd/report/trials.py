@@ -3,6 +3,7 @@
 import io
 import math
 import statistics
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from tfkd.report import units
 from tfkd.sweep import Sweep, Trial
 
 _INK, _FAINT, _STUDENT, _CONTROL = "#222222", "#dddddd", "#0b6e99", "#b3611e"
-_INCHES_A_ROW = 0.32
+_INCHES_A_ROW, _INCHES_A_LINE = 0.32, 0.15
+_LETTERS_A_LINE = 40
 
 
 def mean_and_spread(shares: Sequence[float]) -> str:
@@ -67,14 +69,17 @@ def plot(sweep: Sweep) -> str:
     from matplotlib.figure import Figure
 
     trials = sorted(sweep.trials, key=lambda trial: statistics.fmean(trial.accuracies))
-    figure = Figure(figsize=(7.5, 1.2 + _INCHES_A_ROW * len(trials)), layout="constrained")
+    names = [textwrap.fill(trial.name, _LETTERS_A_LINE) for trial in trials]
+    lines = max(name.count("\n") + 1 for name in names)
+    height = 1.2 + max(_INCHES_A_ROW, _INCHES_A_LINE * lines) * len(trials)
+    figure = Figure(figsize=(7.5, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, trial in enumerate(trials):
         _dots(axes, row - 0.12, trial.control_accuracies, _CONTROL, "s")
         _dots(axes, row + 0.12, trial.accuracies, _STUDENT, "o")
     axes.axvline(100 * sweep.teacher_accuracy, color=_INK, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(trials)), [trial.name for trial in trials], fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(trials)), names, fontsize=8, parse_math=False)
     axes.set_title(
         "accuracy on the test images, %: students (circles), their control (squares), teacher (dotted)",
         loc="left",

@@ -1,0 +1,41 @@
+"""The table and the plot of a sweep."""
+
+import io
+import warnings
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from tfkd.report import trials
+from tfkd.sweep import Sweep, Trial
+
+LONG = "distill.training.learning_rate=0.002 distill.losses=[{" + ",".join(f'"field{n}":{n}' for n in range(20)) + "}]"
+
+
+def trial(name: str, *accuracies: float) -> Trial:
+    controls = [0.75] * len(accuracies)
+    return Trial(name, [1, 2][: len(accuracies)], list(accuracies), controls, list(accuracies), [60.0], 0.04)
+
+
+@pytest.fixture
+def sweep() -> Sweep:
+    return Sweep(0.9, [trial("views=2", 0.76), trial("views=8", 0.80, 0.84), trial(LONG, 0.70)])
+
+
+def test_the_table_ranks_by_validation_and_tells_gains(sweep: Sweep) -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=140).print(trials.table(sweep))
+    rows = [line for line in stream.getvalue().splitlines() if "%" in line and "│" in line]
+    assert [row.split()[1] for row in rows] == ["views=8", "views=2", "distill.training.learning_rate=0.002"]
+    assert "82.0 % ± 2.8" in rows[0] and "+7.0 points ± 2.0" in rows[0] and "0.0400" in rows[0]
+    assert "−5.0" in rows[2]
+
+
+def test_the_plot_has_room_for_long_names(sweep: Sweep) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        drawn = trials.plot(sweep)
+    root = ElementTree.fromstring(drawn)
+    assert root.tag.endswith("svg")
+    assert drawn.count("<!-- views=") == 2
