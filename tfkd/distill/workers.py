@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import queue
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -84,9 +85,17 @@ def _check_alive(running: dict[int, Any], jobs: list[Job]) -> None:
         if process.exitcode not in (None, 0):
             job = jobs[number]
             raise TfkdError(
-                f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}, which usually "
-                "means that memory ran out; run the recipe again to go on from its checkpoint."
+                f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}; "
+                f"{_meaning(process.exitcode)}. Run the recipe again to go on from its checkpoint."
             )
+
+
+def _meaning(exitcode: int) -> str:
+    if exitcode == -signal.SIGKILL:
+        return "something killed it, usually the system because memory ran out"
+    if exitcode < 0:
+        return f"it was ended by {signal.Signals(-exitcode).name}"
+    return 'what it printed above says why; a script that trains does so under `if __name__ == "__main__":`'
 
 
 def _work(number: int, job: Job, threads: int, place: int, messages: Any) -> None:
