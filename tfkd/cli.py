@@ -202,8 +202,11 @@ def inspect(
         raise RequestError("--out and --against compare layers on photos; name them: --data folder:PATH.")
     from tfkd import files
     from tfkd.progress import for_output
-    from tfkd.report import inspection as shown
-    from tfkd.verify import inspect as inspector
+    from tfkd.quiet import native_logs_silenced
+
+    with native_logs_silenced():  # TensorFlow is loaded here
+        from tfkd.report import inspection as shown
+        from tfkd.verify import inspect as inspector
 
     progress = None if as_json else for_output()  # what is not in a terminal must stay JSON
     float_file = None if data is None else against or inspector.sibling(file)

@@ -21,6 +21,7 @@ from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, se
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Recipe, Student
+from tfkd.report import units
 from tfkd.stages import Stage, locked, run_together
 
 TEACHER = "teacher_fp32"
@@ -479,5 +480,4 @@ def _told(artifact: Artifact) -> str:
     text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
     if artifact.delegation is None:
         return text
-    parts = artifact.delegation.partitions
-    return f"{text}, {parts} XNNPACK partition{'s' * (parts != 1)}"
+    return f"{text}, {units.counted(artifact.delegation.partitions, 'XNNPACK partition')}"

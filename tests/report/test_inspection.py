@@ -56,7 +56,7 @@ def test_operators_are_summed_by_kind() -> None:
     assert cells(text, "CONV_2D") == ["CONV_2D", "2", "", "2.00 kB", "12.60 M", "int8"]
     assert cells(text, "HARD_SWISH")[2] == "1"
     assert "net_int8.tflite: 4.00 kB, deflated 3.00 kB" in text
-    assert "1 partitions with 2 operators outside" in " ".join(text.split())
+    assert "1 partition with 2 operators outside" in " ".join(text.split())
 
 
 def test_what_falls_off_is_told_with_what_to_change() -> None:

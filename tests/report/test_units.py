@@ -24,6 +24,8 @@ from tfkd.report import units
         (units.milliseconds(1234.5), "1234 ms"),
         (units.times(11.23, "smaller", "larger"), "11.2 times smaller"),
         (units.times(0.5, "faster", "slower"), "2.00 times slower"),
+        (units.counted(1, "part"), "1 part"),
+        (units.counted(0, "part"), "0 parts"),
         (units.significant(0.0), "0"),
         (units.significant(float("nan")), "nan"),
     ],

@@ -86,7 +86,8 @@ def _operators(inspection: Inspection) -> Table:
     table = Table(
         title=Text(f"{Path(inspection.path).name}: {size}, deflated {deflated}"),
         caption=f"{inspection.multiply_adds / 1e6:,.1f} M multiply-adds an image; XNNPACK runs it in "
-        f"{inspection.partitions} partitions with {len(inspection.outside)} operators outside",
+        f"{units.counted(inspection.partitions, 'partition')} with "
+        f"{units.counted(len(inspection.outside), 'operator')} outside",
     )
     table.add_column("operator")
     for name in ("count", "outside XNNPACK", "weights", "multiply-adds"):

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from tfkd import recipe
 from tfkd.models import STUDENTS, build_student
+from tfkd.quiet import native_logs_silenced
 from tfkd.report import units
 
 IMAGE_SIZE, CLASSES = 224, 1000
@@ -34,7 +35,8 @@ ACTIVATIONS = (
 
 def cost_table() -> Table:
     """Returns every student's parameters, multiply-adds and bytes, built at 224 px for 1000 classes."""
-    from tfkd.models.cost import multiply_adds
+    with native_logs_silenced():  # Keras is loaded here
+        from tfkd.models.cost import multiply_adds
 
     table = Table(
         title=f"students at {IMAGE_SIZE} px with {CLASSES:,} classes, width 1",

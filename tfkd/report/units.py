@@ -12,6 +12,11 @@ def known(value: Number | None, written: Callable[[Number], str]) -> str:
     return "–" if value is None else written(value)
 
 
+def counted(number: int, thing: str) -> str:
+    """(1, 'part') -> '1 part', (20, 'part') -> '20 parts'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def seconds(value: float) -> str:
     """75.4 -> '75 s', 754.0 -> '12.6 min'."""
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
