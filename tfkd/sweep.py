@@ -36,6 +36,7 @@ class Trial:
         accuracies: of the students, on the test images.
         control_accuracies: of the same students without a teacher; empty where the recipe trains none.
         validation_accuracies: of the students, on the validation images, on which a choice may be made.
+        control_validation_accuracies: the same of the controls.
         seconds: of each student's training.
         p_value: of the difference to the control on the test images (`measures.paired_p_value`).
     """
@@ -45,6 +46,7 @@ class Trial:
     accuracies: list[float]
     control_accuracies: list[float]
     validation_accuracies: list[float]
+    control_validation_accuracies: list[float]
     seconds: list[float]
     p_value: float | None
 
@@ -190,6 +192,7 @@ def _trial(name: str, trainings: list[_Training], labels: Any) -> Trial:
         accuracies=[result.accuracy for result in students],
         control_accuracies=[result.accuracy for result in controls],
         validation_accuracies=[result.validation_accuracy for result in students],
+        control_validation_accuracies=[result.validation_accuracy for result in controls],
         seconds=[result.seconds for result in students],
         p_value=paired_p_value(np.mean(right["student"], axis=0), np.mean(right["control"], axis=0))
         if controls

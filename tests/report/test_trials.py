@@ -15,7 +15,7 @@ LONG = "distill.training.learning_rate=0.002 distill.losses=[{" + ",".join(f'"fi
 
 def trial(name: str, *accuracies: float) -> Trial:
     controls = [0.75] * len(accuracies)
-    return Trial(name, [1, 2][: len(accuracies)], list(accuracies), controls, list(accuracies), [60.0], 0.04)
+    return Trial(name, [1, 2][: len(accuracies)], list(accuracies), controls, list(accuracies), controls, [60.0], 0.04)
 
 
 @pytest.fixture
