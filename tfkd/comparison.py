@@ -72,6 +72,7 @@ def compare(
     with locked(folder):
         run = Run(recipe, folder, progress)
         outcome = run.until(STAGES[-1], bundles / recipe.name)
+        run.start_tensorflow()
         made = {variant.name: result for variant in variants(run) if (result := _made(run, variant))}
         manifest = _measured(run, outcome, made)
         write_json(folder / FOLDER / "comparison.json", [row.model_dump(mode="json") for row in manifest.comparison])
@@ -206,7 +207,6 @@ def _made(run: Run, variant: Variant) -> dict[str, Any] | None:
         run.progress.say(f"{variant.name}: reused")
         return done
     run.progress.say(f"{variant.name} …")
-    run.start_tensorflow()
     stage.begin()
     path = stage.folder / FILE
     try:
