@@ -322,6 +322,7 @@ class QuantizationAware(Compression):
     """Quantization-aware distillation: trained with int8 rounding in place (Jacob et al. 2018, arXiv:1712.05877)."""
 
     kind: Literal["qat"] = "qat"
+    training: Training = Training(epochs=5, learning_rate=3e-5, warmup_epochs=0.5)  # rounding moves weights little
 
 
 AnyCompression = Annotated[Prune | Cluster | QuantizationAware, Field(discriminator="kind")]
