@@ -63,18 +63,16 @@ class Student:
     def accuracies(self) -> dict[str, float]:
         """Returns the test accuracy, 0 to 1, of the student and of each row of GOALS."""
         logits = np.load(self._trained / "test_logits.npy", allow_pickle=False)
-        plain, pruned, clustered = self._trained, self._compressed(Prune()), self._compressed(Cluster())
-        rounded = self._compressed(QuantizationAware())
         return {
             "float": accuracy(logits, self._run.data.test.labels),
-            "int8, min_max ranges": self._file("int8", plain, "int8"),
-            "int8, mse ranges": self._file("int8_mse", plain, "int8", "mse"),
-            "16x8": self._file("16x8", plain, "16x8"),
-            "QAT, int8": self._file("qat_int8", rounded, "int8"),
-            "pruned 50 %, fp32": self._file("pruned_fp32", pruned, "fp32"),
-            "pruned 50 %, int8": self._file("pruned_int8", pruned, "int8"),
-            "16 clusters, fp32": self._file("clustered_fp32", clustered, "fp32"),
-            "16 clusters, int8": self._file("clustered_int8", clustered, "int8"),
+            "int8, min_max ranges": self._file("int8", None, "int8"),
+            "int8, mse ranges": self._file("int8_mse", None, "int8", "mse"),
+            "16x8": self._file("16x8", None, "16x8"),
+            "QAT, int8": self._file("qat_int8", QuantizationAware(), "int8"),
+            "pruned 50 %, fp32": self._file("pruned_fp32", Prune(), "fp32"),
+            "pruned 50 %, int8": self._file("pruned_int8", Prune(), "int8"),
+            "16 clusters, fp32": self._file("clustered_fp32", Cluster(), "fp32"),
+            "16 clusters, int8": self._file("clustered_int8", Cluster(), "int8"),
         }
 
     def _compressed(self, block: AnyCompression) -> Path:
@@ -92,8 +90,9 @@ class Student:
         self._once(folder, train, block.model_dump(mode="json"))
         return folder
 
-    def _file(self, name: str, source: Path, precision: str, ranges: str = "min_max") -> float:
+    def _file(self, name: str, block: AnyCompression | None, precision: str, ranges: str = "min_max") -> float:
         run, folder = self._run, self._folder / name
+        source = self._compressed(block) if block else self._trained
 
         def write() -> dict[str, Any]:
             path = folder / "model.tflite"
@@ -105,7 +104,8 @@ class Student:
             test = plain_batches(run.shipped.test, run.recipe.data.image_size, 64).map(lambda images, _: images)
             return {"accuracy": accuracy(verified.predict(path, test), run.data.test.labels)}
 
-        found: float = self._once(folder, write, precision, ranges)["accuracy"]
+        described = block.model_dump(mode="json") if block else None
+        found: float = self._once(folder, write, precision, ranges, described)["accuracy"]
         return found
 
     def _once(self, folder: Path, work: Callable[[], dict[str, Any]], *inputs: Any) -> dict[str, Any]:
