@@ -87,7 +87,7 @@ CIFAR10 = Recipe(
         )
     ],
     student=Student(model="mobilenet_v3_small", width=0.75),
-    distill=Distill(views=8, training=Training(epochs=15, batch_size=128, learning_rate=4e-3)),
+    distill=Distill(views=6, training=Training(epochs=12, batch_size=128, learning_rate=4e-3)),
 )
 LONG = CLOTHING.model_copy(
     update={
