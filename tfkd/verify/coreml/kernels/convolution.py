@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfkd.verify.coreml.kernels.padding import Borders, borders, layer_borders, positive
+from tfkd.verify.coreml.kernels.padding import NONE, Borders, borders, layer_borders, positive
 from tfkd.verify.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST, transpose
 from tfkd.verify.coreml.weights import weights
 
@@ -75,6 +75,8 @@ def _convolved(
 
 def _depthwise(x: Any, weight: np.ndarray, strides: list[int], edges: Borders, dilations: list[int]) -> Any:
     channels = x.shape[-1]
+    if edges.name is None:  # borders that fused with a bias end the process, where TensorFlow computes with oneDNN
+        x, edges = tf.pad(x, edges.amounts), NONE
     filters = weight.reshape(channels, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
     return tf.nn.depthwise_conv2d(x, _spread(filters, dilations), [1, *strides, 1], edges.of_convolution())
 

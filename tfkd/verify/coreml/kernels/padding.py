@@ -27,6 +27,9 @@ class Borders:
         return self.name or self.amounts
 
 
+NONE = Borders("VALID", 0, 0, 0, 0)
+
+
 def positive(sizes: Sequence[int]) -> list[int]:
     """Returns two sizes, down and right.
 
@@ -56,12 +59,12 @@ def borders(
         ValueError: there is no such kind, or the amounts are none.
     """
     if pad_type == "valid":
-        return Borders("VALID", 0, 0, 0, 0)
+        return NONE
     if pad_type == "custom":
         amounts = [int(amount) for amount in pad]
         if len(amounts) != 4 or not all(0 <= amount <= _LARGEST for amount in amounts):
             raise ValueError(f"{amounts} are not four borders from 0 to {_LARGEST} pixels")
-        return Borders(None, *amounts) if any(amounts) else Borders("VALID", 0, 0, 0, 0)
+        return Borders(None, *amounts) if any(amounts) else NONE
     missing = [
         max((-(-pixels // stride) - 1) * stride + window - pixels, 0)
         for pixels, stride, window in zip(size, strides, extent, strict=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfkd.verify.coreml.kernels.padding import Borders, borders, layer_borders, positive
+from tfkd.verify.coreml.kernels.padding import NONE, Borders, borders, layer_borders, positive
 from tfkd.verify.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST, aligned, transpose
 
 _MAX, _AVERAGE = "MAX", "AVERAGE"
@@ -24,7 +24,7 @@ def max_pool(
 
     def pooled(x: Any, window: list[int], steps: list[int], edges: Borders) -> Any:
         if edges.name is None:
-            x, edges = tf.pad(x, edges.amounts, constant_values=x.dtype.min), Borders("VALID", 0, 0, 0, 0)
+            x, edges = tf.pad(x, edges.amounts, constant_values=x.dtype.min), NONE
         return tf.nn.max_pool2d(x, window, steps, edges.name)
 
     return _pool(pooled, x, kernel_sizes, pad_type, strides, pad, ceil_mode)
