@@ -14,7 +14,7 @@ always made ahead; the untrained teacher costs what a trained one does.
     student            `fit` of the student alone, without XLA
     store              the store being made: views, teacher, shards on the disk
     teacher_float32    the teacher alone, on images that lie in memory
-    teacher_bfloat16   the same in mixed bfloat16
+    teacher_bfloat16   the same in mixed bfloat16, which the store takes where it changes no more than 0.1 % of top classes
     views              the stream alone, which bounds all that reads it
 
 A round's rate is that of the steps behind the first few of one `fit`. The table goes to stderr, JSON to stdout.
@@ -55,7 +55,7 @@ from tfkd.recipe import Augment, Data, Student, Teacher
 
 DATA = Data(source="embedded:fashion_mnist_mini", image_size=64)
 SIZE, BATCH, SEED, VIEW = DATA.image_size, 64, 1, 0
-VIEWS_OF_A_RUN = 8  # what a run stores of each image decides whether a search for the teacher's batch size pays
+VIEWS_OF_A_RUN = 40  # what a run stores of each image decides whether a search for batch size and dtype pays
 WARM_STEPS = 4  # the stream's buffers are then as full as at the end, and nothing is traced or compiled any more
 TEMPERATURE = 4.0
 RATIOS = (
