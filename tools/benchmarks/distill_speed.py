@@ -14,7 +14,7 @@ always made ahead; the untrained teacher costs what a trained one does.
     student            `fit` of the student alone, without XLA
     store              the store being made: views, teacher, shards on the disk
     teacher_float32    the teacher alone, on images that lie in memory
-    teacher_bfloat16   the same in mixed bfloat16, which the store takes where it changes no more than 0.1 % of top classes
+    teacher_bfloat16   the same in mixed bfloat16, in which the store asks where top classes stay the same
     views              the stream alone, which bounds all that reads it
 
 A round's rate is that of the steps behind the first few of one `fit`. The table goes to stderr, JSON to stdout.
