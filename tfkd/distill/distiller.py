@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
-from tfkd.distill import batch_norm
+from tfkd.distill import adam, batch_norm, depthwise
 from tfkd.distill.losses import SoftTargets
 from tfkd.distill.losses.base import LOGITS, DistillationLoss
 from tfkd.distill.taps import tapped
@@ -72,6 +72,7 @@ class Distiller(keras.Model):
         chosen = [(SoftTargets(temperature=4.0), 0.7)] if losses is None else list(losses)
         _check_weights([label_weight, *(float(weight) for _, weight in chosen)])
         batch_norm.fuse(student)
+        depthwise.quicken(student)
         self.student = student
         self.label_weight = label_weight
         tapped_student = tapped(student, [loss.student_tap for loss, _ in chosen])
@@ -130,6 +131,7 @@ class Distiller(keras.Model):
             **kwargs,
         )
         _check_accumulation(self.optimizer, self.distribute_strategy.num_replicas_in_sync)
+        adam.fuse(self.optimizer)
         # Built inside the first step, the optimizer's state could not be loaded before it, and would trace it twice.
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
