@@ -35,6 +35,9 @@ class Distiller(keras.Model):
     which for Kullback-Leibler losses has the gradient of the mean of their probabilities. A teacher that ends in
     softmax is understood: its probabilities are taken as logits by their logarithm.
 
+    While it trains, the student's batch normalisations and wide depthwise convolutions and a compiled Adam or AdamW run
+    in quicker operations, which compute what Keras's do but for rounding.
+
     Args:
         student: float images [batch, height, width, 3] to logits [batch, classes].
         teachers: models with the same classes, for online distillation; they resize the images to their own input.
