@@ -98,7 +98,7 @@ CIFAR10 = Recipe(
         )
     ],
     student=Student(model="mobilenet_v3_small", width=0.75),
-    distill=Distill(views=15, training=Training(epochs=30, batch_size=128, learning_rate=4e-3)),
+    distill=Distill(views=12, training=Training(epochs=24, batch_size=128, learning_rate=4e-3)),
 )
 BENCHMARKS = {"clothing": CLOTHING, "clothing_patient": PATIENT, "clothing_fifth": FIFTH, "cifar10": CIFAR10}
 
