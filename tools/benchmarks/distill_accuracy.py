@@ -88,7 +88,7 @@ CIFAR10 = Recipe(
         source="folder:cifar10.zip",
         image_size=32,
         fraction=0.2,
-        augment=Augment(min_area=0.5),  # CutMix holds control and students back for longer than this budget lasts
+        augment=Augment(min_area=0.5),
     ),
     teachers=[
         Teacher(
@@ -98,7 +98,7 @@ CIFAR10 = Recipe(
         )
     ],
     student=Student(model="mobilenet_v3_small", width=0.75),
-    distill=Distill(views=12, training=Training(epochs=24, batch_size=128, learning_rate=4e-3)),
+    distill=Distill(views=25, training=Training(epochs=100, batch_size=128, learning_rate=4e-3)),
 )
 BENCHMARKS = {"clothing": CLOTHING, "clothing_patient": PATIENT, "clothing_fifth": FIFTH, "cifar10": CIFAR10}
 
