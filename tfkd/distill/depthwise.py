@@ -73,17 +73,21 @@ def _kernel_gradient(images: Any, errors: Any, kernel: Any, stride: int, padding
     pixels = tf.transpose(tf.reshape(images, [-1, height * width, channels]), [2, 1, 0])
     wrongs = tf.transpose(tf.reshape(errors, [-1, rows * columns, channels]), [2, 0, 1])
     pairs = tf.reshape(tf.matmul(pixels, wrongs), [channels, -1])
-    tall, wide = (
-        _meetings(taken, given, side, stride, padding)
-        for taken, given, side in zip((height, width), (rows, columns), kernel[:2], strict=True)
-    )
-    meetings = np.einsum("pqi,rsj->prqsij", tall, wide).reshape(-1, kernel[0] * kernel[1])
+    meetings = _meetings((height, width), (rows, columns), tuple(kernel[:2]), stride, padding)
     return tf.reshape(tf.transpose(tf.matmul(pairs, meetings)), kernel)
 
 
 @cache
-def _meetings(taken: int, given: int, side: int, stride: int, padding: str) -> npt.NDArray[np.float32]:
-    """Returns along one axis which weight a pixel taken meets for a pixel given: 0 or 1, [taken, given, side]."""
+def _meetings(
+    taken: tuple[int, int], given: tuple[int, int], sides: tuple[int, int], stride: int, padding: str
+) -> npt.NDArray[np.float32]:
+    """Returns which weight every pair of a pixel taken and a pixel given meets: 0 or 1, [pairs, weights]."""
+    tall, wide = (_along(*axis, stride, padding) for axis in zip(taken, given, sides, strict=True))
+    return np.einsum("pqi,rsj->prqsij", tall, wide).reshape(-1, sides[0] * sides[1])
+
+
+def _along(taken: int, given: int, side: int, stride: int, padding: str) -> npt.NDArray[np.float32]:
+    """Returns the same along one axis, [taken, given, side]."""
     border = max((given - 1) * stride + side - taken, 0) // 2 if padding == "SAME" else 0
     weight = np.arange(taken)[:, None] + border - stride * np.arange(given)
     return (weight[..., None] == np.arange(side)).astype(np.float32)
