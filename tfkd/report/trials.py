@@ -80,9 +80,10 @@ def plot(sweep: Sweep) -> str:
         _dots(axes, row + 0.12, trial.accuracies, _STUDENT, "o")
     axes.axvline(100 * sweep.teacher_accuracy, color=_INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(trials)), names, fontsize=8, parse_math=False)
-    axes.set_title(
+    figure.suptitle(
         "accuracy on the test images, %: students (circles), their control (squares), teacher (dotted)",
-        loc="left",
+        x=0.01,
+        horizontalalignment="left",
         fontsize=9,
         color=_INK,
     )
