@@ -89,6 +89,22 @@ def test_the_teacher_stays_as_it_is(batch: Any) -> None:
     assert difference(before, guide.get_weights()) == 0.0
 
 
+def test_a_teacher_that_changed_teaches_what_it_knows_when_fit_begins(batch: Any) -> None:
+    images, labels = batch
+    guide = teacher()
+    distiller = Distiller(student(), [guide])
+    before = distiller.student.get_weights()
+    first = updated(distiller, images, labels)
+    last = guide.weights[-1]
+    last.assign(last.numpy() + np.arange(CLASSES))
+    distiller.student.set_weights(before)
+    distiller.fit(tf.data.Dataset.from_tensors((images, labels)), verbose=0)
+    second = distiller.student.get_weights()
+    fresh = Distiller(student(), [guide])
+    assert difference(second, first) > 1e-4
+    assert difference(second, updated(fresh, images, labels)) < 1e-6
+
+
 def test_a_teacher_at_its_own_size_resizes_the_images(batch: Any) -> None:
     distiller = Distiller(student(), [teacher(size=40)])
     weights = updated(distiller, *batch)

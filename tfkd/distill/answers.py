@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfkd import machine
 from tfkd.data.batches import photo_errors, pool_views
 from tfkd.data.dataset import Split
+from tfkd.distill.constants import constant_weights
 from tfkd.distill.layout import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
@@ -26,7 +27,6 @@ RECORD = "inference.json"
 BATCH = 64
 BATCHES = (16, 32, 64, 128, 256)
 MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its images
-MOST_CONSTANT_BYTES = 1 << 30  # a TensorFlow graph holds no more than 2 GB
 PROBE = 16
 WORTH_MEASURING = 20_000  # views; fewer are answered before a measurement has paid
 SECONDS_A_BATCH_SIZE = 0.3
@@ -253,18 +253,12 @@ def _share_changed(first: Run, second: Run, batches: Iterator[Any]) -> float:
 
 
 def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
-    """Returns a function from images to float32 answers, traced once for batches of every size, without XLA.
-
-    A teacher's weights are constants of the graph, so that TensorFlow folds BatchNorm into the convolutions.
-    """
+    """Returns a function from images to float32 answers, traced once for batches of every size, without XLA."""
     network = tapped(model, taps) if taps else model
-    values = [(weight, weight.numpy()) for weight in network.weights]
-    if sum(value.nbytes for _, value in values) > MOST_CONSTANT_BYTES:
-        values = []
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], jit_compile=False)
     def run(images: Any) -> Answer:
-        with keras.StatelessScope([(weight, tf.constant(value)) for weight, value in values]):
+        with constant_weights(network):
             outputs = network(images, training=False)
         named = outputs if taps else {LOGITS: outputs}
         return {name: tf.cast(named[name], tf.float32) for name in (LOGITS, *taps)}

@@ -1,5 +1,6 @@
 """`Distiller`: a Keras model that trains a student on a teacher's answers."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
 from tfkd.distill import adam, batch_norm, depthwise
+from tfkd.distill.constants import checksum, constant_weights
 from tfkd.distill.losses import SoftTargets
 from tfkd.distill.losses.base import LOGITS, DistillationLoss
 from tfkd.distill.taps import tapped
@@ -31,8 +33,9 @@ class Distiller(keras.Model):
       [batch, classes], a row of zeros where there is no label.
 
     The teachers run in inference mode, outside the gradient, and are never saved: `save` writes the student alone.
-    Predicting and evaluating need no teacher. With several teachers each distillation loss is their weighted mean,
-    which for Kullback-Leibler losses has the gradient of the mean of their probabilities. A teacher that ends in
+    Predicting and evaluating need no teacher. Their weights are taken as they are when a `fit` begins; what changes
+    them during it is not seen before the next one. With several teachers each distillation loss is their weighted
+    mean, which for Kullback-Leibler losses has the gradient of the mean of their probabilities. A teacher that ends in
     softmax is understood: its probabilities are taken as logits by their logarithm.
 
     While it trains, the student's batch normalisations and wide depthwise convolutions and a compiled Adam or AdamW run
@@ -146,6 +149,12 @@ class Distiller(keras.Model):
         own = [self._total_tracker, self._distillation_tracker]
         return own + [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
 
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.fit` does."""
+        if self._teachers.changed():
+            self.train_function = None
+        return super().fit(*args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         """Makes one update of the student and returns the metrics so far."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -208,7 +217,7 @@ class Distiller(keras.Model):
         return self.distribute_strategy.experimental_local_results(values)[0]
 
     def _answers(self, x: Any) -> list[Any]:
-        return _stored(x) if isinstance(x, Mapping) else self._teachers.answers(x)
+        return _stored(x) if isinstance(x, Mapping) else self._teachers.answers(x, constant=not self.jit_compile)
 
     def _label_loss(self, x: Any, y: Any, logits: Any, sample_weight: Any) -> Any:
         y, weight = _mask_unlabelled(y, logits, sample_weight)
@@ -256,20 +265,29 @@ class _Frozen(_Hidden):
             teacher.trainable = False
         super().__init__([tapped(teacher, taps) for teacher in teachers])
         self._probabilities = [ends_in_softmax(teacher) for teacher in teachers]
+        self._checksums: list[int] = []
 
     @property
     def shapes(self) -> list[Shapes]:
         return [{tap: tuple(out.shape[1:]) for tap, out in model.output.items()} for model in self.items]
 
-    def answers(self, images: Any) -> list[Any]:
+    def changed(self) -> bool:
+        """Tells whether the weights are others than when it was asked before."""
+        before, self._checksums = self._checksums, [checksum(model) for model in self.items]
+        return self._checksums != before
+
+    def answers(self, images: Any, constant: bool) -> list[Any]:
+        """Returns what each teacher answers; with `constant`, from weights that are constants of the graph."""
         if not self.items:
             raise RequestError(
                 "The Distiller has no teachers and the batch holds no 'teacher_logits' or 'answers'; give one of them."
             )
-        return [
-            _as_logits(model(_fit(images, model), training=False), probabilities)
-            for model, probabilities in zip(self.items, self._probabilities, strict=True)
-        ]
+        copies = len(self.items) * tf.distribute.get_strategy().num_replicas_in_sync
+        answers = []
+        for model, probabilities in zip(self.items, self._probabilities, strict=True):
+            with constant_weights(model, copies) if constant else contextlib.nullcontext():
+                answers.append(_as_logits(model(_fit(images, model), training=False), probabilities))
+        return answers
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
