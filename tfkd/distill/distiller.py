@@ -33,10 +33,10 @@ class Distiller(keras.Model):
       [batch, classes], a row of zeros where there is no label.
 
     The teachers run in inference mode, outside the gradient, and are never saved: `save` writes the student alone.
-    Predicting and evaluating need no teacher. Their weights are taken as they are when a `fit` begins; what changes
-    them during it is not seen before the next one. With several teachers each distillation loss is their weighted
-    mean, which for Kullback-Leibler losses has the gradient of the mean of their probabilities. A teacher that ends in
-    softmax is understood: its probabilities are taken as logits by their logarithm.
+    Predicting and evaluating need no teacher. Their weights are taken as they are when a `fit` begins, or at the first
+    `train_on_batch`; what changes them later is not seen before the next `fit`. With several teachers each distillation
+    loss is their weighted mean, which for Kullback-Leibler losses has the gradient of the mean of their probabilities.
+    A teacher that ends in softmax is understood: its probabilities are taken as logits by their logarithm.
 
     While it trains, the student's batch normalisations and wide depthwise convolutions and a compiled Adam or AdamW run
     in quicker operations, which compute what Keras's do but for rounding.
