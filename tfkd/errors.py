@@ -1,5 +1,15 @@
 """The errors that tfkd shows to its users, each with the exit code of the command line."""
 
+import re
+
+_LONG_LINE = 300
+_LONGEST_SENTENCE = 1000
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+
+# Keras prints whole configurations into its messages, and the values of a failed call behind them.
+_DUMPS = re.compile(r"^config=\{.*$|\s*Full object config: .*$", re.MULTILINE)
+_ARGUMENTS = re.compile(r"^\s*Arguments received by .*\Z", re.MULTILINE | re.DOTALL)
+
 
 class TfkdError(Exception):
     """Base of every error that tfkd raises on purpose; its text is one line for the user."""
@@ -21,7 +31,23 @@ def nearest(wrong: str, known: list[str]) -> str:
     return f" Did you mean {matches[0]!r}?" if matches else f" Known: {', '.join(sorted(known))}."
 
 
-def first_line(error: Exception) -> str:
-    """Returns the first line of a library's error that says anything, cut to a line's length."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
+def cause(error: BaseException) -> str:
+    """Return a library's error as one line: its first informative line and, where that is another, its last reason.
+
+    Keras puts the reason last, behind a dump of the configuration; TensorFlow and h5py put it first.
+    """
+    text = _ARGUMENTS.sub("", _DUMPS.sub("", str(error)))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    lines = [line for line in lines if re.search(r"\w", line) and not line.startswith("[[")]  # names of nodes
+    if not lines:
+        return type(error).__name__
+    first, last = lines[0], lines[-1].removeprefix("Exception encountered: ")
+    return _shortened(first) if last in first else f"{_shortened(first)} {_shortened(last)}"
+
+
+def _shortened(line: str) -> str:
+    """Return the line without its later sentences where it is long; a sentence itself is cut only beyond reason."""
+    if len(line) <= _LONG_LINE:
+        return line
+    sentence = _SENTENCE_END.split(line, maxsplit=1)[0]
+    return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE].rsplit(' ', 1)[0]} …"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tfkd import files, recipe
-from tfkd.errors import RequestError, first_line, nearest
+from tfkd.errors import RequestError, cause, nearest
 from tfkd.export import Calibration, Card, ExportedFile, coreml_batch_norms, coreml_file
 from tfkd.export.coreml_compression import compressed
 from tfkd.export.graph import INPUT, Graph, frozen
@@ -61,7 +61,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
         try:
             model = compressed(_converted(graph, file, card), file.format, file.precision)
         except Exception as error:
-            raise RequestError(f"{path.name}: coremltools cannot convert the model: {first_line(error)}") from error
+            raise RequestError(f"{path.name}: coremltools cannot convert the model: {cause(error)}") from error
     specification = _described(model.get_spec(), card, file.precision)
     if file.format == "mlmodel":
         files.write_bytes(path, _serialized(specification))

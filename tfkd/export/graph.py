@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tfkd.errors import RequestError, first_line
+from tfkd.errors import RequestError, cause
 from tfkd.export import Card
 from tfkd.quiet import native_logs_silenced
 
@@ -75,7 +75,7 @@ def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:
         traced = tf.function(probabilities).get_concrete_function(specification)
         return convert_variables_to_constants_v2(traced)
     except Exception as error:
-        raise RequestError(f"The model {model.name!r} cannot be traced for export: {first_line(error)}") from error
+        raise RequestError(f"The model {model.name!r} cannot be traced for export: {cause(error)}") from error
 
 
 def _checked_shapes(model: keras.Model) -> tuple[int, int]:

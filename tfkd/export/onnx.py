@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfkd import files
-from tfkd.errors import RequestError, first_line
+from tfkd.errors import RequestError, cause
 from tfkd.export import Calibration, Card, ExportedFile
 from tfkd.export.bundle import labels_text
 from tfkd.export.graph import INPUT, OUTPUT, Graph
@@ -76,7 +76,7 @@ def _converted(graph: Graph, path: Path) -> Any:
             onnx.checker.check_model(model)
             onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise RequestError(f"{path.name}: the model cannot be converted to ONNX: {first_line(error)}") from error
+            raise RequestError(f"{path.name}: the model cannot be converted to ONNX: {cause(error)}") from error
     return model
 
 

@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.distill.measures import softmax
-from tfkd.errors import RequestError, first_line
+from tfkd.errors import RequestError, cause
 from tfkd.models.weights import read_keras
 from tfkd.quiet import native_logs_silenced
 
@@ -140,7 +140,7 @@ def load(path: Path, normalized: Normalization = IDENTITY, allow_code: bool = Fa
             traced = tf.function(source.call).get_concrete_function(specification)
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
-            raise RequestError(f"{source.name} cannot be traced for one image: {first_line(error)}") from error
+            raise RequestError(f"{source.name} cannot be traced for one image: {cause(error)}") from error
     end, is_softmax = _end(whole, source.name)
     model = OwnModel(
         name=source.name,
@@ -183,7 +183,7 @@ def _from_folder(path: Path, allow_code: bool) -> _Source:
         with native_logs_silenced():
             loaded = tf.saved_model.load(str(path))
     except Exception as error:  # a damaged or hostile folder can fail anywhere in TensorFlow
-        raise RequestError(f"{path} cannot be loaded as a SavedModel: {first_line(error)}") from error
+        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
     if SIGNATURE not in loaded.signatures:
         known = ", ".join(loaded.signatures) or "none"
         raise RequestError(f"{path} has no signature {SIGNATURE!r} (it has: {known}); save it with model.export().")
@@ -207,7 +207,7 @@ def _check_operators(path: Path) -> None:
     try:
         saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     except Exception as error:
-        raise RequestError(f"{path} cannot be loaded as a SavedModel: {first_line(error)}") from error
+        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
     graphs = [meta.graph_def for meta in saved.meta_graphs]
     bodies = [graph.node for graph in graphs] + [function.node_def for g in graphs for function in g.library.function]
     kinds = {node.op for nodes in bodies for node in nodes}
@@ -270,7 +270,7 @@ def _answering(source: _Source, normalized: Normalization, is_softmax: bool) -> 
         try:
             made = np.concatenate([run(tf.constant(part)).numpy() for part in parts])
         except Exception as error:
-            raise RequestError(f"{source.name} cannot answer images: {first_line(error)}") from error
+            raise RequestError(f"{source.name} cannot answer images: {cause(error)}") from error
         return made if is_softmax else softmax(made).astype(np.float32)
 
     return answer

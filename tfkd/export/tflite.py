@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd import files
-from tfkd.errors import RequestError, first_line, nearest
+from tfkd.errors import RequestError, cause, nearest
 from tfkd.export import Calibration, Card, ExportedFile, metadata, quantize, rewrite
 from tfkd.export.flatbuffer import Network
 from tfkd.export.graph import Graph, frozen
@@ -143,7 +143,7 @@ def _told(what: str) -> Iterator[None]:
         except RequestError:
             raise
         except Exception as error:
-            raise RequestError(f"{what}: {first_line(error)}") from error
+            raise RequestError(f"{what}: {cause(error)}") from error
 
 
 def _check_images(images: np.ndarray, precision: str, size: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tfkd.errors import RequestError, TfkdError, first_line, nearest
+from tfkd.errors import RequestError, TfkdError, cause, nearest
 from tfkd.recipe import Student, Teacher
 
 
@@ -186,7 +186,7 @@ def _imported(path: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise RequestError(f"Cannot import {module_name!r} of {path!r}: {first_line(error)}") from error
+        raise RequestError(f"Cannot import {module_name!r} of {path!r}: {cause(error)}") from error
     function = getattr(module, name, None)
     if function is None:
         raise RequestError(f"{module_name!r} has no {name!r}, which {path!r} asks for.")
@@ -200,7 +200,7 @@ def _imported(path: str) -> Callable[..., Any]:
             raise
         except Exception as error:
             place = _place(error, module) or f"called with {', '.join(named)}"
-            raise RequestError(f"{path!r} failed, {place}: {type(error).__name__}: {first_line(error)}") from error
+            raise RequestError(f"{path!r} failed, {place}: {type(error).__name__}: {cause(error)}") from error
 
     return build
 

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tfkd.errors import RequestError, first_line
+from tfkd.errors import RequestError, cause
 
 
 def read_h5(source: Path | bytes, name: str) -> dict[str, list[np.ndarray]]:
@@ -85,7 +85,7 @@ def load_whole(model: Any, path: Path) -> None:
             warnings.simplefilter("error")  # Keras only warns where it finds nothing to load for a layer
             model.load_weights(path)
     except Exception as error:  # h5py and Keras raise a dozen kinds for a file that doesn't fit
-        raise RequestError(f"{path} doesn't hold the weights of {model.name}: {first_line(error)}") from error
+        raise RequestError(f"{path} doesn't hold the weights of {model.name}: {cause(error)}") from error
 
 
 def _copy(source: Any, target: Any, path: Path) -> None:
@@ -116,7 +116,7 @@ def read_keras(path: Path, allow_code: bool = False) -> Any:
                 f"{path} cannot be loaded safely: it brings code, as in a Lambda layer, which could do anything. "
                 "Build it from layers; `tfkd export --allow-code` runs the code of a model that you trust."
             ) from None
-        raise RequestError(f"{path} cannot be loaded as a Keras model: {first_line(error)}") from error
+        raise RequestError(f"{path} cannot be loaded as a Keras model: {cause(error)}") from error
 
 
 def application(name: str, **arguments: Any) -> Any:
@@ -133,6 +133,6 @@ def application(name: str, **arguments: Any) -> Any:
         if arguments.get("weights") != "imagenet":
             raise
         raise RequestError(
-            f"Cannot get the ImageNet weights of {name}: {first_line(error)} "
+            f"Cannot get the ImageNet weights of {name}: {cause(error)} "
             "Give the path of a weights file you have, or weights='none'."
         ) from error

@@ -12,7 +12,7 @@ import tfkd
 from tfkd import machine
 from tfkd.data import ImageData
 from tfkd.distill.measures import accuracy, calibration_error, softmax
-from tfkd.errors import RequestError, first_line
+from tfkd.errors import RequestError, cause
 from tfkd.export import bundle, samples, snippets
 from tfkd.export.manifest import (
     SCHEMA,
@@ -154,7 +154,7 @@ def write_page(manifest: Manifest, folder: Path, page: Path) -> Path:
 
 
 def _unfinished(folder: Path, error: Exception) -> RequestError:
-    return RequestError(f"{folder} is not the folder of a finished run ({first_line(error)}); run its recipe first.")
+    return RequestError(f"{folder} is not the folder of a finished run ({cause(error)}); run its recipe first.")
 
 
 def manifest_of(run: Run) -> Manifest:

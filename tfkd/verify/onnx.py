@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.errors import RequestError, first_line
+from tfkd.errors import RequestError, cause
 from tfkd.export import Card
 from tfkd.export.graph import INPUT, OUTPUT
 from tfkd.export.manifest import InputOutput, Tensor
@@ -80,7 +80,7 @@ def load(path: Path) -> Any:
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds for a damaged file
-        raise VerifyError(f"{path}: is no .onnx file, or a damaged one: {first_line(error)}") from None
+        raise VerifyError(f"{path}: is no .onnx file, or a damaged one: {cause(error)}") from None
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
         raise VerifyError(f"{path}: has not one input and one output; export it again.")
     return session
@@ -90,5 +90,5 @@ def _answer(session: Any, image: np.ndarray, path: Path) -> np.ndarray:
     try:
         answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: image[np.newaxis]})[0]
     except Exception as error:
-        raise VerifyError(f"{path}: cannot be run on an image {image.shape}: {first_line(error)}") from None
+        raise VerifyError(f"{path}: cannot be run on an image {image.shape}: {cause(error)}") from None
     return answer

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from tfkd import machine
-from tfkd.errors import first_line
+from tfkd.errors import cause
 from tfkd.export import Card
 from tfkd.export.bundle import LABELS
 from tfkd.export.manifest import Delegation, InputOutput, Tensor
@@ -148,7 +148,7 @@ class _Runner:
             self._interpreter.set_tensor(self._input["index"], as_taken(image, self._input["dtype"])[np.newaxis])
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise VerifyError(f"{self._path}: cannot be run on an image {image.shape}: {first_line(error)}") from None
+            raise VerifyError(f"{self._path}: cannot be run on an image {image.shape}: {cause(error)}") from None
         return _dequantized(self._interpreter.get_tensor(self._output["index"])[0], self._output)
 
 

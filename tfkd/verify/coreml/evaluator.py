@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfkd.errors import first_line
+from tfkd.errors import cause
 from tfkd.verify import VerifyError
 from tfkd.verify.coreml.image import Image, declared_image
 from tfkd.verify.coreml.network import Network
@@ -52,7 +52,7 @@ class Evaluator:
         try:
             return self._graph(tf.constant(batch, tf.float32)).numpy()
         except tf.errors.OpError as error:
-            raise VerifyError(f"{self.path}: cannot be run: {first_line(error)}") from error
+            raise VerifyError(f"{self.path}: cannot be run: {cause(error)}") from error
 
 
 def load(path: Path) -> Evaluator:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.errors import first_line
+from tfkd.errors import cause
 from tfkd.verify import VerifyError
 from tfkd.verify.coreml.layout import shape
 
@@ -75,7 +75,7 @@ class Run:
             raise
         except Exception as error:
             raise VerifyError(
-                f"{self._path}: the operator {kind!r} (of {name!r}) cannot be evaluated: {first_line(error)}"
+                f"{self._path}: the operator {kind!r} (of {name!r}) cannot be evaluated: {cause(error)}"
             ) from error
 
 

@@ -1,0 +1,44 @@
+"""What is kept of a library's message: where it failed and why, in one line."""
+
+import keras
+import pytest
+
+from tfkd.errors import cause
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("", "ValueError"),
+        ("\n  \n", "ValueError"),
+        ("only this", "only this"),
+        ("Graph execution error:\n\nIncompatible shapes: [2] vs. [3]\n\t [[{{node add}}]] [Op:call]",
+         "Graph execution error: Incompatible shapes: [2] vs. [3]"),
+        ("Layer failed.\n\nconfig={'a': 'b\\n'}.\n\nException encountered: Unknown keyword: {'c'}",
+         "Layer failed. Unknown keyword: {'c'}"),
+        ("No class 'Scale'. Import it. Full object config: {'module': 'm', 'x': 1}", "No class 'Scale'. Import it."),
+        ("Kernel too large.\n\nArguments received by Conv.call():\n  • inputs=1", "Kernel too large."),
+    ],
+)  # fmt: skip
+def test_the_first_line_and_the_last_reason_are_kept(message: str, expected: str) -> None:
+    assert cause(ValueError(message)) == expected
+
+
+def test_long_lines_lose_later_sentences_but_no_sentence_is_cut() -> None:
+    first = f"The first {'very ' * 60}long sentence."
+    assert cause(ValueError(f"{first} Second one.\nThe reason {'is ' * 150}here")) == (
+        f"{first} The reason {'is ' * 150}here"
+    )
+    flood = cause(ValueError("x " * 100_000))
+    assert len(flood) < 1010 and flood.endswith("x …")
+
+
+def test_the_reason_that_keras_puts_last_is_kept() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    config = keras.saving.serialize_keras_object(model)
+    config["config"]["layers"][1]["config"]["colour"] = "blue"
+    with pytest.raises(Exception, match="blue") as caught:
+        keras.saving.deserialize_keras_object(config)
+    told = cause(caught.value)
+    assert "Dense" in told and "'colour': 'blue'" in told and "\n" not in told
+    assert "config=" not in told
