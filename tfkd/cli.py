@@ -76,7 +76,8 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
     from tfkd.progress import for_output
 
     for step in planning.plan(_asked(recipe, overrides), for_output(), runs):
-        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {step.cost}")
+        reason = f" ({step.reason})" if step.reason else ""
+        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {step.cost}{reason}")
 
 
 @app.command()

@@ -6,16 +6,19 @@ data → teacher → soft_labels → (assistant → assistant_labels →) contro
 With several teachers, or several assistants in a row, each further one has a folder of its own: `teacher-2`, ….
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import tfkd
 from tfkd import machine
-from tfkd.data import ImageData
+from tfkd.contents import files_of
+from tfkd.data import REST, ImageData, Split
+from tfkd.data.check import content
+from tfkd.data.folder import paired
 from tfkd.export import card_of
 from tfkd.files import fingerprint
-from tfkd.recipe import Recipe, Student
+from tfkd.recipe import Recipe, Student, Teacher
 from tfkd.stages import Stage
 
 STAGES = (
@@ -33,8 +36,15 @@ STAGES = (
     "report",
 )
 
-# Raise a stage's number when its code gives other results: finished stages of older code are then made anew.
+# Raise a stage's number when its code gives other results: finished stages of older code are then done again.
 CODE = dict.fromkeys(STAGES, 4) | {"data": 1, "compress": 2, "bench": 2, "report": 2}
+_PRODUCTS = {
+    "soft_labels": "store",
+    "assistant_labels": "store",
+    "compress": "compressed student",
+    "verify": "verification",
+    "bench": "benchmark",
+}
 
 
 def numbered(kind: str, number: int) -> str:
@@ -63,49 +73,122 @@ def chain(recipe: Recipe) -> list[Student]:
 
 
 def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]:
-    """Returns every stage after `data`, in order; its fingerprint is of its recipe part, inputs, code and libraries."""
-    described = recipe.model_dump(mode="json")
-    distill, augment = described["distill"], described["data"]["augment"]
-    unlabelled = data.unlabelled and len(data.unlabelled)
-    shown = [recipe.data.image_size, augment, distill["training"], distill["precision"], unlabelled, machine.cores()]
-    learnt = [
-        distill["losses"],
-        distill["label_weight"],
-        distill["targets"],
-        [teacher.share for teacher in recipe.teachers],
-    ]
-    taps = recipe.distill.teacher_taps
-    unmixed = recipe.data.augment.unmixed.model_dump(mode="json")
+    """Returns every stage after `data`, in order, each with all that its result depends on.
+
+    Raises:
+        RequestError: a file that the recipe names is missing or unreadable.
+    """
+    asked = recipe.model_dump(mode="json")
+    distill, augment = asked["distill"], asked["data"]["augment"]
+    inputs = _Inputs(recipe, data, folder / STAGES[0])
+    shown = {
+        **_named("data", {"image_size": recipe.data.image_size, "augment": augment}),
+        **_named("distill", {"training": distill["training"], "precision": distill["precision"]}),
+        "number of unlabelled images": len(data.unlabelled or ()),
+        "cores": machine.cores(),
+    }
+    learnt = _named("distill", {name: distill[name] for name in ("losses", "label_weight", "targets")})
+    learnt |= _named("teachers", [{"share": teacher.share} for teacher in recipe.teachers])
     found: dict[str, Stage] = {}
 
-    def add(stage: str, *inputs: Any) -> str:
-        digits = fingerprint(stage, CODE[kind_of(stage)], machine.libraries(), *inputs)
-        found[stage] = Stage(folder / stage, digits)
-        return digits
+    def add(stage: str, before: list[str], *own: dict[str, Any], growing: dict[str, Any] | None = None) -> str:
+        """Adds a stage with its own inputs beside those of the stages before it; `growing` ones may be continued."""
+        version = {f"version of {stage}": CODE[kind_of(stage)], **machine.libraries()}
+        base = _joined(*(found[name].inputs for name in before), version, *own)
+        known = base | (growing or {})
+        product = _PRODUCTS.get(kind_of(stage), kind_of(stage))
+        found[stage] = Stage(folder / stage, fingerprint(stage, known), fingerprint(stage, base), known, product)
+        return stage
 
-    def add_store(stage: str, teacher: str) -> str:
-        asked = [teacher, recipe.asked_views.model_dump(mode="json"), unlabelled, taps]
-        digits = add(stage, *asked, recipe.distill.views)
-        base = fingerprint(stage, CODE[kind_of(stage)], *asked)  # without the number of views: more are added to it
-        found[stage] = Stage(folder / stage, digits, base)
-        return digits
+    def add_store(stage: str, network: str, modality: str) -> str:
+        views = {"augment": recipe.asked_views.model_dump(mode="json")}
+        taps = {"features": recipe.distill.teacher_taps}
+        own = [_named("data", views), _named("distill", taps), inputs.unlabelled(modality)]
+        return add(stage, [network], *own, growing={"distill.views": recipe.distill.views})
 
     stores = []
-    for number, teacher in enumerate(described["teachers"]):
-        trained = add(numbered("teacher", number), data.fingerprint, teacher, unmixed, recipe.seed)
-        stores.append(add_store(numbered("soft_labels", number), trained))
+    for number, teacher in enumerate(recipe.teachers):
+        settings = _named(f"teachers.{number}", asked["teachers"][number])
+        own = [inputs.labelled(), inputs.unmixed(), settings, inputs.files(teacher)]
+        trained = add(numbered("teacher", number), [], *own)
+        stores.append(add_store(numbered("soft_labels", number), trained, teacher.modality))
     for number, assistant in enumerate(chain(recipe)):
-        trained = add(numbered("assistant", number), stores, assistant.model_dump(mode="json"), shown, learnt)
-        stores = [add_store(numbered("assistant_labels", number), trained)]
-    network = [described["student"], shown, seeds(recipe)]
-    control = add("control", data.fingerprint, network, distill["control"])
-    student = add("student", stores, network, learnt)
-    shipped = add("compress", student, described["compress"]) if recipe.compress else student
-    exported = add("export", shipped, described["export"], asdict(card_of(described, data.classes, data.fingerprint)))
-    verified = add("verify", exported)
-    timed = add("bench", exported, described["bench"], machine.processor(), machine.cores())
-    add("report", control, verified, timed, described, tfkd.__version__)
+        settings = _named(f"assistants.{number}", assistant.model_dump(mode="json"))
+        own = [settings, inputs.files(assistant), inputs.unlabelled(assistant.modality), shown, learnt]
+        trained = add(numbered("assistant", number), stores, *own)
+        stores = [add_store(numbered("assistant_labels", number), trained, assistant.modality)]
+    network = _joined(
+        _named("student", asked["student"]), inputs.files(recipe.student), shown, {"seeds": seeds(recipe)}
+    )
+    add("control", [], inputs.labelled(), network, {"distill.control": recipe.distill.control})
+    shipped = add("student", stores, network, inputs.unlabelled(recipe.student.modality), learnt)
+    if recipe.compress:
+        shipped = add("compress", [shipped], _named("compress", asked["compress"]))
+    card = asdict(card_of(asked, data.classes, data.fingerprint))
+    add("export", [shipped], _named("export", asked["export"]), _named("description", card))
+    add("verify", ["export"])
+    add(
+        "bench",
+        ["export"],
+        _named("bench", asked["bench"]),
+        {"processor": machine.processor(), "cores": machine.cores()},
+    )
+    add("report", ["control", "verify", "bench"], _named("", asked), {"version of tfkd": tfkd.__version__})
     return found
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The contents that a run is made from, each by the name that messages use.
+
+    Attributes:
+        recipe: names the files.
+        data: the images.
+        kept: folder that keeps digests of images.
+    """
+
+    recipe: Recipe
+    data: ImageData
+    kept: Path
+
+    def labelled(self) -> dict[str, Any]:
+        """Returns what training, validation and test images are, and the seed that divides them."""
+        return {self.recipe.data.source: self.data.labelled, "seed": self.recipe.seed}
+
+    def unmixed(self) -> dict[str, Any]:
+        """Returns the settings of views of one image each."""
+        return _named("data", {"augment": self.recipe.data.augment.unmixed.model_dump(mode="json")})
+
+    def files(self, network: Teacher | Student) -> dict[str, Any]:
+        """Returns what a network is built from: its files, and its images paired with the labelled ones."""
+        splits = (self.data.train, self.data.validation, self.data.test)
+        return {**files_of(network), **self._paired(network.modality, splits, "")}
+
+    def unlabelled(self, modality: str) -> dict[str, Any]:
+        """Returns what the unlabelled images are, as a network of this modality sees them."""
+        source, images = self.recipe.data.unlabelled, self.data.unlabelled
+        if source is None or images is None:
+            return {"data.unlabelled": source}
+        own = {} if source == REST else {source: content(images, self.kept)}
+        return {"data.unlabelled": source, **own, **self._paired(modality, (images,), " (of unlabelled images)")}
+
+    def _paired(self, modality: str, splits: tuple[Split, ...], note: str) -> dict[str, Any]:
+        kind, _, path = modality.partition(":")
+        if kind != "folder":
+            return {}
+        return {path + note: fingerprint([content(paired(split, path), self.kept) for split in splits])}
+
+
+def _joined(*inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for each in inputs for name, value in each.items()}
+
+
+def _named(path: str, value: Any) -> dict[str, Any]:
+    """Returns the settings in a part of a recipe by their dotted paths."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    if not parts:
+        return {path: value}
+    return _joined(*(_named(f"{path}.{name}".lstrip("."), part) for name, part in parts))
 
 
 def seeds(recipe: Recipe) -> list[int]:

@@ -448,6 +448,7 @@ class Run:
             recipe=self.recipe,
             data=self.shipped,
             folders={name: stage.folder for name, stage in self.stages.items()},
+            fingerprints={name: stage.fingerprint for name, stage in self.stages.items()},
             results=self.results,
             chosen_seed=self.chosen_seed,
             shipped=self._shipped_folder,

@@ -14,11 +14,19 @@ from tfkd.recipe import Recipe
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a planned run: whether a finished result of it stands, and what making it takes."""
+    """One stage of a planned run.
+
+    Attributes:
+        name: of the stage.
+        finished: whether a result of it is there to be reused.
+        cost: what the work takes.
+        reason: which inputs changed since an earlier result was made; "" where none is known to have.
+    """
 
     name: str
     finished: bool
     cost: str
+    reason: str = ""
 
 
 def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> list[Step]:
@@ -31,7 +39,10 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> list[
     costs = _costs(recipe, run.data)
     return [
         Step(
-            name, stage.result() is not None, _store_cost(run, name) if is_store(name) else costs.get(kind_of(name), "")
+            name,
+            stage.result() is not None,
+            _store_cost(run, name) if is_store(name) else costs.get(kind_of(name), ""),
+            stage.outdated(),
         )
         for name, stage in run.stages.items()
     ]

@@ -16,6 +16,8 @@ from tfkd.progress import Progress
 
 DONE = "stage.json"
 BEGUN = "begun.txt"
+INPUTS = "inputs.json"
+NAMED = 3  # inputs in a message about what changed
 
 
 class Stage:
@@ -25,12 +27,23 @@ class Stage:
         folder: where the stage's files are.
         fingerprint: of all that its result depends on.
         base: fingerprint of what its unfinished or smaller results can be continued with; by default the same.
+        inputs: what the fingerprint is of, by name; kept beside the result, so that a later call can name what changed.
+        product: what the stage makes, in words.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, base: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: str,
+        base: str | None = None,
+        inputs: dict[str, Any] | None = None,
+        product: str = "result",
+    ) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
         self.base = base or fingerprint
+        self.inputs = inputs or {}
+        self.product = product
 
     @property
     def name(self) -> str:
@@ -39,14 +52,20 @@ class Stage:
 
     def result(self) -> dict[str, Any] | None:
         """Returns what the finished stage gave, or None where it is still to be done."""
-        try:
-            done = json.loads((self.folder / DONE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        done = _read(self.folder / DONE)
+        if done.get("fingerprint") != self.fingerprint:
             return None
-        if not isinstance(done, dict) or done.get("fingerprint") != self.fingerprint:
-            return None
-        result: dict[str, Any] = done["result"]
+        result: dict[str, Any] | None = done.get("result")
         return result
+
+    def outdated(self) -> str:
+        """Returns which inputs changed since the stage was begun, in a sentence; "" where none is known to have."""
+        before, now = _read(self.folder / INPUTS), json.loads(json.dumps(self.inputs))
+        if not before:
+            return ""
+        changed = [name for name in now | before if name not in now or name not in before or now[name] != before[name]]
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        return f"{', '.join(changed[:NAMED])}{more} changed since the {self.product} was made" if changed else ""
 
     def begin(self) -> None:
         """Makes the folder ready: what a call with the same base left stays, all else goes."""
@@ -56,6 +75,7 @@ class Stage:
             begun = ""
         if begun != self.base:
             self.forget()
+        write_json(self.folder / INPUTS, self.inputs)
         write_text(self.folder / BEGUN, self.base)
 
     def forget(self) -> None:
@@ -71,6 +91,15 @@ class Stage:
         write_json(self.folder / DONE, {"fingerprint": self.fingerprint, "result": result})
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """Returns a JSON object from a file, empty where the file is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def run_together(
     stages: list[Stage], work: Callable[[list[Stage]], list[dict[str, Any]]], progress: Progress
 ) -> list[dict[str, Any]]:
@@ -83,7 +112,11 @@ def run_together(
     """
     pending = [stage for stage in stages if stage.result() is None]
     for stage in stages:
-        progress.say(f"{stage.name} …" if stage in pending else f"{stage.name}: reused")
+        reason = stage.outdated()
+        if stage not in pending:
+            progress.say(f"{stage.name}: reused")
+        else:
+            progress.say(f"{stage.name} … ({reason})" if reason else f"{stage.name} …")
     if pending:
         start = time.perf_counter()
         for stage in pending:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from tfkd import recipe
 from tfkd.data import embedded, folder, tfds
-from tfkd.data.check import Checked, check
+from tfkd.data.check import check
 from tfkd.data.dataset import ImageData, Listing, Progress, Split
 from tfkd.data.splits import divide
 from tfkd.errors import RequestError, nearest
 from tfkd.files import fingerprint
 
-__all__ = ["SOURCES", "ImageData", "Split", "open_source"]
+__all__ = ["REST", "SOURCES", "ImageData", "Split", "open_source"]
 
 REST = "rest"
 
@@ -46,11 +46,13 @@ def open_source(
         splits["unlabelled"] = _unlabelled(data.unlabelled).limited(longest_side)
     outcome = check(splits, data.max_rejected, progress, checked)
     unlabelled = outcome.splits.pop("unlabelled", None)
+    contents = [outcome.contents[name] for name in outcome.splits]
     train, validation, test, rest = divide(listing.where, listing.classes, outcome.splits, data, seed)
     return ImageData(
         source=data.source,
         classes=listing.classes,
-        fingerprint=_fingerprint(outcome, listing.classes, data, seed, longest_side),
+        fingerprint=_fingerprint(outcome.content, listing.classes, data, seed, longest_side),
+        labelled=_fingerprint(contents[-1], listing.classes, data, seed, longest_side),
         train=train,
         validation=validation,
         test=test,
@@ -78,8 +80,6 @@ def _unlabelled(source: str) -> Split:
     return folder.unlabelled(path)
 
 
-def _fingerprint(outcome: Checked, classes: tuple[str, ...], data: recipe.Data, seed: int, longest_side: int) -> str:
+def _fingerprint(content: str, classes: tuple[str, ...], data: recipe.Data, seed: int, longest_side: int) -> str:
     """Names the images and their division: the same photos give the same digits in a folder, a zip, another place."""
-    return fingerprint(
-        outcome.content, classes, seed, data.fraction, data.validation_share, data.test_share, longest_side
-    )
+    return fingerprint(content, classes, seed, data.fraction, data.validation_share, data.test_share, longest_side)

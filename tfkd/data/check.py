@@ -16,6 +16,7 @@ from tfkd.data.decode import PhotoError, decode
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
 
+FORM = 2  # of the kept outcome
 _CHUNK = 512
 _NAMED = 3
 
@@ -28,11 +29,16 @@ class Checked:
         splits: the splits that were given, without the photos that cannot be decoded.
         rejected: "name: reason" of each of those.
         content: hex digits that name the photos' bytes, order and labels.
+        contents: the same of each split with those before it, by the split's name.
     """
 
     splits: dict[str, Split]
     rejected: tuple[str, ...]
-    content: str
+    contents: dict[str, str]
+
+    @property
+    def content(self) -> str:
+        return list(self.contents.values())[-1]
 
 
 def check(
@@ -49,7 +55,9 @@ def check(
     Raises:
         RequestError: more than `max_rejected` of the photos cannot be decoded.
     """
-    stamp = fingerprint({name: [split.photos.stamp, split.longest_side, len(split)] for name, split in splits.items()})
+    stamp = fingerprint(
+        FORM, {name: [split.photos.stamp, split.longest_side, len(split)] for name, split in splits.items()}
+    )
     kept = None if folder is None else folder / f"check-{stamp}.json"
     if kept is not None and kept.is_file():
         outcome = json.loads(kept.read_text(encoding="utf-8"))
@@ -63,13 +71,14 @@ def check(
     )
     _judge(rejected, sum(map(len, splits.values())), max_rejected)
     sound = {name: split.take(_without(len(split), failures[name])) for name, split in splits.items()}
-    return Checked(sound, rejected, outcome["content"])
+    return Checked(sound, rejected, outcome["contents"])
 
 
 def _outcome(splits: dict[str, Split], progress: Progress | None) -> dict[str, object]:
     total = sum(map(len, splits.values()))
     done = 0
     content = hashlib.sha256()
+    contents: dict[str, str] = {}
     failures: dict[str, dict[str, str]] = {name: {} for name in splits}
     for name, split in splits.items():
         content.update(f"{name} {len(split)};".encode())
@@ -80,7 +89,38 @@ def _outcome(splits: dict[str, Split], progress: Progress | None) -> dict[str, o
             done += 1
             if progress is not None and (done % 64 == 0 or done == total):
                 progress(done, total)
-    return {"failures": failures, "content": content.hexdigest()}
+        contents[name] = content.hexdigest()
+    return {"failures": failures, "contents": contents}
+
+
+def content(split: Split, folder: Path) -> str:
+    """Returns hex digits that name the bytes and the order of a split's photos.
+
+    Args:
+        split: the photos; they are read, not decoded.
+        folder: keeps the digits under the photos' stamp, so that unchanged photos are read once.
+
+    Raises:
+        RequestError: a photo cannot be read.
+    """
+    kept = folder / f"content-{fingerprint(split.photos.stamp, split.numbers.tolist())}.json"
+    if not kept.is_file():
+        whole = hashlib.sha256()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in range(0, len(split), _CHUNK):
+                for digits in pool.map(
+                    lambda i: _photo_digest(split, i), range(start, min(start + _CHUNK, len(split)))
+                ):
+                    whole.update(digits)
+        write_json(kept, whole.hexdigest())
+    return str(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def _photo_digest(split: Split, i: int) -> bytes:
+    try:
+        return hashlib.sha256(split.encoded(i)).digest()
+    except PhotoError as error:
+        raise RequestError(f"{split.name(i)} cannot be read: {error}.") from None
 
 
 def _decoded(split: Split) -> Iterator[tuple[int, str]]:

@@ -115,6 +115,7 @@ class ImageData:
         source: as the recipe names it.
         classes: class names in the order of the labels.
         fingerprint: 16 hex digits; equal for equal images, labels and splits.
+        labelled: the same without the unlabelled images.
         train: what the student learns from.
         validation: what choices are made on.
         test: what is reported.
@@ -125,6 +126,7 @@ class ImageData:
     source: str
     classes: tuple[str, ...]
     fingerprint: str
+    labelled: str
     train: Split
     validation: Split
     test: Split

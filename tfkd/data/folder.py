@@ -40,7 +40,8 @@ class Folder:
         root: the folder.
         names: of the files, with "/" between folders.
         folders: below the root.
-        stamp: names the content, by the files' names, sizes and times of change.
+        stamp: names the content, by the files' names, sizes and times of change, also of the files' status: a copy
+            that keeps the old time of its content (`cp -p`) is noticed.
     """
 
     root: str
@@ -148,7 +149,8 @@ def _open_folder(root: Path) -> Folder:
             elif entry.is_file():
                 status = entry.stat()
                 names.append(name)
-                stamp.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape"))
+                state = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0"
+                stamp.update(state.encode(errors="surrogateescape"))
     except OSError as error:
         raise RequestError(f"{error.filename} cannot be read: {error.strerror}.") from None
     return Folder(str(root), names, folders, stamp.hexdigest())

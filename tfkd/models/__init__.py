@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tfkd import sources
 from tfkd.errors import RequestError, TfkdError, cause, nearest
 from tfkd.recipe import Student, Teacher
 
@@ -184,7 +185,7 @@ def _known(name: str, kinds: dict[str, Kind], what: str) -> Kind:
 def _imported(path: str) -> Callable[..., Any]:
     module_name, _, name = path.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        module = sources.imported(module_name)
     except Exception as error:
         raise RequestError(f"Cannot import {module_name!r} of {path!r}: {cause(error)}") from error
     function = getattr(module, name, None)

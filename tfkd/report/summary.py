@@ -44,6 +44,7 @@ class Run:
         recipe: what was asked for.
         data: the images.
         folders: folder of every stage, by the stage's name.
+        fingerprints: of all that each stage's result depends on, by the stage's name.
         results: result of every stage before the report, by the stage's name.
         chosen_seed: seed of the exported student.
         shipped: folder of the exported network: the student's, or that of what the compressions made of it.
@@ -56,6 +57,7 @@ class Run:
     recipe: Recipe
     data: ImageData
     folders: dict[str, Path]
+    fingerprints: dict[str, str]
     results: dict[str, Any]
     chosen_seed: int
     shipped: Path
@@ -218,7 +220,7 @@ def _teachers(run: Run) -> list[TeacherEntry]:
         TeacherEntry(
             model=teacher.model,
             weights=teacher.weights,
-            fingerprint=fingerprint(teacher.model_dump(mode="json"), run.data.fingerprint, run.recipe.seed),
+            fingerprint=run.fingerprints[stage],
             parameters=run.results[stage]["parameters"],
             image_size=run.results[stage]["image_size"],
             accuracy=run.results[stage]["accuracy"],
