@@ -13,7 +13,8 @@ from PIL import Image
 from tfkd import cli
 from tfkd.errors import RequestError
 from tfkd.export.manifest import Manifest
-from tfkd.own_model import name_of, read_labels, request
+from tfkd.labels import read_labels
+from tfkd.own_model import name_of, request
 
 SIZE = 32
 COLOURS = {"dark, red": (150, 20, 20), 'the "green" 🐸': (20, 150, 20), "blue": (20, 20, 150)}
@@ -133,7 +134,7 @@ def test_a_failed_gate_publishes_nothing(work: Path, capsys: pytest.CaptureFixtu
         (("--labels", "none.txt"), "labels none.txt cannot be read"),
         (("--labels", "short.txt"), "short.txt names 2 classes, my model.keras has 4 outputs"),
         (("--labels", "other.txt"), "has the class 'blue', the labels do not. Did you mean 'blues'?"),
-        (("--normalization", "0.5"), "neither none nor mean,std"),
+        (("--normalization", "0.5"), "is not a normalization"),
         (("--tflite", "fp64"), "export.tflite"),
         (("--tflite", "none"), "names no .tflite file"),
         (("export.licence=MIT",), "Did you mean 'license'"),

@@ -7,6 +7,7 @@ import pytest
 
 from tfkd import recipe_files
 from tfkd.errors import RequestError
+from tfkd.recipe import FineTune
 
 SOURCE = """
 from tfkd.recipe import Data, Recipe, Teacher
@@ -46,6 +47,42 @@ def test_overrides_reach_into_blocks_and_lists(file: Path) -> None:
     assert recipe.teachers[0].fine_tune is None
 
 
+def test_a_lone_entry_of_a_list_needs_no_number(file: Path) -> None:
+    recipe = recipe_files.load(file, ["distill.losses.temperature=2.5", "teachers.model=resnet101"])
+    assert recipe.distill.losses[0].temperature == 2.5
+    assert recipe.teachers[0].model == "resnet101"
+    several = ['distill.losses=[{"kind": "hint"}, {"kind": "soft_targets"}]', "distill.losses.temperature=2"]
+    with pytest.raises(RequestError, match=r"'temperature' is not an index of that list \(0 to 1\)"):
+        recipe_files.load(file, several)
+
+
+def test_names_are_separated_by_commas(file: Path) -> None:
+    recipe = recipe_files.load(file, ["export.tflite=fp32,int8", "export.coreml=none", "teachers.0.classes=a, b"])
+    assert recipe.export.tflite == ["fp32", "int8"]
+    assert recipe.export.coreml == []
+    assert recipe.teachers[0].classes == ["a", "b"]
+    assert recipe_files.load(file, ["export.tflite=int8"]).export.tflite == ["int8"]
+
+
+def test_a_model_file_is_used_as_it_is_and_a_named_teacher_is_fine_tuned(file: Path, tmp_path: Path) -> None:
+    assert recipe_files.load(file).teachers[0].fine_tune == FineTune()
+    assert recipe_files.load(file, ["teachers.0.model=tests.tiny:build_teacher"]).teachers[0].fine_tune == FineTune()
+    for path in ("mine.keras", "mine.h5", "saved/"):
+        recipe = recipe_files.load(file, [f"teachers.0.model={path}"])
+        assert recipe.teachers[0].fine_tune is None
+        (tmp_path / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json")))
+        assert recipe_files.load(tmp_path / "recipe.json") == recipe
+    tuned = recipe_files.load(file, ["teachers.0.model=mine.keras", "teachers.0.fine_tune.epochs=2"])
+    assert tuned.teachers[0].fine_tune == FineTune(epochs=2)
+
+
+def test_labels_are_read_when_the_recipe_is(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("b\na\n")
+    recipe = recipe_files.load(file, [f"teachers.0.labels={tmp_path / 'labels.txt'}"])
+    assert recipe.teachers[0].labels == ["b", "a"]
+    assert recipe_files.load(file, ['teachers.0.labels=["b", "a"]']).teachers[0].labels == ["b", "a"]
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [
@@ -54,6 +91,15 @@ def test_overrides_reach_into_blocks_and_lists(file: Path) -> None:
         ("teachers.0.fine_tune.hed_epochs=3", "Did you mean 'head_epochs'"),
         ("distill.losses.0.temprature=3", "Did you mean 'temperature'"),
         ("distill.losses.0.temperature=0", "distill.losses.0.temperature = 0"),
+        ("distill.temperature=4", "no field 'distill.temperature'. It is distill.losses.0.temperature."),
+        ("training.epochs=4", "It is distill.training.epochs or compress.0.training.epochs."),
+        ("epochs=4", "It is teachers.0.fine_tune.epochs or distill.training.epochs"),
+        ("student.temprature=4", "Did you mean 'distill.losses.0.temperature'?"),
+        ("distill.losses.1.temperature=4", "'1' is not an index of that list (0 to 0)"),
+        ("compress.sparsity=0.5", "'sparsity' is not an index of that list (it is empty)"),
+        ("export.tflite=fp31,int8", "export.tflite.0 = 'fp31'"),
+        ("teachers.0.labels=none.txt", "teachers.0.labels = 'none.txt': The labels none.txt cannot be read"),
+        ('teachers.0={"model": "a.keras", "labels": ["a"], "classes": ["a"]}', "labels name all outputs"),
         ("distill.losses.0.kind=soft_target", "Did you mean 'soft_targets'"),
         ('compress=[{"kind": "prun"}]', "there is no such kind. Did you mean 'prune'"),
         ("teachers.4.model=x", "'4' is not an index"),
@@ -86,6 +132,14 @@ def test_a_file_without_a_recipe(tmp_path: Path, content: str, told: str) -> Non
     path.write_text(content)
     with pytest.raises(RequestError, match=told):
         recipe_files.load(path)
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "recipe.toml", "recipe"])
+def test_a_file_of_another_kind_is_never_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n{SOURCE}")
+    with pytest.raises(RequestError, match="neither a Python file"):
+        recipe_files.load(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_missing_file_and_broken_json(tmp_path: Path) -> None:

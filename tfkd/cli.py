@@ -148,7 +148,10 @@ def export(
     labels: Annotated[str, typer.Option(help="a text file, one class a line, in the order of the outputs")],
     data: Annotated[str, typer.Option(help="images of these classes to measure on, e.g. folder:photos")],
     normalization: Annotated[
-        str, typer.Option(help="what the model wants of pixels 0 to 255: mean,std (127.5,127.5 gives -1 to 1) or none")
+        str,
+        typer.Option(
+            help="what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR), or mean,std"
+        ),
     ] = "none",
     name: Annotated[str | None, typer.Option(help="of the bundle; default: the model's")] = None,
     tflite: Annotated[str | None, typer.Option(help="TFLite files, e.g. fp32,int8")] = None,

@@ -13,9 +13,11 @@ from pydantic import Field, field_validator, model_validator
 import tfkd
 from tfkd import machine, recipe_files
 from tfkd.data import ImageData, Split, open_source
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError
 from tfkd.export import ExportedFile, card_of, check_installed
 from tfkd.export.manifest import SCHEMA, Artifact, BenchEntry, ComparisonRow, Manifest, StudentEntry
+from tfkd.labels import outputs_of, read_labels
+from tfkd.models import normalization
 from tfkd.pipeline import CHECKED, Outcome, publish
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from tfkd.report.evidence import Evidence
 
 BATCH = 64
-LARGEST_LABELS = 1 << 24  # bytes
 _OF_TWO = ("min_relative_accuracy", "min_gain_over_control", "min_size_ratio", "min_speed_ratio")
 
 
@@ -41,7 +42,9 @@ class Request(Block):
     model: str = Field(description="a .keras file, or the folder of a SavedModel")
     labels: str = Field(description="a text file with one class name a line, in the order of the model's outputs")
     data: str = Field(description="embedded:NAME, tfds:NAME, or folder:PATH; its classes are among the labels")
-    normalization: str = Field("none", description="what the model wants of pixels from 0 to 255: mean,std, or none")
+    normalization: str = Field(
+        "none", description="what the model expects of pixels: none, tf, torch, caffe or numbers"
+    )
     allow_code: bool = Field(False, description="run code that the model file brings along")
     export: Export
     bench: Bench
@@ -115,30 +118,6 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
         return publish(made, manifest, bundles / request.name, folder)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Reads the class names of a model, one a line, in the order of its outputs.
-
-    Raises:
-        RequestError: the file is missing or no text, or a line is empty or stands there twice.
-    """
-    try:
-        with path.open("rb") as stream:
-            names = stream.read(LARGEST_LABELS).decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise RequestError(f"The labels {path} cannot be read: {reason}.") from None
-    first: dict[str, int] = {}
-    for number, name in enumerate(names, 1):
-        if not name.strip():
-            raise RequestError(f"{path}, line {number}: is empty; give every output of the model a name.")
-        if name in first:
-            raise RequestError(f"{path}, line {number}: {name!r} stands on line {first[name]} too; rename one.")
-        first[name] = number
-    if not names:
-        raise RequestError(f"{path} is empty; give every output of the model a name, one a line.")
-    return tuple(names)
-
-
 def with_labels(data: ImageData, labels: tuple[str, ...]) -> ImageData:
     """Returns the images with the model's classes for their own: label i is output i.
 
@@ -147,10 +126,7 @@ def with_labels(data: ImageData, labels: tuple[str, ...]) -> ImageData:
     """
     import numpy as np
 
-    for name in data.classes:
-        if name not in labels:
-            raise RequestError(f"{data.source} has the class {name!r}, the labels do not.{nearest(name, list(labels))}")
-    outputs = np.array([labels.index(name) for name in data.classes], np.int64)
+    outputs = np.array(outputs_of(data.classes, labels, "the labels"), np.int64)
 
     def renumbered(split: Split) -> Split:
         return dataclasses.replace(split, labels=outputs[split.labels])
@@ -172,8 +148,10 @@ class _Export:
         self.progress = progress
         with native_logs_silenced():
             from tfkd.export import own
-        normalization = own.normalization(request.normalization)
-        self.model: OwnModel = own.load(Path(request.model), normalization, request.allow_code)
+        chosen = normalization.parse(request.normalization)
+        if chosen.changes:
+            progress.say(f"pixels: {request.normalization} = {chosen}")
+        self.model: OwnModel = own.load(Path(request.model), chosen, request.allow_code)
         if self.model.classes != len(labels):
             raise RequestError(
                 f"{request.labels} names {len(labels)} classes, {self.model.name} has {self.model.classes} outputs; "

@@ -6,9 +6,13 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 
 import itertools
 import math
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from tfkd.errors import RequestError
+from tfkd.labels import read_labels
 
 TflitePrecision = Literal["fp32", "fp16", "dynamic", "int8", "16x8"]
 CoremlForm = Literal[
@@ -23,7 +27,18 @@ CoremlForm = Literal[
     "mlpackage_pruned",
 ]
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in every path
+
+
+def _separated(value: Any) -> Any:
+    """Reads "fp32,int8" as two names and "none" as no name."""
+    if not isinstance(value, str):
+        return value
+    return [] if value == "none" else [name.strip() for name in value.split(",")]
+
+
+Separated = BeforeValidator(_separated)  # of a list of names, which an override gives as one text
 
 
 class Block(BaseModel):
@@ -94,19 +109,52 @@ class FineTune(Training):
     thaw: float = Field(1.0, ge=0, le=1, description="share of the backbone's layers, from the top, that is thawed")
 
 
+def is_model_file(model: str) -> bool:
+    """Tells the path of a model file or SavedModel folder from a name and from `package.module:function`."""
+    return ":" not in model and (model.endswith(MODEL_SUFFIXES) or "/" in model)
+
+
 class Teacher(Block):
     """A heavy classifier, at its own input size and with its own normalisation."""
 
-    model: str = Field(description="a name from `tfkd list teachers`, a .keras file, or package.module:function")
+    model: str = Field(description="a name from `tfkd list teachers`, a model file, or package.module:function")
     weights: str = Field("imagenet", description="imagenet, none, or the path of a weights file")
     image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: its family's")
-    fine_tune: FineTune | None = Field(FineTune(), description="None uses the weights as they are")
-    classes: list[str] | None = Field(None, min_length=1, description="those it knows, where it is a specialist")
+    fine_tune: FineTune | None = Field(
+        default_factory=lambda fields: None if is_model_file(fields.get("model", "")) else FineTune(),
+        description="None uses the weights as they are, the default for a model file",
+    )
+    normalization: str = Field(
+        "none", description="what a model of one's own expects of pixels: none, tf, torch, caffe or numbers"
+    )
+    labels: list[str] | None = Field(
+        None, min_length=1, description="classes of its outputs, in their order: a list, or the path of a labels file"
+    )
+    classes: Annotated[list[str] | None, Separated] = Field(
+        None, min_length=1, description="those it knows, where it is a specialist"
+    )
     batch_norm: Literal["moving", "batch"] = Field(
         "moving", description="the statistics it answers with: those of its training, or each batch's own"
     )
     share: float = Field(1.0, gt=0, description="its say among several teachers, relative to the others'")
     modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _read_labels(cls, value: Any) -> Any:
+        """Reads a labels file, so that a stored recipe holds the names themselves."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return list(read_labels(Path(value)))
+        except RequestError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
+
+    @model_validator(mode="after")
+    def _one_meaning_of_outputs(self) -> "Teacher":
+        if self.labels and self.classes:
+            raise ValueError("has labels and classes; labels name all outputs in order, classes those of a specialist")
+        return self
 
 
 class Student(Block):
@@ -259,7 +307,9 @@ class Distill(Block):
         description="view: the student sees the stored views, each with its answers; image: it sees new views in every "
         "epoch, and learns the mean of the answers to the stored views of the image",
     )
-    features: list[str] = Field([], description="teacher's taps to store beside those that the losses look at")
+    features: Annotated[list[str], Separated] = Field(
+        [], description="teacher's taps to store beside those that the losses look at"
+    )
     assistants: list[Student] = Field([], description="networks between teacher and student, each taught by the last")
     generations: int = Field(1, ge=1, description="students in a row, each taught by the one before (born again)")
     control: bool = Field(True, description="train the same student without a teacher as well")
@@ -331,8 +381,12 @@ AnyCompression = Annotated[Prune | Cluster | QuantizationAware, Field(discrimina
 class Export(Block):
     """The files that an app takes, and what is written into them."""
 
-    tflite: list[TflitePrecision] = Field(["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write")
-    coreml: list[CoremlForm] = Field(["mlmodel", "mlpackage"], description="Core ML files to write")
+    tflite: Annotated[list[TflitePrecision], Separated] = Field(
+        ["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write"
+    )
+    coreml: Annotated[list[CoremlForm], Separated] = Field(
+        ["mlmodel", "mlpackage"], description="Core ML files to write"
+    )
     ios_target: int | None = Field(
         None,
         ge=13,
@@ -344,7 +398,9 @@ class Export(Block):
     ranges: Literal["min_max", "mse"] = Field(
         "min_max", description="of int8 activations: all that was seen, or the range with the least squared error"
     )
-    float_layers: list[str] = Field([], description="operators of the int8 file left in float, by a part of their name")
+    float_layers: Annotated[list[str], Separated] = Field(
+        [], description="operators of the int8 file left in float, by a part of their name"
+    )
     int8_io: Literal["uint8", "int8"] = Field("uint8", description="what the int8 file takes and gives")
     golden_images: int = Field(8, ge=1, description="test images stored with the probabilities each file must give")
     author: str = "tfkd"

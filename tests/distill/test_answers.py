@@ -19,6 +19,8 @@ from tfkd.distill.answers import Answers, answers, feature_shapes, in_bfloat16
 from tfkd.distill.layout import Layout
 from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.errors import RequestError
+from tfkd.models.normalization import in_front, parse
+from tfkd.models.specialist import in_order
 from tfkd.recipe import Augment
 
 CLASSES, SIZE, IMAGES, SEED = 5, 24, 70, 3
@@ -266,6 +268,14 @@ def test_the_copy_in_bfloat16_keeps_its_ends_in_float32() -> None:
         np.testing.assert_array_equal(theirs, ours)
     assert copy.output.dtype == model.output.dtype == "float32"
     assert model.get_layer("backbone").get_layer("conv").compute_dtype == "float32"
+
+
+def test_an_order_of_labels_and_a_normalization_keep_the_ends_in_float32() -> None:
+    model = in_order(in_front(parse("bgr,tf"), network()), [4, 3, 2, 1, 0])
+    copy = in_bfloat16(model)
+    dtypes = {layer.name: layer.compute_dtype for layer in copy._flatten_layers(include_self=False)}
+    assert {dtypes[name] for name in ("normalization", "head", "labels")} == {"float32"}
+    assert dtypes["conv"] == "bfloat16"
 
 
 class Stubborn(keras.layers.Layer):

@@ -12,9 +12,13 @@ import pytest
 import tensorflow as tf
 
 from tfkd.errors import RequestError
-from tfkd.export import own
+from tfkd.export import Card, own
+from tfkd.export.tflite import write_tflite
+from tfkd.models import normalization
+from tfkd.verify import tflite
 
 SIZE, CLASSES = 16, 3
+PLAIN = ("none", "bgr")
 PER_CHANNEL = "123.675,116.28,103.53,58.395,57.12,57.375"
 
 
@@ -51,19 +55,20 @@ def through_the_graph(model: own.OwnModel, images: np.ndarray) -> np.ndarray:
     return np.concatenate([tf.nn.softmax(model(tf.constant(image[np.newaxis]))).numpy() for image in images])
 
 
-@pytest.mark.parametrize("text", ["none", "127.5,127.5", "0,255", PER_CHANNEL])
+@pytest.mark.parametrize("text", ["none", "127.5,127.5", "0,255", PER_CHANNEL, "bgr,0,255", "bgr"])
 @pytest.mark.parametrize("end", ["logits", "softmax", "nested"])
 def test_raw_pixels_give_what_the_model_gives_of_normalised_ones(
     saved: Callable[[Any], Path], photos: np.ndarray, end: str, text: str
 ) -> None:
     body = network(dense(activation="softmax" if end != "logits" else None))
     model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), body]) if end == "nested" else body
-    numbers = [float(part) for part in text.split(",")] if text != "none" else [0.0, 1.0]
+    numbers = [float(part) for part in text.removeprefix("bgr").strip(",").split(",")] if text not in PLAIN else [0, 1]
     mean, std = np.split(np.array(numbers), 2)
-    expected = body.predict((photos - mean) / std, verbose=0)
+    ordered = photos[..., ::-1] if text.startswith("bgr") else photos
+    expected = body.predict((ordered - mean) / std, verbose=0)
     expected = expected if end != "logits" else np.asarray(keras.ops.softmax(expected))
 
-    loaded = own.load(saved(model), own.normalization(text))
+    loaded = own.load(saved(model), normalization.parse(text))
     assert (loaded.size, loaded.classes, loaded.parameters) == (SIZE, CLASSES, body.count_params())
     np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
     np.testing.assert_allclose(through_the_graph(loaded, photos), expected, atol=1e-5)
@@ -199,7 +204,20 @@ def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "1", "0.5,0", "1,-1", "a,b", "1,2,3", "nan,1", "1,inf", "None"])
-def test_a_wrong_normalization_is_explained(text: str) -> None:
-    with pytest.raises(RequestError, match="neither none nor mean,std"):
-        own.normalization(text)
+@pytest.mark.parametrize("text", ["caffe", "bgr,0,255", PER_CHANNEL])
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2), ("int8", 0.05)])
+def test_files_hold_the_normalization_in_one_partition(
+    tmp_path: Path, saved: Callable[[Any], Path], photos: np.ndarray, text: str, precision: str, tolerance: float
+) -> None:
+    spread = 0.02 if text == "caffe" else 2.0  # its pixels are as large
+    model = network(keras.layers.Dense(CLASSES, kernel_initializer=keras.initializers.RandomNormal(stddev=spread)))
+    loaded = own.load(saved(model), normalization.parse(text))
+    images = np.concatenate([photos, np.full_like(photos, [220, 20, 20]), np.full_like(photos, [20, 20, 220])])
+    card = Card("mine", ("a", "b", "c"), "", "", "1", "")
+    write_tflite(loaded, precision, tmp_path / "x.tflite", card, images.astype(np.uint8))
+    expected = loaded.answer(images)
+    assert np.ptp(expected, axis=0).max() > 0.1, "red and blue must differ, or the order of channels does not matter"
+    given = tflite.predict(tmp_path / "x.tflite", [images])
+    assert np.abs(given - expected).max() < tolerance
+    found = tflite.delegation(tmp_path / "x.tflite")
+    assert (found.partitions, found.outside) == (1, [])

@@ -10,6 +10,7 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.models import TEACHERS, build_teacher
+from tfkd.models.normalization import parse
 from tfkd.recipe import Teacher
 
 FAMILIES = {"efficientnet_lite0": 64, "efficientnet_b0": 64, "efficientnet_v2_b0": 64, "resnet50": 64,
@@ -177,6 +178,50 @@ def test_own_model_gives_its_logits(tmp_path: Path, model: keras.Model) -> None:
     images = photos(16) / 255.0
     expected = images.reshape(2, -1) @ dense.kernel.numpy() + dense.bias.numpy()
     np.testing.assert_allclose(teacher(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_labels_bring_the_outputs_into_the_order_of_the_classes(tmp_path: Path) -> None:
+    path = tmp_path / "own.keras"
+    model = own(keras.layers.Dense(4))
+    model.save(path)
+    labels = ["other", "c", "a", "b"]
+    teacher = build_teacher(untrained(str(path), labels=labels), 3, 1, ("a", "b", "c"))
+    teacher.save(tmp_path / "again.keras")
+    expected = np.asarray(model(photos(16)))[:, [2, 3, 1]]
+    np.testing.assert_array_equal(teacher(photos(16)), expected)
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "again.keras")(photos(16)), expected)
+    named = build_teacher(untrained("resnet20", labels=labels), 3, 1, ("a", "b", "c"))
+    assert (named.get_layer("head").units, named.output_shape) == (4, (None, 3))
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["a", "b"], "has the class 'c', a teacher's labels do not"),
+        (["a", "b", "b", "c"], "name 'b' twice"),
+        (["a", "b", "c"], "its labels name 3"),
+    ],
+)
+def test_labels_that_do_not_fit_get_one_line(tmp_path: Path, labels: list[str], says: str) -> None:
+    path = tmp_path / "own.keras"
+    own(keras.layers.Dense(4)).save(path)
+    with pytest.raises(RequestError, match=says):
+        build_teacher(untrained(str(path), labels=labels), 3, 1, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("text", ["torch", "caffe", "0.5,0.5"])
+def test_a_teacher_of_ones_own_sees_the_pixels_that_it_was_trained_on(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "own.keras"
+    model = own(keras.layers.Dense(5, activation="softmax"))
+    model.save(path)
+    teacher = build_teacher(untrained(str(path), normalization=text), classes=5, seed=1)
+    expected = np.asarray(model(parse(text)(photos(16))))
+    np.testing.assert_allclose(keras.ops.softmax(teacher(photos(16))), expected, atol=1e-5)
+
+
+def test_a_named_teacher_normalizes_its_pixels_itself() -> None:
+    with pytest.raises(RequestError, match="resnet20 normalizes its pixels itself"):
+        build_teacher(untrained("resnet20", normalization="torch"), classes=5, seed=1)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tfkd.distill.layout import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
-from tfkd.models.teachers import last_layer
+from tfkd.models.pixels import PixelNormalization
 from tfkd.recipe import Augment
 
 RECORD = "inference.json"
@@ -36,7 +36,7 @@ FASTER = 1.05
 NOTICEABLE = 1.02
 
 # Cheap at the two ends of a network, where bfloat16's eight bits would cost the photos and the logits their precision.
-_EXACT = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Softmax)
+_EXACT = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization, keras.layers.Softmax)
 
 Run = Callable[[Any], Answer]
 
@@ -170,15 +170,15 @@ def images_per_second(model: keras.Model) -> float:
 
 
 def in_bfloat16(model: keras.Model) -> keras.Model:
-    """Returns a copy of a functional or sequential model that computes in bfloat16 but for its first and last layers.
+    """Returns a copy of a functional or sequential model that computes in bfloat16 but for its two ends.
 
     The weights are the same float32 ones. What comes out is float32.
     """
-    last = last_layer(model)
+    end = _end(model)
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
-        if layer is not last and not isinstance(layer, _EXACT):
+        if layer not in end and not isinstance(layer, _EXACT):
             config["dtype"] = "mixed_bfloat16"
         return layer.__class__.from_config(config)
 
@@ -186,6 +186,21 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
     copy.set_weights(model.get_weights())
     copy.trainable = False
     return copy
+
+
+def _end(model: keras.Model) -> list[Any]:
+    """Returns the last layer with weights and those behind it, such as a softmax or an order of labels."""
+    tensor, end = model.outputs[0], []
+    while True:
+        operation = tensor._keras_history.operation
+        if isinstance(operation, keras.Model):
+            tensor = operation.outputs[0]
+            continue
+        end.append(operation)
+        given = operation._inbound_nodes[tensor._keras_history.node_index].input_tensors
+        if len(given) != 1 or getattr(operation, "weights", None):
+            return end
+        tensor = given[0]
 
 
 def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inference:

@@ -73,10 +73,13 @@ def prepare_teacher(
             logits[name] = predict(run, plain_batches(split, size, BATCH), advance)
     save_model(model, folder / "teacher.keras")
     save_array(logits["test"], folder / "test_logits.npy")
+    right = accuracy(logits["test"], data.test.labels)
+    kept = "" if teacher.fine_tune else " used as it is,"
+    progress.say(f"  teacher {teacher.model}:{kept} accuracy {right:.1%} on {len(data.test):,} test images")
     return TeacherResult(
         parameters=model.count_params(),
         image_size=size,
-        accuracy=accuracy(logits["test"], data.test.labels),
+        accuracy=right,
         validation_accuracy=accuracy(logits["validation"], data.validation.labels),
         calibration_error=calibration_error(logits["test"], data.test.labels),
         seconds=seconds,

@@ -12,6 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
+from tfkd.models.normalization import NONE, Normalization
 from tfkd.models.weights import read_keras
 from tfkd.quiet import native_logs_silenced
 
@@ -23,47 +24,6 @@ _HARMLESS = ("ShardedFilename",)
 
 _CARRIERS = ("Identity", "Cast", "Reshape", "StopGradient")  # what may stand between a softmax and the model's output
 _PROBES = 4  # images of noise that a model's form is tried on
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """What a model wants done to raw pixels p from 0 to 255: (p - mean) / std, for all channels or for each.
-
-    Attributes:
-        mean: float32 [1] or [3], in pixels.
-        std: float32 [1] or [3], in pixels.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns images, float32 [..., 3] raw 0..255, as the model was trained on."""
-        return (images - self.mean) / self.std
-
-
-IDENTITY = Normalization(np.zeros(1, np.float32), np.ones(1, np.float32))
-
-
-def normalization(text: str) -> Normalization:
-    """Reads "none", "mean,std", or three means and three standard deviations for red, green and blue.
-
-    Raises:
-        RequestError: it is none of these, or a standard deviation is not above 0.
-    """
-    if text == "none":
-        return IDENTITY
-    try:
-        numbers = np.array([float(part) for part in text.split(",")], np.float32)
-    except ValueError:
-        numbers = np.zeros(0, np.float32)
-    mean, std = np.split(numbers, 2) if len(numbers) in (2, 6) else (None, None)
-    if mean is None or std is None or not np.isfinite(numbers).all() or not (std > 0).all():
-        raise RequestError(
-            f"--normalization {text!r} is neither none nor mean,std of pixels from 0 to 255: 127.5,127.5 for -1 to 1, "
-            "0,255 for 0 to 1, or 123.675,116.28,103.53,58.395,57.12,57.375 for each of red, green and blue."
-        )
-    return Normalization(mean, std)
 
 
 @dataclass(frozen=True)
@@ -101,12 +61,7 @@ class OwnModel:
 
     def __call__(self, image: Any, training: bool = False) -> Any:
         """Returns float32 logits [1, classes] of one image, float32 [1, S, S, 3] raw RGB 0..255."""
-        if self.normalization is not IDENTITY:
-            scale = 1 / self.normalization.std
-            offset = -self.normalization.mean * scale
-            # A single number stays one, so that an int8 file can say it as the quantization of its input.
-            image = image * tf.constant(np.squeeze(scale)) + tf.constant(np.squeeze(offset))
-        return self.logits(image)[0]
+        return self.logits(self.normalization.apply(image))[0]
 
 
 @dataclass(frozen=True)
@@ -120,7 +75,7 @@ class _Source:
     parameters: int
 
 
-def load(path: Path, normalized: Normalization = IDENTITY, allow_code: bool = False) -> OwnModel:
+def load(path: Path, normalized: Normalization = NONE, allow_code: bool = False) -> OwnModel:
     """Loads a classifier and checks its form.
 
     Args:

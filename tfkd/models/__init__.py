@@ -15,7 +15,9 @@ from typing import Any
 
 from tfkd import sources
 from tfkd.errors import RequestError, TfkdError, cause, nearest
-from tfkd.recipe import Student, Teacher
+from tfkd.labels import outputs_of
+from tfkd.models import normalization
+from tfkd.recipe import Student, Teacher, is_model_file
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,14 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
 
     A named teacher is laid out as: input → normalisation layers → a nested model "backbone" that gives pooled
     features [B, D] → Dense "head". A classifier that comes with the weights is kept when its classes fit in number.
-    A user's own model (`.keras` file or `package.module:function`) is used as it is; a softmax or sigmoid at its end is
-    taken off.
+    In a model of the user's own (a file or `package.module:function`) a softmax or sigmoid at the end is taken off, the
+    teacher's normalization is put in front, and its `labels` bring the outputs into the order of the classes.
 
     Args:
         teacher: the recipe's part. A function is called as `function(image_size=, classes=)`.
         classes: number of classes.
         seed: of the initial weights.
-        names: the names of the classes, which a specialist needs.
+        names: the names of the classes, which a specialist and a teacher with labels need.
 
     Returns:
         A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes].
@@ -117,23 +119,30 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     Raises:
         RequestError: the name is unknown, or the weights or the model don't fit.
     """
-    own = teacher.model.endswith(".keras") or ":" in teacher.model
+    own = is_model_file(teacher.model) or ":" in teacher.model
     kind = None if own else _known(teacher.model, TEACHERS, "teacher")
+    pixels = normalization.parse(teacher.normalization, "A teacher's normalization")
+    if kind and pixels.changes:
+        raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
     from tfkd.models import specialist, teachers, weights
 
     known = specialist.numbers_of(teacher.classes, names) if teacher.classes else []
+    order = outputs_of(names, teacher.labels, "a teacher's labels") if teacher.labels else None
+    outputs = len(teacher.labels) if teacher.labels else len(known) + 1 if known else classes
     with _seeded(seed):
         if kind:
-            model = teachers.assemble(kind.module, kind.variant, teacher, len(known) + 1 if known else classes)
-            return specialist.completed(model, known, classes) if known else model
-        if teacher.model.endswith(".keras"):
+            model = teachers.assemble(kind.module, kind.variant, teacher, outputs)
+        elif is_model_file(teacher.model):
             model = weights.read_keras(Path(teacher.model))
         else:
-            outputs = len(known) + 1 if known else classes
             model = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
-    model = teachers.with_logits(model, teacher.model)
+    if not kind:
+        model = normalization.in_front(pixels, teachers.with_logits(model, teacher.model))
     if known and model.output_shape[-1] in (len(known), len(known) + 1):
         model = specialist.completed(model, known, classes)
+    if order:
+        _check(model, teacher.model, teacher.image_size, outputs, f"its labels name {outputs}")
+        model = specialist.in_order(model, order)
     _check(model, teacher.model, teacher.image_size, classes)
     return model
 
@@ -213,7 +222,7 @@ def _place(error: Exception, module: ModuleType) -> str | None:
     return f"{module.__file__}:{lines[-1]}" if lines else None
 
 
-def _check(model: Any, name: str, image_size: int | None, classes: int) -> None:
+def _check(model: Any, name: str, image_size: int | None, classes: int, counted: str = "") -> None:
     """Raises a RequestError unless the model maps one square RGB image to one row of `classes` numbers."""
     import keras
 
@@ -229,4 +238,5 @@ def _check(model: Any, name: str, image_size: int | None, classes: int) -> None:
     if image_size not in (None, taken[1]):
         raise RequestError(f"{name} takes {taken[1]} px images but image_size is {image_size}; make them equal.")
     if given != (None, classes):
-        raise RequestError(f"{name} gives {given}, but the data has {classes} classes: (None, {classes}) is needed.")
+        counted = counted or f"the data has {classes} classes"
+        raise RequestError(f"{name} gives {given}, but {counted}: (None, {classes}) is needed.")

@@ -1,4 +1,4 @@
-"""Teachers that know some of the classes, brought to answer on all of them."""
+"""Teachers whose outputs are not the classes of the data in their order, brought to answer on exactly these."""
 
 import math
 from collections.abc import Sequence
@@ -63,11 +63,42 @@ def numbers_of(known: Sequence[str], classes: Sequence[str]) -> list[int]:
     if len(set(known)) != len(known):
         raise RequestError(f"A teacher's classes {list(known)} name one twice; name each once.")
     if len(known) == len(classes):
-        raise RequestError("A teacher's classes name all classes of the data; leave them out, it is no specialist.")
+        raise RequestError(
+            "A teacher's classes name all classes of the data, so it is no specialist; for the order of its outputs "
+            "write them as labels."
+        )
     return [list(classes).index(name) for name in known]
+
+
+@keras.saving.register_keras_serializable("tfkd")
+class SelectedOutputs(keras.layers.Layer):
+    """Puts a model's outputs into the order of the data's classes, and leaves out those of other classes.
+
+    Args:
+        outputs: number of the output for each class.
+    """
+
+    def __init__(self, outputs: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.outputs = list(outputs)
+
+    def call(self, logits: Any) -> Any:
+        """Returns float [batch, classes] for logits [batch, outputs]."""
+        return keras.ops.take(logits, self.outputs, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of an equal layer."""
+        return {**super().get_config(), "outputs": self.outputs}
+
+
+def in_order(model: keras.Model, outputs: Sequence[int]) -> keras.Model:
+    """Returns a model with the chosen outputs of another one, in this order."""
+    if list(outputs) == list(range(model.output_shape[-1])):
+        return model
+    return keras.Model(model.inputs, SelectedOutputs(outputs, name="labels")(model.outputs[0]), name=model.name)
 
 
 def completed(model: keras.Model, known: Sequence[int], classes: int) -> keras.Model:
     """Returns a specialist as a model that answers on all classes."""
-    answer = Specialist(known, classes, name="specialist")(model.output)
-    return keras.Model(model.input, answer, name=model.name)
+    answer = Specialist(known, classes, name="specialist")(model.outputs[0])
+    return keras.Model(model.inputs, answer, name=model.name)

@@ -26,9 +26,9 @@ from PIL import Image
 from tfkd import machine, recipe
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
-from tfkd.export import own
 from tfkd.export.manifest import Manifest
 from tfkd.files import write_json
+from tfkd.models import normalization as pixels
 
 SOURCE, SEED = "embedded:fashion_mnist_mini", 1
 TRAIN, TEST = 40, 20  # images a class
@@ -79,7 +79,7 @@ def build(name: str, normalization: str, photos: Photos, epochs: int) -> keras.M
         input_shape=(size, size, 3), weights=None, classes=len(photos.classes), classifier_activation="softmax"
     )
     if epochs:
-        _train(model, own.normalization(normalization)(photos.images.astype(np.float32)), photos.labels, epochs)
+        _train(model, pixels.parse(normalization)(photos.images), photos.labels, epochs)
     else:
         head = [layer for layer in model.layers if layer.weights][-1]
         head.bias.assign(np.random.default_rng(SEED).normal(size=len(photos.classes)))

@@ -1,0 +1,54 @@
+"""Label files: the names of a classifier's outputs, one per line, in their order."""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfkd.errors import RequestError, nearest
+
+LARGEST_LABELS = 1 << 24  # bytes
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Reads the class names of a model, one per line, in the order of its outputs.
+
+    Raises:
+        RequestError: the file is missing or is not text, or a line is empty or occurs twice.
+    """
+    try:
+        with path.open("rb") as stream:
+            names = stream.read(LARGEST_LABELS).decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise RequestError(f"The labels {path} cannot be read: {reason}.") from None
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if not name.strip():
+            raise RequestError(f"{path}, line {number}: is empty; give every output of the model a name.")
+        if name in first:
+            raise RequestError(f"{path}, line {number}: {name!r} stands on line {first[name]} too; rename one.")
+        first[name] = number
+    if not names:
+        raise RequestError(f"{path} is empty; give every output of the model a name, one a line.")
+    return tuple(names)
+
+
+def outputs_of(classes: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
+    """Returns the number of the output that belongs to each class, found by name in any Unicode form.
+
+    Args:
+        classes: names in the order of the data.
+        labels: names in the order of the model's outputs; some may belong to no class.
+        where: names the labels in messages.
+
+    Raises:
+        RequestError: the labels lack a class or name one twice.
+    """
+    forms = [unicodedata.normalize("NFC", label) for label in labels]
+    if len(set(forms)) != len(forms):
+        twice = next(label for label in forms if forms.count(label) > 1)
+        raise RequestError(f"{where} name {twice!r} twice; give every output a name of its own.")
+    for name in classes:
+        if unicodedata.normalize("NFC", name) not in forms:
+            raise RequestError(f"The data has the class {name!r}, {where} do not.{nearest(name, list(labels))}")
+    return [forms.index(unicodedata.normalize("NFC", name)) for name in classes]
