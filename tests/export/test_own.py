@@ -98,6 +98,44 @@ def test_half_precision_is_widened(saved: Callable[[Any], Path], photos: np.ndar
     np.testing.assert_allclose(through_the_graph(loaded, photos), loaded.answer(photos), atol=2e-2)
 
 
+ENDS: dict[str, Callable[[Any], Any]] = {
+    "keras.ops.softmax": keras.ops.softmax,
+    "softmax and a linear float32 activation": lambda x: keras.layers.Activation("linear", dtype="float32")(
+        keras.layers.Softmax()(x)
+    ),
+    "softmax of a map, then reshaped": lambda x: keras.layers.Flatten()(
+        keras.layers.Softmax()(keras.layers.Reshape((1, CLASSES))(x))
+    ),
+    "softmax along a first axis": lambda x: keras.layers.Flatten()(
+        keras.layers.Softmax(axis=1)(keras.layers.Reshape((CLASSES, 1))(x))
+    ),
+    "temperature": lambda x: keras.layers.Softmax()(x / 2.5),
+    "mean of two softmaxes": lambda x: keras.layers.Average()([keras.ops.softmax(x), keras.ops.softmax(2 * x)]),
+    "written by hand": lambda x: keras.ops.exp(x) / keras.ops.sum(keras.ops.exp(x), axis=-1, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_probabilities_are_exported_as_they_are(saved: Callable[[Any], Path], photos: np.ndarray, end: str) -> None:
+    body = network(dense())
+    model = keras.Model(body.input, ENDS[end](body.output))
+    loaded = own.load(saved(model), normalization.parse("0,255"))
+    expected = model.predict(photos / 255, verbose=0)
+    np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
+    np.testing.assert_allclose(through_the_graph(loaded, photos), expected, atol=1e-5)
+    graph = tf.function(loaded).get_concrete_function(tf.TensorSpec([1, SIZE, SIZE, 3])).graph
+    kinds = [node.op for node in graph.as_graph_def().library.function[0].node_def]
+    assert ("Softmax" in kinds) == (end in ("mean of two softmaxes",))
+
+
+def test_small_logits_of_two_classes_are_no_probabilities(saved: Callable[[Any], Path], photos: np.ndarray) -> None:
+    squashed = network(dense(2), keras.layers.Activation("sigmoid"), keras.layers.Dense(2, use_bias=False))
+    squashed.layers[-1].set_weights([np.array([[0.6, 0.1], [0.2, 0.3]], np.float32)])
+    expected = squashed.predict(photos, verbose=0)
+    assert (expected > 0).all() and (expected < 1).all()
+    np.testing.assert_allclose(own.load(saved(squashed)).answer(photos), keras.ops.softmax(expected), atol=1e-5)
+
+
 def two_inputs() -> Any:
     first, second = keras.Input((SIZE, SIZE, 3)), keras.Input((SIZE, SIZE, 3))
     both = keras.layers.Flatten()(keras.layers.add([first, second]))
@@ -122,7 +160,6 @@ def over_the_batch() -> Any:
         (lambda: network(dtype="uint8"), "takes uint8 images"),
         (lambda: network(dense(1, activation="sigmoid")), "gives one number an image"),
         (lambda: network(dense(activation="sigmoid")), "ends in a sigmoid for each class"),
-        (lambda: network(dense(activation="softmax"), keras.layers.UnitNormalization(1)), "that no softmax makes"),
         (lambda: network(keras.layers.Lambda(lambda x: x), dense()), "--allow-code"),
     ],
 )

@@ -146,7 +146,7 @@ def test_own_student_by_import_path(own_module: str) -> None:
         ("half_written:build", "Cannot import 'half_written' .*was never closed"),
         ("{}:missing", "has no 'missing'"),
         ("{}:number", "is a int, not a function"),
-        ("{}:nothing", "gave a NoneType, not a keras.Model"),
+        ("{}:nothing", "is a NoneType, not a keras.Model"),
         ("{}:too_many", "the data has 5 classes"),
         ("{}:one_argument", "failed, called with image_size, classes, .*unexpected keyword argument 'classes'"),
         ("{}:broken", r"own_student.py:\d+: \w+Error: "),

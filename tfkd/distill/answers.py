@@ -20,6 +20,7 @@ from tfkd.distill.layout import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
+from tfkd.models.logits import with_logits
 from tfkd.models.pixels import PixelNormalization
 from tfkd.recipe import Augment
 
@@ -35,8 +36,8 @@ MOST_CHANGED = 0.001
 FASTER = 1.05
 NOTICEABLE = 1.02
 
-# Cheap at the two ends of a network, where bfloat16's eight bits would cost the photos and the logits their precision.
-_EXACT = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization, keras.layers.Softmax)
+# Cheap, where bfloat16's eight bits would cost the photos their precision.
+_EXACT = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization)
 
 Run = Callable[[Any], Answer]
 
@@ -48,14 +49,12 @@ class Inference:
     Attributes:
         batch: views at a time.
         dtype: in which the teacher computes.
-        probabilities: the teacher ends in softmax, so its logits are taken to be the logarithms of what it answers.
         images_per_second: of bare inference, by dtype; empty where too few views were due to measure it.
         top1_changed: share of a sample of views, 0 to 1, whose top class bfloat16 changed; None where it was not tried.
     """
 
     batch: int
     dtype: Literal["float32", "bfloat16"]
-    probabilities: bool
     images_per_second: dict[str, float]
     top1_changed: float | None
 
@@ -103,10 +102,7 @@ class Answers:
     def __call__(self, images: Any, view: int) -> Iterator[Answer]:
         """Yields "logits" float32 [b, classes] and each tap's feature of one view of images, int64 [n], in order."""
         for batch in self._views.batches(images, view, self.inference.batch):
-            answer = {name: value.numpy() for name, value in self._run(batch).items()}
-            if self.inference.probabilities:
-                answer[LOGITS] = np.log(np.maximum(answer[LOGITS], np.finfo(np.float32).tiny))
-            yield answer
+            yield {name: value.numpy() for name, value in self._run(batch).items()}
 
 
 def answers(
@@ -127,8 +123,8 @@ def answers(
     cache, so that the same teacher is asked in the same way in every run.
 
     Args:
-        model: the frozen teacher, float32, raw images [batch, size, size, 3] to logits [batch, classes]; probabilities
-            are recognised, and their logarithms taken.
+        model: the frozen teacher, float32, raw images [batch, size, size, 3] to logits [batch, classes]; of a model
+            that gives probabilities, the logits are taken (see `tfkd.models.logits`).
         taps: features to answer beside the logits, as `tfkd.distill.taps` names them.
         pool: the images.
         augment: the ranges of the views.
@@ -140,18 +136,17 @@ def answers(
     Raises:
         RequestError: the teacher knows another number of classes, or answers NaN or infinity, or a photo is gone.
     """
+    model = with_logits(model, "The teacher")
     made = _Views(pool, augment, seed, model.input_shape[1])
     run = _runner(model, taps)
     probe = next(made.batches(np.arange(min(PROBE, len(pool))), 0, PROBE))
-    logits = _checked(run(probe)[LOGITS].numpy(), classes)
+    _check(run(probe)[LOGITS].numpy(), classes)
     path = folder / RECORD
     if not path.exists():
         if len(pool) * views < WORTH_MEASURING:
-            inference = Inference(BATCH, "float32", _are_probabilities(logits), {}, None)
+            inference = Inference(BATCH, "float32", {}, None)
         else:
-            inference = _remembered(
-                model, lambda: _fastest(model, run, made, probe.numpy(), _are_probabilities(logits))
-            )
+            inference = _remembered(model, lambda: _fastest(model, run, made, probe.numpy()))
         write_json(path, asdict(inference))
     inference = _recorded(path)
     return Answers(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
@@ -216,9 +211,9 @@ def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inferen
         return inference
 
 
-def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any, probabilities: bool) -> Inference:
+def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any) -> Inference:
     batch, rate = _best_batch(run, probe)
-    exact = Inference(batch, "float32", probabilities, {"float32": rate}, None)
+    exact = Inference(batch, "float32", {"float32": rate}, None)
     try:
         # Without the taps: they cost nothing, and the model is the one whose top class counts.
         short = _runner(in_bfloat16(model), ())
@@ -227,11 +222,11 @@ def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any, probabilit
         return exact  # a layer of the user's that cannot be copied or has no bfloat16 kernel
     rates = {"float32": rate, "bfloat16": short_rate}
     if short_rate < FASTER * rate:
-        return Inference(batch, "float32", probabilities, rates, None)
+        return Inference(batch, "float32", rates, None)
     changed = _share_changed(run, short, views.sample(SAMPLE, batch))
     if changed > MOST_CHANGED:
-        return Inference(batch, "float32", probabilities, rates, changed)
-    return Inference(short_batch, "bfloat16", probabilities, rates, changed)
+        return Inference(batch, "float32", rates, changed)
+    return Inference(short_batch, "bfloat16", rates, changed)
 
 
 def _best_batch(run: Run, probe: Any) -> tuple[int, float]:
@@ -281,7 +276,7 @@ def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
     return run
 
 
-def _checked(logits: Any, classes: int) -> Any:
+def _check(logits: Any, classes: int) -> None:
     if logits.ndim != 2 or logits.shape[1] != classes:
         raise RequestError(
             f"The teacher answers {list(logits.shape[1:])} values an image, the data has {classes} classes; "
@@ -289,17 +284,14 @@ def _checked(logits: Any, classes: int) -> Any:
         )
     if not np.isfinite(logits).all():
         raise RequestError("The teacher answers NaN or infinity; check its weights and its input size.")
-    return logits
-
-
-def _are_probabilities(answers: Any) -> bool:
-    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))
 
 
 def _recorded(path: Path) -> Inference:
     try:
-        return Inference(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        recorded.pop("probabilities", None)  # 0.1.0 took the logarithm itself of what the teacher gave
+        return Inference(**recorded)
+    except (OSError, ValueError, TypeError, AttributeError):
         raise RequestError(
             f"Soft-label store {path.parent} has no readable {path.name}; delete the folder to redo it."
         ) from None

@@ -15,7 +15,7 @@ from tfkd.distill.losses.base import LOGITS, DistillationLoss
 from tfkd.distill.taps import tapped
 from tfkd.distill.terms import terms_of
 from tfkd.errors import RequestError
-from tfkd.models.teachers import last_layer
+from tfkd.models.logits import with_logits
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -36,7 +36,7 @@ class Distiller(keras.Model):
     Predicting and evaluating need no teacher. Their weights are taken as they are when a `fit` begins, or at the first
     `train_on_batch`; what changes them later is not seen before the next `fit`. With several teachers each distillation
     loss is their weighted mean, which for Kullback-Leibler losses has the gradient of the mean of their probabilities.
-    A teacher that ends in softmax is understood: its probabilities are taken as logits by their logarithm.
+    Teachers and student may give logits or probabilities (see `tfkd.models.logits`); the losses are of logits.
 
     While it trains, the student's batch normalisations and wide depthwise convolutions and a compiled Adam or AdamW run
     in quicker operations, which compute what Keras's do but for rounding.
@@ -81,7 +81,8 @@ class Distiller(keras.Model):
         depthwise.quicken(student)
         self.student = student
         self.label_weight = label_weight
-        tapped_student = tapped(student, [loss.student_tap for loss, _ in chosen])
+        logits = with_logits(student, f"Student {student.name!r}")
+        tapped_student = tapped(logits, [loss.student_tap for loss, _ in chosen])
         self._teachers = _Frozen(teachers, student, [loss.teacher_tap for loss, _ in chosen])
         terms = terms_of(
             chosen,
@@ -90,6 +91,7 @@ class Distiller(keras.Model):
             student={tap: tuple(output.shape[1:]) for tap, output in tapped_student.output.items()},
             images=images,
         )
+        self._logits = _Hidden([logits])
         self._tapped = _Hidden([tapped_student])
         self._terms = _Hidden(terms)
         self.loss_layers = [layer for term in terms for layer in term.layers]
@@ -104,7 +106,8 @@ class Distiller(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns the student's logits, [batch, classes]."""
         images = inputs["image"] if isinstance(inputs, Mapping) else inputs
-        return self.student(images, training=training)
+        (network,) = self._logits.items
+        return network(images, training=training)
 
     def compile(
         self,
@@ -263,8 +266,7 @@ class _Frozen(_Hidden):
         for teacher in teachers:
             _check_teacher(teacher, student)
             teacher.trainable = False
-        super().__init__([tapped(teacher, taps) for teacher in teachers])
-        self._probabilities = [ends_in_softmax(teacher) for teacher in teachers]
+        super().__init__([tapped(with_logits(teacher, f"Teacher {teacher.name!r}"), taps) for teacher in teachers])
         self._checksums: list[int] = []
 
     @property
@@ -284,16 +286,11 @@ class _Frozen(_Hidden):
             )
         copies = len(self.items) * tf.distribute.get_strategy().num_replicas_in_sync
         answers = []
-        for model, probabilities in zip(self.items, self._probabilities, strict=True):
+        for model in self.items:
             with constant_weights(model, copies) if constant else contextlib.nullcontext():
-                answers.append(_as_logits(model(_fit(images, model), training=False), probabilities))
+                answer = model(_fit(images, model), training=False)
+            answers.append({tap: tf.stop_gradient(value) for tap, value in answer.items()})
         return answers
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Tells whether a model gives probabilities instead of logits, by its last layer."""
-    last = last_layer(model)
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
 def _check_weights(weights: list[float]) -> None:
@@ -323,13 +320,6 @@ def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:
             f"Teacher {teacher.name!r} takes {teacher.input_shape[-1]} channels, student {student.name!r} "
             f"{student.input_shape[-1]}; give both the same kind of images."
         )
-
-
-def _as_logits(answer: dict[str, Any], probabilities: bool) -> dict[str, Any]:
-    frozen = {tap: tf.stop_gradient(value) for tap, value in answer.items()}
-    if probabilities:
-        frozen[LOGITS] = tf.math.log(tf.maximum(tf.cast(frozen[LOGITS], tf.float32), 1e-7))
-    return frozen
 
 
 def _stored(x: Mapping[str, Any]) -> list[Any]:

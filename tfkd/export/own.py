@@ -12,6 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
+from tfkd.models.logits import FrozenLogits, frozen_logits
 from tfkd.models.normalization import NONE, Normalization
 from tfkd.models.weights import read_keras
 from tfkd.quiet import native_logs_silenced
@@ -22,8 +23,7 @@ SIGNATURE = "serving_default"
 _OUTSIDE = ("PyFunc", "File", "Reader", "Dataset", "Summary", "Debug", "Socket", "Print")
 _HARMLESS = ("ShardedFilename",)
 
-_CARRIERS = ("Identity", "Cast", "Reshape", "StopGradient")  # what may stand between a softmax and the model's output
-_PROBES = 4  # images of noise that a model's form is tried on
+_PROBES = 8  # images of noise that a model's form is tried on
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class OwnModel:
         answer: the model as it was loaded, not through the graph that is exported: float32 [b, S, S, 3] raw RGB
             to float32 probabilities [b, classes].
         normalization: what becomes part of the exported graph.
-        logits: frozen, float32 [1, S, S, 3] normalised to [float32 [1, classes]].
+        logits: float32 [1, S, S, 3] normalised to float32 [1, classes].
     """
 
     name: str
@@ -47,7 +47,7 @@ class OwnModel:
     parameters: int
     answer: Callable[[np.ndarray], np.ndarray]
     normalization: Normalization
-    logits: Any
+    logits: FrozenLogits
 
     @property
     def size(self) -> int:
@@ -61,7 +61,7 @@ class OwnModel:
 
     def __call__(self, image: Any, training: bool = False) -> Any:
         """Returns float32 logits [1, classes] of one image, float32 [1, S, S, 3] raw RGB 0..255."""
-        return self.logits(self.normalization.apply(image))[0]
+        return self.logits(self.normalization.apply(image))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def load(path: Path, normalized: Normalization = NONE, allow_code: bool = False)
 
     Raises:
         RequestError: the file is missing, damaged or brings code, or it is not a classifier of one square RGB image
-            that ends in logits or in a softmax.
+            that gives logits, or probabilities of one class for each image.
     """
     source = _from_folder(path, allow_code) if path.is_dir() else _from_file(path, allow_code)
     size, classes = _checked(source)
@@ -96,18 +96,17 @@ def load(path: Path, normalized: Normalization = NONE, allow_code: bool = False)
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
             raise RequestError(f"{source.name} cannot be traced for one image: {cause(error)}") from error
-    end, is_softmax = _end(whole, source.name)
-    model = OwnModel(
+    raw = _answering(source, normalized)
+    logits = frozen_logits(whole, source.name, _tried(raw, size, source.name))
+    return OwnModel(
         name=source.name,
         input_shape=(1, size, size, 3),
         output_shape=(1, classes),
         parameters=source.parameters,
-        answer=_answering(source, normalized, is_softmax),
+        answer=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),
         normalization=normalized,
-        logits=whole.prune(whole.inputs, [end]),
+        logits=logits,
     )
-    _check_answers(model, source, is_softmax)
-    return model
 
 
 def _from_file(path: Path, allow_code: bool) -> _Source:
@@ -203,19 +202,8 @@ def _checked(source: _Source) -> tuple[int, int]:
     return taken[1], given[1]
 
 
-def _end(whole: Any, name: str) -> tuple[Any, bool]:
-    """Returns the tensor of the logits in a frozen graph, and whether a softmax follows them there."""
-    output = tensor = whole.outputs[0]
-    while tensor.op.type in _CARRIERS:
-        tensor = tensor.op.inputs[0]
-    if tensor.op.type == "Sigmoid":
-        raise RequestError(
-            f"{name} ends in a sigmoid for each class, so that several may be true; train it with one softmax over all."
-        )
-    return (tensor.op.inputs[0], True) if tensor.op.type == "Softmax" else (output, False)
-
-
-def _answering(source: _Source, normalized: Normalization, is_softmax: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _answering(source: _Source, normalized: Normalization) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the model as it was loaded: float32 [b, S, S, 3] raw RGB to float32 [b, classes]."""
     (batch, *_), _ = source.inputs[0]
     run = tf.function(lambda images: tf.cast(source.call(images), tf.float32), jit_compile=False, reduce_retracing=True)
 
@@ -223,23 +211,18 @@ def _answering(source: _Source, normalized: Normalization, is_softmax: bool) -> 
         given = normalized(images.astype(np.float32))
         parts = np.split(given, len(given)) if batch == 1 else [given]
         try:
-            made = np.concatenate([run(tf.constant(part)).numpy() for part in parts])
+            return np.concatenate([run(tf.constant(part)).numpy() for part in parts])
         except Exception as error:
             raise RequestError(f"{source.name} cannot answer images: {cause(error)}") from error
-        return made if is_softmax else softmax(made).astype(np.float32)
 
     return answer
 
 
-def _check_answers(model: OwnModel, source: _Source, is_softmax: bool) -> None:
-    """Tries the model on noise: what it says must be numbers, and probabilities exactly where a softmax makes them."""
-    noise = np.random.default_rng(0).uniform(0, 255, (_PROBES, model.size, model.size, 3)).astype(np.float32)
-    if not np.isfinite(model.answer(noise)).all():
-        raise RequestError(f"{model.name} answers with numbers that are not finite; its weights are damaged.")
-    if is_softmax:
-        return
-    raw = np.concatenate([model.logits(tf.constant(model.normalization(each[np.newaxis])))[0] for each in noise])
-    if (raw >= 0).all() and np.allclose(raw.sum(axis=1), 1, atol=1e-3):
-        raise RequestError(
-            f"{model.name} gives probabilities that no softmax makes; end it in keras.layers.Softmax, or in its logits."
-        )
+def _tried(answer: Callable[[np.ndarray], np.ndarray], size: int, name: str) -> np.ndarray:
+    """Returns what a model gives for images of noise, bright and dark, which must be numbers."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0, 255, (_PROBES, size, size, 3)) * rng.uniform(0, 1, (_PROBES, 1, 1, 3))
+    answers = answer(noise.astype(np.float32))
+    if not np.isfinite(answers).all():
+        raise RequestError(f"{name} answers with numbers that are not finite; its weights are damaged.")
+    return answers

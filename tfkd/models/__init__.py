@@ -56,7 +56,8 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
     Args:
         student: the recipe's part; `model` is a name of STUDENTS or `package.module:function`. Such a function is
             called as `function(k, image_size=, classes=, width=, activation=, dropout=, batch_norm_momentum=)` with
-            `k` a layers namespace (keras), and returns a model built from `k.Input`, `k.layers` and `k.Model`.
+            `k` a layers namespace (keras), and returns a model built from `k.Input`, `k.layers` and `k.Model`. A
+            softmax at its end is taken off.
         image_size: side of the square input, pixels.
         classes: number of classes.
         seed: of everything random.
@@ -80,9 +81,11 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
             dropout=student.dropout,
             batch_norm_momentum=student.batch_norm_momentum,
         )
+        if student.weights != "none":
+            _load_student(model, student)
+        if ":" in student.model:
+            model = _logits(model, student.model, exact=True)
     _check(model, student.model, image_size, classes)
-    if student.weights != "none":
-        _load_student(model, student)
     return model
 
 
@@ -104,8 +107,9 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
 
     A named teacher is laid out as: input → normalisation layers → a nested model "backbone" that gives pooled
     features [B, D] → Dense "head". A classifier that comes with the weights is kept when its classes fit in number.
-    In a model of the user's own (a file or `package.module:function`) a softmax or sigmoid at the end is taken off, the
-    teacher's normalization is put in front, and its `labels` bring the outputs into the order of the classes.
+    Of a model of the user's own (a file or `package.module:function`) a softmax at the end is taken off (see
+    `tfkd.models.logits`), the teacher's normalization is put in front, and its `labels` bring the outputs into the
+    order of the classes.
 
     Args:
         teacher: the recipe's part. A function is called as `function(image_size=, classes=)`.
@@ -137,7 +141,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         else:
             model = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
     if not kind:
-        model = normalization.in_front(pixels, teachers.with_logits(model, teacher.model))
+        model = normalization.in_front(pixels, _logits(model, teacher.model))
     if known and model.output_shape[-1] in (len(known), len(known) + 1):
         model = specialist.completed(model, known, classes)
     if order:
@@ -145,6 +149,19 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         model = specialist.in_order(model, order)
     _check(model, teacher.model, teacher.image_size, classes)
     return model
+
+
+def _logits(model: Any, name: str, exact: bool = False) -> Any:
+    """Returns a user's own model with float32 logits; `exact` refuses a softmax that cannot be taken off."""
+    import keras
+
+    from tfkd.models import logits
+
+    if isinstance(model, keras.Model) and not logits.is_graph(model):
+        raise RequestError(
+            f"{name} is not a functional or sequential Keras model with a fixed input; rebuild it as one."
+        )
+    return logits.with_logits(model, name, exact=exact)
 
 
 def _load_student(model: Any, student: Student) -> None:

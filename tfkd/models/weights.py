@@ -90,7 +90,7 @@ def load_whole(model: Any, path: Path) -> None:
 
 def _copy(source: Any, target: Any, path: Path) -> None:
     theirs, ours = source.get_weights(), target.get_weights()
-    last = len(target.layers[-1].weights)
+    last = next((len(layer.weights) for layer in reversed(target.layers) if layer.weights), 0)
     body = [value.shape for value in ours[:-last]]
     if len(theirs) != len(ours) or [value.shape for value in theirs[:-last]] != body:
         raise RequestError(f"{path} holds another model than {target.name}; check the variant and the width.")
