@@ -21,14 +21,16 @@ COLOURS = {"dark, red": (150, 20, 20), 'the "green" 🐸': (20, 150, 20), "blue"
 LABELS = ["blue", "grey", 'the "green" 🐸', "dark, red"]  # another order than the folders', and a class without photos
 
 
-def write_photos(folder: Path) -> None:
-    """Writes 12 noisy photos of each colour."""
+def write_photos(folder: Path, test: int = 4) -> None:
+    """Writes 8 noisy photos of each colour to train on, and some to test on."""
     rng = np.random.default_rng(2)
-    for name, colour in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(12):
-            noise = rng.integers(-20, 21, (40, 48, 3))
-            Image.fromarray((noise + colour).clip(0, 255).astype(np.uint8)).save(folder / name / f"{number}.png")
+    for split, count in (("train", 8), ("test", test)):
+        for name, colour in COLOURS.items():
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                noise = rng.integers(-20, 21, (40, 48, 3))
+                photo = Image.fromarray((noise + colour).clip(0, 255).astype(np.uint8))
+                photo.save(folder / split / name / f"{number}.png")
 
 
 def make_model() -> keras.Model:
@@ -99,7 +101,8 @@ def test_every_file_is_measured_against_the_model_itself(manifest: Manifest) -> 
         assert artifact.accuracy == 1.0 and artifact.top1_vs_keras == 1.0 and artifact.agreement is None
         assert artifact.max_abs_error is not None
         assert artifact.max_abs_error < (1e-5 if artifact.precision == "fp32" else 0.05)
-    assert manifest.gates and all(gate.passed for gate in manifest.gates)
+    assert manifest.gates and all(gate.passed for gate in manifest.gates), "12 test photos can be judged"
+    assert "better_than_chance/my-model_int8.tflite" in {gate.name for gate in manifest.gates}
     assert [row.variant for row in manifest.comparison] == ["fp32", "fp16", "dynamic", "int8"]
     assert {entry.artifact for entry in manifest.bench} == {a.path for a in manifest.artifacts if a.format == "tflite"}
 
@@ -128,6 +131,41 @@ def test_a_failed_gate_publishes_nothing(work: Path, capsys: pytest.CaptureFixtu
     assert not (work / "exported_models" / "strict").exists()
 
 
+SMALL = ("--tflite", "fp32", "--coreml", "none")
+
+
+def test_a_model_at_chance_is_not_published(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "swapped.txt").write_text("".join(f"{name}\n" for name in [*LABELS[2:], *LABELS[:2]]), encoding="utf-8")
+    assert ask(work, "--name", "swapped", *SMALL, "--labels", "swapped.txt") == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "swapped: failed: 0.0 % right (chance 33.3 %)" in shown
+    assert "1 of 4 gates failed: better_than_chance/swapped_fp32.tflite" in shown and "passed; " not in shown
+    assert not (work / "exported_models" / "swapped").exists()
+    assert ask(work, "--name", "swapped", *SMALL, "--labels", "swapped.txt", "gates.better_than_chance=false") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "swapped: not judged: 0.0 % right" in shown and "switched off by the recipe" in shown
+
+
+def test_three_test_photos_judge_nothing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(work / "few", test=1)
+    assert ask(work, "--name", "few", *SMALL, "--data", "folder:few") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "few: not judged: 100.0 % right" in shown and "gates passed" not in shown
+    assert "the test split is too small: p = 0.17 even where every prediction is right" in shown
+    folder = work / "exported_models" / "few"
+    for name in ("report.html", "MODEL_CARD.md"):
+        assert "1 of 4 gates not judged" in (folder / name).read_text(encoding="utf-8").replace("\\", "")
+
+
+def test_min_accuracy_is_a_limit_for_every_file(work: Path) -> None:
+    write_photos(work / "wrong")
+    photos = sorted((work / "wrong" / "test" / "blue").iterdir())
+    photos[0].rename(work / "wrong" / "test" / "dark, red" / "blue.png")
+    limit = ("--name", "limited", *SMALL, "--data", "folder:wrong")
+    assert ask(work, *limit, "gates.min_accuracy=0.95") == 1
+    assert ask(work, *limit, "gates.min_accuracy=0.9") == 0
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -139,6 +177,8 @@ def test_a_failed_gate_publishes_nothing(work: Path, capsys: pytest.CaptureFixtu
         (("--tflite", "none"), "names no .tflite file"),
         (("export.licence=MIT",), "Did you mean 'license'"),
         (("gates.min_gain_over_control=0",), "here is none"),
+        (("gates.not_worse_than_control=true",), "here is none"),
+        (("gates.min_relative_accuracy=0.8",), "here is none"),
         (("--name", "../outside"), "tfkd export: name = '../outside'"),
         (("--data", "folder:nowhere"), "nowhere"),
     ],

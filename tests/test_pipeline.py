@@ -135,6 +135,9 @@ def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
     assert manifest.student.control_accuracy is not None
     assert [row.variant for row in manifest.comparison][:2] == ["teacher fp32", "student fp32"]
     assert all(gate.passed for gate in manifest.gates)
+    names = {gate.name for gate in manifest.gates}
+    assert {"better_than_chance/teacher", "not_worse_than_control", "min_relative_accuracy"} < names
+    assert {f"better_than_chance/{artifact.path.rpartition('/')[2]}" for artifact in manifest.artifacts} < names
     measured = {artifact.precision: artifact for artifact in manifest.artifacts if artifact.format == "tflite"}
     assert all(artifact.delegation is not None for artifact in measured.values())
     assert measured["int8"].io.input.dtype == measured["int8"].io.output.dtype == "uint8"
@@ -175,6 +178,18 @@ def test_a_failed_gate_decides_the_exit_code_and_publishes_nothing(finished: Pat
     assert "min_size_ratio" in output
     assert manifest.read_bytes() == before
     assert (finished / "runs" / "tiny" / "report" / "bundle" / "report.html").is_file()
+
+
+def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) -> None:
+    blind = "teachers.0.model=tests.tiny:build_blind_teacher"
+    untrained = (blind, "teachers.0.fine_tune=null", "--runs", "untrained")
+    for _ in ("trained", "reused"):
+        code, _, errors = tfkd(home, *untrained)
+        assert code == 1 and errors.startswith("tfkd: teacher is not better than chance") and errors.count("\n") == 1
+        assert (home / "untrained/tiny/teacher/stage.json").is_file()
+        assert not (home / "untrained/tiny/soft_labels").exists()
+    code, output, errors = tfkd(home, *untrained, "gates.better_than_chance=false", "--until", "soft_labels")
+    assert code == 0 and "teacher: reused" in output, output + errors
 
 
 def test_a_full_or_closed_destination_is_one_line(finished: Path) -> None:

@@ -18,6 +18,9 @@ def test_smoke(tmp_path: Path) -> None:
     bundle = tmp_path / "exported_models" / "quickstart-smoke"
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
     assert manifest.student.model == "mobilenet_v3_small"
+    assert "quickstart-smoke: not judged: " in ran.stdout and "All " not in ran.stdout
+    off = {gate.name for gate in manifest.gates if gate.reason == "switched off by --smoke"}
+    assert {"better_than_chance", "not_worse_than_control", "min_relative_accuracy"} < off
     for artifact in manifest.artifacts:
         assert (bundle / artifact.path).exists()
         if artifact.precision in ("fp32", "fp16", "int8") and artifact.delegation is not None:

@@ -39,6 +39,15 @@ def build_teacher(*, image_size: int | None, classes: int) -> Any:
     return keras.Model(image, keras.layers.Dense(classes)(x))
 
 
+def build_blind_teacher(*, image_size: int | None, classes: int) -> Any:
+    """A teacher that says the same of every image until it is trained."""
+    import keras
+
+    image = keras.Input((image_size or 40, image_size or 40, 3))
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    return keras.Model(image, keras.layers.Dense(classes, kernel_initializer="zeros")(x))
+
+
 def build_deeper_teacher(*, image_size: int | None, classes: int) -> Any:
     """A teacher with kernels large enough to be pruned."""
     import keras

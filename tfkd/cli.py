@@ -127,14 +127,21 @@ def compare(
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
-    """Run a recipe and measure teacher and student beside each other, quantized, pruned and clustered."""
+    """Run a recipe and measure teacher and student beside each other, quantized, pruned and clustered.
+
+    Exit code 1 when a gate of the run fails.
+    """
     from tfkd import comparison
     from tfkd.progress import for_output
+    from tfkd.report import facts
     from tfkd.report.console import comparison_table
 
     manifest, page = comparison.compare(_asked(recipe, overrides, smoke), for_output(), runs, out)
     _print(comparison_table(manifest))
     print(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
+    if facts.failed_gates(manifest):
+        print(f"{facts.verdict(manifest)}; nothing was published.")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -236,7 +243,7 @@ def verify(
 
     checks = bundles.verify(bundle, data, for_output())
     _print(checks_table(str(bundle), checks))
-    raise typer.Exit(0 if all(check.passed for check in checks) else 1)
+    raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
 app.command(name="bench")(command.bench)
@@ -291,12 +298,15 @@ def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "R
 
 def _finish(outcome: "Outcome") -> None:
     """Shows what a bundle is worth and where it is; exit code 1 where a gate failed."""
+    from tfkd.report import facts
+
     assert outcome.manifest is not None
     _show(outcome.manifest)
     if not outcome.passed:
         print(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
         raise typer.Exit(1)
-    print(f"The bundle is {outcome.bundle}; open {outcome.bundle}/report.html")
+    state = ", but not all gates were judged" if facts.unjudged_gates(outcome.manifest) else ""
+    print(f"The bundle is {outcome.bundle}{state}; open {outcome.bundle}/report.html")
 
 
 def _show(manifest: "Manifest") -> None:

@@ -23,6 +23,7 @@ from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
 from tfkd.stages import locked
+from tfkd.verify.gates import OF_SEVERAL, Measured, is_on, judge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tfkd.report.evidence import Evidence
 
 BATCH = 64
-_OF_TWO = ("min_relative_accuracy", "min_gain_over_control", "min_size_ratio", "min_speed_ratio")
 
 
 class Request(Block):
@@ -60,8 +60,8 @@ class Request(Block):
 
     @model_validator(mode="after")
     def _alone(self) -> "Request":
-        for name in _OF_TWO:
-            if getattr(self.gates, name) is not None:
+        for name in OF_SEVERAL:
+            if is_on(getattr(self.gates, name)):
                 raise ValueError(f"gates.{name} compares with a teacher or a control, and here is none; leave it out")
         return self
 
@@ -86,7 +86,7 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
         "export": Export(description="Image classifier"),
         "bench": Bench(),
         # The network is what it is: operators that XNNPACK does not have are told, and judged on request.
-        "gates": Gates(one_partition=False),
+        "gates": Gates(one_partition=False, min_relative_accuracy=None, not_worse_than_control=False),
     }
     values = {**given, **{name: part.model_dump(mode="json") for name, part in parts.items()}}
     values["export"] |= files
@@ -96,7 +96,7 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
 def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path) -> Outcome:
     """Makes a verified bundle of a trained classifier.
 
-    A bundle whose gates pass is published as `bundles/<name>`; one that fails stays at `runs/<name>/bundle`.
+    A bundle is published as `bundles/<name>` unless a gate fails; then it stays at `runs/<name>/bundle`.
 
     Args:
         request: what to do.
@@ -225,7 +225,6 @@ class _Export:
         self, accuracy: float, artifacts: list[Artifact], timed: dict[str, Path], entries: list[BenchEntry]
     ) -> Manifest:
         from tfkd.report import summary
-        from tfkd.verify.gates import Measured, judge
 
         return Manifest(
             schema=SCHEMA,
@@ -241,7 +240,7 @@ class _Export:
             artifacts=artifacts,
             comparison=list(self._comparison(accuracy, artifacts, timed, entries)),
             bench=entries,
-            gates=judge(self.request.gates, Measured(artifacts, student=accuracy, teacher=accuracy)),
+            gates=judge(self.request.gates, Measured(artifacts, student=accuracy, teacher=None)),
         )
 
     def _student(self, accuracy: float) -> StudentEntry:

@@ -4,7 +4,7 @@ import functools
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tfkd.distill.layout import Layout
 from tfkd.distill.soft_labels import is_whole
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
-from tfkd.export.manifest import Artifact, Manifest
+from tfkd.export.manifest import Artifact, ChanceTest, Manifest
 from tfkd.files import write_json
 from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
@@ -23,6 +23,7 @@ from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Recipe, Student
 from tfkd.report import units
 from tfkd.stages import Stage, locked, run_together
+from tfkd.verify import GateError
 
 TEACHER = "teacher_fp32"
 CHECKED = "data"
@@ -38,8 +39,8 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """True where no gate failed."""
-        return self.manifest is None or all(gate.passed for gate in self.manifest.gates)
+        """True where no gate failed; those that were not judged did not."""
+        return self.manifest is None or all(gate.verdict != "failed" for gate in self.manifest.gates)
 
 
 def run(
@@ -52,7 +53,7 @@ def run(
 ) -> Outcome:
     """Runs a recipe: finished stages are reused, a killed one goes on from its last checkpoint.
 
-    A bundle whose gates pass is published as `bundles/<name>`; one that fails stays at `runs/<name>/report/bundle`, so
+    A bundle is published as `bundles/<name>` unless a gate fails; then it stays at `runs/<name>/report/bundle`, so
     that it never takes the place of a good one.
 
     Args:
@@ -65,6 +66,7 @@ def run(
 
     Raises:
         RequestError: the request was wrong, or another process works in the run's folder.
+        GateError: a teacher is not better than chance, so that no store of its soft labels was made.
     """
     if until is not None and until not in STAGES:
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(STAGES))}")
@@ -120,6 +122,7 @@ class Run:
                 stages, run_together(stages, work[kind_of(group[0].name)], self.progress), strict=True
             ):
                 self.results[stage.name] = result
+                self._require_better_than_chance(stage)
         return self._outcome(destination) if last == STAGES[-1] else Outcome(self.folder)
 
     def _reopen_damaged(self, stages: list[Stage]) -> None:
@@ -182,6 +185,45 @@ class Run:
             recipe.distill.teacher_taps,
         )
         return [asdict(result)]
+
+    def _require_better_than_chance(self, stage: Stage) -> None:
+        """Stops the run after a teacher or an assistant at chance, before the store of its soft labels is paid for.
+
+        Raises:
+            GateError: says what was measured, and what to do.
+        """
+        if kind_of(stage.name) not in ("teacher", "assistant") or not self.recipe.gates.better_than_chance:
+            return
+        from tfkd.verify.gates import better_than_chance
+
+        gate = better_than_chance(stage.name, self.chance_test(stage.name))
+        if gate.verdict == "failed":
+            raise GateError(
+                f"{stage.name} is not better than chance on the test split: {gate.reason}, p = {gate.value:.2g} "
+                f"(limit {gate.limit}). No soft labels were computed. Check the labels and the input normalization, or "
+                "train it longer; gates.better_than_chance=false switches this gate off."
+            )
+        if gate.verdict == "not judged":
+            self.progress.say(f"  {gate.name}: not judged, {gate.reason}")
+
+    def test_logits(self, name: str) -> Any:
+        """Returns the logits of a finished teacher or assistant on the test split, float32 [n, classes]."""
+        import numpy as np
+
+        return np.load(self.stages[name].folder / "test_logits.npy", allow_pickle=False)
+
+    def chance_test(self, name: str) -> ChanceTest:
+        """Tests a finished teacher or assistant against chance; a specialist on the classes that it knows."""
+        import numpy as np
+
+        from tfkd.verify.truth import chance_test
+
+        labels, predictions = self.data.test.labels, self.test_logits(name).argmax(axis=1)
+        known = self.recipe.teachers[number_of(name)].classes if kind_of(name) == "teacher" else None
+        if known is not None:
+            inside = np.isin(labels, [self.data.classes.index(each) for each in known])
+            labels, predictions = labels[inside], predictions[inside]
+        return chance_test(labels, predictions)
 
     def _store(self, name: str, layout: dict[str, Any]) -> Store:
         """Returns what a stage of soft labels holds, whose answers have this layout."""
@@ -414,14 +456,16 @@ class Run:
             self.progress.say(f"  {file.path}: {_told(artifacts[-1])}")
         return [{"artifacts": [artifact.model_dump(mode="json") for artifact in artifacts]}]
 
+    @property
+    def teacher_stages(self) -> list[str]:
+        """The names of the teachers' stages."""
+        return [numbered("teacher", number) for number in range(len(self.recipe.teachers))]
+
     def teacher_logits(self) -> Any:
         """Returns what the teachers answer together on the test split, float32 [n, classes]."""
-        import numpy as np
-
         from tfkd.distill.ensemble import together
 
-        folders = [self.stages[numbered("teacher", number)].folder for number in range(len(self.recipe.teachers))]
-        logits = [np.load(folder / "test_logits.npy", allow_pickle=False) for folder in folders]
+        logits = [self.test_logits(name) for name in self.teacher_stages]
         return together(logits, [teacher.share for teacher in self.recipe.teachers])
 
     def teacher_accuracy(self) -> float:
@@ -452,7 +496,7 @@ class Run:
             results=self.results,
             chosen_seed=self.chosen_seed,
             shipped=self._shipped_folder,
-            teacher_stages=[numbered("teacher", number) for number in range(len(self.recipe.teachers))],
+            teacher_tests={name: self.chance_test(name) for name in self.teacher_stages},
             teacher_files=self.teacher_files,
             teacher_logits=self.teacher_logits(),
             views_seconds=sum(result["seconds"] for name, result in self.results.items() if is_store(name)),
@@ -467,14 +511,15 @@ class Run:
 
 
 def publish(made: Path, manifest: Manifest, destination: Path, folder: Path) -> Outcome:
-    """Publishes a finished bundle if its gates passed; a failed one never takes the place of a good one."""
+    """Publishes a finished bundle if no gate failed; a failed one never takes the place of a good one."""
     from tfkd.export import bundle
 
-    if not all(gate.passed for gate in manifest.gates):
-        return Outcome(folder, made, manifest)
+    outcome = Outcome(folder, made, manifest)
+    if not outcome.passed:
+        return outcome
     if not bundle.same(made, destination):
         bundle.publish(made, destination)
-    return Outcome(folder, destination, manifest)
+    return replace(outcome, bundle=destination)
 
 
 def _told(artifact: Artifact) -> str:

@@ -441,8 +441,21 @@ class Bench(Block):
 
 
 class Gates(Block):
-    """The limits that decide the exit code. Accuracies are shares from 0 to 1; None switches a gate off."""
+    """The limits that decide the exit code. Accuracies are shares from 0 to 1; None or False switches a gate off.
 
+    The first four compare with the truth, with the control and with the teacher. Both tests have the level of
+    significance 0.01 (see tfkd.verify.truth). A gate that a test split is too small for, and one that is switched off
+    although it is on by default, is listed as not judged.
+    """
+
+    better_than_chance: bool = Field(
+        True, description="each teacher and each file: permutation test of the balanced accuracy on the test split"
+    )
+    not_worse_than_control: bool = Field(
+        True, description="the student: one-sided exact McNemar test against its control on the test split"
+    )
+    min_relative_accuracy: float | None = Field(0.8, ge=0, description="student accuracy / teacher accuracy")
+    min_accuracy: float | None = Field(None, ge=0, le=1, description="of each file")
     max_accuracy_drop: float | None = Field(0.02, ge=0, description="of a file against the Keras student")
     min_agreement: float | None = Field(
         0.95, ge=0, le=1, description="equal top-1 of a quantized file and the Keras student; palettes are not judged"
@@ -451,10 +464,10 @@ class Gates(Block):
     max_float_error: float | None = Field(1e-3, gt=0, description="largest probability difference of an fp32 file")
     max_half_error: float | None = Field(0.03, gt=0, description="the same of an fp16 file, whose weights are rounded")
     one_partition: bool = Field(True, description="fp32, fp16 and int8 are not cut into pieces by XNNPACK")
-    min_relative_accuracy: float | None = Field(None, ge=0, description="student accuracy / teacher accuracy")
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
     min_size_ratio: float | None = Field(None, gt=0, description="bytes of teacher fp32 / student int8 .tflite")
     min_speed_ratio: float | None = Field(None, gt=0, description="one-thread latency of teacher fp32 / student int8")
+    switched_off_by: str | None = Field(None, description="what switched gates off, for the report; --smoke sets it")
 
 
 class Recipe(Block):
@@ -489,7 +502,8 @@ class Recipe(Block):
 def shrunk(recipe: Recipe) -> Recipe:
     """Returns the recipe as a smoke test: every stage for real, on a few images and for one epoch, in about a minute.
 
-    The gates on quality are off, since nothing learns much in a minute; the name ends in `-smoke`.
+    The gates on quality are switched off, since nothing learns much in a minute: the bundle lists them as not judged.
+    The name ends in `-smoke`.
     """
     values = recipe.model_dump(mode="json")
     values["name"] = f"{recipe.name}-smoke"[:64]
@@ -501,7 +515,15 @@ def shrunk(recipe: Recipe) -> Recipe:
         compression["training"]["epochs"] = 1
     values["export"]["calibration_images"] = 20
     values["bench"] = {"runs": 5, "warmup": 1}
-    values["gates"] = {"max_accuracy_drop": None, "min_agreement": None, "min_float_agreement": None}
+    values["gates"] = {
+        "better_than_chance": False,
+        "not_worse_than_control": False,
+        "min_relative_accuracy": None,
+        "max_accuracy_drop": None,
+        "min_agreement": None,
+        "min_float_agreement": None,
+        "switched_off_by": "--smoke",
+    }
     for teacher in values["teachers"]:
         if teacher["fine_tune"]:
             teacher["fine_tune"] |= {"epochs": 1, "head_epochs": 1}

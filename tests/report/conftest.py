@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd.export.manifest import Manifest
+from tfkd.export.manifest import Gate, Manifest, Verdict
 from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, encode_image
 
@@ -22,6 +22,11 @@ def make_manifest() -> Callable[..., Manifest]:
 @pytest.fixture(scope="session")
 def make_evidence() -> Callable[..., Evidence]:
     return build_evidence
+
+
+def give(gate: Gate, verdict: Verdict, reason: str = "") -> None:
+    """Changes the verdict on a gate of a manifest."""
+    gate.verdict, gate.passed, gate.reason = verdict, verdict == "passed", reason
 
 
 def build_manifest(
@@ -172,6 +177,12 @@ def _tflite(
         "bytes": size,
         "sha256": "0" * 64,
         "accuracy": accuracy,
+        "chance": {
+            "balanced_accuracy": accuracy - 0.001,
+            "chance_level": 1 / classes,
+            "p_value": 0.0001,
+            "perfect_p_value": 0.0,
+        },
         "agreement": 0.92,
         "max_abs_error": error,
         "top1_vs_keras": top1,

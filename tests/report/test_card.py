@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 
+from tests.report.conftest import give
 from tfkd.report.card import escape, write_model_card
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* _it_ `code`", "dress 👗", "[x](http://e.com)", "two\nlines")
@@ -68,13 +69,15 @@ def test_control_that_was_not_exported_shows_its_accuracy(card, make_manifest):
 def test_every_table_has_as_many_cells_in_each_row(card, make_manifest):
     manifest = make_manifest(HOSTILE, control=False, seeds=1)
     manifest.comparison[1].variant = "student | fp32"
-    manifest.gates[0].passed = False
+    give(manifest.gates[0], "failed")
+    give(manifest.gates[1], "not judged", "a | b")
     _, body = card(manifest)
     tables = re.findall(r"(?:^\|.*\n)+", body, re.MULTILINE)
     assert len(tables) == 4
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
     assert "| control | not run |" in body and "Control not run" in body and "**failed**" in body
+    assert r"**not judged**: a \| b" in body and "4 gates passed" not in body
 
 
 def test_hostile_class_names_are_one_list_item_each(card, make_manifest):

@@ -2,6 +2,7 @@ import io
 
 from rich.console import Console
 
+from tests.report.conftest import give
 from tfkd.report.console import comparison_table, gates_table
 
 
@@ -49,7 +50,7 @@ def test_names_are_not_markup(make_manifest):
 
 def test_gates_show_value_limit_and_verdict(make_manifest):
     manifest = make_manifest()
-    manifest.gates[3].passed = False
+    give(manifest.gates[3], "failed")
     text = printed(gates_table(manifest))
     line = next(line for line in text.splitlines() if line.startswith("│") and "min_speed_ratio" in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["min_speed_ratio", "15.39", "≥ 3", "failed"]

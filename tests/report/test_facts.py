@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from tests.report.conftest import give
 from tfkd.errors import RequestError
 from tfkd.report import facts
 from tfkd.report.plots import Dot, front
@@ -19,7 +20,9 @@ FRONT = [
 def test_headline_compares_the_teacher_with_the_int8_student(make_manifest):
     headline = facts.headline(make_manifest())
     assert (headline.reference.variant, headline.shipped.variant) == ("teacher fp32", "student int8")
-    assert str(headline) == "11.2 times smaller, 15.4 times faster, 97.0 % of the teacher's accuracy"
+    assert str(headline) == (
+        "88.7 % right (teacher 91.4 %, control 87.1 %, chance 10.0 %), 11.2 times smaller, 15.4 times faster"
+    )
 
 
 def test_headline_without_int8_takes_the_smallest_student(make_manifest):
@@ -45,15 +48,33 @@ def test_without_teachers_the_first_file_is_what_the_others_are_compared_with(ma
     own = [row for row in rows if not row["variant"].startswith(("teacher", "control"))]
     headline = facts.headline(make_manifest(teachers=[], comparison=own))
     assert (headline.reference.variant, headline.shipped.variant) == ("fp32", "int8") and headline.compares
-    assert str(headline) == "3.70 times smaller, 1.04 times faster, 99.8 % of fp32's accuracy"
-    alone = facts.headline(make_manifest(teachers=[], comparison=own[:1]))
-    assert not alone.compares and str(alone) == "6.12 MB, 1.45 ms, 88.9 % right"
+    assert str(headline).startswith("88.7 % right (fp32 88.9 %, control 87.1 %, chance 10.0 %), 3.70 times smaller")
+    manifest = make_manifest(teachers=[], comparison=own[:1])
+    manifest.student.control_accuracy = None
+    alone = facts.headline(manifest)
+    assert not alone.compares and str(alone) == "88.9 % right (chance 10.0 %), 6.12 MB, 1.45 ms"
 
 
-def test_a_reference_that_is_never_right_has_no_share(make_manifest):
-    rows = make_manifest().model_dump()["comparison"]
-    rows[0]["accuracy"] = 0.0
-    assert facts.headline(make_manifest(comparison=rows)).share == "–"
+@pytest.mark.parametrize("verdict", ["failed", "not judged"])
+def test_the_headline_begins_with_a_verdict_that_is_not_passed(make_manifest, verdict):
+    manifest = make_manifest()
+    give(manifest.gates[2], verdict)
+    assert str(facts.headline(manifest)).startswith(f"{verdict}: 88.7 % right")
+    assert str(facts.headline(make_manifest(gates=[]))).startswith("not judged: ")
+
+
+def test_the_headline_of_a_model_that_always_answers_alike_shows_its_balanced_accuracy(make_manifest):
+    manifest = make_manifest()
+    int8 = next(artifact for artifact in manifest.artifacts if artifact.precision == "int8")
+    int8.chance.balanced_accuracy, int8.chance.chance_level = 0.5, 0.5
+    assert "balanced 50.0 %, chance 50.0 %" in str(facts.headline(manifest))
+
+
+def test_a_manifest_without_tests_against_chance_has_a_headline(make_manifest):
+    manifest = make_manifest()
+    for artifact in manifest.artifacts:
+        artifact.chance = None
+    assert "chance" not in str(facts.headline(manifest))
 
 
 def test_the_command_that_makes_it_again_can_be_pasted(make_manifest):
@@ -66,13 +87,21 @@ def test_the_command_that_makes_it_again_can_be_pasted(make_manifest):
 def test_verdict_counts_and_names(make_manifest):
     manifest = make_manifest()
     assert facts.verdict(manifest) == "All 4 gates passed"
-    manifest.gates[1].passed = False
+    give(manifest.gates[1], "failed")
     assert facts.verdict(manifest) == "1 of 4 gates failed: min_agreement/quickstart_int8.tflite"
     for gate in manifest.gates:
-        gate.passed = False
+        give(gate, "failed")
     assert facts.verdict(manifest).startswith("4 of 4 gates failed: ")
     assert facts.verdict(manifest).endswith("one_partition/quickstart_int8.tflite and 1 more")
     assert facts.verdict(make_manifest(gates=[])) == "No gates were set"
+
+
+def test_verdict_never_calls_all_passed_what_was_not_judged(make_manifest):
+    manifest = make_manifest()
+    give(manifest.gates[3], "not judged")
+    assert facts.verdict(manifest) == "1 of 4 gates not judged: min_speed_ratio; 3 passed"
+    give(manifest.gates[0], "failed")
+    assert facts.verdict(manifest) == "1 of 4 gates failed: max_accuracy_drop/quickstart_int8.tflite; 1 not judged"
 
 
 def test_standard_error_is_binomial():

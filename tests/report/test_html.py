@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tests.report.conftest import give
 from tfkd.errors import RequestError
 from tfkd.report.html import write_report
 
@@ -79,7 +80,7 @@ def render(tmp_path):
 
 
 def test_headline_and_tables_show_the_manifests_numbers(page):
-    for piece in ("All 4 gates passed", "11.2 times smaller", "15.4 times faster", "97.0 %", "1,000 test images"):
+    for piece in ("All 4 gates passed", "11.2 times smaller", "15.4 times faster", "88.7 % right", "1,000 test images"):
         assert piece in page.text
     for name, size, latency, accuracy, points in (
         ("teacher fp32", "18.6 MB", "21.4 ms", "91.4 % ± 0.9", "0.0"),
@@ -105,10 +106,26 @@ def test_every_number_of_the_comparison_follows_the_manifest(render, make_manife
 
 def test_a_failed_gate_stands_on_top(render, make_manifest, make_evidence):
     manifest = make_manifest()
-    manifest.gates[0].passed = False
+    give(manifest.gates[0], "failed")
     page = render(manifest, make_evidence())
     assert "✗ 1 of 4 gates failed: max_accuracy_drop/quickstart_int8.tflite" in page.text
     assert page.row("max_accuracy_drop/quickstart_int8.tflite")[3] == "✗ failed"
+
+
+def test_quality_comes_before_size_and_speed(page):
+    assert (
+        page.text.index("88.7 % right") < page.text.index("11.2 times smaller") < page.text.index("15.4 times faster")
+    )
+    assert "teacher 91.4 %, control 87.1 %, chance 10.0 %" in page.text
+
+
+def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest, make_evidence):
+    manifest = make_manifest()
+    give(manifest.gates[0], "not judged", "switched off by --smoke")
+    page = render(manifest, make_evidence())
+    assert "– 1 of 4 gates not judged: max_accuracy_drop/quickstart_int8.tflite; 3 passed" in page.text
+    row = page.row("max_accuracy_drop/quickstart_int8.tflite" + "switched off by --smoke")
+    assert row[3] == "– not judged" and "gates passed" not in page.text
 
 
 @pytest.mark.filterwarnings("error")

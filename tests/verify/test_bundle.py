@@ -364,9 +364,29 @@ def test_a_package_without_its_list(copy: Path, apart: Apart) -> None:
 
 
 def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:
-    change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=False))
+    change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=False, verdict="failed"))
     bundle.seal(copy)
     refused(verify(copy, apart=apart), "gates", "these failed when the bundle was made: g")
+
+
+def test_a_gate_that_was_not_judged_is_not_called_passed(
+    copy: Path, apart: Apart, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=False, verdict="not judged"))
+    bundle.seal(copy)
+    checks = verify(copy, apart=apart)
+    assert [(check.name, check.verdict) for check in failures(checks)] == [("gates", "not judged")]
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(copy)])
+    assert not ended.value.code
+    shown = " ".join(capfd.readouterr().out.split())
+    assert "11 of 12 checks passed, 1 of 12 checks not judged" in shown and "checks passed: " not in shown
+
+
+def test_a_gate_that_contradicts_itself_is_told(copy: Path, apart: Apart) -> None:
+    change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=True, verdict="failed"))
+    bundle.seal(copy)
+    refused(verify(copy, apart=apart), "manifest", "passed = True and the verdict 'failed'")
 
 
 def test_what_is_no_bundle(tmp_path: Path) -> None:

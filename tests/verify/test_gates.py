@@ -1,14 +1,19 @@
 import math
+from typing import Any
 
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import Artifact, Delegation, InputOutput, Tensor
+from tfkd.export.manifest import Artifact, ChanceTest, Delegation, Gate, InputOutput, Tensor
 from tfkd.recipe import Gates
-from tfkd.verify.gates import Measured, judge
+from tfkd.verify.gates import Measured, better_than_chance, judge
+from tfkd.verify.truth import PairedTest
 
 NAN = math.nan
 OFF = Gates(
+    better_than_chance=False,
+    not_worse_than_control=False,
+    min_relative_accuracy=None,
     max_accuracy_drop=None,
     min_agreement=None,
     min_float_agreement=None,
@@ -16,6 +21,10 @@ OFF = Gates(
     max_half_error=None,
     one_partition=False,
 )
+
+
+def chance(p_value: float, perfect_p_value: float = 0.0) -> ChanceTest:
+    return ChanceTest(balanced_accuracy=0.9, chance_level=0.1, p_value=p_value, perfect_p_value=perfect_p_value)
 
 
 def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
@@ -27,6 +36,7 @@ def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
         "bytes": 1,
         "sha256": "0",
         "accuracy": 0.9,
+        "chance": chance(p_value=0.0001),
         "agreement": 0.9,
         "max_abs_error": 0.0,
         "top1_vs_keras": 1.0,
@@ -36,13 +46,18 @@ def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
     return Artifact(**{**values, **changes})
 
 
-def make_measured(*artifacts: Artifact, student: float = 0.9, **changes: float) -> Measured:
-    values = {"teacher": 0.95, "control": 0.88, "size_ratio": 10.0, "speed_ratio": 5.0}
+def make_measured(*artifacts: Artifact, student: float = 0.9, **changes: Any) -> Measured:
+    values: dict[str, Any] = {"teacher": 0.95, "control": 0.88, "size_ratio": 10.0, "speed_ratio": 5.0}
     return Measured(list(artifacts), student=student, **{**values, **changes})
 
 
+def judged(gates: Gates, measured: Measured) -> list[Gate]:
+    """Returns the gates that are on."""
+    return [gate for gate in judge(gates, measured) if not gate.reason.startswith("switched off")]
+
+
 def only(gates: dict[str, float | bool], measured: Measured) -> bool:
-    (gate,) = judge(OFF.model_copy(update=gates), measured)
+    (gate,) = judged(OFF.model_copy(update=gates), measured)
     return gate.passed
 
 
@@ -85,7 +100,7 @@ def test_gates_of_a_file(gate: str, limit: float, changes: dict[str, object], pa
 def test_one_partition(precision: str, partitions: int, outside: list[str], value: float, passed: bool) -> None:
     delegation = Delegation(partitions=partitions, operators=10, outside=outside)
     measured = make_measured(make_artifact(precision, delegation=delegation))
-    (gate,) = judge(OFF.model_copy(update={"one_partition": True}), measured)
+    (gate,) = judged(OFF.model_copy(update={"one_partition": True}), measured)
     assert (gate.value, gate.passed) == (value, passed)
 
 
@@ -123,7 +138,8 @@ def test_default_gates_judge_every_file() -> None:
         for format, precision in (("mlmodel", "fp32"), ("mlpackage", "fp16"), ("mlpackage", "int8"))
     ]
     names = [gate.name for gate in judge(Gates(), make_measured(*files, *coreml))]
-    assert len(names) == len(set(names)) == 7 + 7 + 4 + 3
+    assert len(names) == len(set(names)) == 7 + 7 + 7 + 4 + 3 + 2
+    assert {"better_than_chance/n_int8.tflite", "min_relative_accuracy", "not_worse_than_control"} < set(names)
     assert {"max_accuracy_drop/n_int8.tflite", "max_half_error/n.fp16.mlpackage"} < set(names)
     assert {"min_agreement/n.int8.mlpackage", "min_float_agreement/n.fp32.mlmodel"} < set(names)
     assert "one_partition/n_dynamic.tflite" not in names
@@ -133,8 +149,11 @@ def test_default_gates_judge_every_file() -> None:
 @pytest.mark.parametrize("precision", ["palette6", "palette4", "pruned"])
 def test_forms_that_give_answers_up_are_judged_by_their_accuracy(precision: str) -> None:
     file = make_artifact(precision, format="mlpackage", top1_vs_keras=0.5, delegation=None)
-    (gate,) = judge(Gates(), make_measured(file))
-    assert (gate.name, gate.passed) == (f"max_accuracy_drop/n_{precision}.tflite", True)
+    of_file = {gate.name: gate.passed for gate in judge(Gates(), make_measured(file)) if "/" in gate.name}
+    assert of_file == {
+        f"better_than_chance/n_{precision}.tflite": True,
+        f"max_accuracy_drop/n_{precision}.tflite": True,
+    }
 
 
 def test_a_gate_without_its_number_says_what_to_do() -> None:
@@ -144,3 +163,97 @@ def test_a_gate_without_its_number_says_what_to_do() -> None:
         judge(OFF.model_copy(update={"min_speed_ratio": 2.0}), make_measured(speed_ratio=None))
     with pytest.raises(RequestError, match=r"needs the delegation of n_int8\.tflite"):
         judge(OFF.model_copy(update={"one_partition": True}), make_measured(make_artifact(delegation=None)))
+
+
+@pytest.mark.parametrize(
+    ("p_value", "perfect_p_value", "verdict"),
+    [
+        (0.0001, 0.0, "passed"),
+        (0.01, 0.01, "passed"),
+        (0.011, 0.0, "failed"),
+        (1.0, 0.0, "failed"),
+        (1.0, 1.0, "not judged"),
+        (0.011, 0.011, "not judged"),
+    ],
+)
+def test_better_than_chance(p_value: float, perfect_p_value: float, verdict: str) -> None:
+    test = chance(p_value, perfect_p_value)
+    measured = make_measured(make_artifact(chance=test), teachers={"teacher-2": test})
+    teacher, file = judged(OFF.model_copy(update={"better_than_chance": True}), measured)
+    assert (teacher.name, file.name) == ("better_than_chance/teacher-2", "better_than_chance/n_int8.tflite")
+    assert teacher.verdict == file.verdict == verdict
+    assert file.passed is (verdict == "passed") and file.value == p_value
+    assert ("too small" if verdict == "not judged" else "90.0 %, 10.0 % by chance") in file.reason
+
+
+def test_a_file_that_was_not_run_is_not_judged() -> None:
+    gate = better_than_chance("n", None)
+    assert (gate.verdict, gate.passed, gate.reason) == ("not judged", False, "the file was not run")
+
+
+@pytest.mark.parametrize(
+    ("p_value", "worst_p_value", "verdict"),
+    [
+        (1.0, 0.0, "passed"),
+        (0.011, 0.0, "passed"),
+        (0.01, 0.0, "failed"),
+        (1e-9, 0.0, "failed"),
+        (1, 0.1, "not judged"),
+    ],
+)
+def test_not_worse_than_control(p_value: float, worst_p_value: float, verdict: str) -> None:
+    paired = PairedTest(gained=1, lost=8, p_value=p_value, worst_p_value=worst_p_value)
+    (gate,) = judged(OFF.model_copy(update={"not_worse_than_control": True}), make_measured(paired=paired))
+    assert (gate.verdict, gate.passed) == (verdict, verdict == "passed")
+
+
+def test_without_a_control_the_student_is_not_judged_against_it() -> None:
+    (gate,) = judged(OFF.model_copy(update={"not_worse_than_control": True}), make_measured(control=None))
+    assert gate.verdict == "not judged" and "no control was trained" in gate.reason
+
+
+@pytest.mark.parametrize(("accuracy", "passed"), [(0.9, True), (0.91, True), (0.89, False), (NAN, False)])
+def test_min_accuracy_judges_every_file(accuracy: float, passed: bool) -> None:
+    assert only({"min_accuracy": 0.9}, make_measured(make_artifact(accuracy=accuracy))) is passed
+
+
+@pytest.mark.parametrize(("student", "verdict"), [(0.8, "passed"), (0.79, "failed")])
+def test_a_student_needs_four_fifths_of_its_teachers_accuracy_by_default(student: float, verdict: str) -> None:
+    gates = {gate.name: gate for gate in judge(Gates(), make_measured(student=student, teacher=1.0))}
+    assert gates["min_relative_accuracy"].verdict == verdict
+    assert gates["min_relative_accuracy"].reason == f"student {100 * student:.1f} %, teacher 100.0 %"
+
+
+def test_a_gate_that_is_switched_off_is_listed_as_not_judged() -> None:
+    gates = {gate.name: gate for gate in judge(OFF, make_measured(make_artifact()))}
+    expected = {"better_than_chance", "not_worse_than_control", "min_relative_accuracy", "max_accuracy_drop"}
+    assert expected < set(gates) and not {"one_partition", "min_accuracy"} & set(gates)
+    verdicts = {(gate.verdict, gate.passed, gate.reason) for gate in gates.values()}
+    assert verdicts == {("not judged", False, "switched off by the recipe")}
+    smoke = judge(OFF.model_copy(update={"switched_off_by": "--smoke"}), make_measured(make_artifact()))
+    assert {gate.reason for gate in smoke} == {"switched off by --smoke"}
+
+
+def test_a_limit_of_zero_is_on() -> None:
+    gates = judge(OFF.model_copy(update={"max_accuracy_drop": 0.0, "min_agreement": 0}), make_measured(make_artifact()))
+    passed = {gate.name for gate in gates if gate.verdict == "passed"}
+    assert passed == {"max_accuracy_drop/n_int8.tflite", "min_agreement/n_int8.tflite"}
+    assert not {"max_accuracy_drop", "min_agreement"} & {gate.name for gate in gates}
+
+
+def test_a_model_without_a_teacher_has_no_gates_against_one() -> None:
+    names = {gate.name for gate in judge(OFF, make_measured(make_artifact(), teacher=None))}
+    assert "better_than_chance" in names and not {"min_relative_accuracy", "not_worse_than_control"} & names
+
+
+def test_a_value_that_is_no_number_can_be_written_and_read() -> None:
+    (gate,) = judged(OFF.model_copy(update={"max_accuracy_drop": 0.1}), make_measured(make_artifact(accuracy=NAN)))
+    assert Gate.model_validate_json(gate.model_dump_json()) == gate
+    assert (gate.value, gate.verdict) == (None, "failed")
+
+
+def test_gates_of_earlier_versions_keep_their_meaning() -> None:
+    old = [Gate.model_validate({"name": "g", "value": 1, "limit": 1, "passed": passed}) for passed in (True, False)]
+    assert [gate.verdict for gate in old] == ["passed", "failed"]
+    with pytest.raises(ValueError, match="passed = True and the verdict 'not judged'"):
+        Gate(name="g", value=1, limit=1, passed=True, verdict="not judged")

@@ -3,9 +3,9 @@
 Shares (accuracy, agreement, drop, calibration error) run from 0 to 1, latencies are milliseconds, sizes are bytes.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = "tfkd-manifest-1"
 
@@ -24,6 +24,15 @@ class DataEntry(Entry):
     rejected: list[str] = Field([], description="files that could not be decoded, with the reason")
 
 
+class ChanceTest(Entry):
+    """A permutation test of predictions on the test split: do they know more of the labels than chance?"""
+
+    balanced_accuracy: float = Field(description="mean over the split's classes of the share of images that are right")
+    chance_level: float = Field(description="balanced accuracy of guessing: 1 / classes of the split")
+    p_value: float = Field(description="probability of this balanced accuracy, or more, by chance")
+    perfect_p_value: float = Field(description="p-value without one wrong prediction: the least that the split allows")
+
+
 class TeacherEntry(Entry):
     model: str
     weights: str
@@ -32,6 +41,7 @@ class TeacherEntry(Entry):
     image_size: int
     accuracy: float = Field(description="on the test split")
     calibration_error: float = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
+    chance: ChanceTest | None = Field(None, description="of a specialist: on images of the classes that it knows")
 
 
 class Compression(Entry):
@@ -97,6 +107,7 @@ class Artifact(Entry):
     bytes: int
     sha256: str = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
     accuracy: float | None = Field(None, description="on the test split; None where the file was not run")
+    chance: ChanceTest | None = Field(None, description="None where the file was not run")
     agreement: float | None = Field(None, description="equal top-1 with the teacher")
     max_abs_error: float | None = Field(None, description="largest probability difference from the Keras student")
     top1_vs_keras: float | None = Field(None, description="equal top-1 with the Keras student")
@@ -148,11 +159,29 @@ class BenchEntry(Entry):
     golden_passed: bool | None = None
 
 
+Verdict = Literal["passed", "failed", "not judged"]
+
+
 class Gate(Entry):
     name: str
-    value: float
-    limit: float
-    passed: bool
+    value: float | None = Field(description="what was measured; None where nothing was, or where it is no number")
+    limit: float | None = Field(description="None where the gate was switched off")
+    passed: bool = Field(description="True only where the verdict is passed")
+    verdict: Verdict = Field("failed", description="where it is missing, `passed` decides between passed and failed")
+    reason: str = Field("", description="what the value means, or why the gate was not judged")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_verdict(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "verdict" not in values:
+            return {**values, "verdict": "passed" if values.get("passed") is True else "failed"}
+        return values
+
+    @model_validator(mode="after")
+    def _of_one_mind(self) -> "Gate":
+        if self.passed != (self.verdict == "passed"):
+            raise ValueError(f"the gate {self.name} has passed = {self.passed} and the verdict {self.verdict!r}")
+        return self
 
 
 class Manifest(Entry):

@@ -46,7 +46,8 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         control_says=facts.control_says(manifest),
         accuracy=lambda share: units.plus_minus(share, facts.standard_error(share, images)),
         images=images,
-        bound=facts.bound,
+        value=facts.value,
+        limit=facts.limit,
         again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it stands between fences
         usages=usage.usages(manifest),
         percent=units.percent,

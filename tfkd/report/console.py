@@ -3,9 +3,11 @@
 from rich.table import Table
 from rich.text import Text
 
-from tfkd.export.manifest import Manifest
+from tfkd.export.manifest import Manifest, Verdict
 from tfkd.report import facts, units
 from tfkd.verify.bundle import Check
+
+VERDICTS: dict[Verdict, str] = {"passed": "green", "failed": "bold red", "not judged": "yellow"}  # their colours
 
 
 def comparison_table(manifest: Manifest) -> Table:
@@ -44,27 +46,29 @@ def _control(manifest: Manifest, teacher: float) -> list[str]:
 
 
 def gates_table(manifest: Manifest) -> Table:
-    """Returns every gate with its value, its limit and its verdict."""
+    """Returns every gate with its value, its limit, its verdict and the reason for it."""
     table = Table(title=Text(facts.verdict(manifest)))
     table.add_column("gate", overflow="fold")
     for name in ("value", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for gate in manifest.gates:
-        verdict = Text("passed", "green") if gate.passed else Text("failed", "bold red")
-        table.add_row(Text(gate.name), f"{gate.value:.6g}", f"{facts.bound(gate)} {gate.limit:.6g}", verdict)
+        described = Text(gate.name)
+        if gate.reason:
+            described.append(f"\n  {gate.reason}", "dim")
+        table.add_row(described, facts.value(gate), facts.limit(gate), Text(gate.verdict, VERDICTS[gate.verdict]))
     return table
 
 
 def checks_table(bundle: str, checks: list[Check]) -> Table:
     """Returns what `tfkd verify` found in a bundle."""
-    failed = sum(not check.passed for check in checks)
-    verdict = f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed"
-    table = Table(title=Text(f"{bundle}: {verdict}"))
+    count = {verdict: sum(check.verdict == verdict for check in checks) for verdict in VERDICTS}
+    others = [f"{count[verdict]} of {len(checks)} checks {verdict}" for verdict in VERDICTS if count[verdict]]
+    found = ", ".join(others) if count["passed"] < len(checks) else f"all {len(checks)} checks passed"
+    table = Table(title=Text(f"{bundle}: {found}"))
     table.add_column("check", overflow="fold")
     table.add_column("found", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     for check in checks:
-        mark = Text("passed", "green") if check.passed else Text("failed", "bold red")
-        table.add_row(Text(check.name), Text(check.found), mark)
+        table.add_row(Text(check.name), Text(check.found), Text(check.verdict, VERDICTS[check.verdict]))
     return table

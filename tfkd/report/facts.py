@@ -6,18 +6,30 @@ import statistics
 from dataclasses import dataclass
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import ComparisonRow, Gate, Manifest
+from tfkd.export.manifest import ChanceTest, ComparisonRow, Gate, Manifest, Verdict
 from tfkd.report import units
 
 _NAMED_GATES = 3  # in the verdict; the table names them all
+_BALANCED = 0.01  # the balanced accuracy is shown too where it differs by more
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What was achieved: the teacher's file, or without one the first, against the file that is meant to ship."""
+    """What was achieved: the teacher's file, or without one the first, against the file that is meant to ship.
+
+    Attributes:
+        reference: the file that it is compared with.
+        shipped: the file that is meant to ship.
+        control: accuracy of the control; None where it was not run.
+        chance: the shipped file against chance; None where the manifest does not have it.
+        verdict: of all gates together.
+    """
 
     reference: ComparisonRow
     shipped: ComparisonRow
+    control: float | None
+    chance: ChanceTest | None
+    verdict: Verdict
 
     @property
     def compares(self) -> bool:
@@ -33,19 +45,33 @@ class Headline:
         return units.times(self.reference.latency_ms / self.shipped.latency_ms, "faster", "slower")
 
     @property
-    def share(self) -> str:
-        """The shipped file's accuracy as a share of the other's; a reference that is never right has none."""
-        return units.percent(self.shipped.accuracy / self.reference.accuracy) if self.reference.accuracy else "–"
+    def right(self) -> str:
+        """The shipped file's accuracy, in words."""
+        return f"{units.percent(self.shipped.accuracy)} right"
+
+    @property
+    def beside(self) -> str:
+        """What that accuracy is to be compared with: teacher, or the first file; control; chance."""
+        known = {self.whose: self.reference.accuracy} if self.compares else {}
+        if self.control is not None:
+            known["control"] = self.control
+        if self.chance is not None:
+            if abs(self.chance.balanced_accuracy - self.shipped.accuracy) > _BALANCED:
+                known["balanced"] = self.chance.balanced_accuracy
+            known["chance"] = self.chance.chance_level
+        return ", ".join(f"{name} {units.percent(each)}" for name, each in known.items())
 
     @property
     def whose(self) -> str:
-        return "the teacher" if self.reference.variant.startswith("teacher") else self.reference.variant
+        return "teacher" if self.reference.variant.startswith("teacher") else self.reference.variant
 
     def __str__(self) -> str:
-        if not self.compares:
-            row = self.shipped
-            return f"{units.size(row.bytes)}, {units.milliseconds(row.latency_ms)}, {units.percent(row.accuracy)} right"
-        return f"{self.smaller}, {self.faster}, {self.share} of {self.whose}'s accuracy"
+        quality = f"{self.right} ({self.beside})" if self.beside else self.right
+        row = self.shipped
+        size, latency = units.size(row.bytes), units.milliseconds(row.latency_ms)
+        cost = [self.smaller, self.faster] if self.compares else [size, latency]
+        state = "" if self.verdict == "passed" else f"{self.verdict}: "
+        return state + ", ".join([quality, *cost])
 
 
 def headline(manifest: Manifest) -> Headline:
@@ -63,23 +89,48 @@ def headline(manifest: Manifest) -> Headline:
         known = ", ".join(row.variant for row in manifest.comparison) or "nothing"
         raise RequestError(f"The manifest of {manifest.name} must compare a teacher and a student, but has: {known}.")
     shipped = [row for row in students if "int8" in row.variant] or students
-    return Headline(references[0], min(shipped, key=lambda row: row.bytes))
+    smallest = min(shipped, key=lambda row: row.bytes)
+    tests = {artifact.precision: artifact.chance for artifact in manifest.artifacts if artifact.format == "tflite"}
+    return Headline(
+        reference=references[0],
+        shipped=smallest,
+        control=manifest.student.control_accuracy,
+        chance=tests.get(smallest.variant.split()[-1]),
+        verdict=_overall(manifest),
+    )
+
+
+def _overall(manifest: Manifest) -> Verdict:
+    """Returns the verdict of all gates together; without gates nothing was judged."""
+    if failed_gates(manifest):
+        return "failed"
+    return "not judged" if unjudged_gates(manifest) or not manifest.gates else "passed"
 
 
 def failed_gates(manifest: Manifest) -> list[Gate]:
-    return [gate for gate in manifest.gates if not gate.passed]
+    return [gate for gate in manifest.gates if gate.verdict == "failed"]
+
+
+def unjudged_gates(manifest: Manifest) -> list[Gate]:
+    return [gate for gate in manifest.gates if gate.verdict == "not judged"]
 
 
 def verdict(manifest: Manifest) -> str:
-    """'All 6 gates passed', or how many failed and the first of them."""
-    failed, total = failed_gates(manifest), len(manifest.gates)
+    """'All 6 gates passed', or how many failed or were not judged and the first of them."""
+    failed, unjudged, total = failed_gates(manifest), unjudged_gates(manifest), len(manifest.gates)
     if not total:
         return "No gates were set"
-    if not failed:
-        return f"All {total} gates passed" if total > 1 else "The one gate passed"
-    names = ", ".join(gate.name for gate in failed[:_NAMED_GATES])
-    more = f" and {len(failed) - _NAMED_GATES} more" if len(failed) > _NAMED_GATES else ""
-    return f"{len(failed)} of {total} gates failed: {names}{more}"
+    if failed:
+        others = f"; {len(unjudged)} not judged" if unjudged else ""
+        return f"{len(failed)} of {total} gates failed: {_named(failed)}{others}"
+    if unjudged:
+        return f"{len(unjudged)} of {total} gates not judged: {_named(unjudged)}; {total - len(unjudged)} passed"
+    return f"All {total} gates passed" if total > 1 else "The one gate passed"
+
+
+def _named(gates: list[Gate]) -> str:
+    names = ", ".join(gate.name for gate in gates[:_NAMED_GATES])
+    return f"{names} and {len(gates) - _NAMED_GATES} more" if len(gates) > _NAMED_GATES else names
 
 
 def has_control_row(manifest: Manifest) -> bool:
@@ -96,9 +147,18 @@ def again(manifest: Manifest) -> str:
     return shlex.join(["tfkd", "export", asked["model"], *options])
 
 
-def bound(gate: Gate) -> str:
-    """Returns the side of its limit on which a gate's value must lie; its name begins with it."""
-    return {"max": "≤", "min": "≥"}.get(gate.name[:3], "=")
+def limit(gate: Gate) -> str:
+    """Returns the side of its limit on which a gate's value must lie, and the limit; a dash without one."""
+    if gate.limit is None:
+        return "–"
+    kind = gate.name.partition("/")[0]
+    sides = {"better_than_chance": "p ≤", "not_worse_than_control": "p >", "one_partition": "="}
+    return f"{sides.get(kind) or {'max': '≤', 'min': '≥'}.get(gate.name[:3], '=')} {gate.limit:.6g}"
+
+
+def value(gate: Gate) -> str:
+    """Returns a gate's value as the tables show it."""
+    return "–" if gate.value is None else f"{gate.value:.6g}"
 
 
 def standard_error(accuracy: float, images: int) -> float:

@@ -18,6 +18,7 @@ from tfkd.export.manifest import (
     SCHEMA,
     Artifact,
     BenchEntry,
+    ChanceTest,
     ComparisonRow,
     Compression,
     DataEntry,
@@ -32,6 +33,7 @@ from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, e
 from tfkd.report.html import write_report
 from tfkd.verify.artifacts import predict
 from tfkd.verify.gates import Measured, judge
+from tfkd.verify.truth import PairedTest, chance_test, paired_test
 
 EXAMPLES = 8
 
@@ -48,7 +50,7 @@ class Run:
         results: result of every stage before the report, by the stage's name.
         chosen_seed: seed of the exported student.
         shipped: folder of the exported network: the student's, or that of what the compressions made of it.
-        teacher_stages: the stages of the teachers.
+        teacher_tests: each teacher against chance, by the name of its stage.
         teacher_files: names of the teachers' fp32 .tflite in the bench results, and of the files in the export folder.
         teacher_logits: what the teachers answer together on the test split, float32 [n, classes].
         views_seconds: how long all answers took that were stored.
@@ -61,7 +63,7 @@ class Run:
     results: dict[str, Any]
     chosen_seed: int
     shipped: Path
-    teacher_stages: list[str]
+    teacher_tests: dict[str, ChanceTest]
     teacher_files: list[str]
     teacher_logits: np.ndarray
     views_seconds: float
@@ -182,7 +184,9 @@ def manifest_of(run: Run) -> Manifest:
                 artifacts=run.artifacts,
                 student=student.accuracy,
                 teacher=teachers[0].accuracy,
+                teachers=run.teacher_tests,
                 control=student.control_accuracy,
+                paired=_paired(run),
                 size_ratio=_ratio([row.bytes for row in comparison], comparison),
                 speed_ratio=_ratio([row.latency_ms for row in comparison], comparison),
             ),
@@ -225,8 +229,9 @@ def _teachers(run: Run) -> list[TeacherEntry]:
             image_size=run.results[stage]["image_size"],
             accuracy=run.results[stage]["accuracy"],
             calibration_error=run.results[stage]["calibration_error"],
+            chance=test,
         )
-        for teacher, stage in zip(run.recipe.teachers, run.teacher_stages, strict=True)
+        for teacher, (stage, test) in zip(run.recipe.teachers, run.teacher_tests.items(), strict=True)
     ]
     if len(single) == 1:
         return single
@@ -239,6 +244,7 @@ def _teachers(run: Run) -> list[TeacherEntry]:
         image_size=max(entry.image_size for entry in single),
         accuracy=accuracy(run.teacher_logits, labels),
         calibration_error=calibration_error(run.teacher_logits, labels),
+        chance=chance_test(labels, run.teacher_logits.argmax(axis=1)),
     )
     return [together, *single]
 
@@ -261,8 +267,17 @@ def _student(run: Run) -> StudentEntry:
         agreement_with_teacher=float(np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))),
         compressions=[Compression(**each) for each in run.compressions],
         seconds_training=run.seconds_training,
-        teacher_seconds=sum(run.results[stage]["seconds"] for stage in run.teacher_stages) + run.views_seconds,
+        teacher_seconds=sum(run.results[stage]["seconds"] for stage in run.teacher_tests) + run.views_seconds,
     )
+
+
+def _paired(run: Run) -> PairedTest | None:
+    """Tests the network that ships against the control of its seed; None without a control."""
+    student, control = run.logits("student"), run.logits("control")
+    assert student is not None
+    if control is None:
+        return None
+    return paired_test(run.data.test.labels, student.argmax(axis=1), control.argmax(axis=1))
 
 
 def _comparison(run: Run) -> list[ComparisonRow]:
@@ -270,7 +285,7 @@ def _comparison(run: Run) -> list[ComparisonRow]:
     teacher = accuracy(run.teacher_logits, run.data.test.labels)
     exported = run.folders["export"]
     taught = {name: exported / f"{name}.tflite" for name in run.teacher_files}
-    seconds = sum(run.results[name]["seconds"] for name in run.teacher_stages)
+    seconds = sum(run.results[name]["seconds"] for name in run.teacher_tests)
     rows = [compared("teacher fp32", taught, run.bench, teacher, teacher, seconds=seconds)]
     rows += [
         compared(

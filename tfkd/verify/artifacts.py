@@ -11,6 +11,7 @@ import numpy as np
 from tfkd.export import Card, ExportedFile, bundle
 from tfkd.export.manifest import Artifact, InputOutput
 from tfkd.verify import VerifyError, delegates, tflite
+from tfkd.verify.truth import chance_test
 
 # By format: the module whose `check(path, card, size)` reads what a file says of itself, and whose
 # `predict(path, batches)` runs it.
@@ -62,6 +63,7 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         bytes=bundle.size(path),
         sha256=bundle.digest(path),
         accuracy=_share(top1 == reference.labels),
+        chance=chance_test(reference.labels, top1),
         agreement=None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
         max_abs_error=float(np.abs(probabilities - reference.keras).max()),
         top1_vs_keras=_share(top1 == reference.keras.argmax(axis=1)),

@@ -16,7 +16,7 @@ from tfkd import files
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, bundle, card_of
 from tfkd.export.bundle import CHECKSUMS, LABELS, Golden
-from tfkd.export.manifest import SCHEMA, Artifact, Manifest
+from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
@@ -42,13 +42,18 @@ class Check:
 
     Attributes:
         name: what it is, or the path of a file in the bundle.
-        passed: whether it is right.
+        verdict: whether it is right.
         found: what was found, or what is wrong; one line.
     """
 
     name: str
-    passed: bool
+    verdict: Verdict
     found: str
+
+    @property
+    def passed(self) -> bool:
+        """True where it was judged and is right."""
+        return self.verdict == "passed"
 
 
 class _StoppedError(Exception):
@@ -97,7 +102,7 @@ class _Bundle:
         manifest = self._needed("manifest", lambda: _manifest(self._folder, listed))
         card = self._needed("labels", lambda: _card(self._folder, manifest))
         stored = self._needed("golden images", lambda: _golden(self._folder, manifest))
-        self._tried("gates", lambda: _gates(manifest))
+        self.checks.append(_gates(manifest))
         for artifact in manifest.artifacts:
             self._tried(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
         if source is not None:
@@ -135,9 +140,9 @@ class _Bundle:
         try:
             value, found = work()
         except VerifyError as error:
-            self.checks.append(Check(name, False, str(error).removeprefix(f"{self._folder}/")))
+            self.checks.append(Check(name, "failed", str(error).removeprefix(f"{self._folder}/")))
             return None
-        self.checks.append(Check(name, True, found))
+        self.checks.append(Check(name, "passed", found))
         return value
 
     def _needed(self, name: str, work: Callable[[], tuple[T, str]]) -> T:
@@ -244,11 +249,17 @@ def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
     return stored, f"{len(stored.images)} images with the answers of {len(stored.expected)} models"
 
 
-def _gates(manifest: Manifest) -> tuple[int, str]:
-    failed = [gate.name for gate in manifest.gates if not gate.passed]
-    if failed:
-        raise VerifyError(f"{MANIFEST}: these failed when the bundle was made: {_few(failed)}.")
-    return len(manifest.gates), f"all {len(manifest.gates)} passed when the bundle was made"
+def _gates(manifest: Manifest) -> Check:
+    """Returns what the gates said when the bundle was made; a gate that was not judged is not called passed."""
+    names: dict[Verdict, list[str]] = {"passed": [], "failed": [], "not judged": []}
+    for gate in manifest.gates:
+        names[gate.verdict].append(gate.name)
+    if names["failed"]:
+        return Check("gates", "failed", f"{MANIFEST}: these failed when the bundle was made: {_few(names['failed'])}.")
+    if names["not judged"]:
+        found = f"not judged when the bundle was made: {_few(names['not judged'])}; {len(names['passed'])} passed"
+        return Check("gates", "not judged", found)
+    return Check("gates", "passed", f"all {len(manifest.gates)} passed when the bundle was made")
 
 
 class _TestImages:

@@ -1,11 +1,24 @@
 """Judges the numbers of a run against the limits of its recipe."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import Artifact, Gate
+from tfkd.export.manifest import Artifact, ChanceTest, Gate
 from tfkd.recipe import Gates
+from tfkd.verify.truth import ALPHA, PairedTest, significant
+
+BETTER_THAN_CHANCE = "better_than_chance"
+NOT_WORSE_THAN_CONTROL = "not_worse_than_control"
+# These compare with networks that `tfkd export` does not have.
+OF_SEVERAL = (
+    "min_relative_accuracy",
+    NOT_WORSE_THAN_CONTROL,
+    "min_gain_over_control",
+    "min_size_ratio",
+    "min_speed_ratio",
+)
 
 _WHOLE = ("fp32", "fp16", "int8")  # run in one piece; what XNNPACK makes of other precisions is told, not judged
 _FLOAT = ("fp32", "fp16")
@@ -20,27 +33,93 @@ class Measured:
     Attributes:
         artifacts: the verified files.
         student: accuracy of the Keras student on the test split, 0..1.
-        teacher: accuracy of the teacher.
+        teacher: accuracy of the teacher; None for a model that was trained outside of tfkd.
+        teachers: each teacher's predictions against chance, by the name of its stage.
         control: accuracy of the control; None where it was not run.
+        paired: the student against its control; None where it was not run.
         size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite; None without either.
         speed_ratio: one-thread latency of the same two files, teacher / student; None without either.
     """
 
     artifacts: list[Artifact]
     student: float
-    teacher: float
+    teacher: float | None
+    teachers: dict[str, ChanceTest] = field(default_factory=dict)
     control: float | None = None
+    paired: PairedTest | None = None
     size_ratio: float | None = None
     speed_ratio: float | None = None
 
 
 def judge(gates: Gates, measured: Measured) -> list[Gate]:
-    """Returns every gate that is switched on with its verdict; a value that is not a number never passes.
+    """Returns the verdict on every gate that is on, and on those that are off although they are on by default.
+
+    A value that is not a number never passes.
 
     Raises:
         RequestError: a gate needs a number that this run does not measure.
     """
-    return [*_file_gates(gates, measured), *_run_gates(gates, measured)]
+    return [*_truth_gates(gates, measured), *_file_gates(gates, measured), *_run_gates(gates, measured)] + [
+        _switched_off(name, gates) for name in _off(gates) if measured.teacher is not None or name not in OF_SEVERAL
+    ]
+
+
+def is_on(limit: float | bool | str | None) -> bool:
+    """Returns whether a field of Gates switches its gate on; a limit of 0 does."""
+    return limit is not None and limit is not False
+
+
+def better_than_chance(name: str, test: ChanceTest | None) -> Gate:
+    """Judges the predictions of a teacher or a file.
+
+    Args:
+        name: of the teacher's stage, or of the file.
+        test: of its predictions on the test split; None where there are none.
+    """
+    name = f"{BETTER_THAN_CHANCE}/{name}"
+    if test is None:
+        return _not_judged(name, "the file was not run")
+    if not significant(test.perfect_p_value):
+        return _not_judged(
+            name,
+            f"the test split is too small: p = {test.perfect_p_value:.2g} even where every prediction is right",
+            test.p_value,
+        )
+    against = f"balanced accuracy {_percent(test.balanced_accuracy)}, {_percent(test.chance_level)} by chance"
+    return _gate(name, test.p_value, ALPHA, significant(test.p_value), against)
+
+
+def _not_worse_than_control(test: PairedTest | None) -> Gate:
+    if test is None:
+        return _not_judged(NOT_WORSE_THAN_CONTROL, "no control was trained (distill.control=false)")
+    if not significant(test.worst_p_value):
+        return _not_judged(NOT_WORSE_THAN_CONTROL, "the test split is too small to show a difference", test.p_value)
+    found = f"only the student is right on {test.gained} test images, only the control on {test.lost}"
+    return _gate(NOT_WORSE_THAN_CONTROL, test.p_value, ALPHA, not significant(test.p_value), found)
+
+
+def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
+    """Yields the gates that compare with the labels."""
+    if gates.better_than_chance:
+        for name, test in measured.teachers.items():
+            yield better_than_chance(name, test)
+    for artifact in measured.artifacts:
+        file = artifact.path.rpartition("/")[2]
+        if gates.better_than_chance:
+            yield better_than_chance(file, artifact.chance)
+        if gates.min_accuracy is not None:
+            accuracy = _number(artifact.accuracy, f"{file}'s accuracy")
+            yield _at_least(f"min_accuracy/{file}", accuracy, gates.min_accuracy)
+
+
+def _off(gates: Gates) -> list[str]:
+    """Returns the gates that the recipe switches off although they are on by default; operators are no quality."""
+    defaults = Gates().model_dump(exclude={"one_partition"})
+    return [name for name, default in defaults.items() if is_on(default) and not is_on(getattr(gates, name))]
+
+
+def _switched_off(name: str, gates: Gates) -> Gate:
+    return _not_judged(name, f"switched off by {gates.switched_off_by or 'the recipe'}")
 
 
 def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
@@ -76,13 +155,17 @@ def _one_partition(file: str, artifact: Artifact) -> Gate:
         raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
     partitions, outside = artifact.delegation.partitions, len(artifact.delegation.outside)
     passed = partitions == 1 and not outside
-    return Gate(name=f"one_partition/{file}", value=partitions + outside, limit=1, passed=passed)
+    return _gate(f"one_partition/{file}", partitions + outside, 1, passed)
 
 
 def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     if gates.min_relative_accuracy is not None:
-        ratio = measured.student / measured.teacher if measured.teacher else float("nan")
-        yield _at_least("min_relative_accuracy", ratio, gates.min_relative_accuracy)
+        teacher = _number(measured.teacher, "a teacher's accuracy")
+        ratio = measured.student / teacher if teacher else float("nan")
+        found = f"student {_percent(measured.student)}, teacher {_percent(teacher)}"
+        yield _at_least("min_relative_accuracy", ratio, gates.min_relative_accuracy, found)
+    if gates.not_worse_than_control:
+        yield _not_worse_than_control(measured.paired)
     if gates.min_gain_over_control is not None:
         gain = measured.student - _number(measured.control, "a control; set distill.control=true")
         yield _at_least("min_gain_over_control", gain, gates.min_gain_over_control)
@@ -100,9 +183,28 @@ def _number(value: float | None, what: str) -> float:
     return value
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
 def _at_most(name: str, value: float, limit: float) -> Gate:
-    return Gate(name=name, value=value, limit=limit, passed=bool(value <= limit + _ROUNDING))
+    return _gate(name, value, limit, value <= limit + _ROUNDING)
 
 
-def _at_least(name: str, value: float, limit: float) -> Gate:
-    return Gate(name=name, value=value, limit=limit, passed=bool(value >= limit - _ROUNDING))
+def _at_least(name: str, value: float, limit: float, reason: str = "") -> Gate:
+    return _gate(name, value, limit, value >= limit - _ROUNDING, reason)
+
+
+def _gate(name: str, value: float, limit: float, passed: bool, reason: str = "") -> Gate:
+    return Gate(
+        name=name,
+        value=value if math.isfinite(value) else None,  # JSON has no other numbers
+        limit=limit,
+        passed=bool(passed),
+        verdict="passed" if passed else "failed",
+        reason=reason,
+    )
+
+
+def _not_judged(name: str, reason: str, value: float | None = None) -> Gate:
+    return Gate(name=name, value=value, limit=None, passed=False, verdict="not judged", reason=reason)
