@@ -313,6 +313,8 @@ def _show(manifest: "Manifest") -> None:
     from tfkd.report import console
 
     _print(console.comparison_table(manifest), console.gates_table(manifest))
+    for found in manifest.diagnosis:
+        print(found)
 
 
 def _print(*tables: "Table") -> None:

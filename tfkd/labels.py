@@ -33,6 +33,18 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def relabelled(labels: Sequence[str] | None, classes: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Returns the names of all outputs of a model where its predictions show that they belong to other classes.
+
+    Args:
+        labels: names of its outputs so far, in their order; None: those of the classes.
+        classes: in the order of the data.
+        names: the class that each of `classes` turned out to be.
+    """
+    found = dict(zip(classes, names, strict=True))
+    return [found.get(label, label) for label in labels or classes]
+
+
 def outputs_of(classes: Sequence[str], labels: Sequence[str], where: str) -> list[int]:
     """Returns the number of the output that belongs to each class, found by name in any Unicode form.
 

@@ -15,10 +15,10 @@ from tfkd import machine, recipe_files
 from tfkd.data import ImageData, Split, open_source
 from tfkd.errors import RequestError
 from tfkd.export import ExportedFile, card_of, check_installed
-from tfkd.export.manifest import SCHEMA, Artifact, BenchEntry, ComparisonRow, Manifest, StudentEntry
+from tfkd.export.manifest import SCHEMA, Artifact, BenchEntry, ComparisonRow, Diagnosis, Manifest, StudentEntry
 from tfkd.labels import outputs_of, read_labels
 from tfkd.models import normalization
-from tfkd.pipeline import CHECKED, Outcome, publish
+from tfkd.pipeline import CHECKED, PROPOSED_LABELS, Outcome, publish
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
@@ -169,12 +169,13 @@ class _Export:
         from tfkd.distill.measures import accuracy
         from tfkd.report import summary
 
-        files = self._files(folder)
         probabilities = self._answers()
+        diagnosis = self._diagnosed(probabilities, folder.parent)
+        files = self._files(folder)
         artifacts = self._measured(folder, files, probabilities)
         timed = {artifact.path: folder / artifact.path for artifact in artifacts if artifact.format == "tflite"}
         entries = host.measure(timed, self.request.bench, lambda text: self.progress.say(f"  {text}"))
-        manifest = self._manifest(accuracy(probabilities, self.data.test.labels), artifacts, timed, entries)
+        manifest = self._manifest(accuracy(probabilities, self.data.test.labels), artifacts, timed, entries, diagnosis)
         summary.complete(folder, manifest, self._golden(folder, artifacts), self._evidence(probabilities))
         return manifest
 
@@ -221,8 +222,30 @@ class _Export:
             self.progress.say(f"  {file.path}: loaded again and run")
         return artifacts
 
+    def _diagnosed(self, probabilities: "np.ndarray", folder: Path) -> list[Diagnosis]:
+        """Looks for causes of wrong predictions: in those at hand, and with other pixels where many are wrong."""
+        from tfkd.verify import diagnosis
+
+        wording = diagnosis.Wording(
+            lambda words: f"--normalization {words}",
+            lambda names: f"--labels {diagnosis.write_labels(folder / PROPOSED_LABELS, names)}",
+        )
+        subject = diagnosis.Subject(
+            self.model.name, self.model.answer, self.model.normalization, self.data.classes, wording
+        )
+        test = self.data.test.labels
+        if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
+            return diagnosis.order_of_labels(subject, probabilities, test)
+        images, labels = diagnosis.probe_images(self.data, self.model.size, self.request.seed)
+        return diagnosis.diagnose(subject, images, labels)
+
     def _manifest(
-        self, accuracy: float, artifacts: list[Artifact], timed: dict[str, Path], entries: list[BenchEntry]
+        self,
+        accuracy: float,
+        artifacts: list[Artifact],
+        timed: dict[str, Path],
+        entries: list[BenchEntry],
+        diagnosis: list[Diagnosis],
     ) -> Manifest:
         from tfkd.report import summary
 
@@ -240,7 +263,8 @@ class _Export:
             artifacts=artifacts,
             comparison=list(self._comparison(accuracy, artifacts, timed, entries)),
             bench=entries,
-            gates=judge(self.request.gates, Measured(artifacts, student=accuracy, teacher=None)),
+            gates=judge(self.request.gates, Measured(artifacts, student=accuracy, teacher=None, diagnosis=diagnosis)),
+            diagnosis=diagnosis,
         )
 
     def _student(self, accuracy: float) -> StudentEntry:

@@ -3,7 +3,7 @@
 import functools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from tfkd.distill.layout import Layout
 from tfkd.distill.soft_labels import is_whole
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
-from tfkd.export.manifest import Artifact, ChanceTest, Manifest
+from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Manifest
 from tfkd.files import write_json
+from tfkd.labels import relabelled
 from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
@@ -27,6 +28,8 @@ from tfkd.verify import GateError
 
 TEACHER = "teacher_fp32"
 CHECKED = "data"
+PROPOSED_LABELS = "proposed_labels.txt"
+_CHECK = " Check the labels and the input normalization, or train it longer."
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Run:
                 stages, run_together(stages, work[kind_of(group[0].name)], self.progress), strict=True
             ):
                 self.results[stage.name] = result
-                self._require_better_than_chance(stage)
+                self._require_plausible(stage)
         return self._outcome(destination) if last == STAGES[-1] else Outcome(self.folder)
 
     def _reopen_damaged(self, stages: list[Stage]) -> None:
@@ -186,22 +189,75 @@ class Run:
         )
         return [asdict(result)]
 
-    def _require_better_than_chance(self, stage: Stage) -> None:
-        """Stops the run after a teacher or an assistant at chance, before the store of its soft labels is paid for.
+    def _require_plausible(self, stage: Stage) -> None:
+        """Stops the run after a wrong teacher or an assistant at chance, before the store of its labels is paid for.
 
         Raises:
             GateError: says what was measured, and what to do.
         """
-        if kind_of(stage.name) not in ("teacher", "assistant") or not self.recipe.gates.better_than_chance:
+        if kind_of(stage.name) not in ("teacher", "assistant"):
             return
+        found = self.diagnosis(stage.name) if kind_of(stage.name) == "teacher" else []
+        told = "".join(f" {each}" for each in found)
+        if self.recipe.gates.better_than_chance:
+            self._require_better_than_chance(stage, told)
+        if found and self.recipe.gates.diagnosis:
+            raise GateError(
+                f"{stage.name}:{told} No soft labels were computed. gates.diagnosis=false switches this gate off."
+            )
+        if found:
+            self.progress.say(f"  warning:{told}")
+
+    def diagnosis(self, name: str) -> list[Diagnosis]:
+        """Returns the likely causes of a finished teacher's wrong predictions; none are looked for in a specialist."""
+        from tfkd.verify import diagnosis
+
+        number, folder = number_of(name), self.stages[name].folder
+        if self.recipe.teachers[number].classes:
+            return []
+        return diagnosis.read_or_diagnose(folder / "diagnosis.json", lambda: self._diagnosed(number, folder))
+
+    def _diagnosed(self, number: int, folder: Path) -> list[Diagnosis]:
+        """Looks for causes in the test predictions, and with other pixels in an own model that is often wrong."""
+        self.start_tensorflow()
+        from tfkd.distill import teacher as teachers
+        from tfkd.distill.predict import predictor
+        from tfkd.models import is_own, normalization
+        from tfkd.verify import diagnosis
+
+        chosen, classes = self.recipe.teachers[number], self.data.classes
+        logits, labels = self.test_logits(numbered("teacher", number)), self.data.test.labels
+        model = teachers.load_teacher(folder / "teacher.keras")
+        run = predictor(model)
+
+        def labelled(names: Sequence[str]) -> str:
+            written = diagnosis.write_labels(self.folder / PROPOSED_LABELS, relabelled(chosen.labels, classes, names))
+            return f"teachers.{number}.labels={written}"
+
+        subject = diagnosis.Subject(
+            chosen.model,
+            lambda images: run(images).numpy(),
+            normalization.parse(chosen.normalization),
+            classes,
+            diagnosis.Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
+            own_pixels=not is_own(chosen.model) or chosen.fine_tune is not None,
+            weights="" if chosen.fine_tune else diagnosis.initial_weights(model),
+        )
+        if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
+            return diagnosis.order_of_labels(subject, logits, labels)
+        self.progress.say("  looking for the cause of wrong predictions")
+        probes = diagnosis.probe_images(self.seen(chosen.modality), model.input_shape[1], self.recipe.seed)
+        return diagnosis.diagnose(subject, *probes)
+
+    def _require_better_than_chance(self, stage: Stage, told: str) -> None:
         from tfkd.verify.gates import better_than_chance
 
         gate = better_than_chance(stage.name, self.chance_test(stage.name))
         if gate.verdict == "failed":
             raise GateError(
                 f"{stage.name} is not better than chance on the test split: {gate.reason}, p = {gate.value:.2g} "
-                f"(limit {gate.limit}). No soft labels were computed. Check the labels and the input normalization, or "
-                "train it longer; gates.better_than_chance=false switches this gate off."
+                f"(limit {gate.limit}).{told or _CHECK} No soft labels were computed. "
+                "gates.better_than_chance=false switches this gate off."
             )
         if gate.verdict == "not judged":
             self.progress.say(f"  {gate.name}: not judged, {gate.reason}")
@@ -497,6 +553,7 @@ class Run:
             chosen_seed=self.chosen_seed,
             shipped=self._shipped_folder,
             teacher_tests={name: self.chance_test(name) for name in self.teacher_stages},
+            diagnosis=[each for name in self.teacher_stages for each in self.diagnosis(name)],
             teacher_files=self.teacher_files,
             teacher_logits=self.teacher_logits(),
             views_seconds=sum(result["seconds"] for name, result in self.results.items() if is_store(name)),

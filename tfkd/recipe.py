@@ -454,6 +454,9 @@ class Gates(Block):
     not_worse_than_control: bool = Field(
         True, description="the student: one-sided exact McNemar test against its control on the test split"
     )
+    diagnosis: bool = Field(
+        True, description="no cause of wrong predictions is found: labels in another order, other pixels, no training"
+    )
     min_relative_accuracy: float | None = Field(0.8, ge=0, description="student accuracy / teacher accuracy")
     min_accuracy: float | None = Field(None, ge=0, le=1, description="of each file")
     max_accuracy_drop: float | None = Field(0.02, ge=0, description="of a file against the Keras student")
@@ -518,6 +521,7 @@ def shrunk(recipe: Recipe) -> Recipe:
     values["gates"] = {
         "better_than_chance": False,
         "not_worse_than_control": False,
+        "diagnosis": False,
         "min_relative_accuracy": None,
         "max_accuracy_drop": None,
         "min_agreement": None,

@@ -13,6 +13,7 @@ NAN = math.nan
 OFF = Gates(
     better_than_chance=False,
     not_worse_than_control=False,
+    diagnosis=False,
     min_relative_accuracy=None,
     max_accuracy_drop=None,
     min_agreement=None,

@@ -12,6 +12,18 @@ def softmax(logits: Any) -> Any:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
+def flatness(logits: Any, temperature: float) -> float:
+    """Returns the mean entropy of softmax(logits / temperature) as a share of that of guessing, 0 to 1."""
+    probabilities = softmax(np.asarray(logits, np.float64) / temperature)
+    entropy = -(probabilities * np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))).sum(axis=-1)
+    return float(entropy.mean() / np.log(probabilities.shape[-1]))
+
+
+def confidence(logits: Any, temperature: float = 1.0) -> float:
+    """Returns the mean of the largest probability in softmax(logits / temperature), 0 to 1."""
+    return float(softmax(np.asarray(logits, np.float64) / temperature).max(axis=-1).mean())
+
+
 def accuracy(logits: Any, labels: Any) -> float:
     """Returns the share of images, 0 to 1, whose largest of [n, classes] is at the label, int [n]."""
     return float(np.mean(np.argmax(logits, axis=-1) == labels))

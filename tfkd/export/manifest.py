@@ -184,6 +184,20 @@ class Gate(Entry):
         return self
 
 
+class Diagnosis(Entry):
+    """A likely cause of a low accuracy; nothing of it was applied."""
+
+    subject: str = Field(description="the model, or which teacher or student")
+    cause: str = Field(description="labels, pixels, pixels and labels, untrained, other classes, temperature, ...")
+    evidence: str
+    proposal: str = Field("", description="the flag or the field of the recipe to change")
+    normalization: str | None = Field(None, description="the proposed words; None where the pixels are right")
+    labels: list[str] = Field([], description="the proposed names of the outputs, in order; empty where they are right")
+
+    def __str__(self) -> str:
+        return f"{self.evidence} Try {self.proposal}."
+
+
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema")
     name: str
@@ -199,3 +213,4 @@ class Manifest(Entry):
     comparison: list[ComparisonRow]
     bench: list[BenchEntry]
     gates: list[Gate]
+    diagnosis: list[Diagnosis] = Field([], description="likely causes of a low accuracy, the best supported first")

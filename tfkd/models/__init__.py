@@ -102,6 +102,11 @@ def student_source(student: Student) -> Callable[..., Any]:
     return lambda k, **arguments: build(k, variant=kind.variant, **arguments)
 
 
+def is_own(model: str) -> bool:
+    """Tells a teacher of the user's own, a file or `package.module:function`, from a named one."""
+    return is_model_file(model) or ":" in model
+
+
 def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str] = ()) -> Any:
     """Builds a teacher with its starting weights.
 
@@ -123,8 +128,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     Raises:
         RequestError: the name is unknown, or the weights or the model don't fit.
     """
-    own = is_model_file(teacher.model) or ":" in teacher.model
-    kind = None if own else _known(teacher.model, TEACHERS, "teacher")
+    kind = None if is_own(teacher.model) else _known(teacher.model, TEACHERS, "teacher")
     pixels = normalization.parse(teacher.normalization, "A teacher's normalization")
     if kind and pixels.changes:
         raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")

@@ -43,6 +43,11 @@ class Normalization:
         pixels = pixels[..., ::-1] if self.bgr else pixels
         return (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
 
+    def undone(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns float32 images, RGB and not only in 0..255, that this normalization turns into the given pixels."""
+        images = pixels * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
+        return np.ascontiguousarray(images[..., ::-1] if self.bgr else images, np.float32)
+
     def __str__(self) -> str:
         order = "BGR" if self.bgr else "RGB"
         if self.is_identity:

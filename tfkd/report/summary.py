@@ -22,6 +22,8 @@ from tfkd.export.manifest import (
     ComparisonRow,
     Compression,
     DataEntry,
+    Diagnosis,
+    Gate,
     Manifest,
     StudentEntry,
     TeacherEntry,
@@ -31,11 +33,15 @@ from tfkd.recipe import Recipe
 from tfkd.report.card import write_model_card
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
 from tfkd.report.html import write_report
+from tfkd.verify import diagnosis
 from tfkd.verify.artifacts import predict
 from tfkd.verify.gates import Measured, judge
 from tfkd.verify.truth import PairedTest, chance_test, paired_test
 
 EXAMPLES = 8
+
+
+_TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Run:
         chosen_seed: seed of the exported student.
         shipped: folder of the exported network: the student's, or that of what the compressions made of it.
         teacher_tests: each teacher against chance, by the name of its stage.
+        diagnosis: likely causes of the teachers' wrong predictions, where the gate of that name is off.
         teacher_files: names of the teachers' fp32 .tflite in the bench results, and of the files in the export folder.
         teacher_logits: what the teachers answer together on the test split, float32 [n, classes].
         views_seconds: how long all answers took that were stored.
@@ -64,6 +71,7 @@ class Run:
     chosen_seed: int
     shipped: Path
     teacher_tests: dict[str, ChanceTest]
+    diagnosis: list[Diagnosis]
     teacher_files: list[str]
     teacher_logits: np.ndarray
     views_seconds: float
@@ -164,6 +172,20 @@ def _unfinished(folder: Path, error: Exception) -> RequestError:
 def manifest_of(run: Run) -> Manifest:
     """Returns everything that the report shows, the gates judge and other programs read."""
     teachers, student, comparison = _teachers(run), _student(run), _comparison(run)
+    gates = judge(
+        run.recipe.gates,
+        Measured(
+            artifacts=run.artifacts,
+            student=student.accuracy,
+            teacher=teachers[0].accuracy,
+            teachers=run.teacher_tests,
+            control=student.control_accuracy,
+            paired=_paired(run),
+            diagnosis=run.diagnosis,
+            size_ratio=_ratio([row.bytes for row in comparison], comparison),
+            speed_ratio=_ratio([row.latency_ms for row in comparison], comparison),
+        ),
+    )
     return Manifest(
         schema=SCHEMA,
         name=run.recipe.name,
@@ -178,20 +200,19 @@ def manifest_of(run: Run) -> Manifest:
         artifacts=run.artifacts,
         comparison=comparison,
         bench=run.bench,
-        gates=judge(
-            run.recipe.gates,
-            Measured(
-                artifacts=run.artifacts,
-                student=student.accuracy,
-                teacher=teachers[0].accuracy,
-                teachers=run.teacher_tests,
-                control=student.control_accuracy,
-                paired=_paired(run),
-                size_ratio=_ratio([row.bytes for row in comparison], comparison),
-                speed_ratio=_ratio([row.latency_ms for row in comparison], comparison),
-            ),
-        ),
+        gates=gates,
+        diagnosis=[*run.diagnosis, *_why_the_student_failed(run, gates)],
     )
+
+
+def _why_the_student_failed(run: Run, gates: list[Gate]) -> list[Diagnosis]:
+    """Looks for the cause where a gate against the truth failed; the teacher passed its own before."""
+    student = run.logits("student")
+    if student is None or not any(gate.verdict == "failed" and gate.name.startswith(_TRUTH) for gate in gates):
+        return []
+    training = run.recipe.distill.training
+    steps = training.epochs * max(1, len(run.data.train) // training.batch_size)
+    return diagnosis.of_student(student, run.teacher_logits, run.recipe.distill, steps)
 
 
 def evidence_of(run: Run) -> Evidence:

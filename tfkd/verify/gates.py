@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import Artifact, ChanceTest, Gate
+from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Gate
 from tfkd.recipe import Gates
 from tfkd.verify.truth import ALPHA, PairedTest, significant
 
@@ -36,6 +36,7 @@ class Measured:
         teacher: accuracy of the teacher; None for a model that was trained outside of tfkd.
         teachers: each teacher's predictions against chance, by the name of its stage.
         control: accuracy of the control; None where it was not run.
+        diagnosis: likely causes of a low accuracy.
         paired: the student against its control; None where it was not run.
         size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite; None without either.
         speed_ratio: one-thread latency of the same two files, teacher / student; None without either.
@@ -47,6 +48,7 @@ class Measured:
     teachers: dict[str, ChanceTest] = field(default_factory=dict)
     control: float | None = None
     paired: PairedTest | None = None
+    diagnosis: list[Diagnosis] = field(default_factory=list)
     size_ratio: float | None = None
     speed_ratio: float | None = None
 
@@ -98,8 +100,14 @@ def _not_worse_than_control(test: PairedTest | None) -> Gate:
     return _gate(NOT_WORSE_THAN_CONTROL, test.p_value, ALPHA, not significant(test.p_value), found)
 
 
+def _diagnosis(found: list[Diagnosis]) -> Gate:
+    return _gate("diagnosis", len(found), 0, not found, " ".join(each.evidence for each in found))
+
+
 def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     """Yields the gates that compare with the labels."""
+    if gates.diagnosis:
+        yield _diagnosis(measured.diagnosis)
     if gates.better_than_chance:
         for name, test in measured.teachers.items():
             yield better_than_chance(name, test)

@@ -1,0 +1,501 @@
+"""Why a classifier is wrong: labels in another order, other pixels, no training, or other classes; with the evidence.
+
+A cause is a hypothesis that is tried on images: the same network with another order of labels, other pixels, or both.
+It is proposed only where the images that did not suggest it show that it is better than what was asked for. Nothing is
+ever applied.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.data.dataset import ImageData
+from tfkd.distill.measures import flatness, paired_p_value, softmax
+from tfkd.export import samples
+from tfkd.export.manifest import Diagnosis
+from tfkd.files import write_json, write_text
+from tfkd.models.normalization import WORDS, Normalization, parse
+from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets
+from tfkd.verify.truth import chance_test, significant
+
+ALPHA = 0.01  # of all hypotheses together
+MOST_IMAGES = 400
+BATCH = 64
+LEAST_GAIN = 0.05  # of balanced accuracy
+SKILL_OF_TRAINED = 0.8  # the same where the weights look untrained
+LEAST_SKILL = 0.3  # share of the way from chance to perfect that a hypothesis must reach
+AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much worse
+SUSPICIOUS = 0.9  # balanced accuracy below which other pixels are tried
+ONE_ANSWER = 0.9  # share of images that get the same class from a network that tells nothing apart
+FLAT = 0.95  # share of the entropy of guessing: such soft labels tell next to nothing
+FEW_STEPS = 1_000  # of a training from random weights
+_NAMED_CLASSES = 6  # in a sentence
+_PIXELS = (
+    *("none", "0,255", "tf", "torch", "caffe", "123.68,116.779,103.939,1,1,1"),
+    *("bgr", "bgr,0,255", "bgr,tf", "bgr,torch"),
+)
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a proposal is written: as flags of `tfkd export` or as fields of a recipe.
+
+    Attributes:
+        normalization: writes a normalization's words.
+        labels: writes the names of the outputs, in their order.
+    """
+
+    normalization: Callable[[str], str]
+    labels: Callable[[Sequence[str]], str]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A classifier that is diagnosed.
+
+    Attributes:
+        name: as messages name it.
+        predict: float32 [b, S, S, 3] raw RGB to logits or probabilities, float [b, outputs].
+        normalization: what `predict` does to raw pixels.
+        own_pixels: the normalization is known to be right, as that of a named teacher; no other is tried.
+        names: of the outputs, in their order.
+        wording: of proposals.
+        weights: evidence that the network was never trained, "" where there is none.
+    """
+
+    name: str
+    predict: Callable[[np.ndarray], np.ndarray]
+    normalization: Normalization
+    names: Sequence[str]
+    wording: Wording
+    own_pixels: bool = False
+    weights: str = ""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What is supposed about a classifier, and what it would be worth.
+
+    Attributes:
+        normalization: supposed pixels; None for those that were asked for.
+        order: number of the output of each class; None for the order that was asked for.
+        kind: how the order was found, "" for that which was asked for.
+        classes: int [n], the predicted classes under this hypothesis, none of them fitted to its own image; -1 is none.
+        likelihood: mean logarithm of the probability of the true class.
+    """
+
+    normalization: Normalization | None
+    order: tuple[int, ...] | None
+    kind: str
+    classes: np.ndarray
+    likelihood: float
+
+    @property
+    def changes(self) -> int:
+        """How many of pixels and labels it supposes to be wrong."""
+        return (self.normalization is not None) + (self.order is not None)
+
+
+def probe_images(data: ImageData, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a few hundred labelled images, uint8 [n, size, size, 3], and their classes, int64 [n].
+
+    Test images come first; where they are few, validation and training images are added.
+    """
+    images, labels, missing = [], [], MOST_IMAGES
+    for split in (data.test, data.validation, data.train):
+        if missing > 0 and len(split):
+            taken, positions = samples.photos(split, size, missing, seed)
+            images.append(taken)
+            labels.append(split.labels[positions])
+            missing -= len(positions)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def balanced_accuracy(labels: np.ndarray, classes: np.ndarray) -> float:
+    """Returns the mean over the classes of the share of their images that are classified rightly, 0 to 1."""
+    return float(((classes == labels) * _weights(labels)).sum())
+
+
+def diagnose(subject: Subject, images: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
+    """Returns the likely causes of a low accuracy, the best supported first; empty where none is found.
+
+    Args:
+        subject: the classifier.
+        images: uint8 [n, S, S, 3] raw RGB.
+        labels: int64 [n], the number of each image's class among `subject.names`.
+    """
+    tried = list(_hypotheses(subject, images, labels))
+    # Random weights tell some images apart by their colours; no order of labels makes that a good classifier.
+    supported = _supported(tried, labels, SKILL_OF_TRAINED if subject.weights else LEAST_SKILL)
+    if subject.weights and not supported and is_suspicious(labels, tried[0].classes):
+        text = f"{subject.name} was never trained: {subject.weights}."
+        return [Diagnosis(subject=subject.name, cause="untrained", evidence=text, proposal=_TRAINED)]
+    if supported:
+        return [_described(subject, each, tried[0], labels) for each in supported]
+    return list(_nothing_helps(subject, tried, labels))
+
+
+def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps: int) -> list[Diagnosis]:
+    """Returns the likely causes of a poor student whose teacher is good.
+
+    Args:
+        student: logits on the test split, float [n, classes].
+        teacher: the same of its teacher.
+        distill: how it was trained.
+        steps: of the training.
+    """
+    found = []
+    share = np.bincount(student.argmax(axis=1)).max() / len(student)
+    if share >= ONE_ANSWER:
+        text = f"The student gives the same class for {share:.0%} of {len(student)} test images after {steps:,} steps."
+        settled = "a larger distill.training.epochs, or a smaller student.batch_norm_momentum"
+        found.append(Diagnosis(subject="student", cause="one answer", evidence=text, proposal=settled))
+    for place, temperature in temperatures(distill):
+        flat = flatness(teacher, temperature)
+        if flat >= FLAT:
+            text = f"At temperature {temperature:g} the soft labels are flat: {flat:.1%} of the entropy of guessing."
+            field = f"distill.losses.{place}.temperature={temperature / 4:g}"
+            found.append(Diagnosis(subject="student", cause="temperature", evidence=text, proposal=field))
+    if not found and steps < FEW_STEPS:
+        text = f"The student took {steps:,} steps, and a network from random weights needs {FEW_STEPS:,}."
+        found.append(
+            Diagnosis(subject="student", cause="steps", evidence=text, proposal="a larger distill.training.epochs")
+        )
+    return found
+
+
+def temperatures(distill: Distill) -> list[tuple[int, float]]:
+    """Returns the place and the highest temperature of every loss on softened probabilities."""
+    kinds = (SoftTargets, Decoupled, Normalized, Dist)
+    found = []
+    for place, loss in enumerate(distill.losses):
+        if isinstance(loss, kinds):
+            value = loss.temperature
+            found.append((place, max(value.start, value.end) if isinstance(value, Schedule) else value))
+    return found
+
+
+def read_or_diagnose(path: Path, find: Callable[[], list[Diagnosis]]) -> list[Diagnosis]:
+    """Returns what an earlier call found, from a file that is written by the first one."""
+    if path.is_file():
+        return [Diagnosis.model_validate(each) for each in json.loads(path.read_text(encoding="utf-8"))]
+    found = find()
+    write_json(path, [each.model_dump(mode="json") for each in found])
+    return found
+
+
+def write_labels(path: Path, names: Sequence[str]) -> Path:
+    """Writes proposed labels, one per line, beside the run that they were found in."""
+    write_text(path, "".join(f"{name}\n" for name in names))
+    return path
+
+
+def is_suspicious(labels: np.ndarray, classes: np.ndarray) -> bool:
+    """Tells whether predicted classes are so often wrong that it is worth trying other pixels."""
+    return balanced_accuracy(labels, classes) < SUSPICIOUS
+
+
+def order_of_labels(subject: Subject, scores: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
+    """Returns the causes that predictions at hand support: labels in another order.
+
+    Args:
+        subject: the classifier; it is not run.
+        scores: float [n, outputs], its logits or probabilities.
+        labels: int64 [n], the true classes.
+    """
+    tried = list(_orders(subject.names, scores, labels, None))
+    return [_described(subject, each, tried[0], labels) for each in _supported(tried, labels)]
+
+
+def initial_weights(model: Any) -> str:
+    """Returns the evidence that a Keras model's weights are as they were drawn, "" where they were trained.
+
+    A training moves biases and BatchNorm statistics away from their initial 0 and 1 at once.
+    """
+    import keras
+
+    statistics, biases = [], []
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            statistics.append(not np.any(layer.moving_mean) and bool(np.all(np.asarray(layer.moving_variance) == 1)))
+        bias = getattr(layer, "bias", None)
+        if bias is not None and hasattr(bias, "shape"):
+            biases.append(not np.any(np.asarray(bias)))
+    if statistics and all(statistics):
+        return "all of its BatchNorm statistics have their initial values"
+    if biases and all(biases) and not statistics:
+        return "all of its biases are 0, their initial value"
+    if biases and biases[-1] and _ends_in_bias(model):
+        return "the bias of its last layer is 0, its initial value"
+    return ""
+
+
+_TRAINED = "the file that the training wrote, or fine-tuning"
+
+
+def _ends_in_bias(model: Any) -> bool:
+    weighted = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
+    last = [layer for layer in weighted if not hasattr(layer, "layers")][-1]
+    return getattr(last, "bias", None) is not None
+
+
+def _hypotheses(subject: Subject, images: np.ndarray, labels: np.ndarray) -> Iterator[Hypothesis]:
+    """Yields what was asked for first, then every other order of labels and every other normalization."""
+    yield from _orders(subject.names, _predicted(subject, images, None), labels, None)
+    for other in [] if subject.own_pixels else _other_pixels(subject.normalization):
+        yield from _orders(subject.names, _predicted(subject, images, other), labels, other)
+
+
+def _other_pixels(asked: Normalization) -> list[Normalization]:
+    swapped = "" if asked.bgr or asked.is_identity else f"bgr,{asked.text}"
+    found = [asked]
+    for words in (*_PIXELS, *([swapped] if swapped else [])):
+        candidate = parse(words)
+        if not any(candidate.same_as(each) for each in found):
+            found.append(candidate)
+    return found[1:]
+
+
+def _predicted(subject: Subject, images: np.ndarray, other: Normalization | None) -> np.ndarray:
+    def batches() -> Iterator[np.ndarray]:
+        for start in range(0, len(images), BATCH):
+            raw = images[start : start + BATCH].astype(np.float32)
+            yield subject.predict(raw if other is None else subject.normalization.undone(other(raw)))
+
+    return np.concatenate(list(batches()))
+
+
+def _orders(
+    names: Sequence[str], scores: np.ndarray, labels: np.ndarray, pixels: Normalization | None
+) -> Iterator[Hypothesis]:
+    """Yields the order that was asked for, well-known ones, and the one that fits best."""
+    top, probabilities = scores.argmax(axis=1), _probabilities(scores)
+
+    def likelihood(columns: np.ndarray) -> float:
+        chosen = probabilities[np.arange(len(labels)), columns]
+        return float(np.log(np.maximum(chosen, 1e-6)).mean())
+
+    outputs = scores.shape[1]
+    yield Hypothesis(pixels, None, "", top, likelihood(labels))
+    seen = {tuple(range(outputs))}
+    for kind, order in _known_orders(names):
+        if order not in seen:
+            seen.add(order)
+            columns = np.array(order)
+            yield Hypothesis(pixels, order, kind, np.argsort(columns)[top], likelihood(columns[labels]))
+    order = _matched(top, probabilities, labels)
+    if order not in seen:
+        classes, columns = _held_out(top, probabilities, labels)
+        yield Hypothesis(pixels, order, "matched", classes, likelihood(columns))
+
+
+def _known_orders(names: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yields orders that outputs often have: number of the output of each class."""
+    keys: dict[str, Callable[[str], Any]] = {
+        "in alphabetical order": lambda name: name,
+        "in alphabetical order without regard to case": lambda name: (name.casefold(), name),
+        "in the order of the numbers in their names": _natural,
+    }
+    for kind, key in keys.items():
+        ranked = sorted(names, key=key)
+        yield kind, tuple(ranked.index(name) for name in names)
+    count = len(names)
+    yield "one place later", tuple((number + 1) % count for number in range(count))
+    yield "one place earlier", tuple((number - 1) % count for number in range(count))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _matched(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> tuple[int, ...]:
+    """Returns the output that fits each class best, each output for one class (Kuhn 1955).
+
+    A class without images keeps its output where that is free.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    outputs = probabilities.shape[1]
+    recall = np.zeros((outputs, outputs))
+    np.add.at(recall, (labels, top), 1.0)
+    mass = np.zeros((outputs, outputs))
+    np.add.at(mass, labels, probabilities)
+    counts = np.maximum(np.bincount(labels, minlength=outputs), 1)[:, None]
+    # Where the top classes leave a choice, the probabilities decide, and last of all the order that was asked for.
+    score = (recall + 1e-3 * mass) / counts + 1e-6 * np.eye(outputs)
+    return tuple(linear_sum_assignment(score, maximize=True)[1].tolist())
+
+
+def _held_out(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the classes predicted by an order that fits the other half of the images, and each image's output."""
+    half = _rank_in_class(labels) % 2
+    classes, columns = np.empty_like(labels), np.empty_like(labels)
+    for side in (0, 1):
+        fitted, judged = half != side, half == side
+        order = np.array(_matched(top[fitted], probabilities[fitted], labels[fitted]))
+        classes[judged] = np.argsort(order)[top[judged]]
+        columns[judged] = order[labels[judged]]
+    return classes, columns
+
+
+def _rank_in_class(labels: np.ndarray) -> np.ndarray:
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], labels[order])
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(labels)) - starts
+    return ranks
+
+
+def _supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float = LEAST_SKILL) -> list[list[Hypothesis]]:
+    """Returns the simplest hypotheses that are clearly better than what was asked for.
+
+    Those about labels alone and those about pixels are apart, each with the best first.
+    """
+    asked, *others = tried
+    weights = _weights(labels)
+    asked_right = (asked.classes == labels) * weights
+    level = balanced_accuracy(labels, asked.classes)
+
+    def holds(other: Hypothesis) -> bool:
+        reached = balanced_accuracy(labels, other.classes)
+        if reached < level + LEAST_GAIN or _skill(reached, labels) < least_skill:
+            return False
+        if not significant(chance_test(labels, other.classes).p_value):
+            return False
+        return paired_p_value((other.classes == labels) * weights, asked_right) <= ALPHA / len(others)
+
+    found = [other for other in others if holds(other)]
+    if not found:
+        return []
+    best = max(balanced_accuracy(labels, each.classes) for each in found)
+    good = [each for each in found if balanced_accuracy(labels, each.classes) >= best - AS_GOOD]
+    simplest = min(each.changes for each in good)
+    good = [each for each in good if each.changes == simplest]
+    good.sort(key=functools.partial(_preference, labels))
+    kinds = [[each for each in good if (each.normalization is None) is labels_only] for labels_only in (True, False)]
+    return sorted((kind for kind in kinds if kind), key=lambda kind: -kind[0].likelihood)
+
+
+def _preference(labels: np.ndarray, hypothesis: Hypothesis) -> tuple[float, ...]:
+    """Returns what equally simple hypotheses are sorted by.
+
+    Networks forgive pixels that are many times too large, as they are nearly homogeneous, and not those that are too
+    small: where both reach the same, the small ones are right. Of models that take BGR most are Caffe's.
+    """
+    return (-round(balanced_accuracy(labels, hypothesis.classes), 2), _rarity(hypothesis), -hypothesis.likelihood)
+
+
+def _rarity(hypothesis: Hypothesis) -> int:
+    pixels = hypothesis.normalization
+    if pixels is None or (max(pixels.std) > 1 and not pixels.bgr):
+        return 0
+    if pixels.same_as(WORDS["caffe"]):
+        return 1
+    return 2 if max(pixels.std) > 1 else 3
+
+
+def _described(subject: Subject, equals: list[Hypothesis], asked: Hypothesis, labels: np.ndarray) -> Diagnosis:
+    """Describes the first of hypotheses that explain the same."""
+    found = equals[0]
+    reached, level = (balanced_accuracy(labels, each.classes) for each in (found, asked))
+    causes, proposals = [], []
+    labels_in_order = [subject.names[number] for number in np.argsort(found.order)] if found.order else []
+    if found.normalization is not None:
+        proposals.append(subject.wording.normalization(found.normalization.text))
+        causes.append(f"pixels as by {proposals[-1]}")
+    if found.order is not None:
+        causes.append(_order_described(subject.names, found))
+        proposals.append(subject.wording.labels(labels_in_order))
+    cause = " and ".join(["pixels"] * (found.normalization is not None) + ["labels"] * (found.order is not None))
+    measured = f"{reached:.0%} of {len(labels)} images instead of {level:.0%} (mean over the classes)"
+    return Diagnosis(
+        subject=subject.name,
+        cause=cause,
+        evidence=f"With {' and '.join(causes)}, {subject.name} is right for {measured}{_as_good(equals)}.",
+        proposal=" ".join(proposals),
+        normalization=found.normalization.text if found.normalization else None,
+        labels=labels_in_order,
+    )
+
+
+def _as_good(equals: list[Hypothesis]) -> str:
+    first, *others = dict.fromkeys(each.normalization.text for each in equals if each.normalization) or [""]
+    return f" (the same with {' or '.join(others)})" if first and others else ""
+
+
+def _order_described(names: Sequence[str], found: Hypothesis) -> str:
+    order = found.order or ()
+    moved = [number for number, output in enumerate(order) if number != output]
+    if found.kind != "matched":
+        return f"its outputs {found.kind}"
+    cycles = _cycles(order)
+    if len(cycles) <= 2 and all(len(cycle) == 2 for cycle in cycles):
+        swaps = [f"{first} ({names[first]}) and {second} ({names[second]})" for first, second in cycles]
+        return f"outputs {' as well as '.join(swaps)} swapped"
+    if len(moved) <= _NAMED_CLASSES:
+        owners = np.argsort(order)
+        told = ", ".join(f"{number} is {names[owners[number]]}" for number in moved)
+        return f"outputs in another order ({told})"
+    return f"{len(moved)} of {len(order)} outputs in another order"
+
+
+def _cycles(order: Sequence[int]) -> list[list[int]]:
+    """Returns the cycles of a permutation that move something."""
+    left, cycles = {number for number, output in enumerate(order) if number != output}, []
+    while left:
+        cycle = [min(left)]
+        while (following := order[cycle[-1]]) != cycle[0]:
+            cycle.append(following)
+        left -= set(cycle)
+        cycles.append(cycle)
+    return cycles
+
+
+def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
+    """Yields what can be said where no order of labels and no pixels make the classifier better."""
+    asked = [each for each in tried if each.order is None]
+    chance = chance_test(labels, tried[0].classes)
+    if significant(chance.p_value) or not significant(chance.perfect_p_value):
+        return
+    shares = [np.bincount(each.classes).max() / len(labels) for each in asked]
+    ways = "" if subject.own_pixels else f" with any of {len(asked)} normalizations"
+    best = max(balanced_accuracy(labels, each.classes) for each in tried)
+    if min(shares) >= ONE_ANSWER:
+        text = (
+            f"{subject.name} gives the same class for {min(shares):.0%} of {len(labels)} images{ways}: it was probably "
+            "never trained, or its weights were not loaded."
+        )
+        yield Diagnosis(subject=subject.name, cause="untrained", evidence=text, proposal=_TRAINED)
+        return
+    ways = ways.replace(" with", " and")
+    text = (
+        f"{subject.name} tells images apart, but not these classes: in any order of labels{ways} it is right for at "
+        f"most {best:.0%} of {len(labels)} images (mean over the classes). It was probably trained for other classes, "
+        "or never."
+    )
+    yield Diagnosis(subject=subject.name, cause="other classes", evidence=text, proposal="a model of these classes")
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    sums_to_one = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1, atol=1e-3)
+    probabilities: np.ndarray = scores if sums_to_one else softmax(scores)
+    return probabilities
+
+
+def _weights(labels: np.ndarray) -> np.ndarray:
+    """Returns the share of each image in the balanced accuracy, float [n]."""
+    counts = np.bincount(labels)
+    weights: np.ndarray = 1 / (counts[labels] * np.count_nonzero(counts))
+    return weights
+
+
+def _skill(accuracy: float, labels: np.ndarray) -> float:
+    chance = 1 / max(2, len(np.unique(labels)))
+    return (accuracy - chance) / (1 - chance)
