@@ -14,6 +14,7 @@ from tfkd import cli
 from tfkd.errors import RequestError
 from tfkd.export.manifest import Manifest
 from tfkd.labels import read_labels
+from tfkd.models.normalization import parse
 from tfkd.own_model import name_of, request
 
 SIZE = 32
@@ -139,11 +140,33 @@ def test_a_model_at_chance_is_not_published(work: Path, capsys: pytest.CaptureFi
     assert ask(work, "--name", "swapped", *SMALL, "--labels", "swapped.txt") == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "swapped: failed: 0.0 % right (chance 33.3 %)" in shown
-    assert "1 of 4 gates failed: better_than_chance/swapped_fp32.tflite" in shown and "passed; " not in shown
+    assert "2 of 5 gates failed: diagnosis, better_than_chance/swapped_fp32.tflite" in shown and "passed; " not in shown
+    assert "right for 100% of" in shown and "Try --labels runs/swapped/proposed_labels.txt" in shown
+    assert (work / "runs" / "swapped" / "proposed_labels.txt").read_text(encoding="utf-8").splitlines() == LABELS
     assert not (work / "exported_models" / "swapped").exists()
-    assert ask(work, "--name", "swapped", *SMALL, "--labels", "swapped.txt", "gates.better_than_chance=false") == 0
+    off = ("gates.better_than_chance=false", "gates.diagnosis=false")
+    assert ask(work, "--name", "swapped", *SMALL, "--labels", "swapped.txt", *off) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "swapped: not judged: 0.0 % right" in shown and "switched off by the recipe" in shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("bgr,127.5,127.5", "127.5,127.5"), ("0.5,0.5", "")],
+)
+def test_wrong_pixels_are_found_and_the_right_ones_proposed(
+    work: Path, capsys: pytest.CaptureFixture[str], asked: str, found: str
+) -> None:
+    name = f"pixels-{len(asked)}"
+    assert ask(work, "--name", name, *SMALL, "--normalization", asked) == (1 if found else 0)
+    shown = " ".join(capsys.readouterr().out.split())
+    if not found:
+        assert "(RGB from 0 to 255 - 127.5) / 127.5, read from numbers in units of 1" in shown
+        return
+    manifest = Manifest.model_validate_json((work / "runs" / name / "bundle" / "manifest.json").read_bytes())
+    proposed = [parse(each.normalization) for each in manifest.diagnosis if each.normalization]
+    assert len(proposed) == 1 and not proposed[0].bgr and proposed[0].std[0] > 1, manifest.diagnosis
+    assert f"Try --normalization {proposed[0].text}" in shown
 
 
 def test_three_test_photos_judge_nothing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +177,7 @@ def test_three_test_photos_judge_nothing(work: Path, capsys: pytest.CaptureFixtu
     assert "the test split is too small: p = 0.17 even where every prediction is right" in shown
     folder = work / "exported_models" / "few"
     for name in ("report.html", "MODEL_CARD.md"):
-        assert "1 of 4 gates not judged" in (folder / name).read_text(encoding="utf-8").replace("\\", "")
+        assert "1 of 5 gates not judged" in (folder / name).read_text(encoding="utf-8").replace("\\", "")
 
 
 def test_min_accuracy_is_a_limit_for_every_file(work: Path) -> None:

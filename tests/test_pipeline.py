@@ -188,7 +188,8 @@ def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) 
         assert code == 1 and errors.startswith("tfkd: teacher is not better than chance") and errors.count("\n") == 1
         assert (home / "untrained/tiny/teacher/stage.json").is_file()
         assert not (home / "untrained/tiny/soft_labels").exists()
-    code, output, errors = tfkd(home, *untrained, "gates.better_than_chance=false", "--until", "soft_labels")
+    off = ("gates.better_than_chance=false", "gates.diagnosis=false")
+    code, output, errors = tfkd(home, *untrained, *off, "--until", "soft_labels")
     assert code == 0 and "teacher: reused" in output, output + errors
 
 

@@ -1,38 +1,55 @@
 """Looks a recipe over before hours are spent on it: what would fail, and what usually disappoints."""
 
 import functools
+import importlib.metadata
 import math
+import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tfkd import machine
 from tfkd.data import ImageData
 from tfkd.errors import TfkdError
-from tfkd.models import build_student, build_teacher
+from tfkd.export import check_installed
+from tfkd.models import STUDENTS, build_student, build_teacher
+from tfkd.pipeline import PROPOSED_LABELS
 from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
+
+if TYPE_CHECKING:
+    from tfkd.export.manifest import Diagnosis
+    from tfkd.verify.diagnosis import Subject
 
 FREE_BYTES = 2 * 1024**3
 MOST_TIMES = 5  # that a student may see a view
+NAMED_CLASSES = 10
+EXPECTED_ACCURACY = 0.8  # where nothing is known yet
+COARSE = 0.1  # smallest difference between two networks that a test split should show
+FEW_IMAGES = 5_000  # for a student that starts from random weights
+ONE_HOT = 0.99  # mean probability of the top class: such soft labels tell no more than labels
+BATCH = 64
+
+Level = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at; an error would stop the run, a warning would spoil it."""
 
-    level: Literal["ok", "warning", "error"]
+    level: Level
     text: str
 
 
 def examine(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
     """Yields what is found about the machine, the data, the models and the settings, in that order."""
     yield from _machine(runs)
+    yield from _packages(recipe)
     yield from _data(data)
-    yield from _models(recipe, data.classes)
+    yield from _models(recipe, data, runs)
     yield from _settings(recipe, data)
 
 
@@ -40,13 +57,36 @@ def _machine(runs: Path) -> Iterator[Finding]:
     yield Finding("ok", f"{machine.cores()} cores of {machine.processor()}")
     existing = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    level: Literal["ok", "warning"] = "ok" if free > FREE_BYTES else "warning"
-    yield Finding(level, f"{free / 1024**3:.1f} GiB free for {runs}")
+    yield Finding("ok" if free > FREE_BYTES else "warning", f"{free / 1024**3:.1f} GiB free for {runs}")
+
+
+def _packages(recipe: Recipe) -> Iterator[Finding]:
+    for requirement in importlib.metadata.requires("tfkd") or []:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement)[0]
+        if "extra ==" not in requirement and not _is_installed(name):
+            yield Finding("error", f'the package {name} is not installed: pip install "{requirement}"')
+    try:
+        check_installed(recipe.export)
+    except TfkdError as error:
+        yield Finding("error", str(error))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _data(data: ImageData) -> Iterator[Finding]:
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
-    yield Finding("ok", f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes")
+    shown = ", ".join(data.classes[:NAMED_CLASSES]) + (", …" if len(data.classes) > NAMED_CLASSES else "")
+    yield Finding(
+        "ok",
+        f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({shown}), "
+        f"{counts.min():,} to {counts.max():,} per class",
+    )
     rare = int(counts.argmin())
     if counts[rare] * 10 < counts.max():
         commonest = data.classes[int(counts.argmax())]
@@ -57,57 +97,151 @@ def _data(data: ImageData) -> Iterator[Finding]:
         yield Finding("warning", f"{len(data.rejected)} files cannot be decoded, the first is {data.rejected[0]}")
 
 
-def _models(recipe: Recipe, names: Sequence[str]) -> Iterator[Finding]:
-    classes, seed, taps = len(names), recipe.seed, recipe.distill.teacher_taps
-    networks: list[tuple[str, Callable[[], Any], list[str]]] = [
-        ("teacher", functools.partial(build_teacher, teacher, classes, seed, names), taps)
-        for teacher in recipe.teachers
-    ]
+def _resolution(data: ImageData, expected: float) -> Finding:
+    """Says how far the test split tells accuracies apart; differences are those of two independent networks."""
+    from tfkd.verify.truth import chance_test, significant
+
+    images, labels = len(data.test), data.test.labels
+    error = math.sqrt(expected * (1 - expected) / images)
+    difference = 2 * math.sqrt(2) * error
+    text = (
+        f"{images:,} test images: an accuracy of {expected:.0%} is known to ±{100 * error:.1f} points (one standard "
+        f"error), and two networks must differ by {100 * difference:.1f} points to be told apart"
+    )
+    if not significant(chance_test(labels, labels).perfect_p_value):
+        text += "; too few to judge better_than_chance"
+    return Finding("ok" if difference <= COARSE else "warning", text)
+
+
+def _models(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
+    names, seed, taps = data.classes, recipe.seed, recipe.distill.teacher_taps
+    teachers = []
+    for number, teacher in enumerate(recipe.teachers):
+        build = functools.partial(build_teacher, teacher, len(names), seed, names)
+        model = yield from _built("teacher", build, taps)
+        teachers.append(model)
+        if model is not None and teacher.fine_tune is None:
+            yield from _measured(recipe, number, model, data, runs)
+        elif model is not None:
+            yield Finding("ok", f"{teacher.model} is fine-tuned: its accuracy is measured by the run")
+    if not any(model is not None and not it.fine_tune for model, it in zip(teachers, recipe.teachers, strict=True)):
+        yield _resolution(data, EXPECTED_ACCURACY)
     own = [loss.student_tap for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
-    for name, student in [*(("assistant", it) for it in recipe.distill.assistants), ("student", recipe.student)]:
-        build = functools.partial(build_student, student, recipe.data.image_size, classes, seed)
-        networks.append((name, build, own if name == "student" else [*own, *taps]))
-    sizes: dict[str, int] = {}
-    for name, make, wanted in networks:
-        try:
-            model = make()
-            _tap(model, wanted)
-        except TfkdError as error:
-            yield Finding("error", str(error))
-            continue
-        sizes[name] = max(sizes.get(name, 0), model.count_params())
-        yield Finding(
-            "ok", f"{name} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
-        )
-    if recipe.distill.generations == 1 and sizes.get("student", 0) >= sizes.get("teacher", math.inf):
-        yield Finding(
-            "warning", "the student is not smaller than its teacher; self-distillation is distill.generations=2"
-        )
+    for assistant in recipe.distill.assistants:
+        build = functools.partial(build_student, assistant, recipe.data.image_size, len(names), seed)
+        yield from _built("assistant", build, [*own, *taps])
+    build = functools.partial(build_student, recipe.student, recipe.data.image_size, len(names), seed)
+    student = yield from _built("student", build, own)
+    known = [model for model in teachers if model is not None]
+    if student is not None and known and recipe.distill.generations == 1:
+        yield from _compared(student, known)
 
 
-def _tap(model: Any, taps: list[str]) -> None:
+def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator[Finding, None, Any]:
+    """Yields what a network is, or why it cannot be had; returns the network or None."""
     from tfkd.distill.taps import tapped
 
-    tapped(model, taps)
+    try:
+        model = make()
+        tapped(model, list(taps))
+    except TfkdError as error:
+        yield Finding("error", str(error))
+        return None
+    yield Finding("ok", f"{what} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px")
+    return model
+
+
+def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:
+    """Compares the student with its teachers by their layers and connections, and by their sizes."""
+    from tfkd.distill.taps import structure
+
+    size, mine = student.count_params(), structure(student)
+    for teacher in teachers:
+        if structure(teacher) != mine:
+            continue
+        share = size / teacher.count_params()
+        text = (
+            f"the student has the architecture of {teacher.name} ({len(mine)} layers), with {share:.0%} of its weights"
+        )
+        if share < 1:
+            yield Finding("ok", text)
+        else:
+            yield Finding("warning", f"{text}: a copy learns little; self-distillation is distill.generations=2")
+            return
+    if size >= max(teacher.count_params() for teacher in teachers):
+        yield Finding("warning", "the student is not smaller than its teacher")
+
+
+def _measured(recipe: Recipe, number: int, model: Any, data: ImageData, runs: Path) -> Iterator[Finding]:
+    """Measures a teacher that is used as it is on a few hundred images."""
+    from tfkd.data.modality import all_seen
+    from tfkd.distill.measures import confidence, flatness
+    from tfkd.distill.predict import predictor
+    from tfkd.verify import diagnosis
+
+    teacher, run = recipe.teachers[number], predictor(model)
+    seen = all_seen(teacher.modality, data)
+    images, labels = diagnosis.probe_images(seen, model.input_shape[1], recipe.seed, ("validation", "train"))
+    batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
+    logits = np.concatenate([run(batch).numpy() for batch in batches])
+    accuracy = float(np.mean(logits.argmax(axis=1) == labels))
+    yield Finding("ok", f"{teacher.model} is used as it is: right for {accuracy:.1%} of {len(labels)} images")
+    if not teacher.classes:
+        subject = diagnosis.subject_of(teacher, number, model, data.classes, runs / recipe.name / PROPOSED_LABELS)
+        for found in _causes(subject, images, labels, logits):
+            yield Finding("error" if recipe.gates.diagnosis else "warning", str(found))
+    yield _resolution(data, min(max(accuracy, 1 / len(data.classes)), 1 - 1 / len(labels)))
+    softened = diagnosis.temperatures(recipe.distill)
+    for place, temperature in softened:
+        if (flat := flatness(logits, temperature)) >= diagnosis.FLAT:
+            yield Finding(
+                "warning",
+                f"distill.losses.{place}.temperature={temperature:g} flattens {teacher.model}: its soft labels have "
+                f"{flat:.1%} of the entropy of guessing; lower it",
+            )
+    sure = [confidence(logits, temperature) for _, temperature in softened]
+    if sure and min(sure) >= ONE_HOT:
+        yield Finding(
+            "warning",
+            f"{teacher.model} is so sure of these images (mean probability {min(sure):.3f}, softened) that its "
+            "soft labels are one-hot: raise the temperature, or give data.unlabelled images that it was not trained on",
+        )
+
+
+def _causes(subject: "Subject", images: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> "list[Diagnosis]":
+    from tfkd.verify import diagnosis
+
+    if diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
+        return diagnosis.diagnose(subject, images, labels)
+    return diagnosis.order_of_labels(subject, logits, labels)
 
 
 def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
-    distill = recipe.distill
+    distill, student = recipe.distill, recipe.student
+    transfer = len(data.train) + len(data.unlabelled or ())
+    if student.weights == "none" and student.model in STUDENTS and transfer < FEW_IMAGES:
+        yield Finding(
+            "warning",
+            f"{student.model} starts from random weights with {transfer:,} images, which usually disappoints; start "
+            "from trained ones (student.weights) or add data.unlabelled",
+        )
     if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
         yield Finding("warning", "temperature 1 hides what the teacher knows about wrong classes; 2 to 8 is usual")
     times = distill.training.epochs / distill.views
     if distill.targets == "view" and times > MOST_TIMES:
         yield Finding(
             "warning",
-            f"every stored view is seen {times:.0f} times: a student learns them by heart, and its control, which sees "
+            f"every stored view is seen {times:.0f} times: a student memorises them, and its control, which sees "
             f"new ones, comes out ahead; set distill.views={math.ceil(distill.training.epochs / MOST_TIMES)} or "
             "distill.targets=image",
         )
-    steps = distill.training.epochs * (len(data.train) // distill.training.batch_size)
-    if steps * (1 - recipe.student.batch_norm_momentum) < 5:
+    per_epoch = transfer // min(distill.training.batch_size, transfer)
+    steps = distill.training.epochs * per_epoch
+    yield Finding("ok", f"training: {steps:,} steps ({distill.training.epochs} epochs of {per_epoch:,})")
+    if steps * (1 - student.batch_norm_momentum) < 5:
         yield Finding(
             "warning",
-            f"batch_norm_momentum {recipe.student.batch_norm_momentum} needs more than this training's {steps} steps",
+            f"batch_norm_momentum {student.batch_norm_momentum} needs more than this training's {steps} steps",
         )
     if not distill.control:
         yield Finding("warning", "without the control nobody can tell whether the teacher helped")

@@ -3,7 +3,7 @@
 import functools
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Manifest
 from tfkd.files import write_json
-from tfkd.labels import relabelled
 from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
@@ -221,28 +220,12 @@ class Run:
         """Looks for causes in the test predictions, and with other pixels in an own model that is often wrong."""
         self.start_tensorflow()
         from tfkd.distill import teacher as teachers
-        from tfkd.distill.predict import predictor
-        from tfkd.models import is_own, normalization
         from tfkd.verify import diagnosis
 
-        chosen, classes = self.recipe.teachers[number], self.data.classes
+        chosen = self.recipe.teachers[number]
         logits, labels = self.test_logits(numbered("teacher", number)), self.data.test.labels
         model = teachers.load_teacher(folder / "teacher.keras")
-        run = predictor(model)
-
-        def labelled(names: Sequence[str]) -> str:
-            written = diagnosis.write_labels(self.folder / PROPOSED_LABELS, relabelled(chosen.labels, classes, names))
-            return f"teachers.{number}.labels={written}"
-
-        subject = diagnosis.Subject(
-            chosen.model,
-            lambda images: run(images).numpy(),
-            normalization.parse(chosen.normalization),
-            classes,
-            diagnosis.Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
-            own_pixels=not is_own(chosen.model) or chosen.fine_tune is not None,
-            weights="" if chosen.fine_tune else diagnosis.initial_weights(model),
-        )
+        subject = diagnosis.subject_of(chosen, number, model, self.data.classes, self.folder / PROPOSED_LABELS)
         if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
             return diagnosis.order_of_labels(subject, logits, labels)
         self.progress.say("  looking for the cause of wrong predictions")

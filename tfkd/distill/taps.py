@@ -67,6 +67,34 @@ def available(model: keras.Model) -> list[str]:
     return list(dict.fromkeys([*_general(record), *(step.name for step in record.steps)]))
 
 
+def structure(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
+    """Returns what a network is made of and how it is connected, whatever its widths and however it is nested.
+
+    Layers that pass their input on, rescale it or end in probabilities are left out.
+
+    Args:
+        model: functional or sequential, with one output.
+
+    Returns:
+        For each layer in order its kind and the places of those that it takes its inputs from.
+
+    Raises:
+        RequestError: the model shows no layers.
+    """
+    steps = _recorded(model).steps
+    kept: list[tuple[str, tuple[int, ...]]] = []
+    place: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        sources = tuple(place[source] for source in step.sources if source in place)
+        if step.operation is None or isinstance(step.operation, (*_PASSING, *_UNSTRUCTURED)):
+            if sources:
+                place[number] = sources[0]
+        else:
+            place[number] = len(kept)
+            kept.append((type(step.operation).__name__, sources))
+    return kept
+
+
 @dataclass(frozen=True)
 class _Step:
     """An output of one use of a layer.
@@ -227,6 +255,7 @@ _PASSING = (
     keras.layers.ZeroPadding2D,
     keras.layers.Cropping2D,
 )
+_UNSTRUCTURED = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Softmax)
 _GLOBAL_POOLING = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 _ACTIVATIONS = {name.replace("_", "") for name in dir(keras.activations)} - {"linear"} | {"prelu"}
 

@@ -17,11 +17,14 @@ import numpy as np
 
 from tfkd.data.dataset import ImageData
 from tfkd.distill.measures import flatness, paired_p_value, softmax
+from tfkd.distill.predict import predictor
 from tfkd.export import samples
 from tfkd.export.manifest import Diagnosis
 from tfkd.files import write_json, write_text
+from tfkd.labels import relabelled
+from tfkd.models import is_own
 from tfkd.models.normalization import WORDS, Normalization, parse
-from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets
+from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets, Teacher
 from tfkd.verify.truth import chance_test, significant
 
 ALPHA = 0.01  # of all hypotheses together
@@ -102,13 +105,41 @@ class Hypothesis:
         return (self.normalization is not None) + (self.order is not None)
 
 
-def probe_images(data: ImageData, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str], proposed: Path) -> Subject:
+    """Returns a teacher as a subject.
+
+    Args:
+        teacher: the recipe's part.
+        number: its place in the recipe.
+        model: keras.Model from raw RGB to logits of the classes.
+        classes: of the data.
+        proposed: where proposed labels are written.
+    """
+
+    def labelled(names: Sequence[str]) -> str:
+        return f"teachers.{number}.labels={write_labels(proposed, relabelled(teacher.labels, classes, names))}"
+
+    run = predictor(model)
+    return Subject(
+        teacher.model,
+        lambda images: run(images).numpy(),
+        parse(teacher.normalization),
+        classes,
+        Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
+        own_pixels=not is_own(teacher.model) or teacher.fine_tune is not None,
+        weights="" if teacher.fine_tune else initial_weights(model),
+    )
+
+
+def probe_images(
+    data: ImageData, size: int, seed: int, splits: Sequence[str] = ("test", "validation", "train")
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns a few hundred labelled images, uint8 [n, size, size, 3], and their classes, int64 [n].
 
-    Test images come first; where they are few, validation and training images are added.
+    Where the first split has few, those of the next ones are added.
     """
     images, labels, missing = [], [], MOST_IMAGES
-    for split in (data.test, data.validation, data.train):
+    for split in (getattr(data, name) for name in splits):
         if missing > 0 and len(split):
             taken, positions = samples.photos(split, size, missing, seed)
             images.append(taken)
