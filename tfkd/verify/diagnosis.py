@@ -17,7 +17,6 @@ import numpy as np
 
 from tfkd.data.dataset import ImageData
 from tfkd.distill.measures import flatness, paired_p_value, softmax
-from tfkd.distill.predict import predictor
 from tfkd.export import samples
 from tfkd.export.manifest import Diagnosis
 from tfkd.files import write_json, write_text
@@ -115,6 +114,8 @@ def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str]
         classes: of the data.
         proposed: where proposed labels are written.
     """
+
+    from tfkd.distill.predict import predictor
 
     def labelled(names: Sequence[str]) -> str:
         return f"teachers.{number}.labels={write_labels(proposed, relabelled(teacher.labels, classes, names))}"
@@ -515,8 +516,9 @@ def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray
 
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:
-    sums_to_one = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1, atol=1e-3)
-    probabilities: np.ndarray = scores if sums_to_one else softmax(scores)
+    from tfkd.models.logits import are_probabilities
+
+    probabilities: np.ndarray = scores if are_probabilities(scores) else softmax(scores)
     return probabilities
 
 
