@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.photos import fill
 from tests.test_pipeline import RECIPE, tfkd
@@ -62,6 +65,83 @@ def test_new_views_are_never_seen_too_often(folder: Path) -> None:
 def test_a_rare_class_is_named(folder: Path) -> None:
     (warning,) = [it for it in found(folder, photos="rare") if "training images, " in it.text]
     assert warning.level == "warning" and "'c'" in warning.text
+
+
+@pytest.fixture(scope="module")
+def colours(folder: Path) -> Path:
+    """Photos of three colours, and a classifier that reads them."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("blue", "green", "red")):
+        (folder / "colours" / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(0, 160, (36, 44, 3))
+            pixels[..., 2 - label] += 60
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "colours" / name / f"{number:02d}.png")
+    save(folder / "reader.keras", 0.05)
+    return folder
+
+
+def save(path: Path, factor: float, order: tuple[int, int, int] = (2, 1, 0)) -> None:
+    """Writes a network of mean colours whose output number i is channel order[i]."""
+    head = keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), head])
+    head.set_weights([factor * np.eye(3)[:, order], np.full(3, 0.01)])
+    model.save(path)
+
+
+def measured(folder: Path, model: str, *overrides: str) -> list[Finding]:
+    own = (f"teachers.0.model={folder / model}", "teachers.0.image_size=null", "teachers.0.fine_tune=null")
+    return found(folder, *own, *overrides, photos="colours")
+
+
+def test_a_teacher_that_is_used_as_it_is_is_measured(colours: Path) -> None:
+    findings = measured(colours, "reader.keras")
+    assert any("used as it is: right for 100.0% of" in it.text for it in findings)
+    assert [it.text for it in warnings(findings)] == ["the student is not smaller than its teacher"]
+    assert any("(blue, green, red), 32 to 32 per class" in it.text for it in findings)
+    assert any("training: 24 steps (4 epochs of 6)" in it.text for it in findings)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("distill.losses.0.temperature=100", "temperature=100 flattens"),
+        ("teachers.0.labels=labels.txt", "outputs 0 (blue) and 2 (red) swapped"),
+    ],
+)
+def test_a_measured_teacher_that_teaches_little_or_wrongly(
+    colours: Path, monkeypatch: pytest.MonkeyPatch, override: str, told: str
+) -> None:
+    (colours / "labels.txt").write_text("red\ngreen\nblue\n")
+    monkeypatch.chdir(colours)
+    (finding,) = [it for it in warnings(measured(colours, "reader.keras", override)) if told in it.text]
+    assert finding.level == ("error" if "labels" in override else "warning")
+
+
+def test_a_teacher_that_is_sure_of_everything_gives_one_hot_labels(colours: Path) -> None:
+    save(colours / "sure.keras", 10.0)
+    assert any("soft labels are one-hot" in it.text for it in warnings(measured(colours, "sure.keras")))
+
+
+def test_an_untrained_teacher_is_an_error(colours: Path) -> None:
+    keras.utils.set_random_seed(4)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False)(image)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
+    keras.Model(image, keras.layers.Dense(3)(x)).save(colours / "fresh.keras")
+    (finding,) = [it for it in measured(colours, "fresh.keras") if it.level == "error"]
+    assert "was never trained: all of its BatchNorm statistics" in finding.text
+
+
+def test_a_missing_package_is_an_error_with_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: ["no-such-thing>=2,<3", 'other; extra == "dev"'])
+    (finding,) = [it for it in found(folder) if it.level == "error"]
+    assert finding.text == 'the package no-such-thing is not installed: pip install "no-such-thing>=2,<3"'
+
+
+def test_random_weights_and_few_images_disappoint(folder: Path) -> None:
+    texts = [it.text for it in warnings(found(folder, "student.model=mobilenet_v3_small", "student.width=0.5"))]
+    assert any("starts from random weights with 48 images" in text for text in texts)
 
 
 def test_an_error_decides_the_exit_code(folder: Path) -> None:

@@ -224,6 +224,7 @@ class _Export:
 
     def _diagnosed(self, probabilities: "np.ndarray", folder: Path) -> list[Diagnosis]:
         """Looks for causes of wrong predictions: in those at hand, and with other pixels where many are wrong."""
+        from tfkd.models.weights import read_keras
         from tfkd.verify import diagnosis
 
         wording = diagnosis.Wording(
@@ -236,6 +237,10 @@ class _Export:
         test = self.data.test.labels
         if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
             return diagnosis.order_of_labels(subject, probabilities, test)
+        path = Path(self.request.model)
+        if path.suffix == ".keras":
+            weights = diagnosis.initial_weights(read_keras(path, self.request.allow_code))
+            subject = dataclasses.replace(subject, weights=weights)
         images, labels = diagnosis.probe_images(self.data, self.model.size, self.request.seed)
         return diagnosis.diagnose(subject, images, labels)
 

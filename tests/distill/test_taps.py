@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from tests import tiny
 from tfkd.distill.losses import SoftTargets
-from tfkd.distill.taps import available, tapped
+from tfkd.distill.taps import available, structure, tapped
 from tfkd.errors import RequestError
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Student, Teacher
@@ -404,3 +404,18 @@ def test_taps_that_cannot_be_had() -> None:
 
     with pytest.raises(RequestError, match="'opaque' shows no layers"):
         available(Opaque(name="opaque"))
+
+
+def test_structure_is_of_kinds_and_connections_alone() -> None:
+    def network(width: int, residual: bool = False, nested: bool = False) -> keras.Model:
+        image = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(width, 3, padding="same")(keras.layers.Rescaling(1 / 255)(image))
+        y = keras.layers.Conv2D(width, 3, padding="same")(x)
+        y = keras.layers.Add()([x, y]) if residual else keras.layers.Add()([y, y])
+        model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Dropout(0.1)(y)))
+        outer = keras.Input((16, 16, 3))
+        return keras.Model(outer, model(outer)) if nested else model
+
+    assert structure(network(4)) == structure(network(8)) == structure(network(8, nested=True))
+    assert structure(network(4)) != structure(network(4, residual=True)), "other connections"
+    assert [kind for kind, _ in structure(network(4))] == ["Conv2D", "Conv2D", "Add", "GlobalAveragePooling2D"]

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from tests.report.conftest import give
+from tfkd.export.manifest import Diagnosis
 from tfkd.report.card import escape, write_model_card
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* _it_ `code`", "dress 👗", "[x](http://e.com)", "two\nlines")
@@ -101,3 +102,10 @@ def test_usage_follows_the_files(card, make_manifest):
     front, body = card(manifest)
     assert "android/quickstart\\_fp32.tflite into app" in body and "Input: float32" in body
     assert "### iOS" not in body and "coreml" not in front["tags"]
+
+
+def test_likely_causes_are_listed_and_escaped(card, make_manifest):
+    manifest = make_manifest()
+    manifest.diagnosis = [Diagnosis(subject="m", cause="labels", evidence="As if *a* | b.", proposal="x=y")]
+    _, body = card(manifest)
+    assert "Likely causes:" in body and r"\*a\* \| b" in body and "Likely causes" not in card(make_manifest())[1]

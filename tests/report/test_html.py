@@ -7,6 +7,7 @@ import pytest
 
 from tests.report.conftest import give
 from tfkd.errors import RequestError
+from tfkd.export.manifest import Diagnosis
 from tfkd.report.html import write_report
 
 HOSTILE = (
@@ -126,6 +127,13 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest, 
     assert "– 1 of 4 gates not judged: max_accuracy_drop/quickstart_int8.tflite; 3 passed" in page.text
     row = page.row("max_accuracy_drop/quickstart_int8.tflite" + "switched off by --smoke")
     assert row[3] == "– not judged" and "gates passed" not in page.text
+
+
+def test_likely_causes_are_listed(render, make_manifest, make_evidence):
+    manifest = make_manifest()
+    manifest.diagnosis = [Diagnosis(subject="m", cause="labels", evidence="As if <swapped>.", proposal="--labels x")]
+    assert "As if <swapped>. Try --labels x." in render(manifest, make_evidence()).text
+    assert "Likely causes" not in render(make_manifest(), make_evidence()).text
 
 
 @pytest.mark.filterwarnings("error")

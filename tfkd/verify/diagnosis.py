@@ -30,6 +30,7 @@ ALPHA = 0.01  # of all hypotheses together
 MOST_IMAGES = 400
 BATCH = 64
 LEAST_GAIN = 0.05  # of balanced accuracy
+SKILL_OF_MATCHED = 0.6  # the same where most classes are matched: a model of other classes fits some of them
 SKILL_OF_TRAINED = 0.8  # the same where the weights look untrained
 LEAST_SKILL = 0.3  # share of the way from chance to perfect that a hypothesis must reach
 AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much worse
@@ -97,6 +98,12 @@ class Hypothesis:
     kind: str
     classes: np.ndarray
     likelihood: float
+
+    @property
+    def is_mostly_matched(self) -> bool:
+        """Whether most classes have another output, none of which is due to a well-known order."""
+        moved = sum(number != output for number, output in enumerate(self.order or ()))
+        return self.kind == "matched" and moved * 2 > len(self.order or ())
 
     @property
     def changes(self) -> int:
@@ -397,7 +404,8 @@ def _supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float =
 
     def holds(other: Hypothesis) -> bool:
         reached = balanced_accuracy(labels, other.classes)
-        if reached < level + LEAST_GAIN or _skill(reached, labels) < least_skill:
+        least = max(least_skill, SKILL_OF_MATCHED if other.is_mostly_matched else 0.0)
+        if reached < level + LEAST_GAIN or _skill(reached, labels) < least:
             return False
         if not significant(chance_test(labels, other.classes).p_value):
             return False
@@ -421,7 +429,7 @@ def _preference(labels: np.ndarray, hypothesis: Hypothesis) -> tuple[float, ...]
     Networks forgive pixels that are many times too large, as they are nearly homogeneous, and not those that are too
     small: where both reach the same, the small ones are right. Of models that take BGR most are Caffe's.
     """
-    return (-round(balanced_accuracy(labels, hypothesis.classes), 2), _rarity(hypothesis), -hypothesis.likelihood)
+    return (_rarity(hypothesis), -round(balanced_accuracy(labels, hypothesis.classes), 2), -hypothesis.likelihood)
 
 
 def _rarity(hypothesis: Hypothesis) -> int:
@@ -459,18 +467,18 @@ def _described(subject: Subject, equals: list[Hypothesis], asked: Hypothesis, la
 
 def _as_good(equals: list[Hypothesis]) -> str:
     first, *others = dict.fromkeys(each.normalization.text for each in equals if each.normalization) or [""]
-    return f" (the same with {' or '.join(others)})" if first and others else ""
+    return f"; the same with {' or '.join(others)}" if first and others else ""
 
 
 def _order_described(names: Sequence[str], found: Hypothesis) -> str:
     order = found.order or ()
     moved = [number for number, output in enumerate(order) if number != output]
-    if found.kind != "matched":
-        return f"its outputs {found.kind}"
     cycles = _cycles(order)
     if len(cycles) <= 2 and all(len(cycle) == 2 for cycle in cycles):
         swaps = [f"{first} ({names[first]}) and {second} ({names[second]})" for first, second in cycles]
         return f"outputs {' as well as '.join(swaps)} swapped"
+    if found.kind != "matched":
+        return f"its outputs {found.kind}"
     if len(moved) <= _NAMED_CLASSES:
         owners = np.argsort(order)
         told = ", ".join(f"{number} is {names[owners[number]]}" for number in moved)
