@@ -1,17 +1,19 @@
 """tfkd: distils heavy Keras image classifiers into phone-sized ones and proves every exported file."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfkd.distill.distiller import Distiller
+    from tfkd.distill.predictions import TeacherPredictions
 
 __version__ = "0.1.0"
-__all__ = ["Distiller", "__version__"]
+__all__ = ["Distiller", "TeacherPredictions", "__version__"]
+
+_MODULES = {"Distiller": "tfkd.distill.distiller", "TeacherPredictions": "tfkd.distill.predictions"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Distiller":  # TensorFlow loads on first use, so that `tfkd --help` stays fast
-        from tfkd.distill.distiller import Distiller
-
-        return Distiller
+    if name in _MODULES:  # TensorFlow loads on first use, so that `tfkd --help` stays fast
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tfkd' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """A twin gives what its student gives, or is refused."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,30 @@ def test_a_layer_without_a_twin_is_named(layer: Any, named: str) -> None:
     model = keras.Model(image, keras.layers.Dense(2)(layer(keras.layers.GlobalAveragePooling2D()(image))))
     with pytest.raises(RequestError, match=named):
         twin_of(model)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "k.layers.Softmax()(k.layers.Dense(classes)(x))",
+        "k.layers.Activation('softmax')(k.layers.Dense(classes)(x))",
+        "k.layers.Dense(classes, activation='softmax')(x)",
+        "k.layers.Activation('linear')(k.layers.Softmax()(k.layers.Dense(classes)(x)))",
+    ],
+)
+def test_the_twin_of_a_student_that_ends_in_softmax_gives_its_logits(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray
+) -> None:
+    (tmp_path / "softly.py").write_text(
+        "def build(k, *, image_size, classes, **others):\n"
+        "    image = k.Input((image_size, image_size, 3))\n"
+        "    x = k.layers.GlobalAveragePooling2D()(k.layers.Conv2D(4, 3)(k.layers.Rescaling(1 / 128, -1.0)(image)))\n"
+        f"    return k.Model(image, {end})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "softly", raising=False)
+    recipe = Student(model="softly:build")
+    student = build_student(recipe, 32, 3, seed=1)
+    logits = np.asarray(student(pixels))
+    assert np.abs(logits.sum(axis=1) - 1).max() > 0.1
+    np.testing.assert_allclose(student_twin(recipe, student)(pixels), logits, rtol=1e-4, atol=1e-6)

@@ -32,10 +32,10 @@ def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
     order = np.array([7, 3, 0, 10])
     (batch,) = pool_views(split, Augment(), 1, 2, order, 16, 4)
     x = with_answers(batch, stores, 2)
-    np.testing.assert_array_equal(x["image"], batch["image"])
-    np.testing.assert_array_equal(x["index"], order)
-    assert len(x["answers"]) == 2
-    for answers in x["answers"]:
+    np.testing.assert_array_equal(x.inputs, batch["image"])
+    np.testing.assert_array_equal(x.index, order)
+    assert len(x.predictions) == 2
+    for answers in x.predictions:
         for name, values in answer(order, 2).items():
             np.testing.assert_array_equal(answers[name], values)
 
@@ -45,7 +45,7 @@ def test_answers_to_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Pat
     split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7}))).splits["train"]
     order = np.arange(IMAGES)
     (batch,) = pool_views(split, Augment(mix="cutmix"), 1, 9, order, 16, IMAGES)
-    (answers,) = with_mean_answers(batch, [store])["answers"]
+    (answers,) = with_mean_answers(batch, [store]).predictions
     share = batch["share"].numpy()[:, None]
     assert 0 < (share < 1).sum() < IMAGES
     assert answers["pooled"].dtype == tf.float32

@@ -248,7 +248,7 @@ def test_a_model_of_tf_keras_is_named() -> None:
 
 
 def test_a_subclassed_model_of_unknown_input_says_what_to_do() -> None:
-    with pytest.raises(RequestError, match="call it once on images"):
+    with pytest.raises(RequestError, match="call the model once"):
         with_logits(Subclassed(), "The teacher")
 
 

@@ -217,6 +217,17 @@ def test_one_epoch_and_missing_validation_can_be_drawn(render, make_manifest, ma
     assert [tag for tag, _ in page.tags].count("svg") == 5
 
 
+def test_the_parts_of_the_students_loss_are_drawn(render, make_manifest, make_evidence):
+    evidence = make_evidence()
+    for points in evidence.curves["student"].values():
+        for point in points:
+            point.parts = {"label_loss": 0.2, "distillation_loss": 0.5, "soft_targets_loss": 0.4, "hint_loss": 0.1}
+    page = render(make_manifest(), evidence)
+    assert "What the student's training loss is made of" in page.text
+    assert "soft targets" in page.text and "hint" in page.text
+    assert [tag for tag, _ in page.tags].count("svg") == 6
+
+
 def test_many_classes_become_a_picture(render, make_manifest, make_evidence):
     classes = tuple(f"class {number}" for number in range(120))
     page = render(make_manifest(classes), make_evidence(classes))

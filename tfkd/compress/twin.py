@@ -10,9 +10,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
-from tfkd.compress.networks import built_with, weighted_layers
+from tfkd.compress.networks import built_with, calls, weighted_layers
 from tfkd.errors import RequestError
 from tfkd.models import student_source
 from tfkd.recipe import Student
@@ -78,7 +79,7 @@ def student_twin(student: Student, model: keras.Model) -> tf_keras.Model:
             f"{student.model} cannot be built from tf_keras, which compression needs: {error}. Build it from "
             "k.Input, k.layers and k.Model alone."
         ) from error
-    return _checked(_with_weights(twin, model), model)
+    return _checked(_with_weights(_without_softmax(twin), model), model)
 
 
 def twin_of(model: keras.Model) -> tf_keras.Model:
@@ -134,6 +135,28 @@ def _no_twin(layer: Any, kind: str) -> str:
         f"The layer {layer.name!r} is a {kind}, which compression does not know; build the network from "
         f"{', '.join(sorted(_COPIED))} (hard-swish as layers: see tfkd.models.layers)."
     )
+
+
+def _without_softmax(twin: tf_keras.Model) -> tf_keras.Model:
+    """Takes off the softmax that the source of a user's own student may end in, as it was taken off the student."""
+    last = next(call for call in reversed(list(calls(twin))) if not _hands_on(call.layer))
+    if isinstance(last.layer, tf_keras.layers.Softmax) or (
+        isinstance(last.layer, tf_keras.layers.Activation) and _is_softmax(last.layer)
+    ):
+        return built_with(twin, lambda layer: None if layer is last.layer else layer)
+    if _is_softmax(last.layer):
+        last.layer.activation = tf_keras.activations.linear
+    return twin
+
+
+def _hands_on(layer: Any) -> bool:
+    """Returns whether a layer gives what it takes, but for its shape."""
+    linear = isinstance(layer, tf_keras.layers.Activation) and layer.activation is tf_keras.activations.linear
+    return linear or type(layer).__name__ in (*_IDENTITIES, "Flatten", "Reshape", "Identity")
+
+
+def _is_softmax(layer: Any) -> bool:
+    return getattr(layer, "activation", None) in (tf_keras.activations.softmax, tf.nn.softmax)
 
 
 def _with_weights(twin: tf_keras.Model, model: keras.Model) -> tf_keras.Model:

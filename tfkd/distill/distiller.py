@@ -1,7 +1,7 @@
-"""`Distiller`: a Keras model that trains a student on a teacher's answers."""
+"""`Distiller`: a Keras model that trains a student on the predictions of teachers."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,52 +9,74 @@ import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
 from tfkd.distill import adam, batch_norm, depthwise
-from tfkd.distill.constants import checksum, constant_weights
-from tfkd.distill.losses import SoftTargets
-from tfkd.distill.losses.base import LOGITS, DistillationLoss
+from tfkd.distill.arguments import FunctionLoss, label_loss, metric_for, names_of, teachers_of, weighted_losses
+from tfkd.distill.config import loss_config, loss_of_config, teacher_key, teacher_named
+from tfkd.distill.frozen import FrozenTeachers, Hidden, Shapes, name_of
+from tfkd.distill.labels import check_label_form, hard_labels, is_sparse, without_unlabelled
+from tfkd.distill.losses.base import LOGITS, evaluation
+from tfkd.distill.means import Means
+from tfkd.distill.predictions import Batch, Form, inputs_of, numbered, unpacked
 from tfkd.distill.taps import tapped
-from tfkd.distill.terms import terms_of
-from tfkd.errors import RequestError
-from tfkd.models.logits import with_logits
-
-Shapes = Mapping[str, tuple[int, ...]]
+from tfkd.distill.terms import Term, terms_of
+from tfkd.errors import RequestError, cause
+from tfkd.models.logits import classifier, symbolic
 
 
+@keras.saving.register_keras_serializable("tfkd")
 class Distiller(keras.Model):
-    """Trains a student on the true labels and on the answers of frozen teachers.
+    """Trains a student on the true labels and on the predictions of frozen teachers.
 
-    It fits, evaluates and takes callbacks like any Keras model. A batch is `(x, y)` or `(x, y, sample_weight)`:
+    It fits, evaluates, predicts and takes callbacks like any Keras model. Data is `x`, `(x, y)` or `(x, y,
+    sample_weight)`, as arrays or batches of a data set:
 
-    - `x` is a float tensor of images [batch, height, width, 3], which the teachers answer as it comes (online), or a
-      mapping with `image` and what the teachers answered before: `teacher_logits`, float [batch, classes], for one
-      teacher, or `answers`, a tuple of one mapping a teacher from tap to float [batch, ...]. `index`, int [batch],
-      gives each image's number in the training set to losses with a memory.
-    - `y` is int [batch] for the default loss, −1 where an image has no label and only the teachers judge it, or float
-      [batch, classes], a row of zeros where there is no label.
+    - `x` is what the student takes, for instance images float [batch, height, width, 3]. The teachers run on it as it
+      comes (online). Predictions that were made before are given as `tfkd.TeacherPredictions(inputs, predictions)`.
+      A mapping with `image` and any of `label`, `index`, `teacher_logits` and `answers` is understood too, as
+      tensorflow-datasets gives them; of a student that takes a mapping, what it does not take itself has these names.
+    - `y` is int [batch], −1 where an image has no label and only the teachers judge it, or float [batch, classes], a
+      row of zeros where there is no label. Without `y` the teachers alone teach.
 
-    The teachers run in inference mode, outside the gradient, and are never saved: `save` writes the student alone.
-    Predicting and evaluating need no teacher. Their weights are taken as they are when a `fit` begins, or at the first
-    `train_on_batch`; what changes them later is not seen before the next `fit`. With several teachers each distillation
-    loss is their weighted mean, which for Kullback-Leibler losses has the gradient of the mean of their probabilities.
-    Teachers and student may give logits or probabilities (see `tfkd.models.logits`); the losses are of logits.
+    Teachers and student may give logits or probabilities (see `tfkd.models.logits`): the losses are computed from
+    logits. Stored predictions are told apart by the values of each batch: they are probabilities where every number is
+    at least 0 and every row sums to 1 within 0.01; say `predictions_are` where that could be a coincidence, as in
+    batches of one image. Calling and predicting give what the student gives, and metrics are computed from that.
+
+    The teachers run in inference mode, outside the gradient, and are never saved: `save` and `export` write the student
+    alone. Their weights are read when a `fit` begins, or at the first `train_on_batch`; later changes count from the
+    next `fit` on. With several teachers each distillation loss is their weighted mean, which for Kullback-Leibler
+    losses has the gradient of the mean of their probabilities.
+
+    Logs of a training: `loss`, which is minimised; its parts `label_loss` and `distillation_loss`, each times its
+    weight (what is missing to `loss` are the student's regularisers); and the parts of `distillation_loss` by the names
+    of the losses, such as `soft_targets_loss`. Logs of a validation: `val_loss`, the loss with the labels, unweighted
+    and without regularisers, so that it compares with any other training of the student; and where teachers or stored
+    predictions are at hand, `val_total_loss`, which is computed as the training's `loss`, and its parts. Validation
+    data without labels have `val_total_loss` as their `val_loss`.
 
     While it trains, the student's batch normalisations and wide depthwise convolutions and a compiled Adam or AdamW run
-    in quicker operations, which compute what Keras's do but for rounding.
+    in faster operations, which compute what Keras's do but for rounding.
+
+    `get_config` and `from_config` (`keras.models.clone_model`) give a new Distiller with a student of fresh weights and
+    the same teachers, as long as those exist in this process: a config does not hold their weights.
 
     Args:
-        student: float images [batch, height, width, 3] to logits [batch, classes].
-        teachers: models with the same classes, for online distillation; they resize the images to their own input.
-        losses: pairs (loss, weight); see `tfkd.distill.losses`. By default Hinton's at T=4 with weight 0.7; none trains
-            the student on the labels alone. A weight, and a loss's temperature, may be a `keras.Variable` that a
-            callback changes during the training.
+        student: images float [batch, height, width, 3], or what it takes, to [batch, classes].
+        teachers: a model or several, with the student's classes, for online distillation; images are resized to their
+            input.
+        losses: pairs (loss, weight) of `tfkd.distill.losses`; by default Hinton's at T=4 with weight 0.7; [] trains the
+            student on the labels alone. A loss without weight has weight 1; a loss block of a recipe brings its own. A
+            weight, and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
         label_weight: weight of the loss with the true labels.
-        teacher_shares: the say of each teacher; equal by default.
-        answers: for stored answers to losses on features: one mapping a teacher from tap to shape without the batch.
-        images: number of training images, which losses with a memory need.
+        teacher_shares: weight of each teacher; equal by default.
+        answers: for losses on stored features: one mapping a teacher from tap to shape without the batch.
+        images: number of training images, for losses with a memory of all of them. Where it is None, they keep a queue
+            of the latest images instead.
+        predictions_are: what stored predictions are: "logits", "probabilities", or "auto" to tell by their values.
+        teacher: another way to give a single teacher.
 
     Raises:
-        RequestError: the classes of teacher and student differ, an input of a teacher cannot take the student's
-            images, a tap does not exist, or the weights are negative or all zero.
+        RequestError: the classes of teacher and student differ, a teacher cannot take the student's images, a model has
+            several outputs or no logits, a tap does not exist, or the weights are negative or all zero.
 
     Example:
         >>> distiller = Distiller(student, teachers=[teacher])
@@ -66,54 +88,63 @@ class Distiller(keras.Model):
     def __init__(
         self,
         student: keras.Model,
-        teachers: Sequence[keras.Model] = (),
-        losses: Sequence[tuple[DistillationLoss, Any]] | None = None,
+        teachers: keras.Model | Sequence[keras.Model] = (),
+        losses: Any = None,
         label_weight: float = 0.3,
         teacher_shares: Sequence[float] | None = None,
         answers: Sequence[Shapes] = (),
         images: int | None = None,
+        predictions_are: Form = "auto",
+        teacher: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
+        given = classifier(student, f"Student {name_of(student)}")
         super().__init__(dtype=student.dtype_policy, **kwargs)
-        chosen = [(SoftTargets(temperature=4.0), 0.7)] if losses is None else list(losses)
+        chosen = weighted_losses(losses)
+        guides = teachers_of(teachers, teacher)
         _check_weights([label_weight, *(float(weight) for _, weight in chosen)])
+        _check_form(predictions_are)
         batch_norm.fuse(student)
         depthwise.quicken(student)
         self.student = student
         self.label_weight = label_weight
-        logits = with_logits(student, f"Student {student.name!r}")
-        tapped_student = tapped(logits, [loss.student_tap for loss, _ in chosen])
-        self._teachers = _Frozen(teachers, student, [loss.teacher_tap for loss, _ in chosen])
+        tapped_student = tapped(given.logits, [loss.student_tap for loss, _ in chosen])
+        self._takes = Hidden([symbolic(given.logits, "inputs")])
+        self._gives_probabilities = given.probabilities
+        self._form: Form = predictions_are
+        self._teachers = FrozenTeachers(guides, given.logits, student, [loss.teacher_tap for loss, _ in chosen])
         terms = terms_of(
             chosen,
-            shares=teacher_shares or [1.0] * max(1, len(teachers), len(answers)),
+            shares=teacher_shares or [1.0] * max(1, len(guides), len(answers)),
             teachers=answers or self._teachers.shapes,
             student={tap: tuple(output.shape[1:]) for tap, output in tapped_student.output.items()},
             images=images,
         )
-        self._logits = _Hidden([logits])
-        self._tapped = _Hidden([tapped_student])
-        self._terms = _Hidden(terms)
+        self._arguments = Hidden([(chosen, guides, teacher_shares, answers, images)])
+        self._tapped = Hidden([tapped_student])
+        self._terms = Hidden(terms)
         self.loss_layers = [layer for term in terms for layer in term.layers]
-        self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
-        self._total_tracker = keras.metrics.Mean(name="loss")
-        self.build(student.input_shape)
+        self.part_names = ["label_loss", "distillation_loss", *names_of(chosen)]
+        self._total = keras.metrics.Mean(name="loss")
+        self._means = Means([*self.part_names, "total_loss"])
+        self._evaluating = False
+        self._shown: Hidden = Hidden([{}])  # names of the logs, of trainings (False) and evaluations (True)
+        self.build(given.logits.input_shape)
 
     def build(self, input_shape: Any) -> None:
         """Marks the model as built: the student brings its own variables."""
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Returns the student's logits, [batch, classes]."""
-        images = inputs["image"] if isinstance(inputs, Mapping) else inputs
-        (network,) = self._logits.items
-        return network(images, training=training)
+        """Returns what the student gives, [batch, classes]."""
+        return self.student(inputs_of(inputs, self._takes.items[0]), training=training)
 
     def compile(
         self,
         optimizer: Any = "adamw",
         loss: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
@@ -121,21 +152,28 @@ class Distiller(keras.Model):
 
         Args:
             optimizer: any Keras optimizer.
-            loss: loss with the true labels, from logits; by default sparse categorical cross-entropy.
-            metrics: metrics of the labelled images.
+            loss: loss with the true labels; by default the cross-entropy. Keras's cross-entropies, also by name, are
+                taken of the student's logits; a function or a loss of your own gets logits.
+            metrics: metrics of the labelled images, of what the student gives.
+            weighted_metrics: the same, weighted by `sample_weight`.
             jit_compile: "auto" uses XLA where there is a GPU; on a CPU it slows convolutions down.
             **kwargs: the remaining arguments of `keras.Model.compile`.
 
         Raises:
-            RequestError: the optimizer accumulates gradients on several replicas, which Keras cannot.
+            RequestError: the loss takes something else than logits, or the optimizer accumulates gradients on several
+                replicas, which Keras cannot.
         """
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_physical_devices("GPU"))
+        if "loss_weights" in kwargs:
+            raise RequestError("compile: loss_weights has no meaning here; give the Distiller label_weight=...")
+        self._label_loss = Hidden([label_loss(loss)])
         super().compile(
             optimizer=optimizer,
-            loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            loss=self._label_loss.items[0],
             loss_weights=float(self.label_weight),
-            metrics=metrics,
+            metrics=metric_for(metrics, self._gives_probabilities),
+            weighted_metrics=metric_for(weighted_metrics, self._gives_probabilities),
             jit_compile=jit_compile,
             **kwargs,
         )
@@ -146,44 +184,97 @@ class Distiller(keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, or {} where the loss is a function."""
+        if self.compiled and isinstance(self._label_loss.items[0], FunctionLoss):
+            return {}
+        config: dict[str, Any] = super().get_compile_config()
+        config.pop("loss_weights", None)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with what `get_compile_config` returned."""
+        if config:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+
     @property
     def metrics(self) -> list[Any]:
         """The metrics that Keras resets at the start of an epoch."""
-        own = [self._total_tracker, self._distillation_tracker]
-        return own + [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
+        own = [self._total, self._means]
+        # Metrics that have not seen a label have no result.
+        unseen = [self._compile_metrics] if self._compile_metrics and not self._compile_metrics.built else []
+        compiled = [each for each in super().metrics if each.name != "loss" and each not in [*own, *unseen]]
+        return [self._total, *compiled, self._means]
 
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Returns the logs by name: of an evaluation, or of the training."""
+        names = self._shown.items[0].get(self._evaluating)
+        results: dict[str, Any] = super().get_metrics_result()
+        return results if names is None else {name: results[name] for name in names}
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains as `keras.Model.fit` does."""
+        self._read_teachers()
+        return super().fit(self._numbered(x), y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates as `keras.Model.evaluate` does."""
+        if not kwargs.get("_use_cached_eval_dataset"):
+            self._read_teachers()
+        self._evaluating = True
+        try:
+            return super().evaluate(x, y, *args, **kwargs)
+        finally:
+            self._evaluating = False
+
+    def _read_teachers(self) -> None:
+        """Has the steps traced again where a teacher's weights, which are constants there, have changed."""
         if self._teachers.changed():
-            self.train_function = None
-        return super().fit(*args, **kwargs)
+            self.train_function = self.test_function = None
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Makes one update of the student and returns the metrics so far."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images = x["image"] if isinstance(x, Mapping) else x
-        answers = self._answers(x) if self._terms.items else []
+        """Makes one update of the student and returns the logs so far."""
+        batch = self._unpacked(data)
+        predictions = self._predictions(batch) if self._terms.items else []
+        if batch.labels is None and not predictions:
+            raise RequestError("The data have no labels and the Distiller no losses with a teacher; give one of them.")
         variables = self.trainable_variables
         (network,) = self._tapped.items
         with tf.GradientTape() as tape:
-            outputs = network(images, training=True)
+            outputs = network(batch.inputs, training=True)
             logits = outputs[LOGITS]
-            label_loss = self._label_loss(x, y, logits, sample_weight)
-            context = {"labels": lambda: _hard_labels(y, logits), "index": lambda: _index(x)}
-            distillation_loss = self._distillation_loss(answers, outputs, context, sample_weight)
-            loss = label_loss + tf.cast(distillation_loss, label_loss.dtype)
+            own_loss, label_loss = self._own_loss(batch, logits)
+            values = self._distillation_values(predictions, outputs, batch, training=True)
+            distillation_loss = tf.add_n(values) if values else tf.zeros(())
+            loss = own_loss + tf.cast(distillation_loss, own_loss.dtype)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self._track(loss, distillation_loss, tf.shape(logits)[0])
-        return self._update_metrics(x, y, logits, sample_weight)
+        losses = {"loss": loss, **self._parts(label_loss, distillation_loss, values)}
+        return self._logs(losses, batch, logits, evaluating=False)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Evaluates the student on labelled images; the loss is the unweighted one with the labels."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self(x, training=False)
-        loss = self._label_loss(x, y, logits, sample_weight)
-        self._track(loss, tf.zeros_like(loss), tf.shape(logits)[0])
-        return self._update_metrics(x, y, logits, sample_weight)
+        """Evaluates the student: the loss with the labels, and the training's loss where predictions are at hand."""
+        batch = self._unpacked(data)
+        (network,) = self._tapped.items
+        outputs = network(batch.inputs, training=False)
+        logits = outputs[LOGITS]
+        can_ask = bool(self._terms.items) and (batch.predictions is not None or bool(self._teachers.items))
+        if batch.labels is None and not can_ask:
+            raise RequestError(
+                "The data have neither labels nor predictions of a teacher; there is nothing to evaluate."
+            )
+        losses = {}
+        if batch.labels is not None:
+            y, weight = without_unlabelled(batch.labels, logits, batch.sample_weight)
+            losses["loss"] = self._label_loss.items[0](y, logits, sample_weight=weight)
+        if can_ask:
+            values = self._distillation_values(self._predictions(batch), outputs, batch, training=False)
+            distillation_loss = tf.add_n(values)
+            own_loss, label_loss = self._own_loss(batch, logits)
+            losses["total_loss"] = own_loss + tf.cast(distillation_loss, own_loss.dtype)
+            losses |= self._parts(label_loss, distillation_loss, values)
+            losses.setdefault("loss", losses["total_loss"])
+        return self._logs(losses, batch, logits, evaluating=True)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves the student, without the teachers, as a `.keras` file.
@@ -192,6 +283,43 @@ class Distiller(keras.Model):
         stopped: student, projectors, memories, the optimizer's state, and where the random draws of dropout stand.
         """
         self.student.save(filepath, overwrite=overwrite, **kwargs)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        """Exports the student as `keras.Model.export` does; for files that a phone runs, see `tfkd export`."""
+        return self.student.export(filepath, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs in this process: architectures, not weights, and keys of the teachers."""
+        losses, teachers, shares, answers, images = self._arguments.items[0]
+        try:
+            student = keras.saving.serialize_keras_object(self.student)
+        except (NotImplementedError, TypeError) as error:
+            raise RequestError(f"The student {self.student.name!r} has no config of its own: {cause(error)}") from error
+        return {
+            "name": self.name,
+            "student": student,
+            "teachers": [teacher_key(teacher) for teacher in teachers],
+            "losses": [[loss_config(loss), float(weight)] for loss, weight in losses],
+            "label_weight": float(self.label_weight),
+            "teacher_shares": None if shares is None else list(shares),
+            "answers": [{tap: list(shape) for tap, shape in each.items()} for each in answers],
+            "images": images,
+            "predictions_are": self._form,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Distiller":
+        """Returns a Distiller with a student of fresh weights and the teachers of the one that gave the config.
+
+        Raises:
+            RequestError: a teacher does not exist in this process.
+        """
+        config = dict(config)
+        teachers = [teacher_named(key) for key in config.pop("teachers")]
+        student = keras.saving.deserialize_keras_object(config.pop("student"), custom_objects)
+        losses = [(loss_of_config(loss), weight) for loss, weight in config.pop("losses")]
+        answers = [{tap: tuple(shape) for tap, shape in each.items()} for each in config.pop("answers")]
+        return cls(student, teachers, losses, answers=answers, **config)
 
     def save_own_variables(self, store: Any) -> None:
         """Adds to the weights what Keras leaves out: the state of the layers' random generators."""
@@ -219,78 +347,95 @@ class Distiller(keras.Model):
     def _first_piece(self, values: Any) -> Any:
         return self.distribute_strategy.experimental_local_results(values)[0]
 
-    def _answers(self, x: Any) -> list[Any]:
-        return _stored(x) if isinstance(x, Mapping) else self._teachers.answers(x, constant=not self.jit_compile)
+    def _unpacked(self, data: Any) -> Batch:
+        return unpacked(data, self._takes.items[0], self._form)
 
-    def _label_loss(self, x: Any, y: Any, logits: Any, sample_weight: Any) -> Any:
-        y, weight = _mask_unlabelled(y, logits, sample_weight)
-        return self.compute_loss(x=x, y=y, y_pred=logits, sample_weight=weight)
+    def _numbered(self, x: Any) -> Any:
+        """Numbers the images of arrays for the losses that ask for it, so that they know an image that comes again."""
+        if not any("index" in term.loss.needs for term in self._terms.items):
+            return x
+        arrays = keras.tree.flatten(x)
+        if not arrays or not all(hasattr(each, "shape") and hasattr(each, "dtype") for each in arrays):
+            return x
+        rows, (_, _, _, _, images) = len(arrays[0]), self._arguments.items[0]
+        if images is not None and rows > images:
+            raise RequestError(f"fit got {rows} images, more than the Distiller's images={images}; make that larger.")
+        return numbered(x, rows)
 
-    def _distillation_loss(self, answers: Any, outputs: Any, context: Any, sample_weight: Any) -> Any:
-        values = [
-            term.value(answers[term.teacher], outputs, context, sample_weight)
-            for term in self._terms.items
-            if term.teacher < len(answers)
-        ]
-        return tf.add_n(values) if values else tf.zeros(())
+    def _predictions(self, batch: Batch) -> list[Any]:
+        if batch.predictions is None:
+            return self._teachers.predictions(batch.inputs, constant=not self.jit_compile)
+        expected = 1 + max(term.teacher for term in self._terms.items)
+        if len(batch.predictions) != expected:
+            raise RequestError(
+                f"The batch holds the predictions of {len(batch.predictions)} teachers, and the Distiller was made for "
+                f"{expected}; give teacher_shares one number for each."
+            )
+        return batch.predictions
 
-    def _track(self, loss: Any, distillation_loss: Any, images: Any) -> None:
+    def _own_loss(self, batch: Batch, logits: Any) -> tuple[Any, Any]:
+        """Returns the student's loss without a teacher, of this replica's part, and what of it is due to the labels."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        kind = keras.config.floatx()
+        regularisers = tf.add_n([tf.zeros((), kind), *[tf.cast(loss, kind) for loss in self.losses]]) / replicas
+        if batch.labels is None:
+            return regularisers, None
+        check_label_form(self._label_loss.items[0], batch.labels, logits)
+        y, weight = without_unlabelled(batch.labels, logits, batch.sample_weight)
+        loss = self.compute_loss(x=batch.inputs, y=y, y_pred=logits, sample_weight=weight)
+        return loss, loss - tf.cast(regularisers, loss.dtype)
+
+    def _distillation_values(self, predictions: list[Any], outputs: Any, batch: Batch, training: bool) -> list[Any]:
+        """Returns the weighted value of every term, loss by loss and teacher by teacher."""
+
+        def value(term: Term) -> Any:
+            context = {
+                "labels": lambda: hard_labels(batch, outputs[LOGITS]),
+                "index": lambda: batch.numbers(required=training and term.loss.counts_images),
+            }
+            return term.value(predictions[term.teacher], outputs, context, batch.sample_weight)
+
+        with contextlib.nullcontext() if training else evaluation():
+            return [value(term) for term in self._terms.items] if predictions else []
+
+    def _parts(self, label_loss: Any, distillation_loss: Any, values: list[Any]) -> dict[str, Any]:
+        """Returns what the loss is made of, by the names of the logs."""
+        parts = {} if label_loss is None else {"label_loss": label_loss}
+        parts["distillation_loss"] = distillation_loss
+        names = self.part_names[2:] if values else []
+        teachers = len(values) // max(1, len(names))
+        for number, name in enumerate(names):
+            parts[name] = tf.add_n(values[number * teachers : (number + 1) * teachers])
+        return parts
+
+    def _logs(self, losses: dict[str, Any], batch: Batch, logits: Any, evaluating: bool) -> dict[str, Any]:
+        """Counts the losses of a batch and what the metrics say of it, and returns the means so far."""
         # Keras divides a loss instance by the replicas; what people read is the loss of the whole batch.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self._total_tracker.update_state(loss * replicas, sample_weight=images)
-        self._distillation_tracker.update_state(distillation_loss * replicas, sample_weight=images)
-
-    def _update_metrics(self, x: Any, y: Any, logits: Any, sample_weight: Any) -> dict[str, Any]:
-        if _is_sparse(y, logits):
-            labelled = tf.reshape(y, [-1]) != UNLABELLED
-            y, logits = tf.boolean_mask(y, labelled), tf.boolean_mask(logits, labelled)
-            sample_weight = None if sample_weight is None else tf.boolean_mask(sample_weight, labelled)
-        results = self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+        whole = {name: value * replicas for name, value in losses.items()}
+        self._total.update_state(whole["loss"], sample_weight=batch.rows)
+        self._means.update_state(whole, batch.rows)
+        found = self._metrics_of(batch, logits) if batch.labels is not None else {}
+        found |= {"loss": self._total.result(), **self._means.result()}
+        unknown = {*self.part_names, "total_loss"} - losses.keys()
+        logs = {name: value for name, value in found.items() if name not in unknown}
+        self._shown.items[0][evaluating] = list(logs)
         if _spans_workers(tf.distribute.get_strategy()):
             # Keras averages what the workers return along its first axis, which a scalar has not.
-            return {name: value[None] for name, value in results.items()}
-        return results
+            return {name: value[None] for name, value in logs.items()}
+        return logs
 
-
-class _Hidden:
-    """Holds what Keras must neither track nor save with the model."""
-
-    def __init__(self, items: Sequence[Any]) -> None:
-        self.items = list(items)
-
-
-class _Frozen(_Hidden):
-    """The teachers: frozen, in inference mode, each at its own input size."""
-
-    def __init__(self, teachers: Sequence[keras.Model], student: keras.Model, taps: Sequence[str]) -> None:
-        for teacher in teachers:
-            _check_teacher(teacher, student)
-            teacher.trainable = False
-        super().__init__([tapped(with_logits(teacher, f"Teacher {teacher.name!r}"), taps) for teacher in teachers])
-        self._checksums: list[int] = []
-
-    @property
-    def shapes(self) -> list[Shapes]:
-        return [{tap: tuple(out.shape[1:]) for tap, out in model.output.items()} for model in self.items]
-
-    def changed(self) -> bool:
-        """Tells whether the weights are others than when it was asked before."""
-        before, self._checksums = self._checksums, [checksum(model) for model in self.items]
-        return self._checksums != before
-
-    def answers(self, images: Any, constant: bool) -> list[Any]:
-        """Returns what each teacher answers; with `constant`, from weights that are constants of the graph."""
-        if not self.items:
-            raise RequestError(
-                "The Distiller has no teachers and the batch holds no 'teacher_logits' or 'answers'; give one of them."
-            )
-        copies = len(self.items) * tf.distribute.get_strategy().num_replicas_in_sync
-        answers = []
-        for model in self.items:
-            with constant_weights(model, copies) if constant else contextlib.nullcontext():
-                answer = model(_fit(images, model), training=False)
-            answers.append({tap: tf.stop_gradient(value) for tap, value in answer.items()})
-        return answers
+    def _metrics_of(self, batch: Batch, logits: Any) -> dict[str, Any]:
+        y, weight, given = batch.labels, batch.sample_weight, logits
+        if is_sparse(y, logits):
+            labelled = tf.reshape(y, [-1]) != UNLABELLED
+            y, given = tf.boolean_mask(y, labelled), tf.boolean_mask(logits, labelled)
+            weight = None if weight is None else tf.boolean_mask(weight, labelled)
+        given = tf.nn.softmax(given) if self._gives_probabilities else given
+        if self._compile_metrics is None:
+            return {}
+        self._compile_metrics.update_state(y, given, sample_weight=weight)
+        return dict(self._compile_metrics.result())
 
 
 def _check_weights(weights: list[float]) -> None:
@@ -307,62 +452,11 @@ def _check_accumulation(optimizer: Any, replicas: int) -> None:
         )
 
 
-def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:
-    if teacher is student:
-        raise RequestError("Teacher and student are the same model, which cannot learn from itself; copy it first.")
-    if teacher.output_shape[-1] != student.output_shape[-1]:
+def _check_form(form: str) -> None:
+    if form not in ("auto", "logits", "probabilities"):
         raise RequestError(
-            f"Teacher {teacher.name!r} answers {teacher.output_shape[-1]} classes, student {student.name!r} "
-            f"{student.output_shape[-1]}; train both on the same classes."
+            f"predictions_are = {form!r} must be 'logits', 'probabilities', or 'auto' to tell by values."
         )
-    if teacher.input_shape[-1] != student.input_shape[-1]:
-        raise RequestError(
-            f"Teacher {teacher.name!r} takes {teacher.input_shape[-1]} channels, student {student.name!r} "
-            f"{student.input_shape[-1]}; give both the same kind of images."
-        )
-
-
-def _stored(x: Mapping[str, Any]) -> list[Any]:
-    if "answers" in x:
-        return list(x["answers"])
-    if "teacher_logits" in x:
-        return [{LOGITS: x["teacher_logits"]}]
-    raise RequestError(f"The batch holds {sorted(x)}, but no 'teacher_logits' or 'answers'; give one of them.")
-
-
-def _index(x: Any) -> Any:
-    if not isinstance(x, Mapping) or "index" not in x:
-        raise RequestError("A loss with a memory needs each image's number: give batches with 'image' and 'index'.")
-    return x["index"]
-
-
-def _fit(images: Any, teacher: keras.Model) -> Any:
-    size = teacher.input_shape[1:3]
-    if None in size or tuple(images.shape[1:3]) == tuple(size):
-        return images
-    return tf.image.resize(images, size, antialias=True)
-
-
-def _is_sparse(y: Any, logits: Any) -> bool:
-    return y.dtype.is_integer and (y.shape.rank == 1 or y.shape[-1] == 1 != logits.shape[-1])
-
-
-def _hard_labels(y: Any, logits: Any) -> Any:
-    """Returns one label an image, int32 [batch]: of labels as numbers, or the largest of soft ones."""
-    if _is_sparse(y, logits):
-        return tf.cast(tf.reshape(y, [-1]), tf.int32)
-    known = tf.reduce_sum(y, axis=-1) > 0
-    return tf.where(known, tf.argmax(y, axis=-1, output_type=tf.int32), UNLABELLED)
-
-
-def _mask_unlabelled(y: Any, logits: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Gives unlabelled images weight 0 in the loss with the labels, which stays a mean over the whole batch."""
-    if not _is_sparse(y, logits):
-        return y, sample_weight
-    y = tf.reshape(y, [-1])
-    labelled = y != UNLABELLED
-    weight = tf.ones_like(y, tf.float32) if sample_weight is None else tf.convert_to_tensor(sample_weight)
-    return tf.maximum(y, 0), tf.where(labelled, tf.reshape(weight, [-1]), tf.zeros((), weight.dtype))
 
 
 def _spans_workers(strategy: tf.distribute.Strategy) -> bool:

@@ -7,6 +7,7 @@ import keras
 
 from tfkd.distill.losses import LOSSES
 from tfkd.distill.losses.base import DistillationLoss
+from tfkd.errors import RequestError
 from tfkd.recipe import Distill, Schedule
 
 
@@ -28,12 +29,27 @@ def losses_of(distill: Distill) -> tuple[list[tuple[DistillationLoss, Any]], Cal
 
     losses = []
     for block in distill.losses:
-        arguments = {name: getattr(block, name) for name in type(block).model_fields if name not in ("kind", "weight")}
-        temperature = arguments.get("temperature")
+        temperature = getattr(block, "temperature", None)
         if isinstance(temperature, Schedule):
-            loss = LOSSES[block.kind](**{**arguments, "temperature": temperature.start})
+            loss, _ = loss_of(block.model_copy(update={"temperature": temperature.start, "weight": 1.0}))
             loss.temperature = number(temperature)
         else:
-            loss = LOSSES[block.kind](**arguments)
+            loss, _ = loss_of(block.model_copy(update={"weight": 1.0}))
         losses.append((loss, number(block.weight)))
     return losses, begin
+
+
+def loss_of(block: Any) -> tuple[DistillationLoss, float]:
+    """Returns the loss of a recipe's block, and its weight.
+
+    Raises:
+        RequestError: a number of it changes over the training, which only a run can know.
+    """
+    arguments = {name: getattr(block, name) for name in type(block).model_fields if name not in ("kind", "weight")}
+    for name, value in {**arguments, "weight": block.weight}.items():
+        if isinstance(value, Schedule):
+            raise RequestError(
+                f"{block.kind}: {name} is a Schedule of a recipe, which only `tfkd run` follows; give a keras.Variable "
+                "and change it in a callback."
+            )
+    return LOSSES[block.kind](**arguments), block.weight

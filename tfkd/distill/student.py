@@ -19,6 +19,7 @@ from tfkd.distill.job import Job, StudentResult
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
+from tfkd.distill.predictions import TeacherPredictions
 from tfkd.distill.saving import save_array, save_model
 from tfkd.distill.schedules import losses_of
 from tfkd.distill.soft_labels import SoftLabels
@@ -71,10 +72,7 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     tuning = job.recipe.distill.training
 
     def report(point: training.Point) -> None:
-        say(
-            f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {tuning.epochs}: loss {point.loss:.3f}, "
-            f"validation {point.validation_accuracy:.1%}"
-        )
+        say(f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {tuning.epochs}: {point}")
 
     run = predictor(student)
     images = plain_batches(data.validation, job.recipe.data.image_size, BATCH)
@@ -119,6 +117,7 @@ def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Mo
         teacher_shares=[store.share for store in job.stores],
         answers=[store.shapes for store in stores],
         images=job.images,
+        predictions_are="logits",
     )
     model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
     images, finished = pool(data), Views(LIMIT)
@@ -157,7 +156,7 @@ def _views(job: Job, split: Split, epoch: int, view: int, finished: Views | None
     return pool_views(split, data.augment, job.recipe.seed, view, order, data.image_size, job.batch, finished)
 
 
-def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> dict[str, Any]:
+def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> TeacherPredictions:
     """Puts what each teacher answered on these views beside their images: the `x` that a Distiller learns from.
 
     Args:
@@ -166,10 +165,10 @@ def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> 
         view: number of the views.
     """
     answers = _answers(batch["index"], stores, lambda store, images: store.read(images, view))
-    return {"image": batch["image"], "index": batch["index"], "answers": answers}
+    return TeacherPredictions(batch["image"], answers, batch["index"])
 
 
-def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> dict[str, Any]:
+def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
     """As `with_answers`, for views that no teacher was asked about: the mean of the answers to the stored ones.
 
     The answers to a mixed view are mixed as its labels are. For CutMix that is nearly what a teacher would say which
@@ -180,7 +179,7 @@ def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> dict[s
         partners = _answers(batch["partner"], stores, SoftLabels.mean)
         share = batch["share"][:, None]
         answers = tf.nest.map_structure(lambda own, other: share * own + (1.0 - share) * other, answers, partners)
-    return {"image": batch["image"], "index": batch["index"], "answers": answers}
+    return TeacherPredictions(batch["image"], answers, batch["index"])
 
 
 def _answers(

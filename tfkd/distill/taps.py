@@ -15,6 +15,7 @@ import keras
 
 from tfkd.distill.losses.base import LOGITS
 from tfkd.errors import RequestError
+from tfkd.models.logits import is_graph, symbolic
 
 POOLED, PENULTIMATE = "pooled", "penultimate"
 
@@ -53,7 +54,7 @@ def tapped(model: keras.Model, taps: Sequence[str]) -> keras.Model:
     outputs = OrderedDict(
         (name, general[name] if name in general else _layer(name, record, general)) for name in (LOGITS, *taps)
     )
-    inputs = record.inputs if len(record.inputs) > 1 else record.inputs[0]
+    inputs = keras.tree.pack_sequence_as(symbolic(model, "inputs"), record.inputs)
     return keras.Model(inputs, outputs, name=model.name)
 
 
@@ -152,7 +153,7 @@ class _Recorder:
         self._uses[operation.name] += 1
         uses = self._uses[operation.name]
         name = operation.name if uses == 1 else f"{operation.name}#{uses}"
-        if _is_graph(operation):
+        if is_graph(operation):
             return self._call_nested(name, operation, *args, **kwargs)
         outputs = operation(*args, **kwargs)
         sources = self._sources((args, kwargs))
@@ -191,25 +192,32 @@ def _part(name: str, number: int) -> str:
     return f"{name}[{number}]" if number else name
 
 
-def _is_graph(operation: Any) -> bool:
-    return isinstance(operation, keras.Model) and bool(getattr(operation, "outputs", None))
-
-
 def _recorded(model: keras.Model) -> _Recorder:
-    if not _is_graph(model):
-        raise RequestError(
-            f"{model.name!r} shows no layers between its input and its output; build it as a functional or a "
-            "sequential Keras model with an Input."
-        )
+    if not is_graph(model):
+        raise RequestError(_no_layers(model.name))
     if len(model.outputs) != 1:
         raise RequestError(f"{model.name!r} has {len(model.outputs)} outputs; taps need one that gives the logits.")
     return _Recorder(model)
+
+
+def _opaque(record: _Recorder) -> str | None:
+    """Returns the name of a subclassed model inside, whose layers are not to be seen."""
+    return next((step.operation.name for step in record.steps if isinstance(step.operation, keras.Model)), None)
+
+
+def _no_layers(name: str) -> str:
+    return (
+        f"{name!r} shows no layers between its input and its output; build it as a functional or a sequential Keras "
+        "model with an Input."
+    )
 
 
 def _general(record: _Recorder) -> dict[str, Any]:
     """Returns the symbolic tensors of the taps that are no layers' names, those that this model has."""
     steps, output = record.steps, record.outputs[0]
     taps = {LOGITS: steps[output].tensor}
+    if _opaque(record):
+        return taps
     for name, number in ((POOLED, _pooled(steps, output)), (PENULTIMATE, _penultimate(steps, output))):
         if number is not None:
             taps[name] = _vector(steps[number].tensor, name)
@@ -237,6 +245,9 @@ def _layer(tap: str, record: _Recorder, general: dict[str, Any]) -> Any:
             f"{record.name!r} has no {tap!r}: the layer applies its activation itself. Make the activation a layer of "
             f"its own, or tap {tap.removesuffix(':before')!r}."
         )
+    opaque = _opaque(record)
+    if opaque:
+        raise RequestError(_no_layers(opaque))
     (close,) = difflib.get_close_matches(tap, [*general, *(step.name for step in steps)], n=1, cutoff=0.0)
     raise RequestError(
         f"{record.name!r} has no {tap!r} to tap. The nearest is {close!r}; beside its layers there are "

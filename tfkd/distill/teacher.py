@@ -160,10 +160,7 @@ def _train_thawed(
         return views.map(lambda view: (view["image"], view["label"]))
 
     def report(point: training.Point) -> None:
-        progress.say(
-            f"  teacher epoch {point.epoch} of {recipe.epochs}: loss {point.loss:.3f}, "
-            f"validation {point.validation_accuracy:.1%}"
-        )
+        progress.say(f"  teacher epoch {point.epoch} of {recipe.epochs}: {point}")
 
     validation = training.Validation(
         predictor(model), plain_batches(data.validation, size, BATCH), data.validation.labels

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,23 @@ from tfkd.recipe import Training
 
 @dataclass(frozen=True)
 class Point:
-    """One epoch of a learning curve. The loss is the one that is minimised; accuracies run from 0 to 1."""
+    """One epoch of a learning curve. The loss is the one that is minimised; accuracies run from 0 to 1.
+
+    Attributes:
+        parts: what the loss is made of, by the names of the logs; regularisers are missing.
+    """
 
     epoch: int
     loss: float
     validation_accuracy: float
     learning_rate: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        names = [name for name in self.parts if name != "distillation_loss"]
+        shown = ", ".join(f"{name.removesuffix('_loss')} {self.parts[name]:.3f}" for name in names)
+        parts = f" ({shown})" if len(names) > 1 else ""
+        return f"loss {self.loss:.3f}{parts}, validation {self.validation_accuracy:.1%}"
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,11 @@ def fit(
     checkpoint = folder / "checkpoint.npz"
     weights = Weights(model, network, training.average)
     record, seconds = weights.restore(checkpoint)
-    points = [Point(int(epoch), *rest) for epoch, *rest in record]
+    names: list[str] = getattr(model, "part_names", [])
+    points = [
+        Point(int(epoch), loss, accuracy, rate, dict(zip(names, parts, strict=False)))
+        for epoch, loss, accuracy, rate, *parts in record
+    ]
     advance(int(model.optimizer.iterations) * training.accumulate)
     callbacks = [_Advance(advance), *weights.callbacks]
     for epoch in range(len(points), training.epochs):
@@ -160,16 +175,21 @@ def fit(
                 "lower the learning rate or raise warmup_epochs."
             )
         with weights.averaged():
-            point = Point(epoch + 1, loss, validation.accuracy(), float(model.optimizer.learning_rate))
+            parts = {name: float(logs[name][0]) for name in names if name in logs}
+            point = Point(epoch + 1, loss, validation.accuracy(), float(model.optimizer.learning_rate), parts)
             if training.patience and point.validation_accuracy > _best(points):
                 weights.remember()
         points.append(point)
         seconds += time.perf_counter() - start
-        weights.save(checkpoint, [list(asdict(point).values()) for point in points], seconds)
+        weights.save(checkpoint, [_row(point) for point in points], seconds)
         report(point)
     weights.finish()
     write_json(folder / "curve.json", [asdict(point) for point in points])
     return points, seconds
+
+
+def _row(point: Point) -> list[float]:
+    return [point.epoch, point.loss, point.validation_accuracy, point.learning_rate, *point.parts.values()]
 
 
 def _best(points: list[Point]) -> float:

@@ -10,7 +10,7 @@ the logits are the logarithms of the probabilities.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -24,12 +24,32 @@ _PROBES = 8
 _FREE_SIDE = 64  # of an input whose size is not fixed
 
 
+@dataclass(frozen=True)
+class Classifier:
+    """A model and what it gives.
+
+    Attributes:
+        logits: gives float32 logits [batch, classes], with the layers and weights of the model.
+        probabilities: the model itself gives probabilities.
+    """
+
+    logits: keras.Model
+    probabilities: bool
+
+
 def with_logits(
     model: Any, name: str, input_shape: tuple[int | None, ...] | None = None, exact: bool = False
 ) -> keras.Model:
-    """Returns a classifier that gives float32 logits; one that does so already is returned as it is.
+    """Returns a classifier that gives float32 logits; see `classifier`."""
+    return classifier(model, name, input_shape, exact).logits
 
-    The result has the layers and weights of the model, which itself is left as it is.
+
+def classifier(
+    model: Any, name: str, input_shape: tuple[int | None, ...] | None = None, exact: bool = False
+) -> Classifier:
+    """Returns a model beside one that gives its float32 logits: the same one, where it does so already.
+
+    The model itself is left as it is.
 
     Args:
         model: a Keras model with one output [batch, classes].
@@ -47,13 +67,13 @@ def with_logits(
     if end.kind == "sigmoid":
         raise RequestError(sigmoid_message(name))
     if end.kind == "logits":
-        return _in_float32(graph, output)
+        return Classifier(_in_float32(graph, output), probabilities=False)
     tolerance = 1e-3 if end.dtype == "float32" else ROUNDED
     answers = _answers(graph, [output] if end.logits is None else [output, end.logits])
     if end.kind != "softmax" and not (answers and are_probabilities(answers[0], tolerance)):
-        return _in_float32(graph, output)
+        return Classifier(_in_float32(graph, output), probabilities=False)
     if end.logits is not None and (not answers or _agree(answers[0], answers[1], tolerance)):
-        return _in_float32(graph, end.logits)
+        return Classifier(_in_float32(graph, end.logits), probabilities=True)
     if answers and answers[0].sum(axis=-1).max() > 1 + tolerance:
         raise RequestError(
             f"{name} ends in a softmax that is not over all of its {output.shape[-1]} outputs: they sum to "
@@ -64,7 +84,7 @@ def with_logits(
             f"{name} ends in a softmax inside {_maker(output)}, from which it cannot be taken off; end the model in "
             "its logits, or in keras.layers.Softmax."
         )
-    return _in_float32(graph, _logarithm(output, end.dtype))
+    return Classifier(_in_float32(graph, _logarithm(output, end.dtype)), probabilities=True)
 
 
 def as_graph(model: Any, name: str, input_shape: tuple[int | None, ...] | None = None) -> keras.Model:
@@ -77,7 +97,7 @@ def as_graph(model: Any, name: str, input_shape: tuple[int | None, ...] | None =
         raise RequestError(_no_model(model, name))
     if is_graph(model):
         tensors = model.outputs
-        structured = not isinstance(_structure(model, "outputs"), keras.KerasTensor)
+        structured = not isinstance(symbolic(model, "outputs"), keras.KerasTensor)
     else:
         inputs = _inputs(model, name, input_shape)
         try:
@@ -92,7 +112,7 @@ def as_graph(model: Any, name: str, input_shape: tuple[int | None, ...] | None =
         )
     if not structured:
         return model
-    return keras.Model(_structure(model, "inputs") if is_graph(model) else inputs, tensors[0], name=model.name)
+    return keras.Model(symbolic(model, "inputs") if is_graph(model) else inputs, tensors[0], name=model.name)
 
 
 def is_graph(operation: Any) -> bool:
@@ -101,6 +121,11 @@ def is_graph(operation: Any) -> bool:
         return False
     plain = type(operation).call.__qualname__ in ("Functional.call", "Sequential.call")
     return plain and bool(getattr(operation, "outputs", None))
+
+
+def symbolic(model: keras.Model, which: Literal["inputs", "outputs"]) -> Any:
+    """Returns the symbolic inputs or outputs of a graph in the structure in which the model takes or gives them."""
+    return getattr(getattr(model, "_functional", None) or model, f"_{which}_struct")
 
 
 def are_probabilities(values: np.ndarray, tolerance: float = ROUNDED) -> bool:
@@ -220,7 +245,7 @@ def _end(output: Any) -> _End:
         end = _end(operation.outputs[number])
         if end.logits is None:
             return end
-        inside = keras.Model(_structure(operation, "inputs"), end.logits, name=operation.name)
+        inside = keras.Model(symbolic(operation, "inputs"), end.logits, name=operation.name)
         return replace(end, logits=inside(*node.arguments.args, **node.arguments.kwargs))
     found = _traced(operation, node, number) if node.input_tensors else None
     if found is None:
@@ -308,16 +333,12 @@ def _index(tensor: Any, tensors: list[Any]) -> int:
     return next(number for number, other in enumerate(tensors) if tensor is other)
 
 
-def _structure(model: Any, which: str) -> Any:
-    return getattr(getattr(model, "_functional", None) or model, f"_{which}_struct")
-
-
 def _in_float32(graph: Any, output: Any) -> keras.Model:
     if output.dtype in ("float16", "bfloat16"):
         output = keras.ops.cast(output, "float32")
     if output is graph.outputs[0]:
         return graph
-    return keras.Model(_structure(graph, "inputs"), output, name=graph.name)
+    return keras.Model(symbolic(graph, "inputs"), output, name=graph.name)
 
 
 def _logarithm(output: Any, dtype: str) -> Any:
@@ -328,7 +349,7 @@ def _logarithm(output: Any, dtype: str) -> Any:
 
 def _answers(graph: Any, outputs: list[Any]) -> list[np.ndarray]:
     """Returns what a graph gives on different inputs, rows that are finite; [] where it cannot be tried."""
-    models = [keras.Model(_structure(graph, "inputs"), output) for output in outputs]
+    models = [keras.Model(symbolic(graph, "inputs"), output) for output in outputs]
     given = [_noise(tensor) for tensor in models[0].inputs]
     try:
         answers = [_answer(model, given) for model in models]
@@ -341,10 +362,10 @@ def _answers(graph: Any, outputs: list[Any]) -> list[np.ndarray]:
 def _answer(model: keras.Model, given: list[np.ndarray]) -> np.ndarray:
     fixed = any(tensor.shape[0] for tensor in model.inputs)
     batches = [[values[[number]] for values in given] for number in range(_PROBES)] if fixed else [given]
-    structure = _structure(model, "inputs")
+    form = symbolic(model, "inputs")
     return np.concatenate(
         [
-            np.asarray(tf.cast(model(keras.tree.pack_sequence_as(structure, batch), training=False), tf.float64))
+            np.asarray(tf.cast(model(keras.tree.pack_sequence_as(form, batch), training=False), tf.float64))
             for batch in batches
         ]
     )
@@ -383,12 +404,12 @@ def _inputs(model: Any, name: str, input_shape: tuple[int | None, ...] | None) -
     """Returns symbolic inputs for a model that shows none."""
     if getattr(model, "inputs", None):
         return keras.tree.map_structure(
-            lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype), _structure(model, "inputs")
+            lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype), symbolic(model, "inputs")
         )
     built = (model.get_build_config() or {}).get("input_shape")
     shape = built if isinstance(built, (tuple, list)) else input_shape
     if shape is None:
-        raise RequestError(f"The input of {name} is not known: call it once on images before, {name}(images[:1]).")
+        raise RequestError(f"{name} does not say what it takes; call the model once before: model(images[:1]).")
     return keras.Input(batch_shape=(None, *shape[1:]))
 
 

@@ -39,6 +39,7 @@ class Point(Entry):
     loss: float = Field(description="mean training loss; the student's includes its distillation losses")
     validation_accuracy: float | None = None
     learning_rate: float | None = None
+    parts: dict[str, float] = Field({}, description="what the loss is made of, each part times its weight")
 
 
 class Confusion(Entry):

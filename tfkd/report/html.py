@@ -132,9 +132,25 @@ def _curves(evidence: Evidence) -> list[tuple[str, Markup]]:
         who = " and ".join(curve.label for curve in pair)
         drawn.append((f"Validation accuracy of {who}", plots.learning_curves(pair, "validation_accuracy")))
         drawn.append((f"Training loss of {who}", plots.learning_curves(pair, "loss")))
+    if parts := _parts(evidence):
+        drawn.append(("What the student's training loss is made of", plots.learning_curves(parts, "loss")))
     if teacher:
         drawn.append(("Fine-tuning of the teacher", plots.learning_curves(teacher, "validation_accuracy")))
     return [(title, Markup(svg)) for title, svg in drawn]
+
+
+def _parts(evidence: Evidence) -> list[plots.Curve]:
+    """Returns each part of the student's loss as a curve, where there are several."""
+    seeds = [[point for point in points if point.parts] for points in evidence.curves.get("student", {}).values()]
+    names = [name for name in seeds[0][0].parts if name != "distillation_loss"] if seeds and all(seeds) else []
+    return [
+        plots.Curve(
+            name.removesuffix("_loss").replace("_", " "),
+            "control" if name == "label_loss" else "student",
+            [[point.model_copy(update={"loss": point.parts[name]}) for point in points] for points in seeds],
+        )
+        for name in (names if len(names) > 1 else [])
+    ]
 
 
 def _trained(evidence: Evidence, *kinds: str) -> list[plots.Curve]:

@@ -77,6 +77,39 @@ def test_equals_the_reference_with_memories_over_several_steps() -> None:
     assert int(memory.step.numpy()) == 4
 
 
+def test_images_without_numbers_count_as_different_ones() -> None:
+    loss = built(negatives=None, temperature=0.3, dtype="float64")
+    given, student = batch()
+    apart = float(loss(given | {"index": np.arange(5)}, student))
+    assert float(loss(given | {"index": np.full(5, -1)}, student)) == apart
+    assert float(loss(given, student)) != apart
+
+
+def test_equals_the_reference_with_a_queue_over_several_steps() -> None:
+    loss = Contrastive(dimensions=4, negatives=7, temperature=0.3, dtype="float64", reduction=None)
+    loss.build((7,), (5,))
+    queue = loss.layers[2]
+    assert not loss.counts_images and built().counts_images
+    kept = [(-1, teacher, own) for teacher, own in zip(queue.teacher.numpy(), queue.student.numpy(), strict=True)]
+    for step in range(4):
+        given, student = batch(INDEX if step % 2 else np.full(5, -1))
+        teacher, own = projected(loss, given, student)
+        numbers = given["index"] if step % 2 else np.arange(100, 105)
+        others = tuple(map(np.array, zip(*kept, strict=True)))
+        expected = reference((numbers, teacher, own), others, 0.3)
+        np.testing.assert_allclose(loss(given, student), expected, rtol=1e-9)
+        kept = [*kept, *zip(given["index"], teacher, own, strict=True)][-7:]
+    in_order = np.roll(queue.index.numpy(), -int(queue.next.numpy()))
+    assert in_order.tolist() == [number for number, _, _ in kept]
+
+
+def test_a_batch_longer_than_the_queue_leaves_its_last_rows() -> None:
+    loss = Contrastive(dimensions=4, negatives=3)
+    loss.build((7,), (5,))
+    loss(*batch())
+    assert sorted(loss.layers[2].index.numpy()) == sorted(INDEX[-3:])
+
+
 def test_memories_start_as_seeded_directions() -> None:
     first, again, other = (built(seed=seed).layers[2] for seed in (1, 1, 2))
     np.testing.assert_allclose(np.linalg.norm(first.teacher.numpy(), axis=1), 1, rtol=1e-6)
@@ -139,8 +172,6 @@ def test_refuses_arguments_out_of_range(argument: str, value: Any) -> None:
 
 
 def test_refuses_to_be_built_without_what_it_needs() -> None:
-    with pytest.raises(RequestError, match="not known"):
-        Contrastive().build((7,), (5,))
     with pytest.raises(RequestError, match="16,777,216"):
         Contrastive().build((7,), (5,), 2**24 + 1)
     with pytest.raises(RequestError, match="pooled"):

@@ -1,6 +1,9 @@
 """What every distillation loss shares: its form, its precision, and what it asks for."""
 
+import contextlib
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -10,6 +13,24 @@ from tfkd.errors import RequestError
 
 LOGITS = "logits"
 Need = Literal["labels", "index"]
+UNNUMBERED = -1  # in an index, of an image whose number in the training set is not known
+
+_EVALUATING = ContextVar("evaluating", default=False)
+
+
+@contextlib.contextmanager
+def evaluation() -> Iterator[None]:
+    """Returns a context in which losses only compute: memories and running moments stay as they are."""
+    token = _EVALUATING.set(True)
+    try:
+        yield
+    finally:
+        _EVALUATING.reset(token)
+
+
+def is_evaluation() -> bool:
+    """Returns whether losses are evaluated and not trained on."""
+    return _EVALUATING.get()
 
 
 class DistillationLoss(keras.losses.Loss):
@@ -18,7 +39,7 @@ class DistillationLoss(keras.losses.Loss):
     A loss is called as `loss(y_true, y_pred, sample_weight)`: `y_true` is the teacher's answer and `y_pred` the
     student's, both as the taps name them. A loss that `needs` more gets a mapping instead of the bare answer, with
     `answer` beside what it needs: `labels`, [batch], −1 for an unlabelled image, or `index`, [batch], each image's
-    number in the training set.
+    number in the training set, −1 where it is not known.
 
     Attributes:
         needs: what the loss asks for beyond the two answers.
@@ -43,6 +64,11 @@ class DistillationLoss(keras.losses.Loss):
             student: shape of the student's answer without the batch.
             images: number of training images, where it is known.
         """
+
+    @property
+    def counts_images(self) -> bool:
+        """Whether the loss cannot train without each image's number in the training set."""
+        return False
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same loss again."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tfkd.distill.losses.base import Need
+from tfkd.distill.losses.base import UNNUMBERED, Need, is_evaluation
 from tfkd.distill.losses.features import FeatureLoss, state
 from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
@@ -23,11 +23,18 @@ class Contrastive(FeatureLoss):
     is that of finding t_i among other images' t, given s_i, plus that of finding s_i among other images' s, given t_i:
     `log (1 + Σ_n e^{(s_i·t_n − s_i·t_i)/T}) + log (1 + Σ_n e^{(t_i·s_n − t_i·s_i)/T})`.
 
-    The other images n are the rest of the batch of all replicas (`negatives=None`; the loss is then the same for each
-    of its images), or are drawn at every step from two memories that hold the latest projections of every training
-    image. All images of a step share the draw, which depends on the seed and the step alone. An image is never its
-    own negative. After a step each memory's rows of the batch become `m · row + (1 − m) · projection`, scaled to
-    length 1; an image that is twice in a batch is remembered as it came first.
+    Where the other images n come from:
+
+    - `negatives=None`: the rest of the batch of all replicas. The loss is then the same for each of its images.
+    - The number of training images is known when the loss is built: drawn at every step from two memories that hold the
+      latest projections of every training image. All images of a step share the draw, which depends on the seed and
+      the step alone. After a step each memory's rows of the batch become `m · row + (1 − m) · projection`, scaled to
+      length 1; an image that is twice in a batch is remembered as it came first.
+    - It is not known: the last `negatives` projections of earlier batches, in a queue (He et al., "Momentum Contrast",
+      2020, arXiv:1911.05722), which needs no number of an image.
+
+    An image is never its own negative where its number is given. A queue of unnumbered images that is longer than the
+    training set holds an image's earlier projections among its negatives.
 
     Reference: Tian, Krishnan, Isola, "Contrastive Representation Distillation", 2020, arXiv:1910.10699. The paper
     estimates the same ratio with a binary classifier, whose normalising constant depends on the data and the negatives;
@@ -39,9 +46,9 @@ class Contrastive(FeatureLoss):
         student_tap: feature of the student.
         temperature: T, positive.
         dimensions: of the space that both features are projected to.
-        negatives: drawn at every step from the memories; None: the rest of the batch, without memories.
-        momentum: m, share of a memory's row that stays when its image comes.
-        seed: of the projections, of the memories' first content and of the draws.
+        negatives: drawn at every step from the memories, or length of the queue; None: the rest of the batch.
+        momentum: m, share of a memory's row that stays when its image comes; a queue has no use for it.
+        seed: of the projections, of the first content of memories and queue, and of the draws.
         name: name of the loss in logs.
 
     Raises:
@@ -83,15 +90,15 @@ class Contrastive(FeatureLoss):
         self.seed = seed
 
     def build(self, teacher: tuple[int, ...], student: tuple[int, ...], images: int | None = None) -> None:
-        """Makes the projections, and the memories where negatives are drawn from them.
+        """Makes the projections, and the memories or the queue that negatives come from.
 
         Args:
             teacher: (channels,).
             student: (channels,).
-            images: number of training images; the memories hold 2 · images · dimensions floats.
+            images: number of training images; the memories hold 2 · images · dimensions floats. None: a queue.
 
         Raises:
-            RequestError: a feature is not a vector, or negatives are drawn and `images` is missing or too large.
+            RequestError: a feature is not a vector, or there are more images than a memory can number.
         """
         if len(teacher) != 1 or len(student) != 1:
             raise RequestError(
@@ -103,14 +110,14 @@ class Contrastive(FeatureLoss):
             self._projector("student", student[0], self.seed + 1),
         ]
         if self.negatives is not None:
-            self.layers.append(self._memory(images))
+            self.layers.append(self._queue(self.negatives) if images is None else self._memory(images))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of every image, and remembers the batch where there are memories.
 
         Args:
             y_true: mapping with `answer`, the teacher's feature, any float dtype, [batch, channels], and `index`, each
-                image's number in the training set, any dtype, [batch].
+                image's number in the training set, any dtype, [batch]; −1 where it is not known.
             y_pred: the student's feature, any float dtype, [batch, channels].
 
         Returns:
@@ -133,12 +140,19 @@ class Contrastive(FeatureLoss):
                 f"{self.name}: index {index.shape} must be one number for each of {student.shape[0]} images."
             )
         if not memories:
-            return self._in_batch(whole_batch(index), whole_batch(teacher), whole_batch(student), tf.shape(student)[0])
+            numbers = _told_apart(whole_batch(index))
+            return self._in_batch(numbers, whole_batch(teacher), whole_batch(student), tf.shape(student)[0])
         (memory,) = memories
         drawn, teachers, students = memory.draw(self.negatives)
-        loss = self._both_ways(index, teacher, student, drawn, teachers, students)
-        memory.remember(*(whole_batch(tf.stop_gradient(values)) for values in (index, teacher, student)))
+        loss = self._both_ways(_told_apart(index), teacher, student, drawn, teachers, students)
+        if not is_evaluation():
+            memory.remember(*(whole_batch(tf.stop_gradient(values)) for values in (index, teacher, student)))
         return loss
+
+    @property
+    def counts_images(self) -> bool:
+        """Whether the loss cannot train without each image's number in the training set."""
+        return any(isinstance(layer, Memory) for layer in self.layers)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` needs to make the same loss again."""
@@ -161,12 +175,7 @@ class Contrastive(FeatureLoss):
         layer.build((None, channels))
         return layer
 
-    def _memory(self, images: int | None) -> keras.layers.Layer:
-        if images is None:
-            raise RequestError(
-                f"{self.name}: negatives = {self.negatives} are drawn from a memory of the training set, whose number "
-                "of images is not known; give `images`, or negatives=None for the batch's own."
-            )
+    def _memory(self, images: int) -> keras.layers.Layer:
         if images > _COUNTABLE:
             raise RequestError(
                 f"{self.name}: {images:,} images are more than the {_COUNTABLE:,} that a memory can number; "
@@ -175,6 +184,9 @@ class Contrastive(FeatureLoss):
         return Memory(
             images, self.dimensions, self.momentum, self.seed, dtype=self.precision, name="contrastive_memory"
         )
+
+    def _queue(self, length: int) -> keras.layers.Layer:
+        return Queue(length, self.dimensions, self.seed, dtype=self.precision, name="contrastive_queue")
 
     def _projected(self, projector: Any, feature: Any) -> Any:
         channels = projector.kernel.shape[0]
@@ -241,6 +253,43 @@ class Memory(keras.layers.Layer):
             rows = _unit(kept + (1 - self.momentum) * tf.gather(projection, first))
             memory.value.scatter_update(tf.IndexedSlices(rows, index))
         self.step.assign_add(1)
+
+
+class Queue(keras.layers.Layer):
+    """The projections of the latest images, teacher's and student's, as rows of length 1 with the images' numbers.
+
+    Args:
+        length: number of rows.
+        dimensions: of a row.
+        seed: of the first rows, random directions.
+        **kwargs: dtype and name, as of every Keras layer.
+    """
+
+    def __init__(self, length: int, dimensions: int, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.length = length
+        self.teacher = state(self, (length, dimensions), "teacher", _directions(seed, 0))
+        self.student = state(self, (length, dimensions), "student", _directions(seed, 1))
+        self.index = state(self, (length,), "index", keras.initializers.Constant(UNNUMBERED), dtype="int32")
+        self.next = state(self, (), "next", dtype="int32")
+        self.built = True
+
+    def draw(self, count: int) -> tuple[Any, Any, Any]:
+        """Returns all rows: the images' numbers, int32 [length], and their projections, both [length, d]."""
+        return self.index.value, self.teacher.value, self.student.value
+
+    def remember(self, index: Any, teacher: Any, student: Any) -> None:
+        """Puts the last rows of a batch, at most `length`, in the place of the oldest ones."""
+        count = tf.minimum(tf.shape(index)[0], self.length)
+        places = (self.next.value + tf.range(count)) % self.length
+        for queue, rows in ((self.index, index), (self.teacher, teacher), (self.student, student)):
+            queue.value.scatter_update(tf.IndexedSlices(rows[-count:], places))
+        self.next.assign((self.next.value + count) % self.length)
+
+
+def _told_apart(index: Any) -> Any:
+    """Gives every image without a number one that no other image has."""
+    return tf.where(index < 0, -2 - tf.range(tf.size(index)), index)
 
 
 def _directions(seed: int, which: int) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkd.distill.losses.base import precise
+from tfkd.distill.losses.base import is_evaluation, precise
 from tfkd.distill.losses.features import FeatureLoss, resized, state
 from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
@@ -129,7 +129,10 @@ class Moments(keras.layers.Layer):
 
     def call(self, values: Any) -> Any:
         """Returns float [..., channels] with each channel at zero mean and unit variance over everything seen."""
-        mean, variance = self._seen(tf.reshape(values, [-1, values.shape[-1]]))
+        if is_evaluation():
+            mean, variance = self.mean.value, self.variance.value
+        else:
+            mean, variance = self._seen(tf.reshape(values, [-1, values.shape[-1]]))
         # A channel that varies far less than the others is noise: it is not blown up to their size.
         floor = _LEAST_VARIANCE * tf.reduce_mean(variance)
         return tf.math.divide_no_nan(values - mean, tf.sqrt(variance + floor))

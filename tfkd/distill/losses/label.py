@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 
+@keras.saving.register_keras_serializable("tfkd")
 class LabelLoss(keras.losses.Loss):
     """Cross-entropy of logits with labels, optionally smoothed, in float32 log-space.
 

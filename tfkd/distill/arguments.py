@@ -1,0 +1,203 @@
+"""What users of a Distiller write in several ways, brought into one: losses with weights, teachers, Keras's losses."""
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tfkd import recipe
+from tfkd.distill.losses import LOSSES, SoftTargets
+from tfkd.distill.losses.base import DistillationLoss
+from tfkd.distill.losses.label import LabelLoss
+from tfkd.distill.schedules import loss_of
+from tfkd.errors import RequestError, nearest
+
+Weighted = tuple[DistillationLoss, Any]
+
+_OF_SIGMOIDS = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "binary_crossentropy", "binary_focal_crossentropy")
+_OF_PROBABILITIES = ("KLDivergence", "Poisson", "Dice", "Tversky", "kl_divergence", "poisson", "dice", "tversky")
+_CROSS_ENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy")
+
+
+def weighted_losses(losses: Any) -> list[Weighted]:
+    """Returns pairs (loss, weight) of what a user gave as `losses`.
+
+    Args:
+        losses: None for Hinton's at T=4 with weight 0.7, one loss, or a list of: a loss (weight 1), a pair (loss,
+            weight), the name of a loss, or a recipe's loss block, which brings its weight.
+
+    Raises:
+        RequestError: one of them is no distillation loss.
+    """
+    if losses is None:
+        return [(SoftTargets(temperature=4.0), 0.7)]
+    single_pair = isinstance(losses, tuple) and len(losses) == 2 and not _is_loss(losses[1])
+    several = isinstance(losses, (list, tuple)) and not single_pair
+    return [_weighted(each) for each in (losses if several else [losses])]
+
+
+def teachers_of(teachers: Any, teacher: Any) -> list[Any]:
+    """Returns the teachers of `teachers` (a model or several) and `teacher` (a model).
+
+    Raises:
+        RequestError: both are given.
+    """
+    several = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
+    if teacher is not None and several:
+        raise RequestError("Give the Distiller teacher=model or teachers=[model, ...], not both.")
+    return several if teacher is None else teachers_of(teacher, None)
+
+
+def label_loss(loss: Any) -> keras.losses.Loss:
+    """Returns the loss of logits with the true labels that a user asked `compile` for.
+
+    Args:
+        loss: None, a name, a function (y_true, y_pred), an instance, or a list or mapping of one of these. A
+            cross-entropy that says nothing of logits, or that says from_logits=False, is taken with from_logits=True.
+
+    Raises:
+        RequestError: it is of probabilities or of one sigmoid for each class, there is no such loss, or several.
+    """
+    if isinstance(loss, (list, tuple, dict)):
+        each = list(loss.values()) if isinstance(loss, dict) else list(loss)
+        if len(each) != 1:
+            raise RequestError(f"compile got {len(each)} losses, and a student has one output; give one loss.")
+        return label_loss(each[0])
+    if loss is None:
+        return LabelLoss()
+    try:
+        found = keras.losses.get(loss)
+    except ValueError:
+        raise RequestError(f"compile: there is no loss {loss!r}; leave it out for the cross-entropy.") from None
+    name = getattr(found, "__name__", type(found).__name__)
+    wanted = getattr(found, "from_logits", _config(found).get("from_logits"))
+    if name in _OF_PROBABILITIES or (name in _OF_SIGMOIDS and not wanted):
+        takes = "a sigmoid for each class" if name in _OF_SIGMOIDS else "probabilities"
+        raise RequestError(
+            f"compile: the loss {name} takes {takes}, and the student is trained on its logits; leave the loss out for "
+            "the cross-entropy with the labels."
+        )
+    if name in _CROSS_ENTROPIES:
+        return LabelLoss()
+    if name == "categorical_focal_crossentropy":
+        return keras.losses.CategoricalFocalCrossentropy(from_logits=True)
+    if wanted is False:
+        return _from_logits(found)
+    return found if isinstance(found, keras.losses.Loss) else FunctionLoss(found)
+
+
+def _from_logits(loss: Any) -> keras.losses.Loss:
+    """Returns a loss, of Keras 3 or of tf_keras, made again with from_logits=True."""
+    kind, config = getattr(keras.losses, type(loss).__name__, type(loss)), {**_config(loss), "from_logits": True}
+    if not isinstance(loss, keras.losses.Loss):
+        known = inspect.signature(kind.__init__).parameters.keys() - {"reduction", "dtype"}
+        config = {name: value for name, value in config.items() if name in known}
+    return kind.from_config(config)
+
+
+def metric_for(metric: Any, probabilities: bool) -> Any:
+    """Returns a metric that takes what the student gives: cross-entropies of logits or of probabilities.
+
+    Args:
+        metric: one of `compile`, or a list or mapping of them.
+        probabilities: the student gives probabilities.
+    """
+    if isinstance(metric, dict):
+        return {name: metric_for(each, probabilities) for name, each in metric.items()}
+    if isinstance(metric, (list, tuple)):
+        return [metric_for(each, probabilities) for each in metric]
+    if metric in ("crossentropy", "ce", *_CROSS_ENTROPIES, "SparseCategoricalCrossentropy", "CategoricalCrossentropy"):
+        return CrossEntropy(str(metric), probabilities)
+    config = _config(metric)
+    of_classes = isinstance(
+        metric, (keras.metrics.SparseCategoricalCrossentropy, keras.metrics.CategoricalCrossentropy)
+    )
+    if of_classes and config.get("from_logits") is probabilities:
+        return type(metric).from_config({**config, "from_logits": not probabilities})
+    return metric
+
+
+@keras.saving.register_keras_serializable("tfkd")
+class CrossEntropy(keras.metrics.MeanMetricWrapper):
+    """The cross-entropy with labels of either form, of logits or of probabilities.
+
+    Args:
+        name: in logs.
+        probabilities: it takes probabilities.
+    """
+
+    def __init__(self, name: str = "crossentropy", probabilities: bool = False, dtype: Any = None) -> None:
+        super().__init__(self._of, name=name, dtype=dtype)
+        self.probabilities = probabilities
+
+    def _of(self, y_true: Any, y_pred: Any) -> Any:
+        logits = keras.ops.log(keras.ops.maximum(y_pred, 1e-7)) if self.probabilities else y_pred
+        return LabelLoss().call(y_true, logits)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs to make the same metric again."""
+        return {"name": self.name, "probabilities": self.probabilities}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CrossEntropy":
+        """Returns the metric that `get_config` describes."""
+        return cls(**config)
+
+
+class FunctionLoss(keras.losses.Loss):
+    """A function as a loss instance: Keras sums a bare one over replicas instead of taking the mean."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name=re.sub(r"[^A-Za-z0-9_]", "", getattr(function, "__name__", "")) or "label")
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns what the function does."""
+        return self.function(y_true, y_pred)
+
+
+def _weighted(given: Any) -> Weighted:
+    if isinstance(given, (list, tuple)):
+        if len(given) != 2:
+            raise RequestError(f"losses holds {given!r}; give pairs (loss, weight), or losses alone.")
+        return _weighted(given[0])[0], given[1]
+    if isinstance(given, recipe.Loss):
+        return loss_of(given)
+    if isinstance(given, DistillationLoss):
+        return given, 1.0
+    if given in LOSSES.values():
+        return given(), 1.0
+    if isinstance(given, str) and given in LOSSES:
+        return LOSSES[given](), 1.0
+    if isinstance(given, str):
+        raise RequestError(f"losses: there is no distillation loss {given!r}.{nearest(given, list(LOSSES))}")
+    raise RequestError(
+        f"losses holds {_named(given)}, which is no distillation loss; write for instance "
+        "losses=[(SoftTargets(temperature=4.0), 0.7)], from tfkd.distill.losses import SoftTargets."
+    )
+
+
+def _is_loss(given: Any) -> bool:
+    return isinstance(given, (DistillationLoss, recipe.Loss, list, tuple, str, type))
+
+
+def _named(given: Any) -> str:
+    return f"keras.losses.{type(given).__name__}" if isinstance(given, keras.losses.Loss) else repr(given)
+
+
+def _config(given: Any) -> dict[str, Any]:
+    try:
+        return dict(given.get_config())
+    except (AttributeError, NotImplementedError, TypeError):
+        return {}
+
+
+def names_of(losses: Sequence[Weighted]) -> list[str]:
+    """Returns the name of each loss in the logs: `soft_targets_loss`, and `soft_targets_2_loss` for a second one."""
+    names: list[str] = []
+    for loss, _ in losses:
+        uses = sum(name in (f"{loss.name}_loss", *(f"{loss.name}_{n}_loss" for n in range(2, 99))) for name in names)
+        names.append(f"{loss.name}_{uses + 1}_loss" if uses else f"{loss.name}_loss")
+    return names

@@ -1,0 +1,154 @@
+"""What a batch for a Distiller holds: the student's input, labels, and what teachers predicted of it before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkd.distill.losses.base import LOGITS, UNNUMBERED
+from tfkd.errors import RequestError
+from tfkd.models.logits import logarithm, logits_of
+
+Form = Literal["auto", "logits", "probabilities"]
+_IMAGE, _LABEL, _INDEX = "image", "label", "index"
+
+
+class TeacherPredictions(NamedTuple):
+    """The input of a student beside what its teachers predicted of it, as `x` of `Distiller.fit`.
+
+    It passes through `tf.data` and NumPy batching as any structure of arrays does.
+
+    Attributes:
+        inputs: what the student takes: images float [batch, height, width, 3], or a mapping or list of inputs.
+        predictions: of one teacher its logits or probabilities, float [batch, classes], or a mapping from tap to float
+            [batch, ...] (`{"logits": …, "pooled": …}`); of several teachers a tuple of these. `()`: the Distiller runs
+            its teachers.
+        index: int [batch], each image's number in the training set, for losses with a memory. `()`: not known.
+
+    Example:
+        >>> x = TeacherPredictions(images, teacher.predict(images))
+        >>> Distiller(student).fit(x, labels)
+    """
+
+    inputs: Any
+    predictions: Any = ()
+    index: Any = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch, unpacked.
+
+    Attributes:
+        inputs: what the student takes.
+        predictions: one mapping from tap to float [batch, ...] for each teacher, or None where there are none.
+        index: each image's number in the training set, or None.
+        labels: as they came, or None.
+        sample_weight: or None.
+    """
+
+    inputs: Any
+    predictions: list[Any] | None
+    index: Any
+    labels: Any
+    sample_weight: Any
+
+    @property
+    def rows(self) -> Any:
+        """Number of images."""
+        return tf.shape(keras.tree.flatten(self.inputs)[0])[0]
+
+    def numbers(self, required: bool) -> Any:
+        """Returns each image's number in the training set, −1 where it is not known.
+
+        Raises:
+            RequestError: they are required and the batch has none.
+        """
+        if self.index is not None:
+            return self.index
+        if required:
+            raise RequestError(
+                "A loss with a memory of the training set needs each image's number: give arrays to fit, or batches "
+                "TeacherPredictions(inputs, index=...); or leave `images` out of the Distiller for a queue instead."
+            )
+        return tf.fill([self.rows], UNNUMBERED)
+
+
+def unpacked(data: Any, takes: Any, form: Form) -> Batch:
+    """Unpacks what Keras hands to a step.
+
+    Args:
+        data: x, (x,), (x, y) or (x, y, sample_weight). x is what the student takes, `TeacherPredictions`, or a mapping:
+            `image` (or the names of the student's inputs), and any of `label`, `index`, `teacher_logits` (of one
+            teacher) and `answers` (a tuple of mappings from tap).
+        takes: structure of the student's inputs, of Keras tensors.
+        form: of stored predictions.
+
+    Raises:
+        RequestError: the mapping holds no input of the student.
+    """
+    if isinstance(data, TeacherPredictions):
+        data = (data,)
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(x, Mapping):
+        x, label = _read(x, takes)
+        y = label if y is None else y
+    if not isinstance(x, TeacherPredictions):
+        return Batch(x, None, None, y, sample_weight)
+    index = None if _is_empty(x.index) else x.index
+    predictions = None if _is_empty(x.predictions) else [_logits(each, form) for each in _by_teacher(x.predictions)]
+    return Batch(x.inputs, predictions, index, y, sample_weight)
+
+
+def inputs_of(x: Any, takes: Any) -> Any:
+    """Returns what the student takes of an `x`, as `unpacked` does."""
+    x = _read(x, takes)[0] if isinstance(x, Mapping) else x
+    return x.inputs if isinstance(x, TeacherPredictions) else x
+
+
+def numbered(x: Any, rows: int) -> Any:
+    """Returns arrays for `fit` with each image's number beside them, where there is none yet."""
+    numbers = np.arange(rows, dtype=np.int32)
+    if isinstance(x, Mapping):
+        return {_INDEX: numbers, **x}
+    given = x if isinstance(x, TeacherPredictions) else TeacherPredictions(x)
+    return given._replace(index=numbers) if _is_empty(given.index) else given
+
+
+def _read(x: Mapping[str, Any], takes: Any) -> tuple[TeacherPredictions, Any]:
+    """Returns a mapping as predictions, and its label: what the student does not take itself has these names."""
+    if isinstance(takes, Mapping):
+        missing = sorted(takes.keys() - x.keys())
+        inputs, own = {name: x[name] for name in takes if name in x}, set(takes)
+    else:
+        names = [_IMAGE, *[tensor.name for tensor in keras.tree.flatten(takes)]]
+        found = [name for name in names if name in x]
+        missing, own = [] if found else [_IMAGE], set(found[:1])
+        inputs = x[found[0]] if found else {}
+    if missing:
+        raise RequestError(
+            f"The batch holds {sorted(x)}, but no {missing[0]!r}, which the student takes; give (x, y), a mapping with "
+            "'image' and 'label', or tfkd.TeacherPredictions."
+        )
+    rest = {name: value for name, value in x.items() if name not in own}
+    predictions = rest.get("answers", rest.get("teacher_logits", ()))
+    return TeacherPredictions(inputs, predictions, rest.get(_INDEX, ())), rest.get(_LABEL)
+
+
+def _by_teacher(predictions: Any) -> Sequence[Any]:
+    return predictions if isinstance(predictions, (tuple, list)) else (predictions,)
+
+
+def _logits(prediction: Any, form: Form) -> Mapping[str, Any]:
+    taps = dict(prediction) if isinstance(prediction, Mapping) else {LOGITS: prediction}
+    if LOGITS in taps and form != "logits":
+        values = tf.convert_to_tensor(taps[LOGITS])
+        taps[LOGITS] = logits_of(values) if form == "auto" else logarithm(values, values.dtype)
+    return taps
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and not value
