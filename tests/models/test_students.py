@@ -1,6 +1,7 @@
 """One contract for every student, whatever its family."""
 
 import random
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -121,6 +122,14 @@ def one_argument(k, image_size):
 def broken(k, **arguments):
     k.Input((32, 32, 3), batch_size="two")
 
+def ends_in_softmax(k, **arguments):
+    plain = build(k, **arguments)
+    return k.Model(plain.input, k.layers.Softmax()(plain.output))
+
+def hides_softmax(k, **arguments):
+    plain = build(k, **arguments)
+    return k.Model(plain.input, k.layers.Lambda(lambda x: k.ops.softmax(x / 2))(plain.output))
+
 number = 3
 """
 
@@ -138,9 +147,21 @@ def test_own_student_by_import_path(own_module: str) -> None:
     assert model.output_shape == (None, 5)
 
 
+def test_the_softmax_of_an_own_student_is_taken_off(own_module: str, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    plain, softly = (
+        build_student(Student(model=f"{own_module}:{name}"), image_size=32, classes=5, seed=1)
+        for name in ("build", "ends_in_softmax")
+    )
+    np.testing.assert_array_equal(softly(images), plain(images))
+    softly.save(tmp_path / "student.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "student.keras")(images), plain(images))
+
+
 @pytest.mark.parametrize(
     ("path", "says"),
     [
+        ("{}:hides_softmax", "cannot be taken off"),
         ("no_such_package:build", "Cannot import 'no_such_package'"),
         (":build", "Cannot import ''"),
         ("half_written:build", "Cannot import 'half_written' .*was never closed"),

@@ -164,6 +164,8 @@ def own(*last: keras.Layer) -> keras.Model:
         own(keras.layers.Dense(5, activation="softmax")),
         own(keras.layers.Dense(5), keras.layers.Softmax()),
         own(keras.layers.Dense(5), keras.layers.Activation("softmax")),
+        own(keras.layers.Dense(5), keras.layers.Softmax(), keras.layers.Activation("linear", dtype="float32")),
+        own(keras.layers.Dense(5, activation=keras.ops.softmax)),
         keras.Sequential([keras.Input((16, 16, 3)), own(keras.layers.Dense(5, activation="softmax"))]),
     ],
 )

@@ -95,24 +95,23 @@ def as_graph(model: Any, name: str, input_shape: tuple[int | None, ...] | None =
     """
     if not isinstance(model, keras.Model):
         raise RequestError(_no_model(model, name))
-    if is_graph(model):
-        tensors = model.outputs
-        structured = not isinstance(symbolic(model, "outputs"), keras.KerasTensor)
-    else:
-        inputs = _inputs(model, name, input_shape)
+    inputs = symbolic(model, "inputs") if is_graph(model) else _inputs(model, name, input_shape)
+    if not is_graph(model):
         try:
-            tensors = keras.tree.flatten(model(inputs))
+            outputs = model(inputs)
         except Exception as error:
             raise RequestError(f"{name} cannot be called on an input {input_shape}: {cause(error)}") from error
-        structured = True
+    if is_graph(model):  # a sequential model becomes one when it is called
+        inputs, outputs = symbolic(model, "inputs"), symbolic(model, "outputs")
+    tensors = keras.tree.flatten(outputs)
     if len(tensors) != 1:
         raise RequestError(
             f"{name} has {len(tensors)} outputs, and tfkd needs one; choose it by its number: "
             "keras.Model(model.inputs, model.outputs[0])."
         )
-    if not structured:
+    if is_graph(model) and isinstance(outputs, keras.KerasTensor):
         return model
-    return keras.Model(symbolic(model, "inputs") if is_graph(model) else inputs, tensors[0], name=model.name)
+    return keras.Model(inputs, tensors[0], name=model.name)
 
 
 def is_graph(operation: Any) -> bool:
