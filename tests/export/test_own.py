@@ -160,6 +160,10 @@ def over_the_batch() -> Any:
         (lambda: network(dtype="uint8"), "takes uint8 images"),
         (lambda: network(dense(1, activation="sigmoid")), "gives one number an image"),
         (lambda: network(dense(activation="sigmoid")), "ends in a sigmoid for each class"),
+        (
+            lambda: network(dense(4), keras.layers.Reshape((2, 2)), keras.layers.Softmax(), keras.layers.Flatten()),
+            "4 outputs sum to 2 and not to 1",
+        ),
         (lambda: network(keras.layers.Lambda(lambda x: x), dense()), "--allow-code"),
     ],
 )

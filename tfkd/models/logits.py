@@ -212,9 +212,10 @@ def frozen_logits(whole: Any, name: str, answers: np.ndarray) -> FrozenLogits:
     if end.kind != "softmax":
         return FrozenLogits(whole, classes, probabilities, logarithm=probabilities)
     if len(finite) and not probabilities:
+        sums = finite.sum(axis=-1)
         raise RequestError(
-            f"{name} ends in a softmax, but its {classes} outputs sum to {finite.sum(axis=-1).max():.3g}; end it in "
-            "one softmax over all classes."
+            f"{name} ends in a softmax, but its {classes} outputs sum to {sums[np.abs(sums - 1).argmax()]:.3g} and not to "
+            "1; end it in one softmax over all classes."
         )
     if end.moved or end.tensor.shape[-1] != classes:
         return FrozenLogits(whole, classes, probabilities=True, logarithm=True)
