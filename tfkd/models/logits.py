@@ -214,8 +214,8 @@ def frozen_logits(whole: Any, name: str, answers: np.ndarray) -> FrozenLogits:
     if len(finite) and not probabilities:
         sums = finite.sum(axis=-1)
         raise RequestError(
-            f"{name} ends in a softmax, but its {classes} outputs sum to {sums[np.abs(sums - 1).argmax()]:.3g} and not to "
-            "1; end it in one softmax over all classes."
+            f"{name} ends in a softmax, but its {classes} outputs sum to {sums[np.abs(sums - 1).argmax()]:.3g} "
+            "and not to 1; end it in one softmax over all classes."
         )
     if end.moved or end.tensor.shape[-1] != classes:
         return FrozenLogits(whole, classes, probabilities=True, logarithm=True)
