@@ -36,7 +36,7 @@ arm64: $(INSTALLED)  ## put together what `tfkd bench --target arm64` needs (2 m
 devices: arm64  ## and what tests need beside it: a virtual Android device, compilers for the apps (1 GB in the user's cache)
 	$(BIN)/python tools/virtual_device/setup.py
 	$(BIN)/python -m tests.tools.compilers
-	$(BIN)/python -m tests.tools.mediapipe_env
+	$(BIN)/python -m tests.tools.runtimes
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

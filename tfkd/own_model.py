@@ -302,15 +302,12 @@ class _Export:
         import numpy as np
 
         from tfkd.export import samples
-        from tfkd.export.bundle import Golden
-        from tfkd.verify.artifacts import predict
+        from tfkd.verify import golden
 
         count, test = self.request.export.golden_images, self.data.test
         images, positions = samples.photos(test, self.model.size, count, self.request.seed)
-        expected = {"keras": self.model.answer(images.astype(np.float32))}
-        for artifact in artifacts:
-            expected[artifact.path] = predict(folder / artifact.path, artifact.format, [images])
-        return Golden(images, test.labels[positions], expected)
+        keras = self.model.answer(images.astype(np.float32))
+        return golden.collect(folder, artifacts, images, test.labels[positions], keras)
 
     def _evidence(self, probabilities: "np.ndarray") -> "Evidence":
         from tfkd.export import samples

@@ -465,7 +465,12 @@ class Gates(Block):
     )
     min_float_agreement: float | None = Field(0.995, ge=0, le=1, description="the same of an fp32 or fp16 file")
     max_float_error: float | None = Field(1e-3, gt=0, description="largest probability difference of an fp32 file")
-    max_half_error: float | None = Field(0.03, gt=0, description="the same of an fp16 file, whose weights are rounded")
+    max_half_shift: float | None = Field(
+        0.01, gt=0, le=1, description="mean probability that an fp16 file gives to other classes than the Keras student"
+    )
+    max_half_error: float | None = Field(
+        None, gt=0, description="largest probability difference of an fp16 file; grows with the logits of one image"
+    )
     one_partition: bool = Field(True, description="fp32, fp16 and int8 are not cut into pieces by XNNPACK")
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
     min_size_ratio: float | None = Field(None, gt=0, description="bytes of teacher fp32 / student int8 .tflite")

@@ -19,6 +19,7 @@ from tfkd.bench.android import Options
 from tfkd.bench.gates import Limits
 from tfkd.bench.subject import Expected, Subject, manifest_of, of_files
 from tfkd.errors import RequestError
+from tfkd.verify.families import FAMILIES, LITERT_KERNELS, XNNPACK
 
 # Speaks as benchmark_model does: no package ships one. BAD makes it fail, SLEEP makes it last.
 STAND_IN = r"""#!/system/bin/sh
@@ -26,7 +27,7 @@ for option; do
   case $option in
     --graph=*) graph=${option#*=} ;;
     --num_runs=*) runs=${option#*=} ;;
-    --output_filepath=*) printf '\000\000\200\077\000\000\000\100\000\000\100\100' > ${option#*=} ;;
+    --output_filepath=*) printf '\000\000\000\076\000\000\200\076\000\000\040\077' > ${option#*=} ;;
     --op_profiling_output_file=*) profile=${option#*=} ;;
   esac
 done
@@ -368,18 +369,21 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def with_answers(path: Path, images: np.ndarray, probabilities: np.ndarray) -> Subject:
+def with_answers(path: Path, images: np.ndarray, *families: tuple[str, np.ndarray]) -> Subject:
     files = of_files({"model.tflite": path})
-    return Subject(files.paths, files.artifacts, images, {"model.tflite": Expected(probabilities, 1e-4)})
+    expected = Expected("tflite", "fp32", dict(families), dict.fromkeys(FAMILIES, 1e-4))
+    return Subject(files.paths, files.artifacts, images, {"model.tflite": expected})
 
 
 def test_answers_to_golden_images_are_compared(device: VirtualDevice, tmp_path: Path, classifier: Path) -> None:
-    stated = np.array([[1, 2, 3]], np.float32)  # as the stand-in writes them
+    stated = np.array([[0.125, 0.25, 0.625]], np.float32)  # as the stand-in writes them
     image = np.zeros((1, 4, 4, 3), np.uint8)
-    for probabilities, passed in ((stated, True), (stated[:, ::-1], False)):
-        subject = with_answers(classifier, image, probabilities)
+    wrong = stated[:, ::-1]
+    for xnnpack, kernels, passed in ((stated, wrong, True), (wrong, stated, True), (wrong, wrong, False)):
+        subject = with_answers(classifier, image, (XNNPACK, xnnpack), (LITERT_KERNELS, kernels))
         (result,) = android.bench(device.serial, subject, options(tool(tmp_path)))
         assert result.golden is not None and result.golden.passed is passed
+        assert result.golden.family == (XNNPACK if xnnpack is stated or not passed else LITERT_KERNELS)
 
 
 @pytest.mark.slow
@@ -388,7 +392,7 @@ def test_the_kit_runs_litert_on_the_device(device: VirtualDevice, classifier: Pa
         pytest.skip("no ARM64 root: run tools/arm64/setup.py")
     images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), np.uint8)
     scores = np.exp(images.astype(np.float32).mean((1, 2)) / 64)
-    subject = with_answers(classifier, images, scores / scores.sum(1, keepdims=True))
+    subject = with_answers(classifier, images, (XNNPACK, scores / scores.sum(1, keepdims=True)))
     wanted = options(None, patience=120.0)
     (result,) = android.bench(device.serial, subject, wanted)
     assert result.runtime.name == "LiteRT" and result.runtime.version == version("ai-edge-litert")

@@ -16,6 +16,7 @@ from tfkd.bench.driver import Options
 from tfkd.bench.results import Result
 from tfkd.bench.subject import Expected, Subject
 from tfkd.errors import RequestError
+from tfkd.verify.families import XNNPACK
 
 try:
     ROOT = arm64_root.find(arm64_root.folder())
@@ -128,7 +129,8 @@ class TestEmulated:
         moved.write_bytes(files["int8"].read_bytes())
         monkeypatch.setenv("LANG", "de_DE.UTF-8")
         monkeypatch.setenv("PYTHONHASHSEED", "7")
-        uniform = Expected(np.full((3, len(CARD.classes)), 1 / len(CARD.classes), np.float32), 0.01)
+        level = np.full((3, len(CARD.classes)), 1 / len(CARD.classes), np.float32)
+        uniform = Expected("tflite", "int8", {XNNPACK: level}, {XNNPACK: 0.01})
         (result,) = bench(replace(subject.of_files({"x": moved}), images=photos(3), expected={"x": uniform}))
         assert result.instructions == results["int8"].instructions
         assert (result.golden.checked, result.golden.passed, result.golden.tolerance) == (3, False, 0.01)

@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from tfkd.bench.results import Golden
 from tfkd.bench.subject import Expected, of_bundle, of_files
 from tfkd.errors import RequestError
+from tfkd.verify.families import FAMILIES
 
 
 def golden_of(folder):
@@ -16,7 +18,7 @@ def test_a_bundle_brings_its_files_images_and_answers(shipped):
     assert list(subject.paths) == ["android/heavy.tflite", "android/light.tflite"]
     assert subject.images.shape == (3, 32, 32, 3) and subject.images.dtype == np.uint8
     wanted = [each["probabilities"]["android/light.tflite"] for each in golden_of(shipped)["images"]]
-    np.testing.assert_array_equal(subject.expected["android/light.tflite"].probabilities, np.float32(wanted))
+    np.testing.assert_array_equal(subject.expected["android/light.tflite"].answers["xnnpack"], np.float32(wanted))
 
 
 def test_a_pattern_chooses_files(shipped):
@@ -78,12 +80,70 @@ def test_missing_file_is_named(tmp_path):
         of_files({"gone": tmp_path / "gone.tflite"})
 
 
+OURS = np.float32([[0.9, 0.1], [0.5, 0.5]])
+THEIRS = np.float32([[0.8, 0.2], [0.4, 0.6]])
+
+
+def expected(precision="int8", families=(("xnnpack", OURS), ("litert_kernels", THEIRS)), **tolerances):
+    allowed = {name: tolerances.get(name, 0.01) for name in FAMILIES}
+    return Expected("tflite", precision, dict(families), allowed)
+
+
 def test_answers_are_compared_by_their_largest_difference():
-    expected = Expected(np.float32([[0.9, 0.1], [0.5, 0.5]]), tolerance=0.01)
-    close = expected.compare(np.float32([[0.9, 0.1], [0.495, 0.505]]))
+    xnnpack = ("xnnpack",)
+    close = expected().compare(np.float32([[0.9, 0.1], [0.495, 0.505]]), xnnpack)
     assert close.passed and close.checked == 2 and close.top1_equal == 0.5
     assert close.max_abs_error == pytest.approx(0.005, abs=1e-6)
-    assert not expected.compare(np.float32([[0.9, 0.1], [0.4, 0.6]])).passed
-    assert not expected.compare(np.float32([[0.9, np.nan], [0.5, 0.5]])).passed
+    assert not expected().compare(np.float32([[0.9, 0.1], [0.4, 0.6]]), xnnpack).passed
+    nonsense = expected().compare(np.float32([[0.9, np.nan], [0.5, 0.5]]), xnnpack)
+    assert (nonsense.passed, nonsense.fault, nonsense.max_abs_error) == (False, "are not all numbers", 1)
     with pytest.raises(RequestError, match="shape"):
-        expected.compare(np.float32([[0.9, 0.1]]))
+        expected().compare(np.float32([[0.9, 0.1]]), xnnpack)
+
+
+def test_only_the_families_that_a_runtime_can_be_are_accepted_and_the_result_names_the_one_that_matched():
+    both = ("xnnpack", "litert_kernels")
+    assert [expected().compare(each, both).family for each in (OURS, THEIRS)] == list(both)
+    refused = expected().compare(THEIRS, ("xnnpack",))
+    assert (refused.passed, refused.family) == (False, "xnnpack")
+    assert not expected().compare(OURS, ("litert_kernels",)).passed
+    between = expected(xnnpack=0.5, litert_kernels=0.01).compare(np.float32([[0.6, 0.4], [0.2, 0.8]]), both)
+    assert (between.passed, between.family, between.tolerance) == (True, "xnnpack", 0.5)
+
+
+def test_a_family_without_answers_is_not_compared_unless_another_stands_in_for_it():
+    old = expected(families=[("xnnpack", OURS)])
+    assert old.compare(THEIRS, ("litert_kernels",)) is None
+    gpu = old.compare(OURS, ("litert_gpu",))
+    assert gpu.passed and gpu.family == "litert_gpu"
+
+
+@pytest.mark.parametrize(
+    ("stated", "delegate", "passed"),
+    [
+        ({"family": "xnnpack"}, "xnnpack", True),
+        ({"family": "litert_gpu"}, "gpu", True),
+        ({"family": "xnnpack"}, "gpu", False),
+        ({"family": "litert_kernels"}, "xnnpack", False),
+        ({"family": "of_tomorrow"}, "xnnpack", False),
+        ({"family": None}, "xnnpack", True),
+        ({"max_abs_error": 0.02, "tolerance": 0.5}, "xnnpack", False),
+        ({"max_abs_error": 0.009, "tolerance": 0.001}, "xnnpack", False),
+        ({"fault": "are all zero"}, "xnnpack", False),
+        ({"passed": False, "max_abs_error": 0.02}, "xnnpack", False),
+    ],
+)
+def test_what_an_app_compared_is_judged_again(stated, delegate, passed):
+    good = {"checked": 2, "max_abs_error": 0.005, "tolerance": 0.01, "top1_equal": 1, "passed": True}
+    judged = expected().rejudged(Golden(**{"family": "xnnpack", **good, **stated}), delegate)
+    assert judged.passed is passed and judged.tolerance <= 0.5
+    if stated.get("family", "xnnpack") is None:
+        assert judged.family == "xnnpack"
+
+
+def test_a_bundle_cannot_widen_a_tolerance(shipped):
+    manifest = json.loads((shipped / "manifest.json").read_text())
+    manifest["artifacts"][0]["golden_tolerances"] = {"xnnpack": 1.0, "litert_kernels": 1e-7, "of_tomorrow": 1.0}
+    (shipped / "manifest.json").write_text(json.dumps(manifest))
+    tolerances = of_bundle(shipped).expected["android/heavy.tflite"].tolerances
+    assert tolerances["xnnpack"] == FAMILIES["xnnpack"].tolerance("fp32") and tolerances["litert_kernels"] == 1e-7

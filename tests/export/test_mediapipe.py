@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tools import mediapipe_env
+from tests.tools import runtimes
 from tests.tools.compilers import MissingError
 
 from .conftest import CARD, Exported
@@ -14,7 +14,7 @@ from .conftest import CARD, Exported
 
 def test_it_names_the_classes_and_agrees_with_keras(exported: Exported, tmp_path: Path) -> None:
     try:
-        mediapipe = mediapipe_env.mediapipe()
+        runtimes.ready("mediapipe 1.2.2")
     except MissingError as error:
         pytest.skip(str(error))
     images = [tmp_path / f"{number}.png" for number in range(len(exported.images))]
@@ -22,7 +22,7 @@ def test_it_names_the_classes_and_agrees_with_keras(exported: Exported, tmp_path
         Image.fromarray(image).save(path)
     models = [exported.folder / file.path for file in exported.files if file.format == "tflite"]
 
-    answers = mediapipe.classify(models, images)
+    answers = runtimes.classify(models, images)
     assert set(answers) == {path.name for path in models} and len(models) == 4
     expected = [CARD.classes[best] for best in exported.probabilities.argmax(axis=1)]
     for name, found in answers.items():

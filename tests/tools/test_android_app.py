@@ -14,7 +14,8 @@ import yaml
 from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
 from tfkd.bench import results, runner, statistics
-from tfkd.bench.subject import LOOSEST, TOLERANCE
+from tfkd.verify import families
+from tfkd.verify.families import FAMILIES
 
 APP = Path(__file__).resolve().parents[2] / "tools" / "android"
 HERE = Path(__file__).resolve().parent
@@ -120,10 +121,10 @@ def test_a_wrong_option_is_an_error(check: Check, tmp_path: Path, option: str) -
 
 def test_tolerances_are_those_of_tfkd(check: Check) -> None:
     lines = [line.split() for line in check("tolerances").splitlines()]
-    for delegate, precision, value in lines:
-        wanted = TOLERANCE.get(precision, LOOSEST)
-        assert float(value) == (wanted if delegate == "xnnpack" else max(wanted, TOLERANCE["fp16"]))
-    assert len(lines) == 3 * 5
+    for delegate, family, precision, value in lines:
+        assert families.accepted("tflite", precision, delegate) == (family,)
+        assert float(value) == FAMILIES[family].tolerance(precision)
+    assert len(lines) == 3 * 6
 
 
 @pytest.mark.parametrize(

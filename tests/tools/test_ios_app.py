@@ -13,7 +13,8 @@ from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
 from tests.tools.test_android_app import android_result, rename
 from tfkd.bench import ios, results, statistics
-from tfkd.bench.subject import LOOSEST, TOLERANCE
+from tfkd.verify import families
+from tfkd.verify.families import FAMILIES
 
 APP = Path(__file__).resolve().parents[2] / "tools" / "ios"
 HERE = Path(__file__).resolve().parent
@@ -150,11 +151,14 @@ def test_what_is_damaged_is_an_error_in_the_status(check: Check, tmp_path: Path,
 
 
 def test_tolerances_are_those_of_tfkd(check: Check) -> None:
-    lines = [line.split() for line in check("tolerances").splitlines()]
-    for units, precision, value in lines:
-        wanted = TOLERANCE.get(precision, LOOSEST)
-        assert float(value) == (wanted if units == "cpuOnly" else max(wanted, TOLERANCE["fp16"]))
-    assert len(lines) == len(UNITS) * 5
+    lines = [tuple(line.split()) for line in check("tolerances").splitlines()]
+    wanted = [
+        (units, format, precision, family, str(FAMILIES[family].tolerance(precision)))
+        for units in UNITS
+        for format, precision in (("mlmodel", "fp32"), ("mlpackage", "fp32"), ("mlpackage", "int8"))
+        for family in families.accepted(format, precision, units)
+    ]
+    assert [(*line[:4], str(float(line[4]))) for line in lines] == wanted
 
 
 def test_the_project_refers_only_to_what_it_defines() -> None:

@@ -20,6 +20,7 @@ OFF = Gates(
     min_float_agreement=None,
     max_float_error=None,
     max_half_error=None,
+    max_half_shift=None,
     one_partition=False,
 )
 
@@ -40,6 +41,7 @@ def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
         "chance": chance(p_value=0.0001),
         "agreement": 0.9,
         "max_abs_error": 0.0,
+        "mean_total_variation": 0.0,
         "top1_vs_keras": 1.0,
         "delegation": Delegation(partitions=1, operators=10, outside=[]),
         "io": InputOutput(input=tensor, output=tensor),
@@ -80,6 +82,9 @@ def only(gates: dict[str, float | bool], measured: Measured) -> bool:
         ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": 0.02}, True),
         ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": 0.031}, False),
         ("max_half_error", 0.03, {"precision": "fp16", "max_abs_error": NAN}, False),
+        ("max_half_shift", 0.01, {"precision": "fp16", "mean_total_variation": 0.01}, True),
+        ("max_half_shift", 0.01, {"precision": "fp16", "mean_total_variation": 0.011}, False),
+        ("max_half_shift", 0.01, {"precision": "fp16", "mean_total_variation": NAN}, False),
     ],
 )
 def test_gates_of_a_file(gate: str, limit: float, changes: dict[str, object], passed: bool) -> None:
@@ -141,7 +146,7 @@ def test_default_gates_judge_every_file() -> None:
     names = [gate.name for gate in judge(Gates(), make_measured(*files, *coreml))]
     assert len(names) == len(set(names)) == 1 + 7 + 7 + 7 + 4 + 3 + 2
     assert {"better_than_chance/n_int8.tflite", "min_relative_accuracy", "not_worse_than_control"} < set(names)
-    assert {"max_accuracy_drop/n_int8.tflite", "max_half_error/n.fp16.mlpackage"} < set(names)
+    assert {"max_accuracy_drop/n_int8.tflite", "max_half_shift/n.fp16.mlpackage"} < set(names)
     assert {"min_agreement/n.int8.mlpackage", "min_float_agreement/n.fp32.mlmodel"} < set(names)
     assert "one_partition/n_dynamic.tflite" not in names
     assert "max_float_error/n_int8.tflite" not in names

@@ -16,8 +16,9 @@ from tfkd.bench import arm64_counts, arm64_root, driver
 from tfkd.bench.arm64_root import Processor, Root
 from tfkd.bench.driver import ChildError, Options, Say
 from tfkd.bench.results import Cores, Device, Golden, Result, Runtime
-from tfkd.bench.subject import LOOSEST, Expected, Subject
+from tfkd.bench.subject import Expected, Subject
 from tfkd.errors import RequestError, nearest
+from tfkd.verify.families import FAMILIES, XNNPACK
 
 FORMATS = ("tflite",)
 RUNNER = Path(__file__).with_name("arm64_runner.py")
@@ -130,12 +131,13 @@ def _run(command: list[str], job: Path, path: Path, where: str) -> _Answered:
 
 def _compared(here: _Answered, there: _Answered, stated: Expected | None) -> Golden:
     """Compares ARM64's answers with this machine's, then with the bundle's; returns what failed, else the former."""
-    tolerance = 0.0 if here.integer else stated.tolerance if stated else LOOSEST
-    alike = Expected(here.answers, tolerance).compare(there.answers)
-    if stated is None or not alike.passed:
-        return alike
-    as_stated = stated.compare(there.answers)
-    return alike if as_stated.passed else as_stated
+    widest = stated.tolerances[XNNPACK] if stated else FAMILIES[XNNPACK].other
+    step = (stated.step if stated else None) or (1 / 256 if here.integer else None)
+    tolerances = {XNNPACK: 0.0 if here.integer else widest}
+    alike = Expected("tflite", "", {XNNPACK: here.answers}, tolerances, step).compare(there.answers, (XNNPACK,))
+    assert alike is not None
+    as_stated = stated.compare(there.answers, (XNNPACK,)) if stated and alike.passed else None
+    return alike if as_stated is None or as_stated.passed else as_stated
 
 
 def _device(root: Root, processor: Processor) -> Device:

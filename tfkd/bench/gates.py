@@ -82,7 +82,11 @@ def _judged(limits: Limits, result: Result, earlier: list[Result]) -> Iterator[G
     if result.golden is not None:
         golden = result.golden
         yield Gate(
-            name=f"golden/{result.title}", value=golden.max_abs_error, limit=golden.tolerance, passed=golden.passed
+            name=f"golden/{result.title}",
+            value=golden.max_abs_error,
+            limit=golden.tolerance,
+            passed=golden.passed,
+            reason="" if golden.fault is None else f"its answers {golden.fault}",
         )
     latency = result.latency_ms
     for name, limit, value in (

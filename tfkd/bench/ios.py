@@ -102,7 +102,8 @@ def from_file(path: Path, subject: Subject) -> list[Result]:
             raise RequestError(f"{path} holds results of the target {result.target}, not of ios. Name another file.")
         if result.artifact.path in subject.artifacts and result.artifact != subject.artifacts[result.artifact.path]:
             raise RequestError(f"{path} measured another {result.artifact.path} than the bundle's. Measure it again.")
-    known = [statistics.summarised(result) for result in found if result.artifact.path in subject.artifacts]
+    ours = [result for result in found if result.artifact.path in subject.artifacts]
+    known = [statistics.summarised(subject.rejudged(result)) for result in ours]
     if not known:
         others = sorted({result.artifact.path for result in found})
         raise RequestError(f"{path} measured none of the bundle's files, but {', '.join(others)}. Measure them again.")

@@ -58,7 +58,7 @@ def write_junit(path: Path, target: str, measured: list[Result], gates: list[Gat
     for gate in gates:
         case = _case(target, gate.name)
         if not gate.passed:
-            message = f"{gate.value:.6g} is beyond the limit of {gate.limit:.6g}"
+            message = gate.reason or f"{gate.value:.6g} is beyond the limit of {gate.limit:.6g}"
             ET.SubElement(case, "failure", message=message, type="limit")
         cases.append(case)
     _write_suite(path, target, cases)
@@ -106,7 +106,12 @@ def _median(result: Result) -> str:
 
 def _golden(result: Result) -> str:
     golden = result.golden
-    return "" if golden is None else f"{'equal' if golden.passed else 'differs'} {golden.max_abs_error:.1g}"
+    if golden is None:
+        return ""
+    if golden.fault is not None:
+        return f"wrong: {golden.fault}"
+    family = f" {golden.family}" if golden.family else ""
+    return f"{'equal' if golden.passed else 'differs'} {golden.max_abs_error:.1g}{family}"
 
 
 def _remarks(result: Result) -> str:

@@ -96,6 +96,10 @@ class Latency(Part):
 class Golden(Part):
     """The device's own answers to the bundle's golden images, compared with those that the bundle states."""
 
+    family: str | None = Field(
+        None, description="runtime family whose golden answers these match, or are nearest to; None: not reported"
+    )
+    fault: str | None = Field(None, description="why the answers fail at any tolerance: all zero, constant, no numbers")
     checked: int = Field(ge=1, description="images")
     max_abs_error: float = Field(ge=0, description="largest difference of a probability")
     tolerance: float = Field(ge=0, description="the largest difference that passes")
@@ -273,4 +277,5 @@ def entry(result: Result) -> manifest.BenchEntry:
         instructions=result.instructions,
         golden_error=golden and golden.max_abs_error,
         golden_passed=golden and golden.passed,
+        golden_family=golden and golden.family,
     )

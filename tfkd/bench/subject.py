@@ -1,5 +1,6 @@
 """What is measured: the files of a bundle, with the golden images and the answers that each file must give to them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -7,18 +8,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pydantic import ValidationError
 
-from tfkd.bench.results import File, first_fault
+from tfkd.bench.results import File, Result, first_fault
 from tfkd.bench.results import Golden as Compared
 from tfkd.errors import RequestError, nearest
 from tfkd.export import bundle
 from tfkd.export.bundle import Golden
 from tfkd.export.manifest import Artifact, Manifest
-from tfkd.verify import VerifyError, golden
-
-# A device may round otherwise than the machine that wrote the golden answers: floats by their order of summation, a GPU
-# by computing in float16, integers by a step of 1/256 here or there.
-TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "dynamic": 2e-2, "int8": 2 / 256}
-LOOSEST = max(TOLERANCE.values())
+from tfkd.verify import VerifyError, families, golden
+from tfkd.verify.families import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -26,35 +23,76 @@ class Expected:
     """The answers that a file must give.
 
     Attributes:
-        probabilities: float32 [n, classes], in the order of the golden images.
-        tolerance: the largest difference of a probability that passes.
+        format: of the file.
+        precision: of the file.
+        answers: float32 [n, classes] by runtime family, in the order of the golden images.
+        tolerances: by family, the largest difference of a probability that passes.
+        step: of a quantized output; None for floats.
     """
 
-    probabilities: np.ndarray
-    tolerance: float
+    format: str
+    precision: str
+    answers: dict[str, np.ndarray]
+    tolerances: dict[str, float]
+    step: float | None = None
 
-    def compare(self, answers: np.ndarray) -> Compared:
-        """Compares a device's answers, float [n, classes]; what is not a number fails.
+    @property
+    def classes(self) -> int:
+        return next(iter(self.answers.values())).shape[1]
 
-        Equal first classes are told, not judged: where they differ within the tolerance, two classes were level.
+    def compare(self, answers: np.ndarray, accepted: Sequence[str]) -> Compared | None:
+        """Compares a device's answers with those of the families that its runtime can be.
+
+        Args:
+            answers: float [n, classes].
+            accepted: names of families; one that the bundle has no answers of is compared with what stands in for it.
+
+        Returns:
+            The comparison that passes, else the nearest; None where the bundle has answers of none of the families.
 
         Raises:
             RequestError: the answers have another shape.
         """
-        if answers.shape != self.probabilities.shape:
+        shape = next(iter(self.answers.values())).shape
+        if answers.shape != shape:
             raise RequestError(
                 f"The device gave answers of shape {answers.shape} to the golden images, not "
-                f"{self.probabilities.shape}. The file is not the bundle's; export it again."
+                f"{shape}. The file is not the bundle's; export it again."
             )
-        differences = np.abs(answers - self.probabilities)
-        error = float(np.where(np.isfinite(differences), differences, 1.0).max())
+        right = {family: self._right(family) for family in accepted}
+        known = {family: probabilities for family, probabilities in right.items() if probabilities is not None}
+        if not known:
+            return None
+        compared = golden.compare(answers, known, self.tolerances, self.step)
         return Compared(
+            family=compared.family,
+            fault=compared.fault,
             checked=len(answers),
-            max_abs_error=error,
-            tolerance=self.tolerance,
-            top1_equal=float(np.mean(answers.argmax(axis=1) == self.probabilities.argmax(axis=1))),
-            passed=error <= self.tolerance,
+            max_abs_error=min(compared.error, 1.0),
+            tolerance=compared.tolerance,
+            top1_equal=compared.top1_equal,
+            passed=compared.passed,
         )
+
+    def rejudged(self, stated: Compared, delegate: str) -> Compared:
+        """Judges what an app compared on the device by the families that its runtime can be and their tolerances here.
+
+        Args:
+            stated: the app's comparison; an older app does not name the family, and compares with the first.
+            delegate: what ran the graph.
+        """
+        accepted = families.accepted(self.format, self.precision, delegate)
+        family = stated.family or accepted[0]
+        if family not in accepted:
+            fault = f"are those of {family!r}, which {delegate} cannot be"
+            return stated.model_copy(update={"fault": fault, "passed": False})
+        allowed = min(stated.tolerance, self.tolerances[family])
+        passed = stated.fault is None and stated.max_abs_error <= allowed
+        return stated.model_copy(update={"family": family, "tolerance": allowed, "passed": passed})
+
+    def _right(self, family: str) -> np.ndarray | None:
+        stands_in = FAMILIES[family].stands_in
+        return self.answers.get(family, self.answers.get(stands_in) if stands_in else None)
 
 
 @dataclass(frozen=True)
@@ -72,6 +110,13 @@ class Subject:
     artifacts: dict[str, File]
     images: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
     expected: dict[str, Expected] = field(default_factory=dict)
+
+    def rejudged(self, result: Result) -> Result:
+        """Judges an app's own comparison with the golden answers again (see `Expected.rejudged`)."""
+        expected = self.expected.get(result.artifact.path)
+        if expected is None or result.golden is None:
+            return result
+        return result.model_copy(update={"golden": expected.rejudged(result.golden, result.delegate)})
 
 
 def of_files(paths: dict[str, Path]) -> Subject:
@@ -107,11 +152,7 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
     paths = {name: _verified(folder, artifact) for name, artifact in chosen.items()}
     files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in chosen.items()}
     stored = _golden(folder, described)
-    expected = {
-        name: Expected(stored.expected[name], TOLERANCE.get(artifact.precision, LOOSEST))
-        for name, artifact in chosen.items()
-        if name in stored.expected
-    }
+    expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
     return Subject(paths, files, stored.images, expected)
 
 
@@ -138,6 +179,12 @@ def _golden(folder: Path, described: Manifest) -> Golden:
         return golden.read(folder, described.data.classes, described.student.image_size)
     except VerifyError as error:
         raise RequestError(f"{folder}: {error} Make the bundle again.") from None
+
+
+def _expected(stored: Golden, artifact: Artifact) -> Expected:
+    tolerances = {name: golden.tolerance(artifact, name) for name in FAMILIES}
+    answers = golden.answers_of(stored, artifact)
+    return Expected(artifact.format, artifact.precision, answers, tolerances, artifact.io.output.scale)
 
 
 def _verified(folder: Path, artifact: Artifact) -> Path:

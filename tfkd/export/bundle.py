@@ -6,7 +6,7 @@ import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,17 @@ class Golden:
     Attributes:
         images: uint8 [n, S, S, 3] RGB at the student's input size.
         labels: int64 [n], the true classes; -1 where unknown.
-        expected: float32 [n, classes] probabilities, by path of a file in the bundle; `keras` for the Keras student.
+        expected: float32 [n, classes] probabilities of each file's reference family, by its path in the bundle; `keras`
+            for the Keras student.
+        others: the same of further runtime families (tfkd.verify.families), by family and path.
+        unknown: families whose answers were not read, because this version does not know them.
     """
 
     images: np.ndarray
     labels: np.ndarray
     expected: dict[str, np.ndarray]
+    others: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 def assemble(folder: Path, manifest: Manifest, golden: Golden) -> None:
@@ -108,11 +113,16 @@ def _write_golden(folder: Path, golden: Golden, classes: list[str]) -> None:
         {
             "file": name,
             "label": classes[label] if label >= 0 else None,
-            "probabilities": {source: answers[index].tolist() for source, answers in golden.expected.items()},
+            "probabilities": _row(golden.expected, index),
+            "families": {family: _row(answers, index) for family, answers in golden.others.items()},
         }
         for index, (name, label) in enumerate(zip(names, golden.labels.tolist(), strict=True))
     ]
     files.write_json(folder / "golden.json", {"classes": classes, "images": entries})
+
+
+def _row(answers: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
+    return {source: probabilities[index].tolist() for source, probabilities in answers.items()}
 
 
 def _digests(folder: Path) -> list[tuple[str, str]]:

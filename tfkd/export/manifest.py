@@ -3,7 +3,7 @@
 Shares (accuracy, agreement, drop, calibration error) run from 0 to 1, latencies are milliseconds, sizes are bytes.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -110,7 +110,18 @@ class Artifact(Entry):
     chance: ChanceTest | None = Field(None, description="None where the file was not run")
     agreement: float | None = Field(None, description="equal top-1 with the teacher")
     max_abs_error: float | None = Field(None, description="largest probability difference from the Keras student")
+    mean_total_variation: float | None = Field(
+        None,
+        description="mean over the test images of the probability mass that is elsewhere than in the Keras student",
+    )
     top1_vs_keras: float | None = Field(None, description="equal top-1 with the Keras student")
+    golden_tolerances: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        {}, description="largest difference from the golden answers that passes, by runtime family; wider is ignored"
+    )
+    min_runtime: str | None = Field(
+        None, description="oldest runtime that loads the file, such as TensorFlow Lite 2.17.0 or iOS 15; None: unknown"
+    )
+    operator_versions: dict[str, int] = Field({}, description="of a .tflite file: the newest version of each operator")
     delegation: Delegation | None = None
     accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
     io: InputOutput
@@ -157,6 +168,9 @@ class BenchEntry(Entry):
     instructions: dict[str, int] | None = Field(None, description="of one inference, by class, and their total")
     golden_error: float | None = Field(None, description="largest difference from the golden answers on the device")
     golden_passed: bool | None = None
+    golden_family: str | None = Field(
+        None, description="runtime family whose golden answers matched, or are nearest; None in older bundles"
+    )
 
 
 Verdict = Literal["passed", "failed", "not judged"]

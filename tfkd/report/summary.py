@@ -33,8 +33,7 @@ from tfkd.recipe import Recipe
 from tfkd.report.card import write_model_card
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
 from tfkd.report.html import write_report
-from tfkd.verify import diagnosis
-from tfkd.verify.artifacts import predict
+from tfkd.verify import diagnosis, golden
 from tfkd.verify.gates import Measured, judge
 from tfkd.verify.truth import PairedTest, chance_test, paired_test
 
@@ -374,10 +373,8 @@ def _golden(run: Run, folder: Path) -> bundle.Golden:
     export = run.recipe.export
     images, positions = samples.photos(run.data.test, run.recipe.data.image_size, export.golden_images, run.recipe.seed)
     student = load_model(run.shipped / "student.keras")
-    expected = {"keras": softmax(predictor(student)(images.astype(np.float32)).numpy()).astype(np.float32)}
-    for artifact in run.artifacts:
-        expected[artifact.path] = predict(folder / artifact.path, artifact.format, [images])
-    return bundle.Golden(images, run.data.test.labels[positions], expected)
+    keras = softmax(predictor(student)(images.astype(np.float32)).numpy()).astype(np.float32)
+    return golden.collect(folder, run.artifacts, images, run.data.test.labels[positions], keras)
 
 
 def _curves(run: Run) -> dict[Trained, dict[int, list[Point]]]:

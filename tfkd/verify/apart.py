@@ -35,6 +35,7 @@ class _Task:
     format: str
     card: Card
     size: int
+    family: str | None
 
 
 class Apart:
@@ -55,7 +56,9 @@ class Apart:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def run(self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any]) -> Answered:
+    def run(
+        self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any], family: str | None = None
+    ) -> Answered:
         """Checks a file against a card and runs it on images.
 
         Args:
@@ -64,13 +67,14 @@ class Apart:
             card: what must stand in the file.
             size: side of the square image that it must take, pixels.
             batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read.
+            family: a name of `families.FAMILIES` to compute as; default: the format's reference.
 
         Raises:
             VerifyError: the file is not what the card says, cannot be run, crashes its runtime or takes too long.
         """
         self._start()
         try:
-            self._send(_Task(path, format, card, size))
+            self._send(_Task(path, format, card, size, family))
             for batch in batches:
                 self._send(np.asarray(batch))
             self._send(None)
@@ -142,7 +146,7 @@ def _answer(task: _Task, batches: Iterator[Any]) -> tuple[InputOutput, np.ndarra
 
     try:
         io = artifacts.check(task.path, task.format, task.card, task.size)
-        return io, artifacts.predict(task.path, task.format, batches)
+        return io, artifacts.predict(task.path, task.format, batches, task.family)
     except TfkdError as error:
         return str(error)
     except (Exception, MemoryError) as error:

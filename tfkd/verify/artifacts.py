@@ -10,7 +10,8 @@ import numpy as np
 
 from tfkd.export import Card, ExportedFile, bundle
 from tfkd.export.manifest import Artifact, InputOutput
-from tfkd.verify import VerifyError, delegates, tflite
+from tfkd.verify import VerifyError, delegates, families, tflite
+from tfkd.verify.families import FAMILIES
 from tfkd.verify.truth import chance_test
 
 # By format: the module whose `check(path, card, size)` reads what a file says of itself, and whose
@@ -66,7 +67,10 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         chance=chance_test(reference.labels, top1),
         agreement=None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
         max_abs_error=float(np.abs(probabilities - reference.keras).max()),
+        mean_total_variation=float(np.abs(probabilities - reference.keras).sum(axis=1).mean() / 2),
         top1_vs_keras=_share(top1 == reference.keras.argmax(axis=1)),
+        golden_tolerances=families.tolerances(file.format, file.precision),
+        **_requirements(path, file),
         delegation=tflite.delegation(path) if file.format == "tflite" else None,
         accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
         io=io,
@@ -89,13 +93,14 @@ def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
     return found
 
 
-def predict(path: Path, format: str, batches: Iterable[Any]) -> np.ndarray:
+def predict(path: Path, format: str, batches: Iterable[Any], family: str | None = None) -> np.ndarray:
     """Runs a file on images with something that is not its converter.
 
     Args:
         path: of the file or package.
         format: a name of `RUNTIMES`.
         batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, read once, in order.
+        family: a name of `families.FAMILIES` that can be run here; default: the format's reference.
 
     Returns:
         float32 [n, classes] probabilities.
@@ -103,8 +108,18 @@ def predict(path: Path, format: str, batches: Iterable[Any]) -> np.ndarray:
     Raises:
         VerifyError: it cannot be loaded or run, or its answers are not numbers.
     """
-    probabilities: np.ndarray = _runtime(format).predict(path, batches)
+    options = FAMILIES[family].options if family else {}
+    if options is None:
+        raise VerifyError(f"{path}: nothing here computes as {FAMILIES[str(family)].title}.")
+    probabilities: np.ndarray = _runtime(format).predict(path, batches, **options)
     return probabilities
+
+
+def _requirements(path: Path, file: ExportedFile) -> dict[str, Any]:
+    """Returns the fields of the manifest that say what a runtime must be able to do."""
+    if file.format == "tflite":
+        return {"min_runtime": tflite.min_runtime(path), "operator_versions": tflite.operator_versions(path)}
+    return {"min_runtime": f"iOS {file.ios}"} if file.ios is not None else {}
 
 
 def _runtime(format: str) -> Any:

@@ -140,12 +140,13 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         if limit is not None:
             agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
             yield _at_least(f"{name}/{file}", agreement, limit)
-        for precision, name, limit in (
-            ("fp32", "max_float_error", gates.max_float_error),
-            ("fp16", "max_half_error", gates.max_half_error),
+        for precision, name, limit, value in (
+            ("fp32", "max_float_error", gates.max_float_error, artifact.max_abs_error),
+            ("fp16", "max_half_error", gates.max_half_error, artifact.max_abs_error),
+            ("fp16", "max_half_shift", gates.max_half_shift, artifact.mean_total_variation),
         ):
             if limit is not None and artifact.precision == precision:
-                error = _number(artifact.max_abs_error, f"{file}'s largest error")
+                error = _number(value, f"{file}'s difference from the Keras student")
                 yield _at_most(f"{name}/{file}", error, limit)
         if gates.one_partition and artifact.format == "tflite" and artifact.precision in _WHOLE:
             yield _one_partition(file, artifact)

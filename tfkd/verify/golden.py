@@ -1,36 +1,32 @@
-"""Reads the golden images of a bundle and the answers that stand beside them; nothing in it is trusted."""
+"""The golden images of a bundle and the probabilities that its files must give: collected, read again, compared.
+
+`golden.json` holds for every image, under `probabilities`, the answers of each file's reference family by the file's
+path, and under `families` those of the other families. Nothing that is read is trusted.
+"""
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tfkd.export.bundle import Golden
-from tfkd.verify import VerifyError
+from tfkd.export.manifest import Artifact
+from tfkd.verify import VerifyError, artifacts, families
+from tfkd.verify.families import FAMILIES
+from tfkd.verify.probabilities import fault
 
 FOLDER = "golden"
 INDEX = "golden.json"
 
-# A CPU may round otherwise than the one that wrote the answers: floats by their order of summation, and where values
-# are rounded to few bits, by a step of these here or there. Between x86 and ARM 4e-7 and 0 were measured in float and
-# int8 files. An ML program rounds every value to float16.
-_TOLERANCE = {"fp32": 1e-4, "fp16": 1e-4, "dynamic": 2e-2, "int8": 2 / 256, "16x8": 2e-3}
-_FLOAT_NETWORK = 1e-4  # a neural network computes in fp32, however its weights are stored
-_HALF_PROGRAM = 1e-2
+_MASS = 2.0  # times the tolerance; within families as much probability moved as the largest difference of one
 
 _LARGEST = 1 << 26  # bytes of an image or of the index
-
-
-def tolerance(format: str, precision: str) -> float:
-    """Returns how far a file's probabilities may lie from the stored ones on another machine."""
-    if format == "mlmodel":
-        return _FLOAT_NETWORK
-    if format == "mlpackage":
-        return _TOLERANCE["fp32"] if precision == "fp32" else _HALF_PROGRAM
-    return _TOLERANCE.get(precision, max(_TOLERANCE.values()))
 
 
 class _Image(BaseModel):
@@ -38,6 +34,10 @@ class _Image(BaseModel):
     file: str = Field(pattern=r"^[0-9]{3,6}\.png$")
     label: str | None
     probabilities: dict[str, list[float]]
+    families: dict[str, Any] = {}
+
+
+_ANSWERS = TypeAdapter(dict[str, list[float]], config=ConfigDict(allow_inf_nan=False))
 
 
 class _Index(BaseModel):
@@ -46,8 +46,103 @@ class _Index(BaseModel):
     images: list[_Image] = Field(min_length=1)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Answers of a device beside the golden answers of the runtime family that they are nearest to.
+
+    Attributes:
+        family: a name of `FAMILIES`.
+        error: the largest difference of a probability; infinite where an answer is not a number.
+        tolerance: the largest difference that passes.
+        top1_equal: fraction of the images with the same class first.
+        fault: why the answers cannot be right at any tolerance; None where they can.
+    """
+
+    family: str
+    error: float
+    tolerance: float
+    top1_equal: float
+    fault: str | None
+
+    @property
+    def passed(self) -> bool:
+        return self.fault is None and self.error <= self.tolerance
+
+
+def collect(
+    folder: Path, files: Iterable[Artifact], images: np.ndarray, labels: np.ndarray, keras: np.ndarray
+) -> Golden:
+    """Runs the files of a bundle as every family that can be run here.
+
+    Args:
+        folder: of the bundle.
+        files: what is run.
+        images: uint8 [n, S, S, 3] RGB.
+        labels: int64 [n], the true classes; -1 where unknown.
+        keras: float32 [n, classes], the Keras model's probabilities.
+
+    Raises:
+        VerifyError: a file cannot be run.
+    """
+    expected = {"keras": keras}
+    others: dict[str, dict[str, np.ndarray]] = {}
+    for file in files:
+        reference, *further = families.stored(file.format, file.precision)
+        expected[file.path] = artifacts.predict(folder / file.path, file.format, [images], reference)
+        for family in further:
+            answers = artifacts.predict(folder / file.path, file.format, [images], family)
+            others.setdefault(family, {})[file.path] = answers
+    return Golden(images, labels, expected, others)
+
+
+def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
+    """Returns a file's golden answers, float32 [n, classes], by runtime family; the reference family first."""
+    names = families.stored(file.format, file.precision)
+    found = {names[0]: golden.expected[file.path]} if file.path in golden.expected else {}
+    return found | {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
+
+
+def tolerance(file: Artifact, family: str) -> float:
+    """Returns the largest difference of a probability that passes: the table's, or a narrower one in the manifest."""
+    widest = FAMILIES[family].tolerance(file.precision)
+    return min(widest, file.golden_tolerances.get(family, math.inf))
+
+
+def compare(
+    answers: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
+) -> Comparison:
+    """Compares answers with those of every family; returns the comparison that passes, else the nearest.
+
+    Equal first classes are reported, not judged: where they differ within the tolerance, two classes were level.
+
+    Args:
+        answers: float [n, classes].
+        expected: float32 [n, classes] by family, at least one.
+        tolerances: by family.
+        step: of a quantized output; None for floats.
+    """
+    compared = [_compared(answers, right, family, tolerances[family], step) for family, right in expected.items()]
+    return min(compared, key=lambda each: (not each.passed, each.error / max(each.tolerance, 1e-9)))
+
+
+def _compared(answers: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None) -> Comparison:
+    differences = np.abs(answers - right)
+    error = float(np.where(np.isfinite(differences), differences, np.inf).max())
+    equal = float(np.mean(answers.argmax(axis=1) == right.argmax(axis=1)))
+    wrong = fault(answers, right, step) or (_moved(differences, allowed) if error <= allowed else None)
+    return Comparison(family, error, allowed, equal, wrong)
+
+
+def _moved(differences: np.ndarray, allowed: float) -> str | None:
+    """Says how much probability is at other classes: of a thousand level ones each differs by next to nothing."""
+    moved = float(differences.sum(axis=1).max()) / 2
+    if moved <= _MASS * allowed:
+        return None
+    return f"give {moved:.2g} of the probability to other classes; {_MASS * allowed:.2g} is allowed"
+
+
 def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
-    """Reads the golden images of a bundle.
+    """Reads the golden images of a bundle; answers of families that this version does not know are left out.
 
     Args:
         bundle: its folder.
@@ -64,17 +159,39 @@ def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
     for image in index.images:
         if image.label is not None and image.label not in index.classes:
             raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has the unknown label {image.label!r}.")
-        if image.probabilities.keys() != index.images[0].probabilities.keys():
-            raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has the answers of other files than the first image.")
-        if any(len(answer) != len(classes) for answer in image.probabilities.values()):
-            raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has not one probability a class.")
-    labels = [-1 if image.label is None else index.classes.index(image.label) for image in index.images]
-    expected = {
-        source: np.array([image.probabilities[source] for image in index.images], np.float32)
-        for source in index.images[0].probabilities
+    expected = _stacked(index.images, [image.probabilities for image in index.images], len(classes))
+    others = {
+        family: _stacked(index.images, [_of_family(image, family) for image in index.images], len(classes))
+        for family in index.images[0].families
+        if family in FAMILIES
     }
+    unknown = sorted({family for image in index.images for family in image.families} - FAMILIES.keys())
+    labels = [-1 if image.label is None else index.classes.index(image.label) for image in index.images]
     pixels = np.stack([_pixels(folder / image.file, size) for image in index.images])
-    return Golden(pixels, np.array(labels, np.int64), expected)
+    return Golden(pixels, np.array(labels, np.int64), expected, others, tuple(unknown))
+
+
+def _of_family(image: _Image, family: str) -> dict[str, list[float]]:
+    try:
+        return _ANSWERS.validate_python(image.families.get(family))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, (family, *first["loc"])))
+        raise VerifyError(f"{FOLDER}/{INDEX}: {image.file}: {place}: {first['msg']}.") from None
+
+
+def _stacked(images: list[_Image], answers: list[dict[str, list[float]]], classes: int) -> dict[str, np.ndarray]:
+    """Returns float32 [n, classes] by path of a file."""
+    for image, found in zip(images, answers, strict=True):
+        if found.keys() != answers[0].keys():
+            raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has the answers of other files than the first image.")
+        for path, probabilities in found.items():
+            if len(probabilities) != classes:
+                raise VerifyError(
+                    f"{FOLDER}/{INDEX}: {image.file} has {len(probabilities)} probabilities of {path}, not one "
+                    f"probability for each of the {classes} classes."
+                )
+    return {path: np.array([found[path] for found in answers], np.float32) for path in answers[0]}
 
 
 def _index(path: Path) -> _Index:

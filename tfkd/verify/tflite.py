@@ -1,5 +1,6 @@
 """Loads and runs .tflite files with LiteRT, the runtime that phones use."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
 from tfkd.errors import cause
@@ -21,6 +22,10 @@ from tfkd.verify import VerifyError, metadata
 
 _PIXELS = (0.0, 255.0)
 _PROBABILITIES = (0.0, 1.0)
+_OWN_KERNELS = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+_MIN_RUNTIME = "min_runtime_version"
+_VERSION = re.compile(rb"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
+_OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 _LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
 
 
@@ -105,12 +110,42 @@ def _named(names: list[str]) -> str:
     return repr(names[:3])[1:-1][:200] or "nothing"
 
 
-def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
+def min_runtime(path: Path) -> str | None:
+    """Returns the oldest TensorFlow Lite that has every operator version of a file, as its converter states it.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    graph = model(path)
+    for entry in graph.metadata or []:
+        if _text(entry.name) == _MIN_RUNTIME and 0 <= entry.buffer < len(graph.buffers):
+            data = graph.buffers[entry.buffer].data
+            stated = b"" if data is None else bytes(data).rstrip(b"\0")
+            return f"TensorFlow Lite {stated.decode()}" if _VERSION.fullmatch(stated) else None
+    return None
+
+
+def operator_versions(path: Path) -> dict[str, int]:
+    """Returns the newest version that a file uses of each operator.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    found: dict[str, int] = {}
+    for code in model(path).operatorCodes or []:
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)  # the older field holds numbers below 127 alone
+        name = _OPERATORS.get(kind, str(kind)) if kind != schema.BuiltinOperator.CUSTOM else _text(code.customCode)
+        found[name] = max(found.get(name, 0), code.version)
+    return dict(sorted(found.items()))
+
+
+def predict(path: Path, batches: Iterable[Any], own_kernels: bool = False) -> np.ndarray:
     """Runs a file on images, several at a time on single-threaded interpreters.
 
     Args:
         path: of a .tflite file with batch 1.
         batches: float32 or uint8 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read; read once, in order.
+        own_kernels: with LiteRT's own kernels in place of XNNPACK's.
 
     Returns:
         float32 [n, classes] probabilities; quantized ones are dequantized with the file's own scale and zero point.
@@ -119,7 +154,8 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
         VerifyError: the file cannot be loaded or run, or its answers are not numbers.
     """
     workers = machine.cores()
-    runners = [_Runner(load(path), path) for _ in range(workers)]
+    options = {"experimental_op_resolver_type": _OWN_KERNELS} if own_kernels else {}
+    runners = [_Runner(load(path, **options), path) for _ in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
         results = list(_run(runners, pool, batches))
     probabilities = np.concatenate(results) if results else np.zeros((0, runners[0].classes), np.float32)
@@ -220,6 +256,10 @@ def _walk(content: bytes) -> Any:
     if content[4:8] != b"TFL3":
         raise ValueError("it does not begin as one")
     return schema.ModelT.InitFromPackedBuf(content)
+
+
+def _text(value: bytes | str | None) -> str:
+    return value if isinstance(value, str) else (value or b"").decode(errors="replace")
 
 
 def _damaged(path: Path) -> VerifyError:

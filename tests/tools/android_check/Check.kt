@@ -60,8 +60,8 @@ private fun measure(folder: String, results: String, error: String, options: Map
 
 private fun tolerances() {
     for (delegate in Delegate.entries) {
-        for (precision in listOf("fp32", "fp16", "dynamic", "int8", "another")) {
-            println("${delegate.label} $precision ${tolerance(precision, delegate)}")
+        for (precision in listOf("fp32", "fp16", "dynamic", "int8", "16x8", "another")) {
+            println("${delegate.label} ${delegate.family} $precision ${tolerance(precision, delegate)}")
         }
     }
 }

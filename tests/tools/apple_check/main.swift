@@ -49,8 +49,10 @@ case "recode":
     FileHandle.standardOutput.write(try file.encoded())
 case "tolerances":
     for units in ComputeUnits.allCases {
-        for precision in ["fp32", "fp16", "dynamic", "int8", "another"] {
-            print(units.rawValue, precision, tolerance(precision: precision, units: units))
+        for (format, precision) in [("mlmodel", "fp32"), ("mlpackage", "fp32"), ("mlpackage", "int8")] {
+            for family in Family.accepted(format: format, precision: precision, units: units) {
+                print(units.rawValue, format, precision, family.rawValue, family.tolerance)
+            }
         }
     }
 case "measure":

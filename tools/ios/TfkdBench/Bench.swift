@@ -139,14 +139,17 @@ final class Bench {
     }
 
     private func check(_ artifact: Artifact, _ units: ComputeUnits, _ session: Session) throws -> GoldenCheck? {
-        let expected = bundle.golden.compactMap { $0.probabilities[artifact.path] }
-        guard !expected.isEmpty, expected.count == bundle.golden.count else { return nil }
+        let accepted = Family.accepted(format: artifact.format, precision: artifact.precision, units: units)
+        let wanted = accepted.map { family in
+            (family, bundle.golden.compactMap { $0.answers(of: family, path: artifact.path) })
+        }
+        guard !bundle.golden.isEmpty, wanted.allSatisfy({ $0.1.count == bundle.golden.count }) else { return nil }
         let answers = try bundle.golden.map { try session.answer($0.url) }
-        return try compare(
-            answers,
-            with: expected,
-            tolerance: tolerance(precision: artifact.precision, units: units)
-        )
+        let compared = try wanted.map { family, expected in
+            let allowed = min(family.tolerance, artifact.tolerances[family.rawValue] ?? 1)
+            return try compare(answers, with: expected, tolerance: allowed, family: family)
+        }
+        return compared.first { $0.passed } ?? compared.last
     }
 
     private func result(_ measured: Measured, _ device: Device) -> BenchResult {

@@ -6,13 +6,23 @@ struct Artifact {
     let path: String
     let url: URL
     let sha256: String
+    let format: String
     let precision: String
+    /// By runtime family, the largest difference from the golden answers that passes; empty in older bundles.
+    let tolerances: [String: Double]
 }
 
-/// A golden image: its PNG and, by path of an artifact, the probabilities that it must get.
+/// A golden image: its PNG and, by path of an artifact, the probabilities that it must get; those of other runtime
+/// families than the file's first by family and path.
 struct GoldenImage {
     let url: URL
     let probabilities: [String: [Double]]
+    let families: [String: [String: [Double]]]
+
+    /// Returns the probabilities of a family; the first family's where the bundle has none of it.
+    func answers(of family: Family, path: String) -> [Double]? {
+        families[family.rawValue]?[path] ?? probabilities[path]
+    }
 }
 
 /// What a bundle that `tfkd run` made holds for this phone.
@@ -33,7 +43,11 @@ struct ModelBundle {
         guard !artifacts.isEmpty else { throw BenchError("The bundle holds no mlmodel or mlpackage file.") }
         classes = stated.classes
         golden = try stated.images.map { image in
-            GoldenImage(url: try inside(folder, "golden/" + image.file), probabilities: image.probabilities)
+            GoldenImage(
+                url: try inside(folder, "golden/" + image.file),
+                probabilities: image.probabilities,
+                families: image.families?.known ?? [:]
+            )
         }
     }
 }
@@ -44,13 +58,26 @@ private struct Manifest: Decodable {
         let format: String
         let precision: String
         let sha256: String
+        let goldenTolerances: [String: Double]?
+
+        enum CodingKeys: String, CodingKey {
+            case path, format, precision, sha256
+            case goldenTolerances = "golden_tolerances"
+        }
 
         func verified(in folder: URL) throws -> Artifact {
             let url = try inside(folder, path)
             guard try digest(of: url) == sha256 else {
                 throw BenchError("\(path) is not the file that the manifest names.")
             }
-            return Artifact(path: path, url: url, sha256: sha256, precision: precision)
+            return Artifact(
+                path: path,
+                url: url,
+                sha256: sha256,
+                format: format,
+                precision: precision,
+                tolerances: goldenTolerances ?? [:]
+            )
         }
     }
 
@@ -61,6 +88,29 @@ private struct GoldenFile: Decodable {
     struct Image: Decodable {
         let file: String
         let probabilities: [String: [Double]]
+        let families: Families?
+    }
+
+    /// Answers by family and path; families of later versions may have any form, and are left out.
+    struct Families: Decodable {
+        let known: [String: [String: [Double]]]
+
+        init(from decoder: Decoder) throws {
+            let values = try decoder.container(keyedBy: FamilyKey.self)
+            var known: [String: [String: [Double]]] = [:]
+            for key in values.allKeys where Family(rawValue: key.stringValue) != nil {
+                known[key.stringValue] = try values.decode([String: [Double]].self, forKey: key)
+            }
+            self.known = known
+        }
+    }
+
+    struct FamilyKey: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
     }
 
     let classes: [String]

@@ -73,6 +73,8 @@ struct Latency: Codable, Equatable {
 
 /// The phone's own answers to the golden images, compared with the bundle's.
 struct GoldenCheck: Codable, Equatable {
+    var family: String?
+    var fault: String?
     let checked: Int
     let maxAbsError: Double
     let tolerance: Double

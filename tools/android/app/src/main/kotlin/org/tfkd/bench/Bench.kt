@@ -4,10 +4,11 @@ import java.io.File
 import java.util.Random
 
 /** What can run a graph; `label` names it in results, `option` where it is asked for. */
-enum class Delegate(val label: String, val option: String) {
-    CPU("xnnpack", "cpu"),
-    GPU("gpu", "gpu"),
-    NPU("npu", "npu"),
+/** What runs a graph; `family` is tfkd's name of the runtimes that compute alike (tfkd/verify/families.py). */
+enum class Delegate(val label: String, val option: String, val family: String) {
+    CPU("xnnpack", "cpu", "xnnpack"),
+    GPU("gpu", "gpu", "litert_gpu"),
+    NPU("npu", "npu", "litert_npu"),
 }
 
 const val ALL_CORES = 0
@@ -152,9 +153,11 @@ class Bench(
     }
 
     private fun check(artifact: Artifact, delegate: Delegate, session: Session): Golden? {
-        val expected = bundle.golden.map { it.probabilities[artifact.path] ?: return null }
+        val expected = bundle.golden.map { it.answers(delegate.family, artifact.path) ?: return null }
         if (expected.isEmpty()) return null
-        return compare(images.map(session::answer), expected, tolerance(artifact.precision, delegate))
+        val allowed = minOf(tolerance(artifact.precision, delegate), artifact.tolerances[delegate.family] ?: 1.0)
+        val step = artifact.output.scale?.toDouble() ?: 0.0
+        return compare(images.map(session::answer), expected, allowed, delegate.family, step)
     }
 
     private inner class Measured(

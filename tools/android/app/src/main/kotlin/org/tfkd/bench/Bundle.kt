@@ -20,10 +20,22 @@ data class Artifact(
     val precision: String,
     val input: Tensor,
     val output: Tensor,
+    /** By runtime family, the largest difference from the golden answers that passes; empty in older bundles. */
+    val tolerances: Map<String, Double>,
 )
 
-/** A golden image: its PNG and, by path of an artifact, the probabilities that it must get. */
-data class GoldenImage(val file: File, val probabilities: Map<String, List<Double>>)
+/**
+ * A golden image: its PNG and, by path of an artifact, the probabilities that it must get; those of other runtime
+ * families than LiteRT with XNNPACK by family and path.
+ */
+data class GoldenImage(
+    val file: File,
+    val probabilities: Map<String, List<Double>>,
+    val families: Map<String, Map<String, List<Double>>>,
+) {
+    /** Returns the probabilities of a family; XNNPACK's where the bundle has none of it. */
+    fun answers(family: String, path: String): List<Double>? = families[family]?.get(path) ?: probabilities[path]
+}
 
 /** What a bundle that `tfkd run` made holds for this phone. */
 data class Bundle(val artifacts: List<Artifact>, val golden: List<GoldenImage>)
@@ -59,6 +71,7 @@ private fun artifact(folder: File, entry: JSONObject): Artifact {
         entry.getString("precision"),
         tensor(io.getJSONObject("input")),
         tensor(io.getJSONObject("output")),
+        entry.optJSONObject("golden_tolerances")?.map { tolerances, family -> tolerances.getDouble(family) }.orEmpty(),
     )
 }
 
@@ -70,10 +83,17 @@ private fun tensor(entry: JSONObject) = Tensor(
 )
 
 private fun goldenImage(folder: File, entry: JSONObject): GoldenImage {
-    val probabilities = entry.getJSONObject("probabilities")
-    val answers = probabilities.keys().asSequence().associateWith { probabilities.getJSONArray(it).doubles() }
-    return GoldenImage(inside(folder, "golden/" + entry.getString("file")), answers)
+    val families = entry.optJSONObject("families")?.map { all, family ->
+        if (Delegate.entries.any { it.family == family }) answers(all.getJSONObject(family)) else emptyMap()
+    }
+    val probabilities = answers(entry.getJSONObject("probabilities"))
+    return GoldenImage(inside(folder, "golden/" + entry.getString("file")), probabilities, families.orEmpty())
 }
+
+private fun answers(byPath: JSONObject) = byPath.map { all, path -> all.getJSONArray(path).doubles() }
+
+private fun <T> JSONObject.map(value: (JSONObject, String) -> T): Map<String, T> =
+    keys().asSequence().associateWith { value(this, it) }
 
 private fun inside(folder: File, path: String): File {
     if (path.startsWith("/") || ".." in path.split("/")) throw BenchException("$path is outside the bundle.")

@@ -85,8 +85,12 @@ data class Golden(
     val tolerance: Double,
     val top1Equal: Double,
     val passed: Boolean,
+    val family: String?,
+    val fault: String?,
 ) {
     fun toJson() = json(
+        "family" to family,
+        "fault" to fault,
         "checked" to checked,
         "max_abs_error" to maxAbsError,
         "tolerance" to tolerance,
@@ -101,6 +105,8 @@ data class Golden(
             source.getDouble("tolerance"),
             source.getDouble("top1_equal"),
             source.getBoolean("passed"),
+            source.text("family"),
+            source.text("fault"),
         )
     }
 }

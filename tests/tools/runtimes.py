@@ -1,0 +1,192 @@
+"""Runtimes of apps in environments of their own, kept in tfkd's cache folder: python -m tests.tools.runtimes
+
+Every environment holds one version of one runtime, so that the answers of versions and of runtimes can be compared.
+MediaPipe is what Android apps load classifiers with; its absl-py is too new for tensorflow-model-optimization, so that
+the two cannot share an environment.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.tools.compilers import MissingError, finish
+from tfkd import files, machine
+from tfkd.errors import RequestError
+
+SETUP = "python -m tests.tools.runtimes"
+LIMIT = 1800  # seconds
+
+_HERE = Path(__file__).parent
+
+
+class RefusedError(Exception):
+    """A runtime does not load or run a file: the runtime's own words."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A version of a runtime.
+
+    Attributes:
+        package: on PyPI.
+        version: of the package.
+        script: runs in the environment; reads a JSON object from stdin.
+        others: further requirements, as pip takes them.
+    """
+
+    package: str
+    version: str
+    script: Path
+    others: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.package} {self.version}"
+
+    @property
+    def python(self) -> Path:
+        """The environment's interpreter; it exists once `fetch` has run."""
+        return self._folder / "bin" / "python"
+
+    def fetch(self) -> None:
+        """Makes the environment and installs the runtime into it.
+
+        Raises:
+            MissingError: the installation failed.
+        """
+        if self._folder.is_dir():
+            return
+        with files.replacing(self._folder) as partial:
+            venv.create(partial, with_pip=True, symlinks=True)
+            wanted = [f"{self.package}=={self.version}", *self.others]
+            finish([str(partial / "bin/python"), "-m", "pip", "install", "--quiet", *wanted])
+
+    def check(self) -> None:
+        """Raises MissingError where `fetch` has not made the environment."""
+        if not self.python.is_file():
+            raise MissingError(f"{self.title} is not here: run `{SETUP} {self.package}`")
+
+    def answers(self, model: Path, images: np.ndarray, own_kernels: bool = False) -> np.ndarray:
+        """Runs a classifier.
+
+        Args:
+            model: its file.
+            images: uint8 [n, S, S, 3] raw RGB.
+            own_kernels: without XNNPACK, where the runtime lets its caller choose.
+
+        Returns:
+            float32 [n, classes] probabilities.
+
+        Raises:
+            RefusedError: the runtime does not load or run the file.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            pixels, found = Path(folder) / "images.npy", Path(folder) / "answers.npy"
+            np.save(pixels, images)
+            job = {"model": str(model), "images": str(pixels), "answers": str(found), "own_kernels": own_kernels}
+            self.run(job)
+            answers: np.ndarray = np.load(found)
+        return answers
+
+    def run(self, job: dict[str, object]) -> str:
+        """Returns what the script prints.
+
+        Raises:
+            RefusedError: it ended with an error.
+        """
+        command = [str(self.python), "-I", str(self.script)]
+        done = subprocess.run(
+            command, input=json.dumps(job), capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+        if done.returncode != 0:
+            *_, last = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise RefusedError(last)
+        return done.stdout
+
+    @property
+    def _folder(self) -> Path:
+        return machine.cache_folder() / self.package / self.version
+
+
+_INTERPRETER = _HERE / "runtime_tflite.py"
+_CLASSIFIER = _HERE / "runtime_mediapipe.py"
+_SESSION = _HERE / "runtime_onnx.py"
+
+RUNTIMES = {
+    runtime.title: runtime
+    for runtime in (
+        Runtime("ai-edge-litert", "1.2.0", _INTERPRETER),
+        Runtime("ai-edge-litert", "2.0.3", _INTERPRETER),
+        Runtime("ai-edge-litert", "2.3.0", _INTERPRETER),
+        Runtime("tflite-runtime", "2.14.0", _INTERPRETER, ("numpy<2",)),
+        Runtime("mediapipe", "0.10.14", _CLASSIFIER, ("numpy<2",)),
+        Runtime("mediapipe", "1.2.2", _CLASSIFIER),
+        Runtime("onnxruntime", "1.17.3", _SESSION, ("numpy<2",)),
+        Runtime("onnxruntime", "1.32.0", _SESSION),
+    )
+}
+
+
+def ready(title: str) -> Runtime:
+    """Returns a runtime whose environment exists.
+
+    Args:
+        title: a name of `RUNTIMES`.
+
+    Raises:
+        MissingError: `fetch` has not made it.
+    """
+    RUNTIMES[title].check()
+    return RUNTIMES[title]
+
+
+def classify(models: Iterable[Path], images: Iterable[Path]) -> dict[str, list[list[tuple[str, float]]]]:
+    """Returns what the newest MediaPipe Tasks answers.
+
+    Args:
+        models: .tflite files.
+        images: .png files.
+
+    Returns:
+        By name of a model's file, for every image: classes with their scores, the most probable first.
+
+    Raises:
+        MissingError: the environment does not exist.
+        RefusedError: MediaPipe does not load or run a file.
+    """
+    job = {"models": [str(path) for path in models], "images": [str(path) for path in images]}
+    answers: dict[str, list[list[tuple[str, float]]]] = json.loads(ready("mediapipe 1.2.2").run(job))
+    return answers
+
+
+def main() -> int:
+    """Makes the environments; returns 1 where one cannot be had."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    packages = sorted({runtime.package for runtime in RUNTIMES.values()})
+    parser.add_argument("packages", nargs="*", metavar="PACKAGE", help=f"default: {', '.join(packages)}")
+    asked = parser.parse_args()
+    if unknown := set(asked.packages) - set(packages):
+        parser.error(f"no runtime is called {min(unknown)}; known: {', '.join(packages)}")
+    missing = False
+    for title, runtime in RUNTIMES.items():
+        if asked.packages and runtime.package not in asked.packages:
+            continue
+        try:
+            runtime.fetch()
+            print(f"{title} is in {runtime.python.parents[1]}.")
+        except (MissingError, RequestError) as error:
+            print(f"{title}: {error}", file=sys.stderr)
+            missing = True
+    return int(missing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What is wrong with a classifier's answers whatever they are compared with: zeros, constants, no probabilities."""
+
+import numpy as np
+
+_SUM = 0.02  # float16 softmax of a thousand classes adds up to 1 within this
+_LEAST_STEP = 1e-6  # float32 probabilities that differ by less are equal
+
+
+def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
+    """Says why answers cannot be right, at any tolerance.
+
+    Broken files and accelerators answer all zeros, the same to every image, or numbers that are no probabilities; where
+    many classes share the probability, such answers differ from the right ones by less than any tolerance.
+
+    Args:
+        answers: float [n, classes].
+        expected: float [n, classes], the right answers to the same images.
+        step: of a quantized output; None for floats.
+
+    Returns:
+        What is wrong, as the end of the sentence "its answers ..."; None where nothing is.
+    """
+    if not np.isfinite(answers).all():
+        return "are not all numbers"
+    if not answers.any():
+        return "are all zero"
+    if answers.min() < -_SUM or answers.max() > 1 + _SUM:
+        return f"lie between {answers.min():.3g} and {answers.max():.3g}, not between 0 and 1"
+    sums = answers.sum(axis=1, dtype=np.float64)
+    off = sums[np.abs(sums - 1).argmax()]
+    if abs(off - 1) > _SUM + answers.shape[1] * (step or 0) / 2:
+        return f"add up to {off:.3g}, not to 1"
+    for axis, what in ((0, "are the same for every image"), (1, "are the same for every class")):
+        constant = answers.shape[axis] > 1 and not np.ptp(answers, axis=axis).any()
+        if constant and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
+            return what
+    return None
