@@ -51,6 +51,14 @@ def test_golden_answers_are_judged_without_being_asked_for():
     assert gate.name.startswith("golden/") and (gate.value, gate.limit, gate.passed) == (0.5, 0.1, False)
 
 
+def test_a_fault_of_the_answers_is_the_gates_reason():
+    golden = results.Golden(
+        checked=2, max_abs_error=0.01, tolerance=0.1, top1_equal=0.5, passed=False, fault="are all zero"
+    )
+    (gate,) = judge(Limits(), [result(golden=golden)], [])
+    assert (gate.passed, gate.reason) == (False, "its answers are all zero")
+
+
 def test_regression_is_judged_against_the_same_file_on_the_same_device(tmp_path):
     limits = Limits(baseline=tmp_path, max_regression=0.05)
     baseline = [timed(9.0, threads=2), timed()]

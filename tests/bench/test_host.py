@@ -6,6 +6,7 @@ import os
 import pytest
 
 from tfkd.bench import TARGETS, host
+from tfkd.bench import results as results_of
 from tfkd.bench.driver import Options
 from tfkd.bench.subject import of_bundle, of_files
 from tfkd.errors import RequestError
@@ -36,6 +37,7 @@ def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
         assert (result.runs, result.processes, result.threads) == (4, 2, 1)
         assert len(result.samples_ms) == 4 and result.warmup >= 2 and result.partitions == 1
         assert result.golden.passed and result.golden.checked == 3 and result.golden.top1_equal == 1
+        assert result.golden.family == results_of.entry(result).golden_family == "xnnpack"
         assert result.device.abi == os.uname().machine and sum(kind.count for kind in result.device.cores) >= 1
 
 

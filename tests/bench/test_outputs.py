@@ -36,6 +36,15 @@ def test_the_table_shows_every_result_and_what_is_special_about_it():
     assert "instructions" not in text, "a column without values"
 
 
+def test_the_table_names_the_runtime_family_and_what_is_wrong_with_answers():
+    golden = results.Golden(
+        checked=1, max_abs_error=0.001, tolerance=0.01, top1_equal=1, passed=True, family="litert_kernels"
+    )
+    zeros = golden.model_copy(update={"passed": False, "fault": "are all zero"})
+    text = shown(outputs.table([result(golden=golden), result(golden=zeros, threads=4)]))
+    assert "equal 0.001 litert_kernels" in text and "wrong: are all zero" in text
+
+
 def test_a_count_is_shown_as_none_but_a_count():
     text = shown(outputs.table([counted(1234567)]))
     assert "1,234,567" in text and "rung: arm64 emulated" in text and "emulated" in text.partition("1,234,567")[2]

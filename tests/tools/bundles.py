@@ -10,15 +10,17 @@ from tfkd.export.manifest import Artifact, DataEntry, InputOutput, Manifest, Stu
 CLASSES = ["owl", "Öre", "cat"]
 SIZE = 4
 IMAGES = 3
+ACCELERATED = ("litert_gpu", "coreml_fp16")
 PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
 
 
-def write_bundle(folder: Path, *paths: str) -> dict[str, str]:
+def write_bundle(folder: Path, *paths: str, accelerated: bool = False) -> dict[str, str]:
     """Writes a bundle with golden answers, and returns its files' hashes.
 
     Args:
         folder: of the bundle.
         paths: `android/a_fp32.tflite`, `ios/a.mlmodel` and so on; an .mlpackage becomes a folder.
+        accelerated: with other answers, in the reverse order of the classes, for LiteRT's GPU and Core ML in float16.
     """
     draw = np.random.default_rng(5)
     for path in paths:
@@ -29,8 +31,13 @@ def write_bundle(folder: Path, *paths: str) -> dict[str, str]:
             (file / part).write_bytes(draw.bytes(int(draw.integers(1, 300))))
     artifacts = [_artifact(folder, path) for path in paths]
     answers = {path: draw.dirichlet(np.ones(len(CLASSES)), IMAGES).astype(np.float32) for path in paths}
+    others = {family: {path: answers[path][:, ::-1] for path in paths} for family in ACCELERATED}
     images = draw.integers(0, 256, (IMAGES, SIZE, SIZE, 3), np.uint8)
-    bundle.assemble(folder, _manifest(artifacts), bundle.Golden(images, np.zeros(IMAGES, np.int64), answers))
+    bundle.assemble(
+        folder,
+        _manifest(artifacts),
+        bundle.Golden(images, np.zeros(IMAGES, np.int64), answers, others if accelerated else {}),
+    )
     return {artifact.path: artifact.sha256 for artifact in artifacts}
 
 

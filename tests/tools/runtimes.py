@@ -20,6 +20,7 @@ import numpy as np
 from tests.tools.compilers import MissingError, finish
 from tfkd import files, machine
 from tfkd.errors import RequestError
+from tfkd.verify import families
 
 SETUP = "python -m tests.tools.runtimes"
 LIMIT = 1800  # seconds
@@ -133,6 +134,25 @@ RUNTIMES = {
         Runtime("onnxruntime", "1.32.0", _SESSION),
     )
 }
+
+
+# Without XNNPACK's kernels for integers; their default for floats is XNNPACK.
+_OLD = ("tflite-runtime 2.14.0", "mediapipe 0.10.14")
+_FLOAT = ("fp32", "fp16")
+
+
+def family_of(runtime: Runtime, precision: str, own_kernels: bool = False) -> str:
+    """Returns the name of the runtime family that a runtime belongs to with a .tflite or .onnx file.
+
+    Args:
+        runtime: of `RUNTIMES`.
+        precision: of the file.
+        own_kernels: whether XNNPACK is switched off.
+    """
+    if runtime.package == "onnxruntime":
+        return families.ONNXRUNTIME
+    old = runtime.title in _OLD and precision not in _FLOAT
+    return families.LITERT_KERNELS if own_kernels or old else families.XNNPACK
 
 
 def ready(title: str) -> Runtime:

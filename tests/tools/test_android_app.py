@@ -92,6 +92,28 @@ def test_other_answers_than_the_bundles_fail_the_golden_check(check: Check, tmp_
             assert each.golden.max_abs_error == pytest.approx(1 if error == "NaN" else 0.005, rel=1e-4)
 
 
+def test_a_familys_own_answers_come_before_those_that_stand_in(check: Check, tmp_path: Path) -> None:
+    """The engine answers as XNNPACK everywhere; families of later versions are passed over."""
+    write_bundle(tmp_path / "tiny", *FILES, accelerated=True)
+    index = tmp_path / "tiny" / "golden" / "golden.json"
+    index.write_text(index.read_text().replace('"litert_gpu"', '"of_tomorrow": 1, "litert_gpu"'))
+    check("measure", tmp_path / "tiny", tmp_path / "out", "0", "runs=1", "warmup=0", "threads=1")
+    found = {each.delegate: each.golden for each in results.read(tmp_path / "out") if each.golden}
+    assert {delegate: (golden.family, golden.passed) for delegate, golden in found.items()} == {
+        "xnnpack": ("xnnpack", True),
+        "gpu": ("litert_gpu", False),
+    }
+
+
+def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
+    """0.03 too much at one class is within the tolerance of the GPU, and adds up to 1.03."""
+    write_bundle(tmp_path / "tiny", *FILES)
+    check("measure", tmp_path / "tiny", tmp_path / "out", "0.029", "runs=1", "warmup=0", "threads=1")
+    (gpu,) = [each.golden for each in results.read(tmp_path / "out") if each.delegate == "gpu"]
+    assert gpu is not None and gpu.max_abs_error < gpu.tolerance
+    assert (gpu.passed, gpu.fault) == (False, "do not add up to 1")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -126,6 +126,32 @@ def test_compute_units_can_be_chosen_and_other_answers_fail(check: Check, tmp_pa
         assert errors == pytest.approx([1 if error == "nan" else 0.005] * len(found))
 
 
+def test_the_precision_that_matched_is_named(check: Check, tmp_path: Path) -> None:
+    """The engine answers as the first family everywhere; families of later versions are passed over."""
+    write_bundle(tmp_path / "bundle", *FILES, accelerated=True)
+    index = tmp_path / "bundle" / "golden" / "golden.json"
+    index.write_text(index.read_text().replace('"coreml_fp16"', '"of_tomorrow": 1, "coreml_fp16"'))
+    (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0, "compute_units": ["cpuOnly", "all"]}')
+    check("measure", tmp_path, "0")
+    found = {(each.artifact.path, each.delegate): each.golden for each in results.read(tmp_path / "results.json")}
+    assert {key: (golden.family, golden.passed) for key, golden in found.items() if golden} == {
+        ("ios/a.mlmodel", "cpuOnly"): ("coreml_fp32", True),
+        ("ios/a.mlmodel", "all"): ("coreml_fp32", True),
+        ("ios/a.mlpackage", "cpuOnly"): ("coreml_fp16", False),
+        ("ios/a.mlpackage", "all"): ("coreml_fp16", False),
+    }
+
+
+def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
+    """0.03 too much at one class is within the tolerance of float16, and adds up to 1.03."""
+    write_bundle(tmp_path / "bundle", "ios/a.mlpackage")
+    (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0, "compute_units": ["all"]}')
+    check("measure", tmp_path, "0.029")
+    (found,) = results.read(tmp_path / "results.json")
+    assert found.golden is not None and found.golden.max_abs_error < found.golden.tolerance
+    assert (found.golden.passed, found.golden.fault) == (False, "do not add up to 1")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -7,6 +7,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from tfkd.cli import main
 from tfkd.errors import RequestError
 from tfkd.export import bundle
 from tfkd.export.manifest import DataEntry, Gate, Manifest
-from tfkd.verify import artifacts
-from tfkd.verify.apart import Apart
+from tfkd.verify import artifacts, golden
+from tfkd.verify.apart import Answered, Apart
 from tfkd.verify.bundle import Check, verify
 
 from .conftest import CARD, SIZE, Exported
@@ -57,7 +58,7 @@ def good(exported: Exported, photos: Path, tmp_path_factory: pytest.TempPathFact
     reference = artifacts.Reference(batches, data.test.labels, keras, keras.argmax(1), SIZE)
     measured = [artifacts.measure(folder, file, reference, CARD) for file in exported.files]
     images = exported.images[:2]
-    expected = {each.path: artifacts.predict(folder / each.path, each.format, [images]) for each in measured}
+    stored = golden.collect(folder, measured, images, np.array([0, -1]), keras[:2])
     manifest = make_manifest(list(CARD.classes)).model_copy(
         update={
             "recipe": {**RECIPE, "data": {"source": f"folder:{photos}", "image_size": SIZE}},
@@ -66,7 +67,7 @@ def good(exported: Exported, photos: Path, tmp_path_factory: pytest.TempPathFact
             "gates": [Gate(name="g", value=1, limit=1, passed=True)],
         }
     )
-    bundle.assemble(folder, manifest, bundle.Golden(images, np.array([0, -1]), expected))
+    bundle.assemble(folder, manifest, stored)
     bundle.seal(folder)
     return folder
 
@@ -361,6 +362,92 @@ def test_a_package_without_its_list(copy: Path, apart: Apart) -> None:
     described_anew(copy)
     bundle.seal(copy)
     refused(verify(copy, apart=apart), "ios/tiny.mlpackage", "its Manifest.json cannot be read")
+
+
+def of_int8(entry: dict[str, Any], family: str | None = None) -> dict[str, list[float]]:
+    """Returns what holds the answers of the int8 file to an image, by path."""
+    answers: dict[str, list[float]] = entry["families"][family] if family else entry["probabilities"]
+    assert "android/tiny_int8.tflite" in answers
+    return answers
+
+
+def set_answers(copy: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    change_golden(copy, lambda index: [change(entry) for entry in index["images"]] and None)
+    bundle.seal(copy)
+
+
+def test_files_are_run_with_xnnpack_and_with_litert_s_own_kernels(copy: Path, apart: Apart) -> None:
+    (check,) = [check for check in verify(copy, apart=apart) if check.name == "android/tiny_int8.tflite"]
+    assert "LiteRT with XNNPACK 0.0e+00 off" in check.found and "LiteRT's own kernels 0.0e+00 off" in check.found
+    path = "android/tiny_int8.tflite"
+    set_answers(copy, lambda entry: of_int8(entry, "litert_kernels").update({path: [0.2, 0.5, 0.3]}))
+    (failed,) = failures(verify(copy, apart=apart))
+    assert failed.name == path and "(LiteRT's own kernels)" in failed.found
+
+
+def test_a_bundle_without_a_familys_answers_says_so(copy: Path, apart: Apart) -> None:
+    set_answers(copy, lambda entry: entry.pop("families"))
+    checks = verify(copy, apart=apart)
+    assert not failures(checks)
+    found = [check.found for check in checks if check.name.endswith(".tflite")]
+    assert len(found) == 4 and all("no golden answers of LiteRT's own kernels" in each for each in found)
+
+
+def test_families_of_later_versions_are_ignored_with_words(copy: Path, apart: Apart) -> None:
+    set_answers(copy, lambda entry: entry["families"].update({"of_tomorrow": ["of", {"another": "form"}]}))
+    checks = verify(copy, apart=apart)
+    assert not failures(checks)
+    (check,) = [check for check in checks if check.name == "golden images"]
+    assert "ignored: answers of 'of_tomorrow', unknown to this version" in check.found
+
+
+@pytest.mark.parametrize("labels", [2, [2], [1.0], ["cat"], [[0.1, 0.2, 0.7]], None])
+@pytest.mark.parametrize("family", [None, "litert_kernels"])
+def test_golden_answers_that_are_no_probabilities_per_class_are_refused(
+    copy: Path, apart: Apart, family: str | None, labels: Any
+) -> None:
+    set_answers(copy, lambda entry: of_int8(entry, family).update({"android/tiny_int8.tflite": labels}))
+    (failed,) = failures(verify(copy, apart=apart))
+    assert failed.name == "golden images" and "android/tiny_int8.tflite" in failed.found
+
+
+def test_a_tolerance_in_the_manifest_is_kept_where_it_is_narrower_only(copy: Path, apart: Apart) -> None:
+    path = "android/tiny_int8.tflite"
+
+    def move(entry: dict[str, Any]) -> None:
+        first, second, third = of_int8(entry)[path]
+        by = 0.1 if first < 0.5 else -0.1
+        of_int8(entry)[path] = [first + by, second - by, third]
+
+    def stated(value: float) -> Callable[[dict[str, Any]], None]:
+        return lambda manifest: (
+            [artifact["golden_tolerances"].update(xnnpack=value) for artifact in manifest["artifacts"]] and None
+        )
+
+    set_answers(copy, move)
+    change_manifest(copy, stated(1.0))
+    bundle.seal(copy)
+    refused(verify(copy, apart=apart), path, "0.0078 is allowed")
+
+    change_manifest(copy, stated(0.0))
+    bundle.seal(copy)
+    refused(verify(copy, apart=apart), path, " 0 is allowed")
+
+
+def test_a_file_that_answers_zeros_fails_though_the_bundle_expects_them(
+    copy: Path, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "android/tiny_int8.tflite"
+    set_answers(copy, lambda entry: of_int8(entry).update({path: [0.0, 0.0, 0.0]}))
+
+    def zeros(*arguments: Any) -> Answered:
+        answered = run(*arguments)
+        return replace(answered, probabilities=answered.probabilities * (arguments[1].name != Path(path).name))
+
+    run = Apart.run
+    monkeypatch.setattr(Apart, "run", zeros)
+    (failed,) = failures(verify(copy, apart=apart))
+    assert failed.name == path and "its answers are all zero" in failed.found
 
 
 def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:

@@ -106,3 +106,31 @@ def test_answers_that_are_not_numbers_are_refused(exported: Exported) -> None:
     broken: Any = np.full((1, SIZE, SIZE, 3), np.nan, np.float32)
     with pytest.raises(VerifyError, match="not finite numbers"):
         tflite.predict(exported.path("_fp32.tflite"), [broken])
+
+
+def test_the_oldest_runtime_is_the_one_that_the_converter_states(exported: Exported) -> None:
+    stated = {kind: tflite.min_runtime(exported.path(f"_{kind}.tflite")) for kind in ("fp32", "fp16", "int8")}
+    assert all(each and each.startswith("TensorFlow Lite ") for each in stated.values())
+    numbers = {kind: tuple(map(int, str(each).split()[-1].split("."))) for kind, each in stated.items()}
+    assert numbers["fp32"] < numbers["fp16"], "weights in float16 need a newer DEQUANTIZE"
+    versions = tflite.operator_versions(exported.path("_int8.tflite"))
+    assert versions["CONV_2D"] >= 3 and list(versions) == sorted(versions)
+
+
+def test_a_version_that_is_none_is_not_stated(exported: Exported, tmp_path: Path) -> None:
+    content = exported.path("_fp32.tflite").read_bytes()
+    version = str(tflite.min_runtime(exported.path("_fp32.tflite"))).split()[-1].encode()
+    assert content.count(version) == 1
+    (tmp_path / "x.tflite").write_bytes(content.replace(version, b"\x1b[1m\0"[: len(version)]))
+    assert tflite.min_runtime(tmp_path / "x.tflite") is None
+
+
+def test_litert_runs_without_xnnpack(exported: Exported) -> None:
+    images = [exported.images]
+    for kind, nearness in (("fp32", 1e-5), ("int8", 0.2)):
+        path = exported.path(f"_{kind}.tflite")
+        np.testing.assert_allclose(
+            tflite.predict(path, images, own_kernels=True), exported.probabilities, atol=nearness
+        )
+    interpreter = tflite.load(path, experimental_op_resolver_type=tflite._OWN_KERNELS)
+    assert not any(operator["op_name"] == "DELEGATE" for operator in interpreter._get_ops_details())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tfkd.export.manifest import BenchEntry, Latency
 from tfkd.report import units
+from tfkd.verify.families import FAMILIES
 
 _LARGEST = 3  # classes of instructions that are named
 
@@ -56,7 +57,9 @@ def golden(entry: BenchEntry) -> str:
     """Says how far the device's answers to the golden images lie from the bundle's."""
     if entry.golden_passed is None or entry.golden_error is None:
         return "not checked"
-    return f"{'equal' if entry.golden_passed else 'differ'}, by {entry.golden_error:.1g} at most"
+    family = FAMILIES.get(entry.golden_family or "")
+    named = f" ({family.title})" if family else ""
+    return f"{'equal' if entry.golden_passed else 'differ'}, by {entry.golden_error:.1g} at most{named}"
 
 
 def largest(instructions: dict[str, int]) -> str:

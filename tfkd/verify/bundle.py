@@ -20,7 +20,7 @@ from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
-from tfkd.verify import VerifyError, golden
+from tfkd.verify import VerifyError, families, golden
 from tfkd.verify.apart import Apart
 from tfkd.verify.artifacts import RUNTIMES
 from tfkd.verify.families import FAMILIES
@@ -117,7 +117,8 @@ class _Bundle:
         if artifact.path not in stored.expected:
             raise VerifyError(f"{golden.FOLDER}/{golden.INDEX}: has no answers of {artifact.path}.")
         found = [f"description, labels and {len(stored.images)} golden images"]
-        for family, right in golden.answers_of(stored, artifact).items():
+        right_answers = golden.answers_of(stored, artifact)
+        for family, right in right_answers.items():
             title = FAMILIES[family].title
             if FAMILIES[family].options is None:
                 found.append(f"not run as {title}")
@@ -133,6 +134,8 @@ class _Bundle:
                     f"allowed ({title})."
                 )
             found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
+        missing = [name for name in families.stored(artifact.format, artifact.precision) if name not in right_answers]
+        found += [f"no golden answers of {FAMILIES[name].title}" for name in missing]
         return None, ", ".join(found)
 
     def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:

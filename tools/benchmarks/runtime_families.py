@@ -6,6 +6,7 @@ saturation on two easy classes, with several versions of every runtime, each in 
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import itertools
 import os
@@ -22,21 +23,18 @@ import numpy as np
 from PIL import Image
 
 from tests.tools.compilers import MissingError
-from tests.tools.runtimes import RUNTIMES, RefusedError, Runtime
+from tests.tools.runtimes import RUNTIMES, RefusedError, Runtime, family_of
 from tfkd import machine, recipe
 from tfkd.errors import TfkdError
 from tfkd.export import ExportedFile, card_of, export
 from tfkd.export.manifest import Manifest
 from tfkd.files import write_json
+from tfkd.verify import golden
 
 CROPS = 12  # of every photo
 SIZE = 32  # pixels, of the network of two classes
 EASY = ("Trouser", "Ankle boot")
 EPOCHS = 60
-
-# Runtimes without XNNPACK's kernels for integers, whose default is XNNPACK for floats alone.
-OLD = ("tflite-runtime 2.14.0", "mediapipe 0.10.14")
-FLOAT = ("fp32", "fp16")
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,10 @@ def main() -> int:
         "between_families": [],
         "refused": [],
         "half_precision": [],
+        "golden": [],
     }
     try:
+        report["golden"] = list(golden_answers(asked.bundle))
         with tempfile.TemporaryDirectory() as folder:
             for model in models(asked.bundle, asked.images, Path(folder)):
                 measure(model, report)
@@ -201,6 +201,27 @@ def measure(model: Model, report: dict[str, Any]) -> None:
             print(row["family"], row["file"], row["probability"], row["mass"], file=sys.stderr, flush=True)
 
 
+def golden_answers(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yields what every runtime answers to the golden images of a bundle, beside the answers of its family."""
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
+    for file in manifest.artifacts:
+        if file.format not in ("tflite", "onnx"):
+            continue
+        expected = golden.answers_of(stored, file)
+        for runtime, own_kernels in setups(file.format):
+            family = family_of(runtime, file.precision, own_kernels)
+            place = {"file": file.path, "oldest": file.min_runtime, "runtime": titled(runtime, own_kernels)}
+            try:
+                answers = runtime.answers(folder / file.path, stored.images, own_kernels)
+            except RefusedError as error:
+                yield {**place, "refused": str(error)}
+                continue
+            allowed = {family: golden.tolerance(file, family)}
+            found = golden.compare(answers, {family: expected[family]}, allowed, file.io.output.scale)
+            yield {**place, **dataclasses.asdict(found), "passed": found.passed}
+
+
 def described(model: Model, probabilities: np.ndarray) -> dict[str, Any]:
     best = np.sort(probabilities, axis=1)[:, -1]
     return {
@@ -219,8 +240,8 @@ def answered(model: Model, file: ExportedFile, refused: list[dict[str, str]]) ->
         return coreml(path, file, model.images)
     found: dict[str, dict[str, np.ndarray]] = {}
     for runtime, own_kernels in setups(file.format):
-        family = family_of(runtime, file, own_kernels)
-        title = f"{runtime.title} without XNNPACK" if own_kernels else runtime.title
+        family = family_of(runtime, file.precision, own_kernels)
+        title = titled(runtime, own_kernels)
         try:
             found.setdefault(family, {})[title] = runtime.answers(path, model.images, own_kernels)
         except RefusedError as error:
@@ -239,11 +260,8 @@ def setups(format: str) -> Iterator[tuple[Runtime, bool]]:
                     yield runtime, True
 
 
-def family_of(runtime: Runtime, file: ExportedFile, own_kernels: bool) -> str:
-    if file.format == "onnx":
-        return "onnxruntime"
-    old = runtime.title in OLD and file.precision not in FLOAT
-    return "litert_kernels" if own_kernels or old else "xnnpack"
+def titled(runtime: Runtime, own_kernels: bool) -> str:
+    return f"{runtime.title} without XNNPACK" if own_kernels else runtime.title
 
 
 def coreml(path: Path, file: ExportedFile, images: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
