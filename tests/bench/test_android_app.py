@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.bench.virtual_device import VirtualDevice, started
 from tfkd.bench import android, android_app, results
 from tfkd.bench.android import Options
 from tfkd.bench.android_adb import Phone
-from tfkd.bench.results import Device, File, Latency, Result, Runtime
-from tfkd.bench.subject import Subject, of_files
+from tfkd.bench.results import Device, File, Golden, Latency, Result, Runtime
+from tfkd.bench.subject import Expected, Subject, of_files
 from tfkd.errors import RequestError
 
 NAME = "android/model.tflite"
@@ -64,11 +66,13 @@ def result(artifact: File) -> Result:
     )
 
 
-def prepare(device: VirtualDevice, folder: Path, artifact: File | None, status: str | None) -> Phone:
+def prepare(
+    device: VirtualDevice, folder: Path, artifact: File | None, status: str | None, golden: Golden | None = None
+) -> Phone:
     phone = Phone(device.adb, device.serial)
     phone.shell("rm -f /data/results /data/status /data/asked")
     if artifact is not None:
-        results.write(folder / "results.json", [result(artifact)])
+        results.write(folder / "results.json", [result(artifact).model_copy(update={"golden": golden})])
         device.tell("write", path="/data/results", text=(folder / "results.json").read_text())
     if status is not None:
         device.tell("write", path="/data/status", text=status)
@@ -125,6 +129,18 @@ def test_results_of_another_file_are_refused(
     prepare(device, tmp_path, File(path=NAME, sha256="0" * 64), '{"state": "done"}')
     with pytest.raises(RequestError, match="which it was not given"):
         android.bench("", subject, OPTIONS)
+
+
+def test_what_the_app_compared_is_judged_again(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that allows 0.5 says that a file passes which is 0.2 off."""
+    monkeypatch.setenv("ADB", device.adb)
+    expected = Expected("tflite", "fp32", {"xnnpack": np.float32([[0.5, 0.5]])}, {"litert_gpu": 0.03})
+    golden = Golden(checked=1, max_abs_error=0.2, tolerance=0.5, top1_equal=1, passed=True, family="litert_gpu")
+    prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "done", "skipped": []}', golden)
+    (found,) = android.bench("", replace(subject, expected={NAME: expected}), OPTIONS)
+    assert found.golden is not None and (found.golden.passed, found.golden.tolerance) == (False, 0.03)
 
 
 def test_single_files_are_no_bundle(device: VirtualDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

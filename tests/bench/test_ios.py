@@ -232,3 +232,16 @@ def phone(name: str, platform: str = "iOS", tunnel: str = "connected") -> dict[s
 
 def listing(*phones: dict[str, object]) -> dict[str, object]:
     return {"info": {"outcome": "success"}, "result": {"devices": list(phones)}}
+
+
+def test_what_the_app_compared_is_judged_again(tmp_path: Path) -> None:
+    """An app that allows 0.5 says that a file passes which is 0.2 off."""
+    hashes = write_bundle(tmp_path / "tiny", *FILES)
+    path = "ios/a.mlmodel"
+    golden = results.Golden(
+        checked=3, max_abs_error=0.2, tolerance=0.5, top1_equal=1, passed=True, family="coreml_fp32"
+    )
+    stated = ios_result(artifact=results.File(path=path, sha256=hashes[path]), golden=golden)
+    results.write(tmp_path / "results.json", [stated])
+    (found,) = ios.from_file(tmp_path / "results.json", of_bundle(tmp_path / "tiny", ios.FORMATS))
+    assert found.golden is not None and (found.golden.passed, found.golden.tolerance) == (False, 1e-4)

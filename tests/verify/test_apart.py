@@ -4,8 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkd.verify import VerifyError
+from tests.test_compatibility import FIXTURES
+from tfkd.export import card_of
+from tfkd.export.manifest import Manifest
+from tfkd.verify import VerifyError, tflite
 from tfkd.verify.apart import Apart
+from tfkd.verify.families import FAMILIES
 
 from .conftest import CARD, SIZE, Exported
 
@@ -22,6 +26,23 @@ def test_answers_are_those_of_the_file(exported: Exported, apart: Apart) -> None
     answered = apart.run(path, "tflite", CARD, SIZE, batches)
     np.testing.assert_allclose(answered.probabilities, exported.probabilities, atol=1e-5)
     assert answered.io.input.name == "image"
+
+
+def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
+    """The int8 file of the bundle that 0.1.0 made answers differently under XNNPACK."""
+    folder = FIXTURES / "0.1.0" / "bundle"
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    card = card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
+    size = manifest.student.image_size
+    images = np.random.default_rng(0).integers(0, 256, (40, size, size, 3), np.uint8)
+    path = folder / "android" / "fixture_int8.tflite"
+    answers = {
+        family: apart.run(path, "tflite", card, size, [images], family).probabilities
+        for family in ("xnnpack", "litert_kernels")
+    }
+    for family, own_kernels in (("xnnpack", False), ("litert_kernels", True)):
+        np.testing.assert_array_equal(answers[family], tflite.predict(path, [images], own_kernels))
+    assert np.abs(answers["xnnpack"] - answers["litert_kernels"]).max() > FAMILIES["xnnpack"].tolerance("int8")
 
 
 def test_an_error_is_told_and_the_next_file_runs(exported: Exported, apart: Apart, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfkd.export import bundle
-from tfkd.verify import VerifyError
+from tfkd.verify import VerifyError, families
 from tfkd.verify.artifacts import Reference, measure
 
 from .conftest import CARD, SIZE, Exported
@@ -35,6 +35,18 @@ def test_errors_against_keras_are_seen(exported: Exported, reference: Reference)
     artifact = measure(exported.folder, exported.files[0], dataclasses.replace(reference, keras=other), CARD)
     assert artifact.max_abs_error == pytest.approx(np.abs(other - reference.keras).max(), abs=1e-5)
     assert artifact.top1_vs_keras == np.mean(other.argmax(axis=1) == reference.keras.argmax(axis=1))
+    moved = np.abs(other - reference.keras).sum(axis=1) / 2
+    assert artifact.mean_total_variation == pytest.approx(moved.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("index", "oldest"), [(0, "TensorFlow Lite 1."), (4, "iOS 13"), (5, "iOS 15")])
+def test_the_oldest_runtime_of_a_file_is_stated(
+    exported: Exported, reference: Reference, index: int, oldest: str
+) -> None:
+    artifact = measure(exported.folder, exported.files[index], reference, CARD)
+    assert artifact.min_runtime is not None and artifact.min_runtime.startswith(oldest)
+    assert bool(artifact.operator_versions) == (artifact.format == "tflite")
+    assert artifact.golden_tolerances == families.tolerances(artifact.format, artifact.precision)
 
 
 @pytest.mark.parametrize(("index", "precision", "nearness"), [(4, "fp32", 1e-6), (5, "fp16", 2e-2)])
