@@ -1,5 +1,8 @@
 """Golden answers compared with those of runtime families."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from tfkd.verify import families
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.golden import compare
 
+EVIDENCE = Path(__file__).resolve().parents[2] / "docs" / "evidence" / "runtime_families.json"
 XNNPACK = np.float32([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
 KERNELS = np.float32([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]])
 BOTH = {"xnnpack": XNNPACK, "litert_kernels": KERNELS}
@@ -44,6 +48,25 @@ def test_every_family_has_a_tolerance_for_every_precision_that_its_formats_have(
     for family in FAMILIES.values():
         for precision in ("fp32", "fp16", "dynamic", "int8", "16x8", "palette4", "of_tomorrow"):
             assert 0 < family.tolerance(precision) <= 0.06
+
+
+def test_tolerances_rest_on_what_was_measured() -> None:
+    """None is below the largest difference within its family, and none is three times as wide, or two output steps."""
+    largest: dict[tuple[str, str], float] = {}
+    for row in json.loads(EVIDENCE.read_text())["within_families"]:
+        key = row["family"], row["precision"]
+        largest[key] = max(largest.get(key, 0), row["probability"]["max"])
+    for (family, precision), measured in largest.items():
+        tolerance = FAMILIES[family].tolerance(precision)
+        assert measured <= tolerance <= max(3 * measured, 2 / 256), (family, precision)
+    assert {"xnnpack", "litert_kernels", "coreml_fp16", "onnxruntime"} == {family for family, _ in largest}
+
+
+def test_every_runtime_gave_the_golden_answers_of_the_quickstart_bundle() -> None:
+    found = json.loads(EVIDENCE.read_text())["golden"]
+    refused = {(row["file"].rpartition("_")[2], row["runtime"].split()[0]) for row in found if "refused" in row}
+    assert refused == {("dynamic.tflite", "tflite-runtime")}
+    assert all(row["passed"] for row in found if "refused" not in row) and len(found) == 40
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Family:
         return self.tolerances.get(precision, self.other)
 
 
-_LITERT = {"fp32": 1e-4, "fp16": 1e-4, "int8": 2 / 256, "16x8": 2e-3}
+_LITERT = {"fp32": 1e-4, "fp16": 1e-4, "int8": 2 / 256, "16x8": 2 / 256}
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
