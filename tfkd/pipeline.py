@@ -134,10 +134,17 @@ class Run:
                 stage.reopen()
 
     def _groups(self) -> list[list[Stage]]:
-        """Returns the stages in order; student and control are trained side by side."""
+        """Returns the stages in order; student and control are trained side by side.
+
+        Teachers that are used as they are come first: a wrong one stops the run before any other is trained.
+        """
         together = [self.stages["control"], self.stages["student"]]
         alone = [[stage] for name, stage in self.stages.items() if name != "control"]
+        alone.sort(key=lambda group: not self._is_used_as_it_is(group[0].name))
         return [together if group[0].name == "student" else group for group in alone]
+
+    def _is_used_as_it_is(self, stage: str) -> bool:
+        return kind_of(stage) == "teacher" and self.recipe.teachers[number_of(stage)].fine_tune is None
 
     @functools.cache  # noqa: B019  (one run, one object)
     def start_tensorflow(self) -> None:

@@ -210,6 +210,22 @@ def test_what_a_model_of_other_classes_happens_to_fit_is_no_order_of_labels() ->
     assert found.cause == "other classes" and not found.labels
 
 
+def test_ten_thousand_classes_are_diagnosed_in_little_memory() -> None:
+    labels = np.arange(0, 10_000, 25)
+    names = [f"{number:05d}" for number in np.random.default_rng(2).permutation(10_000)]
+    order = np.argsort(names)
+    scores = np.zeros((len(labels), 10_000), np.float32)
+    scores[np.arange(len(labels)), np.argsort(order)[labels]] = 9
+    judged = subject(lambda given: pytest.fail("it is not to be run"), "none", names)
+    assert one(order_of_labels(judged, scores, labels)).labels == sorted(names)
+
+
+def test_classes_without_images_keep_their_outputs() -> None:
+    images, labels = images_of(6, [12, 12, 12, 12, 0, 0])
+    found = one(diagnose(subject(trained(6, "none", [1, 0, 2, 3, 4, 5]), "none", names_of(6)), images, labels))
+    assert found.labels == [names_of(6)[number] for number in (1, 0, 2, 3, 4, 5)]
+
+
 def test_labels_are_judged_by_predictions_at_hand() -> None:
     images, labels = images_of(10, 12)
     order = [0, 1, 7, 3, 4, 5, 6, 2, 8, 9]

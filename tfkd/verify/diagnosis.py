@@ -29,6 +29,7 @@ from tfkd.verify.truth import chance_test, significant
 ALPHA = 0.01  # of all hypotheses together
 MOST_IMAGES = 400
 BATCH = 64
+MOST_CELLS = 1 << 23  # of a table of classes and outputs that are matched
 LEAST_GAIN = 0.05  # of balanced accuracy
 SKILL_OF_MATCHED = 0.6  # the same where most classes are matched: a model of other classes fits some of them
 SKILL_OF_TRAINED = 0.8  # the same where the weights look untrained
@@ -342,8 +343,8 @@ def _known_orders(names: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]
         "in the order of the numbers in their names": _natural,
     }
     for kind, key in keys.items():
-        ranked = sorted(names, key=key)
-        yield kind, tuple(ranked.index(name) for name in names)
+        place = {name: number for number, name in enumerate(sorted(names, key=key))}
+        yield kind, tuple(place[name] for name in names)
     count = len(names)
     yield "one place later", tuple((number + 1) % count for number in range(count))
     yield "one place earlier", tuple((number - 1) % count for number in range(count))
@@ -357,19 +358,26 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _matched(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> tuple[int, ...]:
     """Returns the output that fits each class best, each output for one class (Kuhn 1955).
 
-    A class without images keeps its output where that is free.
+    A class without images keeps its output where that is free. Too many classes to match keep the order asked for.
     """
     from scipy.optimize import linear_sum_assignment
 
     outputs = probabilities.shape[1]
-    recall = np.zeros((outputs, outputs))
-    np.add.at(recall, (labels, top), 1.0)
-    mass = np.zeros((outputs, outputs))
-    np.add.at(mass, labels, probabilities)
-    counts = np.maximum(np.bincount(labels, minlength=outputs), 1)[:, None]
+    present, rows, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(present) * outputs > MOST_CELLS:
+        return tuple(range(outputs))
+    recall, mass = np.zeros((len(present), outputs)), np.zeros((len(present), outputs))
+    np.add.at(recall, (rows, top), 1.0)
+    np.add.at(mass, rows, probabilities)
     # Where the top classes leave a choice, the probabilities decide, and last of all the order that was asked for.
-    score = (recall + 1e-3 * mass) / counts + 1e-6 * np.eye(outputs)
-    return tuple(linear_sum_assignment(score, maximize=True)[1].tolist())
+    score = (recall + 1e-3 * mass) / counts[:, None]
+    score[np.arange(len(present)), present] += 1e-6
+    order = np.full(outputs, -1)
+    order[present] = linear_sum_assignment(score, maximize=True)[1]
+    kept = (order < 0) & ~np.isin(np.arange(outputs), order)
+    order[kept] = np.flatnonzero(kept)
+    order[order < 0] = np.setdiff1d(np.arange(outputs), order)
+    return tuple(order.tolist())
 
 
 def _held_out(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
