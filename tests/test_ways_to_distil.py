@@ -20,6 +20,8 @@ EVERYTHING = RECIPE.replace(
     ),""",
 ).replace("image_size=32)", 'image_size=32, augment=Augment(mix="cutmix", operations=1))')
 EVERYTHING = EVERYTHING.replace("golden_images=3", "golden_images=3, coreml=[]")
+# A student of twelve steps is not as good as its teacher; here only the way to it matters.
+EVERYTHING = EVERYTHING.replace("min_agreement=0.8", "min_agreement=0.8, min_relative_accuracy=None")
 
 
 @pytest.fixture(scope="module")
