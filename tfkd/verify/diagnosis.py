@@ -135,7 +135,7 @@ def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str]
         parse(teacher.normalization),
         classes,
         Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
-        own_pixels=not is_own(teacher.model) or teacher.fine_tune is not None,
+        own_pixels=not is_own(teacher.model),
         weights="" if teacher.fine_tune else initial_weights(model),
     )
 
@@ -517,8 +517,8 @@ def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray
     best = max(balanced_accuracy(labels, each.classes) for each in tried)
     if min(shares) >= ONE_ANSWER:
         text = (
-            f"{subject.name} gives the same class for {min(shares):.0%} of {len(labels)} images{ways}: it was probably "
-            "never trained, or its weights were not loaded."
+            f"{subject.name} gives the same class for {min(shares):.0%} of {len(labels)} images{ways}: it was never "
+            "trained, its weights were not loaded, or its training failed."
         )
         yield Diagnosis(subject=subject.name, cause="untrained", evidence=text, proposal=_TRAINED)
         return
