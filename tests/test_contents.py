@@ -12,7 +12,7 @@ from tfkd.contents import files_of
 from tfkd.errors import RequestError
 from tfkd.recipe import Student, Teacher
 
-NO_FILES = {"activation", "batch_norm", "classes"}
+NO_FILES = {"activation", "batch_norm", "classes", "normalization"}
 FILES = {"model", "weights", "labels", "modality"}
 
 
