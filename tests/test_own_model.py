@@ -236,3 +236,47 @@ def test_names_follow_the_models() -> None:
     assert [name_of(path) for path in ("a/my model.keras", "folder/saved", "ß.keras")] == ["my-model", "saved", "model"]
     given = {"name": "a", "model": "m", "labels": "l", "data": "folder:p", "normalization": "none", "allow_code": False}
     assert request(given, {"onnx": True}, ["export.author=Ada"]).export.author == "Ada"
+
+
+def write_split(folder: Path, seed: int, brightness: int) -> None:
+    """Writes 8 noisy photos of each colour, brighter or darker."""
+    rng = np.random.default_rng(seed)
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(-20, 21, (40, 48, 3)) + colour + brightness
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{number}.png")
+
+
+def test_int8_is_calibrated_on_training_images_wherever_there_are_any(work: Path) -> None:
+    for name, test, brightness in (("one", 5, 60), ("other", 6, -60)):
+        write_split(work / name / "train", 3, 0)
+        write_split(work / name / "test", test, brightness)
+        assert ask(work, "--name", name, "--tflite", "int8", "--coreml", "none", "--data", f"folder:{name}") == 0
+    write_split(work / "third" / "test", 5, 60)
+    assert ask(work, "--name", "third", "--tflite", "int8", "--coreml", "none", "--data", "folder:third") == 0
+    assert scales(work, "one") == scales(work, "other") != scales(work, "third")
+
+
+def scales(work: Path, name: str) -> list[float]:
+    """Returns the quantization of every tensor of a bundle's int8 file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = work / "exported_models" / name / "android" / f"{name}_int8.tflite"
+    return [float(tensor["quantization"][0]) for tensor in Interpreter(str(path)).get_tensor_details()]
+
+
+def test_a_folder_without_splits_is_measured_whole_and_verified_so(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_split(work / "flat", 7, 0)
+    assert ask(work, "--name", "flat", "--tflite", "int8", "--coreml", "none", "--data", "folder:flat") == 0
+    shown = capsys.readouterr().out
+    assert "all images are measured" in shown and "those for calibration are drawn from the measured ones" in shown
+    bundle = work / "exported_models" / "flat"
+    manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
+    assert manifest.data.splits == {"train": 0, "validation": 0, "test": 24} and manifest.data.for_evaluation
+    verify = ["verify", str(bundle), "--data", "folder:flat"]
+    with contextlib.chdir(work):
+        assert cli.guarded(lambda: cli.app(verify, standalone_mode=False)) == 0
+    assert "the 24 test images that the bundle was measured on" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The whole job on a few generated photos, as users run it: by the command, with kills and wrong requests."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -151,6 +152,25 @@ def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
         assert len(entry["probabilities"]) == 7
         for probabilities in entry["probabilities"].values():
             assert sum(probabilities) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_int8_file_is_calibrated_on_training_images_and_not_on_test_images(finished: Path, tmp_path: Path) -> None:
+    import keras
+
+    from tfkd.export import card_of, samples, tflite
+
+    with contextlib.chdir(finished):
+        recipe = load(Path("recipe.py"), [])
+        data = open_data(recipe, Path("runs/tiny"), Lines())
+        student = keras.saving.load_model("runs/tiny/student/seed-1/student.keras")
+        published = Path("exported_models/tiny/android/tiny_int8.tflite").read_bytes()
+        card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)
+        same = {}
+        for name in ("train", "validation", "test"):
+            images, _ = samples.photos(getattr(data, name), 32, recipe.export.calibration_images, recipe.seed)
+            tflite.write_tflite(student, "int8", tmp_path / "tiny_int8.tflite", card, images)
+            same[name] = (tmp_path / "tiny_int8.tflite").read_bytes() == published
+    assert same == {"train": True, "validation": False, "test": False}
 
 
 def test_a_second_call_reuses_every_stage(finished: Path) -> None:

@@ -188,7 +188,7 @@ def _write(run: Run, model: Any, precision: str, path: Path, data: ImageData, si
     from tfkd.export import samples, tflite
 
     export = run.recipe.export
-    images, _ = samples.photos(data.train, size, export.calibration_images, run.recipe.seed)
+    images = samples.calibration(data, size, export.calibration_images, run.recipe.seed)
     tflite.write_tflite(model, precision, path, run.card, images, ranges=export.ranges)
 
 

@@ -96,6 +96,8 @@ def _data(data: ImageData) -> Iterator[Finding]:
         )
     if data.rejected:
         yield Finding("warning", f"{len(data.rejected)} files cannot be decoded, the first is {data.rejected[0]}")
+    yield from (Finding("ok", note) for note in data.notes)
+    yield from (Finding("warning", warning) for warning in data.warnings)
 
 
 def _resolution(data: ImageData, expected: float) -> Finding:

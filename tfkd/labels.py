@@ -1,12 +1,16 @@
 """Label files: the names of a classifier's outputs, one per line, in their order."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tfkd.errors import RequestError, nearest
 
 LARGEST_LABELS = 1 << 24  # bytes
+
+# Categories (Unicode Standard Annex 44): control characters, surrogates (bytes that were no UTF-8), line and
+# paragraph separators. Exported label files hold one name per line.
+_REFUSED = {"Cc": "a control character", "Cs": "bytes that are no UTF-8", "Zl": "a line break", "Zp": "a line break"}
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -56,11 +60,46 @@ def outputs_of(classes: Sequence[str], labels: Sequence[str], where: str) -> lis
     Raises:
         RequestError: the labels lack a class or name one twice.
     """
-    forms = [unicodedata.normalize("NFC", label) for label in labels]
+    forms = [composed(label) for label in labels]
     if len(set(forms)) != len(forms):
         twice = next(label for label in forms if forms.count(label) > 1)
         raise RequestError(f"{where} name {twice!r} twice; give every output a name of its own.")
     for name in classes:
-        if unicodedata.normalize("NFC", name) not in forms:
+        if composed(name) not in forms:
             raise RequestError(f"The data has the class {name!r}, {where} do not.{nearest(name, list(labels))}")
-    return [forms.index(unicodedata.normalize("NFC", name)) for name in classes]
+    return [forms.index(composed(name)) for name in classes]
+
+
+def composed(name: str) -> str:
+    """Returns a name in Unicode's composed form (NFC), in which tfkd compares names; macOS writes the other one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def require_usable(where: str, classes: Iterable[str]) -> None:
+    """Refuses class names that cannot be labels of an exported file.
+
+    Args:
+        where: names the source in messages.
+        classes: the names.
+
+    Raises:
+        RequestError: a name is empty, begins or ends with white space, or holds a line break, another control
+            character or bytes that are no UTF-8.
+    """
+    for name in classes:
+        reason = _reason(name)
+        if reason:
+            raise RequestError(f"{where}: the class {name!a} cannot be a label: {reason}. Rename it.")
+
+
+def _reason(name: str) -> str:
+    if not name.strip():
+        return "the name is empty"
+    if len(name.splitlines()) > 1:
+        return "the name holds a line break"
+    refused = [_REFUSED[kind] for kind in map(unicodedata.category, name) if kind in _REFUSED]
+    if refused:
+        return f"the name holds {refused[0]}"
+    if name != name.strip() or name.startswith("\ufeff"):
+        return "the name begins or ends with white space"
+    return ""

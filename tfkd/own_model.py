@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 import tfkd
 from tfkd import machine, recipe_files
-from tfkd.data import ImageData, Split, open_source
+from tfkd.data import ImageData, Split, open_evaluation
 from tfkd.errors import RequestError
 from tfkd.export import ExportedFile, card_of, check_installed
 from tfkd.export.manifest import SCHEMA, Artifact, BenchEntry, ComparisonRow, Diagnosis, Manifest, StudentEntry
@@ -41,7 +41,9 @@ class Request(Block):
     name: str = Field(pattern=NAME, description="names the bundle")
     model: str = Field(description="a .keras file, or the folder of a SavedModel")
     labels: str = Field(description="a text file with one class name a line, in the order of the model's outputs")
-    data: str = Field(description="embedded:NAME, tfds:NAME, or folder:PATH; its classes are among the labels")
+    data: str = Field(
+        description="embedded:NAME, tfds:NAME, folder:PATH or files:LIST.csv; its classes are among the labels"
+    )
     normalization: str = Field(
         "none", description="what the model expects of pixels: none, tf, torch, caffe or numbers"
     )
@@ -159,7 +161,10 @@ class _Export:
             )
         with progress.task("checking photos", None, "photos") as advance:
             # Only the splits are asked for: which size the images have is decided where they are read.
-            found = open_source(Data(source=request.data), request.seed, counted(advance), checked)
+            found = open_evaluation(Data(source=request.data), request.seed, counted(advance), checked)
+        progress.say(f"data: {found.source}, {len(found.test):,} images to measure, {len(found.train):,} for training")
+        for text in found.described():
+            progress.say(f"  {text}")
         self.data = with_labels(found, labels)
         self.card = card_of(request.model_dump(mode="json"), labels, self.data.fingerprint)
 
@@ -183,7 +188,7 @@ class _Export:
         from tfkd.export import export, samples
 
         asked = self.request.export
-        images, _ = samples.photos(self.data.train, self.model.size, asked.calibration_images, self.request.seed)
+        images = samples.calibration(self.data, self.model.size, asked.calibration_images, self.request.seed)
         return export(self.model, asked, self.card, images, folder, lambda path: self.progress.say(f"  {path}"))
 
     def _batches(self) -> Any:

@@ -157,8 +157,8 @@ class Run:
         splits = ", ".join(f"{len(getattr(self.data, name)):,} {name}" for name in ("train", "validation", "test"))
         extra = f", {len(self.data.unlabelled):,} unlabelled" if self.data.unlabelled else ""
         self.progress.say(f"data: {self.data.source}, {len(self.data.classes)} classes, {splits}{extra}")
-        for rejected in self.data.rejected:
-            self.progress.say(f"  left out: {rejected}")
+        for text in self.data.described():
+            self.progress.say(f"  {text}")
 
     def seen(self, name: str) -> ImageData:
         """Returns the images as a network of this modality sees them."""
@@ -398,6 +398,7 @@ class Run:
             checked=self.folder / CHECKED,
             images=stores[0].header["images"],
             stores=stores,
+            data=self.data.fingerprint,
         )
 
     @property
@@ -439,8 +440,8 @@ class Run:
 
         folder = stages[0].folder
         quantized = self._shipped_folder / QUANTIZED
-        images, _ = samples.photos(
-            self.shipped.train, self.recipe.data.image_size, self.recipe.export.calibration_images, self.recipe.seed
+        images = samples.calibration(
+            self.shipped, self.recipe.data.image_size, self.recipe.export.calibration_images, self.recipe.seed
         )
 
         def tell(path: str) -> None:

@@ -70,7 +70,10 @@ class Augment(Block):
 class Data(Block):
     """Where the images come from and how they are split."""
 
-    source: str = Field(description="embedded:NAME, tfds:NAME, or folder:PATH (a folder or a .zip of class folders)")
+    source: str = Field(
+        description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), or files:LIST.csv "
+        "(path, label, optional split and group)"
+    )
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
     fraction: float = Field(1.0, gt=0, le=1, description="share of the training images that is used, per class")
     unlabelled: str | None = Field(
@@ -78,8 +81,21 @@ class Data(Block):
     )
     validation_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no validation split")
     test_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no test split")
+    pixel_range: tuple[float, float] | None = Field(
+        None, description="values that become 0 and 255 in photos of more than 8 bits; default: found by a scan"
+    )
+    drop_duplicates: bool = Field(
+        True, description="leave out training and unlabelled images that are in validation or test as well"
+    )
     max_rejected: float = Field(0.01, ge=0, le=1, description="largest share of files that may fail to decode")
     augment: Augment = Augment()
+
+    @field_validator("pixel_range")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not (math.isfinite(value[0]) and math.isfinite(value[1]) and value[0] < value[1]):
+            raise ValueError("must be two numbers, the smaller one first, e.g. [0, 4095]")
+        return value
 
 
 class Training(Block):

@@ -106,7 +106,7 @@ def test_damaged_files_are_refused_with_a_reason() -> None:
 
 
 def test_formats_that_start_programs_are_not_opened() -> None:
-    with pytest.raises(PhotoError, match="known format"):
+    with pytest.raises(PhotoError, match="a PostScript document"):
         decode(encoded(picture(), "EPS"), 1024)
 
 

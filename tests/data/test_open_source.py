@@ -36,7 +36,7 @@ def test_the_fingerprint_names_photos_and_division_not_the_place(tmp_path: Path)
 
 def test_unlabelled_images_come_beside(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"a": 5, "b": 5})
-    extra = fill(tmp_path / "extra", {"": 3})
+    extra = fill(tmp_path / "extra", {"": 3}, start=50)
     images = open_source(data(root, unlabelled=f"folder:{extra}"), 1)
     assert images.unlabelled is not None
     assert images.unlabelled.labels.tolist() == [-1, -1, -1]
@@ -55,7 +55,7 @@ def test_a_photo_that_vanishes_later_is_named(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("foldr:x", "no source 'foldr'. Did you mean 'folder'?"),
-        ("photos", "no source 'photos'. Known: embedded, folder, tfds."),
+        ("photos", "no source 'photos'. Known: embedded, files, folder, tfds."),
         ("folder:", "names nothing after the colon"),
         ("embedded:fashion_mnist", "Did you mean 'fashion_mnist_mini'?"),
     ],

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfkd.data.dataset import Split
-from tfkd.data.splits import divide
+from tfkd.data.splits import divide, kept_and_rest
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
 
@@ -35,7 +35,7 @@ def numbers(splits: tuple[Split, ...]) -> list[list[int]]:
 
 def test_missing_splits_are_split_off_class_by_class() -> None:
     whole = split(100, 50, 10)
-    train, validation, test, _ = divide("x", CLASSES, {"train": whole}, data(test_share=0.2), 1)
+    train, validation, test = divide("x", CLASSES, {"train": whole}, data(test_share=0.2), 1)
     assert np.bincount(test.labels).tolist() == [20, 10, 2]
     assert np.bincount(validation.labels).tolist() == [10, 5, 1]
     assert np.bincount(train.labels).tolist() == [70, 35, 7]
@@ -59,21 +59,17 @@ def test_the_test_split_does_not_depend_on_the_others() -> None:
 
 def test_given_splits_are_kept() -> None:
     given = {"train": split(20, 20, 20), "test": split(3, 3, 3)}
-    train, validation, test, _ = divide("x", CLASSES, given, data(), 1)
+    train, validation, test = divide("x", CLASSES, given, data(), 1)
     assert test.numbers.tolist() == given["test"].numbers.tolist()
     assert (len(train), len(validation)) == (54, 6)
 
 
 def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
-    parts = {
-        fraction: divide("x", CLASSES, {"train": split(100, 50, 20)}, data(fraction=fraction), 1)
-        for fraction in (1.0, 0.5, 0.1)
-    }
-    assert np.bincount(parts[0.5][0].labels).tolist() == [40, 20, 8]
-    assert np.bincount(parts[0.1][0].labels).tolist() == [8, 4, 2]
-    train = {fraction: set(part[0].numbers) for fraction, part in parts.items()}
-    assert train[0.1] < train[0.5] < train[1.0]
-    assert numbers(parts[0.1][1:3]) == numbers(parts[1.0][1:3])
+    train = split(80, 40, 16)
+    kept = {fraction: kept_and_rest(train, fraction, 1)[0] for fraction in (1.0, 0.5, 0.1)}
+    assert np.bincount(kept[0.5].labels).tolist() == [40, 20, 8]
+    assert np.bincount(kept[0.1].labels).tolist() == [8, 4, 2]
+    assert set(kept[0.1].numbers) < set(kept[0.5].numbers) < set(kept[1.0].numbers) == set(train.numbers)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +92,9 @@ def test_what_cannot_be_divided(
 
 
 def test_the_rest_is_what_the_fraction_leaves_out_without_its_labels() -> None:
-    train, _, _, rest = divide("x", CLASSES, {"train": split(100, 50, 20)}, data(fraction=0.2), 1)
-    everything, _, _, nothing = divide("x", CLASSES, {"train": split(100, 50, 20)}, data(), 1)
+    everything = split(100, 50, 20)
+    train, rest = kept_and_rest(everything, 0.2, 1)
+    _, nothing = kept_and_rest(everything, 1.0, 1)
     assert sorted([*train.numbers, *rest.numbers]) == everything.numbers.tolist()
     assert set(rest.labels) == {-1}
     assert len(nothing) == 0

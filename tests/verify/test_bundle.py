@@ -122,7 +122,7 @@ def test_the_accuracies_are_measured_again(copy: Path, photos: Path, apart: Apar
 def test_data_of_other_classes(copy: Path, photos: Path, tmp_path: Path, apart: Apart) -> None:
     shutil.copytree(photos, tmp_path / "renamed")
     (tmp_path / "renamed" / "cat").rename(tmp_path / "renamed" / "cats")
-    with pytest.raises(RequestError, match=r"has the class 'cats', the bundle has not\. Did you mean 'cat'"):
+    with pytest.raises(RequestError, match=r"has the class 'cats', the bundle's labels do not\. Did you mean 'cat'"):
         verify(copy, f"folder:{tmp_path / 'renamed'}", apart=apart)
 
 

@@ -13,7 +13,7 @@ from tfkd.compress import KINDS, QUANTIZED, qat
 from tfkd.compress.prepared import Prepared, compressible
 from tfkd.compress.trainee import trainee
 from tfkd.compress.twin import pass_weights, student_twin
-from tfkd.data import open_source
+from tfkd.data import open_same
 from tfkd.data.batches import plain_batches
 from tfkd.data.dataset import ImageData
 from tfkd.data.modality import all_seen
@@ -130,7 +130,7 @@ def compress_network(
     Raises:
         RequestError: as `compress_student`.
     """
-    data = all_seen(job.student.modality, open_source(job.recipe.data, job.recipe.seed, checked=job.checked))
+    data = all_seen(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     if any(_looks_at_features(loss) for loss in job.recipe.distill.losses):
         say("  compress: losses on features are left out, as its networks have logits alone")
     results = []

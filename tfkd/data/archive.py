@@ -1,9 +1,12 @@
 """A .zip read in place, from several threads at once: by offset, with no state that they could share."""
 
+import contextlib
 import os
+import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -15,7 +18,10 @@ from tfkd.errors import RequestError
 from tfkd.files import fingerprint
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 6.3.10, section 4.3.7: signature, ..., name and extra lengths
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF_8 = 0x1, 0x800
+_UNIX = 3
+_UNICODE_PATH = 0x7075
+_LINK = "a link stored in the zip (pack the file that it leads to)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +34,7 @@ class Archive:
         stamp: names the content, by the files' names, sizes and checksums.
         entries: int64 [n, 5], offset of the local header, stored size, size, method and CRC-32 of every file.
         stream: the open .zip.
+        unreadable: why a file cannot be read, by its number.
     """
 
     names: list[str]
@@ -35,11 +42,14 @@ class Archive:
     stamp: str
     entries: np.ndarray
     stream: FileIO
+    unreadable: Mapping[int, str]
 
     def name(self, number: int) -> str:
         return self.names[number]
 
     def read(self, number: int) -> bytes:
+        if number in self.unreadable:
+            raise PhotoError(self.unreadable[number])
         offset, stored, size, method, crc = self.entries[number].tolist()
         if max(stored, size) > MAX_BYTES:
             raise PhotoError(f"larger than {MAX_BYTES >> 20} MiB")
@@ -83,11 +93,45 @@ def open_archive(path: Path) -> Archive:
         stamp=fingerprint([(info.filename, info.file_size, info.CRC) for info in files]),
         entries=np.array(facts, np.int64).reshape(-1, 5),
         stream=stream,
+        unreadable={number: _LINK for number, info in enumerate(files) if _is_link(info)},
     )
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    return info.filename.replace("\\", "/")  # some Windows packers write the wrong separator
+    return _decoded(info).replace("\\", "/")  # some Windows packers write the wrong separator
+
+
+def _decoded(info: zipfile.ZipInfo) -> str:
+    """Returns a file's name, which many packers write in UTF-8 without the flag that says so.
+
+    The Unicode path of Info-ZIP (APPNOTE 6.3.10, section 4.6.9) comes first. Bytes that are no UTF-8 stay in the code
+    page 437, which APPNOTE names (appendix D).
+    """
+    if info.flag_bits & _UTF_8:
+        return info.filename
+    raw = info.orig_filename.encode("cp437")
+    unicode_path = _unicode_path(info.extra, zlib.crc32(raw))
+    for name in (unicode_path, raw):
+        with contextlib.suppress(UnicodeDecodeError):
+            if name:
+                return name.decode()
+    return info.filename
+
+
+def _unicode_path(extra: bytes, crc: int) -> bytes:
+    """Returns the name in a file's extra field 0x7075 if it belongs to the name with this CRC-32, or nothing."""
+    start = 0
+    while start + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, start)
+        field = extra[start + 4 : start + 4 + size]
+        if kind == _UNICODE_PATH and len(field) > 5 and struct.unpack_from("<BL", field) == (1, crc):
+            return field[5:]
+        start += 4 + size
+    return b""
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    return info.create_system == _UNIX and stat.S_ISLNK(info.external_attr >> 16)
 
 
 def _refuse_unsafe(path: Path, info: zipfile.ZipInfo) -> None:

@@ -1,18 +1,21 @@
 """What every source gives: splits of labelled photos with random access."""
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from tfkd.data.decode import PhotoError, decode
+from tfkd.data.depth import Ranges
 from tfkd.errors import RequestError
 
 Progress = Callable[[int, int], None]
 UNLABELLED = -1
+_COLUMNS = ("numbers", "labels", "groups", "checksums", "copies")
 
 
 class Photos(Protocol):
@@ -43,6 +46,11 @@ class Split:
         labels: int64 [n], index into the classes; -1 is unlabelled.
         longest_side: larger photos are decoded to at most this side, pixels.
         modality: what a model sees of each photo (see tfkd.data.modality).
+        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind (see tfkd.data.depth).
+        groups: int64 [n], photos of one group (a patient, a burst) stay in one split; None where all are on their own.
+        checksums: uint32 [n], CRC-32 of each photo's bytes when it was checked; None where none was.
+        copies: int64 [n], one number for all photos with the same pixels, -1 for a photo without a copy; None where
+            nobody looked.
     """
 
     photos: Photos
@@ -50,6 +58,10 @@ class Split:
     labels: np.ndarray
     longest_side: int = 1024
     modality: str = "rgb"
+    ranges: Ranges = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    checksums: np.ndarray | None = None
+    copies: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,10 +82,13 @@ class Split:
         """Returns photo i, RGB and upright.
 
         Raises:
-            RequestError: the photo has been damaged or removed since it was checked.
+            RequestError: the photo has been changed, damaged or removed since it was checked.
         """
         try:
-            return decode(self.encoded(i), self.longest_side)
+            encoded = self.encoded(i)
+            if self.checksums is not None and zlib.crc32(encoded) != self.checksums[i]:
+                raise PhotoError("its content has changed since it was checked")
+            return decode(encoded, self.longest_side, self.ranges)
         except PhotoError as error:
             raise RequestError(
                 f"{self.name(i)} can no longer be read ({error}). Restore it, or start again without it."
@@ -81,7 +96,11 @@ class Split:
 
     def take(self, positions: np.ndarray) -> "Split":
         """Returns the split of the photos at these positions, in their order."""
-        return dataclasses.replace(self, numbers=self.numbers[positions], labels=self.labels[positions])
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        taken: dict[str, Any] = {
+            name: column if column is None else column[positions] for name, column in columns.items()
+        }
+        return dataclasses.replace(self, **taken)
 
     def without_labels(self) -> "Split":
         """Returns the same photos as unlabelled ones."""
@@ -94,17 +113,19 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """What stands in a source, before anything is decoded.
+    """What a source holds, before anything is decoded.
 
     Attributes:
         where: names the source in messages.
         classes: class names in the order of the labels.
-        splits: "train" and, where the source has them, "validation" and "test".
+        splits: those of "train", "validation" and "test" that the source has.
+        ignored: how many files were not looked at because their extension is a sidecar file's, by extension.
     """
 
     where: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +141,11 @@ class ImageData:
         validation: what choices are made on.
         test: what is reported.
         unlabelled: extra photos that only the teacher labels.
-        rejected: "name: reason" of every file that was left out.
+        rejected: "name: reason" of every file that cannot be decoded.
+        ranges: the values that became 0 and 255 in photos of more than 8 bits, by kind (see tfkd.data.depth).
+        notes: what was decided about the data, a sentence each.
+        warnings: what is probably wrong with the data, a sentence each.
+        for_evaluation: the source was opened to measure a finished model (see tfkd.data.open_evaluation).
     """
 
     source: str
@@ -132,3 +157,13 @@ class ImageData:
     test: Split
     unlabelled: Split | None
     rejected: tuple[str, ...]
+    ranges: Ranges = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    for_evaluation: bool = False
+
+    def described(self) -> Iterator[str]:
+        """Yields a line for each file that is left out, each decision and each warning."""
+        yield from (f"left out: {rejected}" for rejected in self.rejected)
+        yield from self.notes
+        yield from (f"warning: {warning}" for warning in self.warnings)

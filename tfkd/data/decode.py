@@ -1,14 +1,19 @@
 """Photos as phones and the web make them, to upright RGB pixels.
 
-Pillow alone decodes: it is thread-safe, releases the GIL, and shrinks JPEGs while it decodes them.
+Pillow decodes, and pillow-heif where it is installed: both are thread-safe and release the GIL, and Pillow shrinks
+JPEGs while it decodes them.
 """
 
 import io
 import textwrap
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError, features
+
+from tfkd.data.depth import FULL, Deep, Range, Ranges, deep
+from tfkd.data.formats import described, is_heic
 
 MAX_BYTES = 1 << 28
 
@@ -34,6 +39,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# TIFF tags (TIFF 6.0; DNG 1.7): cameras' RAW files are TIFF files whose first picture is a thumbnail.
+_SUBFILE_TYPE, _MAKE, _DNG_VERSION = 254, 271, 50706
+_NO_RANGES: Mapping[str, Range] = {}
 
 # What Pillow warns of (damaged EXIF, more than 89 megapixels) is dealt with here, and no reason to stop a progress bar.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -48,31 +56,96 @@ def one_line(error: Exception) -> str:
     return textwrap.shorten(str(error).rstrip(" ."), 300, placeholder=" ...") or type(error).__name__
 
 
-def decode(encoded: bytes, longest_side: int) -> Image.Image:
-    """Decodes a photo.
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """A photo as its file holds it.
 
-    EXIF orientation is applied; transparency is laid over white; 16-bit grey keeps its high byte; of an animation the
-    first frame is taken. Colour profiles are not converted.
+    Attributes:
+        image: upright RGB, at most as large as asked for; None where the photo is a deep one.
+        deep: the values of a photo of more than 8 bits, as they are stored.
+        orientation: EXIF's, of the deep values.
+    """
+
+    image: Image.Image | None
+    deep: Deep | None = None
+    orientation: int = 1
+
+
+def read(encoded: bytes, longest_side: int) -> Pixels:
+    """Decodes a photo, and leaves values of more than 8 bits as they are.
 
     Args:
-        encoded: JPEG, PNG, GIF, WebP, BMP, TIFF, PNM, JPEG 2000 or AVIF.
+        encoded: JPEG, PNG, GIF, WebP, BMP, TIFF, PNM, JPEG 2000 or AVIF; HEIC where pillow-heif is installed.
+        longest_side: a larger photo is shrunk to this, pixels; deep values are not.
+
+    Raises:
+        PhotoError: it is no photo, damaged, cut short, or larger than Pillow's limit of 179 megapixels.
+    """
+    formats = _heic_formats() if is_heic(encoded) else _FORMATS
+    try:
+        with Image.open(io.BytesIO(encoded), formats=formats) as image:
+            _refuse_raw(image)
+            values = deep(image, encoded)
+            if values is not None:
+                return Pixels(None, values, _orientation(image))
+            image.draft("RGB", (longest_side, longest_side))
+            image.load()
+            return Pixels(_rgb(_upright(_shrunk(image, longest_side))))
+    except UnidentifiedImageError:
+        raise PhotoError(described(encoded)) from None
+    except PhotoError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
+        raise PhotoError(one_line(error)) from None
+
+
+def decode(encoded: bytes, longest_side: int, ranges: Ranges = _NO_RANGES) -> Image.Image:
+    """Decodes a photo.
+
+    EXIF orientation is applied; transparency is laid over white; of an animation the first frame is taken. Colour
+    profiles are not converted.
+
+    Args:
+        encoded: JPEG, PNG, GIF, WebP, BMP, TIFF, PNM, JPEG 2000 or AVIF; HEIC where pillow-heif is installed.
         longest_side: a larger photo is shrunk to this, pixels.
+        ranges: the values that become 0 and 255, by the kind of photos of more than 8 bits (see tfkd.data.depth).
+            Those of 16 bits keep their high byte where none is given.
 
     Returns:
         RGB, upright, its pixels loaded.
 
     Raises:
-        PhotoError: it is no photo, damaged, cut short, or larger than Pillow's limit of 179 megapixels.
+        PhotoError: it is no photo, damaged, cut short, larger than Pillow's limit of 179 megapixels, or of a kind
+            without a range.
     """
+    pixels = read(encoded, longest_side)
+    if pixels.image is not None:
+        return pixels.image
+    assert pixels.deep is not None
+    limits = ranges.get(pixels.deep.kind) or FULL.get(pixels.deep.kind)
+    if limits is None:
+        raise PhotoError(f"{pixels.deep.kind} pixels; declare their range as data.pixel_range")
+    image = pixels.deep.eight_bit(limits)
+    image.getexif()[_ORIENTATION] = pixels.orientation
+    return _rgb(_upright(_shrunk(image, longest_side)))
+
+
+def _heic_formats() -> list[str]:
     try:
-        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
-            image.draft("RGB", (longest_side, longest_side))
-            image.load()
-            return _rgb(_upright(_shrunk(image, longest_side)))
-    except UnidentifiedImageError:
-        raise PhotoError("not a photo of a known format") from None
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
-        raise PhotoError(one_line(error)) from None
+        import pillow_heif
+    except ImportError:
+        raise PhotoError("HEIC, which needs pillow-heif: pip install pillow-heif, or convert it to JPEG") from None
+    pillow_heif.register_heif_opener()
+    return ["HEIF"]
+
+
+def _refuse_raw(image: Image.Image) -> None:
+    """Refuses a camera's RAW file: Pillow would give its thumbnail, or sensor values."""
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    if _DNG_VERSION in tags:
+        raise PhotoError("a RAW photo (DNG); convert it to JPEG")
+    if _MAKE in tags and int(tags.get(_SUBFILE_TYPE, 0)) & 1:
+        raise PhotoError(f"a RAW photo of {str(tags[_MAKE]).strip()}; convert it to JPEG")
 
 
 def _shrunk(image: Image.Image, longest_side: int) -> Image.Image:
@@ -104,9 +177,4 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        return Image.fromarray(np.clip(np.nan_to_num(np.asarray(image)), 0, 255).astype(np.uint8)).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -5,31 +5,28 @@ A zip is read where it is: nothing is unpacked, so no name in it can reach outsi
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from tfkd.data import layout
 from tfkd.data.archive import Archive, open_archive
 from tfkd.data.dataset import UNLABELLED, Listing, Split
 from tfkd.data.decode import MAX_BYTES, PhotoError
 from tfkd.errors import RequestError
+from tfkd.labels import composed, require_usable
 
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
-# Files that stand beside photos and are none. Anything else that cannot be decoded is named and counted.
-_BESIDE = (".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db")
-
-_Members = dict[str, list[int]]  # numbers of the photos of each class
+# Sidecar files, ignored and counted by extension. Anything else that cannot be decoded is rejected and named.
+_SIDECARS = (
+    *(".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"),
+    *(".aae", ".xmp", ".dvc", ".sha256", ".md5"),
+)
+_LIVE_PHOTO = (".mov", ".mp4")  # the moving half of a phone's photo has the photo's name
+_PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +39,21 @@ class Folder:
         folders: below the root.
         stamp: names the content, by the files' names, sizes and times of change, also of the files' status: a copy
             that keeps the old time of its content (`cp -p`) is noticed.
+        unreadable: why a file cannot be read, by its number.
     """
 
     root: str
     names: list[str]
     folders: list[str]
     stamp: str
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
     def name(self, number: int) -> str:
         return self.names[number]
 
     def read(self, number: int) -> bytes:
+        if number in self.unreadable:
+            raise PhotoError(self.unreadable[number])
         try:
             with Path(self.root, self.names[number]).open("rb", buffering=0) as stream:
                 if os.fstat(stream.fileno()).st_size > MAX_BYTES:
@@ -62,30 +63,82 @@ class Folder:
             raise PhotoError(error.strerror or str(error)) from None
 
 
-def listing(path: str) -> Listing:
-    """Lists a folder or .zip of class folders: [TOP/][train|validation|test/]CLASS/[...]PHOTO.
+class Files:
+    """Gathers the files of a `Folder`, with what keeps them from being read.
 
-    Classes are the training classes, sorted by name; a class folder without photos is a class too, for the caller to
-    complain about.
+    Args:
+        root: the folder that their names are relative to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names: list[str] = []
+        self.folders: list[str] = []
+        self.unreadable: dict[int, str] = {}
+        self._stamp = hashlib.sha256()
+
+    def add(self, name: str) -> None:
+        """Adds a file, which need not exist."""
+        path = self.root / name
+        try:
+            status = path.stat()
+        except OSError as error:
+            self.unreadable[len(self.names)] = _missing(path) or error.strerror or str(error)
+            facts = "missing"
+        else:
+            facts = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
+            if not stat.S_ISREG(status.st_mode):
+                self.unreadable[len(self.names)] = _kind(status.st_mode)
+        self.names.append(name)
+        self._stamp.update(f"{name}\0{facts}\0".encode(errors="surrogateescape"))
+
+    def folder(self) -> Folder:
+        """Returns all that was added."""
+        return Folder(str(self.root), self.names, self.folders, self._stamp.hexdigest(), self.unreadable)
+
+
+def _missing(path: Path) -> str:
+    """Returns why a file does not exist that a folder or a list names, or nothing."""
+    if not path.is_symlink():
+        return "" if path.exists() else "there is no such file"
+    target = str(path.readlink())
+    if "annex/objects" in target:
+        return "a link to nothing (fetch it: git annex get)"
+    return "a link to nothing (fetch it: dvc pull)" if ".dvc" in target else "a link to nothing (fetch it)"
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder, not a file"
+    return "a pipe, not a file" if stat.S_ISFIFO(mode) else "a device or socket, not a file"
+
+
+def listing(path: str) -> Listing:
+    """Lists a folder or .zip of class folders: [TOP/][SPLIT/]CLASS/[...]PHOTO (see tfkd.data.layout).
+
+    Classes are the training classes, sorted by name, or those of all splits where there is no training split; a class
+    folder without photos is a class too, for the caller to complain about.
 
     Raises:
-        RequestError: there is no such folder or zip, it holds no images, some stand outside of the class folders, or
-            validation or test have a class that train has not.
+        RequestError: there is no such folder or zip, it holds no images, its folders are not classes or splits of
+            classes, a class name cannot be a label, or validation or test have a class that train has not.
     """
     files = _opened(path)
     numbers = _photos(path, files)
-    parts = _parts(path, files, numbers)
-    if "train" not in parts:
-        found = ", ".join(sorted(parts))
-        raise RequestError(f"{path} has no training split (found: {found}). Add a folder named train.")
-    classes = sorted(parts["train"])
+    _require_readable_top(path, files)
+    names = {number: files.names[number] for number in numbers}
+    empty = [folder for folder in layout.empty_folders(files.folders, names.values()) if not _is_hidden(folder)]
+    parts = layout.parts(path, names, empty)
+    classes = sorted(parts["train"] if "train" in parts else set().union(*parts.values()))
+    require_usable(path, classes)
     for name, members in parts.items():
-        unknown = sorted(members.keys() - parts["train"].keys())
+        unknown = sorted(members.keys() - set(classes))
         if unknown:
             raise RequestError(
                 f"{path}: {name} has class {unknown[0]!r}, which train has not. Add it there, or remove it."
             )
-    return Listing(path, tuple(classes), {name: _split(files, members, classes) for name, members in parts.items()})
+    splits = {name: _split(files, members, classes) for name, members in parts.items()}
+    return Listing(path, tuple(classes), splits, _ignored(files, numbers))
 
 
 def unlabelled(path: str) -> Split:
@@ -139,21 +192,28 @@ def _opened(path: str) -> Folder | Archive:
 
 
 def _open_folder(root: Path) -> Folder:
-    names: list[str] = []
-    folders: list[str] = []
-    stamp = hashlib.sha256()
+    files = Files(root)
     try:
         for entry, name in _walk(root, "", set()):
-            if entry.is_dir():
-                folders.append(name)
-            elif entry.is_file():
-                status = entry.stat()
-                names.append(name)
-                state = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0"
-                stamp.update(state.encode(errors="surrogateescape"))
+            if not _is_folder(entry) or _poses_as_photo(entry, name):
+                files.add(name)
+            else:
+                files.folders.append(name)
     except OSError as error:
         raise RequestError(f"{error.filename} cannot be read: {error.strerror}.") from None
-    return Folder(str(root), names, folders, stamp.hexdigest())
+    return files.folder()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _poses_as_photo(entry: os.DirEntry[str], name: str) -> bool:
+    """Tells whether a folder inside a class is called like a photo and holds nothing."""
+    return "/" in name and name.lower().endswith(_PHOTOS) and not any(Path(entry.path).iterdir())
 
 
 def _walk(root: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -167,7 +227,7 @@ def _walk(root: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tuple
             name = f"{below}{entry.name}"
             if not _hidden(entry.name):
                 yield entry, name
-                if entry.is_dir():
+                if _is_folder(entry):
                     yield from _walk(root, f"{name}/", above | {here})
 
 
@@ -175,94 +235,50 @@ def _hidden(part: str) -> bool:
     return part.startswith(".") or part == "__MACOSX"
 
 
+def _is_hidden(name: str) -> bool:
+    return any(map(_hidden, name.split("/")))
+
+
 def _photos(path: str, files: Folder | Archive) -> list[int]:
     """Returns the numbers of the photos in the order of their names."""
-    numbers = [number for number, name in enumerate(files.names) if _is_photo(name)]
+    names = [(number, name) for number, name in enumerate(files.names) if not _is_hidden(name)]
+    live = {_stem(name).casefold() for _, name in names if name.lower().endswith(_PHOTOS)}
+    numbers = [number for number, name in names if not _is_sidecar(name, live)]
     if not numbers:
         raise RequestError(f"{path} holds no images. Give a folder or a .zip with one folder of images for each class.")
     return sorted(numbers, key=files.names.__getitem__)
 
 
-def _is_photo(name: str) -> bool:
-    return not name.lower().endswith(_BESIDE) and not any(map(_hidden, name.split("/")))
+def _is_sidecar(name: str, live: set[str]) -> bool:
+    """Tells a sidecar file, by its extension; `live` are the photos' paths without their extension, casefolded."""
+    lower = name.lower()
+    return lower.endswith(_SIDECARS) or (lower.endswith(_LIVE_PHOTO) and _stem(name).casefold() in live)
 
 
-def _parts(path: str, files: Folder | Archive, numbers: list[int]) -> dict[str, _Members]:
-    """Returns the members of every class of every split; without folders of splits, all is train."""
-    empty = _empty_folders(files, numbers)
-    top = len(_top([files.names[number] for number in numbers] + empty))
-
-    def places() -> Iterator[tuple[list[str], int | None]]:
-        for number in numbers:
-            yield files.names[number][top:].split("/", 2), number
-        for folder in empty:
-            yield folder[top:].split("/", 2), None
-
-    has_splits = _has_splits([place for place, _ in places()])
-    depth = 3 if has_splits else 2
-    parts: dict[str, _Members] = defaultdict(lambda: defaultdict(list))
-    spellings: dict[str, str] = {}
-    for place, number in places():
-        if len(place) < depth and number is not None:
-            raise RequestError(f"{path}: {files.names[number]} stands outside of the class folders. Move or remove it.")
-        split = _split_name(path, place[0], spellings) if has_splits else "train"
-        members = parts[split]
-        if len(place) >= depth:
-            members[place[depth - 2]].extend([] if number is None else [number])
-    return parts
+def _require_readable_top(path: str, files: Folder | Archive) -> None:
+    """Refuses a class or split whose folder is a link to nothing."""
+    for number, reason in files.unreadable.items():
+        if "/" not in files.names[number]:
+            raise RequestError(f"{path}: {files.names[number]} is {reason}; fetch or remove it.")
 
 
-def _empty_folders(files: Folder | Archive, numbers: list[int]) -> list[str]:
-    """Returns the folders, each with a slash at its end, that have no photo in them or below."""
-    filled: set[str] = set()
-    for number in numbers:
-        folder = files.names[number].rpartition("/")[0]
-        while folder and folder not in filled:
-            filled.add(folder)
-            folder = folder.rpartition("/")[0]
-    return [f"{name}/" for name in files.folders if name not in filled and not any(map(_hidden, name.split("/")))]
+def _ignored(files: Folder | Archive, numbers: list[int]) -> dict[str, int]:
+    """Returns how many visible files are not photos, by extension."""
+    photos = set(numbers)
+    others = (name for number, name in enumerate(files.names) if number not in photos and not _is_hidden(name))
+    return dict(sorted(Counter(Path(name).suffix.lower() for name in others).items()))
 
 
-def _top(names: list[str]) -> str:
-    """Returns the folder that all else stands in, with its slash, or "": an archive often wraps its content so."""
-    common = os.path.commonpath([name.rpartition("/")[0] for name in (min(names), max(names))])
-    parts = common.split("/") if common else []
-    splits = [k for k, part in enumerate(parts) if part.casefold() in _SPLITS]
-    top = "".join(f"{part}/" for part in parts[: splits[0] if splits else len(parts)])
-    if any("/" in name[len(top) :] for name in names):
-        return top
-    return top[: top.rstrip("/").rfind("/") + 1]  # it was the only class
-
-
-def _has_splits(places: list[list[str]]) -> bool:
-    """Tells folders of splits from classes that happen to be called so, like a train among vehicles."""
-    if {place[0].casefold() for place in places} <= _SPLITS.keys():
-        return True
-    depths = [len(place) for place in places if _SPLITS.get(place[0].casefold()) == "train"]
-    return bool(depths) and min(depths) == 3
-
-
-def _split_name(path: str, folder: str, spellings: dict[str, str]) -> str:
-    split = _SPLITS.get(folder.casefold())
-    if split is None:
-        raise RequestError(
-            f"{path}: {folder!r} stands beside train and is no split. Name it validation or test, or move it."
-        )
-    if spellings.setdefault(split, folder) != folder:
-        raise RequestError(f"{path} has two folders for {split}: {spellings[split]} and {folder}. Keep one of them.")
-    return split
-
-
-def _split(files: Folder | Archive, members: _Members, classes: list[str]) -> Split:
+def _split(files: Folder | Archive, members: layout.Members, classes: list[str]) -> Split:
     numbers = [np.array(members.get(name, []), np.int64) for name in classes]
     labels = np.repeat(np.arange(len(classes)), [len(each) for each in numbers])
     return Split(files, np.concatenate(numbers), labels)
 
 
 def _below_top(names: list[str]) -> list[str]:
-    """Returns the names as they are below the folder that all else stands in."""
-    top = len(_top(names)) if names else 0
-    return [name[top:] for name in names]
+    """Returns the names as they are below the folder that all else is in, in Unicode's composed form."""
+    top = len(layout.top_of(names)) if names else 0
+    return [composed(name[top:]) for name in names]
 
 
 def _stem(name: str) -> str:

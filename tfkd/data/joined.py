@@ -12,7 +12,19 @@ def joined(first: Split, second: Split) -> Split:
     both = _Joined(first, second)
     numbers = np.arange(len(first) + len(second))
     longest_side = max(first.longest_side, second.longest_side)
-    return Split(both, numbers, np.concatenate([first.labels, second.labels]), longest_side, first.modality)
+    return Split(
+        both,
+        numbers,
+        np.concatenate([first.labels, second.labels]),
+        longest_side,
+        first.modality,
+        {**second.ranges, **first.ranges},
+        checksums=_both(first.checksums, second.checksums),
+    )
+
+
+def _both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    return None if first is None or second is None else np.concatenate([first, second])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,17 @@ app has to do the same to its camera's picture. A folder gives other files with 
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
+from tfkd.data.check import deep_ranges
 from tfkd.data.dataset import ImageData, Split
 from tfkd.data.folder import paired
 from tfkd.data.views import LUMA
 from tfkd.errors import RequestError, nearest
+
+_PARTS = ("train", "validation", "test", "unlabelled")
 
 Transform = Callable[[tf.Tensor], tf.Tensor]
 
@@ -89,13 +93,12 @@ def all_seen(name: str, data: ImageData) -> ImageData:
     Raises:
         RequestError: there is no such modality, or a photo has no partner in its folder.
     """
-    return dataclasses.replace(
-        data,
-        train=seen(name, data.train),
-        validation=seen(name, data.validation),
-        test=seen(name, data.test),
-        unlabelled=data.unlabelled and seen(name, data.unlabelled),
-    )
+    splits = {part: split for part in _PARTS if (split := getattr(data, part)) is not None}
+    shown: dict[str, Any] = {part: seen(name, split) for part, split in splits.items()}
+    if _path(name):
+        ranges = deep_ranges(list(shown.values()))
+        shown = {part: dataclasses.replace(split, ranges=ranges) for part, split in shown.items()}
+    return dataclasses.replace(data, **shown)
 
 
 def _path(name: str) -> str:

@@ -11,20 +11,19 @@ _DIVIDE, _FRACTION = 1, 2
 
 def divide(
     where: str, classes: tuple[str, ...], splits: dict[str, Split], data: recipe.Data, seed: int
-) -> tuple[Split, Split, Split, Split]:
-    """Returns (train, validation, test, rest); those that the source lacks are split off the training photos.
+) -> tuple[Split, Split, Split]:
+    """Returns (train, validation, test); those that the source lacks are split off the training photos.
 
     Every class is divided on its own, in an order drawn from the seed. The test split depends on its own share alone,
-    not on validation's, and a smaller `data.fraction` keeps a part of what a larger one keeps. The rest is what it
-    leaves out, without labels.
+    not on validation's. Photos of one group stay together.
 
     Raises:
-        RequestError: there is no training split, fewer than two classes, or a class with too few photos.
+        RequestError: there is no training split, fewer than two classes, or a class with too few photos or groups.
     """
     if "train" not in splits:
-        found = ", ".join(splits) or "none"
+        found = ", ".join(sorted(splits)) or "none"
         raise RequestError(f"{where} has no training split (found: {found}). Add one named train.")
-    _require_classes(where, classes, splits["train"])
+    require_classes(where, classes, splits["train"])
     missing = {
         name: share
         for name, share in (("test", data.test_share), ("validation", data.validation_share))
@@ -34,13 +33,33 @@ def divide(
     for name in ("validation", "test"):
         if not len(divided[name]):
             raise RequestError(f"{where}: the {name} split holds no readable image. Fill it, or remove it.")
-    train = divided["train"]
-    kept = _fraction(train.labels, data.fraction, seed)
+    return divided["train"], divided["validation"], divided["test"]
+
+
+def kept_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Returns a fraction of the training photos per class, and the rest without labels.
+
+    A smaller fraction keeps a part of what a larger one keeps.
+    """
+    kept = _fraction(train.labels, fraction, seed)
     rest = train.take(np.setdiff1d(np.arange(len(train)), kept)).without_labels()
-    return train.take(kept), divided["validation"], divided["test"], rest
+    return train.take(kept), rest
 
 
-def _require_classes(where: str, classes: tuple[str, ...], train: Split) -> None:
+def require_classes(where: str, classes: tuple[str, ...], train: Split, reason: str = "") -> None:
+    """Refuses training images that do not show two classes, or not all of them.
+
+    Args:
+        where: names the source in messages.
+        classes: class names.
+        train: the training images.
+        reason: why images may be missing that were there, and what to do about it.
+
+    Raises:
+        RequestError: there are no images, fewer than two classes, or a class without images.
+    """
+    if reason and not len(train):
+        raise RequestError(f"{where}: all training images (of the classes {', '.join(classes)}) {reason}.")
     if not len(train):
         raise RequestError(f"{where} holds no readable training image. Add one folder of images for each class.")
     if len(classes) < 2:
@@ -48,6 +67,8 @@ def _require_classes(where: str, classes: tuple[str, ...], train: Split) -> None
     empty = np.flatnonzero(np.bincount(train.labels, minlength=len(classes)) == 0)
     if len(empty):
         names = ", ".join(repr(classes[k]) for k in empty[:5])
+        if reason:
+            raise RequestError(f"{where}: all training images of class {names} {reason}.")
         raise RequestError(f"{where}: no readable training image of class {names}. Add images or remove the class.")
 
 
@@ -60,6 +81,8 @@ def _split_off(
         raise RequestError(
             "data.validation_share and data.test_share leave nothing to train on; their sum must be < 1."
         )
+    if train.groups is not None:
+        return _split_off_groups(where, classes, train, train.groups, shares, seed)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in (*shares, "train")}
     for k, members in enumerate(_shuffled(train.labels, seed, _DIVIDE)):
         start = 0
@@ -74,6 +97,47 @@ def _split_off(
             )
         parts["train"].append(members[start:])
     return {name: train.take(np.sort(np.concatenate(members))) for name, members in parts.items()}
+
+
+def _split_off_groups(
+    where: str,
+    classes: tuple[str, ...],
+    train: Split,
+    groups: np.ndarray,
+    shares: dict[str, float],
+    seed: int,
+) -> dict[str, Split]:
+    """Gives whole groups to the splits, so that each split's counts of the classes come near to its share of them.
+
+    Groups come in an order drawn from the seed, the larger ones first, as in scikit-learn's StratifiedGroupKFold; each
+    goes where it brings the counts nearest to what is wanted.
+    """
+    names = [*shares, "train"]
+    counts = _counts(groups, train.labels, len(classes))
+    fractions = np.array([*shares.values(), 1 - sum(shares.values())])
+    wanted = fractions[:, None] * counts.sum(axis=0)
+    drawn = np.random.default_rng([seed, _DIVIDE]).permutation(len(counts))
+    held = np.zeros_like(wanted)
+    split_of = np.empty(len(counts), np.int64)
+    for group in drawn[np.argsort(-counts[drawn].sum(axis=1), kind="stable")].tolist():
+        missing = np.maximum(wanted - held, 0)
+        gain = missing**2 - np.maximum(missing - counts[group], 0) ** 2 - np.maximum(counts[group] - missing, 0) ** 2
+        split_of[group] = int((gain / np.maximum(wanted, 1)).sum(axis=1).argmax())
+        held[split_of[group]] += counts[group]
+    for row, name in enumerate(names):
+        for k in np.flatnonzero(held[row] == 0):
+            raise RequestError(
+                f"{where}: class {classes[k]!r} has photos of {int((counts[:, k] > 0).sum())} groups, too few to give "
+                f"{name} some of its own. Add groups, or name the splits in the list."
+            )
+    return {name: train.take(np.flatnonzero(split_of[groups] == row)) for row, name in enumerate(names)}
+
+
+def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Returns int64 [groups, classes], how many photos of each class each group has."""
+    counts = np.zeros((int(groups.max()) + 1, classes), np.int64)
+    np.add.at(counts, (groups, labels), 1)
+    return counts
 
 
 def _fraction(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from tfkd.errors import RequestError, nearest
 
 _SPLITS = {
     "train": ("train",),
-    "validation": ("validation", "val", "valid"),
+    "validation": ("validation", "val", "valid", "dev"),
     "test": ("test",),
 }
 _CHUNK = 4096

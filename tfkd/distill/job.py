@@ -37,6 +37,7 @@ class Job:
         checked: folder in which `open_source` keeps its check of the photos.
         images: how many images the teachers answered, which student and control are shown in an epoch.
         stores: what the teachers answered.
+        data: fingerprint of the run's images; None where nobody opened them before.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Job:
     checked: Path
     images: int
     stores: tuple[Store, ...]
+    data: str | None = None
 
     @property
     def batch(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkd.data import open_source
+from tfkd.data import open_same
 from tfkd.data.batches import LIMIT, plain_batches, pool_views
 from tfkd.data.dataset import ImageData, Split
 from tfkd.data.joined import joined
@@ -65,7 +65,7 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     Raises:
         RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
     """
-    data = all_seen(job.student.modality, open_source(job.recipe.data, job.recipe.seed, checked=job.checked))
+    data = all_seen(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     student = _build(job, data, job.recipe.distill.precision)
     train = distilled if job.kind == "student" else _alone
     model, batches, begin = train(job, student, data)

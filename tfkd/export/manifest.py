@@ -22,6 +22,13 @@ class DataEntry(Entry):
     classes: list[str]
     splits: dict[str, int] = Field(description="images a split: train, validation, test")
     rejected: list[str] = Field([], description="files that could not be decoded, with the reason")
+    pixel_ranges: dict[str, tuple[float, float]] = Field(
+        {}, description="values that became 0 and 255 in photos of more than 8 bits, by kind"
+    )
+    warnings: list[str] = Field([], description="what is probably wrong with the images")
+    for_evaluation: bool = Field(
+        False, description="the images were not divided: the test split, or all of them, measured a finished model"
+    )
 
 
 class ChanceTest(Entry):

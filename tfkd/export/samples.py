@@ -2,7 +2,25 @@
 
 import numpy as np
 
-from tfkd.data.dataset import Split
+from tfkd.data.dataset import ImageData, Split
+
+
+def calibration(data: ImageData, size: int, count: int, seed: int) -> np.ndarray:
+    """Picks the images whose activations set the ranges of quantized files: training images, never test images.
+
+    Where a source has no training images (see tfkd.data.open_evaluation), they come from those that are measured.
+
+    Args:
+        data: where to pick from.
+        size: side of the square result, pixels.
+        count: how many photos; all of a smaller split.
+        seed: draws the photos.
+
+    Returns:
+        uint8 [count, size, size, 3].
+    """
+    images, _ = photos(data.train if len(data.train) else data.test, size, count, seed)
+    return images
 
 
 def photos(split: Split, size: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

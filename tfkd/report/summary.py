@@ -235,6 +235,9 @@ def data_entry(data: ImageData) -> DataEntry:
         classes=list(data.classes),
         splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         rejected=list(data.rejected),
+        pixel_ranges=dict(data.ranges),
+        warnings=list(data.warnings),
+        for_evaluation=data.for_evaluation,
     )
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from tfkd import files
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError
 from tfkd.export import Card, bundle, card_of
 from tfkd.export.bundle import CHECKSUMS, LABELS, Golden
 from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
+from tfkd.labels import outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
@@ -291,21 +292,20 @@ class _TestImages:
 
     def __init__(self, source: str, manifest: Manifest) -> None:
         with native_logs_silenced():  # TensorFlow is loaded here
-            from tfkd.data import REST, open_source
+            from tfkd.data import REST, open_evaluation, open_source
             from tfkd.data.modality import all_seen
 
         self._manifest = manifest
         asked = _data(source, manifest)
         # A path in a manifest is nothing to open.
         self._complete = asked.unlabelled in (None, REST)
-        found = open_source(asked if self._complete else asked.model_copy(update={"unlabelled": None}), manifest.seed)
-        classes = manifest.data.classes
-        for name in found.classes:
-            if name not in classes:
-                raise RequestError(f"{source} has the class {name!r}, the bundle has not.{nearest(name, classes)}")
+        opened = open_evaluation if manifest.data.for_evaluation else open_source
+        wanted = asked if self._complete else asked.model_copy(update={"unlabelled": None})
+        found = opened(wanted, manifest.seed, ranges=manifest.data.pixel_ranges)
+        outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
         self._fingerprint = found.fingerprint
         self._images = all_seen(_modality(manifest), found).test
-        self._labels = np.array([classes.index(name) for name in found.classes])[found.test.labels]
+        self._labels = outputs[found.test.labels]
 
     def batches(self) -> Iterable[Any]:
         """Returns float32 [b, S, S, 3], the images in order."""

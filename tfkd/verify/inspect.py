@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import OpResolverType
 
-from tfkd.data import open_source
+from tfkd.data import open_evaluation
 from tfkd.errors import RequestError
 from tfkd.export import bundle, samples
 from tfkd.progress import Progress, counted
@@ -142,13 +142,15 @@ def inspect(path: Path, against: Path | None = None, images: np.ndarray | None =
 
 
 def photos(path: Path, source: str, count: int, seed: int, progress: Progress | None = None) -> np.ndarray:
-    """Picks photos to compare on, from the validation split and as many of each class as possible.
+    """Picks photos to compare on, as many of each class as possible.
+
+    They come from the validation split; without one from the test split, without either from all images.
 
     Args:
         path: of the .tflite file, which says the size.
-        source: as in a recipe: folder:PATH, tfds:NAME or embedded:NAME.
+        source: as in a recipe: folder:PATH, files:LIST.csv, tfds:NAME or embedded:NAME.
         count: how many photos.
-        seed: draws the split, where the source lacks it, and the photos.
+        seed: draws the photos.
         progress: shows how many photos of the source have been checked; None shows nothing.
 
     Returns:
@@ -162,8 +164,8 @@ def photos(path: Path, source: str, count: int, seed: int, progress: Progress | 
     except VerifyError as error:
         raise RequestError(str(error)) from None
     with progress.task("checking photos", None, "photos") if progress else nullcontext(_ignored) as advance:
-        split = open_source(Data(source=source), seed, counted(advance)).validation
-    images, _ = samples.photos(split, size, count, seed)
+        found = open_evaluation(Data(source=source), seed, counted(advance))
+    images, _ = samples.photos(found.validation if len(found.validation) else found.test, size, count, seed)
     return images
 
 

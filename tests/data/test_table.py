@@ -1,0 +1,133 @@
+"""files:LIST.csv: path, label, and where wanted split and group."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.photos import fill
+from tfkd.data import ImageData, Split, open_source, table
+from tfkd.errors import RequestError
+from tfkd.recipe import Data
+
+
+def opened(path: Path, **fields: object) -> ImageData:
+    return open_source(Data(source=f"files:{path}", **fields), 1)
+
+
+def write(path: Path, *lines: str, encoding: str = "utf-8") -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding=encoding)
+    return path
+
+
+def names(split: Split) -> list[str]:
+    return [split.name(i) for i in range(len(split))]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return fill(tmp_path, {"x": 24, "y": 24})
+
+
+def test_paths_are_relative_to_the_list_and_columns_come_in_any_order(photos: Path) -> None:
+    (photos / "lists").mkdir()
+    lines = [f"dog; ignored;../x/{i:03}.jpg;Training Set" for i in range(5)]
+    lines += [f" cat ; ;{photos}/y/{i:03}.jpg;train" for i in range(5)]
+    lines += ["dog;;..\\x\\006.jpg;val", "", "cat;;../y/006.jpg;TEST"]
+    path = write(photos / "lists" / "a.csv", "Label;notes;Path;split", *lines, encoding="utf-8-sig")
+    data = opened(path)
+    assert data.classes == ("cat", "dog")
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [10, 1, 1]
+    assert data.train.labels.tolist() == [1] * 5 + [0] * 5
+    assert names(data.validation) == ["../x/006.jpg"] and names(data.test) == ["../y/006.jpg"]
+    assert data.train.load(0).size == (24, 16)
+
+
+def test_the_list_alone_decides_the_labels_of_the_same_files(photos: Path, tmp_path: Path) -> None:
+    lines = [f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(20)]
+    path, kept = write(photos / "a.csv", "path,label", *lines), tmp_path / "kept"
+    first = open_source(Data(source=f"files:{path}"), 1, checked=kept)
+    write(path, "path,label", *(line.replace(",a", ",c") for line in lines))
+    second = open_source(Data(source=f"files:{path}"), 1, checked=kept)
+    assert (first.classes, second.classes) == (("a", "b"), ("b", "c"))
+    write(path, "path,label", *(f"x/{i:03}.jpg,{'ba'[i % 2]}" for i in range(20)))
+    assert open_source(Data(source=f"files:{path}"), 1, checked=kept).fingerprint != first.fingerprint
+
+
+def test_groups_never_stand_on_both_sides_of_a_split(photos: Path) -> None:
+    lines = [f"x/{i:03}.jpg,{'ab'[i // 12]},p{i // 3}" for i in range(24)]
+    lines += [f"y/{i:03}.jpg,{'ab'[i // 12]}," for i in range(24)]
+    path = write(photos / "a.csv", "path,label,group", *lines)
+    data = opened(path, test_share=0.2, validation_share=0.2)
+    patients = [
+        {f"p{int(name[2:5]) // 3}" for name in names(split) if name[0] == "x"}
+        for split in (data.train, data.validation, data.test)
+    ]
+    assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
+    assert sum(map(len, patients)) == 8
+    for split, share in ((data.test, 0.2), (data.validation, 0.2), (data.train, 0.6)):
+        assert np.abs(np.bincount(split.labels, minlength=2) - 24 * share).max() <= 3
+    assert names(opened(path, test_share=0.2, validation_share=0.2).test) == names(data.test)
+    other = open_source(Data(source=f"files:{path}", test_share=0.2, validation_share=0.2), 2)
+    assert names(other.test) != names(data.test)
+
+
+def test_other_groups_are_another_division(photos: Path) -> None:
+    def fingerprint(size: int) -> str:
+        lines = [f"x/{i:03}.jpg,{'ab'[i % 2]},{i // size}" for i in range(24)]
+        return opened(write(photos / "a.csv", "path,label,group", *lines)).fingerprint
+
+    assert len({fingerprint(1), fingerprint(2), fingerprint(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["x/000.jpg,a"], "line 1: there is no column path and no column label; begin the list with the line path"),
+        (["path,labels", "x/000.jpg,a"], "line 1: there is no column label"),
+        (["path,label,spilt", "x/000.jpg,a,test"], "there is no column 'spilt'. Did you mean 'split'?"),
+        (["path,label,path", "x/000.jpg,a,b"], "there are two columns path"),
+        (["path,label"], "lists no photos"),
+        ([], "lists no photos"),
+        (["path,label", "x/000.jpg,a", "", "x/001.jpg"], "line 4: has no label"),
+        (["path,label", '"x/000.jpg,a'], "is not CSV"),
+        (["path,label,split", "x/000.jpg,a,"], "line 2: has no split"),
+        (["path,label,split", "x/000.jpg,a,somewhere"], "line 2: the split 'somewhere' is none of train"),
+        (["path,label", "x/000.jpg,a", "x/001.jpg,b", "x/000.jpg,b"], "line 4: x/000.jpg is on line 2 as well"),
+        (["path,label,split", "x/000.jpg,a,train", "x/1.jpg,b,test"], "line 3: test has class 'b', which train has"),
+        (
+            ["path,label,split,group", "x/000.jpg,a,train,p", "x/001.jpg,a,test,p"],
+            "line 3: group 'p' is in test, and on line 2 in train",
+        ),
+        (["path,label", 'x/000.jpg,"a\nb"', "x/001.jpg,c"], "cannot be a label: the name holds a line break"),
+        (["path,label,group", *(f"x/{i:03}.jpg,{'ab'[i % 2]},p" for i in range(9))], "has photos of 1 groups, too few"),
+    ],
+)
+def test_a_wrong_list_names_the_line(photos: Path, lines: list[str], message: str) -> None:
+    path = write(photos / "a.csv", *lines)
+    with pytest.raises(RequestError) as error:
+        opened(path)
+    assert message in str(error.value) and str(error.value).count("\n") == 0
+
+
+def test_what_is_no_list(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"nowhere\.csv cannot be read: No such file"):
+        table.listing(str(tmp_path / "nowhere.csv"))
+    with pytest.raises(RequestError, match="cannot be read"):
+        table.listing(str(tmp_path))
+    (tmp_path / "old.csv").write_bytes(b"path,label\na.jpg,caf\xe9\n")
+    with pytest.raises(RequestError, match="line 2: is no text in UTF-8"):
+        table.listing(str(tmp_path / "old.csv"))
+
+
+def test_a_photo_that_is_not_there_is_rejected_by_name(photos: Path) -> None:
+    lines = [f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(26)]
+    (photos / "x" / "025.jpg").mkdir()
+    data = opened(write(photos / "a.csv", "path,label", *lines), max_rejected=0.1)
+    assert data.rejected == ("x/024.jpg: there is no such file", "x/025.jpg: a folder, not a file")
+
+
+def test_a_path_in_the_other_unicode_form_finds_its_file(photos: Path) -> None:
+    (photos / "x" / "000.jpg").rename(photos / "x" / "caf\u00e9.jpg")
+    lines = ["x/cafe\u0301.jpg,a", *(f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(1, 20))]
+    assert not opened(write(photos / "a.csv", "path,label", *lines)).rejected

@@ -1,0 +1,98 @@
+"""The same picture more than once: found by its decoded pixels, whatever the files are called."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from tfkd.data.dataset import UNLABELLED, Split
+
+NO_COPY = -1
+_NAMED = 3
+
+
+def copies(digests: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns int64 [n] of each split: one number for all photos of one digest, NO_COPY for a photo without a copy.
+
+    Args:
+        digests: uint64 [n] of each split's photos; 0 is a photo that has none.
+    """
+    everything = np.concatenate([*digests.values(), np.zeros(0, np.uint64)])
+    _, group, counts = np.unique(everything, return_inverse=True, return_counts=True)
+    numbers = np.where((counts[group] > 1) & (everything != 0), group, NO_COPY).astype(np.int64)
+    starts = np.cumsum([0, *map(len, digests.values())])
+    return {name: numbers[start : start + len(digests[name])] for name, start in zip(digests, starts, strict=False)}
+
+
+def without(split: Split, others: Iterable[Split]) -> tuple[Split, list[str]]:
+    """Returns a split without the pictures that other splits hold, and "name = other's name" of those left out."""
+    if split.copies is None:
+        return split, []
+    elsewhere = _first_names(others)
+    found = np.array([copy in elsewhere for copy in split.copies.tolist()], bool)
+    pairs = [f"{split.name(i)} = {elsewhere[int(split.copies[i])]}" for i in np.flatnonzero(found).tolist()]
+    return (split.take(np.flatnonzero(~found)), pairs) if pairs else (split, [])
+
+
+def distinct(split: Split) -> tuple[Split, list[str]]:
+    """Returns a split with the first photo of each picture, and "name = first one's name" of those left out."""
+    if split.copies is None:
+        return split, []
+    first: dict[int, int] = {}
+    again = [(i, first[copy]) for i, copy in _copied(split) if first.setdefault(copy, i) != i]
+    kept = np.setdiff1d(np.arange(len(split)), np.array([i for i, _ in again], np.int64))
+    return split.take(kept), [f"{split.name(i)} = {split.name(other)}" for i, other in again]
+
+
+def repeated(split: Split) -> int:
+    """Returns how many photos of a split show what an earlier one of it shows."""
+    if split.copies is None:
+        return 0
+    numbers = split.copies[split.copies != NO_COPY]
+    return len(numbers) - len(np.unique(numbers))
+
+
+def shared(first: Split, second: Split) -> int:
+    """Returns how many photos of the first split the second one holds as well."""
+    if first.copies is None or second.copies is None:
+        return 0
+    return int(np.isin(first.copies[first.copies != NO_COPY], second.copies).sum())
+
+
+def contradictions(splits: Iterable[Split], classes: tuple[str, ...]) -> list[str]:
+    """Returns "name is 'class', name is 'other class'" of every picture that has several labels."""
+    labels: dict[int, dict[int, str]] = {}
+    for copy, label, name in _labelled(splits):
+        labels.setdefault(copy, {}).setdefault(label, name)
+    return [
+        ", ".join(f"{name} is {classes[label]!r}" for label, name in named.items())
+        for named in labels.values()
+        if len(named) > 1
+    ]
+
+
+def some(examples: list[str]) -> str:
+    """Returns the first few examples, and how many more there are."""
+    more = f" and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
+    return "; ".join(examples[:_NAMED]) + more
+
+
+def _first_names(splits: Iterable[Split]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for split in splits:
+        for i, copy in _copied(split):
+            names.setdefault(copy, split.name(i))
+    return names
+
+
+def _labelled(splits: Iterable[Split]) -> Iterator[tuple[int, int, str]]:
+    for split in splits:
+        for i, copy in _copied(split):
+            if split.labels[i] != UNLABELLED:
+                yield copy, int(split.labels[i]), split.name(i)
+
+
+def _copied(split: Split) -> Iterator[tuple[int, int]]:
+    """Yields (position, number of the copy) of every photo that has a copy."""
+    if split.copies is not None:
+        for i in np.flatnonzero(split.copies != NO_COPY).tolist():
+            yield i, int(split.copies[i])

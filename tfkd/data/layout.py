@@ -1,0 +1,209 @@
+"""Which folders are splits and which are classes: [TOP/][SPLIT/[SPLIT/]]CLASS/[...]PHOTO."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tfkd.errors import RequestError
+from tfkd.labels import composed
+
+Members = dict[str, list[int]]  # numbers of the photos of each class
+_Places = list[tuple[list[str], int | None]]  # a path below the top, in parts, and the number of its photo
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "trainval": "train",
+    "trn": "train",
+    "validation": "validation",
+    "validate": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "development": "validation",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+    "holdout": "test",
+}
+_PLAIN = "sets?|data|datasets?|images?|imgs?|photos?|pictures?|pics?|splits?|folders?|files?"
+_WORD = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?:{_PLAIN})?")
+_FILLER = re.compile(rf"{_PLAIN}|\d+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_TOKEN = re.compile(r"[^\W\d_]+|\d+")
+# Parts of names that stand for splits, understood or not.
+_SUSPECT = re.compile(r"train|test|valid|\b(?:val|eval|dev|pred)|evaluat|predict|hold.?out|unlabel", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A folder's name that names a split: seg_train is train with the rest ("seg",)."""
+
+    split: str
+    rest: tuple[str, ...]
+
+
+def split_of(name: str) -> str | None:
+    """Returns "train", "validation" or "test" for a name that means just that (Train, valid, test_set), else None."""
+    named = _named(name)
+    return named.split if named and not named.rest else None
+
+
+def parts(where: str, names: Mapping[int, str], empty: Iterable[str]) -> dict[str, Members]:
+    """Sorts photos into splits and classes by the folders they are in; without folders of splits, all are "train".
+
+    Args:
+        where: names the source in messages.
+        names: the photos' paths by number, in their order.
+        empty: paths of folders without photos, each with a slash at its end: a class of them is a class too.
+
+    Returns:
+        Numbers by class by split; class names in Unicode's composed form.
+
+    Raises:
+        RequestError: photos are outside of the class folders, or folders look like splits and are not understood.
+    """
+    empty = list(empty)
+    top = len(top_of([*names.values(), *empty]))
+    places: _Places = [(name[top:].split("/"), number) for number, name in names.items()]
+    places += [(folder[top:].split("/"), None) for folder in empty]
+    if _are_splits(where, places):
+        return _by_split(where, names, places)
+    _refuse_splits_below(where, places)
+    return {"train": _by_class(where, names, places)}
+
+
+def top_of(names: list[str]) -> str:
+    """Returns the folder that all else is in, with its slash, or "": an archive often wraps its content so."""
+    common = os.path.commonpath([name.rpartition("/")[0] for name in (min(names), max(names))])
+    folders = common.split("/") if common else []
+    splits = [k for k, folder in enumerate(folders) if split_of(folder)]
+    top = "".join(f"{folder}/" for folder in folders[: splits[0] if splits else len(folders)])
+    if any("/" in name[len(top) :] for name in names):
+        return top
+    return top[: top.rstrip("/").rfind("/") + 1]  # it was the only class
+
+
+def _named(name: str) -> _Named | None:
+    tokens = _TOKEN.findall(_HUMP.sub(" ", name).casefold())
+    found = {match[1]: token for token in tokens if (match := _WORD.fullmatch(token))}
+    splits = {_SPLITS[word] for word in found}
+    if len(splits) != 1:
+        return None
+    rest = [token for token in tokens if token not in found.values() and not _FILLER.fullmatch(token)]
+    return _Named(splits.pop(), tuple(rest))
+
+
+def _are_splits(where: str, places: _Places) -> bool:
+    """Tells folders of splits from classes that happen to be called so, like a train among vehicles.
+
+    Raises:
+        RequestError: the folders look like splits, but which split is which is not clear.
+    """
+    folders = sorted({place[0] for place, _ in places if len(place) > 1})
+    named = {folder: found for folder in folders if (found := _named(folder))}
+    rests = {found.rest for found in named.values()}
+    splits = {found.split for found in named.values()}
+    if len(named) == len(folders) and (rests == {()} or (len(rests) == 1 and len(splits) > 1)):
+        return True
+    if _train_holds_classes(places, named):
+        return True
+    all_named = bool(folders) and len(named) == len(folders) and len(splits) > 1
+    if all_named or (len(folders) > 1 and () in rests and all(_SUSPECT.search(folder) for folder in folders)):
+        raise RequestError(
+            f"{where}: the folders {_listed(folders)} look like splits; name them train and test (and validation)."
+        )
+    return False
+
+
+def _train_holds_classes(places: _Places, named: dict[str, _Named]) -> bool:
+    """Tells whether there is a training split among other folders: one with folders of photos and nothing else."""
+    pairs = {(found.split, found.rest) for found in named.values()}
+    for folder, found in named.items():
+        partners = {split for split, rest in pairs if rest == found.rest} - {"train"}
+        depths = [len(place) for place, _ in places if place[0] == folder]
+        if found.split == "train" and (not found.rest or partners) and min(depths) > 2:
+            return True
+    return False
+
+
+def _by_split(where: str, names: Mapping[int, str], places: _Places) -> dict[str, Members]:
+    folders: dict[str, _Places] = defaultdict(list)
+    for place, number in places:
+        if len(place) < 2 and number is not None:
+            raise _outside(where, names[number])
+        folders[place[0]].append((place[1:], number))
+    spellings: dict[str, str] = {}
+    found: dict[str, Members] = {}
+    for folder, inner in folders.items():
+        split = _split_name(where, folder, spellings)
+        found[split] = _by_class(where, names, _unwrapped(folder, inner))
+    return found
+
+
+def _unwrapped(folder: str, places: _Places) -> _Places:
+    """Returns the places below a split's folder, or below the folder of the same name that is all it holds."""
+    inner = {place[0] for place, _ in places}
+    outer = _named(folder)
+    if len(inner) == 1 and _named(inner.pop()) == outer and min(len(place) for place, _ in places) > 2:
+        return [(place[1:], number) for place, number in places]
+    return places
+
+
+def _split_name(where: str, folder: str, spellings: dict[str, str]) -> str:
+    named = _named(folder)
+    if named is None:
+        raise RequestError(
+            f"{where}: {folder!r} is beside train and is not a split. Name it validation or test, or move it."
+        )
+    if spellings.setdefault(named.split, folder) != folder:
+        raise RequestError(
+            f"{where} has two folders for {named.split}: {spellings[named.split]} and {folder}. Keep one of them."
+        )
+    return named.split
+
+
+def _by_class(where: str, names: Mapping[int, str], places: _Places) -> Members:
+    members: Members = defaultdict(list)
+    for place, number in places:
+        if len(place) > 1:
+            members[composed(place[0])].extend([] if number is None else [number])
+        elif number is not None:
+            raise _outside(where, names[number])
+    return members
+
+
+def _outside(where: str, name: str) -> RequestError:
+    return RequestError(f"{where}: {name} is outside of the class folders. Move or remove it.")
+
+
+def _refuse_splits_below(where: str, places: _Places) -> None:
+    """Refuses CLASS/SPLIT/PHOTO, which would mix training and test photos."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for place, _ in places:
+        if len(place) > 2:
+            below[place[0]].add(place[1])
+    for folder, inner in below.items():
+        if len({split_of(name) for name in inner} - {None}) > 1:
+            raise RequestError(
+                f"{where}: the class {folder!r} holds folders that look like splits ({_listed(sorted(inner))}); put "
+                "the classes into folders named train and test."
+            )
+
+
+def _listed(folders: list[str]) -> str:
+    shown = [repr(folder) for folder in folders[:4]] + (["…"] if len(folders) > 4 else [])
+    return ", ".join(shown)
+
+
+def empty_folders(folders: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    """Yields the folders, each with a slash at its end, that have no photo in them or below."""
+    filled: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in filled:
+            filled.add(folder)
+            folder = folder.rpartition("/")[0]
+    yield from (f"{folder}/" for folder in folders if folder not in filled)
