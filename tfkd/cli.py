@@ -45,6 +45,10 @@ Runs = Annotated[Path, typer.Option(help="folder that keeps the runs")]
 
 
 Out = Annotated[Path, typer.Option(help="folder where bundles land")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="a module that registers the model's custom layers"),
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to see whether it runs")]
 
 
@@ -146,7 +150,7 @@ def compare(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras file, or the folder of a SavedModel")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, or a SavedModel's folder")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[key=value ...]", help="fields of export, gates and bench, e.g. export.license=MIT"),
@@ -167,6 +171,8 @@ def export(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="run what code the model file brings, e.g. Lambda layers")
     ] = False,
+    imports: Imports = None,
+    image_size: Annotated[int | None, typer.Option(help="side of the input, where the model leaves it free")] = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
@@ -181,6 +187,8 @@ def export(
         "data": data,
         "normalization": normalization,
         "allow_code": allow_code,
+        "imports": imports or [],
+        "image_size": image_size,
     }
     lists = {"tflite": tflite, "coreml": coreml}
     named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}

@@ -17,6 +17,7 @@ from tfkd.data import ImageData
 from tfkd.errors import TfkdError
 from tfkd.export import check_installed
 from tfkd.models import STUDENTS, build_student, build_teacher
+from tfkd.models.imports import import_modules
 from tfkd.pipeline import PROPOSED_LABELS
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
@@ -119,6 +120,10 @@ def _resolution(data: ImageData, expected: float) -> Finding:
 def _models(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
     with native_logs_silenced():
         import tensorflow as tf  # noqa: F401  (what is built below would load it, with its messages)
+    try:
+        import_modules(recipe.imports)
+    except TfkdError as error:
+        yield Finding("error", str(error))
     names, seed, taps = data.classes, recipe.seed, recipe.distill.teacher_taps
     teachers = []
     for number, teacher in enumerate(recipe.teachers):

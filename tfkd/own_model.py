@@ -39,7 +39,7 @@ class Request(Block):
     """What `tfkd export` was asked for."""
 
     name: str = Field(pattern=NAME, description="names the bundle")
-    model: str = Field(description="a .keras file, or the folder of a SavedModel")
+    model: str = Field(description="a .keras or .h5 file of Keras 2 or 3, or the folder of a SavedModel")
     labels: str = Field(description="a text file with one class name a line, in the order of the model's outputs")
     data: str = Field(
         description="embedded:NAME, tfds:NAME, folder:PATH or files:LIST.csv; its classes are among the labels"
@@ -48,6 +48,8 @@ class Request(Block):
         "none", description="what the model expects of pixels: none, tf, torch, caffe or numbers"
     )
     allow_code: bool = Field(False, description="run code that the model file brings along")
+    imports: list[str] = Field([], description="modules that register the model's custom layers")
+    image_size: int | None = Field(None, ge=8, le=1024, description="side of the input where the model leaves it free")
     export: Export
     bench: Bench
     gates: Gates
@@ -153,7 +155,9 @@ class _Export:
         chosen = normalization.parse(request.normalization)
         if chosen.changes:
             progress.say(f"pixels: {request.normalization} = {chosen}")
-        self.model: OwnModel = own.load(Path(request.model), chosen, request.allow_code)
+        self.model: OwnModel = own.load(
+            Path(request.model), chosen, request.allow_code, request.imports, request.image_size
+        )
         if self.model.classes != len(labels):
             raise RequestError(
                 f"{request.labels} names {len(labels)} classes, {self.model.name} has {self.model.classes} outputs; "
@@ -229,7 +233,6 @@ class _Export:
 
     def _diagnosed(self, probabilities: "np.ndarray", folder: Path) -> list[Diagnosis]:
         """Looks for causes of wrong predictions: in those at hand, and with other pixels where many are wrong."""
-        from tfkd.models.weights import read_keras
         from tfkd.verify import diagnosis
 
         wording = diagnosis.Wording(
@@ -242,10 +245,7 @@ class _Export:
         test = self.data.test.labels
         if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
             return diagnosis.order_of_labels(subject, probabilities, test)
-        path = Path(self.request.model)
-        if path.suffix == ".keras":
-            weights = diagnosis.initial_weights(read_keras(path, self.request.allow_code))
-            subject = dataclasses.replace(subject, weights=weights)
+        subject = dataclasses.replace(subject, weights=diagnosis.initial_weights(self.model.opened))
         images, labels = diagnosis.probe_images(self.data, self.model.size, self.request.seed)
         return diagnosis.diagnose(subject, images, labels)
 

@@ -17,10 +17,11 @@ from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Manifest
 from tfkd.files import write_json
+from tfkd.models.imports import import_modules
 from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import Recipe, Student
+from tfkd.recipe import Recipe, Student, Teacher
 from tfkd.report import units
 from tfkd.stages import Stage, locked, run_together
 from tfkd.verify import GateError
@@ -152,6 +153,7 @@ class Run:
         with native_logs_silenced():
             from tfkd.distill import training
         training.prepare_tensorflow(machine.cores(), self.recipe.seed)
+        import_modules(self.recipe.imports)
 
     def _tell_data(self) -> None:
         splits = ", ".join(f"{len(getattr(self.data, name)):,} {name}" for name in ("train", "validation", "test"))
@@ -184,6 +186,7 @@ class Run:
         recipe = self.recipe
         student.check([*chain(recipe), recipe.student], recipe, len(self.data.classes))
         chosen = recipe.teachers[number_of(stage.name)]
+        self._check_convertible(chosen)
         result = teacher.prepare_teacher(
             chosen,
             self.seen(chosen.modality),
@@ -270,6 +273,18 @@ class Run:
             inside = np.isin(labels, [self.data.classes.index(each) for each in known])
             labels, predictions = labels[inside], predictions[inside]
         return chance_test(labels, predictions)
+
+    def _check_convertible(self, teacher: Teacher) -> None:
+        """Converts the user's own networks before they are trained: what no converter takes is not worth the hours."""
+        from tfkd.export.tflite import check_convertible
+        from tfkd.models import STUDENTS, TEACHERS, build_student, build_teacher
+
+        classes, seed, size = self.data.classes, self.recipe.seed, self.recipe.data.image_size
+        if teacher.model not in TEACHERS:
+            check_convertible(build_teacher(teacher, len(classes), seed, classes), self.card, teacher.model)
+        if self.recipe.student.model not in STUDENTS:
+            student = build_student(self.recipe.student, size, len(classes), seed)
+            check_convertible(student, self.card, self.recipe.student.model)
 
     def _store(self, name: str, layout: dict[str, Any]) -> Store:
         """Returns what a stage of soft labels holds, whose answers have this layout."""

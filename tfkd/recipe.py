@@ -127,7 +127,11 @@ class FineTune(Training):
 
 def is_model_file(model: str) -> bool:
     """Tells the path of a model file or SavedModel folder from a name and from `package.module:function`."""
-    return ":" not in model and (model.endswith(MODEL_SUFFIXES) or "/" in model)
+    if ":" in model:
+        return False
+    path = Path(model)
+    is_there = path.is_file() or (path / "saved_model.pb").is_file()
+    return is_there or model.lower().endswith(MODEL_SUFFIXES) or "/" in model
 
 
 class Teacher(Block):
@@ -506,6 +510,7 @@ class Recipe(Block):
     export: Export = Export()
     bench: Bench = Bench()
     gates: Gates = Gates()
+    imports: list[str] = Field([], description="modules that register custom layers of models; imported before loading")
     seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
 
     @property

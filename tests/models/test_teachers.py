@@ -246,7 +246,7 @@ def test_damaged_and_missing_models_get_one_line(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no model file"):
         build_teacher(untrained(str(path)), classes=5, seed=1)
     path.write_bytes(b"PK\x03\x04 not a model")
-    with pytest.raises(RequestError, match="cannot be loaded"):
+    with pytest.raises(RequestError, match="is a damaged"):
         build_teacher(untrained(str(path)), classes=5, seed=1)
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tfkd.files import replacing
+from tfkd.models import registered  # noqa: F401  (the layers that the files may hold)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -26,6 +26,8 @@ from tfkd.distill.soft_labels import SoftLabels
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.models import build_student
+from tfkd.models.imports import import_modules
+from tfkd.models.precision import in_float32
 from tfkd.progress import Advance
 from tfkd.recipe import FeatureLoss, Recipe, Student
 
@@ -65,6 +67,7 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     Raises:
         RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
     """
+    import_modules(job.recipe.imports)
     data = all_seen(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     student = _build(job, data, job.recipe.distill.precision)
     train = distilled if job.kind == "student" else _alone
@@ -99,10 +102,10 @@ def _build(job: Job, data: ImageData, precision: str) -> keras.Model:
 def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
     """Returns the student as it ships, whatever precision it was trained in."""
     if job.recipe.distill.precision == "float32":
-        return student
+        return in_float32(student)  # a function of the user's may set a policy of its own
     shipped = _build(job, data, "float32")
     shipped.set_weights(student.get_weights())
-    return shipped
+    return in_float32(shipped)
 
 
 def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:

@@ -13,6 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.errors import RequestError, cause
 from tfkd.export import Card
+from tfkd.models.precision import in_float32
 from tfkd.quiet import native_logs_silenced
 
 INPUT = "image"
@@ -44,12 +45,13 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
     model without saying so, and Core ML's takes frozen functions only.
 
     Args:
-        model: float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        model: float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes], under any dtype policy.
         card: names the classes.
 
     Raises:
         RequestError: the model has another input or output, not one output a class, or it cannot be traced.
     """
+    model = in_float32(model) if isinstance(model, keras.Model) else model
     size, classes = _checked_shapes(model)
     if classes != len(card.classes):
         raise RequestError(

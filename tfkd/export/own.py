@@ -1,27 +1,21 @@
 """A trained classifier of the user's own, from a `.keras` file or the folder of a SavedModel, made ready for export."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
+from tfkd.models.foreign import open_model
 from tfkd.models.logits import FrozenLogits, frozen_logits
 from tfkd.models.normalization import NONE, Normalization
-from tfkd.models.weights import read_keras
 from tfkd.quiet import native_logs_silenced
-
-SIGNATURE = "serving_default"
-
-# Parts of the names of operators that reach outside of the graph. Every SavedModel has the exceptions, to save itself.
-_OUTSIDE = ("PyFunc", "File", "Reader", "Dataset", "Summary", "Debug", "Socket", "Print")
-_HARMLESS = ("ShardedFilename",)
 
 _PROBES = 8  # images of noise that a model's form is tried on
 
@@ -39,6 +33,7 @@ class OwnModel:
             to float32 probabilities [b, classes].
         normalization: what becomes part of the exported graph.
         logits: float32 [1, S, S, 3] normalised to float32 [1, classes].
+        opened: the model as it was opened.
     """
 
     name: str
@@ -48,6 +43,7 @@ class OwnModel:
     answer: Callable[[np.ndarray], np.ndarray]
     normalization: Normalization
     logits: FrozenLogits
+    opened: keras.Model
 
     @property
     def size(self) -> int:
@@ -64,156 +60,76 @@ class OwnModel:
         return self.logits(self.normalization.apply(image))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What a file holds; shapes are (batch, ...), a free dimension is None."""
-
-    name: str
-    call: Callable[[Any], Any]  # float32 [b, S, S, 3] to [b, classes]
-    inputs: list[tuple[tuple[int | None, ...], str]]
-    outputs: list[tuple[tuple[int | None, ...], str]]
-    parameters: int
-
-
-def load(path: Path, normalized: Normalization = NONE, allow_code: bool = False) -> OwnModel:
-    """Loads a classifier and checks its form.
+def load(
+    path: Path,
+    normalized: Normalization = NONE,
+    allow_code: bool = False,
+    imports: Sequence[str] = (),
+    image_size: int | None = None,
+) -> OwnModel:
+    """Opens a classifier and checks its form.
 
     Args:
-        path: a `.keras` file, or the folder of a SavedModel with the signature `serving_default`.
+        path: a file or folder that `tfkd.models.foreign` opens.
         normalized: what the model wants done to raw pixels; it becomes part of the exported model.
         allow_code: let the file bring code of its own, which may do anything: Lambda layers, operators that open files.
+        imports: modules that register the layers of the model's own.
+        image_size: side of the square input, pixels, for a model that takes images of any size.
 
     Raises:
         RequestError: the file is missing, damaged or brings code, or it is not a classifier of one square RGB image
             that gives logits, or probabilities of one class for each image.
     """
-    source = _from_folder(path, allow_code) if path.is_dir() else _from_file(path, allow_code)
-    size, classes = _checked(source)
+    opened = open_model(path, image_size=image_size, imports=imports, allow_code=allow_code)
+    size, classes = _checked(opened, path.name)
     specification = tf.TensorSpec([1, size, size, 3], tf.float32)
     with native_logs_silenced():
         try:
-            traced = tf.function(source.call).get_concrete_function(specification)
+            traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(specification)
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
-            raise RequestError(f"{source.name} cannot be traced for one image: {cause(error)}") from error
-    raw = _answering(source, normalized)
-    logits = frozen_logits(whole, source.name, _tried(raw, size, source.name))
+            raise RequestError(f"{path.name} cannot be traced for one image: {cause(error)}") from error
+    raw = _answering(opened, path.name, normalized)
+    logits = frozen_logits(whole, path.name, _tried(raw, size, path.name))
     return OwnModel(
-        name=source.name,
+        name=path.name,
         input_shape=(1, size, size, 3),
         output_shape=(1, classes),
-        parameters=source.parameters,
+        parameters=opened.count_params(),
         answer=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),
         normalization=normalized,
         logits=logits,
+        opened=opened,
     )
 
 
-def _from_file(path: Path, allow_code: bool) -> _Source:
-    import keras
-
-    if path.suffix != ".keras":
-        raise RequestError(
-            f"{path} is neither a .keras file nor the folder of a SavedModel; write one with model.save('model.keras')."
-        )
-    model = read_keras(path, allow_code)
-    if not isinstance(model, keras.Model) or not getattr(model, "outputs", None):
-        raise RequestError(
-            f"{path.name} is not a functional or sequential Keras model with a fixed input; rebuild it as one."
-        )
-    return _Source(
-        path.name,
-        lambda images: model(images, training=False),
-        [(tuple(tensor.shape), str(tensor.dtype)) for tensor in model.inputs],
-        [(tuple(tensor.shape), "float32") for tensor in model.outputs],  # half precision is widened
-        model.count_params(),
-    )
-
-
-def _from_folder(path: Path, allow_code: bool) -> _Source:
-    if not allow_code:
-        _check_operators(path)
-    try:
-        with native_logs_silenced():
-            loaded = tf.saved_model.load(str(path))
-    except Exception as error:  # a damaged or hostile folder can fail anywhere in TensorFlow
-        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
-    if SIGNATURE not in loaded.signatures:
-        known = ", ".join(loaded.signatures) or "none"
-        raise RequestError(f"{path} has no signature {SIGNATURE!r} (it has: {known}); save it with model.export().")
-    signature = loaded.signatures[SIGNATURE]
-    given = signature.structured_input_signature[1]
-    made = signature.structured_outputs
-
-    def call(images: Any) -> Any:
-        assert loaded is not None  # the signature's variables live as long as what was loaded
-        return next(iter(signature(**dict.fromkeys(given, images)).values()))
-
-    def described(tensors: Any) -> list[tuple[tuple[int | None, ...], str]]:
-        return [(tuple(tensor.shape) if tensor.shape.rank else (), tensor.dtype.name) for tensor in tensors]
-
-    numbers = sum(int(np.prod(variable.shape)) for variable in signature.variables)
-    return _Source(path.name, call, described(given.values()), described(made.values()), numbers)
-
-
-def _check_operators(path: Path) -> None:
-    """Refuses a SavedModel that could open files or call Python; loading it already runs a part of its operators."""
-    try:
-        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    except Exception as error:
-        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
-    graphs = [meta.graph_def for meta in saved.meta_graphs]
-    bodies = [graph.node for graph in graphs] + [function.node_def for g in graphs for function in g.library.function]
-    kinds = {node.op for nodes in bodies for node in nodes}
-    found = sorted(kind for kind in kinds if kind not in _HARMLESS and any(part in kind for part in _OUTSIDE))
-    if found:
-        raise RequestError(
-            f"{path} holds operators that reach outside of it ({', '.join(found)}); add --allow-code if you trust it."
-        )
-
-
-def _checked(source: _Source) -> tuple[int, int]:
+def _checked(model: keras.Model, name: str) -> tuple[int, int]:
     """Returns the side of the input and the number of classes."""
-    name = source.name
-    if len(source.inputs) != 1 or len(source.outputs) != 1:
-        raise RequestError(
-            f"{name} has {len(source.inputs)} inputs and {len(source.outputs)} outputs; "
-            "a classifier here has one image as input and one row of classes as output."
-        )
-    (taken, dtype), (given, _) = source.inputs[0], source.outputs[0]
-    if dtype != "float32":
-        raise RequestError(f"{name} takes {dtype} images; build it for float32, which the exported files turn into.")
+    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
     if len(taken) != 4 or taken[3] != 3:
         raise RequestError(f"{name} takes {taken}; a classifier here takes RGB images (None, S, S, 3).")
-    if taken[1] is None or taken[2] is None:
-        raise RequestError(f"{name} takes images of any size, {taken}; build it for one: keras.Input((S, S, 3)).")
     if taken[1] != taken[2]:
         raise RequestError(
             f"{name} takes {taken[1]} x {taken[2]} pixels; build it for a square: keras.Input((S, S, 3))."
         )
-    if taken[0] not in (None, 1):
-        raise RequestError(f"{name} takes {taken[0]} images at a time; leave that free or make it 1.")
     if len(given) != 2 or given[1] is None or given[0] not in (None, taken[0]):
         raise RequestError(
             f"{name} gives {given} for {taken}; a classifier gives a row (None, classes) for each image."
         )
     if given[1] < 2:
-        raise RequestError(f"{name} gives one number an image; give it an output for each of its two classes.")
+        raise RequestError(f"{name} gives one number per image; give it an output for each of its two classes.")
     return taken[1], given[1]
 
 
-def _answering(source: _Source, normalized: Normalization) -> Callable[[np.ndarray], np.ndarray]:
+def _answering(model: keras.Model, name: str, normalized: Normalization) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the model as it was loaded: float32 [b, S, S, 3] raw RGB to float32 [b, classes]."""
-    (batch, *_), _ = source.inputs[0]
-    run = tf.function(lambda images: tf.cast(source.call(images), tf.float32), jit_compile=False, reduce_retracing=True)
+    run = tf.function(lambda images: model(images, training=False), jit_compile=False, reduce_retracing=True)
 
     def answer(images: np.ndarray) -> np.ndarray:
-        given = normalized(images.astype(np.float32))
-        parts = np.split(given, len(given)) if batch == 1 else [given]
         try:
-            return np.concatenate([run(tf.constant(part)).numpy() for part in parts])
+            return run(tf.constant(normalized(images.astype(np.float32)))).numpy()
         except Exception as error:
-            raise RequestError(f"{source.name} cannot answer images: {cause(error)}") from error
+            raise RequestError(f"{name} cannot answer images: {cause(error)}") from error
 
     return answer
 

@@ -1,6 +1,7 @@
 """Writes TFLite files: fp32, fp16, dynamic-range, int8 and 16x8, each with metadata and the class labels inside."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -48,6 +49,21 @@ def write_tflite(
     with frozen(model, card) as graph:
         asked = Calibration(calibration, ranges, tuple(float_layers), io)
         write(graph, ExportedFile(path.name, "tflite", precision), path, card, asked)
+
+
+def check_convertible(model: Any, card: Card, name: str) -> None:
+    """Convert a network to fp32 and forget the file, to learn before a training that this works.
+
+    Args:
+        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        card: names the classes.
+        name: of the network in the recipe, for messages.
+
+    Raises:
+        RequestError: the converter cannot write the model.
+    """
+    with frozen(model, card) as graph, _told(f"{name} cannot be converted to TensorFlow Lite"):
+        _float(graph)
 
 
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
@@ -143,7 +159,18 @@ def _told(what: str) -> Iterator[None]:
         except RequestError:
             raise
         except Exception as error:
-            raise RequestError(f"{what}: {cause(error)}") from error
+            raise RequestError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what the converter's compiler says, without the places in its code where it says it."""
+    text = str(error)
+    if found := re.search(r"^TF Select ops: (.+)$", text, re.MULTILINE):
+        return f"LiteRT has no operator for TensorFlow's {found[1].strip()}"
+    if found := re.search(r"^Custom ops: (.+)$", text, re.MULTILINE):
+        return f"LiteRT has no operator {found[1].strip()}"
+    said = re.findall(r"error: (?:loc\(.*\): )?(.+)$", text, re.MULTILINE)
+    return said[-1] if said else cause(error)
 
 
 def _check_images(images: np.ndarray, precision: str, size: int) -> None:

@@ -112,9 +112,9 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
 
     A named teacher is laid out as: input → normalisation layers → a nested model "backbone" that gives pooled
     features [B, D] → Dense "head". A classifier that comes with the weights is kept when its classes fit in number.
-    Of a model of the user's own (a file or `package.module:function`) a softmax at the end is taken off (see
-    `tfkd.models.logits`), the teacher's normalization is put in front, and its `labels` bring the outputs into the
-    order of the classes.
+    A model of the user's own (what `tfkd.models.foreign` opens, or `package.module:function`) computes in float32,
+    whatever its dtype policy was; a softmax at its end is taken off (see `tfkd.models.logits`), the teacher's
+    normalization is put in front, and its `labels` bring the outputs into the order of the classes.
 
     Args:
         teacher: the recipe's part. A function is called as `function(image_size=, classes=)`.
@@ -132,7 +132,9 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     pixels = normalization.parse(teacher.normalization, "A teacher's normalization")
     if kind and pixels.changes:
         raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
-    from tfkd.models import specialist, teachers, weights
+    import keras
+
+    from tfkd.models import foreign, frozen_graph, precision, specialist, teachers
 
     known = specialist.numbers_of(teacher.classes, names) if teacher.classes else []
     order = outputs_of(names, teacher.labels, "a teacher's labels") if teacher.labels else None
@@ -141,9 +143,14 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         if kind:
             model = teachers.assemble(kind.module, kind.variant, teacher, outputs)
         elif is_model_file(teacher.model):
-            model = weights.read_keras(Path(teacher.model))
+            model = foreign.open_model(Path(teacher.model), image_size=teacher.image_size)
         else:
             model = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
+            model = precision.in_float32(model) if isinstance(model, keras.Model) else model
+    if teacher.fine_tune and frozen_graph.is_frozen(model):
+        raise RequestError(
+            f"{teacher.model} is a frozen graph, which can predict but not be trained; set fine_tune=None."
+        )
     if not kind:
         model = normalization.in_front(pixels, _logits(model, teacher.model))
     if known and model.output_shape[-1] in (len(known), len(known) + 1):

@@ -70,15 +70,17 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 def load_whole(model: Any, path: Path) -> None:
     """Loads what `model.save_weights` or `model.save` of the same model wrote (`.weights.h5`, `.keras`).
 
-    From a `.keras` file the last layer is left out when it was made for another number of classes.
+    From a whole model the last layer is left out when it was made for another number of classes.
 
     Raises:
         RequestError: the file is missing, damaged, or made for another model.
     """
     if not path.is_file():
         raise RequestError(f"There is no weights file {path}.")
-    if path.suffix == ".keras":
-        _copy(read_keras(path), model, path)
+    if not path.name.endswith(".weights.h5"):
+        from tfkd.models.foreign import open_model
+
+        _copy(open_model(path, image_size=model.input_shape[1]), model, path)
         return
     try:
         with warnings.catch_warnings():
@@ -96,27 +98,6 @@ def _copy(source: Any, target: Any, path: Path) -> None:
         raise RequestError(f"{path} holds another model than {target.name}; check the variant and the width.")
     same_head = [value.shape for value in theirs[-last:]] == [value.shape for value in ours[-last:]]
     target.set_weights(theirs if same_head else theirs[:-last] + ours[-last:])
-
-
-def read_keras(path: Path, allow_code: bool = False) -> Any:
-    """Loads a `.keras` model; code inside it (Lambda layers, pickles) is refused unless it is allowed.
-
-    Raises:
-        RequestError: the file is missing, damaged, or holds code or layers that Keras doesn't know.
-    """
-    import keras
-
-    if not path.is_file():
-        raise RequestError(f"There is no model file {path}.")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not allow_code)
-    except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
-        if "safe_mode" in str(error):
-            raise RequestError(
-                f"{path} cannot be loaded safely: it brings code, as in a Lambda layer, which could do anything. "
-                "Build it from layers; `tfkd export --allow-code` runs the code of a model that you trust."
-            ) from None
-        raise RequestError(f"{path} cannot be loaded as a Keras model: {cause(error)}") from error
 
 
 def application(name: str, **arguments: Any) -> Any:

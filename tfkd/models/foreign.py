@@ -1,0 +1,141 @@
+"""Opens every model that a user brings: Keras 3 and Keras 2 files, and SavedModels of anything."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfkd.errors import RequestError, cause
+from tfkd.models import form, registered  # noqa: F401  (registered: a file may be a run's own teacher)
+from tfkd.models.file_kind import FileKind, config_of, file_kind, with_suffix
+from tfkd.models.imports import import_modules
+from tfkd.models.precision import in_float32, rebuilt
+from tfkd.models.safety import code_refused, dictionaries, missing_class
+
+_TOLERANCE = 1e-3
+
+
+def open_model(
+    path: Path, *, image_size: int | None = None, imports: Sequence[str] = (), allow_code: bool = False
+) -> keras.Model:
+    """Open a model of any kind as a Keras 3 model that computes in float32.
+
+    Keras 3 `.keras` and HDF5 files, Keras 2 `.keras` and HDF5 files, and SavedModels (of Keras 2, of Keras 3's
+    `model.export`, of a tf.Module) are told apart by their content. Layers stay layers where Keras 3 has them; a
+    SavedModel becomes one layer that predicts and is not trained (see `tfkd.models.frozen_graph`).
+
+    Args:
+        path: of a file, or of a SavedModel's folder.
+        image_size: side of the square input, pixels, for a model that takes images of any size.
+        imports: modules that register the layers of the model's own; they are imported, which runs them.
+        allow_code: let the file bring code of its own, which may do anything: Lambda layers, operators that open files.
+
+    Returns:
+        A model from one float32 tensor [B, ...] to one float32 tensor; a mapping with one entry is unwrapped.
+
+    Raises:
+        RequestError: there is no such file, it is damaged or no model, it brings code or needs a class that is not
+            imported, it has several inputs or outputs, or it takes images of any size and `image_size` is None.
+    """
+    import_modules(imports)
+    kind = file_kind(path)
+    if kind is FileKind.SAVED_MODEL:
+        from tfkd.models.frozen_graph import open_saved_model
+
+        return open_saved_model(path, image_size, allow_code)
+    if kind in (FileKind.KERAS2, FileKind.KERAS2_H5):
+        from tfkd.models.keras2 import open_keras2
+
+        model = open_keras2(path, kind, image_size, allow_code)
+    else:
+        model = open_keras3(path, kind, allow_code)
+    return _prepared(model, path.name, image_size, allow_code)
+
+
+def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool = False) -> keras.Model:
+    """Open what Keras 3 wrote, as it is.
+
+    Raises:
+        RequestError: the file is damaged, brings code, or needs a class that is not imported.
+    """
+    try:
+        with with_suffix(path, kind) as named:
+            return keras.saving.load_model(named, compile=False, safe_mode=not allow_code)
+    except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
+        if "safe_mode" in str(error) or "unsafe" in str(error).lower():
+            raise RequestError(code_refused(path, "a Lambda layer or a pickle")) from None
+        if missing := _missing_class(path):
+            raise RequestError(missing) from None
+        raise RequestError(f"{path} cannot be loaded as a Keras model: {cause(error)}") from error
+
+
+def _missing_class(path: Path) -> str | None:
+    """Return the message about the first class of a configuration that nobody has registered, if there is one."""
+    try:
+        config = config_of(path)
+    except Exception:
+        return None  # damaged: Keras's own reason is shown
+    for part in dictionaries(config):
+        name, module = part.get("class_name"), part.get("module")
+        if not isinstance(name, str):
+            continue
+        full_name = part.get("registered_name") or name
+        if keras.saving.get_registered_object(full_name) is not None:
+            continue
+        is_theirs = isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
+        if is_theirs or ">" in full_name:
+            return missing_class(path, name, module)
+    return None
+
+
+def _prepared(model: Any, name: str, size: int | None, allow_code: bool) -> keras.Model:
+    """Return a model with one float32 input and one float32 output, of a fixed size and a free batch."""
+    if not isinstance(model, keras.Model):
+        raise RequestError(f"{name} holds a {type(model).__name__}, not a model.")
+    model = _functional(model, name)
+    image = form.only(name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
+    made = form.only(name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
+    if not isinstance(model, keras.Sequential) and (model.input is not image or model.output is not made):
+        model = keras.Model(image, made, name=model.name)  # no mapping around them
+    shape = form.fixed_shape(name, tuple(image.shape), size)
+    if (None, *shape[1:]) == tuple(image.shape) and "int" not in str(image.dtype):
+        return in_float32(model, allow_code)
+    copy = rebuilt(model, (None, *shape[1:]), allow_code)
+    _check_same(model, copy, name)
+    return copy
+
+
+def _functional(model: Any, name: str) -> keras.Model:
+    """Return a subclassed model as a functional one around it, if its input is known."""
+    if getattr(model, "inputs", None) and getattr(model, "outputs", None):
+        return model
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if shape is None:
+        raise RequestError(f"{name} has no fixed input; call the model on one batch of images and save it again.")
+    try:
+        image = keras.Input(batch_shape=(None, *shape[1:]), name="image")
+        return keras.Model(image, model(image), name=f"{model.name}_functional")
+    except Exception as error:
+        raise RequestError(f"{name} cannot be called on images {tuple(shape)}: {cause(error)}") from error
+
+
+def _names(model: keras.Model, what: str) -> list[str]:
+    tensors = getattr(model, f"{what}s")
+    structure = None if isinstance(model, keras.Sequential) else getattr(model, what)
+    return list(structure) if isinstance(structure, dict) else [tensor.name for tensor in tensors]
+
+
+def _check_same(model: keras.Model, copy: keras.Model, name: str) -> None:
+    """Compare the copy that takes another input with the model itself, on noise of whole pixels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (model.inputs[0].shape[0] or 2, *copy.inputs[0].shape[1:]))
+    expected, given = (
+        np.asarray(keras.ops.cast(each(keras.ops.cast(pixels, each.inputs[0].dtype), training=False), "float32"))
+        for each in (model, copy)
+    )
+    if not np.allclose(given, expected, atol=_TOLERANCE * max(float(np.abs(expected).max()), 1e-6), equal_nan=True):
+        raise RequestError(
+            f"{name} takes {model.inputs[0].dtype} {tuple(model.inputs[0].shape)}, and gives other outputs for float32 "
+            f"{tuple(copy.inputs[0].shape)}; build it for that."
+        )

@@ -1,0 +1,48 @@
+"""The form that every opened model must have: one image in, one row of numbers out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfkd.errors import RequestError
+
+
+def only(name: str, what: str, tensors: Mapping[str, Any]) -> Any:
+    """Return the only input or output of a model, whatever it is called.
+
+    Args:
+        name: of the model, for the message.
+        what: "inputs" or "outputs".
+        tensors: by name.
+
+    Raises:
+        RequestError: there are several, or none; names them and says how to choose.
+    """
+    if len(tensors) == 1:
+        return next(iter(tensors.values()))
+    listed = f" ({', '.join(sorted(tensors))})" if tensors else ""
+    if what == "inputs":
+        raise RequestError(f"{name} has {len(tensors)} inputs{listed}; a classifier here has one image as its input.")
+    raise RequestError(
+        f"{name} has {len(tensors)} outputs{listed}; a classifier here has one. Save a model that has "
+        "the classes alone: keras.Model(model.inputs, model.outputs[N]).save('one.keras')."
+    )
+
+
+def fixed_shape(name: str, shape: tuple[int | None, ...], size: int | None) -> tuple[int | None, ...]:
+    """Return the shape of the images that a model takes, with `size` for sides that it leaves free.
+
+    Args:
+        name: of the model, for the message.
+        shape: of its input, with the batch.
+        size: side of the square images, pixels; None where nobody chose one.
+
+    Raises:
+        RequestError: the model takes images of any size and `size` is None.
+    """
+    if len(shape) != 4 or None not in shape[1:3]:
+        return shape
+    if size is None:
+        raise RequestError(
+            f"{name} takes images of any size, {shape}; choose one: `--image-size 224`, or image_size=224 in a recipe."
+        )
+    return (shape[0], *(side or size for side in shape[1:3]), shape[3])

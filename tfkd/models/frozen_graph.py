@@ -1,0 +1,308 @@
+"""Models of which only the graph is known: SavedModels, and Keras 2 models that Keras 3 cannot express.
+
+The graph becomes one Keras layer that a `.keras` file holds whole, so that a run, its workers and the exports need
+nothing but that file.
+"""
+
+import base64
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2, types_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from tfkd.errors import RequestError, cause
+from tfkd.models import form
+from tfkd.quiet import native_logs_silenced
+
+SIGNATURE = "serving_default"
+TOLERANCE = 1e-3  # of the largest output
+_HALF_TOLERANCE = 0.05
+
+# Parts of the names of operators that reach outside of the graph. Every SavedModel has the exceptions, to save itself.
+_OUTSIDE = ("PyFunc", "File", "Reader", "Dataset", "Summary", "Debug", "Socket", "Print")
+_HARMLESS = ("ShardedFilename",)
+
+_HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
+_SMALLEST_WEIGHT = 2  # numbers; single ones are factors and bounds, which converters want to see as constants
+
+
+@keras.saving.register_keras_serializable("tfkd")
+class FrozenGraph(keras.layers.Layer):
+    """A TensorFlow graph from one image tensor to one output, with its weights as the layer's own; it is not trained.
+
+    Args:
+        graph: a serialised GraphDef, compressed by zlib, in base64.
+        image: name of the placeholder that takes the images.
+        output: name of the output tensor.
+        weights: name and shape of each placeholder that takes a weight, float32.
+        output_shape: of the output, with the batch; None where a dimension is free.
+        batch: the only batch that the graph takes, or None.
+    """
+
+    def __init__(
+        self,
+        graph: str,
+        image: str,
+        output: str,
+        weights: Sequence[tuple[str, Sequence[int]]],
+        output_shape: Sequence[int | None],
+        batch: int | None = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(**named | {"trainable": False, "dtype": "float32"})
+        self._weights_taken, self._shape_given, self._batch = weights, list(output_shape), batch
+        self._described = {
+            "graph": graph,
+            "image": image,
+            "output": output,
+            "weights": weights,
+            "output_shape": self._shape_given,
+            "batch": batch,
+        }
+        definition = graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(graph)))
+        self._run = tf.function(
+            lambda images, *values: tf.graph_util.import_graph_def(
+                definition,
+                {image: images, **{name: value for (name, _), value in zip(weights, values, strict=True)}},
+                [output],
+                name="",
+            )[0],
+            reduce_retracing=True,
+            jit_compile=False,
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Make a variable for each weight; the graph's names are in the configuration."""
+        self._values = [
+            self.add_weight(name=f"weight_{number}", shape=shape, trainable=False)
+            for number, (_, shape) in enumerate(self._weights_taken)
+        ]
+
+    def call(self, images: Any) -> Any:
+        """Return what the graph gives for images; a graph of a fixed batch is run on one image after the other."""
+        values = [tf.convert_to_tensor(value) for value in self._values]
+        if self._batch is None or images.shape[0] == self._batch:
+            return self._run(images, *values)
+        return tf.map_fn(lambda image: self._run(image[tf.newaxis], *values)[0], images, fn_output_signature=tf.float32)
+
+    def compute_output_spec(self, images: Any) -> Any:
+        """Return the shape of the output without running the graph."""
+        return keras.KerasTensor((images.shape[0], *self._shape_given[1:]), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the layer is built from again."""
+        return super().get_config() | self._described
+
+
+def is_frozen(model: Any) -> bool:
+    """Tell whether a model is a frozen graph, which can predict and not be trained."""
+    return any(isinstance(layer, FrozenGraph) for layer in model._flatten_layers())
+
+
+def open_saved_model(path: Path, size: int | None = None, allow_code: bool = False) -> keras.Model:
+    """Return the signature of a SavedModel as a Keras model of one layer.
+
+    Args:
+        path: a folder with `saved_model.pb`.
+        size: side of the square input, pixels, where the SavedModel leaves it free.
+        allow_code: let its operators reach outside of the graph.
+
+    Raises:
+        RequestError: the folder is damaged, brings code, or has no signature of one image and one output.
+    """
+    if not allow_code:
+        _check_operators(path)
+    try:
+        with native_logs_silenced():
+            loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # a damaged or hostile folder can fail anywhere in TensorFlow
+        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
+    name = _signature_name(path, loaded.signatures)
+    return frozen_model(loaded.signatures[name], path.name, size)
+
+
+def _signature_name(path: Path, signatures: Any) -> str:
+    """Return the signature to run: the usual one, or the only one."""
+    names = list(signatures)
+    if SIGNATURE in names or len(names) == 1:
+        return SIGNATURE if SIGNATURE in names else names[0]
+    known = ", ".join(names) or "none"
+    raise RequestError(
+        f"{path} has no signature {SIGNATURE!r} (it has: {known}); save it with model.export(), or with "
+        f"tf.saved_model.save(module, folder, signatures={{{SIGNATURE!r}: function}})."
+    )
+
+
+def _check_operators(path: Path) -> None:
+    """Refuse a SavedModel that could open files or call Python; loading it already runs a part of its operators."""
+    try:
+        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    except Exception as error:
+        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    bodies = [graph.node for graph in graphs] + [function.node_def for g in graphs for function in g.library.function]
+    kinds = {node.op for nodes in bodies for node in nodes}
+    found = sorted(kind for kind in kinds if kind not in _HARMLESS and any(part in kind for part in _OUTSIDE))
+    if found:
+        raise RequestError(
+            f"{path} holds operators that reach outside of it ({', '.join(found)}); add --allow-code if you trust it."
+        )
+
+
+def frozen_model(function: Any, name: str, size: int | None = None) -> keras.Model:
+    """Return a Keras model of one FrozenGraph layer that gives what a concrete function gives, in float32.
+
+    Args:
+        function: a concrete function of one image tensor and one output.
+        name: of the model, for messages and reports.
+        size: side of the square input, pixels, where the function leaves it free.
+
+    Raises:
+        RequestError: the function has several inputs or outputs, takes images of any size, or cannot be frozen.
+    """
+    image = form.only(name, "inputs", _inputs(function))
+    made = form.only(name, "outputs", _outputs(function))
+    if not made.dtype.is_floating:
+        raise RequestError(f"{name} gives {made.dtype.name}, not a probability or logit for each class.")
+    shape = _image_shape(name, image, size)
+    with native_logs_silenced():
+        try:
+            frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+            definition = frozen.graph.as_graph_def()
+            _take_float(definition, frozen.inputs[0].op.name)
+            values = _take_out_weights(definition)
+            is_half = _widen(definition) or (image.dtype.size < 4 and image.dtype.is_floating)
+            model = _model_of(_safe(name), definition, frozen, values, shape)
+            _check_same(name, function, model, shape, _HALF_TOLERANCE if is_half else TOLERANCE)
+        except RequestError:
+            raise
+        except Exception as error:
+            raise RequestError(f"{name}: its graph cannot be frozen: {cause(error)}") from error
+    return model
+
+
+def _model_of(
+    name: str, definition: Any, frozen: Any, values: dict[str, np.ndarray], shape: Sequence[int | None]
+) -> keras.Model:
+    content = zlib.compress(definition.SerializeToString(deterministic=True))
+    made = frozen.outputs[0]
+    layer = FrozenGraph(
+        graph=base64.b64encode(content).decode(),
+        image=frozen.inputs[0].name,
+        output=made.name,
+        weights=[(f"{key}:0", list(value.shape)) for key, value in values.items()],
+        output_shape=made.shape.as_list() if made.shape.rank is not None else [None],
+        batch=shape[0],
+        name="graph",
+    )
+    image = keras.Input(tuple(shape[1:]), name="image")
+    model = keras.Model(image, layer(image), name=name)
+    layer.set_weights(list(values.values()))
+    return model
+
+
+def _inputs(function: Any) -> dict[str, Any]:
+    specifications = tf.nest.flatten(function.structured_input_signature)
+    return {each.name or "image": each for each in specifications if isinstance(each, tf.TensorSpec)}
+
+
+def _outputs(function: Any) -> dict[str, Any]:
+    made = function.structured_outputs
+    if isinstance(made, dict):
+        return made
+    return {f"output {number}": each for number, each in enumerate(tf.nest.flatten(made))}
+
+
+def _image_shape(name: str, image: Any, size: int | None) -> tuple[int | None, ...]:
+    if image.shape.rank is None:
+        raise RequestError(f"{name} takes tensors of any shape; save it with a signature of (None, S, S, 3).")
+    if not (image.dtype.is_floating or image.dtype.is_integer):
+        raise RequestError(f"{name} takes {image.dtype.name}, not the pixels of an image.")
+    return form.fixed_shape(name, tuple(image.shape), size)
+
+
+def _take_float(definition: Any, image: str) -> None:
+    """Let a graph of integer images take float32 ones: the casts behind its placeholder have nothing left to do."""
+    waiting = {image}
+    for node in definition.node:  # in the order of the graph, as freezing leaves it
+        if node.name in waiting:
+            node.attr["dtype"].type = types_pb2.DT_FLOAT
+        if not any(source.split(":")[0] in waiting for source in node.input):
+            continue
+        if node.op == "Cast":
+            node.attr["SrcT"].type = types_pb2.DT_FLOAT
+        elif node.op == "Identity":
+            node.attr["T"].type = types_pb2.DT_FLOAT
+            waiting.add(node.name)
+
+
+def _take_out_weights(definition: Any) -> dict[str, np.ndarray]:
+    """Turn the constants of a graph that are as large as weights into placeholders, and return them by name."""
+    taken = {}
+    for node in definition.node:
+        if node.op != "Const" or node.attr["dtype"].type not in (types_pb2.DT_FLOAT, *_HALVES):
+            continue
+        value = tf.make_ndarray(node.attr["value"].tensor)
+        if value.size < _SMALLEST_WEIGHT:
+            continue
+        taken[node.name] = value.astype(np.float32)
+        node.op = "Placeholder"
+        node.ClearField("attr")
+        node.attr["dtype"].type = types_pb2.DT_FLOAT
+        node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+    return taken
+
+
+def _widen(definition: Any) -> bool:
+    """Make every half-precision tensor of a graph float32; returns whether there was one."""
+    functions = definition.library.function
+    found = False
+    for node in [*definition.node, *(node for function in functions for node in function.node_def)]:
+        for attribute in node.attr.values():
+            found |= _widen_attribute(attribute)
+    for argument in (each for f in functions for each in (*f.signature.input_arg, *f.signature.output_arg)):
+        if argument.type in _HALVES:
+            argument.type = types_pb2.DT_FLOAT
+    return found
+
+
+def _widen_attribute(attribute: Any) -> bool:
+    kind = attribute.WhichOneof("value")
+    if kind == "type" and attribute.type in _HALVES:
+        attribute.type = types_pb2.DT_FLOAT
+    elif kind == "tensor" and attribute.tensor.dtype in _HALVES:
+        value = tf.make_ndarray(attribute.tensor).astype(np.float32)
+        attribute.tensor.CopyFrom(tf.make_tensor_proto(value))
+    elif kind == "list" and any(each in _HALVES for each in attribute.list.type):
+        types = [types_pb2.DT_FLOAT if each in _HALVES else each for each in attribute.list.type]
+        del attribute.list.type[:]
+        attribute.list.type.extend(types)
+    else:
+        return False
+    return True
+
+
+def _check_same(name: str, function: Any, model: keras.Model, shape: Sequence[int | None], tolerance: float) -> None:
+    """Compare the layer with what was frozen, on noise of whole pixels."""
+    (key, image), named = next(iter(_inputs(function).items())), function.structured_input_signature[1]
+    pixels = np.random.default_rng(0).integers(0, 256, (shape[0] or 2, *model.input_shape[1:])).astype(np.float32)
+    given = tf.cast(pixels, image.dtype)
+    (expected,) = tf.nest.flatten(function(**{key: given}) if named else function(given))
+    expected = np.asarray(tf.cast(expected, tf.float32))
+    error = np.abs(np.asarray(model(pixels, training=False)) - expected)
+    if np.isfinite(expected).all() and not (error <= tolerance * max(float(np.abs(expected).max()), 1e-6)).all():
+        raise RequestError(
+            f"{name} gives other outputs once its graph is frozen; save it in inference mode, without anything random."
+        )
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)

@@ -1,0 +1,252 @@
+"""Models that Keras 2 wrote: opened by tf_keras, and turned into Keras 3 models of the same layers and weights.
+
+tf_keras runs what a file names: functions in Lambda layers, modules to import, any public function of TensorFlow in an
+operator layer. Its own safe mode stops the first in `.keras` files only, so the configuration is checked beforehand.
+"""
+
+import inspect
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from tfkd.errors import RequestError, cause
+from tfkd.models import form
+from tfkd.models.file_kind import FileKind, config_of, with_suffix
+from tfkd.models.frozen_graph import frozen_model
+from tfkd.models.safety import code_refused, dictionaries, missing_class
+from tfkd.quiet import native_logs_silenced
+
+TOLERANCE = 1e-4
+_HALF_TOLERANCE = 0.05  # of the outputs' range, where Keras 2 computes in half precision
+_PROBES = 4
+_FREE_SIZE = 64  # pixels, where a model takes images of any size
+
+_CODE = ("Lambda", "__lambda__", "ClassMethod", "InstanceMethod", "InstanceProperty")
+_FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+_LIBRARIES = ("keras", "tf_keras", "builtins", "tensorflow.keras", "tensorflow.python.keras")
+
+# Functions of TensorFlow that compute and do nothing else; an operator layer may name any public one.
+_PURE_PARTS = ("math.", "nn.", "linalg.", "__operators__.", "image.", "bitwise.", "compat.v1.nn.", "compat.v1.math.")
+_PURE = (
+    *("cast", "clip_by_value", "concat", "constant", "convert_to_tensor", "expand_dims", "gather", "identity"),
+    *("ones_like", "zeros_like", "pad", "repeat", "reshape", "reverse", "roll", "shape", "slice", "split", "squeeze"),
+    *("stack", "stop_gradient", "tile", "transpose", "unstack", "where", "compat.v1.transpose", "compat.v1.shape"),
+    *("strided_slice", "broadcast_to", "compat.v1.pad", "compat.v1.gather", "compat.v1.squeeze", "compat.v1.where"),
+)
+
+
+def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code: bool = False) -> keras.Model:
+    """Return a model that Keras 2 wrote as a Keras 3 model.
+
+    Its layers are built again in Keras 3 where both libraries give the same outputs; else its frozen graph becomes one
+    layer.
+
+    Args:
+        path: a `.keras` or HDF5 file.
+        kind: which of the two.
+        size: side of the square input, pixels, for a graph that takes images of any size.
+        allow_code: let the file bring code of its own: Lambda layers, any function of TensorFlow.
+
+    Raises:
+        RequestError: the file is damaged, brings code, needs a class that is not imported, or has no fixed input.
+    """
+    try:
+        config = config_of(path)
+    except Exception as error:
+        raise RequestError(f"{path} is damaged: its configuration cannot be read: {cause(error)}") from error
+    if not allow_code:
+        _check_config(config, path)
+    try:
+        with native_logs_silenced(), with_suffix(path, kind) as named:
+            model = tf_keras.models.load_model(named, compile=False, safe_mode=not allow_code)
+    except Exception as error:  # a damaged or hostile file can fail anywhere in tf_keras
+        raise RequestError(f"{path} cannot be loaded as a Keras 2 model: {cause(error)}") from error
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise RequestError(f"{path} has no fixed input; call the model on one batch of images and save it again.")
+    return _converted(model) or _as_graph(model, path, size)
+
+
+def _check_config(config: Any, path: Path) -> None:
+    """Raise a RequestError where a configuration names code, or a class that no imported module defines."""
+    for part in dictionaries(config):
+        name, module = part.get("class_name"), part.get("module")
+        if not isinstance(name, str):
+            continue
+        inner = part.get("config")
+        function = inner.get("function", "") if isinstance(inner, dict) else ""
+        if name in _CODE or (name in _FUNCTION_LAYERS and not _is_pure(function)):
+            what = f"{name} {function!r}" if name in _FUNCTION_LAYERS else f"{name} layer"
+            raise RequestError(code_refused(path, what))
+        registered = part.get("registered_name") or name
+        if tf_keras.saving.get_registered_object(registered) is not None:
+            continue
+        if (module and module.split(".")[0] not in _LIBRARIES) or ">" in name:
+            raise RequestError(missing_class(path, name, module, "tf_keras"))
+
+
+def _is_pure(function: Any) -> bool:
+    return isinstance(function, str) and (function in _PURE or function.startswith(_PURE_PARTS))
+
+
+def _as_graph(model: Any, path: Path, size: int | None) -> keras.Model:
+    image = form.only(path.name, "inputs", dict(zip(model.input_names, model.inputs, strict=True)))
+    shape = form.fixed_shape(path.name, tuple(image.shape), size)
+    call = tf.function(lambda images: model(images, training=False))
+    try:
+        function = call.get_concrete_function(tf.TensorSpec(shape, image.dtype))
+    except Exception as error:
+        raise RequestError(f"{path} cannot be traced for images {shape}: {cause(error)}") from error
+    return frozen_model(function, path.name, size)
+
+
+def _converted(model: Any) -> keras.Model | None:
+    """Return the same layers with the same weights in Keras 3, or None where that does not give the same outputs."""
+    try:
+        copy = _Translation()(model)
+        return copy if _agree(model, copy) else None
+    except Exception:  # a layer or an argument that Keras 3 does not have; the graph is the way out
+        return None
+
+
+def _agree(model: Any, copy: keras.Model) -> bool:
+    """Compare both on images of noise, over the ranges that models are trained on."""
+    rng = np.random.default_rng(0)
+    shape = [size or _FREE_SIZE for size in model.inputs[0].shape[1:]]
+    batch = model.inputs[0].shape[0] or _PROBES
+    is_half = any(str(layer.compute_dtype) in ("float16", "bfloat16") for layer in model._flatten_layers())
+    for low, high in ((0, 255), (-1, 1)):
+        images = rng.uniform(low, high, (batch, *shape)).astype(np.float32)
+        expected = [np.asarray(each, np.float32) for each in tf.nest.flatten(model(images, training=False))]
+        given = [np.asarray(each, np.float32) for each in tf.nest.flatten(copy(images, training=False))]
+        for theirs, ours in zip(expected, given, strict=True):
+            error = np.abs(theirs - ours).max() / max(float(np.abs(theirs).max()), 1e-6)
+            if theirs.shape != ours.shape or not error <= (_HALF_TOLERANCE if is_half else TOLERANCE):
+                return False
+    return True
+
+
+class _Translation:
+    """Keras 3 layers in place of those of tf_keras, one for each, so that shared layers stay shared."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, model: Any) -> keras.Model:
+        """Return a functional or sequential model with its weights."""
+        copy = self._model(model)
+        for theirs, ours in self._pairs.values():
+            if isinstance(ours, keras.layers.Layer) and not isinstance(ours, keras.Model):
+                _pass_weights(theirs, ours)
+        return copy
+
+    def _model(self, theirs: Any) -> keras.Model:
+        """Return the Keras 3 layers connected as the nodes of tf_keras are, in the order in which it runs them."""
+        inputs = [
+            keras.Input(tuple(each.shape[1:]), batch_size=each.shape[0], name=each.node.layer.name)
+            for each in theirs.inputs
+        ]
+        uses = theirs._tensor_usage_count
+        known = {_key(each): [ours] * uses[_key(each)] for each, ours in zip(theirs.inputs, inputs, strict=True)}
+        for depth in sorted(theirs._nodes_by_depth, reverse=True):
+            for node in theirs._nodes_by_depth[depth]:
+                if not node.is_input:
+                    arguments, named = node.map_arguments(known)
+                    made = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
+                    known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, made, strict=True)}
+        outputs = tf.nest.pack_sequence_as(theirs._nested_outputs, [known[_key(each)][-1] for each in theirs.outputs])
+        return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=theirs.name)
+
+    def _layer(self, theirs: Any) -> Callable[..., Any]:
+        if id(theirs) not in self._pairs:
+            self._pairs[id(theirs)] = (theirs, self._translated(theirs))
+        return self._pairs[id(theirs)][1]
+
+    def _translated(self, theirs: Any) -> Callable[..., Any]:
+        name = type(theirs).__name__
+        if isinstance(theirs, tf_keras.Model):
+            return self._model(theirs)
+        if name in _FUNCTION_LAYERS:
+            return _OPERATORS[theirs.symbol]
+        kind = getattr(keras.layers, name)
+        taken = {*inspect.signature(kind.__init__).parameters, "name", "trainable", "activity_regularizer"}
+        # What Keras 3 does not take, such as batch_input_shape, seldom matters; the outputs are compared.
+        config = {
+            key: value
+            for key, value in theirs.get_config().items()
+            if key in taken and not key.endswith(("_initializer", "_constraint"))
+        }
+        if name == "BatchNormalization" and not isinstance(config["axis"], int):
+            (config["axis"],) = config["axis"]
+        return kind.from_config(config | {"dtype": "float32"})
+
+
+def _key(tensor: Any) -> str:
+    return str(id(tensor))
+
+
+def _pass_weights(theirs: Any, ours: keras.layers.Layer) -> None:
+    values = [value for value in theirs.get_weights() if value.dtype.kind != "i" or len(ours.weights) == 3]
+    if ours.weights:
+        ours.set_weights([value.astype(np.float32) for value in values])
+    if isinstance(ours, keras.layers.Normalization):
+        ours.finalize_state()
+
+
+def _positional(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values, **named: function(*values, *(value for key, value in named.items() if key != "name"))
+
+
+def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda input_tensor, axis=None, keepdims=False, name=None: function(input_tensor, axis, keepdims=keepdims)
+
+
+def _to_float(value: Any, dtype: Any, name: str | None = None) -> Any:
+    if not tf.as_dtype(dtype).is_floating:
+        raise TypeError(f"a cast to {dtype} is no float32")
+    return value
+
+
+def _items(value: Any, slice_spec: Any) -> Any:
+    def sliced(part: Any) -> Any:
+        return slice(part["start"], part["stop"], part["step"]) if isinstance(part, dict) else part
+
+    return value[tuple(map(sliced, slice_spec)) if isinstance(slice_spec, list | tuple) else sliced(slice_spec)]
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    **{
+        f"{part}.{name}": _positional(function)
+        for part in ("math", "__operators__")
+        for name, function in {
+            **{"add": operator.add, "subtract": operator.sub, "sub": operator.sub, "multiply": operator.mul},
+            **{"mul": operator.mul, "divide": operator.truediv, "truediv": operator.truediv, "pow": operator.pow},
+            **{"radd": lambda x, y: y + x, "rsub": lambda x, y: y - x, "rmul": lambda x, y: y * x},
+            **{"maximum": keras.ops.maximum, "minimum": keras.ops.minimum, "negative": operator.neg},
+            **{"sqrt": keras.ops.sqrt, "square": keras.ops.square, "exp": keras.ops.exp, "abs": keras.ops.abs},
+            **{"sigmoid": keras.ops.sigmoid, "tanh": keras.ops.tanh, "rsqrt": keras.ops.rsqrt},
+        }.items()
+    },
+    **{
+        f"math.reduce_{name}": _reduction(function)
+        for name, function in {"mean": keras.ops.mean, "sum": keras.ops.sum, "max": keras.ops.max}.items()
+    },
+    **{f"nn.{name}": _positional(getattr(keras.ops, name)) for name in ("relu", "relu6", "silu", "sigmoid", "tanh")},
+    "nn.swish": _positional(keras.ops.silu),
+    "nn.gelu": lambda features, approximate=False, name=None: keras.ops.gelu(features, approximate),
+    "nn.softmax": lambda logits, axis=-1, name=None: keras.ops.softmax(logits, -1 if axis is None else axis),
+    "nn.bias_add": lambda value, bias, data_format=None, name=None: value + np.asarray(bias, np.float32),
+    "cast": _to_float,
+    "reshape": _positional(keras.ops.reshape),
+    "concat": _positional(keras.ops.concatenate),
+    "clip_by_value": _positional(keras.ops.clip),
+    "expand_dims": _positional(keras.ops.expand_dims),
+    "image.resize": lambda images, size, method="bilinear", **named: keras.ops.image.resize(images, size, method),
+    "compat.v1.transpose": lambda a, perm=None, **named: keras.ops.transpose(a, perm),
+    "__operators__.getitem": _items,
+}

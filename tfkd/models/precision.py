@@ -1,0 +1,103 @@
+"""Models rebuilt from their own configuration: in float32, and with another input."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfkd.errors import RequestError, cause
+
+_HALVES = ("float16", "bfloat16")
+_FLOAT32_OF = {name: "float32" for half in _HALVES for name in (half, f"mixed_{half}")}
+
+
+def in_float32(model: keras.Model, allow_code: bool = False) -> keras.Model:
+    """Return the model itself if it computes in float32, else a copy of the same layers and weights that does.
+
+    Converters do not take the half precision that GPUs train in; the weights of a mixed policy are float32 anyway.
+
+    Args:
+        model: a functional, sequential or registered subclassed model under any dtype policy.
+        allow_code: let Lambda layers be built again.
+
+    Raises:
+        RequestError: a layer cannot be built again from its configuration.
+    """
+    return rebuilt(model, allow_code=allow_code) if _is_half(model) else model
+
+
+def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code: bool = False) -> keras.Model:
+    """Return a float32 copy of a model with the same layers and weights.
+
+    Args:
+        model: functional or sequential; without `image`, any model that Keras can save.
+        image: shape with the batch that the copy's only input takes, as float32; None leaves the input's shape.
+        allow_code: let Lambda layers be built again.
+
+    Raises:
+        RequestError: a layer cannot be built again from its configuration.
+    """
+    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    try:
+        config = keras.saving.serialize_keras_object(model)
+        config.pop("compile_config", None)
+        _widen(config)
+        if image is not None:
+            _set_input(config, image)
+        with keras.saving.custom_object_scope({name: kind for name, kind in classes.items() if _is_custom(kind)}):
+            copy = keras.saving.deserialize_keras_object(config, safe_mode=not allow_code)
+        copy.set_weights([_widened(value) for value in model.get_weights()])
+    except Exception as error:  # a layer of the user's can fail in any way
+        raise RequestError(
+            f"The model {model.name!r} cannot be built again in float32 from its layers' get_config(): {cause(error)}"
+        ) from error
+    for layer in copy._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    return copy
+
+
+def _is_half(model: keras.Model) -> bool:
+    """Tell whether a layer or an operation of a model computes in half precision."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Layer)]
+    if any(dtype in _HALVES for layer in layers for dtype in (layer.compute_dtype, layer.variable_dtype)):
+        return True
+    operations = [operation for layer in layers for operation in getattr(layer, "operations", ())]
+    tensors = [tensor for each in operations for node in each._inbound_nodes for tensor in node.output_tensors]
+    return any(str(tensor.dtype) in _HALVES for tensor in tensors)
+
+
+def _is_custom(kind: type) -> bool:
+    return not kind.__module__.startswith("keras.")
+
+
+def _widen(config: Any) -> None:
+    """Replace half precision wherever a configuration names it, in place."""
+    for part in _dictionaries(config):
+        if isinstance(part.get("dtype"), str):
+            part["dtype"] = _FLOAT32_OF.get(part["dtype"], part["dtype"])
+        if part.get("class_name") == "DTypePolicy":
+            part["config"]["name"] = _FLOAT32_OF.get(part["config"]["name"], part["config"]["name"])
+
+
+def _dictionaries(config: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(config, dict):
+        yield config
+    if isinstance(config, dict | list | tuple):
+        for value in list(config.values()) if isinstance(config, dict) else config:
+            yield from _dictionaries(value)
+
+
+def _set_input(config: Any, shape: tuple[Any, ...]) -> None:
+    """Give the outermost input layer another shape; what follows from it is left to Keras to work out again."""
+    layers = [layer for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
+    for layer in layers:
+        layer["config"] |= {"batch_shape": list(shape), "dtype": "float32"}
+    for part in _dictionaries(config):
+        part.pop("build_input_shape", None)
+        part.pop("build_config", None)
+
+
+def _widened(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float32) if value.dtype.name in _HALVES else value
