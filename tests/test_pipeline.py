@@ -15,7 +15,7 @@ from PIL import Image
 
 from tfkd.export.manifest import Manifest
 from tfkd.order import stages_of
-from tfkd.pipeline import open_data
+from tfkd.pipeline import Run, open_data
 from tfkd.progress import Lines
 from tfkd.recipe_files import load
 
@@ -143,6 +143,28 @@ def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
     assert all(artifact.delegation is not None for artifact in measured.values())
     assert measured["int8"].io.input.dtype == measured["int8"].io.output.dtype == "uint8"
     assert {entry.artifact for entry in manifest.bench} >= {"teacher_fp32", measured["int8"].path}
+
+
+def test_the_control_trains_as_long_as_the_student(finished: Path) -> None:
+    def rates(kind: str) -> list[float]:
+        curve = json.loads((finished / "runs/tiny" / kind / "seed-1/curve.json").read_text())
+        return [point["learning_rate"] for point in curve]
+
+    assert rates("control") == rates("student") and len(rates("student")) == 4
+
+
+def test_the_student_ships_that_is_best_on_validation(home: Path) -> None:
+    recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
+    made = Run(recipe, home / "chosen", Lines())
+    accuracies = {1: (0.9, 0.7), 2: (0.8, 0.9), 3: (0.7, 0.8)}  # on test and on validation
+    made.results["student"] = {
+        "trainings": [
+            {"seed": seed, "accuracy": test, "validation_accuracy": validation}
+            for seed, (test, validation) in accuracies.items()
+        ]
+    }
+    assert made.chosen_seed == 2
+    assert made.chosen_folder == home / "chosen" / "student" / "seed-2"
 
 
 def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
