@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.data.photos import fill_tinted
 from tfkd.export.manifest import Manifest
 from tfkd.order import stages_of
 from tfkd.pipeline import Run, open_data
@@ -46,14 +46,7 @@ recipe = Recipe(
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos of three colours and the recipe."""
     home = tmp_path_factory.mktemp("home")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(CLASSES):
-        folder = home / "photos" / name
-        folder.mkdir(parents=True)
-        for number in range(40):
-            pixels = rng.integers(0, 160, (36, 44, 3))
-            pixels[..., 2 - label] += 60
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:02d}.png")
+    fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
     (home / "recipe.py").write_text(RECIPE)
     return home
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.photos import fill
+from tests.data.photos import fill_tinted
 from tests.test_pipeline import RECIPE
 from tests.tools.benchmark import run
 
@@ -17,7 +17,7 @@ STUDENT = RECIPE.replace('"tests.tiny:build_student"', '"tests.compress.network:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compression_accuracy")
-    fill(folder / "photos", {"a": 14, "b": 12, "c": 10})
+    fill_tinted(folder / "photos", {"a": 14, "b": 12, "c": 10})
     (folder / "tiny.py").write_text(STUDENT)
     return folder
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.photos import fill
+from tests.data.photos import fill_tinted
 from tests.test_pipeline import RECIPE
 from tests.tools.benchmark import run
 
@@ -17,7 +17,7 @@ METHODS = ["soft targets T=4", "soft targets T=2", "DIST", "hint (FitNets)"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the benchmark has been run."""
     folder = tmp_path_factory.mktemp("distill_accuracy")
-    fill(folder / "photos", {"a": 14, "b": 12, "c": 10})
+    fill_tinted(folder / "photos", {"a": 14, "b": 12, "c": 10})
     (folder / "tiny.py").write_text(RECIPE)
     done = run("distill_accuracy", "tiny.py", "--methods", ";".join(METHODS), "--out", "out", cwd=folder)
     assert done.returncode == 0, done.stderr

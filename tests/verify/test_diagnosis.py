@@ -147,20 +147,49 @@ def test_a_good_model_is_left_alone_also_on_few_images_and_rare_positives() -> N
 
 def test_a_model_that_always_says_the_commonest_class_is_not_called_mislabelled() -> None:
     images, labels = images_of(2, [190, 10])
-    constant = subject(lambda given: np.tile([0.0, 1.0], (len(given), 1)), "none", ["negative", "positive"])
-    found = one(diagnose(constant, images, labels))
+    always = subject(lambda given: np.tile([1.0, 0.0], (len(given), 1)), "none", ["negative", "positive"])
+    found = one(diagnose(always, images, labels))
     assert found.cause == "untrained" and "the same class for 100% of 200 images" in found.evidence
+
+
+def constant(outputs: int) -> Callable:
+    return lambda given: np.tile(np.arange(outputs, dtype=np.float32), (len(given), 1))
+
+
+def guess(outputs: int, seed: int = 0) -> Callable:
+    rng = np.random.default_rng(seed)
+    return lambda given: rng.normal(size=(len(given), outputs))
+
+
+@pytest.mark.parametrize(("classes", "each"), [(3, 1), (3, 2), (2, 6), (3, 3), (2, [95, 5])])
+@pytest.mark.parametrize("network", [constant, guess])
+@pytest.mark.parametrize("fine_tuning", ["", "teachers.0.fine_tune"])
+def test_few_images_accuse_nobody(classes: int, each: int, network: Callable, fine_tuning: str) -> None:
+    images, labels = images_of(classes, each)
+    assert diagnose(subject(network(classes), "none", names_of(classes), fine_tuning=fine_tuning), images, labels) == []
+
+
+@pytest.mark.parametrize(("network", "told"), [(constant, "same class for 100%"), (guess, "tells images apart")])
+def test_what_was_fine_tuned_on_these_classes_is_of_no_others(network: Callable, told: str) -> None:
+    images, labels = images_of(4, 60)
+    judged = subject(network(4), "none", names_of(4), fine_tuning="teachers.1.fine_tune")
+    found = one(diagnose(judged, images, labels))
+    assert found.cause == "fine-tuning" and told in found.evidence
+    assert "fine-tuning was too short" in found.evidence and "teachers.1.fine_tune.epochs" in found.proposal
+    assert "other classes" not in str(found) and "never trained" not in str(found)
+
+
+def test_initial_weights_are_no_evidence_against_a_model_that_knows_the_classes() -> None:
+    images, labels = images_of(6, 30, noise=160)
+    network = trained(6, "torch")
+    assert 0.7 < (network(parse("torch")(images)).argmax(axis=1) == labels).mean() < 0.9
+    assert diagnose(subject(network, "torch", names_of(6), weights="w"), images, labels) == []
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_nothing_is_found_in_noise(seed: int) -> None:
     images, labels = images_of(8, 10)
-    weights = np.random.default_rng(seed)
-
-    def guess(given: np.ndarray) -> np.ndarray:
-        return weights.normal(size=(len(given), 8))
-
-    found = diagnose(subject(guess, "none", names_of(8)), images, labels)
+    found = diagnose(subject(guess(8, seed), "none", names_of(8)), images, labels)
     assert {each.cause for each in found} <= {"other classes"}
     assert not any(each.labels or each.normalization for each in found)
 

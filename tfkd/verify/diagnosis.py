@@ -33,6 +33,8 @@ MOST_CELLS = 1 << 23  # of a table of classes and outputs that are matched
 LEAST_GAIN = 0.05  # of balanced accuracy
 SKILL_OF_MATCHED = 0.6  # the same where most classes are matched: a model of other classes fits some of them
 SKILL_OF_TRAINED = 0.8  # the same where the weights look untrained
+SKILL_OF_RANDOM = 0.5  # and this is more than random weights reach, which tell some images apart by their colours
+SKILL_OF_ONE_ANSWER = 0.4  # and what gives one answer is below this
 LEAST_SKILL = 0.3  # share of the way from chance to perfect that a hypothesis must reach
 AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much worse
 SUSPICIOUS = 0.9  # balanced accuracy below which other pixels are tried
@@ -71,6 +73,7 @@ class Subject:
         names: of the outputs, in their order.
         wording: of proposals.
         weights: evidence that the network was never trained, "" where there is none.
+        fine_tuning: the field of the recipe by which tfkd fine-tuned it on these classes, "" where it did not.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Subject:
     wording: Wording
     own_pixels: bool = False
     weights: str = ""
+    fine_tuning: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,11 @@ class Hypothesis:
         """Whether most classes have another output, none of which is due to a well-known order."""
         moved = sum(number != output for number, output in enumerate(self.order or ()))
         return self.kind == "matched" and moved * 2 > len(self.order or ())
+
+    @property
+    def least_skill(self) -> float:
+        """What it must reach to be plausible."""
+        return SKILL_OF_MATCHED if self.is_mostly_matched else LEAST_SKILL
 
     @property
     def changes(self) -> int:
@@ -137,6 +146,7 @@ def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str]
         Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
         own_pixels=not is_own(teacher.model),
         weights="" if teacher.fine_tune else initial_weights(model),
+        fine_tuning=f"teachers.{number}.fine_tune" if teacher.fine_tune else "",
     )
 
 
@@ -171,9 +181,10 @@ def diagnose(subject: Subject, images: np.ndarray, labels: np.ndarray) -> list[D
         labels: int64 [n], the number of each image's class among `subject.names`.
     """
     tried = list(_hypotheses(subject, images, labels))
-    # Random weights tell some images apart by their colours; no order of labels makes that a good classifier.
+    # Random weights may fit some order of the labels a little; none makes them a good classifier.
     supported = _supported(tried, labels, SKILL_OF_TRAINED if subject.weights else LEAST_SKILL)
-    if subject.weights and not supported and is_suspicious(labels, tried[0].classes):
+    level = balanced_accuracy(labels, tried[0].classes)
+    if subject.weights and not supported and _skill(level, labels) < SKILL_OF_RANDOM:
         text = f"{subject.name} was never trained: {subject.weights}."
         return [Diagnosis(subject=subject.name, cause="untrained", evidence=text, proposal=_TRAINED)]
     if supported:
@@ -412,8 +423,7 @@ def _supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float =
 
     def holds(other: Hypothesis) -> bool:
         reached = balanced_accuracy(labels, other.classes)
-        least = max(least_skill, SKILL_OF_MATCHED if other.is_mostly_matched else 0.0)
-        if reached < level + LEAST_GAIN or _skill(reached, labels) < least:
+        if reached < level + LEAST_GAIN or _skill(reached, labels) < max(least_skill, other.least_skill):
             return False
         if not significant(chance_test(labels, other.classes).p_value):
             return False
@@ -507,28 +517,64 @@ def _cycles(order: Sequence[int]) -> list[list[int]]:
 
 
 def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
-    """Yields what can be said where no order of labels and no pixels make the classifier better."""
+    """Yields what can be said where no order of labels and no pixels make the classifier better.
+
+    On few images a classifier at chance may still be a fair one: nothing is said before that is refuted.
+    """
     asked = [each for each in tried if each.order is None]
-    chance = chance_test(labels, tried[0].classes)
-    if significant(chance.p_value) or not significant(chance.perfect_p_value):
-        return
-    shares = [np.bincount(each.classes).max() / len(labels) for each in asked]
-    ways = "" if subject.own_pixels else f" with any of {len(asked)} normalizations"
+    share = min(float(np.bincount(each.classes).max()) / len(labels) for each in asked)
     best = max(balanced_accuracy(labels, each.classes) for each in tried)
-    if min(shares) >= ONE_ANSWER:
-        text = (
-            f"{subject.name} gives the same class for {min(shares):.0%} of {len(labels)} images{ways}: it was never "
-            "trained, its weights were not loaded, or its training failed."
-        )
-        yield Diagnosis(subject=subject.name, cause="untrained", evidence=text, proposal=_TRAINED)
+    if significant(chance_test(labels, tried[0].classes).p_value):
         return
-    ways = ways.replace(" with", " and")
-    text = (
-        f"{subject.name} tells images apart, but not these classes: in any order of labels{ways} it is right for at "
-        f"most {best:.0%} of {len(labels)} images (mean over the classes). It was probably trained for other classes, "
-        "or never."
-    )
-    yield Diagnosis(subject=subject.name, cause="other classes", evidence=text, proposal="a model of these classes")
+    ways = "" if subject.own_pixels else f" with any of {len(asked)} normalizations"
+    if share >= ONE_ANSWER and _refuted_by_one_answer(share, labels):
+        found = f"gives the same class for {share:.0%} of {len(labels)} images{ways}"
+        yield _without_skill(subject, found, "untrained", _UNTRAINED, _TRAINED)
+    elif all(_is_refuted(each, labels) for each in tried):
+        ways = ways.replace(" with", " and")
+        found = (
+            f"tells images apart, but not these classes: in any order of labels{ways} it is right for at most "
+            f"{best:.0%} of {len(labels)} images (mean over the classes)"
+        )
+        yield _without_skill(subject, found, "other classes", _OTHER_CLASSES, "a model of these classes")
+
+
+_UNTRAINED = "it was never trained, its weights were not loaded, or its training failed"
+_OTHER_CLASSES = "it was probably trained for other classes, or never"
+_LEARNED_LITTLE = "its fine-tuning was too short, had too few images or failed"
+
+
+def _without_skill(subject: Subject, found: str, cause: str, meaning: str, proposal: str) -> Diagnosis:
+    """Describes a classifier that knows next to nothing; what tfkd trained on these classes is of no others."""
+    field = subject.fine_tuning
+    if field:
+        cause, meaning = "fine-tuning", _LEARNED_LITTLE
+        proposal = f"a larger {field}.epochs, a smaller {field}.learning_rate, or more images of each class"
+    evidence = f"{subject.name} {found}: {meaning}."
+    return Diagnosis(subject=subject.name, cause=cause, evidence=evidence, proposal=proposal)
+
+
+def _is_refuted(hypothesis: Hypothesis, labels: np.ndarray) -> bool:
+    """Tells whether the balanced accuracy is significantly below the least that makes a hypothesis plausible.
+
+    By the one-sided bound of Clopper and Pearson (1934) for as many images as the weighted ones are worth (Kish,
+    "Survey Sampling", 1965).
+    """
+    from scipy.stats import beta
+
+    reached = balanced_accuracy(labels, hypothesis.classes)
+    images = 1 / float((_weights(labels) ** 2).sum())
+    wrong = max(0.0, 1 - reached) * images
+    highest = float(beta.ppf(1 - ALPHA, reached * images + 1, wrong)) if wrong else 1.0
+    return _skill(highest, labels) < hypothesis.least_skill
+
+
+def _refuted_by_one_answer(share: float, labels: np.ndarray) -> bool:
+    """Tells whether too few images get another class than most, for a classifier with SKILL_OF_ONE_ANSWER."""
+    from scipy.stats import binom
+
+    others = len(labels) - np.bincount(labels).max()
+    return bool(binom.cdf(round((1 - share) * len(labels)), others, SKILL_OF_ONE_ANSWER) <= ALPHA)
 
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:
