@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test check evidence arm64 devices format clean
+.PHONY: quickstart test check figures evidence arm64 devices format clean
 
 quickstart: $(INSTALLED)  ## install, then run the main job
 	$(BIN)/tfkd run pipelines/quickstart.py
@@ -19,6 +19,9 @@ check: $(INSTALLED)  ## the fast checks alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+figures: $(INSTALLED)  ## write the figures of README.md and docs/ again from docs/evidence
+	$(BIN)/python -m tools.figures
 
 evidence: $(INSTALLED)  ## the benchmarks of speed and memory: more than an hour, on a machine that has nothing else to do
 	$(BIN)/python tools/benchmarks/view_speed.py --out docs/evidence/view_speed.json

@@ -11,6 +11,7 @@ embedded set. Each export runs in a process of its own. The table goes to stderr
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(told(name, found[name]), file=sys.stderr, flush=True)
     report = {
         "benchmark": "export_applications",
+        "command": shlex.join(["python", *sys.argv]),
         "image_size": asked.size,
         "epochs": asked.epochs,
         "test_images": TEST * len(photos.classes),

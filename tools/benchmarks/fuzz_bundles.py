@@ -17,6 +17,7 @@ import collections
 import io
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -315,6 +316,7 @@ def main(arguments: list[str] | None = None) -> None:
     accepted = [each for each in found if each["outcome"] == "accepted" and not each["must_be_refused"]]
     result = {
         "benchmark": "fuzz_bundles",
+        "command": shlex.join(["python", *sys.argv]),
         "count": asked.count,
         "seed": asked.seed,
         "crashes": crashes,

@@ -9,6 +9,7 @@ of the machine. Exit code 1 where the same file raises an alarm, or more than a 
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -51,6 +52,7 @@ def main() -> int:
     alarms = {name: sum(row["verdict"] == "slower" for row in rows if row["file"] == name) for name in paths}
     unclear = {name: sum(row["verdict"] == "unclear" for row in rows if row["file"] == name) for name in paths}
     found = {
+        "command": shlex.join(["python", *sys.argv]),
         "processor": machine.processor(),
         "cores": machine.cores(),
         "baseline_runs": BASELINE.runs,

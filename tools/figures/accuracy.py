@@ -1,0 +1,213 @@
+"""Accuracies: docs/evidence of distill_accuracy.py and compression_accuracy.py."""
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from tfkd.report import units
+from tools.figures import comparisons, evidence
+
+_HALF = "half as long"
+_GOAL = 4.0
+_FIFTH_GOAL = 8.0
+# File, its title in docs/distillation.md and in docs/evidence/README.md, and the goal of the gain in points.
+_MEASURED: tuple[tuple[str, str, str, float | None], ...] = (
+    (
+        "distill_clothing_fifth_patient",
+        "clothing, a fifth of the labels, the other photos unlabelled, 60 epochs",
+        "a fifth of the labels, the other photos unlabelled, 60 epochs, one method",
+        _FIFTH_GOAL,
+    ),
+    ("distill_clothing_fifth", "the same, 30 epochs", "the same, every method, 30 epochs", _FIFTH_GOAL),
+    (
+        "distill_clothing_patient",
+        "clothing, all labels, 400 epochs with CutMix",
+        "all labels, 400 epochs, the strong hint alone",
+        _GOAL,
+    ),
+    (
+        "distill_clothing",
+        "clothing, all labels, every method, 200 epochs without CutMix",
+        "all labels, every method, 200 epochs without CutMix",
+        _GOAL,
+    ),
+    ("distill_clothing_plain", "", "the same, the strong hint alone", _GOAL),
+    (
+        "distill_cifar10",
+        "CIFAR-10, 9,000 photos, all labelled, 100 epochs",
+        "9,000 photos of CIFAR-10, all labelled, every method, 100 epochs",
+        None,
+    ),
+)
+
+
+def _trials(name: str) -> list[dict[str, Any]]:
+    trials: list[dict[str, Any]] = evidence.read(name)["trials"]
+    return trials
+
+
+def _gains(trial: dict[str, Any]) -> list[float]:
+    return evidence.gains(trial["accuracies"], trial["control_accuracies"])
+
+
+def methods(name: str) -> str:
+    """Returns the table of every method and of the control, the best on validation first."""
+    whole = [trial for trial in _trials(name) if _HALF not in trial["name"]]
+    whole.sort(key=lambda trial: (-len(trial["seeds"]), -statistics.mean(trial["validation_accuracies"])))
+    rows = [_control(whole[0], "**control**"), *map(_method, whole)]
+    for trial in _trials(name):
+        if _HALF in trial["name"]:
+            rows += [_control(trial, f"control, {_HALF}"), _method(trial)]
+    return evidence.table(["method", "seeds", "validation", "test", "gain over the control"], rows)
+
+
+def _control(trial: dict[str, Any], title: str) -> list[str]:
+    validation, test = trial["control_validation_accuracies"], trial["control_accuracies"]
+    return [title, str(len(test)), evidence.spread(validation), evidence.spread(test), ""]
+
+
+def _method(trial: dict[str, Any]) -> list[str]:
+    worse = ", worse than its control" if statistics.mean(_gains(trial)) < 0 else ""
+    validation, test = evidence.spread(trial["validation_accuracies"]), evidence.spread(trial["accuracies"])
+    return [f"{trial['name']}{worse}", str(len(trial["seeds"])), validation, test, evidence.gain(_gains(trial))]
+
+
+def _best(name: str) -> dict[str, Any]:
+    """Returns what is best on validation among those of most seeds."""
+    return max(_trials(name), key=lambda each: (len(each["seeds"]), statistics.mean(each["validation_accuracies"])))
+
+
+def _verdict(gains: list[float], goal: float | None) -> str:
+    if goal is None:
+        return "none"
+    return f"{goal:g}" if 100 * statistics.mean(gains) >= goal else f"{goal:g}: missed"
+
+
+def summary() -> str:
+    """Returns the table of the best method of each experiment."""
+    rows = []
+    for name, title, _, goal in _MEASURED:
+        if title:
+            best, gains = _best(name), _gains(_best(name))
+            gain = evidence.gain(gains)
+            reached = goal is not None and "missed" not in _verdict(gains, goal)
+            rows.append(
+                [
+                    title,
+                    units.percent(statistics.mean(best["control_accuracies"])),
+                    f"{best['name']}: {units.percent(statistics.mean(best['accuracies']))}",
+                    f"**{gain}**" if reached else gain,
+                    _verdict(gains, goal),
+                ]
+            )
+    return evidence.table(["", "control", "best on validation", "gain", "goal"], rows)
+
+
+def gains() -> str:
+    """Returns the table of the gains alone."""
+    rows = [
+        [f"{name}.json: {title}", evidence.gain(_gains(_best(name))), _verdict(_gains(_best(name)), goal)]
+        for name, _, title, goal in _MEASURED
+    ]
+    return evidence.table(["points gained over the control, of what is best on validation", "", "goal"], rows)
+
+
+_COMPRESSIONS = {
+    "int8, min_max ranges": '`ranges="min_max"`, int8',
+    "int8, mse ranges": '`ranges="mse"`, int8',
+    "16x8": "16x8",
+    "QAT, int8": "`QuantizationAware()`, int8",
+    "pruned 50 %, fp32": "`Prune()`, fp32",
+    "pruned 50 %, int8": "`Prune()`, int8",
+    "16 clusters, fp32": "`Cluster()`, fp32",
+    "16 clusters, int8": "`Cluster()`, int8",
+}
+_IN_SHORT = {
+    "int8, mse ranges": "int8 after training",
+    "QAT, int8": "int8 with rounding in training",
+    "pruned 50 %, fp32": "half of the weights pruned, fp32",
+    "16 clusters, fp32": "16 clusters, fp32",
+}
+
+
+def _lost(name: str) -> dict[str, Any]:
+    lost: dict[str, Any] = evidence.read("compression_accuracy")["points_lost"][name]
+    return lost
+
+
+def _drops(name: str) -> list[float]:
+    """Returns the points lost, seed by seed; the evidence has them rounded as well."""
+    accuracies = evidence.read("compression_accuracy")["accuracies"].values()
+    return [100 * (found["float"] - found[name]) for found in accuracies]
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _average(name: str) -> str:
+    return f"{_number(_lost(name)['mean_drop'])} ± {_lost(name)['standard_deviation']:.2f}"
+
+
+def _goal(name: str) -> str:
+    lost = _lost(name)
+    if lost["goal"] is None:
+        return ""
+    return f"{lost['goal']:.1f}" if lost["mean_drop"] <= lost["goal"] else f"{lost['goal']:.1f}: missed"
+
+
+def compressions() -> str:
+    """Returns the table of the points that each way to a smaller file loses."""
+    rows = [
+        [title, _average(name), ", ".join(map(_number, _drops(name))), _goal(name)]
+        for name, title in _COMPRESSIONS.items()
+    ]
+    return evidence.table(["file", "lost on average", "by seed", "goal"], rows)
+
+
+def compressions_in_short() -> str:
+    """Returns those that have a goal."""
+    title = "points lost to the float student, pipelines/clothing.py, three seeds (compression_accuracy.json)"
+    rows = [[short, _average(name), _goal(name)] for name, short in _IN_SHORT.items()]
+    earlier = evidence.read("transcribed")["rounding_in_training"]
+    lost = f"{_number(earlier['mean_drop'])} ± {earlier['standard_deviation']:.2f}"
+    rows.insert(2, ["the same in an earlier run (transcribed.json)", lost, f"{earlier['goal']:.1f}: missed"])
+    return evidence.table([title, "", "goal"], rows)
+
+
+def headline() -> str:
+    """Returns the table of the int8 student against its teacher."""
+    title = "int8 student of pipelines/clothing.py against its EfficientNet-Lite2 teacher's fp32 file (clothing.json)"
+    rows = [
+        ["smaller", f"{comparisons.smaller():.1f} times", "11"],
+        ["faster, one thread", f"{comparisons.faster():.1f} times", "14"],
+        ["share of its accuracy", units.percent(comparisons.kept()), "96 %"],
+        ["clustered, deflated against deflated: smaller", f"{comparisons.smaller_clustered():.1f} times", "20"],
+    ]
+    return evidence.table([title, "", "goal"], rows)
+
+
+def figures() -> dict[str, Callable[[], str]]:
+    """Returns the figures by name."""
+
+    def teacher(name: str) -> Callable[[], str]:
+        return lambda: units.percent(evidence.read(name)["teacher_accuracy"])
+
+    def table(name: str) -> Callable[[], str]:
+        return lambda: methods(name)
+
+    names = [name for name, *_ in _MEASURED]
+    return {
+        **{f"{name} table": table(name) for name in names},
+        **{f"{name} teacher": teacher(name) for name in names},
+        "distillation table": summary,
+        "gains table": gains,
+        "distill_clothing_plain student": lambda: evidence.spread(_best("distill_clothing_plain")["accuracies"]),
+        "distill_clothing_plain gain": lambda: evidence.gain(_gains(_best("distill_clothing_plain"))),
+        "compressed float": lambda: units.percent(
+            statistics.mean(found["float"] for found in evidence.read("compression_accuracy")["accuracies"].values())
+        ),
+        "compression table": compressions,
+        "compression table in short": compressions_in_short,
+        "clothing against its teacher": headline,
+    }

@@ -1,0 +1,85 @@
+"""Keeps what a published bundle says as evidence for the figures of README.md."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfkd.export.manifest import Manifest
+from tfkd.files import write_json
+from tools.figures.marks import FigureError
+
+_ROW = ("variant", "bytes", "compressed_bytes", "latency_ms", "accuracy")
+
+
+def record(bundle: Path, command: str, out: Path, sweep: Path | None = None, sweep_command: str = "") -> None:
+    """Writes the evidence of a run; what the file holds of several seeds stays unless a sweep is given.
+
+    Args:
+        bundle: folder of a published bundle, with its manifest.json.
+        command: that made the bundle.
+        out: the evidence file.
+        sweep: a sweep.json of one variation with several seeds.
+        sweep_command: that made it.
+
+    Raises:
+        FigureError: a file cannot be read, or holds something else.
+    """
+    kept = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
+    manifest = Manifest.model_validate_json(_content(bundle / "manifest.json"))
+    found = {**kept, "run": _run(manifest, command)}
+    if sweep is not None:
+        found["seeds"] = _seeds(json.loads(_content(sweep)), sweep_command, manifest)
+    write_json(out, found)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FigureError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _run(manifest: Manifest, command: str) -> dict[str, Any]:
+    asked, student, teacher = manifest.recipe, manifest.student, manifest.teachers[0]
+    return {
+        "command": command,
+        "tfkd_version": manifest.tfkd_version,
+        "created": str(manifest.created),
+        "machine": manifest.environment,
+        "seed": student.exported_seed,
+        "test_images": manifest.data.splits["test"],
+        "splits": manifest.data.splits,
+        "unlabelled": _unlabelled(manifest),
+        "teacher": {"model": teacher.model, "image_size": teacher.image_size},
+        "student": {
+            "model": student.model,
+            "width": asked["student"]["width"],
+            "image_size": student.image_size,
+        },
+        "control_accuracy": student.control_accuracy,
+        "gates": {
+            verdict: sum(gate.verdict == verdict for gate in manifest.gates)
+            for verdict in ("passed", "failed", "not judged")
+        },
+        "comparison": [
+            {name: value for name, value in row.model_dump(mode="json").items() if name in _ROW}
+            for row in manifest.comparison
+        ],
+    }
+
+
+def _unlabelled(manifest: Manifest) -> int:
+    """Returns how many training images a fraction below 1 left for the teacher alone."""
+    data = manifest.recipe["data"]
+    if data["unlabelled"] != "rest":
+        return 0
+    train = manifest.data.splits["train"]
+    return round(train / data["fraction"]) - train
+
+
+def _seeds(sweep: dict[str, Any], command: str, manifest: Manifest) -> dict[str, Any]:
+    if len(sweep.get("trials", [])) != 1:
+        raise FigureError("The sweep holds several variations; give one of a single recipe with several seeds.")
+    (trial,) = sweep["trials"]
+    fields = ("seeds", "accuracies", "control_accuracies", "validation_accuracies", "control_validation_accuracies")
+    return {"command": command, "machine": manifest.environment, **{name: trial[name] for name in fields}}

@@ -1,0 +1,16 @@
+"""Every figure by name; another group of figures is one more line here."""
+
+from collections.abc import Callable
+
+from tools.figures import accuracy, comparisons, files, runtimes, speed
+
+
+def figures() -> dict[str, Callable[[], str]]:
+    """Returns the functions that write the figures."""
+    return {
+        **comparisons.figures(),
+        **speed.figures(),
+        **runtimes.figures(),
+        **accuracy.figures(),
+        **files.figures(),
+    }
