@@ -211,15 +211,23 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a .tflite file")],
     data: Annotated[str | None, typer.Option(help="photos to measure on, e.g. folder:photos")] = None,
     against: Annotated[Path | None, typer.Option(help="the float file; default: the _fp32.tflite beside it")] = None,
+    normalization: Annotated[
+        str | None,
+        typer.Option(help="what the network expects of pixels, as in export; for files that do not say it themselves"),
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="how many photos")] = 32,
     seed: Annotated[int, typer.Option(min=0, help="draws the photos")] = 1,
     out: Annotated[Path | None, typer.Option(help="where to write the plot, an .svg")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
 ) -> None:
     """Look into a .tflite file: operators, where they run and, with --data, which layers quantization hurts."""
-    if data is None and (out or against):
-        raise RequestError("--out and --against compare layers on photos; name them: --data folder:PATH.")
+    if data is None and (out or against or normalization):
+        raise RequestError(
+            "--out, --against and --normalization are for a comparison of layers on photos; name them: "
+            "--data folder:PATH."
+        )
     from tfkd import files
+    from tfkd.models.normalization import parse
     from tfkd.progress import for_output
     from tfkd.quiet import native_logs_silenced
 
@@ -228,9 +236,9 @@ def inspect(
         from tfkd.verify import inspect as inspector
 
     progress = None if as_json else for_output()  # what is not in a terminal must stay JSON
-    float_file = None if data is None else against or inspector.sibling(file)
-    chosen = None if data is None else inspector.photos(file, data, images, seed, progress)
-    found = inspector.inspect(file, float_file, chosen)
+    pixels = None if normalization is None else parse(normalization)
+    on = None if data is None else inspector.Photos(data, images, seed, against, pixels)
+    found = inspector.inspect_apart(file, on, progress)
     if found.comparison and out:
         files.write_text(out, shown.plot(found.comparison))
     if as_json:

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from tfkd.report.inspection import plot, tables
 from tfkd.verify.delegates import DelegateReport, Finding
-from tfkd.verify.inspect import Comparison, Inspection, Noise, Row
+from tfkd.verify.inspect import Inspection, Row
+from tfkd.verify.noise import Comparison, Noise
 
 ROWS = (
     Row(0, "QUANTIZE", "tfl.quantize", (1, 8, 8, 3), "int8", 0, 0, None),
@@ -19,6 +20,8 @@ ROWS = (
 COMPARISON = Comparison(
     "bundle/net_fp32.tflite",
     32,
+    "pixels as they are (uint8 input)",
+    "RGB from 0 to 255 (its metadata)",
     (
         Noise(1, "CONV_2D", "net/$conv[bold]/Relu6", 0, 31.25),
         Noise(2, "CONV_2D", "net/conv_1/Relu6", 1, 12.04),

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +75,19 @@ def test_what_takes_too_long_is_ended(exported: Exported) -> None:
         pytest.raises(VerifyError, match=r"it took more than 0\.05 seconds or all memory"),
     ):
         runner.run(exported.path("_fp32.tflite"), "tflite", CARD, SIZE, [exported.images])
+
+
+def crash(path: Path) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_call_answers_fails_and_crashes_apart(exported: Exported, apart: Apart, tmp_path: Path) -> None:
+    path = exported.path("_fp32.tflite")
+    assert apart.call(path, tflite.labels, path) == CARD.classes
+    with pytest.raises(VerifyError, match=r"gone\.tflite: cannot be read: No such file"):
+        apart.call(tmp_path, tflite.io, tmp_path / "gone.tflite")
+    with pytest.raises(VerifyError, match=r"_fp32\.tflite: cannot be run: .* positional argument"):
+        apart.call(path, tflite.io)
+    with pytest.raises(VerifyError, match=r"_fp32\.tflite: it crashes the runtime that loads it \(exit code -11\)"):
+        apart.call(path, crash, path)
+    assert apart.call(path, tflite.labels, path) == CARD.classes

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tfkd.cli import app
 from tfkd.errors import RequestError
 from tfkd.export.tflite import write_tflite
 from tfkd.verify import tflite
-from tfkd.verify.inspect import _matched, compare, inspect, photos, sibling
+from tfkd.verify.inspect import Photos, _images, inspect, inspect_apart, sibling
+from tfkd.verify.noise import _matched, compare
 from tfkd.verify.operators import Operand, Operator
 
 from .conftest import CARD, SIZE, Exported
@@ -120,11 +122,19 @@ def test_the_float_file_stands_beside_the_others(exported: Exported, tmp_path: P
             sibling(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 100, b"\xff\xff\xff\x7fTFL3" + bytes(5000)])
-def test_what_is_no_tflite_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is no .tflite file but an empty file."),
+        (b"garbage" * 100, "is no .tflite file but a text file that begins with 'garbage"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(64), "is no .tflite file but a damaged HDF5 file."),
+        (b"\xff\xff\xff\x7fTFL3" + bytes(5000), "is a damaged .tflite file"),
+    ],
+)
+def test_what_is_no_tflite_file_is_one_line(tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "hostile.tflite"
     path.write_bytes(content)
-    with pytest.raises(RequestError, match=r"is no \.tflite file, or a damaged one") as caught:
+    with pytest.raises(RequestError, match=re.escape(told)) as caught:
         inspect(path)
     assert "\n" not in str(caught.value)
 
@@ -134,7 +144,7 @@ def test_a_truncated_file_is_one_line(exported: Exported, tmp_path: Path, share:
     content = exported.path("_int8.tflite").read_bytes()
     path = tmp_path / "cut.tflite"
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(RequestError, match="a damaged one"):
+    with pytest.raises(RequestError, match=r"is a damaged \.tflite file|cannot be loaded by LiteRT: "):
         inspect(path)
 
 
@@ -175,10 +185,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_photos_come_from_the_validation_split_at_the_files_size(exported: Exported, source: str) -> None:
-    found = photos(exported.path("_int8.tflite"), source, 8, seed=1)
+    found = _images(Photos(source, 8, seed=1), SIZE, None)
     assert (found.shape, found.dtype) == ((8, SIZE, SIZE, 3), np.uint8)
-    np.testing.assert_array_equal(found, photos(exported.path("_int8.tflite"), source, 8, seed=1))
-    assert len(photos(exported.path("_int8.tflite"), source, 100, seed=1)) == 12
+    np.testing.assert_array_equal(found, _images(Photos(source, 8, seed=1), SIZE, None))
+    assert len(_images(Photos(source, 100, seed=1), SIZE, None)) == 12
 
 
 def test_the_command_prints_json_and_writes_the_plot(
@@ -192,3 +202,13 @@ def test_the_command_prints_json_and_writes_the_plot(
     assert told["comparison"]["images"] == 4
     assert {report["delegate"].split()[0] for report in told["delegates"]} == {"GPU", "NNAPI", "Core", "Apple"}
     assert "<svg" in plot.read_text()
+
+
+def test_a_file_is_inspected_in_a_process_apart(
+    exported: Exported, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tflite, "load", None)  # here; the process apart has its own
+    path = exported.path("_int8.tflite")
+    found = inspect_apart(path, Photos(source, 2, seed=1))
+    assert found.comparison is not None and found.comparison.images == 2
+    assert found.comparison.pixels_against == "RGB from 0 to 255 (its metadata)"

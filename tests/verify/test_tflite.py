@@ -87,7 +87,7 @@ def test_a_hostile_file_is_one_line(tmp_path: Path, content: bytes) -> None:
 def refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     for read in (tflite.io, tflite.delegation, lambda path: tflite.predict(path, [])):
-        with pytest.raises(VerifyError, match=r"is no \.tflite file, or a damaged one") as caught:
+        with pytest.raises(VerifyError, match=r"is no \.tflite file but|is a damaged|cannot be loaded by") as caught:
             read(path)
         assert "\n" not in str(caught.value)
 

@@ -23,6 +23,7 @@ from tfkd.bench.results import Device, Part, Result, Rung, Runtime, first_fault
 from tfkd.bench.subject import Subject
 from tfkd.errors import RequestError
 from tfkd.progress import SECONDS_BETWEEN_LINES
+from tfkd.verify import runtime_errors
 from tfkd.verify.families import LITERT_KERNELS, XNNPACK
 
 RUNNER = Path(__file__).with_name("runner.py")
@@ -175,7 +176,7 @@ def run(place: Place, subject: Subject, options: Options, progress: Say | None =
             named = last.error.artifact or "the files"
             raise RequestError(
                 f"LiteRT cannot run {subject.paths.get(named, named)} on {place.title}: "
-                f"{' '.join(last.error.reason.split())[:300]}. Export the file again."
+                f"{runtime_errors.reason(last.error.reason)}. Export the file again."
             )
     if last.device is None or last.runtime is None or last.measured is None:
         raise RequestError(f"{place.title} ended without results. Measure it again.")

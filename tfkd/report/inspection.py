@@ -11,7 +11,8 @@ from rich.text import Text
 
 from tfkd.report import units
 from tfkd.verify.delegates import DelegateReport, replacement
-from tfkd.verify.inspect import Comparison, Inspection, Noise
+from tfkd.verify.inspect import Inspection
+from tfkd.verify.noise import Comparison, Noise
 
 WORST = 10
 _INK, _FAINT, _DOT, _WORST = "#222222", "#dddddd", "#0b6e99", "#b3611e"
@@ -153,7 +154,8 @@ def _grouped(report: DelegateReport) -> dict[tuple[str, str], list[str]]:
 def _noise(comparison: Comparison) -> Table:
     table = Table(
         title=Text(f"noisiest of {len(comparison.layers)} layers, against {Path(comparison.against).name}"),
-        caption=f"on {comparison.images} images; export.float_layers takes the names, for layers to keep in float",
+        caption=f"on {comparison.images} images, fed with {comparison.pixels}, the float file with "
+        f"{comparison.pixels_against}; export.float_layers takes the names, for layers to keep in float",
     )
     table.add_column("operator", justify="right")
     table.add_column("kind", no_wrap=True)

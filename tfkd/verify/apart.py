@@ -1,9 +1,10 @@
-"""Runs exported files in a process of its own: a damaged file can crash the runtime that loads it, or never end."""
+"""Reads and runs files in a process of its own: a damaged one can crash the runtime that loads it, or never end."""
 
+import itertools
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.errors import TfkdError
+from tfkd.errors import TfkdError, cause
 from tfkd.export import Card
 from tfkd.export.manifest import InputOutput
 from tfkd.verify import VerifyError
@@ -38,8 +39,20 @@ class _Task:
     family: str | None
 
 
+@dataclass(frozen=True)
+class _Call:
+    path: Path
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Refused:
+    text: str
+
+
 class Apart:
-    """A child process that checks and runs one file after the other; a new one takes the place of one that died.
+    """A child process that reads, checks and runs one file after the other; a new one takes the place of one that died.
 
     Args:
         seconds: how long a file may take for loading and for each batch.
@@ -72,18 +85,34 @@ class Apart:
         Raises:
             VerifyError: the file is not what the card says, cannot be run, crashes its runtime or takes too long.
         """
+        task = _Task(path, format, card, size, family)
+        return Answered(*self._answer(path, itertools.chain([task], map(np.asarray, batches), [None])))
+
+    def call(self, path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Returns what a function returns that reads a file.
+
+        Args:
+            path: of the file, for messages.
+            function: of a module; its arguments and its result are pickled.
+            arguments: of the function.
+
+        Raises:
+            VerifyError: the function raised an error, crashed the process or took too long.
+        """
+        return self._answer(path, [_Call(path, function, arguments)])
+
+    def _answer(self, path: Path, messages: Iterable[Any]) -> Any:
+        """Sends messages to the child and returns its answer."""
         self._start()
         try:
-            self._send(_Task(path, format, card, size, family))
-            for batch in batches:
-                self._send(np.asarray(batch))
-            self._send(None)
+            for message in messages:
+                self._send(message)
             answer = self._watched(self._connection.recv)
         except (EOFError, OSError):
             raise VerifyError(f"{path}: {self._last_words()}") from None
-        if isinstance(answer, str):
-            raise VerifyError(answer)
-        return Answered(*answer)
+        if isinstance(answer, _Refused):
+            raise VerifyError(answer.text)
+        return answer
 
     def _start(self) -> None:
         if self._process is None:
@@ -121,7 +150,7 @@ class Apart:
 
 
 def _serve(connection: Connection) -> None:
-    """Answers every task with a file's input, output and probabilities, or with the text of an error."""
+    """Answers every task and every call with its result, or with the text of an error."""
     _be_quiet()
     _limit_memory()
     while True:
@@ -129,8 +158,11 @@ def _serve(connection: Connection) -> None:
             task = connection.recv()
         except EOFError:  # the parent is gone
             return
+        if isinstance(task, _Call):
+            connection.send(_guarded(task.path, lambda: task.function(*task.arguments)))  # noqa: B023
+            continue
         batches = _batches(connection)
-        answer = _answer(task, batches)
+        answer = _guarded(task.path, lambda: _checked(task, batches))  # noqa: B023
         for _ in batches:  # what an error left unread
             pass
         connection.send(answer)
@@ -141,16 +173,21 @@ def _batches(connection: Connection) -> Iterator[np.ndarray]:
         yield batch
 
 
-def _answer(task: _Task, batches: Iterator[Any]) -> tuple[InputOutput, np.ndarray] | str:
+def _checked(task: _Task, batches: Iterator[Any]) -> tuple[InputOutput, np.ndarray]:
     from tfkd.verify import artifacts
 
+    io = artifacts.check(task.path, task.format, task.card, task.size)
+    return io, artifacts.predict(task.path, task.format, batches, task.family)
+
+
+def _guarded(path: Path, work: Callable[[], Any]) -> Any:
+    """Returns what some work returns, or why it cannot be done."""
     try:
-        io = artifacts.check(task.path, task.format, task.card, task.size)
-        return io, artifacts.predict(task.path, task.format, batches, task.family)
+        return work()
     except TfkdError as error:
-        return str(error)
+        return _Refused(str(error))
     except (Exception, MemoryError) as error:
-        return f"{task.path}: cannot be run: {type(error).__name__}."
+        return _Refused(f"{path}: cannot be run: {cause(error)}")
 
 
 def _be_quiet() -> None:

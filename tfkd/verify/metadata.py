@@ -4,6 +4,7 @@ Schema M001, metadata_schema.fbs of tflite-support 1.1.0. Nothing in it is trust
 tell, not an error.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from flatbuffers.table import Table
 
 from tfkd.export import Card
 from tfkd.export.bundle import LABELS
+from tfkd.models.normalization import Normalization
 
 _BUFFER_NAME = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
@@ -23,6 +25,7 @@ _TEXTS = {"name": 0, "description": 1, "version": 2, "author": 4, "license": 5}
 _SUBGRAPHS, _PARSER = 3, 7
 _INPUTS, _OUTPUTS = 2, 3  # of SubGraphMetadata
 _CONTENT, _UNITS, _FILES = 3, 4, 6  # of TensorMetadata
+_MOST_ENTRIES = 64  # of a vector that is read here; a damaged length may claim any number
 _IMAGE, _RGB, _NORMALIZATION, _AXIS_LABELS = 2, 1, 1, 2  # values of enums and unions
 
 
@@ -41,6 +44,26 @@ def problems(model: Any, card: Card, size: int) -> list[str]:
         return list(_problems(_Reader(bytearray(content), int.from_bytes(content[:4], "little")), card, size))
     except (struct.error, ValueError, IndexError, TypeError, OverflowError, MemoryError):
         return ["its TFLite Metadata is damaged"]
+
+
+def normalization(model: Any) -> Normalization | None:
+    """Returns what a file's metadata want done to pixels from 0 to 255 (NormalizationOptions); None where they do not.
+
+    Args:
+        model: a ModelT of TFLite's schema, with one input.
+    """
+    content = _content(model)
+    if content is None or content[4:8] != _IDENTIFIER:
+        return None
+    try:
+        metadata = _Reader(bytearray(content), int.from_bytes(content[:4], "little"))
+        units = metadata.only(_SUBGRAPHS).only(_INPUTS).each(_UNITS)
+        options = [unit.child(1) for unit in units if unit.number(0, Int8Flags) == _NORMALIZATION]
+        means, deviations = (tuple(options[0].each_float(slot)) for slot in (0, 1))
+    except (struct.error, ValueError, IndexError, TypeError, OverflowError, MemoryError):
+        return None
+    fits = len(means) == len(deviations) in (1, 3) and all(map(math.isfinite, means)) and min(deviations) > 0
+    return Normalization(means, deviations) if fits else None
 
 
 def _content(model: Any) -> bytes | None:
@@ -98,9 +121,24 @@ class _Reader:
         """Returns the one table of a vector."""
         return self._at(self._table.Indirect(self._vector(slot)))
 
+    def each(self, slot: int) -> list["_Reader"]:
+        """Returns the tables of a vector."""
+        return [self._at(self._table.Indirect(place)) for place in self._places(slot)]
+
     def floats(self, slot: int) -> list[float]:
         """Returns the one number of a vector."""
         return [float(self._table.Get(Float32Flags, self._vector(slot)))]
+
+    def each_float(self, slot: int) -> list[float]:
+        """Returns the numbers of a vector."""
+        return [float(self._table.Get(Float32Flags, place)) for place in self._places(slot)]
+
+    def _places(self, slot: int) -> list[int]:
+        """Returns where the entries of a vector begin; each takes four bytes, a table's offset and a float alike."""
+        entries = self._table.VectorLen(self._needed(slot))
+        if entries > _MOST_ENTRIES:
+            raise ValueError("there are too many entries")
+        return [int(self._table.Vector(self._needed(slot))) + 4 * number for number in range(entries)]
 
     def _vector(self, slot: int) -> int:
         if self._table.VectorLen(self._needed(slot)) != 1:

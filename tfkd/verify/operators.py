@@ -118,10 +118,10 @@ def _operator(model: Any, number: int, operator: Any, operands: Sequence[Operand
     if not len(operator.outputs):
         raise ValueError("an operator without an output")
     code = model.operatorCodes[operator.opcodeIndex]
-    kind = _KINDS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     return Operator(
         number=number,
-        kind=code.customCode.decode(errors="replace") if code.customCode else kind,
+        kind=code.customCode.decode(errors="replace") if code.customCode else _KINDS.get(builtin, str(builtin)),
         version=code.version,
         inputs=tuple(operands[index] for index in operator.inputs if index != _NO_TENSOR),
         outputs=tuple(operands[index] for index in operator.outputs),

@@ -17,8 +17,9 @@ from tfkd.errors import cause
 from tfkd.export import Card
 from tfkd.export.bundle import LABELS
 from tfkd.export.manifest import Delegation, InputOutput, Tensor
+from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
-from tfkd.verify import VerifyError, metadata
+from tfkd.verify import VerifyError, metadata, runtime_errors
 
 _PIXELS = (0.0, 255.0)
 _PROBABILITIES = (0.0, 1.0)
@@ -116,7 +117,10 @@ def min_runtime(path: Path) -> str | None:
     Raises:
         VerifyError: the file cannot be read, or it is none of this format.
     """
-    graph = model(path)
+    return _stated_runtime(model(path))
+
+
+def _stated_runtime(graph: Any) -> str | None:
     for entry in graph.metadata or []:
         if _text(entry.name) == _MIN_RUNTIME and 0 <= entry.buffer < len(graph.buffers):
             data = graph.buffers[entry.buffer].data
@@ -220,13 +224,13 @@ def load(path: Path, **options: Any) -> Any:
         VerifyError: the file cannot be read or loaded, or has not one input and one output.
     """
     content = _content(path)
+    graph = _walk(path, content)
     try:
-        _walk(content)
         with native_logs_silenced():
             interpreter = Interpreter(model_content=content, num_threads=1, **options)
             interpreter.allocate_tensors()
     except Exception as error:
-        raise _damaged(path) from error
+        raise VerifyError(f"{path}: {runtime_errors.reason(error, _stated_runtime(graph))}.") from error
     if len(interpreter.get_input_details()) != 1 or len(interpreter.get_output_details()) != 1:
         raise VerifyError(f"{path}: has not one input and one output; export it again.")
     return interpreter
@@ -238,32 +242,29 @@ def model(path: Path) -> Any:
     Raises:
         VerifyError: the file cannot be read, or it is none of this format.
     """
-    content = _content(path)
-    try:
-        return _walk(content)
-    except Exception as error:
-        raise _damaged(path) from error
+    return _walk(path, _content(path))
 
 
 def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise VerifyError(f"{path}: is no .tflite file but {described(path)}.")
     try:
         return path.read_bytes()
     except OSError as error:
         raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
-def _walk(content: bytes) -> Any:
+def _walk(path: Path, content: bytes) -> Any:
     if content[4:8] != b"TFL3":
-        raise ValueError("it does not begin as one")
-    return schema.ModelT.InitFromPackedBuf(content)
+        raise VerifyError(f"{path}: is no .tflite file but {described(path)}.")
+    try:
+        return schema.ModelT.InitFromPackedBuf(content)
+    except Exception as error:
+        raise VerifyError(f"{path}: is a damaged .tflite file ({cause(error)}); copy or export it again.") from error
 
 
 def _text(value: bytes | str | None) -> str:
     return value if isinstance(value, str) else (value or b"").decode(errors="replace")
-
-
-def _damaged(path: Path) -> VerifyError:
-    return VerifyError(f"{path}: is no .tflite file, or a damaged one; export it again.")
 
 
 def _members(part: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:
