@@ -19,6 +19,9 @@ def test_smoke(tmp_path: Path) -> None:
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
     assert manifest.student.model == "mobilenet_v3_small"
     assert "quickstart-smoke: not judged: " in ran.stdout and "All " not in ran.stdout
+    written = [(bundle / name).read_text(encoding="utf-8") for name in ("report.html", "MODEL_CARD.md")]
+    for shown in (ran.stdout, *written):
+        assert "gates not judged: switched off by --smoke (" in " ".join(shown.split()).replace("\\", "")
     off = {gate.name for gate in manifest.gates if gate.reason == "switched off by --smoke"}
     assert {"better_than_chance", "not_worse_than_control", "min_relative_accuracy"} < off
     for artifact in manifest.artifacts:

@@ -259,6 +259,8 @@ class _Export:
     ) -> Manifest:
         from tfkd.report import summary
 
+        images = len(self.data.test)
+        measured = Measured(artifacts, student=accuracy, teacher=None, images=images, diagnosis=diagnosis)
         return Manifest(
             schema=SCHEMA,
             name=self.request.name,
@@ -273,7 +275,7 @@ class _Export:
             artifacts=artifacts,
             comparison=list(self._comparison(accuracy, artifacts, timed, entries)),
             bench=entries,
-            gates=judge(self.request.gates, Measured(artifacts, student=accuracy, teacher=None, diagnosis=diagnosis)),
+            gates=judge(self.request.gates, measured),
             diagnosis=diagnosis,
         )
 

@@ -100,6 +100,15 @@ def test_verdict_never_calls_all_passed_what_was_not_judged(make_manifest):
     manifest = make_manifest()
     give(manifest.gates[3], "not judged")
     assert facts.verdict(manifest) == "1 of 4 gates not judged: min_speed_ratio; 3 passed"
+    give(manifest.gates[2], "not judged", "switched off by --smoke")
+    give(manifest.gates[3], "not judged", "switched off by --smoke")
+    off = f"switched off by --smoke ({manifest.gates[2].name}, min_speed_ratio)"
+    assert facts.verdict(manifest) == f"2 of 4 gates not judged: {off}; 2 passed"
+    give(manifest.gates[1], "not judged", "too few")
+    few = "too few (min_agreement/quickstart_int8.tflite)"
+    assert facts.verdict(manifest) == f"3 of 4 gates not judged: {few}; {off}; 1 passed"
+    give(manifest.gates[1], "passed")
+    give(manifest.gates[2], "passed")
     give(manifest.gates[0], "failed")
     assert facts.verdict(manifest) == "1 of 4 gates failed: max_accuracy_drop/quickstart_int8.tflite; 1 not judged"
 

@@ -124,7 +124,10 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest, 
     manifest = make_manifest()
     give(manifest.gates[0], "not judged", "switched off by --smoke")
     page = render(manifest, make_evidence())
-    assert "– 1 of 4 gates not judged: max_accuracy_drop/quickstart_int8.tflite; 3 passed" in page.text
+    assert (
+        "– 1 of 4 gates not judged: switched off by --smoke (max_accuracy_drop/quickstart_int8.tflite); 3 passed"
+        in page.text
+    )
     row = page.row("max_accuracy_drop/quickstart_int8.tflite" + "switched off by --smoke")
     assert row[3] == "– not judged" and "gates passed" not in page.text
 

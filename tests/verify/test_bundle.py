@@ -459,15 +459,25 @@ def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:
 def test_a_gate_that_was_not_judged_is_not_called_passed(
     copy: Path, apart: Apart, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=False, verdict="not judged"))
+    unjudged = {"passed": False, "verdict": "not judged", "reason": "switched off by --smoke"}
+    change_manifest(copy, lambda manifest: manifest["gates"][0].update(unjudged))
     bundle.seal(copy)
     checks = verify(copy, apart=apart)
-    assert [(check.name, check.verdict) for check in failures(checks)] == [("gates", "not judged")]
+    (check,) = failures(checks)
+    assert (check.name, check.verdict) == ("gates", "not judged")
+    assert check.found == "not judged when the bundle was made: switched off by --smoke (g); 0 passed"
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(copy)])
     assert not ended.value.code
     shown = " ".join(capfd.readouterr().out.split())
     assert "11 of 12 checks passed, 1 of 12 checks not judged" in shown and "checks passed: " not in shown
+
+
+def test_a_bundle_without_gates_was_not_judged(copy: Path, apart: Apart) -> None:
+    change_manifest(copy, lambda manifest: manifest.update(gates=[]))
+    bundle.seal(copy)
+    (check,) = failures(verify(copy, apart=apart))
+    assert (check.name, check.verdict) == ("gates", "not judged") and "no gates were set" in check.found
 
 
 def test_a_gate_that_contradicts_itself_is_told(copy: Path, apart: Apart) -> None:

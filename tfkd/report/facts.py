@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from tfkd.errors import RequestError
 from tfkd.export.manifest import ChanceTest, ComparisonRow, Gate, Manifest, Verdict
 from tfkd.report import units
+from tfkd.verify.gates import named
+from tfkd.verify.gates import unjudged as why_unjudged
 
-_NAMED_GATES = 3  # in the verdict; the table names them all
 _BALANCED = 0.01  # the balanced accuracy is shown too where it differs by more
 
 
@@ -116,21 +117,16 @@ def unjudged_gates(manifest: Manifest) -> list[Gate]:
 
 
 def verdict(manifest: Manifest) -> str:
-    """'All 6 gates passed', or how many failed or were not judged and the first of them."""
+    """'All 6 gates passed', or how many failed or were not judged, which and why."""
     failed, unjudged, total = failed_gates(manifest), unjudged_gates(manifest), len(manifest.gates)
     if not total:
         return "No gates were set"
     if failed:
         others = f"; {len(unjudged)} not judged" if unjudged else ""
-        return f"{len(failed)} of {total} gates failed: {_named(failed)}{others}"
+        return f"{len(failed)} of {total} gates failed: {named(failed)}{others}"
     if unjudged:
-        return f"{len(unjudged)} of {total} gates not judged: {_named(unjudged)}; {total - len(unjudged)} passed"
+        return f"{len(unjudged)} of {total} gates not judged: {why_unjudged(unjudged)}; {total - len(unjudged)} passed"
     return f"All {total} gates passed" if total > 1 else "The one gate passed"
-
-
-def _named(gates: list[Gate]) -> str:
-    names = ", ".join(gate.name for gate in gates[:_NAMED_GATES])
-    return f"{names} and {len(gates) - _NAMED_GATES} more" if len(gates) > _NAMED_GATES else names
 
 
 def has_control_row(manifest: Manifest) -> bool:

@@ -177,6 +177,7 @@ def manifest_of(run: Run) -> Manifest:
             artifacts=run.artifacts,
             student=student.accuracy,
             teacher=teachers[0].accuracy,
+            images=len(run.data.test),
             teachers=run.teacher_tests,
             control=student.control_accuracy,
             paired=_paired(run),

@@ -25,6 +25,7 @@ from tfkd.verify import VerifyError, families, golden
 from tfkd.verify.apart import Apart
 from tfkd.verify.artifacts import RUNTIMES
 from tfkd.verify.families import FAMILIES
+from tfkd.verify.gates import unjudged
 
 MANIFEST = "manifest.json"
 
@@ -272,14 +273,13 @@ def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
 
 def _gates(manifest: Manifest) -> Check:
     """Returns what the gates said when the bundle was made; a gate that was not judged is not called passed."""
-    names: dict[Verdict, list[str]] = {"passed": [], "failed": [], "not judged": []}
-    for gate in manifest.gates:
-        names[gate.verdict].append(gate.name)
-    if names["failed"]:
-        return Check("gates", "failed", f"{MANIFEST}: these failed when the bundle was made: {_few(names['failed'])}.")
-    if names["not judged"]:
-        found = f"not judged when the bundle was made: {_few(names['not judged'])}; {len(names['passed'])} passed"
-        return Check("gates", "not judged", found)
+    if failed := [gate.name for gate in manifest.gates if gate.verdict == "failed"]:
+        return Check("gates", "failed", f"{MANIFEST}: these failed when the bundle was made: {_few(failed)}.")
+    if not manifest.gates:
+        return Check("gates", "not judged", "no gates were set when the bundle was made")
+    if why := unjudged(manifest.gates):
+        passed = sum(gate.passed for gate in manifest.gates)
+        return Check("gates", "not judged", f"not judged when the bundle was made: {why}; {passed} passed")
     return Check("gates", "passed", f"all {len(manifest.gates)} passed when the bundle was made")
 
 

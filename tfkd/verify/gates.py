@@ -1,7 +1,7 @@
 """Judges the numbers of a run against the limits of its recipe."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tfkd.errors import RequestError
@@ -22,6 +22,7 @@ OF_SEVERAL = (
 
 _WHOLE = ("fp32", "fp16", "int8")  # run in one piece; what XNNPACK makes of other precisions is told, not judged
 _FLOAT = ("fp32", "fp16")
+_NAMED = 3  # in a sentence; tables name every gate
 _ROUNDING = 1e-9  # of differences between shares: 0.768 - 0.763 is a little more than 0.005
 _TOLD = ("palette6", "palette4", "pruned")  # give answers up on purpose: their accuracy alone is judged
 
@@ -34,6 +35,7 @@ class Measured:
         artifacts: the verified files.
         student: accuracy of the Keras student on the test split, 0..1.
         teacher: accuracy of the teacher; None for a model that was trained outside of tfkd.
+        images: of the test split.
         teachers: each teacher's predictions against chance, by the name of its stage.
         control: accuracy of the control; None where it was not run.
         diagnosis: likely causes of a low accuracy.
@@ -45,6 +47,7 @@ class Measured:
     artifacts: list[Artifact]
     student: float
     teacher: float | None
+    images: int
     teachers: dict[str, ChanceTest] = field(default_factory=dict)
     control: float | None = None
     paired: PairedTest | None = None
@@ -64,6 +67,22 @@ def judge(gates: Gates, measured: Measured) -> list[Gate]:
     return [*_truth_gates(gates, measured), *_file_gates(gates, measured), *_run_gates(gates, measured)] + [
         _switched_off(name, gates) for name in _off(gates) if measured.teacher is not None or name not in OF_SEVERAL
     ]
+
+
+def named(gates: Sequence[Gate]) -> str:
+    """Returns the names of the first gates, and how many more there are."""
+    names = ", ".join(gate.name for gate in gates[:_NAMED])
+    return f"{names} and {len(gates) - _NAMED} more" if len(gates) > _NAMED else names
+
+
+def unjudged(gates: Iterable[Gate]) -> str:
+    """Returns why gates were not judged and which, such as 'switched off by --smoke (diagnosis)'; "" for none."""
+    by_reason: dict[str, list[Gate]] = {}
+    for gate in gates:
+        if gate.verdict == "not judged":
+            by_reason.setdefault(gate.reason, []).append(gate)
+    found = [f"{reason} ({named(those)})" if reason else named(those) for reason, those in by_reason.items()]
+    return "; ".join(found)
 
 
 def is_on(limit: float | bool | str | None) -> bool:
@@ -135,11 +154,13 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         file = artifact.path.rpartition("/")[2]
         if gates.max_accuracy_drop is not None:
             drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
-            yield _at_most(f"max_accuracy_drop/{file}", drop, gates.max_accuracy_drop)
+            most, why = _most(gates.max_accuracy_drop, measured.images)
+            yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
         name, limit = _agreement(gates, artifact.precision)
         if limit is not None:
             agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
-            yield _at_least(f"{name}/{file}", agreement, limit)
+            least, why = _least(limit, measured.images)
+            yield _at_least(f"{name}/{file}", agreement, least, why)
         for precision, name, limit, value in (
             ("fp32", "max_float_error", gates.max_float_error, artifact.max_abs_error),
             ("fp16", "max_half_error", gates.max_half_error, artifact.max_abs_error),
@@ -150,6 +171,22 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
                 yield _at_most(f"{name}/{file}", error, limit)
         if gates.one_partition and artifact.format == "tflite" and artifact.precision in _WHOLE:
             yield _one_partition(file, artifact)
+
+
+def _most(limit: float, images: int) -> tuple[float, str]:
+    """Returns the share of images that may differ, and why it is more than the recipe's limit.
+
+    Where one image is more than the limit, one may differ; a limit of 0 allows none.
+    """
+    if not images or limit <= _ROUNDING or limit * images >= 1 - _ROUNDING:
+        return limit, ""
+    return 1 / images, f"one of {images} images may differ; {limit:.3g} of them is less"
+
+
+def _least(limit: float, images: int) -> tuple[float, str]:
+    """Returns the share of images that must be equal, and why it is less than the recipe's limit."""
+    most, why = _most(1 - limit, images)
+    return (1 - most if why else limit), why
 
 
 def _agreement(gates: Gates, precision: str) -> tuple[str, float | None]:
@@ -172,7 +209,9 @@ def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         teacher = _number(measured.teacher, "a teacher's accuracy")
         ratio = measured.student / teacher if teacher else float("nan")
         found = f"student {_percent(measured.student)}, teacher {_percent(teacher)}"
-        yield _at_least("min_relative_accuracy", ratio, gates.min_relative_accuracy, found)
+        right = round(teacher * measured.images) if teacher > 0 else 0
+        least, why = _least(gates.min_relative_accuracy, right)
+        yield _at_least("min_relative_accuracy", ratio, least, f"{found}; {why}" if why else found)
     if gates.not_worse_than_control:
         yield _not_worse_than_control(measured.paired)
     if gates.min_gain_over_control is not None:
@@ -196,8 +235,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _at_most(name: str, value: float, limit: float) -> Gate:
-    return _gate(name, value, limit, value <= limit + _ROUNDING)
+def _at_most(name: str, value: float, limit: float, reason: str = "") -> Gate:
+    return _gate(name, value, limit, value <= limit + _ROUNDING, reason)
 
 
 def _at_least(name: str, value: float, limit: float, reason: str = "") -> Gate:
