@@ -9,7 +9,7 @@ import pytest
 from tests.data.photos import encoded, fill, picture
 from tfkd.data import open_source
 from tfkd.errors import RequestError
-from tfkd.order import stages_of
+from tfkd.order import seeds, stages_of
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher
 from tfkd.stages import Stage
 
@@ -113,3 +113,9 @@ def test_a_missing_file_is_found_before_anything_is_forgotten(home: Path) -> Non
     Path("t.keras").unlink()
     with pytest.raises(RequestError, match=r"There is no model file t\.keras"):
         stages(recipe())
+
+
+def test_every_repeat_has_a_seed_of_its_own() -> None:
+    teachers, data = [Teacher(model="resnet50")], Data(source="folder:x")
+    recipe = Recipe(name="r", seed=3, data=data, teachers=teachers, distill=Distill(repeats=3))
+    assert seeds(recipe) == [3, 4, 5]

@@ -149,6 +149,19 @@ def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None
     assert student.steps == control.steps == 4 * (96 // 16)
 
 
+@pytest.mark.parametrize("statistics", ["moving", "batch"])
+def test_a_teacher_answers_with_the_statistics_that_the_recipe_asks_for(home: Path, statistics: str) -> None:
+    from tests.tiny import build_teacher
+    from tfkd.models.batch_statistics import BatchStatistics
+
+    changes = [f"data.source=folder:{home / 'photos'}", f"teachers.0.batch_norm={statistics}"]
+    made = Run(load(home / "recipe.py", changes), home / statistics, Lines())
+    made.asked("soft_labels").parent.mkdir(parents=True)
+    build_teacher(image_size=40, classes=3).save(made.asked("soft_labels"))
+    layers = made._load_asked("soft_labels").layers
+    assert any(isinstance(layer, BatchStatistics) for layer in layers) is (statistics == "batch")
+
+
 def test_the_student_ships_that_is_best_on_validation(home: Path) -> None:
     recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
     made = Run(recipe, home / "chosen", Lines())

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tfkd.errors import RequestError
-from tfkd.recipe import Data, Distill, Recipe, SoftTargets, Teacher, shrunk
+from tfkd.recipe import Data, Distill, Recipe, Relational, SoftTargets, Teacher, Training, shrunk
 from tfkd.recipe_files import load, parse
 
 
@@ -33,3 +34,14 @@ def test_defaults_follow_hinton() -> None:
     recipe = Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="resnet50")])
     assert recipe.distill == Distill(losses=[SoftTargets(temperature=4.0, weight=0.7)], label_weight=0.3)
     assert recipe.distill.control
+
+
+def test_a_training_without_settings_is_the_one_that_the_documents_describe() -> None:
+    assert (Training().epochs, Training().batch_size, Training().learning_rate) == (30, 64, 2e-3)
+
+
+def test_a_part_of_a_loss_may_have_no_weight_where_another_has() -> None:
+    for parts in ({"distance": 0.0}, {"angle": 0.0}):
+        assert Relational(**parts).weight == Relational().weight
+    with pytest.raises(ValidationError, match="distance"):
+        Relational(distance=-0.5)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tfkd import comparison, own_model, pipeline, sweep
 from tfkd.errors import RequestError
 from tfkd.progress import Lines
+from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.stages import Stage, locked, run_together
 
 
@@ -72,3 +74,20 @@ def test_a_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path:
         process.wait()
     with locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "sweep", "export"])
+def test_every_command_refuses_a_folder_in_which_another_one_works(tmp_path: Path, command: str) -> None:
+    recipe = Recipe(name="busy", data=Data(source="folder:nowhere"), teachers=[Teacher(model="resnet50")])
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    given = {"name": "busy", "model": "m.keras", "labels": str(tmp_path / "labels.txt"), "data": "folder:nowhere"}
+    asked = own_model.request({**given, "normalization": "none", "allow_code": False}, {}, [])
+    places = (Lines(), tmp_path, tmp_path / "bundles")
+    commands = {
+        "run": lambda: pipeline.run(recipe, *places),
+        "compare": lambda: comparison.compare(recipe, *places),
+        "sweep": lambda: sweep.sweep({"only": recipe}, *places[:2]),
+        "export": lambda: own_model.publish_own(asked, *places),
+    }
+    with locked(tmp_path / "busy"), pytest.raises(RequestError, match="Another run"):
+        commands[command]()

@@ -81,6 +81,14 @@ def test_a_layer_without_a_twin_is_named(layer: Any, named: str) -> None:
         twin_of(model)
 
 
+def test_what_is_no_functional_model_with_one_input_is_refused() -> None:
+    inputs = [keras.Input((3,)), keras.Input((3,))]
+    two = keras.Model(inputs, keras.layers.Concatenate()(inputs), name="two")
+    for model, named in ((two, "'two'"), ("a text", "'a text'")):
+        with pytest.raises(RequestError, match=f"{named} is not a functional Keras model with one input"):
+            twin_of(model)
+
+
 @pytest.mark.parametrize(
     "end",
     [

@@ -87,6 +87,7 @@ def test_the_teacher_stays_as_it_is(batch: Any) -> None:
     distiller.fit(*batch, epochs=2, verbose=0)
     distiller.evaluate(*batch, verbose=0)
     assert difference(before, guide.get_weights()) == 0.0
+    assert not guide.trainable_variables
 
 
 def test_a_teacher_that_changed_teaches_what_it_knows_when_fit_begins(batch: Any) -> None:
@@ -217,6 +218,12 @@ def test_the_loss_of_a_validation_is_that_of_the_labels_unweighted(batch: Any, l
     alone = Distiller(distiller.student, losses=[], label_weight=1.0)
     alone.compile(metrics=["accuracy"])
     assert set(alone.evaluate(images, labels, verbose=0, return_dict=True)) == {"loss", "accuracy"}
+
+
+def test_a_validation_without_predictions_of_a_teacher_is_that_of_the_labels_alone(batch: Any) -> None:
+    distiller = Distiller(student())
+    distiller.compile()
+    assert set(distiller.evaluate(*batch, verbose=0, return_dict=True)) == {"loss"}
 
 
 def test_validation_leaves_memories_and_moments_as_they_are(batch: Any) -> None:

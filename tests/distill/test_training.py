@@ -1,5 +1,7 @@
 """A training that is killed and called again ends as if nothing had happened."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -10,7 +12,7 @@ import tensorflow as tf
 from tests.distill.test_weights import CLASSES, IMAGES, assert_equal, data, distiller
 from tfkd import Distiller
 from tfkd.distill.predict import predictor
-from tfkd.distill.training import Point, Validation, adamw, fit
+from tfkd.distill.training import Point, Validation, adamw, epoch_order, fit
 from tfkd.recipe import Training
 
 STEPS = 2
@@ -94,3 +96,24 @@ def test_float16_keeps_the_state_of_its_loss_scale(tmp_path: Path) -> None:
     assert type(resumed.optimizer).__name__ == "LossScaleOptimizer"
     assert points == curve
     assert_equal(resumed, whole)
+
+
+def test_the_order_of_the_images_depends_on_seed_and_epoch() -> None:
+    orders = [epoch_order(seed, epoch, 9, 20).tolist() for seed in (1, 2) for epoch in (0, 1)]
+    assert orders[0] == epoch_order(1, 0, 9, 20).tolist()
+    assert len({tuple(order) for order in orders}) == 4
+    for order in orders:
+        assert sorted(order[:9]) == sorted(order[9:18]) == list(range(9)), "every image once before any comes again"
+
+
+DRAW = """
+from tfkd.distill.training import prepare_tensorflow
+prepare_tensorflow(1, 7)
+import numpy
+print(numpy.random.random())
+"""
+
+
+def test_the_seed_of_a_process_decides_what_is_drawn() -> None:
+    done = subprocess.run([sys.executable, "-c", DRAW], capture_output=True, text=True, check=True)
+    assert float(done.stdout) == np.random.RandomState(7).random_sample()

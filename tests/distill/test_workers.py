@@ -1,8 +1,10 @@
 """Trainings in processes of their own: what is said when one of them is gone."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,48 @@ here = Path()
 recipe = Recipe(name="r", data=Data(source="folder:photos"), teachers=[Teacher(model="resnet50")])
 run_jobs([Job("control", 1, recipe, Student(), here, here, 64, ())], 1, 1, Lines())
 """
+
+
+ORPHAN = """
+import multiprocessing, os, time
+from tfkd.distill.workers import _die_with_parent
+
+def work(messages):
+    _die_with_parent()
+    messages.put(os.getpid())
+    time.sleep(120)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    context.Process(target=work, args=(messages,)).start()
+    print(messages.get(), flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_training_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(ORPHAN)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+    for _ in range(100):
+        if not _is_running(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the training goes on without its parent")
+
+
+def _is_running(process: int) -> bool:
+    """Tells whether a process does something; nobody may wait for an orphan, which then stays as a zombie."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:4]
+    except OSError:
+        return False
 
 
 @pytest.mark.slow

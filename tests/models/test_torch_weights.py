@@ -120,6 +120,11 @@ def test_reads_every_tensor(tmp_path: Path, layout: str) -> None:
         np.testing.assert_array_equal(tensors[name], expected)
 
 
+def test_reads_a_tensor_without_elements(tmp_path: Path) -> None:
+    empty = read(tmp_path, valid("zip", {"t": np.zeros((0, 3), np.float32)}))["t"]
+    assert empty.shape == (0, 3) and empty.dtype == np.float32
+
+
 def test_reads_a_transposed_view(tmp_path: Path) -> None:
     base = np.arange(6, dtype=np.float32)
     storage = Storage(base, "0")

@@ -51,7 +51,9 @@ def test_names_are_not_markup(make_manifest):
 def test_gates_show_value_limit_and_verdict(make_manifest):
     manifest = make_manifest()
     give(manifest.gates[3], "failed")
+    manifest.gates[3].reason = "the machine is slow"
     text = printed(gates_table(manifest))
+    assert "the machine is slow" in text
     line = next(line for line in text.splitlines() if line.startswith("│") and "min_speed_ratio" in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["min_speed_ratio", "15.39", "≥ 3", "failed"]
     assert "1 of 4 gates failed" in text

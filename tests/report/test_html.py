@@ -1,14 +1,18 @@
 """The page is read back with a parser: what a browser would show and load, not what the template looks like."""
 
+import base64
+import io
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.report.conftest import give
 from tfkd.errors import RequestError
 from tfkd.export.manifest import Diagnosis
-from tfkd.report.html import write_report
+from tfkd.report.html import _heat_map, write_report
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -236,6 +240,13 @@ def test_many_classes_become_a_picture(render, make_manifest, make_evidence):
     page = render(make_manifest(classes), make_evidence(classes))
     assert [attributes for tag, attributes in page.tags if attributes.get("class") == "heat"]
     assert "Most frequent mistakes" in page.text
+
+
+def test_the_picture_of_many_classes_shows_shares_by_opacity():
+    picture = Image.open(io.BytesIO(base64.b64decode(_heat_map(np.array([[1.0, 0.0], [0.25, 0.75]])))))
+    pixels = np.asarray(picture)
+    assert pixels.shape == (2, 2, 4) and pixels[0, 0].tolist() == [0, 114, 178, 255]
+    assert pixels[0, 1, 3] == 0 and pixels[1, 0].tolist() == [213, 94, 0, 128]
 
 
 def test_mistakes_are_counted_right(render, make_manifest, make_evidence):

@@ -1,6 +1,7 @@
 """The table and the plot of a sweep."""
 
 import io
+import re
 import warnings
 from xml.etree import ElementTree
 
@@ -39,3 +40,13 @@ def test_the_plot_has_room_for_long_names(sweep: Sweep) -> None:
     root = ElementTree.fromstring(drawn)
     assert root.tag.endswith("svg")
     assert drawn.count("<!-- views=") == 2
+
+
+def test_the_rows_of_the_plot_keep_more_than_half_a_row_to_its_edges(sweep: Sweep) -> None:
+    drawn = trials.plot(sweep)
+    box = re.search(r'<g id="patch_2">\s*<path d="([^"]+)"', drawn)
+    rows = [float(y) for y in re.findall(r'<g id="ytick_\d+">.*?<use [^>]*y="([\d.]+)"', drawn, re.DOTALL)]
+    assert box is not None and len(rows) == 3
+    edges = [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", box[1])]
+    assert max(edges) - rows[0] == pytest.approx(0.6 * (rows[0] - rows[1]), abs=0.01)
+    assert rows[2] - min(edges) == pytest.approx(0.6 * (rows[0] - rows[1]), abs=0.01)
