@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ import pytest
 from tests.data.photos import fill_tinted
 from tfkd.distill.job import Kind
 from tfkd.distill.layout import Layout
-from tfkd.export.manifest import Manifest
+from tfkd.export.manifest import Gate, Manifest
 from tfkd.order import stages_of
-from tfkd.pipeline import Run, open_data
+from tfkd.pipeline import Outcome, Run, open_data
 from tfkd.progress import Lines
 from tfkd.recipe_files import load
 
@@ -202,6 +203,19 @@ def test_the_int8_file_is_calibrated_on_training_images_and_not_on_test_images(f
             tflite.write_tflite(student, "int8", tmp_path / "tiny_int8.tflite", card, images)
             same[name] = (tmp_path / "tiny_int8.tflite").read_bytes() == published
     assert same == {"train": True, "validation": False, "test": False}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [([], True), (["passed", "not judged"], True), (["not judged"], True), (["passed", "failed"], False)],
+)
+def test_an_outcome_passes_where_no_gate_failed(verdicts: list[Any], passed: bool, tmp_path: Path) -> None:
+    manifest = Manifest.model_validate_json((PROJECT / "tests/fixtures/0.1.0/bundle/manifest.json").read_bytes())
+    manifest.gates = [
+        Gate(name="g", value=0.5, limit=0.5, passed=verdict == "passed", verdict=verdict, reason="")
+        for verdict in verdicts
+    ]
+    assert Outcome(tmp_path, None, manifest).passed is passed
 
 
 def test_a_second_call_reuses_every_stage(finished: Path) -> None:

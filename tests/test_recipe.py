@@ -45,3 +45,10 @@ def test_a_part_of_a_loss_may_have_no_weight_where_another_has() -> None:
         assert Relational(**parts).weight == Relational().weight
     with pytest.raises(ValidationError, match="distance"):
         Relational(distance=-0.5)
+
+
+@pytest.mark.parametrize("limits", [(5, 5), (5, 4), (0, float("inf"))])
+def test_a_range_of_pixels_ascends(limits: tuple[float, float]) -> None:
+    assert Data(source="folder:x", pixel_range=(4, 5)).pixel_range == (4, 5)
+    with pytest.raises(ValidationError, match="smaller one first"):
+        Data(source="folder:x", pixel_range=limits)

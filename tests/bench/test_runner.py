@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +116,9 @@ def test_answers_are_those_of_the_verification(files):
         interpreter = runner.load(str(path), 1)
         answers = np.stack([runner.answer(interpreter, image) for image in images])
         np.testing.assert_array_equal(answers, tflite.predict(path, [images]))
+
+
+def test_one_run_at_a_time_measures_in_a_folder(tmp_path: Path) -> None:
+    assert runner._locked(str(tmp_path))
+    assert not runner._locked(str(tmp_path)), "the first lock holds until its process ends"
+    assert runner._locked(str(tmp_path.parent))

@@ -251,3 +251,10 @@ def test_no_text_becomes_an_option_of_ssh(text):
     command = board.ssh("true")
     assert command[-3] == "--" and command[-2] == board.host and not board.host.startswith("-")
     assert board.user is None or not board.user.startswith("-")
+
+
+def test_a_command_reaches_the_boards_shell_as_it_is() -> None:
+    command = "printf %s 'it is \"$HOME\"'; exit 3"
+    remote = ssh.Board("board").ssh(command)[-1]
+    done = subprocess.run(["sh", "-c", remote], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ('it is "$HOME"', 3)

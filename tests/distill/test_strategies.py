@@ -140,7 +140,7 @@ def _network(channels: int, seed: int) -> keras.Model:
     image = keras.Input((8, 8, 3))
     maps = keras.layers.Conv2D(channels, 3, strides=2, activation="relu", name="maps")(image)
     pooled = keras.layers.GlobalAveragePooling2D()(maps)
-    return keras.Model(image, keras.layers.Dense(CLASSES)(pooled))
+    return keras.Model(image, keras.layers.Dense(CLASSES, kernel_regularizer=keras.regularizers.L2(0.1))(pooled))
 
 
 def _losses(*kinds: str) -> list[tuple[Any, float]]:

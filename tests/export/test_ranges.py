@@ -1,7 +1,15 @@
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 
-from tfkd.export.ranges import best_range
+from tfkd.export.flatbuffer import Network
+from tfkd.export.quantize import _bare
+from tfkd.export.ranges import best_range, min_max
+from tfkd.export.tflite import write_tflite
+
+from .conftest import CARD, SIZE, Exported
 
 
 def squared_error(values: np.ndarray, low: float, high: float, levels: int) -> float:
@@ -56,3 +64,26 @@ def test_evenly_spread_values_keep_their_range() -> None:
 def test_zero_stays_inside(limits: tuple[float, float]) -> None:
     low, high = best_range(np.random.default_rng(2).random(2048), *limits, 256)
     assert limits[0] <= low <= 0 <= high <= limits[1]
+
+
+def test_a_range_holds_what_every_image_does(exported: Exported) -> None:
+    bare = _bare(exported.path("_fp32.tflite").read_bytes(), exported.images[:5])
+    whole = min_max(bare.network, bare.images)
+    alone = [min_max(bare.network, image[np.newaxis]) for image in bare.images]
+    assert len(whole) > 5 and len({tuple(ranges.values()) for ranges in alone}) == 5
+    for tensor, limits in whole.items():
+        lows, highs = zip(*(ranges[tensor] for ranges in alone), strict=True)
+        assert limits == (min(lows), max(highs))
+
+
+def test_a_narrow_range_is_widened_until_xnnpack_can_add_it(exported: Exported, tmp_path: Path) -> None:
+    image = keras.Input((SIZE, SIZE, 3))
+    kernel = keras.initializers.RandomNormal(stddev=1e-6, seed=1)
+    x = keras.layers.Conv2D(4, 3, activation="relu", kernel_initializer=kernel)(image)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Multiply()([x, x + 3.0]))
+    write_tflite(keras.Model(image, keras.layers.Dense(3)(x)), "int8", tmp_path / "x.tflite", CARD, exported.images[:4])
+    network = Network((tmp_path / "x.tflite").read_bytes())
+    (added,) = [operator for operator in network.graph.operators if network.kind(operator) == "ADD"]
+    tensors = [network.graph.tensors[number] for number in (*added.inputs, *added.outputs)]
+    scales = [float(tensor.quantization.scale[0]) for tensor in tensors]
+    assert max(scales) / min(scales) < 2**8

@@ -23,3 +23,10 @@ def test_calibration_images_are_training_images(tmp_path: Path) -> None:
 def test_measured_images_calibrate_where_there_are_no_others(tmp_path: Path) -> None:
     data = open_evaluation(Data(source=f"folder:{fill(tmp_path, {'a': 10, 'b': 10})}"), 1)
     assert len(samples.calibration(data, 32, 6, 1)) == 6
+
+
+def test_every_class_calibrates(tmp_path: Path) -> None:
+    data = open_source(Data(source=f"folder:{fill(tmp_path, {'a': 10, 'b': 14, 'c': 10})}"), 1)
+    for count in (3, 6, 12):
+        _, positions = samples.photos(data.train, 32, count, 1)
+        assert np.bincount(data.train.labels[positions]).tolist() == [count // 3] * 3
