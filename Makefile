@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test check figures evidence arm64 devices format clean
+.PHONY: quickstart test check figures mutants evidence arm64 devices format clean
 
 quickstart: $(INSTALLED)  ## install, then run the main job
 	$(BIN)/tfkd run pipelines/quickstart.py
@@ -22,6 +22,9 @@ check: $(INSTALLED)  ## the fast checks alone
 
 figures: $(INSTALLED)  ## write the figures of README.md and docs/ again from docs/evidence
 	$(BIN)/python -m tools.figures
+
+mutants: $(INSTALLED)  ## put faults into copies of the source; exit code 1 where no test notices one (up to an hour)
+	$(BIN)/python -m tools.mutants
 
 evidence: $(INSTALLED)  ## the benchmarks of speed and memory: more than an hour, on a machine that has nothing else to do
 	$(BIN)/python tools/benchmarks/view_speed.py --out docs/evidence/view_speed.json

@@ -1,0 +1,74 @@
+"""Which tests can notice a fault of a module: those that mirror it, then those that import it, then more."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+END_TO_END = ("tests/test_pipeline.py", "tests/test_own_model.py", "tests/test_cli.py")
+DEVICES = ("tests/bench/test_arm64.py", "tests/bench/test_android.py")  # minutes each
+FEW = 3
+FAR = 2  # steps of imports from a test to a module
+
+
+class Suite:
+    """The test files of a project, by how far their imports are from a module of its package."""
+
+    def __init__(self, root: Path, package: str = "tfkd") -> None:
+        self._package = package
+        modules = {_module(path.relative_to(root)): path for path in (root / package).rglob("*.py")}
+        self._modules = set(modules)
+        self._imported = {name: self._imports(path) for name, path in modules.items()}
+        found = sorted((root / "tests").rglob("test_*.py"))
+        self._distances = {path.relative_to(root).as_posix(): self._reached(self._imports(path)) for path in found}
+
+    def near(self, file: str) -> list[str]:
+        """Returns the test file of a module and a few that import it."""
+        mirrored = self._mirrored(file)
+        return mirrored + [test for test in self._importing(file) if test not in mirrored][:FEW]
+
+    def far(self, file: str) -> list[str]:
+        """Returns further tests: those beside its own, those that reach the module, and whole commands."""
+        module, near = _module(Path(file)), self.near(file)
+        folder = ("tests" / PurePosixPath(file).relative_to(self._package)).parent
+        beside = [test for test in self._distances if PurePosixPath(test).parent == folder != PurePosixPath("tests")]
+        importing = self._importing(file)
+        reaching = [test for test, reached in self._distances.items() if reached.get(module, FAR + 1) <= FAR]
+        whole = [test for test in END_TO_END if test in self._distances]
+        return [test for test in dict.fromkeys([*importing, *beside, *reaching, *whole]) if test not in near]
+
+    def _importing(self, file: str) -> list[str]:
+        """Returns the tests that import a module and run no whole commands, the most specific ones first."""
+        module = _module(Path(file))
+        importing = [test for test, reached in self._distances.items() if reached.get(module) == 0]
+        importing.sort(key=lambda test: (len(self._distances[test]), test))
+        return [test for test in importing if test not in (*END_TO_END, *DEVICES)]
+
+    def _mirrored(self, file: str) -> list[str]:
+        path = PurePosixPath(file).relative_to(self._package)
+        name = path.parent.name if path.stem in ("__init__", "__main__") else path.stem
+        wanted = {f"tests/{path.parent / f'test_{name}.py'}", f"tests/{path.parent.parent / f'test_{name}.py'}"}
+        return [test for test in self._distances if test in wanted]
+
+    def _imports(self, path: Path) -> set[str]:
+        """Returns the modules of the package that a file imports anywhere, also by name in a text such as a command."""
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        return names & self._modules
+
+    def _reached(self, start: set[str]) -> dict[str, int]:
+        """Returns how many imports lie between some modules and each that they reach."""
+        distances: dict[str, int] = defaultdict(int, dict.fromkeys(start, 0))
+        edge = start
+        for distance in range(1, FAR + 1):
+            edge = {further for module in edge for further in self._imported[module]} - distances.keys()
+            distances |= dict.fromkeys(edge, distance)
+        return dict(distances)
+
+
+def _module(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
