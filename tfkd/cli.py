@@ -329,8 +329,8 @@ def _show(manifest: "Manifest") -> None:
     from tfkd.report import console
 
     _print(console.comparison_table(manifest), console.gates_table(manifest))
-    for found in manifest.diagnosis:
-        print(found)
+    for line in (*map(str, manifest.diagnosis), *console.missing_lines(manifest)):
+        print(line)
 
 
 def _print(*tables: "Table") -> None:

@@ -14,8 +14,17 @@ import tfkd
 from tfkd import machine, recipe_files
 from tfkd.data import ImageData, Split, open_evaluation
 from tfkd.errors import RequestError
-from tfkd.export import ExportedFile, card_of, check_installed
-from tfkd.export.manifest import SCHEMA, Artifact, BenchEntry, ComparisonRow, Diagnosis, Manifest, StudentEntry
+from tfkd.export import Exported, ExportedFile, card_of, check_installed
+from tfkd.export.manifest import (
+    SCHEMA,
+    Artifact,
+    BenchEntry,
+    ComparisonRow,
+    Diagnosis,
+    Manifest,
+    MissingFile,
+    StudentEntry,
+)
 from tfkd.labels import outputs_of, read_labels
 from tfkd.models import normalization
 from tfkd.pipeline import CHECKED, PROPOSED_LABELS, Outcome, publish
@@ -80,7 +89,8 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
 
     Args:
         given: the fields of the request itself.
-        files: which files to write, by the field of `export` that names them.
+        files: which files to write, by the field of `export` that names them; those that are named must exist, unless
+            the overrides set `export.require`.
         overrides: further fields as `key.path=value`.
 
     Raises:
@@ -93,7 +103,7 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
         "gates": Gates(one_partition=False, min_relative_accuracy=None, not_worse_than_control=False),
     }
     values = {**given, **{name: part.model_dump(mode="json") for name, part in parts.items()}}
-    values["export"] |= files
+    values["export"] |= files | {"require": Export.model_validate({"tflite": [], "coreml": []} | files).forms}
     return recipe_files.validated(recipe_files.overridden(values, overrides), Request, "tfkd export")
 
 
@@ -180,15 +190,16 @@ class _Export:
 
         probabilities = self._answers()
         diagnosis = self._diagnosed(probabilities, folder.parent)
-        files = self._files(folder)
-        artifacts = self._measured(folder, files, probabilities)
+        made = self._exported(folder)
+        artifacts = self._measured(folder, made.files, probabilities)
         timed = {artifact.path: folder / artifact.path for artifact in artifacts if artifact.format == "tflite"}
         entries = host.measure(timed, self.request.bench, lambda text: self.progress.say(f"  {text}"))
-        manifest = self._manifest(accuracy(probabilities, self.data.test.labels), artifacts, timed, entries, diagnosis)
+        right = accuracy(probabilities, self.data.test.labels)
+        manifest = self._manifest(right, artifacts, made.missing, timed, entries, diagnosis)
         summary.complete(folder, manifest, self._golden(folder, artifacts), self._evidence(probabilities))
         return manifest
 
-    def _files(self, folder: Path) -> list[ExportedFile]:
+    def _exported(self, folder: Path) -> Exported:
         from tfkd.export import export, samples
 
         asked = self.request.export
@@ -228,7 +239,9 @@ class _Export:
         artifacts = []
         for file in files:
             artifacts.append(measure(folder, file, reference, self.card))
-            self.progress.say(f"  {file.path}: loaded again and run")
+            lacking = artifacts[-1].not_verified
+            told = f"not verified here: {lacking}" if lacking else "loaded again and run"
+            self.progress.say(f"  {file.path}: {told}")
         return artifacts
 
     def _diagnosed(self, probabilities: "np.ndarray", folder: Path) -> list[Diagnosis]:
@@ -253,6 +266,7 @@ class _Export:
         self,
         accuracy: float,
         artifacts: list[Artifact],
+        missing: list[MissingFile],
         timed: dict[str, Path],
         entries: list[BenchEntry],
         diagnosis: list[Diagnosis],
@@ -260,7 +274,9 @@ class _Export:
         from tfkd.report import summary
 
         images = len(self.data.test)
-        measured = Measured(artifacts, student=accuracy, teacher=None, images=images, diagnosis=diagnosis)
+        measured = Measured(
+            artifacts, student=accuracy, teacher=None, images=images, diagnosis=diagnosis, missing=missing
+        )
         return Manifest(
             schema=SCHEMA,
             name=self.request.name,
@@ -273,6 +289,7 @@ class _Export:
             teachers=[],
             student=self._student(accuracy),
             artifacts=artifacts,
+            missing=missing,
             comparison=list(self._comparison(accuracy, artifacts, timed, entries)),
             bench=entries,
             gates=judge(self.request.gates, measured),

@@ -462,7 +462,7 @@ class Run:
         def tell(path: str) -> None:
             self.progress.say(f"  {path}")
 
-        files = export(
+        made = export(
             load_model(self._shipped_folder / "student.keras"),
             self.recipe.export,
             self.card,
@@ -475,7 +475,8 @@ class Run:
             tell(f"{name}.tflite (for comparison, not in the bundle)")
             taught = teacher.load_teacher(self.asked(numbered("soft_labels", number)))
             tflite.write_tflite(taught, "fp32", folder / f"{name}.tflite", self.card, images)
-        return [{"files": [asdict(file) for file in files]}]
+        missing = [file.model_dump(mode="json") for file in made.missing]
+        return [{"files": [asdict(file) for file in made.files], "missing": missing}]
 
     @property
     def teacher_files(self) -> list[str]:
@@ -586,6 +587,8 @@ def publish(made: Path, manifest: Manifest, destination: Path, folder: Path) -> 
 
 
 def _told(artifact: Artifact) -> str:
+    if artifact.not_verified:
+        return f"{artifact.bytes:,} bytes, not verified here: {artifact.not_verified}"
     text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
     if artifact.delegation is None:
         return text

@@ -414,6 +414,11 @@ class Export(Block):
         description="oldest iOS that takes the files; default: the oldest that each of them can have",
     )
     onnx: bool = Field(False, description="write an .onnx file too, for TensorRT; needs the extra onnx")
+    require: Annotated[list[str], Separated] = Field(
+        [],
+        description="files that must exist, by their names in tflite and coreml, or onnx: where one cannot be made, "
+        "nothing is published",
+    )
     calibration_images: int = Field(500, ge=1, description="real training images that set the int8 ranges")
     ranges: Literal["min_max", "mse"] = Field(
         "min_max", description="of int8 activations: all that was seen, or the range with the least squared error"
@@ -428,12 +433,27 @@ class Export(Block):
     version: str = "1"
     description: str = "Image classifier distilled with tfkd"
 
-    @field_validator("tflite", "coreml")
+    @field_validator("tflite", "coreml", "require")
     @classmethod
     def _once_each(cls, value: list[str]) -> list[str]:
         if len(set(value)) != len(value):
             raise ValueError("names a format twice; name each once")
         return value
+
+    @property
+    def forms(self) -> list[str]:
+        """The names of all files to write."""
+        return [*self.tflite, *self.coreml, *(["onnx"] if self.onnx else [])]
+
+    @model_validator(mode="after")
+    def _written(self) -> "Export":
+        for form in self.require:
+            if form not in self.forms:
+                raise ValueError(
+                    f"require names {form!r}, but the files to write are {', '.join(self.forms) or 'none'}; "
+                    "add it to tflite or coreml, or leave it out of require"
+                )
+        return self
 
     @model_validator(mode="after")
     def _old_enough(self) -> "Export":

@@ -71,6 +71,6 @@ def exported(model: Any, images: np.ndarray, tmp_path_factory: pytest.TempPathFa
 
     folder = tmp_path_factory.mktemp("bundle")
     told: list[str] = []
-    files = export(model, recipe.Export(), CARD, images, folder, told.append)
+    files = export(model, recipe.Export(), CARD, images, folder, told.append).files
     probabilities = tf.nn.softmax(model(images.astype(np.float32), training=False)).numpy()
     return Exported(model, folder, files, told, images, probabilities)

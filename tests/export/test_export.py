@@ -47,7 +47,7 @@ def test_forms_of_core_ml_files() -> None:
         ExportedFile("ios/n_palette4.mlpackage", "mlpackage", "palette4", 16),
     ]
     newer = exported_files(asked.model_copy(update={"ios_target": 17}), "n")
-    assert [file.ios for file in newer] == [13, 13, 17, 17]
+    assert [file.ios for file in newer] == [14, 14, 17, 17]
 
 
 def test_a_form_that_is_too_new_is_refused_beforehand() -> None:

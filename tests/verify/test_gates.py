@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import Artifact, ChanceTest, Delegation, Diagnosis, Gate, InputOutput, Tensor
+from tfkd.export.manifest import Artifact, ChanceTest, Delegation, Diagnosis, Gate, InputOutput, MissingFile, Tensor
 from tfkd.recipe import Gates
 from tfkd.verify.gates import Measured, better_than_chance, judge
 from tfkd.verify.truth import PairedTest
@@ -319,3 +319,33 @@ def test_gates_of_earlier_versions_keep_their_meaning() -> None:
     assert [gate.verdict for gate in old] == ["passed", "failed"]
     with pytest.raises(ValueError, match="passed = True and the verdict 'not judged'"):
         Gate(name="g", value=1, limit=1, passed=True, verdict="not judged")
+
+
+def lost(path: str, format: str, precision: str, required: bool = False) -> MissingFile:
+    return MissingFile(path=path, format=format, precision=precision, reason="no such operator", required=required)
+
+
+def test_a_file_that_could_not_be_made_fails_where_it_is_required() -> None:
+    missing = [lost("ios/n.mlmodel", "mlmodel", "fp32"), lost("ios/n.mlpackage", "mlpackage", "fp16", required=True)]
+    (gate,) = judged(OFF, make_measured(make_artifact(), missing=missing))
+    assert (gate.name, gate.verdict) == ("required/n.mlpackage", "failed")
+    assert "no such operator" in gate.reason
+
+
+@pytest.mark.parametrize("gate", ["min_size_ratio", "min_speed_ratio"])
+def test_a_ratio_of_an_int8_file_that_could_not_be_made_fails(gate: str) -> None:
+    missing = [lost("android/n_int8.tflite", "tflite", "int8")]
+    asked = OFF.model_copy(update={gate: 2.0})
+    (found,) = judged(asked, make_measured(make_artifact("fp32"), missing=missing, size_ratio=None, speed_ratio=None))
+    assert (found.name, found.verdict) == (gate, "failed") and "could not be made" in found.reason
+
+
+def test_a_file_that_cannot_be_run_here_has_one_gate_that_is_not_judged() -> None:
+    nothing = dict.fromkeys(("accuracy", "chance", "agreement", "max_abs_error", "mean_total_variation"))
+    artifact = make_artifact("fp16", **nothing, top1_vs_keras=None, not_verified="operator 'lstm'")
+    gates = OFF.model_copy(
+        update={"better_than_chance": True, "min_accuracy": 0.5, "max_half_shift": 0.1, "min_float_agreement": 0.9}
+    )
+    (gate,) = judged(gates, make_measured(artifact))
+    assert (gate.name, gate.verdict, gate.limit) == ("verified/n_fp16.tflite", "not judged", None)
+    assert gate.reason == "not verified here: operator 'lstm'"

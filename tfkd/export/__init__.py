@@ -15,6 +15,7 @@ import numpy as np
 
 from tfkd import recipe
 from tfkd.errors import RequestError
+from tfkd.export.manifest import MissingFile
 from tfkd.files import fingerprint
 
 FORMATS = {
@@ -26,7 +27,12 @@ FORMATS = {
 
 # A neural network is stored in fp32; a program in fp16, the only type that Apple's Neural Engine computes in.
 _USUAL_PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
+_NEWEST_NETWORK = 14  # iOS; later ones have added nothing to neural networks
 _NOT_IN_THE_FILES = ("bench", "gates", "model", "labels")  # how files are judged, and where their sources lie
+
+
+class ConversionError(RequestError):
+    """A converter cannot write the network in one form; other forms may still be written."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def card_of(asked: Mapping[str, Any], classes: Iterable[str], data: str) -> Card
         data: fingerprint of the images.
     """
     made_from = {name: part for name, part in asked.items() if name not in _NOT_IN_THE_FILES}
+    made_from["export"] = {name: value for name, value in asked["export"].items() if name != "require"}
     images = asked.get("data")
     made_from["data"] = {k: v for k, v in images.items() if k != "source"} if isinstance(images, Mapping) else None
     origin = {
@@ -101,6 +108,27 @@ class ExportedFile:
     precision: str
     ios: int | None = None
 
+    @property
+    def form(self) -> str:
+        """The file's name in a recipe: of `export.tflite`, `export.coreml`, or onnx."""
+        if self.format == "tflite":
+            return self.precision
+        usual = _USUAL_PRECISION.get(self.format, self.precision)
+        return self.format if self.precision == usual else f"{self.format}_{self.precision}"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export made, in the order of the recipe.
+
+    Attributes:
+        files: that were written.
+        missing: that were asked for and cannot be made.
+    """
+
+    files: list[ExportedFile]
+    missing: list[MissingFile]
+
 
 def exported_files(export: recipe.Export, name: str) -> list[ExportedFile]:
     """Returns the files that an export writes, in the order in which it writes them."""
@@ -122,11 +150,12 @@ def check_installed(export: recipe.Export) -> None:
 def coreml_file(form: recipe.CoremlForm, stem: str, ios_target: int | None = None) -> ExportedFile:
     """Returns the file of a form such as `mlpackage_int8`; the usual precisions do not stand in its name.
 
-    A neural network (.mlmodel) is the same for every iOS that takes it.
+    iOS 14 is the newest that changes what a neural network (.mlmodel) may hold.
     """
     format, _, precision = form.partition("_")
     path = f"{stem}_{precision}.{format}" if precision else f"{stem}.{format}"
-    ios = recipe.oldest_ios(form) if format == "mlmodel" else max(recipe.oldest_ios(form), ios_target or 0)
+    ios = max(recipe.oldest_ios(form), ios_target or 0)
+    ios = min(ios, _NEWEST_NETWORK) if format == "mlmodel" else ios
     return ExportedFile(path, format, precision or _USUAL_PRECISION[format], ios)
 
 
@@ -138,8 +167,8 @@ def export(
     folder: Path,
     progress: Callable[[str], None],
     quantized: Path | None = None,
-) -> list[ExportedFile]:
-    """Writes every file that the recipe names into `folder`.
+) -> Exported:
+    """Writes every file that the recipe names into `folder`; one that no converter can write is left out.
 
     Args:
         student: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes]; softmax is added here.
@@ -151,18 +180,43 @@ def export(
         quantized: the SavedModel that quantization-aware training left, from which the int8 file is then made.
 
     Raises:
-        RequestError: the student has another input or output, or a converter cannot write it.
+        RequestError: the student has another input or output, or not one .tflite file of several can be written.
     """
     from tfkd.export.graph import frozen
 
     files = exported_files(export, card.name)
     asked = Calibration(calibration, export.ranges, tuple(export.float_layers), export.int8_io)
+    made = Exported([], [])
     with frozen(student, card) as graph:
         for file in files:
             progress(file.path)
             writer = importlib.import_module(FORMATS[file.format])
-            if quantized and (file.format, file.precision) == ("tflite", "int8"):
-                writer.write_quantized(quantized, folder / file.path, card, graph.size, export.int8_io)
-            else:
-                writer.write(graph, file, folder / file.path, card, asked)
-    return files
+            try:
+                if quantized and (file.format, file.precision) == ("tflite", "int8"):
+                    writer.write_quantized(quantized, folder / file.path, card, graph.size, export.int8_io)
+                else:
+                    writer.write(graph, file, folder / file.path, card, asked)
+                made.files.append(file)
+            except ConversionError as error:
+                progress(f"{file.path} cannot be made. {error}")
+                made.missing.append(_missing(file, error, export))
+    _check_some_tflite(made)
+    return made
+
+
+def _missing(file: ExportedFile, error: ConversionError, export: recipe.Export) -> MissingFile:
+    reason = str(error).removeprefix(f"{file.path.rpartition('/')[2]}: ")
+    return MissingFile(
+        path=file.path,
+        format=file.format,
+        precision=file.precision,
+        reason=reason,
+        required=file.form in export.require,
+    )
+
+
+def _check_some_tflite(made: Exported) -> None:
+    """Raises RequestError where all .tflite files are missing: a bundle's sizes and latencies are of those."""
+    lost = [file for file in made.missing if file.format == "tflite"]
+    if lost and not any(file.format == "tflite" for file in made.files):
+        raise RequestError(f"None of the .tflite files can be made, which a bundle compares. {lost[0].reason}")

@@ -6,6 +6,7 @@ Compressed weights in an ML program need iOS 16.
 import contextlib
 import io
 import json
+import re
 import shutil
 import tempfile
 import uuid
@@ -14,7 +15,8 @@ from typing import Any, get_args
 
 from tfkd import files, recipe
 from tfkd.errors import RequestError, cause, nearest
-from tfkd.export import Calibration, Card, ExportedFile, coreml_batch_norms, coreml_file
+from tfkd.export import Calibration, Card, ConversionError, ExportedFile, coreml_batch_norms, coreml_file
+from tfkd.export import coreml_operators as coreml_operators  # registers them
 from tfkd.export.coreml_compression import compressed
 from tfkd.export.graph import INPUT, Graph, frozen
 from tfkd.quiet import native_logs_silenced
@@ -28,6 +30,7 @@ PROBABILITIES = "classProbability"
 _OUTPUTS = {LABEL: "The most probable class.", PROBABILITIES: "Probability of every class."}
 
 PRECISION = "precision"
+_TOO_OLD = "Please use a higher minimum deployment target"
 _DATE = "com.github.apple.coremltools.conversion_date"
 
 
@@ -55,18 +58,29 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     The pixels go in as they are (scale 1, bias 0): the model holds its own normalisation. `calibration` is not read.
 
     Raises:
-        RequestError: coremltools cannot write the graph.
+        ConversionError: coremltools cannot write the graph.
     """
     with native_logs_silenced(), contextlib.redirect_stdout(io.StringIO()):
         try:
             model = compressed(_converted(graph, file, card), file.format, file.precision)
         except Exception as error:
-            raise RequestError(f"{path.name}: coremltools cannot convert the model: {cause(error)}") from error
+            raise ConversionError(f"{path.name}: coremltools cannot convert the model: {_reason(error)}") from error
     specification = _described(model.get_spec(), card, file.precision)
     if file.format == "mlmodel":
         files.write_bytes(path, _serialized(specification))
     else:
         _save_package(specification, model.weights_dir, path)
+
+
+def _reason(error: Exception) -> str:
+    """Returns why coremltools refuses a model, and what to do."""
+    text = str(error)
+    if _TOO_OLD in text:
+        features = ", ".join(re.findall(r"^\s*\d+\. (.+?)\s*$", text, re.MULTILINE))
+        return f"an .mlmodel for iOS 13 cannot hold its {features}; set export.ios_target=14."
+    if found := re.search(r"Conversion for TF op '(\w+)' not implemented", text):
+        return f"it has no conversion of TensorFlow's operator {found[1]}; use a layer without it."
+    return cause(error)
 
 
 def _converted(graph: Graph, file: ExportedFile, card: Card) -> Any:

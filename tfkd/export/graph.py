@@ -13,11 +13,15 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.errors import RequestError, cause
 from tfkd.export import Card
+from tfkd.export.resizing import without_resizers
 from tfkd.models.precision import in_float32
 from tfkd.quiet import native_logs_silenced
 
 INPUT = "image"
 OUTPUT = "probabilities"
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_MARKS = ("_XlaMustCompile", "_noinline")  # of functions that TensorFlow must not write out
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,28 @@ def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:
 
     try:
         traced = tf.function(probabilities).get_concrete_function(specification)
-        return convert_variables_to_constants_v2(traced)
+        return without_resizers(_inlined(convert_variables_to_constants_v2(traced)))
     except Exception as error:
         raise RequestError(f"The model {model.name!r} cannot be traced for export: {cause(error)}") from error
+
+
+def _inlined(function: Any) -> Any:
+    """Writes out the functions that a frozen one calls, such as the grouped convolutions that Keras marks for XLA."""
+    definition = function.graph.as_graph_def()
+    if not any(node.op in _CALLS for node in definition.node):
+        return function
+    parts = [definition.node, *(called.node_def for called in definition.library.function)]
+    for owner in (*(node for part in parts for node in part), *definition.library.function):
+        for mark in _MARKS:
+            owner.attr.pop(mark, None)
+    (image,), (output,) = function.inputs, function.outputs
+
+    def same(pixels: tf.Tensor) -> tf.Tensor:
+        (found,) = tf.graph_util.import_graph_def(definition, {image.name: pixels}, [output.name], name="")
+        return found
+
+    specification = tf.TensorSpec(image.shape, image.dtype, name=image.op.name)
+    return convert_variables_to_constants_v2(tf.function(same, autograph=False).get_concrete_function(specification))
 
 
 def _checked_shapes(model: keras.Model) -> tuple[int, int]:

@@ -129,9 +129,22 @@ class Artifact(Entry):
         None, description="oldest runtime that loads the file, such as TensorFlow Lite 2.17.0 or iOS 15; None: unknown"
     )
     operator_versions: dict[str, int] = Field({}, description="of a .tflite file: the newest version of each operator")
+    not_verified: str | None = Field(
+        None, description="what this machine lacks to run the file, such as an operator; None where it was run"
+    )
     delegation: Delegation | None = None
     accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
     io: InputOutput
+
+
+class MissingFile(Entry):
+    """A file that was asked for and could not be made."""
+
+    path: str = Field(description="where it would be in the bundle")
+    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
+    precision: str
+    reason: str
+    required: bool = Field(description="the recipe's export.require names it: the gate of its name failed")
 
 
 class ComparisonRow(Entry):
@@ -231,6 +244,7 @@ class Manifest(Entry):
     teachers: list[TeacherEntry] = Field(description="empty where tfkd was given a trained model")
     student: StudentEntry
     artifacts: list[Artifact]
+    missing: list[MissingFile] = Field([], description="files that were asked for and could not be made")
     comparison: list[ComparisonRow]
     bench: list[BenchEntry]
     gates: list[Gate]

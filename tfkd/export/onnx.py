@@ -14,7 +14,7 @@ import numpy as np
 
 from tfkd import files
 from tfkd.errors import RequestError, cause
-from tfkd.export import Calibration, Card, ExportedFile
+from tfkd.export import Calibration, Card, ConversionError, ExportedFile
 from tfkd.export.bundle import labels_text
 from tfkd.export.graph import INPUT, OUTPUT, Graph
 from tfkd.quiet import native_logs_silenced
@@ -37,7 +37,8 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     `calibration`, and the lines that build TensorRT's engines.
 
     Raises:
-        RequestError: the extra is missing, or the graph has an operator that ONNX or its runtime does not know.
+        RequestError: the extra is missing.
+        ConversionError: the graph has an operator that ONNX or its runtime does not know.
     """
     model = _converted(graph, path)
     _describe(model, card)
@@ -76,7 +77,7 @@ def _converted(graph: Graph, path: Path) -> Any:
             onnx.checker.check_model(model)
             onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise RequestError(f"{path.name}: the model cannot be converted to ONNX: {cause(error)}") from error
+            raise ConversionError(f"{path.name}: the model cannot be converted to ONNX: {cause(error)}") from error
     return model
 
 

@@ -11,6 +11,7 @@ from tfkd import files
 from tfkd.export.manifest import Artifact, Manifest
 
 COREML = ("mlmodel", "mlpackage")
+_USUAL = ("mlpackage", "fp16")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _snippets(manifest: Manifest) -> Iterator[Snippet]:
         yield _rendered(manifest, chosen, "litert", "litert.kt.j2", f"android/{name}Classifier.kt")
         yield _rendered(manifest, chosen, "mediapipe", "mediapipe.kt.j2", f"android/{name}Tasks.kt")
     if ios:
-        chosen = next((each for each in ios if (each.format, each.precision) == ("mlpackage", "fp16")), ios[0])
+        chosen = min(ios, key=lambda each: (each.not_verified is not None, (each.format, each.precision) != _USUAL))
         yield _rendered(manifest, chosen, "coreml", "coreml.swift.j2", f"ios/{name}Classifier.swift")
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfkd import files
 from tfkd.errors import RequestError, cause, nearest
-from tfkd.export import Calibration, Card, ExportedFile, metadata, quantize, rewrite
+from tfkd.export import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
 from tfkd.export.flatbuffer import Network
 from tfkd.export.graph import Graph, frozen
 from tfkd.quiet import native_logs_silenced
@@ -44,7 +44,7 @@ def write_tflite(
         io: uint8 or int8.
 
     Raises:
-        RequestError: the converter cannot write the model in this precision.
+        ConversionError: the converter cannot write the model in this precision.
     """
     with frozen(model, card) as graph:
         asked = Calibration(calibration, ranges, tuple(float_layers), io)
@@ -60,7 +60,7 @@ def check_convertible(model: Any, card: Card, name: str) -> None:
         name: of the network in the recipe, for messages.
 
     Raises:
-        RequestError: the converter cannot write the model.
+        ConversionError: the converter cannot write the model.
     """
     with frozen(model, card) as graph, _told(f"{name} cannot be converted to TensorFlow Lite"):
         _float(graph)
@@ -75,7 +75,8 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     for accuracy; XNNPACK has no such operators, so that it runs slower than fp32.
 
     Raises:
-        RequestError: the converter cannot write the graph in this precision, or the calibration does not fit it.
+        ConversionError: the converter cannot write the graph in this precision.
+        RequestError: the calibration does not fit the graph.
     """
     if file.precision in ("int8", "16x8"):
         _check_images(calibration.images, file.precision, graph.size)
@@ -159,7 +160,7 @@ def _told(what: str) -> Iterator[None]:
         except RequestError:
             raise
         except Exception as error:
-            raise RequestError(f"{what}: {_reason(error)}") from error
+            raise ConversionError(f"{what}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

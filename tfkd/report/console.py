@@ -37,6 +37,15 @@ def comparison_table(manifest: Manifest) -> Table:
     return table
 
 
+def missing_lines(manifest: Manifest) -> list[str]:
+    """Returns a line for each file that could not be made, and one that says what can be done about them."""
+    lines = [f"not made: {file.path}: {file.reason}" for file in manifest.missing]
+    if lines:
+        option = "--coreml and --tflite name" if not manifest.teachers else "export.coreml and export.tflite name"
+        lines.append(f"{option} the files to make; export.require names those that must exist.")
+    return lines
+
+
 def _control(manifest: Manifest, teacher: float) -> list[str]:
     accuracy, images = manifest.student.control_accuracy, manifest.data.splits["test"]
     if accuracy is None:

@@ -117,7 +117,12 @@ def unjudged_gates(manifest: Manifest) -> list[Gate]:
 
 
 def verdict(manifest: Manifest) -> str:
-    """'All 6 gates passed', or how many failed or were not judged, which and why."""
+    """'All 6 gates passed', or how many failed or were not judged and the first of them; and how many files lack."""
+    lost = units.counted(len(manifest.missing), "file")
+    return f"{_verdict(manifest)}; {lost} could not be made" if manifest.missing else _verdict(manifest)
+
+
+def _verdict(manifest: Manifest) -> str:
     failed, unjudged, total = failed_gates(manifest), unjudged_gates(manifest), len(manifest.gates)
     if not total:
         return "No gates were set"

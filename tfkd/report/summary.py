@@ -25,6 +25,7 @@ from tfkd.export.manifest import (
     Diagnosis,
     Gate,
     Manifest,
+    MissingFile,
     StudentEntry,
     TeacherEntry,
 )
@@ -84,6 +85,11 @@ class Run:
     def artifacts(self) -> list[Artifact]:
         """The verified files."""
         return [Artifact.model_validate(artifact) for artifact in self.results["verify"]["artifacts"]]
+
+    @property
+    def missing(self) -> list[MissingFile]:
+        """The files that could not be made."""
+        return [MissingFile.model_validate(file) for file in self.results["export"]["missing"]]
 
     @property
     def bench(self) -> list[BenchEntry]:
@@ -175,6 +181,7 @@ def manifest_of(run: Run) -> Manifest:
         run.recipe.gates,
         Measured(
             artifacts=run.artifacts,
+            missing=run.missing,
             student=student.accuracy,
             teacher=teachers[0].accuracy,
             images=len(run.data.test),
@@ -198,6 +205,7 @@ def manifest_of(run: Run) -> Manifest:
         teachers=teachers,
         student=student,
         artifacts=run.artifacts,
+        missing=run.missing,
         comparison=comparison,
         bench=run.bench,
         gates=gates,

@@ -15,7 +15,7 @@ import numpy as np
 from tfkd.errors import TfkdError, cause
 from tfkd.export import Card
 from tfkd.export.manifest import InputOutput
-from tfkd.verify import VerifyError
+from tfkd.verify import NotVerifiedError, VerifyError
 
 SECONDS = 300.0  # for loading a file and a first batch; each further one has as long
 
@@ -83,6 +83,7 @@ class Apart:
             family: a name of `families.FAMILIES` to compute as; default: the format's reference.
 
         Raises:
+            NotVerifiedError: nothing here can run the file although it may be right.
             VerifyError: the file is not what the card says, cannot be run, crashes its runtime or takes too long.
         """
         task = _Task(path, format, card, size, family)
@@ -110,6 +111,8 @@ class Apart:
             answer = self._watched(self._connection.recv)
         except (EOFError, OSError):
             raise VerifyError(f"{path}: {self._last_words()}") from None
+        if isinstance(answer, NotVerifiedError):
+            raise answer
         if isinstance(answer, _Refused):
             raise VerifyError(answer.text)
         return answer
@@ -184,6 +187,8 @@ def _guarded(path: Path, work: Callable[[], Any]) -> Any:
     """Returns what some work returns, or why it cannot be done."""
     try:
         return work()
+    except NotVerifiedError as error:
+        return error
     except TfkdError as error:
         return _Refused(str(error))
     except (Exception, MemoryError) as error:

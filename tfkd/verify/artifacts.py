@@ -10,7 +10,7 @@ import numpy as np
 
 from tfkd.export import Card, ExportedFile, bundle
 from tfkd.export.manifest import Artifact, InputOutput
-from tfkd.verify import VerifyError, delegates, families, tflite
+from tfkd.verify import NotVerifiedError, VerifyError, delegates, families, tflite
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.truth import chance_test
 
@@ -46,35 +46,47 @@ class Reference:
 def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) -> Artifact:
     """Loads a file again, checks it, runs it on the test images, and returns its entry in the manifest.
 
+    Where nothing here can run it although it may be right, the entry says why and has no accuracy.
+
     Raises:
         VerifyError: the file cannot be loaded or run, or it is not what the card says.
     """
     path = folder / file.path
     io = check(path, file.format, card, reference.size)
-    probabilities = predict(path, file.format, reference.batches)
-    if probabilities.shape != reference.keras.shape:
-        raise VerifyError(
-            f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
-        )
-    top1 = probabilities.argmax(axis=1)
+    try:
+        found = _compared(predict(path, file.format, reference.batches), path, reference)
+    except NotVerifiedError as error:
+        found = {"not_verified": error.reason}
     return Artifact(
         path=file.path,
         format=file.format,
         precision=file.precision,
         bytes=bundle.size(path),
         sha256=bundle.digest(path),
-        accuracy=_share(top1 == reference.labels),
-        chance=chance_test(reference.labels, top1),
-        agreement=None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
-        max_abs_error=float(np.abs(probabilities - reference.keras).max()),
-        mean_total_variation=float(np.abs(probabilities - reference.keras).sum(axis=1).mean() / 2),
-        top1_vs_keras=_share(top1 == reference.keras.argmax(axis=1)),
+        **found,
         golden_tolerances=families.tolerances(file.format, file.precision),
         **_requirements(path, file),
         delegation=tflite.delegation(path) if file.format == "tflite" else None,
         accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
         io=io,
     )
+
+
+def _compared(probabilities: np.ndarray, path: Path, reference: Reference) -> dict[str, Any]:
+    """Returns the fields of the manifest that compare a file's probabilities with the truth, teacher and student."""
+    if probabilities.shape != reference.keras.shape:
+        raise VerifyError(
+            f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
+        )
+    top1 = probabilities.argmax(axis=1)
+    return {
+        "accuracy": _share(top1 == reference.labels),
+        "chance": chance_test(reference.labels, top1),
+        "agreement": None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
+        "max_abs_error": float(np.abs(probabilities - reference.keras).max()),
+        "mean_total_variation": float(np.abs(probabilities - reference.keras).sum(axis=1).mean() / 2),
+        "top1_vs_keras": _share(top1 == reference.keras.argmax(axis=1)),
+    }
 
 
 def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
@@ -106,6 +118,7 @@ def predict(path: Path, format: str, batches: Iterable[Any], family: str | None 
         float32 [n, classes] probabilities.
 
     Raises:
+        NotVerifiedError: nothing here can run it although it may be right.
         VerifyError: it cannot be loaded or run, or its answers are not numbers.
     """
     options = FAMILIES[family].options if family else {}

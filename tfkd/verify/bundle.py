@@ -21,7 +21,7 @@ from tfkd.labels import outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
-from tfkd.verify import VerifyError, families, golden
+from tfkd.verify import NotVerifiedError, VerifyError, families, golden
 from tfkd.verify.apart import Apart
 from tfkd.verify.artifacts import RUNTIMES
 from tfkd.verify.families import FAMILIES
@@ -116,6 +116,8 @@ class _Bundle:
 
     def _golden_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> tuple[None, str]:
         """Runs a file as every family whose golden answers the bundle holds, and that can be run here."""
+        if artifact.path not in stored.expected and artifact.not_verified:
+            raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
         if artifact.path not in stored.expected:
             raise VerifyError(f"{golden.FOLDER}/{golden.INDEX}: has no answers of {artifact.path}.")
         found = [f"description, labels and {len(stored.images)} golden images"]
@@ -141,6 +143,8 @@ class _Bundle:
         return None, ", ".join(found)
 
     def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:
+        if artifact.not_verified:
+            raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
         return test.judged(artifact, self._run(artifact, card, manifest, test.batches()))
 
     def _run(
@@ -159,7 +163,8 @@ class _Bundle:
         try:
             value, found = work()
         except VerifyError as error:
-            self.checks.append(Check(name, "failed", str(error).removeprefix(f"{self._folder}/")))
+            verdict: Verdict = "not judged" if isinstance(error, NotVerifiedError) else "failed"
+            self.checks.append(Check(name, verdict, str(error).removeprefix(f"{self._folder}/")))
             return None
         self.checks.append(Check(name, "passed", found))
         return value

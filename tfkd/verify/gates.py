@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Gate
+from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Gate, MissingFile
 from tfkd.recipe import Gates
 from tfkd.verify.truth import ALPHA, PairedTest, significant
 
+REQUIRED, VERIFIED = "required", "verified"
 BETTER_THAN_CHANCE = "better_than_chance"
 NOT_WORSE_THAN_CONTROL = "not_worse_than_control"
 # These compare with networks that `tfkd export` does not have.
@@ -33,6 +34,7 @@ class Measured:
 
     Attributes:
         artifacts: the verified files.
+        missing: files that could not be made.
         student: accuracy of the Keras student on the test split, 0..1.
         teacher: accuracy of the teacher; None for a model that was trained outside of tfkd.
         images: of the test split.
@@ -54,6 +56,7 @@ class Measured:
     diagnosis: list[Diagnosis] = field(default_factory=list)
     size_ratio: float | None = None
     speed_ratio: float | None = None
+    missing: list[MissingFile] = field(default_factory=list)
 
 
 def judge(gates: Gates, measured: Measured) -> list[Gate]:
@@ -64,8 +67,13 @@ def judge(gates: Gates, measured: Measured) -> list[Gate]:
     Raises:
         RequestError: a gate needs a number that this run does not measure.
     """
-    return [*_truth_gates(gates, measured), *_file_gates(gates, measured), *_run_gates(gates, measured)] + [
-        _switched_off(name, gates) for name in _off(gates) if measured.teacher is not None or name not in OF_SEVERAL
+    return [
+        *_required(measured.missing),
+        *_unverified(measured.artifacts),
+        *_truth_gates(gates, measured),
+        *_file_gates(gates, measured),
+        *_run_gates(gates, measured),
+        *(_switched_off(name, gates) for name in _off(gates) if measured.teacher is not None or name not in OF_SEVERAL),
     ]
 
 
@@ -110,6 +118,23 @@ def better_than_chance(name: str, test: ChanceTest | None) -> Gate:
     return _gate(name, test.p_value, ALPHA, significant(test.p_value), against)
 
 
+def _required(missing: list[MissingFile]) -> Iterator[Gate]:
+    for file in missing:
+        if file.required:
+            yield _failed(f"{REQUIRED}/{_file(file.path)}", f"it could not be made: {file.reason}")
+
+
+def _unverified(artifacts: list[Artifact]) -> Iterator[Gate]:
+    """Yields one gate for a file that could not be run, in place of all that judge its predictions."""
+    for artifact in artifacts:
+        if artifact.not_verified:
+            yield _not_judged(f"{VERIFIED}/{_file(artifact.path)}", f"not verified here: {artifact.not_verified}")
+
+
+def _run(measured: Measured) -> list[Artifact]:
+    return [artifact for artifact in measured.artifacts if not artifact.not_verified]
+
+
 def _not_worse_than_control(test: PairedTest | None) -> Gate:
     if test is None:
         return _not_judged(NOT_WORSE_THAN_CONTROL, "no control was trained (distill.control=false)")
@@ -130,8 +155,8 @@ def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     if gates.better_than_chance:
         for name, test in measured.teachers.items():
             yield better_than_chance(name, test)
-    for artifact in measured.artifacts:
-        file = artifact.path.rpartition("/")[2]
+    for artifact in _run(measured):
+        file = _file(artifact.path)
         if gates.better_than_chance:
             yield better_than_chance(file, artifact.chance)
         if gates.min_accuracy is not None:
@@ -150,8 +175,8 @@ def _switched_off(name: str, gates: Gates) -> Gate:
 
 
 def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
-    for artifact in measured.artifacts:
-        file = artifact.path.rpartition("/")[2]
+    for artifact in _run(measured):
+        file = _file(artifact.path)
         if gates.max_accuracy_drop is not None:
             drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
             most, why = _most(gates.max_accuracy_drop, measured.images)
@@ -217,12 +242,19 @@ def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     if gates.min_gain_over_control is not None:
         gain = measured.student - _number(measured.control, "a control; set distill.control=true")
         yield _at_least("min_gain_over_control", gain, gates.min_gain_over_control)
-    if gates.min_size_ratio is not None:
-        ratio = _number(measured.size_ratio, "an int8 file; add int8 to export.tflite")
-        yield _at_least("min_size_ratio", ratio, gates.min_size_ratio)
-    if gates.min_speed_ratio is not None:
-        ratio = _number(measured.speed_ratio, "an int8 file; add int8 to export.tflite")
-        yield _at_least("min_speed_ratio", ratio, gates.min_speed_ratio)
+    for name, value, limit in (
+        ("min_size_ratio", measured.size_ratio, gates.min_size_ratio),
+        ("min_speed_ratio", measured.speed_ratio, gates.min_speed_ratio),
+    ):
+        if limit is not None:
+            yield _of_int8(name, value, limit, measured.missing)
+
+
+def _of_int8(name: str, ratio: float | None, limit: float, missing: list[MissingFile]) -> Gate:
+    lost = [file for file in missing if (file.format, file.precision) == ("tflite", "int8")]
+    if lost:
+        return _failed(name, f"the int8 file could not be made: {lost[0].reason}")
+    return _at_least(name, _number(ratio, "an int8 file; add int8 to export.tflite"), limit)
 
 
 def _number(value: float | None, what: str) -> float:
@@ -252,6 +284,15 @@ def _gate(name: str, value: float, limit: float, passed: bool, reason: str = "")
         verdict="passed" if passed else "failed",
         reason=reason,
     )
+
+
+def _failed(name: str, reason: str) -> Gate:
+    """Returns the verdict on a file that does not exist."""
+    return Gate(name=name, value=None, limit=None, passed=False, verdict="failed", reason=reason)
+
+
+def _file(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _not_judged(name: str, reason: str, value: float | None = None) -> Gate:

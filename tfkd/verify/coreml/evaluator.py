@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfkd.errors import cause
 from tfkd.verify import VerifyError
 from tfkd.verify.coreml.image import Image, declared_image
+from tfkd.verify.coreml.limits import BatchError
 from tfkd.verify.coreml.network import Network
 from tfkd.verify.coreml.program import Program
 from tfkd.verify.coreml.specification import NETWORK, class_labels, read
@@ -58,11 +59,14 @@ class Evaluator:
 def load(path: Path) -> Evaluator:
     """Reads a Core ML classifier and builds its graph, once for batches of any size.
 
+    Operators that would mix the images of a batch, such as a reshape of the first axis, are computed image by image.
+
     Args:
         path: of an .mlmodel file or an .mlpackage folder.
 
     Raises:
-        VerifyError: it cannot be read, is damaged, takes no colour image, or holds an operator that is not known.
+        NotVerifiedError: it holds an operator that is not known.
+        VerifyError: it cannot be read, is damaged, or takes no colour image.
     """
     specification = read(path)
     image = declared_image(specification, path)
@@ -72,8 +76,15 @@ def load(path: Path) -> Evaluator:
     def classify(pixels: tf.Tensor) -> tf.Tensor:
         return _one_a_class(model(image.prepared(pixels)), names, path)
 
+    def one_by_one(pixels: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda single: classify(single[None])[0], pixels)
+
     pixels = tf.TensorSpec([None, image.height, image.width, 3], tf.float32)
-    return Evaluator(path, names, image, tf.function(classify, autograph=False).get_concrete_function(pixels))
+    try:
+        graph = tf.function(classify, autograph=False).get_concrete_function(pixels)
+    except BatchError:  # Core ML computes one image at a time, and so may what it computes
+        graph = tf.function(one_by_one, autograph=False).get_concrete_function(pixels)
+    return Evaluator(path, names, image, graph)
 
 
 def labels(path: Path) -> tuple[str, ...]:
@@ -99,6 +110,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
         float32 [n, classes] probabilities in label order.
 
     Raises:
+        NotVerifiedError: the file holds an operator that is not known.
         VerifyError: the file cannot be loaded or run, or its answers are not numbers.
     """
     evaluator = load(path)
@@ -111,7 +123,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
 
 def _one_a_class(probabilities: Any, names: tuple[str, ...], path: Path) -> tf.Tensor:
     """Drops axes of size 1, for a model may give [batch, classes, 1, 1]."""
-    sizes = list(getattr(probabilities, "shape", []))
-    if not sizes or sizes[0] is not None or np.prod(sizes[1:]) != len(names) or not names:
+    sizes = [1 if size is None else size for size in getattr(probabilities, "shape", [])]
+    if not names or np.prod(sizes) != len(names) or not tf.is_symbolic_tensor(probabilities):
         raise VerifyError(f"{path}: gives {sizes} probabilities for {len(names)} classes.")
     return tf.reshape(probabilities, [-1, len(names)])

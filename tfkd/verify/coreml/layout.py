@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfkd.verify.coreml.limits import BatchError
+
 CHANNELS_LAST = (0, 2, 3, 1)
 CHANNELS_FIRST = (0, 3, 1, 2)
 
@@ -23,13 +25,14 @@ def transpose(value: Any, order: Sequence[int]) -> Any:
     """Transposes as NumPy does; a transposition that this one undoes costs nothing.
 
     Raises:
-        ValueError: `order` is no permutation of the axes, or moves the batch.
+        BatchError: `order` moves the batch.
+        ValueError: `order` is no permutation of the axes.
     """
     order = [int(axis) for axis in order]
     if sorted(order) != list(range(len(value.shape))):
         raise ValueError(f"the axes {order} are no permutation of those of {shape(value)}")
     if batched(value) and order[0] != 0:
-        raise ValueError("it moves the axis of the batch")
+        raise BatchError("it moves the axis of the batch")
     if isinstance(value, np.ndarray):
         return np.transpose(value, order)
     source, before = _source(value)
@@ -67,7 +70,8 @@ def reshape(value: Any, target: Sequence[int]) -> Any:
         target: of one image; one size may be -1, and 0 keeps the size of the same axis.
 
     Raises:
-        ValueError: the sizes do not fit, or the first is not 1, so that the images of a batch would mix.
+        BatchError: the first size is not 1, so that the images of a batch would mix.
+        ValueError: the sizes do not fit.
     """
     target = [int(size) for size in target]
     known = shape(value)
@@ -82,7 +86,7 @@ def reshape(value: Any, target: Sequence[int]) -> Any:
     if not batched(value):
         return tf.reshape(value, target)
     if target[:1] != [1]:
-        raise ValueError("it mixes the images of a batch")
+        raise BatchError("it mixes the images of a batch")
     return tf.reshape(value, [-1, *target[1:]])
 
 
@@ -90,14 +94,15 @@ def axes(value: Any, chosen: Sequence[int]) -> list[int]:
     """Returns axes counted from the front.
 
     Raises:
-        ValueError: there is no such axis, or it is the batch's.
+        BatchError: one of them is the batch's.
+        ValueError: there is no such axis.
     """
     rank = len(value.shape)
     counted = [int(axis) + rank if axis < 0 else int(axis) for axis in chosen]
     if any(not 0 <= axis < rank for axis in counted):
         raise ValueError(f"there are no axes {list(map(int, chosen))} in {shape(value)}")
     if batched(value) and 0 in counted:
-        raise ValueError("it computes across the images of a batch")
+        raise BatchError("it computes across the images of a batch")
     return counted
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import cause
-from tfkd.verify import VerifyError
+from tfkd.verify import NotVerifiedError, VerifyError
 from tfkd.verify.coreml.layout import shape
+from tfkd.verify.coreml.limits import BatchError, UnsupportedError
 
 Kernel = Callable[..., Any]
 
@@ -33,10 +34,10 @@ class Run:
         """Returns what computes a kind of operator.
 
         Raises:
-            VerifyError: nothing does; names the kind and the operator.
+            NotVerifiedError: nothing does; names the kind and the operator.
         """
         if kind not in self._kernels:
-            raise VerifyError(f"{self._path}: the evaluator does not know the operator {kind!r} (of {name!r}).")
+            raise NotVerifiedError(self._path, f"operator {kind!r} ({name!r})")
         return self._kernels[kind]
 
     def get(self, name: str) -> Any:
@@ -53,7 +54,8 @@ class Run:
         """Keeps what an operator made: one value, or a list of them.
 
         Raises:
-            ValueError: they are not as many as their names, or one mixes the images of a batch, is empty or immense.
+            BatchError: one of them mixes the images of a batch.
+            ValueError: they are not as many as their names, or one is empty or immense.
         """
         results = results if isinstance(results, list) else [results]
         if len(results) != len(names):
@@ -67,12 +69,16 @@ class Run:
         """Names the operator in whatever goes wrong with it.
 
         Raises:
+            BatchError: as the block raises it: the walk begins again with one image.
+            NotVerifiedError: instead of an UnsupportedError in the block.
             VerifyError: instead of any other error in the block.
         """
         try:
             yield
-        except VerifyError:
+        except (VerifyError, BatchError):
             raise
+        except UnsupportedError as error:
+            raise NotVerifiedError(self._path, f"operator {kind!r} ({name!r}): {error}") from error
         except Exception as error:
             raise VerifyError(
                 f"{self._path}: the operator {kind!r} (of {name!r}) cannot be evaluated: {cause(error)}"
@@ -83,6 +89,6 @@ def _check(value: Any) -> None:
     if isinstance(value, str | list | np.ndarray):
         return
     if None in list(value.shape)[1:]:
-        raise ValueError("it mixes the images of a batch")
+        raise BatchError("it mixes the images of a batch")
     if not 0 < np.prod(shape(value), dtype=float) <= _MOST_ELEMENTS:
         raise ValueError(f"it makes the impossible shape {shape(value)}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfkd.quiet import native_logs_silenced
+from tfkd.verify.coreml.limits import UnsupportedError
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
     from coremltools import proto
@@ -133,10 +134,10 @@ def declared(kind: Any) -> Declared:
         ValueError: it is no tensor, or of a size that is not known beforehand.
     """
     if kind.WhichOneof("type") != "tensorType":
-        raise ValueError(f"it has the unknown type {kind.WhichOneof('type')}")
+        raise UnsupportedError(f"it has the unknown type {kind.WhichOneof('type')}")
     tensor = kind.tensorType
     if any(axis.WhichOneof("dimension") != "constant" for axis in tensor.dimensions):
-        raise ValueError("it has a size that changes, which is not known")
+        raise UnsupportedError("it has a size that changes, which is not known")
     if tensor.dataType not in proto.MIL_pb2.DataType.values():
         raise ValueError(f"it has the unknown type {tensor.dataType}")
     return Declared(proto.MIL_pb2.DataType.Name(tensor.dataType), [axis.constant.size for axis in tensor.dimensions])

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tfkd.verify.coreml.limits import UnsupportedError
+
 
 def weights(parameters: Any, shape: Sequence[int]) -> np.ndarray:
     """Returns the values of a `WeightParams`.
@@ -33,7 +35,7 @@ def _values(parameters: Any, shape: list[int]) -> np.ndarray:
     if parameters.rawValue:
         return _dequantized(parameters, shape)
     if parameters.int8RawValue:
-        raise ValueError("its weights are for an input that is quantized as it runs, which is not known")
+        raise UnsupportedError("its weights are for an input that is quantized as it runs, which is not known")
     return np.fromiter(parameters.floatValue, np.float32, len(parameters.floatValue))
 
 
@@ -50,7 +52,7 @@ def _dequantized(parameters: Any, shape: list[int]) -> np.ndarray:
     if kind == "lookupTableQuantization":
         return np.array(stored.lookupTableQuantization.floatValue, np.float32)[codes]
     if kind != "linearQuantization":
-        raise ValueError("its weights are quantized in an unknown way")
+        raise UnsupportedError("its weights are quantized in an unknown way")
     scale, bias = (
         _per_channel(values, shape, neutral)
         for values, neutral in ((stored.linearQuantization.scale, 1.0), (stored.linearQuantization.bias, 0.0))

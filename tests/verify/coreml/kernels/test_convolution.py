@@ -138,10 +138,3 @@ def test_layer_with_borders() -> None:
     got = run_both_ways(lambda x: convolution_layer(parameters, x), x)
     wanted = reference(x, weight, (1, 1), [(1, 2), (0, 3)]) + np.arange(2).reshape(2, 1, 1)
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_a_deconvolution_is_refused() -> None:
-    parameters = layer(values((2, 3, 3, 3)), 1)
-    parameters.isDeconvolution = True
-    with pytest.raises(ValueError, match="deconvolution"):
-        run_both_ways(lambda x: convolution_layer(parameters, x), images(1, 3, 5, 5))

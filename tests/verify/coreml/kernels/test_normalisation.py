@@ -45,7 +45,44 @@ def test_scale_and_bias(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["bias"](layer, x), x), x + bias, rtol=1e-5, atol=1e-5)
 
 
-def test_statistics_of_the_image_are_refused() -> None:
-    layer = NETWORK.BatchnormLayerParams(channels=3, computeMeanVar=True, instanceNormalization=True)
-    with pytest.raises(ValueError, match="by its own statistics"):
-        LAYERS["batchnorm"](layer, images(1, 3, 2, 2))
+def normalised(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarray:
+    exact = x.astype(np.float64)
+    mean, variance = exact.mean(axes, keepdims=True), exact.var(axes, keepdims=True)
+    return (exact - mean) / np.sqrt(variance + epsilon)
+
+
+@pytest.mark.parametrize("axes", [(-1,), (2, 3), (1, 2, 3), (1,)])
+def test_layer_norm(axes: tuple[int, ...]) -> None:
+    x = images(2, 3, 4, 5)
+    sizes = [x.shape[axis] for axis in axes]
+    gamma, beta = values(tuple(sizes), 1), values(tuple(sizes), 2)
+    broadcast = [size if axis in {each % 4 for each in axes} else 1 for axis, size in enumerate(x.shape)]
+    wanted = normalised(x, axes, 1e-2) * gamma.reshape(broadcast) + beta.reshape(broadcast)
+    got = run_both_ways(lambda x: OPERATORS["layer_norm"](x, axes, gamma, beta, 1e-2), x)
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    plain = run_both_ways(lambda x: OPERATORS["layer_norm"](x, axes, epsilon=1e-2), x)
+    np.testing.assert_allclose(plain, normalised(x, axes, 1e-2), rtol=1e-4, atol=1e-5)
+    if axes == tuple(range(4 - len(axes), 4)):
+        layer = NETWORK.LayerNormalizationLayerParams(normalizedShape=sizes, eps=1e-2)
+        layer.gamma.floatValue.extend(gamma.reshape(-1))
+        layer.beta.floatValue.extend(beta.reshape(-1))
+        np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["layerNormalization"](layer, x), x), got, rtol=1e-5)
+
+
+def test_layers_of_the_images_own_statistics() -> None:
+    x, gamma, beta = images(2, 3, 4, 5), values((3,), 1), values((3,), 2)
+    wanted = normalised(x, (2, 3), 1e-3) * gamma.reshape(3, 1, 1) + beta.reshape(3, 1, 1)
+    got = run_both_ways(lambda x: OPERATORS["instance_norm"](x, gamma, beta, 1e-3), x)
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    layer = NETWORK.BatchnormLayerParams(channels=3, computeMeanVar=True, instanceNormalization=True, epsilon=1e-3)
+    layer.gamma.floatValue.extend(gamma)
+    layer.beta.floatValue.extend(beta)
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["batchnorm"](layer, x), x), got, rtol=1e-5)
+
+
+def test_length_of_one() -> None:
+    x = images(2, 3, 4, 5)
+    wanted = x / np.sqrt(np.square(x.astype(np.float64)).sum((1, 2, 3), keepdims=True) + 1e-3)
+    np.testing.assert_allclose(run_both_ways(lambda x: OPERATORS["l2_norm"](x, 1e-3), x), wanted, rtol=1e-5)
+    layer = NETWORK.L2NormalizeLayerParams(epsilon=1e-3)
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["l2normalize"](layer, x), x), wanted, rtol=1e-5)

@@ -5,7 +5,7 @@ from coremltools import proto
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.verify.coreml.graphs import few, images, run_both_ways, seeds
+from tests.verify.coreml.graphs import few, images, run, run_both_ways, seeds
 from tfkd.verify.coreml.kernels.pooling import avg_pool, max_pool, pooling_layer
 from tfkd.verify.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST
 
@@ -73,7 +73,6 @@ def test_average_with_borders(
     [
         ({"kernel_sizes": (2,)}, "are not two sizes"),
         ({"kernel_sizes": (2, 0)}, "are not two sizes"),
-        ({"ceil_mode": np.True_}, "rounds its output size up"),
     ],
 )
 def test_impossible_arguments(arguments: dict[str, object], message: str) -> None:
@@ -108,7 +107,48 @@ def test_layer(kind: str, function: str) -> None:
 def test_unknown_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="pools by L2"):
         run_both_ways(lambda x: pooling_layer(layer("L2", globalPooling=True), x), images(1, 2, 4, 4))
-    rounded_up = layer("MAX", kernelSize=[2, 2])
-    rounded_up.includeLastPixel.SetInParent()
-    with pytest.raises(ValueError, match="unknown way includeLastPixel"):
-        run_both_ways(lambda x: pooling_layer(rounded_up, x), images(1, 2, 4, 4))
+
+
+def rounded_up(x: np.ndarray, window: int, step: int, pad: int, kind: str, excluded: bool = False) -> np.ndarray:
+    """Pools as PyTorch does with ceil_mode, window by window in float64; padding counts, what lies beyond does not."""
+
+    def spans(size: int) -> list[tuple[int, int]]:
+        starts = range(-pad, size + pad, step)
+        count = -(-(size + 2 * pad - window) // step) + 1
+        inside = [start for start in list(starts)[:count] if start < size]
+        return [(start, min(start + window, size + pad)) for start in inside]
+
+    rows, columns = spans(x.shape[2]), spans(x.shape[3])
+    made = np.zeros((*x.shape[:2], len(rows), len(columns)))
+    for i, (top, bottom) in enumerate(rows):
+        for j, (left, right) in enumerate(columns):
+            part = x[:, :, max(top, 0) : bottom, max(left, 0) : right].astype(np.float64)
+            area = part.shape[2] * part.shape[3] if excluded else (bottom - top) * (right - left)
+            made[:, :, i, j] = part.max((2, 3)) if kind == "MAX" else part.sum((2, 3)) / area
+    return made
+
+
+@pytest.mark.parametrize(("window", "step", "pad"), [(2, 2, 0), (3, 2, 0), (3, 2, 1), (2, 3, 0), (3, 3, 1), (3, 1, 1)])
+@pytest.mark.parametrize("excluded", [False, True])
+def test_sizes_that_are_rounded_up(window: int, step: int, pad: int, excluded: bool) -> None:
+    x, edges = images(2, 3, 6, 7) - 3, [pad] * 4
+    for kind, pool, options in (("MAX", max_pool, ()), ("AVERAGE", avg_pool, (excluded,))):
+        wanted = rounded_up(x, window, step, pad, kind, excluded)
+        got = run_both_ways(
+            lambda x: pool(x, (window, window), "custom", (step, step), edges, *options, ceil_mode=True),  # noqa: B023
+            x,
+        )
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+        parameters = layer(kind, kernelSize=[window] * 2, stride=[step] * 2, avgPoolExcludePadding=excluded)
+        parameters.includeLastPixel.paddingAmounts.extend([pad, pad])
+        got = run_both_ways(lambda x: pooling_layer(parameters, x), x)  # noqa: B023
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_pixels() -> None:
+    x = images(2, 3, 1, 7)[:, :, 0]
+    got = run(lambda x: max_pool(x, [3], "valid", [2]), x)
+    np.testing.assert_array_equal(got, np.stack([x[..., k : k + 3].max(-1) for k in (0, 2, 4)], -1))
+    got = run(lambda x: avg_pool(x, [3], "custom", [2], [1, 1]), x)
+    padded = np.pad(x, [(0, 0), (0, 0), (1, 1)])
+    np.testing.assert_allclose(got, np.stack([padded[..., k : k + 3].mean(-1) for k in (0, 2, 4, 6)], -1), atol=1e-6)

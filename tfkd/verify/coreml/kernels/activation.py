@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfkd.verify.coreml.layout import aligned, axes, pointwise, transpose
+from tfkd.verify.coreml.limits import UnsupportedError
 from tfkd.verify.coreml.weights import weights
 
 _LAYERS = {
@@ -56,8 +58,30 @@ def sigmoid_hard(x: Any, alpha: Any, beta: Any) -> Any:
 
 def gelu(x: Any, mode: str = "EXACT") -> Any:
     if mode not in _GELU:
-        raise ValueError(f"it has the unknown mode {mode}")
+        raise UnsupportedError(f"it has the unknown mode {mode}")
     return pointwise(_GELU[mode], x)
+
+
+def gelu_layer(layer: Any, x: Any) -> Any:
+    return gelu(x, type(layer).GeluMode.Name(layer.mode))
+
+
+def thresholded_relu(x: Any, alpha: Any = 1.0) -> Any:
+    return pointwise(lambda x: tf.where(x >= alpha, x, tf.zeros_like(x)), x)
+
+
+def clamped_relu_layer(layer: Any, x: Any) -> Any:
+    return clamped_relu(x, layer.alpha, layer.beta)
+
+
+def scaled_tanh(x: Any, alpha: Any = 1.0, beta: Any = 1.0) -> Any:
+    return pointwise(lambda x: alpha * tf.tanh(beta * x), x)
+
+
+def softplus_parametric(x: Any, alpha: Any, beta: Any) -> Any:
+    """Computes alpha * log(1 + exp(beta * x)), with a pair of numbers for each channel, axis 1."""
+    scales, factors = (np.reshape(each, (-1, *[1] * (len(x.shape) - 2))) for each in (alpha, beta))
+    return pointwise(lambda x, scale, factor: scale * tf.nn.softplus(factor * x), x, scales, factors)
 
 
 def softmax(x: Any, axis: Any = -1) -> Any:
@@ -71,8 +95,11 @@ def activation_layer(layer: Any, x: Any) -> Any:
     kind = layer.WhichOneof("NonlinearityType")
     if kind == "PReLU":
         return prelu(x, weights(layer.PReLU.alpha, [x.shape[1]]))
+    if kind == "parametricSoftplus":
+        numbers = layer.parametricSoftplus
+        return softplus_parametric(x, *(weights(each, [x.shape[1]]) for each in (numbers.alpha, numbers.beta)))
     if kind not in _LAYERS:
-        raise ValueError(f"it has the unknown function {kind}")
+        raise UnsupportedError(f"it has the unknown function {kind}")
     parameters = getattr(layer, kind)
     return pointwise(lambda x: _LAYERS[kind](x, parameters), x)
 

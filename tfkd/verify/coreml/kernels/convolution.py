@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfkd.verify.coreml.kernels.deconvolution import conv_transpose, spread
 from tfkd.verify.coreml.kernels.padding import NONE, Borders, borders, layer_borders, positive
 from tfkd.verify.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST, transpose
+from tfkd.verify.coreml.limits import UnsupportedError
 from tfkd.verify.coreml.weights import weights
 
 _WEIGHTS_LAST = (2, 3, 1, 0)
@@ -35,8 +37,12 @@ def conv(
         groups: that the channels are cut into; each sees its own inputs alone.
         bias: [C_out].
     """
+    if len(x.shape) == 3 and len(weight.shape) == 3:  # a row of pixels
+        ends = [0, 0, *pad] if len(pad) == 2 else pad
+        row = conv(x[:, :, None], weight[:, :, None], pad_type, _along(strides), ends, _along(dilations), groups, bias)
+        return row[:, :, 0]
     if len(x.shape) != 4 or not isinstance(weight, np.ndarray) or weight.ndim != 4:
-        raise ValueError(f"it convolves {x.shape} by {weight.shape}; only images by constant weights are known")
+        raise UnsupportedError(f"it convolves {x.shape} by {weight.shape}; only images by constant weights are known")
     groups, strides, dilations = int(groups), positive(strides), positive(dilations)
     if groups < 1 or weight.shape[1] * groups != x.shape[1] or weight.shape[0] % groups:
         raise ValueError(f"weights {weight.shape} in {groups} groups do not fit {x.shape[1]} channels")
@@ -47,16 +53,21 @@ def conv(
 
 
 def convolution_layer(layer: Any, x: Any) -> Any:
-    if layer.isDeconvolution:
-        raise ValueError("it is a deconvolution, which is not known")
-    size, bias = list(layer.kernelSize) or [3, 3], None
-    groups = max(layer.nGroups, 1)
-    weight = weights(layer.weights, [layer.outputChannels, layer.kernelChannels, *size])
-    if layer.hasBias:
-        bias = weights(layer.bias, [layer.outputChannels])
+    size, groups = list(layer.kernelSize) or [3, 3], max(layer.nGroups, 1)
+    bias = weights(layer.bias, [layer.outputChannels]) if layer.hasBias else None
     pad_type, pad = layer_borders(layer, "ConvolutionPaddingType")
     strides, dilations = list(layer.stride) or [1, 1], list(layer.dilationFactor) or [1, 1]
+    if layer.isDeconvolution:
+        weight = weights(layer.weights, [layer.kernelChannels, layer.outputChannels // groups, *size])
+        shape = list(layer.outputShape) or None
+        return conv_transpose(x, weight, pad_type, strides, pad, dilations, groups, bias, shape)
+    weight = weights(layer.weights, [layer.outputChannels, layer.kernelChannels, *size])
     return conv(x, weight, pad_type, strides, pad, dilations, groups, bias)
+
+
+def _along(amounts: Sequence[int]) -> list[int]:
+    """Returns what two axes have where a row of pixels has one."""
+    return [1, int(amounts[0])]
 
 
 def _convolved(
@@ -78,12 +89,4 @@ def _depthwise(x: Any, weight: np.ndarray, strides: list[int], edges: Borders, d
     if edges.name is None:  # borders that fused with a bias end the process, where TensorFlow computes with oneDNN
         x, edges = tf.pad(x, edges.amounts), NONE
     filters = weight.reshape(channels, -1, *weight.shape[2:]).transpose(2, 3, 0, 1)
-    return tf.nn.depthwise_conv2d(x, _spread(filters, dilations), [1, *strides, 1], edges.of_convolution())
-
-
-def _spread(filters: np.ndarray, dilations: list[int]) -> np.ndarray:
-    """Writes a dilated filter with its gaps: TensorFlow knows no dilated depthwise convolution with strides."""
-    height, width = ((size - 1) * dilation + 1 for size, dilation in zip(filters.shape[:2], dilations, strict=True))
-    spread = np.zeros((height, width, *filters.shape[2:]), filters.dtype)
-    spread[:: dilations[0], :: dilations[1]] = filters
-    return spread
+    return tf.nn.depthwise_conv2d(x, spread(filters, dilations), [1, *strides, 1], edges.of_convolution())

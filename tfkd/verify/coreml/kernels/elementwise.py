@@ -61,6 +61,15 @@ def identity(x: Any) -> Any:
     return x
 
 
+def plain_layer(function: Kernel) -> Kernel:
+    """Returns the kernel of a layer with one input and no parameters."""
+    return lambda layer, x: pointwise(function, x)
+
+
+def threshold(x: Any, alpha: Any) -> Any:
+    return pointwise(lambda x: tf.maximum(x, alpha), x)
+
+
 def unary_layer(layer: Any, x: Any) -> Any:
     """Computes f(scale * x + shift) for the function that the layer names."""
     function = _UNARY_FUNCTION[type(layer).Operation.Name(layer.type)]

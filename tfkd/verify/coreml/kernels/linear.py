@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd.verify.coreml.layout import batched
+from tfkd.verify.coreml.limits import BatchError, UnsupportedError
 from tfkd.verify.coreml.weights import weights
 
 
@@ -16,7 +17,7 @@ def matmul(x: Any, y: Any, transpose_x: Any = False, transpose_y: Any = False) -
         ValueError: the shapes do not fit, or the images of a batch would mix.
     """
     if (batched(x) and len(x.shape) == 2 and transpose_x) or (batched(y) and len(y.shape) == 2):
-        raise ValueError("it multiplies across the images of a batch")
+        raise BatchError("it multiplies across the images of a batch")
     if len(y.shape) == 2 and not transpose_x:
         return _by_matrix(x, np.transpose(y) if transpose_y else y)
     return tf.matmul(x, y, transpose_a=bool(transpose_x), transpose_b=bool(transpose_y))
@@ -30,7 +31,7 @@ def linear(x: Any, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:
 
 def inner_product_layer(layer: Any, x: Any) -> Any:
     if layer.int8DynamicQuantize:
-        raise ValueError("it quantizes its input as it runs, which is not known")
+        raise UnsupportedError("it quantizes its input as it runs, which is not known")
     weight = weights(layer.weights, [layer.outputChannels, layer.inputChannels])
     return linear(x, weight, weights(layer.bias, [layer.outputChannels]) if layer.hasBias else None)
 
@@ -38,7 +39,7 @@ def inner_product_layer(layer: Any, x: Any) -> Any:
 def batched_matmul_layer(layer: Any, x: Any, y: Any = None) -> Any:
     """Multiplies its two inputs, or its only input by its weights, which are stored as [columns, rows]."""
     if layer.int8DynamicQuantize:
-        raise ValueError("it quantizes its input as it runs, which is not known")
+        raise UnsupportedError("it quantizes its input as it runs, which is not known")
     if y is not None:
         return matmul(x, y, layer.transposeA, layer.transposeB)
     rows, columns = layer.weightMatrixFirstDimension, layer.weightMatrixSecondDimension

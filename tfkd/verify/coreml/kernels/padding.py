@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfkd.verify.coreml.limits import UnsupportedError
+
 _LARGEST = 1 << 16  # pixels of a border, a stride, a kernel: a sound model is far below, a hostile one is stopped
 
 
@@ -74,7 +76,7 @@ def borders(
         return Borders("SAME", *halves[0], *halves[1])
     if pad_type == "same_lower":
         return Borders(None, *halves[0][::-1], *halves[1][::-1])
-    raise ValueError(f"it pads in the unknown way {pad_type}")
+    raise UnsupportedError(f"it pads in the unknown way {pad_type}")
 
 
 def layer_borders(layer: Any, oneof: str) -> tuple[str, list[int]]:
@@ -83,6 +85,6 @@ def layer_borders(layer: Any, oneof: str) -> tuple[str, list[int]]:
     if kind == "same":
         return "same" if layer.same.asymmetryMode == 0 else "same_lower", []
     if kind != "valid":
-        raise ValueError(f"it pads in the unknown way {kind}")
+        raise UnsupportedError(f"it pads in the unknown way {kind}")
     edges = layer.valid.paddingAmounts.borderAmounts
     return "custom", [size for edge in edges for size in (edge.startEdgeSize, edge.endEdgeSize)] or [0, 0, 0, 0]

@@ -27,5 +27,34 @@ def reduction_layer(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda layer, x: kernel(x, None if layer.reduceAll else list(layer.axes), layer.keepDims)
 
 
+def argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the kernel that gives the place of the largest or smallest value along an axis."""
+
+    def kernel(x: Any, axis: Any = -1, keep_dims: Any = True, output_dtype: Any = None) -> Any:
+        (chosen,) = layout.axes(x, [axis])
+        places = function(x, chosen, output_type=tf.int32)
+        return tf.expand_dims(places, chosen) if keep_dims else places
+
+    return kernel
+
+
+def argument_layer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the same kernel of a neural network, whose values are all floating point."""
+    kernel = argument(function)
+    return lambda layer, x: tf.cast(kernel(x, layer.axis, not layer.removeDim), tf.float32)
+
+
+def log_of_sum(x: Any, axis: list[int], keepdims: bool) -> Any:
+    return tf.math.log(tf.reduce_sum(x, axis, keepdims=keepdims))
+
+
+def sum_of_absolutes(x: Any, axis: list[int], keepdims: bool) -> Any:
+    return tf.reduce_sum(tf.abs(x), axis, keepdims=keepdims)
+
+
+def euclidean(x: Any, axis: list[int], keepdims: bool) -> Any:
+    return tf.sqrt(tf.reduce_sum(tf.square(x), axis, keepdims=keepdims))
+
+
 def sum_of_squares(x: Any, axis: list[int], keepdims: bool) -> Any:
     return tf.reduce_sum(tf.square(x), axis, keepdims=keepdims)

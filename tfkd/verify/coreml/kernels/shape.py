@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd.verify.coreml import layout
+from tfkd.verify.coreml.limits import BatchError, UnsupportedError
 from tfkd.verify.coreml.weights import weights
 
 _MODES = {"constant": "CONSTANT", "reflect": "REFLECT"}
@@ -42,9 +43,11 @@ def squeeze(x: Any, axes: Sequence[int] | None = None) -> Any:
 def concat(values: Any, axis: Any, interleave: Any = False) -> Any:
     values = values if isinstance(values, list) else [values]
     if interleave:
-        raise ValueError("it interleaves what it joins, which is not known")
-    if len({(len(value.shape), layout.batched(value)) for value in values}) != 1:
-        raise ValueError("it joins values of different ranks, or the images with a constant")
+        raise UnsupportedError("it interleaves what it joins, which is not known")
+    if len({len(value.shape) for value in values}) != 1:
+        raise ValueError("it joins values of different ranks")
+    if len({layout.batched(value) for value in values}) != 1:
+        raise BatchError("it joins the images with a constant")
     (axis,) = layout.axes(values[0], [axis])
     sources, order = layout.aligned(*values)
     return layout.transpose(tf.concat(sources, order[axis]), order)
@@ -65,10 +68,10 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", constant_val: Any = 
     if len(amounts) % 2 or len(amounts) > 2 * rank or not all(0 <= amount <= _LARGEST_PAD for amount in amounts):
         raise ValueError(f"it pads {layout.shape(x)} by {amounts}")
     if mode not in _MODES:
-        raise ValueError(f"it pads in the unknown way {mode}")
+        raise UnsupportedError(f"it pads in the unknown way {mode}")
     pairs = [[0, 0]] * (rank - len(amounts) // 2) + [amounts[i : i + 2] for i in range(0, len(amounts), 2)]
     if layout.batched(x) and any(pairs[0]):
-        raise ValueError("it pads the axis of the batch")
+        raise BatchError("it pads the axis of the batch")
     (source,), order = layout.aligned(x)
     laid = [pairs[order.index(axis)] for axis in range(rank)]
     return layout.transpose(tf.pad(source, laid, _MODES[mode], float(constant_val)), order)
@@ -137,7 +140,7 @@ def flatten_to_2d_layer(layer: Any, x: Any) -> Any:
 def concat_layer(layer: Any, *values: Any) -> Any:
     """Joins channels, the third axis from the end."""
     if layer.sequenceConcat:
-        raise ValueError("it joins sequences, which is not known")
+        raise UnsupportedError("it joins sequences, which is not known")
     return concat(list(values), -3)
 
 
@@ -161,9 +164,19 @@ def slice_layer(layer: Any, x: Any) -> Any:
     )
 
 
+def axis_slice_layer(layer: Any, x: Any) -> Any:
+    """Slices one of the last three axes, channels, height or width, as NumPy does."""
+    rank = len(x.shape)
+    axis = rank - 3 + int(layer.axis)
+    begins, ends, steps = [0] * rank, [0] * rank, [1] * rank
+    begins[axis], ends[axis], steps[axis] = int(layer.startIndex), int(layer.endIndex), int(layer.stride) or 1
+    whole = [each != axis for each in range(rank)]
+    return slice_by_index(x, begins, ends, steps, whole, whole)
+
+
 def constant_pad_layer(layer: Any, x: Any) -> Any:
     if layer.padToGivenOutputSizeMode:
-        raise ValueError("it pads to a given size, which is not known")
+        raise UnsupportedError("it pads to a given size, which is not known")
     return pad(x, layer.padAmounts, "constant", layer.value)
 
 
@@ -178,7 +191,7 @@ def crop_layer(layer: Any, x: Any) -> Any:
     """Cuts height and width, the last two axes."""
     edges = layer.cropAmounts.borderAmounts
     if len(edges) != 2:
-        raise ValueError("it crops to the size of another value, which is not known")
+        raise UnsupportedError("it crops to the size of another value, which is not known")
     rank = len(x.shape)
     begin = [0] * (rank - 2) + [edge.startEdgeSize for edge in edges]
     end = [size - cut for size, cut in zip(layout.shape(x)[-2:], (edge.endEdgeSize for edge in edges), strict=True)]
@@ -193,7 +206,7 @@ def constant_layer(layer: Any) -> np.ndarray:
 def _sliced(x: Any, cuts: list[slice]) -> Any:
     if layout.batched(x):
         if list(range(1))[cuts[0]] != [0]:
-            raise ValueError("it slices the axis of the batch")
+            raise BatchError("it slices the axis of the batch")
         cuts = [slice(None), *cuts[1:]]
     (source,), order = layout.aligned(x)
     return layout.transpose(source[tuple(cuts[order.index(axis)] for axis in range(len(cuts)))], order)
