@@ -336,14 +336,12 @@ class _Export:
     def _evidence(self, probabilities: "np.ndarray") -> "Evidence":
         from tfkd.export import samples
         from tfkd.report import summary
-        from tfkd.report.evidence import Confusion, Evidence, Example, encode_image
+        from tfkd.report.evidence import Evidence, Example, encode_image
 
         test, classes = self.data.test, self.data.classes
         images, positions = samples.photos(test, self.model.size, summary.EXAMPLES, self.request.seed + 1)
         return Evidence(
-            confusion=Confusion(
-                variant="the Keras model", counts=summary.confusion(test.labels, probabilities, classes)
-            ),
+            confusion=summary.confusion("the Keras model", test.labels, probabilities),
             examples=[
                 Example(
                     image=encode_image(image),

@@ -8,15 +8,17 @@ import pytest
 
 from tests.tools import compilers
 from tfkd.export import snippets
+from tfkd.export.bundle import labels_text
 from tfkd.export.manifest import Manifest
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 HOSTILE = ("cat", 'a "quoted" $name ${1 + 1} \\ *' + "/", "größer 🐸", "tab\there")
 APPLE = ("CoreML", "ImageIO", "Vision")
 MAIN = """
-fun main() {
-    for (label in FloatsClassifier.LABELS + BytesClassifier.LABELS + SignedClassifier.LABELS) println(label)
+fun main(arguments: Array<String>) {
+    for (label in java.io.File(arguments[0]).inputStream().use { FloatsClassifier.readLabels(it) }) println(label)
     println(FloatsClassifier.SIZE)
+    println(BytesClassifier.CLASSES + SignedClassifier.CLASSES)
 }
 """
 
@@ -55,7 +57,7 @@ def test_they_stand_beside_the_files_that_they_run(make: Make, tmp_path: Path) -
         assert Path(snippet.artifact.path).parent == Path(snippet.path).parent
 
 
-def test_kotlin_compiles_without_a_warning_and_keeps_every_label(make: Make, tmp_path: Path) -> None:
+def test_kotlin_compiles_without_a_warning_and_reads_every_label(make: Make, tmp_path: Path) -> None:
     try:
         kotlin = compilers.kotlin()
     except compilers.MissingError as error:
@@ -69,8 +71,17 @@ def test_kotlin_compiles_without_a_warning_and_keeps_every_label(make: Make, tmp
     (tmp_path / "sources" / "Main.kt").write_text(MAIN)
     done = kotlin.compile([tmp_path / "sources", TOOLS / "android_stubs"], tmp_path / "classes")
     assert done.returncode == 0, done.stdout + done.stderr
-    ran = kotlin.run(tmp_path / "classes", "MainKt")
-    assert ran.stdout.splitlines() == [*HOSTILE * 3, "96"], ran.stderr
+    (tmp_path / "labels.txt").write_text(labels_text(HOSTILE), encoding="utf-8")
+    ran = kotlin.run(tmp_path / "classes", "MainKt", str(tmp_path / "labels.txt"))
+    assert ran.stdout.splitlines() == [*HOSTILE, "96", str(2 * len(HOSTILE))], ran.stderr
+
+
+def test_sources_do_not_grow_with_the_classes(make: Make) -> None:
+    manifest = make("many", "fp32")
+    few = [len(snippet.code) for snippet in snippets.snippets(manifest)]
+    manifest.data.classes = [f"class {number}" for number in range(10_000)]
+    for snippet, before in zip(snippets.snippets(manifest), few, strict=True):
+        assert len(snippet.code) < before + 20 and "class 9999" not in snippet.code
 
 
 def test_swift_compiles_without_a_warning(make: Make, tmp_path: Path) -> None:

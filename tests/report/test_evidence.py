@@ -7,6 +7,7 @@ import pydantic
 import pytest
 from PIL import Image
 
+from tfkd.report import summary
 from tfkd.report.evidence import Confusion, Evidence, Example, encode_image
 
 
@@ -29,9 +30,23 @@ def test_what_is_no_png_is_refused(image):
         Example(image=image, label="a", teacher=[1.0], student=[1.0])
 
 
-def test_confusion_is_square():
+def test_evidence_of_before_holds_a_square_of_counts():
+    cells = [(0, 0, 1), (0, 1, 2), (1, 1, 3)]
+    assert Confusion(variant="student", counts=[[1, 2], [0, 3]]) == Confusion(variant="student", classes=2, cells=cells)
     with pytest.raises(pydantic.ValidationError, match="not every row"):
         Confusion(variant="student", counts=[[1, 2], [3]])
+
+
+@pytest.mark.parametrize("cell", [(2, 0, 1), (0, -1, 1), (0, 0, 0)])
+def test_confusion_counts_images_of_known_classes(cell):
+    with pytest.raises(pydantic.ValidationError, match="of 2 classes"):
+        Confusion(variant="student", classes=2, cells=[cell])
+
+
+def test_confusion_is_counted_by_pairs():
+    logits = np.eye(3)[[0, 1, 1, 1]]
+    found = summary.confusion("it", np.array([0, 0, 0, 2]), logits)
+    assert found == Confusion(variant="it", classes=3, cells=[(0, 0, 1), (0, 1, 2), (2, 1, 1)])
 
 
 def test_unknown_fields_are_errors():

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import tracemalloc
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from tests.report.conftest import give
 from tfkd.errors import RequestError
 from tfkd.export.manifest import Diagnosis
+from tfkd.report.evidence import Confusion
 from tfkd.report.html import _heat_map, write_report
 
 HOSTILE = (
@@ -249,10 +251,25 @@ def test_the_picture_of_many_classes_shows_shares_by_opacity():
     assert pixels[0, 1, 3] == 0 and pixels[1, 0].tolist() == [213, 94, 0, 128]
 
 
+def test_ten_thousand_classes_have_their_worst_pairs_alone(render, make_manifest, make_evidence):
+    classes = tuple(f"class {number}" for number in range(10_000))
+    evidence = make_evidence(classes[:30])
+    evidence.confusion = Confusion(
+        variant="student", classes=10_000, cells=[(0, 0, 1), (7, 9_999, 3), (7, 7, 1), (9_999, 9_999, 4)]
+    )
+    evidence.examples = []
+    tracemalloc.start()
+    page = render(make_manifest(classes), evidence)
+    assert tracemalloc.get_traced_memory()[1] < 100e6, "a square of the classes alone would be 800 MB"
+    tracemalloc.stop()
+    assert not [attributes for tag, attributes in page.tags if attributes.get("class") in ("heat", "matrix")]
+    assert "class 7 taken for class 9999: 3 of 4" in page.text and "10,000 classes is not drawn" in page.text
+
+
 def test_mistakes_are_counted_right(render, make_manifest, make_evidence):
     evidence = make_evidence()
-    evidence.confusion.counts = [[100 if i == j else 0 for j in range(10)] for i in range(10)]
-    evidence.confusion.counts[6] = [31, 0, 4, 0, 0, 0, 65, 0, 0, 0]
+    cells = [(i, i, 100) for i in range(10) if i != 6] + [(6, 0, 31), (6, 2, 4), (6, 6, 65)]
+    evidence.confusion = Confusion(variant="student", classes=10, cells=cells)
     page = render(make_manifest(), evidence)
     assert "shirt taken for T-shirt: 31 of 100" in page.text and "shirt taken for pullover: 4 of 100" in page.text
     assert page.row("shirt") == ["shirt", "31", "", "4", "", "", "", "65", "", "", ""]

@@ -85,7 +85,7 @@ def _rendered(manifest: Manifest, artifact: Artifact, runtime: str, template: st
         "file": file.name,
         "module": file.stem,
         "size": manifest.student.image_size,
-        "labels": manifest.data.classes,
+        "classes": len(manifest.data.classes),
         "input": artifact.io.input.dtype,
         "output": artifact.io.output.dtype,
         "scale": artifact.io.output.scale,

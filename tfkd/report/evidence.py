@@ -5,10 +5,10 @@ A run stores it as `evidence.json`. Shares and probabilities run from 0 to 1.
 
 import base64
 import io
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -44,14 +44,30 @@ class Point(Entry):
 
 class Confusion(Entry):
     variant: str = Field(description="whose predictions these are, named as in the manifest's comparison")
-    counts: list[list[int]] = Field(description="[classes][classes] test images: rows true, columns predicted")
+    classes: int = Field(gt=0)
+    cells: list[tuple[int, int, int]] = Field(
+        description="true class, predicted class, test images; pairs without images are left out"
+    )
 
-    @field_validator("counts")
+    @model_validator(mode="before")
     @classmethod
-    def _square(cls, counts: list[list[int]]) -> list[list[int]]:
+    def _of_a_matrix(cls, values: Any) -> Any:
+        """Reads the square of counts that evidence held before, rows true, columns predicted."""
+        if not isinstance(values, dict) or "counts" not in values:
+            return values
+        counts = values["counts"]
         if any(len(row) != len(counts) for row in counts):
             raise ValueError(f"has {len(counts)} rows, but not every row has as many columns")
-        return counts
+        cells = [(i, j, count) for i, row in enumerate(counts) for j, count in enumerate(row) if count]
+        others = {name: value for name, value in values.items() if name != "counts"}
+        return {**others, "classes": len(counts), "cells": cells}
+
+    @model_validator(mode="after")
+    def _inside(self) -> "Confusion":
+        for true, predicted, images in self.cells:
+            if not (0 <= true < self.classes and 0 <= predicted < self.classes and images > 0):
+                raise ValueError(f"counts {images} images of class {true} as {predicted}, of {self.classes} classes")
+        return self
 
 
 class Example(Entry):

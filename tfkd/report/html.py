@@ -18,6 +18,7 @@ from tfkd.report import facts, measurements, plots, units, usage
 from tfkd.report.evidence import Confusion, Evidence, Example
 
 _LABELLED_CLASSES = 24  # a labelled matrix of more classes is not readable on a page
+_DRAWN_CLASSES = 1000  # a picture of more has more pixels than a screen, and its memory grows with their square
 _SHOWN_CONFUSIONS = 8
 _SHOWN_CLASSES = 4
 
@@ -96,7 +97,7 @@ def _check(manifest: Manifest, evidence: Evidence) -> None:
         len(answer) for each in evidence.examples for answer in (each.teacher, each.control, each.student) if answer
     }
     if evidence.confusion is not None:
-        lengths.add(len(evidence.confusion.counts))
+        lengths.add(evidence.confusion.classes)
     if lengths - {classes}:
         raise RequestError(
             f"The evidence of {manifest.name} has {max(lengths - {classes})} classes where its manifest has {classes}: "
@@ -163,7 +164,10 @@ def _trained(evidence: Evidence, *kinds: str) -> list[plots.Curve]:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A confusion matrix made ready for the page: labelled cells, or one picture where there are many classes."""
+    """A confusion matrix made ready for the page.
+
+    Few classes have labelled cells, more have one picture, and very many only their most frequent mistakes.
+    """
 
     variant: str
     counts: list[list[int]]
@@ -175,19 +179,26 @@ class _Matrix:
 def _confusion(confusion: Confusion | None, classes: list[str]) -> _Matrix | None:
     if confusion is None:
         return None
-    counts = np.asarray(confusion.counts, dtype=np.int64)
-    totals = counts.sum(axis=1)
-    shares = counts / np.maximum(totals, 1)[:, None]
-    mistakes = counts - np.diag(np.diag(counts))
-    ranked = np.argsort(-mistakes, axis=None, kind="stable")[:_SHOWN_CONFUSIONS]
-    cells = [divmod(int(cell), len(classes)) for cell in ranked if mistakes.flat[cell] > 0]
+    cells = np.array(confusion.cells, np.int64).reshape(-1, 3)
+    totals = np.bincount(cells[:, 0], weights=cells[:, 2], minlength=confusion.classes).astype(int)
+    counts, shares = _squares(cells, totals) if confusion.classes <= _DRAWN_CLASSES else (np.zeros((0, 0), int),) * 2
+    labelled = confusion.classes <= _LABELLED_CLASSES
+    mistakes = cells[cells[:, 0] != cells[:, 1]]
+    worst = mistakes[np.argsort(-mistakes[:, 2], kind="stable")[:_SHOWN_CONFUSIONS]].tolist()
     return _Matrix(
         variant=confusion.variant,
-        counts=counts.tolist(),
-        shares=np.sqrt(shares).round(3).tolist(),
-        picture=_heat_map(shares) if len(classes) > _LABELLED_CLASSES else None,
-        worst=[(classes[i], classes[j], int(counts[i, j]), int(totals[i])) for i, j in cells],
+        counts=counts.tolist() if labelled else [],
+        shares=np.sqrt(shares).round(3).tolist() if labelled else [],
+        picture=None if labelled or not len(shares) else _heat_map(shares),
+        worst=[(classes[i], classes[j], count, int(totals[i])) for i, j, count in worst],
     )
+
+
+def _squares(cells: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images of each pair of classes, and their share of the true class, both [classes, classes]."""
+    counts = np.zeros((len(totals), len(totals)), np.int64)
+    counts[cells[:, 0], cells[:, 1]] = cells[:, 2]
+    return counts, counts / np.maximum(totals, 1)[:, None]
 
 
 def _heat_map(shares: np.ndarray) -> str:

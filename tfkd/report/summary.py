@@ -229,9 +229,7 @@ def evidence_of(run: Run) -> Evidence:
     assert student is not None
     return Evidence(
         curves=_curves(run),
-        confusion=Confusion(
-            variant="the Keras student", counts=confusion(run.data.test.labels, student, run.data.classes)
-        ),
+        confusion=confusion("the Keras student", run.data.test.labels, student),
         examples=_examples(run),
     )
 
@@ -407,12 +405,18 @@ def _curve(folder: Path) -> list[Point]:
     return [Point.model_validate(point) for point in points]
 
 
-def confusion(labels: np.ndarray, logits: np.ndarray, classes: tuple[str, ...]) -> list[list[int]]:
-    """Counts true classes (rows) against answers (columns); `logits` may be probabilities, [n, classes]."""
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (labels, logits.argmax(axis=1)), 1)
-    table: list[list[int]] = counts.tolist()
-    return table
+def confusion(variant: str, labels: np.ndarray, logits: np.ndarray) -> Confusion:
+    """Counts true classes against predicted ones.
+
+    Args:
+        variant: whose predictions these are.
+        labels: int [n], the true classes.
+        logits: float [n, classes], or probabilities.
+    """
+    pairs = np.stack([labels, logits.argmax(axis=1)], axis=1)
+    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    cells = [(*pair, count) for pair, count in zip(found.tolist(), counts.tolist(), strict=True)]
+    return Confusion(variant=variant, classes=logits.shape[1], cells=cells)
 
 
 def _examples(run: Run) -> list[Example]:

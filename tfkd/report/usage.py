@@ -35,7 +35,7 @@ def _litert(snippet: Snippet) -> Usage:
     return Usage(
         platform="Android, with LiteRT",
         steps=[
-            f"Put {artifact.path} into app/src/main/assets and {snippet.path} among the sources.",
+            f"Put {artifact.path} and labels.txt into app/src/main/assets and {snippet.path} among the sources.",
             f"Input: {artifact.io.input.dtype} {artifact.io.input.shape}, the upright photo's centre square resized "
             f"to {width} × {height}, as raw RGB from 0 to 255. Do not normalise: the model does it.",
             _probabilities(artifact),
