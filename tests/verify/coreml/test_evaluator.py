@@ -1,5 +1,6 @@
 """Whole classifiers, against the Keras models that they were made from."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,3 +270,13 @@ def test_a_card_of_other_length(exported: Exported, tmp_path: Path) -> None:
     assert coreml.labels(path) == CARD.classes[:2]
     with pytest.raises(VerifyError, match="3] probabilities for 2 classes"):
         coreml.load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_that_are_integers(exported: Exported, images: np.ndarray, kind: str, tmp_path: Path) -> None:
+    card = dataclasses.replace(CARD, classes=(3, 10, 2))  # type: ignore[arg-type]
+    made = convert(exported.model, card, convert_to="neuralnetwork" if kind == ".mlmodel" else "mlprogram")
+    path = tmp_path / f"model{kind}"
+    got = predicted(made, path, images)
+    np.testing.assert_allclose(got, exported.probabilities, atol=TOLERANCE[kind])
+    assert coreml.labels(path) == ("3", "10", "2")

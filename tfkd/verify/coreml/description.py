@@ -85,8 +85,9 @@ def _wrong_input(specification: Any, size: int) -> Iterator[str]:
 def _wrong_outputs(specification: Any) -> Iterator[str]:
     description = specification.description
     kinds = {output.name: output.type.WhichOneof("Type") for output in description.output}
-    if kinds != {_LABEL: "stringType", _PROBABILITIES: "dictionaryType"}:
-        yield f"its outputs are {sorted(kinds)}, not {_LABEL!r} (a string) and {_PROBABILITIES!r} (a dictionary)"
+    if kinds.pop(_LABEL, None) not in ("stringType", "int64Type") or kinds != {_PROBABILITIES: "dictionaryType"}:
+        names = sorted(output.name for output in description.output)
+        yield f"its outputs are {names}, not {_LABEL!r} (a string or an integer) and {_PROBABILITIES!r} (a dictionary)"
     if description.predictedFeatureName != _LABEL or description.predictedProbabilitiesName != _PROBABILITIES:
         yield f"it does not name {_LABEL!r} as its prediction and {_PROBABILITIES!r} as its probabilities"
     if specification.WhichOneof("Type") == NETWORK:

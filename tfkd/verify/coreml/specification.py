@@ -58,15 +58,24 @@ def contained(package: Path, relative: str) -> Path:
 
 
 def class_labels(specification: Any) -> list[str]:
-    """Returns the class names in the order of the probabilities; none if the model states none."""
+    """Returns the class names in the order of the probabilities; none if the model states none.
+
+    Labels that are integers are written in decimal.
+    """
     if specification.WhichOneof("Type") == NETWORK:
-        return list(specification.neuralNetworkClassifier.stringClassLabels.vector)
+        classifier = specification.neuralNetworkClassifier
+        return [*classifier.stringClassLabels.vector, *map(str, classifier.int64ClassLabels.vector)]
     for operation in operations(specification):
         if operation.type == CLASSIFY:
             arguments = operation.inputs["classes"].arguments
             values = arguments[0].value.immediateValue.list.values if arguments else []
-            return [label for value in values for label in value.immediateValue.tensor.strings.values]
+            return [label for value in values for label in _texts(value.immediateValue.tensor)]
     return []
+
+
+def _texts(tensor: Any) -> Iterator[str]:
+    yield from tensor.strings.values
+    yield from map(str, tensor.longInts.values)
 
 
 def operations(specification: Any) -> Iterator[Any]:
