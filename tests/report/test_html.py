@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import tracemalloc
 from html.parser import HTMLParser
 
 import numpy as np
@@ -251,19 +250,16 @@ def test_the_picture_of_many_classes_shows_shares_by_opacity():
     assert pixels[0, 1, 3] == 0 and pixels[1, 0].tolist() == [213, 94, 0, 128]
 
 
-def test_ten_thousand_classes_have_their_worst_pairs_alone(render, make_manifest, make_evidence):
-    classes = tuple(f"class {number}" for number in range(10_000))
-    evidence = make_evidence(classes[:30])
-    evidence.confusion = Confusion(
-        variant="student", classes=10_000, cells=[(0, 0, 1), (7, 9_999, 3), (7, 7, 1), (9_999, 9_999, 4)]
-    )
+def test_very_many_classes_have_their_worst_pairs_alone(render, make_manifest, make_evidence):
+    """A square of a million classes would need 8 TB."""
+    classes = ("grey", *["another"] * 999_998, "gray")
+    evidence = make_evidence(("grey", "gray"))
+    cells = [(0, 0, 1), (0, 999_999, 3), (7, 7, 1), (999_999, 999_999, 4)]
+    evidence.confusion = Confusion(variant="student", classes=len(classes), cells=cells)
     evidence.examples = []
-    tracemalloc.start()
     page = render(make_manifest(classes), evidence)
-    assert tracemalloc.get_traced_memory()[1] < 100e6, "a square of the classes alone would be 800 MB"
-    tracemalloc.stop()
     assert not [attributes for tag, attributes in page.tags if attributes.get("class") in ("heat", "matrix")]
-    assert "class 7 taken for class 9999: 3 of 4" in page.text and "10,000 classes is not drawn" in page.text
+    assert "grey taken for gray: 3 of 4" in page.text and "1,000,000 classes is not drawn" in page.text
 
 
 def test_mistakes_are_counted_right(render, make_manifest, make_evidence):

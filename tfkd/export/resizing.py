@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-# By operator: what makes [1, n, 1, c] of new sizes, from the images, the new sizes and the operator's attributes.
 _FLAGS = ("align_corners", "half_pixel_centers")
 _RESIZERS: dict[str, Callable[..., Any]] = {
     "ResizeArea": tf.raw_ops.ResizeArea,
