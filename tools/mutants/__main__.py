@@ -7,6 +7,7 @@ import shlex
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,18 @@ def main(arguments: list[str]) -> int:
             _show(verdict)
             entries[verdict.mutant.key] = _entry(verdict, asked.root)
             _write(asked.out, report, [entries[each.key] for each in mutants if each.key in entries])
-        noticing = {test for entry in entries.values() if entry["verdict"] in CAUGHT for test in entry["caught_by"]}
-        unchanged = [Copy(asked.root, copies / f"unchanged-{number}") for number in range(asked.workers)]
-        failing = failing_anyway(unchanged, noticing, 4 * asked.limit)
+        failing = set() if asked.suite_passed else _failing_anyway(entries.values(), asked, copies)
     for entry in entries.values():
         if failing & set(entry["caught_by"]):
             entry["verdict"] = "unclear"
     return _conclude(report, [entries[each.key] for each in mutants], asked.out)
+
+
+def _failing_anyway(entries: Iterable[dict[str, Any]], asked: argparse.Namespace, scratch: Path) -> set[str]:
+    """Returns those of the tests that noticed a mutant which fail without any."""
+    noticing = {test for entry in entries if entry["verdict"] in CAUGHT for test in entry["caught_by"]}
+    unchanged = [Copy(asked.root, scratch / f"unchanged-{number}") for number in range(asked.workers)]
+    return failing_anyway(unchanged, noticing, 4 * asked.limit)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--topic", help="try the listed mutants of one topic alone")
     parser.add_argument("--workers", type=int, default=2, help="mutants tried at a time")
     parser.add_argument("--limit", type=float, default=900, help="seconds for the tests of one mutant")
+    parser.add_argument(
+        "--suite-passed",
+        action="store_true",
+        help="do not run the tests that noticed a mutant once more without one: all tests have just passed",
+    )
     parser.add_argument("--quick", action="store_true", help="try each on its own tests alone")
     parser.add_argument("--resume", action="store_true", help="keep verdicts in --out on files that have not changed")
     parser.add_argument("--root", type=Path, default=ROOT, help="of the project")

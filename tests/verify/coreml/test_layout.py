@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.verify.coreml.graphs import images, values
-from tfkd.verify.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST, pointwise, reshape, transpose
+from tfkd.verify.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST, axes, pointwise, reshape, transpose
 
 
 def live(function: object, *inputs: np.ndarray) -> list[str]:
@@ -55,3 +56,11 @@ def test_smaller_ranks_broadcast_from_behind() -> None:
 
 def test_a_constant_may_take_any_shape() -> None:
     np.testing.assert_array_equal(reshape(np.arange(6.0), [2, -1]), np.arange(6.0).reshape(2, 3))
+
+
+def test_axes_are_counted_from_the_front() -> None:
+    value = np.zeros((2, 3, 4))
+    assert axes(value, [-1, 0, -3, 2]) == [2, 0, 0, 2]
+    for outside in (3, -4):
+        with pytest.raises(ValueError, match=rf"no axes \[{outside}\]"):
+            axes(value, [outside])
