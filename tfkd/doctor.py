@@ -226,6 +226,23 @@ def _causes(subject: "Subject", images: np.ndarray, labels: np.ndarray, logits: 
     return diagnosis.order_of_labels(subject, logits, labels)
 
 
+def _steps(recipe: Recipe, steps: int, per_epoch: int) -> Finding:
+    """Says how many updates the student gets; few of a named network's many weights change in a hundred."""
+    from tfkd.verify.diagnosis import FEW_STEPS, FEW_STEPS_OF_TRAINED
+
+    student, is_fresh = recipe.student, recipe.student.weights == "none"
+    text = f"training: {steps:,} steps ({recipe.distill.training.epochs} epochs of {per_epoch:,})"
+    least = FEW_STEPS if is_fresh else FEW_STEPS_OF_TRAINED
+    if student.model not in STUDENTS or steps >= least:
+        return Finding("ok", text)
+    start = "random" if is_fresh else "trained"
+    return Finding(
+        "warning",
+        f"{text}; from {start} weights {student.model} needs about {least:,}: increase distill.training.epochs, or "
+        "lower distill.training.batch_size",
+    )
+
+
 def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
     distill, student = recipe.distill, recipe.student
     transfer = len(data.train) + len(data.unlabelled or ())
@@ -247,7 +264,7 @@ def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
         )
     per_epoch = transfer // min(distill.training.batch_size, transfer)
     steps = distill.training.epochs * per_epoch
-    yield Finding("ok", f"training: {steps:,} steps ({distill.training.epochs} epochs of {per_epoch:,})")
+    yield _steps(recipe, steps, per_epoch)
     if steps * (1 - student.batch_norm_momentum) < 5:
         yield Finding(
             "warning",

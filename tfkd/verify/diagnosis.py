@@ -40,7 +40,7 @@ AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much w
 SUSPICIOUS = 0.9  # balanced accuracy below which other pixels are tried
 ONE_ANSWER = 0.9  # share of images that get the same class from a network that tells nothing apart
 FLAT = 0.95  # share of the entropy of guessing: such soft labels tell next to nothing
-FEW_STEPS = 1_000  # of a training from random weights
+FEW_STEPS, FEW_STEPS_OF_TRAINED = 1_000, 300  # of a training from random and from trained weights
 _NAMED_CLASSES = 6  # in a sentence
 _PIXELS = (
     *("none", "0,255", "tf", "torch", "caffe", "123.68,116.779,103.939,1,1,1"),
@@ -205,7 +205,8 @@ def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps
     share = np.bincount(student.argmax(axis=1)).max() / len(student)
     if share >= ONE_ANSWER:
         text = f"The student gives the same class for {share:.0%} of {len(student)} test images after {steps:,} steps."
-        settled = "a larger distill.training.epochs, or a smaller student.batch_norm_momentum"
+        fields = ("a larger distill.training.epochs", "a smaller distill.training.learning_rate")
+        settled = f"{', '.join(fields)} or a smaller student.batch_norm_momentum"
         found.append(Diagnosis(subject="student", cause="one answer", evidence=text, proposal=settled))
     for place, temperature in temperatures(distill):
         flat = flatness(teacher, temperature)
