@@ -58,6 +58,18 @@ def test_what_disappoints_is_a_warning(folder: Path, override: str, text: str) -
     assert text in warning.text
 
 
+def test_networks_that_cannot_be_converted_are_found(folder: Path) -> None:
+    teacher = "teachers.0.model=tests.tiny:build_unconvertible_teacher"
+    (finding,) = warnings(found(folder, teacher))
+    assert (finding.level, finding.text.count("\n")) == ("warning", 0)
+    assert "build_unconvertible_teacher cannot be converted to TensorFlow Lite: LiteRT has no operator" in finding.text
+    assert "ScaleAndTranslate" in finding.text and "The run goes on; the comparison then has no row" in finding.text
+    (finding,) = warnings(found(folder, teacher, "gates.min_size_ratio=2"))
+    assert finding.level == "error" and "gates.min_size_ratio compares with its file" in finding.text
+    student = warnings(found(folder, "student.model=tests.tiny:build_unconvertible_student"))
+    assert [it.level for it in student if "cannot be converted to TensorFlow Lite" in it.text] == ["error"]
+
+
 def test_new_views_are_never_seen_too_often(folder: Path) -> None:
     findings = found(folder, "distill.training.epochs=11", "distill.targets=image")
     assert not [it for it in findings if "memorises" in it.text]

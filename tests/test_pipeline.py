@@ -258,6 +258,20 @@ def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) 
     assert code == 0 and "teacher: reused" in output, output + errors
 
 
+def test_a_teacher_that_cannot_be_converted_is_said_first_and_left_out(home: Path) -> None:
+    model, short = "teachers.0.model=tests.tiny:build_unconvertible_teacher", "distill.training.epochs=1"
+    off = ("gates.min_relative_accuracy=false", "gates.not_worse_than_control=false", "gates.better_than_chance=false")
+    code, output, errors = tfkd(home, model, short, *off, "export.coreml=[]", "distill.control=false", "name=left_out")
+    assert code == 0, output + errors
+    assert "ScaleAndTranslate" in output[: output.index("teacher epoch 1")]
+    manifest = Manifest.model_validate_json((home / "exported_models/left_out/manifest.json").read_bytes())
+    assert "ScaleAndTranslate" in str(manifest.teachers[0].not_exported)
+    assert {row.variant.split()[0] for row in manifest.comparison} == {"student"}
+    folder = home / "exported_models/left_out"
+    for page in ("MODEL_CARD.md", "report.html"):
+        assert "The teacher has no file to compare with" in (folder / page).read_text()
+
+
 def test_a_full_or_closed_destination_is_one_line(finished: Path) -> None:
     (finished / "in_the_way").write_text("a file")
     code, _, errors = tfkd(finished, "--out", "in_the_way")

@@ -39,6 +39,22 @@ def build_teacher(*, image_size: int | None, classes: int) -> Any:
     return keras.Model(image, keras.layers.Dense(classes)(x))
 
 
+def build_unconvertible_teacher(*, image_size: int | None, classes: int) -> Any:
+    """A teacher that resizes images as LiteRT cannot."""
+    import keras
+
+    inner = build_teacher(image_size=24, classes=classes)
+    image = keras.Input((image_size or 40, image_size or 40, 3))
+    return keras.Model(image, inner(keras.layers.Resizing(24, 24, "bicubic", antialias=True)(image)))
+
+
+def build_unconvertible_student(k: Any, *, image_size: int, **arguments: Any) -> Any:
+    """A student that resizes images as LiteRT cannot."""
+    inner = build_student(k, image_size=24, **arguments)
+    image = k.Input((image_size, image_size, 3))
+    return k.Model(image, inner(k.layers.Resizing(24, 24, "bicubic", antialias=True)(image)))
+
+
 def build_blind_teacher(*, image_size: int | None, classes: int) -> Any:
     """A teacher that says the same of every image until it is trained."""
     import keras

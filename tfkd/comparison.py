@@ -241,7 +241,7 @@ def _measured(run: Run, outcome: Outcome, made: dict[str, dict[str, Any]]) -> Ma
     files = {name: path for row in rows.values() for name, path in row.items()}
     entries = host.measure(files, run.recipe.bench, lambda text: run.progress.say(f"  {text}"))
     own = {row.variant: row for row in outcome.manifest.comparison}
-    teacher = own["teacher fp32"].accuracy
+    teacher = run.teacher_accuracy()
     added = {name: _row(name, files[name], result, teacher) for name, result in made.items()}
     compared = [_timed(row, list(rows[name]), entries) for name, row in (own | added).items()]
     compared.sort(key=lambda row: ORDER.index(row.variant.split()[0]))

@@ -14,11 +14,11 @@ import numpy as np
 
 from tfkd import machine
 from tfkd.data import ImageData
-from tfkd.errors import TfkdError
-from tfkd.export import check_installed
-from tfkd.models import STUDENTS, build_student, build_teacher
+from tfkd.errors import RequestError, TfkdError
+from tfkd.export import card_of, check_installed
+from tfkd.models import STUDENTS, build_student, build_teacher, is_own
 from tfkd.models.imports import import_modules
-from tfkd.pipeline import PROPOSED_LABELS
+from tfkd.pipeline import PROPOSED_LABELS, teacher_is_left_out
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
 
@@ -134,6 +134,8 @@ def _models(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
             yield from _measured(recipe, number, model, data, runs)
         elif model is not None:
             yield Finding("ok", f"{teacher.model} is fine-tuned: its accuracy is measured by the run")
+        if model is not None and is_own(teacher.model):
+            yield from _converted(model, teacher.model, recipe, data, is_teacher=True)
     if not any(model is not None and not it.fine_tune for model, it in zip(teachers, recipe.teachers, strict=True)):
         yield _resolution(data, EXPECTED_ACCURACY)
     own = [loss.student_tap for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
@@ -142,6 +144,8 @@ def _models(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
         yield from _built("assistant", build, [*own, *taps])
     build = functools.partial(build_student, recipe.student, recipe.data.image_size, len(names), seed)
     student = yield from _built("student", build, own)
+    if student is not None and ":" in recipe.student.model:
+        yield from _converted(student, recipe.student.model, recipe, data, is_teacher=False)
     known = [model for model in teachers if model is not None]
     if student is not None and known and recipe.distill.generations == 1:
         yield from _compared(student, known)
@@ -159,6 +163,24 @@ def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator
         return None
     yield Finding("ok", f"{what} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px")
     return model
+
+
+def _converted(model: Any, name: str, recipe: Recipe, data: ImageData, is_teacher: bool) -> Iterator[Finding]:
+    """Converts a network of the user's own: without the student's file a run ends, without a teacher's it goes on."""
+    from tfkd.export.tflite import check_convertible
+
+    card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)
+    try:
+        check_convertible(model, card, name)
+    except RequestError as error:
+        yield _without_file(error, recipe) if is_teacher else Finding("error", str(error))
+
+
+def _without_file(error: RequestError, recipe: Recipe) -> Finding:
+    try:
+        return Finding("warning", teacher_is_left_out(error, recipe.gates))
+    except RequestError as needed:
+        return Finding("error", str(needed))
 
 
 def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:

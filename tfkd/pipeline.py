@@ -21,7 +21,7 @@ from tfkd.models.imports import import_modules
 from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import Recipe, Student, Teacher
+from tfkd.recipe import Gates, Recipe, Student, Teacher
 from tfkd.report import units
 from tfkd.stages import Stage, locked, run_together
 from tfkd.verify import GateError
@@ -275,13 +275,20 @@ class Run:
         return chance_test(labels, predictions)
 
     def _check_convertible(self, teacher: Teacher) -> None:
-        """Converts the user's own networks before they are trained: what no converter takes is not worth the hours."""
+        """Converts the user's own networks before they are trained: what no converter takes is not worth the hours.
+
+        Raises:
+            RequestError: the student cannot be converted, or the teacher cannot and a gate needs its file.
+        """
         from tfkd.export.tflite import check_convertible
         from tfkd.models import STUDENTS, TEACHERS, build_student, build_teacher
 
         classes, seed, size = self.data.classes, self.recipe.seed, self.recipe.data.image_size
         if teacher.model not in TEACHERS:
-            check_convertible(build_teacher(teacher, len(classes), seed, classes), self.card, teacher.model)
+            try:
+                check_convertible(build_teacher(teacher, len(classes), seed, classes), self.card, teacher.model)
+            except RequestError as error:
+                self.progress.say(f"  warning: {teacher_is_left_out(error, self.recipe.gates)}")
         if self.recipe.student.model not in STUDENTS:
             student = build_student(self.recipe.student, size, len(classes), seed)
             check_convertible(student, self.card, self.recipe.student.model)
@@ -471,22 +478,43 @@ class Run:
             tell,
             quantized if quantized.is_dir() else None,
         )
-        for number, name in enumerate(self.teacher_files):
+        not_exported = {}
+        for number, name in enumerate(self._teacher_names):
             tell(f"{name}.tflite (for comparison, not in the bundle)")
             taught = teacher.load_teacher(self.asked(numbered("soft_labels", number)))
-            tflite.write_tflite(taught, "fp32", folder / f"{name}.tflite", self.card, images)
-        missing = [file.model_dump(mode="json") for file in made.missing]
-        return [{"files": [asdict(file) for file in made.files], "missing": missing}]
+            try:
+                tflite.write_tflite(taught, "fp32", folder / f"{name}.tflite", self.card, images)
+            except RequestError as error:
+                not_exported[name] = str(error)
+                tell(teacher_is_left_out(error, self.recipe.gates))
+        return [
+            {
+                "files": [asdict(file) for file in made.files],
+                "missing": [file.model_dump(mode="json") for file in made.missing],
+                "teachers_not_exported": not_exported,
+            }
+        ]
+
+    @property
+    def _teacher_names(self) -> list[str]:
+        return [numbered(TEACHER, number) for number in range(len(self.recipe.teachers))]
+
+    @property
+    def _teachers_not_exported(self) -> dict[str, str]:
+        """Why a teacher's .tflite file could not be made, by the file's name without the suffix."""
+        reasons: dict[str, str] = self.results["export"].get("teachers_not_exported", {})
+        return reasons
 
     @property
     def teacher_files(self) -> list[str]:
-        """The teachers' fp32 .tflite files, without the suffix."""
-        return [numbered(TEACHER, number) for number in range(len(self.recipe.teachers))]
+        """The teachers' fp32 .tflite files, without the suffix; none where one is missing, as they predict together."""
+        return [] if self._teachers_not_exported else self._teacher_names
 
     def compared_files(self) -> dict[str, dict[str, Path]]:
         """Returns the .tflite files behind each row of the comparison, by the names that the bench gives them."""
         folder = self.stages["export"].folder
-        rows = {"teacher fp32": {name: folder / f"{name}.tflite" for name in self.teacher_files}}
+        files = {name: folder / f"{name}.tflite" for name in self.teacher_files}
+        rows = {"teacher fp32": files} if files else {}
         for entry in self.results["export"]["files"]:
             if entry["format"] == "tflite":
                 rows[f"student {entry['precision']}"] = {entry["path"]: self._exported / entry["path"]}
@@ -562,6 +590,7 @@ class Run:
             teacher_tests={name: self.chance_test(name) for name in self.teacher_stages},
             diagnosis=[each for name in self.teacher_stages for each in self.diagnosis(name)],
             teacher_files=self.teacher_files,
+            teachers_not_exported=[self._teachers_not_exported.get(name) for name in self._teacher_names],
             teacher_logits=self.teacher_logits(),
             views_seconds=sum(result["seconds"] for name, result in self.results.items() if is_store(name)),
         )
@@ -572,6 +601,18 @@ class Run:
         made = self.stages["report"].folder / "bundle"
         manifest = Manifest.model_validate_json((made / "manifest.json").read_bytes())
         return publish(made, manifest, destination, self.folder)
+
+
+def teacher_is_left_out(error: RequestError, gates: Gates) -> str:
+    """Returns what a run says of a teacher that cannot be converted, and which goes on without its file.
+
+    Raises:
+        RequestError: a gate compares files with the teacher's.
+    """
+    for name in ("min_size_ratio", "min_speed_ratio"):
+        if getattr(gates, name) is not None:
+            raise RequestError(f"{error} gates.{name} compares with its file; set that gate to None.") from error
+    return f"{error} The run goes on; the comparison then has no row of the teacher."
 
 
 def publish(made: Path, manifest: Manifest, destination: Path, folder: Path) -> Outcome:

@@ -40,6 +40,17 @@ def test_control_that_was_not_exported_shows_its_accuracy(make_manifest):
     assert cells == ["control", "not exported", "", "", "", "87.1 % ± 1.1", "−4.3", "", ""]
 
 
+def test_a_teacher_that_could_not_be_exported_shows_its_accuracy(make_manifest):
+    manifest = make_manifest()
+    rows = [row for row in manifest.model_dump()["comparison"] if row["variant"].startswith("student")]
+    teachers = [manifest.teachers[0].model_dump() | {"not_exported": "LiteRT has no operator"}]
+    text = printed(comparison_table(make_manifest(teachers=teachers, comparison=rows)))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    assert lines[0] == ["teacher", "not exported", "", "", "", "91.4 % ± 0.9", "0.0", "", ""]
+    control = next(line for line in lines if line[0] == "control")
+    assert control == ["control", "not exported", "", "", "", "87.1 % ± 1.1", "−4.3", "", ""]
+
+
 def test_names_are_not_markup(make_manifest):
     manifest = make_manifest()
     manifest.comparison[2].variant = "student [red]x[/] [/nothing]"

@@ -49,6 +49,9 @@ class TeacherEntry(Entry):
     accuracy: float = Field(description="on the test split")
     calibration_error: float = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
     chance: ChanceTest | None = Field(None, description="of a specialist: on images of the classes that it knows")
+    not_exported: str | None = Field(
+        None, description="why it has no .tflite file, so that the comparison has no row of it; None where it has one"
+    )
 
 
 class Compression(Entry):

@@ -21,6 +21,8 @@ def comparison_table(manifest: Manifest) -> Table:
     taught = ["as teacher", "training"] if manifest.teachers else []
     for name in ("size", "deflated", "1 thread", "all cores", "accuracy", "points", *taught):
         table.add_column(name, justify="right", no_wrap=True)
+    if manifest.teachers and manifest.teachers[0].not_exported:
+        table.add_row("teacher", *_not_exported(manifest.teachers[0].accuracy, manifest), style="dim")
     for row in manifest.comparison:
         table.add_row(
             Text(row.variant),
@@ -33,7 +35,7 @@ def comparison_table(manifest: Manifest) -> Table:
             *([units.known(row.agreement, units.percent), units.known(row.seconds, units.seconds)] if taught else []),
         )
         if manifest.teachers and row is manifest.comparison[0] and not facts.has_control_row(manifest):
-            table.add_row("control", *_control(manifest, row.accuracy), style="dim")
+            table.add_row("control", *_control(manifest), style="dim")
     return table
 
 
@@ -46,12 +48,14 @@ def missing_lines(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _control(manifest: Manifest, teacher: float) -> list[str]:
-    accuracy, images = manifest.student.control_accuracy, manifest.data.splits["test"]
-    if accuracy is None:
-        return ["not run"]
-    measured = units.plus_minus(accuracy, facts.standard_error(accuracy, images))
-    return ["not exported", "", "", "", measured, units.signed(100 * (accuracy - teacher))]
+def _control(manifest: Manifest) -> list[str]:
+    accuracy = manifest.student.control_accuracy
+    return ["not run"] if accuracy is None else _not_exported(accuracy, manifest)
+
+
+def _not_exported(accuracy: float, manifest: Manifest) -> list[str]:
+    measured = units.plus_minus(accuracy, facts.standard_error(accuracy, manifest.data.splits["test"]))
+    return ["not exported", "", "", "", measured, units.signed(100 * (accuracy - manifest.teachers[0].accuracy))]
 
 
 def gates_table(manifest: Manifest) -> Table:

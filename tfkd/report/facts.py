@@ -78,14 +78,15 @@ class Headline:
 def headline(manifest: Manifest) -> Headline:
     """Compares the teacher with the int8 student, or, without one, with the smallest student.
 
-    In a manifest without teachers the first of the network's own files takes the teacher's place.
+    In a manifest without teachers, or of a teacher that has no file, the first of the network's own files takes its
+    place.
 
     Raises:
         RequestError: the manifest compares no teacher with no student.
     """
     teachers = [row for row in manifest.comparison if row.variant.startswith("teacher")]
     students = [row for row in manifest.comparison if not row.variant.startswith(("teacher", "control"))]
-    references = teachers if manifest.teachers else students
+    references = teachers if manifest.teachers and not manifest.teachers[0].not_exported else students
     if not references or not students:
         known = ", ".join(row.variant for row in manifest.comparison) or "nothing"
         raise RequestError(f"The manifest of {manifest.name} must compare a teacher and a student, but has: {known}.")

@@ -59,6 +59,7 @@ class Run:
         teacher_tests: each teacher against chance, by the name of its stage.
         diagnosis: likely causes of the teachers' wrong predictions, where the gate of that name is off.
         teacher_files: names of the teachers' fp32 .tflite in the bench results, and of the files in the export folder.
+        teachers_not_exported: why each teacher has no .tflite file; None where it has one.
         teacher_logits: what the teachers answer together on the test split, float32 [n, classes].
         views_seconds: how long all answers took that were stored.
     """
@@ -73,6 +74,7 @@ class Run:
     teacher_tests: dict[str, ChanceTest]
     diagnosis: list[Diagnosis]
     teacher_files: list[str]
+    teachers_not_exported: list[str | None]
     teacher_logits: np.ndarray
     views_seconds: float
 
@@ -260,8 +262,11 @@ def _teachers(run: Run) -> list[TeacherEntry]:
             accuracy=run.results[stage]["accuracy"],
             calibration_error=run.results[stage]["calibration_error"],
             chance=test,
+            not_exported=reason,
         )
-        for teacher, (stage, test) in zip(run.recipe.teachers, run.teacher_tests.items(), strict=True)
+        for teacher, (stage, test), reason in zip(
+            run.recipe.teachers, run.teacher_tests.items(), run.teachers_not_exported, strict=True
+        )
     ]
     if len(single) == 1:
         return single
@@ -275,6 +280,7 @@ def _teachers(run: Run) -> list[TeacherEntry]:
         accuracy=accuracy(run.teacher_logits, labels),
         calibration_error=calibration_error(run.teacher_logits, labels),
         chance=chance_test(labels, run.teacher_logits.argmax(axis=1)),
+        not_exported=" ".join(reason for reason in run.teachers_not_exported if reason) or None,
     )
     return [together, *single]
 
@@ -316,7 +322,7 @@ def _comparison(run: Run) -> list[ComparisonRow]:
     exported = run.folders["export"]
     taught = {name: exported / f"{name}.tflite" for name in run.teacher_files}
     seconds = sum(run.results[name]["seconds"] for name in run.teacher_tests)
-    rows = [compared("teacher fp32", taught, run.bench, teacher, teacher, seconds=seconds)]
+    rows = [compared("teacher fp32", taught, run.bench, teacher, teacher, seconds=seconds)] if taught else []
     rows += [
         compared(
             f"student {artifact.precision}",
@@ -370,10 +376,10 @@ def compared(
 
 
 def _ratio(values: list[float], comparison: list[ComparisonRow]) -> float | None:
-    """Returns the teacher's value over the int8 student's, or None without an int8 student."""
+    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
     by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
-    int8 = by_variant.get("student int8")
-    return by_variant["teacher fp32"] / int8 if int8 else None
+    teacher, int8 = by_variant.get("teacher fp32"), by_variant.get("student int8")
+    return teacher / int8 if teacher and int8 else None
 
 
 def _golden(run: Run, folder: Path) -> bundle.Golden:
