@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +12,15 @@ from tfkd import recipe
 from tfkd.distill.losses import LOSSES, SoftTargets
 from tfkd.distill.losses.base import DistillationLoss
 from tfkd.distill.losses.label import LabelLoss
+from tfkd.distill.metrics import CROSS_ENTROPIES, config_of
 from tfkd.distill.schedules import loss_of
 from tfkd.errors import RequestError, nearest
+from tfkd.models.logits import is_tf_keras
 
 Weighted = tuple[DistillationLoss, Any]
 
 _OF_SIGMOIDS = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "binary_crossentropy", "binary_focal_crossentropy")
 _OF_PROBABILITIES = ("KLDivergence", "Poisson", "Dice", "Tversky", "kl_divergence", "poisson", "dice", "tversky")
-_CROSS_ENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy")
 
 
 def weighted_losses(losses: Any) -> list[Weighted]:
@@ -50,6 +52,25 @@ def teachers_of(teachers: Any, teacher: Any) -> list[Any]:
     return several if teacher is None else teachers_of(teacher, None)
 
 
+def student_of(student: Any) -> Any:
+    """Returns the network that a Distiller trains: of a tf_keras model a Keras 3 copy, with a warning.
+
+    Raises:
+        RequestError: Keras 3 does not have the layers of a tf_keras model.
+    """
+    if not is_tf_keras(student):
+        return student
+    from tfkd.models.keras2 import keras3_of
+
+    copy = keras3_of(student, f"Student {student.name!r}", graph=False)
+    warnings.warn(
+        f"Student {student.name!r} is a tf_keras model. Its Keras 3 copy, distiller.student, is trained and saved; "
+        f"{student.name!r} itself keeps its weights.",
+        stacklevel=3,
+    )
+    return copy
+
+
 def label_loss(loss: Any) -> keras.losses.Loss:
     """Returns the loss of logits with the true labels that a user asked `compile` for.
 
@@ -72,14 +93,14 @@ def label_loss(loss: Any) -> keras.losses.Loss:
     except ValueError:
         raise RequestError(f"compile: there is no loss {loss!r}; leave it out for the cross-entropy.") from None
     name = getattr(found, "__name__", type(found).__name__)
-    wanted = getattr(found, "from_logits", _config(found).get("from_logits"))
+    wanted = getattr(found, "from_logits", config_of(found).get("from_logits"))
     if name in _OF_PROBABILITIES or (name in _OF_SIGMOIDS and not wanted):
         takes = "a sigmoid for each class" if name in _OF_SIGMOIDS else "probabilities"
         raise RequestError(
             f"compile: the loss {name} takes {takes}, and the student is trained on its logits; leave the loss out for "
             "the cross-entropy with the labels."
         )
-    if name in _CROSS_ENTROPIES:
+    if name in CROSS_ENTROPIES:
         return LabelLoss()
     if name == "categorical_focal_crossentropy":
         return keras.losses.CategoricalFocalCrossentropy(from_logits=True)
@@ -90,60 +111,11 @@ def label_loss(loss: Any) -> keras.losses.Loss:
 
 def _from_logits(loss: Any) -> keras.losses.Loss:
     """Returns a loss, of Keras 3 or of tf_keras, made again with from_logits=True."""
-    kind, config = getattr(keras.losses, type(loss).__name__, type(loss)), {**_config(loss), "from_logits": True}
+    kind, config = getattr(keras.losses, type(loss).__name__, type(loss)), {**config_of(loss), "from_logits": True}
     if not isinstance(loss, keras.losses.Loss):
         known = inspect.signature(kind.__init__).parameters.keys() - {"reduction", "dtype"}
         config = {name: value for name, value in config.items() if name in known}
     return kind.from_config(config)
-
-
-def metric_for(metric: Any, probabilities: bool) -> Any:
-    """Returns a metric that takes what the student gives: cross-entropies of logits or of probabilities.
-
-    Args:
-        metric: one of `compile`, or a list or mapping of them.
-        probabilities: the student gives probabilities.
-    """
-    if isinstance(metric, dict):
-        return {name: metric_for(each, probabilities) for name, each in metric.items()}
-    if isinstance(metric, (list, tuple)):
-        return [metric_for(each, probabilities) for each in metric]
-    if metric in ("crossentropy", "ce", *_CROSS_ENTROPIES, "SparseCategoricalCrossentropy", "CategoricalCrossentropy"):
-        return CrossEntropy(str(metric), probabilities)
-    config = _config(metric)
-    of_classes = isinstance(
-        metric, (keras.metrics.SparseCategoricalCrossentropy, keras.metrics.CategoricalCrossentropy)
-    )
-    if of_classes and config.get("from_logits") is probabilities:
-        return type(metric).from_config({**config, "from_logits": not probabilities})
-    return metric
-
-
-@keras.saving.register_keras_serializable("tfkd")
-class CrossEntropy(keras.metrics.MeanMetricWrapper):
-    """The cross-entropy with labels of either form, of logits or of probabilities.
-
-    Args:
-        name: in logs.
-        probabilities: it takes probabilities.
-    """
-
-    def __init__(self, name: str = "crossentropy", probabilities: bool = False, dtype: Any = None) -> None:
-        super().__init__(self._of, name=name, dtype=dtype)
-        self.probabilities = probabilities
-
-    def _of(self, y_true: Any, y_pred: Any) -> Any:
-        logits = keras.ops.log(keras.ops.maximum(y_pred, 1e-7)) if self.probabilities else y_pred
-        return LabelLoss().call(y_true, logits)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same metric again."""
-        return {"name": self.name, "probabilities": self.probabilities}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "CrossEntropy":
-        """Returns the metric that `get_config` describes."""
-        return cls(**config)
 
 
 class FunctionLoss(keras.losses.Loss):
@@ -187,13 +159,6 @@ def _named(given: Any) -> str:
     return f"keras.losses.{type(given).__name__}" if isinstance(given, keras.losses.Loss) else repr(given)
 
 
-def _config(given: Any) -> dict[str, Any]:
-    try:
-        return dict(given.get_config())
-    except (AttributeError, NotImplementedError, TypeError):
-        return {}
-
-
 def names_of(losses: Sequence[Weighted]) -> list[str]:
     """Returns the name of each loss in the logs: `soft_targets_loss`, and `soft_targets_2_loss` for a second one."""
     names: list[str] = []
@@ -201,3 +166,17 @@ def names_of(losses: Sequence[Weighted]) -> list[str]:
         uses = sum(name in (f"{loss.name}_loss", *(f"{loss.name}_{n}_loss" for n in range(2, 99))) for name in names)
         names.append(f"{loss.name}_{uses + 1}_loss" if uses else f"{loss.name}_loss")
     return names
+
+
+def check_weights(weights: list[float]) -> None:
+    """Raises a RequestError where a weight is negative or all are 0."""
+    if min(weights) < 0 or sum(weights) <= 0:
+        raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
+
+
+def check_form(form: str) -> None:
+    """Raises a RequestError where `predictions_are` is none of its three words."""
+    if form not in ("auto", "logits", "probabilities"):
+        raise RequestError(
+            f"predictions_are = {form!r} must be 'logits', 'probabilities', or 'auto' to tell by values."
+        )

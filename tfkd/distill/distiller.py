@@ -8,13 +8,14 @@ import keras
 import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
-from tfkd.distill import adam, batch_norm, depthwise
-from tfkd.distill.arguments import FunctionLoss, label_loss, metric_for, names_of, teachers_of, weighted_losses
+from tfkd.distill import adam, arguments, batch_norm, depthwise
+from tfkd.distill.arguments import FunctionLoss, label_loss, names_of, student_of, teachers_of, weighted_losses
 from tfkd.distill.config import loss_config, loss_of_config, teacher_key, teacher_named
 from tfkd.distill.frozen import FrozenTeachers, Hidden, Shapes, name_of
 from tfkd.distill.labels import check_label_form, hard_labels, is_sparse, without_unlabelled
 from tfkd.distill.losses.base import LOGITS, evaluation
 from tfkd.distill.means import Means
+from tfkd.distill.metrics import metric_for
 from tfkd.distill.predictions import Batch, Form, inputs_of, numbered, unpacked
 from tfkd.distill.taps import tapped
 from tfkd.distill.terms import Term, terms_of
@@ -35,6 +36,10 @@ class Distiller(keras.Model):
       tensorflow-datasets gives them; of a student that takes a mapping, what it does not take itself has these names.
     - `y` is int [batch], −1 where an image has no label and only the teachers judge it, or float [batch, classes], a
       row of zeros where there is no label. Without `y` the teachers alone teach.
+
+    Models of tf_keras (Keras 2) are copied: a teacher's weights are read once, and of a student the Keras 3 copy,
+    `distiller.student`, is trained and saved. A student under a mixed dtype policy computes in half precision, and the
+    losses in float32.
 
     Teachers and student may give logits or probabilities (see `tfkd.models.logits`): the losses are computed from
     logits. Stored predictions are told apart by the values of each batch: they are probabilities where every number is
@@ -98,12 +103,13 @@ class Distiller(keras.Model):
         teacher: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
+        student = student_of(student)
         given = classifier(student, f"Student {name_of(student)}")
         super().__init__(dtype=student.dtype_policy, **kwargs)
         chosen = weighted_losses(losses)
         guides = teachers_of(teachers, teacher)
-        _check_weights([label_weight, *(float(weight) for _, weight in chosen)])
-        _check_form(predictions_are)
+        arguments.check_weights([label_weight, *(float(weight) for _, weight in chosen)])
+        arguments.check_form(predictions_are)
         batch_norm.fuse(student)
         depthwise.quicken(student)
         self.student = student
@@ -154,7 +160,8 @@ class Distiller(keras.Model):
             optimizer: any Keras optimizer.
             loss: loss with the true labels; by default the cross-entropy. Keras's cross-entropies, also by name, are
                 taken of the student's logits; a function or a loss of your own gets logits.
-            metrics: metrics of the labelled images, of what the student gives.
+            metrics: metrics of the labelled images, of what the student gives. Those that need probabilities, such as
+                `keras.metrics.AUC`, `Precision` and `F1Score`, get them, and take labels of either form.
             weighted_metrics: the same, weighted by `sample_weight`.
             jit_compile: "auto" uses XLA where there is a GPU; on a CPU it slows convolutions down.
             **kwargs: the remaining arguments of `keras.Model.compile`.
@@ -438,24 +445,12 @@ class Distiller(keras.Model):
         return dict(self._compile_metrics.result())
 
 
-def _check_weights(weights: list[float]) -> None:
-    if min(weights) < 0 or sum(weights) <= 0:
-        raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
-
-
 def _check_accumulation(optimizer: Any, replicas: int) -> None:
     steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
     if steps and replicas > 1:
         raise RequestError(
             f"gradient_accumulation_steps = {steps} does not work on {replicas} replicas: Keras accumulates on one "
             "alone; leave it out and take a larger batch, of which each replica gets a part."
-        )
-
-
-def _check_form(form: str) -> None:
-    if form not in ("auto", "logits", "probabilities"):
-        raise RequestError(
-            f"predictions_are = {form!r} must be 'logits', 'probabilities', or 'auto' to tell by values."
         )
 
 

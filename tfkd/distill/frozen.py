@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfkd.distill.constants import checksum, constant_weights
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
-from tfkd.models.logits import with_logits
+from tfkd.models.logits import is_tf_keras, with_logits
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -32,7 +32,7 @@ class FrozenTeachers(Hidden):
         for teacher in teachers:
             if teacher is own:
                 raise RequestError("Teacher and student are the same model, which cannot learn from itself; copy it.")
-            logits = with_logits(teacher, f"Teacher {name_of(teacher)}", _shape(student))
+            logits = with_logits(_keras3(teacher, _shape(student)), f"Teacher {name_of(teacher)}", _shape(student))
             _check_teacher(logits, student)
             teacher.trainable = False
             shown.append(tapped(logits, taps))
@@ -66,6 +66,15 @@ class FrozenTeachers(Hidden):
 def name_of(model: Any) -> str:
     """Returns what messages call a model."""
     return repr(getattr(model, "name", type(model).__name__))
+
+
+def _keras3(teacher: Any, images: tuple[int | None, ...] | None) -> Any:
+    """Returns a teacher of tf_keras as a Keras 3 model, and any other as it is."""
+    if not is_tf_keras(teacher):
+        return teacher
+    from tfkd.models.keras2 import keras3_of
+
+    return keras3_of(teacher, f"Teacher {name_of(teacher)}", images[1] if images and len(images) == 4 else None)
 
 
 def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:

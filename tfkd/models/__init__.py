@@ -145,7 +145,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         elif is_model_file(teacher.model):
             model = foreign.open_model(Path(teacher.model), image_size=teacher.image_size)
         else:
-            model = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
+            model = _keras3(_imported(teacher.model)(image_size=teacher.image_size, classes=outputs), teacher)
             model = precision.in_float32(model) if isinstance(model, keras.Model) else model
     if teacher.fine_tune and frozen_graph.is_frozen(model):
         raise RequestError(
@@ -160,6 +160,17 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         model = specialist.in_order(model, order)
     _check(model, teacher.model, teacher.image_size, classes)
     return model
+
+
+def _keras3(model: Any, teacher: Teacher) -> Any:
+    """Returns a model of tf_keras as one of Keras 3, and any other as it is."""
+    from tfkd.models import logits
+
+    if not logits.is_tf_keras(model):
+        return model
+    from tfkd.models.keras2 import keras3_of
+
+    return keras3_of(model, teacher.model, teacher.image_size)
 
 
 def _logits(model: Any, name: str, exact: bool = False) -> Any:

@@ -69,7 +69,38 @@ def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code:
         raise RequestError(f"{path} cannot be loaded as a Keras 2 model: {cause(error)}") from error
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise RequestError(f"{path} has no fixed input; call the model on one batch of images and save it again.")
-    return _converted(model) or _as_graph(model, path, size)
+    return _converted(model) or _as_graph(model, path.name, size)
+
+
+def keras3_of(model: Any, name: str, size: int | None = None, graph: bool = True) -> keras.Model:
+    """Return a tf_keras model in memory as a Keras 3 model with a copy of its weights.
+
+    Args:
+        model: a tf_keras model.
+        name: what messages call it.
+        size: side of the square input, pixels, for a graph that takes images of any size.
+        graph: return its frozen graph, which cannot be trained, where Keras 3 does not have its layers.
+
+    Raises:
+        RequestError: its input is not known, or it has several inputs or outputs or, without `graph`, layers that
+            Keras 3 does not have.
+    """
+    with native_logs_silenced():
+        is_functional = getattr(model, "inputs", None) and getattr(model, "outputs", None)
+        converted = _converted(model) if is_functional else None
+        if converted is not None:
+            return converted
+        if not graph:
+            raise RequestError(
+                f"{name} is a tf_keras (Keras 2) model with layers that Keras 3 does not have or computes otherwise; "
+                "build it with `import keras`."
+            )
+        if is_functional:
+            return _as_graph(model, name, size)
+        specification = model.save_spec()
+        if specification is None:
+            raise RequestError(f"{name} does not say what it takes; call the model once before: model(images[:1]).")
+        return _traced(model, name, tf.nest.flatten(specification), size)
 
 
 def _check_config(config: Any, path: Path) -> None:
@@ -94,15 +125,20 @@ def _is_pure(function: Any) -> bool:
     return isinstance(function, str) and (function in _PURE or function.startswith(_PURE_PARTS))
 
 
-def _as_graph(model: Any, path: Path, size: int | None) -> keras.Model:
-    image = form.only(path.name, "inputs", dict(zip(model.input_names, model.inputs, strict=True)))
-    shape = form.fixed_shape(path.name, tuple(image.shape), size)
+def _as_graph(model: Any, name: str, size: int | None) -> keras.Model:
+    return _traced(model, name, [tf.TensorSpec(each.shape, each.dtype, each.name) for each in model.inputs], size)
+
+
+def _traced(model: Any, name: str, inputs: list[Any], size: int | None) -> keras.Model:
+    """Return the frozen graph of a model that takes one tensor, of a specification."""
+    image = form.only(name, "inputs", {each.name or f"input {number}": each for number, each in enumerate(inputs)})
+    shape = form.fixed_shape(name, tuple(image.shape), size)
     call = tf.function(lambda images: model(images, training=False))
     try:
         function = call.get_concrete_function(tf.TensorSpec(shape, image.dtype))
     except Exception as error:
-        raise RequestError(f"{path} cannot be traced for images {shape}: {cause(error)}") from error
-    return frozen_model(function, path.name, size)
+        raise RequestError(f"{name} cannot be traced for images {shape}: {cause(error)}") from error
+    return frozen_model(function, name, size)
 
 
 def _converted(model: Any) -> keras.Model | None:

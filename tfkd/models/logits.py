@@ -413,10 +413,15 @@ def _inputs(model: Any, name: str, input_shape: tuple[int | None, ...] | None) -
     return keras.Input(batch_shape=(None, *shape[1:]))
 
 
+def is_tf_keras(model: Any) -> bool:
+    """Returns whether a model is of tf_keras (Keras 2), without importing it."""
+    return any(kind.__module__.split(".")[0] == "tf_keras" for kind in type(model).__mro__)
+
+
 def _no_model(model: Any, name: str) -> str:
-    if any(kind.__module__.split(".")[0] in ("tf_keras", "tensorflow_estimator") for kind in type(model).__mro__):
+    if is_tf_keras(model):
         return (
-            f"{name} is a model of tf_keras (Keras 2), and tfkd trains Keras 3 models; save it as an .h5 file and load "
-            "that with keras.saving.load_model, or build it with `import keras`."
+            f"{name} is a model of tf_keras (Keras 2); save it as an .h5 or .keras file and give that, or build it "
+            "with `import keras`."
         )
     return f"{name} is a {type(model).__name__}, not a keras.Model."
