@@ -233,10 +233,16 @@ def test_the_only_output_of_a_mapping_is_taken(images: np.ndarray) -> None:
     np.testing.assert_allclose(logits_model(mapped)(images), plain(images), rtol=1e-6)
 
 
+def single(activation: str | None) -> keras.Model:
+    return keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(1, activation=activation)])
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
         (lambda: behind_dense(ops.sigmoid), "sigmoid for each class"),
+        (lambda: single("sigmoid"), "gives one number per image"),
+        (lambda: single(None), "gives one number per image"),
         (lambda: with_activation("sigmoid"), "sigmoid for each class"),
         (lambda: nested(with_activation(tf.nn.sigmoid)), "sigmoid for each class"),
         (lambda: behind_dense(lambda x: layers.Flatten()(ops.softmax(layers.Reshape((2, 2))(x)))), "they sum to 2"),

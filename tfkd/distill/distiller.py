@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
@@ -355,7 +356,11 @@ class Distiller(keras.Model):
         return self.distribute_strategy.experimental_local_results(values)[0]
 
     def _unpacked(self, data: Any) -> Batch:
-        return unpacked(data, self._takes.items[0], self._form)
+        # Without a graph, train_on_batch hands arrays on as they came.
+        tensors = keras.tree.map_structure(
+            lambda each: tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each, data
+        )
+        return unpacked(tensors, self._takes.items[0], self._form)
 
     def _numbered(self, x: Any) -> Any:
         """Numbers the images of arrays for the losses that ask for it, so that they know an image that comes again."""

@@ -13,7 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
 from tfkd.models.foreign import open_model
-from tfkd.models.logits import FrozenLogits, frozen_logits
+from tfkd.models.logits import FrozenLogits, frozen_logits, single_message
 from tfkd.models.normalization import NONE, Normalization
 from tfkd.quiet import native_logs_silenced
 
@@ -117,7 +117,7 @@ def _checked(model: keras.Model, name: str) -> tuple[int, int]:
             f"{name} gives {given} for {taken}; a classifier gives a row (None, classes) for each image."
         )
     if given[1] < 2:
-        raise RequestError(f"{name} gives one number per image; give it an output for each of its two classes.")
+        raise RequestError(single_message(name))
     return taken[1], given[1]
 
 

@@ -124,7 +124,7 @@ def _functional(model: Any, name: str) -> keras.Model:
 def _names(model: keras.Model, what: str) -> list[str]:
     tensors = getattr(model, f"{what}s")
     structure = None if isinstance(model, keras.Sequential) else getattr(model, what)
-    return list(structure) if isinstance(structure, dict) else [tensor.name for tensor in tensors]
+    return sorted(structure) if isinstance(structure, dict) else [tensor.name for tensor in tensors]
 
 
 def _check_same(model: keras.Model, copy: keras.Model, name: str) -> None:

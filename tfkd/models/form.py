@@ -5,27 +5,31 @@ from typing import Any
 
 from tfkd.errors import RequestError
 
+_ONE_OUTPUT = (
+    "Save a model that has the classes alone: keras.Model(model.inputs, model.outputs[N]).save('one.keras'), with the "
+    "number N of that output."
+)
 
-def only(name: str, what: str, tensors: Mapping[str, Any]) -> Any:
+
+def only(name: str, what: str, tensors: Mapping[str, Any], advice: str = _ONE_OUTPUT) -> Any:
     """Return the only input or output of a model, whatever it is called.
 
     Args:
         name: of the model, for the message.
         what: "inputs" or "outputs".
-        tensors: by name.
+        tensors: by name, in their order in the model.
+        advice: how to choose one of several outputs.
 
     Raises:
         RequestError: there are several, or none; names them and says how to choose.
     """
     if len(tensors) == 1:
         return next(iter(tensors.values()))
-    listed = f" ({', '.join(sorted(tensors))})" if tensors else ""
     if what == "inputs":
+        listed = f" ({', '.join(tensors)})" if tensors else ""
         raise RequestError(f"{name} has {len(tensors)} inputs{listed}; a classifier here has one image as its input.")
-    raise RequestError(
-        f"{name} has {len(tensors)} outputs{listed}; a classifier here has one. Save a model that has "
-        "the classes alone: keras.Model(model.inputs, model.outputs[N]).save('one.keras')."
-    )
+    listed = f" ({', '.join(f'{number}: {each}' for number, each in enumerate(tensors))})" if tensors else ""
+    raise RequestError(f"{name} has {len(tensors)} outputs{listed}; a classifier here has one. {advice}")
 
 
 def fixed_shape(name: str, shape: tuple[int | None, ...], size: int | None) -> tuple[int | None, ...]:

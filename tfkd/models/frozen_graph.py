@@ -30,6 +30,10 @@ _HALF_TOLERANCE = 0.05
 _OUTSIDE = ("PyFunc", "File", "Reader", "Dataset", "Summary", "Debug", "Socket", "Print")
 _HARMLESS = ("ShardedFilename",)
 
+_ONE_OUTPUT = (
+    "Save a signature that gives the classes alone: tf.saved_model.save(module, folder, signatures={'serving_default': "
+    "function})."
+)
 _HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 _SMALLEST_WEIGHT = 2  # numbers; single ones are factors and bounds, which converters want to see as constants
 
@@ -169,7 +173,7 @@ def frozen_model(function: Any, name: str, size: int | None = None) -> keras.Mod
         RequestError: the function has several inputs or outputs, takes images of any size, or cannot be frozen.
     """
     image = form.only(name, "inputs", _inputs(function))
-    made = form.only(name, "outputs", _outputs(function))
+    made = form.only(name, "outputs", _outputs(function), _ONE_OUTPUT)
     if not made.dtype.is_floating:
         raise RequestError(f"{name} gives {made.dtype.name}, not a probability or logit for each class.")
     shape = _image_shape(name, image, size)

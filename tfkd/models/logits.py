@@ -58,11 +58,13 @@ def classifier(
         exact: refuse a softmax that cannot be taken off, instead of taking the logarithm of the probabilities.
 
     Raises:
-        RequestError: it is no Keras 3 model of one output, it ends in a sigmoid for each class, or its softmax is not
-            over all classes.
+        RequestError: it is no Keras 3 model of one output, it gives one number per image, it ends in a sigmoid for
+            each class, or its softmax is not over all classes.
     """
     graph = as_graph(model, name, input_shape)
     (output,) = graph.outputs
+    if output.shape[-1] == 1:
+        raise RequestError(single_message(name))
     end = _end(output)
     if end.kind == "sigmoid":
         raise RequestError(sigmoid_message(name))
@@ -165,6 +167,14 @@ def sigmoid_message(name: str) -> str:
     return (
         f"{name} ends in a sigmoid for each class, so that several may be true; train it with one softmax over all "
         "classes."
+    )
+
+
+def single_message(name: str) -> str:
+    """Returns why a model that gives one number per image is refused."""
+    return (
+        f"{name} gives one number per image, as a sigmoid for two classes does; give it an output for each of its two "
+        "classes: keras.layers.Dense(2)."
     )
 
 
