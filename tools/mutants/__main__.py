@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
     listed = [each for each in read_listed(asked.listed) if asked.topic in (None, each.topic)]
     drawn = [] if asked.topic else draw(asked.root, asked.seed, asked.drawn, set(equivalent), asked.package)
     mutants = listed + drawn
+    digests = {each.file: _digest(asked.root / each.file) for each in mutants}
     known = _known(asked.out, asked.root) if asked.resume else {}
     entries = {each.key: known[each.key] for each in mutants if each.key in known}
     report = {
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
             asked.root, pending, asked.workers, asked.limit, copies, asked.package, not asked.quick
         ):
             _show(verdict)
-            entries[verdict.mutant.key] = _entry(verdict, asked.root)
+            entries[verdict.mutant.key] = _entry(verdict, digests[verdict.mutant.file])
             _write(asked.out, report, [entries[each.key] for each in mutants if each.key in entries])
         failing = set() if asked.suite_passed else _failing_anyway(entries.values(), asked, copies)
     for entry in entries.values():
@@ -92,7 +93,7 @@ def _known(path: Path, root: Path) -> dict[tuple[str, str, str], dict[str, Any]]
     }
 
 
-def _entry(verdict: Verdict, root: Path) -> dict[str, Any]:
+def _entry(verdict: Verdict, digest: str) -> dict[str, Any]:
     mutant = verdict.mutant
     return {
         "topic": mutant.topic,
@@ -102,7 +103,7 @@ def _entry(verdict: Verdict, root: Path) -> dict[str, Any]:
         "verdict": verdict.word,
         "caught_by": list(verdict.caught_by),
         "seconds": round(verdict.seconds, 1),
-        "file_sha256": _digest(root / mutant.file),
+        "file_sha256": digest,
     }
 
 
