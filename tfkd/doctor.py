@@ -14,7 +14,8 @@ import numpy as np
 
 from tfkd import machine
 from tfkd.data import ImageData
-from tfkd.errors import RequestError, TfkdError
+from tfkd.data.duplicates import some
+from tfkd.errors import RequestError, TfkdError, counted
 from tfkd.export import card_of, check_installed
 from tfkd.models import STUDENTS, build_student, build_teacher, is_own
 from tfkd.models.imports import import_modules
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 2 * 1024**3
 MOST_TIMES = 5  # that a student may see a view
-NAMED_CLASSES = 10
 EXPECTED_ACCURACY = 0.8  # where nothing is known yet
 COARSE = 0.1  # smallest difference between two networks that a test split should show
 FEW_IMAGES = 5_000  # for a student that starts from random weights
@@ -83,10 +83,9 @@ def _is_installed(name: str) -> bool:
 
 def _data(data: ImageData) -> Iterator[Finding]:
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
-    shown = ", ".join(data.classes[:NAMED_CLASSES]) + (", …" if len(data.classes) > NAMED_CLASSES else "")
     yield Finding(
         "ok",
-        f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({shown}), "
+        f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({data.named()}), "
         f"{counts.min():,} to {counts.max():,} per class",
     )
     rare = int(counts.argmin())
@@ -96,7 +95,7 @@ def _data(data: ImageData) -> Iterator[Finding]:
             "warning", f"class {data.classes[rare]!r} has {counts[rare]} training images, {commonest!r} {counts.max()}"
         )
     if data.rejected:
-        yield Finding("warning", f"{len(data.rejected)} files cannot be decoded, the first is {data.rejected[0]}")
+        yield Finding("warning", f"{counted(len(data.rejected), 'file')} left out: {some(list(data.rejected))}")
     yield from (Finding("ok", note) for note in data.notes)
     yield from (Finding("warning", warning) for warning in data.warnings)
 

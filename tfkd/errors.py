@@ -31,6 +31,11 @@ def nearest(wrong: str, known: list[str]) -> str:
     return f" Did you mean {matches[0]!r}?" if matches else f" Known: {', '.join(sorted(known))}."
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns "1 photo", "2 photos" or "1,000 photos": a number with a noun whose plural ends in s."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def cause(error: BaseException) -> str:
     """Return a library's error as one line: its first informative line and, where that is another, its last reason.
 

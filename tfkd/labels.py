@@ -1,5 +1,6 @@
 """Label files: the names of a classifier's outputs, one per line, in their order."""
 
+import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,6 +76,25 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def similar(classes: Iterable[str]) -> list[tuple[str, str]]:
+    """Returns pairs of class names that look the same but for capitals, separators or invisible characters."""
+    first: dict[str, str] = {}
+    pairs = ((name, first.setdefault(_skeleton(name), name)) for name in classes)
+    return [(other, name) for name, other in pairs if other != name]
+
+
+def meant(name: str, classes: list[str]) -> str:
+    """Returns " Did you mean 'red'?" for a name that is not among the classes where one is almost the same, or ""."""
+    same = [known for known in classes if _skeleton(known) == _skeleton(name)]
+    found = same or difflib.get_close_matches(name, classes, n=1, cutoff=0.75)
+    return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def _skeleton(name: str) -> str:
+    visible = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    return " ".join("".join(visible).casefold().replace("_", " ").replace("-", " ").split())
+
+
 def require_usable(where: str, classes: Iterable[str]) -> None:
     """Refuses class names that cannot be labels of an exported file.
 
@@ -89,7 +109,7 @@ def require_usable(where: str, classes: Iterable[str]) -> None:
     for name in classes:
         reason = _reason(name)
         if reason:
-            raise RequestError(f"{where}: the class {name!a} cannot be a label: {reason}. Rename it.")
+            raise RequestError(f"{where}: the class {name!r} cannot be a label: {reason}. Rename it.")
 
 
 def _reason(name: str) -> str:

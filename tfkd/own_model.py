@@ -128,7 +128,9 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
     with locked(folder):
         made = folder / "bundle"
         shutil.rmtree(made, ignore_errors=True)
-        manifest = _Export(request, labels, folder / CHECKED, progress).write(made)
+        export = _Export(request, labels, folder / CHECKED, progress)
+        manifest = export.write(made)
+        export.data.require_unchanged()
         return publish(made, manifest, bundles / request.name, folder)
 
 
@@ -176,7 +178,10 @@ class _Export:
         with progress.task("checking photos", None, "photos") as advance:
             # Only the splits are asked for: which size the images have is decided where they are read.
             found = open_evaluation(Data(source=request.data), request.seed, counted(advance), checked)
-        progress.say(f"data: {found.source}, {len(found.test):,} images to measure, {len(found.train):,} for training")
+        progress.say(
+            f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} images to "
+            f"measure, {len(found.train):,} training images"
+        )
         for text in found.described():
             progress.say(f"  {text}")
         self.data = with_labels(found, labels)

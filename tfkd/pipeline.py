@@ -126,6 +126,7 @@ class Run:
             ):
                 self.results[stage.name] = result
                 self._require_plausible(stage)
+            self.data.require_unchanged()
         return self._outcome(destination) if last == STAGES[-1] else Outcome(self.folder)
 
     def _reopen_damaged(self, stages: list[Stage]) -> None:
@@ -158,7 +159,9 @@ class Run:
     def _tell_data(self) -> None:
         splits = ", ".join(f"{len(getattr(self.data, name)):,} {name}" for name in ("train", "validation", "test"))
         extra = f", {len(self.data.unlabelled):,} unlabelled" if self.data.unlabelled else ""
-        self.progress.say(f"data: {self.data.source}, {len(self.data.classes)} classes, {splits}{extra}")
+        self.progress.say(
+            f"data: {self.data.source}, {len(self.data.classes)} classes ({self.data.named()}), {splits}{extra}"
+        )
         for text in self.data.described():
             self.progress.say(f"  {text}")
 

@@ -6,6 +6,7 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 
 import itertools
 import math
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -90,12 +91,15 @@ class Data(Block):
     max_rejected: float = Field(0.01, ge=0, le=1, description="largest share of files that may fail to decode")
     augment: Augment = Augment()
 
-    @field_validator("pixel_range")
+    @field_validator("pixel_range", mode="before")
     @classmethod
-    def _ascending(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and not (math.isfinite(value[0]) and math.isfinite(value[1]) and value[0] < value[1]):
-            raise ValueError("must be two numbers, the smaller one first, e.g. [0, 4095]")
-        return value
+    def _ascending(cls, value: object) -> object:
+        match value:
+            case None:
+                return None
+            case [Real() as low, Real() as high] if math.isfinite(low) and math.isfinite(high) and low < high:
+                return low, high
+        raise ValueError("must be two numbers, the smaller one first, e.g. [0, 4095]")
 
 
 class Training(Block):

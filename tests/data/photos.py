@@ -52,25 +52,39 @@ def zipped(root: Path, path: Path, top: str = "", method: int = zipfile.ZIP_DEFL
     return path
 
 
-def png16(values: np.ndarray) -> bytes:
-    """Encodes uint16 [h, w, 3 or 4], which Pillow cannot write, as a PNG (ISO/IEC 15948)."""
+def png16(values: np.ndarray, transparent: bytes = b"") -> bytes:
+    """Encodes uint16 [h, w, 1 to 4], which Pillow cannot write, as a PNG (ISO/IEC 15948).
+
+    Args:
+        values: grey, grey and opacity, colours, or colours and opacity.
+        transparent: the value of transparent pixels, two bytes per channel.
+    """
     height, width, channels = values.shape
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    key = chunk(b"tRNS", transparent) if transparent else b""
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + key + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
 
 
-def tiff(values: np.ndarray, order: str = "<") -> bytes:
+def tiff(values: np.ndarray, order: str = "<", white_is_zero: bool = False, planes: int = 1) -> bytes:
     """Encodes one picture of whole or real numbers, [h, w] or [h, w, c], as an uncompressed TIFF of its own depth."""
     height, width = values.shape[:2]
     channels = 1 if values.ndim == 2 else values.shape[2]
     sample = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    entries = [(256, width), (257, height), (258, 8 * values.itemsize), (259, 1), (262, 1 if channels == 1 else 2)]
-    entries += [(273, 0), (277, channels), (278, height), (279, values.nbytes), (339, sample)]
+    entries = [
+        (256, width),
+        (257, height),
+        (258, 8 * values.itemsize),
+        (259, 1),
+        (262, 2 if channels == 3 else int(not white_is_zero)),
+    ]
+    entries += [(273, 0), (277, channels), (278, height), (279, values.nbytes), (284, planes), (339, sample)]
     after = 8 + 2 + 12 * len(entries) + 4
     bits = struct.pack(f"{order}{channels}H", *[8 * values.itemsize] * channels)
     samples = struct.pack(f"{order}{channels}H", *[sample] * channels)
@@ -79,7 +93,7 @@ def tiff(values: np.ndarray, order: str = "<") -> bytes:
     for tag, value in entries:
         if tag in (258, 339) and channels > 2:
             directory += struct.pack(f"{order}HHII", tag, 3, channels, places[tag])
-        elif tag in (258, 259, 262, 277, 339):
+        elif tag in (258, 259, 262, 277, 284, 339):
             directory += struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0)
         else:
             directory += struct.pack(f"{order}HHII", tag, 4, 1, places.get(tag, value))

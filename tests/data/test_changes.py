@@ -58,3 +58,19 @@ def test_another_process_of_the_run_refuses_other_photos(tmp_path: Path) -> None
     (root / "a" / "new.jpg").write_bytes(encoded(picture(99), "JPEG"))
     with pytest.raises(RequestError, match="have changed since this run opened them"):
         open_same(asked, 1, None, first.fingerprint)
+
+
+def test_a_photo_that_is_kept_in_memory_changes_no_less(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 6, "b": 6})
+    data = open_source(Data(source=f"folder:{root}"), 1)
+    data.require_unchanged()
+    os.utime(root / data.train.name(1), (1, 1))
+    (root / "a" / "new.jpg").write_bytes(encoded(picture(98), "JPEG"))
+    data.require_unchanged()
+    for split in (data.test, data.train):
+        (root / split.name(0)).write_bytes(encoded(picture(99), "JPEG"))
+        with pytest.raises(RequestError, match=f"{split.name(0)} can no longer be read .its content has changed"):
+            data.require_unchanged()
+    (root / data.train.name(0)).unlink()
+    with pytest.raises(RequestError, match=f"{data.train.name(0)} can no longer be read"):
+        data.require_unchanged()

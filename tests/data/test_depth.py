@@ -13,6 +13,7 @@ from tfkd.data.dataset import Split
 from tfkd.data.decode import PhotoError, decode, read
 from tfkd.data.depth import FLOAT, INTEGER, SIXTEEN, fitting
 from tfkd.data.modality import all_seen
+from tfkd.errors import RequestError
 from tfkd.recipe import Data
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)  # of the darkest value to the brightest
@@ -165,11 +166,11 @@ def test_black_and_plain_photos_are_counted(tmp_path: Path) -> None:
     for name, colour in (("a/black", (12, 4, 9)), ("b/plain", (90, 120, 30))):
         (root / f"{name}.png").write_bytes(encoded(Image.new("RGB", (300, 200), colour), "PNG"))
     (warning,) = opened(root).warnings
-    assert "2 photos are all but black or of one colour: a/black.png; b/plain.png" in warning
+    assert "2 photos all but black or of one colour: a/black.png; b/plain.png" in warning
     one = Image.new("RGB", (300, 200), "white")
     one.putpixel((7, 7), (0, 0, 0))
     (root / "b" / "plain.png").write_bytes(encoded(one, "PNG"))
-    assert "1 photos" in opened(root).warnings[0], "a mark that the thumbnail misses is seen"
+    assert "1 photo all but" in opened(root).warnings[0], "a mark that the thumbnail misses is seen"
 
 
 def test_one_bright_photo_among_twelve_bits_makes_the_others_black_with_a_warning(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_one_bright_photo_among_twelve_bits_makes_the_others_black_with_a_warnin
         write(tmp_path, {"a": dark, "b": [grey16(RAMP * (2000 + i)) for i in range(5)] + [grey16(RAMP * 65535)]})
     )
     assert data.ranges == {SIXTEEN: (0, 65535)}
-    assert any("11 photos are all but black" in warning for warning in data.warnings)
+    assert any("11 photos all but black" in warning for warning in data.warnings)
 
 
 def test_paired_depth_maps_have_one_range_too(tmp_path: Path) -> None:
@@ -197,3 +198,85 @@ def test_paired_depth_maps_have_one_range_too(tmp_path: Path) -> None:
 def test_an_8_bit_photo_is_not_touched_by_a_range() -> None:
     photo = encoded(picture(3), "PNG")
     np.testing.assert_array_equal(decode(photo, 1024, {SIXTEEN: (0, 4095)}), decode(photo, 1024))
+
+
+def test_grey_with_opacity_keeps_its_own_values() -> None:
+    grey = np.random.default_rng(0).integers(0, 4096, (6, 5)).astype(np.uint16)
+    opacity = np.where(np.arange(5) < 2, 0, 65535) * np.ones((6, 1), int)
+    image = np.asarray(decode(png16(np.dstack([grey, opacity]).astype(np.uint16)), 1024, {SIXTEEN: (0, 4095)}))
+    np.testing.assert_array_equal(image[:, 2:], np.repeat(grey[:, 2:, None] >> 4, 3, 2))
+    assert (image[:, :2] == 255).all()
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_opacity_has_the_range_of_its_format_and_not_that_of_the_colours(channels: int) -> None:
+    values = np.zeros((4, 4, channels), np.uint16)
+    values[..., -1] = 32768
+    image = np.asarray(decode(png16(values), 1024, {SIXTEEN: (0, 4095)}))
+    assert np.abs(image.astype(int) - 127).max() <= 1, "half of white shines through"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_value_of_16_bits_is_laid_over_white(channels: int) -> None:
+    values = np.full((4, 4, channels), 2048, np.uint16)
+    values[:, 0] = 7
+    image = np.asarray(decode(png16(values, transparent=b"\0\7" * channels), 1024, {SIXTEEN: (0, 4095)}))
+    assert (image[:, 0] == 255).all() and (image[:, 1:] == 128).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "limits"),
+    [
+        ((RAMP * 4095).astype(np.uint16), SIXTEEN, (0, 4095)),
+        (RAMP.astype(np.float32), FLOAT, (0, 1)),
+    ],
+)
+def test_white_is_zero_where_the_file_says_so(values: np.ndarray, kind: str, limits: tuple[float, float]) -> None:
+    image = np.asarray(decode(tiff(values, white_is_zero=True), 1024, {kind: limits}))
+    np.testing.assert_allclose(image[..., 0], 255 - RAMP * 255, atol=1.5)
+
+
+def test_signed_bytes_are_no_unsigned_ones() -> None:
+    photo = tiff((RAMP * 255 - 128).astype(np.int8))
+    deep = read(photo, 1024).deep
+    assert deep is not None and deep.extremes() == (-128, 127)
+    np.testing.assert_allclose(np.asarray(decode(photo, 1024, {INTEGER: (-128, 127)}))[..., 0], RAMP * 255, atol=1.5)
+
+
+def test_what_would_be_read_wrongly_is_refused() -> None:
+    with pytest.raises(PhotoError, match="a TIFF of 16-bit colours in separate planes; convert it to PNG"):
+        decode(tiff(np.zeros((4, 4, 3), np.uint16), planes=2), 1024)
+    with pytest.raises(PhotoError, match="none of its values is a number"):
+        read(tiff(np.full((4, 4), np.nan, np.float32)), 1024)
+
+
+def test_a_few_extreme_values_do_not_take_the_contrast_in_silence(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    unfilled = [np.where(drawn.random((16, 16)) < 0.3, -9999, drawn.random((16, 16))) for _ in range(12)]
+    defect = [drawn.integers(0, 4096, (16, 16)) for _ in range(12)]
+    defect[0][0, 0] = 65535
+    photos = [tiff(each.astype(np.float32)) for each in unfilled], [grey16(each) for each in defect]
+    for name, each in zip(("unfilled", "defect"), photos, strict=True):
+        root = write(tmp_path / name, {"a": each[:6], "b": each[6:]})
+        assert any(
+            "12 of 12" in warning and "lose most of their contrast" in warning for warning in opened(root).warnings
+        )
+    declared = opened(tmp_path / "defect", pixel_range=(0, 4095))
+    assert not any("contrast" in warning for warning in declared.warnings)
+
+
+def test_a_range_that_no_photo_needs_is_reported(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 6, "b": 6})
+    assert "data.pixel_range is not used: no photo has more than 8 bits" in opened(root, pixel_range=(0, 4095)).notes
+
+
+@pytest.mark.parametrize("value", ["0,4095", [0], [0, 1, 2], [4095, 0], [0, float("nan")], "auto", 4095])
+def test_a_range_is_two_numbers(value: object) -> None:
+    with pytest.raises(ValueError, match=r"must be two numbers, the smaller one first, e\.g\. \[0, 4095\]"):
+        Data(source="folder:x", pixel_range=value)
+
+
+def test_equal_photos_without_a_picture_are_called_so(tmp_path: Path) -> None:
+    root = write(tmp_path, {name: [grey16(np.full((8, 8), 1000))] * 6 for name in "ab"})
+    with pytest.raises(RequestError, match=r"12 of 12 photos are all but black or of one colour.*data\.pixel_range"):
+        opened(root)

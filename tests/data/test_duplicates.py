@@ -41,9 +41,10 @@ def test_a_copy_in_another_split_is_left_out_of_training(root: Path, split: str)
     assert names(data.train) == names(before.train)
     assert len(data.validation) == len(before.validation) and len(data.test) == len(before.test)
     (note,) = data.notes
-    assert f"train/a/other name.jpg = {split}/a/001.jpg" in note and "1 training images are left out" in note
+    assert f"train/a/other name.jpg = {split}/a/001.jpg" in note and "1 training image left out" in note
     kept = opened(root, drop_duplicates=False)
-    assert len(kept.train) == 13 and "1 training images are in validation or test as well" in kept.warnings[0]
+    assert len(kept.train) == 13
+    assert "1 training image kept though validation or test hold the same pictures" in kept.warnings[0]
     assert len({before.fingerprint, data.fingerprint, kept.fingerprint}) == 3
 
 
@@ -71,7 +72,7 @@ def test_copies_that_land_in_splits_that_are_drawn_are_found(tmp_path: Path) -> 
 def test_contradicting_labels_are_reported(root: Path) -> None:
     shutil.copy(root / "train" / "a" / "001.jpg", root / "train" / "b" / "x.jpg")
     (warning, *_) = opened(root).warnings
-    assert "1 pictures have several labels: train/a/001.jpg is 'a', train/b/x.jpg is 'b'" in warning
+    assert "1 picture with several labels: train/a/001.jpg is 'a', train/b/x.jpg is 'b'" in warning
     assert len(opened(root).train) == 13, "which label is right is not known"
 
 
@@ -79,8 +80,8 @@ def test_repetitions_within_a_split_and_between_validation_and_test_are_reported
     shutil.copy(root / "train" / "a" / "001.jpg", root / "train" / "a" / "x.jpg")
     shutil.copy(root / "test" / "a" / "001.jpg", root / "val" / "a" / "x.jpg")
     assert set(opened(root).warnings) == {
-        "1 training images repeat another one of them",
-        "1 test images are in validation as well",
+        "1 training image with the same picture as another one of that split",
+        "validation holds the pictures of 1 test image as well",
     }
 
 

@@ -23,7 +23,7 @@ def opened(root: Path, **fields: object) -> ImageData:
         ({"test/a": 5, "test/b": 6}, 0, 11, "those for calibration are drawn from the measured ones"),
         ({"train/a": 3, "train/b": 3, "test/b": 6}, 6, 6, ""),
         ({"train/a": 3, "train/b": 3, "val/a": 2, "test/b": 6}, 6, 6, ""),
-        ({"train/a": 3, "train/b": 3, "val/b": 2}, 6, 2, "there is no test split: validation is measured"),
+        ({"train/a": 3, "train/b": 3, "val/b": 2}, 6, 2, "there is no test split: the validation split is measured"),
         ({"train/a": 3, "train/b": 3}, 0, 6, "all images are measured"),
     ],
 )
@@ -43,7 +43,7 @@ def test_training_images_that_are_measured_do_not_calibrate(tmp_path: Path) -> N
     fill(tmp_path, {"test/a": 3}, start=50)
     shutil.copy(tmp_path / "test" / "a" / "000.jpg", tmp_path / "train" / "a" / "x.jpg")
     data = opened(tmp_path)
-    assert len(data.train) == 6 and "1 training images are left out" in data.notes[0]
+    assert len(data.train) == 6 and "1 training image left out" in data.notes[0]
     shutil.rmtree(tmp_path / "train")
     shutil.copytree(tmp_path / "test", tmp_path / "train")
     assert len(opened(tmp_path).train) == 0

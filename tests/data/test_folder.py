@@ -87,7 +87,7 @@ def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
         ({}, "holds no images"),
         ({"a": 1, "": 1}, "000.jpg is outside of the class folders"),
         ({"top/a": 1, "top/b": 1, "top": 1}, "top/000.jpg is outside of the class folders"),
-        ({"train/a": 1, "train/b": 1, "test": 1}, "test/000.jpg is outside of the class folders"),
+        ({"train/a": 1, "train/b": 1, "test": 1}, "test/000.jpg is in test without a class folder"),
         ({"train/a": 1, "train/b": 1, "test/c": 1}, "test has class 'c', which train has not"),
         ({"train/a": 1, "extra/a": 1}, "'extra' is beside train and is not a split"),
         ({"train/a": 1, "val/a": 1, "valid/a": 1}, "has two folders for validation: val and valid"),
@@ -104,9 +104,9 @@ def test_wrong_layouts_get_one_clear_line(tmp_path: Path, counts: dict[str, int]
 def test_what_is_no_folder_and_no_zip(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"There is no .*nowhere"):
         folder.listing(str(tmp_path / "nowhere"))
-    (tmp_path / "list.csv").write_text("a,b")
-    with pytest.raises(RequestError, match=r"list\.csv is not a readable \.zip"):
-        folder.listing(str(tmp_path / "list.csv"))
+    (tmp_path / "list").write_text("a,b")
+    with pytest.raises(RequestError, match=r"list is not a readable \.zip"):
+        folder.listing(str(tmp_path / "list"))
 
 
 @pytest.mark.parametrize("name", ["../evil/a.jpg", "/etc/a.jpg", "a/../../b.jpg", "a\\..\\..\\b.jpg"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin, features
 
-from tests.data.photos import encoded, fill, picture
+from tests.data.photos import encoded, fill, picture, tiff
 from tfkd.data import open_source
 from tfkd.data.decode import PhotoError, decode
 from tfkd.data.formats import described, is_heic
@@ -59,7 +59,22 @@ def upright(width: int = 64, height: int = 48) -> Image.Image:
         (b"PK\x03\x04abc", "a .zip"),
         (b"\xff\x0a\0\1", "a JPEG XL photo"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "a damaged JPEG photo"),
-        (b"Not found\n", "a text file"),
+        (b"Not found\n", "a text file, perhaps the error message of a download"),
+        (b'{"error": "not found"}', "a text file, perhaps the error message of a download"),
+        (b"<head><title>403 Forbidden</title></head>", "an HTML page"),
+        ("<html>caf\u00e9</html>".encode("latin-1"), "an HTML page"),
+        ("<html></html>".encode("utf-16"), "an HTML page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML file, perhaps the error message"),
+        (b"\xef\xbb\xbf" + LFS, "a Git LFS pointer"),
+        (b"version https://hawser.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"../.git/annex/objects/Xx/Yy/SHA256E-s10--abc.jpg", "git annex get"),
+        (b"https://example.com/a.jpg", "a web address as text (https://example.com/a.jpg)"),
+        (b"/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgH", "a picture encoded as text (base64)"),
+        (b"data:image/png;base64,iVBORw0KGgo", "a picture encoded as text (a data URL)"),
+        (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff", "a web server's answer"),
+        (b"\n%PDF-1.7\n", "a PDF document"),
+        (b"a.jpg".ljust(257, b"\0") + b"ustar\0", "a tar archive"),
+        (b"\xff\xd8", "a damaged JPEG photo"),
         (bytes(range(200, 256)) * 9, "not a photo of a known format"),
     ],
 )
@@ -82,6 +97,44 @@ def test_raw_photos_that_are_tiff_files_do_not_become_their_thumbnails() -> None
     plain = TiffImagePlugin.ImageFileDirectory_v2()
     plain[271] = "NIKON CORPORATION"
     assert decode(encoded(picture(), "TIFF", tiffinfo=plain), 1024).size == (24, 16), "a scan names its maker too"
+
+
+@pytest.mark.parametrize(
+    ("photo", "name"),
+    [
+        (
+            tiff(np.zeros((4, 4))),
+            "of 1 floating-point channel of 64 bits, which is not read; convert it to PNG, or to a",
+        ),
+        (tiff(np.zeros((4, 4, 3), np.float32)), "of 3 floating-point channels of 32 bits"),
+        (tiff(np.zeros((4, 4), np.float16)), "of 1 floating-point channel of 16 bits"),
+        (tiff(np.zeros((4, 4), np.float32))[:20], "a damaged TIFF or RAW photo"),
+    ],
+)
+def test_a_tiff_that_is_not_read_is_named_by_its_depth(photo: bytes, name: str) -> None:
+    with pytest.raises(PhotoError) as error:
+        decode(photo, 1024)
+    assert name in str(error.value)
+
+
+def test_a_canon_raw_photo_does_not_become_its_preview() -> None:
+    preview = encoded(picture(), "TIFF")
+    assert preview[4:8] == b"\x08\0\0\0"
+    directory = preview[8 : 8 + 2 + 12 * int.from_bytes(preview[8:10], "little") + 4]
+    moved = preview[:4] + len(preview).to_bytes(4, "little") + b"....%s" + preview[14:] + directory
+    assert decode(moved.replace(b"%s", b"\0\0"), 1024).size == (24, 16)
+    with pytest.raises(PhotoError, match=r"a Canon RAW photo \(CR2\)"):
+        decode(moved.replace(b"....%s", b"CR\x02\0\0\0"), 1024)
+
+
+def test_equal_reasons_are_named_once(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 6, "b": 6})
+    for i in range(5):
+        (root / "a" / f"{i:03}.jpg").write_bytes(b"")
+    (root / "b" / "001.jpg").write_bytes(LFS)
+    with pytest.raises(RequestError) as error:
+        open_source(Data(source=f"folder:{root}"), 1)
+    assert "a/000.jpg, a/001.jpg, a/002.jpg and 2 more: an empty file; b/001.jpg: a Git LFS pointer" in str(error.value)
 
 
 def heic(image: Image.Image, **options: object) -> bytes:
@@ -138,7 +191,7 @@ def test_when_nothing_can_be_read_the_limit_is_not_the_advice(tmp_path: Path) ->
     root = fill(tmp_path, {"a": 0, "b": 0})
     for i in range(4):
         (root / "ab"[i % 2] / f"{i}.jpg").write_bytes(LFS.replace(b"1234", b"123%d" % i))
-    with pytest.raises(RequestError, match=r"4 of 4 files cannot be decoded.*git lfs pull") as error:
+    with pytest.raises(RequestError, match=r"4 of 4 files cannot be read.*git lfs pull") as error:
         open_source(Data(source=f"folder:{root}"), 1)
     assert "raise the limit" not in str(error.value)
 
@@ -149,7 +202,7 @@ def test_sidecar_files_are_ignored_and_counted_and_videos_are_not(tmp_path: Path
         (root / name).write_bytes(box(b"qt  "))
     data = open_source(Data(source=f"folder:{root}"), 1)
     assert not data.rejected
-    assert "5 sidecar files are ignored (1 .aae, 1 .db, 1 .dvc, 1 .mov, 1 .txt)" in data.notes
+    assert "5 sidecar files ignored (1 .aae, 1 .db, 1 .dvc, 1 .mov, 1 .txt)" in data.notes
     (root / "a" / "clip.MOV").write_bytes(box(b"qt  "))
     data = open_source(Data(source=f"folder:{root}", max_rejected=0.1), 1)
     assert data.rejected == ("a/clip.MOV: a video (QuickTime)",)

@@ -38,6 +38,7 @@ def test_a_name_that_means_a_split_and_nothing_else(name: str, split: str | None
         ("birds-train", "birds-dev"),
         ("trainA", "testA"),
         ("set/train_images", "set/val_images"),
+        ("train/images", "valid/images", "test/images"),
     ],
 )
 def test_layouts_of_widely_used_data_sets(tmp_path: Path, folders: tuple[str, ...], packed: bool) -> None:
@@ -94,3 +95,38 @@ def test_what_looks_like_splits_and_is_not_understood_is_refused(
 def test_splits_without_train_are_listed_for_those_who_measure(tmp_path: Path) -> None:
     listing = folder.listing(str(fill(tmp_path, {"val/a": 1, "test/b": 1})))
     assert (listing.classes, set(listing.splits)) == (("a", "b"), {"validation", "test"})
+
+
+@pytest.mark.parametrize(
+    "tops", [("learn", "test"), ("raw-img", "test"), ("public_test", "private_test"), ("train_clean", "train_noisy")]
+)
+def test_folders_that_hold_the_same_classes_are_no_classes(tmp_path: Path, tops: tuple[str, str]) -> None:
+    root = fill(tmp_path, {f"{top}/{name}": 2 for top in tops for name in ("cat", "dog")})
+    with pytest.raises(RequestError, match="look like splits; name them train and test"):
+        folder.listing(str(root))
+
+
+def test_classes_that_hold_the_same_folders_are_doubted(tmp_path: Path) -> None:
+    root = fill(tmp_path, {f"{top}/{name}": 2 for top in ("fold_1", "fold_2") for name in ("cat", "dog")})
+    listing = folder.listing(str(root))
+    assert listing.classes == ("fold_1", "fold_2")
+    (warning,) = listing.warnings
+    assert "the classes 'fold_1', 'fold_2' all hold folders named 'cat', 'dog'" in warning
+    fill(root, {"fold_3/bird": 2})
+    assert folder.listing(str(root)).warnings == ()
+
+
+def test_valid_and_invalid_may_be_classes(tmp_path: Path) -> None:
+    assert folder.listing(str(fill(tmp_path, {"valid": 2, "invalid": 2}))).classes == ("invalid", "valid")
+
+
+def test_photos_in_a_split_without_class_folders_are_called_so(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"train/cat": 2, "train/dog": 2, "test": 1})
+    with pytest.raises(RequestError, match=r"test/000.jpg is in test without a class folder. Move it into one"):
+        folder.listing(str(root))
+
+
+def test_a_single_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\n", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"is a single file.*files:PATH"):
+        folder.listing(str(tmp_path / "list.csv"))

@@ -105,3 +105,42 @@ def test_names_that_can_be_labels_are_not(tmp_path: Path) -> None:
     names = ('the "green" 🐸', "👩‍👩‍👧", "dark, red", "a;b", "$x", "\\d", "%s", "1")
     root = fill(tmp_path, {name: 5 for name in names if "\\" not in name})
     assert len(open_source(Data(source=f"folder:{root}"), 1).classes) == 7
+
+
+def test_names_in_an_old_code_page_are_reported(tmp_path: Path) -> None:
+    listing = folder.listing(str(packed(tmp_path / "old.zip", ["röd".encode("cp1252"), b"bar"])))
+    (note,) = listing.notes
+    assert "names are not in UTF-8 and were read in code page 437, for example 'r÷d/0.jpg'" in note
+    assert folder.listing(str(packed(tmp_path / "new.zip", ["röd".encode(), b"bar"]))).notes == ()
+
+
+@pytest.mark.parametrize("prefix", ["./", "top//", "./top/./"])
+def test_needless_parts_of_names_in_a_zip_do_not_matter(tmp_path: Path, prefix: str) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for number, name in enumerate(("bar", "foo")):
+            archive.writestr(f"{prefix}{name}/", b"")
+            archive.writestr(f"{prefix}{name}/0.jpg", encoded(picture(number), "JPEG"))
+    listing = folder.listing(str(tmp_path / "set.zip"))
+    assert listing.classes == ("bar", "foo") and len(listing.splits["train"]) == 2
+
+
+@pytest.mark.parametrize("pair", [("Red", "red"), ("t-shirt", "t_shirt"), ("fish", "\ufb01sh"), ("red", "red\u200b")])
+def test_classes_of_almost_the_same_name_are_reported(tmp_path: Path, pair: tuple[str, str]) -> None:
+    data = open_source(Data(source=f"folder:{fill(tmp_path, {**dict.fromkeys(pair, 6), 'other': 6})}"), 1)
+    first, second = sorted(pair)
+    assert len(data.classes) == 3
+    assert any(f"the classes {first!r} and {second!r} have almost the same name" in text for text in data.warnings)
+
+
+def test_a_class_that_train_has_under_another_spelling_is_suggested(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"train/red": 2, "train/blue": 2, "test/Red": 1})
+    with pytest.raises(RequestError, match=r"test has class 'Red', which train has not. Did you mean 'red'?"):
+        folder.listing(str(root))
+    (root / "test" / "Red").rename(root / "test" / "green")
+    with pytest.raises(RequestError, match=r"which train has not. Add it there"):
+        folder.listing(str(root))
+
+
+def test_a_refused_name_stays_legible(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="the class '赤い ' cannot be a label"):
+        folder.listing(str(fill(tmp_path, {"赤い ": 2, "b": 2})))

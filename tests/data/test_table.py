@@ -84,7 +84,7 @@ def test_other_groups_are_another_division(photos: Path) -> None:
     ("lines", "message"),
     [
         (["x/000.jpg,a"], "line 1: there is no column path and no column label; begin the list with the line path"),
-        (["path,labels", "x/000.jpg,a"], "line 1: there is no column label"),
+        (["path,labels", "x/000.jpg,a"], "line 1: there is no column 'labels'. Did you mean 'label'?"),
         (["path,label,spilt", "x/000.jpg,a,test"], "there is no column 'spilt'. Did you mean 'split'?"),
         (["path,label,path", "x/000.jpg,a,b"], "there are two columns path"),
         (["path,label"], "lists no photos"),
@@ -100,7 +100,7 @@ def test_other_groups_are_another_division(photos: Path) -> None:
             "line 3: group 'p' is in test, and on line 2 in train",
         ),
         (["path,label", 'x/000.jpg,"a\nb"', "x/001.jpg,c"], "cannot be a label: the name holds a line break"),
-        (["path,label,group", *(f"x/{i:03}.jpg,{'ab'[i % 2]},p" for i in range(9))], "has photos of 1 groups, too few"),
+        (["path,label,group", *(f"x/{i:03}.jpg,{'ab'[i % 2]},p" for i in range(9))], "has photos of 1 group, too few"),
     ],
 )
 def test_a_wrong_list_names_the_line(photos: Path, lines: list[str], message: str) -> None:
@@ -124,10 +124,49 @@ def test_a_photo_that_is_not_there_is_rejected_by_name(photos: Path) -> None:
     lines = [f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(26)]
     (photos / "x" / "025.jpg").mkdir()
     data = opened(write(photos / "a.csv", "path,label", *lines), max_rejected=0.1)
-    assert data.rejected == ("x/024.jpg: there is no such file", "x/025.jpg: a folder, not a file")
+    assert data.rejected == ("x/024.jpg: there is no such file in the list's folder", "x/025.jpg: a folder, not a file")
 
 
 def test_a_path_in_the_other_unicode_form_finds_its_file(photos: Path) -> None:
     (photos / "x" / "000.jpg").rename(photos / "x" / "caf\u00e9.jpg")
     lines = ["x/cafe\u0301.jpg,a", *(f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(1, 20))]
     assert not opened(write(photos / "a.csv", "path,label", *lines)).rejected
+
+
+@pytest.mark.parametrize("spelling", ["./x/000.jpg", "x/../x/000.jpg", "{root}/x/000.jpg"])
+def test_one_photo_under_two_paths_is_refused(photos: Path, spelling: str) -> None:
+    lines = ["x/000.jpg,a", "y/000.jpg,b", f"{spelling.format(root=photos)},b"]
+    with pytest.raises(RequestError, match=r"line 4: .*x/000.jpg is on line 2 as well, as x/000.jpg. Remove one"):
+        table.listing(str(write(photos / "a.csv", "path,label", *lines)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["https://example.com/0.jpg,a"], "line 2: https://example.com/0.jpg is a URL. Download the photo"),
+        (["x/a,b.jpg,cat"], "line 2: has 3 cells, the header has 2. Put cells that hold the separator into double"),
+        (["x/000.jpg,a", '"x/001.jpg,a', "x/002.jpg,a"], "line 3: is not CSV"),
+    ],
+)
+def test_lines_that_mean_something_else_are_refused(photos: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        table.listing(str(write(photos / "a.csv", "path,label", *lines)))
+
+
+def test_a_misspelt_column_is_named_where_it_is_a_required_one(photos: Path) -> None:
+    with pytest.raises(RequestError, match=r"there is no column 'lable'. Did you mean 'label'?"):
+        table.listing(str(write(photos / "a.csv", "path,lable", "x/000.jpg,a")))
+
+
+def test_columns_that_are_not_used_are_named(photos: Path) -> None:
+    lines = [f"x/{i:03}.jpg,{'ab'[i % 2]},p{i}," for i in range(20)]
+    notes = opened(write(photos / "a.csv", "path,label,patient_id,", *lines)).notes
+    assert any("columns that are not used: patient_id (used are path, label, split, group;" in note for note in notes)
+
+
+def test_as_many_groups_as_splits_are_enough(photos: Path) -> None:
+    lines = [f"x/{i:03}.jpg,{'ab'[i % 2]},p{i // 2 % 3}" for i in range(24)]
+    data = opened(write(photos / "a.csv", "path,label,group", *lines))
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [8, 8, 8]
+    with pytest.raises(RequestError, match="class 'a' has photos of 2 groups, too few"):
+        opened(write(photos / "a.csv", "path,label,group", *(line.replace("p2", "p1") for line in lines)))

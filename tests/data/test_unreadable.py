@@ -25,14 +25,12 @@ def test_links_to_nothing_are_rejected_by_name(tmp_path: Path) -> None:
     (root / "blue" / "circle.jpg").symlink_to("circle.jpg")
     (root / "blue" / "notes.txt").symlink_to("nowhere.txt")
     assert rejected(root) == (
-        "blue/circle.jpg: a link to nothing (fetch it)",
+        "blue/circle.jpg: a link that leads to itself",
         "blue/gone0.jpg: a link to nothing (fetch it)",
         "blue/kept.jpg: a link to nothing (fetch it: dvc pull)",
         "red/gone.jpg: a link to nothing (fetch it: git annex get)",
     )
-    with pytest.raises(
-        RequestError, match=r"4 of 16 files cannot be decoded, over data.max_rejected = 0.01: blue/circ"
-    ):
+    with pytest.raises(RequestError, match=r"4 of 16 files cannot be read, over data.max_rejected = 0.01: blue/circ"):
         open_source(Data(source=f"folder:{root}"), 1)
 
 
@@ -71,3 +69,36 @@ def test_links_that_a_zip_stores_are_rejected(tmp_path: Path) -> None:
         link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "../a/0.jpg")
     assert rejected(tmp_path / "set.zip") == ("b/link.jpg: a link stored in the zip (pack the file that it leads to)",)
+
+
+def test_a_link_back_to_a_folder_above_is_no_class(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", {"blue": 6, "red": 6})
+    (root / "self").symlink_to(".")
+    (root / "red" / "up").symlink_to("..")
+    data = open_source(Data(source=f"folder:{root}"), 1)
+    assert data.classes == ("blue", "red") and data.warnings == ()
+
+
+def test_a_class_of_a_split_that_is_a_link_to_nothing_is_called_so(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", {"train/blue": 6, "train/red": 6})
+    (root / "train" / "green").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RequestError, match=r"train/green is a link to nothing \(fetch it\); fetch or remove it"):
+        rejected(root)
+
+
+def test_an_unlabelled_folder_without_images_needs_no_classes(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", {"blue": 6, "red": 6})
+    (tmp_path / "more").mkdir()
+    with pytest.raises(RequestError, match=r"holds no images. Give a folder or a .zip of images.$"):
+        rejected(root, unlabelled=f"folder:{tmp_path / 'more'}")
+    assert "data.unlabelled=rest adds no images: data.fraction leaves none out" in (
+        open_source(Data(source=f"folder:{root}", unlabelled="rest"), 1).warnings
+    )
+
+
+def test_a_photo_of_too_many_pixels_is_called_so(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", {"blue": 6, "red": 6})
+    huge = bytearray(encoded(picture(), "BMP"))
+    huge[18:26] = (20_000).to_bytes(4, "little") * 2
+    (root / "red" / "huge.bmp").write_bytes(huge)
+    assert rejected(root) == ("red/huge.bmp: more than 178,956,970 pixels; shrink it",)

@@ -10,11 +10,11 @@ from tfkd import recipe
 from tfkd.data import duplicates, embedded, folder, table, tfds
 from tfkd.data.check import Checked, check
 from tfkd.data.dataset import ImageData, Listing, Progress, Split
-from tfkd.data.depth import FULL, Ranges
+from tfkd.data.depth import FULL, Range, Ranges
 from tfkd.data.splits import divide, kept_and_rest, require_classes
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, counted, nearest
 from tfkd.files import fingerprint
-from tfkd.labels import composed, require_usable
+from tfkd.labels import composed, require_usable, similar
 
 __all__ = ["REST", "SOURCES", "ImageData", "Split", "open_evaluation", "open_same", "open_source"]
 
@@ -61,19 +61,22 @@ def open_source(
     unique, copied = duplicates.without(train, (validation, test))
     if data.drop_duplicates:
         train, left_out = unique, copied
-        notes += _left_out(left_out, "training", "in validation or test")
+        notes += _left_out(left_out, "training", "validation or test hold")
         if left_out:
-            require_classes(listing.where, source.classes, train, _ALL_COPIES)
+            require_classes(listing.where, source.classes, train, _ALL_COPIES + source.if_blank())
     elif copied:
-        warnings.append(f"{len(copied)} training images are in validation or test as well: {duplicates.some(copied)}")
+        again = counted(len(copied), "training image")
+        warnings.append(f"{again} kept though validation or test hold the same pictures: {duplicates.some(copied)}")
     train, rest = kept_and_rest(train, data.fraction, seed)
+    if data.unlabelled == REST and not len(rest):
+        warnings.append("data.unlabelled=rest adds no images: data.fraction leaves none out")
     more: list[str] = []
     if unlabelled is not None and data.drop_duplicates:
         unlabelled, labelled = duplicates.without(unlabelled, (train, validation, test))
-        unlabelled, again = duplicates.distinct(unlabelled)
-        more = labelled + again
-        notes += _left_out(labelled, "unlabelled", "among the labelled ones")
-        notes += _left_out(again, "unlabelled", "among the unlabelled ones")
+        unlabelled, repeated = duplicates.distinct(unlabelled)
+        more = labelled + repeated
+        notes += _left_out(labelled, "unlabelled", "the labelled ones hold")
+        notes += _left_out(repeated, "unlabelled", "others of them hold")
     return ImageData(
         source=data.source,
         classes=source.classes,
@@ -125,9 +128,10 @@ def open_evaluation(
     left_out: list[str] = []
     if data.drop_duplicates:
         train, left_out = duplicates.without(train, (test,))
-        notes += _left_out(left_out, "training", "in the measured ones")
+        notes += _left_out(left_out, "training", "the measured ones hold")
     if measured != "test":
-        notes.append(f"there is no test split: {'all images are' if measured == 'train' else 'validation is'} measured")
+        chosen = "all images are" if measured == "train" else "the validation split is"
+        notes.append(f"there is no test split: {chosen} measured")
     if not len(train):
         notes.append("there are no training images: those for calibration are drawn from the measured ones")
     named = source.fingerprint(data, seed, {"left_out": len(left_out), "measured": measured})
@@ -177,28 +181,56 @@ class _Source:
     classes: tuple[str, ...]
     outcome: Checked
     longest_side: int
+    declared: Range | None
 
     def notes(self) -> Iterator[str]:
         """Yields what was decided about the files."""
         ignored = self.listing.ignored
         if ignored:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in ignored.items())
-            yield f"{sum(ignored.values())} sidecar files are ignored ({kinds})"
+            yield f"{counted(sum(ignored.values()), 'sidecar file')} ignored ({kinds})"
+        yield from self.listing.notes
         for kind, limits in self.outcome.ranges.items():
             low, high = self.outcome.found[kind]
             yield (
                 f"{kind} photos hold values from {low:g} to {high:g}; {limits[0]:g} becomes 0 and {limits[1]:g} "
                 "becomes 255 (data.pixel_range)"
             )
+        if self.declared is not None and not self.outcome.ranges:
+            yield "data.pixel_range is not used: no photo has more than 8 bits"
 
     def warnings(self) -> Iterator[str]:
         """Yields what is probably wrong with the photos."""
+        yield from self.listing.warnings
+        for name, other in similar(self.classes):
+            yield f"the classes {name!r} and {other!r} have almost the same name; if they are one class, merge them"
         blank = self.outcome.blank
         if blank:
             yield (
-                f"{len(blank)} photos are all but black or of one colour: {duplicates.some(list(blank))}; if their "
-                "values have another range, declare it as data.pixel_range"
+                f"{counted(len(blank), 'photo')} all but black or of one colour: {duplicates.some(list(blank))}; "
+                f"{self._remedy()}"
             )
+        for kind, (count, total) in self.outcome.crowded.items():
+            low, high = self.outcome.ranges[kind]
+            if 2 * count > total:
+                yield (
+                    f"{count:,} of {total:,} {kind} photos lose most of their contrast in the range from {low:g} to "
+                    f"{high:g}; declare one that fits them as data.pixel_range (a mark for missing pixels or a defect "
+                    "may have set this one)"
+                )
+
+    def if_blank(self) -> str:
+        """Returns what to add to a message about pictures that are all the same, where most show nothing."""
+        total = sum(map(len, self.outcome.splits.values()))
+        blank = len(self.outcome.blank)
+        if 2 * blank <= total:
+            return ""
+        return f" ({blank:,} of {total:,} photos are all but black or of one colour: {self._remedy()})"
+
+    def _remedy(self) -> str:
+        if self.outcome.ranges:
+            return "if their values have another range, declare it as data.pixel_range"
+        return "check how they were made"
 
     def fingerprint(self, data: recipe.Data, seed: int, differs: dict[str, object]) -> str:
         """Names the images and their division: the same photos give the same digits in a folder, a zip, another place.
@@ -232,26 +264,27 @@ def _checked(data: recipe.Data, progress: Progress | None, checked: Path | None,
     if data.unlabelled is not None and data.unlabelled != REST:
         splits["unlabelled"] = _unlabelled(data.unlabelled).limited(longest_side)
     outcome = check(splits, data.max_rejected, progress, checked, ranges, data.pixel_range)
-    return _Source(listing, classes, outcome, longest_side)
+    return _Source(listing, classes, outcome, longest_side, data.pixel_range)
 
 
 def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Iterator[str]:
     """Yields what the same picture in several places spoils."""
     contradictions = duplicates.contradictions((train, validation, test), classes)
     if contradictions:
-        yield f"{len(contradictions)} pictures have several labels: {duplicates.some(contradictions)}"
+        yield f"{counted(len(contradictions), 'picture')} with several labels: {duplicates.some(contradictions)}"
     both = duplicates.shared(test, validation)
     if both:
-        yield f"{both} test images are in validation as well"
+        yield f"validation holds the pictures of {counted(both, 'test image')} as well"
     for name, split in (("training", train), ("validation", validation), ("test", test)):
         again = duplicates.repeated(split)
         if again:
-            yield f"{again} {name} images repeat another one of them"
+            yield f"{counted(again, f'{name} image')} with the same picture as another one of that split"
 
 
 def _left_out(pairs: list[str], name: str, where: str) -> Iterator[str]:
     if pairs:
-        yield f"{len(pairs)} {name} images are left out because they are {where} as well: {duplicates.some(pairs)}"
+        images = counted(len(pairs), f"{name} image")
+        yield f"{images} left out because {where} the same pictures: {duplicates.some(pairs)}"
 
 
 def _listing(source: str) -> Listing:

@@ -6,7 +6,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -35,6 +35,7 @@ class Archive:
         entries: int64 [n, 5], offset of the local header, stored size, size, method and CRC-32 of every file.
         stream: the open .zip.
         unreadable: why a file cannot be read, by its number.
+        notes: what was decided about the names, a sentence each.
     """
 
     names: list[str]
@@ -43,6 +44,10 @@ class Archive:
     entries: np.ndarray
     stream: FileIO
     unreadable: Mapping[int, str]
+    notes: tuple[str, ...] = ()
+
+    def touched(self) -> bool:
+        return False  # the open file stays as it is when another takes its name; a checksum guards each photo
 
     def name(self, number: int) -> str:
         return self.names[number]
@@ -85,20 +90,41 @@ def open_archive(path: Path) -> Archive:
         raise RequestError(f"{path} is not a readable .zip ({error}). Pack it again, or give the folder.") from None
     for info in infos:
         _refuse_unsafe(path, info)
-    files = [info for info in infos if not info.is_dir()]
+    files = [info for info in infos if not _is_folder(info)]
     facts = [(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC) for info in files]
     return Archive(
         names=[_name(info) for info in files],
-        folders=[_name(info).rstrip("/") for info in infos if info.is_dir()],
+        folders=[_name(info) for info in infos if _is_folder(info)],
         stamp=fingerprint([(info.filename, info.file_size, info.CRC) for info in files]),
         entries=np.array(facts, np.int64).reshape(-1, 5),
         stream=stream,
         unreadable={number: _LINK for number, info in enumerate(files) if _is_link(info)},
+        notes=tuple(_code_page(path, files)),
     )
 
 
 def _name(info: zipfile.ZipInfo) -> str:
+    """Returns the path of a file or folder, without the "./" and "//" that some packers write."""
+    return "/".join(part for part in _slashed(info).split("/") if part not in ("", "."))
+
+
+def _slashed(info: zipfile.ZipInfo) -> str:
     return _decoded(info).replace("\\", "/")  # some Windows packers write the wrong separator
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    return _slashed(info).endswith("/")
+
+
+def _code_page(path: Path, infos: list[zipfile.ZipInfo]) -> Iterator[str]:
+    """Yields a note where names are not UTF-8: which code page they are in is not known."""
+    unsure = [info for info in infos if not info.flag_bits & _UTF_8 and _decoded(info) == info.orig_filename]
+    names = [_name(info) for info in unsure if not info.orig_filename.isascii()]
+    if names:
+        yield (
+            f"{path}: names are not in UTF-8 and were read in code page 437, for example {names[0]!r}; if that is "
+            "wrong, pack the photos again with names in UTF-8, or give the folder"
+        )
 
 
 def _decoded(info: zipfile.ZipInfo) -> str:
@@ -135,7 +161,7 @@ def _is_link(info: zipfile.ZipInfo) -> bool:
 
 
 def _refuse_unsafe(path: Path, info: zipfile.ZipInfo) -> None:
-    name = _name(info)
+    name = _slashed(info)
     if name.startswith("/") or ".." in name.split("/"):
         raise RequestError(f"{path}: the name {info.filename!r} points outside of the zip. Do not use this file.")
     if info.flag_bits & _ENCRYPTED:

@@ -17,15 +17,16 @@ from PIL import Image
 from tfkd.data import duplicates
 from tfkd.data.dataset import Progress, Split
 from tfkd.data.decode import PhotoError, read
-from tfkd.data.depth import EIGHT, FULL, Deep, Range, Ranges, fitting
+from tfkd.data.depth import EIGHT, FULL, Deep, Range, Ranges, fitting, loses_contrast
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
 
-_CODE = 3  # raise it when the outcome holds other facts
+_CODE = 4  # raise it when the outcome holds other facts
 _CHUNK = 512
 _DARK = 15  # of 255: brightest value of a photo that is all but black
 _PLAIN = 2  # of 255: largest difference of values within a photo of one colour
 _SAMPLE = 32  # side of the thumbnail in which a blank photo shows, pixels
+_REASONS = 3  # that an error names
 _COPY = 128  # side of the thumbnail in which two photos differ, pixels
 
 
@@ -40,6 +41,7 @@ class Checked:
         ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind.
         found: the smallest and the largest value of those photos, by kind.
         blank: names of photos that are all but black, or of one colour.
+        crowded: how many photos of each kind lose most of their contrast in its range, and how many there are.
     """
 
     splits: dict[str, Split]
@@ -48,6 +50,7 @@ class Checked:
     ranges: Ranges
     found: Mapping[str, Range]
     blank: tuple[str, ...]
+    crowded: Mapping[str, tuple[int, int]]
 
     @property
     def content(self) -> str:
@@ -64,6 +67,7 @@ class _Photo(NamedTuple):
         digest: of the pixels; 0 where there are none, even where it is of a thumbnail.
         kind: of the values.
         values: the smallest and the largest one; of 8-bit photos those of the channel that differs most.
+        quantiles: of the values of a photo of more than 8 bits (see `Deep.quantiles`).
     """
 
     checksum: int
@@ -71,6 +75,7 @@ class _Photo(NamedTuple):
     digest: int = 0
     kind: str = EIGHT
     values: Range = (0.0, 255.0)
+    quantiles: np.ndarray | None = None
 
 
 def check(
@@ -104,19 +109,20 @@ def check(
         outcome = _outcome(splits, progress, ranges or {}, declared)
         if kept is not None:
             write_json(kept, outcome)
-    rejected = tuple(
-        f"{split.name(int(i))}: {reason}"
+    rejected = [
+        (split.name(int(i)), reason)
         for name, split in splits.items()
         for i, reason in outcome["failures"][name].items()
-    )
+    ]
     _judge(rejected, sum(map(len, splits.values())), max_rejected)
     return Checked(
         splits={name: _sound(split, outcome, name) for name, split in splits.items()},
-        rejected=rejected,
+        rejected=tuple(f"{name}: {reason}" for name, reason in rejected),
         contents=outcome["contents"],
         ranges=_pairs(outcome["ranges"]),
         found=_pairs(outcome["found"]),
         blank=tuple(split.name(i) for name, split in splits.items() for i in outcome["blank"][name]),
+        crowded={kind: (count, total) for kind, (count, total) in outcome["crowded"].items()},
     )
 
 
@@ -176,6 +182,7 @@ class _Facts:
         self.digests = {name: np.zeros(len(split), np.uint64) for name, split in splits.items()}
         self.found: dict[str, Range] = {}
         self.values: dict[tuple[str, int], tuple[str, Range]] = {}  # of deep photos, and of others that look blank
+        self.quantiles: dict[str, list[np.ndarray]] = {}
 
     def begin(self, name: str) -> None:
         self.content.update(f"{name} {len(self.splits[name])};".encode())
@@ -191,6 +198,8 @@ class _Facts:
             return
         self.digests[name][i] = photo.digest
         _widen(self.found, photo)
+        if photo.quantiles is not None:
+            self.quantiles.setdefault(photo.kind, []).append(photo.quantiles)
         if photo.kind != EIGHT or _blank(photo.values, FULL[EIGHT]):
             self.values[name, i] = photo.kind, photo.values
 
@@ -207,6 +216,10 @@ class _Facts:
             "ranges": ranges,
             "found": self.found,
             "blank": blank,
+            "crowded": {
+                kind: (sum(loses_contrast(values, ranges[kind]) for values in photos), len(photos))
+                for kind, photos in self.quantiles.items()
+            },
             "checksums": {name: column.tobytes().hex() for name, column in self.checksums.items()},
             "copies": {
                 name: {str(i): int(column[i]) for i in np.flatnonzero(column != duplicates.NO_COPY).tolist()}
@@ -311,8 +324,10 @@ def _examine(split: Split, i: int) -> _Photo:
         return _Photo(checksum, "", _digest(image.tobytes(), image.size), EIGHT, _values(image))
     assert isinstance(pixels.deep, Deep)
     values = pixels.deep.values
-    digest = _digest(values.tobytes(), (values.shape, pixels.orientation))
-    return _Photo(checksum, "", digest, pixels.deep.kind, pixels.deep.extremes())
+    digest = _digest(values.tobytes(), (values.shape, pixels.orientation, pixels.deep.white_is_zero))
+    return _Photo(
+        checksum, "", digest, pixels.deep.kind, pixels.deep.extremes(), pixels.deep.quantiles().astype(np.float32)
+    )
 
 
 def _digest(pixels: bytes, shape: object) -> int:
@@ -340,11 +355,15 @@ def _blank(values: Range, limits: Range) -> bool:
     return high <= _DARK or high - low <= _PLAIN or low >= 255 - _PLAIN
 
 
-def _judge(rejected: tuple[str, ...], total: int, max_rejected: float) -> None:
+def _judge(rejected: list[tuple[str, str]], total: int, max_rejected: float) -> None:
     if len(rejected) <= max_rejected * total:
         return
+    names: dict[str, list[str]] = {}
+    for name, reason in rejected:
+        names.setdefault(reason, []).append(name)
+    reasons = [f"{duplicates.some(those, ', ')}: {reason}" for reason, those in names.items()]
     advice = "Repair or remove them." if len(rejected) == total else "Repair or remove them, or raise the limit."
     raise RequestError(
-        f"{len(rejected)} of {total} files cannot be decoded, over data.max_rejected = {max_rejected:g}: "
-        f"{duplicates.some(list(rejected))}. {advice}"
+        f"{len(rejected)} of {total} files cannot be read, over data.max_rejected = {max_rejected:g}: "
+        f"{'; '.join(reasons[:_REASONS])}. {advice}"
     )

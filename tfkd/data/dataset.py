@@ -15,6 +15,7 @@ from tfkd.errors import RequestError
 
 Progress = Callable[[int, int], None]
 UNLABELLED = -1
+_NAMED, _LONGEST = 10, 60  # classes that a message names, and characters of each
 _COLUMNS = ("numbers", "labels", "groups", "checksums", "copies")
 
 
@@ -24,6 +25,9 @@ class Photos(Protocol):
     @property
     def stamp(self) -> str:
         """Names the present state of all files; it changes when a file does, and costs no reading of the files."""
+
+    def touched(self) -> bool:
+        """Tells whether files may have changed since they were listed, without reading them."""
 
     def name(self, number: int) -> str:
         """Returns what the user knows the photo by."""
@@ -85,14 +89,34 @@ class Split:
             RequestError: the photo has been changed, damaged or removed since it was checked.
         """
         try:
-            encoded = self.encoded(i)
-            if self.checksums is not None and zlib.crc32(encoded) != self.checksums[i]:
-                raise PhotoError("its content has changed since it was checked")
-            return decode(encoded, self.longest_side, self.ranges)
+            return decode(self._checked(i), self.longest_side, self.ranges)
         except PhotoError as error:
-            raise RequestError(
-                f"{self.name(i)} can no longer be read ({error}). Restore it, or start again without it."
-            ) from None
+            raise self._unreadable(i, error) from None
+
+    def require_unchanged(self) -> None:
+        """Reads the photos again where their files may have changed since they were listed.
+
+        Photos that stay in memory are read once by a run, and would change without being noticed.
+
+        Raises:
+            RequestError: a photo has been changed, damaged or removed since it was checked.
+        """
+        if self.checksums is None or not self.photos.touched():
+            return
+        for i in range(len(self)):
+            try:
+                self._checked(i)
+            except PhotoError as error:
+                raise self._unreadable(i, error) from None
+
+    def _checked(self, i: int) -> bytes:
+        encoded = self.encoded(i)
+        if self.checksums is not None and zlib.crc32(encoded) != self.checksums[i]:
+            raise PhotoError("its content has changed since it was checked")
+        return encoded
+
+    def _unreadable(self, i: int, error: PhotoError) -> RequestError:
+        return RequestError(f"{self.name(i)} can no longer be read ({error}). Restore it, or start again without it.")
 
     def take(self, positions: np.ndarray) -> "Split":
         """Returns the split of the photos at these positions, in their order."""
@@ -120,12 +144,16 @@ class Listing:
         classes: class names in the order of the labels.
         splits: those of "train", "validation" and "test" that the source has.
         ignored: how many files were not looked at because their extension is a sidecar file's, by extension.
+        notes: what was decided about the source, a sentence each.
+        warnings: what is probably wrong with it, a sentence each.
     """
 
     where: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
     ignored: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +189,21 @@ class ImageData:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     for_evaluation: bool = False
+
+    def require_unchanged(self) -> None:
+        """Refuses photos that have changed since they were checked (see `Split.require_unchanged`).
+
+        Raises:
+            RequestError: names the photo.
+        """
+        for split in (self.train, self.validation, self.test, self.unlabelled):
+            if split is not None:
+                split.require_unchanged()
+
+    def named(self) -> str:
+        """Returns the names of the classes, or of the first few of many."""
+        shown = (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in self.classes[:_NAMED])
+        return ", ".join(shown) + (", …" if len(self.classes) > _NAMED else "")
 
     def described(self) -> Iterator[str]:
         """Yields a line for each file that is left out, each decision and each warning."""

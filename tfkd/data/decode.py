@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError, features
 
 from tfkd.data.depth import FULL, Deep, Range, Ranges, deep
-from tfkd.data.formats import described, is_heic
+from tfkd.data.formats import described, is_heic, is_raw
 
 MAX_BYTES = 1 << 28
 
@@ -41,6 +41,7 @@ _UPRIGHT = {
 }
 # TIFF tags (TIFF 6.0; DNG 1.7): cameras' RAW files are TIFF files whose first picture is a thumbnail.
 _SUBFILE_TYPE, _MAKE, _DNG_VERSION = 254, 271, 50706
+_BITS, _PLANES, _SEPARATE = 258, 284, 2
 _NO_RANGES: Mapping[str, Range] = {}
 
 # What Pillow warns of (damaged EXIF, more than 89 megapixels) is dealt with here, and no reason to stop a progress bar.
@@ -84,9 +85,11 @@ def read(encoded: bytes, longest_side: int) -> Pixels:
     formats = _heic_formats() if is_heic(encoded) else _FORMATS
     try:
         with Image.open(io.BytesIO(encoded), formats=formats) as image:
-            _refuse_raw(image)
+            _refuse_raw(image, encoded)
+            _refuse_planes(image)
             values = deep(image, encoded)
             if values is not None:
+                _refuse_nothing(values)
                 return Pixels(None, values, _orientation(image))
             image.draft("RGB", (longest_side, longest_side))
             image.load()
@@ -95,6 +98,8 @@ def read(encoded: bytes, longest_side: int) -> Pixels:
         raise PhotoError(described(encoded)) from None
     except PhotoError:
         raise
+    except Image.DecompressionBombError:
+        raise PhotoError(f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; shrink it") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
         raise PhotoError(one_line(error)) from None
 
@@ -139,13 +144,28 @@ def _heic_formats() -> list[str]:
     return ["HEIF"]
 
 
-def _refuse_raw(image: Image.Image) -> None:
+def _refuse_raw(image: Image.Image, encoded: bytes) -> None:
     """Refuses a camera's RAW file: Pillow would give its thumbnail, or sensor values."""
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    if tags and is_raw(encoded):
+        raise PhotoError(described(encoded))
     if _DNG_VERSION in tags:
         raise PhotoError("a RAW photo (DNG); convert it to JPEG")
     if _MAKE in tags and int(tags.get(_SUBFILE_TYPE, 0)) & 1:
         raise PhotoError(f"a RAW photo of {str(tags[_MAKE]).strip()}; convert it to JPEG")
+
+
+def _refuse_planes(image: Image.Image) -> None:
+    """Refuses colours of more than 8 bits in separate planes: Pillow takes every byte for a value."""
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS, (8,))
+    if tags.get(_PLANES) == _SEPARATE and len(bits) > 1 and max(bits) > 8:
+        raise PhotoError(f"a TIFF of {max(bits)}-bit colours in separate planes; convert it to PNG")
+
+
+def _refuse_nothing(values: Deep) -> None:
+    if not values.finite().size:
+        raise PhotoError("none of its values is a number (all are NaN or infinite)")
 
 
 def _shrunk(image: Image.Image, longest_side: int) -> Image.Image:

@@ -70,10 +70,10 @@ def contradictions(splits: Iterable[Split], classes: tuple[str, ...]) -> list[st
     ]
 
 
-def some(examples: list[str]) -> str:
+def some(examples: list[str], separator: str = "; ") -> str:
     """Returns the first few examples, and how many more there are."""
     more = f" and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
-    return "; ".join(examples[:_NAMED]) + more
+    return separator.join(examples[:_NAMED]) + more
 
 
 def _first_names(splits: Iterable[Split]) -> dict[int, str]:

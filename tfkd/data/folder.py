@@ -3,6 +3,7 @@
 A zip is read where it is: nothing is unpacked, so no name in it can reach outside.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,7 +19,7 @@ from tfkd.data.archive import Archive, open_archive
 from tfkd.data.dataset import UNLABELLED, Listing, Split
 from tfkd.data.decode import MAX_BYTES, PhotoError
 from tfkd.errors import RequestError
-from tfkd.labels import composed, require_usable
+from tfkd.labels import composed, meant, require_usable
 
 # Sidecar files, ignored and counted by extension. Anything else that cannot be decoded is rejected and named.
 _SIDECARS = (
@@ -26,6 +27,8 @@ _SIDECARS = (
     *(".aae", ".xmp", ".dvc", ".sha256", ".md5"),
 )
 _LIVE_PHOTO = (".mov", ".mp4")  # the moving half of a phone's photo has the photo's name
+_LISTS = (".csv", ".tsv", ".txt")
+_ADVICE = "Give a folder or a .zip with one folder of images for each class."
 _PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
@@ -47,6 +50,12 @@ class Folder:
     folders: list[str]
     stamp: str
     unreadable: Mapping[int, str] = field(default_factory=dict)
+
+    def touched(self) -> bool:
+        present = Files(Path(self.root))
+        for name in self.names:
+            present.add(name)
+        return present.folder().stamp != self.stamp
 
     def name(self, number: int) -> str:
         return self.names[number]
@@ -83,7 +92,7 @@ class Files:
         try:
             status = path.stat()
         except OSError as error:
-            self.unreadable[len(self.names)] = _missing(path) or error.strerror or str(error)
+            self.unreadable[len(self.names)] = _missing(self.root, name, error) or error.strerror or str(error)
             facts = "missing"
         else:
             facts = f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
@@ -97,10 +106,15 @@ class Files:
         return Folder(str(self.root), self.names, self.folders, self._stamp.hexdigest(), self.unreadable)
 
 
-def _missing(path: Path) -> str:
+def _missing(root: Path, name: str, error: OSError) -> str:
     """Returns why a file does not exist that a folder or a list names, or nothing."""
+    path = root / name
+    if error.errno == errno.ELOOP:
+        return "a link that leads to itself"
     if not path.is_symlink():
-        return "" if path.exists() else "there is no such file"
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            return ""
+        return "there is no such file" if Path(name).is_absolute() else "there is no such file in the list's folder"
     target = str(path.readlink())
     if "annex/objects" in target:
         return "a link to nothing (fetch it: git annex get)"
@@ -125,20 +139,24 @@ def listing(path: str) -> Listing:
     """
     files = _opened(path)
     numbers = _photos(path, files)
-    _require_readable_top(path, files)
     names = {number: files.names[number] for number in numbers}
     empty = [folder for folder in layout.empty_folders(files.folders, names.values()) if not _is_hidden(folder)]
-    parts = layout.parts(path, names, empty)
+    parts = layout.parts(path, names, empty, files.unreadable)
     classes = sorted(parts["train"] if "train" in parts else set().union(*parts.values()))
     require_usable(path, classes)
     for name, members in parts.items():
-        unknown = sorted(members.keys() - set(classes))
-        if unknown:
+        for unknown in sorted(members.keys() - set(classes)):
             raise RequestError(
-                f"{path}: {name} has class {unknown[0]!r}, which train has not. Add it there, or remove it."
+                f"{path}: {name} has class {unknown!r}, which train has not.{meant(unknown, classes)} "
+                "Add it there, rename it, or remove it."
             )
     splits = {name: _split(files, members, classes) for name, members in parts.items()}
-    return Listing(path, tuple(classes), splits, _ignored(files, numbers))
+    doubts = tuple(layout.doubts(names, next(iter(parts.values()))))
+    return Listing(path, tuple(classes), splits, _ignored(files, numbers), _notes(files), doubts)
+
+
+def _notes(files: Folder | Archive) -> tuple[str, ...]:
+    return files.notes if isinstance(files, Archive) else ()
 
 
 def unlabelled(path: str) -> Split:
@@ -148,7 +166,7 @@ def unlabelled(path: str) -> Split:
         RequestError: there is no such folder or zip, or it holds no images.
     """
     files = _opened(path)
-    numbers = np.array(_photos(path, files), np.int64)
+    numbers = np.array(_photos(path, files, "Give a folder or a .zip of images."), np.int64)
     return Split(files, numbers, np.full(len(numbers), UNLABELLED, np.int64))
 
 
@@ -188,6 +206,10 @@ def _opened(path: str) -> Folder | Archive:
         return _open_folder(place)
     if not place.exists():
         raise RequestError(f"There is no {place}. Give the path of a folder or a .zip.")
+    if place.suffix.lower() in (*_LISTS, *_PHOTOS):
+        raise RequestError(
+            f"{place} is a single file. Give a folder or a .zip of class folders, or a list of photos as files:PATH."
+        )
     return open_archive(place)
 
 
@@ -217,18 +239,22 @@ def _poses_as_photo(entry: os.DirEntry[str], name: str) -> bool:
 
 
 def _walk(root: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Yields everything below a folder in one fixed order; a link back to a folder above is not followed."""
-    status = (root / below).stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        return
+    """Yields everything below a folder in one fixed order, but for links back to a folder above."""
+    above = above | {_identity((root / below).stat())}
     with os.scandir(root / below) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             name = f"{below}{entry.name}"
-            if not _hidden(entry.name):
+            if _hidden(entry.name):
+                continue
+            if not _is_folder(entry):
                 yield entry, name
-                if _is_folder(entry):
-                    yield from _walk(root, f"{name}/", above | {here})
+            elif _identity(entry.stat()) not in above:
+                yield entry, name
+                yield from _walk(root, f"{name}/", above)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _hidden(part: str) -> bool:
@@ -239,13 +265,13 @@ def _is_hidden(name: str) -> bool:
     return any(map(_hidden, name.split("/")))
 
 
-def _photos(path: str, files: Folder | Archive) -> list[int]:
+def _photos(path: str, files: Folder | Archive, advice: str = _ADVICE) -> list[int]:
     """Returns the numbers of the photos in the order of their names."""
     names = [(number, name) for number, name in enumerate(files.names) if not _is_hidden(name)]
     live = {_stem(name).casefold() for _, name in names if name.lower().endswith(_PHOTOS)}
     numbers = [number for number, name in names if not _is_sidecar(name, live)]
     if not numbers:
-        raise RequestError(f"{path} holds no images. Give a folder or a .zip with one folder of images for each class.")
+        raise RequestError(f"{path} holds no images. {advice}")
     return sorted(numbers, key=files.names.__getitem__)
 
 
@@ -253,13 +279,6 @@ def _is_sidecar(name: str, live: set[str]) -> bool:
     """Tells a sidecar file, by its extension; `live` are the photos' paths without their extension, casefolded."""
     lower = name.lower()
     return lower.endswith(_SIDECARS) or (lower.endswith(_LIVE_PHOTO) and _stem(name).casefold() in live)
-
-
-def _require_readable_top(path: str, files: Folder | Archive) -> None:
-    """Refuses a class or split whose folder is a link to nothing."""
-    for number, reason in files.unreadable.items():
-        if "/" not in files.names[number]:
-            raise RequestError(f"{path}: {files.names[number]} is {reason}; fetch or remove it.")
 
 
 def _ignored(files: Folder | Archive, numbers: list[int]) -> dict[str, int]:

@@ -36,6 +36,9 @@ class _Joined(Photos):
     def stamp(self) -> str:
         return f"{self.first.photos.stamp} {self.second.photos.stamp}"
 
+    def touched(self) -> bool:
+        return self.first.photos.touched() or self.second.photos.touched()
+
     def name(self, number: int) -> str:
         split, position = self._at(number)
         return split.name(position)

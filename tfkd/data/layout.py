@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfkd.errors import RequestError
 from tfkd.labels import composed
@@ -34,7 +35,9 @@ _FILLER = re.compile(rf"{_PLAIN}|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 # Parts of names that stand for splits, understood or not.
-_SUSPECT = re.compile(r"train|test|valid|\b(?:val|eval|dev|pred)|evaluat|predict|hold.?out|unlabel", re.IGNORECASE)
+_SUSPECT = re.compile(
+    r"train|test|(?<!in)valid|\b(?:val|eval|dev|pred)|evaluat|predict|hold.?out|unlabel", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,16 @@ def split_of(name: str) -> str | None:
     return named.split if named and not named.rest else None
 
 
-def parts(where: str, names: Mapping[int, str], empty: Iterable[str]) -> dict[str, Members]:
+def parts(
+    where: str, names: Mapping[int, str], empty: Iterable[str], unreadable: Mapping[int, str]
+) -> dict[str, Members]:
     """Sorts photos into splits and classes by the folders they are in; without folders of splits, all are "train".
 
     Args:
         where: names the source in messages.
         names: the photos' paths by number, in their order.
         empty: paths of folders without photos, each with a slash at its end: a class of them is a class too.
+        unreadable: why a photo cannot be read, by its number; a class may be a link to nothing.
 
     Returns:
         Numbers by class by split; class names in Unicode's composed form.
@@ -69,10 +75,35 @@ def parts(where: str, names: Mapping[int, str], empty: Iterable[str]) -> dict[st
     top = len(top_of([*names.values(), *empty]))
     places: _Places = [(name[top:].split("/"), number) for number, name in names.items()]
     places += [(folder[top:].split("/"), None) for folder in empty]
+    photos = _Photos(where, names, unreadable)
     if _are_splits(where, places):
-        return _by_split(where, names, places)
+        return _by_split(photos, places)
     _refuse_splits_below(where, places)
-    return {"train": _by_class(where, names, places)}
+    return {"train": _by_class(photos, places, "outside of the class folders")}
+
+
+def doubts(names: Mapping[int, str], members: Members) -> Iterator[str]:
+    """Yields a warning where all classes hold folders of the same names: those may be the classes.
+
+    Args:
+        names: the photos' paths by number.
+        members: numbers by class.
+    """
+    below = [
+        {folder for number in numbers for folder in _inside(composed(names[number]).split("/"), name)}
+        for name, numbers in members.items()
+    ]
+    common = sorted(set.intersection(*below)) if len(below) > 1 else []
+    if len(common) > 1:
+        yield (
+            f"the classes {_listed(sorted(members))} all hold folders named {_listed(common)}; if those are the "
+            "classes, name the outer folders train and test, or keep one of them"
+        )
+
+
+def _inside(path: list[str], folder: str) -> list[str]:
+    """Returns the folder that a photo is in right below this one, if there is one."""
+    return path[path.index(folder) + 1 : -1][:1] if folder in path else []
 
 
 def top_of(names: list[str]) -> str:
@@ -87,13 +118,17 @@ def top_of(names: list[str]) -> str:
 
 
 def _named(name: str) -> _Named | None:
-    tokens = _TOKEN.findall(_HUMP.sub(" ", name).casefold())
+    tokens = _tokens(name)
     found = {match[1]: token for token in tokens if (match := _WORD.fullmatch(token))}
     splits = {_SPLITS[word] for word in found}
     if len(splits) != 1:
         return None
     rest = [token for token in tokens if token not in found.values() and not _FILLER.fullmatch(token)]
     return _Named(splits.pop(), tuple(rest))
+
+
+def _tokens(name: str) -> list[str]:
+    return _TOKEN.findall(_HUMP.sub(" ", name).casefold())
 
 
 def _are_splits(where: str, places: _Places) -> bool:
@@ -111,11 +146,20 @@ def _are_splits(where: str, places: _Places) -> bool:
     if _train_holds_classes(places, named):
         return True
     all_named = bool(folders) and len(named) == len(folders) and len(splits) > 1
-    if all_named or (len(folders) > 1 and () in rests and all(_SUSPECT.search(folder) for folder in folders)):
+    suspect = len(folders) > 1 and all(_SUSPECT.search(folder) for folder in folders)
+    if all_named or (suspect and () in rests) or ((suspect or () in rests) and _hold_the_same(places)):
         raise RequestError(
             f"{where}: the folders {_listed(folders)} look like splits; name them train and test (and validation)."
         )
     return False
+
+
+def _hold_the_same(places: _Places) -> bool:
+    """Tells whether all folders hold several folders of the same names, as splits hold classes."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for place, _ in places:
+        below[place[0]].update(place[1:-1][:1])
+    return len(below) > 1 and len(set.intersection(*below.values())) > 1
 
 
 def _train_holds_classes(places: _Places, named: dict[str, _Named]) -> bool:
@@ -129,25 +173,40 @@ def _train_holds_classes(places: _Places, named: dict[str, _Named]) -> bool:
     return False
 
 
-def _by_split(where: str, names: Mapping[int, str], places: _Places) -> dict[str, Members]:
+@dataclass(frozen=True)
+class _Photos:
+    where: str
+    names: Mapping[int, str]
+    unreadable: Mapping[int, str]
+
+    def misplaced(self, number: int, place: str) -> RequestError:
+        name = self.names[number]
+        if number in self.unreadable and not Path(name).suffix:
+            return RequestError(f"{self.where}: {name} is {self.unreadable[number]}; fetch or remove it.")
+        return RequestError(f"{self.where}: {name} is {place}. Move it into one, or remove it.")
+
+
+def _by_split(photos: _Photos, places: _Places) -> dict[str, Members]:
     folders: dict[str, _Places] = defaultdict(list)
     for place, number in places:
         if len(place) < 2 and number is not None:
-            raise _outside(where, names[number])
+            raise photos.misplaced(number, "outside of the class folders")
         folders[place[0]].append((place[1:], number))
     spellings: dict[str, str] = {}
     found: dict[str, Members] = {}
     for folder, inner in folders.items():
-        split = _split_name(where, folder, spellings)
-        found[split] = _by_class(where, names, _unwrapped(folder, inner))
+        split = _split_name(photos.where, folder, spellings)
+        found[split] = _by_class(photos, _unwrapped(folder, inner), f"in {folder} without a class folder")
     return found
 
 
 def _unwrapped(folder: str, places: _Places) -> _Places:
-    """Returns the places below a split's folder, or below the folder of the same name that is all it holds."""
+    """Returns the places below a split's folder, or below the only folder in it if its name says no more: images."""
     inner = {place[0] for place, _ in places}
-    outer = _named(folder)
-    if len(inner) == 1 and _named(inner.pop()) == outer and min(len(place) for place, _ in places) > 2:
+    if len(inner) > 1 or min(len(place) for place, _ in places) < 3:
+        return places
+    (name,) = inner
+    if _named(name) == _named(folder) or all(map(_FILLER.fullmatch, _tokens(name))):
         return [(place[1:], number) for place, number in places]
     return places
 
@@ -165,18 +224,14 @@ def _split_name(where: str, folder: str, spellings: dict[str, str]) -> str:
     return named.split
 
 
-def _by_class(where: str, names: Mapping[int, str], places: _Places) -> Members:
+def _by_class(photos: _Photos, places: _Places, misplaced: str) -> Members:
     members: Members = defaultdict(list)
     for place, number in places:
         if len(place) > 1:
             members[composed(place[0])].extend([] if number is None else [number])
         elif number is not None:
-            raise _outside(where, names[number])
+            raise photos.misplaced(number, misplaced)
     return members
-
-
-def _outside(where: str, name: str) -> RequestError:
-    return RequestError(f"{where}: {name} is outside of the class folders. Move or remove it.")
 
 
 def _refuse_splits_below(where: str, places: _Places) -> None:

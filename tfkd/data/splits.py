@@ -4,7 +4,7 @@ import numpy as np
 
 from tfkd import recipe
 from tfkd.data.dataset import Split
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, counted
 
 _DIVIDE, _FRACTION = 1, 2
 
@@ -92,8 +92,8 @@ def _split_off(
             start += count
         if start >= len(members):
             raise RequestError(
-                f"{where}: class {classes[k]!r} has {len(members)} training images, too few to split off "
-                f"{' and '.join(shares)}. Add images, or remove the class."
+                f"{where}: class {classes[k]!r} has {counted(len(members), 'training image')}, too few to split "
+                f"off {' and '.join(shares)}. Add images, or remove the class."
             )
         parts["train"].append(members[start:])
     return {name: train.take(np.sort(np.concatenate(members))) for name, members in parts.items()}
@@ -124,13 +124,39 @@ def _split_off_groups(
         gain = missing**2 - np.maximum(missing - counts[group], 0) ** 2 - np.maximum(counts[group] - missing, 0) ** 2
         split_of[group] = int((gain / np.maximum(wanted, 1)).sum(axis=1).argmax())
         held[split_of[group]] += counts[group]
+    _fill_gaps(split_of, counts, len(names))
     for row, name in enumerate(names):
-        for k in np.flatnonzero(held[row] == 0):
+        for k in np.flatnonzero(counts[split_of == row].sum(axis=0) == 0):
+            of_class = counted(int((counts[:, k] > 0).sum()), "group")
             raise RequestError(
-                f"{where}: class {classes[k]!r} has photos of {int((counts[:, k] > 0).sum())} groups, too few to give "
-                f"{name} some of its own. Add groups, or name the splits in the list."
+                f"{where}: class {classes[k]!r} has photos of {of_class}, too few to give {name} some of its own. "
+                "Add groups, or name the splits in the list."
             )
     return {name: train.take(np.flatnonzero(split_of[groups] == row)) for row, name in enumerate(names)}
+
+
+def _fill_gaps(split_of: np.ndarray, counts: np.ndarray, splits: int) -> None:
+    """Moves groups into splits that lack a class, the smallest first, from splits that stay complete without them.
+
+    Args:
+        split_of: int64 [groups], the split of each group; changed in place.
+        counts: int64 [groups, classes], photos.
+        splits: how many there are.
+    """
+    for row in range(splits):
+        for k in range(counts.shape[1]):
+            if counts[split_of == row, k].any():
+                continue
+            holders = np.flatnonzero(counts[:, k]).tolist()
+            candidates = [group for group in holders if _spare(group, split_of, counts)]
+            if candidates:
+                split_of[min(candidates, key=lambda group: int(counts[group].sum()))] = row
+
+
+def _spare(group: int, split_of: np.ndarray, counts: np.ndarray) -> bool:
+    """Tells whether a group's split has photos of each of the group's classes in other groups."""
+    others = counts[(split_of == split_of[group]) & (np.arange(len(counts)) != group)].sum(axis=0)
+    return bool((others[counts[group] > 0] > 0).all())
 
 
 def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -3,6 +3,8 @@
 import csv
 import difflib
 import io
+import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +16,12 @@ from tfkd.data.dataset import Listing, Split
 from tfkd.data.folder import Files, Folder
 from tfkd.data.layout import split_of
 from tfkd.errors import RequestError
-from tfkd.labels import composed, require_usable
+from tfkd.labels import composed, meant, require_usable
 
 _REQUIRED = ("path", "label")
 _COLUMNS = (*_REQUIRED, "split", "group")
 _DELIMITERS = ",;\t"
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # longer than the letter of a drive
 _LIKE = 0.75  # similarity above which an unknown column is a misspelt one
 
 
@@ -43,49 +46,73 @@ def listing(path: str) -> Listing:
         RequestError: the list cannot be read; names the line.
     """
     place = Path(path).expanduser()
-    rows = list(_rows(path, place))
+    notes: list[str] = []
+    rows = list(_rows(path, place, notes))
     if not rows:
         raise RequestError(f"{path} lists no photos. Add a line for each: path,label.")
+    _require_different_photos(path, place.parent, rows)
     _require_one_split_per_group(path, rows)
     classes = sorted({row.label for row in rows if row.split == "train"} or {row.label for row in rows})
     require_usable(path, classes)
     for row in rows:
         if row.label not in classes:
             raise RequestError(
-                f"{path}, line {row.line}: {row.split} has class {row.label!r}, which train has not. Add it there, or "
-                "remove the line."
+                f"{path}, line {row.line}: {row.split} has class {row.label!r}, which train has not."
+                f"{meant(row.label, classes)} Add it there, rename it, or remove the line."
             )
     files = Files(place.parent)
     for row in rows:
         files.add(_existing(place.parent, row.path))
     photos = files.folder()
     names = dict.fromkeys(row.split for row in rows)
-    return Listing(path, tuple(classes), {name: _split(photos, rows, name, classes) for name in names})
+    return Listing(
+        path, tuple(classes), {name: _split(photos, rows, name, classes) for name in names}, notes=tuple(notes)
+    )
 
 
-def _rows(path: str, place: Path) -> Iterator[_Row]:
+def _rows(path: str, place: Path, notes: list[str]) -> Iterator[_Row]:
     text = _text(path, place)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True, skipinitialspace=True)
     columns: dict[str, int] = {}
-    first: dict[str, int] = {}
-    start = 1
+    width, start = 0, 1
     try:
         for cells in reader:
             line, start = start, reader.line_num + 1
             if not any(cell.strip() for cell in cells):
                 continue
             if not columns:
-                columns = _header(path, line, cells)
+                columns, width = _header(path, line, cells), len(cells)
+                notes.extend(_ignored(cells))
                 continue
-            row = _row(path, line, cells, columns)
-            if row.path in first:
+            if any(cell.strip() for cell in cells[width:]):
                 raise RequestError(
-                    f"{path}, line {line}: {row.path} is on line {first[row.path]} as well. Remove one of them."
+                    f"{path}, line {line}: has {len(cells)} cells, the header has {width}. Put cells that hold the "
+                    "separator into double quotes."
                 )
-            first[row.path] = line
-            yield row
+            yield _row(path, line, cells, columns)
     except csv.Error as error:
-        raise RequestError(f"{path}, line {reader.line_num}: is not CSV ({error}). Repair the line.") from None
+        raise RequestError(f"{path}, line {start}: is not CSV ({error}). Repair the line.") from None
+
+
+def _ignored(header: list[str]) -> Iterator[str]:
+    others = [cell.strip() for cell in header if cell.strip() and cell.strip().casefold() not in _COLUMNS]
+    if others:
+        yield (
+            f"columns that are not used: {', '.join(others)} (used are {', '.join(_COLUMNS)}; group keeps the photos "
+            "of one patient, camera or burst in one split)"
+        )
+
+
+def _require_different_photos(path: str, root: Path, rows: list[_Row]) -> None:
+    first: dict[str, _Row] = {}
+    for row in rows:
+        whole = (root / Path(row.path).expanduser()).absolute()
+        other = first.setdefault(composed(os.path.normpath(whole)), row)
+        if other is not row:
+            spelling = "" if other.path == row.path else f", as {other.path}"
+            raise RequestError(
+                f"{path}, line {row.line}: {row.path} is on line {other.line} as well{spelling}. Remove one of them."
+            )
 
 
 def _text(path: str, place: Path) -> str:
@@ -107,18 +134,18 @@ def _delimiter(text: str) -> str:
 
 def _header(path: str, line: int, cells: list[str]) -> dict[str, int]:
     names = [cell.strip().casefold() for cell in cells]
-    missing = [name for name in _REQUIRED if name not in names]
-    if missing:
-        raise RequestError(
-            f"{path}, line {line}: there is no column {' and no column '.join(missing)}; begin the list with the line "
-            "path,label (and split or group where you have them)."
-        )
     for name in names:
         if name in _COLUMNS and names.count(name) > 1:
             raise RequestError(f"{path}, line {line}: there are two columns {name}. Remove one of them.")
         meant = difflib.get_close_matches(name, _COLUMNS, n=1, cutoff=_LIKE)
         if name not in _COLUMNS and meant and meant[0] not in names:
             raise RequestError(f"{path}, line {line}: there is no column {name!r}. Did you mean {meant[0]!r}?")
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        raise RequestError(
+            f"{path}, line {line}: there is no column {' and no column '.join(missing)}; begin the list with the line "
+            "path,label (and split or group where you have them), separated by commas, semicolons or tabs."
+        )
     return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
@@ -133,9 +160,14 @@ def _row(path: str, line: int, cells: list[str], columns: dict[str, int]) -> _Ro
             raise RequestError(f"{path}, line {line}: has no {name}. Fill it in, or remove the line.")
     if "\0" in values["path"]:
         raise RequestError(f"{path}, line {line}: the path holds a zero byte. Repair the line.")
+    if _URL.match(cells[columns["path"]].strip()):
+        raise RequestError(f"{path}, line {line}: {values['path']} is a URL. Download the photo and give its path.")
     split = split_of(values["split"]) if "split" in columns else "train"
     if split is None:
-        raise RequestError(f"{path}, line {line}: the split {values['split']!r} is none of train, validation and test.")
+        raise RequestError(
+            f"{path}, line {line}: the split {values['split']!r} is none of train, validation and test. Write one of "
+            "these words."
+        )
     return _Row(line, values["path"], values["label"], split, values.get("group", ""))
 
 

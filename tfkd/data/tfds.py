@@ -36,6 +36,9 @@ class _Records:
     where: str
     stamp: str
 
+    def touched(self) -> bool:
+        return False
+
     def name(self, number: int) -> str:
         return f"{self.where}[{number}]"
 

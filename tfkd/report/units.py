@@ -4,17 +4,14 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
+from tfkd.errors import counted as counted
+
 Number = TypeVar("Number", int, float)
 
 
 def known(value: Number | None, written: Callable[[Number], str]) -> str:
     """Writes a number that was measured; one that was not is a dash."""
     return "–" if value is None else written(value)
-
-
-def counted(number: int, thing: str) -> str:
-    """(1, 'part') -> '1 part', (20, 'part') -> '20 parts'."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def seconds(value: float) -> str:
