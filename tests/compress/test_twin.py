@@ -81,6 +81,17 @@ def test_a_layer_without_a_twin_is_named(layer: Any, named: str) -> None:
         twin_of(model)
 
 
+def test_a_layer_of_ones_own_is_not_taken_for_keras_layer_of_its_name() -> None:
+    class Dense(keras.layers.Dense):
+        def call(self, inputs: Any, training: bool | None = None) -> Any:
+            return super().call(inputs) + 1.0
+
+    image = keras.Input((32, 32, 3))
+    model = keras.Model(image, Dense(2, name="odd")(keras.layers.GlobalAveragePooling2D()(image)))
+    with pytest.raises(RequestError, match="'odd' is a Dense"):
+        twin_of(model)
+
+
 def test_what_is_no_functional_model_with_one_input_is_refused() -> None:
     inputs = [keras.Input((3,)), keras.Input((3,))]
     two = keras.Model(inputs, keras.layers.Concatenate()(inputs), name="two")

@@ -39,6 +39,14 @@ class Tensor:
         return rebuild, (self.storage, *self.view, False, collections.OrderedDict())
 
 
+class Parameter:
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __reduce__(self):
+        return sys.modules["torch._utils"]._rebuild_parameter, (self.tensor, True, collections.OrderedDict())
+
+
 class Pickler(pickle.Pickler):
     def persistent_id(self, item: object):
         if isinstance(item, Storage):
@@ -53,9 +61,10 @@ def torch_names(monkeypatch: pytest.MonkeyPatch) -> None:
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     for name in STORAGES.values():
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
-    utils._rebuild_tensor_v2 = lambda: None
-    utils._rebuild_tensor_v2.__module__ = "torch._utils"
-    utils._rebuild_tensor_v2.__qualname__ = utils._rebuild_tensor_v2.__name__ = "_rebuild_tensor_v2"
+    for name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+        function = types.FunctionType((lambda: None).__code__, {}, name)
+        function.__module__, function.__qualname__ = "torch._utils", name
+        setattr(utils, name, function)
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setitem(sys.modules, "torch._utils", utils)
 
@@ -118,6 +127,12 @@ def test_reads_every_tensor(tmp_path: Path, layout: str) -> None:
     for name, expected in TENSORS.items():
         assert tensors[name].dtype == expected.dtype
         np.testing.assert_array_equal(tensors[name], expected)
+
+
+def test_reads_the_parameters_of_a_whole_module(tmp_path: Path) -> None:
+    values, storages = state_dict({"w": TENSORS["bn.bias"]})
+    program = pickled({"w": Parameter(values["w"])})
+    np.testing.assert_array_equal(read(tmp_path, zip_file(program, storages))["w"], TENSORS["bn.bias"])
 
 
 def test_reads_a_tensor_without_elements(tmp_path: Path) -> None:
