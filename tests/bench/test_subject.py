@@ -107,7 +107,7 @@ def test_only_the_families_that_a_runtime_can_be_are_accepted_and_the_result_nam
     refused = expected().compare(THEIRS, ("xnnpack",))
     assert (refused.passed, refused.family) == (False, "xnnpack")
     assert not expected().compare(OURS, ("litert_kernels",)).passed
-    between = expected(xnnpack=0.5, litert_kernels=0.01).compare(np.float32([[0.6, 0.4], [0.2, 0.8]]), both)
+    between = expected(xnnpack=0.5, litert_kernels=0.01).compare(np.float32([[0.85, 0.15], [0.45, 0.55]]), both)
     assert (between.passed, between.family, between.tolerance) == (True, "xnnpack", 0.5)
 
 

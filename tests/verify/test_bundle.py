@@ -18,6 +18,7 @@ from PIL import Image
 from tests.export.conftest import DATA, RECIPE
 from tests.export.test_bundle import make_manifest
 from tfkd.cli import main
+from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError
 from tfkd.export import bundle
 from tfkd.export.manifest import DataEntry, Gate, Manifest
@@ -54,11 +55,11 @@ def good(exported: Exported, photos: Path, tmp_path_factory: pytest.TempPathFact
     shutil.copytree(exported.folder, folder)
     data = open_source(Data(source=f"folder:{photos}"), seed=1)
     batches = [images.numpy() for images, _ in plain_batches(data.test, SIZE, 64)]
-    keras = exported.model(np.concatenate(batches), training=False).numpy()
+    keras = softmax(exported.model(np.concatenate(batches), training=False).numpy())
     reference = artifacts.Reference(batches, data.test.labels, keras, keras.argmax(1), SIZE)
     measured = [artifacts.measure(folder, file, reference, CARD) for file in exported.files]
     images = exported.images[:2]
-    stored = golden.collect(folder, measured, images, np.array([0, -1]), keras[:2])
+    stored = golden.collect(folder, measured, images, np.array([0, -1]), exported.probabilities[:2])
     manifest = make_manifest(list(CARD.classes)).model_copy(
         update={
             "recipe": {**RECIPE, "data": {"source": f"folder:{photos}", "image_size": SIZE}},
@@ -380,12 +381,20 @@ def test_files_are_run_with_xnnpack_and_with_litert_s_own_kernels(copy: Path, ap
     (check,) = [check for check in verify(copy, apart=apart) if check.name == "android/tiny_int8.tflite"]
     assert "LiteRT with XNNPACK 0.0e+00 off" in check.found and "LiteRT's own kernels 0.0e+00 off" in check.found
     path = "android/tiny_int8.tflite"
-    set_answers(copy, lambda entry: of_int8(entry, "litert_kernels").update({path: [0.2, 0.5, 0.3]}))
+    set_answers(copy, lambda entry: of_int8(entry, "litert_kernels")[path].reverse())
     (failed,) = failures(verify(copy, apart=apart))
     assert failed.name == path and "(LiteRT's own kernels)" in failed.found
 
 
 def test_a_bundle_without_a_familys_answers_says_so(copy: Path, apart: Apart) -> None:
+    """As tfkd 0.1.0 made them: without tolerances, and without what a runtime needs."""
+
+    def older(manifest: dict[str, Any]) -> None:
+        for artifact in manifest["artifacts"]:
+            for name in ("golden_tolerances", "min_runtime", "operator_versions"):
+                del artifact[name]
+
+    change_manifest(copy, older)
     set_answers(copy, lambda entry: entry.pop("families"))
     checks = verify(copy, apart=apart)
     assert not failures(checks)
@@ -438,7 +447,6 @@ def test_a_file_that_answers_zeros_fails_though_the_bundle_expects_them(
     copy: Path, apart: Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = "android/tiny_int8.tflite"
-    set_answers(copy, lambda entry: of_int8(entry).update({path: [0.0, 0.0, 0.0]}))
 
     def zeros(*arguments: Any) -> Answered:
         answered = run(*arguments)
@@ -446,8 +454,10 @@ def test_a_file_that_answers_zeros_fails_though_the_bundle_expects_them(
 
     run = Apart.run
     monkeypatch.setattr(Apart, "run", zeros)
+    refused(verify(copy, apart=apart), path, "its answers are all zero")
+    set_answers(copy, lambda entry: of_int8(entry).update({path: [0.0, 0.0, 0.0]}))
     (failed,) = failures(verify(copy, apart=apart))
-    assert failed.name == path and "its answers are all zero" in failed.found
+    assert failed.name == path and "android/tiny_int8.tflite as LiteRT with XNNPACK are all zero" in failed.found
 
 
 def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:

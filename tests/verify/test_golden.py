@@ -104,3 +104,14 @@ def test_a_device_is_accepted_as_what_its_runtime_can_be(
     format: str, precision: str, delegate: str, names: tuple[str, ...]
 ) -> None:
     assert families.accepted(format, precision, delegate) == names
+
+
+def test_answers_within_a_wide_tolerance_must_tell_the_images_apart() -> None:
+    """The answers of another image, and the mean answer, are within 0.04 where the network is unsure."""
+    right = np.float32([[0.52, 0.48], [0.49, 0.51], [0.505, 0.495]])
+    near, mean = right + np.float32([[0.005, -0.005]]), right.mean(axis=0) + np.float32([[1e-4], [0], [0]])
+    for answers, passed in ((right, True), (near, True), (mean, False), (right[::-1], False)):
+        found = compare(answers, {"xnnpack": right}, {"xnnpack": 0.04}, None)
+        assert found.error < 0.04 and found.passed == passed
+    level = np.float32([[0.501, 0.499], [0.5, 0.5], [0.499, 0.501]])
+    assert compare(level[::-1], {"xnnpack": level}, {"xnnpack": 0.04}, None).passed, "rounding is no difference"

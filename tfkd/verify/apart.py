@@ -16,6 +16,7 @@ from tfkd.errors import TfkdError, cause
 from tfkd.export import Card
 from tfkd.export.manifest import InputOutput
 from tfkd.verify import NotVerifiedError, VerifyError
+from tfkd.verify.requirements import Requirements
 
 SECONDS = 300.0  # for loading a file and a first batch; each further one has as long
 
@@ -24,9 +25,10 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class Answered:
-    """What a file says of itself, and what it answers: float32 [n, classes] probabilities."""
+    """What a file says of itself, what it needs, and what it answers: float32 [n, classes] probabilities."""
 
     io: InputOutput
+    requirements: Requirements
     probabilities: np.ndarray
 
 
@@ -176,11 +178,12 @@ def _batches(connection: Connection) -> Iterator[np.ndarray]:
         yield batch
 
 
-def _checked(task: _Task, batches: Iterator[Any]) -> tuple[InputOutput, np.ndarray]:
-    from tfkd.verify import artifacts
+def _checked(task: _Task, batches: Iterator[Any]) -> tuple[InputOutput, Requirements, np.ndarray]:
+    from tfkd.verify import artifacts, requirements
 
     io = artifacts.check(task.path, task.format, task.card, task.size)
-    return io, artifacts.predict(task.path, task.format, batches, task.family)
+    needed = requirements.of(task.path, task.format)
+    return io, needed, artifacts.predict(task.path, task.format, batches, task.family)
 
 
 def _guarded(path: Path, work: Callable[[], Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfkd.export import Card, ExportedFile, bundle
 from tfkd.export.manifest import Artifact, InputOutput
-from tfkd.verify import NotVerifiedError, VerifyError, delegates, families, tflite
+from tfkd.verify import NotVerifiedError, VerifyError, delegates, families, requirements, tflite
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.truth import chance_test
 
@@ -57,6 +57,7 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         found = _compared(predict(path, file.format, reference.batches), path, reference)
     except NotVerifiedError as error:
         found = {"not_verified": error.reason}
+    needed = requirements.of(path, file.format)
     return Artifact(
         path=file.path,
         format=file.format,
@@ -65,7 +66,8 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         sha256=bundle.digest(path),
         **found,
         golden_tolerances=families.tolerances(file.format, file.precision),
-        **_requirements(path, file),
+        min_runtime=needed.min_runtime,
+        operator_versions=needed.operator_versions,
         delegation=tflite.delegation(path) if file.format == "tflite" else None,
         accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
         io=io,
@@ -126,13 +128,6 @@ def predict(path: Path, format: str, batches: Iterable[Any], family: str | None 
         raise VerifyError(f"{path}: nothing here computes as {FAMILIES[str(family)].title}.")
     probabilities: np.ndarray = _runtime(format).predict(path, batches, **options)
     return probabilities
-
-
-def _requirements(path: Path, file: ExportedFile) -> dict[str, Any]:
-    """Returns the fields of the manifest that say what a runtime must be able to do."""
-    if file.format == "tflite":
-        return {"min_runtime": tflite.min_runtime(path), "operator_versions": tflite.operator_versions(path)}
-    return {"min_runtime": f"iOS {file.ios}"} if file.ios is not None else {}
 
 
 def _runtime(format: str) -> Any:

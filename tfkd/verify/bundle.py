@@ -21,8 +21,8 @@ from tfkd.labels import outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
-from tfkd.verify import NotVerifiedError, VerifyError, families, golden
-from tfkd.verify.apart import Apart
+from tfkd.verify import NotVerifiedError, VerifyError, golden, stored_answers
+from tfkd.verify.apart import Answered, Apart
 from tfkd.verify.artifacts import RUNTIMES
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.gates import unjudged
@@ -117,46 +117,59 @@ class _Bundle:
     def _golden_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> tuple[None, str]:
         """Runs a file as every family whose golden answers the bundle holds, and that can be run here."""
         if artifact.path not in stored.expected and artifact.not_verified:
-            raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
-        if artifact.path not in stored.expected:
-            raise VerifyError(f"{golden.FOLDER}/{golden.INDEX}: has no answers of {artifact.path}.")
+            self._without_answers(artifact, card, manifest, stored)
+        right_answers = stored_answers.of_file(stored, artifact)
         found = [f"description, labels and {len(stored.images)} golden images"]
-        right_answers = golden.answers_of(stored, artifact)
         for family, right in right_answers.items():
             title = FAMILIES[family].title
             if FAMILIES[family].options is None:
                 found.append(f"not run as {title}")
                 continue
-            answers = self._run(artifact, card, manifest, [stored.images], family)
-            allowed = golden.tolerance(artifact, family)
+            answered = self._run(artifact, card, manifest, [stored.images], family)
+            answers = answered.probabilities
+            allowed = golden.tolerance(artifact, family, answered.requirements.precision)
             compared = golden.compare(answers, {family: right}, {family: allowed}, artifact.io.output.scale)
-            if compared.fault is not None:
-                raise VerifyError(f"{artifact.path}: its answers {compared.fault} ({title}); export it again.")
+            wrong = compared.fault or stored_answers.impossible(answers, stored, artifact)
+            if wrong is not None:
+                raise VerifyError(f"{artifact.path}: its answers {wrong} ({title}); export it again.")
             if not compared.passed:
                 raise VerifyError(
                     f"{artifact.path}: its answers to the golden images are {compared.error:.2g} off; {allowed:.2g} is "
                     f"allowed ({title})."
                 )
             found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
-        missing = [name for name in families.stored(artifact.format, artifact.precision) if name not in right_answers]
-        found += [f"no golden answers of {FAMILIES[name].title}" for name in missing]
+        found += [f"no golden answers of {title}" for title in stored_answers.missing(artifact, right_answers)]
         return None, ", ".join(found)
+
+    def _without_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> None:
+        """Runs a file that could not be run when the bundle was made: what the manifest says of that is not trusted.
+
+        Raises:
+            NotVerifiedError: it cannot be run here either, or its answers are possible.
+            VerifyError: its answers cannot be right.
+        """
+        answers = self._run(artifact, card, manifest, [stored.images]).probabilities
+        if wrong := stored_answers.impossible(answers, stored, artifact):
+            raise VerifyError(f"{artifact.path}: its answers {wrong}; export it again.")
+        raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
 
     def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:
         if artifact.not_verified:
             raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
-        return test.judged(artifact, self._run(artifact, card, manifest, test.batches()))
+        return test.judged(artifact, self._run(artifact, card, manifest, test.batches()).probabilities)
 
     def _run(
         self, artifact: Artifact, card: Card, manifest: Manifest, batches: Iterable[Any], family: str | None = None
-    ) -> np.ndarray:
+    ) -> Answered:
         if self._progress:
             self._progress.say(f"  {artifact.path}")
         size = manifest.student.image_size
         answered = self._apart.run(self._folder / artifact.path, artifact.format, card, size, batches, family)
         if answered.io != artifact.io:
             raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
-        return answered.probabilities
+        for wrong in answered.requirements.contradictions(artifact):
+            raise VerifyError(f"{artifact.path}: {wrong}.")
+        return answered
 
     def _tried(self, name: str, work: Callable[[], tuple[T, str]]) -> T | None:
         """Adds a check; the others go on where it fails."""
@@ -164,7 +177,7 @@ class _Bundle:
             value, found = work()
         except VerifyError as error:
             verdict: Verdict = "not judged" if isinstance(error, NotVerifiedError) else "failed"
-            self.checks.append(Check(name, verdict, str(error).removeprefix(f"{self._folder}/")))
+            self.checks.append(Check(name, verdict, _line(str(error).removeprefix(f"{self._folder}/"))))
             return None
         self.checks.append(Check(name, "passed", found))
         return value
@@ -214,7 +227,7 @@ def _checksums(folder: Path, listed: dict[str, Path]) -> tuple[int, str]:
 
 def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[Manifest, str]:
     try:
-        manifest = Manifest.model_validate_json(_text(folder / MANIFEST))
+        manifest = Manifest.model_validate_json(_text(folder / MANIFEST), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise VerifyError(f"{MANIFEST}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}.") from None
@@ -270,6 +283,7 @@ def _card(folder: Path, manifest: Manifest) -> tuple[Card, str]:
 
 def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
     stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
+    stored_answers.check(stored, manifest)
     ignored = (
         f"; ignored: answers of {_few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
     )
@@ -372,6 +386,11 @@ def _text(path: Path) -> str:
         raise VerifyError(f"{path.name}: cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise VerifyError(f"{path.name}: is no text in UTF-8.") from None
+
+
+def _line(text: str) -> str:
+    """Returns a text without the line breaks and control characters that names in a damaged bundle may hold."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _few(names: Iterable[str]) -> str:

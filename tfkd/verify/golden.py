@@ -9,41 +9,52 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from tfkd.export.bundle import Golden
 from tfkd.export.manifest import Artifact
 from tfkd.verify import VerifyError, artifacts, families
 from tfkd.verify.families import FAMILIES
-from tfkd.verify.probabilities import fault
+from tfkd.verify.probabilities import fault, unrelated
 
 FOLDER = "golden"
 INDEX = "golden.json"
+KERAS = "keras"  # in the place of a file's path
 
 _MASS = 2.0  # times the tolerance; within families as much probability moved as the largest difference of one
 
 _LARGEST = 1 << 26  # bytes of an image or of the index
 
 
+_FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
 class _Image(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
     file: str = Field(pattern=r"^[0-9]{3,6}\.png$")
     label: str | None
     probabilities: dict[str, list[float]]
-    families: dict[str, Any] = {}
+    families: dict[_FamilyName, Any] = {}
 
 
-_ANSWERS = TypeAdapter(dict[str, list[float]], config=ConfigDict(allow_inf_nan=False))
+_ANSWERS = TypeAdapter(dict[str, list[float]], config=ConfigDict(allow_inf_nan=False, strict=True))
 
 
 class _Index(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     classes: list[str]
     images: list[_Image] = Field(min_length=1)
+
+    @field_validator("images")
+    @classmethod
+    def _different(cls, value: list[_Image]) -> list[_Image]:
+        if len({image.file for image in value}) < len(value):
+            raise ValueError("names an image twice")
+        return value
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ def collect(
     Raises:
         VerifyError: a file cannot be run.
     """
-    expected = {"keras": keras}
+    expected = {KERAS: keras}
     others: dict[str, dict[str, np.ndarray]] = {}
     for file in files:
         if file.not_verified:
@@ -98,15 +109,32 @@ def collect(
 
 
 def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
-    """Returns a file's golden answers, float32 [n, classes], by runtime family; the reference family first."""
-    names = families.stored(file.format, file.precision)
-    found = {names[0]: golden.expected[file.path]} if file.path in golden.expected else {}
-    return found | {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
+    """Returns a file's golden answers, float32 [n, classes], by runtime family; the reference family first.
+
+    Raises:
+        VerifyError: there are two answers of one family, or answers of a family that does not run the file's format.
+    """
+    reference, *_ = families.stored(file.format, file.precision)
+    others = {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
+    for name in others:
+        if file.format not in FAMILIES[name].formats:
+            raise VerifyError(
+                f"{FOLDER}/{INDEX}: has answers of {FAMILIES[name].title} of {file.path}, which it cannot run."
+            )
+    if reference in others:
+        raise VerifyError(f"{FOLDER}/{INDEX}: has two answers of {FAMILIES[reference].title} of {file.path}.")
+    return ({reference: golden.expected[file.path]} if file.path in golden.expected else {}) | others
 
 
-def tolerance(file: Artifact, family: str) -> float:
-    """Returns the largest difference of a probability that passes: the table's, or a narrower one in the manifest."""
-    widest = FAMILIES[family].tolerance(file.precision)
+def tolerance(file: Artifact, family: str, precision: str | None = None) -> float:
+    """Returns the largest difference of a probability that passes: the table's, or a narrower one in the manifest.
+
+    Args:
+        file: as the manifest has it.
+        family: a name of `FAMILIES`.
+        precision: that was found in the file itself; default: as the manifest says.
+    """
+    widest = FAMILIES[family].tolerance(precision or file.precision)
     return min(widest, file.golden_tolerances.get(family, math.inf))
 
 
@@ -131,7 +159,9 @@ def _compared(answers: np.ndarray, right: np.ndarray, family: str, allowed: floa
     differences = np.abs(answers - right)
     error = float(np.where(np.isfinite(differences), differences, np.inf).max())
     equal = float(np.mean(answers.argmax(axis=1) == right.argmax(axis=1)))
-    wrong = fault(answers, right, step) or (_moved(differences, allowed) if error <= allowed else None)
+    wrong = fault(answers, right, step)
+    if wrong is None and error <= allowed:
+        wrong = _moved(differences, allowed) or unrelated(answers, right, allowed)
     return Comparison(family, error, allowed, equal, wrong)
 
 
@@ -162,20 +192,23 @@ def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
         if image.label is not None and image.label not in index.classes:
             raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has the unknown label {image.label!r}.")
     expected = _stacked(index.images, [image.probabilities for image in index.images], len(classes))
+    named = sorted({family for image in index.images for family in image.families})
     others = {
         family: _stacked(index.images, [_of_family(image, family) for image in index.images], len(classes))
-        for family in index.images[0].families
+        for family in named
         if family in FAMILIES
     }
-    unknown = sorted({family for image in index.images for family in image.families} - FAMILIES.keys())
+    unknown = [family for family in named if family not in FAMILIES]
     labels = [-1 if image.label is None else index.classes.index(image.label) for image in index.images]
     pixels = np.stack([_pixels(folder / image.file, size) for image in index.images])
     return Golden(pixels, np.array(labels, np.int64), expected, others, tuple(unknown))
 
 
 def _of_family(image: _Image, family: str) -> dict[str, list[float]]:
+    if family not in image.families:
+        raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has no answers of {family}, other images have.")
     try:
-        return _ANSWERS.validate_python(image.families.get(family))
+        return _ANSWERS.validate_python(image.families[family])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, (family, *first["loc"])))
@@ -193,7 +226,8 @@ def _stacked(images: list[_Image], answers: list[dict[str, list[float]]], classe
                     f"{FOLDER}/{INDEX}: {image.file} has {len(probabilities)} probabilities of {path}, not one "
                     f"probability for each of the {classes} classes."
                 )
-    return {path: np.array([found[path] for found in answers], np.float32) for path in answers[0]}
+    with np.errstate(over="ignore"):  # becomes infinite, which no comparison accepts
+        return {path: np.array([found[path] for found in answers]).astype(np.float32) for path in answers[0]}
 
 
 def _index(path: Path) -> _Index:

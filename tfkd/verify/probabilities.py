@@ -4,6 +4,8 @@ import numpy as np
 
 _SUM = 0.02  # float16 softmax of a thousand classes adds up to 1 within this
 _LEAST_STEP = 1e-6  # float32 probabilities that differ by less are equal
+_FRACTION = 0.25
+_UNEXPLAINED = 0.5  # of the squared differences between images; all of them where every answer is the mean answer
 
 
 def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
@@ -20,6 +22,11 @@ def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str 
     Returns:
         What is wrong, as the end of the sentence "its answers ..."; None where nothing is.
     """
+    return no_probabilities(answers, step) or constant(answers, expected, step)
+
+
+def no_probabilities(answers: np.ndarray, step: float | None) -> str | None:
+    """Says why answers are no probabilities (see `fault`)."""
     if not np.isfinite(answers).all():
         return "are not all numbers"
     if not answers.any():
@@ -30,8 +37,28 @@ def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str 
     off = sums[np.abs(sums - 1).argmax()]
     if abs(off - 1) > _SUM + answers.shape[1] * (step or 0) / 2:
         return f"add up to {off:.3g}, not to 1"
+    return None
+
+
+def constant(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
+    """Says that answers are the same for every image or class, where the expected ones are not (see `fault`)."""
     for axis, what in ((0, "are the same for every image"), (1, "are the same for every class")):
-        constant = answers.shape[axis] > 1 and not np.ptp(answers, axis=axis).any()
-        if constant and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
+        level = answers.shape[axis] > 1 and not np.ptp(answers, axis=axis).any()
+        if level and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
             return what
+    return None
+
+
+def unrelated(answers: np.ndarray, expected: np.ndarray, allowed: float) -> str | None:
+    """Says that one answer to all images would be as near; a tolerance may be wider than images differ.
+
+    Args:
+        answers: float [n, classes].
+        expected: float [n, classes], the right answers to the same images.
+        allowed: the tolerance; where images differ by a fraction of it, networks hardly tell them apart.
+    """
+    between = expected - expected.mean(axis=0, dtype=np.float64)
+    off = np.square(answers - expected, dtype=np.float64).sum()
+    if np.ptp(expected, axis=0).max() > _FRACTION * allowed and off > _UNEXPLAINED * np.square(between).sum():
+        return "tell the images apart no better than one answer to all of them"
     return None

@@ -27,6 +27,7 @@ _OWN_KERNELS = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 _MIN_RUNTIME = "min_runtime_version"
 _VERSION = re.compile(rb"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
 _OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+_INTEGERS = frozenset((schema.TensorType.INT4, schema.TensorType.INT8, schema.TensorType.UINT8))
 _LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
 
 
@@ -127,6 +128,25 @@ def _stated_runtime(graph: Any) -> str | None:
             stated = b"" if data is None else bytes(data).rstrip(b"\0")
             return f"TensorFlow Lite {stated.decode()}" if _VERSION.fullmatch(stated) else None
     return None
+
+
+def precision(path: Path) -> str:
+    """Returns what a file is by the types of its tensors: fp32, fp16, dynamic, int8 or 16x8.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    graph = model(path)
+    tensors = [(tensor.type, graph.buffers[tensor.buffer].data) for part in graph.subgraphs for tensor in part.tensors]
+    weights = {kind for kind, data in tensors if data is not None and len(data)}
+    activations = {kind for kind, data in tensors if data is None or not len(data)}
+    if schema.TensorType.INT16 in activations:
+        return "16x8"
+    if activations & _INTEGERS:
+        return "int8"
+    if weights & _INTEGERS:
+        return "dynamic"
+    return "fp16" if schema.TensorType.FLOAT16 in weights else "fp32"
 
 
 def operator_versions(path: Path) -> dict[str, int]:

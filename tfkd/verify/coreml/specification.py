@@ -14,6 +14,7 @@ NETWORK = "neuralNetworkClassifier"
 PROGRAM = "mlProgram"
 CLASSIFY = "classify"
 
+_OLDEST_IOS = {4: 13, 5: 14, 6: 15, 7: 16, 8: 17, 9: 18}  # by version of the specification (Core ML's Model.proto)
 _DATA = Path("Data", "com.apple.CoreML")
 _MODEL = "model.mlmodel"
 
@@ -82,3 +83,19 @@ def operations(specification: Any) -> Iterator[Any]:
     """Yields the operations of an ML program's main function in the order in which they run."""
     main = specification.mlProgram.functions["main"]
     yield from main.block_specializations[main.opset].operations
+
+
+def oldest_ios(specification: Any) -> str | None:
+    """Returns the oldest iOS that loads a model, such as iOS 15; None where that is not known."""
+    version = _OLDEST_IOS.get(specification.specificationVersion)
+    return None if version is None else f"iOS {version}"
+
+
+def computes_in_float16(specification: Any) -> bool:
+    """Returns whether an ML program holds values in float16."""
+    half = proto.MIL_pb2.DataType.FLOAT16
+    return any(
+        output.type.tensorType.dataType == half
+        for operation in operations(specification)
+        for output in operation.outputs
+    )
