@@ -103,7 +103,8 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
         "gates": Gates(one_partition=False, min_relative_accuracy=None, not_worse_than_control=False),
     }
     values = {**given, **{name: part.model_dump(mode="json") for name, part in parts.items()}}
-    values["export"] |= files | {"require": Export.model_validate({"tflite": [], "coreml": []} | files).forms}
+    named = [*files.get("tflite", []), *files.get("coreml", []), *(["onnx"] if files.get("onnx") else [])]
+    values["export"] |= files | {"require": named}
     return recipe_files.validated(recipe_files.overridden(values, overrides), Request, "tfkd export")
 
 
