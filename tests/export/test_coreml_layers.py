@@ -43,7 +43,8 @@ def moved(x: Any) -> Any:
     """Takes, repeats and turns channels, rows and columns."""
     x = ops.take(x, [3, 1, 0, 7, 7, 2, 5, 4], axis=-1)
     x = ops.flip(ops.tile(x[:, :, :6], (1, 1, 2, 1)), 1)
-    return ops.reshape(ops.stack([x, 2 * x], axis=-2), (-1, *x.shape[1:3], 16))[..., 1:-1:2]
+    x = ops.reshape(ops.stack([x, 2 * x], axis=-2), (-1, *x.shape[1:3], 16))[..., 1:-1:2]
+    return ops.reshape(ops.stack([x, 2 * x], axis=-1), (-1, *x.shape[1:3], 14))
 
 
 def images_of(size: int) -> np.ndarray:
@@ -55,6 +56,8 @@ def trunk() -> keras.Model:
     keras.utils.set_random_seed(3)
     image = keras.Input((SIZE, SIZE, 3))
     x = L.Rescaling(1 / 127.5, -1)(image)
+    x = Applied(lambda x: ops.pad(x, ((0, 0), (2, 1), (0, 0), (0, 0)), "symmetric"))(x)
+    x = Applied(lambda x: ops.pad(x, ((0, 0), (0, 0), (1, 2), (0, 0)), "reflect"))(x)
     x = L.Concatenate()(
         [
             L.Resizing(17, 14)(x),

@@ -30,6 +30,7 @@ PROBABILITIES = "classProbability"
 _OUTPUTS = {LABEL: "The most probable class.", PROBABILITIES: "Probability of every class."}
 
 PRECISION = "precision"
+_MAKING_INTERLEAVED_CONCATS = {"common::detect_concat_interleave", "common::replace_stack_reshape"}
 _TOO_OLD = "Please use a higher minimum deployment target"
 _DATE = "com.github.apple.coremltools.conversion_date"
 
@@ -91,10 +92,18 @@ def _converted(graph: Graph, file: ExportedFile, card: Card) -> Any:
         inputs=[image],
         classifier_config=ct.ClassifierConfig(list(card.classes), predicted_feature_name=LABEL),
         minimum_deployment_target=getattr(ct.target, f"iOS{file.ios}"),
-        pass_pipeline=coreml_batch_norms.pipeline(),
+        pass_pipeline=_passes(file),
         skip_model_load=True,
         **_computation(file),
     )
+
+
+def _passes(file: ExportedFile) -> Any:
+    """Returns coremltools' passes, without those that make of older layers one that only iOS 14 knows."""
+    passes = coreml_batch_norms.pipeline()
+    if file.format == "mlmodel":
+        passes.remove_passes(_MAKING_INTERLEAVED_CONCATS)
+    return passes
 
 
 def _computation(file: ExportedFile) -> dict[str, Any]:

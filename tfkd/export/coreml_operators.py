@@ -3,7 +3,7 @@
 They are registered through coremltools' public `register_tf_op`; importing this module is enough.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,18 @@ def Expm1(context: Any, node: Any) -> None:  # noqa: N802
 @register_tf_op(override=True)
 def Rint(context: Any, node: Any) -> None:  # noqa: N802
     context.add(node.name, Builder.round(x=context[node.inputs[0]], name=node.name))
+
+
+@register_tf_op(override=True)
+def MirrorPad(context: Any, node: Any) -> None:  # noqa: N802
+    """Takes the mirrored rows and columns one by one: coremltools 9 writes symmetric padding as reflection."""
+    padded = context[node.inputs[0]]
+    mode: Literal["reflect", "symmetric"] = "symmetric" if node.attr["mode"] == "SYMMETRIC" else "reflect"
+    for axis, amounts in enumerate(context[node.inputs[1]].val):
+        if any(amounts):
+            places = np.pad(np.arange(padded.shape[axis]), (int(amounts[0]), int(amounts[1])), mode)
+            padded = Builder.gather(x=padded, indices=places.astype(np.int32), axis=axis)
+    context.add(node.name, Builder.identity(x=padded, name=node.name))
 
 
 @register_tf_op(override=True)

@@ -110,15 +110,27 @@ def test_concat_of_channels() -> None:
     np.testing.assert_array_equal(got, np.concatenate([X, X], 1))
 
 
+@pytest.mark.parametrize("axis", [1, -1])
+def test_joins_in_turn(axis: int) -> None:
+    sizes = list(X.shape)
+    sizes[axis] *= 3
+    wanted = np.stack([X, 2 * X, 3 * X], axis + 1 if axis > 0 else len(sizes)).reshape(sizes)
+    got = run(lambda x: OPERATORS["concat"]([x, 2 * x, 3 * x], axis, True), X)
+    np.testing.assert_array_equal(got, wanted)
+    layer = NETWORK.ConcatNDLayerParams(axis=axis, interleave=True)
+    np.testing.assert_array_equal(run(lambda x: LAYERS["concatND"](layer, x, 2 * x, 3 * x), X), wanted)
+
+
 def test_impossible_joins() -> None:
     for arguments, message in [
         (([X, X], 0), "across the images"),
-        (([X, X], 1, True), "interleaves"),
         (([X, np.zeros((1, 6, 4, 5), np.float32)], 1), "with a constant"),
     ]:
         with pytest.raises(ValueError, match=message):
             (first, second), *rest = arguments
             run(lambda x: OPERATORS["concat"]([x, x if second is X else second], *rest), first)  # noqa: B023
+    with pytest.raises(ValueError, match="interleaves values of different shapes"):
+        run(lambda x: OPERATORS["concat"]([x, x[:, :1]], 1, True), X)
     with pytest.raises(ValueError, match="joins sequences"):
         LAYERS["concat"](NETWORK.ConcatLayerParams(sequenceConcat=True), X, X)
 

@@ -42,13 +42,13 @@ def squeeze(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 def concat(values: Any, axis: Any, interleave: Any = False) -> Any:
     values = values if isinstance(values, list) else [values]
-    if interleave:
-        raise UnsupportedError("it interleaves what it joins, which is not known")
     if len({len(value.shape) for value in values}) != 1:
         raise ValueError("it joins values of different ranks")
     if len({layout.batched(value) for value in values}) != 1:
         raise BatchError("it joins the images with a constant")
     (axis,) = layout.axes(values[0], [axis])
+    if interleave:
+        return _interleaved(values, axis)
     sources, order = layout.aligned(*values)
     return layout.transpose(tf.concat(sources, order[axis]), order)
 
@@ -201,6 +201,15 @@ def crop_layer(layer: Any, x: Any) -> Any:
 
 def constant_layer(layer: Any) -> np.ndarray:
     return weights(layer.data, layer.shape)
+
+
+def _interleaved(values: list[Any], axis: int) -> Any:
+    """Joins values of one shape so that their first slices along the axis come first, then their second ones, ..."""
+    if len({tuple(value.shape) for value in values}) != 1:
+        raise ValueError("it interleaves values of different shapes")
+    sizes = [-1 if size is None else size for size in values[0].shape]
+    sizes[axis] *= len(values)
+    return tf.reshape(tf.stack(values, axis + 1), sizes)
 
 
 def _sliced(x: Any, cuts: list[slice]) -> Any:
