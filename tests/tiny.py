@@ -40,19 +40,19 @@ def build_teacher(*, image_size: int | None, classes: int) -> Any:
 
 
 def build_unconvertible_teacher(*, image_size: int | None, classes: int) -> Any:
-    """A teacher that resizes images as LiteRT cannot."""
+    """A teacher of an operation that LiteRT does not have."""
     import keras
 
-    inner = build_teacher(image_size=24, classes=classes)
-    image = keras.Input((image_size or 40, image_size or 40, 3))
-    return keras.Model(image, inner(keras.layers.Resizing(24, 24, "bicubic", antialias=True)(image)))
+    inner = build_teacher(image_size=image_size, classes=classes)
+    image = keras.Input(inner.input_shape[1:])
+    return keras.Model(image, inner(512.0 * keras.ops.erfinv(image / 512.0)))
 
 
 def build_unconvertible_student(k: Any, *, image_size: int, **arguments: Any) -> Any:
-    """A student that resizes images as LiteRT cannot."""
-    inner = build_student(k, image_size=24, **arguments)
+    """A student of an operation that LiteRT does not have."""
+    inner = build_student(k, image_size=image_size, **arguments)
     image = k.Input((image_size, image_size, 3))
-    return k.Model(image, inner(k.layers.Resizing(24, 24, "bicubic", antialias=True)(image)))
+    return k.Model(image, inner(512.0 * k.ops.erfinv(image / 512.0)))
 
 
 def build_blind_teacher(*, image_size: int | None, classes: int) -> Any:

@@ -62,10 +62,11 @@ def nested_and_shared(k: Any) -> Any:
 
 
 def arithmetic() -> Any:
-    """What tutorials do in front of a backbone of tf.keras.applications."""
+    """What tutorials do in front of a backbone of tf.keras.applications, and the names in its MobileNetV3."""
     image = tf_keras.Input((SIZE, SIZE, 3))
     x = tf_keras.applications.mobilenet_v2.preprocess_input(image[:, :, :, ::-1])
-    x = tf.nn.relu6(tf_keras.layers.Conv2D(4, 3)(x) / 16.0 + 3.0) * 0.5
+    x = tf.nn.relu6(tf_keras.layers.Conv2D(4, 3, name="Conv/Conv2D")(x) / 16.0 + 3.0) * 0.5
+    x = tf_keras.layers.Multiply(name="multiply")([x, x])
     return tf_keras.Model(image, tf_keras.layers.Dense(CLASSES)(tf.reduce_mean(x, axis=[1, 2])))
 
 

@@ -184,7 +184,7 @@ class _Translation:
     def _model(self, theirs: Any) -> keras.Model:
         """Return the Keras 3 layers connected as the nodes of tf_keras are, in the order in which it runs them."""
         inputs = [
-            keras.Input(tuple(each.shape[1:]), batch_size=each.shape[0], name=each.node.layer.name)
+            keras.Input(tuple(each.shape[1:]), batch_size=each.shape[0], name=_named(each.node.layer))
             for each in theirs.inputs
         ]
         uses = theirs._tensor_usage_count
@@ -194,9 +194,11 @@ class _Translation:
                 if not node.is_input:
                     arguments, named = node.map_arguments(known)
                     made = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
+                    if type(node.layer).__name__ in _FUNCTION_LAYERS:
+                        _name_operations(made, _named(node.layer))
                     known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, made, strict=True)}
         outputs = tf.nest.pack_sequence_as(theirs._nested_outputs, [known[_key(each)][-1] for each in theirs.outputs])
-        return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=theirs.name)
+        return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=_named(theirs))
 
     def _layer(self, theirs: Any) -> Callable[..., Any]:
         if id(theirs) not in self._pairs:
@@ -219,7 +221,18 @@ class _Translation:
         }
         if name == "BatchNormalization" and not isinstance(config["axis"], int):
             (config["axis"],) = config["axis"]
-        return kind.from_config(config | {"dtype": "float32"})
+        return kind.from_config(config | {"name": _named(theirs), "dtype": "float32"})
+
+
+def _named(layer: Any) -> str:
+    """Return a layer's name without the slashes that Keras 3 does not take, as in Keras 2's MobileNetV3."""
+    return str(layer.name).replace("/", "_")
+
+
+def _name_operations(tensors: list[Any], name: str) -> None:
+    """Give operations the name that they had, as a name that Keras 3 makes up may be that of a layer."""
+    for tensor in tensors:
+        tensor._keras_history.operation.name = name
 
 
 def _key(tensor: Any) -> str:
