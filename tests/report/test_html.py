@@ -137,10 +137,19 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest, 
     assert row[3] == "– not judged" and "gates passed" not in page.text
 
 
+def test_a_failed_bundle_has_nothing_to_ship(render, make_manifest, make_evidence):
+    manifest = make_manifest()
+    assert "The marked row is the one to ship." in render(manifest, make_evidence()).text
+    give(manifest.gates[0], "failed")
+    text = render(manifest, make_evidence()).text
+    assert "would ship if no gate had failed" in text and "to ship." not in text and "passed; " not in text
+
+
 def test_likely_causes_are_listed(render, make_manifest, make_evidence):
     manifest = make_manifest()
     manifest.diagnosis = [Diagnosis(subject="m", cause="labels", evidence="As if <swapped>.", proposal="--labels x")]
-    assert "As if <swapped>. Try --labels x." in render(manifest, make_evidence()).text
+    text = render(manifest, make_evidence()).text
+    assert 0 < text.index("As if <swapped>. Try --labels x.") < text.index("Comparison"), "beside the headline"
     assert "Likely causes" not in render(make_manifest(), make_evidence()).text
 
 
