@@ -202,7 +202,7 @@ Verdict = Literal["passed", "failed", "not judged"]
 class Gate(Entry):
     name: str
     value: float | None = Field(description="what was measured; None where nothing was, or where it is no number")
-    limit: float | None = Field(description="None where the gate was switched off")
+    limit: float | None = Field(description="None where the gate was not judged")
     passed: bool = Field(description="True only where the verdict is passed")
     verdict: Verdict = Field("failed", description="where it is missing, `passed` decides between passed and failed")
     reason: str = Field("", description="what the value means, or why the gate was not judged")
@@ -225,7 +225,7 @@ class Diagnosis(Entry):
     """A likely cause of a low accuracy; nothing of it was applied."""
 
     subject: str = Field(description="the model, or which teacher or student")
-    cause: str = Field(description="labels, pixels, pixels and labels, untrained, other classes, temperature, ...")
+    cause: str = Field(description="labels, pixels, pixels and labels, untrained, other classes, fine-tuning, ...")
     evidence: str
     proposal: str = Field("", description="the flag or the field of the recipe to change")
     normalization: str | None = Field(None, description="the proposed words; None where the pixels are right")
