@@ -41,7 +41,7 @@ def selected(x: Any) -> Any:
 
 def moved(x: Any) -> Any:
     """Takes, repeats and turns channels, rows and columns."""
-    x = ops.take(x, [3, 1, 0, 7, 7, 2, 5, 4], axis=-1)
+    x = ops.roll(ops.take(x, [3, 1, 0, 7, 7, 2, 5, 4], axis=-1), (1, -2), axis=(1, 2))
     x = ops.flip(ops.tile(x[:, :, :6], (1, 1, 2, 1)), 1)
     x = ops.reshape(ops.stack([x, 2 * x], axis=-2), (-1, *x.shape[1:3], 16))[..., 1:-1:2]
     return ops.reshape(ops.stack([x, 2 * x], axis=-1), (-1, *x.shape[1:3], 14))

@@ -46,6 +46,17 @@ def MirrorPad(context: Any, node: Any) -> None:  # noqa: N802
 
 
 @register_tf_op(override=True)
+def Roll(context: Any, node: Any) -> None:  # noqa: N802
+    """Takes rows and columns in their rolled order, as attention in shifted windows does."""
+    rolled = context[node.inputs[0]]
+    shifts, axes = (np.atleast_1d(context[name].val).tolist() for name in node.inputs[1:3])
+    for shift, axis in zip(shifts, axes, strict=True):
+        places = np.roll(np.arange(rolled.shape[axis]), shift)
+        rolled = Builder.gather(x=rolled, indices=places.astype(np.int32), axis=axis)
+    context.add(node.name, Builder.identity(x=rolled, name=node.name))
+
+
+@register_tf_op(override=True)
 def ResizeBilinear(context: Any, node: Any) -> None:  # noqa: N802
     """Multiplies by matrices: Core ML has bilinear resizing as TensorFlow computes it since iOS 14 only."""
     _resize("ResizeBilinear", context, node)
