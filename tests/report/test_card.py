@@ -91,6 +91,7 @@ def test_hostile_class_names_are_one_list_item_each(card, make_manifest):
 
 def test_escape():
     assert escape("a|b *c* <d> `e` [f]_\n g") == r"a\|b \*c\* &lt;d&gt; \`e\` \[f\]\_ g"
+    assert escape("R&D &lt;b&gt;") == "R&amp;D &amp;lt;b&amp;gt;"
 
 
 def test_usage_follows_the_files(card, make_manifest):
