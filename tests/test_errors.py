@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from tfkd.errors import cause
+from tfkd.errors import cause, legible
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,9 @@ def test_the_reason_that_keras_puts_last_is_kept() -> None:
     told = cause(caught.value)
     assert "Dense" in told and "'colour': 'blue'" in told and "\n" not in told
     assert "config=" not in told
+
+
+def test_a_message_stays_one_line_whatever_a_file_is_called() -> None:
+    assert legible("red/a\nb\x1b[31m\u202e.jpg: gone") == "red/a\\nb\\x1b[31m\\u202e.jpg: gone"
+    assert legible("b\udcf6d\u2028") == "b\\udcf6d\\u2028"
+    assert legible("Äpfel 赤い 👩\u200d🚀, 5 % …") == "Äpfel 赤い 👩\u200d🚀, 5 % …"

@@ -12,3 +12,9 @@ def test_lines_say_how_far_how_fast_and_how_long(
         for _ in range(3):
             advance(20)
     assert capsys.readouterr().out == "  training: 40 of 100 steps, 2.5/s, 24 s left\n"
+
+
+def test_lines_do_not_break(capsys: pytest.CaptureFixture[str]) -> None:
+    for shown in (progress.Lines(), progress.Bars()):
+        shown.say("left out: a\nb\x1b[2J.jpg")
+        assert capsys.readouterr().out == "left out: a\\nb\\x1b[2J.jpg\n"

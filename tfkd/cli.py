@@ -14,7 +14,7 @@ import typer
 import typer.exceptions
 
 from tfkd.bench import command
-from tfkd.errors import RequestError, TfkdError, nearest
+from tfkd.errors import RequestError, TfkdError, legible, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +96,7 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
     levels = []
     for finding in physician.examine(chosen, data, runs):
         levels.append(finding.level)
-        print(f"{finding.level:<8} {finding.text}")
+        print(f"{finding.level:<8} {legible(finding.text)}")
     raise typer.Exit(2 if "error" in levels else 0)
 
 
@@ -353,7 +353,7 @@ def guarded(call: Callable[[], object]) -> int:
         result = call()
         return result if isinstance(result, int) else 0
     except TfkdError as error:
-        print(f"tfkd: {error}", file=sys.stderr)
+        print(f"tfkd: {legible(str(error))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
         print(f"tfkd: {error.format_message()} Try 'tfkd --help'.", file=sys.stderr)

@@ -6,6 +6,9 @@ _LONG_LINE = 300
 _LONGEST_SENTENCE = 1000
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
+# Control characters, surrogates, line and paragraph separators, and changes of the direction of writing.
+_UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
+
 # Keras prints whole configurations into its messages, and the values of a failed call behind them.
 _DUMPS = re.compile(r"^config=\{.*$|\s*Full object config: .*$", re.MULTILINE)
 _ARGUMENTS = re.compile(r"^\s*Arguments received by .*\Z", re.MULTILINE | re.DOTALL)
@@ -29,6 +32,14 @@ def nearest(wrong: str, known: list[str]) -> str:
 
     matches = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
     return f" Did you mean {matches[0]!r}?" if matches else f" Known: {', '.join(sorted(known))}."
+
+
+def legible(text: str) -> str:
+    """Returns a text of one line: characters that would break it, or act on the terminal, are escaped.
+
+    File names may hold them, and bytes that are no UTF-8 (surrogates).
+    """
+    return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def counted(count: int, noun: str) -> str:

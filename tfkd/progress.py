@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from tfkd.errors import legible
+
 SECONDS_BETWEEN_LINES = 10.0
 
 Advance = Callable[[int], None]
@@ -26,7 +28,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Prints one line."""
-        print(text, flush=True)
+        print(legible(text), flush=True)
 
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
@@ -56,7 +58,7 @@ class Bars:
         """Prints one line."""
         from rich.console import Console
 
-        Console(highlight=False).print(text, markup=False)
+        Console(highlight=False).print(legible(text), markup=False)
 
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
