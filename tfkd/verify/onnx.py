@@ -11,6 +11,7 @@ from tfkd.export import Card
 from tfkd.export.graph import INPUT, OUTPUT
 from tfkd.export.manifest import InputOutput, Tensor
 from tfkd.verify import VerifyError
+from tfkd.verify.probabilities import must_be_finite
 
 
 def check(path: Path, card: Card, size: int) -> InputOutput:
@@ -59,8 +60,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
     session = load(path)
     answers = [_answer(session, image, path) for batch in batches for image in np.asarray(batch, np.float32)]
     probabilities = np.concatenate(answers) if answers else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
-    if not np.isfinite(probabilities).all():
-        raise VerifyError(f"{path}: some probabilities are not finite numbers; the file is unusable.")
+    must_be_finite(probabilities, path, lambda: False)
     return probabilities
 
 

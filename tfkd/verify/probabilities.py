@@ -1,11 +1,38 @@
 """What is wrong with a classifier's answers whatever they are compared with: zeros, constants, no probabilities."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
+
+from tfkd.verify import VerifyError
 
 _SUM = 0.02  # float16 softmax of a thousand classes adds up to 1 within this
 _LEAST_STEP = 1e-6  # float32 probabilities that differ by less are equal
 _FRACTION = 0.25
 _UNEXPLAINED = 0.5  # of the squared differences between images; all of them where every answer is the mean answer
+
+
+def must_be_finite(probabilities: np.ndarray, path: Path, half: Callable[[], bool]) -> None:
+    """Refuses a file's probabilities that are infinite or no numbers.
+
+    Args:
+        probabilities: float [n, classes].
+        path: of the file.
+        half: tells whether the file holds numbers in float16.
+
+    Raises:
+        VerifyError: names the file, and float16 where that is the likely cause.
+    """
+    if np.isfinite(probabilities).all():
+        return
+    cause = (
+        f"it holds numbers in float16, whose largest is {np.finfo(np.float16).max:,.0f}; export it in fp32, or scale "
+        "the model's weights and activations down"
+        if half()
+        else "the file is unusable"
+    )
+    raise VerifyError(f"{path}: some probabilities are not finite numbers: {cause}.")
 
 
 def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:

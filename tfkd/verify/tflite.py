@@ -20,6 +20,7 @@ from tfkd.export.manifest import Delegation, InputOutput, Tensor
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
 from tfkd.verify import VerifyError, metadata, runtime_errors
+from tfkd.verify.probabilities import must_be_finite
 
 _PIXELS = (0.0, 255.0)
 _PROBABILITIES = (0.0, 1.0)
@@ -183,8 +184,7 @@ def predict(path: Path, batches: Iterable[Any], own_kernels: bool = False) -> np
     with ThreadPoolExecutor(workers) as pool:
         results = list(_run(runners, pool, batches))
     probabilities = np.concatenate(results) if results else np.zeros((0, runners[0].classes), np.float32)
-    if not np.isfinite(probabilities).all():
-        raise VerifyError(f"{path}: some probabilities are not finite numbers; the file is unusable.")
+    must_be_finite(probabilities, path, lambda: precision(path) == "fp16")
     return probabilities
 
 

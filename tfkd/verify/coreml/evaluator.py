@@ -14,7 +14,8 @@ from tfkd.verify.coreml.image import Image, declared_image
 from tfkd.verify.coreml.limits import BatchError
 from tfkd.verify.coreml.network import Network
 from tfkd.verify.coreml.program import Program
-from tfkd.verify.coreml.specification import NETWORK, class_labels, read
+from tfkd.verify.coreml.specification import NETWORK, class_labels, computes_in_float16, read
+from tfkd.verify.probabilities import must_be_finite
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
     evaluator = load(path)
     results = [evaluator(batch) for batch in batches]
     probabilities = np.concatenate(results) if results else np.zeros((0, len(evaluator.labels)), np.float32)
-    if not np.isfinite(probabilities).all():
-        raise VerifyError(f"{path}: some probabilities are not finite numbers; the file is unusable.")
+    must_be_finite(probabilities, path, lambda: computes_in_float16(read(path)))
     return probabilities
 
 

@@ -92,7 +92,9 @@ def oldest_ios(specification: Any) -> str | None:
 
 
 def computes_in_float16(specification: Any) -> bool:
-    """Returns whether an ML program holds values in float16."""
+    """Returns whether a model is an ML program that holds values in float16."""
+    if specification.WhichOneof("Type") != PROGRAM:
+        return False
     half = proto.MIL_pb2.DataType.FLOAT16
     return any(
         output.type.tensorType.dataType == half
