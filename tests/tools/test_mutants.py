@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -170,3 +171,11 @@ def test_a_resumed_call_tries_what_changed_since(project: Path, capsys: pytest.C
     (project / "small/numbers.py").write_text(SOURCE + "\n")
     assert attempt(project, {"caught"}, "--resume")[0] == 0
     assert "test_larger" in capsys.readouterr().out
+
+
+def test_the_report_in_the_evidence_has_no_survivor() -> None:
+    report = json.loads((ROOT / "docs/evidence/mutants.json").read_text(encoding="utf-8"))
+    assert report["tried"] == report["caught"] == len(report["mutants"])
+    assert {each["topic"] for each in report["mutants"]} == {*TOPICS, DRAWN}
+    assert sum(each["topic"] == DRAWN for each in report["mutants"]) >= 40
+    assert re.search(rf"--seed={report['seed']}\b", report["command"])

@@ -22,26 +22,24 @@ class Suite:
         self._distances = {path.relative_to(root).as_posix(): self._reached(self._imports(path)) for path in found}
 
     def near(self, file: str) -> list[str]:
-        """Returns the test file of a module and a few that import it."""
+        """Returns the test file of a module and the few whose imports are nearest to it."""
         mirrored = self._mirrored(file)
-        return mirrored + [test for test in self._importing(file) if test not in mirrored][:FEW]
+        return mirrored + [test for test in self._reaching(file) if test not in mirrored][:FEW]
 
     def far(self, file: str) -> list[str]:
-        """Returns further tests: those beside its own, those that reach the module, and whole commands."""
-        module, near = _module(Path(file)), self.near(file)
+        """Returns further tests: those that reach the module, those beside its own, and whole commands."""
+        near = self.near(file)
         folder = ("tests" / PurePosixPath(file).relative_to(self._package)).parent
         beside = [test for test in self._distances if PurePosixPath(test).parent == folder != PurePosixPath("tests")]
-        importing = self._importing(file)
-        reaching = [test for test, reached in self._distances.items() if reached.get(module, FAR + 1) <= FAR]
         whole = [test for test in END_TO_END if test in self._distances]
-        return [test for test in dict.fromkeys([*importing, *beside, *reaching, *whole]) if test not in near]
+        return [test for test in dict.fromkeys([*self._reaching(file), *beside, *whole]) if test not in near]
 
-    def _importing(self, file: str) -> list[str]:
-        """Returns the tests that import a module and run no whole commands, the most specific ones first."""
+    def _reaching(self, file: str) -> list[str]:
+        """Returns the tests that reach a module by imports, the nearest first; none that run whole commands."""
         module = _module(Path(file))
-        importing = [test for test, reached in self._distances.items() if reached.get(module) == 0]
-        importing.sort(key=lambda test: (len(self._distances[test]), test))
-        return [test for test in importing if test not in (*END_TO_END, *DEVICES)]
+        found = [test for test, reached in self._distances.items() if module in reached]
+        found.sort(key=lambda test: (self._distances[test][module], len(self._distances[test]), test))
+        return [test for test in found if test not in (*END_TO_END, *DEVICES)]
 
     def _mirrored(self, file: str) -> list[str]:
         path = PurePosixPath(file).relative_to(self._package)
