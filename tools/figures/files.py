@@ -48,7 +48,7 @@ def files() -> str:
     """Returns the table about files, with the goals."""
     contestants = evidence.read("quantizers")["contestants"]
     applications, fuzzed = evidence.read("export_applications"), evidence.read("fuzz_bundles")
-    alarm = evidence.read("regression_alarm")
+    alarm, mutants = evidence.read("regression_alarm"), evidence.read("mutants")
     plain = evidence.read("transcribed")["int8_without_dot_products"]
     wrong = len(fuzzed["wrongly_accepted"]) + len(fuzzed["crashes"])
     peer = contestants["litert_min_max"]["latency_ms"]["threads_1"]["median"]
@@ -88,6 +88,11 @@ def files() -> str:
             f"{alarm['repetitions']} each",
             f"{alarm['alarms']['same']}, {alarm['alarms']['slower']}",
             f"0, {alarm['repetitions']}",
+        ],
+        [
+            "mutants.json: faults put into the source that a test notices",
+            f"{mutants['caught']} of {mutants['tried']}",
+            "all",
         ],
     ]
     return evidence.table(["", "", "goal"], rows)
