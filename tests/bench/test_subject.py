@@ -57,6 +57,10 @@ def test_a_manifest_cannot_name_files_outside(shipped, inside):
             "one probability",
         ),
         (lambda golden: golden.pop("classes"), "classes"),
+        (
+            lambda golden: [each["families"].update(xnnpack=each["probabilities"]) for each in golden["images"]],
+            "two answers of LiteRT with XNNPACK",
+        ),
         (lambda golden: golden["images"][0].update(file="777.png"), "cannot be read"),
     ],
 )

@@ -151,8 +151,11 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
         raise RequestError(f"No file of {folder} is called {only!r}.{nearest(only, list(fitting))}")
     paths = {name: _verified(folder, artifact) for name, artifact in chosen.items()}
     files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in chosen.items()}
-    stored = _golden(folder, described)
-    expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
+    try:
+        stored = golden.read(folder, described.data.classes, described.student.image_size)
+        expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
+    except VerifyError as error:
+        raise RequestError(f"{folder}: {error} Make the bundle again.") from None
     return Subject(paths, files, stored.images, expected)
 
 
@@ -172,13 +175,6 @@ def manifest_of(folder: Path) -> Manifest:
         ) from None
     except ValidationError as error:
         raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again with this version.") from None
-
-
-def _golden(folder: Path, described: Manifest) -> Golden:
-    try:
-        return golden.read(folder, described.data.classes, described.student.image_size)
-    except VerifyError as error:
-        raise RequestError(f"{folder}: {error} Make the bundle again.") from None
 
 
 def _expected(stored: Golden, artifact: Artifact) -> Expected:

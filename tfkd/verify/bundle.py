@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from tfkd import files
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, legible
 from tfkd.export import Card, bundle, card_of
 from tfkd.export.bundle import CHECKSUMS, LABELS, Golden
 from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
@@ -177,7 +177,7 @@ class _Bundle:
             value, found = work()
         except VerifyError as error:
             verdict: Verdict = "not judged" if isinstance(error, NotVerifiedError) else "failed"
-            self.checks.append(Check(name, verdict, _line(str(error).removeprefix(f"{self._folder}/"))))
+            self.checks.append(Check(name, verdict, legible(str(error).removeprefix(f"{self._folder}/"))))
             return None
         self.checks.append(Check(name, "passed", found))
         return value
@@ -386,11 +386,6 @@ def _text(path: Path) -> str:
         raise VerifyError(f"{path.name}: cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise VerifyError(f"{path.name}: is no text in UTF-8.") from None
-
-
-def _line(text: str) -> str:
-    """Returns a text without the line breaks and control characters that names in a damaged bundle may hold."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _few(names: Iterable[str]) -> str:
