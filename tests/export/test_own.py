@@ -180,6 +180,15 @@ def test_a_lambda_that_is_trusted_runs(saved: Callable[[Any], Path], photos: np.
     np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
 
 
+def test_a_weight_that_a_relu_hides_is_named(saved: Callable[[Any], Path]) -> None:
+    model = network()
+    first, *others = model.get_weights()
+    first.flat[0] = np.nan
+    model.set_weights([first, *others])
+    with pytest.raises(RequestError, match=r"the weights \S+/kernel hold numbers that are not finite"):
+        own.load(saved(model))
+
+
 def test_weights_that_are_no_numbers_are_refused(saved: Callable[[Any], Path]) -> None:
     model = network()
     model.set_weights([np.full_like(value, np.nan) for value in model.get_weights()])

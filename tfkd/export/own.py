@@ -82,6 +82,7 @@ def load(
     """
     opened = open_model(path, image_size=image_size, imports=imports, allow_code=allow_code)
     size, classes = _checked(opened, path.name)
+    _check_weights(opened, path.name)
     specification = tf.TensorSpec([1, size, size, 3], tf.float32)
     with native_logs_silenced():
         try:
@@ -119,6 +120,16 @@ def _checked(model: keras.Model, name: str) -> tuple[int, int]:
     if given[1] < 2:
         raise RequestError(single_message(name))
     return taken[1], given[1]
+
+
+def _check_weights(model: keras.Model, name: str) -> None:
+    """Refuses weights that are no numbers: a ReLU hides them here, and answers with them in other runtimes."""
+    for weight in model.weights:
+        if "float" in str(weight.dtype) and np.isnan(np.asarray(keras.ops.cast(weight, "float32"))).any():
+            place = getattr(weight, "path", weight.name)
+            raise RequestError(
+                f"{name}: the weights {place} hold numbers that are not finite; take an earlier checkpoint."
+            )
 
 
 def _answering(model: keras.Model, name: str, normalized: Normalization) -> Callable[[np.ndarray], np.ndarray]:
