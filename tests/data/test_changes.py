@@ -10,7 +10,9 @@ from tfkd.data import open_same, open_source
 from tfkd.data.batches import photo_errors, plain_batches
 from tfkd.data.joined import joined
 from tfkd.errors import RequestError
-from tfkd.recipe import Data
+from tfkd.pipeline import Run
+from tfkd.progress import Lines
+from tfkd.recipe import Data, Recipe, Student, Teacher
 
 
 def test_a_photo_that_is_written_over_is_named_and_not_learnt(tmp_path: Path) -> None:
@@ -74,3 +76,17 @@ def test_a_photo_that_is_kept_in_memory_changes_no_less(tmp_path: Path) -> None:
     (root / data.train.name(0)).unlink()
     with pytest.raises(RequestError, match=f"{data.train.name(0)} can no longer be read"):
         data.require_unchanged()
+
+
+def test_a_run_stops_at_a_photo_that_changed_while_it_was_kept_in_memory(tmp_path: Path) -> None:
+    recipe = Recipe(
+        name="changing",
+        data=Data(source=f"folder:{fill(tmp_path / 'set', {'a': 6, 'b': 6})}", image_size=32),
+        teachers=[Teacher(model="tests.tiny:build_teacher")],
+        student=Student(model="tests.tiny:build_student"),
+    )
+    run = Run(recipe, tmp_path / "run", Lines())
+    run.until("data", tmp_path / "out")
+    (tmp_path / "set" / run.data.train.name(0)).write_bytes(encoded(picture(99), "JPEG"))
+    with pytest.raises(RequestError, match=f"{run.data.train.name(0)} can no longer be read"):
+        run.until("data", tmp_path / "out")
