@@ -107,7 +107,7 @@ def test_a_training_set_that_is_the_test_set_is_refused(root: Path) -> None:
     for name in "ab":
         shutil.rmtree(root / "train" / name)
         shutil.copytree(root / "test" / name, root / "train" / name)
-    with pytest.raises(RequestError, match=r"all training images \(of the classes a, b\) are in validation or test"):
+    with pytest.raises(RequestError, match=r"\(of the classes a, b\) are in validation or test as well \(train/a"):
         opened(root)
     shutil.rmtree(root / "train" / "b")
     fill(root, {"train/b": 3}, start=700)

@@ -135,6 +135,10 @@ def test_equal_reasons_are_named_once(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as error:
         open_source(Data(source=f"folder:{root}"), 1)
     assert "a/000.jpg, a/001.jpg, a/002.jpg and 2 more: an empty file; b/001.jpg: a Git LFS pointer" in str(error.value)
+    for i in range(4):
+        (root / "b" / f"{i:03}.jpg").write_bytes(f"/store/{i}".encode())
+    with pytest.raises(RequestError, match=r"an empty file; .*to /store/0.*to /store/1.*file itself and 2 more\."):
+        open_source(Data(source=f"folder:{root}"), 1)
 
 
 def heic(image: Image.Image, **options: object) -> bytes:

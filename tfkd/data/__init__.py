@@ -63,7 +63,8 @@ def open_source(
         train, left_out = unique, copied
         notes += _left_out(left_out, "training", "validation or test hold")
         if left_out:
-            require_classes(listing.where, source.classes, train, _ALL_COPIES + source.if_blank())
+            reason = f"are in validation or test as well ({duplicates.some(left_out)}). {_WITHOUT_COPIES}"
+            require_classes(listing.where, source.classes, train, reason + source.if_blank())
     elif copied:
         again = counted(len(copied), "training image")
         warnings.append(f"{again} kept though validation or test hold the same pictures: {duplicates.some(copied)}")
@@ -170,7 +171,7 @@ def open_same(data: recipe.Data, seed: int, checked: Path | None, expected: str 
     return found
 
 
-_ALL_COPIES = "are in validation or test as well. Add others, or set data.drop_duplicates=false"
+_WITHOUT_COPIES = "Add others, or set data.drop_duplicates=false"
 
 
 @dataclass(frozen=True, eq=False)

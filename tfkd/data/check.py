@@ -26,7 +26,6 @@ _CHUNK = 512
 _DARK = 15  # of 255: brightest value of a photo that is all but black
 _PLAIN = 2  # of 255: largest difference of values within a photo of one colour
 _SAMPLE = 32  # side of the thumbnail in which a blank photo shows, pixels
-_REASONS = 3  # that an error names
 _COPY = 128  # side of the thumbnail in which two photos differ, pixels
 
 
@@ -365,5 +364,5 @@ def _judge(rejected: list[tuple[str, str]], total: int, max_rejected: float) -> 
     advice = "Repair or remove them." if len(rejected) == total else "Repair or remove them, or raise the limit."
     raise RequestError(
         f"{len(rejected)} of {total} files cannot be read, over data.max_rejected = {max_rejected:g}: "
-        f"{'; '.join(reasons[:_REASONS])}. {advice}"
+        f"{duplicates.some(reasons)}. {advice}"
     )
