@@ -8,7 +8,7 @@ import pytest
 
 from tfkd.export.manifest import Diagnosis
 from tfkd.models.normalization import Normalization, parse
-from tfkd.verify.diagnosis import Hypothesis, Subject, Wording, _rarity, diagnose, initial_weights, order_of_labels
+from tfkd.verify.diagnosis import Subject, Wording, diagnose, initial_weights, order_of_labels
 
 SIZE = 4
 WORDING = Wording(lambda words: f"--normalization {words}", lambda names: f"--labels {','.join(names)}")
@@ -297,9 +297,3 @@ def test_normalised_pixels_can_be_undone() -> None:
         pixels: Normalization = parse(words)
         np.testing.assert_allclose(pixels(pixels.undone(pixels(images))), pixels(images), atol=1e-3)
         np.testing.assert_allclose(pixels.undone(pixels(images)), images, atol=1e-3)
-
-
-def test_usual_pixels_are_preferred_to_unusual_ones() -> None:
-    words = (None, "0,255", "caffe", "bgr,0,255", "123.68,116.779,103.939,1,1,1")
-    pixels = [None if each is None else parse(each) for each in words]
-    assert [_rarity(Hypothesis(each, None, "", np.zeros(1), 0.0)) for each in pixels] == [0, 0, 1, 2, 3]
