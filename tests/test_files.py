@@ -1,12 +1,14 @@
 """Files are written whole or not at all."""
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.files import fingerprint, replacing, sha256, write_json, write_text
+from tfkd.files import exchanged, fingerprint, replacing, sha256, write_json, write_text
 
 
 def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -34,10 +36,29 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_an_interrupted_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
-    (tmp_path / ".a.txt.partial").write_text("half of an earlier try")
+def test_what_a_killed_process_left_is_removed_and_not_what_a_living_one_writes(tmp_path: Path) -> None:
+    writer = (
+        "import sys, time; from pathlib import Path; from tfkd.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half'); print('begun', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", writer, str(tmp_path / "a.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        write_text(tmp_path / "a.txt", "whole")
+        assert len(list(tmp_path.glob(".a.txt.*.partial/a.txt"))) == 1
+        process.kill()
     write_text(tmp_path / "a.txt", "whole")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_folders_are_exchanged_in_one_step(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name / f"was {name}").mkdir(parents=True)
+    assert exchanged(tmp_path / "one", tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["was one"]
+    with pytest.raises(FileNotFoundError):
+        exchanged(tmp_path / "one", tmp_path / "missing")
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

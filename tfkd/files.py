@@ -1,11 +1,17 @@
 """Files written whole or not at all, and the hashes that name their content."""
 
 import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +34,123 @@ def fingerprint(*parts: Any) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write a file or a folder to; it takes the final name only if the block ends well.
 
+    A folder takes the place of another one in one step where the system can do that (`exchanged`).
+
     Raises:
         RequestError: the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(partial)
+    with cannot_write(path), scratch(path) as place:
+        partial = place / path.name
         yield partial
-        if path.is_dir() and not path.is_symlink():
-            retired = path.with_name(f".{path.name}.retired")
-            _remove(retired)
-            path.rename(retired)
-            partial.rename(path)
-            _remove(retired)
-        else:
+        if not (path.is_dir() and not path.is_symlink()):
             _flush(partial)
             partial.replace(path)
+        elif not exchanged(partial, path):
+            path.rename(place / "retired")
+            partial.rename(path)
+
+
+@contextlib.contextmanager
+def cannot_write(path: Path) -> Iterator[None]:
+    """Turns the system's errors in the block into one line.
+
+    Raises:
+        RequestError: the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise RequestError(
             f"Cannot write {path}: {reason}. Free some space or choose another folder, then run it again."
         ) from error
+
+
+@contextlib.contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """Yields a new, empty folder beside `path`, for this block alone, and removes it with what is in it.
+
+    What killed processes left of theirs is removed too: its lock died with them.
+
+    Raises:
+        OSError: the folder around `path` cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        remove_unheld(left)
+    place, descriptor = _new_scratch(path)
+    try:
+        yield place
     finally:
-        with contextlib.suppress(OSError):
-            _remove(partial)
+        os.close(descriptor)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _new_scratch(path: Path) -> tuple[Path, int]:
+    while True:
+        place = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        place.mkdir()
+        with contextlib.suppress(FileNotFoundError):  # another process took it for a left-over before it was locked
+            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            _locked(descriptor, fcntl.LOCK_EX)
+            if place.exists():
+                return place, descriptor
+            os.close(descriptor)
+
+
+def remove_unheld(folder: Path) -> None:
+    """Removes a folder, unless a process holds its lock, or it cannot be removed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+        finally:
+            os.close(descriptor)
+
+
+def share(descriptor: int) -> None:
+    """Keeps `remove_unheld` from an open folder until its descriptor is closed."""
+    _locked(descriptor, fcntl.LOCK_SH)
+
+
+def _locked(descriptor: int, how: int) -> None:
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, how)
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Gives two paths each other's content in one step, so that both names exist at every moment.
+
+    This is Linux's `renameat2` with RENAME_EXCHANGE (renameat2(2), Linux 3.15).
+
+    Returns:
+        False where the system or the file system cannot do that; nothing is changed then.
+
+    Raises:
+        OSError: a path is missing, or the folder around it cannot be written.
+    """
+    rename = _renameat2()
+    if rename is None:
+        return False
+    if rename(_CURRENT_FOLDER, os.fsencode(one), _CURRENT_FOLDER, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+_CURRENT_FOLDER, _RENAME_EXCHANGE = -100, 2
+
+
+@functools.cache
+def _renameat2() -> Callable[..., int] | None:
+    """Returns the C library's function, or None where it has none."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    return function
 
 
 def write_text(path: Path, text: str) -> None:
@@ -72,11 +170,10 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def flush(folder: Path) -> None:
+    """Has every file of a folder written to the disk, so that a power failure loses none that is published."""
+    for path in folder.rglob("*"):
+        _flush(path)
 
 
 def _flush(path: Path) -> None:

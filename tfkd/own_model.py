@@ -132,7 +132,7 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
         export = _Export(request, labels, folder / CHECKED, progress)
         manifest = export.write(made)
         export.data.require_unchanged()
-        return publish(made, manifest, bundles / request.name, folder)
+        return publish(made, manifest, bundles / request.name, folder, progress)
 
 
 def with_labels(data: ImageData, labels: tuple[str, ...]) -> ImageData:

@@ -24,7 +24,7 @@ from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Gates, Recipe, Student, Teacher
 from tfkd.report import units
 from tfkd.stages import Stage, locked, run_together
-from tfkd.verify import GateError
+from tfkd.verify import GateError, VerifyError
 
 TEACHER = "teacher_fp32"
 CHECKED = "data"
@@ -603,7 +603,7 @@ class Run:
     def _outcome(self, destination: Path) -> Outcome:
         made = self.stages["report"].folder / "bundle"
         manifest = Manifest.model_validate_json((made / "manifest.json").read_bytes())
-        return publish(made, manifest, destination, self.folder)
+        return publish(made, manifest, destination, self.folder, self.progress)
 
 
 def teacher_is_left_out(error: RequestError, gates: Gates) -> str:
@@ -618,16 +618,30 @@ def teacher_is_left_out(error: RequestError, gates: Gates) -> str:
     return f"{error} The run goes on; the comparison then has no row of the teacher."
 
 
-def publish(made: Path, manifest: Manifest, destination: Path, folder: Path) -> Outcome:
-    """Publishes a finished bundle if no gate failed; a failed one never takes the place of a good one."""
-    from tfkd.export import bundle
+def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, progress: Progress) -> Outcome:
+    """Publishes a finished bundle if no gate failed; a failed one never takes the place of a good one.
+
+    Raises:
+        VerifyError: the copy that is to be published fails `tfkd verify`.
+        RequestError: it cannot be written.
+    """
+    from tfkd.export import bundle, publishing
 
     outcome = Outcome(folder, made, manifest)
     if not outcome.passed:
         return outcome
     if not bundle.same(made, destination):
-        bundle.publish(made, destination)
+        progress.say("publishing: verifying the copy from its own bytes")
+        publishing.publish(made, destination, _require_verified)
     return replace(outcome, bundle=destination)
+
+
+def _require_verified(folder: Path) -> None:
+    from tfkd.verify.bundle import verify
+
+    for check in verify(folder):
+        if check.verdict == "failed":
+            raise VerifyError(f"The bundle was not published, because {check.name} fails tfkd verify: {check.found}")
 
 
 def _told(artifact: Artifact) -> str:

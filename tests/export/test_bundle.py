@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def make_manifest(classes: list[str]) -> Manifest:
 @pytest.fixture
 def folder(exported: Exported, tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "bundle"
-    bundle.publish(exported.folder, folder)
+    shutil.copytree(exported.folder, folder)
     golden = bundle.Golden(exported.images[:3], np.array([0, 2, -1]), {"keras": exported.probabilities[:3]})
     bundle.assemble(folder, make_manifest(list(CARD.classes)), golden)
     bundle.seal(folder)
@@ -100,26 +101,6 @@ def test_class_names_that_break_the_lines_are_refused(name: str) -> None:
 def test_two_classes_of_one_name_are_refused() -> None:
     with pytest.raises(RequestError, match=r"Two classes are named 'cat'"):
         bundle.labels_text(["cat", "dog", "cat"])
-
-
-def test_publish_replaces_the_whole_folder(folder: Path, tmp_path: Path) -> None:
-    destination = tmp_path / "exported_models" / "tiny"
-    destination.mkdir(parents=True)
-    (destination / "old.txt").write_text("old")
-    assert not bundle.same(folder, destination)
-    bundle.publish(folder, destination)
-    assert bundle.same(folder, destination)
-    assert [path.name for path in destination.parent.iterdir()] == ["tiny"]
-    assert check_sums(destination).returncode == 0
-
-
-def test_publish_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
-    destination = tmp_path / "out" / "tiny"
-    destination.mkdir(parents=True)
-    (destination / "old.txt").write_text("old")
-    with pytest.raises(RequestError, match="Cannot write"):
-        bundle.publish(tmp_path / "missing", destination)
-    assert [path.name for path in destination.parent.rglob("*")] == ["tiny", "old.txt"]
 
 
 def test_digest_of_a_folder_is_that_of_its_lines(exported: Exported, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tfkd.bench.gates import Limits
 from tfkd.bench.results import Result
 from tfkd.errors import RequestError, nearest
 from tfkd.export.manifest import Gate
+from tfkd.export.publishing import claimed, opened
 
 MORE = 4  # times that an unclear change is measured again
 
@@ -62,15 +63,17 @@ def bench(
     module = importlib.import_module(place)
     measure = getattr(module, function)
     earlier = results.read(limits.baseline) if limits.baseline else []
-    files = subject.of_bundle(folder, module.FORMATS, only)
+    with opened(folder) as here:
+        files = subject.of_bundle(here, module.FORMATS, only)
 
-    def once() -> list[Result]:
-        return measure(address, files, options, progress)
+        def once() -> list[Result]:
+            return measure(address, files, options, progress)
 
-    # Results that stand in a file stay what they are, however often they are read.
-    found = once() if address.endswith(".json") else until_clear(once, limits, earlier, progress)
+        # Results that stand in a file stay what they are, however often they are read.
+        found = once() if address.endswith(".json") else until_clear(once, limits, earlier, progress)
     judged = gates.judge(limits, found, earlier)
-    outputs.record(folder, found)
+    with claimed(folder):
+        outputs.record(folder, found)
     return Outcome(found, judged)
 
 

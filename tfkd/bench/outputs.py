@@ -13,10 +13,9 @@ from tfkd import files
 from tfkd.bench import results
 from tfkd.bench.results import Result
 from tfkd.bench.subject import manifest_of
-from tfkd.export.bundle import CHECKSUMS
+from tfkd.export.bundle import CHECKSUMS, MANIFEST
 from tfkd.export.manifest import Gate
 
-MANIFEST = "manifest.json"
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -14,9 +14,7 @@ from tfkd.models import registered  # noqa: F401  (the layers that the files may
 def save_model(model: keras.Model, path: Path) -> None:
     """Writes a model as a `.keras` file."""
     with replacing(path) as partial:
-        whole = partial.with_suffix(".keras")  # Keras insists on the ending
-        model.save(whole)
-        whole.replace(partial)
+        model.save(partial)
 
 
 def load_model(path: Path) -> keras.Model:

@@ -1,8 +1,7 @@
-"""The bundle around the exported files: labels, golden images, manifest and checksums, published as one folder."""
+"""The bundle around the exported files: labels, golden images, manifest and checksums."""
 
 import hashlib
 import io
-import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,8 @@ from tfkd.export.manifest import Manifest
 
 LABELS = "labels.txt"
 CHECKSUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+MEASUREMENTS = "measurements"  # outside of the seal
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def assemble(folder: Path, manifest: Manifest, golden: Golden) -> None:
     """
     files.write_text(folder / LABELS, labels_text(manifest.data.classes))
     _write_golden(folder / "golden", golden, manifest.data.classes)
-    files.write_json(folder / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
+    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
 
 
 def labels_text(classes: Iterable[str]) -> str:
@@ -67,24 +68,14 @@ def labels_text(classes: Iterable[str]) -> str:
 
 
 def seal(folder: Path) -> None:
-    """Writes SHA256SUMS over every other file of the folder, in the form that `sha256sum -c` reads."""
-    sums = [(path, digest) for path, digest in _digests(folder) if path != CHECKSUMS]
+    """Writes SHA256SUMS over every other file of the folder but measurements, in the form that `sha256sum -c` reads."""
+    sums = [(path, digest) for path, digest in _sealed(folder) if path != CHECKSUMS]
     files.write_text(folder / CHECKSUMS, _lines(sums))
 
 
-def publish(folder: Path, destination: Path) -> None:
-    """Copies a finished folder to its final name, which shows the old content or the whole new one, never a part.
-
-    Raises:
-        RequestError: the disk is full or the destination cannot be written.
-    """
-    with files.replacing(destination) as partial:
-        shutil.copytree(folder, partial)
-
-
 def same(folder: Path, other: Path) -> bool:
-    """Tells whether two folders hold the same files with the same content."""
-    return folder.is_dir() and other.is_dir() and _digests(folder) == _digests(other)
+    """Tells whether two folders hold the same files with the same content, measurements aside."""
+    return folder.is_dir() and other.is_dir() and _sealed(folder) == _sealed(other)
 
 
 def size(path: Path) -> int:
@@ -123,6 +114,10 @@ def _write_golden(folder: Path, golden: Golden, classes: list[str]) -> None:
 
 def _row(answers: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
     return {source: probabilities[index].tolist() for source, probabilities in answers.items()}
+
+
+def _sealed(folder: Path) -> list[tuple[str, str]]:
+    return [(path, digest) for path, digest in _digests(folder) if not path.startswith(f"{MEASUREMENTS}/")]
 
 
 def _digests(folder: Path) -> list[tuple[str, str]]:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from tfkd import files
 from tfkd.errors import RequestError, legible
 from tfkd.export import Card, bundle, card_of
-from tfkd.export.bundle import CHECKSUMS, LABELS, Golden
+from tfkd.export.bundle import CHECKSUMS, LABELS, MANIFEST, Golden
 from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
+from tfkd.export.publishing import opened
 from tfkd.labels import outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
@@ -26,8 +27,6 @@ from tfkd.verify.apart import Answered, Apart
 from tfkd.verify.artifacts import RUNTIMES
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.gates import unjudged
-
-MANIFEST = "manifest.json"
 
 _MOST_FILES = 10_000
 _LARGEST_FILE = 1 << 31  # bytes; neither TFLite nor protobuf can hold more
@@ -79,12 +78,12 @@ def verify(
     Raises:
         RequestError: the folder is no bundle, or the images are not of the bundle's classes.
     """
-    if not any((folder / name).is_file() for name in (MANIFEST, CHECKSUMS)):
-        raise RequestError(
-            f"{folder} is no bundle: it holds neither {MANIFEST} nor {CHECKSUMS}. Name a bundle's folder."
-        )
-    with contextlib.nullcontext(apart) if apart else Apart() as runner:
-        found = _Bundle(folder, progress, runner)
+    with opened(folder) as here, contextlib.nullcontext(apart) if apart else Apart() as runner:
+        if not any((here / name).is_file() for name in (MANIFEST, CHECKSUMS)):
+            raise RequestError(
+                f"{folder} is no bundle: it holds neither {MANIFEST} nor {CHECKSUMS}. Name a bundle's folder."
+            )
+        found = _Bundle(here, progress, runner)
         with contextlib.suppress(_StoppedError):
             found.check(source)
     return found.checks
@@ -203,7 +202,7 @@ def _files(folder: Path) -> tuple[dict[str, Path], str]:
             if kind.st_size > _LARGEST_FILE or len(listed) > _MOST_FILES:
                 raise VerifyError(f"{name}: is too large, or one of too many files; no bundle is like that.")
     except OSError as error:
-        raise VerifyError(f"{folder}: cannot be read: {error.strerror}.") from None
+        raise VerifyError(f"the folder cannot be read: {error.strerror}.") from None
     return listed, f"{len(listed)} files, no links"
 
 
