@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.files import exchanged, fingerprint, replacing, sha256, write_json, write_text
+from tfkd.files import (
+    append_hash,
+    exchanged,
+    fingerprint,
+    has_own_hash,
+    read_sealed,
+    replacing,
+    sha256,
+    write_json,
+    write_sealed,
+    write_text,
+)
 
 
 def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -75,6 +86,30 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RequestError, match="Cannot write"):
         write_json(tmp_path / "file" / "a.json", {})
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+def test_a_file_with_its_own_hash_gives_every_change_away(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(size))
+    append_hash(path)
+    whole = path.read_bytes()
+    assert has_own_hash(path)
+    for changed in (b"", whole[:-1], whole + b"x", b"x" + whole, b"\1" + whole[1:], whole[:-1] + b"\1"):
+        path.write_bytes(changed)
+        assert not has_own_hash(path)
+
+
+def test_sealed_values_come_back_and_changed_ones_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_sealed(path, {"accuracy": 0.81, "names": ("é", None)})
+    assert read_sealed(path) == {"accuracy": 0.81, "names": ["é", None]}
+    text = path.read_text()
+    for changed in (text.replace("0.81", "0.91"), text[:20], "", "[]", '{"value": 1}', "[" * 100_000):
+        path.write_text(changed)
+        assert read_sealed(path) is None
+    path.write_bytes(b"\xff" + text.encode())
+    assert read_sealed(path) is None
 
 
 def test_fingerprints_name_values_not_their_order() -> None:

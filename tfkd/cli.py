@@ -1,10 +1,14 @@
-"""The command line: parses, calls, prints. Exit codes: 0 done, 1 a gate failed, 2 the request was wrong, 3 internal."""
+"""The command line: parses, calls, prints.
+
+Exit codes: 0 done, 1 a gate failed, 2 the request was wrong, 3 internal, 4 the machine did not let it be done.
+"""
 
 import dataclasses
 import importlib
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +18,13 @@ import typer
 import typer.exceptions
 
 from tfkd.bench import command
-from tfkd.errors import RequestError, TfkdError, legible, nearest
+from tfkd.errors import MachineError, RequestError, TfkdError, legible, nearest, of_the_machine
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tfkd.export.manifest import Manifest
+    from tfkd.kept import Kept
     from tfkd.pipeline import Outcome
     from tfkd.recipe import Recipe
 
@@ -57,7 +62,7 @@ def run(
     recipe: RecipeFile,
     overrides: Overrides = None,
     until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="forget what earlier calls did")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what earlier calls with these settings did")] = False,
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
@@ -79,9 +84,33 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
     from tfkd import plan as planning
     from tfkd.progress import for_output
 
-    for step in planning.plan(_asked(recipe, overrides), for_output(), runs):
+    steps, others = planning.plan(_asked(recipe, overrides), for_output(), runs)
+    for step in steps:
         reason = f" ({step.reason})" if step.reason else ""
-        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {step.cost}{reason}")
+        size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
+        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {step.cost}{reason}")
+    for each in others:
+        print(f"kept: {each}")
+    if others:
+        print(f"{_in_all(others)}; tfkd clean {recipe} removes what this recipe does not use")
+
+
+@app.command()
+def clean(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="a stage, sweep, compare, nothing or current: what the recipe uses; again for more"),
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Remove stores, trainings and other results that a recipe does not use, after saying what each cost."""
+    from tfkd import kept
+    from tfkd.progress import for_output
+
+    removed = kept.clean(_asked(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
+    print(f"Removed: {_in_all(removed)}" if removed else "Nothing to remove")
 
 
 @app.command()
@@ -304,6 +333,11 @@ def list_kinds(
         print(name)
 
 
+def _in_all(found: "list[Kept]") -> str:
+    size, minutes = sum(each.bytes for each in found) / 1e6, sum(each.seconds for each in found) / 60
+    return f"{len(found)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
+
+
 def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
     from tfkd import recipe_files
     from tfkd.recipe import shrunk
@@ -344,6 +378,9 @@ def _print(*tables: "Table") -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `tfkd` command; never shows a traceback for a wrong request."""
     sys.path.insert(0, str(Path.cwd()))  # a recipe may name models of the user's own, from where the command is run
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller closed it
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     sys.exit(guarded(lambda: app(arguments, standalone_mode=False)))
 
 
@@ -351,6 +388,7 @@ def guarded(call: Callable[[], object]) -> int:
     """Runs a command and turns its errors into one line and an exit code."""
     try:
         result = call()
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except TfkdError as error:
         print(f"tfkd: {legible(str(error))}", file=sys.stderr)
@@ -363,10 +401,26 @@ def guarded(call: Callable[[], object]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("tfkd: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    except Exception:
+    except Exception as error:
+        if told := _of_the_machine(error):
+            print(f"tfkd: {legible(str(told))}", file=sys.stderr)
+            return told.exit_code
         traceback.print_exc()
         print("tfkd: internal error; please report it with the lines above", file=sys.stderr)
         return 3
+
+
+def _of_the_machine(error: Exception) -> MachineError | None:
+    try:
+        print(flush=True)
+    except OSError as stuck:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        return MachineError(f"Cannot write to the standard output: {stuck.strerror}. Send it to another file or disk.")
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return MachineError("No folder for temporary files can be written. Set $TMPDIR to one that can.")
+    return of_the_machine(error)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ defaults. A variant has a folder of its own, so that a killed comparison goes on
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tfkd.errors import RequestError
 from tfkd.export import bundle
 from tfkd.export.manifest import BenchEntry, ComparisonRow, Manifest
 from tfkd.files import fingerprint, write_json
-from tfkd.order import STAGES, chain
+from tfkd.order import STAGES, chain, conditions
 from tfkd.pipeline import Outcome, Run
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Student, Training
@@ -73,8 +74,10 @@ def compare(
         run = Run(recipe, folder, progress)
         outcome = run.until(STAGES[-1], bundles / recipe.name)
         run.start_tensorflow()
-        made = {variant.name: result for variant in variants(run) if (result := _made(run, variant))}
-        manifest = _measured(run, outcome, made)
+        compared = {variant.name: variant for variant in variants(run)}
+        made = {name: result for name, variant in compared.items() if (result := _made(run, variant))}
+        paths = {name: _stage(run, name, *compared[name].inputs).folder / FILE for name in made}
+        manifest = _measured(run, outcome, made, paths)
         write_json(folder / FOLDER / "comparison.json", [row.model_dump(mode="json") for row in manifest.comparison])
         from tfkd.report import summary
 
@@ -94,29 +97,26 @@ def _of_the_teacher(run: Run) -> Iterator[Variant]:
     size = run.results["teacher"]["image_size"]
     data = run.seen(run.recipe.teachers[0].modality)
     pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), run.stages["soft_labels"].fingerprint]
-    pruned = _folder(run, "teacher pruned fp32") / "pruned"
+    pruned = _stage(run, "teacher pruned", *pruning)
 
     def load() -> Any:
         return _loaded(run.asked("soft_labels"))
 
-    def prune(path: Path) -> float:
-        seconds = _pruned_teacher(run, load(), pruned)
-        _write(run, _loaded(pruned / "student.keras"), "fp32", path, data, size)
-        return seconds
-
-    def quantize(path: Path, model: Callable[[], Any]) -> float:
-        _write(run, model(), "int8", path, data, size)
+    def quantize(path: Path) -> float:
+        _write(run, load(), "int8", path, data, size)
         return 0.0
 
-    yield Variant("teacher int8", (trained, images), size, data, lambda path: quantize(path, load))
-    yield Variant("teacher pruned fp32", (*pruning,), size, data, prune)
-    yield Variant(
-        "teacher pruned int8",
-        (*pruning, images),
-        size,
-        data,
-        lambda path: quantize(path, lambda: _loaded(pruned / "student.keras")),
-    )
+    def prune(precision: str, path: Path) -> float:
+        done = pruned.result()
+        if done is None:
+            pruned.begin(run.progress.say)
+            pruned.finish({"seconds": _pruned_teacher(run, load(), pruned.folder)})
+        _write(run, _loaded(pruned.folder / "student.keras"), precision, path, data, size)
+        return 0.0 if precision == "int8" else float((pruned.result() or {})["seconds"])
+
+    yield Variant("teacher int8", (trained, images), size, data, quantize)
+    yield Variant("teacher pruned fp32", (*pruning,), size, data, partial(prune, "fp32"))
+    yield Variant("teacher pruned int8", (*pruning, images), size, data, partial(prune, "int8"))
 
 
 def _control(run: Run) -> Variant:
@@ -192,8 +192,11 @@ def _write(run: Run, model: Any, precision: str, path: Path, data: ImageData, si
     tflite.write_tflite(model, precision, path, run.card, images, ranges=export.ranges)
 
 
-def _folder(run: Run, name: str) -> Path:
-    return run.folder / FOLDER / name.replace(" ", "-")
+def _stage(run: Run, name: str, *inputs: Any) -> Stage:
+    """Returns where one variant is kept, beside those of other settings."""
+    digits = fingerprint(name, CODE, *inputs)
+    place = run.folder / FOLDER / name.replace(" ", "-") / digits
+    return Stage(place, digits, {"inputs": inputs}, conditions=conditions(), name=name)
 
 
 def _made(run: Run, variant: Variant) -> dict[str, Any] | None:
@@ -201,13 +204,13 @@ def _made(run: Run, variant: Variant) -> dict[str, Any] | None:
 
     A network that cannot be compressed is told and left out: the others are worth comparing without it.
     """
-    digits = fingerprint(variant.name, CODE, *variant.inputs)
-    stage = Stage(_folder(run, variant.name), digits)
+    stage = _stage(run, variant.name, *variant.inputs)
+    stage.mend(run.progress.say, thorough=True)
     if (done := stage.result()) is not None:
         run.progress.say(f"{variant.name}: reused")
         return done
     run.progress.say(f"{variant.name} …")
-    stage.begin()
+    stage.begin(run.progress.say)
     path = stage.folder / FILE
     try:
         seconds = variant.make(path)
@@ -232,12 +235,12 @@ def _accuracies(run: Run, variant: Variant, path: Path) -> dict[str, float]:
     }
 
 
-def _measured(run: Run, outcome: Outcome, made: dict[str, dict[str, Any]]) -> Manifest:
+def _measured(run: Run, outcome: Outcome, made: dict[str, dict[str, Any]], paths: dict[str, Path]) -> Manifest:
     """Returns the manifest with every file timed anew, all of them in turn in one process."""
     from tfkd.bench import host
 
     assert outcome.manifest is not None
-    rows = run.compared_files() | {name: {name: _folder(run, name) / FILE} for name in made}
+    rows = run.compared_files() | {name: {name: path} for name, path in paths.items()}
     files = {name: path for row in rows.values() for name, path in row.items()}
     entries = host.measure(files, run.recipe.bench, lambda text: run.progress.say(f"  {text}"))
     own = {row.variant: row for row in outcome.manifest.comparison}

@@ -1,5 +1,7 @@
 """The errors that tfkd shows to its users, each with the exit code of the command line."""
 
+import errno
+import os
 import re
 
 _LONG_LINE = 300
@@ -24,6 +26,38 @@ class RequestError(TfkdError):
     """The request was wrong: says what is wrong, where, and what to do about it."""
 
     exit_code = 2
+
+
+class MachineError(TfkdError):
+    """The machine did not let it be done: says what is missing, where, and what to do; it is worth another try."""
+
+    exit_code = 4
+
+
+_FULL = "Free some space, or choose other folders with --runs, --out and $TMPDIR."
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EROFS: "Choose folders that can be written with --runs, --out and $TMPDIR.",
+    errno.EACCES: "Choose folders that can be written with --runs, --out and $TMPDIR.",
+    errno.EMFILE: "Allow more open files: ulimit -n 4096.",
+    errno.EIO: "Check the disk.",
+}
+
+
+def of_the_machine(error: BaseException) -> MachineError | None:
+    """Returns the one line for an error that a full, read-only or failing disk caused, or None for any other error.
+
+    TensorFlow, HDF5 and Core ML Tools pass such errors on as text.
+    """
+    number = getattr(error, "errno", None)
+    if number not in _ADVICE:
+        number = next((each for each in _ADVICE if os.strerror(each) in str(error)), None)
+    if number is None:
+        return None
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    return MachineError(f"{os.strerror(number)}{where}. {_ADVICE[number]}")
 
 
 def nearest(wrong: str, known: list[str]) -> str:

@@ -170,6 +170,43 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def append_hash(path: Path) -> None:
+    """Appends a file's SHA-256, 32 bytes, to it; the reader of an archive passes over them."""
+    digest = bytes.fromhex(sha256(path))
+    with path.open("ab") as stream:
+        stream.write(digest)
+
+
+def has_own_hash(path: Path) -> bool:
+    """Returns whether a file ends with the SHA-256 of all that comes before, as `append_hash` left it."""
+    whole = hashlib.sha256()
+    left = path.stat().st_size - whole.digest_size
+    with path.open("rb") as stream:
+        while left > 0 and (chunk := stream.read(min(left, 1 << 20))):
+            whole.update(chunk)
+            left -= len(chunk)
+        return left == 0 and stream.read() == whole.digest()
+
+
+def write_sealed(path: Path, value: Any) -> None:
+    """Writes a JSON-like value with its own hash, whole or not at all."""
+    plain = json.loads(json.dumps(value))
+    write_json(path, {"sha256": _seal(plain), "value": plain})
+
+
+def read_sealed(path: Path) -> Any:
+    """Returns what `write_sealed` wrote, or None where the file is missing, damaged or of another kind."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found["value"] if found["sha256"] == _seal(found["value"]) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _seal(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def flush(folder: Path) -> None:
     """Has every file of a folder written to the disk, so that a power failure loses none that is published."""
     for path in folder.rglob("*"):

@@ -39,6 +39,9 @@ STAGES = (
 # Raise a stage's number when its code gives other results: finished stages of older code are then done again.
 CODE = dict.fromkeys(STAGES, 4) | dict.fromkeys(("teacher", "assistant", "control", "student"), 5)
 CODE |= {"data": 1, "compress": 2, "export": 5, "verify": 7, "bench": 3, "report": 5}
+# Stores and trainings, which cost hours. A store is filled further anywhere; a training is only continued with as many
+# cores and the same libraries as it was begun with.
+KEPT = ("teacher", "soft_labels", "assistant", "assistant_labels", "control", "student", "compress")
 _PRODUCTS = {
     "soft_labels": "store",
     "assistant_labels": "store",
@@ -73,8 +76,16 @@ def chain(recipe: Recipe) -> list[Student]:
     return [*recipe.distill.assistants, *[recipe.student] * (recipe.distill.generations - 1)]
 
 
+def conditions() -> dict[str, str]:
+    """Returns what must be the same for an unfinished training to be continued: the last digits hang on it."""
+    return {**machine.libraries(), "cores": str(machine.cores())}
+
+
 def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]:
     """Returns every stage after `data`, in order, each with all that its result depends on.
+
+    What takes long, stores and trainings, is kept under its fingerprint, so that other settings make another one beside
+    it. What is made of them within minutes has one folder per stage.
 
     Raises:
         RequestError: a file that the recipe names is missing or unreadable.
@@ -86,19 +97,19 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
         **_named("data", {"image_size": recipe.data.image_size, "augment": augment}),
         **_named("distill", {"training": distill["training"], "precision": distill["precision"]}),
         "number of unlabelled images": len(data.unlabelled or ()),
-        "cores": machine.cores(),
     }
     learnt = _named("distill", {name: distill[name] for name in ("losses", "label_weight", "targets")})
     learnt |= _named("teachers", [{"share": teacher.share} for teacher in recipe.teachers])
     found: dict[str, Stage] = {}
 
-    def add(stage: str, before: list[str], *own: dict[str, Any], growing: dict[str, Any] | None = None) -> str:
+    def add(stage: str, before: list[str], *own: dict[str, Any], growing: dict[str, int] | None = None) -> str:
         """Adds a stage with its own inputs beside those of the stages before it; `growing` ones may be continued."""
-        version = {f"version of {stage}": CODE[kind_of(stage)], **machine.libraries()}
-        base = _joined(*(found[name].inputs for name in before), version, *own)
-        known = base | (growing or {})
-        product = _PRODUCTS.get(kind_of(stage), kind_of(stage))
-        found[stage] = Stage(folder / stage, fingerprint(stage, known), fingerprint(stage, base), known, product)
+        kind = kind_of(stage)
+        inputs = _joined(*(found[name].inputs for name in before), {f"version of {stage}": CODE[kind]}, *own)
+        base = fingerprint(stage, inputs)
+        place = folder / stage / base if kind in KEPT else folder / stage
+        needed = conditions() if kind in KEPT and not is_store(stage) else {}
+        found[stage] = Stage(place, base, inputs, _PRODUCTS.get(kind, kind), growing, needed, stage)
         return stage
 
     def add_store(stage: str, network: str, modality: str) -> str:

@@ -12,7 +12,6 @@ from tfkd import machine
 from tfkd.data import ImageData, open_source
 from tfkd.distill.job import Job, Kind, Store, StudentResult
 from tfkd.distill.layout import Layout
-from tfkd.distill.soft_labels import is_whole
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Manifest
@@ -65,7 +64,7 @@ def run(
         runs: the folder of the runs' folders.
         bundles: the folder of the bundles.
         until: name of the last stage to run.
-        fresh: forget what earlier calls did.
+        fresh: forget what earlier calls with these settings did.
 
     Raises:
         RequestError: the request was wrong, or another process works in the run's folder.
@@ -76,12 +75,12 @@ def run(
     check_installed(recipe.export)
     folder = runs / recipe.name
     with locked(folder):
-        if fresh:
-            for made in folder.glob("*/"):
-                if kind_of(made.name) in STAGES:
-                    Stage(made, "").forget()
         write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
-        return Run(recipe, folder, progress).until(until or STAGES[-1], bundles / recipe.name)
+        work = Run(recipe, folder, progress)
+        if fresh:
+            for stage in work.stages.values():
+                stage.forget()
+        return work.until(until or STAGES[-1], bundles / recipe.name)
 
 
 def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
@@ -105,6 +104,7 @@ class Run:
         """Runs the stages up to and with `last`; publishes the bundle after the last of all."""
         self._tell_data()
         wanted = STAGES[: STAGES.index(last) + 1]
+        self._mend([stage for stage in self.stages.values() if kind_of(stage.name) in wanted], destination)
         work = {
             "teacher": self._teacher,
             "soft_labels": self._soft_labels,
@@ -120,7 +120,6 @@ class Run:
         }
         for group in self._groups():
             stages = [stage for stage in group if kind_of(stage.name) in wanted]
-            self._reopen_damaged(stages)
             for stage, result in zip(
                 stages, run_together(stages, work[kind_of(group[0].name)], self.progress), strict=True
             ):
@@ -129,11 +128,15 @@ class Run:
             self.data.require_unchanged()
         return self._outcome(destination) if last == STAGES[-1] else Outcome(self.folder)
 
-    def _reopen_damaged(self, stages: list[Stage]) -> None:
-        """Lets a store be filled again that lacks a shard: a damaged one is to be deleted by hand."""
+    def _mend(self, stages: list[Stage], destination: Path) -> None:
+        """Finds damaged files of finished stages: by their hashes before anything is made of them or published."""
+        from tfkd.export import bundle
+
+        finished = all(stage.result() is not None for stage in stages)
+        report = self.stages[STAGES[-1]]
+        settled = finished and (report not in stages or bundle.same(report.folder / "bundle", destination))
         for stage in stages:
-            if is_store(stage.name) and stage.result() and not is_whole(stage.folder):
-                stage.reopen()
+            stage.mend(self.progress.say, thorough=not settled)
 
     def _groups(self) -> list[list[Stage]]:
         """Returns the stages in order; student and control are trained side by side.

@@ -6,6 +6,8 @@ from typing import Any
 
 from tfkd.data import ImageData
 from tfkd.distill.layout import Layout
+from tfkd.export import bundle
+from tfkd.kept import Kept, kept
 from tfkd.order import chain, is_store, kind_of, number_of
 from tfkd.pipeline import Run
 from tfkd.progress import Progress
@@ -20,32 +22,39 @@ class Step:
         name: of the stage.
         finished: whether a result of it is there to be reused.
         cost: what the work takes.
+        bytes: of the result's files that are there.
         reason: which inputs changed since an earlier result was made; "" where none is known to have.
     """
 
     name: str
     finished: bool
     cost: str
+    bytes: int = 0
     reason: str = ""
 
 
-def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> list[Step]:
+def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple[list[Step], list[Kept]]:
     """Returns what a run of this recipe would do; measures a teacher's speed where it is still to be asked.
+
+    Returns:
+        The stages in order, and what the run's folder keeps that none of them uses.
 
     Raises:
         RequestError: the data cannot be opened.
     """
     run = Run(recipe, runs / recipe.name, progress)
     costs = _costs(recipe, run.data)
-    return [
+    steps = [
         Step(
             name,
             stage.result() is not None,
             _store_cost(run, name) if is_store(name) else costs.get(kind_of(name), ""),
+            bundle.size(stage.folder) if stage.folder.is_dir() else 0,
             stage.outdated(),
         )
         for name, stage in run.stages.items()
     ]
+    return steps, [each for each in kept(run) if not each.current]
 
 
 def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The folder of a run: one process at a time, one sub-folder a stage, each reused, resumed or made anew."""
+"""The folder of a run: one process at a time, one sub-folder per stage, each reused, resumed or made again."""
 
 import contextlib
 import fcntl
@@ -6,77 +6,125 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tfkd.errors import RequestError
-from tfkd.files import write_json, write_text
+from tfkd.files import fingerprint, has_own_hash, read_sealed, sha256, write_sealed
 from tfkd.progress import Progress
 
 DONE = "stage.json"
-BEGUN = "begun.txt"
-INPUTS = "inputs.json"
-NAMED = 3  # inputs in a message about what changed
+BEGUN = "begun.json"
+CHECKPOINTS = ("checkpoint.npz", "head.npz")  # a finished stage needs none; each holds its own hash
+NAMED = 3  # inputs or files in a message
+
+Say = Callable[[str], None]
 
 
 class Stage:
-    """One stage's folder. It is done when `stage.json` holds the fingerprint that is asked for.
+    """One stage's folder. It is done when `stage.json` is of the inputs that are asked for and its files are there.
+
+    A folder that has the stage's base for its name stands beside those of other settings, and nothing in it is ever
+    removed but what is damaged. In another folder, a stage of another base takes the place of the earlier one.
 
     Args:
         folder: where the stage's files are.
-        fingerprint: of all that its result depends on.
-        base: fingerprint of what its unfinished or smaller results can be continued with; by default the same.
+        base: fingerprint of all that its result depends on, without what `growing` names.
         inputs: what the fingerprint is of, by name; kept beside the result, so that a later call can name what changed.
         product: what the stage makes, in words.
+        growing: inputs of which a result of larger values will do, as the number of views of a store.
+        conditions: what must be the same for an unfinished stage to be continued, by name.
+        name: of the stage; default: its folder's.
     """
 
     def __init__(
         self,
         folder: Path,
-        fingerprint: str,
-        base: str | None = None,
-        inputs: dict[str, Any] | None = None,
+        base: str,
+        inputs: Mapping[str, Any] | None = None,
         product: str = "result",
+        growing: Mapping[str, int] | None = None,
+        conditions: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> None:
         self.folder = folder
-        self.fingerprint = fingerprint
-        self.base = base or fingerprint
-        self.inputs = inputs or {}
+        self.base = base
+        self.growing = dict(growing or {})
+        self.inputs = dict(inputs or {}) | self.growing
         self.product = product
+        self.conditions = dict(conditions or {})
+        self.name = name or folder.name
 
     @property
-    def name(self) -> str:
-        """The stage's name, which is its folder's."""
-        return self.folder.name
+    def fingerprint(self) -> str:
+        """Of all that the stage's result depends on."""
+        return fingerprint(self.base, self.growing) if self.growing else self.base
 
     def result(self) -> dict[str, Any] | None:
-        """Returns what the finished stage gave, or None where it is still to be done."""
-        done = _read(self.folder / DONE)
-        if done.get("fingerprint") != self.fingerprint:
+        """Returns what the finished stage gave, or None where it is still to be done or a file of it is damaged."""
+        done = self._done()
+        if done is None or damaged(self.folder, done["files"]):
             return None
-        result: dict[str, Any] | None = done.get("result")
+        result: dict[str, Any] = done["result"]
         return result
 
     def outdated(self) -> str:
-        """Returns which inputs changed since the stage was begun, in a sentence; "" where none is known to have."""
-        before, now = _read(self.folder / INPUTS), json.loads(json.dumps(self.inputs))
-        if not before:
-            return ""
-        changed = [name for name in now | before if name not in now or name not in before or now[name] != before[name]]
-        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
-        return f"{', '.join(changed[:NAMED])}{more} changed since the {self.product} was made" if changed else ""
+        """Returns which inputs changed since the nearest earlier result, in a sentence; "" where none is known to."""
+        here = read_sealed(self.folder / BEGUN)
+        earlier = [here] if here else [read_sealed(path) for path in self.folder.parent.glob(f"*/{BEGUN}")]
+        differences = [changed(each["inputs"], self.inputs) for each in earlier if each and each["name"] == self.name]
+        nearest = min(differences, key=len, default=[])
+        return f"{some(nearest)} changed since the {self.product} was made" if nearest else ""
 
-    def begin(self) -> None:
-        """Makes the folder ready: what a call with the same base left stays, all else goes."""
-        try:
-            begun = (self.folder / BEGUN).read_text(encoding="utf-8")
-        except OSError:
-            begun = ""
-        if begun != self.base:
+    def elsewhere(self) -> str:
+        """Returns the conditions under which the finished stage was made, where they differ from today's."""
+        found = (self._done() or {}).get("conditions", {})
+        differing = [f"{name} {value}" for name, value in found.items() if value != self.conditions.get(name)]
+        return f"made with {', '.join(differing)}" if differing else ""
+
+    def mend(self, say: Say, thorough: bool = False) -> None:
+        """Removes what is damaged of a finished stage, which is then unfinished, and says so in one line.
+
+        Args:
+            say: receives the line.
+            thorough: compare all hashes, not only those of files whose size or time differs.
+        """
+        path = self.folder / DONE
+        if path.exists() and read_sealed(path) is None:
+            say(f"{self.name}: {DONE} is damaged; made again")
+            self.reopen()
+        done = self._done()
+        if done is None:
+            return
+        wrong = damaged(self.folder, done["files"], thorough)
+        if wrong:
+            say(f"{self.name}: {some(wrong)} damaged or missing; made again")
+            for name in wrong:
+                (self.folder / name).unlink(missing_ok=True)
+            self.reopen()
+        elif _remembered(self.folder, done["files"]):
+            write_sealed(path, done)
+
+    def begin(self, say: Say = print) -> None:
+        """Makes the folder ready: what an earlier call left of the same stage stays, if it can be continued.
+
+        What was begun under other conditions is set aside, beside the folder, and found again under those conditions.
+        """
+        self.mend(say)
+        begun = read_sealed(self.folder / BEGUN) or {}
+        if self.folder.name != self.base and begun.get("base") != self.base:
             self.forget()
-        write_json(self.folder / INPUTS, self.inputs)
-        write_text(self.folder / BEGUN, self.base)
+        elif self.conditions and self.folder.is_dir() and begun.get("conditions") != self.conditions:
+            self._set_aside(begun.get("conditions"), say)
+        self.reopen()
+        for checkpoint in CHECKPOINTS:
+            for path in self.folder.rglob(checkpoint):
+                if not has_own_hash(path):
+                    say(f"{self.name}: {path.relative_to(self.folder)} is damaged; made again")
+                    path.unlink()
+        kept = {"name": self.name, "base": self.base, "inputs": self.inputs, "conditions": self.conditions}
+        write_sealed(self.folder / BEGUN, kept)
 
     def forget(self) -> None:
         """Removes the stage's folder."""
@@ -86,18 +134,101 @@ class Stage:
         """Marks the stage as unfinished; its files stay."""
         (self.folder / DONE).unlink(missing_ok=True)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Marks the stage as done."""
-        write_json(self.folder / DONE, {"fingerprint": self.fingerprint, "result": result})
+    def finish(self, result: dict[str, Any], seconds: float = 0.0) -> None:
+        """Marks the stage as done.
+
+        Args:
+            result: what it gave.
+            seconds: that it took; those that the result itself states count before these.
+        """
+        names = sorted(path.relative_to(self.folder).as_posix() for path in _kept_files(self.folder))
+        done = {
+            "base": self.base,
+            "growing": self.growing,
+            "conditions": self.conditions,
+            "seconds": paid(result) or seconds,
+            "files": {name: _described(self.folder / name) for name in names},
+            "result": result,
+        }
+        write_sealed(self.folder / DONE, done)
+
+    def _done(self) -> dict[str, Any] | None:
+        """Returns what is kept of the finished stage, if it is of the inputs that are asked for."""
+        done: dict[str, Any] | None = read_sealed(self.folder / DONE)
+        if done is None or done["base"] != self.base:
+            return None
+        return done if all(done["growing"].get(name, 0) >= value for name, value in self.growing.items()) else None
+
+    def _set_aside(self, conditions: Mapping[str, str] | None, say: Say) -> None:
+        differing = [name for name in self.conditions if (conditions or {}).get(name) != self.conditions[name]]
+        say(f"{self.name}: begun with other {some(differing)}; begun again, and the unfinished one is kept")
+        aside = self._aside(conditions or {})
+        shutil.rmtree(aside, ignore_errors=True)
+        self.folder.rename(aside)
+        if (same := self._aside(self.conditions)).is_dir():
+            same.rename(self.folder)
+
+    def _aside(self, conditions: Mapping[str, str]) -> Path:
+        return self.folder.with_name(f"{self.folder.name}~{fingerprint(dict(conditions))[:8]}")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Returns a JSON object from a file, empty where the file is missing or damaged."""
+def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool = False) -> list[str]:
+    """Returns the files of a finished stage that are missing or not as they were when it was finished.
+
+    A file whose size and time of change are as they were is taken for unchanged, unless `thorough`.
+    """
+    return [name for name, kept in files.items() if not _is_same(folder / name, kept, thorough)]
+
+
+def paid(result: Mapping[str, Any]) -> float:
+    """Returns the seconds that a stage's result states for itself, or for all its trainings."""
+    return float(result.get("seconds") or sum(each["seconds"] for each in result.get("trainings", [])))
+
+
+def some(names: Iterable[str]) -> str:
+    """Returns the first names of a list, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the inputs that differ, also where JSON made lists of tuples."""
+    now = json.loads(json.dumps(now))
+    return [name for name in {**now, **before} if name not in now or name not in before or now[name] != before[name]]
+
+
+def _is_same(path: Path, kept: Mapping[str, Any], thorough: bool) -> bool:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        status = path.stat()
+        if status.st_size != kept["bytes"]:
+            return False
+        return (not thorough and status.st_mtime_ns == kept["mtime_ns"]) or sha256(path) == kept["sha256"]
+    except OSError:
+        return False
+
+
+def _remembered(folder: Path, files: dict[str, dict[str, Any]]) -> bool:
+    """Notes the times of unchanged files, as of a copied folder; returns whether any was another."""
+    changed = False
+    for name, kept in files.items():
+        now = (folder / name).stat().st_mtime_ns
+        changed |= now != kept["mtime_ns"]
+        kept["mtime_ns"] = now
+    return changed
+
+
+def _described(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": sha256(path)}
+
+
+def _kept_files(folder: Path) -> Iterator[Path]:
+    """Yields the files of a stage that others read."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).as_posix()
+        unlisted = inside in (DONE, BEGUN) or path.name in CHECKPOINTS or ".partial/" in inside
+        if path.is_file() and not unlisted:
+            yield path
 
 
 def run_together(
@@ -110,22 +241,25 @@ def run_together(
         work: does the work of the given, unfinished stages in their folders and returns their results in order.
         progress: shows what is going on.
     """
-    pending = [stage for stage in stages if stage.result() is None]
+    results = {stage.name: stage.result() for stage in stages}
+    pending = [stage for stage in stages if results[stage.name] is None]
     for stage in stages:
-        reason = stage.outdated()
-        if stage not in pending:
-            progress.say(f"{stage.name}: reused")
-        else:
+        if stage in pending:
+            reason = stage.outdated()
             progress.say(f"{stage.name} … ({reason})" if reason else f"{stage.name} …")
+        else:
+            made = stage.elsewhere()
+            progress.say(f"{stage.name}: reused ({made})" if made else f"{stage.name}: reused")
     if pending:
         start = time.perf_counter()
         for stage in pending:
-            stage.begin()
+            stage.begin(progress.say)
         for stage, result in zip(pending, work(pending), strict=True):
-            stage.finish(result)
-            progress.say(f"{stage.name}: done in {time.perf_counter() - start:.0f} s")
-    results = [stage.result() for stage in stages]
-    return [result for result in results if result is not None]
+            seconds = time.perf_counter() - start
+            stage.finish(result, seconds)
+            results[stage.name] = stage.result()
+            progress.say(f"{stage.name}: done in {seconds:.0f} s")
+    return [result for result in results.values() if result is not None]
 
 
 @contextlib.contextmanager
@@ -138,7 +272,7 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a+", encoding="utf-8")
+        stream = path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise RequestError(f"Cannot write {folder}: {error.strerror}. Choose another folder with --runs.") from None
     with stream:

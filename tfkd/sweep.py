@@ -158,17 +158,25 @@ def _training(first: Run, recipe: Recipe, name: str, kind: Kind, seed: int) -> _
         ):
             raise RequestError(f"{name} needs other data, teachers or assistants; give it a run of its own.")
     run.results = first.results
-    digits = fingerprint(run.stages[kind].fingerprint, seed)
-    stage_of = Stage(first.folder / FOLDER / digits, digits)
+    trained, digits = run.stages[kind], fingerprint(run.stages[kind].fingerprint, seed)
+    stage_of = Stage(
+        first.folder / FOLDER / digits,
+        digits,
+        {**trained.inputs, "seed of the training": seed},
+        conditions=trained.conditions,
+        name=f"{FOLDER}: {kind}, seed {seed}",
+    )
     return _Training(run.job(kind, seed, stage_of.folder, alone.student, len(chain(alone))), stage_of)
 
 
 def _train(run: Run, trainings: list[_Training]) -> None:
     once = {training.stage.folder: training for training in trainings}
+    for training in once.values():
+        training.stage.mend(run.progress.say, thorough=True)
     due = [training for training in once.values() if training.result() is None]
     run.progress.say(f"{len(once)} trainings, {len(once) - len(due)} of them finished before")
     for training in due:
-        training.stage.begin()
+        training.stage.begin(run.progress.say)
     if due:
         run.train(
             [training.job for training in due],

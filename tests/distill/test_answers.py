@@ -19,6 +19,7 @@ from tfkd.distill.answers import Answers, answers, feature_shapes, in_bfloat16
 from tfkd.distill.layout import Layout
 from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.errors import RequestError
+from tfkd.files import write_sealed
 from tfkd.models.normalization import in_front, parse
 from tfkd.models.specialist import in_order
 from tfkd.recipe import Augment
@@ -220,15 +221,23 @@ def test_bfloat16_is_not_compared_where_it_is_slower(
 
 
 def test_a_resumed_filling_is_made_as_it_was_begun(pool: Split, tmp_path: Path, always_measuring: None) -> None:
-    begun = {"batch": 32, "dtype": "bfloat16", "probabilities": False}  # as 0.1.0 wrote it
+    begun = {"batch": 32, "dtype": "bfloat16"}
     begun |= {"images_per_second": {"float32": 1.0, "bfloat16": 2.0}, "top1_changed": 0.0}
-    (tmp_path / "inference.json").write_text(json.dumps(begun))
+    write_sealed(tmp_path / "inference.json", begun)
     made = asked(network(), pool, tmp_path)
     assert (made.inference.batch, made.inference.dtype) == (32, "bfloat16")
     assert [len(batch["logits"]) for batch in made(np.arange(IMAGES), 0)] == [32, 32, 6]
-    (tmp_path / "inference.json").write_text("{")
-    with pytest.raises(RequestError, match=r"inference\.json"):
-        asked(network(), pool, tmp_path)
+
+
+@pytest.mark.parametrize("damage", [("bfloat16", "cfloat16"), ("{", "[")])
+def test_a_damaged_record_is_made_again(
+    pool: Split, tmp_path: Path, always_measuring: None, damage: tuple[str, str]
+) -> None:
+    record = tmp_path / "inference.json"
+    before = asked(network(), pool, tmp_path).inference
+    write_sealed(record, {**json.loads(record.read_text())["value"], "dtype": "bfloat16"})
+    record.write_text(record.read_text().replace(*damage))
+    assert asked(network(), pool, tmp_path).inference == before
 
 
 def test_another_run_on_this_machine_asks_in_the_same_way(

@@ -230,7 +230,7 @@ def test_damage_is_named_and_made_good(tmp_path: Path, damage: str) -> None:
         shard.write_bytes(content[:-8])
     else:
         shard.unlink()
-    with pytest.raises(RequestError, match=r"view-001-00002.*delete that file") as caught:
+    with pytest.raises(RequestError, match=r"view-001-00002.*run the recipe again") as caught:
         SoftLabels(tmp_path, HEADER).read([9], 1)
     assert str(tmp_path) in str(caught.value)
     write(tmp_path)
@@ -266,6 +266,32 @@ def test_an_unreadable_description(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"views": ')
     with pytest.raises(RequestError, match=name):
         SoftLabels(tmp_path, HEADER)
+    again = Counting()
+    write(tmp_path, teacher=again)
+    assert len(again.asked) == (0 if name == "header.json" else HEADER["views"] * IMAGES)
+    SoftLabels(tmp_path, HEADER).verify()
+
+
+@pytest.mark.parametrize("field", ["fingerprint", "images", "views"])
+def test_a_changed_header_is_noticed_and_made_good(tmp_path: Path, field: str) -> None:
+    write(tmp_path)
+    header = json.loads((tmp_path / "header.json").read_text())
+    header[field] = header[field] + header[field]
+    (tmp_path / "header.json").write_text(json.dumps(header))
+    with pytest.raises(RequestError, match=r"header\.json"):
+        SoftLabels(tmp_path, HEADER)
+    again = Counting()
+    write(tmp_path, teacher=again)
+    assert again.asked == []
+    SoftLabels(tmp_path, HEADER).verify()
+
+
+def test_shards_of_another_store_are_not_taken_over_with_a_damaged_header(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "header.json").write_text("{")
+    again = Counting()
+    write(tmp_path, {**HEADER, "fingerprint": "xyz"}, again)
+    assert len(again.asked) == HEADER["views"] * IMAGES
 
 
 def test_a_store_of_another_teacher_is_refused(tmp_path: Path) -> None:

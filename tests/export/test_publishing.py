@@ -174,6 +174,16 @@ def test_errors_name_a_bundle_by_the_name_that_was_given(made: Callable[[str], P
     assert str(raised.value) == f"{destination}/labels.txt is damaged."
 
 
+def test_the_current_folder_can_be_read_and_changed(
+    made: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(made("one"), destination, accept)
+    monkeypatch.chdir(destination)
+    with opened(Path()) as here, claimed(Path()):
+        assert (here / "labels.txt").read_text() == "one"
+    assert destination.with_name(".tiny.lock").is_file()
+
+
 def test_a_missing_folder_is_left_to_the_reader(destination: Path) -> None:
     with opened(destination) as here:
         assert here == destination

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from tfkd.data.dataset import Progress, Split
 from tfkd.data.decode import PhotoError, read
 from tfkd.data.depth import EIGHT, FULL, Deep, Range, Ranges, fitting, loses_contrast
 from tfkd.errors import RequestError
-from tfkd.files import fingerprint, write_json
+from tfkd.files import fingerprint, read_sealed, write_sealed
 
 _CODE = 4  # raise it when the outcome holds other facts
 _CHUNK = 512
@@ -102,12 +101,11 @@ def check(
     asked = [_CODE, dict(ranges or {}), declared]
     stamp = fingerprint(asked, {name: _stamp(split) for name, split in splits.items()})
     kept = None if folder is None else folder / f"check-{stamp}.json"
-    if kept is not None and kept.is_file():
-        outcome = json.loads(kept.read_text(encoding="utf-8"))
-    else:
+    outcome = None if kept is None else read_sealed(kept)
+    if outcome is None:
         outcome = _outcome(splits, progress, ranges or {}, declared)
         if kept is not None:
-            write_json(kept, outcome)
+            write_sealed(kept, outcome)
     rejected = [
         (split.name(int(i)), reason)
         for name, split in splits.items()
@@ -254,16 +252,17 @@ def content(split: Split, folder: Path) -> str:
         RequestError: a photo cannot be read.
     """
     kept = folder / f"content-{fingerprint(split.photos.stamp, split.numbers.tolist())}.json"
-    if not kept.is_file():
+    digits = read_sealed(kept)
+    if digits is None:
         whole = hashlib.sha256()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(split), _CHUNK):
-                for digits in pool.map(
-                    lambda i: _photo_digest(split, i), range(start, min(start + _CHUNK, len(split)))
-                ):
-                    whole.update(digits)
-        write_json(kept, whole.hexdigest())
-    return str(json.loads(kept.read_text(encoding="utf-8")))
+                numbers = range(start, min(start + _CHUNK, len(split)))
+                for each in pool.map(lambda i: _photo_digest(split, i), numbers):
+                    whole.update(each)
+        digits = whole.hexdigest()
+        write_sealed(kept, digits)
+    return str(digits)
 
 
 def _photo_digest(split: Split, i: int) -> bytes:

@@ -1,7 +1,6 @@
 """The teacher's inference that fills a soft-label store, in the batch size and the dtype that are fastest here."""
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from tfkd.distill.constants import constant_weights
 from tfkd.distill.layout import LOGITS, Answer
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
-from tfkd.files import fingerprint, write_json
+from tfkd.files import fingerprint, read_sealed, write_sealed
 from tfkd.models.logits import with_logits
 from tfkd.models.pixels import PixelNormalization
 from tfkd.recipe import Augment
@@ -142,13 +141,13 @@ def answers(
     probe = next(made.batches(np.arange(min(PROBE, len(pool))), 0, PROBE))
     _check(run(probe)[LOGITS].numpy(), classes)
     path = folder / RECORD
-    if not path.exists():
+    inference = _recorded(path)
+    if inference is None:
         if len(pool) * views < WORTH_MEASURING:
             inference = Inference(BATCH, "float32", {}, None)
         else:
             inference = _remembered(model, lambda: _fastest(model, run, made, probe.numpy()))
-        write_json(path, asdict(inference))
-    inference = _recorded(path)
+        write_sealed(path, asdict(inference))
     return Answers(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
 
 
@@ -203,12 +202,11 @@ def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inferen
     weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
     digits = fingerprint(machine.processor(), machine.cores(), machine.libraries(), model.input_shape, weights)
     path = machine.cache_folder() / "inference" / f"{digits}.json"
-    try:
-        return _recorded(path)
-    except RequestError:
+    inference = _recorded(path)
+    if inference is None:
         inference = measure()
-        write_json(path, asdict(inference))
-        return inference
+        write_sealed(path, asdict(inference))
+    return inference
 
 
 def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any) -> Inference:
@@ -286,12 +284,7 @@ def _check(logits: Any, classes: int) -> None:
         raise RequestError("The teacher answers NaN or infinity; check its weights and its input size.")
 
 
-def _recorded(path: Path) -> Inference:
-    try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-        recorded.pop("probabilities", None)  # 0.1.0 took the logarithm itself of what the teacher gave
-        return Inference(**recorded)
-    except (OSError, ValueError, TypeError, AttributeError):
-        raise RequestError(
-            f"Soft-label store {path.parent} has no readable {path.name}; delete the folder to redo it."
-        ) from None
+def _recorded(path: Path) -> Inference | None:
+    """Returns what was chosen before, or None where nothing was, or its file is damaged."""
+    recorded = read_sealed(path)
+    return None if recorded is None else Inference(**recorded)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfkd.files import replacing
+from tfkd.files import append_hash, replacing
 from tfkd.models import registered  # noqa: F401  (the layers that the files may hold)
 
 
@@ -29,9 +29,10 @@ def save_array(array: Any, path: Path) -> None:
 
 
 def save_arrays(arrays: Sequence[Any], path: Path) -> None:
-    """Writes arrays as `.npz`, in their order."""
-    with replacing(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, *arrays)
+    """Writes arrays as `.npz`, in their order, with the file's own hash behind them."""
+    with replacing(path) as partial:
+        np.savez(partial, *arrays)
+        append_hash(partial)
 
 
 def load_arrays(path: Path) -> list[Any]:

@@ -21,11 +21,13 @@ import numpy as np
 
 from tfkd.distill.layout import LOGITS, Answer, Layout
 from tfkd.errors import RequestError, nearest
-from tfkd.files import replacing, sha256, write_json
+from tfkd.files import fingerprint, replacing, sha256, write_json
 
 SCHEMA = "tfkd-soft-labels-2"
 HEADER = "header.json"
 SHARDS = "shards.json"
+_SEAL = "seal"  # of the header: a hash of the rest of it
+_OWNER = "of"  # in the list of shards: a hash of the header without the number of views
 
 
 class SoftLabels:
@@ -151,6 +153,8 @@ class SoftLabels:
         path = self.folder / shard.name
         if not path.is_file():
             raise self._damaged(shard.name, "is missing")
+        if not isinstance(self._listed[shard.name], dict):
+            raise self._damaged(SHARDS, "is not as it was written")
         if path.stat().st_size != self._listed[shard.name].get("bytes"):
             raise self._damaged(shard.name, "has the wrong size")
 
@@ -177,7 +181,7 @@ class SoftLabels:
 
     def _damaged(self, name: str, how: str) -> RequestError:
         return RequestError(
-            f"Soft-label store {self.folder} is damaged: {name} {how}; delete that file and run the recipe again."
+            f"Soft-label store {self.folder} is damaged: {name} {how}; run the recipe again, which makes it again."
         )
 
 
@@ -200,14 +204,6 @@ class _Opened:
             os.close(descriptor)
 
 
-def is_whole(folder: Path) -> bool:
-    """Tells whether every shard that a store lists is still there in its size; no checksum is computed."""
-    try:
-        return all((folder / name).stat().st_size == entry["bytes"] for name, entry in _listed(folder).items())
-    except (OSError, RequestError, KeyError, TypeError):
-        return False
-
-
 def write_soft_labels(
     folder: Path,
     header: dict[str, Any],
@@ -228,9 +224,8 @@ def write_soft_labels(
         RequestError: the store belongs to something else, the teacher's answers do not fit the layout or are NaN or
             infinite, or the folder cannot be written.
     """
-    _claim(folder, header)
+    listed = _claim(folder, header)
     layout = Layout.described_by(header["layout"])
-    listed = _listed(folder)
     for view in range(header["views"]):
         due = []
         for shard in _shards(layout, header["images"], view):
@@ -325,18 +320,38 @@ def _save(path: Path, records: Any) -> dict[str, Any]:
 
 def _stands(path: Path, listed: dict[str, Any] | None) -> bool:
     """Tells whether a finished shard is still what it was."""
-    return listed is not None and path.is_file() and sha256(path) == listed.get("sha256")
+    if not isinstance(listed, dict) or not path.is_file():
+        return False
+    return path.stat().st_size == listed.get("bytes") and sha256(path) == listed.get("sha256")
 
 
-def _claim(folder: Path, header: dict[str, Any]) -> None:
-    """Writes the header of a new store, or of one that gets more views; refuses the store of something else."""
-    path = folder / HEADER
+def _claim(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
+    """Writes the header of a new store, or of one that gets more views; refuses the store of something else.
+
+    Returns:
+        The shards that earlier calls finished. A damaged list loses them, and so does a damaged header, unless the list
+        itself says that they belong to this store.
+    """
+    stored, listed = _read_object(folder / HEADER), _read_object(folder / SHARDS) or {}
     views = header["views"]
-    if path.exists():
-        stored = _read_json(path)
+    if stored is not None and _is_sealed(stored):
         _compare(folder, stored, header)
         views = max(views, stored.get("views", 0))
-    write_json(path, {"schema": SCHEMA, **header, "views": views})
+    elif (folder / HEADER).exists() and listed.get(_OWNER) != _owner(header):
+        listed = {}
+    whole = {"schema": SCHEMA, **header, "views": views}
+    write_json(folder / HEADER, {**whole, _SEAL: fingerprint(whole)})
+    return {**listed, _OWNER: _owner(header)}
+
+
+def _is_sealed(header: dict[str, Any]) -> bool:
+    """Returns whether a header is as it was written; stores of tfkd 0.1 have no seal."""
+    content = {key: value for key, value in header.items() if key != _SEAL}
+    return header.get(_SEAL, fingerprint(content)) == fingerprint(content)
+
+
+def _owner(header: dict[str, Any]) -> str:
+    return fingerprint({key: value for key, value in header.items() if key != "views"})
 
 
 def _compare(folder: Path, stored: dict[str, Any], header: dict[str, Any]) -> None:
@@ -354,10 +369,18 @@ def _listed(folder: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    value = _read_object(path)
+    if value is None or (path.name == HEADER and not _is_sealed(value)):
+        raise RequestError(
+            f"Soft-label store {path.parent} has no readable {path.name}; run the recipe again, which makes it again."
+        )
+    return value
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    """Returns a JSON object from a file, or None where the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        value = None
-    if not isinstance(value, dict):
-        raise RequestError(f"Soft-label store {path.parent} has no readable {path.name}; delete the folder to redo it.")
-    return value
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -38,7 +38,7 @@ def publish(folder: Path, destination: Path, check: Callable[[Path], None]) -> N
     Raises:
         RequestError: the disk is full, the destination cannot be written, or something else than a bundle is there.
     """
-    destination = Path(os.path.realpath(destination))
+    destination = _named(destination)
     _require_bundle(destination)
     with files.cannot_write(destination), files.scratch(destination) as place:
         made = place / destination.name
@@ -57,7 +57,7 @@ def claimed(destination: Path) -> Iterator[None]:
     Raises:
         RequestError: another process held it for a minute, or the lock file cannot be written.
     """
-    destination = Path(os.path.realpath(destination))
+    destination = _named(destination)
     path = _lock_of(destination)
     with files.cannot_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def _descriptor(folder: Path) -> int | None:
     """Opens a folder; where it is missing because it is being replaced, waits for that to end."""
     with contextlib.suppress(OSError):
         return _open(folder)
-    if _lock_of(Path(os.path.realpath(folder))).is_file():
+    if _lock_of(_named(folder)).is_file():
         with contextlib.suppress(OSError, RequestError), claimed(folder):
             return _open(folder)
     return None
@@ -103,6 +103,11 @@ def _descriptor(folder: Path) -> int | None:
 
 def _open(folder: Path) -> int:
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _named(folder: Path) -> Path:
+    """Returns the path whose last part is the folder's own name: not that of a link, and not "." or ".."."""
+    return Path(os.path.realpath(folder)) if folder.is_symlink() or folder.name in ("", "..") else folder
 
 
 def _lock_of(destination: Path) -> Path:

@@ -5,7 +5,6 @@ It is proposed only where the images that did not suggest it show that it is bet
 ever applied.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tfkd.data.dataset import ImageData
 from tfkd.distill.measures import flatness
 from tfkd.export import samples
 from tfkd.export.manifest import Diagnosis
-from tfkd.files import write_json, write_text
+from tfkd.files import read_sealed, write_sealed, write_text
 from tfkd.labels import relabelled
 from tfkd.models import is_own
 from tfkd.models.normalization import Normalization, parse
@@ -193,10 +192,11 @@ def temperatures(distill: Distill) -> list[tuple[int, float]]:
 
 def read_or_diagnose(path: Path, find: Callable[[], list[Diagnosis]]) -> list[Diagnosis]:
     """Returns what an earlier call found, from a file that is written by the first one."""
-    if path.is_file():
-        return [Diagnosis.model_validate(each) for each in json.loads(path.read_text(encoding="utf-8"))]
+    kept = read_sealed(path)
+    if kept is not None:
+        return [Diagnosis.model_validate(each) for each in kept]
     found = find()
-    write_json(path, [each.model_dump(mode="json") for each in found])
+    write_sealed(path, [each.model_dump(mode="json") for each in found])
     return found
 
 
