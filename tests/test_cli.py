@@ -1,16 +1,20 @@
 """The command line: quick help, one line for a wrong request, documented exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.data.photos import fill
+from tests.test_pipeline import RECIPE
 from tfkd.cli import guarded
 from tfkd.errors import RequestError, TfkdError
 
 PROJECT = Path(__file__).parents[1]
+CAN_MOUNT = subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode == 0
 
 
 def tfkd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -25,6 +29,52 @@ def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None
         assert f" {command} " in shown.stdout
     script = "import sys, tfkd.cli; assert not {'tensorflow', 'keras', 'coremltools', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_full_standard_output_is_one_line_and_a_closed_one_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tfkd.cli", "list", "formats"]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert told.returncode == 4
+    assert told.stderr == (
+        "tfkd: Cannot write to the standard output: No space left on device. Send it to another file or disk.\n"
+    )
+    closed = subprocess.run(["bash", "-c", '"$@" >&-', "bash", *command], stderr=subprocess.PIPE, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
+@pytest.mark.parametrize(
+    ("prepare", "told"),
+    [
+        ("mount -t tmpfs -o ro tmpfs disk", "Cannot write"),
+        ("mount -t tmpfs -o size=4k tmpfs disk && head -c 4096 /dev/zero > disk/all", "No space left"),
+    ],
+    ids=["read-only", "full"],
+)
+def test_a_disk_that_cannot_be_written_is_one_line(tmp_path: Path, prepare: str, told: str) -> None:
+    fill(tmp_path / "photos", {"a": 12, "b": 12})
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    done = in_namespace(prepare, "-m", "tfkd.cli", "doctor", "recipe.py", "--runs", "disk/runs", cwd=tmp_path)
+    assert done.returncode in (2, 4), done.stderr
+    assert told in done.stderr and done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
+def test_without_a_folder_for_temporary_files() -> None:
+    prepare = "for folder in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $folder; done; export TMPDIR=/proc"
+    code = "import tempfile; from tfkd.cli import guarded; exit(guarded(tempfile.TemporaryDirectory))"
+    done = in_namespace(prepare, "-c", code, cwd=Path("/proc"))
+    assert done.returncode == 4
+    assert done.stderr == "tfkd: No folder for temporary files can be written. Set $TMPDIR to one that can.\n"
+
+
+def in_namespace(prepare: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs Python after mounts that only it sees."""
+    command = ["unshare", "-Urm", "bash", "-c", f'{prepare} && "$@"', "bash", sys.executable, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """What is kept of a library's message: where it failed and why, in one line."""
 
+import errno
+
 import keras
 import pytest
 
-from tfkd.errors import cause, legible
+from tfkd.errors import cause, legible, of_the_machine
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,24 @@ def test_a_message_stays_one_line_whatever_a_file_is_called() -> None:
     assert legible("red/a\nb\x1b[31m\u202e.jpg: gone") == "red/a\\nb\\x1b[31m\\u202e.jpg: gone"
     assert legible("b\udcf6d\u2028") == "b\\udcf6d\\u2028"
     assert legible("Äpfel 赤い 👩\u200d🚀, 5 % …") == "Äpfel 赤い 👩\u200d🚀, 5 % …"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "x", "runs/a.npz"), "No space left on device (runs/a.npz). Free some space"),
+        (RuntimeError("Unable to write to runs/s: No space left on device"), "No space left on device. Free some"),
+        (OSError(errno.EROFS, "x", "/media/a"), "Read-only file system (/media/a). Choose folders"),
+        (OSError(errno.EMFILE, "x"), "Too many open files. Allow more"),
+    ],
+)
+def test_errors_of_the_machine_are_one_line_with_advice(error: Exception, told: str) -> None:
+    found = of_the_machine(error)
+    assert found is not None and str(found).startswith(told) and found.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("shapes differ"), FileNotFoundError(errno.ENOENT, "x", "a"), KeyError(28)]
+)
+def test_other_errors_are_not_the_machines(error: Exception) -> None:
+    assert of_the_machine(error) is None

@@ -80,3 +80,17 @@ def test_the_way_a_process_ended_is_told_apart() -> None:
     assert "memory" in _meaning(-signal.SIGKILL)
     assert "SIGSEGV" in _meaning(-signal.SIGSEGV)
     assert "memory" not in _meaning(1)
+
+
+@pytest.mark.slow
+def test_trainings_need_no_shared_memory(tmp_path: Path) -> None:
+    """The child's own error arrives where /dev/shm, which queues and locks need, is not there."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare -Urm: namespaces without root")
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.replace("run_jobs([", 'if __name__ == "__main__":\n    run_jobs(['))
+    without = "umount -l /dev/shm; mount -t tmpfs -o ro tmpfs /dev/shm"
+    command = ["unshare", "-Urm", "bash", "-c", f'{without}; "$@"', "bash", sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "photos" in done.stderr.splitlines()[-1]
+    assert "tfkd.errors.RequestError" in done.stderr.splitlines()[-1]

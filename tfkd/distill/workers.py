@@ -1,24 +1,23 @@
 """Trainings side by side: small networks use one core well and two badly, so each job gets its own process."""
 
-import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 from tfkd import machine
 from tfkd.distill.job import Job, StudentResult
-from tfkd.errors import TfkdError
+from tfkd.errors import TfkdError, of_the_machine
 from tfkd.progress import Progress
 
 # Importing TensorFlow takes longer than a short training; a fork has it already.
 _FORKSERVER = multiprocessing.get_context("forkserver")
 _FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded"])
-SECONDS_BETWEEN_CHECKS = 1.0
 
 
 def run_jobs(
@@ -42,52 +41,67 @@ def run_jobs(
     """
     results: dict[int, StudentResult] = {}
     waiting = list(enumerate(jobs))
-    running: dict[int, Any] = {}
+    running: dict[int, _Running] = {}
     free_places = list(range(at_a_time))
-    places: dict[int, int] = {}
-    messages = _FORKSERVER.Queue()
     with progress.task("training", sum(job.steps for job in jobs), "steps") as advance:
         try:
             while len(results) < len(jobs):
                 while waiting and free_places:
                     number, job = waiting.pop(0)
-                    places[number] = free_places.pop(0)
-                    running[number] = _start(number, job, threads, places[number], messages)
-                with contextlib.suppress(queue.Empty):
-                    number, kind, value = messages.get(timeout=SECONDS_BETWEEN_CHECKS)
-                    if kind == "steps":
-                        advance(value)
-                    elif kind == "say":
-                        progress.say(value)
-                    elif kind == "result":
-                        results[number] = value
-                        finished(number, value)
-                        running.pop(number).join()
-                        free_places.append(places.pop(number))
-                    else:
-                        raise value
-                    continue
-                _check_alive(running, jobs)
+                    running[number] = _start(job, threads, free_places.pop(0))
+                number, kind, value = _message(running, jobs)
+                if kind == "steps":
+                    advance(value)
+                elif kind == "say":
+                    progress.say(value)
+                elif kind == "result":
+                    results[number] = value
+                    finished(number, value)
+                    done = running.pop(number)
+                    done.process.join()
+                    free_places.append(done.place)
+                else:
+                    raise value
         finally:
-            for process in running.values():
-                process.kill()
+            for each in running.values():
+                each.process.kill()
     return [results[number] for number in range(len(jobs))]
 
 
-def _start(number: int, job: Job, threads: int, place: int, messages: Any) -> Any:
-    process = _FORKSERVER.Process(target=_work, args=(number, job, threads, place, messages), daemon=True)
+@dataclass(frozen=True)
+class _Running:
+    process: Any
+    messages: Connection
+    place: int
+
+
+def _start(job: Job, threads: int, place: int) -> _Running:
+    # Pipes, and no queues: those need semaphores, which need /dev/shm.
+    messages, theirs = _FORKSERVER.Pipe(duplex=False)
+    process = _FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
     process.start()
-    return process
+    theirs.close()
+    return _Running(process, messages, place)
 
 
-def _check_alive(running: dict[int, Any], jobs: list[Job]) -> None:
-    for number, process in running.items():
-        if process.exitcode not in (None, 0):
-            job = jobs[number]
-            raise TfkdError(
-                f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}; "
-                f"{_meaning(process.exitcode)}. Run the recipe again to go on from its checkpoint."
-            )
+def _message(running: dict[int, _Running], jobs: list[Job]) -> tuple[int, str, Any]:
+    """Returns the next message of any training: its number, the kind and the value.
+
+    Raises:
+        TfkdError: the process of a training ended without a result.
+    """
+    ready = multiprocessing.connection.wait([each.messages for each in running.values()])
+    number = next(number for number, each in running.items() if each.messages is ready[0])
+    try:
+        kind, value = running[number].messages.recv()
+    except EOFError:
+        process, job = running[number].process, jobs[number]
+        process.join()
+        raise TfkdError(
+            f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}; "
+            f"{_meaning(process.exitcode)}. Run the recipe again to go on from its checkpoint."
+        ) from None
+    return number, kind, value
 
 
 def _meaning(exitcode: int) -> str:
@@ -98,7 +112,7 @@ def _meaning(exitcode: int) -> str:
     return 'what it printed above says why; a script that trains does so under `if __name__ == "__main__":`'
 
 
-def _work(number: int, job: Job, threads: int, place: int, messages: Any) -> None:
+def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
     _die_with_parent()
     machine.stay_on(place * threads, threads)
     try:
@@ -107,14 +121,15 @@ def _work(number: int, job: Job, threads: int, place: int, messages: Any) -> Non
         prepare_tensorflow(threads, job.seed)
         result = train_student(
             job,
-            lambda steps: messages.put((number, "steps", steps)),
-            lambda text: messages.put((number, "say", text)),
+            lambda steps: messages.send(("steps", steps)),
+            lambda text: messages.send(("say", text)),
         )
-        messages.put((number, "result", result))
+        messages.send(("result", result))
     except TfkdError as error:
-        messages.put((number, "error", error))
+        messages.send(("error", error))
     except Exception as error:
-        messages.put((number, "error", TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")))
+        told = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
+        messages.send(("error", told))
 
 
 def _die_with_parent() -> None:
