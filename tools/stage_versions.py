@@ -1,0 +1,217 @@
+"""Compares the code behind each stage with what was recorded for the stage's version, and records it.
+
+    python -m tools.stage_versions                     says what changed; exit code 1 where something did
+    python -m tools.stage_versions --record            records the code of new versions (CODE in tfkd/order.py)
+    python -m tools.stage_versions --record --same-results WHY
+                                                       and changed code of old versions, whose results are the same
+
+The code of a stage is its function in tfkd/pipeline.py and every module of tfkd that can be reached from what that
+function imports, as syntax trees: without comments, docstrings and layout. What shows, checks or names things without
+changing a result is left out (`BESIDE`). Recorded in tests/stage_versions.json are each stage's version, its digests
+with the reason of each but the first, and the digests of all modules, so that a change can be named.
+"""
+
+import argparse
+import ast
+import functools
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkd.files import write_json
+from tfkd.order import CODE, STAGES
+from tfkd.stages import some
+
+PROJECT = Path(__file__).parents[1]
+RECORD = PROJECT / "tests" / "stage_versions.json"
+
+# The method of tfkd.pipeline.Run that does a stage's work; `data` is done where the data are opened.
+METHODS = {
+    "data": None,
+    "teacher": "_teacher",
+    "soft_labels": "_soft_labels",
+    "assistant": "_assistant",
+    "assistant_labels": "_soft_labels",
+    "control": "_trainings",
+    "student": "_trainings",
+    "compress": "_compress",
+    "export": "_export",
+    "verify": "_verify",
+    "bench": "_bench",
+    "report": "_report",
+}
+# Reached through modules that a method names by other means, as a process that is started.
+REACHED = {
+    "data": ("tfkd.data",),
+    "assistant": ("tfkd.distill.preloaded",),
+    "control": ("tfkd.distill.preloaded",),
+    "student": ("tfkd.distill.preloaded",),
+    "bench": ("tfkd.bench.runner",),
+}
+BESIDE = (
+    "tfkd",
+    "tfkd.bench",
+    "tfkd.cli",
+    "tfkd.contents",
+    "tfkd.distill.workers",
+    "tfkd.errors",
+    "tfkd.files",
+    "tfkd.machine",
+    "tfkd.order",
+    "tfkd.pipeline",
+    "tfkd.progress",
+    "tfkd.quiet",
+    "tfkd.recipe",
+    "tfkd.recipe_files",
+    "tfkd.sources",
+    "tfkd.stages",
+)
+_MODULE = re.compile(r"tfkd(\.\w+)+")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A stage whose code is not what was recorded for its version.
+
+    Attributes:
+        stage: its name.
+        version: of its code, as CODE in tfkd/order.py has it.
+        new: whether nothing was recorded for that version.
+        modules: those that differ from the latest record.
+    """
+
+    stage: str
+    version: int
+    new: bool
+    modules: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.new:
+            return f"{self.stage}: version {self.version} is not recorded. Run python -m tools.stage_versions --record."
+        where = some(self.modules) or "what it imports"
+        return (
+            f"{self.stage}: the code of version {self.version} changed in {where}. Where its results change, raise "
+            f"CODE[{self.stage!r}] in tfkd/order.py; where they stay the same, run python -m tools.stage_versions "
+            "--record --same-results WHY."
+        )
+
+
+def main() -> None:
+    """Says or records what changed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--record", action="store_true", help="record new versions")
+    parser.add_argument("--same-results", metavar="WHY", help="record changed code of old versions, for this reason")
+    asked = parser.parse_args()
+    recorded = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    found = changes(recorded)
+    if asked.record:
+        for change in [change for change in found if change.new or asked.same_results]:
+            _record(recorded, change, asked.same_results)
+        modules = {name: digest for stage in STAGES for name, digest in code_of(stage).items()}
+        stages = {stage: recorded[stage] for stage in STAGES if stage in recorded}
+        recorded = {**stages, "modules": dict(sorted(modules.items()))}
+        write_json(RECORD, recorded)
+        found = changes(recorded)
+    for change in found:
+        print(change)
+    sys.exit(1 if found else 0)
+
+
+def changes(recorded: dict[str, Any]) -> list[Change]:
+    """Returns the stages whose code is not what was recorded for their version."""
+    found = []
+    for stage in STAGES:
+        modules, version = code_of(stage), CODE[stage]
+        known, before = recorded.get(stage, {"version": None, "digests": {}}), recorded.get("modules", {})
+        if known["version"] != version or _digest(modules) not in known["digests"]:
+            differing = [name for name, digest in modules.items() if before.get(name) != digest]
+            found.append(Change(stage, version, known["version"] != version, tuple(sorted(differing))))
+    return found
+
+
+def code_of(stage: str) -> dict[str, str]:
+    """Returns the digests of the modules behind a stage, and of its method, by name."""
+    method = METHODS[stage]
+    found: dict[str, str] = {}
+    waiting = list(REACHED.get(stage, ()))
+    if method is not None:
+        tree = _method(method)
+        found[f"tfkd.pipeline.Run.{method}"] = _tree_digest(tree)
+        waiting += _reached(tree, "tfkd")
+    seen = set(BESIDE)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and (module := _module(name)):
+            found[name], reached = module
+            waiting += reached
+        seen.add(name)
+    return found
+
+
+@functools.cache  # stages share most of their modules
+def _module(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Returns a module's digest and the modules that can be reached from it, or None where it is not of tfkd."""
+    path = _path(name)
+    if path is None:
+        return None
+    tree = ast.parse(path.read_bytes())
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return _tree_digest(tree), tuple(dict.fromkeys(_reached(tree, package)))
+
+
+def _record(recorded: dict[str, Any], change: Change, reason: str | None) -> None:
+    digests = {} if change.new else recorded[change.stage]["digests"]
+    digests[_digest(code_of(change.stage))] = "first" if change.new else reason
+    recorded[change.stage] = {"version": change.version, "digests": digests}
+
+
+def _method(name: str) -> ast.AST:
+    tree = ast.parse((PROJECT / "tfkd" / "pipeline.py").read_bytes())
+    run = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Run")
+    return next(node for node in run.body if isinstance(node, ast.FunctionDef) and node.name == name)
+
+
+def _reached(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yields the modules that code imports, or names in a text such as "tfkd.export.tflite" or "module:function"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            around = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*around, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value.partition(":")[0]
+            if _MODULE.fullmatch(text):
+                yield text
+
+
+def _path(name: str) -> Path | None:
+    """Returns the file of a module of tfkd, or None for anything else."""
+    if name.partition(".")[0] != "tfkd":
+        return None
+    stem = PROJECT.joinpath(*name.split("."))
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _tree_digest(tree: ast.AST) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _digest(modules: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(modules, sort_keys=True).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main()
