@@ -14,6 +14,8 @@ from tfkd.cli import guarded
 from tfkd.errors import RequestError, TfkdError
 
 PROJECT = Path(__file__).parents[1]
+READ_ONLY = "mount -t tmpfs -o ro tmpfs disk"
+FULL = "mount -t tmpfs -o size=4k tmpfs disk && head -c 4096 /dev/zero > disk/all"
 CAN_MOUNT = subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode == 0
 
 
@@ -45,18 +47,25 @@ def test_a_full_standard_output_is_one_line_and_a_closed_one_nothing(tmp_path: P
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
 @pytest.mark.parametrize(
-    ("prepare", "told"),
+    ("prepare", "arguments", "told"),
     [
-        ("mount -t tmpfs -o ro tmpfs disk", "Cannot write"),
-        ("mount -t tmpfs -o size=4k tmpfs disk && head -c 4096 /dev/zero > disk/all", "No space left"),
+        (READ_ONLY, ("doctor", "recipe.py", "--runs", "disk/runs"), "Cannot write"),
+        (
+            READ_ONLY,
+            ("run", "recipe.py", "--out", "disk/models"),
+            "disk is not writable. Choose another",
+        ),
+        (FULL, ("doctor", "recipe.py", "--runs", "disk/runs"), "No space left"),
     ],
-    ids=["read-only", "full"],
+    ids=["runs read-only", "bundles read-only", "runs full"],
 )
-def test_a_disk_that_cannot_be_written_is_one_line(tmp_path: Path, prepare: str, told: str) -> None:
+def test_a_disk_that_cannot_be_written_is_one_line(
+    tmp_path: Path, prepare: str, arguments: tuple[str, ...], told: str
+) -> None:
     fill(tmp_path / "photos", {"a": 12, "b": 12})
     (tmp_path / "disk").mkdir()
     (tmp_path / "recipe.py").write_text(RECIPE)
-    done = in_namespace(prepare, "-m", "tfkd.cli", "doctor", "recipe.py", "--runs", "disk/runs", cwd=tmp_path)
+    done = in_namespace(prepare, "-m", "tfkd.cli", *arguments, cwd=tmp_path)
     assert done.returncode in (2, 4), done.stderr
     assert told in done.stderr and done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
 

@@ -181,7 +181,10 @@ def test_an_unfinished_stage_waits_for_the_cores_that_it_was_begun_with(tmp_path
     begun("4").write_text("four")
     assert begun("2").read_text() == "two"
     assert begun("4").read_text() == "four"
-    assert said[0] == "s: begun with other cores; begun again, and the unfinished one is kept"
+    assert said[0] == "s: begun with other cores; made again, and the unfinished one is kept"
+    (tmp_path / "s" / "a" / "begun.json").write_text("{")
+    assert not begun("4").exists()
+    assert said[-1] == "s: begun.json is missing or damaged; made again, and the unfinished one is kept"
 
 
 def test_a_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tfkd.data import ImageData
 from tfkd.errors import RequestError
 from tfkd.export import bundle
 from tfkd.export.manifest import BenchEntry, ComparisonRow, Manifest
+from tfkd.export.publishing import require_writable
 from tfkd.files import fingerprint, write_json
 from tfkd.order import STAGES, chain, conditions
 from tfkd.pipeline import Outcome, Run
@@ -70,6 +71,7 @@ def compare(
         RequestError: the recipe cannot be run, or a network has a layer that cannot be compressed.
     """
     folder = runs / recipe.name
+    require_writable(bundles / recipe.name)
     with locked(folder):
         run = Run(recipe, folder, progress)
         outcome = run.until(STAGES[-1], bundles / recipe.name)

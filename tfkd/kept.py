@@ -53,7 +53,8 @@ class Kept:
 
 def kept(run: Run) -> list[Kept]:
     """Returns all results in the folder of a run, in the order of its stages, those of other settings included."""
-    found = [_described(run, path) for path in run.folder.rglob(BEGUN)]
+    folders = {path.parent for name in (BEGUN, DONE) for path in run.folder.rglob(name)}
+    found = [_described(run, folder) for folder in folders]
     found.sort(key=lambda each: (_KINDS.index(each.kind), each.name, not each.current, str(each.folder)))
     return found
 
@@ -88,10 +89,9 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
         return removed
 
 
-def _described(run: Run, begun: Path) -> Kept:
-    folder = begun.parent
+def _described(run: Run, folder: Path) -> Kept:
     inside = folder.relative_to(run.folder).parts
-    state, done = read_sealed(begun) or {}, read_sealed(folder / DONE)
+    state, done = read_sealed(folder / BEGUN) or {}, read_sealed(folder / DONE)
     stage = run.stages.get(inside[0])
     return Kept(
         kind=kind_of(inside[0]),
@@ -108,7 +108,7 @@ def _described(run: Run, begun: Path) -> Kept:
 def _differences(run: Run, name: str, state: dict[str, Any]) -> Iterator[str]:
     stage = run.stages.get(name)
     if not state:
-        yield f"{BEGUN} is damaged"
+        yield f"{BEGUN} is missing or damaged"
     elif stage is not None:
         if settings := changed(state["inputs"], stage.inputs):
             yield f"other {some(settings)}"

@@ -25,6 +25,7 @@ from tfkd.export.manifest import (
     MissingFile,
     StudentEntry,
 )
+from tfkd.export.publishing import require_writable
 from tfkd.labels import outputs_of, read_labels
 from tfkd.models import normalization
 from tfkd.pipeline import CHECKED, PROPOSED_LABELS, Outcome, publish
@@ -125,6 +126,7 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
     """
     folder = runs / request.name
     check_installed(request.export)
+    require_writable(bundles / request.name)
     labels = read_labels(Path(request.labels))
     with locked(folder):
         made = folder / "bundle"

@@ -15,6 +15,7 @@ from tfkd.distill.layout import Layout
 from tfkd.errors import RequestError, nearest
 from tfkd.export import Card, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Manifest
+from tfkd.export.publishing import require_writable
 from tfkd.files import write_json
 from tfkd.models.imports import import_modules
 from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
@@ -73,6 +74,8 @@ def run(
     if until is not None and until not in STAGES:
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(STAGES))}")
     check_installed(recipe.export)
+    if until in (None, STAGES[-1]):
+        require_writable(bundles / recipe.name)
     folder = runs / recipe.name
     with locked(folder):
         write_json(folder / "recipe.json", recipe.model_dump(mode="json"))

@@ -115,7 +115,7 @@ class Stage:
         begun = read_sealed(self.folder / BEGUN) or {}
         if self.folder.name != self.base and begun.get("base") != self.base:
             self.forget()
-        elif self.conditions and self.folder.is_dir() and begun.get("conditions") != self.conditions:
+        elif self.conditions and begun.get("conditions") != self.conditions and self._is_begun():
             self._set_aside(begun.get("conditions"), say)
         self.reopen()
         for checkpoint in CHECKPOINTS:
@@ -159,9 +159,14 @@ class Stage:
             return None
         return done if all(done["growing"].get(name, 0) >= value for name, value in self.growing.items()) else None
 
+    def _is_begun(self) -> bool:
+        return self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir())
+
     def _set_aside(self, conditions: Mapping[str, str] | None, say: Say) -> None:
-        differing = [name for name in self.conditions if (conditions or {}).get(name) != self.conditions[name]]
-        say(f"{self.name}: begun with other {some(differing)}; begun again, and the unfinished one is kept")
+        reason = f"{BEGUN} is missing or damaged"
+        if conditions is not None:
+            reason = f"begun with other {some(changed(conditions, self.conditions))}"
+        say(f"{self.name}: {reason}; made again, and the unfinished one is kept")
         aside = self._aside(conditions or {})
         shutil.rmtree(aside, ignore_errors=True)
         self.folder.rename(aside)

@@ -14,7 +14,7 @@ import pytest
 from tfkd import files
 from tfkd.errors import RequestError, TfkdError
 from tfkd.export import bundle, publishing
-from tfkd.export.publishing import claimed, opened, publish
+from tfkd.export.publishing import claimed, opened, publish, require_writable
 from tools.benchmarks import publishing as harness
 
 EXCHANGING = pytest.mark.parametrize("exchanging", [True, False], ids=["exchange", "without exchange"])
@@ -118,9 +118,18 @@ def test_what_is_no_bundle_is_not_replaced(made: Callable[[str], Path], destinat
         (destination / "photos").mkdir(parents=True)
     else:
         destination.write_text("a thesis")
-    with pytest.raises(RequestError, match="is no bundle and would be replaced"):
-        publish(made("one"), destination, accept)
+    for call in (lambda: publish(made("one"), destination, accept), lambda: require_writable(destination)):
+        with pytest.raises(RequestError, match="is no bundle and would be replaced"):
+            call()
     assert (destination / "photos").is_dir() or destination.read_text() == "a thesis"
+
+
+def test_a_destination_that_cannot_be_written_is_found_before_the_work(tmp_path: Path, destination: Path) -> None:
+    require_writable(destination)
+    assert not destination.parent.exists()
+    destination.parent.write_text("in the way")
+    with pytest.raises(RequestError, match=r"Cannot write .*tiny: .*exported_models is no folder"):
+        require_writable(destination)
 
 
 def test_a_link_stays_a_link(made: Callable[[str], Path], destination: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def _copy(board: Board, folder: str, subject: Subject, names: dict[str, str], pa
     with tempfile.TemporaryDirectory() as staged:
         stage = Path(staged)
         for name, path in subject.paths.items():
-            (stage / names[name]).symlink_to(path.resolve())
+            (stage / names[name]).symlink_to(path.absolute())
         (stage / driver.RUNNER.name).symlink_to(driver.RUNNER.resolve())
         np.save(stage / "golden.npy", subject.images)
         sent = sorted(stage.iterdir())

@@ -50,6 +50,21 @@ def publish(folder: Path, destination: Path, check: Callable[[Path], None]) -> N
             _replace(made, destination)
 
 
+def require_writable(destination: Path) -> None:
+    """Looks whether a bundle can be published there, before hours are spent on it; nothing is made.
+
+    Raises:
+        RequestError: it cannot be written, or something else than a bundle is there.
+    """
+    destination = _named(destination)
+    _require_bundle(destination)
+    around = next(folder for folder in destination.absolute().parents if os.path.lexists(folder))
+    if not around.is_dir():
+        raise RequestError(f"Cannot write {destination}: {around} is no folder. Choose another one with --out.")
+    if not os.access(around, os.W_OK):
+        raise RequestError(f"Cannot write {destination}: {around} is not writable. Choose another one with --out.")
+
+
 @contextlib.contextmanager
 def claimed(destination: Path) -> Iterator[None]:
     """Holds the lock of a bundle's final name, `.NAME.lock` beside it, waiting for whoever changes the bundle.
@@ -132,7 +147,7 @@ def _wait(descriptor: int, destination: Path) -> None:
 
 
 def _require_bundle(destination: Path) -> None:
-    if not os.path.lexists(destination) or any((destination / name).is_file() for name in (MANIFEST, CHECKSUMS)):
+    if not destination.exists() or any((destination / name).is_file() for name in (MANIFEST, CHECKSUMS)):
         return
     if not destination.is_dir() or any(destination.iterdir()):
         raise RequestError(
