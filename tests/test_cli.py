@@ -27,7 +27,8 @@ def tfkd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None:
     shown = tfkd("--help", cwd=tmp_path)
     assert shown.returncode == 0
-    for command in ("run", "plan", "doctor", "compare", "export", "report", "inspect", "bench", "schema", "list"):
+    commands = ("run", "plan", "clean", "doctor", "compare", "export", "report", "inspect", "bench", "schema", "list")
+    for command in commands:
         assert f" {command} " in shown.stdout
     script = "import sys, tfkd.cli; assert not {'tensorflow', 'keras', 'coremltools', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -242,6 +242,28 @@ def test_the_recipe_in_the_bundle_gives_the_same_run(finished: Path) -> None:
     assert planned.stdout.count("finished") == 8
 
 
+def test_what_was_damaged_is_made_again_as_it_was(finished: Path) -> None:
+    run, published = finished / "runs/tiny", finished / "exported_models/tiny"
+    damaged = {
+        kept(run, "teacher") / "test_logits.npy": b"\xff\xfe",
+        kept(run, "soft_labels") / "view-001-00000.npy": b"",
+        kept(run, "student") / "seed-1/student.keras": b"PK",
+        kept(run, "control") / "seed-1/checkpoint.npz": b"PK",
+        published / "labels.txt": b"tomato",
+    }
+    before, answers = {path: path.read_bytes() for path in damaged}, students(finished / "runs")
+    for path, content in damaged.items():
+        path.write_bytes(content)
+    code, output, errors = tfkd(finished)
+    assert code == 0 and "Traceback" not in errors, output + errors
+    told = [line for line in output.splitlines() if line.endswith("made again")]
+    assert [line.partition(":")[0] for line in told] == ["teacher", "soft_labels", "student"]
+    assert "control: reused" in output and "publishing" in output
+    assert students(finished / "runs") == answers
+    for path in (kept(run, "soft_labels") / "view-001-00000.npy", published / "labels.txt"):
+        assert path.read_bytes() == before[path]
+
+
 def test_a_failed_gate_decides_the_exit_code_and_publishes_nothing(finished: Path) -> None:
     manifest = finished / "exported_models" / "tiny" / "manifest.json"
     before = manifest.read_bytes()

@@ -176,7 +176,7 @@ class _Bundle:
             value, found = work()
         except VerifyError as error:
             verdict: Verdict = "not judged" if isinstance(error, NotVerifiedError) else "failed"
-            self.checks.append(Check(name, verdict, legible(str(error).removeprefix(f"{self._folder}/"))))
+            self.checks.append(Check(name, verdict, legible(str(error).replace(f"{self._folder}/", ""))))
             return None
         self.checks.append(Check(name, "passed", found))
         return value

@@ -40,6 +40,7 @@ from tfkd import machine
 from tfkd.files import sha256, write_json
 
 TRIES = 3
+RUNS = ("finished", "half-finished")
 TIMED = ("manifest.json", "SHA256SUMS", "MODEL_CARD.md", "report.html")  # they hold the date or latencies
 AGAIN = ("made again", "publishing", " … (", "done in")
 MODELS = """
@@ -90,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sample", type=int, help="damage only so many files of each run, drawn from the seed")
     parser.add_argument("--damages", default=",".join(DAMAGES), help="which, separated by commas")
+    parser.add_argument("--only", choices=RUNS, help="damage this run alone")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
     parser.add_argument("--out", type=Path, help="file for the JSON, written after every case")
@@ -97,6 +99,7 @@ def main() -> None:
     random = np.random.default_rng(asked.seed)
     with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
         states, right = _states(Path(temporary))
+        states = {name: home for name, home in states.items() if asked.only in (None, name)}
         counts: dict[str, collections.Counter[str]] = {name: collections.Counter() for name in states}
         noted: list[dict[str, Any]] = []
         for name, case, damage, place in _cases(states, asked.damages.split(","), asked.sample, random):
@@ -132,7 +135,7 @@ def _states(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     if code != 0:
         raise SystemExit(f"The run itself ended with {code}: {said}")
     _kill_in_the_trainings(half)
-    return {"finished": home, "half-finished": half}, _results(home)
+    return dict(zip(RUNS, (home, half), strict=True)), _results(home)
 
 
 def _kill_in_the_trainings(home: Path) -> None:
