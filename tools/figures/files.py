@@ -49,6 +49,8 @@ def files() -> str:
     contestants = evidence.read("quantizers")["contestants"]
     applications, fuzzed = evidence.read("export_applications"), evidence.read("fuzz_bundles")
     alarm, mutants = evidence.read("regression_alarm"), evidence.read("mutants")
+    published = evidence.read("publishing")
+    gaps, mixtures = (sum(published[kind].values()) for kind in ("gaps", "mixtures"))
     plain = evidence.read("transcribed")["int8_without_dot_products"]
     wrong = len(fuzzed["wrongly_accepted"]) + len(fuzzed["crashes"])
     peer = contestants["litert_min_max"]["latency_ms"]["threads_1"]["median"]
@@ -82,6 +84,12 @@ def files() -> str:
             "`tfkd verify`",
             str(wrong),
             "0",
+        ],
+        [
+            f"publishing.json: reads, of {published['polls']:,} while {published['published'] // 2} pairs of processes "
+            "publish a bundle anew, that find none or one of two bundles' files",
+            f"{gaps}, {mixtures}",
+            "0, 0",
         ],
         [
             f"regression_alarm.json: false alarms, and {100 * alarm['max_regression']:.0f} % slower files found, of "
