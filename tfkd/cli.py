@@ -1,6 +1,6 @@
 """The command line: parses, calls, prints.
 
-Exit codes: 0 done, 1 a gate failed, 2 the request was wrong, 3 internal, 4 the machine did not let it be done.
+Exit codes: 0 done, 1 a gate failed, 2 the request was wrong, 3 internal, 4 the machine or a device did not let it.
 """
 
 import dataclasses
@@ -226,13 +226,24 @@ def export(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run, e.g. runs/quickstart")]) -> None:
-    """Make a run's report again from its results, and show its tables."""
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|BUNDLE", help="of a finished run, e.g. runs/quickstart, or of a bundle")
+    ],
+    out: Out = Path("exported_models"),
+) -> None:
+    """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
+    from tfkd.export.bundle import MANIFEST
     from tfkd.report import summary
 
-    manifest, page = summary.rewrite(run)
+    if (folder / MANIFEST).is_file():
+        _show_devices(folder)
+        return
+    manifest, page = summary.rewrite(folder)
     _show(manifest)
     print(f"The report is {page}")
+    if summary.is_published(folder, out / manifest.name):
+        _show_devices(out / manifest.name)
 
 
 @app.command()
@@ -357,6 +368,15 @@ def _finish(outcome: "Outcome") -> None:
         raise typer.Exit(1)
     state = ", but not all gates were judged" if facts.unjudged_gates(outcome.manifest) else ""
     print(f"The bundle is {outcome.bundle}{state}; open {outcome.bundle}/report.html")
+
+
+def _show_devices(bundle: Path) -> None:
+    from tfkd.report import devices
+    from tfkd.report.console import devices_table
+
+    page = devices.rewrite(bundle)
+    _print(devices_table(devices.read(bundle)))
+    print(f"All measurements of {bundle} are in {page}")
 
 
 def _show(manifest: "Manifest") -> None:

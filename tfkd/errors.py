@@ -29,7 +29,7 @@ class RequestError(TfkdError):
 
 
 class MachineError(TfkdError):
-    """The machine did not let it be done: says what is missing, where, and what to do; it is worth another try."""
+    """The machine or a device did not let it be done: says what is wrong, where, and what to do; worth another try."""
 
     exit_code = 4
 

@@ -632,6 +632,7 @@ def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, pro
         RequestError: it cannot be written.
     """
     from tfkd.export import bundle, publishing
+    from tfkd.report import devices
 
     outcome = Outcome(folder, made, manifest)
     if not outcome.passed:
@@ -639,6 +640,7 @@ def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, pro
     if not bundle.same(made, destination):
         progress.say("publishing: verifying the copy from its own bytes")
         publishing.publish(made, destination, _require_verified)
+    devices.rewrite(destination)
     return replace(outcome, bundle=destination)
 
 

@@ -1,6 +1,8 @@
 """Two real files, small enough to convert in a few seconds, and a bundle around them."""
 
 import hashlib
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +131,13 @@ def _student() -> StudentEntry:
         seconds_training=0,
         teacher_seconds=0,
     )
+
+
+def ended(pid: int) -> bool:
+    """Tells whether a process ends soon, or has ended."""
+    for _ in range(100):
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        if state.stdout.strip()[:1] in ("", "Z"):
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,5 +1,6 @@
 """The Android driver on a virtual device: real adb, adbd, mksh and toybox, with faults of every kind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,19 +13,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench import conftest
 from tests.bench.virtual_device import VirtualDevice, started
-from tfkd.bench import android, android_adb, android_device, android_kit, android_session
+from tfkd.bench import android, android_adb, android_device, android_kit, android_session, measurements, results
 from tfkd.bench import bundle as bundles
 from tfkd.bench.android import Options
+from tfkd.bench.bundle import Request
+from tfkd.bench.driver import Listener
 from tfkd.bench.gates import Limits
-from tfkd.bench.subject import Expected, Subject, manifest_of, of_files
-from tfkd.errors import RequestError
+from tfkd.bench.results import Skipped
+from tfkd.bench.subject import Expected, Subject, of_files
+from tfkd.errors import TfkdError
 from tfkd.verify.families import FAMILIES, LITERT_KERNELS, XNNPACK
 
 # Speaks as benchmark_model does: no package ships one. BAD makes it fail, SLEEP makes it last.
 STAND_IN = r"""#!/system/bin/sh
 for option; do
   case $option in
+    --help) echo "HELP"; exit 1 ;;
     --graph=*) graph=${option#*=} ;;
     --num_runs=*) runs=${option#*=} ;;
     --output_filepath=*) printf '\000\000\000\076\000\000\200\076\000\000\040\077' > ${option#*=} ;;
@@ -94,9 +100,11 @@ def subject(tmp_path: Path) -> Subject:
     return of_files({"android/model.tflite": path})
 
 
-def tool(folder: Path, seconds: float = 0, extra: str = "", name: str = "benchmark_model") -> Path:
-    path = folder / name
-    path.write_text(STAND_IN.replace("SECONDS", str(seconds)).replace("EXTRA", extra))
+def tool(folder: Path, seconds: float = 0, extra: str = "", litert: bool = False) -> Path:
+    """Both tools are called benchmark_model; LiteRT's has an option for NPUs."""
+    path = folder / "benchmark_model"
+    help_text = "--use_cpu=true --use_gpu=false --use_npu=false" if litert else "--use_xnnpack=true --use_gpu=false"
+    path.write_text(STAND_IN.replace("SECONDS", str(seconds)).replace("EXTRA", extra).replace("HELP", help_text))
     return path
 
 
@@ -108,9 +116,10 @@ def options(binary: Path | None, **more: object) -> Options:
 def refused(limit: float, call: Callable[[], object]) -> str:
     """Returns the message of the one line that the call must end with in time."""
     began = time.monotonic()
-    with pytest.raises(RequestError) as raised:
+    with pytest.raises(TfkdError) as raised:
         call()
     assert time.monotonic() - began < limit
+    assert raised.value.exit_code in (2, 4)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -133,18 +142,98 @@ def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: S
     assert said
 
 
-def test_a_bundle_is_measured_and_its_manifest_keeps_it(device: VirtualDevice, shipped: Path, tmp_path: Path) -> None:
-    wanted = options(tool(tmp_path, name="benchmark_litert_model"))
-    outcome = bundles.bench(shipped, f"android:{device.serial}", wanted, Limits(max_p95_ms=1.0))
-    assert outcome.passed and len(outcome.gates) == 2
-    entries = manifest_of(shipped).bench
+def test_a_bundle_is_measured_and_keeps_the_results(device: VirtualDevice, shipped: Path, tmp_path: Path) -> None:
+    wanted = options(tool(tmp_path, litert=True))
+    asked = Request(shipped, f"android:{device.serial}", wanted, Limits(max_p95_ms=1.0))
+    _, verdicts = bundles.bench(asked)
+    assert all(gate.passed for gate in verdicts) and len(verdicts) == 2
+    (record,) = measurements.read(shipped)
+    assert record.content is not None
+    device_told = record.content.results[0].device
+    assert device_told.build == "virtual/tfkd/14:test" and device_told.before.charging is True
+    entries = [results.entry(each) for each in record.content.results]
     assert [entry.artifact for entry in entries] == ["android/heavy.tflite", "android/light.tflite"]
     for entry in entries:
         assert (entry.target, entry.rung, entry.emulated) == ("android", "virtual device", True)
         assert (entry.device, entry.soc, entry.threads) == ("Virtual Android device", "QEMU Cortex-A76", 1)
         assert entry.latency_ms is not None and (entry.latency_ms.p90, entry.latency_ms.p95) == (None, 0.018)
-        assert entry.runtime.startswith("benchmark_litert_model sha256:") and entry.runs == 6
+        assert entry.runtime.startswith("benchmark_model sha256:") and entry.runs == 6
+        assert entry.delegate == "cpu", "as LiteRT's tool calls it"
     assert subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=shipped, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("limit", [{"max_p90_ms": 5.0}, {"max_regression": 0.05}])
+def test_a_limit_on_what_the_tool_does_not_tell_is_refused_before_measuring(
+    device: VirtualDevice, shipped: Path, tmp_path: Path, limit: dict[str, float]
+) -> None:
+    if "max_regression" in limit:
+        limit |= {"baseline": tmp_path / "b.json"}  # type: ignore[dict-item]
+        told = conftest.result(target="android", artifact={"path": "android/light.tflite", "sha256": "0" * 64})
+        results.write(tmp_path / "b.json", [told])
+    asked = Request(shipped, f"android:{device.serial}", options(tool(tmp_path)), Limits(**limit), only="*light*")
+    message = refused(20, lambda: bundles.bench(asked))
+    assert "benchmark_model does not tell that" in message
+
+
+def test_an_option_that_the_runner_does_not_read_is_refused(
+    device: VirtualDevice, subject: Subject, tmp_path: Path
+) -> None:
+    if android_kit.find() is None:
+        pytest.skip("no ARM64 root: run tools/arm64/setup.py")
+    message = refused(20, lambda: android.bench(device.serial, subject, options(None, profile=tmp_path)))
+    assert "--profile means nothing to the kit on" in message
+
+
+def test_gpu_and_npu_are_asked_of_the_tool_that_has_them(
+    device: VirtualDevice, subject: Subject, tmp_path: Path
+) -> None:
+    """A delegate that does not take the file is skipped, with the reason."""
+    skipped: list[Skipped] = []
+    listener = Listener(on_skipped=skipped.append)
+    refuse = 'case "$*" in *use_npu*) echo "ERROR: no dispatch library"; exit 1 ;; esac'
+    wanted = options(tool(tmp_path, extra=refuse, litert=True), delegates=("cpu", "gpu", "npu"))
+    found = android.bench(device.serial, subject, wanted, None, listener)
+    assert [(each.delegate, each.threads) for each in found] == [("gpu", None), ("cpu", 1)]
+    (npu,) = skipped
+    assert (npu.path, npu.delegate) == ("android/model.tflite", "npu") and "no dispatch library" in npu.reason
+
+    skipped.clear()
+    wanted = options(tool(tmp_path), delegates=("npu",))
+    message = refused(20, lambda: android.bench(device.serial, subject, wanted, None, listener))
+    assert "ran no file on npu" in message and "knows no NPU" in skipped[0].reason
+
+
+def test_work_is_a_sign_of_life(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+    """A tool that prints nothing for longer than the patience is not ended while it computes."""
+    work = "end=$(( SECONDS + 5 )); while [ $SECONDS -lt $end ]; do :; done".replace("SECONDS", "SECOND\\S")
+    binary = tool(tmp_path, extra=work)
+    binary.write_text(binary.read_text().replace("SECOND\\S", "SECONDS"))
+    (result,) = android.bench(device.serial, subject, options(binary, patience=3.0, processes=1))
+    assert result.runs == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_on_the_device(
+    device: VirtualDevice, shipped: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    binary = tool(tmp_path, 60)
+    command = [sys.executable, "-m", "tfkd.cli", "bench", str(shipped), "--target", f"android:{device.serial}"]
+    command += ["--benchmark-model", str(binary), "--only", "*light*", "--threads", "1", "--cooling", "0"]
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONUNBUFFERED": "1"}
+    (tmp_path / "tmp").mkdir()
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if "process 1" in line:
+            break
+    for _ in range(100):
+        if any("benchmark" in each or "store/" in each for each in device.left_behind()["processes"]):
+            break
+        time.sleep(0.1)
+    child.send_signal(number)
+    assert child.wait(60) == 128 + number
+    assert device.left_behind() == NOTHING
+    assert list((tmp_path / "tmp").iterdir()) == [] and not (shipped / "measurements").exists()
 
 
 def test_a_second_run_at_the_same_time_is_refused(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
@@ -246,7 +335,7 @@ def test_a_device_that_does_not_come_back(
 
 def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
     message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60), patience=1)))
-    assert "said nothing for 1 seconds" in message
+    assert "gave no sign of life for 1 seconds" in message
 
 
 def test_a_link_that_stalls(
@@ -258,7 +347,7 @@ def test_a_link_that_stalls(
             later(2, "fault", after=1 << 60, then="cut")
 
     message = refused(30, lambda: android.bench(device.serial, subject, options(tool(tmp_path), patience=1), stall))
-    assert "said nothing for 1 seconds" in message
+    assert "gave no sign of life for 1 seconds" in message
 
 
 def test_a_slow_link_is_waited_for(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:

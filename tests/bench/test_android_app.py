@@ -12,21 +12,33 @@ from tests.bench.virtual_device import VirtualDevice, started
 from tfkd.bench import android, android_app, results
 from tfkd.bench.android import Options
 from tfkd.bench.android_adb import Phone
-from tfkd.bench.results import Device, File, Golden, Latency, Result, Runtime
+from tfkd.bench.driver import Listener
+from tfkd.bench.results import Device, File, Golden, Latency, Result, Runtime, Skipped
 from tfkd.bench.subject import Expected, Subject, of_files
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 
 NAME = "android/model.tflite"
 PM = "#!/system/bin/sh\necho package:/data/app/base.apk\n"
-# Keeps what it was asked and given, and leaves the results that the test has prepared.
+OWN = f"/data/data/{android_app.PACKAGE}"
+# Android's runs a command as the app, in the app's own folder, where nobody else may look.
+RUN_AS = f"""#!/system/bin/sh
+[ ! -f /data/release ] || {{ echo "run-as: package not debuggable: $1" >&2; exit 1; }}
+shift
+mkdir -p {OWN}
+cd {OWN}
+exec "$@"
+"""
+# Keeps what it was asked and given, and leaves the results that the test has prepared, as the app does.
 AM = f"""#!/system/bin/sh
 [ "$1" = start ] || exit 0
-cd {android_app.FOLDER}
 echo "$@" > /data/asked
-cat bundle/manifest.json > /data/manifest
-cat bundle/{NAME} bundle/golden/golden.json > /data/given
+cd {android_app.BUNDLE}
+cat manifest.json > /data/manifest
+cat {NAME} golden/golden.json > /data/given
+cd {OWN}/{android_app.RESULTS}
 [ ! -f /data/results ] || cp /data/results results.json
 [ ! -f /data/status ] || cp /data/status status.json
+[ ! -f /data/steps ] || . /data/steps &
 """
 OPTIONS = Options(runs=6, warmup=3, threads=(1, 0), patience=3.0, cooling=0.0)
 
@@ -34,8 +46,9 @@ OPTIONS = Options(runs=6, warmup=3, threads=(1, 0), patience=3.0, cooling=0.0)
 @pytest.fixture(scope="module")
 def device() -> Iterator[VirtualDevice]:
     with started() as running:
-        for name, text in (("pm", PM), ("am", AM)):
+        for name, text in (("pm", PM), ("am", AM), ("run-as", RUN_AS)):
             running.tell("write", path=f"/system/bin/{name}", text=text)
+        Phone(running.adb, running.serial).shell("chmod 755 /system/bin/run-as")
         yield running
 
 
@@ -70,7 +83,7 @@ def prepare(
     device: VirtualDevice, folder: Path, artifact: File | None, status: str | None, golden: Golden | None = None
 ) -> Phone:
     phone = Phone(device.adb, device.serial)
-    phone.shell("rm -f /data/results /data/status /data/asked")
+    phone.shell("rm -f /data/results /data/status /data/asked /data/steps /data/release")
     if artifact is not None:
         results.write(folder / "results.json", [result(artifact).model_copy(update={"golden": golden})])
         device.tell("write", path="/data/results", text=(folder / "results.json").read_text())
@@ -94,7 +107,8 @@ def test_the_app_gets_the_bundle_and_leaves_results(
     assert phone.shell("cat /data/given") == "a model{}"
     given = json.loads(phone.shell("cat /data/manifest"))
     assert [each["path"] for each in given["artifacts"]] == [NAME]
-    assert phone.shell(f"ls {android_app.FOLDER}").split() == []
+    assert f"--es results {OWN}/files/tfkd-bench" in asked and "--es delegates cpu,gpu,npu" in asked
+    assert phone.shell(f"ls {OWN}/files").split() == []
     assert device.left_behind() == {"files": [], "processes": []}
 
 
@@ -104,7 +118,7 @@ def test_the_app_gets_the_bundle_and_leaves_results(
         (True, '{"state": "failed", "error": "there is\\nno bundle"}', "The app failed on .*: there is no bundle"),
         (True, "{damaged", "status.json is damaged"),
         (True, None, "ended without results"),
-        (False, '{"state": "done"}', "could not be fetched"),
+        (False, '{"state": "done"}', "results.json"),
     ],
 )
 def test_an_app_that_fails(
@@ -120,6 +134,45 @@ def test_an_app_that_fails(
     prepare(device, tmp_path, subject.artifacts[NAME] if named else None, status)
     with pytest.raises(RequestError, match=told):
         android.bench("", subject, OPTIONS)
+
+
+def test_an_app_that_is_no_debug_build_is_told(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADB", device.adb)
+    phone = prepare(device, tmp_path, None, None)
+    phone.shell("touch /data/release")
+    with pytest.raises(RequestError, match=r"package not debuggable.* Install the debug build"):
+        android.bench("", subject, OPTIONS)
+
+
+def test_patience_is_per_sign_of_life_of_the_app(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that says what it is doing is waited for; one that says the same for too long is not."""
+    monkeypatch.setenv("ADB", device.adb)
+    prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "running", "doing": "0"}')
+    state = """echo '{"state": "%s", "doing": "'$n'"}' > status.json"""
+    steps = f"for n in 1 2 3 4 5 6; do sleep 1; {state % 'running'}; done; sleep 1; n=7; {state % 'done'}\n"
+    device.tell("write", path="/data/steps", text=steps)
+    (found,) = android.bench("", subject, OPTIONS)
+    assert found.runs == 2
+
+    prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "running", "doing": "0"}')
+    with pytest.raises(MachineError, match="no sign of life for 3 seconds"):
+        android.bench("", subject, OPTIONS)
+    assert device.left_behind() == {"files": [], "processes": []}
+
+
+def test_skipped_delegates_say_why(
+    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADB", device.adb)
+    skipped = {"path": NAME, "delegate": "npu", "reason": "There is no runtime of the vendor."}
+    prepare(device, tmp_path, subject.artifacts[NAME], json.dumps({"state": "done", "skipped": [skipped]}))
+    heard: list[Skipped] = []
+    android.bench("", subject, OPTIONS, None, Listener(on_skipped=heard.append))
+    assert [each.model_dump() for each in heard] == [skipped]
 
 
 def test_results_of_another_file_are_refused(

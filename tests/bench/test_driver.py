@@ -1,16 +1,16 @@
 """The driver against programs that misbehave as boards do."""
 
 import json
-import subprocess
 import sys
 import time
 
 import pytest
 
+from tests.bench.conftest import ended
 from tfkd.bench import driver
 from tfkd.bench.driver import ChildError, Options, Place
 from tfkd.bench.subject import of_files
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 
 
 def answering(code, files):
@@ -57,7 +57,7 @@ def test_silence_has_a_limit_and_nothing_is_left_running(tmp_path):
     pid = tmp_path / "pid"
     code = f"sleep 60 & echo $! > {pid}; echo one; wait"
     began = time.monotonic()
-    with pytest.raises(RequestError, match=r"said nothing for 0\.5 seconds"):
+    with pytest.raises(MachineError, match=r"gave no sign of life for 0\.5 seconds"):
         list(driver.spoken(["sh", "-c", code], "", 0.5))
     assert time.monotonic() - began < 20
     assert ended(int(pid.read_text()))
@@ -69,6 +69,14 @@ def test_nothing_is_left_running_when_the_caller_stops(tmp_path):
     assert next(lines) == "one\n"
     lines.close()
     assert ended(int(pid.read_text()))
+
+
+def test_a_program_that_only_says_that_it_lives_is_ended_once_it_does_no_more():
+    working = "for n in 1 2 3 4 5 6; do echo tfkd-alive $n; sleep 0.3; done; echo done"
+    assert list(driver.living(["sh", "-c", working], 1.0)) == ["done\n"]
+    hanging = "while sleep 0.1; do echo tfkd-alive 1; done"
+    with pytest.raises(MachineError, match="no sign of life for 1 seconds"):
+        list(driver.living(["sh", "-c", hanging], 1.0))
 
 
 def test_a_missing_program_is_named():
@@ -97,12 +105,3 @@ def test_the_runner_is_measured_where_no_module_can_take_its_place(files, tmp_pa
     (tmp_path / "json.py").write_text("raise SystemExit(5)")
     monkeypatch.chdir(tmp_path)
     assert host.bench("", of_files({"light": files["light"]}), Options(runs=1, warmup=0, threads=(1,)))
-
-
-def ended(pid: int) -> bool:
-    for _ in range(100):
-        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        if state.stdout.strip()[:1] in ("", "Z"):
-            return True
-        time.sleep(0.05)
-    return False

@@ -3,7 +3,7 @@ import pytest
 from tests.bench.conftest import counted, result
 from tfkd.bench import gates, results
 from tfkd.bench.gates import Limits, judge, share, unclear
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 
 STEADY = [1.0 + 0.001 * (number % 7) for number in range(100)]
 
@@ -41,7 +41,7 @@ def test_instructions_have_a_limit_and_no_latency():
 
 
 def test_nothing_measured_is_no_pass():
-    with pytest.raises(RequestError, match="Nothing was measured"):
+    with pytest.raises(MachineError, match="Nothing was measured"):
         judge(Limits(), [], [])
 
 
@@ -74,8 +74,9 @@ def test_a_change_lost_in_noise_is_an_error_and_no_pass(tmp_path):
     limits = Limits(baseline=tmp_path, max_regression=0.05)
     few = result([1.0, 1.0, 1.0])
     assert unclear(limits, [few], [few]) == [few] and unclear(Limits(), [few], []) == []
-    with pytest.raises(RequestError, match="too noisy to tell 5 %"):
+    with pytest.raises(MachineError, match="too noisy to tell 5 %") as caught:
         judge(limits, [few], [few])
+    assert caught.value.exit_code == 4
 
 
 def test_instructions_regress_without_noise(tmp_path):
@@ -93,7 +94,9 @@ def test_baseline_and_its_limit_go_together(tmp_path):
             Limits(**half)
 
 
-@pytest.mark.parametrize(("text", "value"), [("5%", 0.05), (" 0.5 % ", 0.005), ("0.05", 0.05), ("20%", 0.2)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("5%", 0.05), (" 0.5 % ", 0.005), ("0.05", 0.05), ("20%", 0.2), ("500%", 5.0), ("0.99", 0.99)]
+)
 def test_shares(text, value):
     assert gates.share(text) == pytest.approx(value)
 
@@ -101,4 +104,10 @@ def test_shares(text, value):
 @pytest.mark.parametrize("text", ["", "%", "five", "0", "-5%", "nan", "inf%", "1000%"])
 def test_what_is_no_share(text):
     with pytest.raises(RequestError, match="Write a share"):
+        share(text)
+
+
+@pytest.mark.parametrize("text", ["5", "1", "9.5"])
+def test_a_number_that_would_be_hundreds_of_percent_is_refused(text):
+    with pytest.raises(RequestError, match=f"{text} would be .* % of change. Write {text}%, or"):
         share(text)

@@ -1,15 +1,11 @@
 import io
-import json
-import subprocess
 import xml.etree.ElementTree as ET
 
-import pytest
 from rich.console import Console
 
 from tests.bench.conftest import counted, result
 from tfkd.bench import outputs, results
-from tfkd.bench.subject import manifest_of
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 from tfkd.export.manifest import Gate
 
 GATES = [
@@ -58,43 +54,34 @@ def test_gates_table_counts_what_passed():
 
 def test_junit_counts_failures(tmp_path):
     path = tmp_path / "out" / "j.xml"
-    outputs.write_junit(path, "host", [result()], GATES)
+    skipped = [results.Skipped(path="a", delegate="npu", reason="It is of floats.")]
+    outputs.write_junit(path, "host", [result()], skipped, GATES, 12.5)
     suite = ET.parse(path).getroot().find("testsuite")
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "0")
+    assert suite.get("skipped") == "1" and suite.get("time") == "12.500" and suite.get("timestamp")
+    assert [case.find("skipped").get("message") for case in suite if case.find("skipped") is not None] == [
+        "It is of floats."
+    ]
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert failed == ["max_p90_ms/a"]
 
 
+def test_junit_carries_values_and_times(tmp_path):
+    outputs.write_junit(tmp_path / "j.xml", "host", [result([1.0, 2.0, 3.0]), counted(10)], [], GATES, 1.0)
+    suite = ET.parse(tmp_path / "j.xml").getroot().find("testsuite")
+    timed, counts, limited, _ = suite
+    values = [{each.get("name"): each.get("value") for each in case.find("properties")} for case in suite]
+    assert timed.get("time") == "0.006000" and values[0]["median_ms"] == "2" and values[0]["min_ms"] == "1"
+    assert counts.get("time") == "0.000000" and values[1] == {"instructions": "10"}
+    assert limited.get("name") == "max_p90_ms/a" and values[2] == {"value": "3", "limit": "2"}
+
+
 def test_junit_of_a_benchmark_that_could_not_run_is_an_error(tmp_path):
     path = tmp_path / "j.xml"
-    outputs.write_junit_error(path, "ssh://pi", "cannot <reach> \x00 & \x1b[31m it")
+    outputs.write_junit_error(path, "ssh://pi", RequestError("cannot <reach> \x00 & \x1b[31m it"))
     suite = ET.parse(path).getroot().find("testsuite")
     assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
     assert "cannot <reach>" in suite.find("testcase/error").get("message")
-
-
-def test_results_are_appended_to_the_manifest_and_its_checksum_is_set_right(shipped):
-    before = (shipped / "SHA256SUMS").read_text().splitlines()
-    outputs.record(shipped, [result()])
-    outputs.record(shipped, [result(threads=2)])
-    assert [entry.threads for entry in manifest_of(shipped).bench] == [1, 2]
-    assert subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=shipped, check=False).returncode == 0
-    after = (shipped / "SHA256SUMS").read_text().splitlines()
-    assert [line for line in before if line not in after] == [line for line in before if "manifest.json" in line]
-
-
-def test_a_file_that_was_changed_is_not_sealed_anew(shipped):
-    (shipped / "labels.txt").write_text("changed\n")
-    outputs.record(shipped, [result()])
-    checked = subprocess.run(
-        ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=shipped, capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 1 and "labels.txt" in checked.stdout and "manifest.json" not in checked.stdout
-
-
-def test_a_folder_without_a_manifest_gets_none(tmp_path):
-    with pytest.raises(RequestError, match="is no bundle"):
-        outputs.record(tmp_path, [result()])
-    (tmp_path / "manifest.json").write_text(json.dumps({"schema": "x"}))
-    with pytest.raises(RequestError, match=r"manifest\.json: name: Field required"):
-        outputs.record(tmp_path, [result()])
+    assert suite.find("testcase/error").get("type") == "error"
+    outputs.write_junit_error(path, "ssh://pi", MachineError("too hot"))
+    assert ET.parse(path).getroot().find("testsuite/testcase/error").get("type") == "not measured"

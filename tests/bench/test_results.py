@@ -1,9 +1,11 @@
+import datetime
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tfkd
 from tests.bench.conftest import counted, result
 from tfkd.bench import results
 from tfkd.errors import RequestError
@@ -38,8 +40,8 @@ def test_json_schema_describes_what_is_written():
         ({"latency_ms": None, "samples_ms": []}, "a latency or instructions"),
         ({"latency_ms": {"median": 2, "p90": 1, "min": 0}}, "must not fall"),
         ({"latency_ms": {"median": 2, "p90": 4, "p95": 3, "min": 0}}, "must not fall"),
-        ({"samples_ms": [1, 2, -3]}, "durations"),
-        ({"samples_ms": [1, 2, float("nan")]}, "samples_ms.2"),
+        ({"samples_ms": [1, -2, -3]}, "2 of 3 durations are impossible"),
+        ({"samples_ms": [1, 2, "3x"]}, "samples_ms.2"),
         ({"yardstick_ms": [1.0]}, "yardstick"),
         ({"instructions": {"load": 1}}, "total"),
         ({"artifact": {"path": "a", "sha256": "../x"}}, "sha256"),
@@ -123,3 +125,34 @@ def test_what_two_emulated_processors_did_is_told_apart():
 def test_a_device_is_called_by_its_name_or_by_its_processor():
     assert results.Device(maker="Raspberry Pi", model="4 B", soc="x", os="L", abi="a").name == "Raspberry Pi 4 B"
     assert results.Device(os="L", abi="aarch64").name == "aarch64"
+
+
+def test_impossible_samples_are_dropped_and_counted_not_fatal(tmp_path):
+    samples = [1.0, -2.0, 3.0, float("nan"), 5.0, None, 7.0, float("inf"), 9.0]
+    good = [1.0, 3.0, 5.0, 7.0, 9.0]
+    one = {**result(good).model_dump(mode="json"), "samples_ms": samples, "runs": 9}
+    one |= {"cpu_ms": [1.0] * 9, "yardstick_ms": [2.0] * 9}
+    (tmp_path / "r.json").write_text(json.dumps({"schema": "tfkd-bench-1", "results": [one]}))
+    (read,) = results.read(tmp_path / "r.json")
+    assert (read.samples_ms, read.runs, read.dropped) == (good, 5, 4)
+    assert read.cpu_ms == [1.0] * 5 and read.yardstick_ms == [2.0] * 5
+    results.write(tmp_path / "again.json", [read])
+    assert results.read(tmp_path / "again.json") == [read], "they are counted once"
+
+
+def test_a_sample_without_processor_time_is_impossible():
+    (read,) = results.parse(
+        json.dumps(
+            {"results": [{**result([1.0, 2.0, 3.0]).model_dump(mode="json"), "cpu_ms": [1, 0, 2], "yardstick_ms": []}]}
+        ),
+        "the board",
+    )
+    assert (read.samples_ms, read.cpu_ms, read.dropped) == ([1.0, 3.0], [1.0, 2.0], 1)
+
+
+def test_what_is_written_says_when_and_by_which_version(tmp_path):
+    skipped = [results.Skipped(path="a", delegate="npu", reason="no")]
+    results.write(tmp_path / "r.json", [result()], skipped)
+    read = results.read_all(tmp_path / "r.json")
+    assert read.tfkd_version == tfkd.__version__ and read.skipped == skipped
+    assert datetime.datetime.fromisoformat(read.created).tzinfo is not None

@@ -27,8 +27,10 @@ def job(files, **changes):
 def test_it_speaks_json_lines(files):
     done = started(job(files))
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0 and all(set(event) == {"doing"} for event in events[:-1])
-    last = events[-1]
+    assert done.returncode == 0 and all(set(event) == {"doing"} for event in events[1:-1])
+    first, last = events[0], events[-1]
+    assert set(first) == {"device", "threads"} and first["threads"] == [1]
+    assert first["device"]["build"] and first["device"]["before"]["load"] >= 0
     assert set(last) == {"device", "runtime", "measured"} and last["runtime"]["name"] == "LiteRT"
     Device.model_validate(last["device"])
     assert [each["artifact"] for each in last["measured"]] == ["heavy", "light"]
@@ -63,14 +65,58 @@ def test_zero_threads_are_all_cores(files):
 
 def test_a_hanging_file_is_given_up():
     began = time.monotonic()
-    with pytest.raises(runner.UnusableError, match=r"no answer in 0\.3 seconds"):
-        runner._apart(lambda: time.sleep(60) or {}, 0.3, "slow")
+    with pytest.raises(runner.UnusableError, match=r"no sign of life for 0\.3 seconds"):
+        runner._apart(lambda tell: time.sleep(60) or {}, 0.3, "slow")
     assert time.monotonic() - began < 10
+
+
+def test_patience_is_per_sign_of_life_not_per_process(monkeypatch, capsys):
+    monkeypatch.setattr(runner, "SECONDS_BETWEEN_SIGNS", 0.1)
+
+    def work(tell):
+        for number in range(20):
+            time.sleep(0.1)
+            tell(f"round {number}")
+        return {"done": 20}
+
+    assert runner._apart(work, 1.0, doing="timing") == {"done": 20}
+    said = [json.loads(line)["doing"] for line in capsys.readouterr().out.splitlines()]
+    assert len(said) > 5 and said[-1].startswith("timing, round ")
+
+
+def test_signs_of_life_are_rare():
+    sent = []
+    teller = runner._Teller(type("Pipe", (), {"send_bytes": lambda _, content: sent.append(content)})())
+    for _ in range(1000):
+        teller("round")
+    assert sent == []
+
+
+def test_timing_and_answering_give_signs_of_life(files):
+    said = []
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    runner.probe(str(files["light"]), 1, images, said.append)
+    assert said == ["golden image 1 of 2", "golden image 2 of 2"]
+    runner.block({"light": str(files["light"])}, 1, 2, 1, 0, said.append)
+    assert {"loaded light", "warming up", "round 1 of 2", "round 2 of 2"} <= set(said)
+
+
+def test_a_runner_that_nobody_listens_to_ends(files):
+    """As when the connection to a board breaks: the next sign of life has no reader."""
+    asked = json.dumps(job(files, processes=50, runs=100_000))
+    child = subprocess.Popen(
+        [sys.executable, "-P", str(driver.RUNNER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    child.stdin.write(asked)
+    child.stdin.close()
+    assert "device" in child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(60) == 1
 
 
 def test_a_crash_is_told_by_its_signal():
     with pytest.raises(runner.UnusableError, match="ended by SIGKILL"):
-        runner._apart(lambda: os.kill(os.getpid(), signal.SIGKILL) or {}, 60, "broken")
+        runner._apart(lambda tell: os.kill(os.getpid(), signal.SIGKILL) or {}, 60, "broken")
 
 
 def test_calls_alternate_and_keep_their_own_times():

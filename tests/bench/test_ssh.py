@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tfkd.bench import driver, ssh
 from tfkd.bench.driver import Options
 from tfkd.bench.subject import of_bundle, of_files
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 NEEDED = pytest.mark.skipif(
@@ -119,11 +119,42 @@ def test_a_bundle_is_measured_over_ssh_and_nothing_stays_there(server, shipped):
     assert list(server.temporary.iterdir()) == []
 
 
+def running_in(folder):
+    """Returns what runs from a folder, as a command line each."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
+
+
+@NEEDED
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_on_the_board(server, shipped, tmp_path, number):
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "tfkd.cli", "bench", str(shipped), "--target", f"ssh:{server.address}"]
+    command += ["--ssh-config", str(server.config()), "--python", sys.executable]
+    command += ["--runs", "100000", "--processes", "1", "--threads", "1"]
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONUNBUFFERED": "1"}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    for line in child.stdout:
+        if "round" in line:
+            break
+    assert running_in(server.temporary)
+    child.send_signal(number)
+    assert child.wait(60) == 128 + number
+    assert running_in(server.temporary) == [] and list(server.temporary.iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == [] and not (shipped / "measurements").exists()
+
+
 @NEEDED
 def test_a_second_run_at_the_same_time_is_refused(server, files):
     other = os.open(server.temporary, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(RequestError, match=r"ssh://.* is being measured by another run of tfkd bench\. Wait"):
+    with pytest.raises(MachineError, match=r"ssh://.* is being measured by another run of tfkd bench\. Wait"):
         ssh.bench(server.address, of_files(files), options(server))
     assert list(server.temporary.iterdir()) == []
     os.close(other)  # as when the other run has ended, however it did
@@ -171,7 +202,7 @@ def test_a_board_that_is_another_is_refused(server, files):
 def test_a_board_that_does_not_answer_is_named(files):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        with pytest.raises(RequestError, match=r"127\.0\.0\.1.*Connection refused"):
+        with pytest.raises(MachineError, match=r"127\.0\.0\.1.*Connection refused"):
             ssh.bench(f"//someone@127.0.0.1:{probe.getsockname()[1]}", of_files(files), Options(**QUICK))
 
 
@@ -211,7 +242,7 @@ def test_a_connection_that_breaks_in_the_middle_ends_soon_and_leaves_nothing(ser
             threading.Timer(2, cut).start()
 
     began = time.monotonic()
-    with pytest.raises(RequestError, match=r"ssh://.*See that `ssh"):
+    with pytest.raises(MachineError, match=r"ssh://.*See that `ssh"):
         ssh.bench(server.address, of_files(files), options(server, runs=200_000, processes=50), cut_soon)
     assert time.monotonic() - began < 60
     assert list(server.temporary.iterdir()) == []

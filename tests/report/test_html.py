@@ -170,7 +170,7 @@ def test_hostile_names_stay_text(render, make_manifest, make_evidence):
 def test_page_loads_nothing(page):
     for tag, attributes in page.tags:
         for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
-            if name in attributes:
+            if name in attributes and (tag, attributes[name]) != ("a", "measurements/index.html"):
                 assert attributes[name].startswith(("#", "data:image/png;base64,")), (tag, attributes)
         assert "url(" not in (attributes.get("style") or "").replace("url(#", "")
     policies = [attributes["content"] for tag, attributes in page.tags if attributes.get("http-equiv")]

@@ -11,23 +11,32 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.bench import android_adb, android_app, android_device, android_kit, android_tool, arm64_root, driver
+from tfkd.bench import android_adb, android_app, android_device, android_kit, android_tool, arm64_root, driver, gates
 from tfkd.bench.android_adb import ANSWERING, Phone, connected, explained
 from tfkd.bench.android_device import Description
-from tfkd.bench.android_session import RUN, Session, session
+from tfkd.bench.android_session import RUN, Job, Session, session
 from tfkd.bench.arm64_root import Root
-from tfkd.bench.driver import ChildError, Options, Place, Say
+from tfkd.bench.driver import ChildError, Listener, Options, Place, Say
 from tfkd.bench.results import Device, Result
 from tfkd.bench.subject import Subject
 from tfkd.errors import RequestError
 
 FORMATS = ("tflite",)
+READS = android_tool.READS | android_app.READS
+LIMITS = gates.TIMES | {"max_memory_mb"}
+_KIT_READS = driver.TIMING | {"cores", "cooling", "keep"}
 _UNPACKING = 2e6  # bytes a second, on a slow device
 
 Measure = Callable[[Session, Device], list[Result]]
 
 
-def bench(address: str, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
     """Times one inference (batch 1) of every file on an Android device.
 
     Args:
@@ -35,18 +44,21 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         subject: .tflite files, each with one uint8 or float32 image input.
         options: how often, and by which runner.
         progress: receives a line about what is being done.
+        listener: hears of the device before anything is timed, and of what a delegate did not take.
 
     Returns:
-        For every file one result a number of threads.
+        For every file one result a number of threads and delegate.
 
     Raises:
-        RequestError: the device cannot be used, is gone, full or too hot, or cannot run a file; says which.
+        RequestError: the device cannot run the runner or a file, or the runner does not read an option.
+        MachineError: the device cannot be used now: it is gone, full, too hot or being measured.
     """
     say: Say = progress or (lambda _: None)
     phone = android_adb.chosen(address)
     told = android_device.describe(phone)
     cores = _cores(phone, told, options)
-    measure = _measure(phone, told, subject, options, say)
+    measure, threads = _measure(Job(phone, subject, options, say, listener), told, len(cores))
+    listener.on_device(told.device, threads)
     say(f"waiting until {phone.serial} is cool")
     before = android_device.cool(phone, options.cooling)
     device = told.device.model_copy(update={"before": before})
@@ -57,12 +69,20 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
     return [each.model_copy(update={**after, **rung}) for each in found]
 
 
-def _measure(phone: Phone, told: Description, subject: Subject, options: Options, say: Say) -> Measure:
-    """Returns the first way to measure that is there."""
-    if binary := options.benchmark_model:
-        return lambda ready, device: android_tool.measure(binary, ready, device, subject, options, options.profile, say)
+def _measure(job: Job, told: Description, cores: int) -> tuple[Measure, tuple[int, ...]]:
+    """Returns the first way to measure that is there, and the numbers of threads where they are known."""
+    phone, options = job.phone, job.options
+    if options.benchmark_model is not None:
+        _require_read(options, android_tool.READS, options.benchmark_model.name)
+        for limit in sorted(job.listener.limits & android_tool.UNJUDGED):
+            raise RequestError(
+                f"--{limit.replace('_', '-')} cannot be judged: {options.benchmark_model.name} does not tell that. "
+                "Leave it out, or measure with the app of tools/android or with the kit."
+            )
+        return lambda ready, device: android_tool.measure(ready, device, job), driver.counts(options, cores)
     if android_app.installed(phone):
-        return lambda _ready, _device: android_app.measure(phone, subject, options, say)
+        _require_read(options, android_app.READS, f"the app on {phone.serial}")
+        return lambda ready, _: android_app.measure(ready, job), ()
     root = android_kit.find()
     if root is None:
         raise RequestError(
@@ -74,16 +94,22 @@ def _measure(phone: Phone, told: Description, subject: Subject, options: Options
             f"{phone.serial} runs {told.abi} programs, and the kit is for {android_kit.ABI}. "
             "Install the app of tools/android there."
         )
-    return lambda ready, device: _with_kit(root, ready, device, subject, options, say)
+    _require_read(options, _KIT_READS, f"the kit on {phone.serial}")
+    return lambda ready, device: _with_kit(root, ready, device, job), driver.counts(options, cores)
 
 
-def _with_kit(root: Root, ready: Session, device: Device, subject: Subject, options: Options, say: Say) -> list[Result]:
-    phone = ready.phone
-    kit = _unpacked(root, ready, say)
+def _require_read(options: Options, names: frozenset[str], runner: str) -> None:
+    if unread := options.unread(names):
+        raise RequestError(f"--{unread[0].replace('_', '-')} means nothing to {runner}. Leave it out.")
+
+
+def _with_kit(root: Root, ready: Session, device: Device, job: Job) -> list[Result]:
+    phone, subject = ready.phone, job.subject
+    kit = _unpacked(root, ready, job.say)
     with tempfile.TemporaryDirectory() as folder:
         golden = Path(folder) / "golden.npy"
         np.save(golden, subject.images)
-        say(f"copying {len(subject.paths)} files to {phone.serial}")
+        job.say(f"copying {len(subject.paths)} files to {phone.serial}")
         place = Place(
             target="android",
             title=phone.serial,
@@ -93,7 +119,7 @@ def _with_kit(root: Root, ready: Session, device: Device, subject: Subject, opti
         )
     try:
         with connected(phone, "the run was interrupted"):
-            found = driver.run(place, subject, options, say)
+            found = driver.run(place, subject, job.options, job.say)
     except ChildError as error:
         raise explained(phone, error.log, f"the run ended with code {error.code}") from None
     return [each.model_copy(update={"device": device}) for each in found]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkd.bench.driver import ChildError, completed
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import MachineError, RequestError, TfkdError, nearest
 
 ANSWERING = 20.0  # seconds for what needs no work
 SLOWEST_LINK = 1e6  # bytes a second
@@ -51,7 +51,8 @@ class Phone:
         """Runs a script in the device's shell and returns what it writes to stdout.
 
         Raises:
-            RequestError: it failed, or the device did.
+            RequestError: it failed.
+            MachineError: the device did.
         """
         done = _run(self.command("shell", "-T", script), limit)
         if done.returncode != 0:
@@ -67,7 +68,7 @@ class Phone:
             limit: seconds on top of the time that SLOWEST_LINK needs.
 
         Raises:
-            RequestError: the device is full or gone, or the file is not the same there.
+            MachineError: the device is full or gone.
         """
         limit += path.stat().st_size / SLOWEST_LINK
         done = _run(self.command("push", str(path), f"{remote}.partial"), limit)
@@ -79,7 +80,8 @@ class Phone:
         """Copies a file from the device.
 
         Raises:
-            RequestError: it is not there, or the device is gone.
+            RequestError: it is not there.
+            MachineError: the device is gone.
         """
         done = _run(self.command("pull", remote, str(path)), limit)
         if done.returncode != 0:
@@ -93,7 +95,7 @@ class Phone:
         """Waits for a device that is gone; tells whether it came back in time."""
         try:
             return _run(self.command("wait-for-device"), limit).returncode == 0
-        except RequestError:
+        except TfkdError:
             return False
 
 
@@ -104,16 +106,17 @@ def chosen(serial: str) -> Phone:
         serial: of one of several; empty for the only one.
 
     Raises:
-        RequestError: there is none, there are several, or it cannot be used; says what to do.
+        RequestError: there are several.
+        MachineError: there is none, or it cannot be used; says what to do.
     """
     adb = program()
     devices = dict(attached(adb))
     if serial and not _SERIAL.fullmatch(serial):
         raise RequestError(f"{serial!r} is no serial number. `adb devices` lists them.")
     if serial and serial not in devices:
-        raise RequestError(f"adb knows no device {serial}.{nearest(serial, list(devices)) if devices else ''}")
+        raise MachineError(f"adb knows no device {serial}.{nearest(serial, list(devices)) if devices else ''}")
     if not devices:
-        raise RequestError("No Android device is attached. Plug one in, and allow USB debugging in its settings.")
+        raise MachineError("No Android device is attached. Plug one in, and allow USB debugging in its settings.")
     if not serial and len(devices) > 1:
         known = ", ".join(devices)
         raise RequestError(
@@ -152,7 +155,7 @@ def attached(adb: str) -> list[tuple[str, str]]:
     return [(serial, re.split(r"[;(]", state)[0].strip()) for serial, state in rows]
 
 
-def explained(phone: Phone, log: str, what: str) -> RequestError:
+def explained(phone: Phone, log: str, what: str) -> TfkdError:
     """Returns the error that says what became of the device, or what failed on it.
 
     Args:
@@ -161,14 +164,14 @@ def explained(phone: Phone, log: str, what: str) -> RequestError:
         what: went wrong, in words.
     """
     if "No space left" in log:
-        return RequestError(f"{phone.serial} is full: {what}. Free some storage in /data, then measure again.")
+        return MachineError(f"{phone.serial} is full: {what}. Free some storage in /data, then measure again.")
     state = phone.state()
     if state in (None, "offline"):
-        return RequestError(f"{phone.serial} was disconnected: {what}. Check the cable, then measure again.")
+        return MachineError(f"{phone.serial} was disconnected: {what}. Check the cable, then measure again.")
     if state is not None and state != "device":
         return _unusable(phone, state)
     if re.search(r"closed|protocol fault|connect failed|EOF|failed to read|not found|offline", log) or not log.strip():
-        return RequestError(f"{phone.serial} broke the connection: {what}. Check the cable, then measure again.")
+        return MachineError(f"{phone.serial} broke the connection: {what}. Check the cable, then measure again.")
     return RequestError(f"{phone.serial}: {what}: {_last(log)}")
 
 
@@ -183,19 +186,19 @@ def connected(phone: Phone, what: str) -> Iterator[None]:
         what: goes on in the block, as "benchmark_model was interrupted".
 
     Raises:
-        RequestError: the device is gone.
+        MachineError: the device is gone.
     """
     try:
         yield
-    except (RequestError, ChildError):
+    except (TfkdError, ChildError):
         if _run(phone.command("shell", "-T", "echo here"), ANSWERING).stdout.strip() != "here":
             raise explained(phone, "closed", what) from None
         raise
 
 
-def _unusable(phone: Phone, state: str) -> RequestError:
+def _unusable(phone: Phone, state: str) -> MachineError:
     advice = _STATES.get(state, f"is in the state {state!r}. Start Android")
-    return RequestError(f"{phone.serial} {advice}, then measure again.")
+    return MachineError(f"{phone.serial} {advice}, then measure again.")
 
 
 def _run(command: list[str], limit: float) -> "subprocess.CompletedProcess[str]":
@@ -203,7 +206,7 @@ def _run(command: list[str], limit: float) -> "subprocess.CompletedProcess[str]"
         return completed(command, limit)
     except subprocess.TimeoutExpired:
         words = " ".join(command[1:6])[:80]
-        raise RequestError(
+        raise MachineError(
             f"`adb {words}` did not end within {limit:.0f} seconds. Check the cable; measure again."
         ) from None
     except OSError as error:

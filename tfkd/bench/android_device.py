@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tfkd.bench.android_adb import Phone
 from tfkd.bench.results import Condition, Cores, Device
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError
 
 STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 """Android's thermal status by number (android.os.PowerManager)."""
@@ -52,11 +52,11 @@ def describe(phone: Phone) -> Description:
     """Asks a device what it is.
 
     Raises:
-        RequestError: it does not answer, or has not booted yet.
+        MachineError: it does not answer, or has not booted yet.
     """
     properties = dict(_PROPERTY.findall(phone.shell("getprop")))
     if properties.get("sys.boot_completed") != "1":
-        raise RequestError(
+        raise MachineError(
             f"{phone.serial} is still starting. Wait until its screen shows Android, then measure again."
         )
     cores = _cores(phone.shell(_CORES))
@@ -72,6 +72,7 @@ def describe(phone: Phone) -> Description:
             Cores(count=count, max_mhz=round(khz / 1000) or None) for khz, count in sorted(kinds.items(), reverse=True)
         ],
         os=f"Android {version or 'unknown'}, API {level or 'unknown'}",
+        build=properties.get("ro.build.fingerprint") or properties.get("ro.build.id"),
         abi=properties.get("ro.product.cpu.abi", "unknown"),
         governor=next((governor for _, governor in cores.values() if governor), None),
     )
@@ -83,7 +84,7 @@ def condition(phone: Phone) -> Condition:
     """Returns a device's temperature, its thermal status and its charge.
 
     Raises:
-        RequestError: the device is gone.
+        MachineError: the device is gone.
     """
     thermal = phone.shell("dumpsys thermalservice 2>/dev/null; true")
     battery = phone.shell("dumpsys battery 2>/dev/null; true")
@@ -93,6 +94,7 @@ def condition(phone: Phone) -> Condition:
         celsius=max(_temperatures(thermal), default=_battery_celsius(battery)),
         thermal_status=STATUS[int(status)] if status is not None and status < len(STATUS) else None,
         battery=min(level / scale, 1.0) if level is not None and scale else None,
+        charging=("powered: true" in battery) if "powered:" in battery else None,
     )
 
 
@@ -104,7 +106,7 @@ def cool(phone: Phone, limit: float) -> Condition:
         limit: seconds to wait.
 
     Raises:
-        RequestError: it stays too hot, or its battery is low.
+        MachineError: it stays too hot, or its battery is low.
     """
     end = time.monotonic() + limit
     while True:
@@ -112,7 +114,7 @@ def cool(phone: Phone, limit: float) -> Condition:
         battery = phone.shell("dumpsys battery 2>/dev/null; true")
         heat = _battery_celsius(battery)
         if now.battery is not None and now.battery < LOWEST_CHARGE:
-            raise RequestError(
+            raise MachineError(
                 f"{phone.serial} has {now.battery:.0%} of its charge and saves power. "
                 f"Charge it above {LOWEST_CHARGE:.0%}, then measure again."
             )
@@ -120,7 +122,7 @@ def cool(phone: Phone, limit: float) -> Condition:
             return now
         if time.monotonic() >= end:
             degrees = "" if heat is None else f", battery {heat:g} °C"
-            raise RequestError(
+            raise MachineError(
                 f"{phone.serial} is still too hot after {limit:g} seconds (status {now.thermal_status}{degrees}). "
                 "Let it cool down out of the sun and off the charger, then measure again."
             )

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from tfkd import files
 from tfkd.bench.android_adb import ANSWERING, Phone, explained
-from tfkd.bench.driver import busy, standing
-from tfkd.errors import RequestError
+from tfkd.bench.driver import ALIVE, Listener, Options, Say, busy, standing
+from tfkd.bench.subject import Subject
+from tfkd.errors import MachineError, TfkdError
 
 SHARED = "/data/local/tmp"
 FOLDER = f"{SHARED}/tfkd-bench"
@@ -33,6 +34,25 @@ _STOP = f"p=$(cat {RUN}/pid 2>/dev/null) && kill -9 -$p 2>/dev/null; rm -rf {RUN
 _LOCK = f"{{ flock -n 9 2>/dev/null; echo lock $? $$; cat >/dev/null; }} 9<{SHARED}"
 _LOCKED = re.compile(r"lock (\d{1,3}) (\d{1,9})")
 _TAKEN = "1"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be measured on a phone.
+
+    Attributes:
+        phone: the device.
+        subject: the files.
+        options: how to measure them.
+        say: receives a line about what is being done.
+        listener: hears of what a delegate did not take.
+    """
+
+    phone: Phone
+    subject: Subject
+    options: Options
+    say: Say
+    listener: Listener
 
 
 @dataclass(frozen=True)
@@ -51,22 +71,39 @@ class Session:
         """Copies a file to the device unless it is there already, and returns its path there.
 
         Raises:
-            RequestError: the device is full or gone, or the copy differs.
+            MachineError: the device is full or gone, or the copy differs.
         """
         digest = files.sha256(path)
         remote = f"{STORE}/{digest}"
         if not self._holds(remote, digest, path):
             self.phone.push(path, remote)
             if not self._holds(remote, digest, path):
-                raise RequestError(
+                raise MachineError(
                     f"{path.name} is another file on {self.phone.serial}. Check the cable; measure again."
                 )
         return remote
 
     def command(self, words: str, folder: str = RUN) -> list[str]:
         """Returns the arguments that run shell words on the device's chosen cores, so that `Session` can end them."""
-        mask = f"taskset {sum(1 << core for core in self.cores):x} " if self.cores else ""
-        return self.phone.command("shell", "-T", f"cd {folder} && echo $$ > {RUN}/pid && exec {mask}{words}")
+        return self._started(f"exec {self._pinned}{words}", folder)
+
+    def watched(self, words: str) -> list[str]:
+        """Returns the arguments that run shell words likewise, for `driver.living`.
+
+        Once a second a line tells the size of what the program has written and its processor time (fields 14 and 15 of
+        proc(5)'s stat); what it wrote comes at the end, so that no line of it is torn.
+        """
+        alive = f'echo "{ALIVE} $(wc -c < log) $(cut -d" " -f14,15 /proc/$p/stat)"'
+        watch = f"(while sleep 1 >/dev/null; do {alive}; done) 2>/dev/null & w=$!"
+        end = "wait $p; c=$?; kill $w; cat log; exit $c"
+        return self._started(f"{self._pinned}{words} > log 2>&1 & p=$!; {watch}; {end}", RUN)
+
+    @property
+    def _pinned(self) -> str:
+        return f"taskset {sum(1 << core for core in self.cores):x} " if self.cores else ""
+
+    def _started(self, script: str, folder: str) -> list[str]:
+        return self.phone.command("shell", "-T", f"cd {folder} && echo $$ > {RUN}/pid && {{ {script}; }}")
 
     def _holds(self, remote: str, digest: str, path: Path) -> bool:
         limit = ANSWERING + path.stat().st_size / _HASHING
@@ -84,7 +121,7 @@ def session(phone: Phone, cores: tuple[int, ...], keep: bool) -> Iterator[Sessio
         keep: the files stay on the device for the next run.
 
     Raises:
-        RequestError: another run has the device; or the device is gone, and did not come back for the cleaning.
+        MachineError: another run has the device; or the device is gone, and did not come back for the cleaning.
     """
     clean = _STOP if keep else f"{_STOP}; rm -rf {FOLDER}"
     with _alone(phone) as holder:
@@ -103,7 +140,7 @@ def _alone(phone: Phone) -> Iterator[str]:
     """Keeps other runs off a device; yields the process there that holds the lock.
 
     Raises:
-        RequestError: another run has the lock, or the device is gone.
+        MachineError: another run has the lock, or the device is gone.
     """
     with standing(phone.command("shell", "-T", _LOCK), ANSWERING) as said:
         told = _LOCKED.fullmatch(said)
@@ -118,36 +155,36 @@ def _clean_after(phone: Phone, holder: str, clean: str, boot: str, error: BaseEx
     """Cleans a device that may be gone or that may have restarted.
 
     Raises:
-        RequestError: instead of a run's error, what it did not know: the device restarted, or our folder stays there.
+        TfkdError: instead of a run's error, what it did not know: the device restarted, or our folder stays there.
     """
     try:
         restarted = _cleaned(phone, holder, clean, boot)
-    except RequestError:
-        if isinstance(error, RequestError):
-            raise RequestError(f"{error} {FOLDER} stays on it until then.") from None
+    except TfkdError:
+        if isinstance(error, TfkdError):
+            raise type(error)(f"{error} {FOLDER} stays on it until then.") from None
     else:
-        if restarted and isinstance(error, RequestError):
-            raise RequestError(f"{phone.serial} restarted meanwhile. Let it start, then measure again.") from None
+        if restarted and isinstance(error, TfkdError):
+            raise MachineError(f"{phone.serial} restarted meanwhile. Let it start, then measure again.") from None
 
 
 def _cleaned(phone: Phone, holder: str, clean: str, boot: str) -> bool:
     """Cleans a device as soon as it answers, and tells whether it has restarted.
 
     Raises:
-        RequestError: it does not answer in time, or is another run's by now.
+        TfkdError: it does not answer in time, or is another run's by now.
     """
     end = time.monotonic() + RETURNING
     while True:
         try:
             if phone.state() != "device" and not phone.returns(RETURNING):
-                raise RequestError(f"{phone.serial} is gone.")
+                raise MachineError(f"{phone.serial} is gone.")
             restarted = phone.shell(_BOOT) != boot
             if not restarted:  # the lock may outlive the connection that held it
                 phone.shell(f"kill -9 -{holder} 2>/dev/null; true")
             with _alone(phone):
                 phone.shell(clean)
             return restarted
-        except RequestError:
+        except TfkdError:
             # A device that comes back can break off once more.
             if time.monotonic() >= end:
                 raise

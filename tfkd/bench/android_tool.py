@@ -1,4 +1,4 @@
-"""Runs a `benchmark_model` or `benchmark_litert_model` binary of the user's on an Android device."""
+"""Runs a benchmark binary of the user's on an Android device: TFLite's, or LiteRT's, told apart by what they print."""
 
 import math
 import tempfile
@@ -10,13 +10,18 @@ import numpy as np
 from tfkd import files
 from tfkd.bench import benchmark_model, driver, statistics
 from tfkd.bench.android_adb import Phone, connected
-from tfkd.bench.android_session import RUN, Session
+from tfkd.bench.android_session import RUN, Job, Session
 from tfkd.bench.benchmark_model import Summary
-from tfkd.bench.driver import ChildError, Say
-from tfkd.bench.results import Device, Golden, Latency, Result, Runtime
+from tfkd.bench.driver import ChildError
+from tfkd.bench.results import Device, Golden, Latency, Result, Runtime, Skipped
 from tfkd.bench.subject import Expected, Subject
 from tfkd.errors import RequestError
+from tfkd.verify import families
 from tfkd.verify.families import LITERT_KERNELS, XNNPACK
+
+READS = driver.TIMING | {"benchmark_model", "profile", "delegates", "cores", "cooling", "keep"}
+UNJUDGED = frozenset({"max_p90_ms", "max_regression"})
+"""Limits on what the tools do not tell: they print the median and the 95th percentile, and no samples."""
 
 _AARCH64_ELF = b"\x7fELF\x02\x01"
 _MACHINE = slice(18, 20)
@@ -31,103 +36,145 @@ class Tool:
         path: here.
         remote: there.
         session: the device.
-        patience: seconds that one process may take.
+        patience: seconds without a sign of life, a printed line or processor time, after which a process is ended.
+        litert: whether it is LiteRT's tool, which has other options than TFLite's.
     """
 
     path: Path
     remote: str
     session: Session
     patience: float
-
-    @property
-    def litert(self) -> bool:
-        """Whether it is LiteRT's tool, which has other options than TFLite's."""
-        return "litert" in self.path.name
+    litert: bool = False
 
     @property
     def runtime(self) -> Runtime:
         """The tool tells no version: its hash stands in."""
         return Runtime(name=self.path.name, version=f"sha256:{files.sha256(self.path)[:12]}")
 
-    def run(self, graph: str, threads: int, **options: str | int | float) -> str:
+    def run(self, graph: str, threads: int, delegate: str, **options: str | int | float) -> str:
         """Runs one process and returns its log.
 
+        Args:
+            graph: path of the file on the device.
+            threads: of the CPU.
+            delegate: a name of `driver.DELEGATES`.
+            options: further options of the tool.
+
         Raises:
-            RequestError: it failed, or the device did.
+            RequestError: it failed.
+            MachineError: it gave no sign of life for too long, or the device failed.
         """
-        delegate = {"use_cpu": "true"} if self.litert else {"use_xnnpack": "true"}
-        chosen = {"graph": graph, "num_threads": threads, **delegate, **options}
+        chosen = {"graph": graph, "num_threads": threads, **self._delegation(delegate), **options}
         words = " ".join(f"--{name}={value}" for name, value in chosen.items())
-        command = self.session.command(f"{self.remote} {words} 2>&1")
         said: list[str] = []
         try:
-            said.extend(driver.spoken(command, "", self.patience))
+            said.extend(driver.living(self.session.watched(f"{self.remote} {words}"), self.patience))
         except ChildError as error:
             raise _failed(self.session.phone, self.path, "".join(said), error) from None
         return "".join(said)
 
+    def _delegation(self, delegate: str) -> dict[str, str]:
+        if delegate != "cpu":
+            return {f"use_{delegate}": "true"}
+        return {"use_cpu": "true"} if self.litert else {"use_xnnpack": "true"}
 
-def measure(
-    binary: Path,
-    session: Session,
-    device: Device,
-    subject: Subject,
-    options: driver.Options,
-    profile: Path | None,
-    progress: Say,
-) -> list[Result]:
+
+@dataclass(frozen=True)
+class _Variant:
+    """A file as it is run: on which delegate, and on the CPU with how many threads."""
+
+    name: str
+    delegate: str
+    threads: int | None
+
+
+def measure(session: Session, device: Device, job: Job) -> list[Result]:
     """Times every file in turn, in as many processes as asked for.
 
     Args:
-        binary: the tool, for Android on ARM64.
         session: the device.
         device: what results say about it.
-        subject: the files.
-        options: how often.
-        profile: a folder for operator profiles, one CSV a file; None for none.
-        progress: receives a line about what is being done.
+        job: the files, how often, by which tool, for Android on ARM64, and who hears of what it does not take.
 
     Returns:
-        For every file one result a number of threads, without samples: the tool tells only their quantiles.
+        For every file one result a delegate and number of threads, without samples: the tool tells only quantiles.
 
     Raises:
-        RequestError: the tool is not for this device, cannot run a file, or says what it should not.
+        RequestError: the tool is not for this device, cannot run a file on the CPU, or says what it should not.
+        MachineError: it gave no sign of life for too long, or the device is gone.
     """
+    subject, options = job.subject, job.options
+    tool = _installed(session, options)
+    graphs = {name: session.store(path) for name, path in subject.paths.items()}
+    threads = driver.counts(options, _all_cores(session, device))
+    processes = min(options.processes, options.runs)
+    with connected(session.phone, f"{tool.path.name} was interrupted"):
+        found = _usable(tool, graphs, threads, job)
+        for number in range(processes):
+            for variant in found:
+                kind = variant.delegate if variant.threads is None else f"{variant.threads} threads"
+                job.say(f"{tool.path.name} on {variant.name}, process {number + 1} of {processes}, {kind}")
+                found[variant].append(_timed(tool, graphs[variant.name], variant, options, processes))
+        golden = {
+            (variant.name, variant.delegate): _golden(tool, graphs[variant.name], subject, variant, _partitions(each))
+            for variant, each in found.items()
+        }
+        if options.profile is not None:
+            for name, graph in graphs.items():
+                _profile(tool, graph, options.profile / f"{Path(name).stem}.csv")
+    return [
+        _result(tool, device, subject, variant, summaries, golden[variant.name, variant.delegate])
+        for variant, summaries in found.items()
+    ]
+
+
+def _installed(session: Session, options: driver.Options) -> Tool:
+    """Copies the user's binary to the device, and asks it which of the two tools it is."""
+    binary = options.benchmark_model
+    assert binary is not None
     _check_binary(binary)
     remote = session.store(binary)
     session.phone.shell(f"chmod 755 {remote}")
-    tool = Tool(binary, remote, session, options.patience)
-    graphs = {name: session.store(path) for name, path in subject.paths.items()}
-    counts = sorted({count or _all_cores(session, device) for count in options.threads})
-    found: dict[tuple[str, int], list[Summary]] = {(name, count): [] for count in counts for name in graphs}
-    processes = min(options.processes, options.runs)
-    with connected(session.phone, f"{binary.name} was interrupted"):
-        for number in range(processes):
-            for name, threads in found:
-                progress(f"{binary.name} on {name}, process {number + 1} of {processes}, {threads} threads")
-                found[name, threads].append(_timed(tool, graphs[name], threads, options, processes))
-        golden = {
-            name: _golden(tool, graphs[name], subject, name, _partitions(found[name, counts[0]])) for name in graphs
-        }
-        if profile is not None:
-            for name, graph in graphs.items():
-                _profile(tool, graph, profile / f"{Path(name).stem}.csv")
-    return [
-        _result(tool, device, subject, name, threads, summaries, golden[name])
-        for (name, threads), summaries in found.items()
-    ]
+    # Neither tool ends with code zero after its help in every version.
+    printed = session.phone.shell(f"cd {RUN} && {{ {remote} --help 2>&1 | head -c 100000; }}; true")
+    return Tool(binary, remote, session, options.patience, benchmark_model.is_litert(printed))
+
+
+def _usable(tool: Tool, graphs: dict[str, str], threads: tuple[int, ...], job: Job) -> dict[_Variant, list[Summary]]:
+    """Returns the variants to time; what a GPU or an NPU does not take is told to the listener."""
+    found: dict[_Variant, list[Summary]] = {}
+    for delegate in job.options.delegates or ("cpu",):
+        for name, graph in graphs.items():
+            if delegate == "cpu":
+                found |= {_Variant(name, delegate, count): [] for count in threads}
+                continue
+            try:
+                _require_delegate(tool, delegate)
+                benchmark_model.read_log(tool.run(graph, 1, delegate, num_runs=1, min_secs=0, warmup_runs=1))
+                found[_Variant(name, delegate, None)] = []
+            except RequestError as error:
+                job.listener.on_skipped(Skipped(path=name, delegate=delegate, reason=str(error)))
+    if not found:
+        raise RequestError(f"{tool.path.name} ran no file on {' or '.join(job.options.delegates)}. Add --delegate cpu.")
+    return dict(sorted(found.items(), key=lambda item: item[0].threads or 0))
+
+
+def _require_delegate(tool: Tool, delegate: str) -> None:
+    if delegate == "npu" and not tool.litert:
+        raise RequestError(f"{tool.path.name} is TFLite's tool, which knows no NPU. Take LiteRT's.")
 
 
 def _partitions(summaries: list[Summary]) -> int | None:
     return next((each.partitions for each in summaries if each.partitions is not None), None)
 
 
-def _timed(tool: Tool, graph: str, threads: int, options: driver.Options, processes: int) -> Summary:
+def _timed(tool: Tool, graph: str, variant: _Variant, options: driver.Options, processes: int) -> Summary:
     result = f"{RUN}/result.pb"
     runs = math.ceil(options.runs / processes)
     log = tool.run(
         graph,
-        threads,
+        variant.threads or 1,
+        variant.delegate,
         num_runs=runs,
         min_secs=0,
         warmup_runs=max(options.warmup, 1),
@@ -154,21 +201,25 @@ def _fetched(phone: Phone, remote: str) -> bytes | None:
         return path.read_bytes()
 
 
-def _golden(tool: Tool, graph: str, subject: Subject, name: str, partitions: int | None) -> Golden | None:
+def _golden(tool: Tool, graph: str, subject: Subject, variant: _Variant, partitions: int | None) -> Golden | None:
     """Compares the answers to the golden images, one process per image; LiteRT's tool cannot be fed.
 
     A tool of any age may have run an integer file inside XNNPACK or outside, so both families are accepted unless the
     tool says that XNNPACK took nothing.
     """
-    expected = subject.expected.get(name)
+    expected = subject.expected.get(variant.name)
     if expected is None or tool.litert:
         return None
-    form = _Form(subject.paths[name])
-    answers = [_answer(tool, graph, form, image, expected) for image in subject.images]
-    return expected.compare(np.stack(answers), (LITERT_KERNELS,) if partitions == 0 else (XNNPACK, LITERT_KERNELS))
+    form = _Form(subject.paths[variant.name])
+    answers = [_answer(tool, graph, form, image, expected, variant.delegate) for image in subject.images]
+    if variant.delegate != "cpu":
+        accepted = families.accepted(expected.format, expected.precision, variant.delegate)
+    else:
+        accepted = (LITERT_KERNELS,) if partitions == 0 else (XNNPACK, LITERT_KERNELS)
+    return expected.compare(np.stack(answers), accepted)
 
 
-def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: Expected) -> np.ndarray:
+def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: Expected, delegate: str) -> np.ndarray:
     output = f"{RUN}/output.bin"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.bin"
@@ -178,6 +229,7 @@ def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: 
     tool.run(
         graph,
         1,
+        delegate,
         input_layer="image",
         input_layer_shape=shape,
         input_layer_value_files=f"image:{remote}",
@@ -226,6 +278,7 @@ def _profile(tool: Tool, graph: str, path: Path) -> None:
     tool.run(
         graph,
         1,
+        "cpu",
         enable_op_profiling="true",
         op_profiling_output_mode="csv",
         op_profiling_output_file=table,
@@ -240,8 +293,7 @@ def _result(
     tool: Tool,
     device: Device,
     subject: Subject,
-    name: str,
-    threads: int,
+    variant: _Variant,
     summaries: list[Summary],
     golden: Golden | None,
 ) -> Result:
@@ -253,9 +305,9 @@ def _result(
         target="android",
         device=device,
         runtime=tool.runtime,
-        delegate="cpu" if tool.litert else "xnnpack",
-        artifact=subject.artifacts[name],
-        threads=threads,
+        delegate=_label(tool, variant.delegate),
+        artifact=subject.artifacts[variant.name],
+        threads=variant.threads,
         warmup=max(each.warmup for each in summaries),
         runs=sum(each.runs for each in summaries),
         processes=len(summaries),
@@ -273,6 +325,11 @@ def _result(
         emulated=False,
         rung="device",
     )
+
+
+def _label(tool: Tool, delegate: str) -> str:
+    """Returns a delegate's name in results."""
+    return delegate if tool.litert or delegate != "cpu" else "xnnpack"
 
 
 def _all_cores(session: Session, device: Device) -> int:

@@ -14,13 +14,15 @@ import numpy as np
 
 from tfkd.bench import arm64_counts, arm64_root, driver
 from tfkd.bench.arm64_root import Processor, Root
-from tfkd.bench.driver import ChildError, Options, Say
+from tfkd.bench.driver import ChildError, Listener, Options, Say
 from tfkd.bench.results import Cores, Device, Golden, Result, Runtime
 from tfkd.bench.subject import Expected, Subject
 from tfkd.errors import RequestError, nearest
 from tfkd.verify.families import FAMILIES, XNNPACK
 
 FORMATS = ("tflite",)
+READS: frozenset[str] = frozenset()
+LIMITS = frozenset({"max_instructions", "max_regression"})
 RUNNER = Path(__file__).with_name("arm64_runner.py")
 LIMIT = 3600.0  # seconds that one file may take: QEMU is some fifty times slower than the processor
 
@@ -34,7 +36,13 @@ PROFILES = {
 """Two ends of the phones in use: ARMv8.0 with neither dot products nor half precision, and ARMv8.2 with both."""
 
 
-def bench(address: str, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
     """Counts the instructions of one inference (batch 1, one thread) of every file on every profile.
 
     Args:
@@ -42,6 +50,7 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         subject: .tflite files, each with one image input of raw pixels.
         options: of the targets that measure time; a count needs none of them.
         progress: receives a line about what is being done.
+        listener: hears of each profile before anything is counted.
 
     Returns:
         For every file one result a profile. Its `golden` tells whether ARM64 answers as this machine does: bit for bit
@@ -51,6 +60,8 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         RequestError: the ARM64 root is missing, there is no such profile, or LiteRT cannot run a file.
     """
     profiles, root = _chosen(address), arm64_root.find(arm64_root.folder())
+    for processor in profiles:
+        listener.on_device(_device(root, processor), (1,))
     results = []
     for name, path in subject.paths.items():
         here = _answered(path, subject.images)

@@ -78,6 +78,11 @@ class Operator:
     calls: int
 
 
+def is_litert(printed: str) -> bool:
+    """Tells whether a tool is LiteRT's by its help or its log; both tools are called benchmark_model by now."""
+    return "--use_npu" in printed or bool(_LITERT_INIT.search(printed))
+
+
 def read_log(log: str) -> Summary:
     """Reads what either tool wrote to stdout and stderr.
 

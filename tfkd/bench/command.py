@@ -1,26 +1,31 @@
 """`tfkd bench BUNDLE --target T`: parses, calls, prints. Every call of tfkd imports it, so it imports little itself."""
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfkd.errors import TfkdError
+from tfkd.errors import RequestError, TfkdError
+from tfkd.interruption import cleaned_up
 
 if TYPE_CHECKING:
-    from tfkd.bench.bundle import Outcome
+    from tfkd.bench.bundle import Measured
 
 COLUMNS_OF_A_LOG = 140
 
 
 def bench(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="the folder of a bundle")],
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="the folder of a bundle, or a .tflite file")],
     target: Annotated[
         str, typer.Option(help="host, ssh://user@board[:port], arm64, android[:SERIAL], ios[:DEVICE or RESULTS.json]")
     ] = "host",
     only: Annotated[str, typer.Option(help="pattern of the files to measure, e.g. '*_int8.tflite'")] = "*",
-    runs: Annotated[int, typer.Option(min=1, max=100_000, help="timed inferences of each file")] = 300,
+    golden: Annotated[
+        Path | None, typer.Option(help="for a single file: an .npz of images and the answers to them")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=100_000, help="timed inferences per file")] = 300,
     warmup: Annotated[int, typer.Option(min=0, max=10_000, help="untimed ones in each process, at least")] = 10,
     processes: Annotated[int, typer.Option(min=1, max=50, help="that share the runs, one after the other")] = 10,
     threads: Annotated[list[int] | None, typer.Option(min=0, max=256, help="again for more; 0: all cores")] = None,
@@ -28,9 +33,12 @@ def bench(
     ssh_config: Annotated[Path | None, typer.Option(help="an OpenSSH configuration file")] = None,
     python: Annotated[str, typer.Option(help="the interpreter on the board")] = "python3",
     benchmark_model: Annotated[
-        Path | None, typer.Option(help="android: a benchmark_model or benchmark_litert_model binary of yours")
+        Path | None, typer.Option(help="android: a benchmark_model binary of yours, TFLite's or LiteRT's")
     ] = None,
     profile: Annotated[Path | None, typer.Option(help="android: folder for that binary's operator profiles")] = None,
+    delegate: Annotated[
+        list[str] | None, typer.Option(help="android: cpu, gpu or npu, again for more; the app measures all")
+    ] = None,
     cores: Annotated[list[int] | None, typer.Option(min=0, help="android: a core to run on, again for more")] = None,
     cooling: Annotated[float, typer.Option(min=0, help="android: seconds to wait for a hot device")] = 300,
     keep: Annotated[bool, typer.Option("--keep", help="android: leave the files there for the next run")] = False,
@@ -42,67 +50,83 @@ def bench(
     max_memory_mb: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_instructions: Annotated[int | None, typer.Option(min=0, help="limit")] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="earlier results, written with --json; best with --runs 600 --processes 20")
+        Path | None,
+        typer.Option(help="earlier results of --json or measurements/; best with --runs 600 --processes 20"),
     ] = None,
     max_regression: Annotated[str | None, typer.Option(help="limit against the baseline, e.g. 5%")] = None,
     json: Annotated[Path | None, typer.Option(help="where to write the results, every sample")] = None,
     junit: Annotated[Path | None, typer.Option(help="where to write a JUnit report")] = None,
+    record: Annotated[bool, typer.Option("--record/--no-record", help="keep the results in the bundle")] = True,
 ) -> None:
-    """Measure a bundle's files on a target. Exit code 1 where a limit or the golden answers are missed."""
+    """Measure a bundle's files, or a file, on a target; the bundle's folder measurements/ keeps the results.
+
+    Exit code 1 where a limit or the golden answers are missed, 4 where a device did not let it be measured.
+    """
     from tfkd.bench import bundle as bundles
-    from tfkd.bench import gates, outputs, results
-    from tfkd.bench.driver import Options
+    from tfkd.bench import gates, outputs
+    from tfkd.bench.driver import DELEGATES, Options
     from tfkd.progress import for_output
 
+    for name in delegate or ():
+        if name not in DELEGATES:
+            raise RequestError(f"There is no delegate {name!r}. Known: {', '.join(DELEGATES)}.")
+    options = Options(
+        runs,
+        warmup,
+        processes,
+        tuple(threads or (1, 0)),
+        patience,
+        ssh_config,
+        python,
+        benchmark_model,
+        profile,
+        tuple(delegate or ()),
+        tuple(cores or ()),
+        cooling,
+        keep,
+    )
+    began = time.monotonic()
     try:
-        outcome = bundles.bench(
-            bundle,
-            target,
-            Options(
-                runs,
-                warmup,
-                processes,
-                tuple(threads or (1, 0)),
-                patience,
-                ssh_config,
-                python,
-                benchmark_model,
-                profile,
-                tuple(cores or ()),
-                cooling,
-                keep,
-            ),
-            gates.Limits(
-                max_median_ms,
-                max_p90_ms,
-                max_p95_ms,
-                max_memory_mb,
-                max_instructions,
-                baseline,
-                None if max_regression is None else gates.share(max_regression),
-            ),
-            only,
-            for_output().say,
+        limits = gates.Limits(
+            max_median_ms,
+            max_p90_ms,
+            max_p95_ms,
+            max_memory_mb,
+            max_instructions,
+            baseline,
+            None if max_regression is None else gates.share(max_regression),
         )
+        request = bundles.Request(path, target, options, limits, only, golden, record)
+        with cleaned_up():
+            measured = bundles.measure(request, for_output().say)
+        _show(measured, json)
+        verdicts = measured.judged()
     except TfkdError as error:
         if junit is not None:
-            outputs.write_junit_error(junit, target, str(error))
+            outputs.write_junit_error(junit, target, error)
         raise
-    if json is not None:
-        results.write(json, outcome.results)
     if junit is not None:
-        outputs.write_junit(junit, target, outcome.results, outcome.gates)
-    _show(outcome)
-    if not outcome.passed:
+        outputs.write_junit(junit, target, measured.results, measured.skipped, verdicts, time.monotonic() - began)
+    if verdicts:
+        _print(outputs.gates_table(verdicts))
+    if not all(gate.passed for gate in verdicts):
         raise typer.Exit(1)
 
 
-def _show(outcome: "Outcome") -> None:
+def _show(measured: "Measured", json: Path | None) -> None:
+    """Shows and writes what was found, before it is judged."""
+    from tfkd.bench import outputs, results
+
+    _print(outputs.table(measured.results))
+    if measured.record is not None:
+        from tfkd.report import devices
+
+        print(f"The results are in {measured.record}, all devices in {devices.rewrite(measured.record.parents[1])}")
+    if json is not None:
+        results.write(json, measured.results, measured.skipped)
+
+
+def _print(table: object) -> None:
     from rich.console import Console
 
-    from tfkd.bench import outputs
-
-    screen = Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG)
-    screen.print(outputs.table(outcome.results))
-    if outcome.gates:
-        screen.print(outputs.gates_table(outcome.gates))
+    Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG).print(table)

@@ -10,18 +10,18 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfkd.bench import statistics
-from tfkd.bench.results import Device, Part, Result, Rung, Runtime, first_fault
+from tfkd.bench.results import DURATIONS, Device, Part, Result, Rung, Runtime, Skipped, first_fault, possible
 from tfkd.bench.subject import Subject
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 from tfkd.progress import SECONDS_BETWEEN_LINES
 from tfkd.verify import runtime_errors
 from tfkd.verify.families import LITERT_KERNELS, XNNPACK
@@ -29,10 +29,15 @@ from tfkd.verify.families import LITERT_KERNELS, XNNPACK
 RUNNER = Path(__file__).with_name("runner.py")
 # The runner counts its memory from when it starts: numpy's threads would come and go in it, and run beside LiteRT's.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+ALIVE = "tfkd-alive"
 LONGEST_LINE = 1 << 26  # characters; a board may send anything
 ALL_CORES = 0
+DELEGATES = ("cpu", "gpu", "npu")
 
 Say = Callable[[str], None]
+
+TIMING = frozenset({"runs", "warmup", "processes", "threads", "patience"})
+"""The fields of `Options` that every target reads which measures time with a runner of ours."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Options:
         benchmark_model: a `benchmark_model` or `benchmark_litert_model` binary for android_arm64; `android` only, as
             are those below.
         profile: a folder for that binary's operator profiles, one CSV a file.
+        delegates: what runs the graphs, each a name of DELEGATES; empty for the CPU with that binary, and for all that
+            the device has with the app.
         cores: numbers of the cores to run on; empty for all but the slowest kind.
         cooling: seconds to wait for a device that is hot.
         keep: the files stay on the device, so that the next run need not copy them.
@@ -64,9 +71,34 @@ class Options:
     python: str = "python3"
     benchmark_model: Path | None = None
     profile: Path | None = None
+    delegates: tuple[str, ...] = ()
     cores: tuple[int, ...] = ()
     cooling: float = 300.0
     keep: bool = False
+
+    def unread(self, names: Iterable[str]) -> list[str]:
+        """Returns the fields that differ from their defaults and are none of these."""
+        changed = [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+        return [name for name in changed if name not in names]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Hears of what concerns more than a target.
+
+    Attributes:
+        on_device: called with the device before anything is measured on it, and with the numbers of threads where they
+            are known; raises RequestError where the results could not be judged.
+        on_skipped: called with what a delegate did not take.
+        limits: names of the limits that the results are judged by.
+    """
+
+    on_device: Callable[[Device, tuple[int, ...]], None] = field(default=lambda _device, _threads: None)
+    on_skipped: Callable[[Skipped], None] = field(default=lambda _skipped: None)
+    limits: frozenset[str] = frozenset()
+
+
+DEAF = Listener()
 
 
 class ChildError(Exception):
@@ -88,7 +120,11 @@ class ChildError(Exception):
         return next(iter(reversed(self.log.strip().splitlines())), "no message")[:300]
 
 
-class _Measured(Part):
+class _Measured(BaseModel):
+    """What the runner measured of a file; a clock that jumps can make a duration no number."""
+
+    model_config = ConfigDict(extra="forbid")
+
     artifact: str
     threads: int = Field(ge=1)
     warmup: int
@@ -114,6 +150,7 @@ class _Event(Part):
     error: _Failed | None = None
     device: Device | None = None
     runtime: Runtime | None = None
+    threads: list[int] = Field([])
     measured: list[_Measured] | None = None
 
 
@@ -138,14 +175,21 @@ class Place:
     lock: str | None = None
 
 
-def run(place: Place, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+def run(
+    place: Place,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = DEAF,
+) -> list[Result]:
     """Measures a subject where its files lie already.
 
     Returns:
         For every file one result a number of threads.
 
     Raises:
-        RequestError: a file cannot be run there, another run measures there, or the runner says what it should not.
+        RequestError: a file cannot be run there, the listener refuses, or the runner says what it should not.
+        MachineError: another run measures there, or the runner gave no sign of life for too long.
         ChildError: the runner could not be started, or died.
     """
     processes = min(options.processes, options.runs)
@@ -172,6 +216,8 @@ def run(place: Place, subject: Subject, options: Options, progress: Say | None =
             said = time.monotonic()
         if last.busy:
             raise busy(place.title)
+        if last.device is not None and last.measured is None:
+            listener.on_device(last.device, tuple(last.threads))
         if last.error:
             named = last.error.artifact or "the files"
             raise RequestError(
@@ -186,7 +232,7 @@ def run(place: Place, subject: Subject, options: Options, progress: Say | None =
         raise _nonsense(place.title, error) from None
 
 
-def spoken(command: list[str], said: str, patience: float) -> Iterator[str]:
+def spoken(command: list[str], said: str, patience: float) -> Generator[str, None, None]:
     """Yields the lines that a program writes to stdout; leaves nothing of it running, however the caller ends.
 
     Args:
@@ -195,7 +241,8 @@ def spoken(command: list[str], said: str, patience: float) -> Iterator[str]:
         patience: seconds without a line after which it is ended.
 
     Raises:
-        RequestError: it cannot be started, or said nothing for so long.
+        RequestError: it cannot be started.
+        MachineError: it said nothing for so long.
         ChildError: it ended with another code than zero.
     """
     with tempfile.TemporaryFile("w+") as stdin, tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -212,6 +259,29 @@ def spoken(command: list[str], said: str, patience: float) -> Iterator[str]:
             raise ChildError(code, log.read())
 
 
+def living(command: list[str], patience: float) -> Iterator[str]:
+    """Yields the lines of a program that tells about once a second, with a line of ALIVE, how far it is.
+
+    Args:
+        command: program and arguments; no shell reads them.
+        patience: seconds without another line, or another ALIVE, after which it is ended.
+
+    Raises:
+        RequestError: it cannot be started.
+        MachineError: it gave no sign of life for so long.
+        ChildError: it ended with another code than zero.
+    """
+    last, since = "", time.monotonic()
+    with contextlib.closing(spoken(command, "", patience)) as lines:
+        for line in lines:
+            if line != last:
+                last, since = line, time.monotonic()
+            elif time.monotonic() - since >= patience:
+                raise _silent(command[0], patience)
+            if not line.startswith(ALIVE):
+                yield line
+
+
 @contextlib.contextmanager
 def standing(command: list[str], patience: float) -> Iterator[str]:
     """Lets a program that ends with its stdin stand beside a block.
@@ -224,7 +294,8 @@ def standing(command: list[str], patience: float) -> Iterator[str]:
         The first line of its stdout and stderr; empty if it ended without.
 
     Raises:
-        RequestError: it cannot be started, or wrote nothing in time.
+        RequestError: it cannot be started.
+        MachineError: it wrote nothing in time.
     """
     child = _started(command, subprocess.PIPE, subprocess.STDOUT)
     try:
@@ -238,9 +309,14 @@ def standing(command: list[str], patience: float) -> Iterator[str]:
         _end(child)
 
 
-def busy(title: str) -> RequestError:
+def counts(options: Options, cores: int) -> tuple[int, ...]:
+    """Returns the numbers of threads that are asked for on a device with so many cores, the smallest first."""
+    return tuple(sorted({count or max(1, cores) for count in options.threads}))
+
+
+def busy(title: str) -> MachineError:
     """Returns the error that says that another run measures there."""
-    return RequestError(f"{title} is being measured by another run of tfkd bench. Wait until that has ended.")
+    return MachineError(f"{title} is being measured by another run of tfkd bench. Wait until that has ended.")
 
 
 def rung(abi: str) -> Rung:
@@ -298,10 +374,14 @@ def _lines(child: "subprocess.Popen[str]", name: str, patience: float) -> Iterat
         try:
             line = lines.get(timeout=patience)
         except queue.Empty:
-            raise RequestError(f"{name} said nothing for {patience:g} seconds and was ended. Measure again.") from None
+            raise _silent(name, patience) from None
         if line is None:
             return
         yield line
+
+
+def _silent(name: str, patience: float) -> MachineError:
+    return MachineError(f"{name} gave no sign of life for {patience:g} seconds and was ended. Measure again.")
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
@@ -329,6 +409,7 @@ def _nonsense(title: str, error: Exception) -> RequestError:
 
 def _result(target: str, subject: Subject, device: Device, runtime: Runtime, measured: _Measured) -> Result:
     expected = subject.expected.get(measured.artifact)
+    durations, dropped = possible(measured.model_dump(include=set(DURATIONS)))
     # A graph of which XNNPACK takes nothing is run by LiteRT's own kernels.
     accepted = (XNNPACK,) if measured.partitions else (LITERT_KERNELS,)
     return Result(
@@ -339,12 +420,11 @@ def _result(target: str, subject: Subject, device: Device, runtime: Runtime, mea
         artifact=subject.artifacts[measured.artifact],
         threads=measured.threads,
         warmup=measured.warmup,
-        runs=len(measured.samples_ms),
+        runs=len(durations["samples_ms"]),
         processes=measured.processes,
-        samples_ms=measured.samples_ms,
-        cpu_ms=measured.cpu_ms,
-        yardstick_ms=measured.yardstick_ms,
-        latency_ms=statistics.summary(measured.samples_ms),
+        **durations,
+        dropped=dropped,
+        latency_ms=statistics.summary(durations["samples_ms"]),
         init_ms=measured.init_ms,
         first_inference_ms=measured.first_inference_ms,
         peak_memory_mb=measured.peak_memory_mb,

@@ -1,13 +1,16 @@
 """Judges results against limits; what a limit needs and a target did not measure is an error, never a pass."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tfkd.bench import statistics
-from tfkd.bench.results import Result
-from tfkd.errors import RequestError
+from tfkd.bench.results import Device, Result
+from tfkd.errors import MachineError, RequestError
 from tfkd.export.manifest import Gate
+
+TIMES = frozenset({"max_median_ms", "max_p90_ms", "max_p95_ms", "max_regression"})
+"""The limits on what every clock measures."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,17 @@ class Limits:
         if (self.baseline is None) != (self.max_regression is None):
             raise RequestError("--baseline FILE and --max-regression 5% go together; give both.")
 
+    @property
+    def set_names(self) -> list[str]:
+        """The names of the limits that are on; the baseline is none."""
+        return [each.name for each in fields(self) if each.name != "baseline" and getattr(self, each.name) is not None]
+
 
 def share(text: str) -> float:
     """Returns the share that `5%` or `0.05` stands for.
 
     Raises:
-        RequestError: it is no share above 0 and below 1000 %.
+        RequestError: it is no share above 0 and below 1000 %, or one of 100 % and more without the sign.
     """
     number = text.strip()
     try:
@@ -51,7 +59,51 @@ def share(text: str) -> float:
         value = 0.0
     if not 0 < value < 10:
         raise RequestError(f"{text!r} is no limit of a change. Write a share above 0, such as 5% or 0.05.")
+    if value >= 1 and not number.endswith("%"):
+        raise RequestError(f"{number} would be {100 * value:g} % of change. Write {number}%, or {100 * value:g}%.")
     return value
+
+
+def require_baseline(
+    limits: Limits,
+    earlier: list[Result],
+    target: str,
+    paths: Iterable[str],
+    device: Device | None = None,
+    threads: tuple[int, ...] = (),
+) -> None:
+    """Refuses what could not be compared with the baseline, before it is measured.
+
+    Args:
+        limits: the limits.
+        earlier: the results in `limits.baseline`.
+        target: its name.
+        paths: of the files to measure.
+        device: where; None while it is not known.
+        threads: numbers of threads; empty while they are not known.
+
+    Raises:
+        RequestError: the baseline has no result of a file there, or one without samples and instructions.
+    """
+    for path in paths if limits.max_regression is not None else ():
+        known = [each for each in earlier if (each.target, each.artifact.path) == (target, path)]
+        if device is not None:
+            known = [each for each in known if (each.device.name, each.device.soc) == (device.name, device.soc)]
+        for count in threads or (None,):
+            found = [each for each in known if count is None or each.threads == count]
+            if not found:
+                place = "" if device is None else f" on {device.name}"
+                place += "" if count is None else f" with {count} thread{'s'[: count > 1]}"
+                raise _not_in_baseline(f"{path}{place}", target)
+            if not any(each.samples_ms or each.counted is not None for each in found):
+                raise RequestError(
+                    f"The baseline's result of {path} has no samples, so a change cannot be told from noise. "
+                    "Measure a new baseline with --json FILE."
+                )
+
+
+def _not_in_baseline(what: str, target: str) -> RequestError:
+    return RequestError(f"The baseline has no result of {what} by {target}. Measure a new baseline with --json FILE.")
 
 
 def judge(limits: Limits, results: list[Result], earlier: list[Result]) -> list[Gate]:
@@ -63,11 +115,11 @@ def judge(limits: Limits, results: list[Result], earlier: list[Result]) -> list[
         earlier: the results in `limits.baseline`.
 
     Raises:
-        RequestError: there are no results; a limit needs what was not measured; the baseline lacks a file, or the noise
-            is too large to tell a change from.
+        RequestError: a limit needs what was not measured, or the baseline lacks a file.
+        MachineError: there are no results, or the noise is too large to tell a change from.
     """
     if not results:
-        raise RequestError("Nothing was measured, so nothing passes.")
+        raise MachineError("Nothing was measured, so nothing passes.")
     return [gate for result in results for gate in _judged(limits, result, earlier)]
 
 
@@ -113,9 +165,9 @@ def _regression(result: Result, earlier: list[Result], limit: float) -> Gate:
     change = _change(result, earlier, limit)
     if change.verdict == "unclear":
         low, high = (100 * (value - 1) for value in change.interval)
-        raise RequestError(
+        raise MachineError(
             f"{result.title}: the machine is too noisy to tell {100 * limit:.3g} % of change: it lies between "
-            f"{low:+.1f} % and {high:+.1f} %. Give it more --runs, or nothing else to do."
+            f"{low:+.1f} % and {high:+.1f} %. Increase --runs, or stop other work on the machine."
         )
     return Gate(
         name=f"max_regression/{result.title}", value=change.ratio - 1, limit=limit, passed=change.verdict == "same"
@@ -126,7 +178,4 @@ def _change(result: Result, earlier: list[Result], limit: float) -> statistics.C
     for each in earlier:
         if each.key == result.key:
             return statistics.regression(each, result, limit)
-    raise RequestError(
-        f"The baseline has no result of {result.title} on {result.device.name} by {result.target}. "
-        "Measure a new baseline with --json FILE."
-    )
+    raise _not_in_baseline(f"{result.title} on {result.device.name}", result.target)

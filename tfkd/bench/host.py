@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.bench import driver, results
-from tfkd.bench.driver import ChildError, Options, Place, Say
+from tfkd.bench import driver, gates, results
+from tfkd.bench.driver import ChildError, Listener, Options, Place, Say
 from tfkd.bench.results import Result
 from tfkd.bench.subject import Subject, of_files
 from tfkd.errors import RequestError, nearest
@@ -15,9 +15,17 @@ from tfkd.export.manifest import BenchEntry
 from tfkd.recipe import Bench
 
 FORMATS = ("tflite",)
+READS = driver.TIMING
+LIMITS = gates.TIMES | {"max_memory_mb"}
 
 
-def bench(address: str, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
     """Times one inference (batch 1) of every file, all files in turn, in a process without TensorFlow.
 
     Args:
@@ -25,6 +33,7 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         subject: .tflite files, each with one uint8 or float32 image input.
         options: how often.
         progress: receives a line about what is being done.
+        listener: hears of this machine before anything is timed.
 
     Returns:
         For every file one result a number of threads.
@@ -46,7 +55,7 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
             golden=str(golden) if len(subject.images) else None,
         )
         try:
-            return driver.run(place, subject, options, progress)
+            return driver.run(place, subject, options, progress, listener)
         except ChildError as error:
             raise RequestError(f"LiteRT's process ended with code {error.code}: {error.last_line}") from None
 

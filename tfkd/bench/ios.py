@@ -18,13 +18,15 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from tfkd import files
-from tfkd.bench import driver, results, statistics
-from tfkd.bench.driver import ChildError, Options, Say, completed
-from tfkd.bench.results import Device, File, Result, Runtime, first_fault
+from tfkd.bench import driver, gates, results, statistics
+from tfkd.bench.driver import ChildError, Listener, Options, Say, completed
+from tfkd.bench.results import Device, File, Result, Runtime, Skipped, first_fault
 from tfkd.bench.subject import Subject
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import MachineError, RequestError, nearest
 
 FORMATS = ("mlmodel", "mlpackage")
+READS = frozenset({"runs", "warmup", "patience"})
+LIMITS = gates.TIMES | {"max_memory_mb"}
 APP = "org.tfkd.bench"
 """The app's identifier; whoever signs it under another one names that in $TFKD_IOS_APP."""
 ENVIRONMENT = {"TFKD_BENCH": "run"}
@@ -50,7 +52,13 @@ class Measurement(Protocol):
     samples: list[float]
 
 
-def bench(address: str, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
     """Measures Core ML files on a device, or reads what was measured.
 
     Args:
@@ -58,14 +66,18 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         subject: .mlmodel and .mlpackage files of a bundle.
         options: how often; threads are Core ML's own choice.
         progress: receives a line about what is being done.
+        listener: hears of what a choice of compute units did not take.
 
     Returns:
         For every file one result a choice of compute units.
 
     Raises:
-        RequestError: there is no Mac, device or app, the app could not measure, or the results are of other files.
+        RequestError: there is no Mac or app, the app could not measure, or the results are of other files.
+        MachineError: there is no device within reach, or it does not answer.
     """
     if address.endswith(".json"):
+        if unread := options.unread(()):
+            raise RequestError(f"--{unread[0]} means nothing to results that are read from a file. Leave it out.")
         return from_file(Path(address), subject)
     if shutil.which("xcrun") is None:
         raise RequestError(
@@ -81,9 +93,8 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         status = _parsed(folder / "status.json", _Status)
         if status.state == "failed":
             raise RequestError(f"The app on {device.name} could not measure: {status.error}. Repair that, try again.")
-        if progress is not None:
-            for each in status.skipped:
-                progress(f"{each.path} was not run on {each.delegate}: {each.reason}")
+        for each in status.skipped:
+            listener.on_skipped(Skipped(**each.model_dump()))
         _copy_from(device, "results.json", folder)
         return from_file(folder / "results.json", subject)
 
@@ -211,7 +222,7 @@ def _listed() -> list[_Phone]:
 def _chosen(phones: list[_Phone], address: str) -> _Phone:
     names = ", ".join(f"{phone.name} ({phone.hardware.udid})" for phone in phones)
     if not phones:
-        raise RequestError("No iPhone or iPad is within reach. Connect one, unlock it, trust this Mac, and pair it.")
+        raise MachineError("No iPhone or iPad is within reach. Connect one, unlock it, trust this Mac, and pair it.")
     if not address:
         if len(phones) > 1:
             raise RequestError(f"Several devices are connected: {names}. Choose with --target ios:UDID.")
@@ -282,7 +293,7 @@ def _devicectl(arguments: Sequence[str], limit: float, device: _Phone | None = N
     try:
         done = completed(command, limit)
     except subprocess.TimeoutExpired:
-        raise RequestError(f"devicectl did not finish within {limit:.0f} seconds. Unlock the device.") from None
+        raise MachineError(f"devicectl did not finish within {limit:.0f} seconds. Unlock the device.") from None
     except OSError as error:
         raise RequestError(f"Cannot start xcrun: {error.strerror}. Install Xcode 15 or newer.") from None
     if done.returncode != 0:

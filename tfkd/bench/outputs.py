@@ -1,19 +1,19 @@
-"""What a benchmark leaves behind: a table, a JUnit report, and its entries in the bundle's manifest."""
+"""What a benchmark shows and reports: a table, and a JUnit report."""
 
+import datetime
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.table import Table
 from rich.text import Text
 
 from tfkd import files
-from tfkd.bench import results
-from tfkd.bench.results import Result
-from tfkd.bench.subject import manifest_of
-from tfkd.export.bundle import CHECKSUMS, MANIFEST
+from tfkd.bench.results import Result, Skipped
+from tfkd.errors import MachineError, TfkdError
 from tfkd.export.manifest import Gate
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -47,52 +47,46 @@ def gates_table(gates: list[Gate]) -> Table:
     return shown
 
 
-def write_junit(path: Path, target: str, measured: list[Result], gates: list[Gate]) -> None:
-    """Writes a JUnit report: a test case for every measured file and for every gate.
+def write_junit(
+    path: Path, target: str, measured: list[Result], skipped: Sequence[Skipped], gates: list[Gate], seconds: float
+) -> None:
+    """Writes a JUnit report: a test case for every file that was measured or skipped, and for every gate.
+
+    Args:
+        path: of the report.
+        target: what was measured.
+        measured: the results; the time of a case is that of its timed inferences, its properties are its values.
+        skipped: what a delegate did not take, with the reason.
+        gates: the verdicts; value and limit are properties.
+        seconds: that the benchmark took.
 
     Raises:
         RequestError: the file cannot be written.
     """
-    cases = [_case(target, f"measured/{result.title}") for result in measured]
+    cases = [_case(target, f"measured/{result.title}", _values(result), _seconds(result)) for result in measured]
+    for each in skipped:
+        case = _case(target, f"measured/{each.path} {each.delegate}")
+        ET.SubElement(case, "skipped", message=_clean(each.reason))
+        cases.append(case)
     for gate in gates:
-        case = _case(target, gate.name)
+        case = _case(target, gate.name, {"value": gate.value, "limit": gate.limit})
         if not gate.passed:
             message = gate.reason or f"{gate.value:.6g} is beyond the limit of {gate.limit:.6g}"
             ET.SubElement(case, "failure", message=message, type="limit")
         cases.append(case)
-    _write_suite(path, target, cases)
+    _write_suite(path, target, cases, seconds)
 
 
-def write_junit_error(path: Path, target: str, message: str) -> None:
-    """Writes a JUnit report of a benchmark that could not run.
+def write_junit_error(path: Path, target: str, error: TfkdError) -> None:
+    """Writes a JUnit report of a benchmark that could not run, or not be judged.
 
     Raises:
         RequestError: the file cannot be written.
     """
     case = _case(target, "measure")
-    ET.SubElement(case, "error", message=_clean(message), type="error")
+    kind = "not measured" if isinstance(error, MachineError) else "error"
+    ET.SubElement(case, "error", message=_clean(str(error)), type=kind)
     _write_suite(path, target, [case])
-
-
-def record(bundle: Path, measured: list[Result]) -> None:
-    """Appends results to a bundle's manifest, and sets the manifest's line in SHA256SUMS right.
-
-    The other lines stay as they are: a file that was changed behind them must not be sealed anew.
-
-    Raises:
-        RequestError: the bundle has no manifest, or cannot be written.
-    """
-    manifest = manifest_of(bundle)
-    entries = [*manifest.bench, *map(results.entry, measured)]
-    path = bundle / MANIFEST
-    content = manifest.model_copy(update={"bench": entries}).model_dump(mode="json", by_alias=True)
-    files.write_json(path, content)
-    sums = bundle / CHECKSUMS
-    if sums.is_file():
-        lines = sums.read_text(encoding="utf-8").splitlines()
-        right = f"{files.sha256(path)}  {MANIFEST}"
-        kept = [right if line.partition("  ")[2] == MANIFEST else line for line in lines]
-        files.write_text(sums, "".join(f"{line}\n" for line in kept))
 
 
 def _median(result: Result) -> str:
@@ -121,6 +115,7 @@ def _remarks(result: Result) -> str:
             (result.emulated, "emulated"),
             (bool(result.partitions and result.partitions > 1), f"{result.partitions} partitions"),
             (bool(latency and latency.throttled), "throttled: became slower"),
+            (result.dropped > 0, f"{result.dropped} impossible samples dropped"),
         )
         if applies
     )
@@ -155,13 +150,41 @@ _TIMES = "milliseconds of one inference; ± is half of the median's 95 % interva
 _COUNTS = "instructions of one inference: a count, and no time"
 
 
-def _case(target: str, name: str) -> ET.Element:
-    return ET.Element("testcase", classname=f"tfkd.bench.{_clean(target)}", name=_clean(name))
+def _values(result: Result) -> dict[str, float | None]:
+    latency = result.latency_ms
+    quantiles = ("median", "p90", "p95", "p99", "min")
+    return {
+        **{f"{name}_ms": getattr(latency, name, None) for name in quantiles},
+        "init_ms": result.init_ms,
+        "first_inference_ms": result.first_inference_ms,
+        "peak_memory_mb": result.peak_memory_mb,
+        "instructions": result.counted,
+        "golden_error": result.golden.max_abs_error if result.golden else None,
+    }
 
 
-def _write_suite(path: Path, target: str, cases: list[ET.Element]) -> None:
-    suite = ET.Element("testsuite", name=f"tfkd bench {_clean(target)}", tests=str(len(cases)))
-    for counted, found in (("failures", "failure"), ("errors", "error")):
+def _seconds(result: Result) -> float:
+    if result.samples_ms:
+        return sum(result.samples_ms) / 1e3
+    return result.runs * result.latency_ms.median / 1e3 if result.latency_ms else 0.0
+
+
+def _case(
+    target: str, name: str, values: Mapping[str, float | None] = MappingProxyType({}), seconds: float = 0.0
+) -> ET.Element:
+    case = ET.Element("testcase", classname=f"tfkd.bench.{_clean(target)}", name=_clean(name), time=f"{seconds:.6f}")
+    known = {key: value for key, value in values.items() if value is not None}
+    if known:
+        properties = ET.SubElement(case, "properties")
+        for key, value in known.items():
+            ET.SubElement(properties, "property", name=key, value=f"{value:.9g}")
+    return case
+
+
+def _write_suite(path: Path, target: str, cases: list[ET.Element], seconds: float = 0.0) -> None:
+    suite = ET.Element("testsuite", name=f"tfkd bench {_clean(target)}", tests=str(len(cases)), time=f"{seconds:.3f}")
+    suite.set("timestamp", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+    for counted, found in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(counted, str(sum(case.find(found) is not None for case in cases)))
     suite.extend(cases)
     root = ET.Element("testsuites")

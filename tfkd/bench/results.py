@@ -5,17 +5,24 @@ a target that only counts instructions (`arm64`) has no latency. The programs on
 device sends is validated here before anything else reads it.
 """
 
+import datetime
+import math
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+import tfkd
 from tfkd import files
 from tfkd.errors import RequestError
 from tfkd.export import manifest
 
 SCHEMA: Literal["tfkd-bench-1"] = "tfkd-bench-1"
 LARGEST_FILE = 1 << 28  # bytes of JSON; a device may send anything
+
+DURATIONS = ("samples_ms", "cpu_ms", "yardstick_ms")
 
 Rung = Literal["x86", "arm64 emulated", "core ml on linux", "mediapipe", "virtual device", "device"]
 
@@ -39,6 +46,8 @@ class Condition(Part):
     celsius: float | None = Field(None, description="of the hottest sensor")
     thermal_status: str | None = Field(None, description="in the system's own word: none, light ... nominal, fair ...")
     battery: float | None = Field(None, ge=0, le=1, description="charge")
+    charging: bool | None = Field(None, description="whether a charger is connected")
+    load: float | None = Field(None, ge=0, description="processes that want to run, per core: average over a minute")
 
 
 class Device(Part):
@@ -49,6 +58,7 @@ class Device(Part):
     soc: str | None = Field(None, description="processor or system on a chip; for an emulator the processor it plays")
     cores: list[Cores] = Field([], description="by kind, fastest first")
     os: str = Field(description="name and version")
+    build: str | None = Field(None, description="of the operating system, in its own words")
     abi: str = Field(description="as the system calls it: x86_64, aarch64, arm64-v8a, arm64 ...")
     governor: str | None = Field(None, description="of the processor's frequency")
     before: Condition = Condition()
@@ -124,6 +134,7 @@ class Result(Part):
     yardstick_ms: list[float] = Field(
         [], description="a fixed piece of work, timed in turn with each sample; as cpu_ms if that is there"
     )
+    dropped: int = Field(0, ge=0, description="further timed inferences whose duration no clock can have measured")
     latency_ms: Latency | None = None
     init_ms: float | None = Field(None, ge=0, description="loading the file until it can be run")
     first_inference_ms: float | None = Field(None, ge=0)
@@ -135,6 +146,19 @@ class Result(Part):
     instructions: dict[str, int] | None = Field(None, description="of one inference, by class, and their `total`")
     emulated: bool
     rung: Rung = Field(description="of the verification ladder")
+    superseded: str | None = Field(
+        None, description="UTC, ISO 8601: when a bundle was published in which this file is another, or no more"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_impossible(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("runs"), int):
+            return values
+        durations, dropped = possible({name: values.get(name) for name in DURATIONS})
+        if not dropped:
+            return values
+        return {**values, **durations, "runs": values["runs"] - dropped, "dropped": values.get("dropped", 0) + dropped}
 
     @model_validator(mode="after")
     def _whole(self) -> "Result":
@@ -171,11 +195,52 @@ class Result(Part):
         return f"{self.artifact.path}{threads} {self.delegate}{processor}"
 
 
+class Skipped(Part):
+    """A file that a target did not measure on one of its delegates."""
+
+    path: str = Field(description="as in the results")
+    delegate: str
+    reason: str
+
+
+def possible(durations: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Leaves out the samples whose duration is impossible: below zero, zero where work was done, or no number.
+
+    Args:
+        durations: the fields of DURATIONS of a result, as they were read.
+
+    Returns:
+        The fields without these samples, and how many there were; as they are where they are not lists of one length.
+
+    Raises:
+        ValueError: more than half of the samples are impossible: such a clock measures nothing.
+    """
+    samples = durations["samples_ms"]
+    lists = {name: each for name, each in durations.items() if each}
+    if not samples or any(not isinstance(each, list) or len(each) != len(samples) for each in lists.values()):
+        return durations, 0
+    good = [all(map(_is_possible, lists, row)) for row in zip(*lists.values(), strict=True)]
+    if sum(good) * 2 < len(good):
+        raise ValueError(f"{len(good) - sum(good)} of {len(good)} durations are impossible")
+    return {**durations, **{name: list(compress(each, good)) for name, each in lists.items()}}, good.count(False)
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    if value is None:  # what JSON makes of no number
+        return False
+    if not isinstance(value, int | float):
+        return True  # another fault, which the schema names
+    return math.isfinite(value) and (value >= 0 if name == "samples_ms" else value > 0)
+
+
 class Results(Part):
-    """A file of results."""
+    """A file of results: those of one benchmark."""
 
     schema_: Literal["tfkd-bench-1"] = Field(SCHEMA, alias="schema")
+    tfkd_version: str | None = Field(None, description="that measured; None: not reported, as by the apps on phones")
+    created: str | None = Field(None, description="UTC, ISO 8601: when the measurement ended")
     results: list[Result]
+    skipped: list[Skipped] = Field([], description="what a GPU or an NPU did not take, with the reason")
 
 
 def json_schema() -> dict[str, Any]:
@@ -183,16 +248,36 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Results.model_json_schema(by_alias=True)}
 
 
-def write(path: Path, results: list[Result]) -> None:
+def now(measured: list[Result], skipped: Sequence[Skipped] = ()) -> Results:
+    """Returns what was measured just now, by this version."""
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return Results(tfkd_version=tfkd.__version__, created=created, results=measured, skipped=list(skipped))
+
+
+def write(path: Path, measured: list[Result], skipped: Sequence[Skipped] = ()) -> None:
+    """Writes what was measured just now, whole or not at all.
+
+    Raises:
+        RequestError: the file cannot be written.
+    """
+    write_all(path, now(measured, skipped))
+
+
+def write_all(path: Path, content: Results) -> None:
     """Writes a file of results, whole or not at all.
 
     Raises:
         RequestError: the file cannot be written.
     """
-    files.write_json(path, Results(results=results).model_dump(mode="json", by_alias=True))
+    files.write_json(path, content.model_dump(mode="json", by_alias=True))
 
 
 def read(path: Path) -> list[Result]:
+    """Returns the results in a file (see `read_all`)."""
+    return read_all(path).results
+
+
+def read_all(path: Path) -> Results:
     """Reads a file of results.
 
     Raises:
@@ -205,11 +290,16 @@ def read(path: Path) -> list[Result]:
         raise RequestError(f"Cannot read {path}: {error.strerror}. Name a JSON file that tfkd bench wrote.") from None
     if len(content) > LARGEST_FILE:
         raise RequestError(f"{path} is larger than any file of results. Name a JSON file that tfkd bench wrote.")
-    return parse(content, str(path))
+    return parse_all(content, str(path))
 
 
 def parse(content: bytes | str, source: str) -> list[Result]:
-    """Returns the results in a JSON text.
+    """Returns the results in a JSON text (see `parse_all`)."""
+    return parse_all(content, source).results
+
+
+def parse_all(content: bytes | str, source: str) -> Results:
+    """Reads a JSON text.
 
     Args:
         content: UTF-8 JSON of `Results`.
@@ -219,7 +309,7 @@ def parse(content: bytes | str, source: str) -> list[Result]:
         RequestError: the text is not of this schema; says where.
     """
     try:
-        return Results.model_validate_json(content).results
+        return Results.model_validate_json(content)
     except ValidationError as error:
         raise RequestError(f"{source} is no {SCHEMA} file: {first_fault(error)}. Measure it again.") from None
 
@@ -247,6 +337,7 @@ def _joined(first: Result, second: Result) -> Result:
         update={
             "runs": first.runs + second.runs,
             "processes": first.processes + second.processes,
+            "dropped": first.dropped + second.dropped,
             "samples_ms": first.samples_ms + second.samples_ms,
             "cpu_ms": first.cpu_ms + second.cpu_ms,
             "yardstick_ms": first.yardstick_ms + second.yardstick_ms,

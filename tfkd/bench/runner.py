@@ -8,12 +8,12 @@ The job is one JSON object on stdin:
     runs       timed inferences of each file in each of them
     warmup     untimed inferences before them, at least
     golden     path of a .npy, uint8 [n, S, S, 3] raw RGB, or null
-    patience   seconds after which one process is given up
+    patience   seconds without a sign of life after which a process is given up
     lock       a folder for whose lock another run must have ended, or null
 
-Each line of stdout is a JSON object: {"doing": text} any number of times, then {"busy": true} where another run has the
-lock, {"error": {"artifact", "reason"}}, or {"device", "runtime", "measured"} in the terms of `tfkd.bench.results`.
-Whatever touches a file happens in a forked
+Each line of stdout is a JSON object: {"busy": true} where another run has the lock, else {"device", "threads"}, then
+{"doing": text} about once a second, then {"error": {"artifact", "reason"}} or {"device", "runtime", "measured"} in the
+terms of `tfkd.bench.results`. Whatever touches a file happens in a forked
 process of its own: a file that crashes or hangs the runtime is named, and every process lays out its memory anew, which
 alone can change a latency by some percent.
 
@@ -46,6 +46,9 @@ from ai_edge_litert.interpreter import Interpreter
 STEADY = 0.05  # the share by which a median may still fall from one window of the warm-up to the next
 LONGEST_WARMUP = 10  # windows
 YARDSTICK = ""  # no file has this name
+SECONDS_BETWEEN_SIGNS = 1.0
+
+Tell = Callable[[str], None]
 
 
 class UnusableError(Exception):
@@ -58,9 +61,12 @@ def main() -> int:
     if job["lock"] is not None and not _locked(job["lock"]):
         _say(busy=True)
         return 1
-    before = condition()
+    before, counts = condition(), sorted({count or _cores() for count in job["threads"]})
+    _say(device={**device(), "before": before}, threads=counts)
     try:
-        measured = list(_measure(job))
+        measured = list(_measure(job, counts))
+    except BrokenPipeError:  # nobody listens any more: the connection is gone
+        return 1
     except UnusableError as error:
         artifact, reason = error.args
         _say(error={"artifact": artifact, "reason": reason})
@@ -81,9 +87,8 @@ def _locked(folder: str) -> bool:
     return True
 
 
-def _measure(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _measure(job: dict[str, Any], counts: list[int]) -> Iterator[dict[str, Any]]:
     files, patience = job["files"], job["patience"]
-    counts = sorted({count or _cores() for count in job["threads"]})
     golden = np.zeros((0,)) if job["golden"] is None else np.load(job["golden"], allow_pickle=False)
     probed = {}
     for name, path in files.items():
@@ -96,8 +101,9 @@ def _measure(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for number in range(job["processes"]):
         # The numbers of threads take turns, so that a slow minute of the machine strikes all of them.
         for threads in counts:
-            _say(doing=f"timing, process {number + 1} of {job['processes']}, {threads} thread{'s'[: threads > 1]}")
-            timed = _apart(partial(block, files, threads, job["runs"], job["warmup"], number), patience)
+            what = f"timing, process {number + 1} of {job['processes']}, {threads} thread{'s'[: threads > 1]}"
+            _say(doing=what)
+            timed = _apart(partial(block, files, threads, job["runs"], job["warmup"], number), patience, doing=what)
             warmups[threads] = max(warmups[threads], timed["warmup"])
             for name, durations in timed["ms"].items():
                 samples[name, threads] += durations
@@ -116,13 +122,18 @@ def _measure(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def probe(path: str, threads: int, golden: np.ndarray) -> dict[str, Any]:
+def _quiet(text: str) -> None:
+    """Tells nobody."""
+
+
+def probe(path: str, threads: int, golden: np.ndarray, tell: Tell = _quiet) -> dict[str, Any]:
     """Loads a file, runs it once, then on the golden images; for a fresh process, whose memory nothing else has grown.
 
     Args:
         path: of a .tflite file.
         threads: threads of LiteRT, the caller's included.
         golden: uint8 [n, S, S, 3]; n may be 0.
+        tell: called with a sign of life after each image.
 
     Raises:
         ValueError, RuntimeError: LiteRT cannot load or run it.
@@ -133,7 +144,10 @@ def probe(path: str, threads: int, golden: np.ndarray) -> dict[str, Any]:
     loaded = time.perf_counter_ns()
     interpreter.invoke()
     first = time.perf_counter_ns()
-    answers = [answer(interpreter, image).tolist() for image in golden]
+    answers = []
+    for number, image in enumerate(golden, 1):
+        answers.append(answer(interpreter, image).tolist())
+        tell(f"golden image {number} of {len(golden)}")
     peak = _memory("VmHWM")
     return {
         "init_ms": (loaded - start) / 1e6,
@@ -144,7 +158,9 @@ def probe(path: str, threads: int, golden: np.ndarray) -> dict[str, Any]:
     }
 
 
-def block(files: Mapping[str, str], threads: int, runs: int, warmup: int, seed: int) -> dict[str, Any]:
+def block(
+    files: Mapping[str, str], threads: int, runs: int, warmup: int, seed: int, tell: Tell = _quiet
+) -> dict[str, Any]:
     """Times all files and the yardstick in turn, for a fresh process.
 
     Returns:
@@ -156,9 +172,10 @@ def block(files: Mapping[str, str], threads: int, runs: int, warmup: int, seed: 
             calls[name] = load(path, threads).invoke
         except (ValueError, RuntimeError) as error:
             raise UnusableError(name, str(error)) from None
+        tell(f"loaded {name}")
     calls[YARDSTICK] = yardstick()
-    rounds = settle(calls, warmup)
-    timed = alternate(calls, runs, seed)
+    rounds = settle(calls, warmup, tell)
+    timed = alternate(calls, runs, seed, tell)
     return {
         "warmup": rounds,
         "ms": {name: [passed for passed, _ in each] for name, each in timed.items()},
@@ -210,7 +227,7 @@ def yardstick() -> Callable[[], Any]:
     return work
 
 
-def settle(calls: Mapping[str, Callable[[], Any]], warmup: int) -> int:
+def settle(calls: Mapping[str, Callable[[], Any]], warmup: int, tell: Tell = _quiet) -> int:
     """Runs calls in turn until none gets faster any more; returns the rounds that it took.
 
     It is over when no call's median over the last `warmup` rounds lies more than 5 % below that over the `warmup`
@@ -221,12 +238,15 @@ def settle(calls: Mapping[str, Callable[[], Any]], warmup: int) -> int:
         for _ in range(warmup):
             for name, call in calls.items():
                 durations[name].append(_milliseconds(call)[0])
+                tell("warming up")
         if window and all(_steady(each[-2 * warmup : -warmup], each[-warmup:]) for each in durations.values()):
             break
     return max(map(len, durations.values()), default=0)
 
 
-def alternate(calls: Mapping[str, Callable[[], Any]], runs: int, seed: int = 0) -> dict[str, list[tuple[float, float]]]:
+def alternate(
+    calls: Mapping[str, Callable[[], Any]], runs: int, seed: int = 0, tell: Tell = _quiet
+) -> dict[str, list[tuple[float, float]]]:
     """Times calls in turn, so that a slow second of the machine strikes all of them alike.
 
     A call is made twice a turn and the second is timed: the first brings its weights back into the caches and lets the
@@ -236,6 +256,7 @@ def alternate(calls: Mapping[str, Callable[[], Any]], runs: int, seed: int = 0) 
         calls: name to what is timed.
         runs: timed calls of each.
         seed: draws the order.
+        tell: called with a sign of life between the calls.
 
     Returns:
         Name to `runs` pairs in the order of the rounds: milliseconds that passed, and processor time of this thread.
@@ -243,11 +264,12 @@ def alternate(calls: Mapping[str, Callable[[], Any]], runs: int, seed: int = 0) 
     names = list(calls)
     order = np.random.default_rng(seed)
     durations: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for _ in range(runs):
+    for number in range(1, runs + 1):
         for position in order.permutation(len(names)):
             name = names[position]
             calls[name]()
             durations[name].append(_milliseconds(calls[name]))
+            tell(f"round {number} of {runs}")
     return durations
 
 
@@ -260,26 +282,52 @@ def device() -> dict[str, Any]:
         "soc": _processor() or _compatible(),
         "cores": _kinds_of_cores(),
         "os": f"{_distribution()}, {platform.system()} {platform.release()}",
+        "build": platform.version() or None,
         "abi": platform.machine(),
         "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
     }
 
 
 def condition() -> dict[str, Any]:
-    """Returns the temperature of the hottest sensor and the battery's charge, where there are any."""
+    """Returns the temperature of the hottest sensor, the battery's charge, whether it is charged, and the load."""
     degrees = [_number(path) for path in Path("/sys/class/thermal").glob("thermal_zone*/temp")]
     charges = [_number(path) for path in Path("/sys/class/power_supply").glob("*/capacity")]
+    supplies = [_number(path) for path in Path("/sys/class/power_supply").glob("*/online")]
     return {
         "celsius": max((value / 1000 for value in degrees if value is not None), default=None),
         "battery": max((min(value, 100) / 100 for value in charges if value is not None), default=None),
+        "charging": any(supplies) if supplies else None,
+        "load": os.getloadavg()[0] / _cores() if hasattr(os, "getloadavg") else None,
     }
 
 
-def _apart(work: Callable[[], dict[str, Any]], patience: float, artifact: str | None = None) -> dict[str, Any]:
-    """Returns what `work` returns in a forked process.
+class _Teller:
+    """Sends signs of life to the parent process, one a second at most: they cost time between the timed calls."""
+
+    def __init__(self, sender: Any) -> None:
+        self._sender = sender
+        self._last = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_SIGNS:
+            self._last = now
+            self._sender.send_bytes(json.dumps({"doing": text}).encode())
+
+
+def _apart(
+    work: Callable[..., dict[str, Any]], patience: float, artifact: str | None = None, doing: str = ""
+) -> dict[str, Any]:
+    """Returns what `work` returns in a forked process; its signs of life are passed on.
+
+    Args:
+        work: called with `tell`.
+        patience: seconds without a sign of life.
+        artifact: the file that an error names; None where there are several.
+        doing: stands before each sign of life.
 
     Raises:
-        UnusableError: the work failed, crashed, or took longer than `patience` seconds.
+        UnusableError: the work failed, crashed, or gave no sign of life for `patience` seconds.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -287,9 +335,13 @@ def _apart(work: Callable[[], dict[str, Any]], patience: float, artifact: str | 
     child.start()
     sender.close()
     try:
-        if not receiver.poll(patience):
-            raise UnusableError(artifact, f"it gave no answer in {patience:g} seconds")
-        answered: dict[str, Any] = json.loads(receiver.recv_bytes())
+        while True:
+            if not receiver.poll(patience):
+                raise UnusableError(artifact, f"it gave no sign of life for {patience:g} seconds")
+            answered: dict[str, Any] = json.loads(receiver.recv_bytes())
+            if "doing" not in answered:
+                break
+            _say(doing=", ".join(filter(None, [doing or f"loading {artifact}", answered["doing"]])))
     except EOFError:
         child.join()
         raise UnusableError(artifact, f"its process {_ending(child.exitcode)}") from None
@@ -301,9 +353,9 @@ def _apart(work: Callable[[], dict[str, Any]], patience: float, artifact: str | 
     return answered
 
 
-def _answer(work: Callable[[], dict[str, Any]], artifact: str | None, sender: Any) -> None:
+def _answer(work: Callable[..., dict[str, Any]], artifact: str | None, sender: Any) -> None:
     try:
-        result = work()
+        result = work(tell=_Teller(sender))
     except UnusableError as error:
         result = {"error": error.args}
     except (ValueError, RuntimeError, MemoryError) as error:

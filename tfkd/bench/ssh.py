@@ -1,6 +1,7 @@
 """Latency on an ARM board or any other Linux machine, through OpenSSH: `ssh://user@board[:port]`.
 
-The runner and the files are copied to a fresh folder there, run with the board's own Python and LiteRT, and removed.
+The runner and the files are copied to a fresh folder there, run with the board's own Python and LiteRT, and removed,
+whatever ends the run here: an error, Ctrl-C or SIGTERM.
 Two runs at once would disturb each other: the second is refused, by the lock of the folder above.
 What stands in the user's OpenSSH configuration holds: keys, jump hosts, known hosts. Nothing is asked for: a board that
 would want a password is an error.
@@ -8,6 +9,7 @@ would want a password is an error.
 
 import contextlib
 import re
+import secrets
 import shlex
 import subprocess
 import tempfile
@@ -18,13 +20,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from tfkd.bench import driver
-from tfkd.bench.driver import ChildError, Options, Place, Say, completed
+from tfkd.bench import driver, gates
+from tfkd.bench.driver import ChildError, Listener, Options, Place, Say, completed
 from tfkd.bench.results import Result
 from tfkd.bench.subject import Subject
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError, TfkdError
 
 FORMATS = ("tflite",)
+READS = driver.TIMING | {"ssh_config", "python"}
+LIMITS = gates.TIMES | {"max_memory_mb"}
 CONNECTING = 15  # seconds
 _OPTIONS = {
     "BatchMode": "yes",
@@ -34,8 +38,14 @@ _OPTIONS = {
 }
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HOST = rf"{_NAME}|[0-9A-Fa-f:.]+(?:%{_NAME})?"
-_FOLDER = re.compile(r"/[A-Za-z0-9_./-]+/tfkd-bench\.[A-Za-z0-9]{6,}")
+_FOLDER = re.compile(r"/[A-Za-z0-9_./-]+/tfkd-bench\.[0-9a-f]{16}")
+_PID = "pid"  # in the folder: the process group of what runs there, which sshd makes one of its own
 _REFUSED = 255  # ssh's exit code for its own errors
+# Of these the user's configuration is the cause; of other failures to connect, the network or the board.
+_MISCONFIGURED = re.compile(
+    r"Permission denied|Host key verification failed|REMOTE HOST IDENTIFICATION|Could not resolve hostname|"
+    r"Bad configuration|Bad owner|Can't open user config|Too many authentication failures"
+)
 _NO_COMMAND = 127
 
 
@@ -79,7 +89,13 @@ class Board:
         return [*config, *(argument for name, value in _OPTIONS.items() for argument in ("-o", f"{name}={value}"))]
 
 
-def bench(address: str, subject: Subject, options: Options, progress: Say | None = None) -> list[Result]:
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
     """Times one inference (batch 1) of every file on a board.
 
     Args:
@@ -87,12 +103,14 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         subject: .tflite files, each with one uint8 or float32 image input.
         options: how often, with which Python and OpenSSH configuration.
         progress: receives a line about what is being done.
+        listener: hears of the board before anything is timed.
 
     Returns:
         For every file one result a number of threads.
 
     Raises:
-        RequestError: the board cannot be reached, lacks Python or LiteRT, is being measured, or cannot run a file.
+        RequestError: the board refuses this user, lacks Python or LiteRT, or cannot run a file.
+        MachineError: the board cannot be reached, does not answer, or is being measured.
     """
     board = parse(address, options.ssh_config)
     with _folder(board) as folder:
@@ -101,17 +119,17 @@ def bench(address: str, subject: Subject, options: Options, progress: Say | None
         names = {name: f"{number}.tflite" for number, name in enumerate(subject.paths)}
         _copy(board, folder, subject, names, options.patience)
         environment = " ".join(f"{name}={value}" for name, value in driver.ENVIRONMENT.items())
-        run = f"cd {shlex.quote(folder)} && {environment} exec {shlex.quote(options.python)} {driver.RUNNER.name}"
+        python = f"{environment} exec {shlex.quote(options.python)} {driver.RUNNER.name}"
         place = Place(
             target="ssh",
             title=str(board),
-            command=board.ssh(run),
+            command=board.ssh(f"cd {shlex.quote(folder)} && echo $$ > {_PID} && {python}"),
             files=names,
             golden="golden.npy" if len(subject.images) else None,
             lock=str(PurePosixPath(folder).parent),
         )
         try:
-            return driver.run(place, subject, options, progress)
+            return driver.run(place, subject, options, progress, listener)
         except ChildError as error:
             raise _explained(board, options.python, error) from None
 
@@ -137,17 +155,21 @@ def parse(address: str, config: Path | None = None) -> Board:
 
 @contextlib.contextmanager
 def _folder(board: Board) -> Iterator[str]:
-    """Makes a fresh folder on the board, and removes it."""
-    made = _asked(board, 'umask 077 && mktemp -d "${TMPDIR:-/tmp}/tfkd-bench.XXXXXXXX"').strip().splitlines()
-    folder = made[-1] if made else ""
-    if not _FOLDER.fullmatch(folder) or ".." in folder:
-        raise RequestError(f"{board} made no folder for the files but said {folder[:100]!r}. Set TMPDIR there.")
+    """Makes a fresh folder on the board, and removes it with what still runs in it.
+
+    Its name is chosen here, so that it can be removed too if this process is interrupted while it is made.
+    """
+    named = f'd="${{TMPDIR:-/tmp}}/tfkd-bench.{secrets.token_hex(8)}"'
     try:
+        made = _asked(board, f'{named}; umask 077 && mkdir "$d" && echo "$d"').strip().splitlines()
+        folder = made[-1] if made else ""
+        if not _FOLDER.fullmatch(folder) or ".." in folder:
+            raise RequestError(f"{board} made no folder for the files but said {folder[:100]!r}. Set TMPDIR there.")
         yield folder
     finally:
         # An error on the way says more than that the folder could not be removed either.
-        with contextlib.suppress(RequestError):
-            _asked(board, f"rm -rf -- {shlex.quote(folder)}")
+        with contextlib.suppress(TfkdError):
+            _asked(board, f'{named}; p=$(cat "$d/{_PID}" 2>/dev/null) && kill -9 -- "-$p" 2>/dev/null; rm -rf -- "$d"')
 
 
 def _copy(board: Board, folder: str, subject: Subject, names: dict[str, str], patience: float) -> None:
@@ -173,13 +195,13 @@ def _done(board: Board, command: list[str], limit: float) -> str:
     except FileNotFoundError:
         raise RequestError(f"{command[0]} is not installed here. Install the OpenSSH client.") from None
     except subprocess.TimeoutExpired:
-        raise RequestError(f"{board} did not finish {command[0]} within {limit:.0f} seconds. Try it again.") from None
+        raise MachineError(f"{board} did not finish {command[0]} within {limit:.0f} seconds. Try again.") from None
     if done.returncode != 0:
         raise _unreachable(board, ChildError(done.returncode, done.stderr).last_line)
     return done.stdout
 
 
-def _explained(board: Board, python: str, error: ChildError) -> RequestError:
+def _explained(board: Board, python: str, error: ChildError) -> TfkdError:
     if error.code == _NO_COMMAND:
         return RequestError(f"{board} has no {python}. Install Python 3.10 or newer there, or name it with --python.")
     if "No module named" in error.last_line:
@@ -193,5 +215,6 @@ def _explained(board: Board, python: str, error: ChildError) -> RequestError:
     return RequestError(f"The runner on {board} ended with code {error.code}: {error.last_line}")
 
 
-def _unreachable(board: Board, reason: str) -> RequestError:
-    return RequestError(f"{board}: {' '.join(reason.split())} See that `{shlex.join(board.ssh('true'))}` works.")
+def _unreachable(board: Board, reason: str) -> TfkdError:
+    kind = RequestError if _MISCONFIGURED.search(reason) else MachineError
+    return kind(f"{board}: {' '.join(reason.split())} See that `{shlex.join(board.ssh('true'))}` works.")

@@ -1,5 +1,7 @@
 """What is measured: the files of a bundle, with the golden images and the answers that each file must give to them."""
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 
 from tfkd.bench.results import File, Result, first_fault
 from tfkd.bench.results import Golden as Compared
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, cause, nearest
 from tfkd.export import bundle
 from tfkd.export.bundle import Golden
 from tfkd.export.manifest import Artifact, Manifest
@@ -131,6 +133,33 @@ def of_files(paths: dict[str, Path]) -> Subject:
     return Subject(paths, {name: File(path=name, sha256=bundle.digest(path)) for name, path in paths.items()})
 
 
+def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = None) -> Subject:
+    """Makes a subject of a .tflite file that is in no bundle.
+
+    Args:
+        path: of the file.
+        formats: what the target can run.
+        golden_answers: a NumPy archive (.npz) with `images`, uint8 [n, H, W, 3] raw RGB, and `answers`, float
+            [n, classes], the probabilities that the file must give; optionally `tolerance`, the largest difference of
+            a probability that passes, where it is narrower than that of the runtime (tfkd.verify.families).
+
+    Raises:
+        RequestError: it is no .tflite file, the target runs none, or the answers are not of this form.
+    """
+    if path.suffix != ".tflite" or "tflite" not in formats:
+        raise RequestError(
+            f"{path} cannot be measured alone: name a .tflite file and a target that runs it, or a bundle's folder."
+        )
+    subject = of_files({path.name: path})
+    if golden_answers is None:
+        return subject
+    images, answers, tolerance = _archive(golden_answers)
+    accepted = (families.XNNPACK, families.LITERT_KERNELS)
+    tolerances = {name: min(family.tolerance(""), tolerance) for name, family in FAMILIES.items()}
+    expected = Expected("tflite", "", dict.fromkeys(accepted, answers), tolerances)
+    return Subject(subject.paths, subject.artifacts, images, {path.name: expected})
+
+
 def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = "*") -> Subject:
     """Makes a subject of a bundle's files, after comparing them with their hashes in the manifest.
 
@@ -175,6 +204,27 @@ def manifest_of(folder: Path) -> Manifest:
         ) from None
     except ValidationError as error:
         raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again with this version.") from None
+
+
+def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """Reads images, answers and tolerance (see `of_file`)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            images, answers = archive["images"], archive["answers"].astype(np.float32)
+            tolerance = float(archive["tolerance"]) if "tolerance" in archive else np.inf
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RequestError(f"{path}: {cause(error)}. Give golden answers as .npz with images and answers.") from None
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or answers.ndim != 2:
+        raise RequestError(
+            f"{path}: images {images.dtype} {images.shape} and answers {answers.shape} are not uint8 [n, H, W, 3] and "
+            "float [n, classes]. Write them so."
+        )
+    if not len(images) or len(images) != len(answers) or not np.isfinite(answers).all() or not tolerance > 0:
+        raise RequestError(
+            f"{path}: {len(images)} images and {len(answers)} answers, which must be equally many finite ones, and a "
+            "tolerance above 0."
+        )
+    return images, answers, tolerance
 
 
 def _expected(stored: Golden, artifact: Artifact) -> Expected:

@@ -28,16 +28,9 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
     Raises:
         RequestError: the manifest compares no teacher with no student, or the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("tfkd.report"),
-        autoescape=False,  # Markdown, not HTML: `finalize` escapes every value
-        finalize=lambda value: value if isinstance(value, Raw) else escape(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     images = manifest.data.splits["test"]
-    card = environment.get_template("model_card.md.j2").render(
+    card = render(
+        "model_card.md.j2",
         manifest=manifest,
         front_matter=Raw(_yaml(_metadata(manifest))),
         headline=facts.headline(manifest),
@@ -57,6 +50,19 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         raw=Raw,
     )
     files.write_text(path, card)
+
+
+def render(template: str, **values: Any) -> str:
+    """Returns a Markdown template of tfkd.report filled in; every value but `Raw` text is escaped."""
+    environment = Environment(
+        loader=PackageLoader("tfkd.report"),
+        autoescape=False,  # Markdown, not HTML: `finalize` escapes every value
+        finalize=lambda value: value if isinstance(value, Raw) else escape(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def escape(text: str) -> str:

@@ -4,7 +4,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tfkd.export.manifest import Manifest, Verdict
-from tfkd.report import facts, units
+from tfkd.report import devices, facts, measurements, units
+from tfkd.report.devices import Index
 from tfkd.verify.bundle import Check
 
 VERDICTS: dict[Verdict, str] = {"passed": "green", "failed": "bold red", "not judged": "yellow"}  # their colours
@@ -70,6 +71,33 @@ def gates_table(manifest: Manifest) -> Table:
         if gate.reason:
             described.append(f"\n  {gate.reason}", "dim")
         table.add_row(described, facts.value(gate), facts.limit(gate), Text(gate.verdict, VERDICTS[gate.verdict]))
+    return table
+
+
+def devices_table(index: Index) -> Table:
+    """Returns what was measured of a bundle's files, by device."""
+    table = Table(title=Text(f"{index.manifest.name}: measurements"))
+    for name in ("device", "file", "run by"):
+        table.add_column(name, overflow="fold")
+    for name in ("threads", "median", "runs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("golden answers", overflow="fold")
+    table.add_column("measured", overflow="fold")
+    for place in index.places:
+        for row in place.rows:
+            processor = f" ({row.entry.soc})" if row.entry.emulated and row.entry.soc else ""
+            table.add_row(
+                Text(place.title + processor),
+                Text(row.entry.artifact),
+                Text(row.entry.delegate or "–"),
+                str(row.entry.threads or "–"),
+                devices.median(row),
+                str(row.entry.runs),
+                Text(measurements.golden(row.entry)),
+                Text(row.created),
+            )
+    superseded = units.counted(len(index.superseded), "superseded measurement")
+    table.caption = f"{superseded} not shown" if index.superseded else None
     return table
 
 

@@ -30,23 +30,9 @@ def write_report(manifest: Manifest, evidence: Evidence, path: Path) -> None:
         RequestError: the evidence has other classes than the manifest, or the page cannot be written.
     """
     _check(manifest, evidence)
-    environment = Environment(
-        loader=PackageLoader("tfkd.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": units.percent,
-        "points": units.points,
-        "size": units.size,
-        "ms": units.milliseconds,
-        "signed": units.signed,
-        "breakable": _breakable,
-    }
     images = manifest.data.splits["test"]
-    page = environment.get_template("report.html.j2").render(
+    page = render(
+        "report.html.j2",
         manifest=manifest,
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
@@ -79,6 +65,26 @@ def write_report(manifest: Manifest, evidence: Evidence, path: Path) -> None:
         recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
     )
     files.write_text(path, page)
+
+
+def render(template: str, **values: Any) -> str:
+    """Returns an HTML template of tfkd.report filled in; every value but `Markup` is escaped."""
+    environment = Environment(
+        loader=PackageLoader("tfkd.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": units.percent,
+        "points": units.points,
+        "size": units.size,
+        "ms": units.milliseconds,
+        "signed": units.signed,
+        "breakable": _breakable,
+    }
+    return environment.get_template(template).render(**values)
 
 
 def _breakable(path: str) -> Markup:

@@ -158,6 +158,12 @@ def rewrite(folder: Path) -> tuple[Manifest, Path]:
     return manifest, write_page(manifest, folder, made / "report.html")
 
 
+def is_published(folder: Path, destination: Path) -> bool:
+    """Tells whether a bundle is the one that a run made."""
+    made, published = (each / bundle.MANIFEST for each in (folder / "report" / "bundle", destination))
+    return published.is_file() and published.read_bytes() == made.read_bytes()
+
+
 def write_page(manifest: Manifest, folder: Path, page: Path) -> Path:
     """Writes the report of a manifest with the evidence of a finished run's folder.
 

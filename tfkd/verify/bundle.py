@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tfkd import files
 from tfkd.errors import RequestError, legible
 from tfkd.export import Card, bundle, card_of
-from tfkd.export.bundle import CHECKSUMS, LABELS, MANIFEST, Golden
+from tfkd.export.bundle import CHECKSUMS, LABELS, MANIFEST, MEASUREMENTS, Golden
 from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
 from tfkd.export.publishing import opened
 from tfkd.labels import outputs_of
@@ -31,6 +31,7 @@ from tfkd.verify.gates import unjudged
 _MOST_FILES = 10_000
 _LARGEST_FILE = 1 << 31  # bytes; neither TFLite nor protobuf can hold more
 _LARGEST_TEXT = 1 << 26
+_UNSEALED = re.compile(rf"{MEASUREMENTS}/(?:\.[^/]+\.partial/)?(?:[^/]+\.json|index\.html|index\.md)")
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
 _BATCH = 64
@@ -214,14 +215,16 @@ def _checksums(folder: Path, listed: dict[str, Path]) -> tuple[int, str]:
         if fields is None or fields[2] in sums:
             raise VerifyError(f"{CHECKSUMS}, line {number}: is no checksum of one more file.")
         sums[fields[2]] = fields[1]
-    wanted, found = set(sums), set(listed) - {CHECKSUMS}
+    wanted, found = set(sums), {name for name in listed if not _UNSEALED.fullmatch(name)} - {CHECKSUMS}
     for names, wrong in ((wanted - found, "is missing"), (found - wanted, f"does not stand in {CHECKSUMS}")):
         if names:
             raise VerifyError(f"{_few(names)}: {wrong}.")
     changed = {name for name, digest in sums.items() if files.sha256(listed[name]) != digest}
     if changed:
         raise VerifyError(f"{_few(changed)}: not as it was when the bundle was sealed (its SHA-256 differs).")
-    return len(sums), f"{len(sums)} files are as they were when the bundle was sealed, and no others are there"
+    measurements = f"; {MEASUREMENTS}/ is outside of the seal" if any(map(_UNSEALED.fullmatch, listed)) else ""
+    others = f"and no others are there{measurements}"
+    return len(sums), f"{len(sums)} files are as they were when the bundle was sealed, {others}"
 
 
 def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[Manifest, str]:

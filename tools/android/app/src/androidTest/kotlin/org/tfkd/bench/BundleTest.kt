@@ -14,12 +14,12 @@ class BundleTest {
     fun everyFileRunsAndGivesItsGoldenAnswers() {
         val arguments = InstrumentationRegistry.getArguments()
         val context = InstrumentationRegistry.getInstrumentation().targetContext
-        val outcome = measure(context, arguments.getString("bundle"), arguments::getString) { println(it) }
+        val outcome = measure(context, arguments::getString) { println(it) }
 
         println(table(outcome.results, outcome.skipped))
         assertTrue("nothing was measured", outcome.results.isNotEmpty())
         val failed = outcome.results.filter { it.golden?.passed == false }.map { "${it.path} on ${it.delegate}" }
         assertEquals("golden answers", emptyList<String>(), failed)
-        assertEquals(outcome.results, decode(Files(context).results.readText()))
+        assertEquals(outcome.results, decode(Files(context, arguments.getString("results")).results.readText()))
     }
 }

@@ -120,9 +120,11 @@ class Bench(
         val ready = mutableListOf<Measured>()
         try {
             for (artifact in bundle.artifacts) prepare(artifact, delegate, threads)?.let(ready::add)
-            say("timing on ${delegate.option}${threads?.let { ", $it threads" } ?: ""}")
-            val warmup = settle(ready, options.warmup)
-            alternate(ready, options.runs)
+            val what = "timing on ${delegate.option}${threads?.let { ", $it threads" } ?: ""}"
+            say(what)
+            val tell = Teller { say("$what, $it") }
+            val warmup = settle(ready, options.warmup, tell)
+            alternate(ready, options.runs, tell)
             return ready.onEach { it.warmup = warmup }
         } finally {
             ready.forEach { it.session.close() }
@@ -205,12 +207,29 @@ internal interface Timed {
 private const val STEADY = 0.05
 private const val LONGEST_WARMUP = 10
 
+/** Passes signs of life on, one a second at most: they cost time between the timed calls. */
+internal class Teller(private val say: (String) -> Unit) {
+    private var last = System.nanoTime()
+
+    fun tell(text: String) {
+        val now = System.nanoTime()
+        if (now - last < 1e9) return
+        last = now
+        say(text)
+    }
+}
+
 /** Runs calls in turn until none becomes 5 % faster any more from one window to the next; returns the rounds. */
-internal fun settle(calls: List<Timed>, window: Int): Int {
+internal fun settle(calls: List<Timed>, window: Int, teller: Teller): Int {
     if (window == 0) return 0
     var previous: List<Double>? = null
     for (windows in 1..LONGEST_WARMUP) {
-        val rounds = List(window) { calls.map { milliseconds(it::call) } }
+        val rounds = List(window) { round ->
+            calls.map { call ->
+                teller.tell("warm-up ${(windows - 1) * window + round + 1}")
+                milliseconds(call::call)
+            }
+        }
         val medians = calls.indices.map { call -> quantile(rounds.map { it[call] }.sorted(), 0.5) }
         if (previous?.zip(medians)?.all { (before, now) -> now >= (1 - STEADY) * before } == true) return windows * window
         previous = medians
@@ -219,10 +238,11 @@ internal fun settle(calls: List<Timed>, window: Int): Int {
 }
 
 /** Times calls in turn, in an order drawn anew every round; the untimed one brings the weights back into the caches. */
-internal fun alternate(calls: List<Timed>, rounds: Int) {
+internal fun alternate(calls: List<Timed>, rounds: Int, teller: Teller) {
     val draw = Random(0)
-    repeat(rounds) {
+    repeat(rounds) { round ->
         for (call in calls.shuffled(draw)) {
+            teller.tell("round ${round + 1} of $rounds")
             call.call()
             call.samples.add(milliseconds(call::call))
         }

@@ -16,7 +16,7 @@ private const val GAME_LOOP = "com.google.intent.action.TEST_LOOP"
 
 /**
  * Shows the numbers. It measures when its button is pressed, and at once when it is started by a test lab's game loop
- * or with the extra `start`; then it ends by itself. The extras are those of [options], and `bundle`, a folder.
+ * or with the extra `start`; then it ends by itself. The extras are those of [measure].
  */
 class MainActivity : Activity() {
     private lateinit var page: TextView
@@ -51,7 +51,7 @@ class MainActivity : Activity() {
         button.isEnabled = false
         thread {
             val shown = try {
-                val outcome = measure(this, intent.getStringExtra("bundle"), intent::getStringExtra) { show(it) }
+                val outcome = measure(this, intent::getStringExtra) { show(it) }
                 handOver(outcome)
                 table(outcome.results, outcome.skipped)
             } catch (error: BenchException) {
@@ -75,7 +75,7 @@ class MainActivity : Activity() {
 
     private fun showLast() {
         val text = try {
-            table(decode(Files(this).results.readText()), emptyList())
+            table(decode(Files(this, null).results.readText()), emptyList())
         } catch (_: IOException) {
             "Nothing was measured yet."
         } catch (_: JSONException) {

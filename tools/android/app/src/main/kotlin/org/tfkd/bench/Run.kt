@@ -5,13 +5,17 @@ import java.io.File
 import java.io.IOException
 import org.json.JSONArray
 
-/** The files that a run leaves, in the app's own folder on shared storage. */
-class Files(context: Context) {
-    private val folder = context.getExternalFilesDir(null) ?: throw BenchException("The shared storage is not there.")
+/** The files that a run leaves: in a folder that is named, else in the app's own folder on shared storage. */
+class Files(context: Context, named: String?) {
+    private val folder = named?.let(::File)?.apply { mkdirs() }
+        ?: context.getExternalFilesDir(null) ?: throw BenchException("The shared storage is not there.")
 
     val results = folder.resolve("results.json")
 
-    /** Written last, after results.json: `state` is done or failed, `error` says why, `skipped` what was not taken. */
+    /**
+     * `state` is running, with what it is `doing`; after results.json it is done, with what was `skipped`, or failed,
+     * with the `error`.
+     */
     val status = folder.resolve("status.json")
 }
 
@@ -25,17 +29,22 @@ fun write(file: File, text: String) {
 /**
  * Measures a bundle and writes results.json and status.json.
  *
- * @param folder of the bundle on the phone; null for the one in the app's assets.
+ * @param text returns the extras: [options], `bundle`, a folder on the phone in place of the app's assets, and
+ *     `results`, the folder for what a run leaves.
  * @throws BenchException it could not be measured; status.json says so too.
  */
-fun measure(context: Context, folder: String?, text: (String) -> String?, say: (String) -> Unit): Outcome {
-    val files = Files(context)
+fun measure(context: Context, text: (String) -> String?, say: (String) -> Unit): Outcome {
+    val files = Files(context, text("results"))
     files.status.delete()
     files.results.delete()
     return try {
-        val bundle = readBundle(folder?.let(::File) ?: unpackedAssets(context))
+        val bundle = readBundle(text("bundle")?.let(::File) ?: unpackedAssets(context))
         val options = options(text)
-        val outcome = LiteRt(context).use { Bench(bundle, it, AndroidPhone(context), options, say).run() }
+        val tell = { doing: String ->
+            write(files.status, json("state" to "running", "doing" to doing).toString())
+            say(doing)
+        }
+        val outcome = LiteRt(context).use { Bench(bundle, it, AndroidPhone(context), options, tell).run() }
         write(files.results, encode(outcome.results))
         val skipped = outcome.skipped.map { json("path" to it.path, "delegate" to it.delegate, "reason" to it.reason) }
         write(files.status, json("state" to "done", "skipped" to JSONArray(skipped)).toString())

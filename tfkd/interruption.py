@@ -1,0 +1,37 @@
+"""Signals that end a program, turned into exceptions, so that what it started and made is cleaned up first."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+TERMINATED = 143  # 128 + SIGTERM: the exit code that a shell gives to a terminated program
+
+
+@contextlib.contextmanager
+def cleaned_up() -> Iterator[None]:
+    """Lets Ctrl-C, SIGTERM and the end of the terminal (SIGHUP) leave a block by an exception.
+
+    The first of them raises KeyboardInterrupt or SystemExit(143) in the main thread; later ones are ignored until the
+    block is left, so that they cannot break off the cleaning up.
+    """
+    known = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in known}
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        for each in known:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        print("tfkd: terminated; cleaning up", file=sys.stderr)
+        raise SystemExit(TERMINATED)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
