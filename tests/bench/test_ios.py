@@ -11,9 +11,10 @@ import pytest
 from tests.tools.bundles import write_bundle
 from tests.tools.test_ios_app import ios_result
 from tfkd.bench import ios, results, statistics
-from tfkd.bench.driver import Options
+from tfkd.bench.driver import Listener, Options
+from tfkd.bench.results import Skipped
 from tfkd.bench.subject import Subject, of_bundle
-from tfkd.errors import RequestError
+from tfkd.errors import MachineError, RequestError
 
 FILES = ("ios/a.mlmodel", "ios/a.mlpackage")
 QUICK = Options(runs=3, warmup=1, patience=20)
@@ -89,7 +90,7 @@ def subject(tmp_path: Path) -> Subject:
 
 def test_results_are_read_from_a_file_and_summarised(subject: Subject, tmp_path: Path) -> None:
     results.write(tmp_path / "r.json", [measured(subject, name, "all") for name in FILES])
-    found = ios.bench(str(tmp_path / "r.json"), subject, QUICK)
+    found = ios.bench(str(tmp_path / "r.json"), subject, Options())
     assert [each.artifact.path for each in found] == list(FILES)
     assert all(each.latency_ms == statistics.summary(each.samples_ms) for each in found)
     assert all(each.latency_ms.throttled for each in found)  # which the app does not say: its samples rise
@@ -105,12 +106,12 @@ def test_results_of_other_files_or_targets_are_refused(subject: Subject, tmp_pat
     for said, result in cases.items():
         results.write(path, [result])
         with pytest.raises(RequestError, match=said):
-            ios.bench(str(path), subject, QUICK)
+            ios.bench(str(path), subject, Options())
     results.write(path, [])
     with pytest.raises(RequestError, match="holds no results"):
-        ios.bench(str(path), subject, QUICK)
+        ios.bench(str(path), subject, Options())
     with pytest.raises(RequestError, match="Cannot read"):
-        ios.bench(str(tmp_path / "gone.json"), subject, QUICK)
+        ios.bench(str(tmp_path / "gone.json"), subject, Options())
 
 
 def test_without_a_mac_it_says_so_at_once(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,10 +127,11 @@ def test_the_files_are_pushed_the_app_started_and_its_results_fetched(
     skipped = {"path": FILES[0], "delegate": "cpuAndNeuralEngine", "reason": "too old"}
     mac.is_like(listing=listing(phone("one")), **written(subject, FILES, skipped=[skipped]))
     said: list[str] = []
-    found = ios.bench("", subject, QUICK, said.append)
+    heard: list[Skipped] = []
+    found = ios.bench("", subject, QUICK, said.append, Listener(on_skipped=heard.append))
 
     assert [each.artifact.path for each in found] == list(FILES)
-    assert said == ["Launched application.", f"{FILES[0]} was not run on cpuAndNeuralEngine: too old"]
+    assert said == ["Launched application."] and [each.model_dump() for each in heard] == [skipped]
     assert json.loads((mac.pushed / "parameters.json").read_text()) == {"runs": 3, "warmup": 1}
     # What was pushed is a bundle by itself, without the files for other phones.
     kept = of_bundle_parts(mac.pushed / "bundle")
@@ -154,7 +156,7 @@ def test_one_of_several_devices_must_be_chosen(subject: Subject, mac: Mac) -> No
     assert ios.bench("udid-two", subject, QUICK)
     assert [call[call.index("--device") + 1] for call in mac.calls if "launch" in call] == ["id-two"]
     mac.is_like(listing=listing(phone("watch", platform="watchOS")))
-    with pytest.raises(RequestError, match="No iPhone or iPad is within reach"):
+    with pytest.raises(MachineError, match="No iPhone or iPad is within reach"):
         ios.bench("", subject, QUICK)
 
 

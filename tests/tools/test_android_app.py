@@ -50,6 +50,11 @@ def test_the_apps_sources_compile_without_a_warning(check: Check) -> None:
     assert check("tolerances")  # compiled they were by the fixture
 
 
+def test_signs_of_life_come_once_a_second(check: Check) -> None:
+    signs = [int(line.split()[1]) for line in check("tell", "250").splitlines()]
+    assert 1 <= len(signs) <= 25 and signs[0] > 20
+
+
 def test_an_example_of_the_schema_is_read_and_written_without_loss(check: Check, tmp_path: Path) -> None:
     whole, sparse = android_result(), android_result(threads=None, peak_memory_mb=None, golden=None, delegate="gpu")
     bare = sparse.model_copy(update={"device": results.Device(os="Android 15", abi="arm64-v8a")})

@@ -77,6 +77,7 @@ fun main(arguments: Array<String>) {
     when (arguments[0]) {
         "recode" -> println(encode(decode(File(arguments[1]).readText())))
         "tolerances" -> tolerances()
+        "tell" -> Teller(::println).run { for (number in 1..arguments[1].toInt()) { tell("sign $number"); Thread.sleep(10) } }
         "quantize" -> quantize(arguments[1], arguments[2].toFloat(), arguments[3].toInt())
         "measure" -> {
             val options = arguments.drop(4).associate { it.substringBefore("=") to it.substringAfter("=") }

@@ -110,9 +110,11 @@ final class Bench {
     /// Measures all files on the same units, in turn, so that a slow second of the phone strikes all of them alike.
     private func measure(_ units: ComputeUnits) throws -> [Measured] {
         let ready = try bundle.artifacts.compactMap { try prepare($0, units) }
-        say("timing on \(units.rawValue)")
-        let warmup = try settle(ready, window: parameters.warmup)
-        try alternate(ready, rounds: parameters.runs)
+        let what = "timing on \(units.rawValue)"
+        say(what)
+        let teller = Teller { self.say("\(what), \($0)") }
+        let warmup = try settle(ready, window: parameters.warmup, teller: teller)
+        try alternate(ready, rounds: parameters.runs, teller: teller)
         ready.forEach { $0.warmup = warmup }
         return ready
     }
@@ -203,17 +205,37 @@ private final class Measured {
     }
 }
 
+/// Passes signs of life on, one a second at most: they cost time between the timed calls.
+private final class Teller {
+    private let say: (String) -> Void
+    private var last = DispatchTime.now().uptimeNanoseconds
+
+    init(say: @escaping (String) -> Void) {
+        self.say = say
+    }
+
+    func tell(_ text: String) {
+        let now = DispatchTime.now().uptimeNanoseconds
+        guard now - last >= 1_000_000_000 else { return }
+        last = now
+        say(text)
+    }
+}
+
 private let steady = 0.05
 private let longestWarmup = 10
 
 /// Runs files in turn until none becomes 5 % faster any more from one window to the next; returns the rounds.
-private func settle(_ ready: [Measured], window: Int) throws -> Int {
+private func settle(_ ready: [Measured], window: Int, teller: Teller) throws -> Int {
     guard window > 0 else { return 0 }
     var previous: [Double]?
     for windows in 1...longestWarmup {
         var durations = [[Double]](repeating: [], count: ready.count)
         for _ in 0..<window {
-            for (index, each) in ready.enumerated() { durations[index].append(try timed(each.session.run).1) }
+            for (index, each) in ready.enumerated() {
+                durations[index].append(try timed(each.session.run).1)
+                teller.tell("warm-up")
+            }
         }
         let medians = durations.map { quantile($0.sorted(), 0.5) }
         if let previous, zip(previous, medians).allSatisfy({ $1 >= (1 - steady) * $0 }) { return windows * window }
@@ -223,12 +245,13 @@ private func settle(_ ready: [Measured], window: Int) throws -> Int {
 }
 
 /// Times files in turn, in an order drawn anew every round; the untimed run brings the weights back into the caches.
-private func alternate(_ ready: [Measured], rounds: Int) throws {
+private func alternate(_ ready: [Measured], rounds: Int, teller: Teller) throws {
     var draw = SplitMix64(state: 0)
-    for _ in 0..<rounds {
+    for round in 1...max(1, rounds) {
         for each in ready.shuffled(using: &draw) {
             try each.session.run()
             each.samples.append(try timed(each.session.run).1)
+            teller.tell("round \(round) of \(rounds)")
         }
     }
 }
