@@ -640,7 +640,7 @@ def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, pro
     if not bundle.same(made, destination):
         progress.say("publishing: verifying the copy from its own bytes")
         publishing.publish(made, destination, _require_verified)
-    devices.rewrite(destination)
+        devices.rewrite(destination)
     return replace(outcome, bundle=destination)
 
 

@@ -92,9 +92,9 @@ def test_an_unknown_target_is_named(shipped):
 @pytest.mark.parametrize(
     ("target", "more", "said"),
     [
-        ("host", {"python": "python3.12"}, "--python means nothing to the target host; ssh read it"),
-        ("host", {"cores": (1,)}, "--cores means nothing to the target host; android read it"),
-        ("arm64", {"threads": (2,)}, "--threads means nothing to the target arm64; host and ssh and android read it"),
+        ("host", {"python": "python3.12"}, "--python is for ssh; the target host does not read it"),
+        ("host", {"cores": (1,)}, "--cores is for android; the target host does not"),
+        ("arm64", {"threads": (2,)}, "--threads is for host and ssh and android; the target arm64"),
         ("ios:r.json", {"runs": 7}, "--runs means nothing to results that are read"),
     ],
 )
@@ -112,9 +112,9 @@ def test_options_that_a_target_does_not_read_are_refused(shipped, target, more, 
 @pytest.mark.parametrize(
     ("target", "limits", "said"),
     [
-        ("host", {"max_instructions": 5}, "--max-instructions cannot be judged: the target host .* arm64 do"),
-        ("arm64", {"max_median_ms": 5}, "--max-median-ms cannot be judged: the target arm64 does not measure"),
-        ("arm64", {"max_memory_mb": 5}, "--max-memory-mb cannot be judged"),
+        ("host", {"max_instructions": 5}, "--max-instructions is for arm64; the target host does not measure that"),
+        ("arm64", {"max_median_ms": 5}, "--max-median-ms is for host and .*; the target arm64 does not measure"),
+        ("arm64", {"max_memory_mb": 5}, "--max-memory-mb is for host"),
     ],
 )
 def test_limits_on_what_a_target_does_not_measure_are_refused(shipped, monkeypatch, target, limits, said):
@@ -253,6 +253,15 @@ def test_a_benchmark_that_could_not_run_is_an_error_in_junit_too(run, tmp_path):
 
 def flat(text):
     return "".join(text.split("\n"))
+
+
+@pytest.mark.parametrize("option", ["--json", "--junit"])
+def test_a_file_that_cannot_be_written_is_told_before_measuring(run, shipped, tmp_path, monkeypatch, option):
+    monkeypatch.setattr(host, "bench", never)
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "r.json"):
+        done = run(shipped, option, path)
+        assert isinstance(done.exception, RequestError) and "cannot be written" in str(done.exception)
 
 
 def test_a_baseline_without_these_files_is_an_error(run, shipped, tmp_path):

@@ -17,6 +17,7 @@ from tfkd.errors import RequestError
 from tfkd.export import bundle, publishing
 from tfkd.export.bundle import MEASUREMENTS
 from tfkd.report import devices
+from tfkd.verify.bundle import verify
 
 QUICK = ["--runs", "4", "--warmup", "1", "--processes", "2", "--threads", "1"]
 
@@ -110,6 +111,22 @@ def test_a_folder_that_cannot_be_written_is_told_before(shipped):
     (shipped / MEASUREMENTS).write_text("")
     with pytest.raises(RequestError, match="--no-record"):
         measurements.require_writable(shipped)
+
+
+def test_verify_knows_what_is_outside_of_the_seal(shipped):
+    keep(shipped, of_bundle(shipped))
+    devices.rewrite(shipped)
+    assert checksums(shipped).passed and "measurements/ is outside of the seal" in checksums(shipped).found
+    for name in ("run.sh", "x.tflite", "other.html", "deeper/a.json"):
+        stranger = shipped / MEASUREMENTS / name
+        stranger.parent.mkdir(exist_ok=True)
+        stranger.write_text("")
+        assert not checksums(shipped).passed and name in checksums(shipped).found
+        stranger.unlink()
+
+
+def checksums(folder):
+    return next(check for check in verify(folder) if check.name == "checksums")
 
 
 @pytest.mark.slow

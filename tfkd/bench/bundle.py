@@ -202,15 +202,13 @@ def _module(name: str) -> ModuleType:
 def _require_read(name: str, module: ModuleType, request: Request) -> None:
     """Refuses options and limits that mean nothing to a target."""
     for option in request.options.unread(module.READS):
-        readers = [each for each in TARGETS if option in _module(each).READS]
+        readers = " and ".join(each for each in TARGETS if option in _module(each).READS)
         raise RequestError(
-            f"--{option.replace('_', '-')} means nothing to the target {name}; {' and '.join(readers)} read it. "
-            "Leave it out."
+            f"--{option.replace('_', '-')} is for {readers}; the target {name} does not read it. Leave it out."
         )
     for limit in request.limits.set_names:
         if limit not in module.LIMITS:
-            measured = [each for each in TARGETS if limit in _module(each).LIMITS]
+            others = " and ".join(each for each in TARGETS if limit in _module(each).LIMITS)
             raise RequestError(
-                f"--{limit.replace('_', '-')} cannot be judged: the target {name} does not measure that; "
-                f"{' and '.join(measured)} do. Leave it out."
+                f"--{limit.replace('_', '-')} is for {others}; the target {name} does not measure that. Leave it out."
             )

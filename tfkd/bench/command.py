@@ -1,5 +1,6 @@
 """`tfkd bench BUNDLE --target T`: parses, calls, prints. Every call of tfkd imports it, so it imports little itself."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -70,6 +71,8 @@ def bench(
     for name in delegate or ():
         if name not in DELEGATES:
             raise RequestError(f"There is no delegate {name!r}. Known: {', '.join(DELEGATES)}.")
+    for written in (json, junit):
+        _require_place(written)
     options = Options(
         runs,
         warmup,
@@ -111,6 +114,15 @@ def bench(
         _print(outputs.gates_table(verdicts))
     if not all(gate.passed for gate in verdicts):
         raise typer.Exit(1)
+
+
+def _require_place(path: Path | None) -> None:
+    """Refuses a file that could not be written, before anything is measured."""
+    if path is None:
+        return
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise RequestError(f"{path} cannot be written. Name a file in a folder that can.")
 
 
 def _show(measured: "Measured", json: Path | None) -> None:
