@@ -83,21 +83,18 @@ def devices_table(index: Index) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("golden answers", overflow="fold")
     table.add_column("measured", overflow="fold")
-    for place in index.places:
-        for row in place.rows:
-            processor = f" ({row.entry.soc})" if row.entry.emulated and row.entry.soc else ""
-            table.add_row(
-                Text(place.title + processor),
-                Text(row.entry.artifact),
-                Text(row.entry.delegate or "–"),
-                str(row.entry.threads or "–"),
-                devices.median(row),
-                str(row.entry.runs),
-                Text(measurements.golden(row.entry)),
-                Text(row.created),
-            )
-    superseded = units.counted(len(index.superseded), "superseded measurement")
-    table.caption = f"{superseded} not shown" if index.superseded else None
+    for row in [row for place in index.places for row in place.rows] + index.superseded:
+        table.add_row(
+            Text(row.device),
+            Text(row.entry.artifact),
+            Text(row.entry.delegate or "–"),
+            str(row.entry.threads or "–"),
+            devices.median(row),
+            str(row.entry.runs),
+            Text(measurements.golden(row.entry)),
+            Text(f"{row.created}{', superseded' if row.superseded else ''}"),
+            style="dim" if row.superseded else None,
+        )
     return table
 
 

@@ -41,6 +41,13 @@ class Row:
     superseded: str | None = None
 
     @property
+    def device(self) -> str:
+        """Target and device, with the processor where the device is called by another name."""
+        entry = self.entry
+        processor = f", {entry.soc}" if entry.soc and entry.soc != entry.device else ""
+        return f"{entry.target}: {entry.device}{processor}"
+
+    @property
     def key(self) -> tuple[str, str | None, int | None, str | None]:
         """What must be equal for a newer measurement on the device to take this one's place."""
         return (
@@ -160,11 +167,6 @@ def _place(found: list[tuple[Row, Device | None]], skipped: list[Skipped]) -> Pl
         older=len(found) - len(newest),
         skipped=skipped,
     )
-
-
-def _title(entry: BenchEntry) -> str:
-    has_processor = entry.soc and entry.soc != entry.device and not entry.emulated
-    return f"{entry.target}: {entry.device}{f', {entry.soc}' if has_processor else ''}"
 
 
 def _order(row: Row) -> tuple[str, str, int]:
