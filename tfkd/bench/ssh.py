@@ -40,6 +40,10 @@ _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HOST = rf"{_NAME}|[0-9A-Fa-f:.]+(?:%{_NAME})?"
 _FOLDER = re.compile(r"/[A-Za-z0-9_./-]+/tfkd-bench\.[0-9a-f]{16}")
 _PID = "pid"  # in the folder: the process group of what runs there, which sshd makes one of its own
+# Ends the process group $p, and waits five seconds at most until it has ended.
+_STOP = (
+    "kill -9 -$p 2>/dev/null && n=0 && while kill -0 -$p 2>/dev/null && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done"
+)
 _REFUSED = 255  # ssh's exit code for its own errors
 # Of these the user's configuration is the cause; of other failures to connect, the network or the board.
 _MISCONFIGURED = re.compile(
@@ -169,7 +173,7 @@ def _folder(board: Board) -> Iterator[str]:
     finally:
         # An error on the way says more than that the folder could not be removed either.
         with contextlib.suppress(TfkdError):
-            _asked(board, f'{named}; p=$(cat "$d/{_PID}" 2>/dev/null) && kill -9 -- "-$p" 2>/dev/null; rm -rf -- "$d"')
+            _asked(board, f'{named}; p=$(cat "$d/{_PID}" 2>/dev/null) && {_STOP}; rm -rf -- "$d"')
 
 
 def _copy(board: Board, folder: str, subject: Subject, names: dict[str, str], patience: float) -> None:
