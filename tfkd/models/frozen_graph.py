@@ -221,7 +221,7 @@ def _inputs(function: Any) -> dict[str, Any]:
 def _outputs(function: Any) -> dict[str, Any]:
     made = function.structured_outputs
     if isinstance(made, dict):
-        return made
+        return dict(sorted(made.items()))
     return {f"output {number}": each for number, each in enumerate(tf.nest.flatten(made))}
 
 
