@@ -1,5 +1,6 @@
 """The two headline tables of README.md, and what it says about them."""
 
+import functools
 import math
 import statistics
 from collections.abc import Callable
@@ -121,10 +122,24 @@ def _validation(field: str) -> str:
     return units.percent(statistics.mean(_seeds("clothing")[field]))
 
 
+def _of_few_photos() -> dict[str, Callable[[], str]]:
+    """Returns the figures of README's recipe with 200 photos to learn from, by name."""
+    found = evidence.read("few_photos")
+    accuracies, tested = found["accuracy"], found["images"]["test"]
+    error = math.sqrt(accuracies["student"] * (1 - accuracies["student"]) / tested)
+    return {
+        **{f"recipe {name}": functools.partial(units.percent, share) for name, share in accuracies.items()},
+        "recipe learnt": lambda: str(found["images"]["train"] + found["images"]["validation"]),
+        "recipe test images": lambda: str(tested),
+        "recipe error": lambda: f"{100 * error:.1f}",
+    }
+
+
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
     clothing = evidence.read("clothing")
     return {
+        **_of_few_photos(),
         **_of_run("quickstart"),
         **_of_run("clothing"),
         "quickstart labelled": lambda: f"{evidence.read('quickstart')['run']['splits']['train']:,}",
