@@ -173,7 +173,7 @@ def exported(name: str, network: Any, classes: list[str], images: np.ndarray, fo
     asked = recipe.Export(
         tflite=["fp32", "fp16", "dynamic", "int8", "16x8"], coreml=["mlmodel", "mlpackage", "mlpackage_int8"], onnx=True
     )
-    files = export(network, asked, card, images[:: max(1, len(images) // 100)], folder, lambda _: None)
+    files = export(network, asked, card, images[:: max(1, len(images) // 100)], folder, lambda _: None).files
     return Model(name, folder, files, images)
 
 
