@@ -87,7 +87,7 @@ def files() -> str:
         ],
         [
             f"publishing.json: reads, of {published['polls']:,} while {published['published'] // 2} pairs of processes "
-            "publish a bundle anew, that find none or one of two bundles' files",
+            "replace a bundle, that find no bundle or a mixture of two bundles' files",
             f"{gaps}, {mixtures}",
             "0, 0",
         ],
