@@ -73,7 +73,8 @@ def test_a_disk_that_cannot_be_written_is_one_line(
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
 def test_without_a_folder_for_temporary_files() -> None:
-    prepare = "for folder in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $folder; done; export TMPDIR=/proc"
+    read_only = "mount --bind $folder $folder && mount -o remount,bind,ro $folder"
+    prepare = f"for folder in /tmp /var/tmp; do {read_only}; done; export TMPDIR=/proc"
     code = "import tempfile; from tfkd.cli import guarded; exit(guarded(tempfile.TemporaryDirectory))"
     done = in_namespace(prepare, "-c", code, cwd=Path("/proc"))
     assert done.returncode == 4

@@ -109,7 +109,7 @@ def tool(folder: Path, seconds: float = 0, extra: str = "", litert: bool = False
 
 
 def options(binary: Path | None, **more: object) -> Options:
-    few = {"runs": 6, "warmup": 3, "processes": 2, "threads": (1,), "patience": 8.0, "cooling": 0.0}
+    few = {"runs": 6, "warmup": 3, "processes": 2, "threads": (1,), "patience": 30.0, "cooling": 0.0}
     return Options(benchmark_model=binary, **{**few, **more})  # type: ignore[arg-type]
 
 
@@ -171,7 +171,7 @@ def test_a_limit_on_what_the_tool_does_not_tell_is_refused_before_measuring(
         told = conftest.result(target="android", artifact={"path": "android/light.tflite", "sha256": "0" * 64})
         results.write(tmp_path / "b.json", [told])
     asked = Request(shipped, f"android:{device.serial}", options(tool(tmp_path)), Limits(**limit), only="*light*")
-    message = refused(20, lambda: bundles.bench(asked))
+    message = refused(60, lambda: bundles.bench(asked))
     assert "benchmark_model does not tell that" in message
 
 
@@ -180,7 +180,7 @@ def test_an_option_that_the_runner_does_not_read_is_refused(
 ) -> None:
     if android_kit.find() is None:
         pytest.skip("no ARM64 root: run tools/arm64/setup.py")
-    message = refused(20, lambda: android.bench(device.serial, subject, options(None, profile=tmp_path)))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(None, profile=tmp_path)))
     assert "--profile means nothing to the kit on" in message
 
 
@@ -199,7 +199,7 @@ def test_gpu_and_npu_are_asked_of_the_tool_that_has_them(
 
     skipped.clear()
     wanted = options(tool(tmp_path), delegates=("npu",))
-    message = refused(20, lambda: android.bench(device.serial, subject, wanted, None, listener))
+    message = refused(60, lambda: android.bench(device.serial, subject, wanted, None, listener))
     assert "ran no file on npu" in message and "knows no NPU" in skipped[0].reason
 
 
@@ -241,7 +241,7 @@ def test_a_second_run_at_the_same_time_is_refused(device: VirtualDevice, subject
 
     def another(text: str) -> None:
         if "process 2" in text:
-            messages.append(refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path)))))
+            messages.append(refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path)))))
 
     (result,) = android.bench(device.serial, subject, options(tool(tmp_path)), another)
     assert messages == [f"{device.serial} is being measured by another run of tfkd bench. Wait until that has ended."]
@@ -325,7 +325,7 @@ def test_a_device_that_does_not_come_back(
 ) -> None:
     monkeypatch.setattr(android_session, "RETURNING", 1.0)
     device.tell("fault", after=1_500_000, then="kill")
-    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
     assert message.endswith("/data/local/tmp/tfkd-bench stays on it until then.")
     device.tell("start")
     assert android_adb.Phone(device.adb, device.serial).returns(40)
@@ -334,7 +334,7 @@ def test_a_device_that_does_not_come_back(
 
 
 def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
-    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60), patience=1)))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, 60), patience=1)))
     assert "gave no sign of life for 1 seconds" in message
 
 
@@ -346,7 +346,7 @@ def test_a_link_that_stalls(
             device.tell("fault", after=1, then="stall")
             later(2, "fault", after=1 << 60, then="cut")
 
-    message = refused(30, lambda: android.bench(device.serial, subject, options(tool(tmp_path), patience=1), stall))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path), patience=1), stall))
     assert "gave no sign of life for 1 seconds" in message
 
 
@@ -359,7 +359,7 @@ def test_a_slow_link_is_waited_for(device: VirtualDevice, subject: Subject, tmp_
 def test_a_full_device(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
     phone = android_adb.Phone(device.adb, device.serial)
     phone.shell("head -c 417000000 /dev/zero > /data/films")
-    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
     assert "is full" in message and "Free some storage" in message
     phone.shell("rm /data/films")
 
@@ -374,14 +374,14 @@ def test_a_full_device(device: VirtualDevice, subject: Subject, tmp_path: Path) 
     ],
 )
 def test_a_tool_that_fails(device: VirtualDevice, subject: Subject, tmp_path: Path, extra: str, told: str) -> None:
-    message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path, extra=extra))))
+    message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path, extra=extra))))
     assert told in message
 
 
 def test_a_tool_for_another_machine(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
     binary = tmp_path / "benchmark_model"
     binary.write_bytes(Path("/bin/true").read_bytes())
-    assert "no program for Android" in refused(20, lambda: android.bench(device.serial, subject, options(binary)))
+    assert "no program for Android" in refused(60, lambda: android.bench(device.serial, subject, options(binary)))
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_a_device_that_cannot_run_the_kit(
     )
     device.tell("write", path="/system/build.prop", text=changed)
     try:
-        assert told in refused(20, lambda: android.bench(device.serial, subject, options(None)))
+        assert told in refused(60, lambda: android.bench(device.serial, subject, options(None)))
     finally:
         device.tell("write", path="/system/build.prop", text=properties)
 
@@ -422,7 +422,7 @@ def test_a_device_that_is_not_at_rest(
     text = android_adb.Phone(device.adb, device.serial).shell(f"cat /system/{service}")
     device.tell("write", path=f"/system/{service}", text=text.replace(old, new))
     try:
-        message = refused(20, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
+        message = refused(60, lambda: android.bench(device.serial, subject, options(tool(tmp_path))))
         assert told in message
     finally:
         device.tell("write", path=f"/system/{service}", text=text)
@@ -441,7 +441,7 @@ def test_a_hot_device_is_waited_for(
 
 def test_a_core_that_is_not_there(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
     wanted = options(tool(tmp_path), cores=(99,))
-    assert "has no core 99" in refused(20, lambda: android.bench(device.serial, subject, wanted))
+    assert "has no core 99" in refused(60, lambda: android.bench(device.serial, subject, wanted))
 
 
 @pytest.fixture(scope="module")
@@ -496,13 +496,13 @@ def test_which_device_is_meant(subject: Subject, tmp_path: Path, monkeypatch: py
         (result,) = android.bench("", subject, options(tool(tmp_path)))
         assert result.device.model == "Android device"
         device.tell("connect", **{"as": "locked"})
-        message = refused(20, lambda: android.bench("", subject, options(tool(tmp_path))))
+        message = refused(60, lambda: android.bench("", subject, options(tool(tmp_path))))
         assert "Several Android devices" in message and f"--target android:{device.serial}" in message
-        message = refused(20, lambda: android.bench("127.0.0.1:7002", subject, options(tool(tmp_path))))
+        message = refused(60, lambda: android.bench("127.0.0.1:7002", subject, options(tool(tmp_path))))
         assert "has not allowed this computer" in message
-        message = refused(20, lambda: android.bench("127.0.0.1:7003", subject, options(tool(tmp_path))))
+        message = refused(60, lambda: android.bench("127.0.0.1:7003", subject, options(tool(tmp_path))))
         assert "knows no device 127.0.0.1:7003" in message
-        assert "no serial number" in refused(20, lambda: android.bench("a b", subject, options(tool(tmp_path))))
+        assert "no serial number" in refused(60, lambda: android.bench("a b", subject, options(tool(tmp_path))))
         assert device.left_behind() == NOTHING
 
 
