@@ -105,7 +105,7 @@ def bench(request: Request, progress: Say | None = None) -> tuple[Measured, list
 
 
 def _bundle(request: Request) -> tuple[Path | None, str]:
-    """Returns the bundle that is meant, and the pattern of its files; a file of a bundle stands for both."""
+    """Returns the bundle that is meant, and the pattern of its files; a file inside a bundle gives both."""
     if not request.path.is_file():
         return request.path, request.only
     if request.only != "*":

@@ -71,7 +71,7 @@ def write(bundle: Path, name: str, content: Results) -> Path:
 
 
 def read(bundle: Path) -> list[Record]:
-    """Returns what stands in a bundle's `measurements`, the oldest first; what cannot be read says why."""
+    """Returns the contents of a bundle's `measurements`, the oldest first; what cannot be read says why."""
     place = bundle / MEASUREMENTS
     paths = [path for path in place.glob("*.json") if path.is_file() and not path.name.startswith(".")]
     return sorted(map(_record, paths), key=lambda record: (record.created, record.name))

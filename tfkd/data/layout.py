@@ -34,7 +34,7 @@ _WORD = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?:{_P
 _FILLER = re.compile(rf"{_PLAIN}|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
-# Parts of names that stand for splits, understood or not.
+# Parts of names that mean splits, understood or not.
 _SUSPECT = re.compile(
     r"train|test|(?<!in)valid|\b(?:val|eval|dev|pred)|evaluat|predict|hold.?out|unlabel", re.IGNORECASE
 )
