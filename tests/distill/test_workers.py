@@ -26,10 +26,10 @@ run_jobs([Job("control", 1, recipe, Student(), here, here, 64, ())], 1, 1, Lines
 
 ORPHAN = """
 import multiprocessing, os, time
-from tfkd.distill.workers import _die_with_parent
+from tfkd.processes import die_with_parent
 
 def work(messages):
-    _die_with_parent()
+    die_with_parent()
     messages.put(os.getpid())
     time.sleep(120)
 

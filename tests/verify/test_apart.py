@@ -1,5 +1,3 @@
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,30 +62,6 @@ def test_a_child_that_dies_is_told_and_replaced(exported: Exported, apart: Apart
         apart._process.join()
         yield exported.images
 
-    with pytest.raises(VerifyError, match=r"_fp32\.tflite: it crashes the runtime that loads it \(exit code -15\)"):
+    with pytest.raises(VerifyError, match=r"_fp32\.tflite: it crashes the runtime that loads it \(SIGTERM\)"):
         apart.run(exported.path("_fp32.tflite"), "tflite", CARD, SIZE, images())
     assert len(apart.run(exported.path("_fp32.tflite"), "tflite", CARD, SIZE, [exported.images]).probabilities) == 40
-
-
-def test_what_takes_too_long_is_ended(exported: Exported) -> None:
-    with (
-        Apart(seconds=0.05) as runner,
-        pytest.raises(VerifyError, match=r"it took more than 0\.05 seconds or all memory"),
-    ):
-        runner.run(exported.path("_fp32.tflite"), "tflite", CARD, SIZE, [exported.images])
-
-
-def crash(path: Path) -> None:
-    os.kill(os.getpid(), signal.SIGSEGV)
-
-
-def test_a_call_answers_fails_and_crashes_apart(exported: Exported, apart: Apart, tmp_path: Path) -> None:
-    path = exported.path("_fp32.tflite")
-    assert apart.call(path, tflite.labels, path) == CARD.classes
-    with pytest.raises(VerifyError, match=r"gone\.tflite: cannot be read: No such file"):
-        apart.call(tmp_path, tflite.io, tmp_path / "gone.tflite")
-    with pytest.raises(VerifyError, match=r"_fp32\.tflite: cannot be run: .* positional argument"):
-        apart.call(path, tflite.io)
-    with pytest.raises(VerifyError, match=r"_fp32\.tflite: it crashes the runtime that loads it \(exit code -11\)"):
-        apart.call(path, crash, path)
-    assert apart.call(path, tflite.labels, path) == CARD.classes

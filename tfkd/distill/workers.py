@@ -1,10 +1,7 @@
 """Trainings side by side: small networks use one core well and two badly, so each job gets its own process."""
 
-import multiprocessing
 import multiprocessing.connection
-import os
 import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -13,11 +10,8 @@ from typing import Any
 from tfkd import machine
 from tfkd.distill.job import Job, StudentResult
 from tfkd.errors import TfkdError, of_the_machine
+from tfkd.processes import FORKSERVER, die_with_parent
 from tfkd.progress import Progress
-
-# Importing TensorFlow takes longer than a short training; a fork has it already.
-_FORKSERVER = multiprocessing.get_context("forkserver")
-_FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded"])
 
 
 def run_jobs(
@@ -77,8 +71,8 @@ class _Running:
 
 def _start(job: Job, threads: int, place: int) -> _Running:
     # Pipes, and no queues: those need semaphores, which need /dev/shm.
-    messages, theirs = _FORKSERVER.Pipe(duplex=False)
-    process = _FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
+    messages, theirs = FORKSERVER.Pipe(duplex=False)
+    process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
     process.start()
     theirs.close()
     return _Running(process, messages, place)
@@ -113,7 +107,7 @@ def _meaning(exitcode: int) -> str:
 
 
 def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
-    _die_with_parent()
+    die_with_parent()
     machine.stay_on(place * threads, threads)
     try:
         from tfkd.distill.preloaded import prepare_tensorflow, train_student
@@ -130,15 +124,3 @@ def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
     except Exception as error:
         told = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
         messages.send(("error", told))
-
-
-def _die_with_parent() -> None:
-    """Ends this process when its parent is gone, even by SIGKILL, so that no orphan writes into the run."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

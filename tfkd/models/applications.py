@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfkd.errors import RequestError
-from tfkd.models.weights import application, read_h5
+from tfkd.models.weights import application, read_apart, read_h5
 
 
 def application_body(name: str, size: int, weights: str, classes: int) -> tuple[Any, list[np.ndarray] | None]:
@@ -46,7 +46,7 @@ def _load_by_position(body: Any, path: Path) -> list[np.ndarray] | None:
 
     By position, as Keras itself does: some layers of keras.applications are named anew in every session.
     """
-    groups = list(read_h5(path, str(path)).values())
+    groups = list(read_apart(read_h5, path, str(path)).values())
     layers = [layer for layer in body.layers if layer.weights]
     shapes = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
     if [[value.shape for value in group] for group in groups[: len(layers)]] != shapes or len(groups) > len(layers) + 1:

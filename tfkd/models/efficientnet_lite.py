@@ -15,6 +15,7 @@ from tfkd.errors import RequestError
 from tfkd.models.backbone import Backbone
 from tfkd.models.layers import channels
 from tfkd.models.torch_weights import read_state_dict
+from tfkd.models.weights import read_apart
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
     if weights == "none":
         return Backbone(size, normalisation, body)
     path = _installed_weights(variant) if weights == "imagenet" else Path(weights)
-    tensors = read_state_dict(path)
+    tensors = read_apart(read_state_dict, path)
     _load(body, tensors, variant, path)
     classifier = [tensors["_fc.weight"].T, tensors["_fc.bias"]]
     return Backbone(size, normalisation, body, classifier if len(classifier[1]) == classes else None)

@@ -1,6 +1,8 @@
 """Opens every model that a user brings: Keras 3 and Keras 2 files, and SavedModels of anything."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 from tfkd.errors import RequestError, cause
 from tfkd.models import form, registered  # noqa: F401  (registered: a file may be a run's own teacher)
 from tfkd.models.file_kind import FileKind, config_of, file_kind, with_suffix
-from tfkd.models.imports import import_modules
+from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.models.precision import in_float32, rebuilt
 from tfkd.models.safety import code_refused, dictionaries, missing_class
+from tfkd.processes import FORKSERVER
+from tfkd.sandbox import Sandbox, begin_phase
 
 _TOLERANCE = 1e-3
 
@@ -25,6 +29,9 @@ def open_model(
     Keras 3 `.keras` and HDF5 files, Keras 2 `.keras` and HDF5 files, and SavedModels (of Keras 2, of Keras 3's
     `model.export`, of a tf.Module) are told apart by their content. Layers stay layers where Keras 3 has them; a
     SavedModel becomes one layer that predicts and is not trained (see `tfkd.models.frozen_graph`).
+
+    The file is read in a process apart, with limits on memory and time. Only a configuration of known layers and plain
+    arrays come out of it, from which the model is built here; with `allow_code` the file is trusted and read here.
 
     Args:
         path: of a file, or of a SavedModel's folder.
@@ -40,6 +47,65 @@ def open_model(
             imported, it has several inputs or outputs, or it takes images of any size and `image_size` is None.
     """
     import_modules(imports)
+    if allow_code:
+        return _opened(path, image_size, allow_code=True)
+    with Sandbox(RequestError, context=FORKSERVER) as sandbox:
+        plain = sandbox.call(path, _plain, path, image_size, (*imports, *modules_of_registered()))
+    return _built(plain, path)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A model without the file that it came from.
+
+    Attributes:
+        config: what Keras builds its layers from, JSON.
+        weights: in the order of `get_weights`.
+        outputs: float32, of `_probe`.
+    """
+
+    config: str
+    weights: list[np.ndarray]
+    outputs: np.ndarray
+
+
+def _plain(path: Path, image_size: int | None, imports: Sequence[str]) -> _Plain:
+    """Open a model, in a process apart."""
+    import_modules(imports)
+    model = _opened(path, image_size)
+    begin_phase(1)
+    outputs = _probe(model)
+    config = keras.saving.serialize_keras_object(model)
+    config.pop("compile_config", None)
+    return _Plain(json.dumps(config), model.get_weights(), outputs)
+
+
+def _built(plain: _Plain, path: Path) -> keras.Model:
+    """Return a model of known layers with plain weights, which gives the outputs that it gave in the other process."""
+    try:
+        model = keras.saving.deserialize_keras_object(json.loads(plain.config), safe_mode=True)
+        model.set_weights(plain.weights)
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()
+        outputs = _probe(model)
+    except Exception as error:  # a layer of the user's can fail in any way
+        raise RequestError(f"{path} cannot be built again from its layers' get_config(): {cause(error)}") from error
+    if not _are_close(outputs, plain.outputs):
+        raise RequestError(
+            f"{path} gives other outputs once it is built again from its layers' get_config() and its weights; "
+            "a layer keeps something else, which get_config() must return."
+        )
+    return model
+
+
+def _probe(model: keras.Model) -> np.ndarray:
+    """Return what a model gives for noise of whole pixels: one image, or the only batch that it takes."""
+    shape = (model.inputs[0].shape[0] or 1, *model.inputs[0].shape[1:])
+    return _predicted(model, np.random.default_rng(0).integers(0, 256, shape))
+
+
+def _opened(path: Path, image_size: int | None, allow_code: bool = False) -> keras.Model:
     kind = file_kind(path)
     if kind is FileKind.SAVED_MODEL:
         from tfkd.models.frozen_graph import open_saved_model
@@ -130,12 +196,18 @@ def _names(model: keras.Model, what: str) -> list[str]:
 def _check_same(model: keras.Model, copy: keras.Model, name: str) -> None:
     """Compare the copy that takes another input with the model itself, on noise of whole pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (model.inputs[0].shape[0] or 2, *copy.inputs[0].shape[1:]))
-    expected, given = (
-        np.asarray(keras.ops.cast(each(keras.ops.cast(pixels, each.inputs[0].dtype), training=False), "float32"))
-        for each in (model, copy)
-    )
-    if not np.allclose(given, expected, atol=_TOLERANCE * max(float(np.abs(expected).max()), 1e-6), equal_nan=True):
+    if not _are_close(_predicted(copy, pixels), _predicted(model, pixels)):
         raise RequestError(
             f"{name} takes {model.inputs[0].dtype} {tuple(model.inputs[0].shape)}, and gives other outputs for float32 "
             f"{tuple(copy.inputs[0].shape)}; build it for that."
         )
+
+
+def _predicted(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    outputs = model(keras.ops.cast(pixels, model.inputs[0].dtype), training=False)
+    return np.asarray(keras.ops.cast(outputs, "float32"))
+
+
+def _are_close(given: np.ndarray, expected: np.ndarray) -> bool:
+    largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=1e-6))
+    return given.shape == expected.shape and np.allclose(given, expected, atol=_TOLERANCE * largest, equal_nan=True)

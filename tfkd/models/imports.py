@@ -1,7 +1,9 @@
 """Modules of the user's own that define the layers and functions in their models."""
 
 import importlib
+import importlib.util
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
@@ -25,6 +27,22 @@ def import_modules(names: Sequence[str]) -> None:
             advice = f" Name the module, not the file: {name[:-3]!r}." if name.endswith(".py") else ""
             raise RequestError(f"Cannot import the module {name!r}: {cause(error)}.{advice}") from error
         _register(module)
+
+
+def modules_of_registered() -> list[str]:
+    """Return the modules that registered classes and functions with Keras or tf_keras and can be imported again."""
+    import keras
+    import tf_keras
+
+    registered = [*keras.saving.get_custom_objects().values(), *tf_keras.saving.get_custom_objects().values()]
+    names = {getattr(value, "__module__", None) or "" for value in registered}
+    libraries = ("tfkd", "keras", "tf_keras", "tensorflow", "tensorflow_model_optimization", "__main__", "")
+    return sorted(name for name in names if name.split(".")[0] not in libraries and _is_importable(name))
+
+
+def _is_importable(name: str) -> bool:
+    module = sys.modules.get(name)
+    return module is not None and importlib.util.find_spec(name) is not None
 
 
 def _register(module: ModuleType) -> None:

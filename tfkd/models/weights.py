@@ -1,7 +1,9 @@
 """Weights files of Keras: read without building their model, and put into ours."""
 
 import io
+import json
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,27 @@ import h5py
 import numpy as np
 
 from tfkd.errors import RequestError, cause
+from tfkd.models.imports import import_modules, modules_of_registered
+from tfkd.processes import FORKSERVER
+from tfkd.sandbox import Sandbox
+
+Arrays = dict[str, Any]
+
+
+def read_apart(read: Callable[..., Arrays], path: Path, *arguments: Any) -> Arrays:
+    """Return the arrays that a reader of a weights file finds, which runs in a process apart.
+
+    Args:
+        read: such as `read_h5`, called with the path and the arguments.
+        path: of the file.
+        arguments: of the reader, behind the path.
+
+    Raises:
+        RequestError: as of the reader, or the file crashed it, or needs more memory or time than a file may use.
+    """
+    with Sandbox(RequestError) as sandbox:
+        arrays: Arrays = sandbox.call(path, read, path, *arguments)
+    return arrays
 
 
 def read_h5(source: Path | bytes, name: str) -> dict[str, list[np.ndarray]]:
@@ -75,6 +98,8 @@ def load_whole(model: Any, path: Path) -> None:
     Raises:
         RequestError: the file is missing, damaged, or made for another model.
     """
+    import keras
+
     if not path.is_file():
         raise RequestError(f"There is no weights file {path}.")
     if not path.name.endswith(".weights.h5"):
@@ -82,12 +107,27 @@ def load_whole(model: Any, path: Path) -> None:
 
         _copy(open_model(path, image_size=model.input_shape[1]), model, path)
         return
+    config = json.dumps(keras.saving.serialize_keras_object(model))
+    with Sandbox(RequestError, context=FORKSERVER) as sandbox:
+        model.set_weights(sandbox.call(path, _loaded, path, config, modules_of_registered(), model.name))
+
+
+def _loaded(path: Path, config: str, modules: Sequence[str], model_name: str) -> list[np.ndarray]:
+    """Return the weights of a model of a configuration, as Keras loads them from a `.weights.h5` file."""
+    import keras
+
+    from tfkd.models import registered  # noqa: F401  (layers of tfkd's own in the configuration)
+
+    import_modules(modules)
     try:
+        model = keras.saving.deserialize_keras_object(json.loads(config))
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns where it finds nothing to load for a layer
             model.load_weights(path)
     except Exception as error:  # h5py and Keras raise a dozen kinds for a file that doesn't fit
-        raise RequestError(f"{path} doesn't hold the weights of {model.name}: {cause(error)}") from error
+        raise RequestError(f"{path} doesn't hold the weights of {model_name}: {cause(error)}") from error
+    arrays: list[np.ndarray] = model.get_weights()
+    return arrays
 
 
 def _copy(source: Any, target: Any, path: Path) -> None:

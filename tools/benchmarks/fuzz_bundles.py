@@ -35,6 +35,7 @@ from tfkd.errors import TfkdError
 from tfkd.export import bundle
 from tfkd.export.bundle import LABELS
 from tfkd.files import write_json
+from tfkd.sandbox import Limits
 from tfkd.verify.apart import Apart
 from tfkd.verify.bundle import MANIFEST, verify
 
@@ -299,7 +300,7 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     start = time.perf_counter()
     found = []
-    with Apart(SECONDS) as apart, tempfile.TemporaryDirectory() as scratch:
+    with Apart(Limits(SECONDS)) as apart, tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
         shutil.copytree(asked.bundle, good)
         wrong = [check.found for check in verify(good, apart=apart) if not check.passed]
