@@ -161,7 +161,7 @@ def test_a_blocked_child_is_ended() -> None:
 
 
 def test_memory_is_limited(hurried: Sandbox) -> None:
-    with pytest.raises(RequestError, match="it needs more memory than a file may use"):
+    with pytest.raises(RequestError, match="cannot be run: it needs more memory than a file may use"):
         hurried.call(FILE, allocate)
 
 

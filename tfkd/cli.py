@@ -18,7 +18,7 @@ import typer
 import typer.exceptions
 
 from tfkd.bench import command
-from tfkd.errors import MachineError, RequestError, TfkdError, legible, nearest, of_the_machine
+from tfkd.errors import InternalError, MachineError, RequestError, TfkdError, legible, nearest, of_the_machine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 COLUMNS_OF_A_LOG = 120
+_INTERNAL = "tfkd: internal error; please report it with the lines above"
 
 app = typer.Typer(
     name="tfkd",
@@ -222,7 +223,7 @@ def export(
     lists = {"tflite": tflite, "coreml": coreml}
     named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}
     request = own_model.request(given, {**named, "onnx": onnx}, overrides or [])
-    _finish(own_model.publish_own(request, for_output(), runs, out))
+    _finish(own_model.publish_own_apart(request, for_output(), runs, out))
 
 
 @app.command()
@@ -410,6 +411,9 @@ def guarded(call: Callable[[], object]) -> int:
         result = call()
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except InternalError as error:
+        print(f"{error}\n{_INTERNAL}", file=sys.stderr)
+        return error.exit_code
     except TfkdError as error:
         print(f"tfkd: {legible(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -426,7 +430,7 @@ def guarded(call: Callable[[], object]) -> int:
             print(f"tfkd: {legible(str(told))}", file=sys.stderr)
             return told.exit_code
         traceback.print_exc()
-        print("tfkd: internal error; please report it with the lines above", file=sys.stderr)
+        print(_INTERNAL, file=sys.stderr)
         return 3
 
 

@@ -28,6 +28,10 @@ class RequestError(TfkdError):
     exit_code = 2
 
 
+class InternalError(TfkdError):
+    """Something failed that should not: the text is a traceback."""
+
+
 class MachineError(TfkdError):
     """The machine or a device did not let it be done: says what is wrong, where, and what to do; worth another try."""
 

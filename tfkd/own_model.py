@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import re
 import shutil
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 import tfkd
 from tfkd import machine, recipe_files
 from tfkd.data import ImageData, Split, open_evaluation
-from tfkd.errors import RequestError
+from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
 from tfkd.export import Exported, ExportedFile, card_of, check_installed
 from tfkd.export.manifest import (
     SCHEMA,
@@ -29,9 +30,11 @@ from tfkd.export.publishing import require_writable
 from tfkd.labels import outputs_of, read_labels
 from tfkd.models import normalization
 from tfkd.pipeline import CHECKED, PROPOSED_LABELS, Outcome, publish
+from tfkd.processes import FORKSERVER
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
+from tfkd.sandbox import Sandbox
 from tfkd.stages import locked
 from tfkd.verify.gates import OF_SEVERAL, Measured, is_on, judge
 
@@ -135,6 +138,31 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
         manifest = export.write(made)
         export.data.require_unchanged()
         return publish(made, manifest, bundles / request.name, folder, progress)
+
+
+def publish_own_apart(request: Request, progress: Progress, runs: Path, bundles: Path) -> Outcome:
+    """Does what `publish_own` does in a process apart, as libraries can crash on a model or never end.
+
+    With `allow_code` the model is trusted, and code in it needs what is in this process.
+
+    Raises:
+        RequestError, VerifyError: as of `publish_own`, or the process crashed or used more than it may.
+        InternalError: something else failed.
+    """
+    if request.allow_code:
+        return publish_own(request, progress, runs, bundles)
+    with Sandbox(RequestError, context=FORKSERVER) as sandbox:
+        outcome: Outcome = sandbox.call(Path(request.model), _published, request, runs, bundles, progress=progress)
+    return outcome
+
+
+def _published(request: Request, runs: Path, bundles: Path, progress: Progress) -> Outcome:
+    try:
+        return publish_own(request, progress, runs, bundles)
+    except TfkdError:
+        raise
+    except Exception as error:
+        raise of_the_machine(error) or InternalError(traceback.format_exc()) from error
 
 
 def with_labels(data: ImageData, labels: tuple[str, ...]) -> ImageData:

@@ -4,6 +4,7 @@ A damaged or hostile file can crash the library that reads it, or never end. Her
 caller gets one line. The child's results are read without importing anything but data classes of tfkd and arrays.
 """
 
+import contextlib
 import io
 import itertools
 import multiprocessing
@@ -22,8 +23,9 @@ from typing import Any, Self
 import numpy as np
 
 from tfkd import machine
-from tfkd.errors import MachineError, TfkdError, cause, of_the_machine
+from tfkd.errors import TfkdError, cause, of_the_machine
 from tfkd.processes import die_with_parent
+from tfkd.progress import Advance, Progress
 
 BLOCKED = 10  # times the allowance of processor time: how long a child may take by the clock, as when a read blocks
 _RECURSION = 1000  # Python calls within each other
@@ -59,19 +61,56 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class _Named:
+    """Which of its named arguments a function takes."""
+
+    batches: bool
+    progress: bool
+
+
+@dataclass(frozen=True)
 class _Call:
     path: Path
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    takes_batches: bool
+    named: _Named
     folder: Path
 
 
 @dataclass(frozen=True)
+class _Unexpected:
+    """An exception that is not tfkd's own."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class _Phase:
-    """The child's announcement that it begins something that may take `seconds` of processor time."""
+    """A child begins something that may take `seconds` of processor time."""
 
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+
+
+@dataclass(frozen=True)
+class _Task:
+    name: str
+    total: int | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class _Advance:
+    units: int
+
+
+@dataclass(frozen=True)
+class _End:
+    """The task is done."""
 
 
 class Sandbox:
@@ -98,7 +137,12 @@ class Sandbox:
         self._end()
 
     def call(
-        self, path: Path, function: Callable[..., Any], *arguments: Any, batches: Iterable[Any] | None = None
+        self,
+        path: Path,
+        function: Callable[..., Any],
+        *arguments: Any,
+        batches: Iterable[Any] | None = None,
+        progress: Progress | None = None,
     ) -> Any:
         """Returns what a function returns that reads a file.
 
@@ -106,31 +150,32 @@ class Sandbox:
             path: of the file, for messages.
             function: of a module. Its result is made of data classes of tfkd, arrays, and Python's own values.
             arguments: of the function.
-            batches: arrays [b, ...] that the function takes, as an iterator, for its last argument; they are sent one
-                at a time.
+            batches: arrays [b, ...] that the function takes, as an iterator, for its argument `batches`; they are sent
+                one at a time.
+            progress: shows what the function tells its argument `progress`; each sign of life begins a new phase.
 
         Raises:
-            TfkdError: of the class `error`, or a class below it as the function raised it: the function failed,
-                crashed the process, or used more than it may.
-            MachineError: the disk is full or cannot be written.
+            TfkdError: as the function raised it; of the class `error` where the function raised anything else, crashed
+                the process, or used more than it may.
         """
-        messages: Iterable[Any] = [_Call(path, function, arguments, batches is not None, Path.cwd())]
+        named = _Named(batches is not None, progress is not None)
+        messages: Iterable[Any] = [_Call(path, function, arguments, named, Path.cwd())]
         if batches is not None:
             messages = itertools.chain(messages, map(np.asarray, batches), [None])
-        answer = self._answer(path, messages)
-        if isinstance(answer, (self._error, MachineError)):
-            raise answer
+        answer = self._answer(path, messages, progress)
+        if isinstance(answer, _Unexpected):
+            raise self._error(f"{path}: cannot be run: {answer.text}")
         if isinstance(answer, TfkdError):
-            raise self._error(str(answer))
+            raise answer
         return answer
 
-    def _answer(self, path: Path, messages: Iterable[Any]) -> Any:
+    def _answer(self, path: Path, messages: Iterable[Any], progress: Progress | None) -> Any:
         self._start()
         try:
             for message in messages:
-                seconds = self._limits.of_phase(_images(message))
+                seconds = self._limits.of_phase(len(message) if isinstance(message, np.ndarray) else 0)
                 self._send(message, seconds)
-            return self._received(seconds)
+            return self._received(seconds, progress)
         except (EOFError, OSError):
             raise self._error(f"{path}: {self._last_words()}") from None
         except (pickle.UnpicklingError, AttributeError, ImportError, TypeError, ValueError, IndexError) as error:
@@ -141,13 +186,13 @@ class Sandbox:
         if self._process is None:
             self._connection, theirs = self._context.Pipe()
             self._was_blocked = False
-            self._process = self._context.Process(target=_serve, args=(theirs, self._limits), daemon=True)
+            self._process = self._context.Process(target=_serve, args=(theirs, self._limits))
             self._process.start()
             theirs.close()
 
     def _end(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            self._kill()
             self._process.join()
             self._connection.close()
             self._process = None
@@ -161,18 +206,37 @@ class Sandbox:
         finally:
             watchdog.cancel()
 
-    def _received(self, seconds: float) -> Any:
-        """Returns the child's answer; each phase that it announces may take as long as it is allowed to."""
-        while True:
-            if not self._connection.poll(BLOCKED * seconds):
-                self._end_blocked()
-            message = _Reader(io.BytesIO(self._connection.recv_bytes())).load()
-            if not isinstance(message, _Phase):
-                return message
-            seconds = message.seconds
+    def _received(self, seconds: float, progress: Progress | None) -> Any:
+        """Returns the child's answer, and shows the signs of life before it."""
+        with contextlib.ExitStack() as task:
+            advance: Advance = _ignored
+            while True:
+                if not self._connection.poll(BLOCKED * seconds):
+                    self._end_blocked()
+                message = _Reader(io.BytesIO(self._connection.recv_bytes())).load()
+                match message:
+                    case _Phase():
+                        seconds = message.seconds
+                    case _Line() if progress:
+                        progress.say(message.text)
+                    case _Task() if progress:
+                        task.close()
+                        advance = task.enter_context(progress.task(message.name, message.total, message.unit))
+                    case _Advance():
+                        advance(message.units)
+                    case _End():
+                        task.close()
+                    case _:
+                        return message
 
     def _end_blocked(self) -> None:
         self._was_blocked = True
+        self._kill()
+
+    def _kill(self) -> None:
+        """Kills the child and the processes that it started."""
+        with contextlib.suppress(OSError):  # it has not made its group yet, or is gone
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
     def _last_words(self) -> str:
@@ -218,12 +282,12 @@ def begin_phase(images: int = 0) -> None:
 
 @dataclass
 class _Child:
-    """This process, where it is a child."""
+    """This process, where it is a child; as `Progress`, it shows things in the parent."""
 
     connection: Connection
     limits: Limits
 
-    def begin_phase(self, images: int) -> None:
+    def begin_phase(self, images: int = 0) -> None:
         seconds = self.limits.of_phase(images)
         self.send(_Phase(seconds))
         _limit_processor_time(seconds)
@@ -236,6 +300,22 @@ class _Child:
             _limit_processor_time(self.limits.of_phase(len(batch)))
             yield batch
 
+    def say(self, text: str) -> None:
+        self.send(_Line(text))
+        self.begin_phase()
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+        self.send(_Task(name, total, unit))
+        self.begin_phase()
+
+        def advance(units: int) -> None:
+            self.send(_Advance(units))
+            self.begin_phase(units)
+
+        yield advance
+        self.send(_End())
+
 
 _child: _Child | None = None
 
@@ -244,6 +324,7 @@ def _serve(connection: Connection, limits: Limits) -> None:
     """Answers every call with its result or its error, until the parent is gone."""
     global _child
     die_with_parent()
+    os.setpgid(0, 0)
     _be_quiet()
     _limit(limits)
     _child = _Child(connection, limits)
@@ -253,29 +334,29 @@ def _serve(connection: Connection, limits: Limits) -> None:
         except EOFError:
             return
         _limit_processor_time(limits.of_phase(0))
-        batches = _child.batches() if call.takes_batches else iter(())
-        arguments = (*call.arguments, batches) if call.takes_batches else call.arguments
-        answer = _guarded(call, arguments)
+        batches = _child.batches() if call.named.batches else iter(())
+        named: dict[str, Any] = {"batches": batches} if call.named.batches else {}
+        named |= {"progress": _child} if call.named.progress else {}
+        answer = _guarded(call, named)
         for _ in batches:  # what an error left unread
             pass
         _child.send(answer)
 
 
-def _guarded(call: _Call, arguments: tuple[Any, ...]) -> Any:
+def _guarded(call: _Call, named: dict[str, Any]) -> Any:
     """Returns what a call returns, or the error that says why it cannot be done."""
     try:
         os.chdir(call.folder)
-        return call.function(*arguments)
+        return call.function(*call.arguments, **named)
     except TfkdError as error:
         return error
     except MemoryError:
-        return TfkdError(f"{call.path}: it needs more memory than a file may use.")
+        return _Unexpected("it needs more memory than a file may use.")
     except BaseException as error:
-        return of_the_machine(error) or TfkdError(f"{call.path}: cannot be run: {cause(error)}")
+        return of_the_machine(error) or _Unexpected(cause(error))
 
 
-def _images(message: Any) -> int:
-    return len(message) if isinstance(message, np.ndarray) else 0
+def _ignored(_: int) -> None: ...
 
 
 def _be_quiet() -> None:

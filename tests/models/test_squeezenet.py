@@ -58,7 +58,7 @@ def assert_same_as_published(model: keras.Model, arrays: dict[str, list[np.ndarr
 def test_raw_rgb_gives_the_published_networks_features() -> None:
     assert WEIGHTS is not None
     model = build_student(student(weights=WEIGHTS), image_size=227, classes=1000, seed=1)
-    assert_same_as_published(model, squeezenet._read(WEIGHTS))
+    assert_same_as_published(model, squeezenet._arrays(WEIGHTS))
 
 
 @needs_weights

@@ -1,12 +1,13 @@
 """Checks and runs exported files in a process apart."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfkd.errors import MachineError, TfkdError
 from tfkd.export import Card
 from tfkd.export.manifest import InputOutput
 from tfkd.sandbox import Limits, Sandbox
@@ -32,6 +33,15 @@ class Apart(Sandbox):
 
     def __init__(self, limits: Limits | None = None) -> None:
         super().__init__(VerifyError, limits)
+
+    def call(self, path: Path, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Returns what a function returns that reads a file; every error about the file is a VerifyError."""
+        try:
+            return super().call(path, function, *arguments, **named)
+        except (VerifyError, MachineError):
+            raise
+        except TfkdError as error:
+            raise VerifyError(str(error)) from None
 
     def run(
         self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any], family: str | None = None
