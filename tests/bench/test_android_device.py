@@ -66,7 +66,9 @@ def test_a_device_that_starts() -> None:
 def test_its_condition() -> None:
     texts = {f"dumpsys {name}": (SYSTEM / name).read_text() for name in ("battery", "thermalservice")}
     now = android_device.condition(Answering(texts))
-    assert (now.celsius, now.thermal_status, now.battery) == (38.2, "none", 0.87)
+    assert (now.celsius, now.thermal_status, now.battery, now.load) == (38.2, "none", 0.87, None)
+    for text, load in (("4.00 3.1 2.0 2/900 77\n8\n", 0.5), ("4.00 3.1 2.0 2/900 77\n", None), ("8\n", None)):
+        assert android_device.condition(Answering(texts | {"cat /proc/loadavg": text})).load == load
     texts["dumpsys thermalservice"] = "Can't find service: thermalservice\n"
     assert android_device.condition(Answering(texts)).celsius == 28.1  # the battery's
 

@@ -144,6 +144,16 @@ def test_the_files_are_pushed_the_app_started_and_its_results_fetched(
     assert all(call[call.index("--device") + 1] == "id-one" for call in mac.calls if call[0] == "device")
 
 
+def test_the_device_is_told_before_anything_is_pushed(subject: Subject, mac: Mac) -> None:
+    def refuse(device: results.Device, threads: tuple[int, ...]) -> None:
+        raise RequestError(f"no baseline of {device.name}, {threads}")
+
+    mac.is_like(listing=listing(phone("one")), **written(subject, FILES))
+    with pytest.raises(RequestError, match=r"no baseline of Apple iPhone17,1, \(\)"):
+        ios.bench("", subject, QUICK, None, Listener(on_device=refuse))
+    assert list(mac.pushed.iterdir()) == []
+
+
 def test_one_of_several_devices_must_be_chosen(subject: Subject, mac: Mac) -> None:
     several = listing(
         phone("one"), phone("two"), phone("watch", platform="watchOS"), phone("far", tunnel="unavailable")
@@ -226,7 +236,7 @@ def measured(subject: Subject, name: str, units: str, sha256: str | None = None)
 def phone(name: str, platform: str = "iOS", tunnel: str = "connected") -> dict[str, object]:
     return {
         "identifier": f"id-{name}",
-        "hardwareProperties": {"platform": platform, "udid": f"udid-{name}", "marketingName": "iPhone 16 Pro"},
+        "hardwareProperties": {"platform": platform, "udid": f"udid-{name}", "productType": "iPhone17,1"},
         "connectionProperties": {"pairingState": "paired", "tunnelState": tunnel, "transportType": "wired"},
         "deviceProperties": {"name": name, "osVersionNumber": "18.0"},
     }

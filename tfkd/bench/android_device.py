@@ -26,6 +26,7 @@ _CORES = (
     f"for c in {_CPUS}/cpu[0-9]*; do f=$(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null); "
     'g=$(cat $c/cpufreq/scaling_governor 2>/dev/null); echo "${c##*cpu} ${f:--} ${g:--}"; done'
 )
+_LOAD = "cat /proc/loadavg 2>/dev/null; nproc 2>/dev/null; true"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def describe(phone: Phone) -> Description:
 
 
 def condition(phone: Phone) -> Condition:
-    """Returns a device's temperature, its thermal status and its charge.
+    """Returns a device's temperature, its thermal status, its charge and its load.
 
     Raises:
         MachineError: the device is gone.
@@ -95,6 +96,7 @@ def condition(phone: Phone) -> Condition:
         thermal_status=STATUS[int(status)] if status is not None and status < len(STATUS) else None,
         battery=min(level / scale, 1.0) if level is not None and scale else None,
         charging=("powered: true" in battery) if "powered:" in battery else None,
+        load=_load(phone.shell(_LOAD)),
     )
 
 
@@ -155,6 +157,12 @@ def _temperatures(thermal: str) -> list[float]:
 def _battery_celsius(battery: str) -> float | None:
     tenths = _number(r"temperature: (-?\d+)", battery)
     return None if tenths is None else tenths / 10
+
+
+def _load(text: str) -> float | None:
+    """Returns the average of a minute in the kernel's five fields over the cores in the line behind them."""
+    found = re.fullmatch(r"(\d{1,6}\.\d+) .*\n(\d{1,4})\s*", text)
+    return float(found[1]) / int(found[2]) if found and int(found[2]) else None
 
 
 def _number(pattern: str, text: str) -> float | None:

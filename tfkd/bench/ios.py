@@ -66,7 +66,7 @@ def bench(
         subject: .mlmodel and .mlpackage files of a bundle.
         options: how often; threads are Core ML's own choice.
         progress: receives a line about what is being done.
-        listener: hears of what a choice of compute units did not take.
+        listener: hears of the device before anything is timed, and of what a choice of compute units did not take.
 
     Returns:
         For every file one result a choice of compute units.
@@ -85,6 +85,8 @@ def bench(
             f"--target ios:results.json; {_SETUP}"
         )
     device = _chosen(_listed(), address)
+    if device.hardware.product:
+        listener.on_device(device.described, ())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _push(device, subject, options, folder)
@@ -168,6 +170,7 @@ class _Phone(BaseModel):
     class Hardware(BaseModel):
         platform: str = ""
         udid: str = ""
+        product: str = Field("", alias="productType")
 
     class Connection(BaseModel):
         pairing: str = Field("", alias="pairingState")
@@ -175,6 +178,7 @@ class _Phone(BaseModel):
 
     class Properties(BaseModel):
         name: str = ""
+        system: str = Field("", alias="osVersionNumber")
 
     identifier: str
     hardware: Hardware = Field(Hardware(), alias="hardwareProperties")
@@ -184,6 +188,12 @@ class _Phone(BaseModel):
     @property
     def name(self) -> str:
         return self.properties.name or self.identifier
+
+    @property
+    def described(self) -> Device:
+        """In the words of the app's results."""
+        product, system = self.hardware.product, self.properties.system
+        return Device(maker="Apple", model=product, os=f"iOS {system}", abi="arm64")
 
     @property
     def usable(self) -> bool:
