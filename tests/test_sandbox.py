@@ -1,5 +1,6 @@
 """Functions that read untrusted files run in a process apart: whatever they do, the caller gets one line."""
 
+import contextlib
 import io
 import json
 import os
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd import sandbox as module
 from tfkd.errors import MachineError, RequestError
+from tfkd.progress import Progress
 from tfkd.sandbox import Limits, Sandbox, begin_phase
+from tfkd.sandbox.messages import Reader
 
 FILE = Path("model.bin")
 
@@ -98,6 +100,31 @@ class Runs:
         return os.system, ("touch harmed",)
 
 
+def report(count: int, progress: Progress) -> int:
+    progress.say("begins")
+    for name in ("first", "second"):
+        with progress.task(name, count, "images") as advance:
+            for _ in range(count):
+                advance(2)
+    return count
+
+
+class Recorded:
+    """Keeps what is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Any] = []
+
+    def say(self, text: str) -> None:
+        self.shown.append(text)
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Any]:
+        self.shown.append((name, total, unit))
+        yield self.shown.append
+        self.shown.append("end")
+
+
 def harm() -> Runs:
     return Runs()
 
@@ -108,6 +135,13 @@ def test_results_batches_and_the_folder_pass_through(sandbox: Sandbox, tmp_path:
     assert sandbox.call(FILE, sums, batches=batches) == [6 * number for number in range(500)]
     monkeypatch.chdir(tmp_path)
     assert sandbox.call(FILE, Path.cwd) == tmp_path
+
+
+def test_progress_is_shown_by_the_caller(sandbox: Sandbox) -> None:
+    recorded = Recorded()
+    assert sandbox.call(FILE, report, 3, progress=recorded) == 3
+    tasks = [[(name, 3, "images"), 2, 2, 2, "end"] for name in ("first", "second")]
+    assert recorded.shown == ["begins", *tasks[0], *tasks[1]]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +201,6 @@ def test_memory_is_limited(hurried: Sandbox) -> None:
 
 @pytest.mark.parametrize("value", [RequestError("what"), np.arange(3), {"a": (1, None)}, Path("a")])
 def test_what_a_child_may_send_is_read(value: Any) -> None:
-    read = module._Reader(io.BytesIO(pickle.dumps(value))).load()
+    read = Reader(io.BytesIO(pickle.dumps(value))).load()
     assert str(read) == str(value)
     assert type(read) is type(value)

@@ -1,0 +1,175 @@
+"""Runs functions on untrusted files in a process apart, with limits on memory, recursion and processor time.
+
+A damaged or hostile file can crash the library that reads it, or never end. Here only the child process ends, and the
+caller gets one line. The child's results are read without importing anything but data classes of tfkd and arrays.
+"""
+
+import contextlib
+import io
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tfkd.errors import TfkdError
+from tfkd.progress import Advance, Progress
+from tfkd.sandbox.child import begin_phase, serve
+from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Named, Phase, Reader, Task, Unexpected
+
+__all__ = ["BLOCKED", "Limits", "Sandbox", "begin_phase"]
+
+BLOCKED = 10  # times the allowance of processor time: how long a child may take by the clock, as when a read blocks
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class Sandbox:
+    """A child process that runs one function after the other; a new one takes the place of one that died.
+
+    Args:
+        error: the class of the errors that calls raise about a file.
+        limits: of the child.
+        context: how the child is started.
+    """
+
+    def __init__(self, error: type[TfkdError], limits: Limits | None = None, context: Any = _SPAWN) -> None:
+        self._error = error
+        self._limits = limits or Limits()
+        self._context = context
+        self._process: Any = None
+        self._connection: Any = None
+        self._was_blocked = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def call(
+        self,
+        path: Path,
+        function: Callable[..., Any],
+        *arguments: Any,
+        batches: Iterable[Any] | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Returns what a function returns that reads a file.
+
+        Args:
+            path: of the file, for messages.
+            function: of a module. Its result is made of data classes of tfkd, arrays, and Python's own values.
+            arguments: of the function.
+            batches: arrays [b, ...] that the function takes, as an iterator, for its argument `batches`; they are sent
+                one at a time.
+            progress: shows what the function tells its argument `progress`; each sign of life begins a new phase.
+
+        Raises:
+            TfkdError: as the function raised it; of the class `error` where the function raised anything else, crashed
+                the process, or used more than it may.
+        """
+        named = Named(batches is not None, progress is not None)
+        messages: Iterable[Any] = [Call(path, function, arguments, named, Path.cwd())]
+        if batches is not None:
+            messages = itertools.chain(messages, map(np.asarray, batches), [None])
+        answer = self._answer(path, messages, progress)
+        if isinstance(answer, Unexpected):
+            raise self._error(f"{path}: cannot be run: {answer.text}")
+        if isinstance(answer, TfkdError):
+            raise answer
+        return answer
+
+    def _answer(self, path: Path, messages: Iterable[Any], progress: Progress | None) -> Any:
+        self._start()
+        try:
+            for message in messages:
+                seconds = self._limits.of_phase(len(message) if isinstance(message, np.ndarray) else 0)
+                self._send(message, seconds)
+            return self._received(seconds, progress)
+        except (EOFError, OSError):
+            raise self._error(f"{path}: {self._last_words()}") from None
+        except (pickle.UnpicklingError, AttributeError, ImportError, TypeError, ValueError, IndexError) as error:
+            self._end()
+            raise self._error(f"{path}: the process that read it sent an unreadable result ({error}).") from None
+
+    def _start(self) -> None:
+        if self._process is None:
+            self._connection, theirs = self._context.Pipe()
+            self._was_blocked = False
+            self._process = self._context.Process(target=serve, args=(theirs, self._limits))
+            self._process.start()
+            theirs.close()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._kill()
+            self._process.join()
+            self._connection.close()
+            self._process = None
+
+    def _send(self, message: Any, seconds: float) -> None:
+        """Sends a message; a child that does not take it in time is ended, which makes sending fail."""
+        watchdog = threading.Timer(BLOCKED * seconds, self._end_blocked)
+        watchdog.start()
+        try:
+            self._connection.send(message)
+        finally:
+            watchdog.cancel()
+
+    def _received(self, seconds: float, progress: Progress | None) -> Any:
+        """Returns the child's answer, and shows the signs of life before it."""
+        with contextlib.ExitStack() as task:
+            advance: Advance = _ignored
+            while True:
+                if not self._connection.poll(BLOCKED * seconds):
+                    self._end_blocked()
+                message = Reader(io.BytesIO(self._connection.recv_bytes())).load()
+                match message:
+                    case Phase():
+                        seconds = message.seconds
+                    case Line() if progress:
+                        progress.say(message.text)
+                    case Task() if progress:
+                        task.close()
+                        advance = task.enter_context(progress.task(message.name, message.total, message.unit))
+                    case Advanced():
+                        advance(message.units)
+                    case End():
+                        task.close()
+                    case _:
+                        return message
+
+    def _end_blocked(self) -> None:
+        self._was_blocked = True
+        self._kill()
+
+    def _kill(self) -> None:
+        """Kills the child and the processes that it started."""
+        with contextlib.suppress(OSError):  # it has not made its group yet, or is gone
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+
+    def _last_words(self) -> str:
+        self._process.join(1.0)
+        code, was_blocked = self._process.exitcode, self._was_blocked
+        self._end()
+        if was_blocked:
+            return (
+                f"reading it was blocked for more than {BLOCKED * self._limits.phase_seconds:g} seconds and was ended."
+            )
+        if code == -signal.SIGXCPU:
+            return "it took more processor time than a file may, and was ended."
+        if code == -signal.SIGKILL:
+            return "the process that read it was killed, usually because memory ran out."
+        words = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return f"it crashes the runtime that loads it ({words}); the file is unusable."
+
+
+def _ignored(_: int) -> None: ...

@@ -1,0 +1,130 @@
+"""The child process of a sandbox: it runs functions within limits, and sends their results."""
+
+import contextlib
+import os
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from tfkd.errors import TfkdError, cause, of_the_machine
+from tfkd.processes import die_with_parent
+from tfkd.progress import Advance
+from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Phase, Task, Unexpected
+
+_RECURSION = 1000  # Python calls within each other
+
+
+@dataclass
+class _Child:
+    """This process, where it is a child; as `Progress`, it shows things in the parent."""
+
+    connection: Connection
+    limits: Limits
+
+    def begin_phase(self, images: int = 0) -> None:
+        seconds = self.limits.of_phase(images)
+        self.send(Phase(seconds))
+        _limit_processor_time(seconds)
+
+    def send(self, message: Any) -> None:
+        self.connection.send_bytes(pickle.dumps(message, protocol=5))
+
+    def batches(self) -> Iterator[np.ndarray]:
+        while (batch := self.connection.recv()) is not None:
+            _limit_processor_time(self.limits.of_phase(len(batch)))
+            yield batch
+
+    def say(self, text: str) -> None:
+        self.send(Line(text))
+        self.begin_phase()
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+        self.send(Task(name, total, unit))
+        self.begin_phase()
+
+        def advance(units: int) -> None:
+            self.send(Advanced(units))
+            self.begin_phase(units)
+
+        yield advance
+        self.send(End())
+
+
+_child: _Child | None = None
+
+
+def begin_phase(images: int = 0) -> None:
+    """Grants a child process the processor time of another phase; does nothing in any other process.
+
+    Args:
+        images: how many the phase predicts, each of which gets further time.
+    """
+    if _child is not None:
+        _child.begin_phase(images)
+
+
+def serve(connection: Connection, limits: Limits) -> None:
+    """Answers every call with its result or its error, until the parent is gone."""
+    global _child
+    die_with_parent()
+    os.setpgid(0, 0)
+    _be_quiet()
+    _limit(limits)
+    _child = _Child(connection, limits)
+    while True:
+        try:
+            call = connection.recv()
+        except EOFError:
+            return
+        _limit_processor_time(limits.of_phase(0))
+        batches = _child.batches() if call.named.batches else iter(())
+        named: dict[str, Any] = {"batches": batches} if call.named.batches else {}
+        named |= {"progress": _child} if call.named.progress else {}
+        answer = _guarded(call, named)
+        for _ in batches:  # what an error left unread
+            pass
+        _child.send(answer)
+
+
+def _guarded(call: Call, named: dict[str, Any]) -> Any:
+    """Returns what a call returns, or the error that says why it cannot be done."""
+    try:
+        os.chdir(call.folder)
+        return call.function(*call.arguments, **named)
+    except TfkdError as error:
+        return error
+    except MemoryError:
+        return Unexpected("it needs more memory than a file may use.")
+    except BaseException as error:
+        return of_the_machine(error) or Unexpected(cause(error))
+
+
+def _be_quiet() -> None:
+    """Discards what runtimes write past Python's streams, last words of a crash included."""
+    discarded = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(discarded, descriptor)
+
+
+def _limit(limits: Limits) -> None:
+    """Lets an allocation fail that a damaged file asks for, before the system ends other processes to make room."""
+    import resource
+
+    sys.setrecursionlimit(_RECURSION)
+    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_processor_time(seconds: float) -> None:
+    """Ends this process by SIGXCPU once it has used so many more seconds; the system counts whole ones."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 1, most))

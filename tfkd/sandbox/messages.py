@@ -1,0 +1,106 @@
+"""What a sandbox and its child process say to each other, and how the child's messages are read."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkd import machine
+from tfkd.errors import TfkdError
+
+_ARRAYS = {
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("pathlib", "PosixPath"),
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child process may use.
+
+    Attributes:
+        phase_seconds: processor time of all threads for each phase, such as loading a file.
+        image_seconds: processor time for each image of a batch.
+        memory: bytes of writable memory.
+    """
+
+    phase_seconds: float = 300.0
+    image_seconds: float = 10.0
+    memory: int = machine.memory()
+
+    def of_phase(self, images: int) -> float:
+        """Returns the processor time of a phase that predicts so many images, seconds."""
+        return self.phase_seconds + self.image_seconds * images
+
+
+@dataclass(frozen=True)
+class Named:
+    """Which of its named arguments a function takes."""
+
+    batches: bool
+    progress: bool
+
+
+@dataclass(frozen=True)
+class Call:
+    path: Path
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    named: Named
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Unexpected:
+    """An exception that is not tfkd's own."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A child begins something that may take `seconds` of processor time."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Line:
+    text: str
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    total: int | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Advanced:
+    units: int
+
+
+@dataclass(frozen=True)
+class End:
+    """The task is done."""
+
+
+class Reader(pickle.Unpickler):
+    """Reads what a child sent, which a hostile file may have taken over: no name of a function is looked up."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ARRAYS:
+            return super().find_class(module, name)
+        if module.startswith("tfkd."):
+            found = super().find_class(module, name)
+            if isinstance(found, type) and (
+                issubclass(found, TfkdError) or hasattr(found, "__dataclass_fields__") or hasattr(found, "model_fields")
+            ):
+                return found
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
