@@ -14,8 +14,10 @@ from tfkd.errors import RequestError, cause, nearest
 from tfkd.export import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
 from tfkd.export.flatbuffer import Network
 from tfkd.export.graph import Graph, frozen
+from tfkd.processes import FORKSERVER
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import TflitePrecision
+from tfkd.sandbox import Sandbox
 
 _NO_IMAGES = np.zeros((0, 0, 0, 3), np.uint8)
 
@@ -54,16 +56,23 @@ def write_tflite(
 def check_convertible(model: Any, card: Card, name: str) -> None:
     """Convert a network to fp32 and forget the file, to learn before a training that this works.
 
+    The converter runs in a process apart, as an unusual network can crash it.
+
     Args:
         model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
         card: names the classes.
         name: of the network in the recipe, for messages.
 
     Raises:
-        ConversionError: the converter cannot write the model.
+        ConversionError: the converter cannot write the model, or crashes.
     """
-    with frozen(model, card) as graph, _told(f"{name} cannot be converted to TensorFlow Lite"):
-        _float(graph)
+    with frozen(model, card) as graph, Sandbox(ConversionError, context=FORKSERVER) as sandbox:
+        sandbox.call(Path(name), _try, graph.saved_model, name)
+
+
+def _try(saved_model: Path, name: str) -> None:
+    with _told(f"{name} cannot be converted to TensorFlow Lite"):
+        _convert(saved_model)
 
 
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
