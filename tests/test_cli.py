@@ -10,8 +10,8 @@ import pytest
 
 from tests.data.photos import fill
 from tests.test_pipeline import RECIPE
-from tfkd.cli import guarded
 from tfkd.errors import RequestError, TfkdError
+from tfkd.exit_codes import guarded
 
 PROJECT = Path(__file__).parents[1]
 READ_ONLY = "mount -t tmpfs -o ro tmpfs disk"
@@ -75,7 +75,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(
 def test_without_a_folder_for_temporary_files() -> None:
     read_only = "mount --bind $folder $folder && mount -o remount,bind,ro $folder"
     prepare = f"for folder in /tmp /var/tmp; do {read_only}; done; export TMPDIR=/proc"
-    code = "import tempfile; from tfkd.cli import guarded; exit(guarded(tempfile.TemporaryDirectory))"
+    code = "import tempfile; from tfkd.exit_codes import guarded; exit(guarded(tempfile.TemporaryDirectory))"
     done = in_namespace(prepare, "-c", code, cwd=Path("/proc"))
     assert done.returncode == 4
     assert done.stderr == "tfkd: No folder for temporary files can be written. Set $TMPDIR to one that can.\n"

@@ -74,7 +74,7 @@ def export(work: Path, model: str, data: str = "photos") -> tuple[int, str]:
     asked = ("export", f"{model}.keras", "--labels", f"{data}.txt", "--data", f"folder:{data}", "--name", model)
     with contextlib.chdir(work), contextlib.redirect_stdout(io.StringIO()) as shown:
         arguments = [*asked, "--tflite", "fp32", "--coreml", "none", *SMALL]
-        code = cli.guarded(lambda: cli.app(arguments, standalone_mode=False))
+        code = cli.execute(arguments)
     return code, " ".join(shown.getvalue().split())
 
 

@@ -57,7 +57,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(work: Path, *arguments: str) -> int:
     with contextlib.chdir(work):
-        return cli.guarded(lambda: cli.app([*arguments], standalone_mode=False))
+        return cli.execute([*arguments])
 
 
 def read(folder: Path) -> Manifest:

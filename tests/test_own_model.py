@@ -75,7 +75,7 @@ ASKED = (
 def ask(work: Path, *arguments: str) -> int:
     """Runs the command in this process, where TensorFlow is loaded once, and returns its exit code."""
     with contextlib.chdir(work):
-        return cli.guarded(lambda: cli.app([*ASKED, *arguments], standalone_mode=False))
+        return cli.execute([*ASKED, *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -278,5 +278,5 @@ def test_a_folder_without_splits_is_measured_whole_and_verified_so(
     assert manifest.data.splits == {"train": 0, "validation": 0, "test": 24} and manifest.data.for_evaluation
     verify = ["verify", str(bundle), "--data", "folder:flat"]
     with contextlib.chdir(work):
-        assert cli.guarded(lambda: cli.app(verify, standalone_mode=False)) == 0
+        assert cli.execute(verify) == 0
     assert "the 24 test images that the bundle was measured on" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.data.photos import fill_tinted
+from tests.traps import set_traps
 from tfkd.distill.job import Kind
 from tfkd.distill.layout import Layout
 from tfkd.export.manifest import Gate, Manifest
@@ -90,9 +91,11 @@ def test_a_changed_recipe_trains_what_depends_on_it_again(home: Path, override: 
 @pytest.fixture(scope="module")
 def finished(home: Path) -> Path:
     """The folder after one unbroken run."""
+    mark = set_traps(home, "pickle", "struct", "h5py")
     code, output, errors = tfkd(home)
     assert code == 0, output + errors
     assert "Traceback" not in errors
+    assert not mark.exists()  # nor do the processes of trainings and checks import from the current folder
     return home
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfkd import sources
+from tfkd.errors import RequestError
 
 
 @pytest.fixture
@@ -91,3 +92,33 @@ def test_a_module_is_imported_again_when_what_it_imports_changed(home: Path) -> 
     assert sources.imported("net_d") is first
     write(home, {"net_e.py": "WIDTH = 8 * 2"})
     assert sources.imported("net_d").WIDTH == 16
+
+
+@pytest.fixture
+def behind(home: Path) -> Path:
+    """A folder of the user's own behind the installed packages, as the command line has it."""
+    sys.path.append(sys.path.pop(sys.path.index(str(home))))
+    return home
+
+
+@pytest.mark.parametrize("name", ["h5py", "json", "sys", "h5py/__init__"])
+def test_a_module_that_an_installed_one_hides_is_refused_where_it_is_imported(behind: Path, name: str) -> None:
+    module = name.split("/")[0]
+    write(behind, {f"{name}.py": "raise SystemExit", "net_hidden.py": f"from {module} import core"})
+    told = (
+        rf"{module}(/__init__)?\.py has the name of (an installed package|a module of the standard library), {module},"
+    )
+    for look in (
+        lambda: sources.check_imports(f"import {module}.core".encode()),
+        lambda: sources.check_imports(b"import net_hidden"),
+        lambda: sources.imported("net_hidden"),
+        lambda: sources.imported(f"{module}.core"),
+    ):
+        with pytest.raises(RequestError, match=told):
+            look()
+    sources.check_imports(b"import keras, net_other")
+
+
+def test_a_folder_of_files_hides_nothing(behind: Path) -> None:
+    write(behind, {"h5py/photo.txt": "", "keras/notes.py": ""})
+    sources.check_imports(b"import h5py, keras")

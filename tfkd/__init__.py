@@ -1,9 +1,11 @@
 """tfkd: distils heavy Keras image classifiers into phone-sized ones and proves every exported file."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own would be looked for in the current folder under `python -m`
 if TYPE_CHECKING:
+    from typing import Any
+
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.predictions import TeacherPredictions
 
@@ -13,7 +15,7 @@ __all__ = ["Distiller", "TeacherPredictions", "__version__"]
 _MODULES = {"Distiller": "tfkd.distill.distiller", "TeacherPredictions": "tfkd.distill.predictions"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _MODULES:  # TensorFlow loads on first use, so that `tfkd --help` stays fast
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tfkd' has no attribute {name!r}")

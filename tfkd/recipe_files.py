@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import pydantic
 
+from tfkd import sources
 from tfkd.errors import RequestError, nearest
 from tfkd.recipe import Block, Compression, Loss, Recipe
 
@@ -75,7 +76,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_python(path: Path) -> dict[str, Any]:
     try:
+        sources.check_imports(path.read_bytes())
         recipe = runpy.run_path(str(path)).get("recipe")
+    except RequestError:
+        raise
     except pydantic.ValidationError as error:
         raise RequestError(f"{path}: {_explain(error)}") from None
     except Exception as error:

@@ -43,18 +43,36 @@ def sources_of(module: str) -> dict[str, Source]:
         module: dotted name, as in `package.module:function`.
 
     Raises:
-        RequestError: a source file is unreadable.
+        RequestError: a source file is unreadable, or has the name of an installed module.
     """
+    return _closure(list(_with_parents(module)), module)
+
+
+def check_imports(content: bytes) -> None:
+    """Checks that what a script imports is what the user's own folders hold, as far as they hold it.
+
+    Args:
+        content: the script's source.
+
+    Raises:
+        RequestError: a module of the user's has the name of an installed module, or its source is unreadable.
+    """
+    _closure(list(_imports(content, "__main__", False)))
+
+
+def _closure(waiting: list[str], asked: str = "") -> dict[str, Source]:
+    """Returns the sources of modules and of what they import of the user's own; `asked` may be an installed one."""
     importlib.invalidate_caches()
     found: dict[str, Source] = {}
-    waiting, seen = list(_with_parents(module)), set[str]()
+    seen = set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
+        _refuse_hidden(name.partition(".")[0])
         spec = _spec(name)
-        if spec is None or not (_is_own(spec) or name == module):
+        if spec is None or not (_is_own(spec) or name == asked):
             continue
         if spec.has_location and spec.origin:
             content = _content(spec, spec.origin)
@@ -99,6 +117,24 @@ def _spec(name: str) -> ModuleSpec | None:
         importers = filter(None, map(pkgutil.get_importer, places))
         spec = next((found for importer in importers if (found := importer.find_spec(part))), None)
     return spec
+
+
+def _refuse_hidden(top: str) -> None:
+    """Refuses a module of the user's own that an installed one or one of the standard library hides.
+
+    Raises:
+        RequestError: names the file.
+    """
+    found = _spec(top)
+    if found is None or _is_own(found):
+        return
+    kind = "a module of the standard library" if top in sys.stdlib_module_names else "an installed package"
+    for importer in filter(None, map(pkgutil.get_importer, sys.path)):
+        own = importer.find_spec(top)
+        if own is not None and _is_own(own) and own.origin:  # a package has one where it has an __init__.py
+            raise RequestError(
+                f"{own.origin} has the name of {kind}, {top}, which Python imports in its place. Rename the file."
+            )
 
 
 @functools.cache

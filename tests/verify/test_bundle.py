@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.export.conftest import DATA, RECIPE
 from tests.export.test_bundle import make_manifest
-from tfkd.cli import main
+from tfkd.cli import execute
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError
 from tfkd.export import bundle
@@ -476,9 +476,7 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(
     (check,) = failures(checks)
     assert (check.name, check.verdict) == ("gates", "not judged")
     assert check.found == "not judged when the bundle was made: switched off by --smoke (g); 0 passed"
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", str(copy)])
-    assert not ended.value.code
+    assert execute(["verify", str(copy)]) == 0
     shown = " ".join(capfd.readouterr().out.split())
     assert "11 of 12 checks passed, 1 of 12 checks not judged" in shown and "checks passed: " not in shown
 
@@ -504,9 +502,7 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
 
 def test_the_command(copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str) -> int:
-        with pytest.raises(SystemExit) as ended:
-            main(["verify", *arguments])
-        return int(ended.value.code or 0)
+        return execute(["verify", *arguments])
 
     assert run(str(copy)) == 0
     output, errors = capfd.readouterr()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data import photos as pictures
 from tests.export.conftest import make_model
-from tfkd.cli import app
+from tfkd.commands import app
 from tfkd.errors import RequestError
 from tfkd.export.tflite import write_tflite
 from tfkd.verify import tflite

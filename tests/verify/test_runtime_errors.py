@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from tfkd.cli import main
+from tfkd.cli import execute
 from tfkd.export.flatbuffer import Network
 from tfkd.verify import VerifyError, runtime_errors, tflite
 
@@ -30,9 +30,7 @@ def test_tensorflows_operator_is_named(flex: Path, capsys: pytest.CaptureFixture
     told = r"needs TensorFlow's operator AdjustHue \(Flex\), which LiteRT alone does not run"
     with pytest.raises(VerifyError, match=told):
         tflite.load(flex)
-    with pytest.raises(SystemExit) as caught:
-        main(["inspect", str(flex)])
-    assert caught.value.code == 2
+    assert execute(["inspect", str(flex)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "needs TensorFlow's operator AdjustHue (Flex)" in line
 

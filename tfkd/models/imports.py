@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from tfkd.errors import RequestError, cause
+from tfkd.sources import sources_of
 
 
 def import_modules(names: Sequence[str]) -> None:
@@ -18,9 +19,10 @@ def import_modules(names: Sequence[str]) -> None:
         names: as in Python's `import`.
 
     Raises:
-        RequestError: a module cannot be imported.
+        RequestError: a module cannot be imported, or an installed one hides it.
     """
     for name in names:
+        sources_of(name)
         try:
             module = importlib.import_module(name)
         except Exception as error:

@@ -1,0 +1,394 @@
+"""The commands: each parses its arguments, calls, and prints."""
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfkd import import_path
+from tfkd.bench import command
+from tfkd.errors import RequestError, legible, nearest
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tfkd.export.manifest import Manifest
+    from tfkd.kept import Kept
+    from tfkd.pipeline import Outcome
+    from tfkd.recipe import Recipe
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+COLUMNS_OF_A_LOG = 120
+
+app = typer.Typer(
+    name="tfkd",
+    help="Distils a heavy Keras image classifier into a phone-sized one, exports it, and proves every file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeFile = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="a Python file with `recipe = Recipe(...)`, or JSON")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value ...]", help="fields to change, e.g. distill.views=4")
+]
+Runs = Annotated[Path, typer.Option(help="folder that keeps the runs")]
+
+
+Out = Annotated[Path, typer.Option(help="folder where bundles land")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="a module that registers the model's custom layers"),
+]
+Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to see whether it runs")]
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what earlier calls with these settings did")] = False,
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+    out: Out = Path("exported_models"),
+) -> None:
+    """Run a recipe: distil, export, verify, time and report. Finished stages are reused."""
+    from tfkd import pipeline
+    from tfkd.progress import for_output
+
+    outcome = pipeline.run(_asked(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
+    if outcome.manifest is None:
+        print(f"Stopped after {until}; what was made so far is in {outcome.folder}")
+        return
+    _finish(outcome)
+
+
+@app.command()
+def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+    """Show what a run would do: its stages, which of them are finished, and what they cost."""
+    from tfkd import plan as planning
+    from tfkd.progress import for_output
+
+    steps, others = planning.plan(_asked(recipe, overrides), for_output(), runs)
+    for step in steps:
+        reason = f" ({step.reason})" if step.reason else ""
+        size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
+        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {step.cost}{reason}")
+    for each in others:
+        print(f"kept: {each}")
+    if others:
+        print(f"{_in_all(others)}; tfkd clean {recipe} removes what this recipe does not use")
+
+
+@app.command()
+def clean(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="a stage, sweep, compare, nothing or current: what the recipe uses; again for more"),
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Remove stores, trainings and other results that a recipe does not use, after saying what each cost."""
+    from tfkd import kept
+    from tfkd.progress import for_output
+
+    removed = kept.clean(_asked(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
+    print(f"Removed: {_in_all(removed)}" if removed else "Nothing to remove")
+
+
+@app.command()
+def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+    """Look a recipe over before hours are spent on it. Exit code 2 when something would stop the run."""
+    from tfkd import doctor as physician
+    from tfkd import pipeline
+    from tfkd.progress import for_output
+
+    chosen = _asked(recipe, overrides)
+    data = pipeline.open_data(chosen, runs / chosen.name, for_output())
+    levels = []
+    for finding in physician.examine(chosen, data, runs):
+        levels.append(finding.level)
+        print(f"{finding.level:<8} {legible(finding.text)}")
+    raise typer.Exit(2 if "error" in levels else 0)
+
+
+@app.command()
+def sweep(
+    recipe: RecipeFile,
+    settings: Annotated[
+        list[str], typer.Argument(metavar="key=value,value ...", help="what to vary, e.g. distill.views=2,4,8")
+    ],
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train many students from one store of the teachers' answers, and compare them with their control."""
+    from tfkd import sweep as sweeps
+    from tfkd.files import write_text
+    from tfkd.progress import for_output
+    from tfkd.report import trials
+
+    chosen = {name: _asked(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
+    found = sweeps.sweep(chosen, for_output(), runs)
+    folder = runs / next(iter(chosen.values())).name / sweeps.FOLDER
+    write_text(folder / "sweep.svg", trials.plot(found))
+    _print(trials.table(found))
+    print(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
+
+
+@app.command()
+def compare(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+    out: Out = Path("exported_models"),
+) -> None:
+    """Run a recipe and measure teacher and student beside each other, quantized, pruned and clustered.
+
+    Exit code 1 when a gate of the run fails.
+    """
+    from tfkd import comparison
+    from tfkd.progress import for_output
+    from tfkd.report import facts
+    from tfkd.report.console import comparison_table
+
+    manifest, page = comparison.compare(_asked(recipe, overrides, smoke), for_output(), runs, out)
+    _print(comparison_table(manifest))
+    print(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
+    if facts.failed_gates(manifest):
+        print(f"{facts.verdict(manifest)}; nothing was published.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, or a SavedModel's folder")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[key=value ...]", help="fields of export, gates and bench, e.g. export.license=MIT"),
+    ] = None,
+    *,
+    labels: Annotated[str, typer.Option(help="a text file, one class a line, in the order of the outputs")],
+    data: Annotated[str, typer.Option(help="images of these classes to measure on, e.g. folder:photos")],
+    normalization: Annotated[
+        str,
+        typer.Option(
+            help="what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR), or mean,std"
+        ),
+    ] = "none",
+    name: Annotated[str | None, typer.Option(help="of the bundle; default: the model's")] = None,
+    tflite: Annotated[str | None, typer.Option(help="TFLite files, e.g. fp32,int8")] = None,
+    coreml: Annotated[str | None, typer.Option(help="Core ML files, e.g. mlmodel,mlpackage; or none")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="an .onnx file too, for TensorRT")] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="run what code the model file brings, e.g. Lambda layers")
+    ] = False,
+    imports: Imports = None,
+    image_size: Annotated[int | None, typer.Option(help="side of the input, where the model leaves it free")] = None,
+    runs: Runs = Path("runs"),
+    out: Out = Path("exported_models"),
+) -> None:
+    """Make a verified bundle of a trained Keras classifier of your own."""
+    from tfkd import own_model
+    from tfkd.progress import for_output
+
+    if imports:
+        import_path.append(os.curdir)
+    given = {
+        "name": name or own_model.name_of(model),
+        "model": model,
+        "labels": labels,
+        "data": data,
+        "normalization": normalization,
+        "allow_code": allow_code,
+        "imports": imports or [],
+        "image_size": image_size,
+    }
+    lists = {"tflite": tflite, "coreml": coreml}
+    named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}
+    request = own_model.request(given, {**named, "onnx": onnx}, overrides or [])
+    _finish(own_model.publish_own_apart(request, for_output(), runs, out))
+
+
+@app.command()
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|BUNDLE", help="of a finished run, e.g. runs/quickstart, or of a bundle")
+    ],
+    out: Out = Path("exported_models"),
+) -> None:
+    """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
+    from tfkd.export.bundle import MANIFEST
+    from tfkd.report import summary
+
+    if (folder / MANIFEST).is_file():
+        _show_devices(folder)
+        return
+    manifest, page = summary.rewrite(folder)
+    _show(manifest)
+    print(f"The report is {page}")
+    if summary.is_published(folder, out / manifest.name):
+        _show_devices(out / manifest.name)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a .tflite file")],
+    data: Annotated[str | None, typer.Option(help="photos to measure on, e.g. folder:photos")] = None,
+    against: Annotated[Path | None, typer.Option(help="the float file; default: the _fp32.tflite beside it")] = None,
+    normalization: Annotated[
+        str | None,
+        typer.Option(help="what the network expects of pixels, as in export; for files that do not say it themselves"),
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, help="how many photos")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="draws the photos")] = 1,
+    out: Annotated[Path | None, typer.Option(help="where to write the plot, an .svg")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
+) -> None:
+    """Look into a .tflite file: operators, where they run and, with --data, which layers quantization hurts."""
+    if data is None and (out or against or normalization):
+        raise RequestError(
+            "--out, --against and --normalization are for a comparison of layers on photos; name them: "
+            "--data folder:PATH."
+        )
+    from tfkd import files
+    from tfkd.models.normalization import parse
+    from tfkd.progress import for_output
+    from tfkd.quiet import native_logs_silenced
+
+    with native_logs_silenced():  # TensorFlow is loaded here
+        from tfkd.report import inspection as shown
+        from tfkd.verify import inspect as inspector
+
+    progress = None if as_json else for_output()  # what is not in a terminal must stay JSON
+    pixels = None if normalization is None else parse(normalization)
+    on = None if data is None else inspector.Photos(data, images, seed, against, pixels)
+    found = inspector.inspect_apart(file, on, progress)
+    if found.comparison and out:
+        files.write_text(out, shown.plot(found.comparison))
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+    else:
+        _print(*shown.tables(found))
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="its folder, e.g. exported_models/quickstart")],
+    data: Annotated[str | None, typer.Option(help="measure the accuracies again on photos, e.g. folder:photos")] = None,
+) -> None:
+    """Prove a bundle from nothing but its folder. Exit code 1 when a check fails."""
+    from tfkd.progress import for_output
+    from tfkd.report.console import checks_table
+    from tfkd.verify import bundle as bundles
+
+    checks = bundles.verify(bundle, data, for_output())
+    _print(checks_table(str(bundle), checks))
+    raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
+
+
+app.command(name="bench")(command.bench)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="manifest or bench")] = "manifest",
+) -> None:
+    """Print the JSON Schema of a bundle's manifest.json, or of what `tfkd bench --json` writes."""
+    from tfkd.bench import results
+    from tfkd.export.manifest import Manifest
+
+    schemas = {"manifest": Manifest.model_json_schema, "bench": results.json_schema}
+    if what not in schemas:
+        raise RequestError(f"There is no schema of {what!r}.{nearest(what, list(schemas))}")
+    print(json.dumps(schemas[what](), indent=2))
+
+
+@app.command(name="list")
+def list_kinds(
+    kind: Annotated[str, typer.Argument(help="students, teachers, losses, sources, formats or targets")],
+) -> None:
+    """List the names that a recipe may use."""
+    names = {
+        "students": ("tfkd.models", "STUDENTS"),
+        "teachers": ("tfkd.models", "TEACHERS"),
+        "losses": ("tfkd.distill.losses", "LOSSES"),
+        "sources": ("tfkd.data", "SOURCES"),
+        "formats": ("tfkd.export", "FORMATS"),
+        "targets": ("tfkd.bench", "TARGETS"),
+    }
+    if kind not in names:
+        raise RequestError(f"There is no kind {kind!r}.{nearest(kind, list(names))}")
+    if kind == "students":
+        from tfkd.report import students
+
+        _print(students.cost_table(), students.activation_table())
+        return
+    module, attribute = names[kind]
+    for name in getattr(importlib.import_module(module), attribute):
+        print(name)
+
+
+def _in_all(found: "list[Kept]") -> str:
+    size, minutes = sum(each.bytes for each in found) / 1e6, sum(each.seconds for each in found) / 60
+    return f"{len(found)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
+
+
+def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
+    from tfkd import recipe_files
+    from tfkd.recipe import shrunk
+
+    import_path.append(os.curdir)  # a recipe may name models of the user's own, from where the command is run
+    if recipe.suffix == ".py":
+        import_path.append(recipe.parent)
+    chosen = recipe_files.load(recipe, overrides)
+    return shrunk(chosen) if smoke else chosen
+
+
+def _finish(outcome: "Outcome") -> None:
+    """Shows what a bundle is worth and where it is; exit code 1 where a gate failed."""
+    from tfkd.report import facts
+
+    assert outcome.manifest is not None
+    _show(outcome.manifest)
+    if not outcome.passed:
+        print(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
+        raise typer.Exit(1)
+    state = ", but not all gates were judged" if facts.unjudged_gates(outcome.manifest) else ""
+    print(f"The bundle is {outcome.bundle}{state}; open {outcome.bundle}/report.html")
+
+
+def _show_devices(bundle: Path) -> None:
+    from tfkd.report import devices
+    from tfkd.report.console import devices_table
+
+    page = devices.rewrite(bundle)
+    _print(devices_table(devices.read(bundle)))
+    print(f"All measurements of {bundle} are in {page}")
+
+
+def _show(manifest: "Manifest") -> None:
+    from tfkd.report import console
+
+    _print(console.comparison_table(manifest), console.gates_table(manifest))
+    for line in (*map(str, manifest.diagnosis), *console.missing_lines(manifest)):
+        print(line)
+
+
+def _print(*tables: "Table") -> None:
+    from rich.console import Console
+
+    screen = Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG)
+    for table in tables:
+        screen.print(table)
