@@ -245,14 +245,137 @@ def test_a_file_with_flipped_bytes_never_escapes(tmp_path: Path, layout: str) ->
             assert all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
 
 
+def grown(seed: bytes, doubling: bytes) -> bytes:
+    """Opcodes of a value that holds twice what each of a thousand steps before it holds."""
+    return seed + b"q\x02" + 1000 * (doubling + b"q\x02")
+
+
+BOMBS = {
+    "hash of tuples": (b"}" + grown(b")", b"h\x02\x86") + b"Ns.", "name that is no text"),
+    "names of a number": (b"}K\x01Ns.", "name that is no text"),
+    "tuples printed": (b"}X\x01\0\0\0a" + grown(b")", b"h\x02\x86") + b"s.", "the entry 'a' is not a tensor"),
+    "tuples imported": (grown(b")", b"h\x02\x86") + b"X\x01\0\0\0a\x93.", "TypeError"),
+    "list of itself": (b"}X\x01\0\0\0a]q\0(h\0h\0es.", "the entry 'a' is not a tensor"),
+    "dict of itself": (b"}q\0X\x01\0\0\0ah\0s.", "the entry 'a' is not a tensor"),
+    "two of one name": (b"}(X\x01\0\0\0aNX\x01\0\0\0aNu.", "two entries of the name 'a'"),
+    "a long name": (b"}X\0\x10\0\0" + b"a" * 4096 + b"Ns.", "the entry 'aaa.*…' is not"),
+    "many opcodes": (b"N" * 1_000_001 + b".", "no end within 1,000,000 opcodes"),
+    "long integers": (b"\x8b\0\x10\0\0" + b"\x7f" * 4096 + b".", "LONG4"),
+    "text that is none": (b"S'\xff'\n.", "damaged"),
+    "digits": (b"I" + b"9" * 5000 + b"\n.", "damaged"),
+}
+
+
+@pytest.mark.parametrize("layout", ["stream", "zip"])
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_values_that_grow_without_end_are_refused(tmp_path: Path, bomb: str, layout: str) -> None:
+    program, told = BOMBS[bomb]
+    with pytest.raises(RequestError, match=told) as caught:
+        read(tmp_path, zip_file(b"\x80\x02" + program, []) if layout == "zip" else stream_file(program, []))
+    assert len(str(caught.value)) < 500
+
+
+def test_storages_that_are_no_text_are_not_printed(tmp_path: Path) -> None:
+    content = stream_file(pickled({}), [])
+    keys = b"]" + grown(b")", b"h\x02\x86") + b"a."
+    with pytest.raises(RequestError, match="lists a storage that no tensor uses"):
+        read(tmp_path, content.removesuffix(pickled([])) + keys)
+
+
+@pytest.mark.parametrize(
+    ("view", "told"),
+    [
+        ((0, (1,) * 65, (1,) * 65), "more than 64 dimensions"),
+        ((0, (0, 2**62), (1, 1)), "shape is too large"),
+        ((0, (2**62, 4), (0, 0)), "shape is too large"),
+        ((0, (2**40,), (0,)), "beyond its storage"),
+        ((2**63, (1,), (1,)), "damaged"),
+        ((True, (1,), (1,)), "damaged"),
+    ],
+)
+def test_shapes_that_no_array_can_have_are_refused(tmp_path: Path, view: tuple, told: str) -> None:
+    storage = Storage(np.arange(6, dtype=np.float32), "0")
+    with pytest.raises(RequestError, match=told):
+        read(tmp_path, zip_file(pickled({"t": Tensor(storage, *view)}), [storage]))
+
+
+def test_the_stride_of_a_single_element_is_any(tmp_path: Path) -> None:
+    storage = Storage(np.arange(6, dtype=np.float32), "0")
+    tensors = read(tmp_path, zip_file(pickled({"t": Tensor(storage, 2, (1, 3), (2**62, 1))}), [storage]))
+    np.testing.assert_array_equal(tensors["t"], [[2, 3, 4]])
+
+
+@pytest.mark.parametrize("size", [2**40, 2**62])
+@pytest.mark.parametrize("layout", ["stream", "zip"])
+def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path, layout: str, size: int) -> None:
+    class Declared:
+        dtype, size = np.dtype(np.float32), None
+
+    values, (storage,) = state_dict({"t": TENSORS["bn.bias"]})
+    content = valid(layout, {"t": TENSORS["bn.bias"]})
+    storage.array = Declared()
+    storage.array.size = size
+    tail = (None,) if layout == "stream" else ()
+    good, changed = pickled(state_dict({"t": TENSORS["bn.bias"]})[0], tail), pickled(values, tail)
+    if layout == "zip":
+        content = zip_file(changed, [Storage(TENSORS["bn.bias"], "0")])
+    with pytest.raises(RequestError, match="cut short"):
+        read(tmp_path, content.replace(good, changed))
+
+
+def test_weights_may_be_shared_but_not_multiplied(tmp_path: Path) -> None:
+    storage = Storage(np.ones(1000, np.float32), "0")
+    for count, told in ((3, None), (100, "many times the bytes of the file")):
+        values = {f"t{number}": Tensor(storage, 0, (1000,), (1,)) for number in range(count)}
+        content = zip_file(pickled(values), [storage])
+        if told is None:
+            assert len(read(tmp_path, content)) == count
+        else:
+            with pytest.raises(RequestError, match=told):
+                read(tmp_path, content)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    with pytest.raises(RequestError, match="the tensor 't' holds NaN or infinity"):
+        read(tmp_path, valid("zip", {"t": np.array([1, value], np.float32)}))
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([("model/data/0", b"")], "two entries of one name"),
+        ([("other/data.pkl", b"")], "no data.pkl"),
+        ([("model/byteorder", b"big")], "little-endian"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_odd_archives_are_refused(tmp_path: Path, entries: list[tuple[str, bytes]], told: str) -> None:
+    stream = io.BytesIO(valid("zip"))
+    with zipfile.ZipFile(stream, "a") as archive:
+        for name, body in entries:
+            archive.writestr(name, body)
+    with pytest.raises(RequestError, match=told):
+        read(tmp_path, stream.getvalue())
+
+
+@pytest.mark.parametrize("name", ["absent.pth", "pipe", ".", "a\0b"])
+def test_what_is_no_file_gets_one_line(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RequestError, match=r"Cannot read the weights .* no such file"):
+        read_state_dict(tmp_path / name)
+
+
+def test_a_file_larger_than_any_network_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.pth").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RequestError, match=r"larger than 2\.1 GB"):
+        read_state_dict(tmp_path / "sparse.pth")
+
+
 def test_compressed_archive_is_refused(tmp_path: Path) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model/data.pkl", b"\0" * 10**6)
     with pytest.raises(RequestError, match="compressed"):
         read(tmp_path, stream.getvalue())
-
-
-def test_missing_file_gets_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="Cannot read the weights"):
-        read_state_dict(tmp_path / "absent.pth")

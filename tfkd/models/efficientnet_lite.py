@@ -27,6 +27,7 @@ class Scale:
     image_size: int
 
 
+_FEATURES = 1280
 SCALES = {"lite0": Scale(1.0, 1.0, 224), "lite1": Scale(1.0, 1.1, 240), "lite2": Scale(1.1, 1.2, 260)}
 
 
@@ -76,7 +77,7 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
     path = _installed_weights(variant) if weights == "imagenet" else Path(weights)
     tensors = read_apart(read_state_dict, path)
     _load(body, tensors, variant, path)
-    classifier = [tensors["_fc.weight"].T, tensors["_fc.bias"]]
+    classifier = _classifier(tensors, variant, path)
     return Backbone(size, normalisation, body, classifier if len(classifier[1]) == classes else None)
 
 
@@ -112,7 +113,7 @@ def _body(k: Any, scale: Scale, image_size: int) -> Any:
         x = norm(x, f"{name}_project")
         if stride == 1 and incoming == filters:
             x = k.layers.Add(name=f"{name}_add")([shortcut, x])
-    x = k.layers.Conv2D(1280, 1, use_bias=False, name="top_conv")(x)
+    x = k.layers.Conv2D(_FEATURES, 1, use_bias=False, name="top_conv")(x)
     x = relu6(norm(x, "top"), "top")
     return k.Model(inputs, k.layers.GlobalAveragePooling2D(name="pool")(x), name="backbone")
 
@@ -152,9 +153,19 @@ def _load(body: Any, tensors: dict[str, np.ndarray], variant: str, path: Path) -
                 values = [tensors[f"{name}.weight"].transpose(axes)]
             layer.set_weights(values)
         except (KeyError, ValueError):
-            raise RequestError(
-                f"{path} does not hold the weights of efficientnet_{variant} ({name} differs)."
-            ) from None
+            raise _differs(path, variant, name) from None
+
+
+def _classifier(tensors: dict[str, np.ndarray], variant: str, path: Path) -> list[np.ndarray]:
+    """Returns kernel [features, classes] and bias [classes]."""
+    kernel, bias = (tensors.get(f"_fc.{part}", np.empty(())) for part in ("weight", "bias"))
+    if bias.ndim != 1 or kernel.shape != (len(bias), _FEATURES):
+        raise _differs(path, variant, "_fc")
+    return [kernel.T, bias]
+
+
+def _differs(path: Path, variant: str, name: str) -> RequestError:
+    return RequestError(f"{path} does not hold the weights of efficientnet_{variant} ({name} differs).")
 
 
 def _installed_weights(variant: str) -> Path:

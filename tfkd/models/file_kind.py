@@ -131,8 +131,11 @@ def _member(path: Path, name: str) -> bytes:
 def _hdf5_kind(path: Path) -> FileKind | str:
     import h5py
 
+    from tfkd.models import hdf5
+
     try:
         with h5py.File(path, "r") as file:
+            hdf5.check(file, str(path))
             names, version = set(file.attrs), str(file.attrs.get("keras_version", ""))
             groups = set(file)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError):

@@ -6,9 +6,13 @@ stepped through here, by a machine that knows the two dozen opcodes a state dict
 
 Both layouts are read: the zip archive of torch >= 1.6 (`data.pkl` and `data/KEY`), and the older stream of five
 pickles (magic number, protocol, system info, state dict, storage keys) followed by the raw storages.
+
+Time and memory are bounded by the file's size: opcodes, entries and dimensions are counted, nothing is hashed or
+printed but text and integers, and the tensors together hold at most a small multiple of the file's bytes.
 """
 
 import io
+import itertools
 import math
 import pickletools
 import struct
@@ -41,6 +45,13 @@ _GLOBALS = {_REBUILD_TENSOR, _REBUILD_PARAMETER, _ORDERED_DICT, *_DTYPES}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+_LARGEST_FILE = 1 << 31  # bytes; the networks that are read from these files have a hundredth of that
+_MOST_OPCODES = 1_000_000  # of one pickle; a tensor takes about 30
+_MOST_ENTRIES = 100_000  # of an archive
+_MOST_DIMENSIONS = 64  # of a NumPy array
+_LARGEST_NUMBER = (1 << 63) - 1
+_MOST_SHARING = 4  # bytes of all tensors, for each byte of the file
 
 
 class _MalformedError(Exception):
@@ -76,18 +87,37 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         path: a `.pth` or `.pt` file that holds a state dict, in either of PyTorch's layouts.
 
     Raises:
-        RequestError: the file is missing, cut short, or holds anything but tensors by name.
+        RequestError: the file is missing, cut short, or holds anything but tensors of finite numbers by name.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
         tensors, storages = _read_zip(content) if content[:2] == b"PK" else _read_stream(content)
-        return {name: _view(tensor, storages) for name, tensor in _tensors(tensors).items()}
+        views = {name: _view(tensor, storages) for name, tensor in _tensors(tensors).items()}
+        if sum(view.nbytes for view in views.values()) > _MOST_SHARING * len(content):
+            raise _MalformedError("its tensors hold many times the bytes of the file")
+        for name, view in views.items():
+            if not np.isfinite(view).all():
+                raise _MalformedError(f"the tensor {_named(name)} holds NaN or infinity")
+        return views
     except OSError as error:
         raise RequestError(f"Cannot read the weights {path}: {error.strerror}.") from None
     except _MalformedError as error:
         raise RequestError(
             f"{path} is not a plain PyTorch state dict: {error}. Download it again, or save `model.state_dict()`."
         ) from None
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise RequestError(f"Cannot read the weights {path}: there is no such file.")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise _MalformedError(f"it is larger than {_LARGEST_FILE / 1e9:.1f} GB")
+    return path.read_bytes()
+
+
+def _named(name: str) -> str:
+    """Returns a name from the file for a message."""
+    return repr(name if len(name) <= 100 else f"{name[:100]}…")
 
 
 def _read_stream(content: bytes) -> tuple[Any, dict[str, bytes]]:
@@ -105,9 +135,9 @@ def _read_stream(content: bytes) -> tuple[Any, dict[str, bytes]]:
     storages = {}
     for key in keys:
         if not isinstance(key, str) or key not in sizes:
-            raise _MalformedError(f"it lists a storage {key!r} that no tensor uses")
+            raise _MalformedError("it lists a storage that no tensor uses")
         count = stream.read(8)
-        body = stream.read(sizes[key])
+        body = stream.read(min(sizes[key], len(content)))
         if len(count) < 8 or len(body) < sizes[key]:
             raise _MalformedError("it is cut short")
         storages[key] = body
@@ -122,11 +152,15 @@ def _read_zip(content: bytes) -> tuple[Any, dict[str, bytes]]:
     sizes: dict[str, int] = {}
     tensors = _run(io.BytesIO(entries[names[0]]), sizes)
     folder = names[0].removesuffix("data.pkl")
+    if entries.get(f"{folder}byteorder", b"little") != b"little":
+        raise _MalformedError("it was not written on a little-endian machine")
     return tensors, {key: entries.get(f"{folder}data/{key}", b"")[:size] for key, size in sizes.items()}
 
 
 def _entries(content: bytes) -> dict[str, bytes]:
     """Reads an archive whose entries are stored, as PyTorch stores them: a compressed one could be a bomb."""
+    if content.count(b"PK\x01\x02") > _MOST_ENTRIES:
+        raise _MalformedError(f"the archive has more than {_MOST_ENTRIES:,} entries")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
@@ -134,6 +168,8 @@ def _entries(content: bytes) -> dict[str, bytes]:
                 raise _MalformedError("the archive is compressed")
             if sum(entry.file_size for entry in entries) > len(content):
                 raise _MalformedError("the archive's entries overlap")
+            if len({entry.filename for entry in entries}) < len(entries):
+                raise _MalformedError("the archive has two entries of one name")
             return {entry.filename: archive.read(entry) for entry in entries}
     # A damaged archive fails in any of these ways inside zipfile.
     except (
@@ -152,8 +188,8 @@ def _tensors(value: Any) -> dict[str, _Tensor]:
     if not isinstance(value, dict) or not value:
         raise _MalformedError("it holds no tensors by name")
     for name, tensor in value.items():
-        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-            raise _MalformedError(f"the entry {name!r} is not a tensor")
+        if not isinstance(tensor, _Tensor):
+            raise _MalformedError(f"the entry {_named(name)} is not a tensor")
     return value
 
 
@@ -164,15 +200,15 @@ def _view(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
     body = storages.get(storage.key, b"")
     if len(body) != storage.size * dtype.itemsize:
         raise _MalformedError("it is cut short")
-    last = tensor.offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
+    if math.prod(max(side, 1) for side in shape) * dtype.itemsize > _LARGEST_NUMBER:
+        raise _MalformedError("a tensor's shape is too large")
     if math.prod(shape) == 0:
         return np.zeros(shape, dtype)
+    last = tensor.offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
     if last >= storage.size or math.prod(shape) > storage.size:
         raise _MalformedError("a tensor reaches beyond its storage")
-    flat = np.frombuffer(body, dtype)[tensor.offset :]
-    return np.lib.stride_tricks.as_strided(
-        flat, shape, [stride * dtype.itemsize for stride in strides], writeable=False
-    )
+    steps = [stride * dtype.itemsize if side > 1 else 0 for side, stride in zip(shape, strides, strict=True)]
+    return np.ndarray(shape, dtype, body, tensor.offset * dtype.itemsize, steps)
 
 
 def _run(stream: io.BytesIO, sizes: dict[str, int] | None = None) -> Any:
@@ -182,13 +218,13 @@ def _run(stream: io.BytesIO, sizes: dict[str, int] | None = None) -> Any:
     """
     machine = _Machine(sizes)
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for opcode, argument, _ in itertools.islice(pickletools.genops(stream), _MOST_OPCODES):
             if opcode.name == "STOP":
                 return machine.stack.pop()
             machine.step(opcode.name, argument)
     except (ValueError, IndexError, TypeError, KeyError, OverflowError, struct.error, RecursionError) as error:
         raise _MalformedError(f"its pickle is damaged ({type(error).__name__})") from None
-    raise _MalformedError("its pickle has no end")
+    raise _MalformedError(f"its pickle has no end within {_MOST_OPCODES:,} opcodes")
 
 
 class _Machine:
@@ -231,10 +267,12 @@ class _Machine:
         elif name == "SETITEMS":
             self.update(self.since_mark())
         elif name == "GLOBAL":
-            stack.append(_named(argument))
+            stack.append(_known(argument))
         elif name == "STACK_GLOBAL":
             module, attribute = self.take(2)
-            stack.append(_named(f"{module} {attribute}"))
+            if not isinstance(module, str) or not isinstance(attribute, str):
+                raise TypeError
+            stack.append(_known(f"{module} {attribute}"))
         elif name == "BINPERSID":
             stack.append(self.storage(stack.pop()))
         elif name == "REDUCE":
@@ -266,7 +304,12 @@ class _Machine:
     def update(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], dict):
             raise TypeError
-        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str):  # the hash of another key may take for ever
+                raise _MalformedError("it has a name that is no text")
+            if key in self.stack[-1]:
+                raise _MalformedError(f"it has two entries of the name {_named(key)}")
+            self.stack[-1][key] = value
 
     def storage(self, identity: Any) -> _Storage:
         tag, kind, key, _device, size = identity[:5]  # the older layout adds a sixth entry for views
@@ -279,9 +322,10 @@ class _Machine:
         return storage
 
 
-def _named(name: str) -> _Global:
+def _known(name: str) -> _Global:
     if name not in _GLOBALS:
-        raise _MalformedError(f"it asks for {name.replace(' ', '.')!r}, which no state dict needs; it may be hostile")
+        asked = _named(name.replace(" ", "."))
+        raise _MalformedError(f"it asks for {asked}, which no state dict needs; it may be hostile")
     return _Global(name)
 
 
@@ -292,6 +336,8 @@ def _rebuild(function: Any, arguments: Any) -> Any:
         storage, offset, shape, strides = arguments[:4]
         if not isinstance(storage, _Storage) or len(shape) != len(strides):
             raise TypeError
+        if len(shape) > _MOST_DIMENSIONS:
+            raise _MalformedError(f"a tensor has more than {_MOST_DIMENSIONS} dimensions")
         return _Tensor(storage, _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides)))
     if function == _Global(_REBUILD_PARAMETER) and isinstance(arguments[0], _Tensor):
         return arguments[0]
@@ -299,6 +345,6 @@ def _rebuild(function: Any, arguments: Any) -> Any:
 
 
 def _count(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
+    if type(value) is not int or not 0 <= value <= _LARGEST_NUMBER:
         raise TypeError
     return value

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from tfkd.errors import RequestError, cause
+from tfkd.models import hdf5
 from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.processes import FORKSERVER
 from tfkd.sandbox import Sandbox
@@ -42,12 +43,13 @@ def read_h5(source: Path | bytes, name: str) -> dict[str, list[np.ndarray]]:
         name: of the file, for messages.
 
     Raises:
-        RequestError: the file is missing, damaged or not in that layout.
+        RequestError: the file is missing, damaged, not in that layout, or has arrays that are not in it.
     """
     if isinstance(source, Path) and not source.is_file():
         raise RequestError(f"There is no weights file {name}.")
     try:
         with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+            hdf5.check(file, name)
             root = file.get("model_weights", file)
             layers = {_text(layer): root[_text(layer)] for layer in root.attrs["layer_names"]}
             arrays = {
@@ -120,10 +122,14 @@ def _loaded(path: Path, config: str, modules: Sequence[str], model_name: str) ->
 
     import_modules(modules)
     try:
+        with h5py.File(path, "r") as file:
+            hdf5.check(file, str(path))
         model = keras.saving.deserialize_keras_object(json.loads(config))
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns where it finds nothing to load for a layer
             model.load_weights(path)
+    except RequestError:
+        raise
     except Exception as error:  # h5py and Keras raise a dozen kinds for a file that doesn't fit
         raise RequestError(f"{path} doesn't hold the weights of {model_name}: {cause(error)}") from error
     arrays: list[np.ndarray] = model.get_weights()
