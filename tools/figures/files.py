@@ -49,7 +49,7 @@ def files() -> str:
     contestants = evidence.read("quantizers")["contestants"]
     applications, fuzzed = evidence.read("export_applications"), evidence.read("fuzz_bundles")
     alarm, mutants = evidence.read("regression_alarm"), evidence.read("mutants")
-    published = evidence.read("publishing")
+    published, weights = evidence.read("publishing"), evidence.read("fuzz_pth")
     gaps, mixtures = (sum(published[kind].values()) for kind in ("gaps", "mixtures"))
     plain = evidence.read("transcribed")["int8_without_dot_products"]
     wrong = len(fuzzed["wrongly_accepted"]) + len(fuzzed["crashes"])
@@ -83,6 +83,12 @@ def files() -> str:
             f"fuzz_bundles.json: damaged bundles of {fuzzed['count']:,} that were wrongly accepted, or crashed "
             "`tfkd verify`",
             str(wrong),
+            "0",
+        ],
+        [
+            f"fuzz_pth.json: damaged PyTorch files of {weights['count']:,} that hung or crashed their reader, or ended "
+            "in anything but tensors or one line",
+            str(len(weights["wrong"])),
             "0",
         ],
         [
