@@ -129,6 +129,8 @@ def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool =
     try:
         with with_suffix(path, kind) as named:
             return keras.saving.load_model(named, compile=False, safe_mode=not allow_code)
+    except RequestError as error:  # of a layer of tfkd's own
+        raise RequestError(f"{path}: {error}") from None
     except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
         if "safe_mode" in str(error) or "unsafe" in str(error).lower():
             raise RequestError(code_refused(path, "a Lambda layer or a pickle")) from None

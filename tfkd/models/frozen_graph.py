@@ -14,26 +14,20 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.saving.serialization_lib import in_safe_mode
 from tensorflow.core.framework import graph_pb2, types_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.errors import RequestError, cause
-from tfkd.models import form
+from tfkd.models import form, operators
+from tfkd.models.reachable import free_placeholders, make_portable, reachable
+from tfkd.models.saved_model import ONE_OUTPUT, register, serving_graph, signature_name, traced
 from tfkd.quiet import native_logs_silenced
 
-SIGNATURE = "serving_default"
 TOLERANCE = 1e-3  # of the largest output
 _HALF_TOLERANCE = 0.05
 
-# Parts of the names of operators that reach outside of the graph. Every SavedModel has the exceptions, to save itself.
-_OUTSIDE = ("PyFunc", "File", "Reader", "Dataset", "Summary", "Debug", "Socket", "Print")
-_HARMLESS = ("ShardedFilename",)
-
-_ONE_OUTPUT = (
-    "Save a signature that gives the classes alone: tf.saved_model.save(module, folder, signatures={'serving_default': "
-    "function})."
-)
+_LARGEST_GRAPH = 1 << 31  # bytes, as Protocol Buffers have it
 _HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 _SMALLEST_WEIGHT = 2  # numbers; single ones are factors and bounds, which converters want to see as constants
 
@@ -71,7 +65,8 @@ class FrozenGraph(keras.layers.Layer):
             "output_shape": self._shape_given,
             "batch": batch,
         }
-        definition = graph_pb2.GraphDef.FromString(zlib.decompress(base64.b64decode(graph)))
+        definition = _definition(graph)
+        register(definition)
         self._run = tf.function(
             lambda images, *values: tf.graph_util.import_graph_def(
                 definition,
@@ -105,6 +100,23 @@ class FrozenGraph(keras.layers.Layer):
         """Return what the layer is built from again."""
         return super().get_config() | self._described
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FrozenGraph":
+        """Return a layer from its configuration; outside of `safe_mode=False`, of operators that only compute.
+
+        Raises:
+            RequestError: the graph holds an operator that does more than compute.
+        """
+        if in_safe_mode() is not False:
+            operators.check(_definition(config["graph"]), f"The layer {operators.shown(str(config.get('name')))}")
+        return cls(**config)
+
+
+def _definition(graph: str) -> Any:
+    """Return the GraphDef in the configuration of a layer."""
+    content = zlib.decompressobj().decompress(base64.b64decode(graph), _LARGEST_GRAPH)
+    return graph_pb2.GraphDef.FromString(content)
+
 
 def is_frozen(model: Any) -> bool:
     """Tell whether a model is a frozen graph, which can predict and not be trained."""
@@ -117,72 +129,55 @@ def open_saved_model(path: Path, size: int | None = None, allow_code: bool = Fal
     Args:
         path: a folder with `saved_model.pb`.
         size: side of the square input, pixels, where the SavedModel leaves it free.
-        allow_code: let its operators reach outside of the graph.
+        allow_code: load it with TensorFlow's own loader, and let its operators do more than compute.
 
     Raises:
-        RequestError: the folder is damaged, brings code, or has no signature of one image and one output.
+        RequestError: the folder is damaged, has no signature of one image and one output, or needs an operator that
+            does more than compute.
     """
     if not allow_code:
-        _check_operators(path)
+        graph = serving_graph(path)
+        with native_logs_silenced():
+            function, _variables = traced(graph, str(path))  # the variables must outlive the freezing
+        return frozen_model(function, path.name, size)
     try:
         with native_logs_silenced():
             loaded = tf.saved_model.load(str(path))
-    except Exception as error:  # a damaged or hostile folder can fail anywhere in TensorFlow
-        raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
-    name = _signature_name(path, loaded.signatures)
-    return frozen_model(loaded.signatures[name], path.name, size)
-
-
-def _signature_name(path: Path, signatures: Any) -> str:
-    """Return the signature to run: the usual one, or the only one."""
-    names = list(signatures)
-    if SIGNATURE in names or len(names) == 1:
-        return SIGNATURE if SIGNATURE in names else names[0]
-    known = ", ".join(names) or "none"
-    raise RequestError(
-        f"{path} has no signature {SIGNATURE!r} (it has: {known}); save it with model.export(), or with "
-        f"tf.saved_model.save(module, folder, signatures={{{SIGNATURE!r}: function}})."
-    )
-
-
-def _check_operators(path: Path) -> None:
-    """Refuse a SavedModel that could open files or call Python; loading it already runs a part of its operators."""
-    try:
-        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     except Exception as error:
         raise RequestError(f"{path} cannot be loaded as a SavedModel: {cause(error)}") from error
-    graphs = [meta.graph_def for meta in saved.meta_graphs]
-    bodies = [graph.node for graph in graphs] + [function.node_def for g in graphs for function in g.library.function]
-    kinds = {node.op for nodes in bodies for node in nodes}
-    found = sorted(kind for kind in kinds if kind not in _HARMLESS and any(part in kind for part in _OUTSIDE))
-    if found:
-        raise RequestError(
-            f"{path} holds operators that reach outside of it ({', '.join(found)}); add --allow-code if you trust it."
-        )
+    function = loaded.signatures[signature_name(path, loaded.signatures)]
+    return frozen_model(function, path.name, size, allow_code=True)
 
 
-def frozen_model(function: Any, name: str, size: int | None = None) -> keras.Model:
+def frozen_model(function: Any, name: str, size: int | None = None, allow_code: bool = False) -> keras.Model:
     """Return a Keras model of one FrozenGraph layer that gives what a concrete function gives, in float32.
 
     Args:
         function: a concrete function of one image tensor and one output.
         name: of the model, for messages and reports.
         size: side of the square input, pixels, where the function leaves it free.
+        allow_code: let its operators do more than compute.
 
     Raises:
-        RequestError: the function has several inputs or outputs, takes images of any size, or cannot be frozen.
+        RequestError: the function has several inputs or outputs, takes images of any size, cannot be frozen, or has
+            an operator that does more than compute.
     """
     image = form.only(name, "inputs", _inputs(function))
-    made = form.only(name, "outputs", _outputs(function), _ONE_OUTPUT)
+    made = form.only(name, "outputs", _outputs(function), ONE_OUTPUT)
     if not made.dtype.is_floating:
         raise RequestError(f"{name} gives {made.dtype.name}, not a probability or logit for each class.")
     shape = _image_shape(name, image, size)
     with native_logs_silenced():
         try:
             frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-            definition = frozen.graph.as_graph_def()
+            ends = [frozen.inputs[0].name, frozen.outputs[0].name]
+            definition = reachable(frozen.graph.as_graph_def(), ends, name)
+            if not allow_code:
+                operators.check(definition, name)
+            make_portable(definition)
             _take_float(definition, frozen.inputs[0].op.name)
             values = _take_out_weights(definition)
+            free_placeholders(definition)
             is_half = _widen(definition) or (image.dtype.size < 4 and image.dtype.is_floating)
             model = _model_of(_safe(name), definition, frozen, values, shape)
             _check_same(name, function, model, shape, _HALF_TOLERANCE if is_half else TOLERANCE)

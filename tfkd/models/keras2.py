@@ -14,11 +14,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from google.protobuf import json_format
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tfkd.errors import RequestError, cause
-from tfkd.models import form
+from tfkd.models import form, operators
 from tfkd.models.file_kind import FileKind, config_of, with_suffix
 from tfkd.models.frozen_graph import frozen_model
+from tfkd.models.pure_functions import PURE_FUNCTIONS
 from tfkd.models.safety import code_refused, dictionaries, missing_class
 from tfkd.quiet import native_logs_silenced
 
@@ -28,17 +31,9 @@ _PROBES = 4
 _FREE_SIZE = 64  # pixels, where a model takes images of any size
 
 _CODE = ("Lambda", "__lambda__", "ClassMethod", "InstanceMethod", "InstanceProperty")
-_FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+_NODE_LAYER = "TensorFlowOpLayer"
+_FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda", _NODE_LAYER)
 _LIBRARIES = ("keras", "tf_keras", "builtins", "tensorflow.keras", "tensorflow.python.keras")
-
-# Functions of TensorFlow that compute and do nothing else; an operator layer may name any public one.
-_PURE_PARTS = ("math.", "nn.", "linalg.", "__operators__.", "image.", "bitwise.", "compat.v1.nn.", "compat.v1.math.")
-_PURE = (
-    *("cast", "clip_by_value", "concat", "constant", "convert_to_tensor", "expand_dims", "gather", "identity"),
-    *("ones_like", "zeros_like", "pad", "repeat", "reshape", "reverse", "roll", "shape", "slice", "split", "squeeze"),
-    *("stack", "stop_gradient", "tile", "transpose", "unstack", "where", "compat.v1.transpose", "compat.v1.shape"),
-    *("strided_slice", "broadcast_to", "compat.v1.pad", "compat.v1.gather", "compat.v1.squeeze", "compat.v1.where"),
-)
 
 
 def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code: bool = False) -> keras.Model:
@@ -69,7 +64,7 @@ def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code:
         raise RequestError(f"{path} cannot be loaded as a Keras 2 model: {cause(error)}") from error
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise RequestError(f"{path} has no fixed input; call the model on one batch of images and save it again.")
-    return _converted(model) or _as_graph(model, path.name, size)
+    return _converted(model) or _as_graph(model, path.name, size, allow_code)
 
 
 def keras3_of(model: Any, name: str, size: int | None = None, graph: bool = True) -> keras.Model:
@@ -109,10 +104,7 @@ def _check_config(config: Any, path: Path) -> None:
         name, module = part.get("class_name"), part.get("module")
         if not isinstance(name, str):
             continue
-        inner = part.get("config")
-        function = inner.get("function", "") if isinstance(inner, dict) else ""
-        if name in _CODE or (name in _FUNCTION_LAYERS and not _is_pure(function)):
-            what = f"{name} {function!r}" if name in _FUNCTION_LAYERS else f"{name} layer"
+        if what := _brought(part, path):
             raise RequestError(code_refused(path, what))
         registered = part.get("registered_name") or name
         if tf_keras.saving.get_registered_object(registered) is not None:
@@ -121,15 +113,37 @@ def _check_config(config: Any, path: Path) -> None:
             raise RequestError(missing_class(path, name, module, "tf_keras"))
 
 
-def _is_pure(function: Any) -> bool:
-    return isinstance(function, str) and (function in _PURE or function.startswith(_PURE_PARTS))
+def _brought(part: dict[str, Any], path: Path) -> str | None:
+    """Return what code a layer brings, or None; raises a RequestError where the operator that it wraps is refused."""
+    kind, config = part["class_name"], part.get("config")
+    if kind in _CODE:
+        return f"{kind} layer"
+    if kind == _NODE_LAYER:
+        try:
+            node = _node(config)
+        except Exception as error:
+            raise RequestError(f"{path} is damaged: a {kind} holds no operator: {cause(error)}") from error
+        operators.check(graph_pb2.GraphDef(node=[node]), str(path))
+    elif kind in _FUNCTION_LAYERS:
+        function = config.get("function") if isinstance(config, dict) else None
+        return None if isinstance(function, str) and function in PURE_FUNCTIONS else f"{kind} {function!r}"
+    return None
 
 
-def _as_graph(model: Any, name: str, size: int | None) -> keras.Model:
-    return _traced(model, name, [tf.TensorSpec(each.shape, each.dtype, each.name) for each in model.inputs], size)
+def _node(config: Any) -> Any:
+    """Return the NodeDef of a layer that wraps one operator, read as tf_keras reads it."""
+    definition = config["node_def"]
+    if isinstance(definition, dict):
+        return json_format.ParseDict(definition, node_def_pb2.NodeDef())
+    return node_def_pb2.NodeDef.FromString(definition.encode())
 
 
-def _traced(model: Any, name: str, inputs: list[Any], size: int | None) -> keras.Model:
+def _as_graph(model: Any, name: str, size: int | None, allow_code: bool = False) -> keras.Model:
+    inputs = [tf.TensorSpec(each.shape, each.dtype, each.name) for each in model.inputs]
+    return _traced(model, name, inputs, size, allow_code)
+
+
+def _traced(model: Any, name: str, inputs: list[Any], size: int | None, allow_code: bool = False) -> keras.Model:
     """Return the frozen graph of a model that takes one tensor, of a specification."""
     image = form.only(name, "inputs", {each.name or f"input {number}": each for number, each in enumerate(inputs)})
     shape = form.fixed_shape(name, tuple(image.shape), size)
@@ -138,7 +152,7 @@ def _traced(model: Any, name: str, inputs: list[Any], size: int | None) -> keras
         function = call.get_concrete_function(tf.TensorSpec(shape, image.dtype))
     except Exception as error:
         raise RequestError(f"{name} cannot be traced for images {shape}: {cause(error)}") from error
-    return frozen_model(function, name, size)
+    return frozen_model(function, name, size, allow_code)
 
 
 def _converted(model: Any) -> keras.Model | None:
