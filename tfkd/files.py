@@ -76,9 +76,7 @@ def scratch(path: Path) -> Iterator[Path]:
         OSError: the folder around `path` cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        remove_unheld(left)
-    place, descriptor = _new_scratch(path)
+    place, descriptor = own_folder(path.parent, f".{path.name}.", ".partial")
     try:
         yield place
     finally:
@@ -86,9 +84,24 @@ def scratch(path: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _new_scratch(path: Path) -> tuple[Path, int]:
+def own_folder(parent: Path, prefix: str, suffix: str = "") -> tuple[Path, int]:
+    """Makes a folder of a new name and removes what killed processes left of theirs.
+
+    Args:
+        parent: folder that it is made in.
+        prefix: of its name and of theirs.
+        suffix: the same.
+
+    Returns:
+        Its path, and a descriptor that holds its lock until it is closed.
+
+    Raises:
+        OSError: `parent` cannot be written.
+    """
+    for left in parent.glob(f"{glob.escape(prefix)}*{glob.escape(suffix)}"):
+        remove_unheld(left)
     while True:
-        place = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        place = parent / f"{prefix}{secrets.token_hex(4)}{suffix}"
         place.mkdir()
         with contextlib.suppress(FileNotFoundError):  # another process took it for a left-over before it was locked
             descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
