@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -38,6 +39,11 @@ def hurried() -> Iterator[Sandbox]:
 
 def sums(batches: Iterator[np.ndarray]) -> list[int]:
     return [int(batch.sum()) for batch in batches]
+
+
+def keeps_a_semaphore() -> bool:
+    lock: Any = multiprocessing.RLock()
+    return lock._semlock.name is not None  # one that is unlinked has none
 
 
 def crash() -> None:
@@ -127,6 +133,10 @@ class Recorded:
 
 def harm() -> Runs:
     return Runs()
+
+
+def test_a_killed_child_leaves_no_semaphore(sandbox: Sandbox) -> None:
+    assert not sandbox.call(FILE, keeps_a_semaphore)
 
 
 def test_results_batches_and_the_folder_pass_through(sandbox: Sandbox, tmp_path: Path, monkeypatch: Any) -> None:

@@ -10,8 +10,13 @@ FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded"])
 
 
-def die_with_parent() -> None:
-    """Ends this process when its parent is gone, even by SIGKILL, so that no orphan goes on working."""
+def begin_child() -> None:
+    """Has this process end with its parent, and leave nothing behind.
+
+    When its parent is gone, even by SIGKILL, it ends, so that no orphan goes on working. Its semaphores, of which Core
+    ML Tools' progress bars make one, are unlinked when they are made: those of a killed process would stay in /dev/shm.
+    """
+    multiprocessing.set_start_method("fork", force=True)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -26,10 +26,10 @@ run_jobs([Job("control", 1, recipe, Student(), here, here, 64, ())], 1, 1, Lines
 
 ORPHAN = """
 import multiprocessing, os, time
-from tfkd.processes import die_with_parent
+from tfkd.processes import begin_child
 
 def work(messages):
-    die_with_parent()
+    begin_child()
     messages.put(os.getpid())
     time.sleep(120)
 

@@ -10,7 +10,7 @@ from typing import Any
 from tfkd import machine
 from tfkd.distill.job import Job, StudentResult
 from tfkd.errors import TfkdError, of_the_machine
-from tfkd.processes import FORKSERVER, die_with_parent
+from tfkd.processes import FORKSERVER, begin_child
 from tfkd.progress import Progress
 
 
@@ -107,7 +107,7 @@ def _meaning(exitcode: int) -> str:
 
 
 def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
-    die_with_parent()
+    begin_child()
     machine.stay_on(place * threads, threads)
     try:
         from tfkd.distill.preloaded import prepare_tensorflow, train_student

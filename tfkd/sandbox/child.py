@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import TfkdError, cause, of_the_machine
-from tfkd.processes import die_with_parent
+from tfkd.processes import begin_child
 from tfkd.progress import Advance
 from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Phase, Task, Unexpected
 
@@ -73,7 +73,7 @@ def begin_phase(images: int = 0) -> None:
 def serve(connection: Connection, limits: Limits) -> None:
     """Answers every call with its result or its error, until the parent is gone."""
     global _child
-    die_with_parent()
+    begin_child()
     os.setpgid(0, 0)
     _be_quiet()
     _limit(limits)
