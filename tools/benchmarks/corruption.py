@@ -1,48 +1,52 @@
-"""Damages every file of a finished and of a half-finished run, one at a time, and runs the recipe again.
+"""Damages every file of a finished and of two killed runs, one at a time, and runs the recipe again.
 
-    python tools/benchmarks/corruption.py --out corruption.json
+    python tools/benchmarks/corruption.py --out docs/evidence/corruption.json
 
-Each file is damaged in five ways: a byte changed, cut in half, emptied, removed, no longer UTF-8. Then the same command
-is given up to three times. What came of it is one of
+One run is finished and published, one was killed in the students' trainings, and one in the export. Each of their files
+is damaged in five ways: a byte changed, cut in half, emptied, removed, no longer UTF-8. Then the same command is given
+up to three times. What came of it is one of
 
-    made again       the results are those of the unbroken run, and a line said what was made again or published again
-    without effect   the results are those of the unbroken run, which does not read that file or reads it no more
-    refused          one line and exit code 1, 2 or 4; "three times" where the third command was refused as well
-    used silently    exit code 0, and other results
+    made again       the results are those of the unbroken run, and the output says what was made or published again
+    without effect   the results are those of the unbroken run, and the output is that of the undamaged run: this
+                     command does not read the file, or writes it in any case
+    refused          one line and exit code 1, 2 or 4, and a later command ended well
+    refused three times
+    used silently    exit code 0, and other results, or a published bundle that fails `tfkd verify`
     traceback        anything else
 
-Results are the answers of teacher, control and student to the test images, and the published files but for those that
-hold times. The run is a tiny one on generated photos. JSON goes to stdout; exit code 1 where anything was used
-silently, refused three times, or ended in a traceback.
+Results are the predictions of teacher, control and student on the test images, and the published files but for those
+that hold times. The run is a tiny one on generated photos (`tiny_runs`). JSON goes to stdout; exit code 1 where
+anything was used silently, refused three times, or ended in a traceback.
 """
 
 import argparse
 import collections
-import contextlib
+import concurrent.futures
 import json
 import multiprocessing
 import os
+import re
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import tiny_runs
 
 from tfkd import machine
-from tfkd.files import sha256, write_json
+from tfkd.files import write_json
 
 TRIES = 3
-RUNS = ("finished", "half-finished")
-TIMED = ("manifest.json", "SHA256SUMS", "MODEL_CARD.md", "report.html")  # they hold the date or latencies
-AGAIN = ("made again", "publishing", " … (", "done in")
+COMMAND = ("run", tiny_runs.RECIPE)
+BUNDLE = "exported_models/tiny"
+FINE = ("made again", "without effect")
+BAD = ("used silently", "traceback", "refused three times")
 MODELS = """
 def teacher(*, image_size, classes):
     import keras
@@ -76,6 +80,12 @@ recipe = Recipe(
     gates=Gates(better_than_chance=False, not_worse_than_control=False, min_relative_accuracy=None, diagnosis=False),
 )
 """
+# The file that shows that a run has come so far that it is to be killed.
+KILLED = {
+    "killed in the trainings": "runs/tiny/control/*/seed-1/checkpoint.npz",
+    "killed in the export": "runs/tiny/export/bundle/android/*.tflite",
+}
+FINISHED = "finished"
 
 DAMAGES: dict[str, Callable[[bytes, int], bytes | None]] = {
     "byte": lambda content, place: content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :],
@@ -86,141 +96,238 @@ DAMAGES: dict[str, Callable[[bytes, int], bytes | None]] = {
 }
 
 
+@dataclass(frozen=True)
+class State:
+    """A run to damage.
+
+    Attributes:
+        name: "finished", or where it was killed.
+        home: its folder, which stays as it is.
+        published: hashes of its published files.
+        notices: what the undamaged run's next command says of its work.
+    """
+
+    name: str
+    home: Path
+    published: dict[str, str]
+    notices: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One damage to one file.
+
+    Attributes:
+        state: the run.
+        file: path below the run's home.
+        damage: a name of DAMAGES.
+        place: of the damaged byte, 0 to 1, as a share of the file.
+    """
+
+    state: State
+    file: str
+    damage: str
+    place: float
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Names the case in the results, with "*" for fingerprints."""
+        return self.state.name, re.sub(r"\b[0-9a-f]{16}\b", "*", self.file), self.damage
+
+
 def main() -> None:
     """Makes the runs, damages copies of them, and prints what came of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sample", type=int, help="damage only so many files of each run, drawn from the seed")
     parser.add_argument("--damages", default=",".join(DAMAGES), help="which, separated by commas")
-    parser.add_argument("--only", choices=RUNS, help="damage this run alone")
+    parser.add_argument("--runs", default=",".join((FINISHED, *KILLED)), help="which, separated by commas")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2, help="cases side by side")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
     parser.add_argument("--out", type=Path, help="file for the JSON, written after every case")
+    parser.add_argument("--resume", action="store_true", help="keep the good outcomes in --out, and try the others")
     asked = parser.parse_args()
-    random = np.random.default_rng(asked.seed)
+    outcomes, noted = _earlier(asked.out) if asked.resume else ({}, [])
     with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
+        os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # where tfkd keeps what it measured of the machine
         states, right = _states(Path(temporary))
-        states = {name: home for name, home in states.items() if asked.only in (None, name)}
-        counts: dict[str, collections.Counter[str]] = {name: collections.Counter() for name in states}
-        noted: list[dict[str, Any]] = []
-        for name, case, damage, place in _cases(states, asked.damages.split(","), asked.sample, random):
-            outcome, said = _outcome(states[name], case, damage, place, right)
-            counts[name][outcome] += 1
-            if outcome not in ("made again", "without effect"):
-                noted.append({"run": name, "file": case, "damage": damage, "outcome": outcome, "said": said})
-            print(f"{name}: {case}, {damage}: {outcome}", file=sys.stderr, flush=True)
-            told = {"command": shlex.join(["python", *sys.argv]), "environment": machine.environment()}
-            told |= {"cases": {name: dict(each) for name, each in counts.items()}, "noted": noted}
+        chosen = [state for state in states if state.name in asked.runs.split(",")]
+        cases = list(_cases(chosen, asked.damages.split(","), asked.sample, asked.seed))
+        due = [case for case in cases if _of(outcomes, case) not in FINE]
+        np.random.default_rng(asked.seed).shuffle(due)  # type: ignore[arg-type]  # so that a part is a sample of all
+        for case, (outcome, printed) in _tried(due, right, asked.workers):
+            name, file, damage = case.key
+            outcomes.setdefault(name, {}).setdefault(file, {})[damage] = outcome
+            if outcome not in FINE:
+                noted.append({"run": name, "file": file, "damage": damage, "outcome": outcome, "printed": printed})
+            print(f"{name}: {file}, {damage}: {outcome}", file=sys.stderr, flush=True)
             if asked.out:
-                write_json(asked.out, told)
-    print(json.dumps(told, indent=2))
-    bad = ("used silently", "traceback", "refused three times")
-    sys.exit(1 if any(each[outcome] for each in counts.values() for outcome in bad) else 0)
+                write_json(asked.out, _told(outcomes, noted))
+    print(json.dumps(_told(outcomes, noted), indent=2))
+    counts = _counts(outcomes)
+    sys.exit(1 if any(each.get(outcome) for each in counts.values() for outcome in BAD) else 0)
 
 
-def _states(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Makes a finished run, and one that was killed in the trainings; returns their folders and the right results."""
-    home = folder / "home"
-    random = np.random.default_rng(0)
-    for label, name in enumerate(("sky", "grass", "tomato")):
-        (home / "photos" / name).mkdir(parents=True)
-        for number in range(24):
-            pixels = random.integers(0, 160, (36, 40, 3))
-            pixels[..., 2 - label] += 60
-            Image.fromarray(pixels.astype(np.uint8)).save(home / "photos" / name / f"{number:02d}.png")
-    (home / "models.py").write_text(MODELS)
-    (home / "recipe.py").write_text(RECIPE)
-    half = folder / "half"
-    shutil.copytree(home, half)
-    code, said = _run(home)
+Outcomes = dict[str, dict[str, dict[str, str]]]
+
+
+def _earlier(path: Path) -> tuple[Outcomes, list[dict[str, Any]]]:
+    if not path.is_file():
+        return {}, []
+    outcomes: Outcomes = tiny_runs.read(path)["files"]
+    kept = {
+        name: {file: {damage: each for damage, each in found.items() if each in FINE} for file, found in files.items()}
+        for name, files in outcomes.items()
+    }
+    return kept, []
+
+
+def _of(outcomes: Outcomes, case: Case) -> str | None:
+    name, file, damage = case.key
+    return outcomes.get(name, {}).get(file, {}).get(damage)
+
+
+def _told(outcomes: Outcomes, noted: list[dict[str, Any]]) -> dict[str, Any]:
+    files = {name: dict(sorted(found.items())) for name, found in outcomes.items()}
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "environment": machine.environment(),
+        "cases": _counts(outcomes),
+        "noted": noted,
+        "files": files,
+    }
+
+
+def _counts(outcomes: Outcomes) -> dict[str, dict[str, int]]:
+    return {
+        name: dict(collections.Counter(each for found in files.values() for each in found.values()))
+        for name, files in outcomes.items()
+    }
+
+
+def _states(folder: Path) -> tuple[list[State], dict[str, str]]:
+    """Makes the runs; returns them and the right results."""
+    home = folder / FINISHED
+    tiny_runs.fill(home, RECIPE, MODELS, photos=24)
+    homes = {name: folder / name for name in KILLED}
+    for each in homes.values():
+        shutil.copytree(home, each)
+    _complete(home)
+    for name, each in homes.items():
+        _kill(each, KILLED[name])
+    states = [State(name, each, _published(each), _continued(each)) for name, each in {FINISHED: home, **homes}.items()]
+    return states, _results(home)
+
+
+def _complete(home: Path) -> str:
+    code, printed = tiny_runs.Call(home, COMMAND).end()
     if code != 0:
-        raise SystemExit(f"The run itself ended with {code}: {said}")
-    _kill_in_the_trainings(half)
-    return dict(zip(RUNS, (home, half), strict=True)), _results(home)
+        raise SystemExit(f"The undamaged run ended with {code}: {printed}")
+    return printed
 
 
-def _kill_in_the_trainings(home: Path) -> None:
-    process = subprocess.Popen(_command(), cwd=home, stdout=subprocess.DEVNULL, start_new_session=True)
-    while not any((home / "runs/tiny").glob("student/*/seed-1/checkpoint.npz")):
-        if process.poll() is not None:
-            raise SystemExit("The run that was to be killed has ended.")
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _kill(home: Path, seen: str) -> None:
+    call = tiny_runs.Call(home, COMMAND)
+    while not any(home.glob(seen)):
+        if call.ends_within(0.005):
+            raise SystemExit(f"The run that was to be killed has ended: {call.printed()}")
+    call.kill()
 
 
-def _cases(
-    states: dict[str, Path], damages: list[str], sample: int | None, random: np.random.Generator
-) -> Iterator[tuple[str, str, str, float]]:
-    for name, home in states.items():
-        files = [path for root in ("runs", "exported_models") for path in sorted((home / root).rglob("*"))]
-        named = [path.relative_to(home).as_posix() for path in files if path.is_file()]
-        chosen = named if sample is None else sorted(random.choice(named, min(sample, len(named)), replace=False))
-        for case in chosen:
-            for damage in damages:
-                yield name, case, damage, random.random()
-
-
-def _outcome(home: Path, case: str, damage: str, place: float, right: dict[str, str]) -> tuple[str, str]:
+def _continued(home: Path) -> frozenset[str]:
+    """Returns what the undamaged run says of its work when it is continued, in a copy."""
     with tempfile.TemporaryDirectory(dir=home.parent) as temporary:
-        copy = Path(temporary) / "home"
-        shutil.copytree(home, copy, copy_function=shutil.copy2)
-        path = copy / case
-        content = path.read_bytes()
-        changed = DAMAGES[damage](content, int(place * len(content))) if content else None
-        path.unlink()
-        if changed is not None:
-            path.write_bytes(changed)
-        refused = 0
+        return _notices(_complete(_copied(home, Path(temporary))))
+
+
+def _notices(printed: str) -> frozenset[str]:
+    lines = printed.splitlines()
+    return frozenset(line for line in lines if re.search(r" …|again|publishing| epoch |warning", line))
+
+
+def _copied(home: Path, folder: Path) -> Path:
+    """Returns a copy whose path is as long, and whose files are as old."""
+    return Path(shutil.copytree(home, folder / "home", copy_function=shutil.copy2))
+
+
+def _cases(states: list[State], damages: list[str], sample: int | None, seed: int) -> Iterator[Case]:
+    random = np.random.default_rng(seed)
+    for state in states:
+        files = sorted(tiny_runs.tree(state.home))
+        for file in files if sample is None else sorted(random.choice(files, min(sample, len(files)), replace=False)):
+            for damage in damages:
+                case = Case(state, str(file), damage, 0.0)
+                place = np.random.default_rng([seed, zlib.crc32(repr(case.key).encode())]).random()
+                yield Case(state, case.file, damage, place)
+
+
+def _tried(cases: Iterable[Case], right: dict[str, str], workers: int) -> Iterator[tuple[Case, tuple[str, str]]]:
+    """Yields each case with its outcome and what was printed, as they end."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting = {pool.submit(_outcome, case, right): case for case in cases}
+        for done in concurrent.futures.as_completed(waiting):
+            yield waiting[done], done.result()
+
+
+def _outcome(case: Case, right: dict[str, str]) -> tuple[str, str]:
+    with tempfile.TemporaryDirectory(dir=case.state.home.parent) as temporary:
+        home = _copied(case.state.home, Path(temporary))
+        _damage(home / case.file, case)
+        refusals = []
         for _ in range(TRIES):
-            code, said = _run(copy)
-            if code == 0 and "Traceback" not in said:
-                break
-            if code not in (1, 2, 4) or "Traceback" in said:
-                return "traceback", said[-2000:]
-            refused += 1
-        if refused:
-            return "refused three times" if refused == TRIES else "refused", said[-500:]
-        if _results(copy) != right:
-            return "used silently", said[-2000:]
-        fresh = home.name == "home" and not any(words in said for words in AGAIN)
-        return ("without effect" if fresh else "made again"), said
+            code, printed = tiny_runs.Call(home, COMMAND).end()
+            if code == 0 and "Traceback" not in printed:
+                return _judged(case.state, home, right, printed, refusals)
+            if not _is_refusal(code, printed):
+                return "traceback", f"{code}: {printed[-2000:]}"
+            refusals.append(printed[-1000:])
+        return "refused three times", refusals[-1]
+
+
+def _is_refusal(code: int, printed: str) -> bool:
+    """Returns whether a command ended as a failed one should: with one line that says why, or failed gates."""
+    said = f"\n{printed}".count("\ntfkd: ")
+    return "Traceback" not in printed and code in (1, 2, 4) and (said == 1 or code == 1)
+
+
+def _judged(state: State, home: Path, right: dict[str, str], printed: str, refusals: list[str]) -> tuple[str, str]:
+    """Says what a command is worth that ended well."""
+    if _results(home) != right or not _is_verified(state, home):
+        return "used silently", printed[-2000:]
+    if refusals:
+        return "refused", refusals[0]
+    return ("without effect" if _notices(printed) == state.notices else "made again"), printed
+
+
+def _is_verified(state: State, home: Path) -> bool:
+    if _published(home) == state.published:
+        return True
+    code, _ = tiny_runs.Call(home, ("verify", BUNDLE)).end()
+    return code == 0
+
+
+def _damage(path: Path, case: Case) -> None:
+    content = path.read_bytes()
+    changed = DAMAGES[case.damage](content, int(case.place * len(content))) if content else None
+    path.unlink()
+    if changed is not None:
+        path.write_bytes(changed)
+
+
+def _published(home: Path) -> dict[str, str]:
+    return tiny_runs.tree(home, lambda path: (home / BUNDLE) in path.parents)
 
 
 def _results(home: Path) -> dict[str, str]:
     """Returns the hashes of what a run is for."""
-    kept = [*(home / "runs/tiny").glob("*/*/test_logits.npy"), *(home / "runs/tiny").glob("*/*/*/test_logits.npy")]
-    published = [path for path in (home / "exported_models/tiny").rglob("*") if path.is_file()]
-    chosen = [*kept, *(path for path in published if path.name not in TIMED)]
-    return {path.relative_to(home).as_posix(): sha256(path) for path in chosen}
 
+    def counts(path: Path) -> bool:
+        inside = path.relative_to(home).as_posix()
+        published = inside.startswith(f"{BUNDLE}/") and not inside.startswith(f"{BUNDLE}/measurements/")
+        return path.name == "test_logits.npy" or (published and path.name not in tiny_runs.TIMED)
 
-def _command() -> list[str]:
-    return [sys.executable, "-m", "tfkd.cli", "run", "recipe.py"]
-
-
-def _run(home: Path) -> tuple[int, str]:
-    """Runs the recipe in a process that has TensorFlow already; returns the exit code and all that was printed."""
-    log = home / "log.txt"
-    process = _FORKSERVER.Process(target=_call, args=(home, log))
-    process.start()
-    process.join()
-    return process.exitcode or 0, log.read_text(encoding="utf-8", errors="replace")
-
-
-def _call(home: Path, log: Path) -> None:
-    os.chdir(home)
-    sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    from tfkd import cli
-
-    with contextlib.suppress(KeyboardInterrupt):
-        cli.main(["run", "recipe.py"])
-
-
-_FORKSERVER = multiprocessing.get_context("forkserver")
-_FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded", "tfkd.pipeline", "tfkd.report.summary"])
+    return tiny_runs.tree(home, counts)
 
 
 if __name__ == "__main__":
