@@ -10,8 +10,6 @@ import pytest
 
 from tests.data.photos import fill
 from tests.test_pipeline import RECIPE
-from tfkd.errors import RequestError, TfkdError
-from tfkd.exit_codes import guarded
 
 PROJECT = Path(__file__).parents[1]
 READ_ONLY = "mount -t tmpfs -o ro tmpfs disk"
@@ -32,18 +30,6 @@ def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None
         assert f" {command} " in shown.stdout
     script = "import sys, tfkd.cli; assert not {'tensorflow', 'keras', 'coremltools', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_a_full_standard_output_is_one_line_and_a_closed_one_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tfkd.cli", "list", "formats"]
-    with Path("/dev/full").open("w") as full:
-        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert told.returncode == 4
-    assert told.stderr == (
-        "tfkd: Cannot write to the standard output: No space left on device. Send it to another file or disk.\n"
-    )
-    closed = subprocess.run(["bash", "-c", '"$@" >&-', "bash", *command], stderr=subprocess.PIPE, text=True)
-    assert (closed.returncode, closed.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
@@ -133,18 +119,6 @@ def test_list_names_what_a_recipe_may_use(tmp_path: Path, kind: str) -> None:
     answer = tfkd("list", kind, cwd=tmp_path)
     assert answer.returncode == 0
     assert expected[kind] in answer.stdout.split()
-
-
-def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(error: BaseException) -> None:
-        raise error
-
-    assert guarded(lambda: None) == 0
-    assert guarded(lambda: fail(RequestError("wrong"))) == 2
-    assert guarded(lambda: fail(TfkdError("broken"))) == 3
-    assert guarded(lambda: fail(ZeroDivisionError())) == 3
-    assert guarded(lambda: fail(KeyboardInterrupt())) == 130
-    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["manifest", "bench"])

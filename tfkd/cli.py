@@ -8,8 +8,9 @@ def main(arguments: list[str] | None = None) -> None:
     import_path.without_current_folder()
     import sys
 
-    from tfkd import temporary
+    from tfkd import temporary, terminal
 
+    terminal.prepare()
     temporary.kept_together()
     sys.exit(execute(arguments))
 

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,18 +11,16 @@ import typer
 
 from tfkd import import_path
 from tfkd.bench import command
-from tfkd.errors import RequestError, legible, nearest
+from tfkd.errors import RequestError, nearest
+from tfkd.terminal import say, say_lines, show
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tfkd.export.manifest import Manifest
     from tfkd.kept import Kept
     from tfkd.pipeline import Outcome
     from tfkd.recipe import Recipe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-COLUMNS_OF_A_LOG = 120
 
 app = typer.Typer(
     name="tfkd",
@@ -67,7 +64,7 @@ def run(
 
     outcome = pipeline.run(_asked(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
     if outcome.manifest is None:
-        print(f"Stopped after {until}; what was made so far is in {outcome.folder}")
+        say(f"Stopped after {until}; what was made so far is in {outcome.folder}")
         return
     _finish(outcome)
 
@@ -82,11 +79,11 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
     for step in steps:
         reason = f" ({step.reason})" if step.reason else ""
         size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
-        print(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {step.cost}{reason}")
+        say(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {step.cost}{reason}")
     for each in others:
-        print(f"kept: {each}")
+        say(f"kept: {each}")
     if others:
-        print(f"{_in_all(others)}; tfkd clean {recipe} removes what this recipe does not use")
+        say(f"{_in_all(others)}; tfkd clean {recipe} removes what this recipe does not use")
 
 
 @app.command()
@@ -104,7 +101,7 @@ def clean(
     from tfkd.progress import for_output
 
     removed = kept.clean(_asked(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
-    print(f"Removed: {_in_all(removed)}" if removed else "Nothing to remove")
+    say(f"Removed: {_in_all(removed)}" if removed else "Nothing to remove")
 
 
 @app.command()
@@ -119,7 +116,7 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
     levels = []
     for finding in physician.examine(chosen, data, runs):
         levels.append(finding.level)
-        print(f"{finding.level:<8} {legible(finding.text)}")
+        say(f"{finding.level:<8} {finding.text}")
     raise typer.Exit(2 if "error" in levels else 0)
 
 
@@ -142,8 +139,8 @@ def sweep(
     found = sweeps.sweep(chosen, for_output(), runs)
     folder = runs / next(iter(chosen.values())).name / sweeps.FOLDER
     write_text(folder / "sweep.svg", trials.plot(found))
-    _print(trials.table(found))
-    print(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
+    show(trials.table(found))
+    say(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
 
 
 @app.command()
@@ -164,10 +161,10 @@ def compare(
     from tfkd.report.console import comparison_table
 
     manifest, page = comparison.compare(_asked(recipe, overrides, smoke), for_output(), runs, out)
-    _print(comparison_table(manifest))
-    print(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
+    show(comparison_table(manifest))
+    say(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
     if facts.failed_gates(manifest):
-        print(f"{facts.verdict(manifest)}; nothing was published.")
+        say(f"{facts.verdict(manifest)}; nothing was published.")
         raise typer.Exit(1)
 
 
@@ -237,7 +234,7 @@ def report(
         return
     manifest, page = summary.rewrite(folder)
     _show(manifest)
-    print(f"The report is {page}")
+    say(f"The report is {page}")
     if summary.is_published(folder, out / manifest.name):
         _show_devices(out / manifest.name)
 
@@ -278,9 +275,9 @@ def inspect(
     if found.comparison and out:
         files.write_text(out, shown.plot(found.comparison))
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+        say_lines(json.dumps(dataclasses.asdict(found), indent=2))
     else:
-        _print(*shown.tables(found))
+        show(*shown.tables(found))
 
 
 @app.command()
@@ -294,7 +291,7 @@ def verify(
     from tfkd.verify import bundle as bundles
 
     checks = bundles.verify(bundle, data, for_output())
-    _print(checks_table(str(bundle), checks))
+    show(checks_table(str(bundle), checks))
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
@@ -312,7 +309,7 @@ def schema(
     schemas = {"manifest": Manifest.model_json_schema, "bench": results.json_schema}
     if what not in schemas:
         raise RequestError(f"There is no schema of {what!r}.{nearest(what, list(schemas))}")
-    print(json.dumps(schemas[what](), indent=2))
+    say_lines(json.dumps(schemas[what](), indent=2))
 
 
 @app.command(name="list")
@@ -333,11 +330,11 @@ def list_kinds(
     if kind == "students":
         from tfkd.report import students
 
-        _print(students.cost_table(), students.activation_table())
+        show(students.cost_table(), students.activation_table())
         return
     module, attribute = names[kind]
     for name in getattr(importlib.import_module(module), attribute):
-        print(name)
+        say(name)
 
 
 def _in_all(found: "list[Kept]") -> str:
@@ -363,10 +360,10 @@ def _finish(outcome: "Outcome") -> None:
     assert outcome.manifest is not None
     _show(outcome.manifest)
     if not outcome.passed:
-        print(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
+        say(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
         raise typer.Exit(1)
     state = ", but not all gates were judged" if facts.unjudged_gates(outcome.manifest) else ""
-    print(f"The bundle is {outcome.bundle}{state}; open {outcome.bundle}/report.html")
+    say(f"The bundle is {outcome.bundle}{state}; open {outcome.bundle}/report.html")
 
 
 def _show_devices(bundle: Path) -> None:
@@ -374,21 +371,13 @@ def _show_devices(bundle: Path) -> None:
     from tfkd.report.console import devices_table
 
     page = devices.rewrite(bundle)
-    _print(devices_table(devices.read(bundle)))
-    print(f"All measurements of {bundle} are in {page}")
+    show(devices_table(devices.read(bundle)))
+    say(f"All measurements of {bundle} are in {page}")
 
 
 def _show(manifest: "Manifest") -> None:
     from tfkd.report import console
 
-    _print(console.comparison_table(manifest), console.gates_table(manifest))
+    show(console.comparison_table(manifest), console.gates_table(manifest))
     for line in (*map(str, manifest.diagnosis), *console.missing_lines(manifest)):
-        print(line)
-
-
-def _print(*tables: "Table") -> None:
-    from rich.console import Console
-
-    screen = Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG)
-    for table in tables:
-        screen.print(table)
+        say(line)

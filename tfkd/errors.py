@@ -9,7 +9,9 @@ _LONGEST_SENTENCE = 1000
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 # Control characters, surrogates, line and paragraph separators, and changes of the direction of writing.
-_UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
+_UNSAFE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]"
+)
 
 # Keras prints whole configurations into its messages, and the values of a failed call behind them.
 _DUMPS = re.compile(r"^config=\{.*$|\s*Full object config: .*$", re.MULTILINE)
@@ -51,10 +53,12 @@ _ADVICE = {
 
 
 def of_the_machine(error: BaseException) -> MachineError | None:
-    """Returns the one line for an error that a full, read-only or failing disk caused, or None for any other error.
+    """Returns the one line for an error that lack of memory or a full, read-only or failing disk caused, or None.
 
     TensorFlow, HDF5 and Core ML Tools pass such errors on as text.
     """
+    if isinstance(error, MemoryError):
+        return MachineError("The memory does not suffice. Close other programs, or make batches and images smaller.")
     number = getattr(error, "errno", None)
     if number not in _ADVICE:
         number = next((each for each in _ADVICE if os.strerror(each) in str(error)), None)

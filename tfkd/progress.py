@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from tfkd import terminal
 from tfkd.errors import legible
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -28,7 +29,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Prints one line."""
-        print(legible(text), flush=True)
+        terminal.say(text)
 
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
@@ -58,7 +59,7 @@ class Bars:
         """Prints one line."""
         from rich.console import Console
 
-        Console(highlight=False).print(legible(text), markup=False)
+        Console(highlight=False, emoji=False).print(legible(text), markup=False)
 
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
@@ -67,13 +68,13 @@ class Bars:
         from rich.progress import Progress as RichProgress
 
         columns = [
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total} " + unit + " {task.fields[rate]}"),
+            TextColumn("{task.completed}/{task.total} " + unit + " {task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
         ]
         with RichProgress(*columns, transient=True) as bars:
-            bar = bars.add_task(name, total=total, rate="")
+            bar = bars.add_task(legible(name), total=total, rate="")
 
             def advance(units: int) -> None:
                 bars.update(bar, advance=units)

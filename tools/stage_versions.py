@@ -73,6 +73,7 @@ BESIDE = (
     "tfkd.recipe_files",
     "tfkd.sources",
     "tfkd.stages",
+    "tfkd.terminal",
 )
 _MODULE = re.compile(r"tfkd(\.\w+)+")
 

@@ -216,11 +216,12 @@ def test_the_newest_measurement_of_a_file_on_a_device_is_shown(shipped):
 
 
 def test_hostile_text_of_a_device_is_text_on_the_pages(shipped):
-    device = results.Device(model="<script>alert(1)</script> | x", os="[a](javascript:b)", abi="a")
+    device = results.Device(model="<script>alert(1)</script> | x\u202e\x1b[31m", os="[a](javascript:b)", abi="a")
     keep(shipped, of_bundle(shipped, device=device))
     page = devices.rewrite(shipped)
     assert "<script>" not in page.read_text() and "<script>" not in page.with_name("index.md").read_text()
     assert "[a](javascript" not in page.with_name("index.md").read_text()
+    assert not {"\u202e", "\x1b"} & set(page.read_text() + page.with_name("index.md").read_text())
 
 
 def test_the_report_of_a_bundle_shows_its_devices_and_what_is_superseded(shipped, capsys):

@@ -1,7 +1,6 @@
 """`tfkd bench BUNDLE --target T`: parses, calls, prints. Every call of tfkd imports it, so it imports little itself."""
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfkd.errors import RequestError, TfkdError
-from tfkd.interruption import cleaned_up
+from tfkd.terminal import say, show
 
 if TYPE_CHECKING:
     from tfkd.bench.bundle import Measured
-
-COLUMNS_OF_A_LOG = 140
 
 
 def bench(
@@ -100,8 +97,7 @@ def bench(
             None if max_regression is None else gates.share(max_regression),
         )
         request = bundles.Request(path, target, options, limits, only, golden, record)
-        with cleaned_up():
-            measured = bundles.measure(request, for_output().say)
+        measured = bundles.measure(request, for_output().say)
         _show(measured, json)
         verdicts = measured.judged()
     except TfkdError as error:
@@ -111,7 +107,7 @@ def bench(
     if junit is not None:
         outputs.write_junit(junit, target, measured.results, measured.skipped, verdicts, time.monotonic() - began)
     if verdicts:
-        _print(outputs.gates_table(verdicts))
+        show(outputs.gates_table(verdicts))
     if not all(gate.passed for gate in verdicts):
         raise typer.Exit(1)
 
@@ -129,16 +125,10 @@ def _show(measured: "Measured", json: Path | None) -> None:
     """Shows and writes what was found, before it is judged."""
     from tfkd.bench import outputs, results
 
-    _print(outputs.table(measured.results))
+    show(outputs.table(measured.results))
     if measured.record is not None:
         from tfkd.report import devices
 
-        print(f"The results are in {measured.record}, all devices in {devices.rewrite(measured.record.parents[1])}")
+        say(f"The results are in {measured.record}, all devices in {devices.rewrite(measured.record.parents[1])}")
     if json is not None:
         results.write(json, measured.results, measured.skipped)
-
-
-def _print(table: object) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else COLUMNS_OF_A_LOG).print(table)

@@ -72,7 +72,7 @@ def write_junit(
         case = _case(target, gate.name, {"value": gate.value, "limit": gate.limit})
         if not gate.passed:
             message = gate.reason or f"{gate.value:.6g} is beyond the limit of {gate.limit:.6g}"
-            ET.SubElement(case, "failure", message=message, type="limit")
+            ET.SubElement(case, "failure", message=_clean(message), type="limit")
         cases.append(case)
     _write_suite(path, target, cases, seconds)
 

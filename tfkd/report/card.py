@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tfkd import files
+from tfkd.errors import legible
 from tfkd.export.manifest import Manifest
 from tfkd.report import facts, units, usage
 
@@ -67,7 +68,7 @@ def render(template: str, **values: Any) -> str:
 
 def escape(text: str) -> str:
     """Makes text mean itself in Markdown, within a line, a table cell or a list item."""
-    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = legible(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", line)
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tfkd import files
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, legible
 from tfkd.export.manifest import ComparisonRow, Manifest
 from tfkd.report import facts, measurements, plots, units, usage
 from tfkd.report.evidence import Confusion, Evidence, Example
@@ -72,6 +72,7 @@ def render(template: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("tfkd.report"),
         autoescape=True,
+        finalize=_legible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -87,9 +88,16 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
+def _legible(value: Any) -> Any:
+    """Escapes characters that change how the text around them is shown."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(legible, value.split("\n")))
+
+
 def _breakable(path: str) -> Markup:
     """Lets a long path or gate name break after its slashes, and only there."""
-    return Markup("/<wbr>").join(path.split("/"))
+    return Markup("/<wbr>").join(legible(path).split("/"))
 
 
 def role(variant: str) -> str:
