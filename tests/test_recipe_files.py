@@ -124,6 +124,12 @@ def test_a_wrong_override_is_one_helpful_line(file: Path, override: str, told: s
         ("recipe = 1", "does not define"),
         ("import no_such_module", "ModuleNotFoundError"),
         ("recipe = (", "SyntaxError"),
+        ("raise SystemExit(7)", "cannot be run: SystemExit: 7"),
+        ("import sys; sys.exit('enough')", "cannot be run: SystemExit: enough"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise BaseException('odd')", "BaseException: odd"),
+        ("def again(): again()\nagain()", "RecursionError"),
+        ("import h5py_hidden", "ModuleNotFoundError"),
         (SOURCE.replace("name=", "nme="), "'name'"),
     ],
 )

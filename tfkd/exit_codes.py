@@ -1,58 +1,83 @@
-"""Exit codes: 0 done, 1 a gate failed, 2 wrong request, 3 internal error, 4 the machine or a device did not let it."""
+"""Exit codes, whatever a recipe, a model or a runtime does.
 
-import os
+0 done, 1 a gate failed, 2 the request was wrong, 3 an internal error, 4 the machine or a device did not let it be done,
+130 interrupted, 143 terminated.
+"""
+
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import typer
 import typer.exceptions
 
-from tfkd.errors import InternalError, MachineError, TfkdError, legible, of_the_machine
+from tfkd.errors import InternalError, MachineError, TfkdError, of_the_machine
+from tfkd.interruption import Terminated, cleaned_up
+from tfkd.terminal import say, say_lines
 
+INTERRUPTED, TERMINATED = 130, 143  # 128 and the number of the signal, as a shell has it
 _INTERNAL = "tfkd: internal error; please report it with the lines above"
 
 
 def guarded(call: Callable[[], object]) -> int:
-    """Runs a command and turns its errors into one line and an exit code."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # the caller closed it
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    """Runs a command, and turns what ends it into one line and an exit code."""
+    try:
+        with cleaned_up():
+            code = _code(call)
+            return _flushed(code)
+    except Terminated:
+        return TERMINATED
+    except KeyboardInterrupt:
+        say("tfkd: interrupted; the same command goes on from the last checkpoint", error=True)
+        return INTERRUPTED
+
+
+def _code(call: Callable[[], object]) -> int:
     try:
         result = call()
-        sys.stdout.flush()
+        if result == INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except InternalError as error:
-        print(f"{error}\n{_INTERNAL}", file=sys.stderr)
+        say_lines(f"{error}\n{_INTERNAL}", error=True)
         return error.exit_code
     except TfkdError as error:
-        print(f"tfkd: {legible(str(error))}", file=sys.stderr)
-        return error.exit_code
+        return _told(error)
     except typer.exceptions.TyperException as error:
-        print(f"tfkd: {error.format_message()} Try 'tfkd --help'.", file=sys.stderr)
+        say(f"tfkd: {error.format_message()} Try 'tfkd --help'.", error=True)
         return 2
     except typer.Exit as error:
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        print("tfkd: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    except Exception as error:
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except (KeyboardInterrupt, Terminated):
+        raise
+    except SystemExit as error:
+        say(f"tfkd: Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it.", error=True)
+        return 2
+    except BaseException as error:
         if told := _of_the_machine(error):
-            print(f"tfkd: {legible(str(told))}", file=sys.stderr)
-            return told.exit_code
-        traceback.print_exc()
-        print(_INTERNAL, file=sys.stderr)
+            return _told(told)
+        say_lines(f"{traceback.format_exc()}{_INTERNAL}", error=True)
         return 3
 
 
-def _of_the_machine(error: Exception) -> MachineError | None:
+def _told(error: TfkdError) -> int:
+    say(f"tfkd: {error}", error=True)
+    return error.exit_code
+
+
+def _flushed(code: int) -> int:
+    """Returns the code, or that of a standard output which takes no more."""
     try:
-        print(flush=True)
-    except OSError as stuck:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
-        return MachineError(f"Cannot write to the standard output: {stuck.strerror}. Send it to another file or disk.")
+        sys.stdout.flush()
+    except MachineError as error:
+        return _told(error)
+    return code
+
+
+def _of_the_machine(error: BaseException) -> MachineError | None:
     try:
         tempfile.gettempdir()
     except FileNotFoundError:

@@ -1,20 +1,22 @@
 """Signals that end a program, turned into exceptions, so that what it started and made is cleaned up first."""
 
 import contextlib
+import os
 import signal
-import sys
 from collections.abc import Iterator
 from types import FrameType
 
-TERMINATED = 143  # 128 + SIGTERM: the exit code that a shell gives to a terminated program
+
+class Terminated(BaseException):
+    """The program was terminated by SIGTERM, or its terminal was closed (SIGHUP)."""
 
 
 @contextlib.contextmanager
 def cleaned_up() -> Iterator[None]:
     """Lets Ctrl-C, SIGTERM and the end of the terminal (SIGHUP) leave a block by an exception.
 
-    The first of them raises KeyboardInterrupt or SystemExit(143) in the main thread; later ones are ignored until the
-    block is left, so that they cannot break off the cleaning up.
+    The first of them raises KeyboardInterrupt or Terminated in the main thread; later ones are ignored until the block
+    is left, so that they cannot break off the cleaning up.
     """
     known = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in known}
@@ -24,8 +26,9 @@ def cleaned_up() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        print("tfkd: terminated; cleaning up", file=sys.stderr)
-        raise SystemExit(TERMINATED)
+        with contextlib.suppress(OSError):
+            os.write(2, b"tfkd: terminated; cleaning up\n")  # sys.stderr may be in the middle of a line
+        raise Terminated
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as under nohup

@@ -17,6 +17,7 @@ import pydantic
 
 from tfkd import sources
 from tfkd.errors import RequestError, nearest
+from tfkd.interruption import Terminated
 from tfkd.recipe import Block, Compression, Loss, Recipe
 
 _MOST_SUGGESTED = 3  # places of a field that is looked for in the wrong one
@@ -78,11 +79,11 @@ def _read_python(path: Path) -> dict[str, Any]:
     try:
         sources.check_imports(path.read_bytes())
         recipe = runpy.run_path(str(path)).get("recipe")
-    except RequestError:
+    except (RequestError, MemoryError, KeyboardInterrupt, Terminated):
         raise
     except pydantic.ValidationError as error:
         raise RequestError(f"{path}: {_explain(error)}") from None
-    except Exception as error:
+    except BaseException as error:  # exit() is one
         raise RequestError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     if not isinstance(recipe, Recipe):
         raise RequestError(f"{path} does not define `recipe = Recipe(...)`.")

@@ -108,6 +108,7 @@ def _meaning(exitcode: int) -> str:
 
 def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
     begin_child()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent ends this one
     machine.stay_on(place * threads, threads)
     try:
         from tfkd.distill.preloaded import prepare_tensorflow, train_student
@@ -121,6 +122,6 @@ def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
         messages.send(("result", result))
     except TfkdError as error:
         messages.send(("error", error))
-    except Exception as error:
+    except BaseException as error:
         told = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
         messages.send(("error", told))

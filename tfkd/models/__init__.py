@@ -234,7 +234,7 @@ def _imported(path: str) -> Callable[..., Any]:
     module_name, _, name = path.partition(":")
     try:
         module = sources.imported(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RequestError(f"Cannot import {module_name!r} of {path!r}: {cause(error)}") from error
     function = getattr(module, name, None)
     if function is None:
@@ -247,14 +247,14 @@ def _imported(path: str) -> Callable[..., Any]:
             return function(*arguments, **named)
         except TfkdError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             place = _place(error, module) or f"called with {', '.join(named)}"
             raise RequestError(f"{path!r} failed, {place}: {type(error).__name__}: {cause(error)}") from error
 
     return build
 
 
-def _place(error: Exception, module: ModuleType) -> str | None:
+def _place(error: BaseException, module: ModuleType) -> str | None:
     """Returns the deepest line of a module that an exception passed through, or None where it passed through none."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == module.__file__]

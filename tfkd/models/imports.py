@@ -25,7 +25,7 @@ def import_modules(names: Sequence[str]) -> None:
         sources_of(name)
         try:
             module = importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             advice = f" Name the module, not the file: {name[:-3]!r}." if name.endswith(".py") else ""
             raise RequestError(f"Cannot import the module {name!r}: {cause(error)}.{advice}") from error
         _register(module)

@@ -103,8 +103,9 @@ class Sandbox:
         if self._process is None:
             self._connection, theirs = self._context.Pipe()
             self._was_blocked = False
-            self._process = self._context.Process(target=serve, args=(theirs, self._limits))
-            self._process.start()
+            process = self._context.Process(target=serve, args=(theirs, self._limits))
+            process.start()  # before a signal can make anybody end it
+            self._process = process
             theirs.close()
 
     def _end(self) -> None:
