@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
+from tensorflow.python.framework import op_def_registry
 
 from tests.models.saved_graphs import CLASSES, IMAGE, SIZE, after, graph_of, head, pixels, write
 from tfkd.errors import RequestError
@@ -382,8 +384,6 @@ def test_an_operator_of_keras_2_that_computes_is_taken(tmp_path: Path) -> None:
 
 def layered(path: Path, function: Any) -> Any:
     """Write a Keras 2 model whose activation is a layer for a function or, by its capital, for an operator."""
-    import h5py
-
     image = tf_keras.Input((SIZE, SIZE, 3))
     x = tf_keras.layers.Dense(CLASSES)(tf_keras.layers.Flatten()(image))
     model = tf_keras.Model(image, tf_keras.layers.ReLU(6.0, name="act")(x))
@@ -406,8 +406,6 @@ def layered(path: Path, function: Any) -> Any:
 
 def test_the_list_names_operators_that_tensorflow_has() -> None:
     """Operators without state are taken for granted; the others are named here, so that a new one is thought about."""
-    from tensorflow.python.framework import op_def_registry
-
     known = {name: op_def_registry.get(name) for name in operators.COMPUTING}
     assert not [name for name, definition in known.items() if definition is None]
     stateful = {name for name, definition in known.items() if definition.is_stateful}

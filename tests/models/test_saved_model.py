@@ -1,5 +1,6 @@
 """SavedModels are read as data, and give what TensorFlow's own loader gives."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.eager import context
 
@@ -90,8 +92,6 @@ def test_two_graphs_with_functions_of_one_name_do_not_mix(tmp_path: Path) -> Non
         text = str(graph)
         for before, after in names.items():
             text = text.replace(f'"{before}"', f'"{after}"')
-        from google.protobuf import text_format
-
         write(tmp_path / name, text_format.Parse(text, type(graph)()), image, output)
     models = [open_saved_model(tmp_path / name) for name in "ab"]
     for model, factor in zip(models, (4.0, 9.0), strict=True):
@@ -168,8 +168,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(saved: Path, tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(saved, tmp_path / "copy"))
 
 
