@@ -14,7 +14,9 @@ from tfkd.files import (
     fingerprint,
     has_own_hash,
     read_sealed,
+    remove_partial,
     replacing,
+    scratch,
     sha256,
     write_json,
     write_sealed,
@@ -120,3 +122,12 @@ def test_fingerprints_name_values_not_their_order() -> None:
 def test_sha256_of_known_content(tmp_path: Path) -> None:
     write_text(tmp_path / "abc", "abc")
     assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    left = tmp_path / ".a.npz.0123.partial"
+    left.mkdir()
+    (left / "a.npz").write_text("half")
+    with scratch(tmp_path / "b.npz") as held:
+        remove_partial(tmp_path)
+        assert held.is_dir() and not left.exists()

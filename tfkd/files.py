@@ -111,6 +111,12 @@ def own_folder(parent: Path, prefix: str, suffix: str = "") -> tuple[Path, int]:
             os.close(descriptor)
 
 
+def remove_partial(folder: Path) -> None:
+    """Removes what killed processes have left in a folder of files that they were writing."""
+    for left in folder.glob(".*.partial"):
+        remove_unheld(left)
+
+
 def remove_unheld(folder: Path) -> None:
     """Removes a folder, unless a process holds its lock, or it cannot be removed."""
     with contextlib.suppress(OSError):

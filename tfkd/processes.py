@@ -2,12 +2,26 @@
 
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
+import signal
 import threading
 
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it already.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded"])
+
+
+def start_server() -> None:
+    """Starts the process that trainings are forked from, which Ctrl-C must not end: the terminal sends it to all."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def begin_child() -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tfkd import machine
+from tfkd import files, machine
 from tfkd.distill.job import Job, StudentResult
 from tfkd.errors import TfkdError, of_the_machine
-from tfkd.processes import FORKSERVER, begin_child
+from tfkd.processes import FORKSERVER, begin_child, start_server
 from tfkd.progress import Progress
 
 
@@ -57,8 +57,10 @@ def run_jobs(
                 else:
                     raise value
         finally:
-            for each in running.values():
+            for number, each in running.items():
                 each.process.kill()
+                each.process.join()
+                files.remove_partial(jobs[number].folder)
     return [results[number] for number in range(len(jobs))]
 
 
@@ -71,6 +73,7 @@ class _Running:
 
 def _start(job: Job, threads: int, place: int) -> _Running:
     # Pipes, and no queues: those need semaphores, which need /dev/shm.
+    start_server()
     messages, theirs = FORKSERVER.Pipe(duplex=False)
     process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
     process.start()

@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfkd.errors import TfkdError
+from tfkd.processes import FORKSERVER, start_server
 from tfkd.progress import Advance, Progress
 from tfkd.sandbox.child import begin_phase, serve
 from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Named, Phase, Reader, Task, Unexpected
@@ -101,6 +102,8 @@ class Sandbox:
 
     def _start(self) -> None:
         if self._process is None:
+            if self._context is FORKSERVER:
+                start_server()
             self._connection, theirs = self._context.Pipe()
             self._was_blocked = False
             process = self._context.Process(target=serve, args=(theirs, self._limits))
