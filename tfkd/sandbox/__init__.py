@@ -24,9 +24,7 @@ from tfkd.progress import Advance, Progress
 from tfkd.sandbox.child import begin_phase, serve
 from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Named, Phase, Reader, Task, Unexpected
 
-__all__ = ["BLOCKED", "Limits", "Sandbox", "begin_phase"]
-
-BLOCKED = 10  # times the allowance of processor time: how long a child may take by the clock, as when a read blocks
+__all__ = ["Limits", "Sandbox", "begin_phase"]
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -120,7 +118,7 @@ class Sandbox:
 
     def _send(self, message: Any, seconds: float) -> None:
         """Sends a message; a child that does not take it in time is ended, which makes sending fail."""
-        watchdog = threading.Timer(BLOCKED * seconds, self._end_blocked)
+        watchdog = threading.Timer(self._limits.by_the_clock * seconds, self._end_blocked)
         watchdog.start()
         try:
             self._connection.send(message)
@@ -132,7 +130,7 @@ class Sandbox:
         with contextlib.ExitStack() as task:
             advance: Advance = _ignored
             while True:
-                if not self._connection.poll(BLOCKED * seconds):
+                if not self._connection.poll(self._limits.by_the_clock * seconds):
                     self._end_blocked()
                 message = Reader(io.BytesIO(self._connection.recv_bytes())).load()
                 match message:
@@ -165,9 +163,8 @@ class Sandbox:
         code, was_blocked = self._process.exitcode, self._was_blocked
         self._end()
         if was_blocked:
-            return (
-                f"reading it was blocked for more than {BLOCKED * self._limits.phase_seconds:g} seconds and was ended."
-            )
+            seconds = self._limits.by_the_clock * self._limits.phase_seconds
+            return f"reading it was blocked for more than {seconds:g} seconds and was ended."
         if code == -signal.SIGXCPU:
             return "it took more processor time than a file may, and was ended."
         if code == -signal.SIGKILL:

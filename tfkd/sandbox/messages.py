@@ -27,11 +27,13 @@ class Limits:
         phase_seconds: processor time of all threads for each phase, such as loading a file.
         image_seconds: processor time for each image of a batch.
         memory: bytes of writable memory.
+        by_the_clock: how many times longer a phase may take by the clock, as a blocked read uses no processor time.
     """
 
     phase_seconds: float = 300.0
     image_seconds: float = 10.0
     memory: int = machine.memory()
+    by_the_clock: float = 10.0
 
     def of_phase(self, images: int) -> float:
         """Returns the processor time of a phase that predicts so many images, seconds."""
