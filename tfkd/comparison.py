@@ -13,8 +13,7 @@ from typing import Any
 
 from tfkd.data import ImageData
 from tfkd.errors import RequestError
-from tfkd.export import bundle
-from tfkd.export.manifest import BenchEntry, ComparisonRow, Manifest
+from tfkd.export.manifest import BenchEntry, ComparisonRow, Manifest, latency
 from tfkd.export.publishing import require_writable
 from tfkd.files import fingerprint, write_json
 from tfkd.order import STAGES, chain, conditions
@@ -240,36 +239,26 @@ def _accuracies(run: Run, variant: Variant, path: Path) -> dict[str, float]:
 def _measured(run: Run, outcome: Outcome, made: dict[str, dict[str, Any]], paths: dict[str, Path]) -> Manifest:
     """Returns the manifest with every file timed anew, all of them in turn in one process."""
     from tfkd.bench import host
+    from tfkd.report import summary
 
     assert outcome.manifest is not None
     rows = run.compared_files() | {name: {name: path} for name, path in paths.items()}
     files = {name: path for row in rows.values() for name, path in row.items()}
     entries = host.measure(files, run.recipe.bench, lambda text: run.progress.say(f"  {text}"))
-    own = {row.variant: row for row in outcome.manifest.comparison}
+    own = [_timed(row, list(rows[row.variant]), entries) for row in outcome.manifest.comparison]
     teacher = run.teacher_accuracy()
-    added = {name: _row(name, files[name], result, teacher) for name, result in made.items()}
-    compared = [_timed(row, list(rows[name]), entries) for name, row in (own | added).items()]
-    compared.sort(key=lambda row: ORDER.index(row.variant.split()[0]))
+    added = [
+        summary.compared(name, {name: paths[name]}, entries, reference=teacher, **result)
+        for name, result in made.items()
+    ]
+    compared = sorted([*own, *added], key=lambda row: ORDER.index(row.variant.split()[0]))
     return outcome.manifest.model_copy(update={"comparison": compared})
-
-
-def _row(name: str, path: Path, result: dict[str, Any], teacher: float) -> ComparisonRow:
-    return ComparisonRow(
-        variant=name,
-        bytes=path.stat().st_size,
-        compressed_bytes=bundle.compressed_size(path),
-        latency_ms=0.0,
-        drop=teacher - result["accuracy"],
-        **result,
-    )
 
 
 def _timed(row: ComparisonRow, names: list[str], entries: list[BenchEntry]) -> ComparisonRow:
     """Returns a row with the median latencies of its files, with one thread and with all cores."""
-
-    def latency(single: bool) -> float | None:
-        chosen = [e for e in entries if e.artifact in names and (e.threads == 1) is single]
-        medians = [e.latency_ms.median for e in chosen if e.latency_ms is not None]
-        return sum(medians) if medians else None
-
-    return row.model_copy(update={"latency_ms": latency(True), "latency_all_ms": latency(False)})
+    times = {
+        "latency_ms": latency(entries, names, single=True),
+        "latency_all_ms": latency(entries, names, single=False),
+    }
+    return row.model_copy(update=times)

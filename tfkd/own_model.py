@@ -36,7 +36,7 @@ from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
 from tfkd.sandbox import Sandbox
 from tfkd.stages import locked
-from tfkd.verify.gates import OF_SEVERAL, Measured, is_on, judge
+from tfkd.verify.gates import OF_SEVERAL, is_on, judge, measured
 
 if TYPE_CHECKING:
     import numpy as np
@@ -309,11 +309,7 @@ class _Export:
     ) -> Manifest:
         from tfkd.report import summary
 
-        images = len(self.data.test)
-        measured = Measured(
-            artifacts, student=accuracy, teacher=None, images=images, diagnosis=diagnosis, missing=missing
-        )
-        return Manifest(
+        manifest = Manifest(
             schema=SCHEMA,
             name=self.request.name,
             tfkd_version=tfkd.__version__,
@@ -328,9 +324,10 @@ class _Export:
             missing=missing,
             comparison=list(self._comparison(accuracy, artifacts, timed, entries)),
             bench=entries,
-            gates=judge(self.request.gates, measured),
+            gates=[],
             diagnosis=diagnosis,
         )
+        return manifest.model_copy(update={"gates": judge(self.request.gates, measured(manifest))})
 
     def _student(self, accuracy: float) -> StudentEntry:
         return StudentEntry(

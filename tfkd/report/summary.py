@@ -26,8 +26,10 @@ from tfkd.export.manifest import (
     Gate,
     Manifest,
     MissingFile,
+    PairedTest,
     StudentEntry,
     TeacherEntry,
+    latency,
 )
 from tfkd.files import fingerprint, write_json
 from tfkd.recipe import Recipe
@@ -35,8 +37,8 @@ from tfkd.report.card import write_model_card
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
 from tfkd.report.html import write_report
 from tfkd.verify import diagnosis, golden
-from tfkd.verify.gates import Measured, judge
-from tfkd.verify.truth import PairedTest, chance_test, paired_test
+from tfkd.verify.gates import TAUGHT, judge, measured
+from tfkd.verify.truth import chance_test, paired_test
 
 EXAMPLES = 8
 
@@ -184,24 +186,7 @@ def _unfinished(folder: Path, error: Exception) -> RequestError:
 
 def manifest_of(run: Run) -> Manifest:
     """Returns everything that the report shows, the gates judge and other programs read."""
-    teachers, student, comparison = _teachers(run), _student(run), _comparison(run)
-    gates = judge(
-        run.recipe.gates,
-        Measured(
-            artifacts=run.artifacts,
-            missing=run.missing,
-            student=student.accuracy,
-            teacher=teachers[0].accuracy,
-            images=len(run.data.test),
-            teachers=run.teacher_tests,
-            control=student.control_accuracy,
-            paired=_paired(run),
-            diagnosis=run.diagnosis,
-            size_ratio=_ratio([row.bytes for row in comparison], comparison),
-            speed_ratio=_ratio([row.latency_ms for row in comparison], comparison),
-        ),
-    )
-    return Manifest(
+    manifest = Manifest(
         schema=SCHEMA,
         name=run.recipe.name,
         tfkd_version=tfkd.__version__,
@@ -210,15 +195,18 @@ def manifest_of(run: Run) -> Manifest:
         environment=machine.environment(),
         seed=run.recipe.seed,
         data=data_entry(run.data),
-        teachers=teachers,
-        student=student,
+        teachers=_teachers(run),
+        student=_student(run),
         artifacts=run.artifacts,
         missing=run.missing,
-        comparison=comparison,
+        comparison=_comparison(run),
         bench=run.bench,
-        gates=gates,
-        diagnosis=[*run.diagnosis, *_why_the_student_failed(run, gates)],
+        gates=[],
+        diagnosis=run.diagnosis,
     )
+    gates = judge(run.recipe.gates, measured(manifest))
+    diagnosis = [*run.diagnosis, *_why_the_student_failed(run, gates)]
+    return manifest.model_copy(update={"gates": gates, "diagnosis": diagnosis})
 
 
 def _why_the_student_failed(run: Run, gates: list[Gate]) -> list[Diagnosis]:
@@ -307,6 +295,7 @@ def _student(run: Run) -> StudentEntry:
         seeds=run.seeds,
         exported_seed=run.chosen_seed,
         agreement_with_teacher=float(np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))),
+        against_control=_paired(run),
         compressions=[Compression(**each) for each in run.compressions],
         seconds_training=run.seconds_training,
         teacher_seconds=sum(run.results[stage]["seconds"] for stage in run.teacher_tests) + run.views_seconds,
@@ -328,7 +317,7 @@ def _comparison(run: Run) -> list[ComparisonRow]:
     exported = run.folders["export"]
     taught = {name: exported / f"{name}.tflite" for name in run.teacher_files}
     seconds = sum(run.results[name]["seconds"] for name in run.teacher_tests)
-    rows = [compared("teacher fp32", taught, run.bench, teacher, teacher, seconds=seconds)] if taught else []
+    rows = [compared(TAUGHT, taught, run.bench, teacher, teacher, seconds=seconds)] if taught else []
     rows += [
         compared(
             f"student {artifact.precision}",
@@ -365,27 +354,19 @@ def compared(
         agreement: equal top-1 with the teacher.
         seconds: of the training.
     """
-    timed = [(entry.artifact, entry.threads, entry.latency_ms) for entry in bench if entry.latency_ms is not None]
-    one = {artifact: latency.median for artifact, threads, latency in timed if threads == 1}
-    several = {artifact: latency.median for artifact, threads, latency in timed if threads and threads > 1}
+    one = latency(bench, files, single=True)
+    assert one is not None
     return ComparisonRow(
         variant=variant,
         bytes=sum(path.stat().st_size for path in files.values()),
         compressed_bytes=sum(bundle.compressed_size(path) for path in files.values()),
-        latency_ms=sum(one[name] for name in files),
-        latency_all_ms=sum(several[name] for name in files) if several else None,
+        latency_ms=one,
+        latency_all_ms=latency(bench, files, single=False),
         accuracy=accuracy,
         drop=reference - accuracy,
         agreement=agreement,
         seconds=seconds,
     )
-
-
-def _ratio(values: list[float], comparison: list[ComparisonRow]) -> float | None:
-    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
-    by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
-    teacher, int8 = by_variant.get("teacher fp32"), by_variant.get("student int8")
-    return teacher / int8 if teacher and int8 else None
 
 
 def _golden(run: Run, folder: Path) -> bundle.Golden:

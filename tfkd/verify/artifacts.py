@@ -80,13 +80,13 @@ def _compared(probabilities: np.ndarray, path: Path, reference: Reference) -> di
         raise VerifyError(
             f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
         )
-    top1 = probabilities.argmax(axis=1)
+    top1, differences = probabilities.argmax(axis=1), np.abs(probabilities - reference.keras)
     return {
         "accuracy": _share(top1 == reference.labels),
         "chance": chance_test(reference.labels, top1),
         "agreement": None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
-        "max_abs_error": float(np.abs(probabilities - reference.keras).max()),
-        "mean_total_variation": float(np.abs(probabilities - reference.keras).sum(axis=1).mean() / 2),
+        "max_abs_error": min(float(differences.max()), 1.0),
+        "mean_total_variation": min(float(differences.sum(axis=1).mean() / 2), 1.0),
         "top1_vs_keras": _share(top1 == reference.keras.argmax(axis=1)),
     }
 

@@ -21,6 +21,7 @@ from tfkd.labels import relabelled
 from tfkd.models import is_own
 from tfkd.models.normalization import Normalization, parse
 from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets, Teacher
+from tfkd.verify.gates import STUDENT
 from tfkd.verify.hypotheses import (
     LEAST_SKILL,
     Hypothesis,
@@ -164,17 +165,17 @@ def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps
         text = f"The student gives the same class for {share:.0%} of {len(student)} test images after {steps:,} steps."
         fields = ("a larger distill.training.epochs", "a smaller distill.training.learning_rate")
         settled = f"{', '.join(fields)} or a smaller student.batch_norm_momentum"
-        found.append(Diagnosis(subject="student", cause="one answer", evidence=text, proposal=settled))
+        found.append(Diagnosis(subject=STUDENT, cause="one answer", evidence=text, proposal=settled))
     for place, temperature in temperatures(distill):
         flat = flatness(teacher, temperature)
         if flat >= FLAT:
             text = f"At temperature {temperature:g} the soft labels are flat: {flat:.1%} of the entropy of guessing."
             field = f"distill.losses.{place}.temperature={temperature / 4:g}"
-            found.append(Diagnosis(subject="student", cause="temperature", evidence=text, proposal=field))
+            found.append(Diagnosis(subject=STUDENT, cause="temperature", evidence=text, proposal=field))
     if not found and steps < FEW_STEPS:
         text = f"The student took {steps:,} steps, and a network from random weights needs {FEW_STEPS:,}."
         found.append(
-            Diagnosis(subject="student", cause="steps", evidence=text, proposal="a larger distill.training.epochs")
+            Diagnosis(subject=STUDENT, cause="steps", evidence=text, proposal="a larger distill.training.epochs")
         )
     return found
 

@@ -1,15 +1,28 @@
 """Judges the numbers of a run against the limits of its recipe."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tfkd.errors import RequestError
-from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Gate, MissingFile
+from tfkd.export.manifest import (
+    Artifact,
+    ChanceTest,
+    ComparisonRow,
+    Diagnosis,
+    Gate,
+    Manifest,
+    MissingFile,
+    PairedTest,
+    TeacherEntry,
+)
+from tfkd.order import numbered
 from tfkd.recipe import Gates
-from tfkd.verify.truth import ALPHA, PairedTest, significant
+from tfkd.verify.truth import ALPHA, significant
 
 REQUIRED, VERIFIED = "required", "verified"
+STUDENT = "student"  # the subject of a diagnosis that no gate judges: other gates have failed by then
+TAUGHT = "teacher fp32"  # the row of the teachers in a comparison
 BETTER_THAN_CHANCE = "better_than_chance"
 NOT_WORSE_THAN_CONTROL = "not_worse_than_control"
 # These compare with networks that `tfkd export` does not have.
@@ -50,13 +63,43 @@ class Measured:
     student: float
     teacher: float | None
     images: int
-    teachers: dict[str, ChanceTest] = field(default_factory=dict)
+    teachers: Mapping[str, ChanceTest | None] = field(default_factory=dict)
     control: float | None = None
     paired: PairedTest | None = None
     diagnosis: list[Diagnosis] = field(default_factory=list)
     size_ratio: float | None = None
     speed_ratio: float | None = None
     missing: list[MissingFile] = field(default_factory=list)
+
+
+def measured(manifest: Manifest) -> Measured:
+    """Returns what the gates judge of a manifest: by this alone, `tfkd verify` gets the verdicts that were given."""
+    student, teachers = manifest.student, manifest.teachers
+    return Measured(
+        artifacts=manifest.artifacts,
+        missing=manifest.missing,
+        student=student.accuracy,
+        teacher=teachers[0].accuracy if teachers else None,
+        images=manifest.images,
+        teachers={numbered("teacher", number): entry.chance for number, entry in enumerate(single(teachers))},
+        control=student.control_accuracy,
+        paired=student.against_control,
+        diagnosis=[each for each in manifest.diagnosis if not teachers or each.subject != STUDENT],
+        size_ratio=_ratio([row.bytes for row in manifest.comparison], manifest.comparison),
+        speed_ratio=_ratio([row.latency_ms for row in manifest.comparison], manifest.comparison),
+    )
+
+
+def single(teachers: list[TeacherEntry]) -> list[TeacherEntry]:
+    """Returns the teachers without what they are together, which comes first where there are several."""
+    return teachers[1:] or teachers
+
+
+def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | None:
+    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
+    by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
+    teacher, int8 = by_variant.get(TAUGHT), by_variant.get("student int8")
+    return teacher / int8 if teacher and int8 else None
 
 
 def judge(gates: Gates, measured: Measured) -> list[Gate]:

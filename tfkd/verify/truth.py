@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfkd.export.manifest import ChanceTest
+from tfkd.export.manifest import ChanceTest, PairedTest
 
 ALPHA = 0.01  # level of significance of both tests
 _ENUMERATED = 2_000  # orders of the labels: up to this many, all are counted
@@ -17,23 +17,6 @@ _PERMUTATIONS, _PERMUTATIONS_OF_MANY = 9_999, 999  # else; with the labels as th
 _MANY = 4_096  # images
 _CELLS = 1 << 22  # labels that are permuted at a time: memory stays below 100 MB
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class PairedTest:
-    """A one-sided exact McNemar test of one classifier against another on the same images.
-
-    Attributes:
-        gained: images that only the first predicts rightly.
-        lost: images that only the second predicts rightly.
-        p_value: probability of as many losses or more where both are equally good.
-        worst_p_value: the smallest that this number of images allows, where the first is always wrong.
-    """
-
-    gained: int
-    lost: int
-    p_value: float
-    worst_p_value: float
 
 
 def significant(p_value: float) -> bool:
@@ -75,16 +58,22 @@ def paired_test(labels: np.ndarray, predictions: np.ndarray, others: np.ndarray)
         predictions: int [n], the classes predicted by the classifier that is judged.
         others: int [n], those of the classifier that it is compared with.
     """
+    right, other = predictions == labels, others == labels
+    return exact_test(int(np.sum(right & ~other)), int(np.sum(~right & other)), len(labels))
+
+
+def exact_test(gained: int, lost: int, images: int) -> PairedTest:
+    """Returns the test of counts (see `paired_test`).
+
+    Args:
+        gained: images that only the judged classifier predicts rightly.
+        lost: images that only the other one predicts rightly.
+        images: all that both were asked for.
+    """
     from scipy.stats import binom
 
-    right, other = predictions == labels, others == labels
-    gained, lost = int(np.sum(right & ~other)), int(np.sum(~right & other))
-    return PairedTest(
-        gained=gained,
-        lost=lost,
-        p_value=float(binom.sf(lost - 1, gained + lost, 0.5)),
-        worst_p_value=0.5 ** len(labels),
-    )
+    p_value = float(binom.sf(lost - 1, gained + lost, 0.5))
+    return PairedTest(gained=gained, lost=lost, p_value=p_value, worst_p_value=0.5**images)
 
 
 def _places(names: np.ndarray, predictions: np.ndarray) -> np.ndarray:
