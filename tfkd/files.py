@@ -24,6 +24,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def walk(folder: Path) -> Iterator[Path]:
+    """Yields all that is in a folder, however deep; links to folders are not followed.
+
+    Raises:
+        OSError: a folder cannot be read, or its path is longer than the system allows.
+    """
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                yield Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+
+
 def fingerprint(*parts: Any) -> str:
     """Returns 16 hex digits that name JSON-like values; equal values give equal digits on every machine."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)

@@ -14,8 +14,11 @@ SIZE = 32
 DATA = "d2d097e1cca402d3"
 RECIPE = {
     "name": "tiny",
-    "data": {"image_size": SIZE},
-    "teachers": [{"model": "large"}, {"model": "larger"}],
+    "seed": 1,
+    "data": {"image_size": SIZE, "test_share": 0.3},
+    "teachers": [{"model": "large", "weights": "none"}, {"model": "larger", "weights": "none"}],
+    "student": {"model": "tiny"},
+    "distill": {"repeats": 1, "control": True},
     "export": {"author": "Ada", "license": "MIT", "version": "3", "description": "Tells cats from dogs"},
 }
 CARD = card_of(RECIPE, ("cat", "dog", "größerer Hund"), DATA)

@@ -36,7 +36,7 @@ def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
         "format": "tflite",
         "precision": precision,
         "bytes": 1,
-        "sha256": "0",
+        "sha256": "0" * 64,
         "accuracy": 0.9,
         "chance": chance(p_value=0.0001),
         "agreement": 0.9,
@@ -46,7 +46,8 @@ def make_artifact(precision: str = "int8", **changes: object) -> Artifact:
         "delegation": Delegation(partitions=1, operators=10, outside=[]),
         "io": InputOutput(input=tensor, output=tensor),
     }
-    return Artifact(**{**values, **changes})
+    unchecked = {name: value for name, value in changes.items() if value is NAN}
+    return Artifact(**{**values, **changes, **dict.fromkeys(unchecked)}).model_copy(update=unchecked)
 
 
 def make_measured(*artifacts: Artifact, student: float = 0.9, **changes: Any) -> Measured:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tfkd import recipe
+from tfkd import machine, recipe
 from tfkd.export import export
-from tfkd.export.manifest import Artifact
+from tfkd.export.manifest import Artifact, Delegation
 from tfkd.verify import requirements, tflite
 from tfkd.verify.requirements import Requirements
 
@@ -40,21 +40,29 @@ def test_contradictions_are_named(exported: Exported) -> None:
         path="a",
         format="tflite",
         precision="int8",
-        bytes=0,
-        sha256="",
+        bytes=1,
+        sha256="0" * 64,
         io=tflite.io(path),
         min_runtime=needed.min_runtime,
         operator_versions=needed.operator_versions,
+        delegation=needed.delegation,
     )
-    assert list(needed.contradictions(stated)) == []
+    here = machine.environment()
+    assert list(needed.contradictions(stated, here)) == []
     changed = stated.model_copy(
         update={"precision": "fp32", "min_runtime": "TensorFlow Lite 9", "operator_versions": {}}
     )
-    assert len(list(needed.contradictions(changed))) == 3
+    assert len(list(needed.contradictions(changed, here))) == 3
+    in_two = Delegation(partitions=2, operators=1, outside=["MEAN"])
+    (wrong,) = needed.contradictions(stated.model_copy(update={"delegation": in_two}), here)
+    assert "XNNPACK runs it as 1 part" in wrong and wrong.endswith("says 2 parts of 1 operator, MEAN outside")
+    elsewhere = here | {"ai-edge-litert": "9.0"}
+    assert list(needed.contradictions(stated.model_copy(update={"delegation": in_two}), elsewhere)) == []
+    assert list(needed.contradictions(stated.model_copy(update={"delegation": None}), elsewhere)) != []
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "of_tomorrow"])
 def test_formats_with_one_tolerance_have_no_precision(precision: str, exported: Exported) -> None:
     io = tflite.io(exported.path("_fp32.tflite"))
-    stated = Artifact(path="a", format="onnx", precision=precision, bytes=0, sha256="", io=io)
-    assert list(Requirements().contradictions(stated)) == [] and Requirements().precision is None
+    stated = Artifact(path="a", format="onnx", precision=precision, bytes=1, sha256="0" * 64, io=io)
+    assert list(Requirements().contradictions(stated, {})) == [] and Requirements().precision is None

@@ -19,6 +19,8 @@ LABELS = "labels.txt"
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 MEASUREMENTS = "measurements"  # outside of the seal
+_SIDECARS = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"}  # of macOS and Windows, in lower case
+_APPLE_DOUBLE, _OF_ARCHIVES = "._", "__MACOSX"  # begins a file's name; a folder
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ def assemble(folder: Path, manifest: Manifest, golden: Golden) -> None:
     files.write_text(folder / LABELS, labels_text(manifest.data.classes))
     _write_golden(folder / "golden", golden, manifest.data.classes)
     files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
+
+
+def is_sidecar(path: str) -> bool:
+    """Tells whether a file is one that macOS or Windows leaves in a folder, and no part of a bundle.
+
+    Args:
+        path: in the bundle, with forward slashes.
+    """
+    parts = path.split("/")
+    return parts[-1].lower() in _SIDECARS or parts[-1].startswith(_APPLE_DOUBLE) or _OF_ARCHIVES in parts
 
 
 def labels_text(classes: Iterable[str]) -> str:
@@ -125,7 +137,10 @@ def _digests(folder: Path) -> list[tuple[str, str]]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+    """Yields the files of a bundle, or of a package in it."""
+    return (
+        path for path in files.walk(folder) if path.is_file() and not is_sidecar(path.relative_to(folder).as_posix())
+    )
 
 
 def _lines(digests: list[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfkd.export import Card, ExportedFile, bundle
 from tfkd.export.manifest import Artifact, InputOutput
-from tfkd.verify import NotVerifiedError, VerifyError, delegates, families, requirements, tflite
+from tfkd.verify import NotVerifiedError, VerifyError, delegates, families, requirements
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.truth import chance_test
 
@@ -68,7 +68,7 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         golden_tolerances=families.tolerances(file.format, file.precision),
         min_runtime=needed.min_runtime,
         operator_versions=needed.operator_versions,
-        delegation=tflite.delegation(path) if file.format == "tflite" else None,
+        delegation=needed.delegation,
         accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
         io=io,
     )

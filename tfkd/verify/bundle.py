@@ -1,9 +1,10 @@
 """`tfkd verify`: proves a bundle from nothing but its folder, wherever it lies. Nothing in it is trusted."""
 
 import contextlib
-import re
-import stat
-from collections.abc import Callable, Iterable
+import datetime
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,29 +13,36 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from tfkd import files
 from tfkd.errors import RequestError, legible
 from tfkd.export import Card, bundle, card_of
-from tfkd.export.bundle import CHECKSUMS, LABELS, MANIFEST, MEASUREMENTS, Golden
+from tfkd.export.bundle import CHECKSUMS, LABELS, MANIFEST, Golden
 from tfkd.export.manifest import SCHEMA, Artifact, Manifest, Verdict
 from tfkd.export.publishing import opened
 from tfkd.labels import outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
-from tfkd.verify import NotVerifiedError, VerifyError, golden, stored_answers
+from tfkd.verify import (
+    NotVerifiedError,
+    VerifyError,
+    consistency,
+    golden,
+    golden_labels,
+    seal,
+    stored_answers,
+    verdicts,
+)
 from tfkd.verify.apart import Answered, Apart
 from tfkd.verify.artifacts import RUNTIMES
 from tfkd.verify.families import FAMILIES
 from tfkd.verify.gates import unjudged
+from tfkd.verify.seal import few, text
 
-_MOST_FILES = 10_000
-_LARGEST_FILE = 1 << 31  # bytes; neither TFLite nor protobuf can hold more
-_LARGEST_TEXT = 1 << 26
-_UNSEALED = re.compile(rf"{MEASUREMENTS}/(?:\.[^/]+\.partial/)?(?:[^/]+\.json|index\.html|index\.md)")
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
 _BATCH = 64
+_DEFLATED = 0.05
+_CLOCKS = datetime.timedelta(days=1)  # that those of two machines may be apart
+RECIPE = "recipe.json"
 
 T = TypeVar("T")
 
@@ -66,9 +74,10 @@ class _StoppedError(Exception):
 def verify(
     folder: Path, source: str | None = None, progress: Progress | None = None, apart: Apart | None = None
 ) -> list[Check]:
-    """Checks a bundle: its checksums, its manifest, and every file by running it on the golden images.
+    """Checks a bundle: its checksums, its manifest, its verdicts, and every file by running it on the golden images.
 
-    Whatever is changed, missing or added ends the checks, because nothing more is to be learnt from such a folder.
+    A damaged file fails its own check and does not end the others. Links, a manifest that cannot be read, or one that
+    names other files do.
 
     Args:
         folder: of the bundle.
@@ -100,11 +109,15 @@ class _Bundle:
         self._apart = apart
 
     def check(self, source: str | None) -> None:
-        listed = self._needed("files", lambda: _files(self._folder))
-        self._needed("checksums", lambda: _checksums(self._folder, listed))
-        manifest = self._needed("manifest", lambda: _manifest(self._folder, listed))
-        card = self._needed("labels", lambda: _card(self._folder, manifest))
-        stored = self._needed("golden images", lambda: _golden(self._folder, manifest))
+        listed = self._needed("files", lambda: seal.listing(self._folder))
+        if alike := seal.twins(listed):
+            found = f"{', '.join(alike)}: differ in capitals or Unicode form alone; macOS and Windows keep one of them."
+            self.checks.append(Check("names", "failed", legible(found)))
+        self._tried("checksums", lambda: seal.checked(self._folder, listed))
+        manifest, card = self._needed("manifest", lambda: _manifest(self._folder, listed))
+        self._tried("labels", lambda: _labels(self._folder, manifest))
+        stored = self._tried("golden images", lambda: _golden(self._folder, manifest))
+        self._tried("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
         self.checks.append(_gates(manifest))
         for artifact in manifest.artifacts:
             self._tried(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
@@ -114,8 +127,13 @@ class _Bundle:
             for artifact in manifest.artifacts:
                 self._tried(f"accuracy of {artifact.path}", partial(self._accuracy, artifact, card, manifest, test))
 
-    def _golden_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> tuple[None, str]:
+    def _golden_answers(
+        self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden | None
+    ) -> tuple[None, str]:
         """Runs a file as every family whose golden answers the bundle holds, and that can be run here."""
+        self._require_described(artifact)
+        if stored is None:
+            raise NotVerifiedError(Path(artifact.path), "there are no golden images to run it on")
         if artifact.path not in stored.expected and artifact.not_verified:
             self._without_answers(artifact, card, manifest, stored)
         right_answers = stored_answers.of_file(stored, artifact)
@@ -138,8 +156,23 @@ class _Bundle:
                     f"allowed ({title})."
                 )
             found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
+        self._require_deflated(artifact, manifest)
         found += [f"no golden answers of {title}" for title in stored_answers.missing(artifact, right_answers)]
         return None, ", ".join(found)
+
+    def _require_described(self, artifact: Artifact) -> None:
+        """Refuses what is another file than the manifest's, before it is run."""
+        path = self._folder / artifact.path
+        if (bundle.size(path), bundle.digest(path)) != (artifact.bytes, artifact.sha256):
+            raise VerifyError(f"{artifact.path}: is not the file that {MANIFEST} describes (its SHA-256 differs).")
+
+    def _require_deflated(self, artifact: Artifact, manifest: Manifest) -> None:
+        row = next((row for row in manifest.comparison if row.variant == consistency.variant(manifest, artifact)), None)
+        if artifact.format != "tflite" or row is None or row.compressed_bytes is None:
+            return
+        deflated = bundle.compressed_size(self._folder / artifact.path)
+        if abs(row.compressed_bytes - deflated) > _DEFLATED * deflated:  # zlib's versions differ a little
+            raise VerifyError(f"{artifact.path}: takes {deflated:,} bytes deflated, not {row.compressed_bytes:,}.")
 
     def _without_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> None:
         """Runs a file that could not be run when the bundle was made: what the manifest says of that is not trusted.
@@ -167,7 +200,7 @@ class _Bundle:
         answered = self._apart.run(self._folder / artifact.path, artifact.format, card, size, batches, family)
         if answered.io != artifact.io:
             raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
-        for wrong in answered.requirements.contradictions(artifact):
+        for wrong in answered.requirements.contradictions(artifact, manifest.environment):
             raise VerifyError(f"{artifact.path}: {wrong}.")
         return answered
 
@@ -177,9 +210,9 @@ class _Bundle:
             value, found = work()
         except VerifyError as error:
             verdict: Verdict = "not judged" if isinstance(error, NotVerifiedError) else "failed"
-            self.checks.append(Check(name, verdict, legible(str(error).replace(f"{self._folder}/", ""))))
+            self.checks.append(Check(legible(name), verdict, legible(str(error).replace(f"{self._folder}/", ""))))
             return None
-        self.checks.append(Check(name, "passed", found))
+        self.checks.append(Check(legible(name), "passed", legible(found)))
         return value
 
     def _needed(self, name: str, work: Callable[[], tuple[T, str]]) -> T:
@@ -190,46 +223,12 @@ class _Bundle:
         return value
 
 
-def _files(folder: Path) -> tuple[dict[str, Path], str]:
-    """Lists a bundle's files; links, devices and pipes are none, and are not followed or opened."""
-    listed: dict[str, Path] = {}
+def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manifest, Card], str]:
+    """Reads the manifest, and returns with it what must stand in every model."""
+    content = text(folder / MANIFEST)
     try:
-        for path in folder.rglob("*"):
-            kind, name = path.lstat(), path.relative_to(folder).as_posix()
-            if not (stat.S_ISREG(kind.st_mode) or stat.S_ISDIR(kind.st_mode)):
-                raise VerifyError(f"{name}: is a link or a device; a bundle holds files and folders alone.")
-            if stat.S_ISREG(kind.st_mode):
-                listed[name] = path
-            if kind.st_size > _LARGEST_FILE or len(listed) > _MOST_FILES:
-                raise VerifyError(f"{name}: is too large, or one of too many files; no bundle is like that.")
-    except OSError as error:
-        raise VerifyError(f"the folder cannot be read: {error.strerror}.") from None
-    return listed, f"{len(listed)} files, no links"
-
-
-def _checksums(folder: Path, listed: dict[str, Path]) -> tuple[int, str]:
-    """Compares the files with SHA256SUMS; raises VerifyError where one is changed, missing or not listed."""
-    sums: dict[str, str] = {}
-    for number, line in enumerate(_text(folder / CHECKSUMS).removesuffix("\n").split("\n"), 1):
-        fields = _LINE.fullmatch(line)
-        if fields is None or fields[2] in sums:
-            raise VerifyError(f"{CHECKSUMS}, line {number}: is no checksum of one more file.")
-        sums[fields[2]] = fields[1]
-    wanted, found = set(sums), {name for name in listed if not _UNSEALED.fullmatch(name)} - {CHECKSUMS}
-    for names, wrong in ((wanted - found, "is missing"), (found - wanted, f"does not stand in {CHECKSUMS}")):
-        if names:
-            raise VerifyError(f"{_few(names)}: {wrong}.")
-    changed = {name for name, digest in sums.items() if files.sha256(listed[name]) != digest}
-    if changed:
-        raise VerifyError(f"{_few(changed)}: not as it was when the bundle was sealed (its SHA-256 differs).")
-    measurements = f"; {MEASUREMENTS}/ is outside of the seal" if any(map(_UNSEALED.fullmatch, listed)) else ""
-    others = f"and no others are there{measurements}"
-    return len(sums), f"{len(sums)} files are as they were when the bundle was sealed, {others}"
-
-
-def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[Manifest, str]:
-    try:
-        manifest = Manifest.model_validate_json(_text(folder / MANIFEST), strict=True)
+        manifest = Manifest.model_validate_json(content, strict=True)
+        json.loads(content, object_pairs_hook=_once_each)
     except ValidationError as error:
         first = error.errors()[0]
         raise VerifyError(f"{MANIFEST}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}.") from None
@@ -238,23 +237,27 @@ def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[Manifest, str]:
     known = {artifact.path for artifact in manifest.artifacts}
     if not known or len(known) != len(manifest.artifacts):
         raise VerifyError(f"{MANIFEST}: names no file, or one twice.")
+    models = {name for name in map(_model_of, listed) if name}
     for artifact in manifest.artifacts:
-        _check_artifact(folder, artifact, listed)
-    strangers = {name for name in map(_model_of, listed) if name} - known
-    if strangers:
-        raise VerifyError(f"{_few(strangers)}: {MANIFEST} does not know that model.")
-    return manifest, f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
+        _require_model(artifact, models)
+    if strangers := models - known:
+        raise VerifyError(f"{few(strangers)}: {MANIFEST} does not know that model.")
+    return (manifest, _card(manifest)), f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
 
 
-def _check_artifact(folder: Path, artifact: Artifact, listed: dict[str, Path]) -> None:
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    """Refuses an object in which a name stands twice: one program reads the first value, another one the last."""
+    names = Counter(name for name, _ in pairs)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise VerifyError(f"{MANIFEST}: has two values of {twice[0]!r} in one place.")
+
+
+def _require_model(artifact: Artifact, models: set[str]) -> None:
     """Refuses a path that is not exactly that of a model among the listed files, before anything opens it."""
     if artifact.format not in RUNTIMES:
         raise VerifyError(f"{MANIFEST}: {artifact.path!r} has the format {artifact.format!r}, which nothing here runs.")
-    if artifact.path not in {_model_of(name) for name in listed} or not artifact.path.endswith(f".{artifact.format}"):
+    if artifact.path not in models or not artifact.path.endswith(f".{artifact.format}"):
         raise VerifyError(f"{MANIFEST}: {artifact.path!r} is no {artifact.format} file of the bundle.")
-    path = folder / artifact.path
-    if (bundle.size(path), bundle.digest(path)) != (artifact.bytes, artifact.sha256):
-        raise VerifyError(f"{artifact.path}: is not the file that {MANIFEST} describes (its SHA-256 differs).")
 
 
 def _model_of(name: str) -> str | None:
@@ -266,42 +269,85 @@ def _model_of(name: str) -> str | None:
     return None
 
 
-def _card(folder: Path, manifest: Manifest) -> tuple[Card, str]:
-    """Compares labels.txt with the manifest; returns what must stand in every model."""
-    classes = manifest.data.classes
+def _card(manifest: Manifest) -> Card:
     try:
-        card = card_of(manifest.recipe, classes, manifest.data.fingerprint)
-        text = bundle.labels_text(classes)
-    except RequestError as error:
-        raise VerifyError(f"{MANIFEST}: {error}") from None
+        return card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise VerifyError(
             f"{MANIFEST}: its recipe does not tell name, author, license, version and description."
         ) from None
-    if _text(folder / LABELS) != text:
+
+
+def _labels(folder: Path, manifest: Manifest) -> tuple[int, str]:
+    """Compares labels.txt with the manifest."""
+    classes = manifest.data.classes
+    try:
+        right = bundle.labels_text(classes)
+    except RequestError as error:
+        raise VerifyError(f"{MANIFEST}: {error}") from None
+    found = text(folder / LABELS)
+    if found != right and found.replace("\r\n", "\n") == right:
+        raise VerifyError(f"{LABELS}: {seal.WINDOWS_LINE_ENDS}; programs that split it at line feeds get other names.")
+    if found != right:
         raise VerifyError(f"{LABELS}: does not hold the classes of {MANIFEST}, one a line, in order.")
-    return card, f"{len(classes)} classes in {LABELS} as in {MANIFEST}"
+    return len(classes), f"{len(classes)} classes in {LABELS} as in {MANIFEST}"
+
+
+def _numbers(folder: Path, manifest: Manifest, listed: dict[str, Path], stored: Golden | None) -> tuple[bool, str]:
+    """Compares what the manifest says in several places, in recipe.json, and of the golden images."""
+    wrong = [*consistency.contradictions(manifest), *_other_recipe(folder, manifest, listed), *_future(manifest)]
+    _require_none([*wrong, *(golden_labels.contradictions(stored, manifest) if stored else [])])
+    return True, f"the numbers and names of {MANIFEST} agree with each other and with its recipe"
+
+
+def _require_none(wrong: list[str]) -> None:
+    if wrong:
+        more = f" (and {len(wrong) - 1} more contradictions)" if wrong[1:] else ""
+        raise VerifyError(f"{MANIFEST}: {wrong[0]}{more}.")
+
+
+def _other_recipe(folder: Path, manifest: Manifest, listed: dict[str, Path]) -> Iterator[str]:
+    if RECIPE not in listed:
+        return
+    try:
+        same = json.loads(text(folder / RECIPE)) == manifest.recipe
+    except (ValueError, RecursionError):
+        same = False
+    if not same:
+        yield f"its recipe is another one than {RECIPE}"
+
+
+def _future(manifest: Manifest) -> Iterator[str]:
+    now = datetime.datetime.now(datetime.UTC)
+    if datetime.datetime.fromisoformat(manifest.created) > now + _CLOCKS:
+        yield f"it was created at {manifest.created}, and this machine's clock says {now:%Y-%m-%d %H:%M}"
 
 
 def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
     stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
     stored_answers.check(stored, manifest)
     ignored = (
-        f"; ignored: answers of {_few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
+        f"; ignored: answers of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
     )
     return stored, f"{len(stored.images)} images with the answers of {len(stored.expected)} models{ignored}"
 
 
 def _gates(manifest: Manifest) -> Check:
-    """Returns what the gates said when the bundle was made; a gate that was not judged is not called passed."""
+    """Gives the verdicts again, by the code that gave them; a gate that was not judged is not called passed."""
+    try:
+        _require_none(sorted(verdicts.contradictions(manifest)))
+    except VerifyError as error:
+        return Check("gates", "failed", legible(str(error)))
     if failed := [gate.name for gate in manifest.gates if gate.verdict == "failed"]:
-        return Check("gates", "failed", f"{MANIFEST}: these failed when the bundle was made: {_few(failed)}.")
+        return Check("gates", "failed", f"{MANIFEST}: these failed when the bundle was made: {few(failed)}.")
     if not manifest.gates:
         return Check("gates", "not judged", "no gates were set when the bundle was made")
     if why := unjudged(manifest.gates):
         passed = sum(gate.passed for gate in manifest.gates)
-        return Check("gates", "not judged", f"not judged when the bundle was made: {why}; {passed} passed")
-    return Check("gates", "passed", f"all {len(manifest.gates)} passed when the bundle was made")
+        return Check("gates", "not judged", legible(f"not judged when the bundle was made: {why}; {passed} passed"))
+    unknown = verdicts.unknown(manifest)
+    later = f"; the version that made it did not have {', '.join(unknown)}" if unknown else ""
+    return Check("gates", "passed", f"all {len(manifest.gates)} pass by the bundle's numbers and limits{later}")
 
 
 class _TestImages:
@@ -377,19 +423,3 @@ def _modality(manifest: Manifest) -> str:
     if modality not in TRANSFORMS:
         raise RequestError(f"The student sees {modality!r}, which cannot be made of other images; leave --data out.")
     return str(modality)
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _LARGEST_TEXT:
-            raise VerifyError(f"{path.name}: is larger than {_LARGEST_TEXT:,} bytes, which none is.")
-        return path.read_bytes().decode()
-    except OSError as error:
-        raise VerifyError(f"{path.name}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise VerifyError(f"{path.name}: is no text in UTF-8.") from None
-
-
-def _few(names: Iterable[str]) -> str:
-    first, *others = sorted(names)
-    return f"{first} and {len(others)} more" if others else first

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tfkd.export import exported_files
+from tfkd.export.bundle import MANIFEST
 from tfkd.export.manifest import Artifact, ChanceTest, ComparisonRow, Manifest, MissingFile, TeacherEntry, latency
 from tfkd.order import numbered
 from tfkd.recipe import Export
@@ -87,13 +88,14 @@ def _files(manifest: Manifest) -> Iterator[str]:
         export = Export.model_validate(manifest.recipe.get("export"))
     except ValidationError as error:
         first = error.errors()[0]
-        raise VerifyError(f"{'.'.join(map(str, ('recipe', 'export', *first['loc'])))}: {first['msg']}.") from None
+        place = ".".join(map(str, ("recipe", "export", *first["loc"])))
+        raise VerifyError(f"{MANIFEST}: {place}: {first['msg']}.") from None
     asked = {file.path: file for file in exported_files(export, manifest.name)}
     listed: list[Artifact | MissingFile] = [*manifest.artifacts, *manifest.missing]
     for path, times in Counter(each.path for each in listed).items():
         if times > 1:
             yield f"{path} is listed {times} times"
-    for path in asked.keys() - {each.path for each in listed}:
+    for path in sorted(asked.keys() - {each.path for each in listed}):
         yield f"{path} is not listed, for which its recipe asks"
     for each in listed:
         file = asked.get(each.path)

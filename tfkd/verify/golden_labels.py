@@ -18,13 +18,12 @@ def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
     The golden images are test images. So among them cannot be more that are predicted rightly, or wrongly, than in the
     whole test split; and a share of them that is far from the accuracy is no chance.
     """
-    index = f"{golden.FOLDER}/{golden.INDEX}"
     if (stored.labels < 0).any():
-        yield f"{index}: {int((stored.labels < 0).sum())} golden images have no label; every test image has one"
+        yield f"{int((stored.labels < 0).sum())} golden images have no label, and every test image has one"
         return
     classes = _classes(manifest)
     if not _in_turn(stored.labels, len(manifest.data.classes) if classes == len(manifest.data.classes) else None):
-        yield f"{index}: the labels are not those of golden images, which take the classes in turn"
+        yield "the labels of the golden images are not in the order in which these are chosen, class after class"
     for name, accuracy in _accuracies(manifest):
         if name not in stored.expected:
             continue
@@ -35,8 +34,8 @@ def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
             possible = classes is None or _likely(right, len(stored.labels), classes, _balanced(manifest, accuracy))
         if not possible:
             yield (
-                f"{index}: the answers of {name} are right for {right} of {len(stored.labels)} labels; its accuracy on "
-                f"{manifest.images:,} test images is stated as {accuracy}"
+                f"the accuracy of {name} on {manifest.images:,} test images is {accuracy}, but {right} of its "
+                f"{len(stored.labels)} golden answers are right"
             )
 
 

@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from tfkd.errors import RequestError
+from tfkd.export.bundle import MANIFEST
 from tfkd.export.manifest import Gate, Manifest
 from tfkd.recipe import Gates
 from tfkd.verify import VerifyError
 from tfkd.verify.gates import is_on, judge, measured
 
 _ROUNDING = 1e-9  # relative; the same code gives the same digits
+_SINCE_0_1_0 = {"better_than_chance", "not_worse_than_control", "diagnosis", "min_accuracy", "max_half_shift"}
 
 
 def has_gate(manifest: Manifest, name: str) -> bool:
@@ -58,7 +60,7 @@ def judged(manifest: Manifest) -> list[Gate]:
     try:
         gates = judge(limits, measured(manifest))
     except RequestError as error:
-        raise VerifyError(f"its gates cannot be judged: {error}") from None
+        raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None
     if not absent:
         return gates
     # Older versions had other defaults, and listed no gate that was off.
@@ -68,12 +70,14 @@ def judged(manifest: Manifest) -> list[Gate]:
 def _limits(manifest: Manifest, absent: list[str]) -> Gates:
     off = {name: False if Gates.model_fields[name].annotation is bool else None for name in absent}
     stored: Any = manifest.recipe.get("gates")
+    if absent and (set(absent) != _SINCE_0_1_0 or any(artifact.chance for artifact in manifest.artifacts)):
+        raise VerifyError(f"{MANIFEST}: recipe.gates: does not say whether {absent[0]} is on.")
     try:
         return Gates.model_validate({**off, **(stored if isinstance(stored, dict) else {})})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, ("recipe", "gates", *first["loc"])))
-        raise VerifyError(f"{place}: {first['msg']}.") from None
+        raise VerifyError(f"{MANIFEST}: {place}: {first['msg']}.") from None
 
 
 def _same(stated: Gate, right: Gate) -> bool:
