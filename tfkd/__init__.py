@@ -6,13 +6,19 @@ TYPE_CHECKING = False  # typing's own would be looked for in the current folder 
 if TYPE_CHECKING:
     from typing import Any
 
+    from tfkd.bundles import Bundle, load_bundle
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.predictions import TeacherPredictions
 
 __version__ = "0.1.0"
-__all__ = ["Distiller", "TeacherPredictions", "__version__"]
+__all__ = ["Bundle", "Distiller", "TeacherPredictions", "__version__", "load_bundle"]
 
-_MODULES = {"Distiller": "tfkd.distill.distiller", "TeacherPredictions": "tfkd.distill.predictions"}
+_MODULES = {
+    "Bundle": "tfkd.bundles",
+    "Distiller": "tfkd.distill.distiller",
+    "TeacherPredictions": "tfkd.distill.predictions",
+    "load_bundle": "tfkd.bundles",
+}
 
 
 def __getattr__(name: str) -> "Any":

@@ -227,9 +227,12 @@ def report(
 ) -> None:
     """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
     from tfkd.export.bundle import MANIFEST
+    from tfkd.export.publishing import opened
     from tfkd.report import summary
 
-    if (folder / MANIFEST).is_file():
+    with opened(folder) as here:
+        is_bundle = (here / MANIFEST).is_file()
+    if is_bundle:
         _show_devices(folder)
         return
     manifest, page = summary.rewrite(folder)

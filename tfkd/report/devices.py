@@ -15,7 +15,7 @@ from tfkd.bench.results import Condition, Device, Result, Skipped
 from tfkd.bench.subject import manifest_of
 from tfkd.export.bundle import MEASUREMENTS
 from tfkd.export.manifest import BenchEntry, Manifest
-from tfkd.export.publishing import claimed
+from tfkd.export.publishing import claimed, opened
 from tfkd.report import card, html, measurements, units
 
 HTML, MARKDOWN = "index.html", "index.md"
@@ -113,7 +113,8 @@ def read(bundle: Path) -> Index:
     Raises:
         RequestError: the folder is no bundle.
     """
-    return index(manifest_of(bundle), recorded.read(bundle))
+    with opened(bundle) as here:
+        return index(manifest_of(here), recorded.read(here))
 
 
 def index(manifest: Manifest, records: list[Record]) -> Index:

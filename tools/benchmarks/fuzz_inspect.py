@@ -1,0 +1,158 @@
+"""Shows that `tfkd inspect` survives damaged .tflite files.
+
+    python -m tools.benchmarks.fuzz_inspect exported_models/quickstart/android --count 2000 --out fuzz_inspect.json
+
+Each round changes a copy of a good file: bits and bytes anywhere or in the tables at its start, numbers of four bytes,
+blocks that are lost, zeroed, moved or taken from another file, cuts and additions. Then `tfkd inspect` is called as the
+command line calls it, in one process, with one child that a new one replaces when a file crashes it. Every round must
+end with exit code 0 or with one line and exit code 2. Everything is drawn from the seed. JSON goes to stdout; exit code
+1 where the command itself crashed or another exit code came.
+"""
+
+import argparse
+import collections
+import json
+import shlex
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd import machine
+from tfkd.files import write_json
+from tools.benchmarks.fuzz_verdicts import called, drawn, one_child
+
+ALLOWED = (0, 2)
+START = 4096  # bytes, where tables and offsets lie
+NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**16, 255, 4, -4)
+
+Mutation = Callable[[bytearray, bytes, np.random.Generator], None]  # of a file, with another one at hand
+
+
+def bits(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    for place in random.integers(len(content), size=random.integers(1, 9)):
+        content[place] ^= 1 << int(random.integers(8))
+
+
+def bytes_at_the_start(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    for place in random.integers(min(START, len(content)), size=random.integers(1, 5)):
+        content[place] = int(random.integers(256))
+
+
+def numbers(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    for place in random.integers((len(content) - 4) // 4, size=random.integers(1, 4)):
+        struct.pack_into("<i", content, 4 * place, drawn(random, NUMBERS))
+
+
+def numbers_at_the_start(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    place = 4 * int(random.integers(min(START, len(content) - 4) // 4))
+    struct.pack_into("<i", content, place, drawn(random, NUMBERS))
+
+
+def cut(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    del content[random.integers(len(content)) :]
+
+
+def added(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    content += random.bytes(int(random.integers(1, 5000)))
+
+
+def block(content: bytearray, random: np.random.Generator) -> slice:
+    first = int(random.integers(len(content)))
+    return slice(first, first + int(random.integers(1, 400)))
+
+
+def lost(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    del content[block(content, random)]
+
+
+def zeroed(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    place = block(content, random)
+    content[place] = bytes(len(content[place]))
+
+
+def moved(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    content[block(content, random)] = content[block(content, random)]
+
+
+def of_another_file(content: bytearray, other: bytes, random: np.random.Generator) -> None:
+    place = block(content, random)
+    content[place] = other[place]
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    bits,
+    bytes_at_the_start,
+    numbers,
+    numbers_at_the_start,
+    cut,
+    added,
+    lost,
+    zeroed,
+    moved,
+    of_another_file,
+)
+
+
+def attempt(files: list[bytes], path: Path, random: np.random.Generator) -> dict[str, Any]:
+    """Inspects a changed file; says what was done and what came of it."""
+    one, other = random.integers(len(files), size=2)
+    content, mutate = bytearray(files[one]), drawn(random, MUTATIONS)
+    mutate(content, files[other], random)
+    path.write_bytes(content)
+    code, said = called(["inspect", str(path)])
+    lines = said.strip().splitlines()
+    return {
+        "mutation": mutate.__name__,
+        "exit_code": code,
+        "one_line": code != 2 or len(lines) == 1,
+        "crashed": "Traceback" in said,
+        "crashed_apart": code == 2 and "crashes" in said,
+        "said": said if code not in ALLOWED or len(lines) != 1 else "",
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="of good .tflite files")
+    parser.add_argument("--count", type=int, default=2000, help="changed copies")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
+    asked = parser.parse_args(arguments)
+    files = [path.read_bytes() for path in sorted(asked.folder.glob("*.tflite"))]
+    if not files:
+        parser.error(f"{asked.folder} holds no .tflite files")
+    start = time.perf_counter()
+    found = []
+    with one_child("tfkd.verify.inspect"), tempfile.TemporaryDirectory() as scratch:
+        for number in range(asked.count):
+            random = np.random.default_rng([asked.seed, number])
+            found.append(attempt(files, Path(scratch) / "changed.tflite", random) | {"number": number})
+            if (number + 1) % 50 == 0:
+                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+    wrong = [each for each in found if each["exit_code"] not in ALLOWED or each["crashed"] or not each["one_line"]]
+    result = {
+        "benchmark": "fuzz_inspect",
+        "command": shlex.join(["python", *sys.argv]),
+        "count": asked.count,
+        "seed": asked.seed,
+        "exit_codes": collections.Counter(str(each["exit_code"]) for each in found),
+        "wrong": wrong,
+        "runtimes_that_crashed_apart": sum(each["crashed_apart"] for each in found),
+        "mutations": collections.Counter(each["mutation"] for each in found),
+        "seconds": round(time.perf_counter() - start, 1),
+        "machine": machine.environment(),
+    }
+    print(json.dumps(result, indent=2))
+    if asked.out:
+        write_json(asked.out, result)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

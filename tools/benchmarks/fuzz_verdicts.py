@@ -1,0 +1,331 @@
+"""Shows that `tfkd verify` refuses bundles whose numbers cannot be, however well they are sealed.
+
+    python tools/benchmarks/fuzz_verdicts.py exported_models/quickstart --count 1000 --out fuzz_verdicts.json
+
+Each round changes a copy of a good bundle in one place, as somebody would who wants it to look better: a number out of
+its range, an accuracy, a latency, a size, a verdict, a limit, a name, a precision, a golden label. Then all checksums
+are made right again, and `tfkd verify` is called as the command line calls it, in one process, with one child for all
+files. Every round must end with exit code 1. Everything is drawn from the seed. JSON goes to stdout; exit code 1 where
+a bundle was accepted, anything crashed, or another exit code came.
+"""
+
+import argparse
+import collections
+import contextlib
+import io
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from tfkd import machine
+from tfkd.cli import execute
+from tfkd.export import bundle
+from tfkd.files import write_json
+from tfkd.verify.apart import Apart
+from tools.benchmarks.fuzz_bundles import GOLDEN, MANIFEST, put, put_json, read
+
+REFUSED = 1
+
+Change = Callable[[dict[str, Any], np.random.Generator], Any]  # changes a manifest
+
+SHARES = ("accuracy", "agreement", "top1_vs_keras", "balanced_accuracy", "control_accuracy", "agreement_with_teacher")
+OUT_OF_RANGE: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys((*SHARES, "calibration_error", "perfect_p_value"), (-0.01, 1.01, float("nan"), "0.9", 2)),
+    **dict.fromkeys(("max_abs_error", "mean_total_variation"), (-1e-9, 1.5, float("inf"))),
+    **dict.fromkeys(("latency_ms", "latency_all_ms", "median", "p90"), (0, -1.0, float("nan"), float("-inf"), "fast")),
+    **dict.fromkeys(("bytes", "compressed_bytes", "parameters", "image_size", "runs"), (0, -1, 1.5, 2**70 * -1)),
+    **dict.fromkeys(("seconds", "seconds_training", "teacher_seconds", "init_ms"), (-1.0, float("nan"), float("inf"))),
+    "p_value": (0, -0.1, 1.1),
+    "chance_level": (0, -1, 1.1),
+    "sha256": ("0" * 63, "Z" * 64, "", 7),
+    "fingerprint": ("", "not hex", "A" * 16),
+    "created": ("2999-01-01T00:00:00Z", "yesterday", "", "2026-05-04T12:30:00", "2026-05-04T12:30:00+02:00"),
+    "tfkd_version": ("", "new", "-1"),
+    "seed": (-1, 2**31, 1.5, "1"),
+    "partitions": (-1, 0.5),
+    "operators": (-1, 0),
+    "scale": (0, -1.0),
+    "zero_point": (2**15, -(2**15) - 1),
+    "test": (0, -1, 3),
+    "verdict": ("excellent", "", None),
+    "passed": ("yes", 2, None),
+    "format": ("exe", "", "onnx"),
+    "golden_tolerances": ({"xnnpack": -1}, {"xnnpack": float("nan")}),
+}
+PIECES = (
+    {"partitions": 3, "operators": 9, "outside": ["MEAN"]},
+    {"partitions": 1, "operators": 1, "outside": []},
+)
+
+
+def places(value: Any, names: tuple[str, ...] | dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Returns the objects that hold a field of one of these names, outside of the recipe, and the name."""
+    found = []
+    if isinstance(value, dict):
+        found += [(value, name) for name in names if value.get(name) is not None]
+    parts = [part for name, part in value.items() if name != "recipe"] if isinstance(value, dict) else value
+    for part in parts if isinstance(parts, list) else []:
+        if isinstance(part, dict | list):
+            found += places(part, names)
+    return found
+
+
+def drawn(random: np.random.Generator, values: Any) -> Any:
+    return values[random.integers(len(values))]
+
+
+def out_of_range(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    holder, name = drawn(random, places(manifest, OUT_OF_RANGE))
+    holder[name] = drawn(random, OUT_OF_RANGE[name])
+    return str(name)
+
+
+def other_share(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    """Another number of images is right, or a part of an image."""
+    holder, name = drawn(random, [each for each in places(manifest, SHARES) if "p_value" not in each[0]])
+    images = manifest["data"]["splits"]["test"]
+    right = round(holder[name] * images)
+    other = drawn(random, [number for number in range(images + 1) if number != right])
+    holder[name] = drawn(random, [other, right + 0.3 if right < images else right - 0.3]) / images
+    return str(name)
+
+
+def other_size_or_latency(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    names = ("bytes", "compressed_bytes", "latency_ms", "latency_all_ms")
+    row = drawn(random, [row for row in manifest["comparison"] if row["variant"] != "teacher fp32"])
+    name = drawn(random, [name for name in names if row.get(name)])
+    row[name] = type(row[name])(row[name] * drawn(random, [0.5, 0.8, 1.2, 3]))
+    return str(name)
+
+
+def other_median(manifest: dict[str, Any], random: np.random.Generator) -> None:
+    latency = drawn(random, manifest["bench"])["latency_ms"]
+    for name in ("min", "median", "p90", "p95", "p99"):
+        latency[name] = latency[name] * 0.5 if latency.get(name) else None
+
+
+def other_drop(manifest: dict[str, Any], random: np.random.Generator) -> None:
+    drawn(random, manifest["comparison"])["drop"] += drawn(random, [-0.05, 0.01, 0.2])
+
+
+def other_verdict(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    gate = drawn(random, manifest["gates"])
+    verdict = drawn(random, [each for each in ("passed", "failed", "not judged") if each != gate["verdict"]])
+    gate |= {"verdict": verdict, "passed": verdict == "passed"}
+    return f"{gate['name']}: {verdict}"
+
+
+def other_value_or_limit(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    gate = drawn(random, [gate for gate in manifest["gates"] if gate["limit"] is not None])
+    name = drawn(random, ["value", "limit"])
+    gate[name] = drawn(random, [0.123, 7.0, -1.0, None])
+    return f"{gate['name']}: {name}"
+
+
+def lost_gates(manifest: dict[str, Any], random: np.random.Generator) -> None:
+    gates = manifest["gates"]
+    kept = random.random(len(gates)) < drawn(random, [0, 0.5, 0.9])
+    kept[random.integers(len(gates))] = False
+    manifest["gates"] = [gate for gate, keep in zip(gates, kept, strict=True) if keep]
+
+
+def renamed_or_added_gate(manifest: dict[str, Any], random: np.random.Generator) -> None:
+    gate = drawn(random, manifest["gates"])
+    if random.random() < 0.5:
+        gate["name"] = drawn(random, ["excellent", gate["name"] + "x", "min_accuracy"])
+    else:
+        manifest["gates"].append({**gate, "name": drawn(random, ["excellent", gate["name"]])})
+
+
+def other_limits(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    """A recipe of other limits than those that the gates list."""
+    limits = manifest["recipe"]["gates"]
+    names = [name for name, limit in limits.items() if isinstance(limit, float) and not isinstance(limit, bool)]
+    name = drawn(random, names)
+    limits[name] = drawn(random, [-0.5, float("nan"), limits[name] / 3 + 0.01, "none"])
+    return str(name)
+
+
+def forgotten_limit(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    name = drawn(random, [name for name in manifest["recipe"]["gates"] if name != "switched_off_by"])
+    del manifest["recipe"]["gates"][name]
+    return str(name)
+
+
+def other_name(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    name = drawn(random, ["name", "seed", "recipe name", "student", "classes", "source"])
+    if name == "recipe name":
+        manifest["recipe"]["name"] = "better"
+    elif name == "student":
+        manifest["student"]["model"] = "better"
+    elif name == "classes":
+        manifest["data"]["classes"] = manifest["data"]["classes"][::-1]
+    elif name == "source":
+        manifest["data"]["source"] = "embedded:better"
+    else:
+        manifest[name] = "better" if name == "name" else manifest["seed"] + 1
+    return str(name)
+
+
+def swapped_files(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    """Calls one file what another one is."""
+    one, other = random.choice(len(manifest["artifacts"]), 2, replace=False)
+    first, second = manifest["artifacts"][one], manifest["artifacts"][other]
+    name = drawn(random, ["path", "precision", "io", "operator_versions", "min_runtime", "delegation"])
+    if first[name] == second[name]:
+        name = "path"
+    first[name], second[name] = second[name], first[name]
+    return str(name)
+
+
+def lost_file(manifest: dict[str, Any], random: np.random.Generator) -> None:
+    del manifest["artifacts"][random.integers(len(manifest["artifacts"]))]
+
+
+def other_pieces(manifest: dict[str, Any], random: np.random.Generator) -> None:
+    files = [each for each in manifest["artifacts"] if each["format"] == "tflite"]
+    drawn(random, files)["delegation"] = drawn(random, PIECES)
+
+
+def other_test(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    """Another result of a test against chance, or against the control."""
+    tests = [each["chance"] for each in manifest["artifacts"]] + [manifest["student"]["against_control"]]
+    test = drawn(random, tests)
+    if "gained" not in test:
+        test |= {"perfect_p_value": 0.003, "chance_level": 0.5}
+        return "chance"
+    name = drawn(random, ["gained", "lost"])
+    test[name] += 1
+    return str(name)
+
+
+def other_seeds(manifest: dict[str, Any], random: np.random.Generator) -> str:
+    name = drawn(random, ["seeds", "accuracies", "control_accuracies"])
+    manifest["student"][name] = drawn(random, [[], [5, 6] if name == "seeds" else [1.0, 1.0]])
+    return str(name)
+
+
+CHANGES: tuple[Change, ...] = (
+    out_of_range,
+    out_of_range,
+    out_of_range,
+    out_of_range,
+    other_share,
+    other_share,
+    other_share,
+    other_size_or_latency,
+    other_median,
+    other_drop,
+    other_verdict,
+    other_verdict,
+    other_value_or_limit,
+    other_value_or_limit,
+    lost_gates,
+    renamed_or_added_gate,
+    other_limits,
+    forgotten_limit,
+    other_name,
+    swapped_files,
+    lost_file,
+    other_pieces,
+    other_test,
+    other_seeds,
+)
+
+
+def other_golden_labels(folder: Path, random: np.random.Generator) -> str:
+    """Says that the golden images are of other classes, which other answers would be right for."""
+    golden = read(folder / GOLDEN)
+    shift = int(random.integers(1, len(golden["classes"])))
+    for image in golden["images"]:
+        number = golden["classes"].index(image["label"])
+        image["label"] = golden["classes"][(number + shift) % len(golden["classes"])]
+    put_json(folder / GOLDEN, golden)
+    return str(shift)
+
+
+def attempt(good: Path, folder: Path, random: np.random.Generator) -> dict[str, Any]:
+    """Changes a copy and has it verified; says what was done and what came of it."""
+    shutil.copytree(good, folder, copy_function=os.link)
+    change = drawn(random, (*CHANGES, None))
+    if change is None:
+        done = {"change": other_golden_labels.__name__, "of": other_golden_labels(folder, random)}
+    else:
+        manifest = read(folder / MANIFEST)
+        done = {"change": change.__name__, "of": str(change(manifest, random))}
+        put(folder / MANIFEST, json.dumps(manifest).encode())
+        put(folder / "recipe.json", json.dumps(manifest["recipe"]).encode())
+    (folder / bundle.CHECKSUMS).unlink()
+    bundle.seal(folder)
+    code, said = called(["verify", str(folder)])
+    return {**done, "exit_code": code, "crashed": "Traceback" in said, "said": said if code != REFUSED else ""}
+
+
+def called(arguments: list[str]) -> tuple[int, str]:
+    """Returns the exit code of a command line, and what it printed."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = execute(arguments)
+    return code, said.getvalue()
+
+
+@contextlib.contextmanager
+def one_child(module: str) -> Any:
+    """Lets all calls in the block use one process apart."""
+    with Apart() as apart, mock.patch(f"{module}.Apart", lambda: contextlib.nullcontext(apart)):
+        yield
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="a good one")
+    parser.add_argument("--count", type=int, default=1000, help="changed copies")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
+    asked = parser.parse_args(arguments)
+    start = time.perf_counter()
+    with one_child("tfkd.verify.bundle"), tempfile.TemporaryDirectory() as scratch:
+        good = Path(scratch) / "good"
+        shutil.copytree(asked.bundle, good)
+        code, said = called(["verify", str(good)])
+        if code:
+            parser.error(f"{asked.bundle} is not good itself: {said}")
+        found = []
+        for number in range(asked.count):
+            folder = Path(scratch) / "round" / "bundle"
+            found.append(attempt(good, folder, np.random.default_rng([asked.seed, number])) | {"number": number})
+            shutil.rmtree(folder.parent)
+            if (number + 1) % 50 == 0:
+                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+    wrong = [each for each in found if each["exit_code"] != REFUSED or each["crashed"]]
+    result = {
+        "benchmark": "fuzz_verdicts",
+        "command": shlex.join(["python", *sys.argv]),
+        "count": asked.count,
+        "seed": asked.seed,
+        "exit_codes": collections.Counter(str(each["exit_code"]) for each in found),
+        "accepted": [each for each in wrong if each["exit_code"] == 0],
+        "other_exit_codes": [each for each in wrong if each["exit_code"] not in (0, REFUSED)],
+        "crashes": [each for each in wrong if each["crashed"]],
+        "changes": collections.Counter(each["change"] for each in found),
+        "seconds": round(time.perf_counter() - start, 1),
+        "machine": machine.environment(),
+    }
+    print(json.dumps(result, indent=2))
+    if asked.out:
+        write_json(asked.out, result)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
