@@ -166,6 +166,12 @@ class Accelerator(Entry):
     left_out: list[str] = Field(description="kinds of the operators that a rule leaves out")
     not_stated: list[str] = Field(description="kinds of the operators that no published rule speaks of")
 
+    @model_validator(mode="after")
+    def _taken_of_all(self) -> "Accelerator":
+        if self.taken > self.operators:
+            raise ValueError(f"{self.name} takes {self.taken} of {self.operators} operators")
+        return self
+
 
 class Artifact(Entry):
     path: str = Field(description="inside the bundle, with forward slashes")
