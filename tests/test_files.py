@@ -4,15 +4,18 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tfkd.errors import RequestError
 from tfkd.files import (
     append_hash,
+    described,
     exchanged,
     fingerprint,
     has_own_hash,
+    is_as_described,
     read_sealed,
     remove_partial,
     replacing,
@@ -100,6 +103,20 @@ def test_a_file_with_its_own_hash_gives_every_change_away(tmp_path: Path, size: 
     for changed in (b"", whole[:-1], whole + b"x", b"x" + whole, b"\1" + whole[1:], whole[:-1] + b"\1"):
         path.write_bytes(changed)
         assert not has_own_hash(path)
+
+
+@pytest.mark.parametrize("damage", [None, "content", "size", "gone", "no description"])
+def test_a_file_is_compared_with_its_description(tmp_path: Path, damage: str | None) -> None:
+    path, changed = tmp_path / "a", {"content": "two", "size": "three"}
+    path.write_text("one")
+    description: Any = described(path)
+    if damage in changed:
+        path.write_text(changed[damage])
+    elif damage == "gone":
+        path.unlink()
+    elif damage:
+        description = "one"
+    assert is_as_described(path, description) is (damage is None)
 
 
 def test_sealed_values_come_back_and_changed_ones_do_not(tmp_path: Path) -> None:

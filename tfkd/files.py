@@ -39,6 +39,19 @@ def walk(folder: Path) -> Iterator[Path]:
                     pending.append(Path(entry.path))
 
 
+def described(path: Path) -> dict[str, Any]:
+    """Returns a file's size and SHA-256, which `is_as_described` compares it with."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def is_as_described(path: Path, description: Any) -> bool:
+    """Returns whether a file is of the size and SHA-256 described; False where either is missing or damaged."""
+    try:
+        return path.stat().st_size == description["bytes"] and sha256(path) == description["sha256"]
+    except (OSError, KeyError, TypeError):
+        return False
+
+
 def fingerprint(*parts: Any) -> str:
     """Returns 16 hex digits that name JSON-like values; equal values give equal digits on every machine."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)

@@ -21,7 +21,7 @@ import numpy as np
 
 from tfkd.distill.layout import LOGITS, Answer, Layout
 from tfkd.errors import RequestError, nearest
-from tfkd.files import fingerprint, replacing, sha256, write_json
+from tfkd.files import described, fingerprint, is_as_described, replacing, sha256, write_json
 
 SCHEMA = "tfkd-soft-labels-2"
 HEADER = "header.json"
@@ -229,7 +229,7 @@ def write_soft_labels(
     for view in range(header["views"]):
         due = []
         for shard in _shards(layout, header["images"], view):
-            if _stands(folder / shard.name, listed.get(shard.name)):
+            if is_as_described(folder / shard.name, listed.get(shard.name)):
                 progress(shard.rows)
             else:
                 due.append(shard)
@@ -315,14 +315,7 @@ def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) ->
 def _save(path: Path, records: Any) -> dict[str, Any]:
     with replacing(path) as partial, partial.open("wb") as stream:
         np.save(stream, records, allow_pickle=False)
-    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-
-
-def _stands(path: Path, listed: dict[str, Any] | None) -> bool:
-    """Tells whether a finished shard is still what it was."""
-    if not isinstance(listed, dict) or not path.is_file():
-        return False
-    return path.stat().st_size == listed.get("bytes") and sha256(path) == listed.get("sha256")
+    return described(path)
 
 
 def _claim(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
