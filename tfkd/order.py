@@ -38,7 +38,8 @@ STAGES = (
 
 # Raise a stage's number when its code gives other results: finished stages of older code are then done again.
 CODE = dict.fromkeys(STAGES, 4) | dict.fromkeys(("teacher", "assistant", "control", "student"), 5)
-CODE |= {"data": 1, "compress": 2, "export": 5, "verify": 7, "bench": 3, "report": 7}
+CODE |= {"data": 1, "compress": 2, "export": 5, "verify": 7, "bench": 3, "report": 8}
+CODE["diagnosis"] = 1  # of a teacher that predicts wrongly: kept beside its stage
 # Stores and trainings, which cost hours. A store is filled further anywhere; a training is only continued with as many
 # cores and the same libraries as it was begun with.
 KEPT = ("teacher", "soft_labels", "assistant", "assistant_labels", "control", "student", "compress")
@@ -145,7 +146,8 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
         _named("bench", asked["bench"]),
         {"processor": machine.processor(), "cores": machine.cores()},
     )
-    add("report", ["control", "verify", "bench"], _named("", asked), {"version of tfkd": tfkd.__version__})
+    versions = {"version of tfkd": tfkd.__version__, "version of the diagnosis": CODE["diagnosis"]}
+    add("report", ["control", "verify", "bench"], _named("", asked), versions)
     return found
 
 

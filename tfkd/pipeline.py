@@ -18,7 +18,7 @@ from tfkd.export.manifest import Artifact, ChanceTest, Diagnosis, Manifest
 from tfkd.export.publishing import require_writable
 from tfkd.files import write_json
 from tfkd.models.imports import import_modules
-from tfkd.order import STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
+from tfkd.order import CODE, STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Gates, Recipe, Student, Teacher
@@ -233,7 +233,8 @@ class Run:
         number, folder = number_of(name), self.stages[name].folder
         if self.recipe.teachers[number].classes:
             return []
-        return diagnosis.read_or_diagnose(folder / "diagnosis.json", lambda: self._diagnosed(number, folder))
+        kept = folder / "diagnosis.json"
+        return diagnosis.read_or_diagnose(kept, CODE["diagnosis"], lambda: self._diagnosed(number, folder))
 
     def _diagnosed(self, number: int, folder: Path) -> list[Diagnosis]:
         """Looks for causes in the test predictions, and with other pixels in an own model that is often wrong."""

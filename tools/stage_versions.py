@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.files import write_json
-from tfkd.order import CODE, STAGES
+from tfkd.order import CODE
 from tfkd.stages import some
 
 PROJECT = Path(__file__).parents[1]
@@ -44,6 +44,7 @@ METHODS = {
     "verify": "_verify",
     "bench": "_bench",
     "report": "_report",
+    "diagnosis": "_diagnosed",
 }
 # Reached through modules that a method names by other means, as a process that is started.
 REACHED = {
@@ -116,8 +117,8 @@ def main() -> None:
     if asked.record:
         for change in [change for change in found if change.new or asked.same_results]:
             _record(recorded, change, asked.same_results)
-        modules = {name: digest for stage in STAGES for name, digest in code_of(stage).items()}
-        stages = {stage: recorded[stage] for stage in STAGES if stage in recorded}
+        modules = {name: digest for stage in METHODS for name, digest in code_of(stage).items()}
+        stages = {stage: recorded[stage] for stage in METHODS if stage in recorded}
         recorded = {**stages, "modules": dict(sorted(modules.items()))}
         write_json(RECORD, recorded)
         found = changes(recorded)
@@ -129,7 +130,7 @@ def main() -> None:
 def changes(recorded: dict[str, Any]) -> list[Change]:
     """Returns the stages whose code is not what was recorded for their version."""
     found = []
-    for stage in STAGES:
+    for stage in METHODS:
         modules, version = code_of(stage), CODE[stage]
         known, before = recorded.get(stage, {"version": None, "digests": {}}), recorded.get("modules", {})
         if known["version"] != version or _digest(modules) not in known["digests"]:

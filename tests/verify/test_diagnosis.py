@@ -1,6 +1,7 @@
 """Causes of a low accuracy are found from images, named with their evidence, and never found in noise."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from tfkd.export.manifest import Diagnosis
 from tfkd.models.normalization import Normalization, parse
-from tfkd.verify.diagnosis import Subject, Wording, diagnose, initial_weights, order_of_labels
+from tfkd.verify.diagnosis import Subject, Wording, diagnose, initial_weights, order_of_labels, read_or_diagnose
 
 SIZE = 4
 WORDING = Wording(lambda words: f"--normalization {words}", lambda names: f"--labels {','.join(names)}")
@@ -177,6 +178,21 @@ def test_what_was_fine_tuned_on_these_classes_is_of_no_others(network: Callable,
     assert found.cause == "fine-tuning" and told in found.evidence
     assert "fine-tuning was too short" in found.evidence and "teachers.1.fine_tune.epochs" in found.proposal
     assert "other classes" not in str(found) and "never trained" not in str(found)
+
+
+def test_a_kept_diagnosis_is_renewed_with_the_rules_and_when_it_is_damaged(tmp_path: Path) -> None:
+    path, calls = tmp_path / "diagnosis.json", []
+
+    def found(version: int) -> str:
+        def look() -> list[Diagnosis]:
+            calls.append(version)
+            return [Diagnosis(subject="a", cause="labels", evidence=f"by rules {version}")]
+
+        return read_or_diagnose(path, version, look)[0].evidence
+
+    assert [found(version) for version in (1, 1, 2, 2)] == [f"by rules {version}" for version in (1, 1, 2, 2)]
+    path.write_text(path.read_text().replace("by rules", "of old"))
+    assert found(2) == "by rules 2" and calls == [1, 2, 2]
 
 
 def test_initial_weights_are_no_evidence_against_a_model_that_knows_the_classes() -> None:

@@ -191,13 +191,19 @@ def temperatures(distill: Distill) -> list[tuple[int, float]]:
     return found
 
 
-def read_or_diagnose(path: Path, find: Callable[[], list[Diagnosis]]) -> list[Diagnosis]:
-    """Returns what an earlier call found, from a file that is written by the first one."""
+def read_or_diagnose(path: Path, version: int, find: Callable[[], list[Diagnosis]]) -> list[Diagnosis]:
+    """Returns what an earlier call found by rules of the same version, or looks for causes and keeps them in a file.
+
+    Args:
+        path: of the file.
+        version: of the rules.
+        find: looks for causes.
+    """
     kept = read_sealed(path)
-    if kept is not None:
-        return [Diagnosis.model_validate(each) for each in kept]
+    if isinstance(kept, dict) and kept.get("version") == version:
+        return [Diagnosis.model_validate(each) for each in kept["found"]]
     found = find()
-    write_sealed(path, [each.model_dump(mode="json") for each in found])
+    write_sealed(path, {"version": version, "found": [each.model_dump(mode="json") for each in found]})
     return found
 
 
