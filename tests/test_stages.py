@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd import comparison, own_model, pipeline, stages, sweep
+from tfkd import comparison, files, machine, own_model, pipeline, sweep
 from tfkd.distill.saving import save_arrays
 from tfkd.errors import RequestError
 from tfkd.files import sha256
@@ -136,7 +136,7 @@ def test_a_copied_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Monk
     run_together([Stage(tmp_path / "s", "a")], written, Lines())
     shutil.copytree(tmp_path / "s", tmp_path / "copy" / "s", copy_function=shutil.copyfile)
     hashed: list[Path] = []
-    monkeypatch.setattr(stages, "sha256", lambda path: hashed.append(path) or sha256(path))
+    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path) or sha256(path))
     copy = Stage(tmp_path / "copy" / "s", "a")
     copy.mend(print)
     assert len(hashed) == 2
@@ -167,6 +167,17 @@ def test_a_finished_stage_is_valid_elsewhere_and_says_where_it_was_made(
         stage = Stage(tmp_path / "s" / "a", "a", conditions={"cores": cores, "keras": "3"}, name="s")
         run_together([stage], written, Lines())
     assert capsys.readouterr().out.splitlines()[-1] == "s: reused (made with cores 2)"
+
+
+def test_a_stage_tells_what_was_other_where_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine.environment()
+    monkeypatch.setattr(machine, "environment", lambda: {**here, "cores": "64", "keras": "3.1"})
+    stage = Stage(tmp_path / "s", "a")
+    run_together([stage], written, Lines())
+    assert stage.other_environment() == {}
+    monkeypatch.setattr(machine, "environment", lambda: here)
+    assert stage.other_environment() == {"cores": "64", "keras": "3.1"}
+    assert Stage(tmp_path / "s", "b").other_environment() == {}
 
 
 def test_an_unfinished_stage_waits_for_the_cores_that_it_was_begun_with(tmp_path: Path) -> None:

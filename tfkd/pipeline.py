@@ -594,6 +594,7 @@ class Run:
             data=self.shipped,
             folders={name: stage.folder for name, stage in self.stages.items()},
             fingerprints={name: stage.fingerprint for name, stage in self.stages.items()},
+            environments={name: other for name, stage in self.stages.items() if (other := stage.other_environment())},
             results=self.results,
             chosen_seed=self.chosen_seed,
             shipped=self._shipped_folder,

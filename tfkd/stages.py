@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfkd import machine
 from tfkd.errors import RequestError
-from tfkd.files import fingerprint, has_own_hash, read_sealed, sha256, write_sealed
+from tfkd.files import described, fingerprint, has_own_hash, is_as_described, read_sealed, write_sealed
 from tfkd.progress import Progress
 
 DONE = "stage.json"
@@ -83,6 +84,11 @@ class Stage:
         differing = [f"{name} {value}" for name, value in found.items() if value != self.conditions.get(name)]
         return f"made with {', '.join(differing)}" if differing else ""
 
+    def other_environment(self) -> dict[str, str]:
+        """Returns what differs from here, of the libraries and the processor that the finished stage was made with."""
+        here, made = machine.environment(), (self._done() or {}).get("environment", {})
+        return {name: value for name, value in made.items() if here.get(name) != value}
+
     def mend(self, say: Say, thorough: bool = False) -> None:
         """Removes what is damaged of a finished stage, which is then unfinished, and says so in one line.
 
@@ -146,6 +152,7 @@ class Stage:
             "base": self.base,
             "growing": self.growing,
             "conditions": self.conditions,
+            "environment": machine.environment(),
             "seconds": paid(result) or seconds,
             "files": {name: _described(self.folder / name) for name in names},
             "result": result,
@@ -203,13 +210,15 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _is_same(path: Path, kept: Mapping[str, Any], thorough: bool) -> bool:
+    return (not thorough and _has_time(path, kept)) or is_as_described(path, kept)
+
+
+def _has_time(path: Path, kept: Mapping[str, Any]) -> bool:
     try:
         status = path.stat()
-        if status.st_size != kept["bytes"]:
-            return False
-        return (not thorough and status.st_mtime_ns == kept["mtime_ns"]) or sha256(path) == kept["sha256"]
     except OSError:
         return False
+    return (status.st_size, status.st_mtime_ns) == (kept["bytes"], kept["mtime_ns"])
 
 
 def _remembered(folder: Path, files: dict[str, dict[str, Any]]) -> bool:
@@ -223,8 +232,7 @@ def _remembered(folder: Path, files: dict[str, dict[str, Any]]) -> bool:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    status = path.stat()
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": sha256(path)}
+    return {"mtime_ns": path.stat().st_mtime_ns, **described(path)}
 
 
 def _kept_files(folder: Path) -> Iterator[Path]:

@@ -317,7 +317,10 @@ class Manifest(Entry):
     tfkd_version: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*[A-Za-z0-9.+-]{0,64}$")
     created: Utc = Field(description="UTC, ISO 8601")
     recipe: dict[str, Any]
-    environment: dict[str, str]
+    environment: dict[str, str] = Field(description="libraries and processor that the report was made with")
+    environments: dict[str, dict[str, str]] = Field(
+        {}, description="the same of each stage that was made elsewhere, by its name: what differs from `environment`"
+    )
     seed: int = Field(ge=0, lt=2**31)
     data: DataEntry
     teachers: list[TeacherEntry] = Field(description="empty where tfkd was given a trained model")

@@ -55,6 +55,7 @@ class Run:
         data: the images.
         folders: folder of every stage, by the stage's name.
         fingerprints: of all that each stage's result depends on, by the stage's name.
+        environments: what differed from here where a stage was made, by the stage's name.
         results: result of every stage before the report, by the stage's name.
         chosen_seed: seed of the exported student.
         shipped: folder of the exported network: the student's, or that of what the compressions made of it.
@@ -70,6 +71,7 @@ class Run:
     data: ImageData
     folders: dict[str, Path]
     fingerprints: dict[str, str]
+    environments: dict[str, dict[str, str]]
     results: dict[str, Any]
     chosen_seed: int
     shipped: Path
@@ -193,6 +195,7 @@ def manifest_of(run: Run) -> Manifest:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         recipe=run.recipe.model_dump(mode="json"),
         environment=machine.environment(),
+        environments=run.environments,
         seed=run.recipe.seed,
         data=data_entry(run.data),
         teachers=_teachers(run),
