@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.report import links
 from tests.test_pipeline import RECIPE, home, tfkd  # noqa: F401
 from tfkd.export.manifest import Manifest
 
@@ -50,7 +51,9 @@ def test_every_variant_is_a_row(compared: tuple[Path, str]) -> None:
         assert 0 <= row["accuracy"] <= 1 and row["seconds"] >= 0
         assert row["variant"] in output
     assert rows[1]["bytes"] < rows[0]["bytes"]
-    assert "student clustered int8" in (home / "runs/small/compare/report.html").read_text()
+    page = home / "runs/small/compare/report.html"
+    assert "student clustered int8" in page.read_text()
+    assert links.files(page) and all(file.is_file() for file in links.files(page))
 
 
 def test_what_was_compressed_ships(compared: tuple[Path, str]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.data.photos import fill_tinted
+from tests.report import links
 from tests.traps import set_traps
 from tfkd.distill.job import Kind
 from tfkd.distill.layout import Layout
@@ -22,6 +23,7 @@ from tfkd.order import stages_of
 from tfkd.pipeline import Outcome, Run, open_data
 from tfkd.progress import Lines
 from tfkd.recipe_files import load
+from tfkd.report import summary
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ("blue sky", "grass", "tomato, ripe")
@@ -137,12 +139,21 @@ def test_the_bundle_holds_everything(finished: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle, check=True)
 
 
+def test_every_link_of_every_copy_of_the_report_leads_to_a_file(finished: Path) -> None:
+    bundles = finished / "exported_models/tiny", finished / "runs/tiny/report/bundle"
+    pages = [bundle / name for bundle in bundles for name in ("report.html", "MODEL_CARD.md")]
+    for page in [*pages, summary.rewrite(finished / "runs/tiny")[1]]:
+        assert links.files(page), page
+        assert [file for file in links.files(page) if not file.is_file()] == []
+
+
 def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
     manifest = Manifest.model_validate_json((finished / "exported_models" / "tiny" / "manifest.json").read_bytes())
     assert manifest.data.splits == {"train": 96, "validation": 12, "test": 12}
     assert manifest.student.control_accuracy is not None
     assert [row.variant for row in manifest.comparison][:2] == ["teacher fp32", "student fp32"]
     assert all(gate.passed for gate in manifest.gates)
+    assert manifest.environment["keras"] and manifest.environments == {}
     names = {gate.name for gate in manifest.gates}
     assert {"better_than_chance/teacher", "not_worse_than_control", "min_relative_accuracy"} < names
     assert {f"better_than_chance/{artifact.path.rpartition('/')[2]}" for artifact in manifest.artifacts} < names

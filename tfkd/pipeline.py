@@ -637,12 +637,13 @@ def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, pro
     from tfkd.report import devices
 
     outcome = Outcome(folder, made, manifest)
+    if not (made / bundle.MEASUREMENTS / devices.HTML).is_file():
+        devices.write(made)
     if not outcome.passed:
         return outcome
     if not bundle.same(made, destination):
         progress.say("publishing: verifying the copy from its own bytes")
-        publishing.publish(made, destination, _require_verified)
-        devices.rewrite(destination)
+        publishing.publish(made, destination, _require_verified, devices.write)
     return replace(outcome, bundle=destination)
 
 

@@ -111,6 +111,21 @@ def test_measurements_are_kept_and_do_not_make_a_bundle_another(made: Callable[[
     assert (destination / "measurements" / "phone.json").read_text() == "{}"
 
 
+def test_a_copy_is_completed_before_it_can_be_seen(made: Callable[[str], Path], destination: Path) -> None:
+    def list_measurements(copy: Path) -> None:
+        seen.append((destination / "labels.txt").read_text())
+        names = sorted(path.name for path in (copy / "measurements").iterdir())
+        (copy / "measurements" / "index.md").write_text(" ".join(names))
+
+    seen: list[str] = []
+    publish(made("one"), destination, accept)
+    (destination / "measurements").mkdir()
+    (destination / "measurements" / "phone.json").write_text("{}")
+    publish(made("two"), destination, accept, list_measurements)
+    assert seen == ["one"]
+    assert (destination / "measurements" / "index.md").read_text() == "phone.json"
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_is_no_bundle_is_not_replaced(made: Callable[[str], Path], destination: Path, kind: str) -> None:
     destination.parent.mkdir(parents=True)

@@ -177,6 +177,21 @@ def test_page_loads_nothing(page):
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
 
 
+@pytest.mark.parametrize("devices", ["../report/bundle/measurements/index.html", None])
+def test_the_link_to_the_devices_is_where_they_are_or_is_absent(tmp_path, make_manifest, make_evidence, devices):
+    write_report(make_manifest(), make_evidence(), tmp_path / "page.html", devices)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a" and attributes["href"][0] != "#"]
+    assert links == ([devices] if devices else [])
+
+
+def test_a_stage_that_was_made_elsewhere_is_shown(render, make_manifest, make_evidence):
+    assert "made elsewhere" not in render(make_manifest(), make_evidence()).text
+    manifest = make_manifest()
+    manifest.environments = {"teacher": {"cores": "64", "keras": "3.1"}}
+    assert "teacher was made elsewhere: cores 64, keras 3.1." in render(manifest, make_evidence()).text
+
+
 def test_references_inside_the_plots_meet_one_target_each(page):
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))

@@ -25,7 +25,12 @@ WAITING = 60.0  # seconds that one publishing waits for another one to the same 
 _POLLING = 0.02
 
 
-def publish(folder: Path, destination: Path, check: Callable[[Path], None]) -> None:
+def publish(
+    folder: Path,
+    destination: Path,
+    check: Callable[[Path], None],
+    complete: Callable[[Path], None] = lambda folder: None,
+) -> None:
     """Copies a finished bundle to its final name, which holds the old content or the whole new one, never a part.
 
     Measurements in the old bundle are kept.
@@ -34,6 +39,7 @@ def publish(folder: Path, destination: Path, check: Callable[[Path], None]) -> N
         folder: the finished bundle.
         destination: its final name; where that is a link, what it leads to is replaced.
         check: called with the copy before it takes the final name; raises where it must not be published.
+        complete: called with the copy after that, when it holds the measurements of the old bundle too.
 
     Raises:
         RequestError: the disk is full, the destination cannot be written, or something else than a bundle is there.
@@ -47,6 +53,7 @@ def publish(folder: Path, destination: Path, check: Callable[[Path], None]) -> N
         files.flush(made)
         with claimed(destination):
             _keep(destination / MEASUREMENTS, made / MEASUREMENTS)
+            complete(made)
             _replace(made, destination)
 
 

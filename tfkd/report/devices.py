@@ -101,10 +101,15 @@ def rewrite(bundle: Path) -> Path:
         RequestError: the folder is no bundle, or cannot be written.
     """
     with claimed(bundle):
-        shown = index(manifest_of(bundle), recorded.refresh(bundle))
-        files.write_text(bundle / MEASUREMENTS / MARKDOWN, card.render("measurements.md.j2", **_context(shown)))
-        files.write_text(bundle / MEASUREMENTS / HTML, html.render("measurements.html.j2", **_context(shown)))
+        write(bundle)
     return bundle / MEASUREMENTS / HTML
+
+
+def write(bundle: Path) -> None:
+    """Does the same for a bundle that no other process changes."""
+    shown = index(manifest_of(bundle), recorded.refresh(bundle))
+    files.write_text(bundle / MEASUREMENTS / MARKDOWN, card.render("measurements.md.j2", **_context(shown)))
+    files.write_text(bundle / MEASUREMENTS / HTML, html.render("measurements.html.j2", **_context(shown)))
 
 
 def read(bundle: Path) -> Index:

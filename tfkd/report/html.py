@@ -23,8 +23,16 @@ _SHOWN_CONFUSIONS = 8
 _SHOWN_CLASSES = 4
 
 
-def write_report(manifest: Manifest, evidence: Evidence, path: Path) -> None:
+def write_report(
+    manifest: Manifest, evidence: Evidence, path: Path, devices: str | None = "measurements/index.html"
+) -> None:
     """Writes the page; it loads nothing from anywhere, and is readable on a phone, in light and in dark.
+
+    Args:
+        manifest: what it shows.
+        evidence: the rest of it.
+        path: of the page.
+        devices: link to the page of the bundle's measurements; None where there is none.
 
     Raises:
         RequestError: the evidence has other classes than the manifest, or the page cannot be written.
@@ -34,6 +42,7 @@ def write_report(manifest: Manifest, evidence: Evidence, path: Path) -> None:
     page = render(
         "report.html.j2",
         manifest=manifest,
+        devices=devices,
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
         has_control_row=facts.has_control_row(manifest),

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from tfkd.export.manifest import (
 from tfkd.files import fingerprint, write_json
 from tfkd.recipe import Recipe
 from tfkd.report.card import write_model_card
+from tfkd.report.devices import HTML
 from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
 from tfkd.report.html import write_report
 from tfkd.verify import diagnosis, golden
@@ -178,7 +180,8 @@ def write_page(manifest: Manifest, folder: Path, page: Path) -> Path:
         evidence = Evidence.model_validate_json((folder / "report" / "evidence.json").read_bytes())
     except (OSError, ValueError) as error:
         raise _unfinished(folder, error) from None
-    write_report(manifest, evidence, page)
+    devices = folder / "report" / "bundle" / bundle.MEASUREMENTS / HTML
+    write_report(manifest, evidence, page, os.path.relpath(devices, page.parent) if devices.is_file() else None)
     return page
 
 
