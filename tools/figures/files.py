@@ -53,6 +53,8 @@ def files() -> str:
     gaps, mixtures = (sum(published[kind].values()) for kind in ("gaps", "mixtures"))
     plain = evidence.read("transcribed")["int8_without_dot_products"]
     wrong = len(fuzzed["wrongly_accepted"]) + len(fuzzed["crashes"])
+    verdicts, inspected = evidence.read("fuzz_verdicts"), evidence.read("fuzz_inspect")
+    impossible = [len(verdicts[kind]) for kind in ("accepted", "other_exit_codes", "crashes")]
     peer = contestants["litert_min_max"]["latency_ms"]["threads_1"]["median"]
     ours = contestants["tfkd_min_max"]["latency_ms"]["threads_1"]["median"]
     rows = [
@@ -83,6 +85,18 @@ def files() -> str:
             f"fuzz_bundles.json: damaged bundles of {fuzzed['count']:,} that were wrongly accepted, or crashed "
             "`tfkd verify`",
             str(wrong),
+            "0",
+        ],
+        [
+            f"fuzz_verdicts.json: bundles of {verdicts['count']:,} with impossible values and right seals that "
+            "`tfkd verify` accepts, ends with another exit code than 1, or crashes on",
+            ", ".join(map(str, impossible)),
+            "0, 0, 0",
+        ],
+        [
+            f"fuzz_inspect.json: damaged .tflite files of {inspected['count']:,} that crash `tfkd inspect`, or end in "
+            "anything but an answer or one line",
+            str(len(inspected["wrong"])),
             "0",
         ],
         [
