@@ -19,7 +19,7 @@ from tfkd.export.manifest import Gate, Manifest
 from tfkd.recipe import Export
 from tfkd.report import facts
 
-ASKED = ("export", "running.keras", "--labels", "labels.txt", "--data", "folder:photos")
+ASKED = ("export", "running.keras", "--import", "running_layer", "--labels", "labels.txt", "--data", "folder:photos")
 QUICK = ("export.golden_images=2", "bench.runs=5", "bench.warmup=1")
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_run_here_is_not_judged(bundle: Path) -> None:
 def test_verify_says_what_it_did_not_verify(bundle: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(work, "verify", str(bundle), "--data", "folder:photos") == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "3 of 11 checks not judged" in told and "operator 'cumsum'" in told
+    assert "3 of 12 checks not judged" in told and "operator 'cumsum'" in told
 
 
 def test_a_file_without_answers_must_say_so(bundle: Path, work: Path, tmp_path: Path) -> None:
