@@ -1,6 +1,7 @@
 """Files are written whole or not at all."""
 
 import errno
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,21 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"Cannot write .*a\.bin: No space left"):
         fill()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_copied_in_part_is_one_short_line(tmp_path: Path) -> None:
+    def full(source: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", source, None, target)
+
+    def copy() -> None:
+        with replacing(tmp_path / "copy") as partial:
+            shutil.copytree(tmp_path / "folder", partial, copy_function=full)
+
+    (tmp_path / "folder").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "folder" / name).write_text(name)
+    with pytest.raises(RequestError, match=r"copy: No space left on device\. Free"):
+        copy()
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

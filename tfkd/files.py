@@ -9,6 +9,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -88,10 +89,20 @@ def cannot_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
         raise RequestError(
-            f"Cannot write {path}: {reason}. Free some space or choose another folder, then run it again."
+            f"Cannot write {path}: {_reason(error)}. Free some space or choose another folder, then run it again."
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """Returns the system's words; for a folder that was copied in part, those about its first file."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        _, _, text = error.args[0][0]
+        return _SYSTEM.sub(r"\1", text)
+    return error.strerror or str(error)
+
+
+_SYSTEM = re.compile(r"\[Errno \d+\] ([^:]*).*", re.DOTALL)  # as str(OSError) has it, with the names of the files
 
 
 @contextlib.contextmanager
