@@ -367,20 +367,9 @@ class _Export:
         return golden.collect(folder, artifacts, images, test.labels[positions], keras)
 
     def _evidence(self, probabilities: "np.ndarray") -> "Evidence":
-        from tfkd.export import samples
-        from tfkd.report import summary
-        from tfkd.report.evidence import Evidence, Example, encode_image
+        from tfkd.report import predictions
 
-        test, classes = self.data.test, self.data.classes
-        images, positions = samples.photos(test, self.model.size, summary.EXAMPLES, self.request.seed + 1)
-        return Evidence(
-            confusion=summary.confusion("the Keras model", test.labels, probabilities),
-            examples=[
-                Example(
-                    image=encode_image(image),
-                    label=classes[test.labels[position]],
-                    student=probabilities[position].tolist(),
-                )
-                for image, position in zip(images, positions.tolist(), strict=True)
-            ],
+        size, seed = self.model.size, self.request.seed
+        return predictions.evidence(
+            "the Keras model", self.data, size, seed, {"student": probabilities}, lambda rows: rows
         )

@@ -8,7 +8,8 @@ import pytest
 
 from tfkd.export.manifest import Gate, Manifest, Verdict
 from tfkd.recipe import Data, Recipe, Teacher
-from tfkd.report.evidence import Confusion, Evidence, Example, Point, encode_image
+from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Point, Prediction, encode_image
+from tfkd.report.predictions import frequent_pairs
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 IMAGES = 1000
@@ -115,14 +116,19 @@ def build_evidence(classes: tuple[str, ...] = CLASSES, seeds: int = 3, control: 
     count = len(classes)
     counts = random.multinomial(8, np.full(count, 1 / count), size=count) + np.diag(np.full(count, 92))
     who = {"teacher": 0.93, "control": 0.87, "student": 0.89}
+    confusion = Confusion(variant="student int8", counts=counts.tolist())
     return Evidence(
         curves={
             kind: {seed: _curve(best, seed) for seed in range(1, 1 + (1 if kind == "teacher" else seeds))}
             for kind, best in who.items()
             if control or kind != "control"
         },
-        confusion=Confusion(variant="student int8", counts=counts.tolist()),
+        confusion=confusion,
         examples=[_example(classes, random, control) for _ in range(6)],
+        mistakes=[
+            _mistake(classes[truth], classes[predicted], random, control)
+            for truth, predicted, _ in frequent_pairs(confusion.cells)
+        ],
     )
 
 
@@ -141,8 +147,6 @@ def _curve(best: float, seed: int) -> list[Point]:
 
 def _example(classes: tuple[str, ...], random: np.random.Generator, control: bool) -> Example:
     truth = int(random.integers(len(classes)))
-    tint = random.integers(60, 220, 3)
-    image = np.clip(random.normal(0, 14, (48, 48, 3)) + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8)
 
     def answer(sureness: float) -> list[float]:
         logits = random.normal(0, 1, len(classes))
@@ -150,12 +154,28 @@ def _example(classes: tuple[str, ...], random: np.random.Generator, control: boo
         return [float(share) for share in np.exp(logits) / np.exp(logits).sum()]
 
     return Example(
-        image=encode_image(image),
+        image=_image(random),
         label=classes[truth],
         teacher=answer(4),
         control=answer(1.5) if control else None,
         student=answer(3),
     )
+
+
+def _mistake(truth: str, predicted: str, random: np.random.Generator, control: bool) -> Mistake:
+    return Mistake(
+        image=_image(random),
+        label=truth,
+        teacher=Prediction(label=truth, probability=0.71),
+        control=Prediction(label=predicted, probability=0.64) if control else None,
+        student=Prediction(label=predicted, probability=0.93),
+    )
+
+
+def _image(random: np.random.Generator) -> str:
+    tint = random.integers(60, 220, 3)
+    noise = random.normal(0, 14, (48, 48, 3))
+    return encode_image(np.clip(noise + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8))
 
 
 def _row(variant: str, size: int, latency: float, accuracy: float) -> dict[str, Any]:

@@ -66,5 +66,5 @@ def test_gates_show_value_limit_and_verdict(make_manifest):
     text = printed(gates_table(manifest))
     assert "the machine is slow" in text
     line = next(line for line in text.splitlines() if line.startswith("│") and "min_speed_ratio" in line)
-    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["min_speed_ratio", "15.39", "≥ 3", "failed"]
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["min_speed_ratio", "15.4", "≥ 3", "failed"]
     assert "1 of 4 gates failed" in text

@@ -1,19 +1,17 @@
 """The page is read back with a parser: what a browser would show and load, not what the template looks like."""
 
-import base64
-import io
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.report.conftest import give
 from tfkd.errors import RequestError
 from tfkd.export.manifest import Diagnosis
-from tfkd.report.evidence import Confusion
-from tfkd.report.html import _heat_map, write_report
+from tfkd.recipe import Recipe, shrunk
+from tfkd.report.evidence import Confusion, Evidence
+from tfkd.report.html import write_report
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -25,7 +23,7 @@ HOSTILE = (
 )
 
 
-VOID = {"meta", "img", "br", "wbr", "path", "use"}
+VOID = {"meta", "img", "input", "br", "wbr", "path", "use"}
 
 
 class Page(HTMLParser):
@@ -64,6 +62,14 @@ class Page(HTMLParser):
     def text(self):
         return " ".join("".join(self.texts).split())
 
+    def ids(self):
+        return [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+
+    def fold(self, section):
+        """Returns the attributes of the first <details> after a section's heading."""
+        start = next(i for i, (_, attributes) in enumerate(self.tags) if attributes.get("id") == section)
+        return next(attributes for tag, attributes in self.tags[start:] if tag == "details")
+
     def row(self, first):
         return next([cell.strip() for cell in row] for row in self.rows if row and row[0].strip() == first)
 
@@ -93,11 +99,11 @@ def test_headline_and_tables_show_the_manifests_numbers(page):
         ("control fp32", "6.12 MB", "1.45 ms", "87.1 % ± 1.1", "−4.3"),
         ("student int8", "1.66 MB", "1.39 ms", "88.7 % ± 1.0", "−2.7"),
     ):
-        assert page.row(name) == [name, size, "–", latency, "–", accuracy, points, "–", "–"]
+        assert page.row(name) == [name, accuracy, points, size, "–", latency, "–", "–", "–"]
     file = page.row("android/quickstart_int8.tflite" + "int8")
-    assert file[1:7] == ["1.66 MB", "88.7 %", "92.0 %", "98.9 %", "0.042", "1"]
-    assert page.row("min_speed_ratio") == ["min_speed_ratio", "15.39", "≥ 3", "✓ passed"]
-    assert page.row("ios/quickstart.mlmodel" + "fp32")[2:6] == ["not run"] * 4
+    assert file[1:7] == ["88.7 %", "1.66 MB", "92.0 %", "98.9 %", "0.042", "1"]
+    assert page.row("min_speed_ratio") == ["min_speed_ratio", "15.4", "≥ 3", "✓ passed"]
+    assert page.row("ios/quickstart.mlmodel" + "fp32")[1:6:2] == ["not run"] * 3
 
 
 def test_every_number_of_the_comparison_follows_the_manifest(render, make_manifest, make_evidence):
@@ -105,8 +111,8 @@ def test_every_number_of_the_comparison_follows_the_manifest(render, make_manife
     rows[3] |= {"bytes": 7_654_321, "latency_ms": 3.21, "accuracy": 0.8123, "drop": 0.1017}
     rows[4] |= {"compressed_bytes": 1_234_567, "latency_all_ms": 2.34, "agreement": 0.9034, "seconds": 75.4}
     page = render(make_manifest(comparison=rows), make_evidence())
-    assert page.row(rows[3]["variant"])[1:] == ["7.65 MB", "–", "3.21 ms", "–", "81.2 % ± 1.2", "−10.2", "–", "–"]
-    assert page.row(rows[4]["variant"])[2:5:2] == ["1.23 MB", "2.34 ms"]
+    assert page.row(rows[3]["variant"])[1:] == ["81.2 % ± 1.2", "−10.2", "7.65 MB", "–", "3.21 ms", "–", "–", "–"]
+    assert page.row(rows[4]["variant"])[4:7:2] == ["1.23 MB", "2.34 ms"]
     assert page.row(rows[4]["variant"])[7:] == ["90.3 %", "75 s"]
 
 
@@ -116,6 +122,56 @@ def test_a_failed_gate_stands_on_top(render, make_manifest, make_evidence):
     page = render(manifest, make_evidence())
     assert "✗ 1 of 4 gates failed: max_accuracy_drop/quickstart_int8.tflite" in page.text
     assert page.row("max_accuracy_drop/quickstart_int8.tflite")[3] == "✗ failed"
+    assert "open" in page.fold("gates")
+
+
+def test_gates_that_did_not_pass_come_first(render, make_manifest, make_evidence):
+    manifest = make_manifest()
+    manifest.gates.append(manifest.gates[1].model_copy(update={"name": "min_agreement/z.tflite"}))
+    give(manifest.gates[4], "failed")
+    give(manifest.gates[3], "not judged", "why not")
+    page = render(manifest, make_evidence())
+    names = [row[0] for row in page.rows if len(row) == 4 and row[3] and row[3][0] in "✓✗–"]
+    expected = [f"min_agreement/{name}.tflite" for name in ("z", "quickstart_int8")]
+    expected += ["min_speed_ratiowhy not", "max_accuracy_drop/quickstart_int8.tflite"]
+    assert names == [*expected, "one_partition/quickstart_int8.tflite"]
+
+
+def test_gates_are_folded_when_all_passed_and_say_what_they_check(page):
+    assert "open" not in page.fold("gates")
+    checks = "Accuracy of the Keras model minus that of a file"
+    assert page.text.index(checks) < page.text.index("max_accuracy_drop/quickstart_int8.tflite")
+
+
+def test_contents_lists_every_section(page):
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "h2"]
+    assert [attributes["href"] for tag, attributes in page.tags if tag == "a"][: len(sections)] == [
+        f"#{section}" for section in sections
+    ]
+    assert {"comparison", "examples", "mistakes", "classes", "gates"} < set(sections)
+
+
+def test_accuracy_follows_the_name(page):
+    heads = [row for row in page.rows if "Accuracy" in row]
+    assert [row[0] for row in heads] == ["Variant", "Class", "File"]
+    assert all(row[1] == "Accuracy" for row in heads)
+
+
+def test_photos_enlarge_without_a_script(page):
+    """A checkbox inside the photo's label holds its state; CSS shows the checked one over the whole page."""
+    photos = [i for i, (tag, _) in enumerate(page.tags) if tag == "img"]
+    assert len(photos) == 6 + 8
+    for i in photos:
+        (label, _), (box, kind) = page.tags[i - 2 : i]
+        assert (label, box, kind["type"]) == ("label", "input", "checkbox")
+
+
+def test_only_a_smoke_run_has_a_banner(render, make_manifest, make_evidence, page):
+    manifest = make_manifest()
+    recipe = shrunk(Recipe.model_validate(manifest.recipe))
+    manifest.recipe = recipe.model_dump(mode="json")
+    assert "Smoke run. Every step ran" in render(manifest, make_evidence()).text
+    assert "Smoke run" not in page.text
 
 
 def test_quality_comes_before_size_and_speed(page):
@@ -193,7 +249,7 @@ def test_a_stage_that_was_made_elsewhere_is_shown(render, make_manifest, make_ev
 
 
 def test_references_inside_the_plots_meet_one_target_each(page):
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    ids = page.ids()
     assert len(ids) == len(set(ids))
     used = [attributes["xlink:href"][1:] for tag, attributes in page.tags if tag == "use"]
     used += [
@@ -230,13 +286,13 @@ def test_without_control_the_page_says_so(render, make_manifest, make_evidence):
 def test_control_that_was_not_exported_shows_its_accuracy(render, make_manifest, make_evidence):
     rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
     page = render(make_manifest(comparison=rows), make_evidence())
-    assert page.row("control") == ["control", "not exported", "87.1 % ± 1.1", "−4.3", "", ""]
+    assert page.row("control") == ["control", "87.1 % ± 1.1", "−4.3", "not exported", "", ""]
 
 
 def test_a_run_with_no_evidence_bench_or_gates_is_still_a_page(render, make_manifest, make_evidence):
     page = render(make_manifest(bench=[], gates=[]), type(make_evidence())())
     assert "Latency was not measured." in page.text and "No gates were set" in page.text
-    assert "What is taken for what" not in page.text and "Real photos" not in page.text
+    assert not {"mistakes", "classes", "examples"} & set(page.ids())
 
 
 def test_one_epoch_and_missing_validation_can_be_drawn(render, make_manifest, make_evidence):
@@ -263,15 +319,11 @@ def test_the_parts_of_the_students_loss_are_drawn(render, make_manifest, make_ev
 def test_many_classes_become_a_picture(render, make_manifest, make_evidence):
     classes = tuple(f"class {number}" for number in range(120))
     page = render(make_manifest(classes), make_evidence(classes))
-    assert [attributes for tag, attributes in page.tags if attributes.get("class") == "heat"]
-    assert "Most frequent mistakes" in page.text
-
-
-def test_the_picture_of_many_classes_shows_shares_by_opacity():
-    picture = Image.open(io.BytesIO(base64.b64decode(_heat_map(np.array([[1.0, 0.0], [0.25, 0.75]])))))
-    pixels = np.asarray(picture)
-    assert pixels.shape == (2, 2, 4) and pixels[0, 0].tolist() == [0, 114, 178, 255]
-    assert pixels[0, 1, 3] == 0 and pixels[1, 0].tolist() == [213, 94, 0, 128]
+    assert [attributes for tag, attributes in page.tags if (attributes.get("class") or "").startswith("heat")]
+    assert page.row("90 to 100 %")[1] == "120" and page.row("80 to 90 %")[1] == "0"
+    assert "open" not in page.fold("classes") and "All 120 classes" in page.text
+    results = [row[0] for row in page.rows if len(row) == 5 and row[3].endswith(" of 100")]
+    assert len(results) == 12 + 120 and set(results) == set(classes)
 
 
 def test_very_many_classes_have_their_worst_pairs_alone(render, make_manifest, make_evidence):
@@ -282,17 +334,34 @@ def test_very_many_classes_have_their_worst_pairs_alone(render, make_manifest, m
     evidence.confusion = Confusion(variant="student", classes=len(classes), cells=cells)
     evidence.examples = []
     page = render(make_manifest(classes), evidence)
-    assert not [attributes for tag, attributes in page.tags if attributes.get("class") in ("heat", "matrix")]
+    drawn = {(attributes.get("class") or "").split(" ")[0] for _, attributes in page.tags}
+    assert not drawn & {"heat", "matrix"}
     assert "grey taken for gray: 3 of 4" in page.text and "1,000,000 classes is not drawn" in page.text
+    assert page.row("grey") == ["grey", "25.0 %", "", "1 of 4", "gray (3)"]
+    assert "999,997 of 1,000,000 classes have no test images" in page.text
 
 
 def test_mistakes_are_counted_right(render, make_manifest, make_evidence):
     evidence = make_evidence()
     cells = [(i, i, 100) for i in range(10) if i != 6] + [(6, 0, 31), (6, 2, 4), (6, 6, 65)]
     evidence.confusion = Confusion(variant="student", classes=10, cells=cells)
+    mistake = evidence.mistakes[0]
+    mistake.label = mistake.teacher.label = "shirt"
+    mistake.control.label, mistake.student.label = "bag", "T-shirt"
     page = render(make_manifest(), evidence)
-    assert "shirt taken for T-shirt: 31 of 100" in page.text and "shirt taken for pullover: 4 of 100" in page.text
-    assert page.row("shirt") == ["shirt", "31", "", "4", "", "", "", "65", "", "", ""]
+    card = "shirt taken for T-shirt: 31 of 100 ✓ 71 % teacher ✗ bag 64 % control ✗ T-shirt 93 % student"
+    assert f"{card} shirt taken for pullover: 4 of 100 Confusion matrix" in page.text
+    assert ["shirt", "65.0 %", "", "65 of 100", "T-shirt (31)"] in page.rows
+    assert ["shirt", "31", "", "4", "", "", "", "65", "", "", ""] in page.rows
+
+
+def test_evidence_of_an_earlier_version_is_a_page(render, make_manifest, make_evidence):
+    stored = make_evidence().model_dump(mode="json", exclude={"mistakes", "confusion"})
+    counts = np.diag([9] * 9 + [8])
+    counts[9, 0] = 1
+    evidence = Evidence.model_validate({**stored, "confusion": {"variant": "it", "counts": counts.tolist()}})
+    page = render(make_manifest(), evidence)
+    assert "ankle boot taken for T-shirt: 1 of 9" in page.text and "most certain" not in page.text
 
 
 def test_examples_show_the_true_class_and_who_is_right(render, make_manifest, make_evidence):
@@ -322,7 +391,7 @@ def test_every_place_shows_what_was_measured_there(render, make_manifest, make_e
     tool |= {"rung": "virtual device", "latency_ms": {"median": 3.0, "p95": 3.5, "min": 2.5}}
     page = render(make_manifest(bench=[tool, full]), make_evidence())
     assert "android: AMD EPYC, Fast 9, LiteRT 2.3.0" in page.text and "host: AMD EPYC, Fast 9" in page.text
-    assert "ladder: device." in page.text and "ladder: virtual device, emulated." in page.text
+    assert "level: device." in page.text and "level: virtual device, emulated." in page.text
     rows = [row[1:] for row in page.rows if row and row[0] == host["artifact"]]
     measured, steady = ["5.25 ms", "7.75 ms", "8.25 MB", "3"], "2.00 ms1.90 – 2.10became slower"
     assert rows == [
@@ -367,5 +436,5 @@ def test_accelerators_and_compressions_are_shown(render, make_manifest, make_evi
     page = render(make_manifest(**{name: values[name] for name in ("artifacts", "student")}), make_evidence())
     row = ["android/quickstart_int8.tflite", "64 of 65not MEAN", "all 65", "none", "not stated"]
     assert row in page.rows
-    assert "5 epochs in 61 s on the stored answers: accuracy 88.4 %" in page.text
+    assert "5 epochs in 61 s on the stored soft labels: accuracy 88.4 %" in page.text
     assert "50.0 % zeros, at most 1,234 different weights" in page.text

@@ -35,15 +35,24 @@ def photos(split: Split, size: int, count: int, seed: int) -> tuple[np.ndarray, 
     Returns:
         images uint8 [count, size, size, 3], and their positions in the split, int64 [count].
     """
+    positions = in_turn(split.labels, count, seed)
+    return at(split, positions, size), positions
+
+
+def at(split: Split, positions: np.ndarray, size: int) -> np.ndarray:
+    """Brings the photos at these positions of a split, at least one, to a model's input size.
+
+    Returns:
+        uint8 [len(positions), size, size, 3].
+    """
     from tfkd.data.batches import plain_batches
 
-    positions = _positions(split.labels, count, seed)
     batches = [images.numpy() for images, _ in plain_batches(split.take(positions), size, 64)]
-    return np.rint(np.concatenate(batches)).astype(np.uint8), positions
+    return np.rint(np.concatenate(batches)).astype(np.uint8)
 
 
-def _positions(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Returns positions that take the classes in turn, each class in an order drawn from the seed."""
+def in_turn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Returns `count` positions, or all, that take the classes in turn, each in an order drawn from the seed."""
     order = np.random.default_rng([seed, count]).permutation(len(labels))
     rank_in_class = np.empty(len(labels), np.int64)
     for label in np.unique(labels):

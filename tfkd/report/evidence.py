@@ -1,6 +1,7 @@
-"""What the report shows beyond the manifest: learning curves, the confusion matrix and answers to real photos.
+"""What the report shows beyond the manifest: learning curves, the confusion matrix and predictions on real photos.
 
-A run stores it as `evidence.json`. Shares and probabilities run from 0 to 1.
+A run stores it as `evidence.json`; parts that an earlier version of tfkd did not write are empty. Shares and
+probabilities run from 0 to 1.
 """
 
 import base64
@@ -10,22 +11,41 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_LOSSLESS_SIDE = 64  # pixels; a larger photo as PNG takes several times the bytes of a JPEG that looks the same
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 def encode_image(image: np.ndarray) -> str:
-    """Returns an image (uint8 [h, w, 3], RGB) as the base64 text of a PNG."""
+    """Returns an image (uint8 [h, w, 3], RGB) as the base64 text of a PNG, or of a JPEG where a side exceeds 64 px."""
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "png", optimize=True)
+    if max(image.shape[:2]) > _LOSSLESS_SIDE:
+        Image.fromarray(image).save(stream, "jpeg", quality=90, subsampling=0, optimize=True)
+    else:
+        Image.fromarray(image).save(stream, "png", optimize=True)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _is_png(text: str) -> str:
-    if not base64.b64decode(text, validate=True).startswith(_PNG):
-        raise ValueError("not the base64 text of a PNG; encode it with tfkd.report.evidence.encode_image")
+def media_type(text: str) -> str:
+    """Returns "image/png" or "image/jpeg" for the base64 text of such a file.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    content = base64.b64decode(text, validate=True)
+    found = [kind for signature, kind in _SIGNATURES.items() if content.startswith(signature)]
+    if not found:
+        raise ValueError("not the base64 text of a PNG or JPEG; encode it with tfkd.report.evidence.encode_image")
+    return found[0]
+
+
+def _is_image(text: str) -> str:
+    media_type(text)
     return text
+
+
+Picture = Annotated[str, AfterValidator(_is_image)]
 
 
 class Entry(BaseModel):
@@ -71,11 +91,26 @@ class Confusion(Entry):
 
 
 class Example(Entry):
-    image: Annotated[str, AfterValidator(_is_png)] = Field(description="base64 text of a PNG, as the student sees it")
+    image: Picture = Field(description="base64 text of a PNG or JPEG, at the student's input size")
     label: str = Field(description="the true class")
     teacher: list[float] | None = Field(None, description="probabilities in class order")
     control: list[float] | None = None
     student: list[float]
+
+
+class Prediction(Entry):
+    label: str = Field(description="the class of the highest probability")
+    probability: float
+
+
+class Mistake(Entry):
+    """A test image that the student takes for another class."""
+
+    image: Picture = Field(description="base64 text of a PNG or JPEG, at the student's input size")
+    label: str = Field(description="the true class")
+    teacher: Prediction | None = None
+    control: Prediction | None = None
+    student: Prediction
 
 
 Trained = Literal["teacher", "control", "student"]
@@ -85,3 +120,4 @@ class Evidence(Entry):
     curves: dict[Trained, dict[int, list[Point]]] = Field({}, description="who was trained -> seed -> epochs in order")
     confusion: Confusion | None = None
     examples: list[Example] = []
+    mistakes: list[Mistake] = Field([], description="of the most frequent confused pairs, the most confident ones")

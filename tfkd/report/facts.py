@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tfkd.errors import RequestError
 from tfkd.export.manifest import ChanceTest, ComparisonRow, Gate, Manifest, Verdict
+from tfkd.recipe import SMOKE
 from tfkd.report import units
 from tfkd.verify.gates import named
 from tfkd.verify.gates import unjudged as why_unjudged
@@ -155,12 +156,20 @@ def limit(gate: Gate) -> str:
         return "–"
     kind = gate.name.partition("/")[0]
     sides = {"better_than_chance": "p ≤", "not_worse_than_control": "p >", "one_partition": "="}
-    return f"{sides.get(kind) or {'max': '≤', 'min': '≥'}.get(gate.name[:3], '=')} {gate.limit:.6g}"
+    return f"{sides.get(kind) or {'max': '≤', 'min': '≥'}.get(gate.name[:3], '=')} {units.rounded_limit(gate.limit)}"
 
 
 def value(gate: Gate) -> str:
-    """Returns a gate's value as the tables show it."""
-    return "–" if gate.value is None else f"{gate.value:.6g}"
+    """Returns a gate's value as the tables show it: rounded, but never onto or across its limit."""
+    if gate.value is None:
+        return "–"
+    return units.rounded(gate.value) if gate.limit is None else units.rounded_beside(gate.value, gate.limit)
+
+
+def is_smoke(manifest: Manifest) -> bool:
+    """Returns whether a run was shrunk by `--smoke`, so that its accuracies mean nothing."""
+    gates = manifest.recipe.get("gates") or {}
+    return gates.get("switched_off_by") == SMOKE
 
 
 def standard_error(accuracy: float, images: int) -> float:

@@ -1,7 +1,6 @@
 """report.html: one page that shows what a run achieved, with everything it needs inside."""
 
-import base64
-import io
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,16 @@ from markupsafe import Markup
 
 from tfkd import files
 from tfkd.errors import RequestError, legible
-from tfkd.export.manifest import ComparisonRow, Manifest
-from tfkd.report import facts, measurements, plots, units, usage
-from tfkd.report.evidence import Confusion, Evidence, Example
+from tfkd.export.manifest import ComparisonRow, Gate, Manifest
+from tfkd.recipe import Gates
+from tfkd.report import classes, facts, measurements, plots, units, usage
+from tfkd.report.evidence import Evidence, Example, media_type
+from tfkd.verify.gates import REQUIRED, VERIFIED
 
-_LABELLED_CLASSES = 24  # a labelled matrix of more classes is not readable on a page
-_DRAWN_CLASSES = 1000  # a picture of more has more pixels than a screen, and its memory grows with their square
-_SHOWN_CONFUSIONS = 8
 _SHOWN_CLASSES = 4
+_OPEN_EXAMPLES = 12  # more are folded: on a phone each takes half a screen
+_OTHER_GATES = {REQUIRED: "the file could be made", VERIFIED: "the file could be run on this machine"}
+_VERDICTS = ("failed", "not judged", "passed")  # in the order in which they matter
 
 
 def write_report(
@@ -38,13 +39,14 @@ def write_report(
         RequestError: the evidence has other classes than the manifest, or the page cannot be written.
     """
     _check(manifest, evidence)
-    images = manifest.data.splits["test"]
+    images, names, confusion = manifest.data.splits["test"], manifest.data.classes, evidence.confusion
     page = render(
         "report.html.j2",
         manifest=manifest,
         devices=devices,
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
+        is_smoke=facts.is_smoke(manifest),
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
         images=images,
@@ -66,8 +68,12 @@ def write_report(
         largest=measurements.largest,
         scatters=_scatters(manifest, images),
         curves=_curves(evidence),
-        confusion=_confusion(evidence.confusion, manifest.data.classes),
-        examples=[_example(example, manifest.data.classes) for example in evidence.examples],
+        matrix=classes.matrix(confusion) if confusion else None,
+        pairs=classes.pairs(confusion, names, evidence.mistakes) if confusion else [],
+        per_class=classes.per_class(confusion, names) if confusion else None,
+        examples=[_example(example, names) for example in evidence.examples],
+        open_examples=_OPEN_EXAMPLES,
+        gates=_gates(manifest.gates),
         accelerated=[artifact for artifact in manifest.artifacts if artifact.accelerators],
         usages=usage.usages(manifest),
         again=facts.again(manifest),
@@ -93,6 +99,7 @@ def render(template: str, **values: Any) -> str:
         "ms": units.milliseconds,
         "signed": units.signed,
         "breakable": _breakable,
+        "media_type": media_type,
     }
     return environment.get_template(template).render(**values)
 
@@ -126,6 +133,24 @@ def _check(manifest: Manifest, evidence: Evidence) -> None:
             f"The evidence of {manifest.name} has {max(lengths - {classes})} classes where its manifest has {classes}: "
             "they are of different runs. Run the recipe again."
         )
+
+
+def _gates(gates: list[Gate]) -> list[tuple[str, list[Gate]]]:
+    """Returns the gates by kind, each kind with what it checks; kinds and gates that did not pass come first."""
+
+    def kind(gate: Gate) -> str:
+        return gate.name.partition("/")[0]
+
+    by_kind = [(name, list(group)) for name, group in itertools.groupby(sorted(gates, key=kind), key=kind)]
+    for _, group in by_kind:
+        group.sort(key=lambda gate: _VERDICTS.index(gate.verdict))
+    by_kind.sort(key=lambda each: (_VERDICTS.index(each[1][0].verdict), gates.index(each[1][0])))
+    return [(_checks(name), group) for name, group in by_kind]
+
+
+def _checks(kind: str) -> str:
+    field = Gates.model_fields.get(kind)
+    return (field.description if field else _OTHER_GATES.get(kind)) or ""
 
 
 def _scatters(manifest: Manifest, images: int) -> list[tuple[str, Markup]]:
@@ -183,57 +208,6 @@ def _trained(evidence: Evidence, *kinds: str) -> list[plots.Curve]:
         for kind, seeds in evidence.curves.items()
         if kind in kinds and seeds
     ]
-
-
-@dataclass(frozen=True)
-class _Matrix:
-    """A confusion matrix made ready for the page.
-
-    Few classes have labelled cells, more have one picture, and very many only their most frequent mistakes.
-    """
-
-    variant: str
-    counts: list[list[int]]
-    shares: list[list[float]]  # of the true class's images
-    picture: str | None  # base64 text of a PNG
-    worst: list[tuple[str, str, int, int]]  # true class, predicted class, images so, images of the true class
-
-
-def _confusion(confusion: Confusion | None, classes: list[str]) -> _Matrix | None:
-    if confusion is None:
-        return None
-    cells = np.array(confusion.cells, np.int64).reshape(-1, 3)
-    totals = np.bincount(cells[:, 0], weights=cells[:, 2], minlength=confusion.classes).astype(int)
-    counts, shares = _squares(cells, totals) if confusion.classes <= _DRAWN_CLASSES else (np.zeros((0, 0), int),) * 2
-    labelled = confusion.classes <= _LABELLED_CLASSES
-    mistakes = cells[cells[:, 0] != cells[:, 1]]
-    worst = mistakes[np.argsort(-mistakes[:, 2], kind="stable")[:_SHOWN_CONFUSIONS]].tolist()
-    return _Matrix(
-        variant=confusion.variant,
-        counts=counts.tolist() if labelled else [],
-        shares=np.sqrt(shares).round(3).tolist() if labelled else [],
-        picture=None if labelled or not len(shares) else _heat_map(shares),
-        worst=[(classes[i], classes[j], count, int(totals[i])) for i, j, count in worst],
-    )
-
-
-def _squares(cells: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the images of each pair of classes, and their share of the true class, both [classes, classes]."""
-    counts = np.zeros((len(totals), len(totals)), np.int64)
-    counts[cells[:, 0], cells[:, 1]] = cells[:, 2]
-    return counts, counts / np.maximum(totals, 1)[:, None]
-
-
-def _heat_map(shares: np.ndarray) -> str:
-    """Draws shares as the opacity of blue on the diagonal and of orange off it, one pixel a cell."""
-    from PIL import Image
-
-    pixels = np.empty((*shares.shape, 4), np.uint8)
-    pixels[..., :3] = np.where(np.eye(len(shares), dtype=bool)[..., None], (0, 114, 178), (213, 94, 0))
-    pixels[..., 3] = np.round(255 * np.sqrt(shares))
-    stream = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(stream, "png", optimize=True)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 @dataclass(frozen=True)

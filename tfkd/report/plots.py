@@ -119,7 +119,7 @@ def learning_curves(curves: Sequence[Curve], measure: str) -> str:
         axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
         ends.append((mean[-1], epochs[-1], curve))
     axes.set_xlabel("epoch", color=_ROLES["ink"])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _label_ends(figure, axes, ends)
     return _svg(figure, measure + "".join(curve.role for curve in curves))
 

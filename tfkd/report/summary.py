@@ -34,16 +34,14 @@ from tfkd.export.manifest import (
 )
 from tfkd.files import fingerprint, write_json
 from tfkd.recipe import Recipe
+from tfkd.report import predictions
 from tfkd.report.card import write_model_card
 from tfkd.report.devices import HTML
-from tfkd.report.evidence import Confusion, Evidence, Example, Point, Trained, encode_image
+from tfkd.report.evidence import Evidence, Point, Trained
 from tfkd.report.html import write_report
 from tfkd.verify import diagnosis, golden
 from tfkd.verify.gates import TAUGHT, judge, measured
 from tfkd.verify.truth import chance_test, paired_test
-
-EXAMPLES = 8
-
 
 _TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
 
@@ -227,13 +225,11 @@ def _why_the_student_failed(run: Run, gates: list[Gate]) -> list[Diagnosis]:
 
 def evidence_of(run: Run) -> Evidence:
     """Returns what the report shows beyond the manifest."""
-    student = run.logits("student")
-    assert student is not None
-    return Evidence(
-        curves=_curves(run),
-        confusion=confusion("the Keras student", run.data.test.labels, student),
-        examples=_examples(run),
-    )
+    networks: tuple[Trained, ...] = ("teacher", "control", "student")
+    logits = {who: found for who in networks if (found := run.logits(who)) is not None}
+    size, seed = run.recipe.data.image_size, run.recipe.seed
+    shown = predictions.evidence("the Keras student", run.data, size, seed, logits)
+    return shown.model_copy(update={"curves": _curves(run)})
 
 
 def data_entry(data: ImageData) -> DataEntry:
@@ -402,41 +398,3 @@ def _curve(folder: Path) -> list[Point]:
     path = folder / "curve.json"
     points = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return [Point.model_validate(point) for point in points]
-
-
-def confusion(variant: str, labels: np.ndarray, logits: np.ndarray) -> Confusion:
-    """Counts true classes against predicted ones.
-
-    Args:
-        variant: whose predictions these are.
-        labels: int [n], the true classes.
-        logits: float [n, classes], or probabilities.
-    """
-    pairs = np.stack([labels, logits.argmax(axis=1)], axis=1)
-    found, counts = np.unique(pairs, axis=0, return_counts=True)
-    cells = [(*pair, count) for pair, count in zip(found.tolist(), counts.tolist(), strict=True)]
-    return Confusion(variant=variant, classes=logits.shape[1], cells=cells)
-
-
-def _examples(run: Run) -> list[Example]:
-    """Returns test photos drawn from the seed, in the order of their classes, with everybody's probabilities."""
-    images, positions = samples.photos(run.data.test, run.recipe.data.image_size, EXAMPLES, run.recipe.seed + 1)
-    answers = {kind: run.logits(kind) for kind in ("teacher", "control", "student")}
-
-    def probabilities(kind: str, position: int) -> list[float] | None:
-        logits = answers[kind]
-        if logits is None:
-            return None
-        values: list[float] = softmax(logits[position]).tolist()
-        return values
-
-    return [
-        Example(
-            image=encode_image(image),
-            label=run.data.classes[run.data.test.labels[position]],
-            teacher=probabilities("teacher", position) or [],
-            control=probabilities("control", position),
-            student=probabilities("student", position) or [],
-        )
-        for image, position in zip(images, positions.tolist(), strict=True)
-    ]

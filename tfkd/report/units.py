@@ -66,6 +66,34 @@ def significant(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
+def rounded(value: float, digits: int = 3) -> str:
+    """A number without a unit: 0.99444 -> '0.994', 12345.6 -> '12346', 3.14e-07 -> '3.14e-07'."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text
+
+
+def rounded_limit(limit: float) -> str:
+    """A limit that values are compared with: 0.9955 -> '0.9955'."""
+    return rounded(limit, 4)
+
+
+def rounded_beside(value: float, limit: float) -> str:
+    """Rounds a value to the fewest digits, at least three, that leave it on its side of the written limit.
+
+    (0.95993, 0.96) -> '0.9599': with three digits it would seem to reach the limit.
+    """
+    written = float(rounded_limit(limit))
+    texts = [rounded(value, digits) for digits in range(3, 10)]
+    return next((text for text in texts if _side(float(text), written) == _side(value, limit)), texts[-1])
+
+
+def _side(value: float, limit: float) -> int:
+    """Returns -1 below a limit, 1 above, and 0 for differences as small as rounding makes."""
+    if math.isclose(value, limit, rel_tol=1e-6, abs_tol=1e-9):
+        return 0
+    return -1 if value < limit else 1
+
+
 def times(ratio: float, more: str, less: str) -> str:
     """(11.4, 'smaller', 'larger') -> '11.4 times smaller'; a ratio below one turns the word round."""
     return f"{significant(ratio)} times {more}" if ratio >= 1 else f"{significant(1 / ratio)} times {less}"

@@ -1,0 +1,143 @@
+"""Chooses what the report shows of the networks' predictions: confusion matrix, examples and mistakes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfkd.data.dataset import ImageData
+from tfkd.distill.measures import softmax
+from tfkd.export import samples
+from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained, encode_image
+
+Cell = tuple[int, int, int]  # true class, predicted class, images
+
+_SHOWN_PAIRS = 8
+_IMAGES_PER_PAIR = 2
+_FEWEST_EXAMPLES, _MOST_EXAMPLES = 8, 24
+
+
+def evidence(
+    variant: str,
+    data: ImageData,
+    size: int,
+    seed: int,
+    scores: Mapping[Trained, np.ndarray],
+    normalized: Callable[[np.ndarray], Any] = softmax,
+) -> Evidence:
+    """Returns the evidence of predictions on the test split.
+
+    Args:
+        variant: the student, as the report names it.
+        data: the photos and the names of the classes.
+        size: side of the student's square input, pixels.
+        seed: draws the examples.
+        scores: float [n, classes] of each network; "student" is required.
+        normalized: makes probabilities of rows of scores.
+    """
+    return Evidence(
+        confusion=confusion(variant, data.test.labels, scores["student"]),
+        examples=_examples(data, size, seed + 1, scores, normalized),  # other photos than the golden images
+        mistakes=_mistakes(data, size, scores, normalized),
+    )
+
+
+def confusion(variant: str, labels: np.ndarray, scores: np.ndarray) -> Confusion:
+    """Counts true classes against predicted ones.
+
+    Args:
+        variant: whose predictions these are.
+        labels: int [n], the true classes.
+        scores: logits or probabilities, float [n, classes].
+    """
+    pairs = np.stack([labels, scores.argmax(axis=1)], axis=1)
+    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    cells = [(*pair, count) for pair, count in zip(found.tolist(), counts.tolist(), strict=True)]
+    return Confusion(variant=variant, classes=scores.shape[1], cells=cells)
+
+
+def frequent_pairs(cells: Sequence[Cell]) -> list[Cell]:
+    """Returns at most eight cells of a confusion that count mistakes, the most images first.
+
+    Equal counts keep the order of the cells.
+    """
+    return sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])[:_SHOWN_PAIRS]
+
+
+def example_positions(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Draws photos so that each class is among them, or 24 classes where there are more.
+
+    Args:
+        labels: int [n], the true classes.
+        seed: draws classes and photos.
+
+    Returns:
+        Positions, int64 [8 to 24, or all of fewer labels], the classes in turn.
+    """
+    classes = np.unique(labels)
+    if len(classes) > _MOST_EXAMPLES:
+        classes = np.random.default_rng(seed).choice(classes, _MOST_EXAMPLES, replace=False)
+    members = np.flatnonzero(np.isin(labels, classes))
+    found: np.ndarray = members[samples.in_turn(labels[members], max(_FEWEST_EXAMPLES, len(classes)), seed)]
+    return found
+
+
+def mistake_positions(
+    labels: np.ndarray, scores: np.ndarray, normalized: Callable[[np.ndarray], Any] = softmax
+) -> np.ndarray:
+    """Returns up to two photos of each of the most frequent confused pairs: the most confident mistakes.
+
+    Args:
+        labels: int [n], the true classes.
+        scores: of the student, float [n, classes].
+        normalized: makes probabilities of rows of scores.
+
+    Returns:
+        Positions, int64 [at most 16], pair by pair.
+    """
+    predicted = scores.argmax(axis=1)
+    found = [np.empty(0, np.int64)]
+    for truth, wrong, _ in frequent_pairs(confusion("", labels, scores).cells):
+        members = np.flatnonzero((labels == truth) & (predicted == wrong))
+        confidence = normalized(scores[members]).max(axis=1)
+        found.append(members[np.argsort(-confidence, kind="stable")[:_IMAGES_PER_PAIR]])
+    return np.concatenate(found)
+
+
+def _examples(
+    data: ImageData,
+    size: int,
+    seed: int,
+    scores: Mapping[Trained, np.ndarray],
+    normalized: Callable[[np.ndarray], Any],
+) -> list[Example]:
+    positions = example_positions(data.test.labels, seed)
+    rows = {who: normalized(each[positions]).tolist() for who, each in scores.items()}
+    return [
+        Example(
+            image=encode_image(image),
+            label=data.classes[data.test.labels[position]],
+            **{who: each[i] for who, each in rows.items()},
+        )
+        for i, (image, position) in enumerate(zip(samples.at(data.test, positions, size), positions, strict=True))
+    ]
+
+
+def _mistakes(
+    data: ImageData, size: int, scores: Mapping[Trained, np.ndarray], normalized: Callable[[np.ndarray], Any]
+) -> list[Mistake]:
+    positions = mistake_positions(data.test.labels, scores["student"], normalized)
+    if not len(positions):
+        return []
+    rows = {who: normalized(each[positions]) for who, each in scores.items()}
+    return [
+        Mistake(
+            image=encode_image(image),
+            label=data.classes[data.test.labels[position]],
+            **{
+                who: Prediction(label=data.classes[each[i].argmax()], probability=each[i].max())
+                for who, each in rows.items()
+            },
+        )
+        for i, (image, position) in enumerate(zip(samples.at(data.test, positions, size), positions, strict=True))
+    ]
