@@ -10,6 +10,7 @@ import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.process
 import os
 import signal
 import socket
@@ -125,7 +126,8 @@ def _call(home: Path, arguments: list[str]) -> None:
     os.setsid()
     os.chdir(home)
     os.environ["TMPDIR"] = str(home / TEMPORARY)
-    tempfile.tempdir = None  # the fork server has one already
+    tempfile.tempdir = None  # the fork server has one already, as multiprocessing has
+    multiprocessing.process.current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]
     descriptor = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

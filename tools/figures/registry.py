@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tools.figures import accuracy, comparisons, files, runtimes, speed
+from tools.figures import accuracy, comparisons, files, runs, runtimes, speed
 
 
 def figures() -> dict[str, Callable[[], str]]:
@@ -13,4 +13,5 @@ def figures() -> dict[str, Callable[[], str]]:
         **runtimes.figures(),
         **accuracy.figures(),
         **files.figures(),
+        **runs.figures(),
     }
