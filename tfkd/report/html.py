@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,8 @@ def _legible(value: Any) -> Any:
 
 
 def _breakable(path: str) -> Markup:
-    """Lets a long path or gate name break after its slashes, and only there."""
-    return Markup("/<wbr>").join(legible(path).split("/"))
+    """Lets a long path or gate name break after slashes and underscores, before any other place."""
+    return Markup("<wbr>").join(re.split("(?<=[/_])", legible(path)))
 
 
 def role(variant: str) -> str:
