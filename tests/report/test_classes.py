@@ -38,7 +38,7 @@ def test_pairs_hold_their_own_mistakes_the_most_frequent_pair_first():
     image = encode_image(np.zeros((2, 2, 3), np.uint8))
     mistakes = [
         Mistake(image=image, label=label, student=Prediction(label=predicted, probability=0.5))
-        for label, predicted in (("dog", "cat"), ("cat", "dog"), ("dog", "cat"), ("fox", "cat"))
+        for label, predicted in (("dog", "cat"), ("cat", "dog"), ("dog", "cat"), ("dog", "fox"), ("fox", "cat"))
     ]
     found = classes.pairs(counted([(0, 0, 3), (0, 1, 1), (1, 0, 2), (1, 1, 7)]), NAMES, mistakes)
     assert [(each.truth, each.predicted, each.count, each.images) for each in found] == [
