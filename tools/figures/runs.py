@@ -27,6 +27,25 @@ def corruption() -> str:
     return evidence.table(["run", *_OUTCOMES], rows)
 
 
+def kill_count() -> str:
+    """Returns how many kills there were; all folders must have ended bit-identical."""
+    found = evidence.read("kills")["commands"].values()
+    assert all(each["bit-identical"] == each["folders"] for each in found)
+    return str(sum(each["kills"] for each in found))
+
+
+def damage_count() -> str:
+    """Returns how many times a file was damaged; none may have been used silently or ended in a traceback."""
+    found = evidence.read("corruption")["cases"].values()
+    assert not any(each.get(outcome) for each in found for outcome in ("used silently", "traceback"))
+    return str(sum(sum(each.values()) for each in found))
+
+
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
-    return {"kills table": kills, "corruption table": corruption}
+    return {
+        "kills table": kills,
+        "corruption table": corruption,
+        "number of kills": kill_count,
+        "number of damages": damage_count,
+    }
