@@ -96,12 +96,14 @@ def test_signals_end_a_command_once_it_has_cleaned_up(number: int, code: int) ->
         ("import sys; sys.stdout.close(); print('hello')", 2, "folder:none"),
         ("import os; os.close(1)", 2, "folder:none"),
         ("import sys; sys.stderr.close()", 2, "folder:none"),
+        ("import sys; sys.stdout = sys.stderr = None", 2, "folder:none"),
+        ("import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()", 2, "folder:none"),
     ],
 )
 def test_a_recipe_cannot_choose_the_exit_code(tmp_path: Path, first: str, code: int, told: str) -> None:
     (tmp_path / "r.py").write_text(first + HEADER)
     command = [sys.executable, "-m", "tfkd.cli", "plan", "r.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
     assert told.removeprefix("folder:") in done.stderr
 

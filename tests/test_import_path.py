@@ -1,5 +1,6 @@
 """The current folder and the modules in it: never imported in place of installed ones."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -45,6 +46,18 @@ def test_a_checkout_goes_to_the_end(monkeypatch: pytest.MonkeyPatch, current: Pa
     sys.path[:] = ["", str(PROJECT), *(entry for entry in sys.path if entry != str(PROJECT))]
     import_path.without_current_folder()
     assert "" not in sys.path and sys.path.index(str(PROJECT)) == len(sys.path) - 1
+
+
+def test_a_module_of_the_current_folder_never_replaces_a_package_without_init(current: Path) -> None:
+    (current / "installed" / "tfkd_probe").mkdir(parents=True)
+    (current / "installed" / "tfkd_probe" / "inner.py").touch()
+    for name in ("tfkd_probe.py", "tfkd_own.py"):
+        (current / name).touch()
+    sys.path.append(str(current / "installed"))
+    import_path.append(".")
+    assert importlib.util.find_spec("tfkd_probe.inner") is not None
+    own = importlib.util.find_spec("tfkd_own")
+    assert own is not None and own.origin == str(current / "tfkd_own.py")
 
 
 def test_a_current_folder_that_is_gone_is_left_out(current: Path) -> None:

@@ -6,13 +6,23 @@ from tfkd import import_path
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command and ends the process with its exit code."""
     import_path.without_current_folder()
-    import sys
-
     from tfkd import temporary, terminal
 
     terminal.prepare()
     temporary.kept_together()
-    sys.exit(execute(arguments))
+    _end(execute(arguments))
+
+
+def _end(code: int) -> None:
+    """Ends the process, although threads may still run that code of a recipe or of a model has started."""
+    import atexit
+    import os
+    import threading
+
+    if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
+        raise SystemExit(code)
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def execute(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ import typer
 from tfkd import import_path
 from tfkd.bench import command
 from tfkd.errors import RequestError, nearest
-from tfkd.terminal import say, say_lines, show
+from tfkd.terminal import restore, say, say_lines, show
 
 if TYPE_CHECKING:
     from tfkd.export.manifest import Manifest
@@ -353,6 +353,7 @@ def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "R
     if recipe.suffix == ".py":
         import_path.append(recipe.parent)
     chosen = recipe_files.load(recipe, overrides)
+    restore()
     return shrunk(chosen) if smoke else chosen
 
 

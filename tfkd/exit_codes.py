@@ -14,7 +14,7 @@ import typer.exceptions
 
 from tfkd.errors import InternalError, MachineError, TfkdError, of_the_machine
 from tfkd.interruption import Terminated, cleaned_up
-from tfkd.terminal import say, say_lines
+from tfkd.terminal import restore, say, say_lines
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 and the number of the signal, as a shell has it
 _INTERNAL = "tfkd: internal error; please report it with the lines above"
@@ -35,7 +35,10 @@ def guarded(call: Callable[[], object]) -> int:
 
 def _code(call: Callable[[], object]) -> int:
     try:
-        result = call()
+        try:
+            result = call()
+        finally:
+            restore()
         if result == INTERRUPTED:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0

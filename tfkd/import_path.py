@@ -6,6 +6,11 @@ This module imports nothing that Python has not loaded when it starts, so that i
 import os
 import sys
 
+TYPE_CHECKING = False  # without the module `typing`
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+_appended: list[str] = []
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _STANDARD = os.path.dirname(os.__file__)
 
@@ -33,7 +38,23 @@ def append(folder: "str | os.PathLike[str]") -> None:
     except OSError:  # the current folder is gone
         return
     if path not in sys.path:
+        if not _appended:
+            sys.meta_path.insert(0, _InstalledNamespaces)
+        _appended.append(path)
         sys.path.append(path)
+
+
+class _InstalledNamespaces:
+    """Finds packages without `__init__.py`, which Python passes over for a module of that name in a later folder."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+        if path is not None:  # inside of a package
+            return None
+        from importlib.machinery import PathFinder
+
+        installed = PathFinder.find_spec(name, [entry for entry in sys.path if entry not in _appended])
+        return installed if installed is not None and installed.origin is None else None
 
 
 def _is_current(entry: str) -> bool:

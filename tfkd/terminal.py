@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 COLUMNS_OF_A_LOG = 140
+_prepared: list[TextIO] = []
 _GONE = (errno.EPIPE, errno.EBADF)  # whoever read it has ended, or code of a recipe closed it
 
 
@@ -33,6 +34,13 @@ def prepare() -> None:
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
     sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
+    _prepared[:] = sys.stdout, sys.stderr
+
+
+def restore() -> None:
+    """Takes the prepared streams again where code of a recipe has replaced them."""
+    if _prepared:
+        sys.stdout, sys.stderr = _prepared
 
 
 def say(text: str, error: bool = False) -> None:

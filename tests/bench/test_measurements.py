@@ -114,6 +114,21 @@ def test_a_folder_that_cannot_be_written_is_told_before(shipped):
         measurements.require_writable(shipped)
 
 
+def test_nothing_is_written_through_a_link(shipped, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "index.html").write_text("precious")
+    (shipped / "measurements").symlink_to(victim)
+    for write in (
+        lambda: devices.rewrite(shipped),
+        lambda: measurements.write(shipped, "a.json", results.now([])),
+        lambda: measurements.require_writable(shipped),
+    ):
+        with pytest.raises(RequestError, match="measurements is a link"):
+            write()
+    assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("index.html", "precious")]
+
+
 def test_verify_knows_what_is_outside_of_the_seal(shipped):
     keep(shipped, of_bundle(shipped))
     devices.rewrite(shipped)

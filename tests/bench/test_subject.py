@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -71,6 +72,14 @@ def test_damaged_golden_answers_are_named(shipped, change, said):
     with pytest.raises(RequestError, match=said) as caught:
         of_bundle(shipped)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "android/light.tflite", "golden/000.png", "golden/golden.json"])
+def test_a_pipe_is_refused_and_not_waited_for(shipped, name):
+    (shipped / name).unlink()
+    os.mkfifo(shipped / name)
+    with pytest.raises(RequestError, match=r"is no file|is a link or a device"):
+        of_bundle(shipped, ("tflite",))
 
 
 def test_a_golden_image_that_is_none_is_named(shipped):

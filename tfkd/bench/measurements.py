@@ -47,10 +47,18 @@ def new_name(target: str) -> str:
 def require_writable(bundle: Path) -> None:
     """Raises RequestError where results could not be recorded, so that nothing is measured in vain."""
     place = bundle / MEASUREMENTS
+    require_own(bundle)
     if not os.access(place if place.exists() else bundle, os.W_OK | os.X_OK) or (place.exists() and not place.is_dir()):
         raise RequestError(
             f"The results cannot be recorded in {place}: it cannot be written. Make it writable, or add --no-record."
         )
+
+
+def require_own(bundle: Path) -> None:
+    """Raises RequestError where a bundle's `measurements` is a link, which would lead what is written elsewhere."""
+    place = bundle / MEASUREMENTS
+    if place.is_symlink():
+        raise RequestError(f"{place} is a link; a bundle holds files and folders alone. Remove it.")
 
 
 def write(bundle: Path, name: str, content: Results) -> Path:
@@ -65,6 +73,7 @@ def write(bundle: Path, name: str, content: Results) -> Path:
         RequestError: the folder is no bundle any more, or cannot be written.
     """
     with claimed(bundle):
+        require_own(bundle)
         path = bundle / MEASUREMENTS / name
         results.write_all(path, _marked(content, manifest_of(bundle)))
         return path

@@ -16,7 +16,7 @@ from tfkd.errors import RequestError, cause, nearest
 from tfkd.export import bundle
 from tfkd.export.bundle import Golden
 from tfkd.export.manifest import Artifact, Manifest
-from tfkd.verify import VerifyError, families, golden
+from tfkd.verify import VerifyError, families, golden, seal
 from tfkd.verify.families import FAMILIES
 
 
@@ -172,6 +172,7 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
         RequestError: the folder is no bundle, a file is not what the manifest says, or there is none of those formats.
     """
     described = manifest_of(folder)
+    _require_plain_files(folder)
     fitting = {each.path: each for each in described.artifacts if each.format in formats}
     if not fitting:
         raise RequestError(f"{folder} holds no {' or '.join(formats)} file. Add it to the recipe's export and run it.")
@@ -188,6 +189,14 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
     return Subject(paths, files, stored.images, expected)
 
 
+def _require_plain_files(folder: Path) -> None:
+    """Raises RequestError where a bundle holds links, devices or pipes, which could lead elsewhere or never end."""
+    try:
+        seal.listing(folder)
+    except VerifyError as error:
+        raise RequestError(f"{folder}: {error}") from None
+
+
 def manifest_of(folder: Path) -> Manifest:
     """Reads a bundle's manifest.
 
@@ -195,6 +204,8 @@ def manifest_of(folder: Path) -> Manifest:
         RequestError: there is none, or it is not of this version's schema.
     """
     path = folder / "manifest.json"
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path} is no file. Name a folder that tfkd run made, e.g. exported_models/quickstart.")
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -107,6 +107,7 @@ def rewrite(bundle: Path) -> Path:
 
 def write(bundle: Path) -> None:
     """Does the same for a bundle that no other process changes."""
+    recorded.require_own(bundle)
     shown = index(manifest_of(bundle), recorded.refresh(bundle))
     files.write_text(bundle / MEASUREMENTS / MARKDOWN, card.render("measurements.md.j2", **_context(shown)))
     files.write_text(bundle / MEASUREMENTS / HTML, html.render("measurements.html.j2", **_context(shown)))
