@@ -60,7 +60,9 @@ def config_of(path: Path) -> Any:
     Raises:
         OSError, KeyError, ValueError: the file is damaged.
     """
-    if zipfile.is_zipfile(path):
+    with path.open("rb") as stream:
+        is_hdf5 = stream.read(len(_HDF5)) == _HDF5  # a zip archive may hang behind it, which nothing loads
+    if not is_hdf5:
         return json.loads(_member(path, "config.json"))
     import h5py
 

@@ -1,7 +1,7 @@
 """Opens every model that a user brings: Keras 3 and Keras 2 files, and SavedModels of anything."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tfkd.models import form, registered  # noqa: F401  (registered: a file may 
 from tfkd.models.file_kind import FileKind, config_of, file_kind, with_suffix
 from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.models.precision import in_float32, rebuilt
-from tfkd.models.safety import code_refused, dictionaries, missing_class
+from tfkd.models.safety import dictionaries, known_danger, missing_class, refused, shown_name
 from tfkd.processes import FORKSERVER
 from tfkd.sandbox import Sandbox, begin_phase
 
@@ -133,28 +133,36 @@ def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool =
         raise RequestError(f"{path}: {error}") from None
     except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
         if "safe_mode" in str(error) or "unsafe" in str(error).lower():
-            raise RequestError(code_refused(path, "a Lambda layer or a pickle")) from None
+            raise RequestError(_danger(path) or refused(path, f"what Keras calls unsafe: {cause(error)}")) from None
         if missing := _missing_class(path):
             raise RequestError(missing) from None
         raise RequestError(f"{path} cannot be loaded as a Keras model: {cause(error)}") from error
 
 
-def _missing_class(path: Path) -> str | None:
-    """Return the message about the first class of a configuration that nobody has registered, if there is one."""
+def _danger(path: Path) -> str | None:
+    """Return the message about the first class of a configuration that is known to do more than compute."""
+    return next(filter(None, (known_danger(path, part) for part in _classes(path))), None)
+
+
+def _classes(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a configuration says of each class that it names."""
     try:
         config = config_of(path)
     except Exception:
-        return None  # damaged: Keras's own reason is shown
-    for part in dictionaries(config):
-        name, module = part.get("class_name"), part.get("module")
-        if not isinstance(name, str):
-            continue
+        return  # damaged: Keras's own reason is shown
+    yield from (part for part in dictionaries(config) if isinstance(part.get("class_name"), str))
+
+
+def _missing_class(path: Path) -> str | None:
+    """Return the message about the first class of a configuration that nobody has registered, if there is one."""
+    for part in _classes(path):
+        name, module = part["class_name"], part.get("module")
         full_name = part.get("registered_name") or name
         if keras.saving.get_registered_object(full_name) is not None:
             continue
         is_theirs = isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
         if is_theirs or ">" in full_name:
-            return missing_class(path, name, module)
+            return missing_class(path, shown_name(part), module)
     return None
 
 

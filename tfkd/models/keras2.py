@@ -1,7 +1,7 @@
 """Models that Keras 2 wrote: opened by tf_keras, and turned into Keras 3 models of the same layers and weights.
 
 tf_keras runs what a file names: functions in Lambda layers, modules to import, any public function of TensorFlow in an
-operator layer. Its own safe mode stops the first in `.keras` files only, so the configuration is checked beforehand.
+operator layer. So the configuration is checked beforehand (see `tfkd.models.keras2_config`).
 """
 
 import inspect
@@ -14,26 +14,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from google.protobuf import json_format
-from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tfkd.errors import RequestError, cause
-from tfkd.models import form, operators
+from tfkd.models import form, keras2_config
 from tfkd.models.file_kind import FileKind, config_of, with_suffix
 from tfkd.models.frozen_graph import frozen_model
-from tfkd.models.pure_functions import PURE_FUNCTIONS
-from tfkd.models.safety import code_refused, dictionaries, missing_class
+from tfkd.models.keras2_classes import FUNCTION_LAYERS
 from tfkd.quiet import native_logs_silenced
 
 TOLERANCE = 1e-4
 _HALF_TOLERANCE = 0.05  # of the outputs' range, where Keras 2 computes in half precision
 _PROBES = 4
 _FREE_SIZE = 64  # pixels, where a model takes images of any size
-
-_CODE = ("Lambda", "__lambda__", "ClassMethod", "InstanceMethod", "InstanceProperty")
-_NODE_LAYER = "TensorFlowOpLayer"
-_FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda", _NODE_LAYER)
-_LIBRARIES = ("keras", "tf_keras", "builtins", "tensorflow.keras", "tensorflow.python.keras")
 
 
 def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code: bool = False) -> keras.Model:
@@ -56,7 +48,7 @@ def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code:
     except Exception as error:
         raise RequestError(f"{path} is damaged: its configuration cannot be read: {cause(error)}") from error
     if not allow_code:
-        _check_config(config, path)
+        keras2_config.check(config, path)
     try:
         with native_logs_silenced(), with_suffix(path, kind) as named:
             model = tf_keras.models.load_model(named, compile=False, safe_mode=not allow_code)
@@ -96,46 +88,6 @@ def keras3_of(model: Any, name: str, size: int | None = None, graph: bool = True
         if specification is None:
             raise RequestError(f"{name} does not say what it takes; call the model once before: model(images[:1]).")
         return _traced(model, name, tf.nest.flatten(specification), size)
-
-
-def _check_config(config: Any, path: Path) -> None:
-    """Raise a RequestError where a configuration names code, or a class that no imported module defines."""
-    for part in dictionaries(config):
-        name, module = part.get("class_name"), part.get("module")
-        if not isinstance(name, str):
-            continue
-        if what := _brought(part, path):
-            raise RequestError(code_refused(path, what))
-        registered = part.get("registered_name") or name
-        if tf_keras.saving.get_registered_object(registered) is not None:
-            continue
-        if (module and module.split(".")[0] not in _LIBRARIES) or ">" in name:
-            raise RequestError(missing_class(path, name, module, "tf_keras"))
-
-
-def _brought(part: dict[str, Any], path: Path) -> str | None:
-    """Return what code a layer brings, or None; raises a RequestError where the operator that it wraps is refused."""
-    kind, config = part["class_name"], part.get("config")
-    if kind in _CODE:
-        return f"{kind} layer"
-    if kind == _NODE_LAYER:
-        try:
-            node = _node(config)
-        except Exception as error:
-            raise RequestError(f"{path} is damaged: a {kind} holds no operator: {cause(error)}") from error
-        operators.check(graph_pb2.GraphDef(node=[node]), str(path))
-    elif kind in _FUNCTION_LAYERS:
-        function = config.get("function") if isinstance(config, dict) else None
-        return None if isinstance(function, str) and function in PURE_FUNCTIONS else f"{kind} {function!r}"
-    return None
-
-
-def _node(config: Any) -> Any:
-    """Return the NodeDef of a layer that wraps one operator, read as tf_keras reads it."""
-    definition = config["node_def"]
-    if isinstance(definition, dict):
-        return json_format.ParseDict(definition, node_def_pb2.NodeDef())
-    return node_def_pb2.NodeDef.FromString(definition.encode())
 
 
 def _as_graph(model: Any, name: str, size: int | None, allow_code: bool = False) -> keras.Model:
@@ -208,7 +160,7 @@ class _Translation:
                 if not node.is_input:
                     arguments, named = node.map_arguments(known)
                     made = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
-                    if type(node.layer).__name__ in _FUNCTION_LAYERS:
+                    if type(node.layer).__name__ in FUNCTION_LAYERS:
                         _name_operations(made, _named(node.layer))
                     known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, made, strict=True)}
         outputs = tf.nest.pack_sequence_as(theirs._nested_outputs, [known[_key(each)][-1] for each in theirs.outputs])
@@ -223,7 +175,7 @@ class _Translation:
         name = type(theirs).__name__
         if isinstance(theirs, tf_keras.Model):
             return self._model(theirs)
-        if name in _FUNCTION_LAYERS:
+        if name in FUNCTION_LAYERS:
             return _OPERATORS[theirs.symbol]
         kind = getattr(keras.layers, name)
         taken = {*inspect.signature(kind.__init__).parameters, "name", "trainable", "activity_regularizer"}
