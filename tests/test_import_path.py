@@ -1,5 +1,6 @@
 """The current folder and the modules in it: never imported in place of installed ones."""
 
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -48,16 +49,22 @@ def test_a_checkout_goes_to_the_end(monkeypatch: pytest.MonkeyPatch, current: Pa
     assert "" not in sys.path and sys.path.index(str(PROJECT)) == len(sys.path) - 1
 
 
-def test_a_module_of_the_current_folder_never_replaces_a_package_without_init(current: Path) -> None:
-    (current / "installed" / "tfkd_probe").mkdir(parents=True)
-    (current / "installed" / "tfkd_probe" / "inner.py").touch()
+def test_an_installed_package_without_init_is_not_replaced_for_installed_code(current: Path) -> None:
+    installed = current / "site-packages"
+    (installed / "tfkd_probe").mkdir(parents=True)
+    (installed / "tfkd_probe" / "inner.py").touch()
+    (installed / "tfkd_asks.py").write_text("import tfkd_probe.inner\nimport tfkd_own\n")
     for name in ("tfkd_probe.py", "tfkd_own.py"):
         (current / name).touch()
-    sys.path.append(str(current / "installed"))
+    sys.path.append(str(installed))
     import_path.append(".")
-    assert importlib.util.find_spec("tfkd_probe.inner") is not None
-    own = importlib.util.find_spec("tfkd_own")
-    assert own is not None and own.origin == str(current / "tfkd_own.py")
+    asks = importlib.import_module("tfkd_asks")
+    assert asks.tfkd_probe.inner.__file__ == str(installed / "tfkd_probe" / "inner.py")
+    assert asks.tfkd_own.__file__ == str(current / "tfkd_own.py")
+    for name in ("tfkd_probe", "tfkd_probe.inner", "tfkd_own", "tfkd_asks"):
+        del sys.modules[name]
+    own = importlib.util.find_spec("tfkd_probe")
+    assert own is not None and own.origin == str(current / "tfkd_probe.py")
 
 
 def test_a_current_folder_that_is_gone_is_left_out(current: Path) -> None:

@@ -45,16 +45,27 @@ def append(folder: "str | os.PathLike[str]") -> None:
 
 
 class _InstalledNamespaces:
-    """Finds packages without `__init__.py`, which Python passes over for a module of that name in a later folder."""
+    """Finds packages without `__init__.py`, which Python passes over for a module of that name in a later folder.
+
+    Only for installed code: a recipe may name a module of the user's `tests`, whatever wheels leave beside packages.
+    """
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        if path is not None:  # inside of a package
+        if path is not None or not _is_asked_for_by_installed_code():
             return None
         from importlib.machinery import PathFinder
 
         installed = PathFinder.find_spec(name, [entry for entry in sys.path if entry not in _appended])
         return installed if installed is not None and installed.origin is None else None
+
+
+def _is_asked_for_by_installed_code() -> bool:
+    frame = sys._getframe(2)
+    while "importlib" in frame.f_code.co_filename and frame.f_back is not None:
+        frame = frame.f_back
+    file = frame.f_code.co_filename
+    return ("site-packages" in file or "dist-packages" in file) and not file.startswith(os.path.join(_OWN, "tfkd"))
 
 
 def _is_current(entry: str) -> bool:
