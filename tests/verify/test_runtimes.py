@@ -7,6 +7,7 @@ import pytest
 
 from tests.tools.compilers import MissingError
 from tests.tools.runtimes import RUNTIMES, RefusedError, family_of
+from tfkd.export import bundle
 from tfkd.export.bundle import Golden
 from tfkd.export.manifest import Artifact
 from tfkd.verify import golden, tflite
@@ -37,7 +38,9 @@ def stored(exported: Exported, files: list[Artifact]) -> Golden:
 def artifact(folder: Path, path: str, precision: str) -> Artifact:
     io = tflite.io(folder / path)
     runtime = tflite.min_runtime(folder / path)
-    return Artifact(path=path, format="tflite", precision=precision, bytes=0, sha256="", io=io, min_runtime=runtime)
+    size, digest = bundle.size(folder / path), bundle.digest(folder / path)
+    described = {"path": path, "format": "tflite", "precision": precision, "bytes": size, "sha256": digest}
+    return Artifact(**described, io=io, min_runtime=runtime)
 
 
 @pytest.mark.parametrize(("title", "own_kernels"), CASES)
