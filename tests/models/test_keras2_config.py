@@ -1,7 +1,6 @@
 """Configurations of Keras 2 that name more than layers that compute: refused before tf_keras builds anything."""
 
 import base64
-import json
 import marshal
 import os
 import zipfile
@@ -9,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
+from tests.models.test_foreign import with_config
 from tfkd.errors import RequestError
 from tfkd.models import keras2_classes, keras2_config
 from tfkd.models.file_kind import FileKind, file_kind
@@ -164,20 +163,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def changed(source: Path, path: Path, change: Callable[[Any], None]) -> Path:
     """Copy a model and change its configuration."""
     path.write_bytes(source.read_bytes())
-    if source.suffix == ".h5":
-        with h5py.File(path, "r+") as file:
-            config = json.loads(file.attrs["model_config"])
-            change(config)
-            file.attrs["model_config"] = json.dumps(config)
-        return path
-    with zipfile.ZipFile(source) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(parts["config.json"])
-    change(config)
-    parts["config.json"] = json.dumps(config).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
+    with_config(path, change)
     return path
 
 
