@@ -171,7 +171,7 @@ def test_whatever_is_changed_is_named(
 
 
 def refused(checks: list[Check], check: str, message: str) -> None:
-    """Asserts that a check fails with these words; what hangs on the same file may fail too."""
+    """Asserts that a check fails with these words; other checks of the same file may fail too."""
     failed = {each.name: each.found for each in checks if each.verdict == "failed"}
     assert message in failed[check]
     assert "\n" not in failed[check] and "/proc/" not in failed[check]

@@ -72,7 +72,7 @@ def missing_class(path: Path, name: str, module: str | None, library: str = "ker
 
 
 def shown_name(part: dict[str, Any]) -> str:
-    """Return the name of the class or function that a dictionary stands for."""
+    """Return the name of the class or function that a dictionary describes."""
     return str(part.get("config") if part["class_name"] == "function" else part["class_name"])
 
 

@@ -224,7 +224,7 @@ class _Bundle:
 
 
 def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manifest, Card], str]:
-    """Reads the manifest, and returns with it what must stand in every model."""
+    """Reads the manifest and the card that every model must hold."""
     content = text(folder / MANIFEST)
     try:
         manifest = Manifest.model_validate_json(content, strict=True)

@@ -1,6 +1,7 @@
 """What a manifest says in several places, or what follows from its other numbers, must agree.
 
-Whoever changes one number of a bundle and seals it again has to change all that hang on it. No file is opened here.
+Whoever changes one number of a bundle and seals it again has to change every number that depends on it. No file is
+opened here.
 """
 
 import math
