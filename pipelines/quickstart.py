@@ -6,7 +6,19 @@ The data ships with the package (6,000 images of Fashion-MNIST, 1,000 more to te
 come with the extra `lite-teachers`.
 """
 
-from tfkd.recipe import Augment, Data, Distill, Export, FineTune, Gates, Recipe, SoftTargets, Student, Teacher, Training
+from tfkd.recipe import (
+    Augment,
+    Data,
+    Distill,
+    Export,
+    FineTune,
+    Gates,
+    Recipe,
+    SoftTargets,
+    Student,
+    Teacher,
+    Training,
+)
 
 recipe = Recipe(
     name="quickstart",

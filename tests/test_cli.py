@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.photos import fill
-from tests.test_pipeline import RECIPE
+from tests.pipeline.test_run import RECIPE
 
 PROJECT = Path(__file__).parents[1]
 READ_ONLY = "mount -t tmpfs -o ro tmpfs disk"

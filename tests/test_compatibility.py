@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkd.distill.soft_labels import SoftLabels
-from tfkd.export.manifest import Manifest
-from tfkd.verify.bundle import verify
+from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.verification import verify
+from tfkd.store.soft_labels import SoftLabels
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_pipeline import RECIPE
+from tests.pipeline.test_run import RECIPE
 from tests.traps import set_traps
 from tfkd import import_path
 

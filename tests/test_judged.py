@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_pipeline import RECIPE, tfkd
+from tests.pipeline.test_run import RECIPE, tfkd
 from tfkd import cli
 from tfkd.models.normalization import parse
 

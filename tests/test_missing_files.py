@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.test_own_model import COLOURS, LABELS, SIZE, write_photos
+from tests.pipeline.test_own_model import COLOURS, LABELS, SIZE, write_photos
 from tfkd import cli
-from tfkd.export.manifest import Gate, Manifest
+from tfkd.bundle.manifest import Gate, Manifest
 from tfkd.recipe import Export
 from tfkd.report import facts
 
@@ -112,13 +112,13 @@ def test_verify_says_what_it_did_not_verify(bundle: Path, work: Path, capsys: py
 
 def test_a_file_without_answers_must_say_so(bundle: Path, work: Path, tmp_path: Path) -> None:
     """A bundle whose manifest hides that a file was not run has no golden answers where it should."""
-    from tfkd.export import bundle as bundles
+    from tfkd.bundle import contents
 
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     values = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
     values["artifacts"][1]["not_verified"] = None
     (copy / "manifest.json").write_text(json.dumps(values), encoding="utf-8")
-    bundles.seal(copy)
+    contents.seal(copy)
     assert ask(work, "verify", str(copy)) == 1
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfkd.export.manifest import Manifest
+from tfkd.bundle.manifest import Manifest
 
 PROJECT = Path(__file__).parents[1]
 

@@ -27,7 +27,7 @@ def test_a_changed_module_asks_for_a_new_version_and_is_named(monkeypatch: pytes
     monkeypatch.setattr(stage_versions, "_module", stage_versions._module.__wrapped__)
     found = {change.stage: change for change in stage_versions.changes(RECORDED)}
     assert "teacher" in found and "data" not in found and "bench" not in found
-    assert found["teacher"].modules == ("tfkd.distill.teacher",) and not found["teacher"].new
+    assert found["teacher"].modules == ("tfkd.training.teacher",) and not found["teacher"].new
     assert "raise CODE['teacher']" in str(found["teacher"])
 
 
@@ -56,13 +56,13 @@ def test_words_and_layout_do_not_count(source: str, same: bool) -> None:
 @pytest.mark.parametrize(
     ("stage", "module"),
     [
-        ("data", "tfkd.data.decode"),
+        ("data", "tfkd.inputs.image.decode"),
         ("teacher", "tfkd.models.squeezenet"),
         ("student", "tfkd.distill.losses.contrastive"),
         ("compress", "tfkd.compress.prune"),
-        ("export", "tfkd.export.coreml"),
-        ("verify", "tfkd.verify.coreml.kernels.pooling"),
-        ("bench", "tfkd.bench.runner"),
+        ("export", "tfkd.writers.coreml"),
+        ("verify", "tfkd.verification.coreml.kernels.pooling"),
+        ("bench", "tfkd.benchmark.runner"),
         ("report", "tfkd.report.html"),
     ],
 )

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_pipeline import CLASSES, RECIPE, home, kept, tfkd  # noqa: F401
-from tfkd.export.manifest import Manifest
+from tests.pipeline.test_run import CLASSES, RECIPE, home, kept, tfkd  # noqa: F401
+from tfkd.bundle.manifest import Manifest
 
 EVERYTHING = RECIPE.replace(
     "distill=Distill(views=2, training=Training(epochs=4, batch_size=16, learning_rate=1e-2)),",

@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # typing's own would be looked for in the current folder 
 if TYPE_CHECKING:
     from typing import Any
 
-    from tfkd.bundles import Bundle, load_bundle
+    from tfkd.bundle.loading import Bundle, load_bundle
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.predictions import TeacherPredictions
 
@@ -14,10 +14,10 @@ __version__ = "0.1.0"
 __all__ = ["Bundle", "Distiller", "TeacherPredictions", "__version__", "load_bundle"]
 
 _MODULES = {
-    "Bundle": "tfkd.bundles",
+    "Bundle": "tfkd.bundle.loading",
     "Distiller": "tfkd.distill.distiller",
     "TeacherPredictions": "tfkd.distill.predictions",
-    "load_bundle": "tfkd.bundles",
+    "load_bundle": "tfkd.bundle.loading",
 }
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfkd import import_path
-from tfkd.bench import command
+from tfkd.benchmark import command
 from tfkd.errors import RequestError, nearest
 from tfkd.terminal import restore, say, say_lines, show
 
 if TYPE_CHECKING:
-    from tfkd.export.manifest import Manifest
-    from tfkd.kept import Kept
-    from tfkd.pipeline import Outcome
+    from tfkd.bundle.manifest import Manifest
+    from tfkd.pipeline.kept import Kept
+    from tfkd.pipeline.run import Outcome
     from tfkd.recipe import Recipe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -59,7 +59,7 @@ def run(
     out: Out = Path("exported_models"),
 ) -> None:
     """Run a recipe: distil, export, verify, time and report. Finished stages are reused."""
-    from tfkd import pipeline
+    from tfkd.pipeline import run as pipeline
     from tfkd.progress import for_output
 
     outcome = pipeline.run(_asked(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
@@ -72,7 +72,7 @@ def run(
 @app.command()
 def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
     """Show what a run would do: its stages, which of them are finished, and what they cost."""
-    from tfkd import plan as planning
+    from tfkd.pipeline import plan as planning
     from tfkd.progress import for_output
 
     steps, others = planning.plan(_asked(recipe, overrides), for_output(), runs)
@@ -97,7 +97,7 @@ def clean(
     runs: Runs = Path("runs"),
 ) -> None:
     """Remove stores, trainings and other results that a recipe does not use, after saying what each cost."""
-    from tfkd import kept
+    from tfkd.pipeline import kept
     from tfkd.progress import for_output
 
     removed = kept.clean(_asked(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
@@ -107,8 +107,8 @@ def clean(
 @app.command()
 def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
     """Look a recipe over before hours are spent on it. Exit code 2 when something would stop the run."""
-    from tfkd import doctor as physician
-    from tfkd import pipeline
+    from tfkd.pipeline import doctor as physician
+    from tfkd.pipeline import run as pipeline
     from tfkd.progress import for_output
 
     chosen = _asked(recipe, overrides)
@@ -130,8 +130,8 @@ def sweep(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train many students from one store of the teachers' answers, and compare them with their control."""
-    from tfkd import sweep as sweeps
     from tfkd.files import write_text
+    from tfkd.pipeline import sweep as sweeps
     from tfkd.progress import for_output
     from tfkd.report import trials
 
@@ -155,7 +155,7 @@ def compare(
 
     Exit code 1 when a gate of the run fails.
     """
-    from tfkd import comparison
+    from tfkd.pipeline import compare as comparison
     from tfkd.progress import for_output
     from tfkd.report import facts
     from tfkd.report.console import comparison_table
@@ -197,7 +197,7 @@ def export(
     out: Out = Path("exported_models"),
 ) -> None:
     """Make a verified bundle of a trained Keras classifier of your own."""
-    from tfkd import own_model
+    from tfkd.pipeline import own_model
     from tfkd.progress import for_output
 
     if imports:
@@ -226,8 +226,8 @@ def report(
     out: Out = Path("exported_models"),
 ) -> None:
     """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
-    from tfkd.export.bundle import MANIFEST
-    from tfkd.export.publishing import opened
+    from tfkd.bundle.contents import MANIFEST
+    from tfkd.bundle.publishing import opened
     from tfkd.report import summary
 
     with opened(folder) as here:
@@ -269,7 +269,7 @@ def inspect(
 
     with native_logs_silenced():  # TensorFlow is loaded here
         from tfkd.report import inspection as shown
-        from tfkd.verify import inspect as inspector
+        from tfkd.verification import inspect as inspector
 
     progress = None if as_json else for_output()  # what is not in a terminal must stay JSON
     pixels = None if normalization is None else parse(normalization)
@@ -289,11 +289,11 @@ def verify(
     data: Annotated[str | None, typer.Option(help="measure the accuracies again on photos, e.g. folder:photos")] = None,
 ) -> None:
     """Prove a bundle from nothing but its folder. Exit code 1 when a check fails."""
+    from tfkd.bundle import verification
     from tfkd.progress import for_output
     from tfkd.report.console import checks_table
-    from tfkd.verify import bundle as bundles
 
-    checks = bundles.verify(bundle, data, for_output())
+    checks = verification.verify(bundle, data, for_output())
     show(checks_table(str(bundle), checks))
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
@@ -306,8 +306,8 @@ def schema(
     what: Annotated[str, typer.Argument(help="manifest or bench")] = "manifest",
 ) -> None:
     """Print the JSON Schema of a bundle's manifest.json, or of what `tfkd bench --json` writes."""
-    from tfkd.bench import results
-    from tfkd.export.manifest import Manifest
+    from tfkd.benchmark import results
+    from tfkd.bundle.manifest import Manifest
 
     schemas = {"manifest": Manifest.model_json_schema, "bench": results.json_schema}
     if what not in schemas:
@@ -325,8 +325,8 @@ def list_kinds(
         "teachers": ("tfkd.models", "TEACHERS"),
         "losses": ("tfkd.distill.losses", "LOSSES"),
         "sources": ("tfkd.data", "SOURCES"),
-        "formats": ("tfkd.export", "FORMATS"),
-        "targets": ("tfkd.bench", "TARGETS"),
+        "formats": ("tfkd.writers", "FORMATS"),
+        "targets": ("tfkd.benchmark", "TARGETS"),
     }
     if kind not in names:
         raise RequestError(f"There is no kind {kind!r}.{nearest(kind, list(names))}")
@@ -346,7 +346,7 @@ def _in_all(found: "list[Kept]") -> str:
 
 
 def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
-    from tfkd import recipe_files
+    from tfkd.recipe import files as recipe_files
     from tfkd.recipe import shrunk
 
     import_path.append(os.curdir)  # a recipe may name models of the user's own, from where the command is run

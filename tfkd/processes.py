@@ -9,7 +9,7 @@ import threading
 
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it already.
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["tfkd.distill.preloaded"])
+FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded"])
 
 
 def start_server() -> None:

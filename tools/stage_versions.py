@@ -1,11 +1,11 @@
 """Compares the code behind each stage with what was recorded for the stage's version, and records it.
 
     python -m tools.stage_versions                     says what changed; exit code 1 where something did
-    python -m tools.stage_versions --record            records the code of new versions (CODE in tfkd/order.py)
+    python -m tools.stage_versions --record            records the code of new versions (CODE in tfkd/pipeline/graph.py)
     python -m tools.stage_versions --record --same-results WHY
                                                        and changed code of old versions, whose results are the same
 
-The code of a stage is its function in tfkd/pipeline.py and every module of tfkd that can be reached from what that
+The code of a stage is its function in tfkd/pipeline/run.py and every module of tfkd that can be reached from what that
 function imports, as syntax trees: without comments, docstrings and layout. What shows, checks or names things without
 changing a result is left out (`BESIDE`). Recorded in tests/stage_versions.json are each stage's version, its digests
 with the reason of each but the first, and the digests of all modules, so that a change can be named.
@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.files import write_json
-from tfkd.order import CODE
-from tfkd.stages import some
+from tfkd.pipeline.graph import CODE
+from tfkd.pipeline.stage import some
 
 PROJECT = Path(__file__).parents[1]
 RECORD = PROJECT / "tests" / "stage_versions.json"
 
-# The method of tfkd.pipeline.Run that does a stage's work; `data` is done where the data are opened.
+# The method of tfkd.pipeline.run.Run that does a stage's work; `data` is done where the data are opened.
 METHODS = {
     "data": None,
     "teacher": "_teacher",
@@ -49,31 +49,32 @@ METHODS = {
 # Reached through modules that a method names by other means, as a process that is started.
 REACHED = {
     "data": ("tfkd.data",),
-    "assistant": ("tfkd.distill.preloaded",),
-    "control": ("tfkd.distill.preloaded",),
-    "student": ("tfkd.distill.preloaded",),
-    "bench": ("tfkd.bench.runner",),
+    "assistant": ("tfkd.training.preloaded",),
+    "control": ("tfkd.training.preloaded",),
+    "student": ("tfkd.training.preloaded",),
+    "bench": ("tfkd.benchmark.runner",),
 }
 BESIDE = (
     "tfkd",
-    "tfkd.bench",
+    "tfkd.benchmark",
     "tfkd.cli",
     "tfkd.commands",
-    "tfkd.contents",
-    "tfkd.distill.workers",
+    "tfkd.pipeline.contents",
+    "tfkd.training.workers",
     "tfkd.errors",
     "tfkd.exit_codes",
     "tfkd.files",
     "tfkd.import_path",
     "tfkd.machine",
-    "tfkd.order",
-    "tfkd.pipeline",
+    "tfkd.pipeline.graph",
+    "tfkd.pipeline.run",
     "tfkd.progress",
     "tfkd.quiet",
     "tfkd.recipe",
-    "tfkd.recipe_files",
-    "tfkd.sources",
-    "tfkd.stages",
+    "tfkd.recipe.blocks",
+    "tfkd.recipe.files",
+    "tfkd.models.sources",
+    "tfkd.pipeline.stage",
     "tfkd.terminal",
 )
 _MODULE = re.compile(r"tfkd(\.\w+)+")
@@ -85,7 +86,7 @@ class Change:
 
     Attributes:
         stage: its name.
-        version: of its code, as CODE in tfkd/order.py has it.
+        version: of its code, as CODE in tfkd/pipeline/graph.py has it.
         new: whether nothing was recorded for that version.
         modules: those that differ from the latest record.
     """
@@ -101,8 +102,8 @@ class Change:
         where = some(self.modules) or "what it imports"
         return (
             f"{self.stage}: the code of version {self.version} changed in {where}. Where its results change, raise "
-            f"CODE[{self.stage!r}] in tfkd/order.py; where they stay the same, run python -m tools.stage_versions "
-            "--record --same-results WHY."
+            f"CODE[{self.stage!r}] in tfkd/pipeline/graph.py; where they stay the same, run "
+            "python -m tools.stage_versions --record --same-results WHY."
         )
 
 
@@ -146,7 +147,7 @@ def code_of(stage: str) -> dict[str, str]:
     waiting = list(REACHED.get(stage, ()))
     if method is not None:
         tree = _method(method)
-        found[f"tfkd.pipeline.Run.{method}"] = _tree_digest(tree)
+        found[f"tfkd.pipeline.run.Run.{method}"] = _tree_digest(tree)
         waiting += _reached(tree, "tfkd")
     seen = set(BESIDE)
     while waiting:
@@ -176,13 +177,13 @@ def _record(recorded: dict[str, Any], change: Change, reason: str | None) -> Non
 
 
 def _method(name: str) -> ast.AST:
-    tree = ast.parse((PROJECT / "tfkd" / "pipeline.py").read_bytes())
+    tree = ast.parse((PROJECT / "tfkd" / "pipeline" / "run.py").read_bytes())
     run = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Run")
     return next(node for node in run.body if isinstance(node, ast.FunctionDef) and node.name == name)
 
 
 def _reached(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yields the modules that code imports, or names in a text such as "tfkd.export.tflite" or "module:function"."""
+    """Yields the modules that code imports, or names in a text such as "tfkd.writers.tflite" or "module:function"."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

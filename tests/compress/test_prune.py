@@ -12,7 +12,7 @@ from tfkd.compress.prepared import compressible
 from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.errors import RequestError
 from tfkd.recipe import Prune
-from tfkd.recipe_files import parse
+from tfkd.recipe.files import parse
 
 PRUNED = ["expand", "project"]
 

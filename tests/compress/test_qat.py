@@ -16,7 +16,7 @@ from tfkd.compress.twin import pass_weights, student_twin, twin_of
 from tfkd.errors import RequestError
 from tfkd.models import build_student
 from tfkd.recipe import QuantizationAware, Student
-from tfkd.verify.tflite import delegation
+from tfkd.verification.tflite import delegation
 
 QAT = QuantizationAware()
 

@@ -12,13 +12,13 @@ from tests.compress.conftest import SHALLOW
 from tests.data.photos import fill
 from tfkd.compress.prepared import compressible
 from tfkd.compress.student import compress_student, steps
-from tfkd.distill.job import Job, Store
-from tfkd.distill.layout import Layout
-from tfkd.distill.saving import load_model, save_model
-from tfkd.distill.soft_labels import write_soft_labels
 from tfkd.models import build_student
 from tfkd.recipe import Recipe
-from tfkd.recipe_files import parse
+from tfkd.recipe.files import parse
+from tfkd.store.layout import Layout
+from tfkd.store.soft_labels import write_soft_labels
+from tfkd.training.job import Job, Store
+from tfkd.training.saving import load_model, save_model
 
 IMAGES, VIEWS = 24, 2
 TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}

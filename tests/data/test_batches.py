@@ -12,10 +12,10 @@ from tfkd.data import folder
 from tfkd.data.batches import photo_errors, plain_batches, pool_views, view_batches
 from tfkd.data.dataset import Split
 from tfkd.data.kept import Views
-from tfkd.data.mixing import draw, partners
-from tfkd.data.modality import seen, transform
-from tfkd.data.views import center, make_view, view_seeds
 from tfkd.errors import RequestError
+from tfkd.inputs.image.mixing import draw, partners
+from tfkd.inputs.image.rendering import seen, transform
+from tfkd.inputs.image.views import center, make_view, view_seeds
 from tfkd.recipe import Augment
 
 

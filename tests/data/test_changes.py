@@ -10,7 +10,7 @@ from tfkd.data import open_same, open_source
 from tfkd.data.batches import photo_errors, plain_batches
 from tfkd.data.joined import joined
 from tfkd.errors import RequestError
-from tfkd.pipeline import Run
+from tfkd.pipeline.run import Run
 from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Student, Teacher
 

@@ -10,8 +10,8 @@ import pytest
 from tests.data.photos import encoded, fill, picture, zipped
 from tfkd.data import folder
 from tfkd.data.dataset import Listing, Split
-from tfkd.data.decode import PhotoError
 from tfkd.errors import RequestError
+from tfkd.inputs.image.decode import PhotoError
 
 
 def names(listing: Listing, split: str) -> list[tuple[str, str]]:

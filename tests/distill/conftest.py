@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from . import small
+from tests.distill import small
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ from tests.data.photos import fill
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
 from tfkd.data.dataset import ImageData, Split
-from tfkd.distill.job import Job, Store
-from tfkd.distill.layout import Layout
-from tfkd.distill.soft_labels import write_soft_labels
-from tfkd.distill.student import _alone, distilled, pool, train_student
 from tfkd.models import build_student
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher, Training
+from tfkd.store.layout import Layout
+from tfkd.store.soft_labels import write_soft_labels
+from tfkd.training.job import Job, Store
+from tfkd.training.student import _alone, distilled, pool, train_student
 
 EPOCHS, VIEWS, CLASSES = 4, 2, 2
 TRAIN = {"student": distilled, "control": _alone}

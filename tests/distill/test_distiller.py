@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.distill.small import CLASSES, difference, student, taught, teacher, trained, updated, weights_after
 from tfkd import Distiller, TeacherPredictions
 from tfkd.distill.losses import Contrastive, Hint, SoftTargets
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
-
-from .small import CLASSES, difference, student, taught, teacher, trained, updated, weights_after
 
 
 def test_the_update_is_the_gradient_of_the_written_out_loss(batch: Any) -> None:

@@ -51,9 +51,9 @@ def test_students_cost_what_was_published(name: str, published: float) -> None:
 def test_the_arithmetic_of_the_file_is_the_same(tmp_path: Any) -> None:
     import numpy as np
 
-    from tfkd.export import Card
-    from tfkd.export.tflite import write_tflite
-    from tfkd.verify import operators
+    from tfkd.verification import operators
+    from tfkd.writers import Card
+    from tfkd.writers.tflite import write_tflite
 
     student = build_student(Student(model="squeezenet_1_1", width=0.25), 64, 3, seed=0)
     card = Card("s", ("a", "b", "c"), "Ada", "MIT", "1", "three letters")

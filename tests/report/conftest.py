@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd.export.manifest import Gate, Manifest, Verdict
+from tfkd.bundle.manifest import Gate, Manifest, Verdict
 from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Point, Prediction, encode_image
 from tfkd.report.predictions import frequent_pairs

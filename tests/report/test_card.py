@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.report.conftest import give
-from tfkd.export.manifest import Diagnosis
+from tfkd.bundle.manifest import Diagnosis
 from tfkd.report.card import escape, write_model_card
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* _it_ `code`", "dress 👗", "[x](http://e.com)", "two\nlines")

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from tfkd.report.inspection import plot, tables
-from tfkd.verify.delegates import DelegateReport, Finding
-from tfkd.verify.inspect import Inspection, Row
-from tfkd.verify.noise import Comparison, Noise
+from tfkd.verification.delegates import DelegateReport, Finding
+from tfkd.verification.inspect import Inspection, Row
+from tfkd.verification.noise import Comparison, Noise
 
 ROWS = (
     Row(0, "QUANTIZE", "tfl.quantize", (1, 8, 8, 3), "int8", 0, 0, None),

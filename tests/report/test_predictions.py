@@ -10,10 +10,10 @@ from PIL import Image
 
 from tests.data.photos import fill
 from tfkd.data import open_evaluation
-from tfkd.export import samples
 from tfkd.recipe import Data
 from tfkd.report import predictions
 from tfkd.report.evidence import Confusion
+from tfkd.writers import samples
 
 
 def test_confusion_is_counted_by_pairs():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.export import bundle
-from tfkd.export.manifest import Artifact, DataEntry, InputOutput, Manifest, StudentEntry, Tensor
+from tfkd.bundle import contents
+from tfkd.bundle.manifest import Artifact, DataEntry, InputOutput, Manifest, StudentEntry, Tensor
 
 CLASSES = ["owl", "Öre", "cat"]
 SIZE = 4
@@ -33,10 +33,10 @@ def write_bundle(folder: Path, *paths: str, accelerated: bool = False) -> dict[s
     answers = {path: draw.dirichlet(np.ones(len(CLASSES)), IMAGES).astype(np.float32) for path in paths}
     others = {family: {path: answers[path][:, ::-1] for path in paths} for family in ACCELERATED}
     images = draw.integers(0, 256, (IMAGES, SIZE, SIZE, 3), np.uint8)
-    bundle.assemble(
+    contents.assemble(
         folder,
         _manifest(artifacts),
-        bundle.Golden(images, np.zeros(IMAGES, np.int64), answers, others if accelerated else {}),
+        contents.Golden(images, np.zeros(IMAGES, np.int64), answers, others if accelerated else {}),
     )
     return {artifact.path: artifact.sha256 for artifact in artifacts}
 
@@ -51,8 +51,8 @@ def _artifact(folder: Path, path: str) -> Artifact:
         path=path,
         format=format,
         precision=precision,
-        bytes=bundle.size(file),
-        sha256=bundle.digest(file),
+        bytes=contents.size(file),
+        sha256=contents.digest(file),
         io=InputOutput(input=image, output=Tensor(name="probabilities", shape=[1, len(CLASSES)], dtype=dtype)),
     )
 

@@ -13,9 +13,9 @@ import yaml
 
 from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
-from tfkd.bench import results, runner, statistics
-from tfkd.verify import families
-from tfkd.verify.families import FAMILIES
+from tfkd.benchmark import results, runner, statistics
+from tfkd.verification import families
+from tfkd.verification.families import FAMILIES
 
 APP = Path(__file__).resolve().parents[2] / "tools" / "android"
 HERE = Path(__file__).resolve().parent

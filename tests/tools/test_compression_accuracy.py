@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.data.photos import fill_tinted
-from tests.test_pipeline import RECIPE
+from tests.pipeline.test_run import RECIPE
 from tests.tools.benchmark import run
 
 STUDENT = RECIPE.replace('"tests.tiny:build_student"', '"tests.compress.network:build_shallow"')

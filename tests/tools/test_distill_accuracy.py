@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.data.photos import fill_tinted
-from tests.test_pipeline import RECIPE
+from tests.pipeline.test_run import RECIPE
 from tests.tools.benchmark import run
 
 METHODS = ["soft targets T=4", "soft targets T=2", "DIST", "hint (FitNets)"]

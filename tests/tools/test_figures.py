@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.benchmark import ROOT
-from tfkd.export.manifest import Manifest
+from tfkd.bundle.manifest import Manifest
 from tools.figures import marks
 from tools.figures.__main__ import documents, main, outdated
 from tools.figures.evidence import EVIDENCE

@@ -12,9 +12,9 @@ import pytest
 from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
 from tests.tools.test_android_app import android_result, rename
-from tfkd.bench import ios, results, statistics
-from tfkd.verify import families
-from tfkd.verify.families import FAMILIES
+from tfkd.benchmark import ios, results, statistics
+from tfkd.verification import families
+from tfkd.verification.families import FAMILIES
 
 APP = Path(__file__).resolve().parents[2] / "tools" / "ios"
 HERE = Path(__file__).resolve().parent

@@ -67,9 +67,11 @@ def test_a_fragment_that_moved_is_found_and_one_that_stands_twice_is_not() -> No
 
 def test_tests_are_chosen_by_what_they_import() -> None:
     suite = Suite(ROOT)
-    near, far = suite.near("tfkd/verify/gates.py"), suite.far("tfkd/verify/gates.py")
-    assert near[0] == "tests/verify/test_gates.py"
-    assert "tests/verify/test_truth.py" in far and "tests/test_pipeline.py" in far and not set(near) & set(far)
+    near, far = suite.near("tfkd/verification/gates.py"), suite.far("tfkd/verification/gates.py")
+    assert near[0] == "tests/verification/test_gates.py"
+    assert (
+        "tests/verification/test_truth.py" in far and "tests/pipeline/test_run.py" in far and not set(near) & set(far)
+    )
 
 
 SOURCE = """

@@ -16,16 +16,16 @@ from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.data import open_same
 from tfkd.data.batches import plain_batches
 from tfkd.data.dataset import ImageData
-from tfkd.data.modality import all_seen
-from tfkd.distill import training
-from tfkd.distill.job import Job
 from tfkd.distill.losses.base import LOGITS
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
-from tfkd.distill.saving import load_model, save_array, save_model
-from tfkd.distill.student import BATCH, distilled
+from tfkd.inputs.image.rendering import all_seen
 from tfkd.progress import Advance
 from tfkd.recipe import AnyCompression, Distill, Recipe, SoftTargets
+from tfkd.training import loop
+from tfkd.training.job import Job
+from tfkd.training.saving import load_model, save_array, save_model
+from tfkd.training.student import BATCH, distilled
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _trained(
     size, tuning = job.recipe.data.image_size, job.recipe.distill.training
     distiller, batches, begin = distilled(job, network, data)
 
-    def report(point: training.Point) -> None:
+    def report(point: loop.Point) -> None:
         say(
             f"  {kind} epoch {point.epoch} of {tuning.epochs}: loss {point.loss:.3f}, "
             f"validation {point.validation_accuracy:.1%}"
@@ -174,9 +174,9 @@ def _trained(
 
     run = predictor(network)
     images = plain_batches(data.validation, size, BATCH)
-    validation = training.Validation(run, images, data.validation.labels)
+    validation = loop.Validation(run, images, data.validation.labels)
     job.folder.mkdir(parents=True, exist_ok=True)
-    points, seconds = training.fit(distiller, network, batches, validation, tuning, job.folder, advance, report, begin)
+    points, seconds = loop.fit(distiller, network, batches, validation, tuning, job.folder, advance, report, begin)
     pass_weights(prepared.weights(), model)
     kernels = [np.asarray(layer.kernel) for layer in compressible(model)]
     return CompressionResult(

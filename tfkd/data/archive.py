@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.data.decode import MAX_BYTES, PhotoError
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
+from tfkd.inputs.image.decode import MAX_BYTES, PhotoError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 6.3.10, section 4.3.7: signature, ..., name and extra lengths
 _ENCRYPTED, _UTF_8 = 0x1, 0x800

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd import machine
-from tfkd.data import mixing
 from tfkd.data.dataset import Split
 from tfkd.data.kept import Kept, Views
-from tfkd.data.modality import transform
-from tfkd.data.views import center, make_view, view_seeds
 from tfkd.errors import RequestError
+from tfkd.inputs.image import mixing
+from tfkd.inputs.image.rendering import transform
+from tfkd.inputs.image.views import center, make_view, view_seeds
 from tfkd.recipe import Augment
 
 _MOST_THREADS = 8  # more would wait for Python's lock, and each has a batch in hand

@@ -15,10 +15,10 @@ from PIL import Image
 
 from tfkd.data import duplicates
 from tfkd.data.dataset import Progress, Split
-from tfkd.data.decode import PhotoError, read
-from tfkd.data.depth import EIGHT, FULL, Deep, Range, Ranges, fitting, loses_contrast
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, read_sealed, write_sealed
+from tfkd.inputs.image.decode import PhotoError, read
+from tfkd.inputs.image.depth import EIGHT, FULL, Deep, Range, Ranges, fitting, loses_contrast
 
 _CODE = 4  # raise it when the outcome holds other facts
 _CHUNK = 512

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from tfkd.data.decode import PhotoError, decode
-from tfkd.data.depth import Ranges
 from tfkd.errors import RequestError
+from tfkd.inputs.image.decode import PhotoError, decode
+from tfkd.inputs.image.depth import Ranges
 
 Progress = Callable[[int, int], None]
 UNLABELLED = -1
@@ -49,8 +49,8 @@ class Split:
         numbers: int64 [n], the numbers of this split's photos there.
         labels: int64 [n], index into the classes; -1 is unlabelled.
         longest_side: larger photos are decoded to at most this side, pixels.
-        modality: what a model sees of each photo (see tfkd.data.modality).
-        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind (see tfkd.data.depth).
+        modality: what a model sees of each photo (see tfkd.inputs.image.rendering).
+        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind (see tfkd.inputs.image.depth).
         groups: int64 [n], photos of one group (a patient, a burst) stay in one split; None where all are on their own.
         checksums: uint32 [n], CRC-32 of each photo's bytes when it was checked; None where none was.
         copies: int64 [n], one number for all photos with the same pixels, -1 for a photo without a copy; None where
@@ -170,7 +170,7 @@ class ImageData:
         test: what is reported.
         unlabelled: extra photos that only the teacher labels.
         rejected: "name: reason" of every file that cannot be decoded.
-        ranges: the values that became 0 and 255 in photos of more than 8 bits, by kind (see tfkd.data.depth).
+        ranges: the values that became 0 and 255 in photos of more than 8 bits, by kind (see tfkd.inputs.image.depth).
         notes: what was decided about the data, a sentence each.
         warnings: what is probably wrong with the data, a sentence each.
         for_evaluation: the source was opened to measure a finished model (see tfkd.data.open_evaluation).

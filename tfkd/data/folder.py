@@ -17,8 +17,8 @@ import numpy as np
 from tfkd.data import layout
 from tfkd.data.archive import Archive, open_archive
 from tfkd.data.dataset import UNLABELLED, Listing, Split
-from tfkd.data.decode import MAX_BYTES, PhotoError
 from tfkd.errors import RequestError
+from tfkd.inputs.image.decode import MAX_BYTES, PhotoError
 from tfkd.labels import composed, meant, require_usable
 
 # Sidecar files, ignored and counted by extension. Anything else that cannot be decoded is rejected and named.

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.data.dataset import Listing, Split
-from tfkd.data.decode import PhotoError, one_line
 from tfkd.data.tfrecord import open_records
 from tfkd.errors import RequestError, nearest
+from tfkd.inputs.image.decode import PhotoError, one_line
 
 _SPLITS = {
     "train": ("train",),

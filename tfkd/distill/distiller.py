@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd.data.dataset import UNLABELLED
-from tfkd.distill import adam, arguments, batch_norm, depthwise
+from tfkd.distill import arguments
 from tfkd.distill.arguments import FunctionLoss, label_loss, names_of, student_of, teachers_of, weighted_losses
 from tfkd.distill.config import loss_config, loss_of_config, teacher_key, teacher_named
 from tfkd.distill.frozen import FrozenTeachers, Hidden, Shapes, name_of
@@ -21,6 +21,7 @@ from tfkd.distill.predictions import Batch, Form, inputs_of, numbered, unpacked
 from tfkd.distill.taps import tapped
 from tfkd.distill.terms import Term, terms_of
 from tfkd.errors import RequestError, cause
+from tfkd.kernels import adam, batch_norm, depthwise
 from tfkd.models.logits import classifier, symbolic
 
 

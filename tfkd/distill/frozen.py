@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkd.distill.constants import checksum, constant_weights
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
+from tfkd.kernels.constants import checksum, constant_weights
 from tfkd.models.logits import is_tf_keras, with_logits
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tfkd import sources
 from tfkd.errors import RequestError, TfkdError, cause, nearest
 from tfkd.labels import outputs_of
-from tfkd.models import normalization
+from tfkd.models import normalization, sources
 from tfkd.recipe import Student, Teacher, is_model_file
 
 

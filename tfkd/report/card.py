@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tfkd import files
+from tfkd.bundle.manifest import Manifest
 from tfkd.errors import legible
-from tfkd.export.manifest import Manifest
 from tfkd.report import facts, units, usage
 
 _HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")

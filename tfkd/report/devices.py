@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkd import files
-from tfkd.bench import measurements as recorded
-from tfkd.bench import results
-from tfkd.bench.measurements import Record
-from tfkd.bench.results import Condition, Device, Result, Skipped
-from tfkd.bench.subject import manifest_of
-from tfkd.export.bundle import MEASUREMENTS
-from tfkd.export.manifest import BenchEntry, Manifest
-from tfkd.export.publishing import claimed, opened
+from tfkd.benchmark import measurements as recorded
+from tfkd.benchmark import results
+from tfkd.benchmark.measurements import Record
+from tfkd.benchmark.results import Condition, Device, Result, Skipped
+from tfkd.benchmark.subject import manifest_of
+from tfkd.bundle.contents import MEASUREMENTS
+from tfkd.bundle.manifest import BenchEntry, Manifest
+from tfkd.bundle.publishing import claimed, opened
 from tfkd.report import card, html, measurements, units
 
 HTML, MARKDOWN = "index.html", "index.md"

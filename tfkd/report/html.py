@@ -12,12 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tfkd import files
+from tfkd.bundle.manifest import ComparisonRow, Gate, Manifest
 from tfkd.errors import RequestError, legible
-from tfkd.export.manifest import ComparisonRow, Gate, Manifest
 from tfkd.recipe import Gates
 from tfkd.report import classes, facts, measurements, plots, units, usage
 from tfkd.report.evidence import Evidence, Example, media_type
-from tfkd.verify.gates import REQUIRED, VERIFIED
+from tfkd.verification.gates import REQUIRED, VERIFIED
 
 _SHOWN_CLASSES = 4
 _OPEN_EXAMPLES = 12  # more are folded: on a phone each takes half a screen

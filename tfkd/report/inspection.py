@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tfkd.report import units
-from tfkd.verify.delegates import DelegateReport, replacement
-from tfkd.verify.inspect import Inspection
-from tfkd.verify.noise import Comparison, Noise
+from tfkd.verification.delegates import DelegateReport, replacement
+from tfkd.verification.inspect import Inspection
+from tfkd.verification.noise import Comparison, Noise
 
 WORST = 10
 _INK, _FAINT, _DOT, _WORST = "#222222", "#dddddd", "#0b6e99", "#b3611e"

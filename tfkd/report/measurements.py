@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tfkd.export.manifest import BenchEntry, Latency
+from tfkd.bundle.manifest import BenchEntry, Latency
 from tfkd.report import units
-from tfkd.verify.families import FAMILIES
+from tfkd.verification.families import FAMILIES
 
 _LARGEST = 3  # classes of instructions that are named
 

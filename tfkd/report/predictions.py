@@ -7,8 +7,8 @@ import numpy as np
 
 from tfkd.data.dataset import ImageData
 from tfkd.distill.measures import softmax
-from tfkd.export import samples
 from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained, encode_image
+from tfkd.writers import samples
 
 Cell = tuple[int, int, int]  # true class, predicted class, images
 

@@ -11,11 +11,8 @@ import numpy as np
 
 import tfkd
 from tfkd import machine
-from tfkd.data import ImageData
-from tfkd.distill.measures import accuracy, calibration_error, softmax
-from tfkd.errors import RequestError, cause
-from tfkd.export import bundle, samples, snippets
-from tfkd.export.manifest import (
+from tfkd.bundle import contents, golden
+from tfkd.bundle.manifest import (
     SCHEMA,
     Artifact,
     BenchEntry,
@@ -32,6 +29,9 @@ from tfkd.export.manifest import (
     TeacherEntry,
     latency,
 )
+from tfkd.data import ImageData
+from tfkd.distill.measures import accuracy, calibration_error, softmax
+from tfkd.errors import RequestError, cause
 from tfkd.files import fingerprint, write_json
 from tfkd.recipe import Recipe
 from tfkd.report import predictions
@@ -39,9 +39,10 @@ from tfkd.report.card import write_model_card
 from tfkd.report.devices import HTML
 from tfkd.report.evidence import Evidence, Point, Trained
 from tfkd.report.html import write_report
-from tfkd.verify import diagnosis, golden
-from tfkd.verify.gates import TAUGHT, judge, measured
-from tfkd.verify.truth import chance_test, paired_test
+from tfkd.verification import diagnosis
+from tfkd.verification.gates import TAUGHT, judge, measured
+from tfkd.verification.truth import chance_test, paired_test
+from tfkd.writers import samples, snippets
 
 _TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
 
@@ -138,14 +139,14 @@ def write(run: Run, folder: Path) -> Manifest:
     return manifest
 
 
-def complete(folder: Path, manifest: Manifest, golden: bundle.Golden, evidence: Evidence) -> None:
+def complete(folder: Path, manifest: Manifest, golden: contents.Golden, evidence: Evidence) -> None:
     """Writes everything around the exported files of a bundle, and seals it."""
-    bundle.assemble(folder, manifest, golden)
+    contents.assemble(folder, manifest, golden)
     snippets.write(manifest, folder)
     write_json(folder / "recipe.json", manifest.recipe)
     write_model_card(manifest, folder / "MODEL_CARD.md")
     write_report(manifest, evidence, folder / "report.html")
-    bundle.seal(folder)
+    contents.seal(folder)
 
 
 def rewrite(folder: Path) -> tuple[Manifest, Path]:
@@ -164,7 +165,7 @@ def rewrite(folder: Path) -> tuple[Manifest, Path]:
 
 def is_published(folder: Path, destination: Path) -> bool:
     """Tells whether a bundle is the one that a run made."""
-    made, published = (each / bundle.MANIFEST for each in (folder / "report" / "bundle", destination))
+    made, published = (each / contents.MANIFEST for each in (folder / "report" / "bundle", destination))
     return published.is_file() and published.read_bytes() == made.read_bytes()
 
 
@@ -178,7 +179,7 @@ def write_page(manifest: Manifest, folder: Path, page: Path) -> Path:
         evidence = Evidence.model_validate_json((folder / "report" / "evidence.json").read_bytes())
     except (OSError, ValueError) as error:
         raise _unfinished(folder, error) from None
-    devices = folder / "report" / "bundle" / bundle.MEASUREMENTS / HTML
+    devices = folder / "report" / "bundle" / contents.MEASUREMENTS / HTML
     write_report(manifest, evidence, page, os.path.relpath(devices, page.parent) if devices.is_file() else None)
     return page
 
@@ -361,7 +362,7 @@ def compared(
     return ComparisonRow(
         variant=variant,
         bytes=sum(path.stat().st_size for path in files.values()),
-        compressed_bytes=sum(bundle.compressed_size(path) for path in files.values()),
+        compressed_bytes=sum(contents.compressed_size(path) for path in files.values()),
         latency_ms=one,
         latency_all_ms=latency(bench, files, single=False),
         accuracy=accuracy,
@@ -371,9 +372,9 @@ def compared(
     )
 
 
-def _golden(run: Run, folder: Path) -> bundle.Golden:
+def _golden(run: Run, folder: Path) -> contents.Golden:
     from tfkd.distill.predict import predictor
-    from tfkd.distill.saving import load_model
+    from tfkd.training.saving import load_model
 
     export = run.recipe.export
     images, positions = samples.photos(run.data.test, run.recipe.data.image_size, export.golden_images, run.recipe.seed)

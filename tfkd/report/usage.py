@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tfkd.export.manifest import Artifact, Manifest
-from tfkd.export.snippets import Snippet, snippets
+from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.writers.snippets import Snippet, snippets
 
 
 @dataclass(frozen=True)

@@ -19,21 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from tfkd import machine, recipe_files
+from tfkd import machine
 from tfkd.compress import QUANTIZED
 from tfkd.compress.student import compress_student, steps
 from tfkd.data.batches import plain_batches
 from tfkd.distill.measures import accuracy
-from tfkd.distill.saving import load_model
 from tfkd.errors import TfkdError
-from tfkd.export import samples, tflite
 from tfkd.files import fingerprint, write_json
-from tfkd.order import chain
-from tfkd.pipeline import Run
+from tfkd.pipeline.graph import chain
+from tfkd.pipeline.run import Run
+from tfkd.pipeline.stage import Stage, locked
 from tfkd.progress import for_output
-from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe
-from tfkd.stages import Stage, locked
-from tfkd.verify import tflite as verified
+from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, files
+from tfkd.training.saving import load_model
+from tfkd.verification import tflite as verified
+from tfkd.writers import samples, tflite
 
 # Largest mean loss of accuracy against the float student, in points; None is measured without a goal.
 GOALS = {
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file that gets the JSON too")
     asked = parser.parse_args()
     try:
-        recipe = recipe_files.load(asked.recipe, asked.overrides)
+        recipe = files.load(asked.recipe, asked.overrides)
         with contextlib.redirect_stdout(sys.stderr):  # progress
             found = measured(recipe, asked.runs)
     except TfkdError as error:

@@ -24,12 +24,12 @@ import tensorflow as tf
 
 from tfkd import machine
 from tfkd.errors import TfkdError
-from tfkd.export import Card
-from tfkd.export.coreml import write_coreml
 from tfkd.files import write_json
 from tfkd.models import STUDENTS, build_student
 from tfkd.recipe import Student
-from tfkd.verify import coreml
+from tfkd.verification import coreml
+from tfkd.writers import Card
+from tfkd.writers.coreml import write_coreml
 
 CLASSES, SEED, SPREAD = 10, 1, 2.0
 FORMATS = ("mlmodel", "mlpackage")

@@ -18,9 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfkd import machine, sweep
+from tfkd import machine
 from tfkd.errors import TfkdError
 from tfkd.files import write_json, write_text
+from tfkd.pipeline import sweep
 from tfkd.progress import for_output
 from tfkd.recipe import (
     Attention,
@@ -42,7 +43,7 @@ from tfkd.recipe import (
     Teacher,
     Training,
 )
-from tfkd.recipe_files import load
+from tfkd.recipe.files import load
 from tfkd.report import trials
 
 SEEDS = 3

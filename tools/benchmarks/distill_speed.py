@@ -40,18 +40,18 @@ import tensorflow as tf
 from tfkd import machine
 from tfkd.data import Split, open_source
 from tfkd.data.batches import view_batches
-from tfkd.data.views import view_seeds
-from tfkd.distill.answers import answers, in_bfloat16
 from tfkd.distill.distiller import Distiller
-from tfkd.distill.layout import Layout
 from tfkd.distill.predict import predictor
-from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
-from tfkd.distill.student import with_answers
-from tfkd.distill.training import epoch_order
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
+from tfkd.inputs.image.views import view_seeds
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Augment, Data, Student, Teacher
+from tfkd.store.inference import answers, in_bfloat16
+from tfkd.store.layout import Layout
+from tfkd.store.soft_labels import SoftLabels, write_soft_labels
+from tfkd.training.loop import epoch_order
+from tfkd.training.student import with_answers
 
 DATA = Data(source="embedded:fashion_mnist_mini", image_size=64)
 SIZE, BATCH, SEED, VIEW = DATA.image_size, 64, 1, 0

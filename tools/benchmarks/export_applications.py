@@ -24,12 +24,13 @@ import keras
 import numpy as np
 from PIL import Image
 
-from tfkd import machine, recipe
+from tfkd import machine
+from tfkd.bundle.manifest import Manifest
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
-from tfkd.export.manifest import Manifest
 from tfkd.files import write_json
 from tfkd.models import normalization as pixels
+from tfkd.recipe import blocks
 
 SOURCE, SEED = "embedded:fashion_mnist_mini", 1
 TRAIN, TEST = 40, 20  # images a class
@@ -57,7 +58,7 @@ class Photos:
 
 def write_photos(folder: Path, size: int) -> Photos:
     """Writes a part of the embedded set as class folders."""
-    data = open_source(recipe.Data(source=SOURCE, image_size=size), SEED)
+    data = open_source(blocks.Data(source=SOURCE, image_size=size), SEED)
     kept, labels = {}, {}
     for name, split, count in (("train", data.train, TRAIN), ("test", data.test, TEST)):
         positions = np.concatenate([np.flatnonzero(split.labels == k)[:count] for k in range(len(data.classes))])

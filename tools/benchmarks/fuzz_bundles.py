@@ -31,13 +31,13 @@ from typing import Any
 import numpy as np
 
 from tfkd import machine
+from tfkd.bundle import contents
+from tfkd.bundle.contents import LABELS
+from tfkd.bundle.verification import MANIFEST, verify
 from tfkd.errors import TfkdError
-from tfkd.export import bundle
-from tfkd.export.bundle import LABELS
 from tfkd.files import write_json
 from tfkd.sandbox import Limits
-from tfkd.verify.apart import Apart
-from tfkd.verify.bundle import MANIFEST, verify
+from tfkd.verification.apart import Apart
 
 SECONDS = 60.0  # that a damaged file may take
 GOLDEN = Path("golden", "golden.json")
@@ -58,7 +58,7 @@ Mutation = Callable[[Path, np.random.Generator], bool]  # changes a bundle; True
 
 
 def some_file(folder: Path, random: np.random.Generator) -> Path:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != bundle.CHECKSUMS)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != contents.CHECKSUMS)
     return files[random.integers(len(files))]
 
 
@@ -249,18 +249,18 @@ def seal(folder: Path, seals: str) -> None:
             manifest = read(path)
             for artifact in manifest["artifacts"]:
                 file = folder / artifact["path"]
-                artifact["bytes"], artifact["sha256"] = bundle.size(file), bundle.digest(file)
+                artifact["bytes"], artifact["sha256"] = contents.size(file), contents.digest(file)
             put_json(path, manifest)
         except (OSError, ValueError, KeyError, TypeError):
             pass  # the manifest itself is what was damaged
-    (folder / bundle.CHECKSUMS).unlink(missing_ok=True)
-    bundle.seal(folder)
+    (folder / contents.CHECKSUMS).unlink(missing_ok=True)
+    contents.seal(folder)
 
 
 def changed_models(good: Path, folder: Path) -> bool:
     try:
         return any(
-            bundle.digest(good / artifact["path"]) != bundle.digest(folder / artifact["path"])
+            contents.digest(good / artifact["path"]) != contents.digest(folder / artifact["path"])
             for artifact in read(good / MANIFEST)["artifacts"]
         )
     except OSError:

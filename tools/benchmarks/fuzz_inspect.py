@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"{asked.folder} holds no .tflite files")
     start = time.perf_counter()
     found = []
-    with one_child("tfkd.verify.inspect"), tempfile.TemporaryDirectory() as scratch:
+    with one_child("tfkd.verification.inspect"), tempfile.TemporaryDirectory() as scratch:
         for number in range(asked.count):
             random = np.random.default_rng([asked.seed, number])
             found.append(attempt(files, Path(scratch) / "changed.tflite", random) | {"number": number})

@@ -29,10 +29,11 @@ from unittest import mock
 import numpy as np
 
 from tfkd import machine
+from tfkd.bundle import contents
 from tfkd.cli import execute
-from tfkd.export import Card, bundle
 from tfkd.files import write_json
-from tfkd.verify.apart import Answered, Apart
+from tfkd.verification.apart import Answered, Apart
+from tfkd.writers import Card
 from tools.benchmarks.fuzz_bundles import GOLDEN, MANIFEST, put, put_json, read
 
 REFUSED = 1
@@ -272,8 +273,8 @@ def attempt(good: Path, folder: Path, random: np.random.Generator) -> dict[str, 
         done = {"change": change.__name__, "of": str(change(manifest, random))}
         put(folder / MANIFEST, json.dumps(manifest).encode())
         put(folder / "recipe.json", json.dumps(manifest["recipe"]).encode())
-    (folder / bundle.CHECKSUMS).unlink()
-    bundle.seal(folder)
+    (folder / contents.CHECKSUMS).unlink()
+    contents.seal(folder)
     code, said = called(["verify", str(folder)])
     return {**done, "exit_code": code, "crashed": "Traceback" in said, "said": said if code != REFUSED else ""}
 
@@ -298,7 +299,7 @@ class Remembering(Apart):
     ) -> Answered:
         images = [np.asarray(batch) for batch in batches]
         digest = hashlib.sha256(b"".join(each.tobytes() for each in images)).hexdigest()
-        key = (bundle.digest(path), format, repr(card), size, digest, family)
+        key = (contents.digest(path), format, repr(card), size, digest, family)
         if key not in self._known:
             self._known[key] = super().run(path, format, card, size, images, family)
         return self._known[key]
@@ -319,7 +320,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="file that gets the JSON too")
     asked = parser.parse_args(arguments)
     start = time.perf_counter()
-    with one_child("tfkd.verify.bundle", Remembering), tempfile.TemporaryDirectory() as scratch:
+    with one_child("tfkd.bundle.verification", Remembering), tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
         shutil.copytree(asked.bundle, good)
         code, said = called(["verify", str(good)])

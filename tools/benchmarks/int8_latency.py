@@ -25,13 +25,13 @@ import numpy as np
 import plain_converter
 import tensorflow as tf
 
-from tfkd.bench import host
-from tfkd.export import Card
-from tfkd.export.tflite import write_tflite
+from tfkd.benchmark import host
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Activation, Bench, Student
-from tfkd.verify import tflite
+from tfkd.verification import tflite
+from tfkd.writers import Card
+from tfkd.writers.tflite import write_tflite
 
 CLASSES, SEED, CALIBRATION = 1000, 1, 8
 RATIOS = {("ours_int8", "peer_int8"): 0.40, ("ours_int8", "peer_static_int8"): None, ("ours_int8", "ours_fp32"): 1.05}

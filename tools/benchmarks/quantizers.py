@@ -32,22 +32,23 @@ from typing import Any
 
 import numpy as np
 
-from tfkd import machine, recipe_files
-from tfkd.bench import host
+from tfkd import machine
+from tfkd.benchmark import host
 from tfkd.data.batches import plain_batches
 from tfkd.distill.measures import accuracy
-from tfkd.distill.saving import load_model
 from tfkd.errors import RequestError, TfkdError
-from tfkd.export import samples
-from tfkd.export.graph import frozen
-from tfkd.export.tflite import write_tflite
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline import Run
+from tfkd.pipeline.run import Run
+from tfkd.pipeline.stage import Stage, locked
 from tfkd.progress import for_output
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Recipe
-from tfkd.stages import Stage, locked
-from tfkd.verify import tflite
+from tfkd.recipe import files as recipe_files
+from tfkd.training.saving import load_model
+from tfkd.verification import tflite
+from tfkd.writers import samples
+from tfkd.writers.graph import frozen
+from tfkd.writers.tflite import write_tflite
 
 SCRIPT = Path(__file__).with_name("litert_quantize.py")
 METHODS = ("moving_average", "min_max", "octav", "octav_weights")

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from tfkd import machine
-from tfkd.bench import host, statistics
-from tfkd.bench.bundle import until_clear
-from tfkd.bench.driver import Options
-from tfkd.bench.gates import Limits, share
-from tfkd.bench.results import Result
-from tfkd.bench.subject import of_files
+from tfkd.benchmark import host, statistics
+from tfkd.benchmark.bundle import until_clear
+from tfkd.benchmark.driver import Options
+from tfkd.benchmark.gates import Limits, share
+from tfkd.benchmark.results import Result
+from tfkd.benchmark.subject import of_files
 from tfkd.files import write_json
 
 LAYERS = 20

@@ -18,14 +18,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfkd.bench import host
+from tfkd.benchmark import host
 from tfkd.compress.prepared import compressible
-from tfkd.export import Card
-from tfkd.export.graph import INPUT, frozen
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Student
-from tfkd.verify import tflite
+from tfkd.verification import tflite
+from tfkd.writers import Card
+from tfkd.writers.graph import INPUT, frozen
 
 CLASSES, SEED, CALIBRATION = 1000, 1, 4
 PRECISIONS = ("fp32", "int8")

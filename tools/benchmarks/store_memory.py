@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from tfkd import machine
-from tfkd.distill.layout import Layout
-from tfkd.distill.soft_labels import SoftLabels, write_soft_labels
 from tfkd.files import write_json
+from tfkd.store.layout import Layout
+from tfkd.store.soft_labels import SoftLabels, write_soft_labels
 
 CLASSES, BATCH, SEED = 1_000, 64, 1
 STEPS_BETWEEN_LOOKS = 20

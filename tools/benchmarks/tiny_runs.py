@@ -166,21 +166,28 @@ def _serve_forks() -> None:
 _FORKSERVER = multiprocessing.get_context("forkserver")
 _FORKSERVER.set_forkserver_preload(
     [
-        *("tfkd.distill.preloaded", "tfkd.cli", "tfkd.pipeline", "tfkd.sweep", "tfkd.comparison", "tfkd.own_model"),
         *(
-            "tfkd.export.tflite",
-            "tfkd.export.coreml",
-            "tfkd.export.samples",
-            "tfkd.export.own",
+            "tfkd.training.preloaded",
+            "tfkd.cli",
+            "tfkd.pipeline.run",
+            "tfkd.pipeline.sweep",
+            "tfkd.pipeline.compare",
+            "tfkd.pipeline.own_model",
+        ),
+        *(
+            "tfkd.writers.tflite",
+            "tfkd.writers.coreml",
+            "tfkd.writers.samples",
+            "tfkd.writers.own",
             "tfkd.compress.student",
         ),
         *(
-            "tfkd.verify.bundle",
-            "tfkd.verify.artifacts",
-            "tfkd.verify.tflite",
-            "tfkd.verify.coreml",
-            "tfkd.verify.golden",
+            "tfkd.bundle.verification",
+            "tfkd.verification.artifacts",
+            "tfkd.verification.tflite",
+            "tfkd.verification.coreml",
+            "tfkd.bundle.golden",
         ),
-        *("tfkd.report.summary", "tfkd.report.devices", "tfkd.report.trials", "tfkd.bench.host", "scipy.stats"),
+        *("tfkd.report.summary", "tfkd.report.devices", "tfkd.report.trials", "tfkd.benchmark.host", "scipy.stats"),
     ]
 )

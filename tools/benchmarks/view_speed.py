@@ -27,10 +27,10 @@ from tfkd.data import batches
 from tfkd.data.dataset import Split
 from tfkd.data.folder import unlabelled
 from tfkd.data.kept import Kept
-from tfkd.data.mixing import partners
-from tfkd.data.views import view_seeds
 from tfkd.errors import RequestError, TfkdError
 from tfkd.files import write_json
+from tfkd.inputs.image.mixing import partners
+from tfkd.inputs.image.views import view_seeds
 from tfkd.recipe import Augment
 
 BATCH, SEED = 64, 1

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tfkd.export.manifest import Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.files import write_json
 from tools.figures.marks import FigureError
 

@@ -4,8 +4,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-END_TO_END = ("tests/test_pipeline.py", "tests/test_own_model.py", "tests/test_cli.py")
-DEVICES = ("tests/bench/test_arm64.py", "tests/bench/test_android.py")  # minutes each
+END_TO_END = ("tests/pipeline/test_run.py", "tests/pipeline/test_own_model.py", "tests/test_cli.py")
+DEVICES = ("tests/benchmark/arm64/test_target.py", "tests/benchmark/android/test_target.py")  # minutes each
 FEW = 3
 FAR = 2  # steps of imports from a test to a module
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The precision that Core ML computes in, as tfkd names it (tfkd/verify/families.py), with the largest difference of a
+/// The precision that Core ML computes in, as tfkd names it (tfkd/verification/families.py), with the largest difference of a
 /// probability that passes.
 enum Family: String, CaseIterable {
     case float32 = "coreml_fp32"
@@ -19,7 +19,7 @@ private let sumError = 0.02
 private let mass = 2.0
 private let leastStep = 1e-6
 
-/// Says why answers cannot be right, at any tolerance, as tfkd/verify/probabilities.py does; nil where they can.
+/// Says why answers cannot be right, at any tolerance, as tfkd/verification/probabilities.py does; nil where they can.
 func fault(_ answers: [[Double]], _ expected: [[Double]]) -> String? {
     let values = answers.flatMap { $0 }
     guard values.allSatisfy(\.isFinite) else { return "are not all numbers" }

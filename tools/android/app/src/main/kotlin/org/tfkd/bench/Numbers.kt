@@ -4,7 +4,7 @@ import kotlin.math.abs
 import kotlin.math.ceil
 import kotlin.math.floor
 
-// As in tfkd/verify/families.py, where they are explained.
+// As in tfkd/verification/families.py, where they are explained.
 private val XNNPACK = mapOf("fp32" to 1e-4, "fp16" to 1e-4, "int8" to 2.0 / 256, "16x8" to 2.0 / 256)
 private const val OTHER = 4e-2
 private const val ACCELERATED = 3e-2
@@ -32,7 +32,7 @@ fun compare(
     return Golden(answers.size, error, tolerance, equal.count { it } / equal.size.toDouble(), passed, family, fault)
 }
 
-/** Says why answers cannot be right, at any tolerance, as tfkd/verify/probabilities.py does; null where they can. */
+/** Says why answers cannot be right, at any tolerance, as tfkd/verification/probabilities.py does; null where they can. */
 internal fun fault(answers: List<FloatArray>, expected: List<List<Double>>, step: Double): String? {
     val values = answers.flatMap { it.asList() }
     val sums = answers.map { answer -> answer.sumOf { it.toDouble() } }

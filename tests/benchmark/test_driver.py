@@ -1,0 +1,107 @@
+"""The driver against programs that misbehave as boards do."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from tests.benchmark.conftest import ended
+from tfkd.benchmark import driver
+from tfkd.benchmark.driver import ChildError, Options, Place
+from tfkd.benchmark.subject import of_files
+from tfkd.errors import MachineError, RequestError
+
+
+def answering(code, files):
+    place = Place(
+        "host", "the board", [sys.executable, "-c", code], {name: str(path) for name, path in files.items()}, None
+    )
+    return driver.run(place, of_files(files), Options(runs=1, patience=20))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ('{"measured": 7}', "never says"),
+        ('{"surprise": 1}', "surprise"),
+        ("{", "never says"),
+        ("Welcome to the board!", "without results"),
+        ("", "without results"),
+    ],
+)
+def test_what_the_runner_never_says_is_one_clear_line(files, said, expected):
+    with pytest.raises(RequestError, match=expected) as caught:
+        answering(f"print({said!r})", files)
+    assert "the board" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_results_of_a_file_that_was_not_sent_are_refused(files):
+    measured = {
+        "artifact": "other", "threads": 1, "warmup": 0, "processes": 1, "samples_ms": [1.0], "cpu_ms": [],
+        "yardstick_ms": [], "init_ms": 1, "first_inference_ms": 1, "peak_memory_mb": None, "partitions": 1,
+        "answers": [],
+    }  # fmt: skip
+    event = {"device": {"os": "L", "abi": "a"}, "runtime": {"name": "LiteRT", "version": "2"}, "measured": [measured]}
+    with pytest.raises(RequestError, match="'other'"):
+        answering(f"print({json.dumps(event)!r})", files)
+
+
+def test_a_program_that_dies_is_told_by_its_code_and_last_line(files):
+    with pytest.raises(ChildError) as caught:
+        answering("import sys; print('so be it', file=sys.stderr); sys.exit(9)", files)
+    assert caught.value.code == 9 and caught.value.last_line == "so be it"
+
+
+def test_silence_has_a_limit_and_nothing_is_left_running(tmp_path):
+    pid = tmp_path / "pid"
+    code = f"sleep 60 & echo $! > {pid}; echo one; wait"
+    began = time.monotonic()
+    with pytest.raises(MachineError, match=r"gave no sign of life for 0\.5 seconds"):
+        list(driver.spoken(["sh", "-c", code], "", 0.5))
+    assert time.monotonic() - began < 20
+    assert ended(int(pid.read_text()))
+
+
+def test_nothing_is_left_running_when_the_caller_stops(tmp_path):
+    pid = tmp_path / "pid"
+    lines = driver.spoken(["sh", "-c", f"sleep 60 & echo $! > {pid}; echo one; wait"], "", 60)
+    assert next(lines) == "one\n"
+    lines.close()
+    assert ended(int(pid.read_text()))
+
+
+def test_a_program_that_only_says_that_it_lives_is_ended_once_it_does_no_more():
+    working = "for n in 1 2 3 4 5 6; do echo tfkd-alive $n; sleep 0.3; done; echo done"
+    assert list(driver.living(["sh", "-c", working], 1.0)) == ["done\n"]
+    hanging = "for n in $(seq 100); do echo tfkd-alive 1; sleep 0.1; done"
+    with pytest.raises(MachineError, match="no sign of life for 1 seconds"):
+        list(driver.living(["sh", "-c", hanging], 1.0))
+
+
+def test_a_missing_program_is_named():
+    with pytest.raises(RequestError, match="Cannot start no-such-program"):
+        list(driver.spoken(["no-such-program"], "", 1))
+
+
+def test_arguments_are_read_by_no_shell(tmp_path):
+    (line,) = driver.spoken(["echo", f"$(touch {tmp_path}/x); `id`"], "", 20)
+    assert line == f"$(touch {tmp_path}/x); `id`\n" and not (tmp_path / "x").exists()
+
+
+def test_stdin_reaches_the_program():
+    assert list(driver.spoken(["cat"], "job\n", 20)) == ["job\n"]
+
+
+@pytest.mark.parametrize(("abi", "rung"), [("x86_64", "x86"), ("AMD64", "x86"), ("aarch64", "device")])
+def test_rungs(abi, rung):
+    assert driver.rung(abi) == rung
+
+
+def test_the_runner_is_measured_where_no_module_can_take_its_place(files, tmp_path, monkeypatch):
+    """A file called json.py in the current folder is not what the runner imports."""
+    from tfkd.benchmark import host
+
+    (tmp_path / "json.py").write_text("raise SystemExit(5)")
+    monkeypatch.chdir(tmp_path)
+    assert host.bench("", of_files({"light": files["light"]}), Options(runs=1, warmup=0, threads=(1,)))

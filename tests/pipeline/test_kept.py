@@ -1,0 +1,112 @@
+"""What a run's folder keeps for other settings, and `tfkd clean`."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from tests.data.photos import fill
+from tests.pipeline.test_run import RECIPE
+from tfkd.errors import RequestError
+from tfkd.pipeline.kept import Kept, clean, kept
+from tfkd.pipeline.run import Run, open_data
+from tfkd.pipeline.stage import Stage, locked
+from tfkd.progress import Lines
+from tfkd.recipe import Recipe
+from tfkd.recipe.files import load
+
+OTHER = "distill.label_weight=0.9"
+
+
+class Quiet(Lines):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "photos", {"a": 12, "b": 12})
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    return tmp_path
+
+
+def recipe(*overrides: str) -> Recipe:
+    return load(Path("recipe.py"), list(overrides))
+
+
+def run(*overrides: str) -> Run:
+    chosen = recipe(*overrides)
+    return Run(chosen, Path("runs/tiny"), Lines(), open_data(chosen, Path("runs/tiny"), Lines()))
+
+
+def finish(stage: Stage, seconds: float) -> None:
+    stage.begin()
+    (stage.folder / "weights.bin").write_bytes(bytes(500_000))
+    stage.finish({}, seconds)
+
+
+@pytest.fixture
+def trained(home: Path) -> None:
+    """A teacher, a student of other settings, the present student, unfinished, and a training of a sweep."""
+    finish(run().stages["teacher"], 60.0)
+    finish(run(OTHER).stages["student"], 120.0)
+    run().stages["student"].begin()
+    finish(Stage(Path("runs/tiny/sweep/0123"), "0123", {"x": 1}, name="sweep: student, seed 1"), 6.0)
+
+
+def names(found: Collection[Kept]) -> list[tuple[str, bool, bool]]:
+    return [(each.name, each.finished, each.current) for each in found]
+
+
+def test_what_is_kept_is_listed_with_its_cost_and_its_difference(trained: None) -> None:
+    found = kept(run())
+    assert names(found) == [
+        ("teacher", True, True),
+        ("student", False, True),
+        ("student", True, False),
+        ("sweep: student, seed 1", True, False),
+    ]
+    assert str(found[2]) == "student: 0.5 MB, cost 2.0 minutes (other distill.label_weight)"
+    assert str(found[1]).endswith("unfinished")
+
+
+def test_what_was_made_on_another_machine_says_so(trained: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfkd.machine.cores", lambda: 64)
+    assert str(kept(run())[0]).endswith("(made with other cores)")
+    assert run().stages["teacher"].result() is not None
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        (("current",), ["teacher", "student"]),
+        (("current", "sweep"), ["teacher", "student", "sweep: student, seed 1"]),
+        (("student",), ["student", "student"]),
+        (("nothing",), []),
+    ],
+    ids=str,
+)
+def test_clean_removes_what_is_not_to_be_kept_after_saying_what_it_cost(
+    trained: None, keep: tuple[str, ...], left: list[str]
+) -> None:
+    progress = Quiet()
+    removed = clean(recipe(), progress, Path("runs"), keep)
+    assert [each.name for each in kept(run())] == left
+    assert [line for line in progress.said if line.startswith("removing")] == [f"removing {each}" for each in removed]
+    assert len(removed) + len(left) == 4
+
+
+def test_clean_refuses_what_it_does_not_know_and_a_run_at_work(trained: None) -> None:
+    with pytest.raises(RequestError, match=r"--keep studnet.*Did you mean 'student'"):
+        clean(recipe(), Lines(), Path("runs"), ("studnet",))
+    with pytest.raises(RequestError, match="There is no run in elsewhere/tiny"):
+        clean(recipe(), Lines(), Path("elsewhere"))
+    with locked(Path("runs/tiny")), pytest.raises(RequestError, match="Another run"):
+        clean(recipe(), Lines(), Path("runs"))
+    assert len(kept(run())) == 4

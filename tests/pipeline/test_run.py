@@ -1,0 +1,366 @@
+"""The whole job on a few generated photos, as users run it: by the command, with kills and wrong requests."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.data.photos import fill_tinted
+from tests.report import links
+from tests.traps import set_traps
+from tfkd.bundle.manifest import Gate, Manifest
+from tfkd.pipeline.graph import stages_of
+from tfkd.pipeline.run import Outcome, Run, open_data
+from tfkd.progress import Lines
+from tfkd.recipe.files import load
+from tfkd.report import summary
+from tfkd.store.layout import Layout
+from tfkd.training.job import Kind
+
+PROJECT = Path(__file__).parents[2]
+CLASSES = ("blue sky", "grass", "tomato, ripe")
+RECIPE = """
+from tfkd.recipe import *
+
+recipe = Recipe(
+    name="tiny",
+    data=Data(source="folder:photos", image_size=32),
+    teachers=[
+        Teacher(
+            model="tests.tiny:build_teacher", weights="none", image_size=40,
+            fine_tune=FineTune(epochs=3, batch_size=16, learning_rate=1e-2),
+        )
+    ],
+    student=Student(model="tests.tiny:build_student"),
+    distill=Distill(views=2, training=Training(epochs=4, batch_size=16, learning_rate=1e-2)),
+    export=Export(calibration_images=20, golden_images=3),
+    bench=Bench(runs=5, warmup=1),
+    gates=Gates(max_accuracy_drop=0.1, min_agreement=0.8),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos of three colours and the recipe."""
+    home = tmp_path_factory.mktemp("home")
+    fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
+    (home / "recipe.py").write_text(RECIPE)
+    return home
+
+
+def start(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    line = [sys.executable, "-m", "tfkd.cli", command, recipe, *arguments]
+    return subprocess.Popen(line, cwd=home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> tuple[int, str, str]:
+    process = start(home, *arguments, command=command, recipe=recipe)
+    output, errors = process.communicate(timeout=900)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize(
+    ("override", "again"),
+    [
+        ("data.augment.mix=cutmix", {"soft_labels", "control", "student"}),
+        ("data.augment.flip=false", {"teacher", "soft_labels", "control", "student"}),
+        ("distill.views=3", {"soft_labels", "student"}),
+        ("distill.label_weight=0.5", {"student"}),
+        ("student.width=0.5", {"control", "student"}),
+        ("bench.runs=7", set()),
+    ],
+)
+def test_a_changed_recipe_trains_what_depends_on_it_again(home: Path, override: str, again: set[str]) -> None:
+    def fingerprints(*overrides: str) -> dict[str, str]:
+        recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}", *overrides])
+        stages = stages_of(recipe, open_data(recipe, home, Lines()), home)
+        return {name: stages[name].fingerprint for name in ("teacher", "soft_labels", "control", "student")}
+
+    before, after = fingerprints(), fingerprints(override)
+    assert {name for name, digits in before.items() if after[name] != digits} == again
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path) -> Path:
+    """The folder after one unbroken run."""
+    mark = set_traps(home, "pickle", "struct", "h5py")
+    code, output, errors = tfkd(home)
+    assert code == 0, output + errors
+    assert "Traceback" not in errors
+    assert not mark.exists()  # nor do the processes of trainings and checks import from the current folder
+    return home
+
+
+def students(runs: Path) -> dict[str, bytes]:
+    """Returns the answers of teacher, control and student to the test images."""
+    found = {
+        path.relative_to(runs).as_posix(): path.read_bytes()
+        for kind in ("teacher", "control", "student")
+        for path in sorted((runs / "tiny" / kind).rglob("test_logits.npy"))
+    }
+    assert len(found) == 3
+    return found
+
+
+def kept(run: Path, stage: str) -> Path:
+    """Returns the only folder that a run keeps of a stage."""
+    (folder,) = (run / stage).iterdir()
+    return folder
+
+
+def weights(runs: Path) -> list[np.ndarray]:
+    import keras
+
+    student = kept(runs / "tiny", "student") / "seed-1/student.keras"
+    weights: list[np.ndarray] = keras.saving.load_model(student).get_weights()
+    return weights
+
+
+def test_the_bundle_holds_everything(finished: Path) -> None:
+    bundle = finished / "exported_models" / "tiny"
+    files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    expected = {f"android/tiny_{precision}.tflite" for precision in ("fp32", "fp16", "dynamic", "int8")}
+    expected |= {"ios/tiny.mlmodel", "labels.txt", "golden/golden.json", "golden/000.png", "manifest.json"}
+    expected |= {"recipe.json", "MODEL_CARD.md", "report.html", "SHA256SUMS"}
+    expected |= {"measurements/index.html", "measurements/index.md"}
+    assert expected <= files
+    assert any(file.startswith("ios/tiny.mlpackage/") for file in files)
+    assert (bundle / "labels.txt").read_text().splitlines() == list(CLASSES)
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle, check=True)
+
+
+def test_every_link_of_every_copy_of_the_report_leads_to_a_file(finished: Path) -> None:
+    bundles = finished / "exported_models/tiny", finished / "runs/tiny/report/bundle"
+    pages = [bundle / name for bundle in bundles for name in ("report.html", "MODEL_CARD.md")]
+    for page in [*pages, summary.rewrite(finished / "runs/tiny")[1]]:
+        assert links.files(page), page
+        assert [file for file in links.files(page) if not file.is_file()] == []
+
+
+def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
+    manifest = Manifest.model_validate_json((finished / "exported_models" / "tiny" / "manifest.json").read_bytes())
+    assert manifest.data.splits == {"train": 96, "validation": 12, "test": 12}
+    assert manifest.student.control_accuracy is not None
+    assert [row.variant for row in manifest.comparison][:2] == ["teacher fp32", "student fp32"]
+    assert all(gate.passed for gate in manifest.gates)
+    assert manifest.environment["keras"] and manifest.environments == {}
+    names = {gate.name for gate in manifest.gates}
+    assert {"better_than_chance/teacher", "not_worse_than_control", "min_relative_accuracy"} < names
+    assert {f"better_than_chance/{artifact.path.rpartition('/')[2]}" for artifact in manifest.artifacts} < names
+    measured = {artifact.precision: artifact for artifact in manifest.artifacts if artifact.format == "tflite"}
+    assert all(artifact.delegation is not None for artifact in measured.values())
+    assert measured["int8"].io.input.dtype == measured["int8"].io.output.dtype == "uint8"
+    assert {entry.artifact for entry in manifest.bench} >= {"teacher_fp32", measured["int8"].path}
+
+
+def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None:
+    recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
+    made = Run(recipe, home / "steps", Lines())
+    made.results["soft_labels"] = {"layout": Layout(len(CLASSES)).described()}
+    kinds: tuple[Kind, ...] = ("student", "control")
+    student, control = (made.job(kind, 1, home, recipe.student, 0) for kind in kinds)
+    assert student.steps == control.steps == 4 * (96 // 16)
+
+
+@pytest.mark.parametrize("statistics", ["moving", "batch"])
+def test_a_teacher_answers_with_the_statistics_that_the_recipe_asks_for(home: Path, statistics: str) -> None:
+    from tests.tiny import build_teacher
+    from tfkd.models.batch_statistics import BatchStatistics
+
+    changes = [f"data.source=folder:{home / 'photos'}", f"teachers.0.batch_norm={statistics}"]
+    made = Run(load(home / "recipe.py", changes), home / statistics, Lines())
+    made.asked("soft_labels").parent.mkdir(parents=True)
+    build_teacher(image_size=40, classes=3).save(made.asked("soft_labels"))
+    layers = made._load_asked("soft_labels").layers
+    assert any(isinstance(layer, BatchStatistics) for layer in layers) is (statistics == "batch")
+
+
+def test_the_student_ships_that_is_best_on_validation(home: Path) -> None:
+    recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
+    made = Run(recipe, home / "chosen", Lines())
+    accuracies = {1: (0.9, 0.7), 2: (0.8, 0.9), 3: (0.7, 0.8)}  # on test and on validation
+    made.results["student"] = {
+        "trainings": [
+            {"seed": seed, "accuracy": test, "validation_accuracy": validation}
+            for seed, (test, validation) in accuracies.items()
+        ]
+    }
+    assert made.chosen_seed == 2
+    assert made.chosen_folder == made.stages["student"].folder / "seed-2"
+
+
+def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
+    golden = json.loads((finished / "exported_models" / "tiny" / "golden" / "golden.json").read_text())
+    assert len(golden["images"]) == 3
+    for entry in golden["images"]:
+        assert len(entry["probabilities"]) == 7
+        for probabilities in entry["probabilities"].values():
+            assert sum(probabilities) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_int8_file_is_calibrated_on_training_images_and_not_on_test_images(finished: Path, tmp_path: Path) -> None:
+    import keras
+
+    from tfkd.writers import card_of, samples, tflite
+
+    with contextlib.chdir(finished):
+        recipe = load(Path("recipe.py"), [])
+        data = open_data(recipe, Path("runs/tiny"), Lines())
+        student = keras.saving.load_model(kept(Path("runs/tiny"), "student") / "seed-1/student.keras")
+        published = Path("exported_models/tiny/android/tiny_int8.tflite").read_bytes()
+        card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)
+        same = {}
+        for name in ("train", "validation", "test"):
+            images, _ = samples.photos(getattr(data, name), 32, recipe.export.calibration_images, recipe.seed)
+            tflite.write_tflite(student, "int8", tmp_path / "tiny_int8.tflite", card, images)
+            same[name] = (tmp_path / "tiny_int8.tflite").read_bytes() == published
+    assert same == {"train": True, "validation": False, "test": False}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [([], True), (["passed", "not judged"], True), (["not judged"], True), (["passed", "failed"], False)],
+)
+def test_an_outcome_passes_where_no_gate_failed(verdicts: list[Any], passed: bool, tmp_path: Path) -> None:
+    manifest = Manifest.model_validate_json((PROJECT / "tests/fixtures/0.1.0/bundle/manifest.json").read_bytes())
+    manifest.gates = [
+        Gate(name="g", value=0.5, limit=0.5, passed=verdict == "passed", verdict=verdict, reason="")
+        for verdict in verdicts
+    ]
+    assert Outcome(tmp_path, None, manifest).passed is passed
+
+
+def test_a_second_call_reuses_every_stage(finished: Path) -> None:
+    bundle = finished / "exported_models" / "tiny" / "manifest.json"
+    before = bundle.stat().st_mtime_ns
+    code, output, _ = tfkd(finished)
+    assert code == 0
+    assert output.count(": reused") == 8
+    assert bundle.stat().st_mtime_ns == before
+
+
+def test_the_recipe_in_the_bundle_gives_the_same_run(finished: Path) -> None:
+    recipe = "exported_models/tiny/recipe.json"
+    command = [sys.executable, "-m", "tfkd.cli", "plan", recipe]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    planned = subprocess.run(command, cwd=finished, env=environment, text=True, capture_output=True, check=True)
+    assert planned.stdout.count("finished") == 8
+
+
+def test_what_was_damaged_is_made_again_as_it_was(finished: Path) -> None:
+    run, published = finished / "runs/tiny", finished / "exported_models/tiny"
+    damaged = {
+        kept(run, "teacher") / "test_logits.npy": b"\xff\xfe",
+        kept(run, "soft_labels") / "view-001-00000.npy": b"",
+        kept(run, "student") / "seed-1/student.keras": b"PK",
+        kept(run, "control") / "seed-1/checkpoint.npz": b"PK",
+        published / "labels.txt": b"tomato",
+    }
+    before, answers = {path: path.read_bytes() for path in damaged}, students(finished / "runs")
+    for path, content in damaged.items():
+        path.write_bytes(content)
+    code, output, errors = tfkd(finished)
+    assert code == 0 and "Traceback" not in errors, output + errors
+    told = [line for line in output.splitlines() if line.endswith("made again")]
+    assert [line.partition(":")[0] for line in told] == ["teacher", "soft_labels", "student"]
+    assert "control: reused" in output and "publishing" in output
+    assert students(finished / "runs") == answers
+    for path in (kept(run, "soft_labels") / "view-001-00000.npy", published / "labels.txt"):
+        assert path.read_bytes() == before[path]
+
+
+def test_a_failed_gate_decides_the_exit_code_and_publishes_nothing(finished: Path) -> None:
+    manifest = finished / "exported_models" / "tiny" / "manifest.json"
+    before = manifest.read_bytes()
+    code, output, _ = tfkd(finished, "gates.min_size_ratio=1000")
+    assert code == 1
+    assert "min_size_ratio" in output
+    assert manifest.read_bytes() == before
+    assert (finished / "runs" / "tiny" / "report" / "bundle" / "report.html").is_file()
+
+
+def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) -> None:
+    blind = "teachers.0.model=tests.tiny:build_blind_teacher"
+    untrained = (blind, "teachers.0.fine_tune=null", "--runs", "untrained")
+    for _ in ("trained", "reused"):
+        code, _, errors = tfkd(home, *untrained)
+        assert code == 1 and errors.startswith("tfkd: teacher is not better than chance") and errors.count("\n") == 1
+        assert (kept(home / "untrained/tiny", "teacher") / "stage.json").is_file()
+        assert not (home / "untrained/tiny/soft_labels").exists()
+    off = ("gates.better_than_chance=false", "gates.diagnosis=false")
+    code, output, errors = tfkd(home, *untrained, *off, "--until", "soft_labels")
+    assert code == 0 and "teacher: reused" in output, output + errors
+
+
+def test_a_teacher_that_cannot_be_converted_is_said_first_and_left_out(home: Path) -> None:
+    model, short = "teachers.0.model=tests.tiny:build_unconvertible_teacher", "distill.training.epochs=1"
+    off = ("gates.min_relative_accuracy=false", "gates.not_worse_than_control=false", "gates.better_than_chance=false")
+    code, output, errors = tfkd(home, model, short, *off, "export.coreml=[]", "distill.control=false", "name=left_out")
+    assert code == 0, output + errors
+    assert "Erfinv" in output[: output.index("teacher epoch 1")]
+    manifest = Manifest.model_validate_json((home / "exported_models/left_out/manifest.json").read_bytes())
+    assert "Erfinv" in str(manifest.teachers[0].not_exported)
+    assert {row.variant.split()[0] for row in manifest.comparison} == {"student"}
+    folder = home / "exported_models/left_out"
+    for page in ("MODEL_CARD.md", "report.html"):
+        assert "The teacher has no file to compare with" in (folder / page).read_text()
+
+
+def test_a_full_or_closed_destination_is_one_line(finished: Path) -> None:
+    (finished / "in_the_way").write_text("a file")
+    code, _, errors = tfkd(finished, "--out", "in_the_way")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert errors.startswith("tfkd: Cannot write in_the_way")
+
+
+def wait_for(process: subprocess.Popen[str], seen: Callable[[], bool]) -> None:
+    """Waits until something can be seen that the process did; it must not end before."""
+    deadline = time.monotonic() + 240
+    while not seen():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_killed_again_and_again_a_run_ends_with_the_same_weights(finished: Path) -> None:
+    """SIGKILL in the teacher's training, in the students' trainings and in the export."""
+    runs = finished / "killed"
+    arguments = ("--runs", "killed", "--out", "killed_models", "export.coreml=[]")
+    moments = [
+        lambda: any((runs / "tiny/teacher").glob("*/checkpoint.npz")),
+        lambda: any(any((runs / "tiny" / kind).glob("*/seed-1/checkpoint.npz")) for kind in ("control", "student")),
+        lambda: any((runs / "tiny/export").glob("bundle/android/*_fp16.tflite")),
+    ]
+    for moment in moments:
+        process = start(finished, *arguments)
+        wait_for(process, moment)
+        process.kill()
+        process.communicate()
+        assert not (finished / "killed_models").exists()
+    code, output, errors = tfkd(finished, *arguments)
+    assert code == 0, output + errors
+    assert students(runs) == students(finished / "runs")
+    for resumed, unbroken in zip(weights(runs), weights(finished / "runs"), strict=True):
+        np.testing.assert_array_equal(resumed, unbroken)
+
+
+def test_two_runs_in_one_folder(home: Path) -> None:
+    arguments = ("--runs", "shared", "--until", "teacher")
+    first = start(home, *arguments)
+    wait_for(first, lambda: (home / "shared" / "tiny" / "teacher").exists())
+    code, _, errors = tfkd(home, *arguments)
+    first.kill()
+    first.communicate()
+    assert code == 2
+    assert f"process {first.pid}" in errors

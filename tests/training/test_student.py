@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tests.data.photos import fill
+from tfkd.data import folder
+from tfkd.data.batches import pool_views
+from tfkd.recipe import Augment
+from tfkd.store.layout import Layout
+from tfkd.store.soft_labels import SoftLabels, write_soft_labels
+from tfkd.training.student import with_answers, with_mean_answers
+
+CLASSES, VIEWS, IMAGES = 3, 4, 11
+LAYOUT = Layout(CLASSES, features={"pooled": (5,)})
+
+
+def answer(images: np.ndarray, view: int) -> dict[str, np.ndarray]:
+    first = 8.0 * np.asarray(images)[:, None] + view
+    return {"logits": first + np.arange(CLASSES) / 4, "pooled": -first + np.arange(5) / 4}
+
+
+def a_store(path: Path) -> SoftLabels:
+    header = {"fingerprint": "abc", "images": IMAGES, "views": VIEWS, "layout": LAYOUT.described()}
+    write_soft_labels(path, header, lambda images, view: iter([answer(images, view)]), lambda count: None)
+    return SoftLabels(path, header)
+
+
+def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
+    stores = [a_store(tmp_path / "first"), a_store(tmp_path / "second")]
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7}))).splits["train"]
+    order = np.array([7, 3, 0, 10])
+    (batch,) = pool_views(split, Augment(), 1, 2, order, 16, 4)
+    x = with_answers(batch, stores, 2)
+    np.testing.assert_array_equal(x.inputs, batch["image"])
+    np.testing.assert_array_equal(x.index, order)
+    assert len(x.predictions) == 2
+    for answers in x.predictions:
+        for name, values in answer(order, 2).items():
+            np.testing.assert_array_equal(answers[name], values)
+
+
+def test_answers_to_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Path) -> None:
+    store = a_store(tmp_path / "store")
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7}))).splits["train"]
+    order = np.arange(IMAGES)
+    (batch,) = pool_views(split, Augment(mix="cutmix"), 1, 9, order, 16, IMAGES)
+    (answers,) = with_mean_answers(batch, [store]).predictions
+    share = batch["share"].numpy()[:, None]
+    assert 0 < (share < 1).sum() < IMAGES
+    assert answers["pooled"].dtype == tf.float32
+    for name, values in answer(order, 0).items():
+        mean = values + np.sign(values[-1, 0]) * (VIEWS - 1) / 2
+        np.testing.assert_allclose(answers[name], share * mean + (1 - share) * mean[batch["partner"]], rtol=1e-6)

@@ -1,0 +1,96 @@
+"""Trainings in processes of their own: what is said when one of them is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tfkd.training.workers import _meaning
+
+UNGUARDED = """
+from pathlib import Path
+from tfkd.training.job import Job
+from tfkd.training.workers import run_jobs
+from tfkd.progress import Lines
+from tfkd.recipe import Data, Recipe, Student, Teacher
+
+here = Path()
+recipe = Recipe(name="r", data=Data(source="folder:photos"), teachers=[Teacher(model="resnet50")])
+run_jobs([Job("control", 1, recipe, Student(), here, here, 64, ())], 1, 1, Lines())
+"""
+
+
+ORPHAN = """
+import multiprocessing, os, time
+from tfkd.processes import begin_child
+
+def work(messages):
+    begin_child()
+    messages.put(os.getpid())
+    time.sleep(120)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    context.Process(target=work, args=(messages,)).start()
+    print(messages.get(), flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_training_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(ORPHAN)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+    for _ in range(100):
+        if not _is_running(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the training goes on without its parent")
+
+
+def _is_running(process: int) -> bool:
+    """Tells whether a process does something; nobody may wait for an orphan, which then stays as a zombie."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:4]
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "The training of control (seed 1) ended with exit code 1" in done.stderr
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
+
+
+def test_the_way_a_process_ended_is_told_apart() -> None:
+    assert "memory" in _meaning(-signal.SIGKILL)
+    assert "SIGSEGV" in _meaning(-signal.SIGSEGV)
+    assert "memory" not in _meaning(1)
+
+
+@pytest.mark.slow
+def test_trainings_need_no_shared_memory(tmp_path: Path) -> None:
+    """The child's own error arrives where /dev/shm, which queues and locks need, is not there."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare -Urm: namespaces without root")
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.replace("run_jobs([", 'if __name__ == "__main__":\n    run_jobs(['))
+    without = "umount -l /dev/shm; mount -t tmpfs -o ro tmpfs /dev/shm"
+    command = ["unshare", "-Urm", "bash", "-c", f'{without}; "$@"', "bash", sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "photos" in done.stderr.splitlines()[-1]
+    assert "tfkd.errors.RequestError" in done.stderr.splitlines()[-1]

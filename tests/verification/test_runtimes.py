@@ -1,0 +1,72 @@
+"""Every version of every runtime, in an environment of its own, gives the golden answers of its family."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tools.compilers import MissingError
+from tests.tools.runtimes import RUNTIMES, RefusedError, family_of
+from tests.verification.conftest import Exported
+from tfkd.bundle import contents, golden
+from tfkd.bundle.contents import Golden
+from tfkd.bundle.manifest import Artifact
+from tfkd.verification import tflite
+
+IMAGES = 8
+CASES = [
+    (title, own_kernels)
+    for title, runtime in RUNTIMES.items()
+    if runtime.package != "onnxruntime"
+    for own_kernels in (False, True)
+    if not own_kernels or runtime.package in ("ai-edge-litert", "tflite-runtime")
+]
+
+
+@pytest.fixture(scope="module")
+def files(exported: Exported) -> list[Artifact]:
+    return [artifact(exported.folder, each.path, each.precision) for each in exported.files if each.format == "tflite"]
+
+
+@pytest.fixture(scope="module")
+def stored(exported: Exported, files: list[Artifact]) -> Golden:
+    labels = np.full(IMAGES, -1)
+    return golden.collect(exported.folder, files, exported.images[:IMAGES], labels, exported.probabilities[:IMAGES])
+
+
+def artifact(folder: Path, path: str, precision: str) -> Artifact:
+    io = tflite.io(folder / path)
+    runtime = tflite.min_runtime(folder / path)
+    size, digest = contents.size(folder / path), contents.digest(folder / path)
+    described = {"path": path, "format": "tflite", "precision": precision, "bytes": size, "sha256": digest}
+    return Artifact(**described, io=io, min_runtime=runtime)
+
+
+@pytest.mark.parametrize(("title", "own_kernels"), CASES)
+def test_a_runtime_gives_the_golden_answers_of_its_family(
+    title: str, own_kernels: bool, exported: Exported, files: list[Artifact], stored: Golden
+) -> None:
+    runtime = RUNTIMES[title]
+    try:
+        runtime.check()
+    except MissingError as error:
+        pytest.skip(str(error))
+    assert len(files) == 4
+    for file in files:
+        family = family_of(runtime, file.precision, own_kernels)
+        expected = {family: golden.answers_of(stored, file)[family]}
+        try:
+            answers = runtime.answers(exported.folder / file.path, stored.images, own_kernels)
+        except RefusedError:
+            assert title == "tflite-runtime 2.14.0" and newer(file.min_runtime, "2.14"), file.path
+            continue
+        assert not newer(file.min_runtime, "2.14") or title != "tflite-runtime 2.14.0"
+        found = golden.compare(answers, expected, {family: golden.tolerance(file, family)}, file.io.output.scale)
+        assert found.passed, (file.path, found)
+
+
+def newer(stated: str | None, version: str) -> bool:
+    """Whether a file needs a newer TensorFlow Lite than a version."""
+    assert stated is not None
+    first, second = (tuple(map(int, text.split("."))) for text in (stated.split()[-1], version))
+    return first[:2] > second[:2]

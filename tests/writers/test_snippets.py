@@ -1,0 +1,101 @@
+"""The sources beside the files of a bundle: compiled against stubs of Android and of Apple's frameworks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools import compilers
+from tfkd.bundle.contents import labels_text
+from tfkd.bundle.manifest import Manifest
+from tfkd.writers import snippets
+
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
+HOSTILE = ("cat", 'a "quoted" $name ${1 + 1} \\ *' + "/", "größer 🐸", "tab\there")
+APPLE = ("CoreML", "ImageIO", "Vision")
+MAIN = """
+fun main(arguments: Array<String>) {
+    for (label in java.io.File(arguments[0]).inputStream().use { FloatsClassifier.readLabels(it) }) println(label)
+    println(FloatsClassifier.SIZE)
+    println(BytesClassifier.CLASSES + SignedClassifier.CLASSES)
+}
+"""
+
+KINDS = (("floats", "fp32", "float32"), ("bytes", "int8", "uint8"), ("signed", "int8", "int8"))
+
+Make = Callable[..., Manifest]
+
+
+@pytest.fixture(scope="module")
+def make() -> Make:
+    from tests.report.conftest import build_manifest
+
+    def made(name: str, precision: str, dtype: str = "float32") -> Manifest:
+        manifest = build_manifest(classes=HOSTILE, name=name)
+        manifest.artifacts = [a for a in manifest.artifacts if a.precision == precision or a.format == "mlpackage"]
+        ends = manifest.artifacts[0].io
+        ends.input.dtype = ends.output.dtype = dtype
+        ends.output.scale = None if dtype == "float32" else 1 / 256
+        return manifest
+
+    return made
+
+
+def test_names_of_bundles_become_names_of_types() -> None:
+    names = {"quickstart": "Quickstart", "my-shoes_2": "MyShoes2", "2nd": "Model2nd"}
+    assert {name: snippets.type_name(name) for name in names} == names
+
+
+def test_they_stand_beside_the_files_that_they_run(make: Make, tmp_path: Path) -> None:
+    manifest = make("my-shoes", "int8", "uint8")
+    snippets.write(manifest, tmp_path)
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"android/MyShoesClassifier.kt", "android/MyShoesTasks.kt", "ios/MyShoesClassifier.swift"}
+    for snippet in snippets.snippets(manifest):
+        assert Path(snippet.artifact.path).name in snippet.code
+        assert Path(snippet.artifact.path).parent == Path(snippet.path).parent
+
+
+def test_kotlin_compiles_without_a_warning_and_reads_every_label(make: Make, tmp_path: Path) -> None:
+    try:
+        kotlin = compilers.kotlin()
+    except compilers.MissingError as error:
+        pytest.skip(f"no Kotlin compiler: {error}")
+    for name, precision, dtype in (
+        ("floats", "fp32", "float32"),
+        ("bytes", "int8", "uint8"),
+        ("signed", "int8", "int8"),
+    ):
+        snippets.write(make(name, precision, dtype), tmp_path / "sources")
+    (tmp_path / "sources" / "Main.kt").write_text(MAIN)
+    done = kotlin.compile([tmp_path / "sources", TOOLS / "android_stubs"], tmp_path / "classes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "labels.txt").write_text(labels_text(HOSTILE), encoding="utf-8")
+    ran = kotlin.run(tmp_path / "classes", "MainKt", str(tmp_path / "labels.txt"))
+    assert ran.stdout.splitlines() == [*HOSTILE, "96", str(2 * len(HOSTILE))], ran.stderr
+
+
+def test_sources_do_not_grow_with_the_classes(make: Make) -> None:
+    manifest = make("many", "fp32")
+    few = [len(snippet.code) for snippet in snippets.snippets(manifest)]
+    manifest.data.classes = [f"class {number}" for number in range(10_000)]
+    for snippet, before in zip(snippets.snippets(manifest), few, strict=True):
+        assert len(snippet.code) < before + 20 and "class 9999" not in snippet.code
+
+
+def test_swift_compiles_without_a_warning(make: Make, tmp_path: Path) -> None:
+    try:
+        swift = compilers.swift()
+    except compilers.MissingError as error:
+        pytest.skip(str(error))
+
+    def compiled(*arguments: Any) -> None:
+        done = swift.frontend(*arguments, modules=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+    for name in APPLE:
+        made = ["-emit-module", "-parse-as-library", "-module-name", name, "-o", tmp_path / f"{name}.swiftmodule"]
+        compiled(*made, TOOLS / "apple_stubs" / f"{name}.swift")
+    snippets.write(make("my-shoes", "fp32"), tmp_path)
+    compiled("-typecheck", "-parse-as-library", tmp_path / "ios" / "MyShoesClassifier.swift")

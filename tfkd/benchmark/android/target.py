@@ -1,0 +1,153 @@
+"""Latency on an Android device: `android` or `android:SERIAL`.
+
+Measured is with the first of these that is there: the user's `benchmark_model`, our app, or a kit of our own, which
+needs nothing on the device but adb's shell. The device is brought to rest first, and nothing of ours stays on it.
+"""
+
+import shlex
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tfkd.benchmark import driver, gates
+from tfkd.benchmark.android import adb, app, tool
+from tfkd.benchmark.android import device as android_device
+from tfkd.benchmark.android import kit as android_kit
+from tfkd.benchmark.android.adb import ANSWERING, Phone, connected, explained
+from tfkd.benchmark.android.device import Description
+from tfkd.benchmark.android.session import RUN, Job, Session, session
+from tfkd.benchmark.arm64 import root as arm64_root
+from tfkd.benchmark.arm64.root import Root
+from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say
+from tfkd.benchmark.results import Device, Result
+from tfkd.benchmark.subject import Subject
+from tfkd.errors import RequestError
+
+FORMATS = ("tflite",)
+READS = tool.READS | app.READS
+LIMITS = gates.TIMES | {"max_memory_mb"}
+_KIT_READS = driver.TIMING | {"cores", "cooling", "keep"}
+_UNPACKING = 2e6  # bytes a second, on a slow device
+
+Measure = Callable[[Session, Device], list[Result]]
+
+
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
+    """Times one inference (batch 1) of every file on an Android device.
+
+    Args:
+        address: the device's serial number; empty for the only one.
+        subject: .tflite files, each with one uint8 or float32 image input.
+        options: how often, and by which runner.
+        progress: receives a line about what is being done.
+        listener: hears of the device before anything is timed, and of what a delegate did not take.
+
+    Returns:
+        For every file one result a number of threads and delegate.
+
+    Raises:
+        RequestError: the device cannot run the runner or a file, or the runner does not read an option.
+        MachineError: the device cannot be used now: it is gone, full, too hot or being measured.
+    """
+    say: Say = progress or (lambda _: None)
+    phone = adb.chosen(address)
+    told = android_device.describe(phone)
+    cores = _cores(phone, told, options)
+    measure, threads = _measure(Job(phone, subject, options, say, listener), told, len(cores))
+    listener.on_device(told.device, threads)
+    say(f"waiting until {phone.serial} is cool")
+    before = android_device.cool(phone, options.cooling)
+    device = told.device.model_copy(update={"before": before})
+    with session(phone, cores, options.keep) as ready:
+        found = measure(ready, device)
+    after = {"device": device.model_copy(update={"after": android_device.condition(phone)})}
+    rung = {"emulated": True, "rung": "virtual device"} if told.emulated else {}
+    return [each.model_copy(update={**after, **rung}) for each in found]
+
+
+def _measure(job: Job, told: Description, cores: int) -> tuple[Measure, tuple[int, ...]]:
+    """Returns the first way to measure that is there, and the numbers of threads where they are known."""
+    phone, options = job.phone, job.options
+    if options.benchmark_model is not None:
+        _require_read(options, tool.READS, options.benchmark_model.name)
+        for limit in sorted(job.listener.limits & tool.UNJUDGED):
+            raise RequestError(
+                f"--{limit.replace('_', '-')} cannot be judged: {options.benchmark_model.name} does not tell that. "
+                "Leave it out, or measure with the app of tools/android or with the kit."
+            )
+        return lambda ready, device: tool.measure(ready, device, job), driver.counts(options, cores)
+    if app.installed(phone):
+        _require_read(options, app.READS, f"the app on {phone.serial}")
+        return lambda ready, _: app.measure(ready, job), ()
+    root = android_kit.find()
+    if root is None:
+        raise RequestError(
+            f"There is nothing to measure with on {phone.serial}. Install the app of tools/android, or name a "
+            f"benchmark_model binary, or run `{arm64_root.SETUP}` in a checkout of tfkd for a kit that needs neither."
+        )
+    if told.abi != android_kit.ABI:
+        raise RequestError(
+            f"{phone.serial} runs {told.abi} programs, and the kit is for {android_kit.ABI}. "
+            "Install the app of tools/android there."
+        )
+    _require_read(options, _KIT_READS, f"the kit on {phone.serial}")
+    return lambda ready, device: _with_kit(root, ready, device, job), driver.counts(options, cores)
+
+
+def _require_read(options: Options, names: frozenset[str], runner: str) -> None:
+    if unread := options.unread(names):
+        raise RequestError(f"--{unread[0].replace('_', '-')} means nothing to {runner}. Leave it out.")
+
+
+def _with_kit(root: Root, ready: Session, device: Device, job: Job) -> list[Result]:
+    phone, subject = ready.phone, job.subject
+    kit = _unpacked(root, ready, job.say)
+    with tempfile.TemporaryDirectory() as folder:
+        golden = Path(folder) / "golden.npy"
+        np.save(golden, subject.images)
+        job.say(f"copying {len(subject.paths)} files to {phone.serial}")
+        place = Place(
+            target="android",
+            title=phone.serial,
+            command=ready.command(f"{android_kit.command(kit)} {ready.store(driver.RUNNER)}"),
+            files={name: ready.store(path) for name, path in subject.paths.items()},
+            golden=ready.store(golden) if len(subject.images) else None,
+        )
+    try:
+        with connected(phone, "the run was interrupted"):
+            found = driver.run(place, subject, job.options, job.say)
+    except ChildError as error:
+        raise explained(phone, error.log, f"the run ended with code {error.code}") from None
+    return [each.model_copy(update={"device": device}) for each in found]
+
+
+def _unpacked(root: Root, ready: Session, say: Say) -> str:
+    """Copies the kit and returns its folder on the device."""
+    archive = android_kit.archive(root)
+    size = archive.stat().st_size
+    say(f"copying LiteRT and Python to {ready.phone.serial}, {size / 1e6:.0f} MB")
+    remote, kit = ready.store(archive), f"{RUN}/kit"
+    ready.phone.shell(f"mkdir {kit} && tar -x -f {shlex.quote(remote)} -C {kit}", ANSWERING + size / _UNPACKING)
+    return kit
+
+
+def _cores(phone: Phone, told: Description, options: Options) -> tuple[int, ...]:
+    """Returns the cores to run on.
+
+    Raises:
+        RequestError: the device has no such core.
+    """
+    unknown = sorted(set(options.cores) - set(told.speeds)) if told.speeds else []
+    if unknown:
+        raise RequestError(
+            f"{phone.serial} has no core {unknown[0]}. It has {', '.join(map(str, sorted(told.speeds)))}."
+        )
+    return options.cores or tuple(android_device.fast_cores(told.speeds))

@@ -1,0 +1,1 @@
+"""The target `arm64`: files run under QEMU, their instructions counted."""

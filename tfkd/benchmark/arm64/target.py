@@ -1,0 +1,157 @@
+"""Instructions of one inference on ARM64, counted under QEMU: a number without noise, and never a time.
+
+A file is run by LiteRT's aarch64 build on one core of each profile, in a process of its own, so that its count depends
+on nothing but the file and the pinned packages. Its answers are compared with those that LiteRT gives here.
+"""
+
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfkd.benchmark import driver
+from tfkd.benchmark.arm64 import counts
+from tfkd.benchmark.arm64 import root as arm64_root
+from tfkd.benchmark.arm64.root import Processor, Root
+from tfkd.benchmark.driver import ChildError, Listener, Options, Say
+from tfkd.benchmark.results import Cores, Device, Golden, Result, Runtime
+from tfkd.benchmark.subject import Expected, Subject
+from tfkd.errors import RequestError, nearest
+from tfkd.verification.families import FAMILIES, XNNPACK
+
+FORMATS = ("tflite",)
+READS: frozenset[str] = frozenset()
+LIMITS = frozenset({"max_instructions", "max_regression"})
+RUNNER = Path(__file__).with_name("runner.py")
+LIMIT = 3600.0  # seconds that one file may take: QEMU is some fifty times slower than the processor
+
+_ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
+PROFILES = {
+    "cortex-a53": Processor("Cortex-A53", "cortex-a53", 0xD03, f"{_ARMV8} cpuid"),
+    "cortex-a76": Processor(
+        "Cortex-A76", "cortex-a76", 0xD0B, f"{_ARMV8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
+    ),
+}
+"""Two ends of the phones in use: ARMv8.0 with neither dot products nor half precision, and ARMv8.2 with both."""
+
+
+def bench(
+    address: str,
+    subject: Subject,
+    options: Options,
+    progress: Say | None = None,
+    listener: Listener = driver.DEAF,
+) -> list[Result]:
+    """Counts the instructions of one inference (batch 1, one thread) of every file on every profile.
+
+    Args:
+        address: what stands behind `arm64:`: one of PROFILES; all of them where empty.
+        subject: .tflite files, each with one image input of raw pixels.
+        options: of the targets that measure time; a count needs none of them.
+        progress: receives a line about what is being done.
+        listener: hears of each profile before anything is counted.
+
+    Returns:
+        For every file one result a profile. Its `golden` tells whether ARM64 answers as this machine does: bit for bit
+        where the output is an integer, within the tolerance of its precision elsewhere; and as the bundle states.
+
+    Raises:
+        RequestError: the ARM64 root is missing, there is no such profile, or LiteRT cannot run a file.
+    """
+    profiles, root = _chosen(address), arm64_root.find(arm64_root.folder())
+    for processor in profiles:
+        listener.on_device(_device(root, processor), (1,))
+    results = []
+    for name, path in subject.paths.items():
+        here = _answered(path, subject.images)
+        for processor in profiles:
+            if progress is not None:
+                progress(f"counting the instructions of {name} on {processor.title}")
+            there, instructions = _counted(root, processor, path, subject.images)
+            golden = _compared(here, there, subject.expected.get(name))
+            results.append(
+                Result(
+                    target="arm64",
+                    device=_device(root, processor),
+                    runtime=Runtime(name="LiteRT", version=there.litert),
+                    delegate="xnnpack",
+                    artifact=subject.artifacts[name],
+                    threads=1,
+                    runs=1,
+                    golden=golden,
+                    instructions=instructions,
+                    emulated=True,
+                    rung="arm64 emulated",
+                )
+            )
+    return results
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Probabilities float32 [n, classes], whether they come from an integer output, and LiteRT's version."""
+
+    answers: np.ndarray
+    integer: bool
+    litert: str
+
+
+def _chosen(address: str) -> list[Processor]:
+    if not address:
+        return list(PROFILES.values())
+    if address not in PROFILES:
+        raise RequestError(f"There is no ARM64 profile {address!r}.{nearest(address, list(PROFILES))}")
+    return [PROFILES[address]]
+
+
+def _answered(path: Path, images: np.ndarray) -> _Answered:
+    """Runs a file on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = _prepared(Path(folder), path, images)
+        # -P: what lies beside the runner must not take the place of the standard library.
+        return _run([sys.executable, "-P", str(RUNNER), str(job)], job, path, "this machine")
+
+
+def _counted(root: Root, processor: Processor, path: Path, images: np.ndarray) -> tuple[_Answered, dict[str, int]]:
+    """Runs a file under QEMU; returns what it answered and its instructions by class with their total."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as work:
+        job = _prepared(Path(folder), path, images)
+        command = root.command(processor, RUNNER, job, Path(work))
+        answered = _run(command, job, path, f"QEMU's {processor.title}")
+        with (Path(work) / arm64_root.LOG).open(encoding="ascii", errors="replace") as log:
+            return answered, counts.inference(log)
+
+
+def _prepared(job: Path, path: Path, images: np.ndarray) -> Path:
+    """Puts into a folder what the runner reads, and what it will overwrite."""
+    (job / "model.tflite").symlink_to(path.absolute())
+    np.save(job / "images.npy", images)
+    (job / "answers.npy").touch()
+    return job
+
+
+def _run(command: list[str], job: Path, path: Path, where: str) -> _Answered:
+    try:
+        *_, said = driver.spoken(command, "", LIMIT)
+    except ChildError as error:
+        raise RequestError(f"LiteRT cannot run {path} on {where}: {error.last_line}. Export the file again.") from None
+    told = json.loads(said)
+    return _Answered(np.load(job / "answers.npy", allow_pickle=False), told["integer"], told["litert"])
+
+
+def _compared(here: _Answered, there: _Answered, stated: Expected | None) -> Golden:
+    """Compares ARM64's answers with this machine's, then with the bundle's; returns what failed, else the former."""
+    widest = stated.tolerances[XNNPACK] if stated else FAMILIES[XNNPACK].other
+    step = (stated.step if stated else None) or (1 / 256 if here.integer else None)
+    tolerances = {XNNPACK: 0.0 if here.integer else widest}
+    alike = Expected("tflite", "", {XNNPACK: here.answers}, tolerances, step).compare(there.answers, (XNNPACK,))
+    assert alike is not None
+    as_stated = stated.compare(there.answers, (XNNPACK,)) if stated and alike.passed else None
+    return alike if as_stated is None or as_stated.passed else as_stated
+
+
+def _device(root: Root, processor: Processor) -> Device:
+    return Device(model=f"QEMU {root.qemu}", soc=processor.title, cores=[Cores(count=1)], os=root.system, abi="aarch64")

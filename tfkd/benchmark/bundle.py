@@ -1,0 +1,214 @@
+"""Measures a bundle or a single file on a target, records the results, and judges them."""
+
+import glob
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+
+from tfkd.benchmark import TARGETS, gates, measurements, results, statistics, subject
+from tfkd.benchmark.driver import Listener, Options, Say
+from tfkd.benchmark.gates import Limits
+from tfkd.benchmark.results import Device, Result, Skipped
+from tfkd.benchmark.subject import Subject
+from tfkd.bundle import contents
+from tfkd.bundle.manifest import Gate
+from tfkd.bundle.publishing import opened
+from tfkd.errors import RequestError, nearest
+
+MORE = 4  # times that an unclear change is measured again
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a benchmark found, before it is judged.
+
+    Attributes:
+        results: for every file and number of threads.
+        skipped: what the target's delegates did not take.
+        record: the file in the bundle's `measurements`; None where none was asked for, or there is no bundle.
+        limits: what is to be kept.
+        earlier: the results in `limits.baseline`.
+    """
+
+    results: list[Result]
+    skipped: list[Skipped]
+    record: Path | None
+    limits: Limits
+    earlier: list[Result]
+
+    def judged(self) -> list[Gate]:
+        """Returns the verdicts; none without limits and without golden answers.
+
+        Raises:
+            MachineError: the noise is too large to tell a change from.
+            RequestError: a limit needs what was not measured.
+        """
+        return gates.judge(self.limits, self.results, self.earlier)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure, and where.
+
+    Attributes:
+        path: folder of a bundle, or a .tflite file.
+        target: name, or name:address.
+        options: how to measure.
+        limits: what to keep.
+        only: pattern of the files' paths in the bundle.
+        golden: golden answers for a single file (see `subject.of_file`).
+        record: whether a bundle keeps the results.
+    """
+
+    path: Path
+    target: str
+    options: Options = field(default_factory=Options)
+    limits: Limits = field(default_factory=Limits)
+    only: str = "*"
+    golden: Path | None = None
+    record: bool = True
+
+
+def measure(request: Request, progress: Say | None = None) -> Measured:
+    """Measures files and records the results, whether or not they keep the limits.
+
+    A change against the baseline that is lost in noise is measured up to four times more, until it is clear.
+
+    Args:
+        request: what to measure, and where.
+        progress: receives a line about what is being done.
+
+    Raises:
+        RequestError: the request is wrong, or its results could not be judged: nothing was measured then.
+        MachineError: the device or the machine did not let it be measured.
+    """
+    name, address, module = _target(request.target)
+    _require_read(name, module, request)
+    earlier = results.read(request.limits.baseline) if request.limits.baseline else []
+    bundle, only = _bundle(request)
+    if bundle is None:
+        files = subject.of_file(request.path, module.FORMATS, request.golden)
+        return _measured(request, name, address, module, files, earlier, progress)
+    if request.golden is not None:
+        raise RequestError(f"--golden is for a file in no bundle; {bundle} holds golden answers. Leave it out.")
+    with opened(bundle) as here:
+        files = subject.of_bundle(here, module.FORMATS, only)
+        return _measured(replace(request, path=bundle), name, address, module, files, earlier, progress)
+
+
+def bench(request: Request, progress: Say | None = None) -> tuple[Measured, list[Gate]]:
+    """Measures (see `measure`) and judges; raises what both raise."""
+    measured = measure(request, progress)
+    return measured, measured.judged()
+
+
+def _bundle(request: Request) -> tuple[Path | None, str]:
+    """Returns the bundle that is meant, and the pattern of its files; a file inside a bundle gives both."""
+    if not request.path.is_file():
+        return request.path, request.only
+    if request.only != "*":
+        raise RequestError(f"--only chooses among the files of a bundle; {request.path} is a file. Leave it out.")
+    for folder in request.path.absolute().parents:
+        if (folder / contents.MANIFEST).is_file():
+            inside = request.path.absolute().relative_to(folder).as_posix()
+            if any(each.path == inside for each in subject.manifest_of(folder).artifacts):
+                return folder, glob.escape(inside)
+    return None, "*"
+
+
+def _measured(
+    request: Request,
+    name: str,
+    address: str,
+    module: ModuleType,
+    files: Subject,
+    earlier: list[Result],
+    progress: Say | None,
+) -> Measured:
+    gates.require_baseline(request.limits, earlier, name, files.paths)
+    bundle = request.path if request.record and request.path.is_dir() else None
+    if bundle is not None:
+        measurements.require_writable(bundle)
+    skipped: dict[tuple[str, str], Skipped] = {}
+    record = measurements.new_name(name)
+
+    def on_device(device: Device, threads: tuple[int, ...]) -> None:
+        gates.require_baseline(request.limits, earlier, name, files.paths, device, threads)
+
+    def on_skipped(each: Skipped) -> None:
+        skipped[each.path, each.delegate] = each
+        if progress is not None:
+            progress(f"{each.path} is not measured on {each.delegate}: {each.reason}")
+
+    listener = Listener(on_device, on_skipped, frozenset(request.limits.set_names))
+
+    def once() -> list[Result]:
+        found: list[Result] = module.bench(address, files, request.options, progress, listener)
+        return found
+
+    def keep(found: list[Result]) -> None:
+        if bundle is not None:
+            measurements.write(bundle, record, results.now(found, list(skipped.values())))
+
+    # Results that are read from a file stay what they are, however often they are read.
+    limits = Limits() if address.endswith(".json") else request.limits
+    found = until_clear(once, limits, earlier, progress, keep)
+    path = None if bundle is None else bundle / contents.MEASUREMENTS / record
+    return Measured(found, list(skipped.values()), path, request.limits, earlier)
+
+
+def until_clear(
+    measure: Callable[[], list[Result]],
+    limits: Limits,
+    earlier: list[Result],
+    progress: Say | None = None,
+    keep: Callable[[list[Result]], None] = lambda _: None,
+) -> list[Result]:
+    """Measures, and up to four times more while a change against the earlier results is lost in noise.
+
+    Args:
+        measure: measures once.
+        limits: what is to be kept.
+        earlier: the results of the baseline.
+        progress: receives a line about what is being done.
+        keep: called with all results so far, before any are judged.
+    """
+    found = measure()
+    keep(found)
+    for _ in range(MORE):
+        if not gates.unclear(limits, found, earlier):
+            break
+        if progress is not None:
+            progress("the change is lost in noise; measuring more")
+        found = [statistics.summarised(each) for each in results.joined(found, measure())]
+        keep(found)
+    return found
+
+
+def _target(text: str) -> tuple[str, str, ModuleType]:
+    """Returns the name of a target, the address behind it, and its module."""
+    name, _, address = text.partition(":")
+    if name not in TARGETS:
+        raise RequestError(f"There is no target {name!r}.{nearest(name, list(TARGETS))}")
+    return name, address, _module(name)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(TARGETS[name].partition(":")[0])
+
+
+def _require_read(name: str, module: ModuleType, request: Request) -> None:
+    """Refuses options and limits that mean nothing to a target."""
+    for option in request.options.unread(module.READS):
+        readers = " and ".join(each for each in TARGETS if option in _module(each).READS)
+        raise RequestError(
+            f"--{option.replace('_', '-')} is for {readers}; the target {name} does not read it. Leave it out."
+        )
+    for limit in request.limits.set_names:
+        if limit not in module.LIMITS:
+            others = " and ".join(each for each in TARGETS if limit in _module(each).LIMITS)
+            raise RequestError(
+                f"--{limit.replace('_', '-')} is for {others}; the target {name} does not measure that. Leave it out."
+            )

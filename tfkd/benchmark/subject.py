@@ -1,0 +1,256 @@
+"""What is measured: the files of a bundle, with the golden images and the answers that each file must give to them."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from pydantic import ValidationError
+
+from tfkd.benchmark.results import File, Result, first_fault
+from tfkd.benchmark.results import Golden as Compared
+from tfkd.bundle import contents, golden, seal
+from tfkd.bundle.contents import Golden
+from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.errors import RequestError, cause, nearest
+from tfkd.verification import VerifyError, families
+from tfkd.verification.families import FAMILIES
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The answers that a file must give.
+
+    Attributes:
+        format: of the file.
+        precision: of the file.
+        answers: float32 [n, classes] by runtime family, in the order of the golden images.
+        tolerances: by family, the largest difference of a probability that passes.
+        step: of a quantized output; None for floats.
+    """
+
+    format: str
+    precision: str
+    answers: dict[str, np.ndarray]
+    tolerances: dict[str, float]
+    step: float | None = None
+
+    @property
+    def classes(self) -> int:
+        return next(iter(self.answers.values())).shape[1]
+
+    def compare(self, answers: np.ndarray, accepted: Sequence[str]) -> Compared | None:
+        """Compares a device's answers with those of the families that its runtime can be.
+
+        Args:
+            answers: float [n, classes].
+            accepted: names of families; one that the bundle has no answers of is compared with what stands in for it.
+
+        Returns:
+            The comparison that passes, else the nearest; None where the bundle has answers of none of the families.
+
+        Raises:
+            RequestError: the answers have another shape.
+        """
+        shape = next(iter(self.answers.values())).shape
+        if answers.shape != shape:
+            raise RequestError(
+                f"The device gave answers of shape {answers.shape} to the golden images, not "
+                f"{shape}. The file is not the bundle's; export it again."
+            )
+        right = {family: self._right(family) for family in accepted}
+        known = {family: probabilities for family, probabilities in right.items() if probabilities is not None}
+        if not known:
+            return None
+        compared = golden.compare(answers, known, self.tolerances, self.step)
+        return Compared(
+            family=compared.family,
+            fault=compared.fault,
+            checked=len(answers),
+            max_abs_error=min(compared.error, 1.0),
+            tolerance=compared.tolerance,
+            top1_equal=compared.top1_equal,
+            passed=compared.passed,
+        )
+
+    def rejudged(self, stated: Compared, delegate: str) -> Compared:
+        """Judges what an app compared on the device by the families that its runtime can be and their tolerances here.
+
+        Args:
+            stated: the app's comparison; an older app does not name the family, and compares with the first.
+            delegate: what ran the graph.
+        """
+        accepted = families.accepted(self.format, self.precision, delegate)
+        family = stated.family or accepted[0]
+        if family not in accepted:
+            fault = f"are those of {family!r}, which {delegate} cannot be"
+            return stated.model_copy(update={"fault": fault, "passed": False})
+        allowed = min(stated.tolerance, self.tolerances[family])
+        passed = stated.fault is None and stated.max_abs_error <= allowed
+        return stated.model_copy(update={"family": family, "tolerance": allowed, "passed": passed})
+
+    def _right(self, family: str) -> np.ndarray | None:
+        stands_in = FAMILIES[family].stands_in
+        return self.answers.get(family, self.answers.get(stands_in) if stands_in else None)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Files to measure.
+
+    Attributes:
+        paths: artifact name (in a bundle: its path there) to the file.
+        artifacts: the same names to what results say about them.
+        images: uint8 [n, S, S, 3], the golden images; n is 0 without.
+        expected: names to the answers; without those that have none.
+    """
+
+    paths: dict[str, Path]
+    artifacts: dict[str, File]
+    images: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
+    expected: dict[str, Expected] = field(default_factory=dict)
+
+    def rejudged(self, result: Result) -> Result:
+        """Judges an app's own comparison with the golden answers again (see `Expected.rejudged`)."""
+        expected = self.expected.get(result.artifact.path)
+        if expected is None or result.golden is None:
+            return result
+        return result.model_copy(update={"golden": expected.rejudged(result.golden, result.delegate)})
+
+
+def of_files(paths: dict[str, Path]) -> Subject:
+    """Makes a subject of single files, without golden answers.
+
+    Raises:
+        RequestError: a file is missing.
+    """
+    for path in paths.values():
+        if not path.is_file():
+            raise RequestError(f"Cannot time {path}: there is no such file. Export it again.")
+    return Subject(paths, {name: File(path=name, sha256=contents.digest(path)) for name, path in paths.items()})
+
+
+def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = None) -> Subject:
+    """Makes a subject of a .tflite file that is in no bundle.
+
+    Args:
+        path: of the file.
+        formats: what the target can run.
+        golden_answers: a NumPy archive (.npz) with `images`, uint8 [n, H, W, 3] raw RGB, and `answers`, float
+            [n, classes], the probabilities that the file must give; optionally `tolerance`, the largest difference of
+            a probability that passes, where it is narrower than that of the runtime (tfkd.verification.families).
+
+    Raises:
+        RequestError: it is no .tflite file, the target runs none, or the answers are not of this form.
+    """
+    if path.suffix != ".tflite" or "tflite" not in formats:
+        raise RequestError(
+            f"{path} cannot be measured alone: name a .tflite file and a target that runs it, or a bundle's folder."
+        )
+    subject = of_files({path.name: path})
+    if golden_answers is None:
+        return subject
+    images, answers, tolerance = _archive(golden_answers)
+    accepted = (families.XNNPACK, families.LITERT_KERNELS)
+    tolerances = {name: min(family.tolerance(""), tolerance) for name, family in FAMILIES.items()}
+    expected = Expected("tflite", "", dict.fromkeys(accepted, answers), tolerances)
+    return Subject(subject.paths, subject.artifacts, images, {path.name: expected})
+
+
+def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = "*") -> Subject:
+    """Makes a subject of a bundle's files, after comparing them with their hashes in the manifest.
+
+    Args:
+        folder: of the bundle.
+        formats: what the target can run.
+        only: pattern of the paths in the bundle, as a shell's: `*_int8.tflite`.
+
+    Raises:
+        RequestError: the folder is no bundle, a file is not what the manifest says, or there is none of those formats.
+    """
+    described = manifest_of(folder)
+    _require_plain_files(folder)
+    fitting = {each.path: each for each in described.artifacts if each.format in formats}
+    if not fitting:
+        raise RequestError(f"{folder} holds no {' or '.join(formats)} file. Add it to the recipe's export and run it.")
+    chosen = {path: each for path, each in fitting.items() if fnmatchcase(path, only)}
+    if not chosen:
+        raise RequestError(f"No file of {folder} is called {only!r}.{nearest(only, list(fitting))}")
+    paths = {name: _verified(folder, artifact) for name, artifact in chosen.items()}
+    files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in chosen.items()}
+    try:
+        stored = golden.read(folder, described.data.classes, described.student.image_size)
+        expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
+    except VerifyError as error:
+        raise RequestError(f"{folder}: {error} Make the bundle again.") from None
+    return Subject(paths, files, stored.images, expected)
+
+
+def _require_plain_files(folder: Path) -> None:
+    """Raises RequestError where a bundle holds links, devices or pipes, which could lead elsewhere or never end."""
+    try:
+        seal.listing(folder)
+    except VerifyError as error:
+        raise RequestError(f"{folder}: {error}") from None
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """Reads a bundle's manifest.
+
+    Raises:
+        RequestError: there is none, or it is not of this version's schema.
+    """
+    path = folder / "manifest.json"
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path} is no file. Name a folder that tfkd run made, e.g. exported_models/quickstart.")
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RequestError(
+            f"{folder} is no bundle: cannot read {path.name}: {error.strerror}. "
+            "Name a folder that tfkd run made, e.g. exported_models/quickstart."
+        ) from None
+    except ValidationError as error:
+        raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again with this version.") from None
+
+
+def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """Reads images, answers and tolerance (see `of_file`)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            images, answers = archive["images"], archive["answers"].astype(np.float32)
+            tolerance = float(archive["tolerance"]) if "tolerance" in archive else np.inf
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RequestError(f"{path}: {cause(error)}. Give golden answers as .npz with images and answers.") from None
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or answers.ndim != 2:
+        raise RequestError(
+            f"{path}: images {images.dtype} {images.shape} and answers {answers.shape} are not uint8 [n, H, W, 3] and "
+            "float [n, classes]. Write them so."
+        )
+    if not len(images) or len(images) != len(answers) or not np.isfinite(answers).all() or not tolerance > 0:
+        raise RequestError(
+            f"{path}: {len(images)} images and {len(answers)} answers, which must be equally many finite ones, and a "
+            "tolerance above 0."
+        )
+    return images, answers, tolerance
+
+
+def _expected(stored: Golden, artifact: Artifact) -> Expected:
+    tolerances = {name: golden.tolerance(artifact, name) for name in FAMILIES}
+    answers = golden.answers_of(stored, artifact)
+    return Expected(artifact.format, artifact.precision, answers, tolerances, artifact.io.output.scale)
+
+
+def _verified(folder: Path, artifact: Artifact) -> Path:
+    inside = PurePosixPath(artifact.path)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise RequestError(f"{folder}/manifest.json names {artifact.path}, which is outside the bundle.")
+    path = folder / inside
+    if not path.exists():
+        raise RequestError(f"Cannot time {path}: there is no such file. Make the bundle again.")
+    if contents.digest(path) != artifact.sha256:
+        raise RequestError(f"{path} is not the file of the manifest: its SHA-256 differs. Make the bundle again.")
+    return path

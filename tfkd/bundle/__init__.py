@@ -1,0 +1,1 @@
+"""A bundle: manifest, golden examples, seal, reading, verification and publishing."""

@@ -1,0 +1,327 @@
+"""What a manifest says in several places, or what follows from its other numbers, must agree.
+
+Whoever changes one number of a bundle and seals it again has to change every number that depends on it. No file is
+opened here.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from tfkd.bundle.contents import MANIFEST
+from tfkd.bundle.manifest import Artifact, ChanceTest, ComparisonRow, Manifest, MissingFile, TeacherEntry, latency
+from tfkd.bundle.verdicts import has_gate
+from tfkd.pipeline.graph import numbered
+from tfkd.recipe import Export
+from tfkd.verification import VerifyError
+from tfkd.verification.gates import BETTER_THAN_CHANCE, NOT_WORSE_THAN_CONTROL, TAUGHT, single
+from tfkd.verification.truth import exact_test, significant
+from tfkd.writers import exported_files
+
+_ROUNDING = 1e-6  # of float32 sums
+_WHOLE = 1e-3  # images
+_LEAST_P_VALUE = 1e-4  # of drawn permutations
+
+
+def contradictions(manifest: Manifest) -> Iterator[str]:
+    """Yields a sentence, without its full stop, for each contradiction.
+
+    Raises:
+        VerifyError: the recipe does not say which files were to be made.
+    """
+    yield from _recipe(manifest)
+    yield from _files(manifest)
+    yield from _shares(manifest)
+    yield from _trainings(manifest) if manifest.teachers else _untrained(manifest)
+    yield from _teachers(manifest)
+    yield from _against_control(manifest)
+    yield from _chance(manifest)
+    for artifact in manifest.artifacts:
+        yield from _measured(artifact, manifest)
+    yield from _comparison(manifest)
+    yield from _bench(manifest)
+
+
+def variant(manifest: Manifest, artifact: Artifact) -> str:
+    """Returns the name of a .tflite file's row in the comparison."""
+    return f"student {artifact.precision}" if manifest.teachers else artifact.precision
+
+
+def _recipe(manifest: Manifest) -> Iterator[str]:
+    """Yields where the manifest says something else than its recipe."""
+    student, recipe = manifest.student, manifest.recipe
+    pairs: list[tuple[str, Any, Any]] = [
+        ("name", manifest.name, recipe.get("name")),
+        ("seed", manifest.seed, recipe.get("seed")),
+    ]
+    if manifest.teachers:
+        taught = _part(recipe, "teachers")
+        asked = [(_part(each, "model"), _part(each, "weights")) for each in taught] if isinstance(taught, list) else []
+        pairs += [
+            ("data.source", manifest.data.source, _part(recipe, "data", "source")),
+            ("student.model", student.model, _part(recipe, "student", "model")),
+            ("student.image_size", student.image_size, _part(recipe, "data", "image_size")),
+            ("teachers", [(each.model, each.weights) for each in single(manifest.teachers)], asked),
+        ]
+    else:
+        pairs += [
+            ("data.source", manifest.data.source, recipe.get("data")),
+            ("student.model", student.model, PurePosixPath(str(recipe.get("model"))).name),
+        ]
+    for name, stated, asked_for in pairs:
+        if stated != asked_for:
+            yield f"{name} is {stated!r}, its recipe has {asked_for!r}"
+
+
+def _part(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _files(manifest: Manifest) -> Iterator[str]:
+    """Yields the files that the recipe does not ask for, and those that it asks for and nothing is said of."""
+    try:
+        export = Export.model_validate(manifest.recipe.get("export"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("recipe", "export", *first["loc"])))
+        raise VerifyError(f"{MANIFEST}: {place}: {first['msg']}.") from None
+    asked = {file.path: file for file in exported_files(export, manifest.name)}
+    listed: list[Artifact | MissingFile] = [*manifest.artifacts, *manifest.missing]
+    for path, times in Counter(each.path for each in listed).items():
+        if times > 1:
+            yield f"{path} is listed {times} times"
+    for path in sorted(asked.keys() - {each.path for each in listed}):
+        yield f"{path} is not listed, for which its recipe asks"
+    for each in listed:
+        file = asked.get(each.path)
+        if file is None:
+            yield f"{each.path} is listed, for which its recipe does not ask"
+        elif (each.format, each.precision) != (file.format, file.precision):
+            yield f"{each.path} is said to be {each.format} {each.precision}, not {file.format} {file.precision}"
+    for lost in manifest.missing:
+        if lost.path in asked and lost.required is not (asked[lost.path].form in export.require):
+            yield f"{lost.path} is required by its recipe or as a missing file, not as both"
+
+
+def _shares(manifest: Manifest) -> Iterator[str]:
+    """Yields the shares of the test images that are no whole number of images."""
+    student, images = manifest.student, manifest.images
+    shares = [("student.accuracy", student.accuracy), ("student.control_accuracy", student.control_accuracy)]
+    shares += [("student.agreement_with_teacher", student.agreement_with_teacher)]
+    shares += [("student.accuracies", each) for each in student.accuracies]
+    shares += [("student.control_accuracies", each) for each in student.control_accuracies]
+    shares += [(f"the accuracy after {each.kind}", each.accuracy) for each in student.compressions]
+    shares += [(f"the accuracy of the teacher {each.model}", each.accuracy) for each in manifest.teachers]
+    for artifact in manifest.artifacts:
+        for field in ("accuracy", "agreement", "top1_vs_keras"):
+            shares.append((f"{field} of {artifact.path}", getattr(artifact, field)))
+    for name, share in shares:
+        if share is not None and abs(share * images - round(share * images)) > _WHOLE:
+            yield f"{name} is {share}, which is no whole number of {images:,} test images"
+
+
+def _untrained(manifest: Manifest) -> Iterator[str]:
+    """Yields what is said of the training of a model that tfkd was given trained."""
+    student = manifest.student
+    if student.accuracies != [student.accuracy]:
+        yield f"student.accuracies are {student.accuracies}, its accuracy is {student.accuracy}"
+    for name in ("control_accuracies", "seeds", "compressions"):
+        if getattr(student, name):
+            yield f"student.{name} is stated without a teacher"
+    for name in (
+        "control_accuracy",
+        "exported_seed",
+        "agreement_with_teacher",
+        "against_control",
+        "seconds_training",
+        "teacher_seconds",
+    ):
+        if getattr(student, name) is not None:
+            yield f"student.{name} is stated without a teacher"
+
+
+def _trainings(manifest: Manifest) -> Iterator[str]:
+    """Yields contradictions among the students of several seeds and their controls."""
+    student, recipe = manifest.student, manifest.recipe
+    repeats = _part(recipe, "distill", "repeats")
+    asked = [manifest.seed + number for number in range(len(student.seeds))]
+    if student.seeds != asked or len(student.seeds) != repeats:
+        yield f"student.seeds are {student.seeds}; its recipe has {repeats} repeats from the seed {manifest.seed}"
+    kinds = [_part(each, "kind") for each in recipe.get("compress") or []]
+    if [each.kind for each in student.compressions] != kinds:
+        yield f"student.compressions are {[each.kind for each in student.compressions]}, its recipe has {kinds}"
+    for name, accuracies, chosen, expected in (
+        ("accuracies", student.accuracies, None if student.compressions else student.accuracy, True),
+        (
+            "control_accuracies",
+            student.control_accuracies,
+            student.control_accuracy,
+            _part(recipe, "distill", "control"),
+        ),
+    ):
+        if len(accuracies) != (len(student.seeds) if expected else 0):
+            yield f"student.{name} are {len(accuracies)}, its seeds {len(student.seeds)}"
+        elif student.exported_seed not in student.seeds:
+            yield f"student.exported_seed is {student.exported_seed}, which is none of its seeds"
+        elif chosen is not None and [chosen] != accuracies[student.seeds.index(student.exported_seed) :][:1]:
+            yield f"student.{name} are {accuracies}, that of the exported seed is {chosen}"
+    if (student.control_accuracy is None) is not (not student.control_accuracies):
+        yield f"student.control_accuracy is {student.control_accuracy}, control_accuracies {student.control_accuracies}"
+    if student.agreement_with_teacher is None:
+        yield "student.agreement_with_teacher is missing"
+
+
+def _teachers(manifest: Manifest) -> Iterator[str]:
+    if not manifest.teachers:
+        return
+    first, student = manifest.teachers[0], manifest.student
+    if len(manifest.teachers) > 1:
+        yield from _together(first, manifest.teachers[1:])
+    agreement = student.agreement_with_teacher
+    if agreement is not None and abs(student.accuracy - first.accuracy) > 1 - agreement + _ROUNDING:
+        yield (
+            f"the accuracies {student.accuracy} and {first.accuracy} of student and teacher are further apart than "
+            f"their agreement {agreement} allows"
+        )
+
+
+def _together(first: TeacherEntry, teachers: list[TeacherEntry]) -> Iterator[str]:
+    if first.parameters != sum(each.parameters for each in teachers):
+        yield "the teachers together have another number of parameters than one by one"
+    if first.model != " + ".join(each.model for each in teachers):
+        yield f"the teachers together are called {first.model!r}"
+
+
+def _against_control(manifest: Manifest) -> Iterator[str]:
+    student, test = manifest.student, manifest.student.against_control
+    if test is None:
+        if student.control_accuracy is not None and has_gate(manifest, NOT_WORSE_THAN_CONTROL):
+            yield "student.against_control is missing although there is a control"
+        return
+    if student.control_accuracy is None:
+        yield "student.against_control is stated without a control"
+        return
+    right, other = (round(each * manifest.images) for each in (student.accuracy, student.control_accuracy))
+    if test.gained - test.lost != right - other or test.gained > right or test.lost > other:
+        yield (
+            f"student.against_control counts {test.gained} images against {test.lost}, where the accuracies are "
+            f"{student.accuracy} and {student.control_accuracy}"
+        )
+    exact = exact_test(test.gained, test.lost, manifest.images)
+    if not (_close(test.p_value, exact.p_value) and _close(test.worst_p_value, exact.worst_p_value)):
+        yield f"student.against_control has p = {test.p_value:.6g}; its counts give {exact.p_value:.6g}"
+
+
+def _chance(manifest: Manifest) -> Iterator[str]:
+    """Yields contradictions among the tests of predictions against chance, which are all on the same images."""
+    tests = [(each.path, each.accuracy, each.chance) for each in manifest.artifacts]
+    specialists = [_part(each, "classes") for each in manifest.recipe.get("teachers") or []]
+    tests += [
+        (f"the teacher {each.model}", each.accuracy, each.chance)
+        for each, classes in zip(single(manifest.teachers), specialists, strict=False)
+        if not classes
+    ]
+    found = [(name, accuracy, test) for name, accuracy, test in tests if accuracy is not None and test is not None]
+    for name, accuracy, test in found:
+        yield from (f"{wrong} of {name}" for wrong in _impossible(accuracy, test, manifest))
+        first = found[0][2]
+        if (test.chance_level, test.perfect_p_value) != (first.chance_level, first.perfect_p_value):
+            yield f"{name} and {found[0][0]} were tested against chance on other images"
+
+
+def _impossible(accuracy: float, test: ChanceTest, manifest: Manifest) -> Iterator[str]:
+    classes = round(1 / test.chance_level)
+    if not _close(1 / classes, test.chance_level) or classes > min(len(manifest.data.classes), manifest.images):
+        yield f"{test.chance_level} is no level of chance"
+    for extreme in (0.0, 1.0):
+        if (accuracy == extreme) is not _close(test.balanced_accuracy, extreme):
+            yield f"the accuracy {accuracy} contradicts the balanced accuracy {test.balanced_accuracy}"
+    if significant(test.p_value) and test.balanced_accuracy <= test.chance_level:
+        yield f"p = {test.p_value:.2g} contradicts the balanced accuracy {test.balanced_accuracy}"
+    if test.p_value < min(test.perfect_p_value, _LEAST_P_VALUE) * (1 - _ROUNDING):
+        yield f"p = {test.p_value:.2g} is less than the test split allows"
+
+
+def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
+    """Yields contradictions among what was measured of a file on the test images."""
+    path, student = artifact.path, manifest.student
+    needed = {name: getattr(artifact, name) for name in ("accuracy", "max_abs_error", "top1_vs_keras")}
+    if has_gate(manifest, BETTER_THAN_CHANCE):
+        needed |= {name: getattr(artifact, name) for name in ("chance", "mean_total_variation")}
+    if manifest.teachers:
+        needed["agreement"] = artifact.agreement
+    for name, value in needed.items():
+        if (value is None) is not bool(artifact.not_verified):
+            yield f"{name} of {path} is {'missing' if value is None else 'stated although it was not run'}"
+    same, error, moved = artifact.top1_vs_keras, artifact.max_abs_error, artifact.mean_total_variation
+    if same is None or error is None:
+        return
+    for name, value, of_student in (
+        ("accuracy", artifact.accuracy, student.accuracy),
+        ("agreement", artifact.agreement, student.agreement_with_teacher),
+    ):
+        if value is not None and of_student is not None and abs(value - of_student) > 1 - same + _ROUNDING:
+            yield f"{name} of {path} is {value}, of the student {of_student}, though {same} of the answers are the same"
+    if error == 0 and same < 1:
+        yield f"{path} is said to give the Keras student's probabilities, and other classes"
+    most, least = error * len(manifest.data.classes) / 2, error / (2 * manifest.images)
+    if moved is not None and not least - _ROUNDING <= moved <= most + _ROUNDING:
+        yield f"mean_total_variation of {path} is {moved}, which its max_abs_error {error} does not allow"
+
+
+def _comparison(manifest: Manifest) -> Iterator[str]:
+    """Yields where a row of the comparison contradicts what stands elsewhere."""
+    rows = {row.variant: row for row in manifest.comparison}
+    files = {variant(manifest, each): each for each in manifest.artifacts if each.format == "tflite"}
+    files = {name: each for name, each in files.items() if each.accuracy is not None}
+    taught = manifest.teachers[0] if manifest.teachers else None
+    expected = [*([TAUGHT] if taught and taught.not_exported is None else []), *files]
+    if sorted(row.variant for row in manifest.comparison) != sorted(expected):
+        yield f"the comparison has the rows {', '.join(rows) or 'none'}, the files are {', '.join(expected) or 'none'}"
+        return
+    reference = taught.accuracy if taught else manifest.student.accuracy
+    for name, row in rows.items():
+        file = files.get(name)
+        yield from _row(row, [file.path] if file else _teacher_files(manifest), manifest)
+        if not _close(row.drop, reference - row.accuracy):
+            yield f"the drop of {name} is {row.drop}; the accuracies give {reference - row.accuracy:.6g}"
+        if file is None:
+            if row.accuracy != reference:
+                yield f"the accuracy of {name} is {row.accuracy}, of the teacher {reference}"
+            continue
+        for field in ("bytes", "accuracy", "agreement"):
+            if getattr(row, field) != getattr(file, field):
+                yield f"{field} of {name} is {getattr(row, field)}, of {file.path} {getattr(file, field)}"
+        if row.seconds != manifest.student.seconds_training:
+            yield f"the seconds of {name} are {row.seconds}, of the student {manifest.student.seconds_training}"
+
+
+def _row(row: ComparisonRow, files: list[str], manifest: Manifest) -> Iterator[str]:
+    for stated, single_thread in ((row.latency_ms, True), (row.latency_all_ms, False)):
+        timed = latency(manifest.bench, files, single_thread)
+        if (stated is None) is not (timed is None) or (stated and timed and not _close(stated, timed)):
+            yield f"the latency of {row.variant} is {stated} ms, its measurements give {timed} ms"
+
+
+def _teacher_files(manifest: Manifest) -> list[str]:
+    return [numbered("teacher_fp32", number) for number in range(len(single(manifest.teachers)))]
+
+
+def _bench(manifest: Manifest) -> Iterator[str]:
+    known = {each.path for each in manifest.artifacts if each.format == "tflite"} | set(_teacher_files(manifest))
+    for entry in manifest.bench:
+        if entry.artifact not in known:
+            yield f"the latency of {entry.artifact} is stated, which is none of the files"
+    for (name, threads), times in Counter((entry.artifact, entry.threads) for entry in manifest.bench).items():
+        if times > 1:
+            yield f"the latency of {name} with {threads} threads is stated {times} times"
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)

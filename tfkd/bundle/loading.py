@@ -1,0 +1,135 @@
+"""A published bundle as Python objects: for notebooks, the tests of apps, and other programs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkd.benchmark import measurements
+from tfkd.benchmark.measurements import Record
+from tfkd.benchmark.subject import manifest_of
+from tfkd.bundle import contents, golden, seal
+from tfkd.bundle.contents import LABELS, Golden
+from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.bundle.publishing import opened
+from tfkd.errors import RequestError, nearest
+from tfkd.files import write_bytes
+from tfkd.verification import VerifyError
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds, read at one moment and independent of its folder afterwards.
+
+    Attributes:
+        folder: that was read.
+        manifest: sizes, accuracies, latencies, gates and all else that the report shows.
+        labels: the classes, in the order of every file's output.
+        golden: a few test images, their classes, and the probabilities that each file must give.
+        measurements: what was measured on devices later, the oldest first.
+        files: the bytes of every exported file by its path in the bundle; of an .mlpackage, of every file in it.
+    """
+
+    folder: Path
+    manifest: Manifest
+    labels: tuple[str, ...]
+    golden: Golden
+    measurements: tuple[Record, ...]
+    files: Mapping[str, bytes]
+
+    def artifact(self, name: str) -> Artifact:
+        """Returns what the manifest says of an exported file.
+
+        Args:
+            name: its path in the bundle, or the name of the file alone.
+
+        Raises:
+            RequestError: there is no such file.
+        """
+        by_name = {each.path.rpartition("/")[2]: each for each in self.manifest.artifacts}
+        by_name |= {each.path: each for each in self.manifest.artifacts}
+        if name not in by_name:
+            paths = [each.path for each in self.manifest.artifacts]
+            raise RequestError(f"{self.folder} has no file {name!r}.{nearest(name, paths)}")
+        return by_name[name]
+
+    def content(self, name: str) -> bytes:
+        """Returns the bytes of a .tflite, .mlmodel or .onnx file, such as LiteRT's `model_content` takes them.
+
+        Args:
+            name: as in `artifact`.
+
+        Raises:
+            RequestError: there is no such file, or it is a package of several files.
+        """
+        path = self.artifact(name).path
+        if path not in self.files:
+            raise RequestError(f"{path} is a package of several files; write it to a folder with save({name!r}, ...).")
+        return self.files[path]
+
+    def save(self, name: str, folder: str | os.PathLike[str]) -> Path:
+        """Writes an exported file, or a package, into a folder, and returns its path there.
+
+        Args:
+            name: as in `artifact`.
+            folder: where to; it is made where it is missing.
+
+        Raises:
+            RequestError: there is no such file, or it cannot be written.
+        """
+        path = self.artifact(name).path
+        before = len(path.rpartition("/")[0])
+        for inside in _parts(path, self.files):
+            write_bytes(Path(folder, inside[before:].lstrip("/")), self.files[inside])
+        return Path(folder, path.rpartition("/")[2])
+
+
+def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
+    """Reads a bundle whole, from one published version of it, also while another process publishes the next.
+
+    The folder is opened once, and everything is read relative to that descriptor. The files are compared with their
+    hashes in the manifest; `tfkd verify` proves the bundle further.
+
+    Args:
+        folder: of the bundle, such as exported_models/quickstart.
+
+    Raises:
+        RequestError: the folder is no bundle, or a file of it is missing, damaged or another one than the manifest's.
+    """
+    with opened(Path(folder)) as here:
+        manifest = manifest_of(here)
+        try:
+            listed, _ = seal.listing(here)
+            return Bundle(
+                folder=Path(folder),
+                manifest=manifest,
+                labels=_labels(here, manifest),
+                golden=golden.read(here, manifest.data.classes, manifest.student.image_size),
+                measurements=tuple(measurements.read(here)),
+                files=_files(here, manifest, listed),
+            )
+        except VerifyError as error:
+            raise RequestError(f"{folder}: {error} Make the bundle again.") from None
+
+
+def _labels(here: Path, manifest: Manifest) -> tuple[str, ...]:
+    if seal.text(here / LABELS).replace("\r\n", "\n") != contents.labels_text(manifest.data.classes):
+        raise VerifyError(f"{LABELS}: does not hold the classes of the manifest, one a line, in order.")
+    return tuple(manifest.data.classes)
+
+
+def _files(here: Path, manifest: Manifest, listed: Mapping[str, Path]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for artifact in manifest.artifacts:
+        parts = _parts(artifact.path, listed)
+        if not parts:
+            raise VerifyError(f"{artifact.path}: is missing.")
+        if contents.digest(here / artifact.path) != artifact.sha256:
+            raise VerifyError(f"{artifact.path}: is not the file that the manifest describes (its SHA-256 differs).")
+        found |= {name: listed[name].read_bytes() for name in parts}
+    return found
+
+
+def _parts(path: str, names: Mapping[str, object]) -> list[str]:
+    """Returns the names of a file, or of all files in a package."""
+    return [name for name in names if name == path or name.startswith(f"{path}/")]

@@ -1,0 +1,96 @@
+"""The verdicts in a manifest, given again from its numbers and its recipe's limits by the code that gave them."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from tfkd.bundle.contents import MANIFEST
+from tfkd.bundle.manifest import Gate, Manifest
+from tfkd.errors import RequestError
+from tfkd.recipe import Gates
+from tfkd.verification import VerifyError
+from tfkd.verification.gates import is_on, judge, measured
+
+_ROUNDING = 1e-9  # relative; the same code gives the same digits
+_SINCE_0_1_0 = {"better_than_chance", "not_worse_than_control", "diagnosis", "min_accuracy", "max_half_shift"}
+
+
+def has_gate(manifest: Manifest, name: str) -> bool:
+    """Tells whether a stored recipe has a field of `Gates`; that of an older version may not."""
+    gates = manifest.recipe.get("gates")
+    return isinstance(gates, dict) and name in gates
+
+
+def unknown(manifest: Manifest) -> list[str]:
+    """Returns the gates that the version that made the bundle did not have."""
+    return [name for name in Gates.model_fields if name != "switched_off_by" and not has_gate(manifest, name)]
+
+
+def contradictions(manifest: Manifest) -> Iterator[str]:
+    """Yields a sentence for each gate that is missing, too much, or stated otherwise than its numbers say.
+
+    Raises:
+        VerifyError: the recipe has no limits that are possible, or the manifest lacks a number that a gate needs.
+    """
+    stated = {gate.name: gate for gate in manifest.gates}
+    right = {gate.name: gate for gate in judged(manifest)}
+    for name, times in Counter(gate.name for gate in manifest.gates).items():
+        if times > 1:
+            yield f"the gate {name} is listed {times} times"
+    for name in right.keys() - stated.keys():
+        yield f"the gate {name} is missing, which its recipe asks for"
+    for name in stated.keys() - right.keys():
+        yield f"the gate {name} is listed, for which its recipe does not ask"
+    for name in stated.keys() & right.keys():
+        if not _same(stated[name], right[name]):
+            yield f"the gate {name} is stated as {_told(stated[name])}; by its numbers it is {_told(right[name])}"
+
+
+def judged(manifest: Manifest) -> list[Gate]:
+    """Returns the verdicts on a manifest's own numbers.
+
+    Raises:
+        VerifyError: the recipe has no limits that are possible, or the manifest lacks a number that a gate needs.
+    """
+    absent = unknown(manifest)
+    limits = _limits(manifest, absent)
+    try:
+        gates = judge(limits, measured(manifest))
+    except RequestError as error:
+        raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None
+    if not absent:
+        return gates
+    # Older versions had other defaults, and listed no gate that was off.
+    return [gate for gate in gates if is_on(getattr(limits, gate.name.partition("/")[0], True))]
+
+
+def _limits(manifest: Manifest, absent: list[str]) -> Gates:
+    off = {name: False if Gates.model_fields[name].annotation is bool else None for name in absent}
+    stored: Any = manifest.recipe.get("gates")
+    if absent and (set(absent) != _SINCE_0_1_0 or any(artifact.chance for artifact in manifest.artifacts)):
+        raise VerifyError(f"{MANIFEST}: recipe.gates: does not say whether {absent[0]} is on.")
+    try:
+        return Gates.model_validate({**off, **(stored if isinstance(stored, dict) else {})})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, ("recipe", "gates", *first["loc"])))
+        raise VerifyError(f"{MANIFEST}: {place}: {first['msg']}.") from None
+
+
+def _same(stated: Gate, right: Gate) -> bool:
+    numbers = ((stated.value, right.value), (stated.limit, right.limit))
+    return stated.verdict == right.verdict and all(_close(one, other) for one, other in numbers)
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+
+
+def _told(gate: Gate) -> str:
+    value, limit = ("none" if each is None else f"{each:.6g}" for each in (gate.value, gate.limit))
+    return f"{gate.verdict} (value {value}, limit {limit})"

@@ -1,0 +1,417 @@
+"""`tfkd verify`: proves a bundle from nothing but its folder, wherever it lies. Nothing in it is trusted."""
+
+import contextlib
+import datetime
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from tfkd.bundle import consistency, contents, golden, golden_labels, seal, verdicts
+from tfkd.bundle.contents import CHECKSUMS, LABELS, MANIFEST, Golden
+from tfkd.bundle.manifest import SCHEMA, Artifact, Manifest, Verdict
+from tfkd.bundle.publishing import opened
+from tfkd.bundle.seal import few, text
+from tfkd.errors import RequestError, legible
+from tfkd.labels import outputs_of
+from tfkd.progress import Progress
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import Data
+from tfkd.verification import NotVerifiedError, VerifyError, stored_answers
+from tfkd.verification.apart import Answered, Apart
+from tfkd.verification.artifacts import RUNTIMES
+from tfkd.verification.families import FAMILIES
+from tfkd.verification.gates import unjudged
+from tfkd.writers import Card, card_of
+
+_ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
+_BATCH = 64
+_DEFLATED = 0.05
+_CLOCKS = datetime.timedelta(days=1)  # that those of two machines may be apart
+RECIPE = "recipe.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked.
+
+    Attributes:
+        name: what it is, or the path of a file in the bundle.
+        verdict: whether it is right.
+        found: what was found, or what is wrong; one line.
+    """
+
+    name: str
+    verdict: Verdict
+    found: str
+
+    @property
+    def passed(self) -> bool:
+        """True where it was judged and is right."""
+        return self.verdict == "passed"
+
+
+class _StoppedError(Exception):
+    """A check failed without which the others mean nothing."""
+
+
+def verify(
+    folder: Path, source: str | None = None, progress: Progress | None = None, apart: Apart | None = None
+) -> list[Check]:
+    """Checks a bundle: its checksums, its manifest, its verdicts, and every file by running it on the golden images.
+
+    A damaged file fails its own check and does not end the others. Links, a manifest that cannot be read, or one that
+    names other files do.
+
+    Args:
+        folder: of the bundle.
+        source: images on whose test split the accuracies are measured again, as `data.source` in a recipe.
+        progress: shows what is being done.
+        apart: the process that runs the files; default: one for this call.
+
+    Raises:
+        RequestError: the folder is no bundle, or the images are not of the bundle's classes.
+    """
+    with opened(folder) as here, contextlib.nullcontext(apart) if apart else Apart() as runner:
+        if not any((here / name).is_file() for name in (MANIFEST, CHECKSUMS)):
+            raise RequestError(
+                f"{folder} is no bundle: it holds neither {MANIFEST} nor {CHECKSUMS}. Name a bundle's folder."
+            )
+        found = _Bundle(here, progress, runner)
+        with contextlib.suppress(_StoppedError):
+            found.check(source)
+    return found.checks
+
+
+class _Bundle:
+    """One call of `verify`: what was found so far."""
+
+    def __init__(self, folder: Path, progress: Progress | None, apart: Apart) -> None:
+        self.checks: list[Check] = []
+        self._folder = folder
+        self._progress = progress
+        self._apart = apart
+
+    def check(self, source: str | None) -> None:
+        listed = self._needed("files", lambda: seal.listing(self._folder))
+        if alike := seal.twins(listed):
+            found = f"{', '.join(alike)}: differ in capitals or Unicode form alone; macOS and Windows keep one of them."
+            self.checks.append(Check("names", "failed", legible(found)))
+        self._tried("checksums", lambda: seal.checked(self._folder, listed))
+        manifest, card = self._needed("manifest", lambda: _manifest(self._folder, listed))
+        self._tried("labels", lambda: _labels(self._folder, manifest))
+        stored = self._tried("golden images", lambda: _golden(self._folder, manifest))
+        self._tried("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
+        self.checks.append(_gates(manifest))
+        for artifact in manifest.artifacts:
+            self._tried(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
+        if source is not None:
+            test = _TestImages(source, manifest)
+            self._tried("data", test.compared)
+            for artifact in manifest.artifacts:
+                self._tried(f"accuracy of {artifact.path}", partial(self._accuracy, artifact, card, manifest, test))
+
+    def _golden_answers(
+        self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden | None
+    ) -> tuple[None, str]:
+        """Runs a file as every family whose golden answers the bundle holds, and that can be run here."""
+        self._require_described(artifact)
+        if stored is None:
+            raise NotVerifiedError(Path(artifact.path), "there are no golden images to run it on")
+        if artifact.path not in stored.expected and artifact.not_verified:
+            self._without_answers(artifact, card, manifest, stored)
+        right_answers = stored_answers.of_file(stored, artifact)
+        found = [f"description, labels and {len(stored.images)} golden images"]
+        for family, right in right_answers.items():
+            title = FAMILIES[family].title
+            if FAMILIES[family].options is None:
+                found.append(f"not run as {title}")
+                continue
+            answered = self._run(artifact, card, manifest, [stored.images], family)
+            answers = answered.probabilities
+            allowed = golden.tolerance(artifact, family, answered.requirements.precision)
+            compared = golden.compare(answers, {family: right}, {family: allowed}, artifact.io.output.scale)
+            wrong = compared.fault or stored_answers.impossible(answers, stored, artifact)
+            if wrong is not None:
+                raise VerifyError(f"{artifact.path}: its answers {wrong} ({title}); export it again.")
+            if not compared.passed:
+                raise VerifyError(
+                    f"{artifact.path}: its answers to the golden images are {compared.error:.2g} off; {allowed:.2g} is "
+                    f"allowed ({title})."
+                )
+            found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
+        self._require_deflated(artifact, manifest)
+        found += [f"no golden answers of {title}" for title in stored_answers.missing(artifact, right_answers)]
+        return None, ", ".join(found)
+
+    def _require_described(self, artifact: Artifact) -> None:
+        """Refuses what is another file than the manifest's, before it is run."""
+        path = self._folder / artifact.path
+        if (contents.size(path), contents.digest(path)) != (artifact.bytes, artifact.sha256):
+            raise VerifyError(f"{artifact.path}: is not the file that {MANIFEST} describes (its SHA-256 differs).")
+
+    def _require_deflated(self, artifact: Artifact, manifest: Manifest) -> None:
+        row = next((row for row in manifest.comparison if row.variant == consistency.variant(manifest, artifact)), None)
+        if artifact.format != "tflite" or row is None or row.compressed_bytes is None:
+            return
+        deflated = contents.compressed_size(self._folder / artifact.path)
+        if abs(row.compressed_bytes - deflated) > _DEFLATED * deflated:  # zlib's versions differ a little
+            raise VerifyError(f"{artifact.path}: takes {deflated:,} bytes deflated, not {row.compressed_bytes:,}.")
+
+    def _without_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> None:
+        """Runs a file that could not be run when the bundle was made: what the manifest says of that is not trusted.
+
+        Raises:
+            NotVerifiedError: it cannot be run here either, or its answers are possible.
+            VerifyError: its answers cannot be right.
+        """
+        answers = self._run(artifact, card, manifest, [stored.images]).probabilities
+        if wrong := stored_answers.impossible(answers, stored, artifact):
+            raise VerifyError(f"{artifact.path}: its answers {wrong}; export it again.")
+        raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
+
+    def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:
+        if artifact.not_verified:
+            raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
+        return test.judged(artifact, self._run(artifact, card, manifest, test.batches()).probabilities)
+
+    def _run(
+        self, artifact: Artifact, card: Card, manifest: Manifest, batches: Iterable[Any], family: str | None = None
+    ) -> Answered:
+        if self._progress:
+            self._progress.say(f"  {artifact.path}")
+        size = manifest.student.image_size
+        answered = self._apart.run(self._folder / artifact.path, artifact.format, card, size, batches, family)
+        if answered.io != artifact.io:
+            raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
+        for wrong in answered.requirements.contradictions(artifact, manifest.environment):
+            raise VerifyError(f"{artifact.path}: {wrong}.")
+        return answered
+
+    def _tried(self, name: str, work: Callable[[], tuple[T, str]]) -> T | None:
+        """Adds a check; the others go on where it fails."""
+        try:
+            value, found = work()
+        except VerifyError as error:
+            verdict: Verdict = "not judged" if isinstance(error, NotVerifiedError) else "failed"
+            self.checks.append(Check(legible(name), verdict, legible(str(error).replace(f"{self._folder}/", ""))))
+            return None
+        self.checks.append(Check(legible(name), "passed", legible(found)))
+        return value
+
+    def _needed(self, name: str, work: Callable[[], tuple[T, str]]) -> T:
+        """Adds a check whose outcome the others need."""
+        value = self._tried(name, work)
+        if value is None:
+            raise _StoppedError
+        return value
+
+
+def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manifest, Card], str]:
+    """Reads the manifest and the card that every model must hold."""
+    content = text(folder / MANIFEST)
+    try:
+        manifest = Manifest.model_validate_json(content, strict=True)
+        json.loads(content, object_pairs_hook=_once_each)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise VerifyError(f"{MANIFEST}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}.") from None
+    if manifest.schema_ != SCHEMA:
+        raise VerifyError(f"{MANIFEST}: has the schema {manifest.schema_!r}, this is {SCHEMA!r}.")
+    known = {artifact.path for artifact in manifest.artifacts}
+    if not known or len(known) != len(manifest.artifacts):
+        raise VerifyError(f"{MANIFEST}: names no file, or one twice.")
+    models = {name for name in map(_model_of, listed) if name}
+    for artifact in manifest.artifacts:
+        _require_model(artifact, models)
+    if strangers := models - known:
+        raise VerifyError(f"{few(strangers)}: {MANIFEST} does not know that model.")
+    return (manifest, _card(manifest)), f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    """Refuses an object in which a name stands twice: one program reads the first value, another one the last."""
+    names = Counter(name for name, _ in pairs)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise VerifyError(f"{MANIFEST}: has two values of {twice[0]!r} in one place.")
+
+
+def _require_model(artifact: Artifact, models: set[str]) -> None:
+    """Refuses a path that is not exactly that of a model among the listed files, before anything opens it."""
+    if artifact.format not in RUNTIMES:
+        raise VerifyError(f"{MANIFEST}: {artifact.path!r} has the format {artifact.format!r}, which nothing here runs.")
+    if artifact.path not in models or not artifact.path.endswith(f".{artifact.format}"):
+        raise VerifyError(f"{MANIFEST}: {artifact.path!r} is no {artifact.format} file of the bundle.")
+
+
+def _model_of(name: str) -> str | None:
+    """Returns the model that a file of the bundle is, or is a part of: an .mlpackage is a folder with a model in it."""
+    path = PurePosixPath(name)
+    for part in (*reversed(path.parents), path):
+        if part.suffix[1:] in RUNTIMES and (part.suffix == ".mlpackage") == (part != path):
+            return part.as_posix()
+    return None
+
+
+def _card(manifest: Manifest) -> Card:
+    try:
+        return card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise VerifyError(
+            f"{MANIFEST}: its recipe does not tell name, author, license, version and description."
+        ) from None
+
+
+def _labels(folder: Path, manifest: Manifest) -> tuple[int, str]:
+    """Compares labels.txt with the manifest."""
+    classes = manifest.data.classes
+    try:
+        right = contents.labels_text(classes)
+    except RequestError as error:
+        raise VerifyError(f"{MANIFEST}: {error}") from None
+    found = text(folder / LABELS)
+    if found != right and found.replace("\r\n", "\n") == right:
+        raise VerifyError(f"{LABELS}: {seal.WINDOWS_LINE_ENDS}; programs that split it at line feeds get other names.")
+    if found != right:
+        raise VerifyError(f"{LABELS}: does not hold the classes of {MANIFEST}, one a line, in order.")
+    return len(classes), f"{len(classes)} classes in {LABELS} as in {MANIFEST}"
+
+
+def _numbers(folder: Path, manifest: Manifest, listed: dict[str, Path], stored: Golden | None) -> tuple[bool, str]:
+    """Compares what the manifest says in several places, in recipe.json, and of the golden images."""
+    wrong = [*consistency.contradictions(manifest), *_other_recipe(folder, manifest, listed), *_future(manifest)]
+    _require_none([*wrong, *(golden_labels.contradictions(stored, manifest) if stored else [])])
+    return True, f"the numbers and names of {MANIFEST} agree with each other and with its recipe"
+
+
+def _require_none(wrong: list[str]) -> None:
+    if wrong:
+        more = f" (and {len(wrong) - 1} more contradictions)" if wrong[1:] else ""
+        raise VerifyError(f"{MANIFEST}: {wrong[0]}{more}.")
+
+
+def _other_recipe(folder: Path, manifest: Manifest, listed: dict[str, Path]) -> Iterator[str]:
+    if RECIPE not in listed:
+        return
+    try:
+        same = json.loads(text(folder / RECIPE)) == manifest.recipe
+    except (ValueError, RecursionError):
+        same = False
+    if not same:
+        yield f"its recipe is another one than {RECIPE}"
+
+
+def _future(manifest: Manifest) -> Iterator[str]:
+    now = datetime.datetime.now(datetime.UTC)
+    if datetime.datetime.fromisoformat(manifest.created) > now + _CLOCKS:
+        yield f"it was created at {manifest.created}, and this machine's clock says {now:%Y-%m-%d %H:%M}"
+
+
+def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
+    stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
+    stored_answers.check(stored, manifest)
+    ignored = (
+        f"; ignored: answers of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
+    )
+    return stored, f"{len(stored.images)} images with the answers of {len(stored.expected)} models{ignored}"
+
+
+def _gates(manifest: Manifest) -> Check:
+    """Gives the verdicts again, by the code that gave them; a gate that was not judged is not called passed."""
+    try:
+        _require_none(sorted(verdicts.contradictions(manifest)))
+    except VerifyError as error:
+        return Check("gates", "failed", legible(str(error)))
+    if failed := [gate.name for gate in manifest.gates if gate.verdict == "failed"]:
+        return Check("gates", "failed", f"{MANIFEST}: these failed when the bundle was made: {few(failed)}.")
+    if not manifest.gates:
+        return Check("gates", "not judged", "no gates were set when the bundle was made")
+    if why := unjudged(manifest.gates):
+        passed = sum(gate.passed for gate in manifest.gates)
+        return Check("gates", "not judged", legible(f"not judged when the bundle was made: {why}; {passed} passed"))
+    unknown = verdicts.unknown(manifest)
+    later = f"; the version that made it did not have {', '.join(unknown)}" if unknown else ""
+    return Check("gates", "passed", f"all {len(manifest.gates)} pass by the bundle's numbers and limits{later}")
+
+
+class _TestImages:
+    """The test images of a source, in the classes of a bundle.
+
+    Raises:
+        RequestError: the source cannot be opened, or has a class that the bundle does not know.
+    """
+
+    def __init__(self, source: str, manifest: Manifest) -> None:
+        with native_logs_silenced():  # TensorFlow is loaded here
+            from tfkd.data import REST, open_evaluation, open_source
+            from tfkd.inputs.image.rendering import all_seen
+
+        self._manifest = manifest
+        asked = _data(source, manifest)
+        # A path in a manifest is nothing to open.
+        self._complete = asked.unlabelled in (None, REST)
+        opened = open_evaluation if manifest.data.for_evaluation else open_source
+        wanted = asked if self._complete else asked.model_copy(update={"unlabelled": None})
+        found = opened(wanted, manifest.seed, ranges=manifest.data.pixel_ranges)
+        outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
+        self._fingerprint = found.fingerprint
+        self._images = all_seen(_modality(manifest), found).test
+        self._labels = outputs[found.test.labels]
+
+    def batches(self) -> Iterable[Any]:
+        """Returns float32 [b, S, S, 3], the images in order."""
+        from tfkd.data.batches import plain_batches
+
+        size = self._manifest.student.image_size
+        return plain_batches(self._images, size, _BATCH).map(lambda images, _: images)
+
+    def compared(self) -> tuple[int, str]:
+        """Tells whether these are the images that the bundle was measured on."""
+        if not self._complete:
+            return len(
+                self._labels
+            ), f"{len(self._labels):,} test images; the bundle's fingerprint is of more than these"
+        if self._fingerprint != self._manifest.data.fingerprint:
+            raise VerifyError(
+                f"other images or another division than the bundle's: their fingerprint is {self._fingerprint}, "
+                f"{MANIFEST} has {self._manifest.data.fingerprint}."
+            )
+        return len(self._labels), f"the {len(self._labels):,} test images that the bundle was measured on"
+
+    def judged(self, artifact: Artifact, probabilities: np.ndarray) -> tuple[float, str]:
+        accuracy = float(np.mean(probabilities.argmax(axis=1) == self._labels))
+        stated = artifact.accuracy
+        allowed = max(_ACCURACY, 2 / len(self._labels))
+        told = f"{accuracy:.4f} on {len(self._labels):,} images, {MANIFEST} says {stated}"
+        if stated is None or not abs(accuracy - stated) <= allowed:
+            raise VerifyError(f"{told} ({allowed:.4f} apart is allowed).")
+        return accuracy, told
+
+
+def _data(source: str, manifest: Manifest) -> Data:
+    """Returns the part of the bundle's recipe that divides the images, with another source."""
+    asked = manifest.recipe.get("data")
+    try:
+        return Data.model_validate({**(asked if isinstance(asked, dict) else {}), "source": source})
+    except ValidationError:
+        raise RequestError(
+            f"{MANIFEST}: its recipe does not say how the images are divided; leave --data out."
+        ) from None
+
+
+def _modality(manifest: Manifest) -> str:
+    from tfkd.inputs.image.rendering import TRANSFORMS
+
+    student = manifest.recipe.get("student")
+    modality = student.get("modality", "rgb") if isinstance(student, dict) else "rgb"
+    if modality not in TRANSFORMS:
+        raise RequestError(f"The student sees {modality!r}, which cannot be made of other images; leave --data out.")
+    return str(modality)

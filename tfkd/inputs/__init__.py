@@ -1,0 +1,1 @@
+"""What an app hands over: one package per kind of input."""

@@ -1,0 +1,1 @@
+"""Photos: decoding, the deterministic form, seeded views, mixing and renderings."""

@@ -1,0 +1,70 @@
+"""Digests of the files behind a network: models, weights, labels, and the source code of the user's own functions.
+
+Nothing is imported or loaded to find them, so that a run's plan is quick and safe.
+"""
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+from tfkd.errors import RequestError
+from tfkd.files import sha256
+from tfkd.models import STUDENTS, TEACHERS
+from tfkd.models.sources import sources_of
+from tfkd.recipe import Student, Teacher
+
+_NO_FILE = {"weights": ("none", "imagenet")}
+
+
+def files_of(network: Teacher | Student) -> dict[str, str]:
+    """Returns the SHA-256 of every file or folder that a network is built from, by the name that messages use.
+
+    Paired images (`modality`) are not among them: which of them count depends on the data set.
+
+    Raises:
+        RequestError: a file is missing or unreadable.
+    """
+    found: dict[str, str] = {}
+    if ":" in network.model:
+        sources = sources_of(network.model.partition(":")[0]).values()
+        found |= {source.file: source.digest for source in sources}
+    elif network.model not in (STUDENTS if isinstance(network, Student) else TEACHERS):
+        found |= _file(network.model, "model")
+    for field in ("weights", "labels"):
+        value = getattr(network, field, None)
+        if isinstance(value, str) and value not in _NO_FILE.get(field, ()):
+            found |= _file(value, field)
+    return found
+
+
+def _file(text: str, field: str) -> dict[str, str]:
+    path = Path(text)
+    if not path.exists():
+        if path.suffix or os.sep in text:
+            raise RequestError(f"There is no {field} file {text}.")
+        return {}  # a misspelt name, which the builder of networks answers with the nearest right one
+    try:
+        return {text: _digest(path)}
+    except OSError as error:
+        raise RequestError(f"The {field} file {error.filename or text} cannot be read: {error.strerror}.") from None
+
+
+def _digest(path: Path) -> str:
+    """Returns the SHA-256 of a file, or of the names and contents of all files in a folder."""
+    if not path.is_dir():
+        return _remembered(path, *_state(path))
+    whole = hashlib.sha256()
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        whole.update(f"{file.relative_to(path).as_posix()}\0{_remembered(file, *_state(file))}\n".encode())
+    return whole.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+@functools.lru_cache(4096)  # a sweep asks for the same files once per training
+def _remembered(path: Path, *state: int) -> str:
+    return sha256(path)

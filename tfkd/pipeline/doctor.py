@@ -1,0 +1,295 @@
+"""Looks a recipe over before hours are spent on it: what would fail, and what usually disappoints."""
+
+import functools
+import importlib.metadata
+import math
+import re
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tfkd import machine
+from tfkd.data import ImageData
+from tfkd.data.duplicates import some
+from tfkd.errors import RequestError, TfkdError, counted
+from tfkd.models import STUDENTS, build_student, build_teacher, is_own
+from tfkd.models.imports import import_modules
+from tfkd.pipeline.run import PROPOSED_LABELS, teacher_is_left_out
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
+from tfkd.writers import card_of, check_installed
+
+if TYPE_CHECKING:
+    from tfkd.bundle.manifest import Diagnosis
+    from tfkd.verification.diagnosis import Subject
+
+FREE_BYTES = 2 * 1024**3
+MOST_TIMES = 5  # that a student may see a view
+EXPECTED_ACCURACY = 0.8  # where nothing is known yet
+COARSE = 0.1  # smallest difference between two networks that a test split should show
+FEW_IMAGES = 5_000  # for a student that starts from random weights
+ONE_HOT = 0.99  # mean probability of the top class: such soft labels tell no more than labels
+BATCH = 64
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; an error would stop the run, a warning would spoil it."""
+
+    level: Level
+    text: str
+
+
+def examine(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
+    """Yields what is found about the machine, the data, the models and the settings, in that order."""
+    yield from _machine(runs)
+    yield from _packages(recipe)
+    yield from _data(data)
+    yield from _models(recipe, data, runs)
+    yield from _settings(recipe, data)
+
+
+def _machine(runs: Path) -> Iterator[Finding]:
+    yield Finding("ok", f"{machine.cores()} cores of {machine.processor()}")
+    existing = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    yield Finding("ok" if free > FREE_BYTES else "warning", f"{free / 1024**3:.1f} GiB free for {runs}")
+
+
+def _packages(recipe: Recipe) -> Iterator[Finding]:
+    for requirement in importlib.metadata.requires("tfkd") or []:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement)[0]
+        if "extra ==" not in requirement and not _is_installed(name):
+            yield Finding("error", f'the package {name} is not installed: pip install "{requirement}"')
+    try:
+        check_installed(recipe.export)
+    except TfkdError as error:
+        yield Finding("error", str(error))
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _data(data: ImageData) -> Iterator[Finding]:
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    yield Finding(
+        "ok",
+        f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({data.named()}), "
+        f"{counts.min():,} to {counts.max():,} per class",
+    )
+    rare = int(counts.argmin())
+    if counts[rare] * 10 < counts.max():
+        commonest = data.classes[int(counts.argmax())]
+        yield Finding(
+            "warning", f"class {data.classes[rare]!r} has {counts[rare]} training images, {commonest!r} {counts.max()}"
+        )
+    if data.rejected:
+        yield Finding("warning", f"{counted(len(data.rejected), 'file')} left out: {some(list(data.rejected))}")
+    yield from (Finding("ok", note) for note in data.notes)
+    yield from (Finding("warning", warning) for warning in data.warnings)
+
+
+def _resolution(data: ImageData, expected: float) -> Finding:
+    """Says how far the test split tells accuracies apart; differences are those of two independent networks."""
+    from tfkd.verification.truth import chance_test, significant
+
+    images, labels = len(data.test), data.test.labels
+    error = math.sqrt(expected * (1 - expected) / images)
+    difference = 2 * math.sqrt(2) * error
+    text = (
+        f"{images:,} test images: an accuracy of {expected:.0%} is known to ±{100 * error:.1f} points (one standard "
+        f"error), and two networks must differ by {100 * difference:.1f} points to be told apart"
+    )
+    if not significant(chance_test(labels, labels).perfect_p_value):
+        text += "; too few to judge better_than_chance"
+    return Finding("ok" if difference <= COARSE else "warning", text)
+
+
+def _models(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
+    with native_logs_silenced():
+        import tensorflow as tf  # noqa: F401  (what is built below would load it, with its messages)
+    try:
+        import_modules(recipe.imports)
+    except TfkdError as error:
+        yield Finding("error", str(error))
+    names, seed, taps = data.classes, recipe.seed, recipe.distill.teacher_taps
+    teachers = []
+    for number, teacher in enumerate(recipe.teachers):
+        build = functools.partial(build_teacher, teacher, len(names), seed, names)
+        model = yield from _built("teacher", build, taps)
+        teachers.append(model)
+        if model is not None and teacher.fine_tune is None:
+            yield from _measured(recipe, number, model, data, runs)
+        elif model is not None:
+            yield Finding("ok", f"{teacher.model} is fine-tuned: its accuracy is measured by the run")
+        if model is not None and is_own(teacher.model):
+            yield from _converted(model, teacher.model, recipe, data, is_teacher=True)
+    if not any(model is not None and not it.fine_tune for model, it in zip(teachers, recipe.teachers, strict=True)):
+        yield _resolution(data, EXPECTED_ACCURACY)
+    own = [loss.student_tap for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
+    for assistant in recipe.distill.assistants:
+        build = functools.partial(build_student, assistant, recipe.data.image_size, len(names), seed)
+        yield from _built("assistant", build, [*own, *taps])
+    build = functools.partial(build_student, recipe.student, recipe.data.image_size, len(names), seed)
+    student = yield from _built("student", build, own)
+    if student is not None and ":" in recipe.student.model:
+        yield from _converted(student, recipe.student.model, recipe, data, is_teacher=False)
+    known = [model for model in teachers if model is not None]
+    if student is not None and known and recipe.distill.generations == 1:
+        yield from _compared(student, known)
+
+
+def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator[Finding, None, Any]:
+    """Yields what a network is, or why it cannot be had; returns the network or None."""
+    from tfkd.distill.taps import tapped
+
+    try:
+        model = make()
+        tapped(model, list(taps))
+    except TfkdError as error:
+        yield Finding("error", str(error))
+        return None
+    yield Finding("ok", f"{what} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px")
+    return model
+
+
+def _converted(model: Any, name: str, recipe: Recipe, data: ImageData, is_teacher: bool) -> Iterator[Finding]:
+    """Converts a network of the user's own: without the student's file a run ends, without a teacher's it goes on."""
+    from tfkd.writers.tflite import check_convertible
+
+    card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)
+    try:
+        check_convertible(model, card, name)
+    except RequestError as error:
+        yield _without_file(error, recipe) if is_teacher else Finding("error", str(error))
+
+
+def _without_file(error: RequestError, recipe: Recipe) -> Finding:
+    try:
+        return Finding("warning", teacher_is_left_out(error, recipe.gates))
+    except RequestError as needed:
+        return Finding("error", str(needed))
+
+
+def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:
+    """Compares the student with its teachers by their layers and connections, and by their sizes."""
+    from tfkd.distill.taps import structure
+
+    size, mine = student.count_params(), structure(student)
+    for teacher in teachers:
+        if structure(teacher) != mine:
+            continue
+        share = size / teacher.count_params()
+        text = (
+            f"the student has the architecture of {teacher.name} ({len(mine)} layers), with {share:.0%} of its weights"
+        )
+        if share < 1:
+            yield Finding("ok", text)
+        else:
+            yield Finding("warning", f"{text}: a copy learns little; self-distillation is distill.generations=2")
+            return
+    if size >= max(teacher.count_params() for teacher in teachers):
+        yield Finding("warning", "the student is not smaller than its teacher")
+
+
+def _measured(recipe: Recipe, number: int, model: Any, data: ImageData, runs: Path) -> Iterator[Finding]:
+    """Measures a teacher that is used as it is on a few hundred images."""
+    from tfkd.distill.measures import confidence, flatness
+    from tfkd.distill.predict import predictor
+    from tfkd.inputs.image.rendering import all_seen
+    from tfkd.verification import diagnosis
+
+    teacher, run = recipe.teachers[number], predictor(model)
+    seen = all_seen(teacher.modality, data)
+    images, labels = diagnosis.probe_images(seen, model.input_shape[1], recipe.seed, ("validation", "train"))
+    batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
+    logits = np.concatenate([run(batch).numpy() for batch in batches])
+    accuracy = float(np.mean(logits.argmax(axis=1) == labels))
+    yield Finding("ok", f"{teacher.model} is used as it is: right for {accuracy:.1%} of {len(labels)} images")
+    if not teacher.classes:
+        subject = diagnosis.subject_of(teacher, number, model, data.classes, runs / recipe.name / PROPOSED_LABELS)
+        for found in _causes(subject, images, labels, logits):
+            yield Finding("error" if recipe.gates.diagnosis else "warning", str(found))
+    yield _resolution(data, min(max(accuracy, 1 / len(data.classes)), 1 - 1 / len(labels)))
+    softened = diagnosis.temperatures(recipe.distill)
+    for place, temperature in softened:
+        if (flat := flatness(logits, temperature)) >= diagnosis.FLAT:
+            yield Finding(
+                "warning",
+                f"distill.losses.{place}.temperature={temperature:g} flattens {teacher.model}: its soft labels have "
+                f"{flat:.1%} of the entropy of guessing; lower it",
+            )
+    sure = [confidence(logits, temperature) for _, temperature in softened]
+    if sure and min(sure) >= ONE_HOT:
+        yield Finding(
+            "warning",
+            f"{teacher.model} is so sure of these images (mean probability {min(sure):.3f}, softened) that its "
+            "soft labels are one-hot: raise the temperature, or give data.unlabelled images that it was not trained on",
+        )
+
+
+def _causes(subject: "Subject", images: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> "list[Diagnosis]":
+    from tfkd.verification import diagnosis
+
+    if diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
+        return diagnosis.diagnose(subject, images, labels)
+    return diagnosis.order_of_labels(subject, logits, labels)
+
+
+def _steps(recipe: Recipe, steps: int, per_epoch: int) -> Finding:
+    """Says how many updates the student gets; few of a named network's many weights change in a hundred."""
+    from tfkd.verification.diagnosis import FEW_STEPS, FEW_STEPS_OF_TRAINED
+
+    student, is_fresh = recipe.student, recipe.student.weights == "none"
+    text = f"training: {steps:,} steps ({recipe.distill.training.epochs} epochs of {per_epoch:,})"
+    least = FEW_STEPS if is_fresh else FEW_STEPS_OF_TRAINED
+    if student.model not in STUDENTS or steps >= least:
+        return Finding("ok", text)
+    start = "random" if is_fresh else "trained"
+    return Finding(
+        "warning",
+        f"{text}; from {start} weights {student.model} needs about {least:,}: increase distill.training.epochs, or "
+        "lower distill.training.batch_size",
+    )
+
+
+def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
+    distill, student = recipe.distill, recipe.student
+    transfer = len(data.train) + len(data.unlabelled or ())
+    if student.weights == "none" and student.model in STUDENTS and transfer < FEW_IMAGES:
+        yield Finding(
+            "warning",
+            f"{student.model} starts from random weights with {transfer:,} images, which usually disappoints; start "
+            "from trained ones (student.weights) or add data.unlabelled",
+        )
+    if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
+        yield Finding("warning", "temperature 1 hides what the teacher knows about wrong classes; 2 to 8 is usual")
+    times = distill.training.epochs / distill.views
+    if distill.targets == "view" and times > MOST_TIMES:
+        yield Finding(
+            "warning",
+            f"every stored view is seen {times:.0f} times: a student memorises them, and its control, which sees "
+            f"new ones, comes out ahead; set distill.views={math.ceil(distill.training.epochs / MOST_TIMES)} or "
+            "distill.targets=image",
+        )
+    per_epoch = transfer // min(distill.training.batch_size, transfer)
+    steps = distill.training.epochs * per_epoch
+    yield _steps(recipe, steps, per_epoch)
+    if steps * (1 - student.batch_norm_momentum) < 5:
+        yield Finding(
+            "warning",
+            f"batch_norm_momentum {student.batch_norm_momentum} needs more than this training's {steps} steps",
+        )
+    if not distill.control:
+        yield Finding("warning", "without the control nobody can tell whether the teacher helped")

@@ -1,0 +1,116 @@
+"""What the folder of a run keeps, for these settings and for others, what it cost, and its removal on request."""
+
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkd.bundle import contents
+from tfkd.errors import RequestError, nearest
+from tfkd.files import read_sealed
+from tfkd.pipeline.compare import FOLDER as COMPARISON
+from tfkd.pipeline.graph import STAGES, kind_of
+from tfkd.pipeline.run import Run
+from tfkd.pipeline.stage import BEGUN, DONE, changed, locked, some
+from tfkd.pipeline.sweep import FOLDER as SWEEP
+from tfkd.progress import Progress
+from tfkd.recipe import Recipe
+
+CURRENT, NOTHING = "current", "nothing"
+_KINDS = [*STAGES, SWEEP, COMPARISON]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One store, training or other result in the folder of a run.
+
+    Attributes:
+        kind: name of the stage without its number, or "sweep" or "compare".
+        name: as messages show it.
+        folder: where it is.
+        bytes: of its files.
+        seconds: that it took; 0 where it is unfinished.
+        finished: whether it can be reused.
+        current: whether the recipe's own run uses it.
+        differs: how its settings differ from the recipe's.
+    """
+
+    kind: str
+    name: str
+    folder: Path
+    bytes: int
+    seconds: float
+    finished: bool
+    current: bool
+    differs: str
+
+    def __str__(self) -> str:
+        cost = f"cost {self.seconds / 60:,.1f} minutes" if self.finished else "unfinished"
+        differs = f" ({self.differs})" if self.differs else ""
+        return f"{self.name}: {self.bytes / 1e6:,.1f} MB, {cost}{differs}"
+
+
+def kept(run: Run) -> list[Kept]:
+    """Returns all results in the folder of a run, in the order of its stages, those of other settings included."""
+    folders = {path.parent for name in (BEGUN, DONE) for path in run.folder.rglob(name)}
+    found = [_described(run, folder) for folder in folders]
+    found.sort(key=lambda each: (_KINDS.index(each.kind), each.name, not each.current, str(each.folder)))
+    return found
+
+
+def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] = (CURRENT,)) -> list[Kept]:
+    """Removes results from the folder of a run, each after a line that says what it cost.
+
+    Args:
+        recipe: whose run it is.
+        progress: receives the lines.
+        runs: the folder of the runs' folders.
+        keep: names of stages, "sweep" and "compare"; "current": what the recipe's own run uses; "nothing".
+
+    Returns:
+        What was removed.
+
+    Raises:
+        RequestError: a name is unknown, or another process works in the run's folder.
+    """
+    for name in keep:
+        if name not in (known := [CURRENT, NOTHING, *_KINDS]):
+            raise RequestError(f"--keep {name}: there is no such stage.{nearest(name, known)}")
+    folder = runs / recipe.name
+    if not folder.is_dir():
+        raise RequestError(f"There is no run in {folder}; name the folder of the runs with --runs.")
+    with locked(folder):
+        run = Run(recipe, folder, progress)
+        removed = [each for each in kept(run) if each.kind not in keep and not (each.current and CURRENT in keep)]
+        for each in removed:
+            progress.say(f"removing {each}")
+            shutil.rmtree(each.folder)
+        return removed
+
+
+def _described(run: Run, folder: Path) -> Kept:
+    inside = folder.relative_to(run.folder).parts
+    state, done = read_sealed(folder / BEGUN) or {}, read_sealed(folder / DONE)
+    stage = run.stages.get(inside[0])
+    return Kept(
+        kind=kind_of(inside[0]),
+        name=state.get("name", inside[0]),
+        folder=folder,
+        bytes=contents.size(folder),
+        seconds=0.0 if done is None else float(done["seconds"]),
+        finished=done is not None,
+        current=stage is not None and stage.folder == folder,
+        differs=", ".join(_differences(run, inside[0], state)),
+    )
+
+
+def _differences(run: Run, name: str, state: dict[str, Any]) -> Iterator[str]:
+    stage = run.stages.get(name)
+    if not state:
+        yield f"{BEGUN} is missing or damaged"
+    elif stage is not None:
+        if settings := changed(state["inputs"], stage.inputs):
+            yield f"other {some(settings)}"
+        if conditions := changed(state["conditions"], stage.conditions):
+            yield f"made with other {some(conditions)}"

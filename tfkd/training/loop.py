@@ -1,0 +1,212 @@
+"""A training that can be killed at any moment and ends with the same weights as an unbroken one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkd.data.batches import photo_errors
+from tfkd.distill.measures import accuracy
+from tfkd.distill.predict import predict
+from tfkd.errors import RequestError
+from tfkd.files import write_json
+from tfkd.progress import Advance
+from tfkd.recipe import Training
+from tfkd.training.weights import Weights
+
+
+@dataclass(frozen=True)
+class Point:
+    """One epoch of a learning curve. The loss is the one that is minimised; accuracies run from 0 to 1.
+
+    Attributes:
+        parts: what the loss is made of, by the names of the logs; regularisers are missing.
+    """
+
+    epoch: int
+    loss: float
+    validation_accuracy: float
+    learning_rate: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        names = [name for name in self.parts if name != "distillation_loss"]
+        shown = ", ".join(f"{name.removesuffix('_loss')} {self.parts[name]:.3f}" for name in names)
+        parts = f" ({shown})" if len(names) > 1 else ""
+        return f"loss {self.loss:.3f}{parts}, validation {self.validation_accuracy:.1%}"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a training is judged on after every epoch.
+
+    Attributes:
+        run: a `predictor` of the network that is trained.
+        batches: (images float32 [b, size, size, 3] raw 0..255, anything), in order.
+        labels: int [n], of all of them.
+    """
+
+    run: Callable[[Any], Any]
+    batches: tf.data.Dataset
+    labels: Any
+
+    def accuracy(self) -> float:
+        """Returns the network's accuracy, 0 to 1."""
+        return accuracy(predict(self.run, self.batches), self.labels)
+
+
+def prepare_tensorflow(threads: int, seed: int) -> None:
+    """Makes this process deterministic and limits its threads; call it before TensorFlow does any work."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def has_gpu() -> bool:
+    """Tells whether XLA pays: on a GPU it does, on a CPU it slows convolutions down."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def adamw(training: Training, steps: int) -> keras.optimizers.Optimizer:
+    """Returns AdamW with linear warm-up, then the schedule of the recipe, over all epochs of `steps` steps.
+
+    Biases and BatchNorm parameters do not decay. Reference: Loshchilov, Hutter, arXiv:1711.05101.
+    """
+    # Keras counts updates, of which accumulation makes fewer than steps.
+    total = max(1, training.epochs * steps // training.accumulate)
+    warmup = min(round(training.warmup_epochs * steps / training.accumulate), total - 1)
+    after = keras.optimizers.schedules.CosineDecay(
+        training.learning_rate, total - warmup, alpha=0.0 if training.schedule == "cosine" else 1.0
+    )
+    optimizer = keras.optimizers.AdamW(
+        _WarmUp(training.learning_rate, warmup, after) if warmup else after,
+        weight_decay=training.weight_decay,
+        global_clipnorm=training.clip_norm,
+        gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises from 0 to a peak in a straight line, and goes on as another schedule.
+
+    Keras's own has a branch, which AdamW traces once for each variable: seconds at the start of every training.
+    """
+
+    def __init__(self, peak: float, steps: int, after: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        super().__init__()
+        self._peak, self._steps, self._after = peak, steps, after
+
+    def __call__(self, step: Any) -> Any:
+        done = tf.cast(step, tf.float32)
+        return tf.where(done < self._steps, self._peak * done / self._steps, self._after(done - self._steps))
+
+
+def epoch_order(seed: int, epoch: int, images: int, length: int) -> Any:
+    """Returns which images an epoch shows, in order: int64 [length], fresh permutations of 0 … images-1."""
+    rng = np.random.default_rng([seed, epoch])
+    rounds = -(-length // images)
+    return np.concatenate([rng.permutation(images) for _ in range(rounds)])[:length].astype(np.int64)
+
+
+def fit(
+    model: keras.Model,
+    network: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
+    validation: Validation,
+    training: Training,
+    folder: Path,
+    advance: Advance,
+    report: Callable[[Point], None],
+    begin: Callable[[int], None] = lambda epoch: None,
+) -> tuple[list[Point], float]:
+    """Trains epoch by epoch, keeps a checkpoint after each, and goes on from the one that it finds.
+
+    The network ends with its last weights, their running average where the recipe asks for one, or those of its best
+    epoch where the recipe stops early.
+
+    Args:
+        model: the compiled Distiller around the network.
+        network: the network that is validated.
+        batches: maps an epoch's number to its data set; must depend on nothing else.
+        validation: labelled images.
+        training: how many epochs, whether weights are averaged, and when to stop early.
+        folder: where `checkpoint.npz` and `curve.json` stand.
+        advance: called with the number of steps done.
+        report: called after each epoch that was trained now.
+        begin: called with the number of each epoch before it starts.
+
+    Returns:
+        The learning curve and the seconds that the training took, over all its sittings.
+
+    Raises:
+        RequestError: the loss became NaN or infinite.
+    """
+    checkpoint = folder / "checkpoint.npz"
+    weights = Weights(model, network, training.average)
+    record, seconds = weights.restore(checkpoint)
+    names: list[str] = getattr(model, "part_names", [])
+    points = [
+        Point(int(epoch), loss, accuracy, rate, dict(zip(names, parts, strict=False)))
+        for epoch, loss, accuracy, rate, *parts in record
+    ]
+    advance(int(model.optimizer.iterations) * training.accumulate)
+    callbacks = [_Advance(advance), *weights.callbacks]
+    for epoch in range(len(points), training.epochs):
+        if _is_stale(points, training.patience):
+            break
+        start = time.perf_counter()
+        begin(epoch)
+        with photo_errors():
+            logs = model.fit(
+                batches(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=callbacks
+            ).history
+        loss = float(logs["loss"][0])
+        if not np.isfinite(loss):
+            raise RequestError(
+                f"The loss became {loss} in epoch {epoch + 1} of {folder.name}; "
+                "lower the learning rate or raise warmup_epochs."
+            )
+        with weights.averaged():
+            parts = {name: float(logs[name][0]) for name in names if name in logs}
+            point = Point(epoch + 1, loss, validation.accuracy(), float(model.optimizer.learning_rate), parts)
+            if training.patience and point.validation_accuracy > _best(points):
+                weights.remember()
+        points.append(point)
+        seconds += time.perf_counter() - start
+        weights.save(checkpoint, [_row(point) for point in points], seconds)
+        report(point)
+    weights.finish()
+    write_json(folder / "curve.json", [asdict(point) for point in points])
+    return points, seconds
+
+
+def _row(point: Point) -> list[float]:
+    return [point.epoch, point.loss, point.validation_accuracy, point.learning_rate, *point.parts.values()]
+
+
+def _best(points: list[Point]) -> float:
+    return max((point.validation_accuracy for point in points), default=-1.0)
+
+
+def _is_stale(points: list[Point], patience: int | None) -> bool:
+    """Tells whether none of the last `patience` epochs was better than all before them."""
+    if patience is None or len(points) <= patience:
+        return False
+    return _best(points[-patience:]) <= _best(points[:-patience])
+
+
+class _Advance(keras.callbacks.Callback):
+    def __init__(self, advance: Advance) -> None:
+        super().__init__()
+        self._advance = advance
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._advance(1)

@@ -1,0 +1,12 @@
+"""What every training imports: loaded once, in the process that trainings are forked from.
+
+Nothing here may do work with TensorFlow, whose threads would be missing in the fork.
+"""
+
+from tfkd.quiet import native_logs_silenced
+
+with native_logs_silenced():
+    from tfkd.training.loop import prepare_tensorflow
+    from tfkd.training.student import train_student
+
+__all__ = ["prepare_tensorflow", "train_student"]

@@ -1,0 +1,210 @@
+"""The student and its control: the same network, seed, steps and schedule, with and without a teacher."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfkd.data import open_same
+from tfkd.data.batches import LIMIT, plain_batches, pool_views
+from tfkd.data.dataset import ImageData, Split
+from tfkd.data.joined import joined
+from tfkd.data.kept import Views
+from tfkd.distill.distiller import Distiller
+from tfkd.distill.losses.label import LabelLoss
+from tfkd.distill.measures import accuracy
+from tfkd.distill.predict import predict, predictor
+from tfkd.distill.predictions import TeacherPredictions
+from tfkd.distill.schedules import losses_of
+from tfkd.distill.taps import tapped
+from tfkd.errors import RequestError
+from tfkd.inputs.image.rendering import all_seen
+from tfkd.models import build_student
+from tfkd.models.imports import import_modules
+from tfkd.models.precision import in_float32
+from tfkd.progress import Advance
+from tfkd.recipe import FeatureLoss, Recipe, Student
+from tfkd.store.soft_labels import SoftLabels
+from tfkd.training import loop
+from tfkd.training.job import Job, StudentResult
+from tfkd.training.saving import save_array, save_model
+
+BATCH = 64
+
+Batches = Callable[[int], tf.data.Dataset]
+
+
+def pool(data: ImageData) -> Split:
+    """Returns the images that the teacher answers: those for training and, behind them, the unlabelled ones."""
+    return joined(data.train, data.unlabelled) if data.unlabelled else data.train
+
+
+def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
+    """Builds what is to be trained, so that it is refused before hours are spent on a teacher.
+
+    Raises:
+        RequestError: weights or a tap of a network do not exist, or a loss cannot be had with the recipe's targets.
+    """
+    losses = [loss for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
+    for network in networks:
+        model = build_student(network, recipe.data.image_size, classes, recipe.seed)
+        outputs = tapped(model, [loss.student_tap for loss in losses]).output if losses else {}
+        for loss in losses:
+            if recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
+                raise RequestError(
+                    f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
+                    f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
+                )
+
+
+def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> StudentResult:
+    """Trains what the job asks for, or goes on from its checkpoint.
+
+    Leaves in the job's folder: `student.keras`, `test_logits.npy` (float32 [test images, classes]), `curve.json`.
+
+    Raises:
+        RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
+    """
+    import_modules(job.recipe.imports)
+    data = all_seen(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
+    student = _build(job, data, job.recipe.distill.precision)
+    train = distilled if job.kind == "student" else _alone
+    model, batches, begin = train(job, student, data)
+    tuning = job.recipe.distill.training
+
+    def report(point: loop.Point) -> None:
+        say(f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {tuning.epochs}: {point}")
+
+    run = predictor(student)
+    images = plain_batches(data.validation, job.recipe.data.image_size, BATCH)
+    validation = loop.Validation(run, images, data.validation.labels)
+    points, seconds = loop.fit(model, student, batches, validation, tuning, job.folder, advance, report, begin)
+    test = predict(run, plain_batches(data.test, job.recipe.data.image_size, BATCH))
+    save_array(test, job.folder / "test_logits.npy")
+    save_model(_in_float32(job, student, data), job.folder / "student.keras")
+    return StudentResult(
+        kind=job.kind,
+        seed=job.seed,
+        parameters=student.count_params(),
+        accuracy=accuracy(test, data.test.labels),
+        validation_accuracy=validation.accuracy(),
+        epochs=len(points),
+        seconds=seconds,
+    )
+
+
+def _build(job: Job, data: ImageData, precision: str) -> keras.Model:
+    return build_student(job.student, job.recipe.data.image_size, len(data.classes), job.seed, precision)
+
+
+def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
+    """Returns the student as it ships, whatever precision it was trained in."""
+    if job.recipe.distill.precision == "float32":
+        return in_float32(student)  # a function of the user's may set a policy of its own
+    shipped = _build(job, data, "float32")
+    shipped.set_weights(student.get_weights())
+    return in_float32(shipped)
+
+
+def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+    """Returns what learns from the teachers' stored answers: model, batches by epoch, and what begins an epoch."""
+    distill = job.recipe.distill
+    stores = [SoftLabels(store.folder, store.header, distill.learnt_taps) for store in job.stores]
+    losses, begin = losses_of(distill)
+    model = Distiller(
+        student,
+        losses=losses,
+        label_weight=distill.label_weight,
+        teacher_shares=[store.share for store in job.stores],
+        answers=[store.shapes for store in stores],
+        images=job.images,
+        predictions_are="logits",
+    )
+    model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
+    images, finished = pool(data), Views(LIMIT)
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        if distill.targets == "image":
+            views, answers = _views(job, images, epoch, epoch), with_mean_answers
+        else:
+            view = epoch % distill.views
+            views, answers = _views(job, images, epoch, view, finished), functools.partial(with_answers, view=view)
+        return views.map(lambda batch: (answers(batch, stores), _label(batch, len(data.classes))), num_parallel_calls=1)
+
+    return model, batches, begin
+
+
+def _alone(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+    """Returns the control: it sees new views in every epoch, as no store limits how many it may see."""
+    model = Distiller(student, losses=[], label_weight=1.0)
+    model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return _views(job, data.train, epoch, epoch).map(
+            lambda batch: (batch["image"], _label(batch, len(data.classes)))
+        )
+
+    return model, batches, lambda epoch: None
+
+
+def _optimizer(job: Job) -> keras.optimizers.Optimizer:
+    return loop.adamw(job.recipe.distill.training, job.steps_an_epoch)
+
+
+def _views(job: Job, split: Split, epoch: int, view: int, finished: Views | None = None) -> tf.data.Dataset:
+    order = loop.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
+    data = job.recipe.data
+    return pool_views(split, data.augment, job.recipe.seed, view, order, data.image_size, job.batch, finished)
+
+
+def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> TeacherPredictions:
+    """Puts what each teacher answered on these views beside their images: the `x` that a Distiller learns from.
+
+    Args:
+        batch: of `tfkd.data.batches.view_batches`.
+        stores: one for each teacher, of the pool that the batch's `index` counts in.
+        view: number of the views.
+    """
+    answers = _answers(batch["index"], stores, lambda store, images: store.read(images, view))
+    return TeacherPredictions(batch["image"], answers, batch["index"])
+
+
+def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
+    """As `with_answers`, for views that no teacher was asked about: the mean of the answers to the stored ones.
+
+    The answers to a mixed view are mixed as its labels are. For CutMix that is nearly what a teacher would say which
+    ends in global pooling and one dense layer: both are linear.
+    """
+    answers = _answers(batch["index"], stores, SoftLabels.mean)
+    if "share" in batch:
+        partners = _answers(batch["partner"], stores, SoftLabels.mean)
+        share = batch["share"][:, None]
+        answers = tf.nest.map_structure(lambda own, other: share * own + (1.0 - share) * other, answers, partners)
+    return TeacherPredictions(batch["image"], answers, batch["index"])
+
+
+def _answers(
+    images: Any, stores: list[SoftLabels], read: Callable[[SoftLabels, Any], dict[str, Any]]
+) -> tuple[dict[str, Any], ...]:
+    taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in store.shapes.items()]
+
+    def values_of(images: Any) -> list[Any]:
+        found = [read(store, images) for store in stores]
+        return [found[number][tap] for number, tap, _ in taps]
+
+    values = tf.numpy_function(values_of, [images], [tf.float32] * len(taps), stateful=False)
+    answers: tuple[dict[str, Any], ...] = tuple({} for _ in stores)
+    for value, (number, tap, shape) in zip(values, taps, strict=True):
+        value.set_shape((images.shape[0], *shape))
+        answers[number][tap] = value
+    return answers
+
+
+def _label(batch: dict[str, Any], classes: int) -> Any:
+    """Returns a view's label, int64 [b], or that of a mixed view, float32 [b, classes]."""
+    if "share" not in batch:
+        return batch["label"]
+    share = batch["share"][:, None]
+    return share * tf.one_hot(batch["label"], classes) + (1.0 - share) * tf.one_hot(batch["partner_label"], classes)

@@ -1,0 +1,187 @@
+"""The teacher: fine-tuned on the data, frozen and measured."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfkd.data.batches import plain_batches, pool_views
+from tfkd.data.dataset import ImageData, Split
+from tfkd.distill.distiller import Distiller
+from tfkd.distill.losses.label import LabelLoss
+from tfkd.distill.measures import accuracy, calibration_error
+from tfkd.distill.predict import predict, predictor
+from tfkd.distill.taps import tapped
+from tfkd.models import build_teacher
+from tfkd.progress import Progress
+from tfkd.recipe import Augment, FineTune, Teacher
+from tfkd.training import loop
+from tfkd.training.saving import load_arrays, load_model, save_array, save_arrays, save_model
+
+BATCH = 64
+BATCH_NORM_MOMENTUM = 0.9  # Keras's 0.99 needs longer runs than these to settle
+
+
+@dataclass(frozen=True)
+class TeacherResult:
+    """A measured teacher; accuracies and the calibration error run from 0 to 1."""
+
+    parameters: int
+    image_size: int
+    accuracy: float
+    validation_accuracy: float
+    calibration_error: float
+    seconds: float
+
+
+def prepare_teacher(
+    teacher: Teacher,
+    data: ImageData,
+    augment: Augment,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+    taps: Sequence[str] = (),
+) -> TeacherResult:
+    """Builds, fine-tunes and measures a teacher; goes on from a checkpoint where an earlier call was killed.
+
+    It must have the `taps`, which its answers are to hold.
+
+    Leaves in `folder`: `teacher.keras`, `test_logits.npy` (float32 [test images, classes]) and the learning curve.
+
+    Raises:
+        RequestError: the model, its weights, its taps or its number of classes do not fit, or the training diverged.
+    """
+    model = build_teacher(teacher, len(data.classes), seed, data.classes)
+    tapped(model, taps)
+    size = model.input_shape[1]
+    seconds = 0.0
+    if teacher.fine_tune:
+        pretrained = teacher.weights != "none"
+        if pretrained and teacher.fine_tune.head_epochs and _has_head(model):
+            seconds += _train_head(model, teacher.fine_tune, data, seed, folder, progress)
+        seconds += _train_thawed(model, teacher.fine_tune, pretrained, data, augment, seed, folder, progress)
+    model.trainable = False
+    run = predictor(model)
+    logits = {}
+    for name, split in (("test", data.test), ("validation", data.validation)):
+        with progress.task(f"teacher answers {name}", len(split.labels), "images") as advance:
+            logits[name] = predict(run, plain_batches(split, size, BATCH), advance)
+    save_model(model, folder / "teacher.keras")
+    save_array(logits["test"], folder / "test_logits.npy")
+    right = accuracy(logits["test"], data.test.labels)
+    kept = "" if teacher.fine_tune else " used as it is,"
+    progress.say(f"  teacher {teacher.model}:{kept} accuracy {right:.1%} on {len(data.test):,} test images")
+    return TeacherResult(
+        parameters=model.count_params(),
+        image_size=size,
+        accuracy=right,
+        validation_accuracy=accuracy(logits["validation"], data.validation.labels),
+        calibration_error=calibration_error(logits["test"], data.test.labels),
+        seconds=seconds,
+    )
+
+
+def load_teacher(path: Path) -> keras.Model:
+    """Returns the network of a `.keras` file that this run wrote, frozen: a teacher, or an assistant as one."""
+    model = load_model(path)
+    model.trainable = False
+    return model
+
+
+def _train_head(
+    model: keras.Model, recipe: FineTune, data: ImageData, seed: int, folder: Path, progress: Progress
+) -> float:
+    """Trains the new head on the frozen backbone's features, computed only once; returns the seconds that it took."""
+    path = folder / "head.npz"
+    head = model.get_layer("head")
+    if not path.is_file():
+        start = time.perf_counter()
+        _fit_head(model, _features(model, data.train, progress), data.train.labels, recipe, seed)
+        save_arrays([*[variable.numpy() for variable in head.variables], time.perf_counter() - start], path)
+    *weights, seconds = load_arrays(path)
+    for variable, value in zip(head.variables, weights, strict=True):
+        variable.assign(value)
+    return float(seconds)
+
+
+def _fit_head(model: keras.Model, features: Any, labels: Any, recipe: FineTune, seed: int) -> None:
+    inputs = x = keras.Input(features.shape[1:])
+    for layer in model.layers[model.layers.index(model.get_layer("head")) :]:
+        x = layer(x)
+    alone = keras.Model(inputs, x)
+    tuning = recipe.model_copy(
+        update={"epochs": recipe.head_epochs, "learning_rate": recipe.head_learning_rate, "warmup_epochs": 0.0}
+    )
+    steps = -(-len(features) // recipe.batch_size)
+    alone.compile(loop.adamw(tuning, steps), LabelLoss(recipe.label_smoothing), jit_compile=False)
+    for epoch in range(recipe.head_epochs):
+        order = loop.epoch_order(seed, epoch, len(features), len(features))
+        alone.fit(features[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0)
+
+
+def _features(model: keras.Model, split: Split, progress: Progress) -> Any:
+    run = predictor(keras.Model(model.input, model.get_layer("head").input))
+    with progress.task("teacher features", len(split.labels), "images") as advance:
+        return predict(run, plain_batches(split, model.input_shape[1], BATCH), advance)
+
+
+def _train_thawed(
+    model: keras.Model,
+    recipe: FineTune,
+    pretrained: bool,
+    data: ImageData,
+    augment: Augment,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+) -> float:
+    """Trains the thawed layers on augmented views and returns the seconds that it took."""
+    if not recipe.epochs:
+        return 0.0
+    if pretrained:
+        _thaw(model.get_layer("backbone") if _has_head(model) else model, recipe.thaw)
+    else:
+        _settle_batch_norm(model)
+    images = len(data.train.labels)
+    batch = min(recipe.batch_size, images)
+    steps = images // batch
+    learner = Distiller(model, losses=[], label_weight=1.0)
+    learner.compile(loop.adamw(recipe, steps), LabelLoss(recipe.label_smoothing))
+    size = model.input_shape[1]
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        order = loop.epoch_order(seed, epoch, images, steps * batch)
+        views = pool_views(data.train, augment.unmixed, seed, epoch, order, size, batch)
+        return views.map(lambda view: (view["image"], view["label"]))
+
+    def report(point: loop.Point) -> None:
+        progress.say(f"  teacher epoch {point.epoch} of {recipe.epochs}: {point}")
+
+    validation = loop.Validation(predictor(model), plain_batches(data.validation, size, BATCH), data.validation.labels)
+    with progress.task("teacher training", recipe.epochs * steps, "steps") as advance:
+        _, seconds = loop.fit(learner, model, batches, validation, recipe, folder, advance, report)
+    return seconds
+
+
+def _thaw(backbone: keras.Model, share: float) -> None:
+    """Thaws the top share of the layers; BatchNorm keeps its pretrained statistics, as batches are small."""
+    first = round(len(backbone.layers) * (1 - share))
+    for number, layer in enumerate(backbone.layers):
+        layer.trainable = number >= first and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _settle_batch_norm(model: keras.Model) -> None:
+    """Keeps a training from scratch from ending before its BatchNorm statistics have settled."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, BATCH_NORM_MOMENTUM)
+
+
+def _has_head(model: keras.Model) -> bool:
+    """Tells our own teachers, a backbone and a head, from a user's model of any other form."""
+    return {"backbone", "head"} <= {layer.name for layer in model.layers}

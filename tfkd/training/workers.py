@@ -1,0 +1,130 @@
+"""Trainings side by side: small networks use one core well and two badly, so each job gets its own process."""
+
+import multiprocessing.connection
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tfkd import files, machine
+from tfkd.errors import TfkdError, of_the_machine
+from tfkd.processes import FORKSERVER, begin_child, start_server
+from tfkd.progress import Progress
+from tfkd.training.job import Job, StudentResult
+
+
+def run_jobs(
+    jobs: list[Job],
+    at_a_time: int,
+    threads: int,
+    progress: Progress,
+    finished: Callable[[int, StudentResult], None] = lambda number, result: None,
+) -> list[StudentResult]:
+    """Runs trainings in child processes and returns their results in order.
+
+    Args:
+        jobs: what to train.
+        at_a_time: how many trainings run side by side.
+        threads: of each training; another number can give other last digits in its weights.
+        progress: shows what is going on.
+        finished: called with a job's place among `jobs` and its result, as soon as it is done.
+
+    Raises:
+        TfkdError: a training failed; the others are stopped, and all go on from their checkpoints the next time.
+    """
+    results: dict[int, StudentResult] = {}
+    waiting = list(enumerate(jobs))
+    running: dict[int, _Running] = {}
+    free_places = list(range(at_a_time))
+    with progress.task("training", sum(job.steps for job in jobs), "steps") as advance:
+        try:
+            while len(results) < len(jobs):
+                while waiting and free_places:
+                    number, job = waiting.pop(0)
+                    running[number] = _start(job, threads, free_places.pop(0))
+                number, kind, value = _message(running, jobs)
+                if kind == "steps":
+                    advance(value)
+                elif kind == "say":
+                    progress.say(value)
+                elif kind == "result":
+                    results[number] = value
+                    finished(number, value)
+                    done = running.pop(number)
+                    done.process.join()
+                    free_places.append(done.place)
+                else:
+                    raise value
+        finally:
+            for number, each in running.items():
+                each.process.kill()
+                each.process.join()
+                files.remove_partial(jobs[number].folder)
+    return [results[number] for number in range(len(jobs))]
+
+
+@dataclass(frozen=True)
+class _Running:
+    process: Any
+    messages: Connection
+    place: int
+
+
+def _start(job: Job, threads: int, place: int) -> _Running:
+    # Pipes, and no queues: those need semaphores, which need /dev/shm.
+    start_server()
+    messages, theirs = FORKSERVER.Pipe(duplex=False)
+    process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return _Running(process, messages, place)
+
+
+def _message(running: dict[int, _Running], jobs: list[Job]) -> tuple[int, str, Any]:
+    """Returns the next message of any training: its number, the kind and the value.
+
+    Raises:
+        TfkdError: the process of a training ended without a result.
+    """
+    ready = multiprocessing.connection.wait([each.messages for each in running.values()])
+    number = next(number for number, each in running.items() if each.messages is ready[0])
+    try:
+        kind, value = running[number].messages.recv()
+    except EOFError:
+        process, job = running[number].process, jobs[number]
+        process.join()
+        raise TfkdError(
+            f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}; "
+            f"{_meaning(process.exitcode)}. Run the recipe again to go on from its checkpoint."
+        ) from None
+    return number, kind, value
+
+
+def _meaning(exitcode: int) -> str:
+    if exitcode == -signal.SIGKILL:
+        return "something killed it, usually the system because memory ran out"
+    if exitcode < 0:
+        return f"it was ended by {signal.Signals(-exitcode).name}"
+    return 'what it printed above says why; a script that trains does so under `if __name__ == "__main__":`'
+
+
+def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
+    begin_child()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent ends this one
+    machine.stay_on(place * threads, threads)
+    try:
+        from tfkd.training.preloaded import prepare_tensorflow, train_student
+
+        prepare_tensorflow(threads, job.seed)
+        result = train_student(
+            job,
+            lambda steps: messages.send(("steps", steps)),
+            lambda text: messages.send(("say", text)),
+        )
+        messages.send(("result", result))
+    except TfkdError as error:
+        messages.send(("error", error))
+    except BaseException as error:
+        told = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
+        messages.send(("error", told))

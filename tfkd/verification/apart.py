@@ -1,0 +1,74 @@
+"""Checks and runs exported files in a process apart."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.bundle.manifest import InputOutput
+from tfkd.errors import MachineError, TfkdError
+from tfkd.sandbox import Limits, Sandbox
+from tfkd.verification import VerifyError
+from tfkd.verification.requirements import Requirements
+from tfkd.writers import Card
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a file says of itself, what it needs, and what it answers: float32 [n, classes] probabilities."""
+
+    io: InputOutput
+    requirements: Requirements
+    probabilities: np.ndarray
+
+
+class Apart(Sandbox):
+    """A child process that reads, checks and runs one file after the other; a new one takes the place of one that died.
+
+    Args:
+        limits: of the child.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(VerifyError, limits)
+
+    def call(self, path: Path, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Returns what a function returns that reads a file; every error about the file is a VerifyError."""
+        try:
+            return super().call(path, function, *arguments, **named)
+        except (VerifyError, MachineError):
+            raise
+        except TfkdError as error:
+            raise VerifyError(str(error)) from None
+
+    def run(
+        self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any], family: str | None = None
+    ) -> Answered:
+        """Checks a file against a card and runs it on images.
+
+        Args:
+            path: of the file or package.
+            format: a name of `artifacts.RUNTIMES`.
+            card: what must stand in the file.
+            size: side of the square image that it must take, pixels.
+            batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read.
+            family: a name of `families.FAMILIES` to compute as; default: the format's reference.
+
+        Raises:
+            NotVerifiedError: nothing here can run the file although it may be right.
+            VerifyError: the file is not what the card says, cannot be run, crashes its runtime or takes too long.
+        """
+        answered: Answered = self.call(path, _checked, path, format, card, size, family, batches=batches)
+        return answered
+
+
+def _checked(
+    path: Path, format: str, card: Card, size: int, family: str | None, batches: Iterator[np.ndarray]
+) -> Answered:
+    from tfkd.verification import artifacts, requirements
+
+    io = artifacts.check(path, format, card, size)
+    needed = requirements.of(path, format)
+    return Answered(io, needed, artifacts.predict(path, format, batches, family))

@@ -1,0 +1,141 @@
+"""Measures one exported file: what the manifest says about it."""
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.bundle import contents
+from tfkd.bundle.manifest import Artifact, InputOutput
+from tfkd.verification import NotVerifiedError, VerifyError, delegates, families, requirements
+from tfkd.verification.families import FAMILIES
+from tfkd.verification.truth import chance_test
+from tfkd.writers import Card, ExportedFile
+
+# By format: the module whose `check(path, card, size)` reads what a file says of itself, and whose
+# `predict(path, batches)` runs it.
+RUNTIMES = {
+    "tflite": "tfkd.verification.tflite",
+    "mlmodel": "tfkd.verification.coreml",
+    "mlpackage": "tfkd.verification.coreml",
+    "onnx": "tfkd.verification.onnx",
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a file is compared with, on the test split.
+
+    Attributes:
+        batches: float32 [b, S, S, 3] raw RGB 0..255, the images in order; read once for each file.
+        labels: int64 [n], the true classes.
+        keras: float32 [n, classes], the Keras student's probabilities.
+        teacher_top1: int64 [n], the teacher's classes; None where there is no teacher.
+        size: S, side of the student's input, pixels.
+    """
+
+    batches: Iterable[Any]
+    labels: np.ndarray
+    keras: np.ndarray
+    teacher_top1: np.ndarray | None
+    size: int
+
+
+def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) -> Artifact:
+    """Loads a file again, checks it, runs it on the test images, and returns its entry in the manifest.
+
+    Where nothing here can run it although it may be right, the entry says why and has no accuracy.
+
+    Raises:
+        VerifyError: the file cannot be loaded or run, or it is not what the card says.
+    """
+    path = folder / file.path
+    io = check(path, file.format, card, reference.size)
+    try:
+        found = _compared(predict(path, file.format, reference.batches), path, reference)
+    except NotVerifiedError as error:
+        found = {"not_verified": error.reason}
+    needed = requirements.of(path, file.format)
+    return Artifact(
+        path=file.path,
+        format=file.format,
+        precision=file.precision,
+        bytes=contents.size(path),
+        sha256=contents.digest(path),
+        **found,
+        golden_tolerances=families.tolerances(file.format, file.precision),
+        min_runtime=needed.min_runtime,
+        operator_versions=needed.operator_versions,
+        delegation=needed.delegation,
+        accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
+        io=io,
+    )
+
+
+def _compared(probabilities: np.ndarray, path: Path, reference: Reference) -> dict[str, Any]:
+    """Returns the fields of the manifest that compare a file's probabilities with the truth, teacher and student."""
+    if probabilities.shape != reference.keras.shape:
+        raise VerifyError(
+            f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
+        )
+    top1, differences = probabilities.argmax(axis=1), np.abs(probabilities - reference.keras)
+    return {
+        "accuracy": _share(top1 == reference.labels),
+        "chance": chance_test(reference.labels, top1),
+        "agreement": None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
+        "max_abs_error": min(float(differences.max()), 1.0),
+        "mean_total_variation": min(float(differences.sum(axis=1).mean() / 2), 1.0),
+        "top1_vs_keras": _share(top1 == reference.keras.argmax(axis=1)),
+    }
+
+
+def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
+    """Checks what a file says of itself; returns its input and output.
+
+    Args:
+        path: of the file or package.
+        format: a name of `RUNTIMES`.
+        card: what must stand in it.
+        size: side of the square image that it must take, pixels.
+
+    Raises:
+        VerifyError: it cannot be read, or it is not what the card says.
+    """
+    found: InputOutput = _runtime(format).check(path, card, size)
+    return found
+
+
+def predict(path: Path, format: str, batches: Iterable[Any], family: str | None = None) -> np.ndarray:
+    """Runs a file on images with something that is not its converter.
+
+    Args:
+        path: of the file or package.
+        format: a name of `RUNTIMES`.
+        batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, read once, in order.
+        family: a name of `families.FAMILIES` that can be run here; default: the format's reference.
+
+    Returns:
+        float32 [n, classes] probabilities.
+
+    Raises:
+        NotVerifiedError: nothing here can run it although it may be right.
+        VerifyError: it cannot be loaded or run, or its answers are not numbers.
+    """
+    options = FAMILIES[family].options if family else {}
+    if options is None:
+        raise VerifyError(f"{path}: nothing here computes as {FAMILIES[str(family)].title}.")
+    probabilities: np.ndarray = _runtime(format).predict(path, batches, **options)
+    return probabilities
+
+
+def _runtime(format: str) -> Any:
+    if format not in RUNTIMES:
+        raise VerifyError(f"Nothing runs files of the format {format!r}; known: {', '.join(RUNTIMES)}.")
+    return importlib.import_module(RUNTIMES[format])
+
+
+def _share(equal: np.ndarray) -> float:
+    return float(np.mean(equal))

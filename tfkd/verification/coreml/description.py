@@ -1,0 +1,134 @@
+"""Checks what a Core ML file says about itself."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfkd.bundle.manifest import InputOutput, Tensor
+from tfkd.quiet import native_logs_silenced
+from tfkd.verification import VerifyError
+from tfkd.verification.coreml.specification import NETWORK, class_labels, contained, read
+from tfkd.writers import Card
+
+with native_logs_silenced():  # away from macOS the import logs every library that it misses
+    from coremltools import proto
+
+_LABEL = "classLabel"
+_PROBABILITIES = "classProbability"
+_ROOT = "com.apple.CoreML/model.mlmodel"
+
+
+def check(path: Path, card: Card, size: int) -> InputOutput:
+    """Checks the description of an .mlmodel or .mlpackage classifier.
+
+    Args:
+        path: of the file or package.
+        card: the classes and the description that must stand in it.
+        size: side of the square image that it must take, pixels.
+
+    Returns:
+        Its input, an image of raw RGB, and its output, the probability of each class.
+
+    Raises:
+        VerifyError: it cannot be read, or names everything that is wrong in it.
+    """
+    specification = read(path)
+    wrong = [
+        *_wrong_package(path),
+        *_wrong_input(specification, size),
+        *_wrong_outputs(specification),
+        *_wrong_labels(specification, card.classes),
+        *_wrong_preprocessing(specification),
+        *_wrong_metadata(specification, card),
+    ]
+    if wrong:
+        raise VerifyError(f"{path}: {'; '.join(wrong)}.")
+    return InputOutput(
+        input=Tensor(name="image", shape=[1, size, size, 3], dtype="uint8", range=[0.0, 255.0]),
+        output=Tensor(name=_PROBABILITIES, shape=[1, len(card.classes)], dtype="float32", range=[0.0, 1.0]),
+    )
+
+
+def _wrong_package(path: Path) -> Iterator[str]:
+    """Checks what Xcode opens first: the list of a package's items, with the model as its root."""
+    if not path.is_dir():
+        return
+    try:
+        listed = json.loads((path / "Manifest.json").read_bytes())
+        items = {identifier: item["path"] for identifier, item in listed["itemInfoEntries"].items()}
+        root = items[listed["rootModelIdentifier"]]
+        missing = [item for item in items.values() if not contained(path, f"../{item}").exists()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield "its Manifest.json cannot be read"
+        return
+    if root != _ROOT:
+        yield f"its Manifest.json gives {root!r} as the model, not {_ROOT!r}"
+    if missing:
+        yield f"its Manifest.json lists {missing[0]!r}, which is not there"
+
+
+def _wrong_input(specification: Any, size: int) -> Iterator[str]:
+    inputs = specification.description.input
+    if len(inputs) != 1 or inputs[0].type.WhichOneof("Type") != "imageType":
+        yield "it does not take exactly one image"
+        return
+    image = inputs[0].type.imageType
+    if inputs[0].name != "image":
+        yield f"its input is named {inputs[0].name!r}, not 'image'"
+    if (image.width, image.height) != (size, size):
+        yield f"its input is {image.width} x {image.height} pixels, not {size} x {size}"
+    if image.colorSpace != proto.FeatureTypes_pb2.ImageFeatureType.RGB:
+        yield "its input is not RGB"
+
+
+def _wrong_outputs(specification: Any) -> Iterator[str]:
+    description = specification.description
+    kinds = {output.name: output.type.WhichOneof("Type") for output in description.output}
+    if kinds.pop(_LABEL, None) not in ("stringType", "int64Type") or kinds != {_PROBABILITIES: "dictionaryType"}:
+        names = sorted(output.name for output in description.output)
+        yield f"its outputs are {names}, not {_LABEL!r} (a string or an integer) and {_PROBABILITIES!r} (a dictionary)"
+    if description.predictedFeatureName != _LABEL or description.predictedProbabilitiesName != _PROBABILITIES:
+        yield f"it does not name {_LABEL!r} as its prediction and {_PROBABILITIES!r} as its probabilities"
+    if specification.WhichOneof("Type") == NETWORK:
+        network = specification.neuralNetworkClassifier
+        if network.labelProbabilityLayerName not in {name for layer in network.layers for name in layer.output}:
+            yield f"no layer makes its probabilities, {network.labelProbabilityLayerName!r}"
+
+
+def _wrong_labels(specification: Any, classes: tuple[str, ...]) -> Iterator[str]:
+    labels = class_labels(specification)
+    if len(labels) != len(classes):
+        yield f"it has {len(labels)} class labels, not {len(classes)}"
+    for index, (label, name) in enumerate(zip(labels, classes, strict=False)):
+        if label != name:
+            yield f"its class label {index} is {label!r}, not {name!r}"
+            return
+
+
+def _wrong_preprocessing(specification: Any) -> Iterator[str]:
+    """Refuses what a neural network does to pixels before its first layer: the model normalises them itself.
+
+    An ML program has no such place: what was declared at conversion stands among its operations, like the model's own.
+    """
+    if specification.WhichOneof("Type") != NETWORK:
+        return
+    for step in specification.neuralNetworkClassifier.preprocessing:
+        scaler = step.scaler
+        biases = (scaler.redBias, scaler.greenBias, scaler.blueBias, scaler.grayBias)
+        if step.WhichOneof("preprocessor") != "scaler" or scaler.channelScale != 1 or any(biases):
+            yield "it normalises the pixels a second time, before the model's own normalisation"
+
+
+def _wrong_metadata(specification: Any, card: Card) -> Iterator[str]:
+    metadata = specification.description.metadata
+    found = dict(metadata.userDefined) | {
+        "author": metadata.author,
+        "license": metadata.license,
+        "version": metadata.versionString,
+        "description": metadata.shortDescription,
+    }
+    texts = {field: getattr(card, field) for field in ("author", "license", "version", "description")}
+    for field, value in {**texts, **card.origin}.items():
+        if found.get(field) != value:
+            yield f"its {field} is {found.get(field)!r}, not {value!r}"

@@ -1,0 +1,139 @@
+"""How photos become the input of a .tflite file, which the file, its quantized twin or its user has to say."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tfkd.bundle.manifest import Tensor
+from tfkd.errors import RequestError
+from tfkd.models.normalization import Normalization
+from tfkd.verification import metadata, tflite
+
+_BYTES = {"uint8": 0, "int8": 128}  # how much lower a pixel is stored
+_PLAIN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))  # what pixels from 0 to 255 are scaled to
+_NEAR = 0.02  # of the range: 1/128 for 1/127.5, and limits that a calibration found
+_ASK = "say what it wants of pixels from 0 to 255: --normalization none, tf, torch, caffe or mean,std."
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Turns raw RGB 0..255 into a file's input.
+
+    Attributes:
+        tensor: the input.
+        normalization: of the values that the input stands for; None where bytes take the pixels as they are.
+        source: who says so, for reports.
+    """
+
+    tensor: Tensor
+    normalization: Normalization | None
+    source: str
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Returns the input [1, S, S, 3] of one image, uint8 [S, S, 3], in the input's dtype."""
+        if self.normalization is None:
+            return tflite.as_taken(image, np.dtype(self.tensor.dtype))[np.newaxis]
+        values = self.normalization(image)[np.newaxis]
+        if self.tensor.scale is None or self.tensor.zero_point is None:
+            return values
+        limits = np.iinfo(self.tensor.dtype)
+        steps = np.rint(values / self.tensor.scale) + self.tensor.zero_point
+        return np.clip(steps, limits.min, limits.max).astype(self.tensor.dtype)
+
+    def __str__(self) -> str:
+        pixels = "pixels as they are" if self.normalization is None else str(self.normalization)
+        return f"{pixels} ({self.source})"
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What is known of a file's input from the file alone; `stated` by its metadata."""
+
+    path: Path
+    tensor: Tensor
+    stated: Normalization | None
+
+    @property
+    def is_bytes(self) -> bool:
+        return self.tensor.dtype in _BYTES
+
+    @property
+    def plain(self) -> Normalization | None:
+        """What makes pixels as they are into the values that bytes stand for, where these are those of an image."""
+        scale, zero_point = self.tensor.scale, self.tensor.zero_point
+        if not self.is_bytes or scale is None or zero_point is None:
+            return None
+        mean = zero_point + _BYTES[self.tensor.dtype]
+        low, high = -mean * scale, (255 - mean) * scale
+        if any(abs(low - a) + abs(high - b) <= 2 * _NEAR * (b - a) for a, b in _PLAIN):
+            return Normalization((float(mean),), (1 / scale,))
+        return None
+
+
+def side(path: Path) -> int:
+    """Returns the side of the square RGB image that a file takes, pixels.
+
+    Raises:
+        RequestError: it takes something else.
+        VerifyError: the file cannot be loaded.
+    """
+    tensor = tflite.io(path).input
+    if len(tensor.shape) != 4 or tensor.shape[1] != tensor.shape[2] or [tensor.shape[0], tensor.shape[3]] != [1, 3]:
+        raise RequestError(f"{path} takes {tensor.dtype} {tensor.shape}; photos fit into one square RGB image alone.")
+    return tensor.shape[1]
+
+
+def feeds(path: Path, against: Path, given: Normalization | None = None) -> tuple[Feed, Feed]:
+    """Returns how a file and its float file are each fed with the same photos.
+
+    Bytes take pixels as they are, as apps give them. A float input takes what, in this order, `given` says, the
+    file's metadata, the metadata of the other file, or the range of the other file's bytes.
+
+    Args:
+        path: of a file.
+        against: of the float file of the same network.
+        given: what the user says that the network wants of pixels; the files' metadata must not say otherwise.
+
+    Raises:
+        RequestError: nothing says what a file wants, or its metadata contradict `given`.
+        VerifyError: a file cannot be loaded.
+    """
+    ours, theirs = (
+        _Input(each, tflite.io(each).input, metadata.normalization(tflite.model(each))) for each in (path, against)
+    )
+    return _feed(ours, theirs, given), _feed(theirs, ours, given)
+
+
+def _input(path: Path) -> _Input:
+    return _Input(path, tflite.io(path).input, metadata.normalization(tflite.model(path)))
+
+
+def _feed(file: _Input, other: _Input, given: Normalization | None) -> Feed:
+    if given and file.stated and not replace(given, bgr=False).same_as(file.stated):
+        raise RequestError(
+            f"{file.path} states in its metadata that it wants {file.stated}, not {given}; leave --normalization out."
+        )
+    if file.is_bytes:
+        return _feed_bytes(file, given)
+    if file.tensor.dtype != "float32":
+        raise RequestError(f"{file.path} takes {file.tensor.dtype}; give a file that takes float32, uint8 or int8.")
+    known = (
+        (given, "--normalization"),
+        (file.stated, "its metadata"),
+        (other.stated, f"the metadata of {other.path.name}"),
+        (other.plain, f"the range of {other.path.name}"),
+    )
+    for normalization, source in known:
+        if normalization is not None:
+            return Feed(file.tensor, normalization, source)
+    raise RequestError(f"{file.path} does not say which range of floats it takes; {_ASK}")
+
+
+def _feed_bytes(file: _Input, given: Normalization | None) -> Feed:
+    if given and not file.stated:
+        return Feed(file.tensor, given, "--normalization")
+    if file.stated or file.plain or file.tensor.scale is None:
+        return Feed(file.tensor, None, f"{file.tensor.dtype} input")
+    low, high = file.tensor.range or (0.0, 0.0)
+    raise RequestError(f"{file.path} takes bytes that stand for {low:.3g} to {high:.3g}, which are no pixels; {_ASK}")

@@ -1,0 +1,342 @@
+"""Judges the numbers of a run against the limits of its recipe."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tfkd.bundle.manifest import (
+    Artifact,
+    ChanceTest,
+    ComparisonRow,
+    Diagnosis,
+    Gate,
+    Manifest,
+    MissingFile,
+    PairedTest,
+    TeacherEntry,
+)
+from tfkd.errors import RequestError
+from tfkd.pipeline.graph import numbered
+from tfkd.recipe import Gates
+from tfkd.verification.truth import ALPHA, significant
+
+REQUIRED, VERIFIED = "required", "verified"
+STUDENT = "student"  # the subject of a diagnosis that no gate judges: other gates have failed by then
+TAUGHT = "teacher fp32"  # the row of the teachers in a comparison
+BETTER_THAN_CHANCE = "better_than_chance"
+NOT_WORSE_THAN_CONTROL = "not_worse_than_control"
+# These compare with networks that `tfkd export` does not have.
+OF_SEVERAL = (
+    "min_relative_accuracy",
+    NOT_WORSE_THAN_CONTROL,
+    "min_gain_over_control",
+    "min_size_ratio",
+    "min_speed_ratio",
+)
+
+_WHOLE = ("fp32", "fp16", "int8")  # run in one piece; what XNNPACK makes of other precisions is told, not judged
+_FLOAT = ("fp32", "fp16")
+_NAMED = 3  # in a sentence; tables name every gate
+_ROUNDING = 1e-9  # of differences between shares: 0.768 - 0.763 is a little more than 0.005
+_TOLD = ("palette6", "palette4", "pruned")  # give answers up on purpose: their accuracy alone is judged
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the gates judge.
+
+    Attributes:
+        artifacts: the verified files.
+        missing: files that could not be made.
+        student: accuracy of the Keras student on the test split, 0..1.
+        teacher: accuracy of the teacher; None for a model that was trained outside of tfkd.
+        images: of the test split.
+        teachers: each teacher's predictions against chance, by the name of its stage.
+        control: accuracy of the control; None where it was not run.
+        diagnosis: likely causes of a low accuracy.
+        paired: the student against its control; None where it was not run.
+        size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite; None without either.
+        speed_ratio: one-thread latency of the same two files, teacher / student; None without either.
+    """
+
+    artifacts: list[Artifact]
+    student: float
+    teacher: float | None
+    images: int
+    teachers: Mapping[str, ChanceTest | None] = field(default_factory=dict)
+    control: float | None = None
+    paired: PairedTest | None = None
+    diagnosis: list[Diagnosis] = field(default_factory=list)
+    size_ratio: float | None = None
+    speed_ratio: float | None = None
+    missing: list[MissingFile] = field(default_factory=list)
+
+
+def measured(manifest: Manifest) -> Measured:
+    """Returns what the gates judge of a manifest: by this alone, `tfkd verify` gets the verdicts that were given."""
+    student, teachers = manifest.student, manifest.teachers
+    return Measured(
+        artifacts=manifest.artifacts,
+        missing=manifest.missing,
+        student=student.accuracy,
+        teacher=teachers[0].accuracy if teachers else None,
+        images=manifest.images,
+        teachers={numbered("teacher", number): entry.chance for number, entry in enumerate(single(teachers))},
+        control=student.control_accuracy,
+        paired=student.against_control,
+        diagnosis=[each for each in manifest.diagnosis if not teachers or each.subject != STUDENT],
+        size_ratio=_ratio([row.bytes for row in manifest.comparison], manifest.comparison),
+        speed_ratio=_ratio([row.latency_ms for row in manifest.comparison], manifest.comparison),
+    )
+
+
+def single(teachers: list[TeacherEntry]) -> list[TeacherEntry]:
+    """Returns the teachers without what they are together, which comes first where there are several."""
+    return teachers[1:] or teachers
+
+
+def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | None:
+    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
+    by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
+    teacher, int8 = by_variant.get(TAUGHT), by_variant.get("student int8")
+    return teacher / int8 if teacher and int8 else None
+
+
+def judge(gates: Gates, measured: Measured) -> list[Gate]:
+    """Returns the verdict on every gate that is on, and on those that are off although they are on by default.
+
+    A value that is not a number never passes.
+
+    Raises:
+        RequestError: a gate needs a number that this run does not measure.
+    """
+    return [
+        *_required(measured.missing),
+        *_unverified(measured.artifacts),
+        *_truth_gates(gates, measured),
+        *_file_gates(gates, measured),
+        *_run_gates(gates, measured),
+        *(_switched_off(name, gates) for name in _off(gates) if measured.teacher is not None or name not in OF_SEVERAL),
+    ]
+
+
+def named(gates: Sequence[Gate]) -> str:
+    """Returns the names of the first gates, and how many more there are."""
+    names = ", ".join(gate.name for gate in gates[:_NAMED])
+    return f"{names} and {len(gates) - _NAMED} more" if len(gates) > _NAMED else names
+
+
+def unjudged(gates: Iterable[Gate]) -> str:
+    """Returns why gates were not judged and which, such as 'switched off by --smoke (diagnosis)'; "" for none."""
+    by_reason: dict[str, list[Gate]] = {}
+    for gate in gates:
+        if gate.verdict == "not judged":
+            by_reason.setdefault(gate.reason, []).append(gate)
+    found = [f"{reason} ({named(those)})" if reason else named(those) for reason, those in by_reason.items()]
+    return "; ".join(found)
+
+
+def is_on(limit: float | bool | str | None) -> bool:
+    """Returns whether a field of Gates switches its gate on; a limit of 0 does."""
+    return limit is not None and limit is not False
+
+
+def better_than_chance(name: str, test: ChanceTest | None) -> Gate:
+    """Judges the predictions of a teacher or a file.
+
+    Args:
+        name: of the teacher's stage, or of the file.
+        test: of its predictions on the test split; None where there are none.
+    """
+    name = f"{BETTER_THAN_CHANCE}/{name}"
+    if test is None:
+        return _not_judged(name, "the file was not run")
+    if not significant(test.perfect_p_value):
+        return _not_judged(
+            name,
+            f"the test split is too small: p = {test.perfect_p_value:.2g} even where every prediction is right",
+            test.p_value,
+        )
+    against = f"balanced accuracy {_percent(test.balanced_accuracy)}, {_percent(test.chance_level)} by chance"
+    return _gate(name, test.p_value, ALPHA, significant(test.p_value), against)
+
+
+def _required(missing: list[MissingFile]) -> Iterator[Gate]:
+    for file in missing:
+        if file.required:
+            yield _failed(f"{REQUIRED}/{_file(file.path)}", f"it could not be made: {file.reason}")
+
+
+def _unverified(artifacts: list[Artifact]) -> Iterator[Gate]:
+    """Yields one gate for a file that could not be run, in place of all that judge its predictions."""
+    for artifact in artifacts:
+        if artifact.not_verified:
+            yield _not_judged(f"{VERIFIED}/{_file(artifact.path)}", f"not verified here: {artifact.not_verified}")
+
+
+def _run(measured: Measured) -> list[Artifact]:
+    return [artifact for artifact in measured.artifacts if not artifact.not_verified]
+
+
+def _not_worse_than_control(test: PairedTest | None) -> Gate:
+    if test is None:
+        return _not_judged(NOT_WORSE_THAN_CONTROL, "no control was trained (distill.control=false)")
+    if not significant(test.worst_p_value):
+        return _not_judged(NOT_WORSE_THAN_CONTROL, "the test split is too small to show a difference", test.p_value)
+    found = f"only the student is right on {test.gained} test images, only the control on {test.lost}"
+    return _gate(NOT_WORSE_THAN_CONTROL, test.p_value, ALPHA, not significant(test.p_value), found)
+
+
+def _diagnosis(found: list[Diagnosis]) -> Gate:
+    return _gate("diagnosis", len(found), 0, not found, " ".join(each.evidence for each in found))
+
+
+def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
+    """Yields the gates that compare with the labels."""
+    if gates.diagnosis:
+        yield _diagnosis(measured.diagnosis)
+    if gates.better_than_chance:
+        for name, test in measured.teachers.items():
+            yield better_than_chance(name, test)
+    for artifact in _run(measured):
+        file = _file(artifact.path)
+        if gates.better_than_chance:
+            yield better_than_chance(file, artifact.chance)
+        if gates.min_accuracy is not None:
+            accuracy = _number(artifact.accuracy, f"{file}'s accuracy")
+            yield _at_least(f"min_accuracy/{file}", accuracy, gates.min_accuracy)
+
+
+def _off(gates: Gates) -> list[str]:
+    """Returns the gates that the recipe switches off although they are on by default; operators are no quality."""
+    defaults = Gates().model_dump(exclude={"one_partition"})
+    return [name for name, default in defaults.items() if is_on(default) and not is_on(getattr(gates, name))]
+
+
+def _switched_off(name: str, gates: Gates) -> Gate:
+    return _not_judged(name, f"switched off by {gates.switched_off_by or 'the recipe'}")
+
+
+def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
+    for artifact in _run(measured):
+        file = _file(artifact.path)
+        if gates.max_accuracy_drop is not None:
+            drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
+            most, why = _most(gates.max_accuracy_drop, measured.images)
+            yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
+        name, limit = _agreement(gates, artifact.precision)
+        if limit is not None:
+            agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
+            least, why = _least(limit, measured.images)
+            yield _at_least(f"{name}/{file}", agreement, least, why)
+        for precision, name, limit, value in (
+            ("fp32", "max_float_error", gates.max_float_error, artifact.max_abs_error),
+            ("fp16", "max_half_error", gates.max_half_error, artifact.max_abs_error),
+            ("fp16", "max_half_shift", gates.max_half_shift, artifact.mean_total_variation),
+        ):
+            if limit is not None and artifact.precision == precision:
+                error = _number(value, f"{file}'s difference from the Keras student")
+                yield _at_most(f"{name}/{file}", error, limit)
+        if gates.one_partition and artifact.format == "tflite" and artifact.precision in _WHOLE:
+            yield _one_partition(file, artifact)
+
+
+def _most(limit: float, images: int) -> tuple[float, str]:
+    """Returns the share of images that may differ, and why it is more than the recipe's limit.
+
+    Where one image is more than the limit, one may differ; a limit of 0 allows none.
+    """
+    if not images or limit <= _ROUNDING or limit * images >= 1 - _ROUNDING:
+        return limit, ""
+    return 1 / images, f"one of {images} images may differ; {limit:.3g} of them is less"
+
+
+def _least(limit: float, images: int) -> tuple[float, str]:
+    """Returns the share of images that must be equal, and why it is less than the recipe's limit."""
+    most, why = _most(1 - limit, images)
+    return (1 - most if why else limit), why
+
+
+def _agreement(gates: Gates, precision: str) -> tuple[str, float | None]:
+    if precision in _FLOAT:
+        return "min_float_agreement", gates.min_float_agreement
+    return "min_agreement", None if precision in _TOLD else gates.min_agreement
+
+
+def _one_partition(file: str, artifact: Artifact) -> Gate:
+    """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside."""
+    if artifact.delegation is None:
+        raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
+    partitions, outside = artifact.delegation.partitions, len(artifact.delegation.outside)
+    passed = partitions == 1 and not outside
+    return _gate(f"one_partition/{file}", partitions + outside, 1, passed)
+
+
+def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
+    if gates.min_relative_accuracy is not None:
+        teacher = _number(measured.teacher, "a teacher's accuracy")
+        ratio = measured.student / teacher if teacher else float("nan")
+        found = f"student {_percent(measured.student)}, teacher {_percent(teacher)}"
+        right = round(teacher * measured.images) if teacher > 0 else 0
+        least, why = _least(gates.min_relative_accuracy, right)
+        yield _at_least("min_relative_accuracy", ratio, least, f"{found}; {why}" if why else found)
+    if gates.not_worse_than_control:
+        yield _not_worse_than_control(measured.paired)
+    if gates.min_gain_over_control is not None:
+        gain = measured.student - _number(measured.control, "a control; set distill.control=true")
+        yield _at_least("min_gain_over_control", gain, gates.min_gain_over_control)
+    for name, value, limit in (
+        ("min_size_ratio", measured.size_ratio, gates.min_size_ratio),
+        ("min_speed_ratio", measured.speed_ratio, gates.min_speed_ratio),
+    ):
+        if limit is not None:
+            yield _of_int8(name, value, limit, measured.missing)
+
+
+def _of_int8(name: str, ratio: float | None, limit: float, missing: list[MissingFile]) -> Gate:
+    lost = [file for file in missing if (file.format, file.precision) == ("tflite", "int8")]
+    if lost:
+        return _failed(name, f"the int8 file could not be made: {lost[0].reason}")
+    return _at_least(name, _number(ratio, "an int8 file; add int8 to export.tflite"), limit)
+
+
+def _number(value: float | None, what: str) -> float:
+    if value is None:
+        raise RequestError(f"A gate needs {what}; or set that gate to None.")
+    return value
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _at_most(name: str, value: float, limit: float, reason: str = "") -> Gate:
+    return _gate(name, value, limit, value <= limit + _ROUNDING, reason)
+
+
+def _at_least(name: str, value: float, limit: float, reason: str = "") -> Gate:
+    return _gate(name, value, limit, value >= limit - _ROUNDING, reason)
+
+
+def _gate(name: str, value: float, limit: float, passed: bool, reason: str = "") -> Gate:
+    return Gate(
+        name=name,
+        value=value if math.isfinite(value) else None,  # JSON has no other numbers
+        limit=limit,
+        passed=bool(passed),
+        verdict="passed" if passed else "failed",
+        reason=reason,
+    )
+
+
+def _failed(name: str, reason: str) -> Gate:
+    """Returns the verdict on a file that does not exist."""
+    return Gate(name=name, value=None, limit=None, passed=False, verdict="failed", reason=reason)
+
+
+def _file(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _not_judged(name: str, reason: str, value: float | None = None) -> Gate:
+    return Gate(name=name, value=value, limit=None, passed=False, verdict="not judged", reason=reason)

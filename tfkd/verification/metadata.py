@@ -1,0 +1,155 @@
+"""Reads the TFLite Metadata of a model file as its consumers do, by the slots of the published schema.
+
+Schema M001, metadata_schema.fbs of tflite-support 1.1.0. Nothing in it is trusted: a damaged table is a problem to
+tell, not an error.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from flatbuffers.number_types import Float32Flags, Int8Flags, Uint32Flags
+from flatbuffers.table import Table
+
+from tfkd.bundle.contents import LABELS
+from tfkd.models.normalization import Normalization
+from tfkd.writers import Card
+
+_BUFFER_NAME = b"TFLITE_METADATA"
+_IDENTIFIER = b"M001"
+
+# ModelMetadata
+_TEXTS = {"name": 0, "description": 1, "version": 2, "author": 4, "license": 5}
+_SUBGRAPHS, _PARSER = 3, 7
+_INPUTS, _OUTPUTS = 2, 3  # of SubGraphMetadata
+_CONTENT, _UNITS, _FILES = 3, 4, 6  # of TensorMetadata
+_MOST_ENTRIES = 64  # of a vector that is read here; a damaged length may claim any number
+_IMAGE, _RGB, _NORMALIZATION, _AXIS_LABELS = 2, 1, 1, 2  # values of enums and unions
+
+
+def problems(model: Any, card: Card, size: int) -> list[str]:
+    """Returns what is wrong in the metadata of a classifier; nothing where it is as a consumer needs it.
+
+    Args:
+        model: a ModelT of TFLite's schema.
+        card: what must stand in it.
+        size: side of the input, pixels.
+    """
+    content = _content(model)
+    if content is None or content[4:8] != _IDENTIFIER:
+        return ["it holds no TFLite Metadata"]
+    try:
+        return list(_problems(_Reader(bytearray(content), int.from_bytes(content[:4], "little")), card, size))
+    except (struct.error, ValueError, IndexError, TypeError, OverflowError, MemoryError):
+        return ["its TFLite Metadata is damaged"]
+
+
+def normalization(model: Any) -> Normalization | None:
+    """Returns what a file's metadata want done to pixels from 0 to 255 (NormalizationOptions); None where they do not.
+
+    Args:
+        model: a ModelT of TFLite's schema, with one input.
+    """
+    content = _content(model)
+    if content is None or content[4:8] != _IDENTIFIER:
+        return None
+    try:
+        metadata = _Reader(bytearray(content), int.from_bytes(content[:4], "little"))
+        units = metadata.only(_SUBGRAPHS).only(_INPUTS).each(_UNITS)
+        options = [unit.child(1) for unit in units if unit.number(0, Int8Flags) == _NORMALIZATION]
+        means, deviations = (tuple(options[0].each_float(slot)) for slot in (0, 1))
+    except (struct.error, ValueError, IndexError, TypeError, OverflowError, MemoryError):
+        return None
+    fits = len(means) == len(deviations) in (1, 3) and all(map(math.isfinite, means)) and min(deviations) > 0
+    return Normalization(means, deviations) if fits else None
+
+
+def _content(model: Any) -> bytes | None:
+    for entry in model.metadata or []:
+        if entry.name == _BUFFER_NAME and entry.buffer < len(model.buffers):
+            data = model.buffers[entry.buffer].data
+            return None if data is None else np.asarray(data, np.uint8).tobytes()
+    return None
+
+
+def _problems(metadata: "_Reader", card: Card, size: int) -> Iterator[str]:
+    for field, slot in _TEXTS.items():
+        if metadata.text(slot) != getattr(card, field):
+            yield f"its metadata give the {field} {metadata.text(slot)!r}, not {getattr(card, field)!r}"
+    if metadata.text(_PARSER) is None:
+        yield "its metadata do not say which parser they need"
+    subgraph = metadata.only(_SUBGRAPHS)
+    yield from _wrong_input(subgraph.only(_INPUTS), size)
+    file = subgraph.only(_OUTPUTS).only(_FILES)
+    if (file.text(0), file.number(2, Int8Flags)) != (LABELS, _AXIS_LABELS):
+        yield f"its metadata do not name {LABELS} as the labels of its output"
+
+
+def _wrong_input(image: "_Reader", size: int) -> Iterator[str]:
+    content, unit = image.child(_CONTENT), image.only(_UNITS)
+    properties = content.child(1)
+    sides = tuple(properties.child(1).number(slot, Uint32Flags) for slot in (0, 1))
+    if (content.number(0, Int8Flags), properties.number(0, Int8Flags)) != (_IMAGE, _RGB):
+        yield "its metadata do not call its input an RGB image"
+    if sides != (size, size):
+        yield f"its metadata say that its input is {sides[0]} x {sides[1]} pixels, not {size} x {size}"
+    normalization = unit.child(1)
+    if unit.number(0, Int8Flags) != _NORMALIZATION or (normalization.floats(0), normalization.floats(1)) != ([0], [1]):
+        yield "its metadata make an app normalise the pixels, which the model does itself"
+
+
+class _Reader:
+    """A table whose fields are asked for by slot; raises ValueError where one is missing that must be there."""
+
+    def __init__(self, content: bytearray, position: int) -> None:
+        self._table = Table(content, position)
+
+    def text(self, slot: int) -> str | None:
+        place = self._table.Offset(4 + 2 * slot)
+        return self._table.String(self._table.Pos + place).decode() if place else None
+
+    def number(self, slot: int, flags: Any) -> int:
+        place = self._table.Offset(4 + 2 * slot)
+        return int(self._table.Get(flags, self._table.Pos + place)) if place else 0
+
+    def child(self, slot: int) -> "_Reader":
+        return self._at(self._table.Indirect(self._table.Pos + self._needed(slot)))
+
+    def only(self, slot: int) -> "_Reader":
+        """Returns the one table of a vector."""
+        return self._at(self._table.Indirect(self._vector(slot)))
+
+    def each(self, slot: int) -> list["_Reader"]:
+        """Returns the tables of a vector."""
+        return [self._at(self._table.Indirect(place)) for place in self._places(slot)]
+
+    def floats(self, slot: int) -> list[float]:
+        """Returns the one number of a vector."""
+        return [float(self._table.Get(Float32Flags, self._vector(slot)))]
+
+    def each_float(self, slot: int) -> list[float]:
+        """Returns the numbers of a vector."""
+        return [float(self._table.Get(Float32Flags, place)) for place in self._places(slot)]
+
+    def _places(self, slot: int) -> list[int]:
+        """Returns where the entries of a vector begin; each takes four bytes, a table's offset and a float alike."""
+        entries = self._table.VectorLen(self._needed(slot))
+        if entries > _MOST_ENTRIES:
+            raise ValueError("there are too many entries")
+        return [int(self._table.Vector(self._needed(slot))) + 4 * number for number in range(entries)]
+
+    def _vector(self, slot: int) -> int:
+        if self._table.VectorLen(self._needed(slot)) != 1:
+            raise ValueError("there is not one entry")
+        return int(self._table.Vector(self._needed(slot)))
+
+    def _needed(self, slot: int) -> int:
+        place = int(self._table.Offset(4 + 2 * slot))
+        if not place:
+            raise ValueError("a field is missing")
+        return place
+
+    def _at(self, position: int) -> "_Reader":
+        return _Reader(self._table.Bytes, position)

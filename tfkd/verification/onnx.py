@@ -1,0 +1,94 @@
+"""Loads and runs .onnx files with onnxruntime."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.bundle.manifest import InputOutput, Tensor
+from tfkd.errors import RequestError, cause
+from tfkd.verification import VerifyError
+from tfkd.verification.probabilities import must_be_finite
+from tfkd.writers import Card
+from tfkd.writers.graph import INPUT, OUTPUT
+
+
+def check(path: Path, card: Card, size: int) -> InputOutput:
+    """Checks the ends and the labels of a file; returns its input and output.
+
+    Raises:
+        VerifyError: the file cannot be loaded, or it is not what the card says.
+        RequestError: the extra is missing.
+    """
+    session = load(path)
+    ends = [(each.name, each.shape, each.type) for each in (*session.get_inputs(), *session.get_outputs())]
+    image, row = [1, size, size, 3], [1, len(card.classes)]
+    wanted = [(INPUT, image, "tensor(float)"), (OUTPUT, row, "tensor(float)")]
+    if ends != wanted:
+        raise VerifyError(f"{path}: takes and gives {ends}, not {wanted}.")
+    if labels(path) != card.classes:
+        raise VerifyError(f"{path}: the labels in its metadata are not the model's classes; export it again.")
+    return InputOutput(
+        input=Tensor(name=INPUT, shape=image, dtype="float32", range=[0.0, 255.0]),
+        output=Tensor(name=OUTPUT, shape=row, dtype="float32", range=[0.0, 1.0]),
+    )
+
+
+def labels(path: Path) -> tuple[str, ...]:
+    """Returns the class names in a file's metadata, in the order of its output.
+
+    Raises:
+        VerifyError: the file cannot be loaded.
+    """
+    return tuple(load(path).get_modelmeta().custom_metadata_map.get("labels", "").splitlines())
+
+
+def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
+    """Runs a file on images, one at a time.
+
+    Args:
+        path: of an .onnx file.
+        batches: float32 or uint8 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read; read once, in order.
+
+    Returns:
+        float32 [n, classes] probabilities.
+
+    Raises:
+        VerifyError: the file cannot be loaded or run, or its answers are not numbers.
+    """
+    session = load(path)
+    answers = [_answer(session, image, path) for batch in batches for image in np.asarray(batch, np.float32)]
+    probabilities = np.concatenate(answers) if answers else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
+    must_be_finite(probabilities, path, lambda: False)
+    return probabilities
+
+
+def load(path: Path) -> Any:
+    """Loads a file into onnxruntime.
+
+    Raises:
+        VerifyError: the file is missing or damaged, or it has not one input and one output.
+        RequestError: the extra is missing.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise RequestError('ONNX files need the extra "onnx": pip install "tfkd[onnx]".') from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen kinds for a damaged file
+        raise VerifyError(f"{path}: is no .onnx file, or a damaged one: {cause(error)}") from None
+    if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
+        raise VerifyError(f"{path}: has not one input and one output; export it again.")
+    return session
+
+
+def _answer(session: Any, image: np.ndarray, path: Path) -> np.ndarray:
+    try:
+        answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: image[np.newaxis]})[0]
+    except Exception as error:
+        raise VerifyError(f"{path}: cannot be run on an image {image.shape}: {cause(error)}") from None
+    return answer

@@ -1,0 +1,91 @@
+"""What is wrong with a classifier's answers whatever they are compared with: zeros, constants, no probabilities."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tfkd.verification import VerifyError
+
+_SUM = 0.02  # float16 softmax of a thousand classes adds up to 1 within this
+_LEAST_STEP = 1e-6  # float32 probabilities that differ by less are equal
+_FRACTION = 0.25
+_UNEXPLAINED = 0.5  # of the squared differences between images; all of them where every answer is the mean answer
+
+
+def must_be_finite(probabilities: np.ndarray, path: Path, half: Callable[[], bool]) -> None:
+    """Refuses a file's probabilities that are infinite or no numbers.
+
+    Args:
+        probabilities: float [n, classes].
+        path: of the file.
+        half: tells whether the file holds numbers in float16.
+
+    Raises:
+        VerifyError: names the file, and float16 where that is the likely cause.
+    """
+    if np.isfinite(probabilities).all():
+        return
+    cause = (
+        f"it holds numbers in float16, whose largest is {np.finfo(np.float16).max:,.0f}; export it in fp32, or scale "
+        "the model's weights and activations down"
+        if half()
+        else "the file is unusable"
+    )
+    raise VerifyError(f"{path}: some probabilities are not finite numbers: {cause}.")
+
+
+def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
+    """Says why answers cannot be right, at any tolerance.
+
+    Broken files and accelerators answer all zeros, the same to every image, or numbers that are no probabilities; where
+    many classes share the probability, such answers differ from the right ones by less than any tolerance.
+
+    Args:
+        answers: float [n, classes].
+        expected: float [n, classes], the right answers to the same images.
+        step: of a quantized output; None for floats.
+
+    Returns:
+        What is wrong, as the end of the sentence "its answers ..."; None where nothing is.
+    """
+    return no_probabilities(answers, step) or constant(answers, expected, step)
+
+
+def no_probabilities(answers: np.ndarray, step: float | None) -> str | None:
+    """Says why answers are no probabilities (see `fault`)."""
+    if not np.isfinite(answers).all():
+        return "are not all numbers"
+    if not answers.any():
+        return "are all zero"
+    if answers.min() < -_SUM or answers.max() > 1 + _SUM:
+        return f"lie between {answers.min():.3g} and {answers.max():.3g}, not between 0 and 1"
+    sums = answers.sum(axis=1, dtype=np.float64)
+    off = sums[np.abs(sums - 1).argmax()]
+    if abs(off - 1) > _SUM + answers.shape[1] * (step or 0) / 2:
+        return f"add up to {off:.3g}, not to 1"
+    return None
+
+
+def constant(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
+    """Says that answers are the same for every image or class, where the expected ones are not (see `fault`)."""
+    for axis, what in ((0, "are the same for every image"), (1, "are the same for every class")):
+        level = answers.shape[axis] > 1 and not np.ptp(answers, axis=axis).any()
+        if level and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
+            return what
+    return None
+
+
+def unrelated(answers: np.ndarray, expected: np.ndarray, allowed: float) -> str | None:
+    """Says that one answer to all images would be as near; a tolerance may be wider than images differ.
+
+    Args:
+        answers: float [n, classes].
+        expected: float [n, classes], the right answers to the same images.
+        allowed: the tolerance; where images differ by a fraction of it, networks hardly tell them apart.
+    """
+    between = expected - expected.mean(axis=0, dtype=np.float64)
+    off = np.square(answers - expected, dtype=np.float64).sum()
+    if np.ptp(expected, axis=0).max() > _FRACTION * allowed and off > _UNEXPLAINED * np.square(between).sum():
+        return "tell the images apart no better than one answer to all of them"
+    return None

@@ -1,0 +1,328 @@
+"""Loads and runs .tflite files with LiteRT, the runtime that phones use."""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from tfkd import machine
+from tfkd.bundle.contents import LABELS
+from tfkd.bundle.manifest import Delegation, InputOutput, Tensor
+from tfkd.errors import cause
+from tfkd.models.file_kind import described
+from tfkd.quiet import native_logs_silenced
+from tfkd.verification import VerifyError, metadata, runtime_errors
+from tfkd.verification.probabilities import must_be_finite
+from tfkd.writers import Card
+
+_PIXELS = (0.0, 255.0)
+_PROBABILITIES = (0.0, 1.0)
+_OWN_KERNELS = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+_MIN_RUNTIME = "min_runtime_version"
+_VERSION = re.compile(rb"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
+_OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+_INTEGERS = frozenset((schema.TensorType.INT4, schema.TensorType.INT8, schema.TensorType.UINT8))
+_LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
+
+
+def check(path: Path, card: Card, size: int) -> InputOutput:
+    """Checks the labels and the metadata that are packed into a classifier, and what goes in and out of it.
+
+    Args:
+        path: of a .tflite file.
+        card: the classes and the description that must stand in it.
+        size: side of the square image that it must take, pixels.
+
+    Raises:
+        VerifyError: it cannot be loaded, or it is not what the card says.
+    """
+    if labels(path) != card.classes:
+        raise VerifyError(f"{path}: the class names packed into it are not those of the student, in order.")
+    wrong = metadata.problems(model(path), card, size)
+    if wrong:
+        raise VerifyError(f"{path}: {'; '.join(wrong)}.")
+    found = io(path)
+    shapes, wanted = (found.input.shape, found.output.shape), ([1, size, size, 3], [1, len(card.classes)])
+    if shapes != wanted:
+        raise VerifyError(f"{path}: takes and gives {shapes}, not {wanted}.")
+    return found
+
+
+def io(path: Path) -> InputOutput:
+    """Returns the input and output of a file's signature; ranges are of dequantized values.
+
+    Raises:
+        VerifyError: the file cannot be loaded, or has not one image input and one output.
+    """
+    interpreter = load(path)
+    return InputOutput(
+        input=_tensor(_input_name(interpreter), interpreter.get_input_details()[0], _PIXELS),
+        output=_tensor(_output_name(interpreter), interpreter.get_output_details()[0], _PROBABILITIES),
+    )
+
+
+def delegation(path: Path) -> Delegation:
+    """Returns into how many parts XNNPACK cuts the graph and which operators it leaves to the slow path.
+
+    Raises:
+        VerifyError: the file cannot be loaded.
+    """
+    own, parts = partitions(path)
+    inside = set().union(*parts)
+    outside = [operator["op_name"] for operator in own if operator["index"] not in inside]
+    return Delegation(partitions=len(parts), operators=len(own), outside=outside)
+
+
+def partitions(path: Path) -> tuple[list[dict[str, Any]], list[set[int]]]:
+    """Returns LiteRT's description of a file's operators, and the numbers of those in each part that XNNPACK runs.
+
+    LiteRT lists the operators of the file and, behind them, one DELEGATE for each part that a delegate took over.
+
+    Raises:
+        VerifyError: the file cannot be loaded.
+    """
+    operators = load(path)._get_ops_details()
+    own = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
+    return own, [_members(part, own) for part in operators if part["op_name"] == "DELEGATE"]
+
+
+def labels(path: Path) -> tuple[str, ...]:
+    """Returns the class names that are packed into a file, in the order of its output.
+
+    Raises:
+        VerifyError: the file has no labels.txt or more than that, or its archive is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.namelist() != [LABELS]:
+                raise VerifyError(f"{path}: packs {_named(archive.namelist())}, not {LABELS} alone; export it again.")
+            with archive.open(LABELS) as stream:
+                return tuple(stream.read(_LARGEST_LABELS).decode().splitlines())
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        raise VerifyError(f"{path}: holds no readable {LABELS}; export it again.") from None
+
+
+def _named(names: list[str]) -> str:
+    return repr(names[:3])[1:-1][:200] or "nothing"
+
+
+def min_runtime(path: Path) -> str | None:
+    """Returns the oldest TensorFlow Lite that has every operator version of a file, as its converter states it.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    return _stated_runtime(model(path))
+
+
+def _stated_runtime(graph: Any) -> str | None:
+    for entry in graph.metadata or []:
+        if _text(entry.name) == _MIN_RUNTIME and 0 <= entry.buffer < len(graph.buffers):
+            data = graph.buffers[entry.buffer].data
+            stated = b"" if data is None else bytes(data).rstrip(b"\0")
+            return f"TensorFlow Lite {stated.decode()}" if _VERSION.fullmatch(stated) else None
+    return None
+
+
+def precision(path: Path) -> str:
+    """Returns what a file is by the types of its tensors: fp32, fp16, dynamic, int8 or 16x8.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    graph = model(path)
+    tensors = [(tensor.type, graph.buffers[tensor.buffer].data) for part in graph.subgraphs for tensor in part.tensors]
+    weights = {kind for kind, data in tensors if data is not None and len(data)}
+    activations = {kind for kind, data in tensors if data is None or not len(data)}
+    if schema.TensorType.INT16 in activations:
+        return "16x8"
+    if activations & _INTEGERS:
+        return "int8"
+    if weights & _INTEGERS:
+        return "dynamic"
+    return "fp16" if schema.TensorType.FLOAT16 in weights else "fp32"
+
+
+def operator_versions(path: Path) -> dict[str, int]:
+    """Returns the newest version that a file uses of each operator.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    found: dict[str, int] = {}
+    for code in model(path).operatorCodes or []:
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)  # the older field holds numbers below 127 alone
+        name = _OPERATORS.get(kind, str(kind)) if kind != schema.BuiltinOperator.CUSTOM else _text(code.customCode)
+        found[name] = max(found.get(name, 0), code.version)
+    return dict(sorted(found.items()))
+
+
+def predict(path: Path, batches: Iterable[Any], own_kernels: bool = False) -> np.ndarray:
+    """Runs a file on images, several at a time on single-threaded interpreters.
+
+    Args:
+        path: of a .tflite file with batch 1.
+        batches: float32 or uint8 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read; read once, in order.
+        own_kernels: with LiteRT's own kernels in place of XNNPACK's.
+
+    Returns:
+        float32 [n, classes] probabilities; quantized ones are dequantized with the file's own scale and zero point.
+
+    Raises:
+        VerifyError: the file cannot be loaded or run, or its answers are not numbers.
+    """
+    workers = machine.cores()
+    options = {"experimental_op_resolver_type": _OWN_KERNELS} if own_kernels else {}
+    runners = [_Runner(load(path, **options), path) for _ in range(workers)]
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(_run(runners, pool, batches))
+    probabilities = np.concatenate(results) if results else np.zeros((0, runners[0].classes), np.float32)
+    must_be_finite(probabilities, path, lambda: precision(path) == "fp16")
+    return probabilities
+
+
+class _Runner:
+    """One interpreter with its own buffers: used by one thread at a time."""
+
+    def __init__(self, interpreter: Any, path: Path) -> None:
+        self._interpreter = interpreter
+        self._input = interpreter.get_input_details()[0]
+        self._output = interpreter.get_output_details()[0]
+        self._path = path
+        self.classes = int(self._output["shape"][-1])
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return (
+            np.stack([self._one(image) for image in images]) if len(images) else np.zeros((0, self.classes), np.float32)
+        )
+
+    def _one(self, image: np.ndarray) -> np.ndarray:
+        try:
+            self._interpreter.set_tensor(self._input["index"], as_taken(image, self._input["dtype"])[np.newaxis])
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise VerifyError(f"{self._path}: cannot be run on an image {image.shape}: {cause(error)}") from None
+        return _dequantized(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+
+
+def _run(runners: list[_Runner], pool: ThreadPoolExecutor, batches: Iterable[Any]) -> Iterator[np.ndarray]:
+    for batch in batches:
+        images = np.asarray(batch)
+        shares = np.array_split(images, len(runners))
+        yield np.concatenate(list(pool.map(lambda runner, share: runner(share), runners, shares)))
+
+
+def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
+    """Returns raw RGB 0..255 as a file's input takes it: bytes are rounded pixels, which int8 holds 128 lower."""
+    if dtype == np.float32:
+        return image.astype(np.float32, copy=False)
+    pixels = np.clip(np.rint(image.astype(np.float32)), 0, 255)
+    return (pixels - 128).astype(np.int8) if dtype == np.int8 else pixels.astype(dtype)
+
+
+def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = details["quantization"]
+    floats = values.astype(np.float32)
+    return (floats - zero_point) * np.float32(scale) if scale else floats
+
+
+def load(path: Path, **options: Any) -> Any:
+    """Loads a file into LiteRT, after a walk over its whole structure: LiteRT itself trusts the offsets in a file.
+
+    Args:
+        path: of the file.
+        options: more arguments of LiteRT's Interpreter.
+
+    Raises:
+        VerifyError: the file cannot be read or loaded, or has not one input and one output.
+    """
+    content = _content(path)
+    graph = _walk(path, content)
+    try:
+        with native_logs_silenced():
+            interpreter = Interpreter(model_content=content, num_threads=1, **options)
+            interpreter.allocate_tensors()
+    except Exception as error:
+        raise VerifyError(f"{path}: {runtime_errors.reason(error, _stated_runtime(graph))}.") from error
+    if len(interpreter.get_input_details()) != 1 or len(interpreter.get_output_details()) != 1:
+        raise VerifyError(f"{path}: has not one input and one output; export it again.")
+    return interpreter
+
+
+def model(path: Path) -> Any:
+    """Returns a file's whole structure, a ModelT of the schema.
+
+    Raises:
+        VerifyError: the file cannot be read, or it is none of this format.
+    """
+    return _walk(path, _content(path))
+
+
+def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise VerifyError(f"{path}: is no .tflite file but {described(path)}.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _walk(path: Path, content: bytes) -> Any:
+    if content[4:8] != b"TFL3":
+        raise VerifyError(f"{path}: is no .tflite file but {described(path)}.")
+    try:
+        return schema.ModelT.InitFromPackedBuf(content)
+    except Exception as error:
+        raise VerifyError(f"{path}: is a damaged .tflite file ({cause(error)}); copy or export it again.") from error
+
+
+def _text(value: bytes | str | None) -> str:
+    return value if isinstance(value, str) else (value or b"").decode(errors="replace")
+
+
+def _members(part: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:
+    """Returns the operators between a part's inputs and its outputs: those it took over."""
+    makers = {tensor: operator for operator in own for tensor in operator["outputs"]}
+    found: set[int] = set()
+    known = set(part["inputs"])
+    waiting = list(part["outputs"])
+    while waiting:
+        tensor = waiting.pop()
+        if tensor in known or tensor not in makers:
+            continue
+        known.add(tensor)
+        found.add(makers[tensor]["index"])
+        waiting.extend(makers[tensor]["inputs"])
+    return found
+
+
+def _tensor(name: str, details: dict[str, Any], values: tuple[float, float]) -> Tensor:
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(details["dtype"]) if scale else None
+    return Tensor(
+        name=name,
+        shape=details["shape"].tolist(),
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(scale) if scale else None,
+        zero_point=int(zero_point) if scale else None,
+        range=[(limit - zero_point) * float(scale) for limit in (limits.min, limits.max)] if limits else list(values),
+    )
+
+
+def _signature(interpreter: Any) -> dict[str, list[str]]:
+    return interpreter.get_signature_list().get("serving_default", {"inputs": [], "outputs": []})
+
+
+def _input_name(interpreter: Any) -> str:
+    return next(iter(_signature(interpreter)["inputs"]), interpreter.get_input_details()[0]["name"])
+
+
+def _output_name(interpreter: Any) -> str:
+    return next(iter(_signature(interpreter)["outputs"]), interpreter.get_output_details()[0]["name"])

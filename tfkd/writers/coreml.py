@@ -1,0 +1,169 @@
+"""Writes Core ML files: a neural network (.mlmodel, iOS 13) and an ML program (.mlpackage, iOS 15).
+
+Compressed weights in an ML program need iOS 16.
+"""
+
+import contextlib
+import io
+import json
+import re
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any, get_args
+
+from tfkd import files
+from tfkd.errors import RequestError, cause, nearest
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import blocks
+from tfkd.writers import (
+    Calibration,
+    Card,
+    ConversionError,
+    ExportedFile,
+    coreml_batch_norms,
+    coreml_file,  # registers them
+)
+from tfkd.writers.coreml_compression import compressed
+from tfkd.writers.graph import INPUT, Graph, frozen
+
+with native_logs_silenced():  # away from macOS the import logs every library that it misses
+    import coremltools as ct
+
+LABEL = "classLabel"
+PROBABILITIES = "classProbability"
+
+_OUTPUTS = {LABEL: "The most probable class.", PROBABILITIES: "Probability of every class."}
+
+PRECISION = "precision"
+_MAKING_INTERLEAVED_CONCATS = {"common::detect_concat_interleave", "common::replace_stack_reshape"}
+_TOO_OLD = "Please use a higher minimum deployment target"
+_DATE = "com.github.apple.coremltools.conversion_date"
+
+
+def write_coreml(model: Any, form: blocks.CoremlForm, path: Path, card: Card) -> None:
+    """Writes one Core ML file of a Keras classifier; see `write` for many files of the same one.
+
+    Args:
+        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        form: mlmodel, mlpackage, mlpackage_int8, … as in `Export.coreml`.
+        path: of the file.
+        card: what is written into the file.
+
+    Raises:
+        RequestError: coremltools cannot write the model.
+    """
+    if form not in (known := get_args(blocks.CoremlForm)):
+        raise RequestError(f"There is no Core ML format {form!r}.{nearest(form, list(known))}")
+    with frozen(model, card) as graph:
+        write(graph, coreml_file(form, path.stem), path, card, None)
+
+
+def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration | None) -> None:
+    """Writes one Core ML classifier: an RGB image named `image` in, `classLabel` and `classProbability` out.
+
+    The pixels go in as they are (scale 1, bias 0): the model holds its own normalisation. `calibration` is not read.
+
+    Raises:
+        ConversionError: coremltools cannot write the graph.
+    """
+    with native_logs_silenced(), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            model = compressed(_converted(graph, file, card), file.format, file.precision)
+        except Exception as error:
+            raise ConversionError(f"{path.name}: coremltools cannot convert the model: {_reason(error)}") from error
+    specification = _described(model.get_spec(), card, file.precision)
+    if file.format == "mlmodel":
+        files.write_bytes(path, _serialized(specification))
+    else:
+        _save_package(specification, model.weights_dir, path)
+
+
+def _reason(error: Exception) -> str:
+    """Returns why coremltools refuses a model, and what to do."""
+    text = str(error)
+    if _TOO_OLD in text:
+        features = ", ".join(re.findall(r"^\s*\d+\. (.+?)\s*$", text, re.MULTILINE))
+        return f"an .mlmodel for iOS 13 cannot hold its {features}; set export.ios_target=14."
+    if found := re.search(r"Conversion for TF op '(\w+)' not implemented", text):
+        return f"it has no conversion of TensorFlow's operator {found[1]}; use a layer without it."
+    return cause(error)
+
+
+def _converted(graph: Graph, file: ExportedFile, card: Card) -> Any:
+    image = ct.ImageType(name=INPUT, shape=(1, graph.size, graph.size, 3), scale=1.0, color_layout=ct.colorlayout.RGB)
+    return ct.convert(
+        [graph.function],
+        source="tensorflow",
+        inputs=[image],
+        classifier_config=ct.ClassifierConfig(list(card.classes), predicted_feature_name=LABEL),
+        minimum_deployment_target=getattr(ct.target, f"iOS{file.ios}"),
+        pass_pipeline=_passes(file),
+        skip_model_load=True,
+        **_computation(file),
+    )
+
+
+def _passes(file: ExportedFile) -> Any:
+    """Returns coremltools' passes, without those that make of older layers one that only iOS 14 knows."""
+    passes = coreml_batch_norms.pipeline()
+    if file.format == "mlmodel":
+        passes.remove_passes(_MAKING_INTERLEAVED_CONCATS)
+    return passes
+
+
+def _computation(file: ExportedFile) -> dict[str, Any]:
+    if file.format == "mlmodel":
+        return {"convert_to": "neuralnetwork"}
+    computed = ct.precision.FLOAT32 if file.precision == "fp32" else ct.precision.FLOAT16
+    return {"convert_to": "mlprogram", "compute_precision": computed}
+
+
+def _described(specification: Any, card: Card, precision: str) -> Any:
+    """Names the outputs, describes the model, and takes out the date, so that equal models give equal bytes."""
+    _name_probabilities(specification)
+    description = specification.description
+    description.input[0].shortDescription = "RGB image; the model normalises its pixels itself."
+    for output in description.output:
+        output.shortDescription = _OUTPUTS[output.name]
+    metadata = description.metadata
+    metadata.author, metadata.license, metadata.versionString = card.author, card.license, card.version
+    metadata.shortDescription = card.description
+    metadata.userDefined.update({**card.origin, PRECISION: precision})
+    metadata.userDefined.pop(_DATE, None)
+    return specification
+
+
+def _name_probabilities(specification: Any) -> None:
+    """Renames the output; `rename_feature` misses the last blob of a neural network and the description."""
+    old = specification.description.predictedProbabilitiesName
+    ct.utils.rename_feature(specification, old, PROBABILITIES, rename_inputs=False)
+    specification.description.predictedProbabilitiesName = PROBABILITIES
+    if specification.WhichOneof("Type") == "neuralNetworkClassifier":
+        specification.neuralNetworkClassifier.layers[-1].output[:] = [PROBABILITIES]
+
+
+def _save_package(specification: Any, weights: str, path: Path) -> None:
+    """Saves a package under its final name at once; coremltools itself needs a name with the right suffix."""
+    with tempfile.TemporaryDirectory() as folder, files.replacing(path) as partial:
+        saved = Path(folder) / path.name
+        ct.models.MLModel(specification, weights_dir=weights, skip_model_load=True).save(str(saved))
+        (saved / "Data" / "com.apple.CoreML" / "model.mlmodel").write_bytes(_serialized(specification))
+        _name_items(saved / "Manifest.json")
+        shutil.move(saved, partial)
+
+
+def _serialized(specification: Any) -> bytes:
+    return specification.SerializeToString(deterministic=True)
+
+
+def _name_items(manifest: Path) -> None:
+    """Replaces the random identifiers of a package's items by ones that follow from their paths.
+
+    The layout is coremltools' own: it writes this file again when it opens a package, and the hash must not change.
+    """
+    text = manifest.read_text(encoding="utf-8")
+    for identifier, item in json.loads(text)["itemInfoEntries"].items():
+        text = text.replace(identifier, str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])).upper())
+    manifest.write_text(json.dumps(json.loads(text), indent=4, sort_keys=True) + "\n", encoding="utf-8")

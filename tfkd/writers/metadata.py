@@ -1,0 +1,138 @@
+"""TFLite Metadata: what a consumer such as MediaPipe Tasks reads about a model, inside the model file itself.
+
+The metadata is a flatbuffer of its own (schema M001, metadata_schema.fbs of tflite-support, version 1.1.0) stored in a
+buffer of the model under the name TFLITE_METADATA; the files it names are a zip archive appended to the model.
+"""
+
+import io
+import zipfile
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfkd.bundle.contents import LABELS, labels_text
+from tfkd.writers import Card
+from tfkd.writers.flatbuffer import Network
+
+_BUFFER_NAME = b"TFLITE_METADATA"
+_METADATA_IDENTIFIER = b"M001"
+_PARSER_VERSION = "1.0.0"  # the first parser that understands every field written here
+
+# Values of the schema's enums and unions.
+_AXIS_LABELS = np.int8(2)
+_RGB = np.int8(1)
+_IMAGE_PROPERTIES = np.int8(2)
+_FEATURE_PROPERTIES = np.int8(1)
+_NORMALIZATION_OPTIONS = np.int8(1)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip entry: equal models give equal bytes
+
+
+def pack(content: bytes, card: Card, size: int) -> bytes:
+    """Returns a TFLite file with metadata and `labels.txt` in it.
+
+    Args:
+        content: a TFLite file with one image input [1, size, size, 3] and one output [1, classes].
+        card: what to write.
+        size: side of the input, pixels.
+    """
+    network = Network(content)
+    model = network.model
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(_metadata(card, size), np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    return _with_files(network.packed(), {LABELS: labels_text(card.classes)})
+
+
+def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
+    stream = io.BytesIO(content)
+    stream.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_STORED) as archive:
+        for name, text in texts.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.encode())
+    return stream.getvalue()
+
+
+def _metadata(card: Card, size: int) -> bytes:
+    """Builds the ModelMetadata table; fields stand in the order of the schema."""
+    builder = flatbuffers.Builder(1024)
+    text = builder.CreateString
+    subgraph = _table(builder, None, None, _tables(builder, _input(builder, size)), _tables(builder, _output(builder)))
+    model = _table(
+        builder,
+        text(card.name),
+        text(card.description),
+        text(card.version),
+        _tables(builder, subgraph),
+        text(card.author),
+        text(card.license),
+        None,
+        text(_PARSER_VERSION),
+    )
+    builder.Finish(model, _METADATA_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _input(builder: Any, size: int) -> int:
+    image_size = _table(builder, np.uint32(size), np.uint32(size))
+    content = _table(builder, _IMAGE_PROPERTIES, _table(builder, _RGB, image_size), None)
+    identity = _table(
+        builder, _floats(builder, 0.0), _floats(builder, 1.0)
+    )  # mean and std: the model normalises itself
+    unit = _table(builder, _NORMALIZATION_OPTIONS, identity)
+    return _table(
+        builder,
+        builder.CreateString("image"),
+        builder.CreateString("RGB pixels from 0 to 255, as they are; the model normalises them."),
+        None,
+        content,
+        _tables(builder, unit),
+        _table(builder, _floats(builder, 255.0), _floats(builder, 0.0)),
+        None,
+    )
+
+
+def _output(builder: Any) -> int:
+    description = builder.CreateString("One class a line, in the order of the output.")
+    labels = _table(builder, builder.CreateString(LABELS), description, _AXIS_LABELS, None)
+    return _table(
+        builder,
+        builder.CreateString("probabilities"),
+        builder.CreateString("Probability of every class."),
+        None,
+        _table(builder, _FEATURE_PROPERTIES, _table(builder), None),
+        None,
+        _table(builder, _floats(builder, 1.0), _floats(builder, 0.0)),
+        _tables(builder, labels),
+    )
+
+
+def _table(builder: Any, *fields: Any) -> int:
+    """Writes a table from its fields in schema order: an offset (int), a byte (np.int8), a uint (np.uint32) or None."""
+    builder.StartObject(len(fields))
+    for slot, value in enumerate(fields):
+        if isinstance(value, np.int8):
+            builder.PrependInt8Slot(slot, int(value), 0)
+        elif isinstance(value, np.uint32):
+            builder.PrependUint32Slot(slot, int(value), 0)
+        elif value is not None:
+            builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+    return builder.EndObject()
+
+
+def _tables(builder: Any, *offsets: int) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _floats(builder: Any, *values: float) -> int:
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        builder.PrependFloat32(value)
+    return builder.EndVector()

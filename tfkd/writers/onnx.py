@@ -1,0 +1,172 @@
+"""Writes ONNX files for TensorRT on NVIDIA GPUs and Jetson boards, with an int8 calibration cache beside them.
+
+The extra `onnx` brings the converter. TensorRT itself needs such a GPU: nothing here was run by it.
+"""
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd import files
+from tfkd.bundle.contents import labels_text
+from tfkd.errors import RequestError, cause
+from tfkd.quiet import native_logs_silenced
+from tfkd.writers import Calibration, Card, ConversionError, ExportedFile
+from tfkd.writers.graph import INPUT, OUTPUT, Graph
+
+OPSET = 17
+CALIBRATION_IMAGES = 100  # the largest absolute values hardly grow after that
+CACHE = ".calibration"
+GUIDE = "TENSORRT.md"
+
+# What TensorRT's own entropy calibrator writes on top; trtexec reads the lines below it for the implicit quantization
+# of TensorRT 7 to 10. Version 8.6 stands for all.
+_HEADER = "TRT-8600-EntropyCalibration2"
+_LEVELS = 127
+
+
+def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
+    """Writes float32 `image` [1, S, S, 3] raw RGB 0..255 to float32 `probabilities` [1, classes], opset 17.
+
+    Labels and the card's texts stand in the file's metadata. Beside it: the calibration cache, made from the images of
+    `calibration`, and the lines that build TensorRT's engines.
+
+    Raises:
+        RequestError: the extra is missing.
+        ConversionError: the graph has an operator that ONNX or its runtime does not know.
+    """
+    model = _converted(graph, path)
+    _describe(model, card)
+    files.write_bytes(path, model.SerializeToString(deterministic=True))
+    if len(calibration.images):
+        scales = _scales(model, calibration.images[:CALIBRATION_IMAGES])
+        files.write_text(path.with_suffix(CACHE), cache_text(scales))
+    files.write_text(path.with_name(GUIDE), _guide(path, graph, len(calibration.images) > 0))
+
+
+def cache_text(scales: dict[str, float]) -> str:
+    """Returns a calibration cache: a tensor a line with its scale, |largest| / 127, as the hex of a float32."""
+    lines = [f"{name}: {struct.pack('>f', scale).hex()}\n" for name, scale in scales.items()]
+    return "".join([f"{_HEADER}\n", *lines])
+
+
+def _converted(graph: Graph, path: Path) -> Any:
+    try:
+        with native_logs_silenced():
+            import onnx
+            import onnxruntime
+            import tf2onnx
+    except ImportError as error:
+        raise RequestError(f'ONNX files need the extra "onnx" ({error}): pip install "tfkd[onnx]".') from None
+    ends = [tensor.name for tensor in (*graph.function.inputs, *graph.function.outputs)]
+    with native_logs_silenced():
+        try:
+            model, _ = tf2onnx.convert.from_graph_def(
+                graph.function.graph.as_graph_def(),
+                input_names=ends[:1],
+                output_names=ends[1:],
+                opset=OPSET,
+                tensors_to_rename=dict(zip(ends, (INPUT, OUTPUT), strict=True)),
+            )
+            _name_anew(model.graph)
+            onnx.checker.check_model(model)
+            onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ConversionError(f"{path.name}: the model cannot be converted to ONNX: {cause(error)}") from error
+    return model
+
+
+def _name_anew(graph: Any) -> None:
+    """Numbers the converter's own names from 0 in this graph; it counts on from one model to the next.
+
+    Constants are called by the order of their use: of equal ones the converter keeps any.
+    """
+    counts: Counter[str] = Counter()
+    names = {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}
+    constants = {tensor.name for tensor in graph.initializer}
+
+    def named(name: str) -> str:
+        if name not in names:
+            plain = "constant" if name in constants else re.sub(r"__\d+", "", name)
+            names[name] = f"{plain}__{counts[plain]}"
+            counts[plain] += 1
+        return names[name]
+
+    for node in graph.node:
+        node.input[:] = map(named, node.input)
+        node.output[:] = map(named, node.output)
+        node.name = named(node.name)
+    for tensor in (*graph.initializer, *graph.value_info):
+        tensor.name = named(tensor.name)
+    used = list(names.values())
+    graph.initializer.sort(key=lambda tensor: used.index(tensor.name))
+
+
+def _describe(model: Any, card: Card) -> None:
+    model.producer_name, model.producer_version, model.doc_string = "tfkd", "", card.description
+    model.graph.name = card.name
+    texts = {
+        "name": card.name,
+        "author": card.author,
+        "license": card.license,
+        "version": card.version,
+        "labels": labels_text(card.classes),
+        **card.origin,
+    }
+    del model.metadata_props[:]
+    for key, value in texts.items():
+        model.metadata_props.add(key=key, value=value)
+
+
+def _scales(model: Any, images: np.ndarray) -> dict[str, float]:
+    """Returns the int8 scale of the input and of every float tensor that is computed, in the order of the graph."""
+    import onnx
+    import onnxruntime
+
+    inferred = onnx.shape_inference.infer_shapes(model)
+    known = {value.name: value.type.tensor_type.elem_type for value in inferred.graph.value_info}
+    computed = [name for node in model.graph.node for name in node.output if known.get(name) == onnx.TensorProto.FLOAT]
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    for name in computed:
+        watched.graph.output.add(name=name).type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    options = onnxruntime.SessionOptions()
+    # Tensors that the runtime fuses away have scales too.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [INPUT, *computed, OUTPUT]
+    largest = np.max(list(_largest(session, names, images)), axis=0)
+    return {name: float(value) / _LEVELS if value else 1.0 for name, value in zip(names, largest, strict=True)}
+
+
+def _largest(session: Any, names: list[str], images: np.ndarray) -> Iterator[list[float]]:
+    for image in images:
+        given = image[np.newaxis].astype(np.float32)
+        made = session.run(names[1:], {INPUT: given})
+        yield [float(np.abs(values).max(initial=0)) for values in (given, *made)]
+
+
+def _guide(path: Path, graph: Graph, calibrated: bool) -> str:
+    name = path.stem
+    lines = [
+        f"# {path.name} with TensorRT",
+        "",
+        f"Input `{INPUT}`: float32 [1, {graph.size}, {graph.size}, 3], RGB from 0 to 255 as they are. "
+        f"Output `{OUTPUT}`: float32 [1, {graph.classes}].",
+        "",
+        "    trtexec " + f"--onnx={path.name} --fp16 --saveEngine={name}_fp16.engine",
+    ]
+    if calibrated:
+        lines += [
+            f"    trtexec --onnx={path.name} --int8 --fp16 --calib={name}{CACHE} --saveEngine={name}_int8.engine",
+            "",
+            f"`{name}{CACHE}` holds a scale for every tensor: its largest absolute value on real images, over 127. "
+            "TensorRT 7 to 10 read such a cache; later versions quantize otherwise.",
+        ]
+    lines += ["", "The .onnx file was run by onnxruntime and compared with Keras. Nothing was run on a GPU."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,158 @@
+"""Changes of a TFLite graph that keep its mathematics and let XNNPACK run all of it.
+
+XNNPACK has no int8 HARD_SWISH and SOFTMAX, no QUANTIZE from uint8 to int8, and no depthwise convolution of float
+activations with int8 weights; each is said here in operators that it has.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfkd.writers.flatbuffer import Network
+from tfkd.writers.graph import INPUT, OUTPUT
+
+_LOGITS = "logits"
+_RELU6 = schema.ActivationFunctionType.RELU6
+_NO_ACTIVATION = schema.ActivationFunctionType.NONE
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What number a pixel p from 0 to 255 stands for: scale * (p - zero_point)."""
+
+    scale: float
+    zero_point: int
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The numbers of a black and of a white pixel."""
+        return -self.scale * self.zero_point, self.scale * (255 - self.zero_point)
+
+
+RAW = Pixels(scale=1.0, zero_point=0)
+NORMALISED = Pixels(scale=1 / 128, zero_point=128)  # x/128 - 1, what every student's first layer makes of its pixels
+
+
+def without_ends(network: Network) -> Pixels:
+    """Takes the softmax off a classifier's end, and off its beginning the rescale, where a byte's quantization says it.
+
+    Multiplications, additions and subtractions of single numbers that follow the input are together a * p + b, which is
+    the quantization of a byte where -b / a is a whole number from 0 to 255: x/128 - 1 has scale 1/128 and zero point
+    128.
+
+    Returns:
+        What the pixels stand for at the input that the network has now.
+    """
+    last = network.graph.operators.pop()
+    if network.kind(last) != "SOFTMAX":
+        raise ValueError(f"the graph ends in {network.kind(last)}, not in SOFTMAX")
+    network.graph.outputs = [int(last.inputs[0])]
+    steps = list(_rescale(network))
+    scale, offset = 1.0, 0.0
+    for kind, value, _ in steps:
+        scale, offset = (scale * value, offset * value) if kind == "MUL" else (scale, offset + value)
+    pixels = _quantization(scale, offset)
+    if pixels is not None:
+        for _, _, operator in steps:
+            network.graph.operators.remove(operator)
+            network.graph.inputs = [int(operator.outputs[0])]
+    network.sign(INPUT, _LOGITS)
+    network.tidy()
+    return pixels or RAW
+
+
+def without_hard_swish(network: Network) -> None:
+    """Says every HARD_SWISH of a float network as x * (relu6(x + 3) * 1/6) (Howard et al. 2019, arXiv:1905.02244).
+
+    The product with 1/6 costs no accuracy in int8: it changes the scale of what it is given, not the integers.
+    """
+    operators = []
+    for operator in network.graph.operators:
+        operators.extend(_spelled_out(network, operator) if network.kind(operator) == "HARD_SWISH" else [operator])
+    network.graph.operators = operators
+    network.tidy()
+
+
+def with_float_depthwise(network: Network) -> None:
+    """Lets depthwise convolutions of float activations read their int8 weights through a DEQUANTIZE.
+
+    XNNPACK unpacks such weights once, when the file is loaded; the file does not grow.
+    """
+    operators = []
+    for operator in network.graph.operators:
+        if network.kind(operator) == "DEPTHWISE_CONV_2D":
+            image, weights, *bias = (int(tensor) for tensor in operator.inputs)
+            if network.dtype(image) == np.float32 and network.dtype(weights) == np.int8:
+                unpacked = network.add_tensor(f"{network.name(weights)}_float", network.shape(weights), np.float32)
+                operators.append(network.operator("DEQUANTIZE", [weights], [unpacked]))
+                operator.inputs = np.array([image, unpacked, *bias], np.int32)
+        operators.append(operator)
+    network.graph.operators = operators
+
+
+def with_ends(network: Network, pixels: Pixels, dtype: type) -> None:
+    """Lets a quantized network with float input and logits take and give bytes, and ends it in a float softmax.
+
+    Args:
+        network: float32 [1, S, S, 3] to float32 logits [1, classes].
+        pixels: what a pixel stands for at its input.
+        dtype: np.uint8 for pixels 0 to 255 and probabilities in 1/256; np.int8 for both less 128.
+    """
+    shift = np.iinfo(dtype).min
+    graph = network.graph
+    numbers, logits = int(graph.inputs[0]), int(graph.outputs[0])
+    image = network.add_tensor(INPUT, network.shape(numbers), dtype, pixels.scale, pixels.zero_point + shift)
+    shape = network.shape(logits)
+    floats = network.add_tensor(f"{OUTPUT}_float", shape, np.float32)
+    answer = network.add_tensor(OUTPUT, shape, dtype, 1 / 256, shift)
+    graph.operators = [
+        network.operator("DEQUANTIZE", [image], [numbers]),
+        *graph.operators,
+        network.operator("SOFTMAX", [logits], [floats], beta=1.0),
+        network.operator("QUANTIZE", [floats], [answer]),
+    ]
+    graph.inputs, graph.outputs = [image], [answer]
+    network.sign(INPUT, OUTPUT)
+    network.tidy()
+
+
+def _rescale(network: Network) -> Iterator[tuple[str, float, Any]]:
+    """Yields what happens to the image before anything else: MUL or ADD, the number, the operator."""
+    tensor = int(network.graph.inputs[0])
+    while len(readers := network.consumers(tensor)) == 1:
+        (operator,) = readers
+        kind = network.kind(operator)
+        if kind not in ("MUL", "ADD", "SUB") or operator.builtinOptions.fusedActivationFunction != _NO_ACTIVATION:
+            return
+        others = [int(other) for other in operator.inputs if other != tensor]
+        value = network.constant(others[0]) if len(others) == 1 else None
+        if value is None or value.size != 1 or (kind == "SUB" and operator.inputs[0] != tensor):
+            return
+        number = float(value.reshape(()))
+        yield ("ADD", -number, operator) if kind == "SUB" else (kind, number, operator)
+        tensor = int(operator.outputs[0])
+
+
+def _quantization(scale: float, offset: float) -> Pixels | None:
+    if not scale > 0:
+        return None
+    zero_point = round(-offset / scale)
+    exact = abs(-offset / scale - zero_point) < 1e-4  # the file's numbers are float32
+    return Pixels(scale, zero_point) if exact and 0 <= zero_point <= 255 else None
+
+
+def _spelled_out(network: Network, operator: Any) -> list[Any]:
+    (x,), (y,) = operator.inputs, operator.outputs
+    name, shape = network.name(y), network.shape(y)
+    three = network.add_constant(f"{name}_three", np.array(3, np.float32))
+    sixth = network.add_constant(f"{name}_sixth", np.array(1 / 6, np.float32))
+    clipped = network.add_tensor(f"{name}_clipped", shape, np.float32)
+    gate = network.add_tensor(f"{name}_gate", shape, np.float32)
+    return [
+        network.operator("ADD", [x, three], [clipped], fusedActivationFunction=_RELU6),
+        network.operator("MUL", [clipped, sixth], [gate]),
+        network.operator("MUL", [x, gate], [y]),
+    ]

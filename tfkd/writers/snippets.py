@@ -1,0 +1,98 @@
+"""Source code for the app beside the files of a bundle: Kotlin for Android, Swift for iOS."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tfkd import files
+from tfkd.bundle.manifest import Artifact, Manifest
+
+COREML = ("mlmodel", "mlpackage")
+_USUAL = ("mlpackage", "fp16")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """One source file.
+
+    Attributes:
+        path: inside the bundle, with forward slashes.
+        runtime: litert, mediapipe or coreml: which library of the app it calls.
+        artifact: the model file that it runs.
+        code: its text.
+    """
+
+    path: str
+    runtime: str
+    artifact: Artifact
+    code: str
+
+
+def snippets(manifest: Manifest) -> list[Snippet]:
+    """Returns the sources for the files of a bundle: of each platform's smallest file that keeps its accuracy."""
+    return list(_snippets(manifest))
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Writes the sources beside the files of a bundle.
+
+    Raises:
+        RequestError: the folder cannot be written.
+    """
+    for snippet in snippets(manifest):
+        files.write_text(folder / snippet.path, snippet.code)
+
+
+def type_name(bundle: str) -> str:
+    """Returns a bundle's name as the name of a type: "my-shoes_2" -> "MyShoes2"."""
+    parts = re.findall(r"[A-Za-z0-9]+", bundle)
+    name = "".join(part[:1].upper() + part[1:] for part in parts)
+    return name if name[:1].isalpha() else f"Model{name}"
+
+
+def _snippets(manifest: Manifest) -> Iterator[Snippet]:
+    name = type_name(manifest.name)
+    android = [artifact for artifact in manifest.artifacts if artifact.format == "tflite"]
+    ios = [artifact for artifact in manifest.artifacts if artifact.format in COREML]
+    if android:
+        chosen = next((each for each in android if each.precision == "int8"), android[0])
+        yield _rendered(manifest, chosen, "litert", "litert.kt.j2", f"android/{name}Classifier.kt")
+        yield _rendered(manifest, chosen, "mediapipe", "mediapipe.kt.j2", f"android/{name}Tasks.kt")
+    if ios:
+        chosen = min(ios, key=lambda each: (each.not_verified is not None, (each.format, each.precision) != _USUAL))
+        yield _rendered(manifest, chosen, "coreml", "coreml.swift.j2", f"ios/{name}Classifier.swift")
+
+
+def _rendered(manifest: Manifest, artifact: Artifact, runtime: str, template: str, path: str) -> Snippet:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("tfkd.writers"),
+        autoescape=False,  # source code: `quoted` escapes what comes from outside
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quoted"] = _quoted
+    file = PurePosixPath(artifact.path)
+    values: dict[str, Any] = {
+        "bundle": manifest.name,
+        "type": PurePosixPath(path).stem,
+        "file": file.name,
+        "module": file.stem,
+        "size": manifest.student.image_size,
+        "classes": len(manifest.data.classes),
+        "input": artifact.io.input.dtype,
+        "output": artifact.io.output.dtype,
+        "scale": artifact.io.output.scale,
+    }
+    return Snippet(path, runtime, artifact, environment.get_template(template).render(values))
+
+
+def _quoted(text: str) -> str:
+    """Writes text as a literal of Kotlin; file names, which are plain, are the same in Swift."""
+    return json.dumps(text, ensure_ascii=False).replace("$", "\\$").replace("\\f", "\\u000c")

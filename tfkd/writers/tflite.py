@@ -1,0 +1,194 @@
+"""Writes TFLite files: fp32, fp16, dynamic-range, int8 and 16x8, each with metadata and the class labels inside."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import tensorflow as tf
+
+from tfkd import files
+from tfkd.errors import RequestError, cause, nearest
+from tfkd.processes import FORKSERVER
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import TflitePrecision
+from tfkd.sandbox import Sandbox
+from tfkd.writers import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
+from tfkd.writers.flatbuffer import Network
+from tfkd.writers.graph import Graph, frozen
+
+_NO_IMAGES = np.zeros((0, 0, 0, 3), np.uint8)
+
+
+def write_tflite(
+    model: Any,
+    precision: str,
+    path: Path,
+    card: Card,
+    calibration: np.ndarray = _NO_IMAGES,
+    *,
+    ranges: str = "min_max",
+    float_layers: Sequence[str] = (),
+    io: str = "uint8",
+) -> None:
+    """Writes one TFLite file of a Keras classifier; see `write` for many files of the same one.
+
+    Args:
+        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        precision: fp32, fp16, dynamic, int8 or 16x8.
+        path: of the file.
+        card: what is written into the file.
+        calibration: uint8 [n, S, S, 3]; read for int8 and 16x8 only.
+        ranges: min_max or mse; see `Calibration`, also for what follows.
+        float_layers: operators of an int8 file that stay in float.
+        io: uint8 or int8.
+
+    Raises:
+        ConversionError: the converter cannot write the model in this precision.
+    """
+    with frozen(model, card) as graph:
+        asked = Calibration(calibration, ranges, tuple(float_layers), io)
+        write(graph, ExportedFile(path.name, "tflite", precision), path, card, asked)
+
+
+def check_convertible(model: Any, card: Card, name: str) -> None:
+    """Convert a network to fp32 and forget the file, to learn before a training that this works.
+
+    The converter runs in a process apart, as an unusual network can crash it.
+
+    Args:
+        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        card: names the classes.
+        name: of the network in the recipe, for messages.
+
+    Raises:
+        ConversionError: the converter cannot write the model, or crashes.
+    """
+    with frozen(model, card) as graph, Sandbox(ConversionError, context=FORKSERVER) as sandbox:
+        sandbox.call(Path(name), _try, graph.saved_model, name)
+
+
+def _try(saved_model: Path, name: str) -> None:
+    with _told(f"{name} cannot be converted to TensorFlow Lite"):
+        _convert(saved_model)
+
+
+def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
+    """Writes one TFLite file with the signature serving_default(image) -> probabilities, batch 1.
+
+    fp32, fp16 and dynamic files take float32 pixels 0..255. int8 and 16x8 files take and give bytes: pixels as they
+    are, and probabilities in 1/256. Where the model's first layer is a rescale that a byte's quantization can say, such
+    as x/128 - 1, it is that quantization (scale 1/128, zero point 128) and no operator. 16x8 holds int16 activations
+    for accuracy; XNNPACK has no such operators, so that it runs slower than fp32.
+
+    Raises:
+        ConversionError: the converter cannot write the graph in this precision.
+        RequestError: the calibration does not fit the graph.
+    """
+    if file.precision in ("int8", "16x8"):
+        _check_images(calibration.images, file.precision, graph.size)
+    with _told(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
+        content = _content(graph, file.precision, calibration)
+    files.write_bytes(path, metadata.pack(content, card, graph.size))
+
+
+def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: str = "uint8") -> None:
+    """Writes the int8 file of a network that quantization-aware training has given its ranges.
+
+    Args:
+        saved_model: folder of a SavedModel, float32 [1, size, size, 3] pixels as x/128 - 1 to logits [1, classes], with
+            fake quantization inside.
+        path: of the file.
+        card: what is written into the file.
+        size: side of the input, pixels.
+        io: uint8 or int8.
+
+    Raises:
+        RequestError: there is no such SavedModel, it has another shape, or its ranges are missing.
+    """
+    if not (saved_model / "saved_model.pb").is_file():
+        raise RequestError(f"There is no SavedModel at {saved_model}; train with quantization first.")
+    with _told(f"{path.name}: TensorFlow cannot convert the SavedModel at {saved_model}"):
+        content = _convert(saved_model, optimize=True)
+    network = Network(content)
+    shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
+    if shapes != [(1, size, size, 3), (1, len(card.classes))]:
+        raise RequestError(
+            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; "
+            f"{(1, size, size, 3)} to {(1, len(card.classes))} is needed."
+        )
+    if "QUANTIZE" not in {network.kind(operator) for operator in network.graph.operators}:
+        raise RequestError(f"The SavedModel at {saved_model} holds no ranges of activations; train it with 'qat'.")
+    content = quantize.with_bytes(content, rewrite.NORMALISED, io)
+    files.write_bytes(path, metadata.pack(content, card, size))
+
+
+def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
+    match precision:
+        case "fp32":
+            return _float(graph)
+        case "fp16":
+            return _convert(graph.saved_model, optimize=True, types=[tf.float16])
+        case "dynamic":
+            return _dynamic(graph.saved_model)
+        case "int8":
+            return quantize.int8(_float(graph), calibration)
+        case "16x8":
+            return quantize.int16(_float(graph), calibration)
+        case _:
+            known = list(get_args(TflitePrecision))
+            raise RequestError(f"There is no TFLite precision {precision!r}.{nearest(precision, known)}")
+
+
+def _float(graph: Graph) -> bytes:
+    return graph.once("fp32", lambda: _convert(graph.saved_model))
+
+
+def _dynamic(saved_model: Path) -> bytes:
+    network = Network(_convert(saved_model, optimize=True))
+    rewrite.with_float_depthwise(network)
+    return network.packed()
+
+
+def _convert(saved_model: Path, optimize: bool = False, types: Sequence[Any] = ()) -> bytes:
+    """Runs TensorFlow's converter; `optimize` makes the weights int8 or of the given types."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if optimize else []
+    converter.target_spec.supported_types = list(types)
+    return converter.convert()
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turns whatever a converter raises or logs inside the block into one line that begins with `what`."""
+    with native_logs_silenced():
+        try:
+            yield
+        except RequestError:
+            raise
+        except Exception as error:
+            raise ConversionError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what the converter's compiler says, without the places in its code where it says it."""
+    text = str(error)
+    if found := re.search(r"^TF Select ops: (.+)$", text, re.MULTILINE):
+        return f"LiteRT has no operator for TensorFlow's {found[1].strip()}"
+    if found := re.search(r"^Custom ops: (.+)$", text, re.MULTILINE):
+        return f"LiteRT has no operator {found[1].strip()}"
+    said = re.findall(r"error: (?:loc\(.*\): )?(.+)$", text, re.MULTILINE)
+    return said[-1] if said else cause(error)
+
+
+def _check_images(images: np.ndarray, precision: str, size: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
+        raise RequestError(
+            f"{precision} needs calibration images uint8 [n, {size}, {size}, 3], not {images.dtype} {images.shape}."
+        )
+    if not len(images):
+        raise RequestError(
+            f"{precision} needs at least one calibration image; set export.calibration_images to 1 or more."
+        )
