@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.models.normalization import Normalization, in_front, parse
+from tfkd.models.normalization import Normalization, parse
+from tfkd.models.pixels import in_front
 
 PHOTOS = np.random.default_rng(5).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

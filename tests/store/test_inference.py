@@ -16,7 +16,8 @@ from tfkd.errors import RequestError
 from tfkd.files import write_sealed
 from tfkd.inputs.image.mixing import partners
 from tfkd.inputs.image.views import view_seeds
-from tfkd.models.normalization import in_front, parse
+from tfkd.models.normalization import parse
+from tfkd.models.pixels import in_front
 from tfkd.models.specialist import in_order
 from tfkd.recipe import Augment
 from tfkd.store import inference as module

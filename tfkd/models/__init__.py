@@ -128,12 +128,12 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         RequestError: the name is unknown, or the weights or the model don't fit.
     """
     kind = None if is_own(teacher.model) else _known(teacher.model, TEACHERS, "teacher")
-    pixels = normalization.parse(teacher.normalization, "A teacher's normalization")
-    if kind and pixels.changes:
+    wanted = normalization.parse(teacher.normalization, "A teacher's normalization")
+    if kind and wanted.changes:
         raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
     import keras
 
-    from tfkd.models import foreign, frozen_graph, precision, specialist, teachers
+    from tfkd.models import foreign, frozen_graph, pixels, precision, specialist, teachers
 
     known = specialist.numbers_of(teacher.classes, names) if teacher.classes else []
     order = outputs_of(names, teacher.labels, "a teacher's labels") if teacher.labels else None
@@ -151,7 +151,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
             f"{teacher.model} is a frozen graph, which can predict but not be trained; set fine_tune=None."
         )
     if not kind:
-        model = normalization.in_front(pixels, _logits(model, teacher.model))
+        model = pixels.in_front(wanted, _logits(model, teacher.model))
     if known and model.output_shape[-1] in (len(known), len(known) + 1):
         model = specialist.completed(model, known, classes)
     if order:

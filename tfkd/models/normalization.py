@@ -152,23 +152,6 @@ def _in_units_of_one(mean: Sequence[float], std: Sequence[float], asked: str) ->
     return False
 
 
-def in_front(normalization: Normalization, model: Any) -> Any:
-    """Returns a Keras model that takes raw RGB 0..255 and normalises it for the given one.
-
-    Args:
-        normalization: what the model was trained on.
-        model: keras.Model with one image [None, S, S, 3] as input.
-    """
-    if not normalization.changes:
-        return model
-    import keras
-
-    from tfkd.models.pixels import normalizing_layer
-
-    image = keras.Input(model.input_shape[1:], name="raw_image")
-    return keras.Model(image, model(normalizing_layer(normalization)(image)), name=model.name)
-
-
 def _listed(numbers: Sequence[float]) -> str:
     shown = numbers[:1] if len(set(numbers)) == 1 else numbers
     return ",".join(f"{number:g}" for number in shown)

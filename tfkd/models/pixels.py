@@ -44,3 +44,16 @@ def normalizing_layer(normalization: Normalization) -> keras.layers.Layer:
     if len(scale) == 1:
         return keras.layers.Rescaling(float(scale[0]), float(offset[0]), name="normalization")
     return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="normalization")
+
+
+def in_front(normalization: Normalization, model: keras.Model) -> keras.Model:
+    """Returns a Keras model that takes raw RGB 0..255 and normalises it for the given one.
+
+    Args:
+        normalization: what the model was trained on.
+        model: with one image [None, S, S, 3] as input.
+    """
+    if not normalization.changes:
+        return model
+    image = keras.Input(model.input_shape[1:], name="raw_image")
+    return keras.Model(image, model(normalizing_layer(normalization)(image)), name=model.name)
