@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tfkd.bundle.manifest import Gate, Manifest, Verdict
+from tfkd.inputs.image.files import encode_shown
 from tfkd.recipe import Data, Recipe, Teacher
-from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Point, Prediction, encode_image
+from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Point, Prediction
 from tfkd.report.predictions import frequent_pairs
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -175,7 +176,7 @@ def _mistake(truth: str, predicted: str, random: np.random.Generator, control: b
 def _image(random: np.random.Generator) -> str:
     tint = random.integers(60, 220, 3)
     noise = random.normal(0, 14, (48, 48, 3))
-    return encode_image(np.clip(noise + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8))
+    return encode_shown(np.clip(noise + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8))
 
 
 def _row(variant: str, size: int, latency: float, accuracy: float) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfkd.inputs.image.files import encode_shown
 from tfkd.report import classes
-from tfkd.report.evidence import Confusion, Mistake, Prediction, encode_image
+from tfkd.report.evidence import Confusion, Mistake, Prediction
 
 NAMES = ("cat", "dog", "fox", "hen")
 
@@ -35,7 +36,7 @@ def test_any_number_of_classes_has_a_list(count, listed, lowest):
 
 
 def test_pairs_hold_their_own_mistakes_the_most_frequent_pair_first():
-    image = encode_image(np.zeros((2, 2, 3), np.uint8))
+    image = encode_shown(np.zeros((2, 2, 3), np.uint8))
     mistakes = [
         Mistake(image=image, label=label, student=Prediction(label=predicted, probability=0.5))
         for label, predicted in (("dog", "cat"), ("cat", "dog"), ("dog", "cat"), ("dog", "fox"), ("fox", "cat"))

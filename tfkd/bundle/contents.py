@@ -1,7 +1,6 @@
 """The bundle around the exported files: labels, golden images, manifest and checksums."""
 
 import hashlib
-import io
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError
+from tfkd.inputs.image.files import encode_golden
 
 LABELS = "labels.txt"
 CHECKSUMS = "SHA256SUMS"
@@ -109,9 +108,7 @@ def digest(path: Path) -> str:
 def _write_golden(folder: Path, golden: Golden, classes: list[str]) -> None:
     names = [f"{index:03d}.png" for index in range(len(golden.images))]
     for name, image in zip(names, golden.images, strict=True):
-        stream = io.BytesIO()
-        Image.fromarray(image).save(stream, format="PNG")
-        files.write_bytes(folder / name, stream.getvalue())
+        files.write_bytes(folder / name, encode_golden(image))
     entries = [
         {
             "file": name,

@@ -4,7 +4,6 @@
 path, and under `families` those of the other families. Nothing that is read is trusted.
 """
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from tfkd.bundle.contents import Golden
 from tfkd.bundle.manifest import Artifact
+from tfkd.inputs import kind_of
+from tfkd.inputs.image.tensors import signature as image_signature
+from tfkd.inputs.kind import ExampleError
+from tfkd.signature import Signature
 from tfkd.verification import VerifyError, artifacts, families
 from tfkd.verification.families import FAMILIES
 from tfkd.verification.probabilities import fault, unrelated
@@ -200,8 +202,8 @@ def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
     }
     unknown = [family for family in named if family not in FAMILIES]
     labels = [-1 if image.label is None else index.classes.index(image.label) for image in index.images]
-    pixels = np.stack([_pixels(folder / image.file, size) for image in index.images])
-    return Golden(pixels, np.array(labels, np.int64), expected, others, tuple(unknown))
+    examples = np.stack([_example(folder / image.file, image_signature(size)) for image in index.images])
+    return Golden(examples, np.array(labels, np.int64), expected, others, tuple(unknown))
 
 
 def _of_family(image: _Image, family: str) -> dict[str, list[float]]:
@@ -239,18 +241,12 @@ def _index(path: Path) -> _Index:
         raise VerifyError(f"{FOLDER}/{INDEX}: {place or 'it'}: {first['msg']}.") from None
 
 
-def _pixels(path: Path, size: int) -> np.ndarray:
-    """Decodes an image once its header has told that it has the right size."""
-    content = _content(path)
+def _example(path: Path, signature: Signature) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if (image.size, image.mode) != ((size, size), "RGB"):
-                raise VerifyError(f"{FOLDER}/{path.name}: is {image.size} {image.mode}, not {(size, size)} RGB.")
-            return np.asarray(image)
-    except VerifyError:
-        raise
-    except Exception:  # Pillow raises many kinds
-        raise VerifyError(f"{FOLDER}/{path.name}: is no PNG image, or a damaged one.") from None
+        example: np.ndarray = kind_of(signature.kind).decode_golden(_content(path), signature)
+    except ExampleError as error:
+        raise VerifyError(f"{FOLDER}/{path.name}: {error}.") from None
+    return example
 
 
 def _content(path: Path) -> bytes:

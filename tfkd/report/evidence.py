@@ -4,44 +4,15 @@ A run stores it as `evidence.json`; parts that an earlier version of tfkd did no
 probabilities run from 0 to 1.
 """
 
-import base64
-import io
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-_LOSSLESS_SIDE = 64  # pixels; a larger photo as PNG takes several times the bytes of a JPEG that looks the same
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-
-
-def encode_image(image: np.ndarray) -> str:
-    """Returns an image (uint8 [h, w, 3], RGB) as the base64 text of a PNG, or of a JPEG where a side exceeds 64 px."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    if max(image.shape[:2]) > _LOSSLESS_SIDE:
-        Image.fromarray(image).save(stream, "jpeg", quality=90, subsampling=0, optimize=True)
-    else:
-        Image.fromarray(image).save(stream, "png", optimize=True)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def media_type(text: str) -> str:
-    """Returns "image/png" or "image/jpeg" for the base64 text of such a file.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    content = base64.b64decode(text, validate=True)
-    found = [kind for signature, kind in _SIGNATURES.items() if content.startswith(signature)]
-    if not found:
-        raise ValueError("not the base64 text of a PNG or JPEG; encode it with tfkd.report.evidence.encode_image")
-    return found[0]
+from tfkd.inputs.image.files import shown_type
 
 
 def _is_image(text: str) -> str:
-    media_type(text)
+    shown_type(text)
     return text
 
 

@@ -14,9 +14,10 @@ from markupsafe import Markup
 from tfkd import files
 from tfkd.bundle.manifest import ComparisonRow, Gate, Manifest
 from tfkd.errors import RequestError, legible
+from tfkd.inputs.image.files import shown_type
 from tfkd.recipe import Gates
 from tfkd.report import classes, facts, measurements, plots, units, usage
-from tfkd.report.evidence import Evidence, Example, media_type
+from tfkd.report.evidence import Evidence, Example
 from tfkd.verification.gates import REQUIRED, VERIFIED
 
 _SHOWN_CLASSES = 4
@@ -100,7 +101,7 @@ def render(template: str, **values: Any) -> str:
         "ms": units.milliseconds,
         "signed": units.signed,
         "breakable": _breakable,
-        "media_type": media_type,
+        "media_type": shown_type,
     }
     return environment.get_template(template).render(**values)
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from tfkd.data.dataset import ImageData
 from tfkd.distill.measures import softmax
-from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained, encode_image
+from tfkd.inputs.image.files import encode_shown
+from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained
 from tfkd.writers import samples
 
 Cell = tuple[int, int, int]  # true class, predicted class, images
@@ -115,7 +116,7 @@ def _examples(
     rows = {who: normalized(each[positions]).tolist() for who, each in scores.items()}
     return [
         Example(
-            image=encode_image(image),
+            image=encode_shown(image),
             label=data.classes[data.test.labels[position]],
             **{who: each[i] for who, each in rows.items()},
         )
@@ -132,7 +133,7 @@ def _mistakes(
     rows = {who: normalized(each[positions]) for who, each in scores.items()}
     return [
         Mistake(
-            image=encode_image(image),
+            image=encode_shown(image),
             label=data.classes[data.test.labels[position]],
             **{
                 who: Prediction(label=data.classes[each[i].argmax()], probability=each[i].max())

@@ -1,1 +1,17 @@
-"""Photos: decoding, the deterministic form, seeded views, mixing and renderings."""
+"""Images: raw RGB from 0 to 255 in a square, which the model normalises itself."""
+
+from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type
+from tfkd.inputs.image.tensors import describe, signature, signature_of
+from tfkd.inputs.kind import Kind
+
+KIND = Kind(
+    name="image",
+    signature=lambda data: signature(data.image_size),
+    signature_of=signature_of,
+    describe=describe,
+    golden_suffix=".png",
+    encode_golden=encode_golden,
+    decode_golden=decode_golden,
+    encode_shown=encode_shown,
+    shown_type=shown_type,
+)

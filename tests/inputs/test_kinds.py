@@ -1,0 +1,22 @@
+import subprocess
+import sys
+
+import pytest
+
+from tfkd.errors import RequestError
+from tfkd.inputs import KINDS, kind_of
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_has_its_own_name(name: str) -> None:
+    assert kind_of(name).name == name
+
+
+def test_an_unknown_kind_is_named_with_the_nearest() -> None:
+    with pytest.raises(RequestError, match=r"no kind of input 'imgae'. Did you mean 'image'\?"):
+        kind_of("imgae")
+
+
+def test_a_kind_is_known_without_tensorflow() -> None:
+    code = "import sys; from tfkd.inputs import kind_of; kind_of('image'); print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

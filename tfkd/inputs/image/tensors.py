@@ -1,0 +1,55 @@
+"""The tensor of an image, and what exported files say of it."""
+
+from typing import Any
+
+from tfkd.errors import RequestError
+from tfkd.inputs.kind import Description
+from tfkd.signature import InputTensor, Signature
+
+NAME = "image"
+CHANNELS = 3
+RANGE = (0.0, 255.0)
+
+
+def signature(side: int) -> Signature:
+    """Returns the signature of a square RGB image.
+
+    Args:
+        side: pixels.
+    """
+    return Signature("image", (InputTensor(NAME, (side, side, CHANNELS), "float32", RANGE),))
+
+
+def side_of(given: Signature) -> int:
+    """Returns the side of the square image of a signature, pixels."""
+    return int(given.single.shape[0] or 0)
+
+
+def signature_of(model: Any) -> Signature:
+    """Returns the signature of the square RGB image that a model takes.
+
+    Args:
+        model: keras.Model, float [batch, side, side, 3].
+
+    Raises:
+        RequestError: it takes something else, or leaves the side free.
+    """
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 4:
+        _, height, width, channels = shapes[0]
+        if height is not None and (height, channels) == (width, CHANNELS):
+            return signature(height)
+    raise RequestError(
+        f"Model {model.name!r} takes {' and '.join(map(str, shapes))}, not one square RGB image "
+        "[batch, side, side, 3]; build it with a fixed side."
+    )
+
+
+def describe(given: Signature) -> Description:
+    """Returns what files say of an image: its properties are the size and the order of the colours."""
+    side = side_of(given)
+    return Description(
+        tflite="RGB pixels from 0 to 255, as they are; the model normalises them.",
+        coreml="RGB image; the model normalises its pixels itself.",
+        properties={"colours": "RGB", "height": side, "width": side},
+    )

@@ -1,0 +1,152 @@
+"""What an app hands over to a model: the kind of input and its raw tensors, as one value.
+
+Every model, exported file, golden example and benchmark carries a signature. Nothing about the kind of input follows
+from it but its tensors; what is special about a kind is in `tfkd.inputs`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfkd.errors import RequestError
+
+Range = tuple[float, float]
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")  # a model casts any of them to its own
+
+
+@dataclass(frozen=True)
+class InputTensor:
+    """One raw tensor of an input.
+
+    Attributes:
+        name: as mappings of inputs and exported files name it.
+        shape: without the batch; None for a side that is free.
+        dtype: of the raw values, by NumPy's name, or "string".
+        range: the smallest and the largest raw value; None where any value may come.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    range: Range | None = None
+
+    def __str__(self) -> str:
+        limits = "" if self.range is None else f", {self.range[0]:g} to {self.range[1]:g}"
+        return f"{self.name}: {self.dtype} {_written(self.shape)}{limits}"
+
+    def fits(self, shape: Sequence[int | None], dtype: str) -> bool:
+        """Returns whether a model's input takes this tensor; a free side of the model takes any.
+
+        Args:
+            shape: of the model's input, without the batch.
+            dtype: of the model's input.
+        """
+        same_rank = len(shape) == len(self.shape)
+        sides = same_rank and all(theirs in (None, own) for own, theirs in zip(self.shape, shape, strict=True))
+        return sides and (dtype == self.dtype or {dtype, self.dtype} <= set(_FLOATS))
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What an app hands over, raw: the model normalises it itself.
+
+    A text that the phone tokenizes has two tensors, int32 [length] of token numbers and of a mask; one that the model
+    tokenizes itself has one, of shape () and dtype "string"; a sound has one, float32 [samples] or [samples, channels].
+
+    Attributes:
+        kind: a name of `tfkd.inputs.KINDS`.
+        tensors: in the order in which a model takes them.
+    """
+
+    kind: str
+    tensors: tuple[InputTensor, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({'; '.join(map(str, self.tensors))})"
+
+    @property
+    def single(self) -> InputTensor:
+        """The only tensor.
+
+        Raises:
+            RequestError: there are several, which students do not take yet.
+        """
+        if len(self.tensors) != 1:
+            names = ", ".join(tensor.name for tensor in self.tensors)
+            raise RequestError(f"An input of {len(self.tensors)} tensors ({names}) is not supported here; give one.")
+        return self.tensors[0]
+
+    def structured(self, values: Sequence[Any]) -> Any:
+        """Returns one value per tensor in the form that a model is called with.
+
+        Args:
+            values: in the order of the tensors.
+
+        Returns:
+            The value itself where there is one tensor, else a dictionary by the tensors' names.
+        """
+        if len(self.tensors) == 1:
+            return values[0]
+        return {tensor.name: value for tensor, value in zip(self.tensors, values, strict=True)}
+
+    def spec(self, batch: int | None = None) -> Any:
+        """Returns the `tf.TensorSpec` of a batch, or a dictionary of them by name where there are several tensors.
+
+        Args:
+            batch: number of examples; None for any.
+        """
+        import tensorflow as tf
+
+        return self.structured(
+            [tf.TensorSpec((batch, *tensor.shape), tensor.dtype, name=tensor.name) for tensor in self.tensors]
+        )
+
+    def require_taken_by(self, model: Any, subject: str) -> None:
+        """Refuses a model that takes other tensors.
+
+        Args:
+            model: a keras.Model with known inputs.
+            subject: what messages call the model.
+
+        Raises:
+            RequestError: the number, the names (of several), a shape or a dtype differs.
+        """
+        inputs = {tensor.name: tensor for tensor in model.inputs}
+        several = len(self.tensors) > 1
+        for tensor in self.tensors:
+            taken = inputs.get(tensor.name) if several else model.inputs[0]
+            if len(inputs) != len(self.tensors) or taken is None or not tensor.fits(taken.shape[1:], str(taken.dtype)):
+                theirs = "; ".join(f"{name}: {each.dtype} {_written(each.shape[1:])}" for name, each in inputs.items())
+                raise RequestError(f"{subject} takes {theirs}, not {self}. Give a model of these inputs.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the signature as JSON holds it, which `from_json` reads."""
+        tensors = [
+            {
+                "name": tensor.name,
+                "shape": list(tensor.shape),
+                "dtype": tensor.dtype,
+                "range": None if tensor.range is None else list(tensor.range),
+            }
+            for tensor in self.tensors
+        ]
+        return {"kind": self.kind, "tensors": tensors}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Signature":
+        """Returns the signature that `as_json` described."""
+        tensors = [
+            InputTensor(
+                name=each["name"],
+                shape=tuple(each["shape"]),
+                dtype=each["dtype"],
+                range=None if each["range"] is None else (each["range"][0], each["range"][1]),
+            )
+            for each in value["tensors"]
+        ]
+        return cls(value["kind"], tuple(tensors))
+
+
+def _written(shape: Sequence[int | None]) -> str:
+    return f"[{', '.join('any' if side is None else str(side) for side in shape)}]"
