@@ -7,8 +7,9 @@
 
 The code of a stage is its function in tfkd/pipeline/run.py and every module of tfkd that can be reached from what that
 function imports, as syntax trees: without comments, docstrings and layout. What shows, checks or names things without
-changing a result is left out (`BESIDE`). Recorded in tests/stage_versions.json are each stage's version, its digests
-with the reason of each but the first, and the digests of all modules, so that a change can be named.
+changing a result is left out (`BESIDE`, `BESIDE_PACKAGES`). Recorded in tests/stage_versions.json are each stage's
+version, its digests with the reason of each but the first, and the digests of all modules, so that a change can be
+named.
 """
 
 import argparse
@@ -70,13 +71,10 @@ BESIDE = (
     "tfkd.pipeline.run",
     "tfkd.progress",
     "tfkd.quiet",
-    "tfkd.recipe",
-    "tfkd.recipe.blocks",
-    "tfkd.recipe.files",
-    "tfkd.models.sources",
     "tfkd.pipeline.stage",
     "tfkd.terminal",
 )
+BESIDE_PACKAGES = ("tfkd.recipe",)  # whole: what a stage reads of a recipe is in its fingerprint
 _MODULE = re.compile(r"tfkd(\.\w+)+")
 
 
@@ -152,11 +150,15 @@ def code_of(stage: str) -> dict[str, str]:
     seen = set(BESIDE)
     while waiting:
         name = waiting.pop()
-        if name not in seen and (module := _module(name)):
+        if name not in seen and not _is_beside(name) and (module := _module(name)):
             found[name], reached = module
             waiting += reached
         seen.add(name)
     return found
+
+
+def _is_beside(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in BESIDE_PACKAGES)
 
 
 @functools.cache  # stages share most of their modules

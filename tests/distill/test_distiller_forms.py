@@ -10,10 +10,9 @@ import tensorflow as tf
 
 from tests import tiny
 from tests.distill.small import CLASSES, difference, in_one_step, student, taught, teacher, trained, weights_after
-from tfkd import Distiller, TeacherPredictions
+from tfkd import Distiller, TeacherPredictions, recipe
 from tfkd.distill.losses import LOSSES, Hint, SoftTargets
 from tfkd.errors import RequestError
-from tfkd.recipe import blocks
 
 SOFTMAXES = {
     "layer": keras.layers.Softmax(),
@@ -224,9 +223,9 @@ def test_teacher_predictions_pass_through_data_sets_and_splits(batch: Any, label
 WAYS: list[tuple[dict[str, Any], Any]] = [
     ({"teacher": True}, None),
     ({}, (SoftTargets(4.0), 0.7)),
-    ({}, [blocks.SoftTargets()]),
-    ({}, blocks.SoftTargets()),
-    ({}, [(blocks.SoftTargets(temperature=4.0, weight=9.0), 0.7)]),
+    ({}, [recipe.SoftTargets()]),
+    ({}, recipe.SoftTargets()),
+    ({}, [(recipe.SoftTargets(temperature=4.0, weight=9.0), 0.7)]),
     ({"teachers": (teacher,)}, [(SoftTargets(4.0), 0.7)]),
 ]
 
@@ -252,7 +251,7 @@ def test_a_loss_without_weight_has_weight_1(batch: Any, losses: Any) -> None:
         ([keras.losses.KLDivergence()], "keras.losses.KLDivergence, which is no distillation loss"),
         (["soft_target"], "Did you mean 'soft_targets'"),
         ([(SoftTargets(), 0.5, 1.0)], "pairs"),
-        ([blocks.SoftTargets(temperature=blocks.Schedule(start=4, end=1))], "Schedule"),
+        ([recipe.SoftTargets(temperature=recipe.Schedule(start=4, end=1))], "Schedule"),
         ([0.5], "no distillation loss"),
     ],
 )

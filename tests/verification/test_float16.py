@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.verification.conftest import CARD, Exported
-from tfkd.recipe import blocks
+from tfkd.recipe import Export
 from tfkd.verification import VerifyError
 from tfkd.verification.artifacts import predict
 from tfkd.verification.probabilities import must_be_finite
@@ -29,7 +29,7 @@ def large(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.get_layer("down").set_weights([same / 6e4, nothing])
     network.get_layer("last").set_weights(last.get_weights())
     folder = tmp_path_factory.mktemp("large")
-    asked = blocks.Export(tflite=["fp32"], coreml=["mlpackage"])
+    asked = Export(tflite=["fp32"], coreml=["mlpackage"])
     export(network, asked, CARD, exported.images, folder, lambda path: None)
     return folder
 

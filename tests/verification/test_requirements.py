@@ -7,7 +7,7 @@ import pytest
 from tests.verification.conftest import CARD, Exported
 from tfkd import machine
 from tfkd.bundle.manifest import Artifact, Delegation
-from tfkd.recipe import blocks
+from tfkd.recipe import Export
 from tfkd.verification import requirements, tflite
 from tfkd.verification.requirements import Requirements
 from tfkd.writers import export
@@ -16,7 +16,7 @@ from tfkd.writers import export
 def test_the_precision_of_every_file_is_read_from_it(exported: Exported, tmp_path: Path) -> None:
     others = export(
         exported.model,
-        blocks.Export(tflite=["16x8"], coreml=["mlpackage_fp32", "mlpackage_int8", "mlmodel_int8"]),
+        Export(tflite=["16x8"], coreml=["mlpackage_fp32", "mlpackage_int8", "mlmodel_int8"]),
         CARD,
         exported.images,
         tmp_path,

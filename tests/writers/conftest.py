@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd.recipe import blocks
+from tfkd.recipe import Export
 from tfkd.writers import ExportedFile, card_of, export
 
 SIZE = 32
@@ -74,6 +74,6 @@ def exported(model: Any, images: np.ndarray, tmp_path_factory: pytest.TempPathFa
 
     folder = tmp_path_factory.mktemp("bundle")
     told: list[str] = []
-    files = export(model, blocks.Export(), CARD, images, folder, told.append).files
+    files = export(model, Export(), CARD, images, folder, told.append).files
     probabilities = tf.nn.softmax(model(images.astype(np.float32), training=False)).numpy()
     return Exported(model, folder, files, told, images, probabilities)

@@ -13,14 +13,14 @@ import tensorflow as tf
 from tests.verification.coreml.converted import WEIGHTS
 from tests.writers.conftest import CARD, SIZE
 from tfkd.bundle import contents
-from tfkd.recipe import blocks
+from tfkd.recipe import CoremlForm, oldest_ios
 from tfkd.verification import coreml
 from tfkd.writers import coreml_file
 from tfkd.writers.coreml import write
 from tfkd.writers.coreml_compression import palette
 from tfkd.writers.graph import frozen
 
-FORMS: tuple[blocks.CoremlForm, ...] = get_args(blocks.CoremlForm)
+FORMS: tuple[CoremlForm, ...] = get_args(CoremlForm)
 # Probabilities may differ so far from Keras: weights of 8, 6 and 4 bits, and half of the weights gone.
 NEARNESS = {"fp32": 1e-6, "fp16": 1e-2, "int8": 0.05, "palette6": 0.1, "palette4": 0.4, "pruned": 0.7}
 SHARES = {"int8": 0.55, "palette6": 0.45, "palette4": 0.33, "pruned": 0.65}  # of the package in fp16
@@ -46,7 +46,7 @@ def written(wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Write:
     folder = tmp_path_factory.mktemp("forms")
     made: dict[tuple[str, ...], Path] = {}
 
-    def writer(form: blocks.CoremlForm, place: str = "first", ios: int | None = None) -> Path:
+    def writer(form: CoremlForm, place: str = "first", ios: int | None = None) -> Path:
         if (form, place) not in made:
             file = coreml_file(form, "ios/n", ios)
             write(graph, file, folder / place / file.path, CARD, None)
@@ -58,7 +58,7 @@ def written(wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Write:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarray, form: blocks.CoremlForm) -> None:
+def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarray, form: CoremlForm) -> None:
     path = written(form)
     precision = coreml_file(form, "n").precision
     wanted = tf.nn.softmax(wide(images.astype(np.float32), training=False)).numpy()
@@ -69,7 +69,7 @@ def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarr
     coreml.check(path, CARD, SIZE)
     specification = ct.utils.load_spec(str(path))
     assert specification.description.metadata.userDefined["precision"] == precision
-    assert specification.specificationVersion == blocks.oldest_ios(form) - 9, "version 4 came with iOS 13"
+    assert specification.specificationVersion == oldest_ios(form) - 9, "version 4 came with iOS 13"
 
 
 def test_forms_are_as_small_as_their_names_say(written: Write) -> None:
@@ -82,7 +82,7 @@ def test_forms_are_as_small_as_their_names_say(written: Write) -> None:
 
 
 @pytest.mark.parametrize("form", ["mlmodel_int8", "mlpackage_palette4", "mlpackage_pruned"])
-def test_equal_exports_give_equal_bytes(written: Write, form: blocks.CoremlForm) -> None:
+def test_equal_exports_give_equal_bytes(written: Write, form: CoremlForm) -> None:
     assert contents.digest(written(form)) == contents.digest(written(form, "again"))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.writers.conftest import CARD, DATA, RECIPE, Exported
 from tfkd.errors import RequestError
-from tfkd.recipe import blocks, files
+from tfkd.recipe import Export, files
 from tfkd.writers import FORMATS, ExportedFile, card_of, export, exported_files
 
 
@@ -24,21 +24,21 @@ def test_every_file_is_written_and_told(exported: Exported) -> None:
 
 
 def test_only_what_the_recipe_names() -> None:
-    asked = blocks.Export(tflite=["int8"], coreml=[])
+    asked = Export(tflite=["int8"], coreml=[])
     assert exported_files(asked, "n") == [ExportedFile("android/n_int8.tflite", "tflite", "int8")]
-    assert {file.format for file in exported_files(blocks.Export(onnx=True), "n")} == set(FORMATS)
+    assert {file.format for file in exported_files(Export(onnx=True), "n")} == set(FORMATS)
 
 
 def test_nothing_reaches_the_terminal(
     exported: Exported, tmp_path: Path, images: np.ndarray, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked = blocks.Export(tflite=["int8"], coreml=["mlmodel"])
+    asked = Export(tflite=["int8"], coreml=["mlmodel"])
     export(exported.model, asked, CARD, images, tmp_path, lambda path: None)
     assert capfd.readouterr() == ("", "")
 
 
 def test_forms_of_core_ml_files() -> None:
-    asked = blocks.Export(tflite=[], coreml=["mlmodel", "mlmodel_int8", "mlpackage", "mlpackage_palette4"])
+    asked = Export(tflite=[], coreml=["mlmodel", "mlmodel_int8", "mlpackage", "mlpackage_palette4"])
     assert exported_files(asked, "n") == [
         ExportedFile("ios/n.mlmodel", "mlmodel", "fp32", 13),
         ExportedFile("ios/n_int8.mlmodel", "mlmodel", "int8", 13),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.writers.conftest import CARD, SIZE, Exported
 from tfkd.errors import RequestError
-from tfkd.recipe import blocks
+from tfkd.recipe import Export
 from tfkd.verification import VerifyError
 from tfkd.writers import Calibration, Card, ExportedFile, check_installed
 from tfkd.writers.graph import frozen
@@ -80,6 +80,6 @@ def test_a_file_that_is_not_what_it_must_be(folder: Path, tmp_path: Path, damage
 
 def test_a_missing_extra_is_told_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    check_installed(blocks.Export())
+    check_installed(Export())
     with pytest.raises(RequestError, match=r'pip install "tfkd\[onnx\]"'):
-        check_installed(blocks.Export(onnx=True))
+        check_installed(Export(onnx=True))

@@ -14,7 +14,7 @@ from tfkd.errors import RequestError, counted, nearest
 from tfkd.files import fingerprint
 from tfkd.inputs.image.depth import FULL, Range, Ranges
 from tfkd.labels import composed, require_usable, similar
-from tfkd.recipe import blocks
+from tfkd.recipe import Data
 
 __all__ = ["REST", "SOURCES", "ImageData", "Split", "open_evaluation", "open_same", "open_source"]
 
@@ -29,7 +29,7 @@ SOURCES: dict[str, Callable[[str], Listing]] = {
 
 
 def open_source(
-    data: blocks.Data,
+    data: Data,
     seed: int,
     progress: Progress | None = None,
     checked: Path | None = None,
@@ -95,7 +95,7 @@ def open_source(
 
 
 def open_evaluation(
-    data: blocks.Data,
+    data: Data,
     seed: int,
     progress: Progress | None = None,
     checked: Path | None = None,
@@ -153,7 +153,7 @@ def open_evaluation(
     )
 
 
-def open_same(data: blocks.Data, seed: int, checked: Path | None, expected: str | None) -> ImageData:
+def open_same(data: Data, seed: int, checked: Path | None, expected: str | None) -> ImageData:
     """Opens the images that another process of the same run has opened.
 
     Args:
@@ -233,7 +233,7 @@ class _Source:
             return "if their values have another range, declare it as data.pixel_range"
         return "check how they were made"
 
-    def fingerprint(self, data: blocks.Data, seed: int, differs: dict[str, object]) -> str:
+    def fingerprint(self, data: Data, seed: int, differs: dict[str, object]) -> str:
         """Names the images and their division: the same photos give the same digits in a folder, a zip, another place.
 
         Args:
@@ -243,12 +243,12 @@ class _Source:
         """
         return self._fingerprint(self.outcome.content, data, seed, differs)
 
-    def labelled(self, data: blocks.Data, seed: int, differs: dict[str, object]) -> str:
+    def labelled(self, data: Data, seed: int, differs: dict[str, object]) -> str:
         """Names the same without the unlabelled images."""
         contents = [content for name, content in self.outcome.contents.items() if name != "unlabelled"]
         return self._fingerprint(contents[-1], data, seed, differs)
 
-    def _fingerprint(self, content: str, data: blocks.Data, seed: int, differs: dict[str, object]) -> str:
+    def _fingerprint(self, content: str, data: Data, seed: int, differs: dict[str, object]) -> str:
         ranges = {kind: limits for kind, limits in self.outcome.ranges.items() if limits != FULL.get(kind)}
         groups = [split.groups.tolist() for split in self.outcome.splits.values() if split.groups is not None]
         further = {name: fact for name, fact in {**differs, "ranges": ranges, "groups": groups}.items() if fact}
@@ -256,7 +256,7 @@ class _Source:
         return fingerprint(content, self.classes, seed, *shares, *([further] if further else []))
 
 
-def _checked(data: blocks.Data, progress: Progress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
+def _checked(data: Data, progress: Progress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
     listing = _listing(data.source)
     classes = tuple(map(composed, listing.classes))
     require_usable(listing.where, classes)

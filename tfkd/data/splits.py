@@ -4,13 +4,13 @@ import numpy as np
 
 from tfkd.data.dataset import Split
 from tfkd.errors import RequestError, counted
-from tfkd.recipe import blocks
+from tfkd.recipe import Data
 
 _DIVIDE, _FRACTION = 1, 2
 
 
 def divide(
-    where: str, classes: tuple[str, ...], splits: dict[str, Split], data: blocks.Data, seed: int
+    where: str, classes: tuple[str, ...], splits: dict[str, Split], data: Data, seed: int
 ) -> tuple[Split, Split, Split]:
     """Returns (train, validation, test); those that the source lacks are split off the training photos.
 

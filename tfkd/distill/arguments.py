@@ -15,7 +15,7 @@ from tfkd.distill.metrics import CROSS_ENTROPIES, config_of
 from tfkd.distill.schedules import loss_of
 from tfkd.errors import RequestError, nearest
 from tfkd.models.logits import is_tf_keras
-from tfkd.recipe import blocks
+from tfkd.recipe import Loss
 
 Weighted = tuple[DistillationLoss, Any]
 
@@ -135,7 +135,7 @@ def _weighted(given: Any) -> Weighted:
         if len(given) != 2:
             raise RequestError(f"losses holds {given!r}; give pairs (loss, weight), or losses alone.")
         return _weighted(given[0])[0], given[1]
-    if isinstance(given, blocks.Loss):
+    if isinstance(given, Loss):
         return loss_of(given)
     if isinstance(given, DistillationLoss):
         return given, 1.0
@@ -152,7 +152,7 @@ def _weighted(given: Any) -> Weighted:
 
 
 def _is_loss(given: Any) -> bool:
-    return isinstance(given, (DistillationLoss, blocks.Loss, list, tuple, str, type))
+    return isinstance(given, (DistillationLoss, Loss, list, tuple, str, type))
 
 
 def _named(given: Any) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 from tfkd.errors import RequestError, TfkdError, cause, nearest
 from tfkd.labels import outputs_of
-from tfkd.models import normalization, sources
-from tfkd.recipe import Student, Teacher, is_model_file
+from tfkd.models import normalization
+from tfkd.recipe import Student, Teacher, is_model_file, user_code
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _known(name: str, kinds: dict[str, Kind], what: str) -> Kind:
 def _imported(path: str) -> Callable[..., Any]:
     module_name, _, name = path.partition(":")
     try:
-        module = sources.imported(module_name)
+        module = user_code.imported(module_name)
     except (Exception, SystemExit) as error:
         raise RequestError(f"Cannot import {module_name!r} of {path!r}: {cause(error)}") from error
     function = getattr(module, name, None)

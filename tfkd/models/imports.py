@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from tfkd.errors import RequestError, cause
-from tfkd.models.sources import sources_of
+from tfkd.recipe.user_code import sources_of
 
 
 def import_modules(names: Sequence[str]) -> None:

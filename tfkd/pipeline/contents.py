@@ -11,8 +11,8 @@ from pathlib import Path
 from tfkd.errors import RequestError
 from tfkd.files import sha256
 from tfkd.models import STUDENTS, TEACHERS
-from tfkd.models.sources import sources_of
 from tfkd.recipe import Student, Teacher
+from tfkd.recipe.user_code import sources_of
 
 _NO_FILE = {"weights": ("none", "imagenet")}
 

@@ -1,48 +1,36 @@
-"""What the user asks for: typed blocks that are validated, printed, read from files and overridden."""
+"""What the user asks for: typed blocks that are validated, printed, read from files and overridden.
 
-from tfkd.recipe.blocks import (
-    MODEL_SUFFIXES,
-    NAME,
-    SMOKE,
-    Activation,
-    AnyCompression,
+A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `recipe.json` that every bundle holds;
+`tfkd.recipe.files` reads both.
+"""
+
+from tfkd.recipe.base import Block, Separated
+from tfkd.recipe.bench import Bench
+from tfkd.recipe.compress import AnyCompression, Cluster, Compression, Prune, QuantizationAware
+from tfkd.recipe.data import Augment, Data
+from tfkd.recipe.distill import Distill
+from tfkd.recipe.export import CoremlForm, Export, TflitePrecision, oldest_ios
+from tfkd.recipe.gates import Gates
+from tfkd.recipe.losses import (
     AnyLoss,
     Attention,
-    Augment,
-    Bench,
-    Block,
-    Cluster,
-    Compression,
     Contrastive,
-    CoremlForm,
-    Data,
     Decoupled,
     Dist,
-    Distill,
-    Export,
     FeatureLoss,
-    FineTune,
-    Gates,
     Hint,
     LogitLoss,
     Loss,
     Normalized,
-    Prune,
-    QuantizationAware,
-    Recipe,
     Relational,
     Schedule,
-    Separated,
     SoftTargets,
     Standardized,
-    Student,
-    Teacher,
-    TflitePrecision,
-    Training,
-    is_model_file,
-    oldest_ios,
-    shrunk,
 )
+from tfkd.recipe.recipe import NAME, SMOKE, Recipe, shrunk
+from tfkd.recipe.student import Activation, Student
+from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
+from tfkd.recipe.training import FineTune, Training
 
 __all__ = [
     "MODEL_SUFFIXES",

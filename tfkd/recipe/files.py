@@ -17,8 +17,7 @@ import pydantic
 
 from tfkd.errors import RequestError, nearest
 from tfkd.interruption import Terminated
-from tfkd.models import sources
-from tfkd.recipe import Block, Compression, Loss, Recipe
+from tfkd.recipe import Block, Compression, Loss, Recipe, user_code
 
 _MOST_SUGGESTED = 3  # places of a field that is looked for in the wrong one
 
@@ -77,7 +76,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_python(path: Path) -> dict[str, Any]:
     try:
-        sources.check_imports(path.read_bytes())
+        user_code.check_imports(path.read_bytes())
         recipe = runpy.run_path(str(path)).get("recipe")
     except (RequestError, MemoryError, KeyboardInterrupt, Terminated):
         raise

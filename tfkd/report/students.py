@@ -7,7 +7,7 @@ from rich.text import Text
 
 from tfkd.models import STUDENTS, build_student
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import blocks
+from tfkd.recipe import Student
 from tfkd.report import units
 
 IMAGE_SIZE, CLASSES = 224, 1000
@@ -46,7 +46,7 @@ def cost_table() -> Table:
     for name in ("parameters", "multiply-adds", "fp32", "int8"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in STUDENTS:
-        model = build_student(blocks.Student(model=name), IMAGE_SIZE, CLASSES, seed=0)
+        model = build_student(Student(model=name), IMAGE_SIZE, CLASSES, seed=0)
         count = model.count_params()
         table.add_row(
             Text(name),

@@ -16,7 +16,7 @@ import numpy as np
 from tfkd.bundle.manifest import MissingFile
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
-from tfkd.recipe import blocks
+from tfkd.recipe import CoremlForm, Export, oldest_ios
 
 FORMATS = {
     "tflite": "tfkd.writers.tflite",
@@ -130,14 +130,14 @@ class Exported:
     missing: list[MissingFile]
 
 
-def exported_files(export: blocks.Export, name: str) -> list[ExportedFile]:
+def exported_files(export: Export, name: str) -> list[ExportedFile]:
     """Returns the files that an export writes, in the order in which it writes them."""
     android = [ExportedFile(f"android/{name}_{kind}.tflite", "tflite", kind) for kind in export.tflite]
     ios = [coreml_file(form, f"ios/{name}", export.ios_target) for form in export.coreml]
     return android + ios + ([ExportedFile(f"onnx/{name}.onnx", "onnx", "fp32")] if export.onnx else [])
 
 
-def check_installed(export: blocks.Export) -> None:
+def check_installed(export: Export) -> None:
     """Asks for the libraries of an export before hours are spent on what it is of.
 
     Raises:
@@ -147,21 +147,21 @@ def check_installed(export: blocks.Export) -> None:
         raise RequestError('export.onnx needs the extra "onnx", which is not installed: pip install "tfkd[onnx]".')
 
 
-def coreml_file(form: blocks.CoremlForm, stem: str, ios_target: int | None = None) -> ExportedFile:
+def coreml_file(form: CoremlForm, stem: str, ios_target: int | None = None) -> ExportedFile:
     """Returns the file of a form such as `mlpackage_int8`; the usual precisions do not stand in its name.
 
     iOS 14 is the newest that changes what a neural network (.mlmodel) may hold.
     """
     format, _, precision = form.partition("_")
     path = f"{stem}_{precision}.{format}" if precision else f"{stem}.{format}"
-    ios = max(blocks.oldest_ios(form), ios_target or 0)
+    ios = max(oldest_ios(form), ios_target or 0)
     ios = min(ios, _NEWEST_NETWORK) if format == "mlmodel" else ios
     return ExportedFile(path, format, precision or _USUAL_PRECISION[format], ios)
 
 
 def export(
     student: Any,
-    export: blocks.Export,
+    export: Export,
     card: Card,
     calibration: np.ndarray,
     folder: Path,
@@ -204,7 +204,7 @@ def export(
     return made
 
 
-def _missing(file: ExportedFile, error: ConversionError, export: blocks.Export) -> MissingFile:
+def _missing(file: ExportedFile, error: ConversionError, export: Export) -> MissingFile:
     reason = str(error).removeprefix(f"{file.path.rpartition('/')[2]}: ")
     return MissingFile(
         path=file.path,

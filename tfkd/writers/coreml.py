@@ -16,7 +16,7 @@ from typing import Any, get_args
 from tfkd import files
 from tfkd.errors import RequestError, cause, nearest
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import blocks
+from tfkd.recipe import CoremlForm
 from tfkd.writers import (
     Calibration,
     Card,
@@ -42,7 +42,7 @@ _TOO_OLD = "Please use a higher minimum deployment target"
 _DATE = "com.github.apple.coremltools.conversion_date"
 
 
-def write_coreml(model: Any, form: blocks.CoremlForm, path: Path, card: Card) -> None:
+def write_coreml(model: Any, form: CoremlForm, path: Path, card: Card) -> None:
     """Writes one Core ML file of a Keras classifier; see `write` for many files of the same one.
 
     Args:
@@ -54,7 +54,7 @@ def write_coreml(model: Any, form: blocks.CoremlForm, path: Path, card: Card) ->
     Raises:
         RequestError: coremltools cannot write the model.
     """
-    if form not in (known := get_args(blocks.CoremlForm)):
+    if form not in (known := get_args(CoremlForm)):
         raise RequestError(f"There is no Core ML format {form!r}.{nearest(form, list(known))}")
     with frozen(model, card) as graph:
         write(graph, coreml_file(form, path.stem), path, card, None)

@@ -30,7 +30,7 @@ from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
 from tfkd.files import write_json
 from tfkd.models import normalization as pixels
-from tfkd.recipe import blocks
+from tfkd.recipe import Data
 
 SOURCE, SEED = "embedded:fashion_mnist_mini", 1
 TRAIN, TEST = 40, 20  # images a class
@@ -58,7 +58,7 @@ class Photos:
 
 def write_photos(folder: Path, size: int) -> Photos:
     """Writes a part of the embedded set as class folders."""
-    data = open_source(blocks.Data(source=SOURCE, image_size=size), SEED)
+    data = open_source(Data(source=SOURCE, image_size=size), SEED)
     kept, labels = {}, {}
     for name, split, count in (("train", data.train, TRAIN), ("test", data.test, TEST)):
         positions = np.concatenate([np.flatnonzero(split.labels == k)[:count] for k in range(len(data.classes))])

@@ -29,7 +29,7 @@ from tfkd.bundle import golden
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
-from tfkd.recipe import blocks
+from tfkd.recipe import Data, Export, Student, Teacher
 from tfkd.writers import ExportedFile, card_of, export
 
 CROPS = 12  # of every photo
@@ -103,7 +103,7 @@ def of_bundle(folder: Path, count: int) -> Model:
     from tfkd.data.batches import plain_batches
 
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    data = open_source(blocks.Data.model_validate(manifest.recipe["data"]), manifest.seed)
+    data = open_source(Data.model_validate(manifest.recipe["data"]), manifest.seed)
     batches = plain_batches(data.test, manifest.student.image_size, 64)
     images = np.concatenate([np.asarray(pixels) for pixels, _ in batches])[:count]
     files = [ExportedFile(each.path, each.format, each.precision) for each in manifest.artifacts]
@@ -115,7 +115,7 @@ def of_imagenet(folder: Path) -> Model:
     from tfkd.models import build_teacher
 
     name, size = "efficientnet_lite0", 224
-    network = build_teacher(blocks.Teacher(model=name, weights="imagenet", image_size=size), classes=1000, seed=1)
+    network = build_teacher(Teacher(model=name, weights="imagenet", image_size=size), classes=1000, seed=1)
     spec = importlib.util.find_spec("foolbox")
     if spec is None or not spec.submodule_search_locations:
         raise TfkdError("foolbox's photos are missing: pip install --no-deps foolbox==3.3.4")
@@ -142,7 +142,7 @@ def of_two_classes(folder: Path) -> Model:
     from tfkd.data.batches import plain_batches
     from tfkd.models import build_student
 
-    data = open_source(blocks.Data(source="embedded:fashion_mnist_mini", image_size=SIZE), seed=1)
+    data = open_source(Data(source="embedded:fashion_mnist_mini", image_size=SIZE), seed=1)
     chosen = [data.classes.index(name) for name in EASY]
 
     def read(split: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +152,7 @@ def of_two_classes(folder: Path) -> Model:
         return images[wanted], (labels[wanted] == chosen[1]).astype(np.int64)
 
     keras.utils.set_random_seed(1)
-    network = build_student(blocks.Student(activation="relu6"), SIZE, classes=2, seed=1)
+    network = build_student(Student(activation="relu6"), SIZE, classes=2, seed=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=False)
     network.fit(*read(data.train), batch_size=32, epochs=EPOCHS, verbose=0)
@@ -171,7 +171,7 @@ def blends(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def exported(name: str, network: Any, classes: list[str], images: np.ndarray, folder: Path) -> Model:
     texts = {"author": "tfkd", "license": "none", "version": "1", "description": "A benchmark's network"}
     card = card_of({"name": name, "data": {"image_size": images.shape[1]}, "export": texts}, classes, "0")
-    asked = blocks.Export(
+    asked = Export(
         tflite=["fp32", "fp16", "dynamic", "int8", "16x8"], coreml=["mlmodel", "mlpackage", "mlpackage_int8"], onnx=True
     )
     files = export(network, asked, card, images[:: max(1, len(images) // 100)], folder, lambda _: None).files

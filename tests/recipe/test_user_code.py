@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.models import sources
+from tfkd.recipe import user_code
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def write(home: Path, files: dict[str, str]) -> None:
 
 
 def files(module: str) -> set[str]:
-    return {source.file for source in sources.sources_of(module).values()}
+    return {source.file for source in user_code.sources_of(module).values()}
 
 
 def test_imports_are_followed_through_the_users_own_folders_only(home: Path) -> None:
@@ -39,7 +39,7 @@ def test_imports_are_followed_through_the_users_own_folders_only(home: Path) -> 
             "net_a.py": """
                 import json
                 import keras
-                import tfkd.recipe.blocks
+                import tfkd.recipe.data
                 from net_package import blocks
                 def build():
                     import net_late
@@ -71,9 +71,9 @@ def test_nothing_is_run_to_find_them(home: Path) -> None:
 
 def test_a_digest_is_of_the_bytes(home: Path) -> None:
     write(home, {"net_b.py": "WIDTH = 8"})
-    before = sources.sources_of("net_b")["net_b"].digest
+    before = user_code.sources_of("net_b")["net_b"].digest
     write(home, {"net_b.py": "WIDTH = 9"})
-    assert sources.sources_of("net_b")["net_b"].digest != before
+    assert user_code.sources_of("net_b")["net_b"].digest != before
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", "net_c.missing", "no such module", "sys", "net_c.x.y"])
@@ -88,10 +88,10 @@ def test_an_installed_module_is_represented_by_its_own_source() -> None:
 
 def test_a_module_is_imported_again_when_what_it_imports_changed(home: Path) -> None:
     write(home, {"net_d.py": "from net_e import WIDTH", "net_e.py": "WIDTH = 8"})
-    first = sources.imported("net_d")
-    assert sources.imported("net_d") is first
+    first = user_code.imported("net_d")
+    assert user_code.imported("net_d") is first
     write(home, {"net_e.py": "WIDTH = 8 * 2"})
-    assert sources.imported("net_d").WIDTH == 16
+    assert user_code.imported("net_d").WIDTH == 16
 
 
 @pytest.fixture
@@ -109,16 +109,16 @@ def test_a_module_that_an_installed_one_hides_is_refused_where_it_is_imported(be
         rf"{module}(/__init__)?\.py has the name of (an installed package|a module of the standard library), {module},"
     )
     for look in (
-        lambda: sources.check_imports(f"import {module}.core".encode()),
-        lambda: sources.check_imports(b"import net_hidden"),
-        lambda: sources.imported("net_hidden"),
-        lambda: sources.imported(f"{module}.core"),
+        lambda: user_code.check_imports(f"import {module}.core".encode()),
+        lambda: user_code.check_imports(b"import net_hidden"),
+        lambda: user_code.imported("net_hidden"),
+        lambda: user_code.imported(f"{module}.core"),
     ):
         with pytest.raises(RequestError, match=told):
             look()
-    sources.check_imports(b"import keras, net_other")
+    user_code.check_imports(b"import keras, net_other")
 
 
 def test_a_folder_of_files_hides_nothing(behind: Path) -> None:
     write(behind, {"h5py/photo.txt": "", "keras/notes.py": ""})
-    sources.check_imports(b"import h5py, keras")
+    user_code.check_imports(b"import h5py, keras")

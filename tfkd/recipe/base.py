@@ -1,0 +1,21 @@
+"""What every block of a recipe is made of."""
+
+from typing import Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _separated(value: Any) -> Any:
+    """Reads "fp32,int8" as two names and "none" as no name."""
+    if not isinstance(value, str):
+        return value
+    return [] if value == "none" else [name.strip() for name in value.split(",")]
+
+
+Separated = BeforeValidator(_separated)  # of a list of names, which an override gives as one text
+
+
+class Block(BaseModel):
+    """A part of a recipe: fixed once made, and strict about the names of its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

@@ -1,0 +1,81 @@
+"""The whole recipe, and its shrunk form."""
+
+import itertools
+
+from pydantic import Field, field_validator
+
+from tfkd.recipe.base import Block
+from tfkd.recipe.bench import Bench
+from tfkd.recipe.compress import AnyCompression
+from tfkd.recipe.data import Augment, Data
+from tfkd.recipe.distill import Distill
+from tfkd.recipe.export import Export
+from tfkd.recipe.gates import Gates
+from tfkd.recipe.student import Student
+from tfkd.recipe.teachers import Teacher
+
+SMOKE = "--smoke"  # what switched gates off in a shrunk recipe
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in every path
+
+
+class Recipe(Block):
+    """One run, from images to an app-ready folder."""
+
+    name: str = Field(pattern=NAME, description="names the run and the bundle")
+    data: Data
+    teachers: list[Teacher] = Field(min_length=1, description="one teacher, or several that answer together")
+    student: Student = Student()
+    distill: Distill = Distill()
+    compress: list[AnyCompression] = Field([], description="what is done to the trained student, in this order")
+    export: Export = Export()
+    bench: Bench = Bench()
+    gates: Gates = Gates()
+    imports: list[str] = Field([], description="modules that register custom layers of models; imported before loading")
+    seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
+
+    @property
+    def asked_views(self) -> Augment:
+        """The views that a teacher is asked about."""
+        return self.data.augment.unmixed if self.distill.targets == "image" else self.data.augment
+
+    @field_validator("compress")
+    @classmethod
+    def _in_order(cls, value: list[AnyCompression]) -> list[AnyCompression]:
+        order = ["prune", "cluster", "qat"]
+        places = [order.index(block.kind) for block in value]
+        if any(later <= earlier for earlier, later in itertools.pairwise(places)):
+            raise ValueError("each kind may stand there once, in the order prune, cluster, qat: later ones undo none")
+        return value
+
+
+def shrunk(recipe: Recipe) -> Recipe:
+    """Returns the recipe as a smoke test: every stage for real, on a few images and for one epoch, in about a minute.
+
+    The gates on quality are switched off, since nothing learns much in a minute: the bundle lists them as not judged.
+    The name ends in `-smoke`.
+    """
+    values = recipe.model_dump(mode="json")
+    values["name"] = f"{recipe.name}-smoke"[:64]
+    values["data"] |= {"fraction": min(recipe.data.fraction, 0.05), "unlabelled": None}
+    values["distill"]["views"] = 1
+    values["distill"]["repeats"] = 1
+    values["distill"]["training"]["epochs"] = 1
+    for compression in values["compress"]:
+        compression["training"]["epochs"] = 1
+    values["export"]["calibration_images"] = 20
+    values["bench"] = {"runs": 5, "warmup": 1}
+    values["gates"] = {
+        "better_than_chance": False,
+        "not_worse_than_control": False,
+        "diagnosis": False,
+        "min_relative_accuracy": None,
+        "max_accuracy_drop": None,
+        "min_agreement": None,
+        "min_float_agreement": None,
+        "switched_off_by": SMOKE,
+    }
+    for teacher in values["teachers"]:
+        if teacher["fine_tune"]:
+            teacher["fine_tune"] |= {"epochs": 1, "head_epochs": 1}
+    return Recipe.model_validate(values)

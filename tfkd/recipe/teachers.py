@@ -1,0 +1,65 @@
+"""A teacher, and how it is told from a model file."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tfkd.errors import RequestError
+from tfkd.labels import read_labels
+from tfkd.recipe.base import Block, Separated
+from tfkd.recipe.training import FineTune
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def is_model_file(model: str) -> bool:
+    """Tells the path of a model file or SavedModel folder from a name and from `package.module:function`."""
+    if ":" in model:
+        return False
+    path = Path(model)
+    is_there = path.is_file() or (path / "saved_model.pb").is_file()
+    return is_there or model.lower().endswith(MODEL_SUFFIXES) or "/" in model
+
+
+class Teacher(Block):
+    """A heavy classifier, at its own input size and with its own normalisation."""
+
+    model: str = Field(description="a name from `tfkd list teachers`, a model file, or package.module:function")
+    weights: str = Field("imagenet", description="imagenet, none, or the path of a weights file")
+    image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: its family's")
+    fine_tune: FineTune | None = Field(
+        default_factory=lambda fields: None if is_model_file(fields.get("model", "")) else FineTune(),
+        description="None uses the weights as they are, the default for a model file",
+    )
+    normalization: str = Field(
+        "none", description="what a model of one's own expects of pixels: none, tf, torch, caffe or numbers"
+    )
+    labels: list[str] | None = Field(
+        None, min_length=1, description="classes of its outputs, in their order: a list, or the path of a labels file"
+    )
+    classes: Annotated[list[str] | None, Separated] = Field(
+        None, min_length=1, description="those it knows, where it is a specialist"
+    )
+    batch_norm: Literal["moving", "batch"] = Field(
+        "moving", description="the statistics it answers with: those of its training, or each batch's own"
+    )
+    share: float = Field(1.0, gt=0, description="its say among several teachers, relative to the others'")
+    modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _read_labels(cls, value: Any) -> Any:
+        """Reads a labels file, so that a stored recipe holds the names themselves."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return list(read_labels(Path(value)))
+        except RequestError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
+
+    @model_validator(mode="after")
+    def _one_meaning_of_outputs(self) -> "Teacher":
+        if self.labels and self.classes:
+            raise ValueError("has labels and classes; labels name all outputs in order, classes those of a specialist")
+        return self
