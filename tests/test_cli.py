@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.data.photos import fill
 from tests.pipeline.test_run import RECIPE
 
+KINDS = ("students", "teachers", "losses", "sources", "formats", "targets")
 PROJECT = Path(__file__).parents[1]
 READ_ONLY = "mount -t tmpfs -o ro tmpfs disk"
 FULL = "mount -t tmpfs -o size=4k tmpfs disk && head -c 4096 /dev/zero > disk/all"
@@ -18,7 +20,7 @@ CAN_MOUNT = subprocess.run(["unshare", "-Urm", "true"], capture_output=True).ret
 
 
 def tfkd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tfkd.cli", *arguments]
+    command = [sys.executable, "-m", "tfkd", *arguments]
     return subprocess.run(command, cwd=cwd, text=True, capture_output=True, check=False, timeout=120)
 
 
@@ -52,7 +54,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(
     fill(tmp_path / "photos", {"a": 12, "b": 12})
     (tmp_path / "disk").mkdir()
     (tmp_path / "recipe.py").write_text(RECIPE)
-    done = in_namespace(prepare, "-m", "tfkd.cli", *arguments, cwd=tmp_path)
+    done = in_namespace(prepare, "-m", "tfkd", *arguments, cwd=tmp_path)
     assert done.returncode in (2, 4), done.stderr
     assert told in done.stderr and done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
 
@@ -106,7 +108,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path: Path, arguments: 
     assert answer.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", ["students", "teachers", "losses", "sources", "formats", "targets"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_list_names_what_a_recipe_may_use(tmp_path: Path, kind: str) -> None:
     expected = {
         "students": "mobilenet_v3_small",
@@ -121,8 +123,57 @@ def test_list_names_what_a_recipe_may_use(tmp_path: Path, kind: str) -> None:
     assert expected[kind] in answer.stdout.split()
 
 
-@pytest.mark.parametrize("what", ["manifest", "bench"])
+@pytest.mark.parametrize("what", ["recipe", "manifest", "bench"])
 def test_published_schemas(tmp_path: Path, what: str) -> None:
     answer = tfkd("schema", what, cwd=tmp_path)
-    assert answer.returncode == 0
-    assert json.loads(answer.stdout)["$defs"]
+    assert answer.returncode == 0 and answer.stderr == ""
+    schema = json.loads(answer.stdout)
+    assert schema["$schema"].endswith("2020-12/schema") and schema["additionalProperties"] is False
+    assert ("distill" in schema["properties"]) is (what == "recipe")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), (), ("--version",), *(("list", kind) for kind in KINDS)], ids=str)
+def test_help_and_lists_are_quick_and_quiet(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    before = os.times()
+    answer = tfkd(*arguments, cwd=tmp_path)
+    after = os.times()
+    assert (answer.returncode, answer.stderr) == (0, "") and answer.stdout
+    # Processor time: what other processes do on this machine must not decide the test.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.0
+
+
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    assert tfkd("--version", cwd=tmp_path).stdout == f"tfkd {version('tfkd')}\n"
+    assert tfkd(cwd=tmp_path).stdout == tfkd("--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("shell", "words", "expected"),
+    [
+        ("bash", {"COMP_WORDS": "tfkd re", "COMP_CWORD": "1"}, ["report"]),
+        ("bash", {"COMP_WORDS": "tfkd list t", "COMP_CWORD": "2"}, ["teachers", "targets"]),
+        ("bash", {"COMP_WORDS": "tfkd schema ", "COMP_CWORD": "2"}, ["recipe", "manifest", "bench"]),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "tfkd verify --da"}, ["--data"]),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "tfkd ex", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}, ["export"]),
+    ],
+)
+def test_a_shell_gets_completions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, words: dict[str, str], expected: list[str]
+) -> None:
+    for name, value in {**words, "_TFKD_COMPLETE": f"complete_{shell}"}.items():
+        monkeypatch.setenv(name, value)
+    answer = tfkd(cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert all(word in answer.stdout for word in expected) and "plan" not in answer.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_shown_and_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # the shell is then named
+    shown = tfkd("--show-completion", shell, cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "") and f"_TFKD_COMPLETE=complete_{shell}" in shown.stdout
+    installed = tfkd("--install-completion", shell, cwd=tmp_path)
+    assert (installed.returncode, installed.stderr) == (0, "") and f"{shell} completion installed" in installed.stdout
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(f"_TFKD_COMPLETE=complete_{shell}" in text for text in written)

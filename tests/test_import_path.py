@@ -84,7 +84,7 @@ def test_a_current_folder_that_is_gone_is_left_out(current: Path) -> None:
 def test_no_command_imports_a_file_of_the_current_folder(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     mark = set_traps(tmp_path, *TRAPS)
     (tmp_path / "recipe.py").write_text(RECIPE)
-    command = [sys.executable, "-m", "tfkd.cli", *arguments]
+    command = [sys.executable, "-m", "tfkd", *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{PROJECT}:"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert not mark.exists()
@@ -100,6 +100,6 @@ def test_a_recipe_imports_from_its_folder_and_the_current_one(tmp_path: Path) ->
         "from sizes import SIZE\nfrom sources import SOURCE\nfrom tfkd.recipe import *\n"
         "recipe = Recipe(name='a', data=Data(source=SOURCE, image_size=SIZE), teachers=[])"
     )
-    command = [sys.executable, "-m", "tfkd.cli", "plan", "recipes/a.py"]
+    command = [sys.executable, "-m", "tfkd", "plan", "recipes/a.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "image_size = 'many'" in done.stderr and done.returncode == 2

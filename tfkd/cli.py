@@ -35,7 +35,21 @@ def execute(arguments: list[str] | None = None) -> int:
 def _call(arguments: list[str] | None) -> object:
     from tfkd.commands import app
 
-    return app(arguments, standalone_mode=False)
+    try:
+        return app(arguments, prog_name="tfkd", standalone_mode=False)
+    except SystemExit as error:  # how typer ends shell completion
+        if _is_completion(arguments):
+            return error.code
+        raise
+
+
+def _is_completion(arguments: list[str] | None) -> bool:
+    """Returns whether a shell asks for completions, or the user for the script that makes the shell do so."""
+    import os
+    import sys
+
+    first = (sys.argv[1:] if arguments is None else arguments)[:1]
+    return "_TFKD_COMPLETE" in os.environ or first in (["--show-completion"], ["--install-completion"])
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ import importlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkd import import_path
+from tfkd import __version__, import_path
 from tfkd.benchmark import command
 from tfkd.errors import RequestError, nearest
 from tfkd.terminal import restore, say, say_lines, show
@@ -25,11 +25,29 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 app = typer.Typer(
     name="tfkd",
     help="Distils a heavy Keras image classifier into a phone-sized one, exports it, and proves every file.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"tfkd {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Show the help where no command is named."""
+    if context.invoked_subcommand is None:
+        say_lines(context.get_help())
+
 
 RecipeFile = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="a Python file with `recipe = Recipe(...)`, or JSON")
@@ -301,43 +319,59 @@ def verify(
 app.command(name="bench")(command.bench)
 
 
+SCHEMAS = {
+    "recipe": "tfkd.recipe:Recipe",
+    "manifest": "tfkd.bundle.manifest:Manifest",
+    "bench": "tfkd.benchmark.results:Results",
+}
+KINDS = {
+    "students": "tfkd.models:STUDENTS",
+    "teachers": "tfkd.models:TEACHERS",
+    "losses": "tfkd.recipe.files:LOSSES",
+    "sources": "tfkd.data:SOURCES",
+    "formats": "tfkd.writers:FORMATS",
+    "targets": "tfkd.benchmark:TARGETS",
+}
+
+
 @app.command()
 def schema(
-    what: Annotated[str, typer.Argument(help="manifest or bench")] = "manifest",
+    what: Annotated[
+        str, typer.Argument(help="recipe, manifest or bench", autocompletion=lambda: list(SCHEMAS))
+    ] = "manifest",
 ) -> None:
-    """Print the JSON Schema of a bundle's manifest.json, or of what `tfkd bench --json` writes."""
-    from tfkd.benchmark import results
-    from tfkd.bundle.manifest import Manifest
-
-    schemas = {"manifest": Manifest.model_json_schema, "bench": results.json_schema}
-    if what not in schemas:
-        raise RequestError(f"There is no schema of {what!r}.{nearest(what, list(schemas))}")
-    say_lines(json.dumps(schemas[what](), indent=2))
+    """Print the JSON Schema of a recipe, of a bundle's manifest.json, or of what `tfkd bench --json` writes."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    written = _named(what, SCHEMAS, "schema of").model_json_schema()
+    say_lines(json.dumps({"$schema": dialect, **written}, indent=2))
 
 
 @app.command(name="list")
 def list_kinds(
-    kind: Annotated[str, typer.Argument(help="students, teachers, losses, sources, formats or targets")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="students, teachers, losses, sources, formats or targets", autocompletion=lambda: list(KINDS)
+        ),
+    ],
 ) -> None:
     """List the names that a recipe may use."""
-    names = {
-        "students": ("tfkd.models", "STUDENTS"),
-        "teachers": ("tfkd.models", "TEACHERS"),
-        "losses": ("tfkd.distill.losses", "LOSSES"),
-        "sources": ("tfkd.data", "SOURCES"),
-        "formats": ("tfkd.writers", "FORMATS"),
-        "targets": ("tfkd.benchmark", "TARGETS"),
-    }
-    if kind not in names:
-        raise RequestError(f"There is no kind {kind!r}.{nearest(kind, list(names))}")
+    names = _named(kind, KINDS, "kind")
     if kind == "students":
         from tfkd.report import students
 
         show(students.cost_table(), students.activation_table())
         return
-    module, attribute = names[kind]
-    for name in getattr(importlib.import_module(module), attribute):
+    for name in names:
         say(name)
+
+
+def _named(name: str, places: dict[str, str], what: str) -> Any:
+    """Returns what stands at one of several places, each written `module:attribute`."""
+    if name not in places:
+        raise RequestError(f"There is no {what} {name!r}.{nearest(name, list(places))}")
+    module, _, attribute = places[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _in_all(found: "list[Kept]") -> str:

@@ -24,7 +24,7 @@ def test_results_come_back_as_written(tmp_path):
 
 
 def test_json_schema_describes_what_is_written():
-    schema = results.json_schema()
+    schema = results.Results.model_json_schema()
     assert schema["additionalProperties"] is False and set(schema["required"]) == {"results"}
     fields = schema["$defs"]["Result"]
     assert fields["additionalProperties"] is False

@@ -11,6 +11,7 @@ import tf_keras
 from tests.models import families
 from tfkd.errors import RequestError
 from tfkd.models import STUDENTS, build_student, student_source
+from tfkd.models.cost import multiply_adds
 from tfkd.recipe import Student
 
 SMALLEST = {"image_size": 32, "classes": 5, "width": 0.25, "dropout": 0.2, "batch_norm_momentum": 0.9}
@@ -27,8 +28,9 @@ def randomise(model: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("name", STUDENTS)
-def test_parameters_are_the_papers(name: str) -> None:
-    model = build_student(Student(model=name), image_size=64, classes=1000, seed=1)
+def test_costs_are_as_listed_and_the_papers(name: str) -> None:
+    model = build_student(Student(model=name), image_size=224, classes=1000, seed=1)
+    assert (model.count_params(), multiply_adds(model)) == (STUDENTS[name].parameters, STUDENTS[name].multiply_adds)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable / 1e6 == pytest.approx(families.student(name).millions, rel=0.02)
 

@@ -243,11 +243,6 @@ class Results(Part):
     skipped: list[Skipped] = Field([], description="what a GPU or an NPU did not take, with the reason")
 
 
-def json_schema() -> dict[str, Any]:
-    """Returns the JSON Schema (2020-12) of a file of results."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Results.model_json_schema(by_alias=True)}
-
-
 def now(measured: list[Result], skipped: Sequence[Skipped] = ()) -> Results:
     """Returns what was measured just now, by this version."""
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

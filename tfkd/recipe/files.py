@@ -204,7 +204,7 @@ def _explain(error: pydantic.ValidationError) -> str:
     lines = []
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"] if not isinstance(part, int)]
-        where = ".".join(str(part) for part in item["loc"] if part not in _kinds()) or "recipe"
+        where = ".".join(str(part) for part in item["loc"] if part not in kinds()) or "recipe"
         if item["type"] == "extra_forbidden":
             known = _fields_at(path[:-1], error.title)
             parts = where.split(".")
@@ -213,8 +213,8 @@ def _explain(error: pydantic.ValidationError) -> str:
             lines.append(f"the field {where!r} is missing.")
         elif item["type"].startswith("union_tag"):
             named = item["input"].get("kind", "") if isinstance(item["input"], dict) else ""
-            kinds = _kinds(Compression if path[0] == "compress" else Loss)
-            lines.append(f"{where}.kind = {named!r}: there is no such kind.{nearest(str(named), list(kinds))}")
+            named_kinds = kinds(Compression if path[0] == "compress" else Loss)
+            lines.append(f"{where}.kind = {named!r}: there is no such kind.{nearest(str(named), list(named_kinds))}")
         else:
             lines.append(f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}.")
     return " ".join(lines)
@@ -228,11 +228,11 @@ def _fields_at(path: Sequence[str], title: str = "Recipe") -> list[str]:
         if part in block.model_fields:
             block = next(iter(_blocks_of(block.model_fields[part].annotation)), Block)
         else:
-            block = _kinds().get(part, block)
+            block = kinds().get(part, block)
     return list(block.model_fields)
 
 
-def _kinds(base: type[Block] = Block) -> dict[str, type[Block]]:
+def kinds(base: type[Block] = Block) -> dict[str, type[Block]]:
     """Returns the blocks that a field `kind` tells apart, by its value; pydantic puts that into an error's path."""
     return {block.model_fields["kind"].default: block for block in _subclasses(base) if "kind" in block.model_fields}
 
@@ -253,3 +253,6 @@ def _blocks_of(annotation: Any) -> list[type[Block]]:
     if get_origin(annotation) in (list, Union, Annotated, types.UnionType):
         return [block for argument in get_args(annotation) for block in _blocks_of(argument)]
     return []
+
+
+LOSSES = kinds(Loss)
