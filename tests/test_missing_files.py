@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from tests.pipeline.test_own_model import COLOURS, LABELS, SIZE, write_photos
 from tfkd import cli
-from tfkd.bundle.manifest import Gate, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.recipe import Export
 from tfkd.report import facts
+from tfkd.verification.records import Gate
 
 ASKED = ("export", "running.keras", "--import", "running_layer", "--labels", "labels.txt", "--data", "folder:photos")
 QUICK = ("export.golden_images=2", "bench.runs=5", "bench.warmup=1")

@@ -10,7 +10,8 @@ import pytest
 
 from tfkd.benchmark import results
 from tfkd.bundle import contents
-from tfkd.bundle.manifest import Artifact, DataEntry, InputOutput, Manifest, StudentEntry, Tensor
+from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
+from tfkd.verification.records import Artifact, InputOutput, Tensor
 
 CLASSES = ["cat", "dog", "owl", "cow"]
 SIZE = 32

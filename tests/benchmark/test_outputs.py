@@ -5,8 +5,8 @@ from rich.console import Console
 
 from tests.benchmark.conftest import counted, result
 from tfkd.benchmark import outputs, results
-from tfkd.bundle.manifest import Gate
 from tfkd.errors import MachineError, RequestError
+from tfkd.verification.records import Gate
 
 GATES = [
     Gate(name="max_p90_ms/a", value=3.0, limit=2.0, passed=False),

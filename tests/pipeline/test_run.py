@@ -16,7 +16,7 @@ import pytest
 from tests.data.photos import fill_tinted
 from tests.report import links
 from tests.traps import set_traps
-from tfkd.bundle.manifest import Gate, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.pipeline.graph import stages_of
 from tfkd.pipeline.run import Outcome, Run, open_data
 from tfkd.progress import Lines
@@ -24,6 +24,7 @@ from tfkd.recipe.files import load
 from tfkd.report import summary
 from tfkd.store.layout import Layout
 from tfkd.training.job import Kind
+from tfkd.verification.records import Gate
 
 PROJECT = Path(__file__).parents[2]
 CLASSES = ("blue sky", "grass", "tomato, ripe")

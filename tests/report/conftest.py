@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd.bundle.manifest import Gate, Manifest, Verdict
+from tfkd.bundle.manifest import Manifest
 from tfkd.inputs.image.files import encode_shown
 from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Point, Prediction
 from tfkd.report.predictions import frequent_pairs
+from tfkd.verification.records import Gate, Verdict
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 IMAGES = 1000

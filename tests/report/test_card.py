@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from tests.report.conftest import give
-from tfkd.bundle.manifest import Diagnosis
 from tfkd.report.card import escape, write_model_card
+from tfkd.verification.records import Diagnosis
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* _it_ `code`", "dress 👗", "[x](http://e.com)", "two\nlines")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.bundle import contents
-from tfkd.bundle.manifest import Artifact, DataEntry, InputOutput, Manifest, StudentEntry, Tensor
+from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
+from tfkd.verification.records import Artifact, InputOutput, Tensor
 
 CLASSES = ["owl", "Öre", "cat"]
 SIZE = 4

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfkd.bundle.manifest import Diagnosis
 from tfkd.models.normalization import Normalization, parse
 from tfkd.verification.diagnosis import Subject, Wording, diagnose, initial_weights, order_of_labels, read_or_diagnose
+from tfkd.verification.records import Diagnosis
 
 SIZE = 4
 WORDING = Wording(lambda words: f"--normalization {words}", lambda names: f"--labels {','.join(names)}")

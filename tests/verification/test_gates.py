@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from tfkd.bundle.manifest import Artifact, ChanceTest, Delegation, Diagnosis, Gate, InputOutput, MissingFile, Tensor
 from tfkd.errors import RequestError
 from tfkd.recipe import Gates
 from tfkd.verification.gates import Measured, better_than_chance, judge
+from tfkd.verification.records import Artifact, ChanceTest, Delegation, Diagnosis, Gate, InputOutput, Tensor
 from tfkd.verification.truth import PairedTest
+from tfkd.writers.records import MissingFile
 
 NAN = math.nan
 OFF = Gates(

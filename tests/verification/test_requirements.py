@@ -6,9 +6,9 @@ import pytest
 
 from tests.verification.conftest import CARD, Exported
 from tfkd import machine
-from tfkd.bundle.manifest import Artifact, Delegation
 from tfkd.recipe import Export
 from tfkd.verification import requirements, tflite
+from tfkd.verification.records import Artifact, Delegation
 from tfkd.verification.requirements import Requirements
 from tfkd.writers import export
 

@@ -10,8 +10,8 @@ from tests.tools.runtimes import RUNTIMES, RefusedError, family_of
 from tests.verification.conftest import Exported
 from tfkd.bundle import contents, golden
 from tfkd.bundle.contents import Golden
-from tfkd.bundle.manifest import Artifact
 from tfkd.verification import tflite
+from tfkd.verification.records import Artifact
 
 IMAGES = 8
 CASES = [

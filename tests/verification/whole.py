@@ -12,10 +12,11 @@ from tests.writers.conftest import DATA, RECIPE
 from tfkd import machine
 from tfkd.bundle import contents, golden
 from tfkd.bundle.manifest import BenchEntry, DataEntry, Latency, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.verdicts import measured
 from tfkd.distill.measures import softmax
 from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
-from tfkd.verification.gates import judge, measured
+from tfkd.verification.gates import judge
 from tfkd.verification.truth import chance_test, exact_test
 from tfkd.writers import samples
 

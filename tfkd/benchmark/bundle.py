@@ -13,9 +13,9 @@ from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.results import Device, Result, Skipped
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle import contents
-from tfkd.bundle.manifest import Gate
 from tfkd.bundle.publishing import opened
 from tfkd.errors import RequestError, nearest
+from tfkd.verification.records import Gate
 
 MORE = 4  # times that an unclear change is measured again
 

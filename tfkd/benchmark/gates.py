@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tfkd.benchmark import statistics
 from tfkd.benchmark.results import Device, Result
-from tfkd.bundle.manifest import Gate
 from tfkd.errors import MachineError, RequestError
+from tfkd.verification.records import Gate
 
 TIMES = frozenset({"max_median_ms", "max_p90_ms", "max_p95_ms", "max_regression"})
 """The limits on what every clock measures."""

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from tfkd import files
 from tfkd.benchmark.results import Result, Skipped
-from tfkd.bundle.manifest import Gate
 from tfkd.errors import MachineError, TfkdError
+from tfkd.verification.records import Gate
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -14,10 +14,11 @@ from tfkd.benchmark.results import File, Result, first_fault
 from tfkd.benchmark.results import Golden as Compared
 from tfkd.bundle import contents, golden, seal
 from tfkd.bundle.contents import Golden
-from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError, cause, nearest
 from tfkd.verification import VerifyError, families
 from tfkd.verification.families import FAMILIES
+from tfkd.verification.records import Artifact
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from tfkd.bundle.contents import MANIFEST
-from tfkd.bundle.manifest import Artifact, ChanceTest, ComparisonRow, Manifest, MissingFile, TeacherEntry, latency
+from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single
 from tfkd.bundle.verdicts import has_gate
-from tfkd.pipeline.graph import numbered
 from tfkd.recipe import Export
+from tfkd.recipe.names import numbered
 from tfkd.verification import VerifyError
-from tfkd.verification.gates import BETTER_THAN_CHANCE, NOT_WORSE_THAN_CONTROL, TAUGHT, single
+from tfkd.verification.gates import BETTER_THAN_CHANCE, NOT_WORSE_THAN_CONTROL, TAUGHT
+from tfkd.verification.records import Artifact, ChanceTest
 from tfkd.verification.truth import exact_test, significant
 from tfkd.writers import exported_files
+from tfkd.writers.records import MissingFile
 
 _ROUNDING = 1e-6  # of float32 sums
 _WHOLE = 1e-3  # images

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from tfkd.bundle.contents import Golden
-from tfkd.bundle.manifest import Artifact
 from tfkd.inputs import kind_of
 from tfkd.inputs.image.tensors import signature as image_signature
 from tfkd.inputs.kind import ExampleError
@@ -22,6 +21,7 @@ from tfkd.signature import Signature
 from tfkd.verification import VerifyError, artifacts, families
 from tfkd.verification.families import FAMILIES
 from tfkd.verification.probabilities import fault, unrelated
+from tfkd.verification.records import Artifact
 
 FOLDER = "golden"
 INDEX = "golden.json"

@@ -10,11 +10,12 @@ from tfkd.benchmark.measurements import Record
 from tfkd.benchmark.subject import manifest_of
 from tfkd.bundle import contents, golden, seal
 from tfkd.bundle.contents import LABELS, Golden
-from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import opened
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_bytes
 from tfkd.verification import VerifyError
+from tfkd.verification.records import Artifact
 
 
 @dataclass(frozen=True)

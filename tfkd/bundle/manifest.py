@@ -1,7 +1,8 @@
 """`manifest.json`: the contract of a bundle. The report, the gates and other programs read only this.
 
-Shares (accuracy, agreement, calibration error) run from 0 to 1, latencies are milliseconds, sizes are bytes. The ranges
-are part of the JSON Schema that `tfkd schema manifest` prints.
+It is composed of the records that writers and verification produce. Fractions (accuracy, agreement, calibration error)
+run from 0 to 1, latencies are milliseconds, sizes are bytes. The ranges are part of the JSON Schema that
+`tfkd schema manifest` prints.
 """
 
 import datetime
@@ -9,20 +10,19 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tfkd.recipe import NAME
+from tfkd.records import Count, Entry, Fraction, Number
+from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
+from tfkd.writers.records import MissingFile
 
 SCHEMA = "tfkd-manifest-1"
 TEST: Literal["test"] = "test"  # the split that accuracies are measured on
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Difference = Annotated[float, Field(ge=-1, le=1)]  # of two shares
-Count = Annotated[int, Field(ge=0)]
-Number = Annotated[int, Field(ge=1)]  # of things that there must be
+Difference = Annotated[float, Field(ge=-1, le=1)]  # of two fractions
 Seconds = Annotated[float, Field(ge=0)]
 Milliseconds = Annotated[float, Field(gt=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 
 
@@ -57,12 +57,6 @@ Splits = Annotated[
 Utc = Annotated[str, AfterValidator(_in_utc), Field(json_schema_extra={"format": "date-time"})]
 
 
-class Entry(BaseModel):
-    """A part of the manifest; unknown fields and numbers that are not finite are errors."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
 class DataEntry(Entry):
     source: str
     fingerprint: Fingerprint
@@ -78,32 +72,14 @@ class DataEntry(Entry):
     )
 
 
-class ChanceTest(Entry):
-    """A permutation test of predictions on the test split: do they know more of the labels than chance?"""
-
-    balanced_accuracy: Share = Field(description="mean over the split's classes of the share of images that are right")
-    chance_level: float = Field(gt=0, le=1, description="balanced accuracy of guessing: 1 / classes of the split")
-    p_value: float = Field(gt=0, le=1, description="probability of this balanced accuracy, or more, by chance")
-    perfect_p_value: Share = Field(description="p-value without one wrong prediction: the least that the split allows")
-
-
-class PairedTest(Entry):
-    """A one-sided exact McNemar test of one classifier against another on the test split."""
-
-    gained: Count = Field(description="images that only the first predicts rightly")
-    lost: Count = Field(description="images that only the second predicts rightly")
-    p_value: Share = Field(description="probability of as many losses or more where both are equally good")
-    worst_p_value: Share = Field(description="the least that the test split allows: the first is always wrong")
-
-
 class TeacherEntry(Entry):
     model: str
     weights: str
     fingerprint: Fingerprint
     parameters: Number
     image_size: Number
-    accuracy: Share = Field(description="on the test split")
-    calibration_error: Share = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
+    accuracy: Fraction = Field(description="on the test split")
+    calibration_error: Fraction = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
     chance: ChanceTest | None = Field(None, description="of a specialist: on images of the classes that it knows")
     not_exported: str | None = Field(
         None, description="why it has no .tflite file, so that the comparison has no row of it; None where it has one"
@@ -114,9 +90,9 @@ class Compression(Entry):
     kind: str = Field(description="prune, cluster or qat")
     epochs: Count
     seconds: Seconds
-    validation_accuracy: Share = Field(description="of the network as it was trained: with int8 rounding after qat")
-    accuracy: Share = Field(description="the same on the test split")
-    sparsity: Share = Field(description="share of zeros among the weights that are pruned and clustered")
+    validation_accuracy: Fraction = Field(description="of the network as it was trained: with int8 rounding after qat")
+    accuracy: Fraction = Field(description="the same on the test split")
+    sparsity: Fraction = Field(description="share of zeros among the weights that are pruned and clustered")
     clusters: Count = Field(description="largest number of different weights among these layers")
 
 
@@ -126,93 +102,19 @@ class StudentEntry(Entry):
     model: str
     parameters: Number
     image_size: Number
-    accuracy: Share = Field(description="of the exported network in Keras, on the test split")
-    control_accuracy: Share | None = Field(description="of the control with the same seed; None where it was not run")
-    accuracies: list[Share] = Field(description="of every seed before compressions, in the order of the seeds")
-    control_accuracies: list[Share]
+    accuracy: Fraction = Field(description="of the exported network in Keras, on the test split")
+    control_accuracy: Fraction | None = Field(
+        description="of the control with the same seed; None where it was not run"
+    )
+    accuracies: list[Fraction] = Field(description="of every seed before compressions, in the order of the seeds")
+    control_accuracies: list[Fraction]
     seeds: list[Count]
     exported_seed: Count | None = Field(description="the seed with the best validation accuracy")
-    agreement_with_teacher: Share | None = Field(description="equal top-1 on the test split")
+    agreement_with_teacher: Fraction | None = Field(description="equal top-1 on the test split")
     against_control: PairedTest | None = Field(None, description="against the control of its seed; None without one")
     compressions: list[Compression] = Field([], description="what was done after the training, in order")
     seconds_training: Seconds | None
     teacher_seconds: Seconds | None = Field(description="fine-tuning and answering every view, paid once")
-
-
-class Tensor(Entry):
-    name: str
-    shape: list[Number]
-    dtype: str
-    scale: float | None = Field(None, gt=0, description="of a quantized tensor: what a step of 1 is worth")
-    zero_point: int | None = Field(None, ge=-(2**15), lt=2**15, description="of a quantized tensor: what stands for 0")
-    range: list[float] | None = Field(None, description="smallest and largest value that may come in or out")
-
-
-class InputOutput(Entry):
-    input: Tensor
-    output: Tensor
-
-
-class Delegation(Entry):
-    partitions: Count = Field(description="XNNPACK partitions; 1 means that the whole graph runs inside")
-    operators: Count = Field(description="operators of the graph before delegation")
-    outside: list[str] = Field(description="operators that XNNPACK does not run")
-
-
-class Accelerator(Entry):
-    name: str
-    operators: Count = Field(description="operators that run for every image")
-    taken: Count = Field(description="those that the published rules let it take")
-    left_out: list[str] = Field(description="kinds of the operators that a rule leaves out")
-    not_stated: list[str] = Field(description="kinds of the operators that no published rule speaks of")
-
-    @model_validator(mode="after")
-    def _taken_of_all(self) -> "Accelerator":
-        if self.taken > self.operators:
-            raise ValueError(f"{self.name} takes {self.taken} of {self.operators} operators")
-        return self
-
-
-class Artifact(Entry):
-    path: str = Field(description="inside the bundle, with forward slashes")
-    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
-    precision: str = Field(description="fp32, fp16, dynamic, int8 or 16x8")
-    bytes: Number
-    sha256: Sha256 = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
-    accuracy: Share | None = Field(None, description="on the test split; None where the file was not run")
-    chance: ChanceTest | None = Field(None, description="None where the file was not run")
-    agreement: Share | None = Field(None, description="equal top-1 with the teacher")
-    max_abs_error: Share | None = Field(None, description="largest probability difference from the Keras student")
-    mean_total_variation: Share | None = Field(
-        None,
-        description="mean over the test images of the probability mass that is elsewhere than in the Keras student",
-    )
-    top1_vs_keras: Share | None = Field(None, description="equal top-1 with the Keras student")
-    golden_tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        {}, description="largest difference from the golden answers that passes, by runtime family; wider is ignored"
-    )
-    min_runtime: str | None = Field(
-        None, description="oldest runtime that loads the file, such as TensorFlow Lite 2.17.0 or iOS 15; None: unknown"
-    )
-    operator_versions: dict[str, Number] = Field(
-        {}, description="of a .tflite file: the newest version of each operator"
-    )
-    not_verified: str | None = Field(
-        None, description="what this machine lacks to run the file, such as an operator; None where it was run"
-    )
-    delegation: Delegation | None = None
-    accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
-    io: InputOutput
-
-
-class MissingFile(Entry):
-    """A file that was asked for and could not be made."""
-
-    path: str = Field(description="where it would be in the bundle")
-    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
-    precision: str
-    reason: str
-    required: bool = Field(description="the recipe's export.require names it: the gate of its name failed")
 
 
 class ComparisonRow(Entry):
@@ -223,9 +125,9 @@ class ComparisonRow(Entry):
     latency_all_ms: Milliseconds | None = Field(
         None, description="median, a thread for every core; None on a single core"
     )
-    accuracy: Share
+    accuracy: Fraction
     drop: Difference = Field(description="accuracy of the teacher, or without one of the Keras model, minus this one's")
-    agreement: Share | None = Field(None, description="equal top-1 with the teacher")
+    agreement: Fraction | None = Field(None, description="equal top-1 with the teacher")
     seconds: Seconds | None = Field(None, description="of the training of this network, without that of its teacher")
 
 
@@ -272,45 +174,6 @@ class BenchEntry(Entry):
     )
 
 
-Verdict = Literal["passed", "failed", "not judged"]
-
-
-class Gate(Entry):
-    name: str
-    value: float | None = Field(description="what was measured; None where nothing was, or where it is no number")
-    limit: float | None = Field(description="None where the gate was not judged")
-    passed: bool = Field(description="True only where the verdict is passed")
-    verdict: Verdict = Field("failed", description="where it is missing, `passed` decides between passed and failed")
-    reason: str = Field("", description="what the value means, or why the gate was not judged")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_verdict(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "verdict" not in values:
-            return {**values, "verdict": "passed" if values.get("passed") is True else "failed"}
-        return values
-
-    @model_validator(mode="after")
-    def _of_one_mind(self) -> "Gate":
-        if self.passed != (self.verdict == "passed"):
-            raise ValueError(f"the gate {self.name} has passed = {self.passed} and the verdict {self.verdict!r}")
-        return self
-
-
-class Diagnosis(Entry):
-    """A likely cause of a low accuracy; nothing of it was applied."""
-
-    subject: str = Field(description="the model, or which teacher or student")
-    cause: str = Field(description="labels, pixels, pixels and labels, untrained, other classes, fine-tuning, ...")
-    evidence: str
-    proposal: str = Field("", description="the flag or the field of the recipe to change")
-    normalization: str | None = Field(None, description="the proposed words; None where the pixels are right")
-    labels: list[str] = Field([], description="the proposed names of the outputs, in order; empty where they are right")
-
-    def __str__(self) -> str:
-        return f"{self.evidence} Try {self.proposal}."
-
-
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema", json_schema_extra={"const": SCHEMA})
     name: str = Field(pattern=NAME)
@@ -342,6 +205,11 @@ class Manifest(Entry):
     def images(self) -> int:
         """How many images the accuracies were measured on."""
         return self.data.splits[TEST]
+
+
+def single(teachers: list[TeacherEntry]) -> list[TeacherEntry]:
+    """Returns the teachers without what they are together, which comes first where there are several."""
+    return teachers[1:] or teachers
 
 
 def latency(bench: Iterable[BenchEntry], files: Collection[str], single: bool) -> float | None:

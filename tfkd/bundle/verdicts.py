@@ -2,20 +2,40 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from tfkd.bundle.contents import MANIFEST
-from tfkd.bundle.manifest import Gate, Manifest
+from tfkd.bundle.manifest import ComparisonRow, Manifest, single
 from tfkd.errors import RequestError
 from tfkd.recipe import Gates
+from tfkd.recipe.names import numbered
 from tfkd.verification import VerifyError
-from tfkd.verification.gates import is_on, judge, measured
+from tfkd.verification.gates import STUDENT, TAUGHT, Measured, is_on, judge
+from tfkd.verification.records import Gate
 
 _ROUNDING = 1e-9  # relative; the same code gives the same digits
 _SINCE_0_1_0 = {"better_than_chance", "not_worse_than_control", "diagnosis", "min_accuracy", "max_half_shift"}
+
+
+def measured(manifest: Manifest) -> Measured:
+    """Returns what the gates judge of a manifest: by this alone, `tfkd verify` gets the verdicts that were given."""
+    student, teachers = manifest.student, manifest.teachers
+    return Measured(
+        artifacts=manifest.artifacts,
+        missing=manifest.missing,
+        student=student.accuracy,
+        teacher=teachers[0].accuracy if teachers else None,
+        images=manifest.images,
+        teachers={numbered("teacher", number): entry.chance for number, entry in enumerate(single(teachers))},
+        control=student.control_accuracy,
+        paired=student.against_control,
+        diagnosis=[each for each in manifest.diagnosis if not teachers or each.subject != STUDENT],
+        size_ratio=_ratio([row.bytes for row in manifest.comparison], manifest.comparison),
+        speed_ratio=_ratio([row.latency_ms for row in manifest.comparison], manifest.comparison),
+    )
 
 
 def has_gate(manifest: Manifest, name: str) -> bool:
@@ -65,6 +85,13 @@ def judged(manifest: Manifest) -> list[Gate]:
         return gates
     # Older versions had other defaults, and listed no gate that was off.
     return [gate for gate in gates if is_on(getattr(limits, gate.name.partition("/")[0], True))]
+
+
+def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | None:
+    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
+    by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
+    teacher, int8 = by_variant.get(TAUGHT), by_variant.get("student int8")
+    return teacher / int8 if teacher and int8 else None
 
 
 def _limits(manifest: Manifest, absent: list[str]) -> Gates:

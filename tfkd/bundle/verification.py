@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tfkd.bundle import consistency, contents, golden, golden_labels, seal, verdicts
 from tfkd.bundle.contents import CHECKSUMS, LABELS, MANIFEST, Golden
-from tfkd.bundle.manifest import SCHEMA, Artifact, Manifest, Verdict
+from tfkd.bundle.manifest import SCHEMA, Manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.seal import few, text
 from tfkd.errors import RequestError, legible
@@ -28,6 +28,7 @@ from tfkd.verification.apart import Answered, Apart
 from tfkd.verification.artifacts import RUNTIMES
 from tfkd.verification.families import FAMILIES
 from tfkd.verification.gates import unjudged
+from tfkd.verification.records import Artifact, Verdict
 from tfkd.writers import Card, card_of
 
 _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level

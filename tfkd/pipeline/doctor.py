@@ -24,8 +24,8 @@ from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
-    from tfkd.bundle.manifest import Diagnosis
     from tfkd.verification.diagnosis import Subject
+    from tfkd.verification.records import Diagnosis
 
 FREE_BYTES = 2 * 1024**3
 MOST_TIMES = 5  # that a student may see a view

@@ -19,6 +19,7 @@ from tfkd.files import fingerprint
 from tfkd.pipeline.contents import files_of
 from tfkd.pipeline.stage import Stage
 from tfkd.recipe import Recipe, Student, Teacher
+from tfkd.recipe.names import numbered
 from tfkd.writers import card_of
 
 STAGES = (
@@ -50,11 +51,6 @@ _PRODUCTS = {
     "verify": "verification",
     "bench": "benchmark",
 }
-
-
-def numbered(kind: str, number: int) -> str:
-    """Returns the name of the stage of teacher or assistant number 0, 1, …"""
-    return f"{kind}-{number + 1}" if number else kind
 
 
 def number_of(stage: str) -> int:

@@ -13,17 +13,9 @@ from pydantic import Field, field_validator, model_validator
 
 import tfkd
 from tfkd import machine
-from tfkd.bundle.manifest import (
-    SCHEMA,
-    Artifact,
-    BenchEntry,
-    ComparisonRow,
-    Diagnosis,
-    Manifest,
-    MissingFile,
-    StudentEntry,
-)
+from tfkd.bundle.manifest import SCHEMA, BenchEntry, ComparisonRow, Manifest, StudentEntry
 from tfkd.bundle.publishing import require_writable
+from tfkd.bundle.verdicts import measured
 from tfkd.data import ImageData, Split, open_evaluation
 from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
 from tfkd.labels import outputs_of, read_labels
@@ -36,8 +28,10 @@ from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import NAME, Bench, Block, Data, Export, Gates
 from tfkd.recipe import files as recipe_files
 from tfkd.sandbox import Sandbox
-from tfkd.verification.gates import OF_SEVERAL, is_on, judge, measured
+from tfkd.verification.gates import OF_SEVERAL, is_on, judge
+from tfkd.verification.records import Artifact, Diagnosis
 from tfkd.writers import Exported, ExportedFile, card_of, check_installed
+from tfkd.writers.records import MissingFile
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tfkd import machine
-from tfkd.bundle.manifest import Artifact, ChanceTest, Diagnosis, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import require_writable
 from tfkd.data import ImageData, open_source
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
 from tfkd.models.imports import import_modules
-from tfkd.pipeline.graph import CODE, STAGES, chain, is_store, kind_of, number_of, numbered, seeds, stages_of
+from tfkd.pipeline.graph import CODE, STAGES, chain, is_store, kind_of, number_of, seeds, stages_of
 from tfkd.pipeline.stage import Stage, locked, run_together
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Gates, Recipe, Student, Teacher
+from tfkd.recipe.names import numbered
 from tfkd.report import units
 from tfkd.store.layout import Layout
 from tfkd.training.job import Job, Kind, Store, StudentResult
 from tfkd.verification import GateError, VerifyError
+from tfkd.verification.records import Artifact, ChanceTest, Diagnosis
 from tfkd.writers import Card, ExportedFile, card_of, check_installed
 
 TEACHER = "teacher_fp32"

@@ -3,10 +3,11 @@
 from rich.table import Table
 from rich.text import Text
 
-from tfkd.bundle.manifest import Manifest, Verdict
+from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.verification import Check
 from tfkd.report import devices, facts, measurements, units
 from tfkd.report.devices import Index
+from tfkd.verification.records import Verdict
 
 VERDICTS: dict[Verdict, str] = {"passed": "green", "failed": "bold red", "not judged": "yellow"}  # their colours
 

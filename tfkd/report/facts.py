@@ -5,12 +5,13 @@ import shlex
 import statistics
 from dataclasses import dataclass
 
-from tfkd.bundle.manifest import ChanceTest, ComparisonRow, Gate, Manifest, Verdict
+from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError
 from tfkd.recipe import SMOKE
 from tfkd.report import units
 from tfkd.verification.gates import named
 from tfkd.verification.gates import unjudged as why_unjudged
+from tfkd.verification.records import ChanceTest, Gate, Verdict
 
 _BALANCED = 0.01  # the balanced accuracy is shown too where it differs by more
 

@@ -12,13 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tfkd import files
-from tfkd.bundle.manifest import ComparisonRow, Gate, Manifest
+from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
 from tfkd.inputs.image.files import shown_type
 from tfkd.recipe import Gates
 from tfkd.report import classes, facts, measurements, plots, units, usage
 from tfkd.report.evidence import Evidence, Example
 from tfkd.verification.gates import REQUIRED, VERIFIED
+from tfkd.verification.records import Gate
 
 _SHOWN_CLASSES = 4
 _OPEN_EXAMPLES = 12  # more are folded: on a phone each takes half a screen

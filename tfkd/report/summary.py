@@ -14,21 +14,16 @@ from tfkd import machine
 from tfkd.bundle import contents, golden
 from tfkd.bundle.manifest import (
     SCHEMA,
-    Artifact,
     BenchEntry,
-    ChanceTest,
     ComparisonRow,
     Compression,
     DataEntry,
-    Diagnosis,
-    Gate,
     Manifest,
-    MissingFile,
-    PairedTest,
     StudentEntry,
     TeacherEntry,
     latency,
 )
+from tfkd.bundle.verdicts import measured
 from tfkd.data import ImageData
 from tfkd.distill.measures import accuracy, calibration_error, softmax
 from tfkd.errors import RequestError, cause
@@ -40,9 +35,11 @@ from tfkd.report.devices import HTML
 from tfkd.report.evidence import Evidence, Point, Trained
 from tfkd.report.html import write_report
 from tfkd.verification import diagnosis
-from tfkd.verification.gates import TAUGHT, judge, measured
+from tfkd.verification.gates import TAUGHT, judge
+from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import chance_test, paired_test
 from tfkd.writers import samples, snippets
+from tfkd.writers.records import MissingFile
 
 _TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.bundle.manifest import Manifest
+from tfkd.verification.records import Artifact
 from tfkd.writers.snippets import Snippet, snippets
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle.manifest import InputOutput
 from tfkd.errors import MachineError, TfkdError
 from tfkd.sandbox import Limits, Sandbox
 from tfkd.verification import VerifyError
+from tfkd.verification.records import InputOutput
 from tfkd.verification.requirements import Requirements
 from tfkd.writers import Card
 

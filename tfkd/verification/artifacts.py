@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.bundle import contents
-from tfkd.bundle.manifest import Artifact, InputOutput
 from tfkd.verification import NotVerifiedError, VerifyError, delegates, families, requirements
 from tfkd.verification.families import FAMILIES
+from tfkd.verification.records import Artifact, InputOutput
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
 

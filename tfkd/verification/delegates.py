@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tfkd.bundle.manifest import Accelerator
 from tfkd.verification.operators import Operator, read
+from tfkd.verification.records import Accelerator
 
 Verdict = Literal["left out", "not stated"]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle.manifest import Diagnosis
 from tfkd.data.dataset import ImageData
 from tfkd.distill.measures import flatness
 from tfkd.files import read_sealed, write_sealed, write_text
@@ -32,6 +31,7 @@ from tfkd.verification.hypotheses import (
     skill,
     supported,
 )
+from tfkd.verification.records import Diagnosis
 from tfkd.verification.truth import chance_test, significant
 from tfkd.writers import samples
 

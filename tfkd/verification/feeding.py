@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.bundle.manifest import Tensor
 from tfkd.errors import RequestError
 from tfkd.models.normalization import Normalization
 from tfkd.verification import metadata, tflite
+from tfkd.verification.records import Tensor
 
 _BYTES = {"uint8": 0, "int8": 128}  # how much lower a pixel is stored
 _PLAIN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))  # what pixels from 0 to 255 are scaled to

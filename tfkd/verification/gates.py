@@ -4,21 +4,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tfkd.bundle.manifest import (
-    Artifact,
-    ChanceTest,
-    ComparisonRow,
-    Diagnosis,
-    Gate,
-    Manifest,
-    MissingFile,
-    PairedTest,
-    TeacherEntry,
-)
 from tfkd.errors import RequestError
-from tfkd.pipeline.graph import numbered
 from tfkd.recipe import Gates
+from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import ALPHA, significant
+from tfkd.writers.records import MissingFile
 
 REQUIRED, VERIFIED = "required", "verified"
 STUDENT = "student"  # the subject of a diagnosis that no gate judges: other gates have failed by then
@@ -70,36 +60,6 @@ class Measured:
     size_ratio: float | None = None
     speed_ratio: float | None = None
     missing: list[MissingFile] = field(default_factory=list)
-
-
-def measured(manifest: Manifest) -> Measured:
-    """Returns what the gates judge of a manifest: by this alone, `tfkd verify` gets the verdicts that were given."""
-    student, teachers = manifest.student, manifest.teachers
-    return Measured(
-        artifacts=manifest.artifacts,
-        missing=manifest.missing,
-        student=student.accuracy,
-        teacher=teachers[0].accuracy if teachers else None,
-        images=manifest.images,
-        teachers={numbered("teacher", number): entry.chance for number, entry in enumerate(single(teachers))},
-        control=student.control_accuracy,
-        paired=student.against_control,
-        diagnosis=[each for each in manifest.diagnosis if not teachers or each.subject != STUDENT],
-        size_ratio=_ratio([row.bytes for row in manifest.comparison], manifest.comparison),
-        speed_ratio=_ratio([row.latency_ms for row in manifest.comparison], manifest.comparison),
-    )
-
-
-def single(teachers: list[TeacherEntry]) -> list[TeacherEntry]:
-    """Returns the teachers without what they are together, which comes first where there are several."""
-    return teachers[1:] or teachers
-
-
-def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | None:
-    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
-    by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
-    teacher, int8 = by_variant.get(TAUGHT), by_variant.get("student int8")
-    return teacher / int8 if teacher and int8 else None
 
 
 def judge(gates: Gates, measured: Measured) -> list[Gate]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle.manifest import InputOutput, Tensor
 from tfkd.errors import RequestError, cause
 from tfkd.verification import VerifyError
 from tfkd.verification.probabilities import must_be_finite
+from tfkd.verification.records import InputOutput, Tensor
 from tfkd.writers import Card
 from tfkd.writers.graph import INPUT, OUTPUT
 

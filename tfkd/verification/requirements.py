@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tfkd import machine
-from tfkd.bundle.manifest import Artifact, Delegation
 from tfkd.errors import counted
 from tfkd.recipe import CoremlForm
+from tfkd.verification.records import Artifact, Delegation
 
 _PACKAGE = "mlpackage"
 _DECIDE_DELEGATION = ("ai-edge-litert", "system")

@@ -6,10 +6,11 @@ import numpy as np
 
 from tfkd.bundle import golden
 from tfkd.bundle.contents import Golden
-from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.verification import VerifyError, families
 from tfkd.verification.families import FAMILIES
 from tfkd.verification.probabilities import constant, no_probabilities
+from tfkd.verification.records import Artifact
 
 _INDEX = f"{golden.FOLDER}/{golden.INDEX}"
 _FLOAT_STEP = 1e-3  # probabilities that a float16 file gives as equal differ by less

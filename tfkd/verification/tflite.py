@@ -14,12 +14,12 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
 from tfkd.bundle.contents import LABELS
-from tfkd.bundle.manifest import Delegation, InputOutput, Tensor
 from tfkd.errors import cause
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
 from tfkd.verification import VerifyError, metadata, runtime_errors
 from tfkd.verification.probabilities import must_be_finite
+from tfkd.verification.records import Delegation, InputOutput, Tensor
 from tfkd.writers import Card
 
 _PIXELS = (0.0, 255.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfkd.bundle.manifest import ChanceTest, PairedTest
+from tfkd.verification.records import ChanceTest, PairedTest
 
 ALPHA = 0.01  # level of significance of both tests
 _ENUMERATED = 2_000  # orders of the labels: up to this many, all are counted

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle.manifest import MissingFile
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
 from tfkd.recipe import CoremlForm, Export, oldest_ios
+from tfkd.writers.records import MissingFile
 
 FORMATS = {
     "tflite": "tfkd.writers.tflite",

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfkd import files
-from tfkd.bundle.manifest import Artifact, Manifest
+from tfkd.bundle.manifest import Manifest
+from tfkd.verification.records import Artifact
 
 COREML = ("mlmodel", "mlpackage")
 _USUAL = ("mlpackage", "fp16")

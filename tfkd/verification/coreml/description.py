@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfkd.bundle.manifest import InputOutput, Tensor
 from tfkd.quiet import native_logs_silenced
 from tfkd.verification import VerifyError
 from tfkd.verification.coreml.specification import NETWORK, class_labels, contained, read
+from tfkd.verification.records import InputOutput, Tensor
 from tfkd.writers import Card
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses

@@ -1,0 +1,133 @@
+"""What verification records in a bundle's manifest: tests, files, verdicts of gates, and likely causes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tfkd.records import Count, Entry, Fraction, Number, Sha256
+
+Verdict = Literal["passed", "failed", "not judged"]
+
+
+class ChanceTest(Entry):
+    """A permutation test of predictions on the test split: do they know more of the labels than chance?"""
+
+    balanced_accuracy: Fraction = Field(
+        description="mean over the split's classes of the share of images that are right"
+    )
+    chance_level: float = Field(gt=0, le=1, description="balanced accuracy of guessing: 1 / classes of the split")
+    p_value: float = Field(gt=0, le=1, description="probability of this balanced accuracy, or more, by chance")
+    perfect_p_value: Fraction = Field(
+        description="p-value without one wrong prediction: the least that the split allows"
+    )
+
+
+class PairedTest(Entry):
+    """A one-sided exact McNemar test of one classifier against another on the test split."""
+
+    gained: Count = Field(description="images that only the first predicts rightly")
+    lost: Count = Field(description="images that only the second predicts rightly")
+    p_value: Fraction = Field(description="probability of as many losses or more where both are equally good")
+    worst_p_value: Fraction = Field(description="the least that the test split allows: the first is always wrong")
+
+
+class Tensor(Entry):
+    name: str
+    shape: list[Number]
+    dtype: str
+    scale: float | None = Field(None, gt=0, description="of a quantized tensor: what a step of 1 is worth")
+    zero_point: int | None = Field(None, ge=-(2**15), lt=2**15, description="of a quantized tensor: what stands for 0")
+    range: list[float] | None = Field(None, description="smallest and largest value that may come in or out")
+
+
+class InputOutput(Entry):
+    input: Tensor
+    output: Tensor
+
+
+class Delegation(Entry):
+    partitions: Count = Field(description="XNNPACK partitions; 1 means that the whole graph runs inside")
+    operators: Count = Field(description="operators of the graph before delegation")
+    outside: list[str] = Field(description="operators that XNNPACK does not run")
+
+
+class Accelerator(Entry):
+    name: str
+    operators: Count = Field(description="operators that run for every image")
+    taken: Count = Field(description="those that the published rules let it take")
+    left_out: list[str] = Field(description="kinds of the operators that a rule leaves out")
+    not_stated: list[str] = Field(description="kinds of the operators that no published rule speaks of")
+
+    @model_validator(mode="after")
+    def _taken_of_all(self) -> "Accelerator":
+        if self.taken > self.operators:
+            raise ValueError(f"{self.name} takes {self.taken} of {self.operators} operators")
+        return self
+
+
+class Artifact(Entry):
+    path: str = Field(description="inside the bundle, with forward slashes")
+    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
+    precision: str = Field(description="fp32, fp16, dynamic, int8 or 16x8")
+    bytes: Number
+    sha256: Sha256 = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
+    accuracy: Fraction | None = Field(None, description="on the test split; None where the file was not run")
+    chance: ChanceTest | None = Field(None, description="None where the file was not run")
+    agreement: Fraction | None = Field(None, description="equal top-1 with the teacher")
+    max_abs_error: Fraction | None = Field(None, description="largest probability difference from the Keras student")
+    mean_total_variation: Fraction | None = Field(
+        None,
+        description="mean over the test images of the probability mass that is elsewhere than in the Keras student",
+    )
+    top1_vs_keras: Fraction | None = Field(None, description="equal top-1 with the Keras student")
+    golden_tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="largest difference from the golden answers that passes, by runtime family; wider is ignored"
+    )
+    min_runtime: str | None = Field(
+        None, description="oldest runtime that loads the file, such as TensorFlow Lite 2.17.0 or iOS 15; None: unknown"
+    )
+    operator_versions: dict[str, Number] = Field(
+        {}, description="of a .tflite file: the newest version of each operator"
+    )
+    not_verified: str | None = Field(
+        None, description="what this machine lacks to run the file, such as an operator; None where it was run"
+    )
+    delegation: Delegation | None = None
+    accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
+    io: InputOutput
+
+
+class Gate(Entry):
+    name: str
+    value: float | None = Field(description="what was measured; None where nothing was, or where it is no number")
+    limit: float | None = Field(description="None where the gate was not judged")
+    passed: bool = Field(description="True only where the verdict is passed")
+    verdict: Verdict = Field("failed", description="where it is missing, `passed` decides between passed and failed")
+    reason: str = Field("", description="what the value means, or why the gate was not judged")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_verdict(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "verdict" not in values:
+            return {**values, "verdict": "passed" if values.get("passed") is True else "failed"}
+        return values
+
+    @model_validator(mode="after")
+    def _of_one_mind(self) -> "Gate":
+        if self.passed != (self.verdict == "passed"):
+            raise ValueError(f"the gate {self.name} has passed = {self.passed} and the verdict {self.verdict!r}")
+        return self
+
+
+class Diagnosis(Entry):
+    """A likely cause of a low accuracy; nothing of it was applied."""
+
+    subject: str = Field(description="the model, or which teacher or student")
+    cause: str = Field(description="labels, pixels, pixels and labels, untrained, other classes, fine-tuning, ...")
+    evidence: str
+    proposal: str = Field("", description="the flag or the field of the recipe to change")
+    normalization: str | None = Field(None, description="the proposed words; None where the pixels are right")
+    labels: list[str] = Field([], description="the proposed names of the outputs, in order; empty where they are right")
+
+    def __str__(self) -> str:
+        return f"{self.evidence} Try {self.proposal}."
