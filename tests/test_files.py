@@ -12,6 +12,8 @@ import pytest
 from tfkd.errors import RequestError
 from tfkd.files import (
     append_hash,
+    content_digest,
+    content_size,
     described,
     exchanged,
     fingerprint,
@@ -164,3 +166,15 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_
     with scratch(tmp_path / "b.npz") as held:
         remove_partial(tmp_path)
         assert held.is_dir() and not left.exists()
+
+
+def test_the_digest_of_a_folder_is_that_of_the_lines_that_sha256sum_prints(tmp_path: Path) -> None:
+    for name, text in {"b": "two", "a/x.bin": "one", "a/y/z": "three"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1"
+    printed = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (tmp_path / "a" / ".DS_Store").write_text("left by macOS")
+    assert content_digest(tmp_path) == printed.stdout.strip()
+    assert content_size(tmp_path) == len("one" + "two" + "three")
+    assert content_digest(tmp_path / "b") == sha256(tmp_path / "b")

@@ -113,13 +113,13 @@ def test_verify_says_what_it_did_not_verify(bundle: Path, work: Path, capsys: py
 
 def test_a_file_without_answers_must_say_so(bundle: Path, work: Path, tmp_path: Path) -> None:
     """A bundle whose manifest hides that a file was not run has no golden answers where it should."""
-    from tfkd.bundle import contents
+    from tfkd.bundle.seal import seal
 
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     values = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
     values["artifacts"][1]["not_verified"] = None
     (copy / "manifest.json").write_text(json.dumps(values), encoding="utf-8")
-    contents.seal(copy)
+    seal(copy)
     assert ask(work, "verify", str(copy)) == 1
 
 

@@ -244,7 +244,7 @@ def report(
     out: Out = Path("exported_models"),
 ) -> None:
     """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
-    from tfkd.bundle.contents import MANIFEST
+    from tfkd.bundle.layout import MANIFEST
     from tfkd.bundle.publishing import opened
     from tfkd.report import summary
 

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,50 @@ def walk(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(Path(entry.path))
+
+
+def is_sidecar(path: str) -> bool:
+    """Returns whether a file is one that macOS or Windows leaves in a folder, and no part of its contents.
+
+    Args:
+        path: in the folder, with forward slashes.
+    """
+    parts = path.split("/")
+    return parts[-1].lower() in _SIDECARS or parts[-1].startswith(_APPLE_DOUBLE) or _OF_ARCHIVES in parts
+
+
+_SIDECARS = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"}  # of macOS and Windows, in lower case
+_APPLE_DOUBLE, _OF_ARCHIVES = "._", "__MACOSX"  # begins a file's name; a folder
+
+
+def content_size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder such as an .mlpackage."""
+    return sum(file.stat().st_size for file in _contents(path)) if path.is_dir() else path.stat().st_size
+
+
+def compressed_size(path: Path) -> int:
+    """Returns the bytes of a file once it is deflated (RFC 1951) at the highest level, as in an app's package."""
+    deflate = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=-zlib.MAX_WBITS)
+    return len(deflate.compress(path.read_bytes())) + len(deflate.flush())
+
+
+def content_digest(path: Path) -> str:
+    """Returns the hex SHA-256 of a file; of a folder: of its sorted `sha256  path` lines."""
+    return hashlib.sha256(checksum_lines(checksums(path)).encode()).hexdigest() if path.is_dir() else sha256(path)
+
+
+def checksums(folder: Path) -> list[tuple[str, str]]:
+    """Returns the paths of a folder's files in it, with forward slashes and sorted, each with its hex SHA-256."""
+    return sorted((file.relative_to(folder).as_posix(), sha256(file)) for file in _contents(folder))
+
+
+def checksum_lines(sums: list[tuple[str, str]]) -> str:
+    """Returns checksums in the form that `sha256sum -c` reads."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sums)
+
+
+def _contents(folder: Path) -> Iterator[Path]:
+    return (path for path in walk(folder) if path.is_file() and not is_sidecar(path.relative_to(folder).as_posix()))
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import difflib
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tfkd.errors import RequestError, nearest
 
+LABELS = "labels.txt"  # in a bundle, and packed into .tflite files
 LARGEST_LABELS = 1 << 24  # bytes
 
 # Categories (Unicode Standard Annex 44): control characters, surrogates (bytes that were no UTF-8), line and
@@ -36,6 +38,21 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not names:
         raise RequestError(f"{path} is empty; give every output of the model a name, one a line.")
     return tuple(names)
+
+
+def labels_text(classes: Iterable[str]) -> str:
+    """Returns the content of labels.txt: one class per line, in the order of the output.
+
+    Raises:
+        RequestError: a name is empty, holds a line break, or occurs twice: Core ML gives probabilities by name.
+    """
+    names = list(classes)
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise RequestError(f"Two classes are named {name!r}; an app could not tell them apart. Rename one.")
+        if name.splitlines() != [name]:
+            raise RequestError(f"The class name {name!r} cannot stand on a line of {LABELS}; rename it.")
+    return "".join(f"{name}\n" for name in names)
 
 
 def relabelled(labels: Sequence[str] | None, classes: Sequence[str], names: Sequence[str]) -> list[str]:

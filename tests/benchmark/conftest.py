@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from tfkd.benchmark import results
-from tfkd.bundle import contents
+from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
+from tfkd.bundle.seal import seal
+from tfkd.bundle.writing import assemble
+from tfkd.files import content_digest
 from tfkd.verification.records import Artifact, InputOutput, Tensor
 
 CLASSES = ["cat", "dog", "owl", "cow"]
@@ -74,8 +77,8 @@ def shipped(files: dict[str, Path], tmp_path: Path) -> Path:
         bench=[],
         gates=[],
     )
-    contents.assemble(folder, manifest, contents.Golden(images, np.zeros(3, np.int64), expected))
-    contents.seal(folder)
+    assemble(folder, manifest, Golden(images, np.zeros(3, np.int64), expected))
+    seal(folder)
     return folder
 
 
@@ -112,7 +115,7 @@ def _artifact(folder: Path, inside: str) -> Artifact:
         format="tflite",
         precision="fp32",
         bytes=(folder / inside).stat().st_size,
-        sha256=contents.digest(folder / inside),
+        sha256=content_digest(folder / inside),
         io=InputOutput(input=image, output=probabilities),
     )
 

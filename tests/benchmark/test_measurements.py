@@ -13,11 +13,13 @@ import pytest
 from tests.benchmark.conftest import counted, ended, result
 from tfkd.benchmark import measurements, results
 from tfkd.benchmark.subject import manifest_of
-from tfkd.bundle import contents, publishing
-from tfkd.bundle.contents import MEASUREMENTS
+from tfkd.bundle import publishing
+from tfkd.bundle.layout import MEASUREMENTS
+from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import verify
 from tfkd.cli import execute
 from tfkd.errors import RequestError
+from tfkd.files import content_digest
 from tfkd.report import devices
 
 QUICK = ["--runs", "4", "--warmup", "1", "--processes", "2", "--threads", "1"]
@@ -47,9 +49,9 @@ def other_bundle(folder, place):
     shutil.copy(made / "android/heavy.tflite", made / "android/light.tflite")
     manifest = json.loads((made / "manifest.json").read_text())
     light = next(each for each in manifest["artifacts"] if each["path"] == "android/light.tflite")
-    light["sha256"] = contents.digest(made / "android/light.tflite")
+    light["sha256"] = content_digest(made / "android/light.tflite")
     (made / "manifest.json").write_text(json.dumps(manifest))
-    contents.seal(made)
+    seal(made)
     return made
 
 

@@ -9,16 +9,17 @@ import pytest
 
 import tfkd
 from tests.tools.bundles import CLASSES, IMAGES, SIZE, write_bundle
-from tfkd.bundle import contents
 from tfkd.bundle.publishing import publish
+from tfkd.bundle.seal import seal
 from tfkd.errors import RequestError
+from tfkd.files import content_digest
 
 TFLITE, PACKAGE = "android/a_fp32.tflite", "ios/a.mlpackage"
 
 
 def make(folder: Path, *paths: str) -> Path:
     write_bundle(folder, *paths)
-    contents.seal(folder)
+    seal(folder)
     return folder
 
 
@@ -36,7 +37,7 @@ def test_a_bundle_is_read_whole(folder: Path, tmp_path: Path) -> None:
     assert loaded.artifact("a.mlpackage").path == PACKAGE
     saved = loaded.save("a.mlpackage", tmp_path / "app" / "models")
     assert saved == tmp_path / "app" / "models" / "a.mlpackage"
-    assert contents.digest(saved) == contents.digest(folder / PACKAGE)
+    assert content_digest(saved) == content_digest(folder / PACKAGE)
     assert loaded.save(TFLITE, tmp_path / "app").read_bytes() == loaded.files[TFLITE]
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tfkd import files
-from tfkd.bundle import contents, publishing
+from tfkd.bundle import publishing
 from tfkd.bundle.publishing import claimed, opened, publish, require_writable
+from tfkd.bundle.seal import same, seal
 from tfkd.errors import RequestError, TfkdError
 from tools.benchmarks import publishing as harness
 
@@ -32,7 +33,7 @@ def made(tmp_path: Path) -> Callable[[str], Path]:
         folder = tmp_path / "runs" / words
         folder.mkdir(parents=True)
         (folder / "labels.txt").write_text(words)
-        contents.seal(folder)
+        seal(folder)
         return folder
 
     return make
@@ -106,7 +107,7 @@ def test_measurements_are_kept_and_do_not_make_a_bundle_another(made: Callable[[
     publish(one, destination, accept)
     (destination / "measurements").mkdir()
     (destination / "measurements" / "phone.json").write_text("{}")
-    assert contents.same(one, destination)
+    assert same(one, destination)
     publish(made("two"), destination, accept)
     assert (destination / "measurements" / "phone.json").read_text() == "{}"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.bundles import write_bundle
-from tfkd.bundle import contents, seal
+from tfkd.bundle import seal
+from tfkd.files import content_digest
 from tfkd.verification import VerifyError
 
 
@@ -16,7 +17,7 @@ from tfkd.verification import VerifyError
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
     write_bundle(folder, "android/a_fp32.tflite", "ios/a.mlpackage")
-    contents.seal(folder)
+    seal.seal(folder)
     return folder
 
 
@@ -38,14 +39,14 @@ def checked(folder: Path) -> str:
     ],
 )
 def test_files_that_operating_systems_leave_are_named_and_ignored(folder: Path, name: str) -> None:
-    before = contents.digest(folder / "ios" / "a.mlpackage")
+    before = content_digest(folder / "ios" / "a.mlpackage")
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(b"left")
     listed, found = seal.listing(folder)
     assert name not in listed and f"ignored: {name}, which operating systems leave in folders" in found
     assert "no others are there" in checked(folder)
-    assert contents.digest(folder / "ios" / "a.mlpackage") == before
-    contents.seal(folder)
+    assert content_digest(folder / "ios" / "a.mlpackage") == before
+    seal.seal(folder)
     assert name not in (folder / "SHA256SUMS").read_text()
 
 

@@ -17,11 +17,12 @@ from PIL import Image
 from tests.verification.conftest import Exported
 from tests.verification.whole import write_bundle, write_photos
 from tests.writers.conftest import DATA
-from tfkd.bundle import contents
 from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import MANIFEST, Check, verify
 from tfkd.cli import execute
 from tfkd.errors import RequestError
+from tfkd.files import content_digest, content_size
 from tfkd.verification.apart import Answered, Apart
 
 
@@ -57,13 +58,13 @@ def failures(checks: list[Check]) -> list[Check]:
 
 
 def test_a_good_bundle_passes_wherever_it_lies(copy: Path, apart: Apart) -> None:
-    before = contents.digest(copy)
+    before = content_digest(copy)
     checks = verify(copy, apart=apart)
     assert failures(checks) == []
     names = ["files", "checksums", "manifest", "labels", "golden images", "numbers", "gates"]
     assert [check.name for check in checks[:7]] == names
     assert len(checks) == 7 + 6
-    assert contents.digest(copy) == before
+    assert content_digest(copy) == before
 
 
 def test_the_accuracies_are_measured_again(copy: Path, photos: Path, apart: Apart) -> None:
@@ -77,7 +78,7 @@ def test_the_accuracies_are_measured_again(copy: Path, photos: Path, apart: Apar
         manifest["artifacts"][0]["accuracy"] -= 0.5
 
     change_manifest(copy, worse)
-    contents.seal(copy)
+    seal(copy)
     names = [check.name for check in failures(verify(copy, f"folder:{photos}", apart=apart))]
     assert names == ["numbers", "gates", "data", "accuracy of android/tiny_fp32.tflite"]
 
@@ -109,7 +110,7 @@ def described_anew(folder: Path) -> None:
     def digests(manifest: dict[str, Any]) -> None:
         for artifact in manifest["artifacts"]:
             path = folder / artifact["path"]
-            artifact["sha256"], artifact["bytes"] = contents.digest(path), contents.size(path)
+            artifact["sha256"], artifact["bytes"] = content_digest(path), content_size(path)
 
     change_manifest(folder, digests)
 
@@ -164,7 +165,7 @@ def test_whatever_is_changed_is_named(
     copy: Path, apart: Apart, damage: Callable[[Path], None], check: str, message: str
 ) -> None:
     (copy / "MANIFEST").write_bytes(bytes(200))
-    contents.seal(copy)
+    seal(copy)
     damage(copy)
     refused(verify(copy, apart=apart), check, message)
 
@@ -246,7 +247,7 @@ def test_seals_do_not_make_a_bundle_right(
     copy: Path, apart: Apart, damage: Callable[[Path], None], check: str, message: str
 ) -> None:
     damage(copy)
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), check, message)
 
 
@@ -299,7 +300,7 @@ def test_a_model_that_is_not_what_the_bundle_says(
 ) -> None:
     damage(copy)
     described_anew(copy)
-    contents.seal(copy)
+    seal(copy)
     failed = failures(verify(copy, apart=apart))
     assert "android/tiny_int8.tflite" in [check.name for check in failed]
     assert any(message in check.found for check in failed)
@@ -320,14 +321,14 @@ def test_classes_that_only_the_models_contradict(copy: Path, apart: Apart) -> No
     change_manifest(copy, rename)
     change_golden(copy, rename_golden)
     (copy / "labels.txt").write_text("wolf\ndog\ngrößerer Hund\n")
-    contents.seal(copy)
+    seal(copy)
     assert len(failures(verify(copy, apart=apart))) == 6
 
 
 def test_a_package_without_its_list(copy: Path, apart: Apart) -> None:
     (copy / "ios" / "tiny.mlpackage" / "Manifest.json").unlink()
     described_anew(copy)
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), "ios/tiny.mlpackage", "its Manifest.json cannot be read")
 
 
@@ -340,7 +341,7 @@ def of_int8(entry: dict[str, Any], family: str | None = None) -> dict[str, list[
 
 def set_answers(copy: Path, change: Callable[[dict[str, Any]], None]) -> None:
     change_golden(copy, lambda index: [change(entry) for entry in index["images"]] and None)
-    contents.seal(copy)
+    seal(copy)
 
 
 def test_files_are_run_with_xnnpack_and_with_litert_s_own_kernels(copy: Path, apart: Apart) -> None:
@@ -402,11 +403,11 @@ def test_a_tolerance_in_the_manifest_is_kept_where_it_is_narrower_only(copy: Pat
 
     set_answers(copy, move)
     change_manifest(copy, stated(1.0))
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), path, "0.0078 is allowed")
 
     change_manifest(copy, stated(0.0))
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), path, " 0 is allowed")
 
 
@@ -434,7 +435,7 @@ def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:
         manifest["gates"].append({"name": "min_gain_over_control", "value": gain, "limit": 0.5, "passed": False})
 
     change_manifest(copy, fail)
-    contents.seal(copy)
+    seal(copy)
     (failed,) = failures(verify(copy, apart=apart))
     assert failed == Check(
         "gates", "failed", f"{MANIFEST}: these failed when the bundle was made: min_gain_over_control."
@@ -451,7 +452,7 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(
         gate["reason"] = "switched off by --smoke"
 
     change_manifest(copy, switch_off)
-    contents.seal(copy)
+    seal(copy)
     checks = verify(copy, apart=apart)
     (check,) = failures(checks)
     assert (check.name, check.verdict) == ("gates", "not judged")
@@ -463,7 +464,7 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(
 
 def test_a_gate_that_contradicts_itself_is_told(copy: Path, apart: Apart) -> None:
     change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=True, verdict="failed"))
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), "manifest", "passed = True and the verdict 'failed'")
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.bundle import contents
+from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
+from tfkd.bundle.writing import assemble
+from tfkd.files import content_digest, content_size
 from tfkd.verification.records import Artifact, InputOutput, Tensor
 
 CLASSES = ["owl", "Öre", "cat"]
@@ -34,10 +36,10 @@ def write_bundle(folder: Path, *paths: str, accelerated: bool = False) -> dict[s
     answers = {path: draw.dirichlet(np.ones(len(CLASSES)), IMAGES).astype(np.float32) for path in paths}
     others = {family: {path: answers[path][:, ::-1] for path in paths} for family in ACCELERATED}
     images = draw.integers(0, 256, (IMAGES, SIZE, SIZE, 3), np.uint8)
-    contents.assemble(
+    assemble(
         folder,
         _manifest(artifacts),
-        contents.Golden(images, np.zeros(IMAGES, np.int64), answers, others if accelerated else {}),
+        Golden(images, np.zeros(IMAGES, np.int64), answers, others if accelerated else {}),
     )
     return {artifact.path: artifact.sha256 for artifact in artifacts}
 
@@ -52,8 +54,8 @@ def _artifact(folder: Path, path: str) -> Artifact:
         path=path,
         format=format,
         precision=precision,
-        bytes=contents.size(file),
-        sha256=contents.digest(file),
+        bytes=content_size(file),
+        sha256=content_digest(file),
         io=InputOutput(input=image, output=Tensor(name="probabilities", shape=[1, len(CLASSES)], dtype=dtype)),
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.verification.conftest import CARD, SIZE, Exported
-from tfkd.bundle import contents
+from tfkd.files import content_digest, content_size
 from tfkd.verification import VerifyError, families
 from tfkd.verification.artifacts import Reference, measure
 
@@ -26,7 +26,7 @@ def test_a_float_file(exported: Exported, reference: Reference) -> None:
     assert artifact.max_abs_error is not None and 0 <= artifact.max_abs_error < 1e-5
     assert artifact.delegation is not None and artifact.delegation.partitions == 1
     assert artifact.bytes == exported.path("_fp32.tflite").stat().st_size
-    assert artifact.sha256 == contents.digest(exported.path("_fp32.tflite"))
+    assert artifact.sha256 == content_digest(exported.path("_fp32.tflite"))
 
 
 def test_errors_against_keras_are_seen(exported: Exported, reference: Reference) -> None:
@@ -57,7 +57,7 @@ def test_a_core_ml_file_is_run(
     assert (artifact.format, artifact.precision, artifact.delegation) == (file.format, precision, None)
     assert (artifact.accuracy, artifact.top1_vs_keras) == (0.5, 1.0)
     assert artifact.max_abs_error is not None and 0 < artifact.max_abs_error < nearness
-    assert artifact.bytes == contents.size(exported.folder / file.path)
+    assert artifact.bytes == content_size(exported.folder / file.path)
 
 
 def test_a_format_that_nothing_runs(exported: Exported, reference: Reference) -> None:

@@ -8,8 +8,9 @@ import pytest
 from tests.tools.compilers import MissingError
 from tests.tools.runtimes import RUNTIMES, RefusedError, family_of
 from tests.verification.conftest import Exported
-from tfkd.bundle import contents, golden
-from tfkd.bundle.contents import Golden
+from tfkd.bundle import golden, golden_answers
+from tfkd.bundle.golden import Golden
+from tfkd.files import content_digest, content_size
 from tfkd.verification import tflite
 from tfkd.verification.records import Artifact
 
@@ -37,7 +38,7 @@ def stored(exported: Exported, files: list[Artifact]) -> Golden:
 def artifact(folder: Path, path: str, precision: str) -> Artifact:
     io = tflite.io(folder / path)
     runtime = tflite.min_runtime(folder / path)
-    size, digest = contents.size(folder / path), contents.digest(folder / path)
+    size, digest = content_size(folder / path), content_digest(folder / path)
     described = {"path": path, "format": "tflite", "precision": precision, "bytes": size, "sha256": digest}
     return Artifact(**described, io=io, min_runtime=runtime)
 
@@ -54,14 +55,15 @@ def test_a_runtime_gives_the_golden_answers_of_its_family(
     assert len(files) == 4
     for file in files:
         family = family_of(runtime, file.precision, own_kernels)
-        expected = {family: golden.answers_of(stored, file)[family]}
+        expected = {family: golden_answers.answers_of(stored, file)[family]}
         try:
             answers = runtime.answers(exported.folder / file.path, stored.images, own_kernels)
         except RefusedError:
             assert title == "tflite-runtime 2.14.0" and newer(file.min_runtime, "2.14"), file.path
             continue
         assert not newer(file.min_runtime, "2.14") or title != "tflite-runtime 2.14.0"
-        found = golden.compare(answers, expected, {family: golden.tolerance(file, family)}, file.io.output.scale)
+        allowed = {family: golden_answers.tolerance(file, family)}
+        found = golden_answers.compare(answers, expected, allowed, file.io.output.scale)
         assert found.passed, (file.path, found)
 
 

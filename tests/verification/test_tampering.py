@@ -16,8 +16,9 @@ from tests.bundle.test_verification import change_golden, change_manifest, descr
 from tests.bundle.test_verification import copy as copy
 from tests.bundle.test_verification import good as good
 from tests.bundle.test_verification import photos as photos
-from tfkd.bundle import consistency, contents, golden, golden_labels, verdicts
+from tfkd.bundle import consistency, golden, golden_labels, verdicts
 from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import verify
 from tfkd.verification import VerifyError
 from tfkd.verification.apart import Answered, Apart
@@ -83,7 +84,7 @@ def test_golden_answers_that_are_not_whole_or_not_of_the_bundles_files(
     copy: Path, apart: Apart, change: Change, check: str, message: str
 ) -> None:
     change_golden(copy, change)
-    contents.seal(copy)
+    seal(copy)
     found = [each for each in verify(copy, apart=apart) if each.verdict == "failed"]
     named = {each.name: each.found for each in found}
     assert message in named[check] and named[check].isprintable()
@@ -91,7 +92,7 @@ def test_golden_answers_that_are_not_whole_or_not_of_the_bundles_files(
 
 def test_the_answers_of_the_keras_model_are_those_of_the_float_files(copy: Path, apart: Apart) -> None:
     change_golden(copy, reversed_of("keras"))
-    contents.seal(copy)
+    seal(copy)
     numbers, *failed = failures(verify(copy, apart=apart))
     assert [check.name for check in failed] == [FP32, MLMODEL]
     assert "the answers of the Keras model and android/tiny_fp32.tflite are" in failed[0].found
@@ -117,7 +118,7 @@ def test_what_a_manifest_says_of_a_file_is_read_from_the_file(
         artifact[field] = value
 
     change_manifest(copy, change)
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), "manifest" if field == "golden_tolerances" else INT8, message)
 
 
@@ -141,17 +142,17 @@ def test_the_tolerance_of_a_file_is_that_of_what_it_is(copy: Path, apart: Apart)
 
     change_manifest(copy, alike)
     change_golden(copy, every(near))
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), dynamic, "0.001 off; 0.0001 is allowed")
 
 
 def test_golden_images_that_are_too_few_or_all_the_same(copy: Path, apart: Apart) -> None:
     change_manifest(copy, lambda manifest: manifest["recipe"]["export"].update(golden_images=4))
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), "golden images", "has 2 golden images; the bundle was made with 4")
     change_manifest(copy, lambda manifest: manifest["recipe"]["export"].update(golden_images=2))
     Image.open(copy / "golden" / "000.png").save(copy / "golden" / "001.png")
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), "golden images", "all of the 2 golden images are the same")
 
 
@@ -161,7 +162,7 @@ def test_a_file_that_answers_the_same_to_all_images_fails_though_the_bundle_expe
     row = [0.25, 0.5, 0.25]
     change_golden(copy, answers(INT8, row))
     change_golden(copy, every(lambda entry: entry["families"]["litert_kernels"].update({INT8: row})))
-    contents.seal(copy)
+    seal(copy)
 
     def same(*arguments: Any) -> Answered:
         answered = run(*arguments)
@@ -185,7 +186,7 @@ def test_that_a_file_could_not_be_run_is_tried_again(copy: Path, apart: Apart, m
 
     change_manifest(copy, unverified)
     change_golden(copy, every(without))
-    contents.seal(copy)
+    seal(copy)
     (check,) = [check for check in verify(copy, apart=apart) if check.name == INT8]
     assert check.verdict == "not judged" and "operator 'x'" in check.found
 
@@ -393,11 +394,11 @@ def test_what_stands_in_two_files_or_twice_in_one_must_be_equal(copy: Path, apar
     (copy / "recipe.json").write_text("{}")
     change_manifest(copy, put("2999-01-01T00:00:00Z", "created"))
     change_manifest(copy, lambda manifest: manifest["comparison"][4].update(compressed_bytes=4))
-    contents.seal(copy)
+    seal(copy)
     checks = verify(copy, apart=apart)
     refused(checks, "numbers", "its recipe is another one than recipe.json (and 1 more contradictions)")
     refused(checks, INT8, "bytes deflated, not 4.")
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace('"seed": 1,', '"seed": 1, "seed": 1,', 1))
-    contents.seal(copy)
+    seal(copy)
     refused(verify(copy, apart=apart), "manifest", "has two values of 'seed' in one place")

@@ -10,9 +10,11 @@ from PIL import Image
 from tests.verification.conftest import CARD, SIZE, Exported
 from tests.writers.conftest import DATA, RECIPE
 from tfkd import machine
-from tfkd.bundle import contents, golden
+from tfkd.bundle import golden
 from tfkd.bundle.manifest import BenchEntry, DataEntry, Latency, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
+from tfkd.bundle.writing import assemble
 from tfkd.distill.measures import softmax
 from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
@@ -56,8 +58,8 @@ def write_bundle(folder: Path, exported: Exported, photos: Path) -> None:
     stored = golden.collect(folder, files, images, data.test.labels[positions], _answers(exported, images))
     manifest = _manifest(recipe, files, data.test.labels, keras.argmax(axis=1), taught)
     manifest = _compared(manifest, folder)
-    contents.assemble(folder, manifest.model_copy(update={"gates": judge(Gates(), measured(manifest))}), stored)
-    contents.seal(folder)
+    assemble(folder, manifest.model_copy(update={"gates": judge(Gates(), measured(manifest))}), stored)
+    seal(folder)
 
 
 def _answers(exported: Exported, images: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ import coremltools as ct
 import pytest
 
 from tests.writers.conftest import CARD, DATA, SIZE, Exported
-from tfkd.bundle import contents
 from tfkd.errors import RequestError
+from tfkd.files import content_digest
 from tfkd.writers.coreml import write_coreml
 
 
@@ -62,9 +62,9 @@ def test_program_is_fp16_for_ios_15(exported: Exported) -> None:
 def test_opening_a_package_does_not_change_it(exported: Exported) -> None:
     """coremltools writes Manifest.json again when it opens a package; the bundle's checksums must outlive that."""
     path = exported.path(".mlpackage")
-    before = contents.digest(path)
+    before = content_digest(path)
     assert ct.models.MLModel(str(path), skip_model_load=True).author == "Ada"
-    assert contents.digest(path) == before
+    assert content_digest(path) == before
 
 
 def test_equal_exports_give_equal_bytes(exported: Exported, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tests.verification.coreml.converted import WEIGHTS
 from tests.writers.conftest import CARD, SIZE
-from tfkd.bundle import contents
+from tfkd.files import content_digest, content_size
 from tfkd.recipe import CoremlForm, oldest_ios
 from tfkd.verification import coreml
 from tfkd.writers import coreml_file
@@ -76,14 +76,14 @@ def test_forms_are_as_small_as_their_names_say(written: Write) -> None:
     half = (written("mlpackage") / WEIGHTS).stat().st_size
     for precision, share in SHARES.items():
         assert (written(f"mlpackage_{precision}") / WEIGHTS).stat().st_size < share * half, precision
-    whole = contents.size(written("mlmodel"))
-    assert contents.size(written("mlmodel_fp16")) < 0.55 * whole
-    assert contents.size(written("mlmodel_int8")) < 0.3 * whole
+    whole = content_size(written("mlmodel"))
+    assert content_size(written("mlmodel_fp16")) < 0.55 * whole
+    assert content_size(written("mlmodel_int8")) < 0.3 * whole
 
 
 @pytest.mark.parametrize("form", ["mlmodel_int8", "mlpackage_palette4", "mlpackage_pruned"])
 def test_equal_exports_give_equal_bytes(written: Write, form: CoremlForm) -> None:
-    assert contents.digest(written(form)) == contents.digest(written(form, "again"))
+    assert content_digest(written(form)) == content_digest(written(form, "again"))
 
 
 def test_a_newer_deployment_target(written: Write, images: np.ndarray) -> None:

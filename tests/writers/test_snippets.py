@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.tools import compilers
-from tfkd.bundle.contents import labels_text
 from tfkd.bundle.manifest import Manifest
+from tfkd.labels import labels_text
 from tfkd.writers import snippets
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"

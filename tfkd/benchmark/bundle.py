@@ -12,7 +12,7 @@ from tfkd.benchmark.driver import Listener, Options, Say
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.results import Device, Result, Skipped
 from tfkd.benchmark.subject import Subject
-from tfkd.bundle import contents
+from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.publishing import opened
 from tfkd.errors import RequestError, nearest
 from tfkd.verification.records import Gate
@@ -111,7 +111,7 @@ def _bundle(request: Request) -> tuple[Path | None, str]:
     if request.only != "*":
         raise RequestError(f"--only chooses among the files of a bundle; {request.path} is a file. Leave it out.")
     for folder in request.path.absolute().parents:
-        if (folder / contents.MANIFEST).is_file():
+        if (folder / MANIFEST).is_file():
             inside = request.path.absolute().relative_to(folder).as_posix()
             if any(each.path == inside for each in subject.manifest_of(folder).artifacts):
                 return folder, glob.escape(inside)
@@ -155,7 +155,7 @@ def _measured(
     # Results that are read from a file stay what they are, however often they are read.
     limits = Limits() if address.endswith(".json") else request.limits
     found = until_clear(once, limits, earlier, progress, keep)
-    path = None if bundle is None else bundle / contents.MEASUREMENTS / record
+    path = None if bundle is None else bundle / MEASUREMENTS / record
     return Measured(found, list(skipped.values()), path, request.limits, earlier)
 
 

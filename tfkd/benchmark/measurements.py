@@ -13,7 +13,7 @@ from pathlib import Path
 from tfkd.benchmark import results
 from tfkd.benchmark.results import Result, Results
 from tfkd.benchmark.subject import manifest_of
-from tfkd.bundle.contents import MEASUREMENTS
+from tfkd.bundle.layout import MEASUREMENTS
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import claimed
 from tfkd.errors import RequestError

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from tfkd.benchmark.results import File, Result, first_fault
 from tfkd.benchmark.results import Golden as Compared
-from tfkd.bundle import contents, golden, seal
-from tfkd.bundle.contents import Golden
+from tfkd.bundle import golden, golden_answers, seal
+from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError, cause, nearest
+from tfkd.files import content_digest
 from tfkd.verification import VerifyError, families
 from tfkd.verification.families import FAMILIES
 from tfkd.verification.records import Artifact
@@ -66,7 +67,7 @@ class Expected:
         known = {family: probabilities for family, probabilities in right.items() if probabilities is not None}
         if not known:
             return None
-        compared = golden.compare(answers, known, self.tolerances, self.step)
+        compared = golden_answers.compare(answers, known, self.tolerances, self.step)
         return Compared(
             family=compared.family,
             fault=compared.fault,
@@ -131,7 +132,7 @@ def of_files(paths: dict[str, Path]) -> Subject:
     for path in paths.values():
         if not path.is_file():
             raise RequestError(f"Cannot time {path}: there is no such file. Export it again.")
-    return Subject(paths, {name: File(path=name, sha256=contents.digest(path)) for name, path in paths.items()})
+    return Subject(paths, {name: File(path=name, sha256=content_digest(path)) for name, path in paths.items()})
 
 
 def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = None) -> Subject:
@@ -240,8 +241,8 @@ def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _expected(stored: Golden, artifact: Artifact) -> Expected:
-    tolerances = {name: golden.tolerance(artifact, name) for name in FAMILIES}
-    answers = golden.answers_of(stored, artifact)
+    tolerances = {name: golden_answers.tolerance(artifact, name) for name in FAMILIES}
+    answers = golden_answers.answers_of(stored, artifact)
     return Expected(artifact.format, artifact.precision, answers, tolerances, artifact.io.output.scale)
 
 
@@ -252,6 +253,6 @@ def _verified(folder: Path, artifact: Artifact) -> Path:
     path = folder / inside
     if not path.exists():
         raise RequestError(f"Cannot time {path}: there is no such file. Make the bundle again.")
-    if contents.digest(path) != artifact.sha256:
+    if content_digest(path) != artifact.sha256:
         raise RequestError(f"{path} is not the file of the manifest: its SHA-256 differs. Make the bundle again.")
     return path

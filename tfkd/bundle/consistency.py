@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tfkd.bundle.contents import MANIFEST
+from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single
 from tfkd.bundle.verdicts import has_gate
 from tfkd.recipe import Export

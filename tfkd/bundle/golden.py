@@ -1,33 +1,30 @@
-"""The golden images of a bundle and the probabilities that its files must give: collected, read again, compared.
+"""The golden images of a bundle and the probabilities that its files must give: collected, written, read.
 
 `golden.json` holds for every image, under `probabilities`, the answers of each file's reference family by the file's
 path, and under `families` those of the other families. Nothing that is read is trusted.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from tfkd.bundle.contents import Golden
+from tfkd.bundle.layout import GOLDEN, GOLDEN_INDEX
+from tfkd.files import write_bytes, write_json
 from tfkd.inputs import kind_of
+from tfkd.inputs.image.files import encode_golden
 from tfkd.inputs.image.tensors import signature as image_signature
 from tfkd.inputs.kind import ExampleError
 from tfkd.signature import Signature
 from tfkd.verification import VerifyError, artifacts, families
 from tfkd.verification.families import FAMILIES
-from tfkd.verification.probabilities import fault, unrelated
 from tfkd.verification.records import Artifact
 
-FOLDER = "golden"
-INDEX = "golden.json"
+_INDEX = f"{GOLDEN}/{GOLDEN_INDEX}"
 KERAS = "keras"  # in the place of a file's path
-
-_MASS = 2.0  # times the tolerance; within families as much probability moved as the largest difference of one
 
 _LARGEST = 1 << 26  # bytes of an image or of the index
 
@@ -60,26 +57,23 @@ class _Index(BaseModel):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Answers of a device beside the golden answers of the runtime family that they are nearest to.
+class Golden:
+    """A few real images with the answers that every runtime must give.
 
     Attributes:
-        family: a name of `FAMILIES`.
-        error: the largest difference of a probability; infinite where an answer is not a number.
-        tolerance: the largest difference that passes.
-        top1_equal: fraction of the images with the same class first.
-        fault: why the answers cannot be right at any tolerance; None where they can.
+        images: uint8 [n, S, S, 3] RGB at the student's input size.
+        labels: int64 [n], the true classes; -1 where unknown.
+        expected: float32 [n, classes] probabilities of each file's reference family, by its path in the bundle; `keras`
+            for the Keras student.
+        others: the same of further runtime families (tfkd.verification.families), by family and path.
+        unknown: families whose answers were not read, because this version does not know them.
     """
 
-    family: str
-    error: float
-    tolerance: float
-    top1_equal: float
-    fault: str | None
-
-    @property
-    def passed(self) -> bool:
-        return self.fault is None and self.error <= self.tolerance
+    images: np.ndarray
+    labels: np.ndarray
+    expected: dict[str, np.ndarray]
+    others: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 def collect(
@@ -110,69 +104,30 @@ def collect(
     return Golden(images, labels, expected, others)
 
 
-def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
-    """Returns a file's golden answers, float32 [n, classes], by runtime family; the reference family first.
+def write(bundle: Path, golden: Golden, classes: list[str]) -> None:
+    """Writes the golden examples into the folder of a bundle.
 
     Raises:
-        VerifyError: there are two answers of one family, or answers of a family that does not run the file's format.
+        RequestError: the folder cannot be written.
     """
-    reference, *_ = families.stored(file.format, file.precision)
-    others = {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
-    for name in others:
-        if file.format not in FAMILIES[name].formats:
-            raise VerifyError(
-                f"{FOLDER}/{INDEX}: has answers of {FAMILIES[name].title} of {file.path}, which it cannot run."
-            )
-    if reference in others:
-        raise VerifyError(f"{FOLDER}/{INDEX}: has two answers of {FAMILIES[reference].title} of {file.path}.")
-    return ({reference: golden.expected[file.path]} if file.path in golden.expected else {}) | others
+    folder = bundle / GOLDEN
+    names = [f"{index:03d}.png" for index in range(len(golden.images))]
+    for name, image in zip(names, golden.images, strict=True):
+        write_bytes(folder / name, encode_golden(image))
+    entries = [
+        {
+            "file": name,
+            "label": classes[label] if label >= 0 else None,
+            "probabilities": _row(golden.expected, index),
+            "families": {family: _row(answers, index) for family, answers in golden.others.items()},
+        }
+        for index, (name, label) in enumerate(zip(names, golden.labels.tolist(), strict=True))
+    ]
+    write_json(folder / GOLDEN_INDEX, {"classes": classes, "images": entries})
 
 
-def tolerance(file: Artifact, family: str, precision: str | None = None) -> float:
-    """Returns the largest difference of a probability that passes: the table's, or a narrower one in the manifest.
-
-    Args:
-        file: as the manifest has it.
-        family: a name of `FAMILIES`.
-        precision: that was found in the file itself; default: as the manifest says.
-    """
-    widest = FAMILIES[family].tolerance(precision or file.precision)
-    return min(widest, file.golden_tolerances.get(family, math.inf))
-
-
-def compare(
-    answers: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
-) -> Comparison:
-    """Compares answers with those of every family; returns the comparison that passes, else the nearest.
-
-    Equal first classes are reported, not judged: where they differ within the tolerance, two classes were level.
-
-    Args:
-        answers: float [n, classes].
-        expected: float32 [n, classes] by family, at least one.
-        tolerances: by family.
-        step: of a quantized output; None for floats.
-    """
-    compared = [_compared(answers, right, family, tolerances[family], step) for family, right in expected.items()]
-    return min(compared, key=lambda each: (not each.passed, each.error / max(each.tolerance, 1e-9)))
-
-
-def _compared(answers: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None) -> Comparison:
-    differences = np.abs(answers - right)
-    error = float(np.where(np.isfinite(differences), differences, np.inf).max())
-    equal = float(np.mean(answers.argmax(axis=1) == right.argmax(axis=1)))
-    wrong = fault(answers, right, step)
-    if wrong is None and error <= allowed:
-        wrong = _moved(differences, allowed) or unrelated(answers, right, allowed)
-    return Comparison(family, error, allowed, equal, wrong)
-
-
-def _moved(differences: np.ndarray, allowed: float) -> str | None:
-    """Says how much probability is at other classes: of a thousand level ones each differs by next to nothing."""
-    moved = float(differences.sum(axis=1).max()) / 2
-    if moved <= _MASS * allowed:
-        return None
-    return f"give {moved:.2g} of the probability to other classes; {_MASS * allowed:.2g} is allowed"
+def _row(answers: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
+    return {source: probabilities[index].tolist() for source, probabilities in answers.items()}
 
 
 def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
@@ -186,13 +141,13 @@ def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
     Raises:
         VerifyError: they cannot be read, are of another size, or their answers are of other classes.
     """
-    folder = bundle / FOLDER
-    index = _index(folder / INDEX)
+    folder = bundle / GOLDEN
+    index = _index(folder / GOLDEN_INDEX)
     if index.classes != list(classes):
-        raise VerifyError(f"{FOLDER}/{INDEX}: names other classes than the manifest.")
+        raise VerifyError(f"{_INDEX}: names other classes than the manifest.")
     for image in index.images:
         if image.label is not None and image.label not in index.classes:
-            raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has the unknown label {image.label!r}.")
+            raise VerifyError(f"{_INDEX}: {image.file} has the unknown label {image.label!r}.")
     expected = _stacked(index.images, [image.probabilities for image in index.images], len(classes))
     named = sorted({family for image in index.images for family in image.families})
     others = {
@@ -208,24 +163,24 @@ def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
 
 def _of_family(image: _Image, family: str) -> dict[str, list[float]]:
     if family not in image.families:
-        raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has no answers of {family}, other images have.")
+        raise VerifyError(f"{_INDEX}: {image.file} has no answers of {family}, other images have.")
     try:
         return _ANSWERS.validate_python(image.families[family])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, (family, *first["loc"])))
-        raise VerifyError(f"{FOLDER}/{INDEX}: {image.file}: {place}: {first['msg']}.") from None
+        raise VerifyError(f"{_INDEX}: {image.file}: {place}: {first['msg']}.") from None
 
 
 def _stacked(images: list[_Image], answers: list[dict[str, list[float]]], classes: int) -> dict[str, np.ndarray]:
     """Returns float32 [n, classes] by path of a file."""
     for image, found in zip(images, answers, strict=True):
         if found.keys() != answers[0].keys():
-            raise VerifyError(f"{FOLDER}/{INDEX}: {image.file} has the answers of other files than the first image.")
+            raise VerifyError(f"{_INDEX}: {image.file} has the answers of other files than the first image.")
         for path, probabilities in found.items():
             if len(probabilities) != classes:
                 raise VerifyError(
-                    f"{FOLDER}/{INDEX}: {image.file} has {len(probabilities)} probabilities of {path}, not one "
+                    f"{_INDEX}: {image.file} has {len(probabilities)} probabilities of {path}, not one "
                     f"probability for each of the {classes} classes."
                 )
     with np.errstate(over="ignore"):  # becomes infinite, which no comparison accepts
@@ -238,14 +193,14 @@ def _index(path: Path) -> _Index:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise VerifyError(f"{FOLDER}/{INDEX}: {place or 'it'}: {first['msg']}.") from None
+        raise VerifyError(f"{_INDEX}: {place or 'it'}: {first['msg']}.") from None
 
 
 def _example(path: Path, signature: Signature) -> np.ndarray:
     try:
         example: np.ndarray = kind_of(signature.kind).decode_golden(_content(path), signature)
     except ExampleError as error:
-        raise VerifyError(f"{FOLDER}/{path.name}: {error}.") from None
+        raise VerifyError(f"{GOLDEN}/{path.name}: {error}.") from None
     return example
 
 
@@ -254,7 +209,7 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as stream:
             content = stream.read(_LARGEST + 1)
     except OSError as error:
-        raise VerifyError(f"{FOLDER}/{path.name}: cannot be read: {error.strerror}.") from None
+        raise VerifyError(f"{GOLDEN}/{path.name}: cannot be read: {error.strerror}.") from None
     if len(content) > _LARGEST:
-        raise VerifyError(f"{FOLDER}/{path.name}: is larger than {_LARGEST:,} bytes, which none is.")
+        raise VerifyError(f"{GOLDEN}/{path.name}: is larger than {_LARGEST:,} bytes, which none is.")
     return content

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfkd.bundle import golden
-from tfkd.bundle.contents import Golden
+from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest
 
 _ALPHA = 1e-5  # of golden answers that are rightly or wrongly too often for the accuracy on the whole test split

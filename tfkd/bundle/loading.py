@@ -8,12 +8,13 @@ from pathlib import Path
 from tfkd.benchmark import measurements
 from tfkd.benchmark.measurements import Record
 from tfkd.benchmark.subject import manifest_of
-from tfkd.bundle import contents, golden, seal
-from tfkd.bundle.contents import LABELS, Golden
+from tfkd.bundle import golden, seal
+from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import opened
 from tfkd.errors import RequestError, nearest
-from tfkd.files import write_bytes
+from tfkd.files import content_digest, write_bytes
+from tfkd.labels import LABELS, labels_text
 from tfkd.verification import VerifyError
 from tfkd.verification.records import Artifact
 
@@ -114,7 +115,7 @@ def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
 
 
 def _labels(here: Path, manifest: Manifest) -> tuple[str, ...]:
-    if seal.text(here / LABELS).replace("\r\n", "\n") != contents.labels_text(manifest.data.classes):
+    if seal.text(here / LABELS).replace("\r\n", "\n") != labels_text(manifest.data.classes):
         raise VerifyError(f"{LABELS}: does not hold the classes of the manifest, one a line, in order.")
     return tuple(manifest.data.classes)
 
@@ -125,7 +126,7 @@ def _files(here: Path, manifest: Manifest, listed: Mapping[str, Path]) -> dict[s
         parts = _parts(artifact.path, listed)
         if not parts:
             raise VerifyError(f"{artifact.path}: is missing.")
-        if contents.digest(here / artifact.path) != artifact.sha256:
+        if content_digest(here / artifact.path) != artifact.sha256:
             raise VerifyError(f"{artifact.path}: is not the file that the manifest describes (its SHA-256 differs).")
         found |= {name: listed[name].read_bytes() for name in parts}
     return found

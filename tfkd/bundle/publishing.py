@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfkd import files
-from tfkd.bundle.contents import CHECKSUMS, MANIFEST, MEASUREMENTS
+from tfkd.bundle.layout import CHECKSUMS, MANIFEST, MEASUREMENTS
 from tfkd.errors import RequestError, TfkdError
 
 READING = 60.0  # seconds that a program has for reading a retired bundle

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfkd import files
-from tfkd.bundle.contents import CHECKSUMS, MEASUREMENTS, is_sidecar
+from tfkd.bundle.layout import CHECKSUMS, MEASUREMENTS
+from tfkd.files import checksum_lines, checksums, is_sidecar
 from tfkd.labels import composed
 from tfkd.verification import VerifyError
 
@@ -19,6 +20,21 @@ _LARGEST_FILE = 1 << 31  # bytes; neither TFLite nor protobuf can hold more
 _LARGEST_TEXT = 1 << 26
 _UNSEALED = re.compile(rf"{MEASUREMENTS}/(?:\.[^/]+\.partial/)?(?:[^/]+\.json|index\.html|index\.md)")
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def seal(folder: Path) -> None:
+    """Writes SHA256SUMS over every other file of the folder but measurements, in the form that `sha256sum -c` reads."""
+    sums = [(path, digest) for path, digest in _sealed(folder) if path != CHECKSUMS]
+    files.write_text(folder / CHECKSUMS, checksum_lines(sums))
+
+
+def same(folder: Path, other: Path) -> bool:
+    """Returns whether two folders hold the same files with the same content, measurements aside."""
+    return folder.is_dir() and other.is_dir() and _sealed(folder) == _sealed(other)
+
+
+def _sealed(folder: Path) -> list[tuple[str, str]]:
+    return [(path, digest) for path, digest in checksums(folder) if not path.startswith(f"{MEASUREMENTS}/")]
 
 
 def listing(folder: Path) -> tuple[dict[str, Path], str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tfkd.bundle.contents import MANIFEST
+from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, single
 from tfkd.errors import RequestError
 from tfkd.recipe import Gates

@@ -13,17 +13,19 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from tfkd.bundle import consistency, contents, golden, golden_labels, seal, verdicts
-from tfkd.bundle.contents import CHECKSUMS, LABELS, MANIFEST, Golden
+from tfkd.bundle import consistency, golden, golden_answers, golden_labels, seal, verdicts
+from tfkd.bundle.golden import Golden
+from tfkd.bundle.layout import CHECKSUMS, MANIFEST, RECIPE
 from tfkd.bundle.manifest import SCHEMA, Manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.seal import few, text
 from tfkd.errors import RequestError, legible
-from tfkd.labels import outputs_of
+from tfkd.files import compressed_size, content_digest, content_size
+from tfkd.labels import LABELS, labels_text, outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
-from tfkd.verification import NotVerifiedError, VerifyError, stored_answers
+from tfkd.verification import NotVerifiedError, VerifyError
 from tfkd.verification.apart import Answered, Apart
 from tfkd.verification.artifacts import RUNTIMES
 from tfkd.verification.families import FAMILIES
@@ -35,7 +37,6 @@ _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best cl
 _BATCH = 64
 _DEFLATED = 0.05
 _CLOCKS = datetime.timedelta(days=1)  # that those of two machines may be apart
-RECIPE = "recipe.json"
 
 T = TypeVar("T")
 
@@ -129,7 +130,7 @@ class _Bundle:
             raise NotVerifiedError(Path(artifact.path), "there are no golden images to run it on")
         if artifact.path not in stored.expected and artifact.not_verified:
             self._without_answers(artifact, card, manifest, stored)
-        right_answers = stored_answers.of_file(stored, artifact)
+        right_answers = golden_answers.of_file(stored, artifact)
         found = [f"description, labels and {len(stored.images)} golden images"]
         for family, right in right_answers.items():
             title = FAMILIES[family].title
@@ -138,9 +139,9 @@ class _Bundle:
                 continue
             answered = self._run(artifact, card, manifest, [stored.images], family)
             answers = answered.probabilities
-            allowed = golden.tolerance(artifact, family, answered.requirements.precision)
-            compared = golden.compare(answers, {family: right}, {family: allowed}, artifact.io.output.scale)
-            wrong = compared.fault or stored_answers.impossible(answers, stored, artifact)
+            allowed = golden_answers.tolerance(artifact, family, answered.requirements.precision)
+            compared = golden_answers.compare(answers, {family: right}, {family: allowed}, artifact.io.output.scale)
+            wrong = compared.fault or golden_answers.impossible(answers, stored, artifact)
             if wrong is not None:
                 raise VerifyError(f"{artifact.path}: its answers {wrong} ({title}); export it again.")
             if not compared.passed:
@@ -150,20 +151,20 @@ class _Bundle:
                 )
             found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
         self._require_deflated(artifact, manifest)
-        found += [f"no golden answers of {title}" for title in stored_answers.missing(artifact, right_answers)]
+        found += [f"no golden answers of {title}" for title in golden_answers.missing(artifact, right_answers)]
         return None, ", ".join(found)
 
     def _require_described(self, artifact: Artifact) -> None:
         """Refuses what is another file than the manifest's, before it is run."""
         path = self._folder / artifact.path
-        if (contents.size(path), contents.digest(path)) != (artifact.bytes, artifact.sha256):
+        if (content_size(path), content_digest(path)) != (artifact.bytes, artifact.sha256):
             raise VerifyError(f"{artifact.path}: is not the file that {MANIFEST} describes (its SHA-256 differs).")
 
     def _require_deflated(self, artifact: Artifact, manifest: Manifest) -> None:
         row = next((row for row in manifest.comparison if row.variant == consistency.variant(manifest, artifact)), None)
         if artifact.format != "tflite" or row is None or row.compressed_bytes is None:
             return
-        deflated = contents.compressed_size(self._folder / artifact.path)
+        deflated = compressed_size(self._folder / artifact.path)
         if abs(row.compressed_bytes - deflated) > _DEFLATED * deflated:  # zlib's versions differ a little
             raise VerifyError(f"{artifact.path}: takes {deflated:,} bytes deflated, not {row.compressed_bytes:,}.")
 
@@ -175,7 +176,7 @@ class _Bundle:
             VerifyError: its answers cannot be right.
         """
         answers = self._run(artifact, card, manifest, [stored.images]).probabilities
-        if wrong := stored_answers.impossible(answers, stored, artifact):
+        if wrong := golden_answers.impossible(answers, stored, artifact):
             raise VerifyError(f"{artifact.path}: its answers {wrong}; export it again.")
         raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
 
@@ -275,7 +276,7 @@ def _labels(folder: Path, manifest: Manifest) -> tuple[int, str]:
     """Compares labels.txt with the manifest."""
     classes = manifest.data.classes
     try:
-        right = contents.labels_text(classes)
+        right = labels_text(classes)
     except RequestError as error:
         raise VerifyError(f"{MANIFEST}: {error}") from None
     found = text(folder / LABELS)
@@ -318,7 +319,7 @@ def _future(manifest: Manifest) -> Iterator[str]:
 
 def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
     stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
-    stored_answers.check(stored, manifest)
+    golden_answers.check(stored, manifest)
     ignored = (
         f"; ignored: answers of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
     )

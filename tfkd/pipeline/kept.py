@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfkd.bundle import contents
 from tfkd.errors import RequestError, nearest
-from tfkd.files import read_sealed
+from tfkd.files import content_size, read_sealed
 from tfkd.pipeline.compare import FOLDER as COMPARISON
 from tfkd.pipeline.graph import STAGES, kind_of
 from tfkd.pipeline.run import Run
@@ -97,7 +96,7 @@ def _described(run: Run, folder: Path) -> Kept:
         kind=kind_of(inside[0]),
         name=state.get("name", inside[0]),
         folder=folder,
-        bytes=contents.size(folder),
+        bytes=content_size(folder),
         seconds=0.0 if done is None else float(done["seconds"]),
         finished=done is not None,
         current=stage is not None and stage.folder == folder,

@@ -36,7 +36,7 @@ from tfkd.writers.records import MissingFile
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfkd.bundle.contents import Golden
+    from tfkd.bundle.golden import Golden
     from tfkd.report.evidence import Evidence
     from tfkd.writers.own import OwnModel
 

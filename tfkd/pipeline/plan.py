@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfkd.bundle import contents
 from tfkd.data import ImageData
+from tfkd.files import content_size
 from tfkd.pipeline.graph import chain, is_store, kind_of, number_of
 from tfkd.pipeline.kept import Kept, kept
 from tfkd.pipeline.run import Run
@@ -49,7 +49,7 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple
             name,
             stage.result() is not None,
             _store_cost(run, name) if is_store(name) else costs.get(kind_of(name), ""),
-            contents.size(stage.folder) if stage.folder.is_dir() else 0,
+            content_size(stage.folder) if stage.folder.is_dir() else 0,
             stage.outdated(),
         )
         for name, stage in run.stages.items()

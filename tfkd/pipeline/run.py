@@ -135,11 +135,11 @@ class Run:
 
     def _mend(self, stages: list[Stage], destination: Path) -> None:
         """Finds damaged files of finished stages: by their hashes before anything is made of them or published."""
-        from tfkd.bundle import contents
+        from tfkd.bundle import seal
 
         finished = all(stage.result() is not None for stage in stages)
         report = self.stages[STAGES[-1]]
-        settled = finished and (report not in stages or contents.same(report.folder / "bundle", destination))
+        settled = finished and (report not in stages or seal.same(report.folder / "bundle", destination))
         for stage in stages:
             stage.mend(self.progress.say, thorough=not settled)
 
@@ -637,15 +637,16 @@ def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, pro
         VerifyError: the copy that is to be published fails `tfkd verify`.
         RequestError: it cannot be written.
     """
-    from tfkd.bundle import contents, publishing
+    from tfkd.bundle import publishing, seal
+    from tfkd.bundle.layout import MEASUREMENTS
     from tfkd.report import devices
 
     outcome = Outcome(folder, made, manifest)
-    if not (made / contents.MEASUREMENTS / devices.HTML).is_file():
+    if not (made / MEASUREMENTS / devices.HTML).is_file():
         devices.write(made)
     if not outcome.passed:
         return outcome
-    if not contents.same(made, destination):
+    if not seal.same(made, destination):
         progress.say("publishing: verifying the copy from its own bytes")
         publishing.publish(made, destination, _require_verified, devices.write)
     return replace(outcome, bundle=destination)

@@ -13,7 +13,7 @@ from tfkd.benchmark import results
 from tfkd.benchmark.measurements import Record
 from tfkd.benchmark.results import Condition, Device, Result, Skipped
 from tfkd.benchmark.subject import manifest_of
-from tfkd.bundle.contents import MEASUREMENTS
+from tfkd.bundle.layout import MEASUREMENTS
 from tfkd.bundle.manifest import BenchEntry, Manifest
 from tfkd.bundle.publishing import claimed, opened
 from tfkd.report import card, html, measurements, units

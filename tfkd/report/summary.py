@@ -11,7 +11,9 @@ import numpy as np
 
 import tfkd
 from tfkd import machine
-from tfkd.bundle import contents, golden
+from tfkd.bundle import golden
+from tfkd.bundle.golden import Golden
+from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import (
     SCHEMA,
     BenchEntry,
@@ -23,11 +25,13 @@ from tfkd.bundle.manifest import (
     TeacherEntry,
     latency,
 )
+from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
+from tfkd.bundle.writing import assemble
 from tfkd.data import ImageData
 from tfkd.distill.measures import accuracy, calibration_error, softmax
 from tfkd.errors import RequestError, cause
-from tfkd.files import fingerprint, write_json
+from tfkd.files import compressed_size, fingerprint, write_json
 from tfkd.recipe import Recipe
 from tfkd.report import predictions
 from tfkd.report.card import write_model_card
@@ -136,14 +140,14 @@ def write(run: Run, folder: Path) -> Manifest:
     return manifest
 
 
-def complete(folder: Path, manifest: Manifest, golden: contents.Golden, evidence: Evidence) -> None:
+def complete(folder: Path, manifest: Manifest, golden: Golden, evidence: Evidence) -> None:
     """Writes everything around the exported files of a bundle, and seals it."""
-    contents.assemble(folder, manifest, golden)
+    assemble(folder, manifest, golden)
     snippets.write(manifest, folder)
     write_json(folder / "recipe.json", manifest.recipe)
     write_model_card(manifest, folder / "MODEL_CARD.md")
     write_report(manifest, evidence, folder / "report.html")
-    contents.seal(folder)
+    seal(folder)
 
 
 def rewrite(folder: Path) -> tuple[Manifest, Path]:
@@ -162,7 +166,7 @@ def rewrite(folder: Path) -> tuple[Manifest, Path]:
 
 def is_published(folder: Path, destination: Path) -> bool:
     """Tells whether a bundle is the one that a run made."""
-    made, published = (each / contents.MANIFEST for each in (folder / "report" / "bundle", destination))
+    made, published = (each / MANIFEST for each in (folder / "report" / "bundle", destination))
     return published.is_file() and published.read_bytes() == made.read_bytes()
 
 
@@ -176,7 +180,7 @@ def write_page(manifest: Manifest, folder: Path, page: Path) -> Path:
         evidence = Evidence.model_validate_json((folder / "report" / "evidence.json").read_bytes())
     except (OSError, ValueError) as error:
         raise _unfinished(folder, error) from None
-    devices = folder / "report" / "bundle" / contents.MEASUREMENTS / HTML
+    devices = folder / "report" / "bundle" / MEASUREMENTS / HTML
     write_report(manifest, evidence, page, os.path.relpath(devices, page.parent) if devices.is_file() else None)
     return page
 
@@ -359,7 +363,7 @@ def compared(
     return ComparisonRow(
         variant=variant,
         bytes=sum(path.stat().st_size for path in files.values()),
-        compressed_bytes=sum(contents.compressed_size(path) for path in files.values()),
+        compressed_bytes=sum(compressed_size(path) for path in files.values()),
         latency_ms=one,
         latency_all_ms=latency(bench, files, single=False),
         accuracy=accuracy,
@@ -369,7 +373,7 @@ def compared(
     )
 
 
-def _golden(run: Run, folder: Path) -> contents.Golden:
+def _golden(run: Run, folder: Path) -> Golden:
     from tfkd.distill.predict import predictor
     from tfkd.training.saving import load_model
 

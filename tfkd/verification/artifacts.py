@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle import contents
+from tfkd.files import content_digest, content_size
 from tfkd.verification import NotVerifiedError, VerifyError, delegates, families, requirements
 from tfkd.verification.families import FAMILIES
 from tfkd.verification.records import Artifact, InputOutput
@@ -63,8 +63,8 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         path=file.path,
         format=file.format,
         precision=file.precision,
-        bytes=contents.size(path),
-        sha256=contents.digest(path),
+        bytes=content_size(path),
+        sha256=content_digest(path),
         **found,
         golden_tolerances=families.tolerances(file.format, file.precision),
         min_runtime=needed.min_runtime,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.bundle import contents
 from tfkd.data import open_evaluation
 from tfkd.errors import RequestError
+from tfkd.files import compressed_size
 from tfkd.models.normalization import Normalization
 from tfkd.progress import Progress, counted
 from tfkd.recipe import Data
@@ -166,7 +166,7 @@ def _inspect(
     return Inspection(
         path=str(path),
         bytes=path.stat().st_size,
-        compressed=contents.compressed_size(path),
+        compressed=compressed_size(path),
         stored=sum({operand.index: operand.stored for each in found for operand in each.inputs}.values()),
         computed=sum(_bytes(made) for each in found if not each.prepares_constants for made in each.outputs),
         multiply_adds=sum(operator.multiply_adds for operator in found),

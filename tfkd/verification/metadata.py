@@ -13,7 +13,7 @@ import numpy as np
 from flatbuffers.number_types import Float32Flags, Int8Flags, Uint32Flags
 from flatbuffers.table import Table
 
-from tfkd.bundle.contents import LABELS
+from tfkd.labels import LABELS
 from tfkd.models.normalization import Normalization
 from tfkd.writers import Card
 

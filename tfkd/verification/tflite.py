@@ -13,8 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
-from tfkd.bundle.contents import LABELS
 from tfkd.errors import cause
+from tfkd.labels import LABELS
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
 from tfkd.verification import VerifyError, metadata, runtime_errors

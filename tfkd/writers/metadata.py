@@ -12,7 +12,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfkd.bundle.contents import LABELS, labels_text
+from tfkd.labels import LABELS, labels_text
 from tfkd.writers import Card
 from tfkd.writers.flatbuffer import Network
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tfkd import files
-from tfkd.bundle.contents import labels_text
 from tfkd.errors import RequestError, cause
+from tfkd.labels import labels_text
 from tfkd.quiet import native_logs_silenced
 from tfkd.writers import Calibration, Card, ConversionError, ExportedFile
 from tfkd.writers.graph import INPUT, OUTPUT, Graph

@@ -31,11 +31,12 @@ from typing import Any
 import numpy as np
 
 from tfkd import machine
-from tfkd.bundle import contents
-from tfkd.bundle.contents import LABELS
+from tfkd.bundle.layout import CHECKSUMS
+from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import MANIFEST, verify
 from tfkd.errors import TfkdError
-from tfkd.files import write_json
+from tfkd.files import content_digest, content_size, write_json
+from tfkd.labels import LABELS
 from tfkd.sandbox import Limits
 from tfkd.verification.apart import Apart
 
@@ -58,7 +59,7 @@ Mutation = Callable[[Path, np.random.Generator], bool]  # changes a bundle; True
 
 
 def some_file(folder: Path, random: np.random.Generator) -> Path:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != contents.CHECKSUMS)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
     return files[random.integers(len(files))]
 
 
@@ -239,7 +240,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 SEALS = ("kept", "kept", "checksums", "checksums and manifest")
 
 
-def seal(folder: Path, seals: str) -> None:
+def reseal(folder: Path, seals: str) -> None:
     """Makes the seals right again, as far as they can be."""
     if seals == "kept":
         return
@@ -249,18 +250,18 @@ def seal(folder: Path, seals: str) -> None:
             manifest = read(path)
             for artifact in manifest["artifacts"]:
                 file = folder / artifact["path"]
-                artifact["bytes"], artifact["sha256"] = contents.size(file), contents.digest(file)
+                artifact["bytes"], artifact["sha256"] = content_size(file), content_digest(file)
             put_json(path, manifest)
         except (OSError, ValueError, KeyError, TypeError):
             pass  # the manifest itself is what was damaged
-    (folder / contents.CHECKSUMS).unlink(missing_ok=True)
-    contents.seal(folder)
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    seal(folder)
 
 
 def changed_models(good: Path, folder: Path) -> bool:
     try:
         return any(
-            contents.digest(good / artifact["path"]) != contents.digest(folder / artifact["path"])
+            content_digest(good / artifact["path"]) != content_digest(folder / artifact["path"])
             for artifact in read(good / MANIFEST)["artifacts"]
         )
     except OSError:
@@ -273,7 +274,7 @@ def attempt(good: Path, folder: Path, random: np.random.Generator, apart: Apart)
     mutate = MUTATIONS[random.integers(len(MUTATIONS))]
     seals = SEALS[random.integers(len(SEALS))]
     must = mutate(folder, random)
-    seal(folder, seals)
+    reseal(folder, seals)
     must = must or seals == "kept" or (seals == "checksums" and changed_models(good, folder))
     done = {"mutation": mutate.__name__, "seals": seals, "must_be_refused": must}
     try:

@@ -29,9 +29,10 @@ from unittest import mock
 import numpy as np
 
 from tfkd import machine
-from tfkd.bundle import contents
+from tfkd.bundle.layout import CHECKSUMS
+from tfkd.bundle.seal import seal
 from tfkd.cli import execute
-from tfkd.files import write_json
+from tfkd.files import content_digest, write_json
 from tfkd.verification.apart import Answered, Apart
 from tfkd.writers import Card
 from tools.benchmarks.fuzz_bundles import GOLDEN, MANIFEST, put, put_json, read
@@ -273,8 +274,8 @@ def attempt(good: Path, folder: Path, random: np.random.Generator) -> dict[str, 
         done = {"change": change.__name__, "of": str(change(manifest, random))}
         put(folder / MANIFEST, json.dumps(manifest).encode())
         put(folder / "recipe.json", json.dumps(manifest["recipe"]).encode())
-    (folder / contents.CHECKSUMS).unlink()
-    contents.seal(folder)
+    (folder / CHECKSUMS).unlink()
+    seal(folder)
     code, said = called(["verify", str(folder)])
     return {**done, "exit_code": code, "crashed": "Traceback" in said, "said": said if code != REFUSED else ""}
 
@@ -299,7 +300,7 @@ class Remembering(Apart):
     ) -> Answered:
         images = [np.asarray(batch) for batch in batches]
         digest = hashlib.sha256(b"".join(each.tobytes() for each in images)).hexdigest()
-        key = (contents.digest(path), format, repr(card), size, digest, family)
+        key = (content_digest(path), format, repr(card), size, digest, family)
         if key not in self._known:
             self._known[key] = super().run(path, format, card, size, images, family)
         return self._known[key]

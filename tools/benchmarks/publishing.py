@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from tfkd import files, machine
-from tfkd.bundle import contents
+from tfkd.bundle.layout import CHECKSUMS
 from tfkd.bundle.publishing import opened, publish
+from tfkd.bundle.seal import seal
 
 
 @dataclass
@@ -127,7 +128,7 @@ def _version(folder: Path, number: str, template: Path | None) -> Path:
     for path in made.rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes() + number.encode())
-    contents.seal(made)
+    seal(made)
     return made
 
 
@@ -148,9 +149,9 @@ def _poll(name: str, destination: Path, counter: Any, stop: Any, results: Any) -
 
 def _is_whole(folder: Path) -> tuple[bool, str]:
     """Hashes every file; returns whether the hashes are those of SHA256SUMS, and that file's own hash."""
-    text = (folder / contents.CHECKSUMS).read_text(encoding="utf-8")
+    text = (folder / CHECKSUMS).read_text(encoding="utf-8")
     right = [files.sha256(folder / name) == digest for digest, name in map(_fields, text.splitlines())]
-    return all(right), files.sha256(folder / contents.CHECKSUMS)
+    return all(right), files.sha256(folder / CHECKSUMS)
 
 
 def _fields(line: str) -> tuple[str, str]:

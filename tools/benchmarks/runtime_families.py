@@ -26,6 +26,7 @@ from tests.tools.compilers import MissingError
 from tests.tools.runtimes import RUNTIMES, RefusedError, Runtime, family_of
 from tfkd import machine
 from tfkd.bundle import golden
+from tfkd.bundle.golden_answers import answers_of, compare, tolerance
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
@@ -209,7 +210,7 @@ def golden_answers(folder: Path) -> Iterator[dict[str, Any]]:
     for file in manifest.artifacts:
         if file.format not in ("tflite", "onnx"):
             continue
-        expected = golden.answers_of(stored, file)
+        expected = answers_of(stored, file)
         for runtime, own_kernels in setups(file.format):
             family = family_of(runtime, file.precision, own_kernels)
             place = {"file": file.path, "oldest": file.min_runtime, "runtime": titled(runtime, own_kernels)}
@@ -218,8 +219,8 @@ def golden_answers(folder: Path) -> Iterator[dict[str, Any]]:
             except RefusedError as error:
                 yield {**place, "refused": str(error)}
                 continue
-            allowed = {family: golden.tolerance(file, family)}
-            found = golden.compare(answers, {family: expected[family]}, allowed, file.io.output.scale)
+            allowed = {family: tolerance(file, family)}
+            found = compare(answers, {family: expected[family]}, allowed, file.io.output.scale)
             yield {**place, **dataclasses.asdict(found), "passed": found.passed}
 
 

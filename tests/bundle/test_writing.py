@@ -1,3 +1,5 @@
+"""The files around the exported ones, written and sealed."""
+
 import json
 import shutil
 import subprocess
@@ -8,9 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.writers.conftest import CARD, Exported
-from tfkd.bundle import contents
+from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import SCHEMA, DataEntry, Manifest, StudentEntry
-from tfkd.errors import RequestError
+from tfkd.bundle.seal import seal
+from tfkd.bundle.writing import assemble
 
 
 def make_manifest(classes: list[str]) -> Manifest:
@@ -49,9 +52,9 @@ def make_manifest(classes: list[str]) -> Manifest:
 def folder(exported: Exported, tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "bundle"
     shutil.copytree(exported.folder, folder)
-    golden = contents.Golden(exported.images[:3], np.array([0, 2, -1]), {"keras": exported.probabilities[:3]})
-    contents.assemble(folder, make_manifest(list(CARD.classes)), golden)
-    contents.seal(folder)
+    golden = Golden(exported.images[:3], np.array([0, 2, -1]), {"keras": exported.probabilities[:3]})
+    assemble(folder, make_manifest(list(CARD.classes)), golden)
+    seal(folder)
     return folder
 
 
@@ -89,22 +92,3 @@ def test_manifest_reads_back(folder: Path) -> None:
     assert json.loads(text)["schema"] == SCHEMA
     assert Manifest.model_validate_json(text) == make_manifest(list(CARD.classes))
     assert (folder / "labels.txt").read_text(encoding="utf-8") == "cat\ndog\ngrößerer Hund\n"
-
-
-@pytest.mark.parametrize("name", ["", "two\nlines", "tail\n", "\n", "a\rb", "a\u2028b"])
-def test_class_names_that_break_the_lines_are_refused(name: str) -> None:
-    with pytest.raises(RequestError, match=r"cannot stand on a line of labels\.txt"):
-        contents.labels_text(["fine", name])
-
-
-def test_two_classes_of_one_name_are_refused() -> None:
-    with pytest.raises(RequestError, match=r"Two classes are named 'cat'"):
-        contents.labels_text(["cat", "dog", "cat"])
-
-
-def test_digest_of_a_folder_is_that_of_its_lines(exported: Exported, tmp_path: Path) -> None:
-    package = exported.path(".mlpackage")
-    command = "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1"
-    printed = subprocess.run(["bash", "-c", command], cwd=package, capture_output=True, text=True, check=True)
-    assert contents.digest(package) == printed.stdout.strip()
-    assert contents.size(package) == sum(path.stat().st_size for path in package.rglob("*") if path.is_file())

@@ -1,0 +1,185 @@
+"""The answers to a bundle's golden examples: what they must be, and how answers of a runtime are compared with them."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfkd.bundle.golden import KERAS, Golden
+from tfkd.bundle.layout import GOLDEN, GOLDEN_INDEX
+from tfkd.bundle.manifest import Manifest
+from tfkd.verification import VerifyError, families
+from tfkd.verification.families import FAMILIES
+from tfkd.verification.probabilities import constant, fault, no_probabilities, unrelated
+from tfkd.verification.records import Artifact
+
+_INDEX = f"{GOLDEN}/{GOLDEN_INDEX}"
+_MASS = 2.0  # times the tolerance; within families as much probability moved as the largest difference of one
+_FLOAT_STEP = 1e-3  # probabilities that a float16 file gives as equal differ by less
+_FLOAT_ERROR = 0.01  # of an fp32 file from the Keras model; the gate max_float_error, ten times as wide
+_LARGEST_FLOAT_ERROR = 0.1  # of recipes that allow more
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Answers of a device beside the golden answers of the runtime family that they are nearest to.
+
+    Attributes:
+        family: a name of `FAMILIES`.
+        error: the largest difference of a probability; infinite where an answer is not a number.
+        tolerance: the largest difference that passes.
+        top1_equal: fraction of the images with the same class first.
+        fault: why the answers cannot be right at any tolerance; None where they can.
+    """
+
+    family: str
+    error: float
+    tolerance: float
+    top1_equal: float
+    fault: str | None
+
+    @property
+    def passed(self) -> bool:
+        return self.fault is None and self.error <= self.tolerance
+
+
+def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
+    """Returns a file's golden answers, float32 [n, classes], by runtime family; the reference family first.
+
+    Raises:
+        VerifyError: there are two answers of one family, or answers of a family that does not run the file's format.
+    """
+    reference, *_ = families.stored(file.format, file.precision)
+    others = {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
+    for name in others:
+        if file.format not in FAMILIES[name].formats:
+            raise VerifyError(f"{_INDEX}: has answers of {FAMILIES[name].title} of {file.path}, which it cannot run.")
+    if reference in others:
+        raise VerifyError(f"{_INDEX}: has two answers of {FAMILIES[reference].title} of {file.path}.")
+    return ({reference: golden.expected[file.path]} if file.path in golden.expected else {}) | others
+
+
+def tolerance(file: Artifact, family: str, precision: str | None = None) -> float:
+    """Returns the largest difference of a probability that passes: the table's, or a narrower one in the manifest.
+
+    Args:
+        file: as the manifest has it.
+        family: a name of `FAMILIES`.
+        precision: that was found in the file itself; default: as the manifest says.
+    """
+    widest = FAMILIES[family].tolerance(precision or file.precision)
+    return min(widest, file.golden_tolerances.get(family, math.inf))
+
+
+def compare(
+    answers: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
+) -> Comparison:
+    """Compares answers with those of every family; returns the comparison that passes, else the nearest.
+
+    Equal first classes are reported, not judged: where they differ within the tolerance, two classes were level.
+
+    Args:
+        answers: float [n, classes].
+        expected: float32 [n, classes] by family, at least one.
+        tolerances: by family.
+        step: of a quantized output; None for floats.
+    """
+    compared = [_compared(answers, right, family, tolerances[family], step) for family, right in expected.items()]
+    return min(compared, key=lambda each: (not each.passed, each.error / max(each.tolerance, 1e-9)))
+
+
+def _compared(answers: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None) -> Comparison:
+    differences = np.abs(answers - right)
+    error = float(np.where(np.isfinite(differences), differences, np.inf).max())
+    equal = float(np.mean(answers.argmax(axis=1) == right.argmax(axis=1)))
+    wrong = fault(answers, right, step)
+    if wrong is None and error <= allowed:
+        wrong = _moved(differences, allowed) or unrelated(answers, right, allowed)
+    return Comparison(family, error, allowed, equal, wrong)
+
+
+def _moved(differences: np.ndarray, allowed: float) -> str | None:
+    """Says how much probability is at other classes: of a thousand level ones each differs by next to nothing."""
+    moved = float(differences.sum(axis=1).max()) / 2
+    if moved <= _MASS * allowed:
+        return None
+    return f"give {moved:.2g} of the probability to other classes; {_MASS * allowed:.2g} is allowed"
+
+
+def check(stored: Golden, manifest: Manifest) -> None:
+    """Checks the golden images, whose answers they are, and the answers of the Keras model.
+
+    Raises:
+        VerifyError: says what is missing, too much or wrong.
+    """
+    known = {artifact.path for artifact in manifest.artifacts}
+    named = set(stored.expected).union(*stored.others.values()) - {KERAS}
+    if named - known:
+        raise VerifyError(f"{_INDEX}: has answers of {min(named - known)}, which the manifest does not know.")
+    if KERAS not in stored.expected:
+        raise VerifyError(f"{_INDEX}: has no answers of the Keras model.")
+    wanted = _wanted(manifest)
+    if len(stored.images) < wanted:
+        raise VerifyError(f"{_INDEX}: has {len(stored.images)} golden images; the bundle was made with {wanted}.")
+    if len(stored.images) > 1 and (stored.images == stored.images[0]).all():
+        raise VerifyError(f"{GOLDEN}: all of the {len(stored.images)} golden images are the same.")
+    _must_be_right(no_probabilities(stored.expected[KERAS], None), "the Keras model")
+
+
+def of_file(stored: Golden, artifact: Artifact) -> dict[str, np.ndarray]:
+    """Returns a file's golden answers, float32 [n, classes], by runtime family, once they are checked.
+
+    Raises:
+        VerifyError: answers are missing that the bundle says to have, they are no probabilities, the same for images
+            that the Keras model tells apart, or they are far from its answers although the file computes in float32.
+    """
+    found = answers_of(stored, artifact)
+    reference, *further = families.stored(artifact.format, artifact.precision)
+    needed = [reference, *(name for name in further if name in artifact.golden_tolerances)]
+    for name in needed:
+        if name not in found:
+            raise VerifyError(f"{_INDEX}: has no answers of {artifact.path} as {FAMILIES[name].title}.")
+    for name, answers in found.items():
+        _must_be_right(impossible(answers, stored, artifact), f"{artifact.path} as {FAMILIES[name].title}")
+    if artifact.precision == "fp32":
+        _must_be_right(_far(found[reference], stored.expected[KERAS], artifact), f"the Keras model and {artifact.path}")
+    return found
+
+
+def impossible(answers: np.ndarray, stored: Golden, artifact: Artifact) -> str | None:
+    """Says that answers are no probabilities, or the same for images or classes that the Keras model tells apart.
+
+    Args:
+        answers: float32 [n, classes], of the file or of a bundle, to the golden images.
+        stored: with the Keras model's answers.
+        artifact: the file.
+    """
+    step = artifact.io.output.scale
+    keras = stored.expected[KERAS]
+    return no_probabilities(answers, step) or constant(answers, keras, max(step or 0, _FLOAT_STEP))
+
+
+def missing(artifact: Artifact, found: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Yields the titles of the families whose answers a bundle of an earlier version does not hold."""
+    for name in families.stored(artifact.format, artifact.precision):
+        if name not in found:
+            yield FAMILIES[name].title
+
+
+def _wanted(manifest: Manifest) -> int:
+    """Returns how many golden images the bundle was made with; 1 where it does not say."""
+    export = manifest.recipe.get("export")
+    asked = export.get("golden_images") if isinstance(export, dict) else None
+    return min(asked, manifest.data.splits.get("test", asked)) if isinstance(asked, int) else 1
+
+
+def _far(answers: np.ndarray, keras: np.ndarray, artifact: Artifact) -> str | None:
+    error = float(np.abs(answers - keras).max())
+    allowed = min(max(_FLOAT_ERROR, 2 * (artifact.max_abs_error or 0)), _LARGEST_FLOAT_ERROR)
+    return None if error <= allowed else f"are {error:.2g} apart; {allowed:.2g} is allowed"
+
+
+def _must_be_right(wrong: str | None, whose: str) -> None:
+    if wrong is not None:
+        raise VerifyError(f"{_INDEX}: the answers of {whose} {wrong}.")

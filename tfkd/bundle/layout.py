@@ -1,0 +1,8 @@
+"""Names of the files and folders in a bundle."""
+
+CHECKSUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+RECIPE = "recipe.json"
+MEASUREMENTS = "measurements"  # outside of the seal
+GOLDEN = "golden"
+GOLDEN_INDEX = "golden.json"

@@ -1,0 +1,21 @@
+"""Writes the files around the exported ones."""
+
+from pathlib import Path
+
+from tfkd import files
+from tfkd.bundle import golden
+from tfkd.bundle.golden import Golden
+from tfkd.bundle.layout import MANIFEST
+from tfkd.bundle.manifest import Manifest
+from tfkd.labels import LABELS, labels_text
+
+
+def assemble(folder: Path, manifest: Manifest, examples: Golden) -> None:
+    """Writes labels.txt, golden/ and manifest.json into a bundle's folder.
+
+    Raises:
+        RequestError: a class name cannot stand on a line of its own, or the folder cannot be written.
+    """
+    files.write_text(folder / LABELS, labels_text(manifest.data.classes))
+    golden.write(folder, examples, manifest.data.classes)
+    files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
