@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkd.bundle.golden import compare
+from tfkd.bundle.golden_answers import compare
 from tfkd.verification import families
 from tfkd.verification.families import FAMILIES
 
