@@ -2,6 +2,8 @@
 
 import importlib
 
+from tfkd.version import __version__
+
 TYPE_CHECKING = False  # typing's own would be looked for in the current folder under `python -m`
 if TYPE_CHECKING:
     from typing import Any
@@ -10,7 +12,6 @@ if TYPE_CHECKING:
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.predictions import TeacherPredictions
 
-__version__ = "0.1.0"
 __all__ = ["Bundle", "Distiller", "TeacherPredictions", "__version__", "load_bundle"]
 
 _MODULES = {

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkd import __version__, import_path
+from tfkd import import_path
 from tfkd.benchmark import command
 from tfkd.errors import RequestError, nearest
 from tfkd.terminal import restore, say, say_lines, show
+from tfkd.version import __version__
 
 if TYPE_CHECKING:
     from tfkd.bundle.manifest import Manifest
@@ -322,7 +323,7 @@ app.command(name="bench")(command.bench)
 SCHEMAS = {
     "recipe": "tfkd.recipe:Recipe",
     "manifest": "tfkd.bundle.manifest:Manifest",
-    "bench": "tfkd.benchmark.results:Results",
+    "bench": "tfkd.bundle.results:Results",
 }
 KINDS = {
     "students": "tfkd.models:STUDENTS",

@@ -3,6 +3,10 @@
 import errno
 import os
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _LONG_LINE = 300
 _LONGEST_SENTENCE = 1000
@@ -101,6 +105,15 @@ def cause(error: BaseException) -> str:
         return type(error).__name__
     first, last = lines[0], lines[-1].removeprefix("Exception encountered: ")
     return _shortened(first) if last in first else f"{_shortened(first)} {_shortened(last)}"
+
+
+def first_fault(error: "ValidationError") -> str:
+    """Returns what pydantic found first, on one line: where, and what is wrong there."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in found["loc"])
+    message = " ".join(found["msg"].split())[:200]
+    told = f"{place}: {message}" if place else message
+    return "".join(character if character.isprintable() else " " for character in told)
 
 
 def _shortened(line: str) -> str:

@@ -73,6 +73,7 @@ BESIDE = (
     "tfkd.quiet",
     "tfkd.pipeline.stage",
     "tfkd.terminal",
+    "tfkd.version",
 )
 BESIDE_PACKAGES = ("tfkd.recipe",)  # whole: what a stage reads of a recipe is in its fingerprint
 _MODULE = re.compile(r"tfkd(\.\w+)+")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkd.benchmark import results
+from tfkd.bundle import results
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
 from tfkd.bundle.seal import seal

@@ -7,12 +7,13 @@ import pytest
 import typer.testing
 
 from tests.benchmark.conftest import counted, result
-from tfkd.benchmark import command, host, measurements, results
+from tfkd.benchmark import command, host
 from tfkd.benchmark.arm64 import target as arm64
 from tfkd.benchmark.bundle import Request, bench, measure, until_clear
 from tfkd.benchmark.driver import Options
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.subject import of_files
+from tfkd.bundle import measurements, results
 from tfkd.errors import MachineError, RequestError
 
 QUICK = Options(runs=4, warmup=1, processes=2, threads=(1,))

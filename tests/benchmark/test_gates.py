@@ -1,8 +1,9 @@
 import pytest
 
 from tests.benchmark.conftest import counted, result
-from tfkd.benchmark import gates, results
+from tfkd.benchmark import gates
 from tfkd.benchmark.gates import Limits, judge, share, unclear
+from tfkd.bundle import results
 from tfkd.errors import MachineError, RequestError
 
 STEADY = [1.0 + 0.001 * (number % 7) for number in range(100)]
@@ -46,13 +47,13 @@ def test_nothing_measured_is_no_pass():
 
 
 def test_golden_answers_are_judged_without_being_asked_for():
-    golden = results.Golden(checked=2, max_abs_error=0.5, tolerance=0.1, top1_equal=0.5, passed=False)
+    golden = results.GoldenCheck(checked=2, max_abs_error=0.5, tolerance=0.1, top1_equal=0.5, passed=False)
     (gate,) = judge(Limits(), [result(golden=golden)], [])
     assert gate.name.startswith("golden/") and (gate.value, gate.limit, gate.passed) == (0.5, 0.1, False)
 
 
 def test_a_fault_of_the_answers_is_the_gates_reason():
-    golden = results.Golden(
+    golden = results.GoldenCheck(
         checked=2, max_abs_error=0.01, tolerance=0.1, top1_equal=0.5, passed=False, fault="are all zero"
     )
     (gate,) = judge(Limits(), [result(golden=golden)], [])

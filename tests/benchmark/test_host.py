@@ -6,10 +6,10 @@ import os
 import pytest
 
 from tfkd.benchmark import TARGETS, host
-from tfkd.benchmark import results as results_of
 from tfkd.benchmark.driver import Options
 from tfkd.benchmark.subject import of_bundle, of_files
-from tfkd.bundle.manifest import BenchEntry, Latency
+from tfkd.bundle import results as results_of
+from tfkd.bundle.results import BenchEntry, Latency
 from tfkd.errors import RequestError
 from tfkd.recipe import Bench
 
@@ -37,7 +37,7 @@ def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
         assert (result.runs, result.processes, result.threads) == (4, 2, 1)
         assert len(result.samples_ms) == 4 and result.warmup >= 2 and result.partitions == 1
         assert result.golden.passed and result.golden.checked == 3 and result.golden.top1_equal == 1
-        assert result.golden.family == results_of.entry(result).golden_family == "xnnpack"
+        assert result.golden.family == results_of.BenchEntry.of(result).golden_family == "xnnpack"
         assert result.device.abi == os.uname().machine and sum(kind.count for kind in result.device.cores) >= 1
 
 

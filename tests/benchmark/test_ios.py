@@ -10,10 +10,11 @@ import pytest
 
 from tests.tools.bundles import write_bundle
 from tests.tools.test_ios_app import ios_result
-from tfkd.benchmark import ios, results, statistics
+from tfkd.benchmark import ios, statistics
 from tfkd.benchmark.driver import Listener, Options
-from tfkd.benchmark.results import Skipped
 from tfkd.benchmark.subject import Subject, of_bundle
+from tfkd.bundle import results
+from tfkd.bundle.results import Skipped
 from tfkd.errors import MachineError, RequestError
 
 FILES = ("ios/a.mlmodel", "ios/a.mlpackage")
@@ -250,7 +251,7 @@ def test_what_the_app_compared_is_judged_again(tmp_path: Path) -> None:
     """An app that allows 0.5 says that a file passes which is 0.2 off."""
     hashes = write_bundle(tmp_path / "tiny", *FILES)
     path = "ios/a.mlmodel"
-    golden = results.Golden(
+    golden = results.GoldenCheck(
         checked=3, max_abs_error=0.2, tolerance=0.5, top1_equal=1, passed=True, family="coreml_fp32"
     )
     stated = ios_result(artifact=results.File(path=path, sha256=hashes[path]), golden=golden)

@@ -4,7 +4,8 @@ import xml.etree.ElementTree as ET
 from rich.console import Console
 
 from tests.benchmark.conftest import counted, result
-from tfkd.benchmark import outputs, results
+from tfkd.benchmark import outputs
+from tfkd.bundle import results
 from tfkd.errors import MachineError, RequestError
 from tfkd.verification.records import Gate
 
@@ -21,7 +22,7 @@ def shown(table):
 
 
 def test_the_table_shows_every_result_and_what_is_special_about_it():
-    golden = results.Golden(checked=1, max_abs_error=1, tolerance=0, top1_equal=0, passed=False)
+    golden = results.GoldenCheck(checked=1, max_abs_error=1, tolerance=0, top1_equal=0, passed=False)
     slowing = [1 + 0.01 * number for number in range(100)]
     told = {"golden": golden, "partitions": 9, "init_ms": 5.5, "first_inference_ms": 7.7, "peak_memory_mb": 8.8}
     text = shown(outputs.table([result(**told), result(slowing, threads=4)]))
@@ -33,7 +34,7 @@ def test_the_table_shows_every_result_and_what_is_special_about_it():
 
 
 def test_the_table_names_the_runtime_family_and_what_is_wrong_with_answers():
-    golden = results.Golden(
+    golden = results.GoldenCheck(
         checked=1, max_abs_error=0.001, tolerance=0.01, top1_equal=1, passed=True, family="litert_kernels"
     )
     zeros = golden.model_copy(update={"passed": False, "fault": "are all zero"})

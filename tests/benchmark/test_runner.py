@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfkd.benchmark import driver, runner
-from tfkd.benchmark.results import Device
+from tfkd.bundle.results import Device
 
 
 def started(job):

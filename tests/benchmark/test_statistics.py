@@ -133,3 +133,8 @@ def test_regression_is_scale_free_and_inverts(old, new, factor):
     assert back.ratio == pytest.approx(1 / there.ratio)
     scaled = statistics.regression(result([factor * value for value in old]), result(new), 0.05)
     assert scaled.ratio == pytest.approx(there.ratio / factor)
+
+
+def test_joined_results_hold_the_samples_of_both():
+    (both,) = statistics.joined([result([1.0, 2.0], processes=2)], [result([3.0, 4.0], processes=2)])
+    assert both.samples_ms == [1, 2, 3, 4] and both.runs == 4 and both.processes == 4

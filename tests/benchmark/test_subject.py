@@ -4,8 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from tfkd.benchmark.results import Golden
 from tfkd.benchmark.subject import Expected, of_bundle, of_files
+from tfkd.bundle.results import GoldenCheck
 from tfkd.errors import RequestError
 from tfkd.verification.families import FAMILIES
 
@@ -148,7 +148,7 @@ def test_a_family_without_answers_is_not_compared_unless_another_stands_in_for_i
 )
 def test_what_an_app_compared_is_judged_again(stated, delegate, passed):
     good = {"checked": 2, "max_abs_error": 0.005, "tolerance": 0.01, "top1_equal": 1, "passed": True}
-    judged = expected().rejudged(Golden(**{"family": "xnnpack", **good, **stated}), delegate)
+    judged = expected().rejudged(GoldenCheck(**{"family": "xnnpack", **good, **stated}), delegate)
     assert judged.passed is passed and judged.tolerance <= 0.5
     if stated.get("family", "xnnpack") is None:
         assert judged.family == "xnnpack"

@@ -13,7 +13,8 @@ import yaml
 
 from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
-from tfkd.benchmark import results, runner, statistics
+from tfkd.benchmark import runner, statistics
+from tfkd.bundle import results
 from tfkd.verification import families
 from tfkd.verification.families import FAMILIES
 
@@ -251,7 +252,7 @@ def android_result(**changes) -> results.Result:
         "init_ms": 12.5,
         "first_inference_ms": 3.25,
         "peak_memory_mb": 9.5,
-        "golden": results.Golden(checked=3, max_abs_error=0.001, tolerance=0.0078125, top1_equal=1.0, passed=True),
+        "golden": results.GoldenCheck(checked=3, max_abs_error=0.001, tolerance=0.0078125, top1_equal=1.0, passed=True),
         "emulated": False,
         "rung": "device",
     }

@@ -12,7 +12,8 @@ import pytest
 from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
 from tests.tools.test_android_app import android_result, rename
-from tfkd.benchmark import ios, results, statistics
+from tfkd.benchmark import ios, statistics
+from tfkd.bundle import results
 from tfkd.verification import families
 from tfkd.verification.families import FAMILIES
 

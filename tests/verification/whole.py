@@ -11,7 +11,8 @@ from tests.verification.conftest import CARD, SIZE, Exported
 from tests.writers.conftest import DATA, RECIPE
 from tfkd import machine
 from tfkd.bundle import golden
-from tfkd.bundle.manifest import BenchEntry, DataEntry, Latency, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.results import BenchEntry, Latency
 from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
 from tfkd.bundle.writing import assemble

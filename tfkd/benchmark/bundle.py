@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from tfkd.benchmark import TARGETS, gates, measurements, results, statistics, subject
+from tfkd.benchmark import TARGETS, gates, statistics, subject
 from tfkd.benchmark.driver import Listener, Options, Say
 from tfkd.benchmark.gates import Limits
-from tfkd.benchmark.results import Device, Result, Skipped
 from tfkd.benchmark.subject import Subject
+from tfkd.bundle import measurements, results
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
+from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.publishing import opened
+from tfkd.bundle.results import Device, Result, Skipped
 from tfkd.errors import RequestError, nearest
 from tfkd.verification.records import Gate
 
@@ -113,7 +115,7 @@ def _bundle(request: Request) -> tuple[Path | None, str]:
     for folder in request.path.absolute().parents:
         if (folder / MANIFEST).is_file():
             inside = request.path.absolute().relative_to(folder).as_posix()
-            if any(each.path == inside for each in subject.manifest_of(folder).artifacts):
+            if any(each.path == inside for each in read_manifest(folder).artifacts):
                 return folder, glob.escape(inside)
     return None, "*"
 
@@ -182,7 +184,7 @@ def until_clear(
             break
         if progress is not None:
             progress("the change is lost in noise; measuring more")
-        found = [statistics.summarised(each) for each in results.joined(found, measure())]
+        found = [statistics.summarised(each) for each in statistics.joined(found, measure())]
         keep(found)
     return found
 

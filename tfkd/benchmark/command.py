@@ -123,7 +123,8 @@ def _require_place(path: Path | None) -> None:
 
 def _show(measured: "Measured", json: Path | None) -> None:
     """Shows and writes what was found, before it is judged."""
-    from tfkd.benchmark import outputs, results
+    from tfkd.benchmark import outputs
+    from tfkd.bundle import results
 
     show(outputs.table(measured.results))
     if measured.record is not None:

@@ -19,10 +19,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfkd.benchmark import statistics
-from tfkd.benchmark.results import DURATIONS, Device, Part, Result, Rung, Runtime, Skipped, first_fault, possible
 from tfkd.benchmark.subject import Subject
-from tfkd.errors import MachineError, RequestError
+from tfkd.bundle.results import DURATIONS, Device, Result, Rung, Runtime, Skipped, possible
+from tfkd.errors import MachineError, RequestError, first_fault
 from tfkd.progress import SECONDS_BETWEEN_LINES
+from tfkd.records import Entry
 from tfkd.verification import runtime_errors
 from tfkd.verification.families import LITERT_KERNELS, XNNPACK
 
@@ -139,12 +140,12 @@ class _Measured(BaseModel):
     answers: list[list[float]]
 
 
-class _Failed(Part):
+class _Failed(Entry):
     artifact: str | None
     reason: str
 
 
-class _Event(Part):
+class _Event(Entry):
     doing: str | None = None
     busy: bool = False
     error: _Failed | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tfkd.benchmark import statistics
-from tfkd.benchmark.results import Device, Result
+from tfkd.bundle.results import Device, Result
 from tfkd.errors import MachineError, RequestError
 from tfkd.verification.records import Gate
 

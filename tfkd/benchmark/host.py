@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.benchmark import driver, gates, results
+from tfkd.benchmark import driver, gates
 from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say
-from tfkd.benchmark.results import Result
 from tfkd.benchmark.subject import Subject, of_files
-from tfkd.bundle.manifest import BenchEntry
+from tfkd.bundle.results import BenchEntry, Result
 from tfkd.errors import RequestError, nearest
 from tfkd.recipe import Bench
 
@@ -73,7 +72,7 @@ def measure(files: dict[str, Path], settings: Bench, progress: Say | None = None
     """
     options = Options(runs=settings.runs, warmup=settings.warmup)
     found = bench("", of_files(files), options, progress)
-    return [results.entry(result) for result in sorted(found, key=lambda result: result.threads or 0)]
+    return [BenchEntry.of(result) for result in sorted(found, key=lambda result: result.threads or 0)]
 
 
 def ratio(entries: list[BenchEntry], numerator: str, denominator: str, threads: int = 1) -> float:

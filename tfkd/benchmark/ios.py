@@ -18,11 +18,12 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from tfkd import files
-from tfkd.benchmark import driver, gates, results, statistics
+from tfkd.benchmark import driver, gates, statistics
 from tfkd.benchmark.driver import ChildError, Listener, Options, Say, completed
-from tfkd.benchmark.results import Device, File, Result, Runtime, Skipped, first_fault
 from tfkd.benchmark.subject import Subject
-from tfkd.errors import MachineError, RequestError, nearest
+from tfkd.bundle import results
+from tfkd.bundle.results import Device, File, Result, Runtime, Skipped
+from tfkd.errors import MachineError, RequestError, first_fault, nearest
 
 FORMATS = ("mlmodel", "mlpackage")
 READS = frozenset({"runs", "warmup", "patience"})

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfkd import files
-from tfkd.benchmark.results import Result, Skipped
+from tfkd.bundle.results import Result, Skipped
 from tfkd.errors import MachineError, TfkdError
 from tfkd.verification.records import Gate
 

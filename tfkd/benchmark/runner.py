@@ -13,7 +13,7 @@ The job is one JSON object on stdin:
 
 Each line of stdout is a JSON object: {"busy": true} where another run has the lock, else {"device", "threads"}, then
 {"doing": text} about once a second, then {"error": {"artifact", "reason"}} or {"device", "runtime", "measured"} in the
-terms of `tfkd.benchmark.results`. Whatever touches a file happens in a forked
+terms of `tfkd.bundle.results`. Whatever touches a file happens in a forked
 process of its own: a file that crashes or hangs the runtime is named, and every process lays out its memory anew, which
 alone can change a latency by some percent.
 

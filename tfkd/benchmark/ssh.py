@@ -22,8 +22,8 @@ import numpy as np
 
 from tfkd.benchmark import driver, gates
 from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say, completed
-from tfkd.benchmark.results import Result
 from tfkd.benchmark.subject import Subject
+from tfkd.bundle.results import Result
 from tfkd.errors import MachineError, RequestError, TfkdError
 
 FORMATS = ("tflite",)

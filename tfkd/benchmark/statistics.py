@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from tfkd.benchmark.results import Latency, Result
+from tfkd.bundle.results import Latency, Result
 from tfkd.errors import RequestError
 
 CONFIDENCE = 0.95
@@ -74,6 +74,29 @@ def summary(samples: Sequence[float]) -> Latency:
 def summarised(result: Result) -> Result:
     """Returns a result with the summary of its samples made anew; one without samples stays as it is."""
     return result.model_copy(update={"latency_ms": summary(result.samples_ms)}) if result.samples_ms else result
+
+
+def joined(first: list[Result], second: list[Result]) -> list[Result]:
+    """Returns the first results with the samples of the second behind theirs; both measured the same in one call.
+
+    The summary of the samples stays that of the first: `summarised` makes it again.
+    """
+    others = {result.key: result for result in second}
+    return [_joined(result, others[result.key]) for result in first]
+
+
+def _joined(first: Result, second: Result) -> Result:
+    return first.model_copy(
+        update={
+            "runs": first.runs + second.runs,
+            "processes": first.processes + second.processes,
+            "dropped": first.dropped + second.dropped,
+            "samples_ms": first.samples_ms + second.samples_ms,
+            "cpu_ms": first.cpu_ms + second.cpu_ms,
+            "yardstick_ms": first.yardstick_ms + second.yardstick_ms,
+            "device": first.device.model_copy(update={"after": second.device.after}),
+        }
+    )
 
 
 def median_interval(samples: Sequence[float] | np.ndarray) -> tuple[float, float] | None:

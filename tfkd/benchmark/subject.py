@@ -8,13 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from pydantic import ValidationError
 
-from tfkd.benchmark.results import File, Result, first_fault
-from tfkd.benchmark.results import Golden as Compared
 from tfkd.bundle import golden, golden_answers, seal
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.manifest import read_manifest
+from tfkd.bundle.results import File, GoldenCheck, Result
 from tfkd.errors import RequestError, cause, nearest
 from tfkd.files import content_digest
 from tfkd.verification import VerifyError, families
@@ -44,7 +42,7 @@ class Expected:
     def classes(self) -> int:
         return next(iter(self.answers.values())).shape[1]
 
-    def compare(self, answers: np.ndarray, accepted: Sequence[str]) -> Compared | None:
+    def compare(self, answers: np.ndarray, accepted: Sequence[str]) -> GoldenCheck | None:
         """Compares a device's answers with those of the families that its runtime can be.
 
         Args:
@@ -68,7 +66,7 @@ class Expected:
         if not known:
             return None
         compared = golden_answers.compare(answers, known, self.tolerances, self.step)
-        return Compared(
+        return GoldenCheck(
             family=compared.family,
             fault=compared.fault,
             checked=len(answers),
@@ -78,7 +76,7 @@ class Expected:
             passed=compared.passed,
         )
 
-    def rejudged(self, stated: Compared, delegate: str) -> Compared:
+    def rejudged(self, stated: GoldenCheck, delegate: str) -> GoldenCheck:
         """Judges what an app compared on the device by the families that its runtime can be and their tolerances here.
 
         Args:
@@ -173,7 +171,7 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
     Raises:
         RequestError: the folder is no bundle, a file is not what the manifest says, or there is none of those formats.
     """
-    described = manifest_of(folder)
+    described = read_manifest(folder)
     _require_plain_files(folder)
     fitting = {each.path: each for each in described.artifacts if each.format in formats}
     if not fitting:
@@ -197,26 +195,6 @@ def _require_plain_files(folder: Path) -> None:
         seal.listing(folder)
     except VerifyError as error:
         raise RequestError(f"{folder}: {error}") from None
-
-
-def manifest_of(folder: Path) -> Manifest:
-    """Reads a bundle's manifest.
-
-    Raises:
-        RequestError: there is none, or it is not of this version's schema.
-    """
-    path = folder / "manifest.json"
-    if path.exists() and not path.is_file():
-        raise RequestError(f"{path} is no file. Name a folder that tfkd run made, e.g. exported_models/quickstart.")
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RequestError(
-            f"{folder} is no bundle: cannot read {path.name}: {error.strerror}. "
-            "Name a folder that tfkd run made, e.g. exported_models/quickstart."
-        ) from None
-    except ValidationError as error:
-        raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again with this version.") from None
 
 
 def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:

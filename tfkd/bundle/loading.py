@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkd.benchmark import measurements
-from tfkd.benchmark.measurements import Record
-from tfkd.benchmark.subject import manifest_of
-from tfkd.bundle import golden, seal
+from tfkd.bundle import golden, measurements, seal
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.manifest import Manifest, read_manifest
+from tfkd.bundle.measurements import Record
 from tfkd.bundle.publishing import opened
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_digest, write_bytes
@@ -99,7 +97,7 @@ def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
         RequestError: the folder is no bundle, or a file of it is missing, damaged or another one than the manifest's.
     """
     with opened(Path(folder)) as here:
-        manifest = manifest_of(here)
+        manifest = read_manifest(here)
         try:
             listed, _ = seal.listing(here)
             return Bundle(

@@ -8,10 +8,13 @@ run from 0 to 1, latencies are milliseconds, sizes are bytes. The ranges are par
 import datetime
 import json
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
+from tfkd.bundle.results import BenchEntry
+from tfkd.errors import RequestError, first_fault
 from tfkd.recipe import NAME
 from tfkd.records import Count, Entry, Fraction, Number
 from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
@@ -131,49 +134,6 @@ class ComparisonRow(Entry):
     seconds: Seconds | None = Field(None, description="of the training of this network, without that of its teacher")
 
 
-class Latency(Entry):
-    median: Milliseconds
-    p90: Milliseconds | None = Field(None, description="None where the tool tells p95 alone")
-    p95: Milliseconds | None = None
-    min: float = Field(ge=0)
-    p99: Milliseconds | None = None
-    interval: Ends | None = Field(None, description="95 % confidence interval of the median")
-    throttled: bool | None = Field(None, description="the device became slower while it was measured")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Latency":
-        rising = [each for each in (self.min, self.median, self.p90, self.p95, self.p99) if each is not None]
-        if rising != sorted(rising):
-            raise ValueError("min, median, p90, p95 and p99 must not fall in this order")
-        return self
-
-
-class BenchEntry(Entry):
-    target: str
-    device: str
-    runtime: str
-    artifact: str
-    threads: Number | None = Field(description="None where the runtime decides")
-    runs: Number
-    latency_ms: Latency | None = Field(description="None where only instructions are counted")
-    emulated: bool
-    delegate: str | None = None
-    soc: str | None = Field(None, description="processor, where the device has a name of its own; or the emulated one")
-    rung: str | None = Field(None, description="of the verification ladder")
-    partitions: Count | None = None
-    init_ms: float | None = Field(None, ge=0)
-    first_inference_ms: float | None = Field(None, ge=0)
-    peak_memory_mb: float | None = Field(None, ge=0)
-    instructions: dict[str, Count] | None = Field(None, description="of one inference, by class, and their total")
-    golden_error: float | None = Field(
-        None, ge=0, description="largest difference from the golden answers on the device"
-    )
-    golden_passed: bool | None = None
-    golden_family: str | None = Field(
-        None, description="runtime family whose golden answers matched, or are nearest; None in older bundles"
-    )
-
-
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema", json_schema_extra={"const": SCHEMA})
     name: str = Field(pattern=NAME)
@@ -230,3 +190,23 @@ def latency(bench: Iterable[BenchEntry], files: Collection[str], single: bool) -
     }
     found = [medians[name] for name in files if name in medians]
     return sum(found) if len(found) == len(files) else None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads a bundle's manifest.
+
+    Raises:
+        RequestError: there is none, or it is not of this version's schema.
+    """
+    path = folder / "manifest.json"
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path} is no file. Name a folder that tfkd run made, e.g. exported_models/quickstart.")
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RequestError(
+            f"{folder} is no bundle: cannot read {path.name}: {error.strerror}. "
+            "Name a folder that tfkd run made, e.g. exported_models/quickstart."
+        ) from None
+    except ValidationError as error:
+        raise RequestError(f"{path}: {first_fault(error)}. Make the bundle again with this version.") from None

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tfkd.bundle.manifest import BenchEntry, ComparisonRow, Manifest, latency
+from tfkd.bundle.manifest import ComparisonRow, Manifest, latency
 from tfkd.bundle.publishing import require_writable
+from tfkd.bundle.results import BenchEntry
 from tfkd.data import ImageData
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import tfkd
 from tfkd import machine
 from tfkd.data import REST, ImageData, Split
 from tfkd.data.check import content
@@ -20,6 +19,7 @@ from tfkd.pipeline.contents import files_of
 from tfkd.pipeline.stage import Stage
 from tfkd.recipe import Recipe, Student, Teacher
 from tfkd.recipe.names import numbered
+from tfkd.version import __version__
 from tfkd.writers import card_of
 
 STAGES = (
@@ -142,7 +142,7 @@ def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]
         _named("bench", asked["bench"]),
         {"processor": machine.processor(), "cores": machine.cores()},
     )
-    versions = {"version of tfkd": tfkd.__version__, "version of the diagnosis": CODE["diagnosis"]}
+    versions = {"version of tfkd": __version__, "version of the diagnosis": CODE["diagnosis"]}
     add("report", ["control", "verify", "bench"], _named("", asked), versions)
     return found
 

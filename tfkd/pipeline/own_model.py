@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-import tfkd
 from tfkd import machine
-from tfkd.bundle.manifest import SCHEMA, BenchEntry, ComparisonRow, Manifest, StudentEntry
+from tfkd.bundle.manifest import SCHEMA, ComparisonRow, Manifest, StudentEntry
 from tfkd.bundle.publishing import require_writable
+from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.verdicts import measured
 from tfkd.data import ImageData, Split, open_evaluation
 from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
@@ -30,6 +30,7 @@ from tfkd.recipe import files as recipe_files
 from tfkd.sandbox import Sandbox
 from tfkd.verification.gates import OF_SEVERAL, is_on, judge
 from tfkd.verification.records import Artifact, Diagnosis
+from tfkd.version import __version__
 from tfkd.writers import Exported, ExportedFile, card_of, check_installed
 from tfkd.writers.records import MissingFile
 
@@ -307,7 +308,7 @@ class _Export:
         manifest = Manifest(
             schema=SCHEMA,
             name=self.request.name,
-            tfkd_version=tfkd.__version__,
+            tfkd_version=__version__,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             recipe=self.request.model_dump(mode="json"),
             environment=machine.environment(),

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkd import files
-from tfkd.benchmark import measurements as recorded
-from tfkd.benchmark import results
-from tfkd.benchmark.measurements import Record
-from tfkd.benchmark.results import Condition, Device, Result, Skipped
-from tfkd.benchmark.subject import manifest_of
+from tfkd.bundle import measurements as recorded
 from tfkd.bundle.layout import MEASUREMENTS
-from tfkd.bundle.manifest import BenchEntry, Manifest
+from tfkd.bundle.manifest import Manifest, read_manifest
+from tfkd.bundle.measurements import Record
 from tfkd.bundle.publishing import claimed, opened
+from tfkd.bundle.results import BenchEntry, Condition, Device, Result, Skipped
 from tfkd.report import card, html, measurements, units
 
 HTML, MARKDOWN = "index.html", "index.md"
@@ -108,7 +106,7 @@ def rewrite(bundle: Path) -> Path:
 def write(bundle: Path) -> None:
     """Does the same for a bundle that no other process changes."""
     recorded.require_own(bundle)
-    shown = index(manifest_of(bundle), recorded.refresh(bundle))
+    shown = index(read_manifest(bundle), recorded.refresh(bundle))
     files.write_text(bundle / MEASUREMENTS / MARKDOWN, card.render("measurements.md.j2", **_context(shown)))
     files.write_text(bundle / MEASUREMENTS / HTML, html.render("measurements.html.j2", **_context(shown)))
 
@@ -120,7 +118,7 @@ def read(bundle: Path) -> Index:
         RequestError: the folder is no bundle.
     """
     with opened(bundle) as here:
-        return index(manifest_of(here), recorded.read(here))
+        return index(read_manifest(here), recorded.read(here))
 
 
 def index(manifest: Manifest, records: list[Record]) -> Index:
@@ -151,7 +149,7 @@ def index(manifest: Manifest, records: list[Record]) -> Index:
 
 
 def _row(record: Record, result: Result) -> Row:
-    return Row(results.entry(result), record.created, record.name, result.dropped, result.superseded)
+    return Row(BenchEntry.of(result), record.created, record.name, result.dropped, result.superseded)
 
 
 def _device_key(entry: BenchEntry) -> tuple[str, str, str | None]:

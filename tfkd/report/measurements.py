@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfkd.bundle.manifest import BenchEntry, Latency
+from tfkd.bundle.results import BenchEntry, Latency
 from tfkd.report import units
 from tfkd.verification.families import FAMILIES
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-import tfkd
 from tfkd import machine
 from tfkd.bundle import golden
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import (
     SCHEMA,
-    BenchEntry,
     ComparisonRow,
     Compression,
     DataEntry,
@@ -25,6 +23,7 @@ from tfkd.bundle.manifest import (
     TeacherEntry,
     latency,
 )
+from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
 from tfkd.bundle.writing import assemble
@@ -42,6 +41,7 @@ from tfkd.verification import diagnosis
 from tfkd.verification.gates import TAUGHT, judge
 from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import chance_test, paired_test
+from tfkd.version import __version__
 from tfkd.writers import samples, snippets
 from tfkd.writers.records import MissingFile
 
@@ -194,7 +194,7 @@ def manifest_of(run: Run) -> Manifest:
     manifest = Manifest(
         schema=SCHEMA,
         name=run.recipe.name,
-        tfkd_version=tfkd.__version__,
+        tfkd_version=__version__,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         recipe=run.recipe.model_dump(mode="json"),
         environment=machine.environment(),

@@ -22,8 +22,8 @@ from tfkd.benchmark import host, statistics
 from tfkd.benchmark.bundle import until_clear
 from tfkd.benchmark.driver import Options
 from tfkd.benchmark.gates import Limits, share
-from tfkd.benchmark.results import Result
 from tfkd.benchmark.subject import of_files
+from tfkd.bundle.results import Result
 from tfkd.files import write_json
 
 LAYERS = 20

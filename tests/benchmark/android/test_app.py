@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.benchmark.virtual_device import VirtualDevice, started
-from tfkd.benchmark import results
 from tfkd.benchmark.android import app, target
 from tfkd.benchmark.android.adb import Phone
 from tfkd.benchmark.android.target import Options
 from tfkd.benchmark.driver import Listener
-from tfkd.benchmark.results import Device, File, Golden, Latency, Result, Runtime, Skipped
 from tfkd.benchmark.subject import Expected, Subject, of_files
+from tfkd.bundle import results
+from tfkd.bundle.results import Device, File, GoldenCheck, Latency, Result, Runtime, Skipped
 from tfkd.errors import MachineError, RequestError
 
 NAME = "android/model.tflite"
@@ -81,7 +81,11 @@ def result(artifact: File) -> Result:
 
 
 def prepare(
-    device: VirtualDevice, folder: Path, artifact: File | None, status: str | None, golden: Golden | None = None
+    device: VirtualDevice,
+    folder: Path,
+    artifact: File | None,
+    status: str | None,
+    golden: GoldenCheck | None = None,
 ) -> Phone:
     phone = Phone(device.adb, device.serial)
     phone.shell("rm -f /data/results /data/status /data/asked /data/steps /data/release")
@@ -191,7 +195,7 @@ def test_what_the_app_compared_is_judged_again(
     """An app that allows 0.5 says that a file passes which is 0.2 off."""
     monkeypatch.setenv("ADB", device.adb)
     expected = Expected("tflite", "fp32", {"xnnpack": np.float32([[0.5, 0.5]])}, {"litert_gpu": 0.03})
-    golden = Golden(checked=1, max_abs_error=0.2, tolerance=0.5, top1_equal=1, passed=True, family="litert_gpu")
+    golden = GoldenCheck(checked=1, max_abs_error=0.2, tolerance=0.5, top1_equal=1, passed=True, family="litert_gpu")
     prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "done", "skipped": []}', golden)
     (found,) = target.bench("", replace(subject, expected={NAME: expected}), OPTIONS)
     assert found.golden is not None and (found.golden.passed, found.golden.tolerance) == (False, 0.03)

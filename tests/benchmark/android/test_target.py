@@ -16,15 +16,15 @@ import pytest
 from tests.benchmark import conftest
 from tests.benchmark.virtual_device import VirtualDevice, started
 from tfkd.benchmark import bundle as bundles
-from tfkd.benchmark import measurements, results
 from tfkd.benchmark.android import adb, kit, session, target
 from tfkd.benchmark.android import device as android_device
 from tfkd.benchmark.android.target import Options
 from tfkd.benchmark.bundle import Request
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.gates import Limits
-from tfkd.benchmark.results import Skipped
 from tfkd.benchmark.subject import Expected, Subject, of_files
+from tfkd.bundle import measurements, results
+from tfkd.bundle.results import Skipped
 from tfkd.errors import TfkdError
 from tfkd.verification.families import FAMILIES, LITERT_KERNELS, XNNPACK
 
@@ -153,7 +153,7 @@ def test_a_bundle_is_measured_and_keeps_the_results(device: VirtualDevice, shipp
     assert record.content is not None
     device_told = record.content.results[0].device
     assert device_told.build == "virtual/tfkd/14:test" and device_told.before.charging is True
-    entries = [results.entry(each) for each in record.content.results]
+    entries = [results.BenchEntry.of(each) for each in record.content.results]
     assert [entry.artifact for entry in entries] == ["android/heavy.tflite", "android/light.tflite"]
     for entry in entries:
         assert (entry.target, entry.rung, entry.emulated) == ("android", "virtual device", True)

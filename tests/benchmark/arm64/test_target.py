@@ -14,8 +14,8 @@ from tests.writers.conftest import CARD, SIZE, make_model
 from tfkd.benchmark import subject
 from tfkd.benchmark.arm64 import root, target
 from tfkd.benchmark.driver import Options
-from tfkd.benchmark.results import Result
 from tfkd.benchmark.subject import Expected, Subject
+from tfkd.bundle.results import Result
 from tfkd.errors import RequestError
 from tfkd.verification.families import XNNPACK
 

@@ -13,13 +13,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from tfkd.benchmark import driver, results, statistics
+from tfkd.benchmark import driver, statistics
 from tfkd.benchmark.android.adb import ANSWERING, Phone
 from tfkd.benchmark.android.session import RUN, Job, Session
 from tfkd.benchmark.driver import Options
-from tfkd.benchmark.results import Result, Skipped, first_fault
 from tfkd.benchmark.subject import Subject
-from tfkd.errors import MachineError, RequestError, TfkdError
+from tfkd.bundle import results
+from tfkd.bundle.results import Result, Skipped
+from tfkd.errors import MachineError, RequestError, TfkdError, first_fault
 
 PACKAGE = "org.tfkd.bench"
 READS = frozenset({"runs", "warmup", "threads", "patience", "delegates", "cooling", "keep"})

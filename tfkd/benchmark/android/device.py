@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tfkd.benchmark.android.adb import Phone
-from tfkd.benchmark.results import Condition, Cores, Device
+from tfkd.bundle.results import Condition, Cores, Device
 from tfkd.errors import MachineError
 
 STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")

@@ -21,8 +21,8 @@ from tfkd.benchmark.android.session import RUN, Job, Session, session
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Root
 from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say
-from tfkd.benchmark.results import Device, Result
 from tfkd.benchmark.subject import Subject
+from tfkd.bundle.results import Device, Result
 from tfkd.errors import RequestError
 
 FORMATS = ("tflite",)

@@ -14,8 +14,8 @@ from tfkd.benchmark.android.adb import Phone, connected
 from tfkd.benchmark.android.benchmark_model import Summary
 from tfkd.benchmark.android.session import RUN, Job, Session
 from tfkd.benchmark.driver import ChildError
-from tfkd.benchmark.results import Device, Golden, Latency, Result, Runtime, Skipped
 from tfkd.benchmark.subject import Expected, Subject
+from tfkd.bundle.results import Device, GoldenCheck, Latency, Result, Runtime, Skipped
 from tfkd.errors import RequestError
 from tfkd.verification import families
 from tfkd.verification.families import LITERT_KERNELS, XNNPACK
@@ -202,7 +202,7 @@ def _fetched(phone: Phone, remote: str) -> bytes | None:
         return path.read_bytes()
 
 
-def _golden(tool: Tool, graph: str, subject: Subject, variant: _Variant, partitions: int | None) -> Golden | None:
+def _golden(tool: Tool, graph: str, subject: Subject, variant: _Variant, partitions: int | None) -> GoldenCheck | None:
     """Compares the answers to the golden images, one process per image; LiteRT's tool cannot be fed.
 
     A tool of any age may have run an integer file inside XNNPACK or outside, so both families are accepted unless the
@@ -296,7 +296,7 @@ def _result(
     subject: Subject,
     variant: _Variant,
     summaries: list[Summary],
-    golden: Golden | None,
+    golden: GoldenCheck | None,
 ) -> Result:
     medians = [each.median_ms for each in summaries]
     memories = [each.peak_memory_mb for each in summaries if each.peak_memory_mb is not None]

@@ -17,8 +17,8 @@ from tfkd.benchmark.arm64 import counts
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Processor, Root
 from tfkd.benchmark.driver import ChildError, Listener, Options, Say
-from tfkd.benchmark.results import Cores, Device, Golden, Result, Runtime
 from tfkd.benchmark.subject import Expected, Subject
+from tfkd.bundle.results import Cores, Device, GoldenCheck, Result, Runtime
 from tfkd.errors import RequestError, nearest
 from tfkd.verification.families import FAMILIES, XNNPACK
 
@@ -142,7 +142,7 @@ def _run(command: list[str], job: Path, path: Path, where: str) -> _Answered:
     return _Answered(np.load(job / "answers.npy", allow_pickle=False), told["integer"], told["litert"])
 
 
-def _compared(here: _Answered, there: _Answered, stated: Expected | None) -> Golden:
+def _compared(here: _Answered, there: _Answered, stated: Expected | None) -> GoldenCheck:
     """Compares ARM64's answers with this machine's, then with the bundle's; returns what failed, else the former."""
     widest = stated.tolerances[XNNPACK] if stated else FAMILIES[XNNPACK].other
     step = (stated.step if stated else None) or (1 / 256 if here.integer else None)

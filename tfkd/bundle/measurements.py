@@ -1,6 +1,6 @@
 """What was measured of a bundle's files: a dated file per benchmark in its folder `measurements`, outside of the seal.
 
-The files are of the schema of `tfkd.benchmark.results`. Their names are unique, so that simultaneous benchmarks lose
+The files are of the schema of `tfkd.bundle.results`. Their names are unique, so that simultaneous benchmarks lose
 nothing. A result describes a file by its hash; where the bundle holds another file by now, it is marked superseded.
 """
 
@@ -10,12 +10,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkd.benchmark import results
-from tfkd.benchmark.results import Result, Results
-from tfkd.benchmark.subject import manifest_of
+from tfkd.bundle import results
 from tfkd.bundle.layout import MEASUREMENTS
-from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.manifest import Manifest, read_manifest
 from tfkd.bundle.publishing import claimed
+from tfkd.bundle.results import Result, Results
 from tfkd.errors import RequestError
 
 
@@ -75,7 +74,7 @@ def write(bundle: Path, name: str, content: Results) -> Path:
     with claimed(bundle):
         require_own(bundle)
         path = bundle / MEASUREMENTS / name
-        results.write_all(path, _marked(content, manifest_of(bundle)))
+        results.write_all(path, _marked(content, read_manifest(bundle)))
         return path
 
 
@@ -92,7 +91,7 @@ def refresh(bundle: Path) -> list[Record]:
     Raises:
         RequestError: the folder is no bundle, or cannot be written.
     """
-    manifest = manifest_of(bundle)
+    manifest = read_manifest(bundle)
     for record in read(bundle):
         if record.content is not None and (marked := _marked(record.content, manifest)) != record.content:
             results.write_all(bundle / MEASUREMENTS / record.name, marked)

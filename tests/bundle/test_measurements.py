@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.benchmark.conftest import counted, ended, result
-from tfkd.benchmark import measurements, results
-from tfkd.benchmark.subject import manifest_of
-from tfkd.bundle import publishing
+from tfkd.bundle import measurements, publishing, results
 from tfkd.bundle.layout import MEASUREMENTS
+from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import verify
 from tfkd.cli import execute
@@ -26,7 +25,7 @@ QUICK = ["--runs", "4", "--warmup", "1", "--processes", "2", "--threads", "1"]
 
 
 def of_bundle(folder, name="android/light.tflite", **changes):
-    (artifact,) = [each for each in manifest_of(folder).artifacts if each.path == name]
+    (artifact,) = [each for each in read_manifest(folder).artifacts if each.path == name]
     return result(artifact=results.File(path=name, sha256=artifact.sha256), **changes)
 
 
@@ -216,7 +215,7 @@ def test_instructions_and_latencies_of_all_devices_stand_on_the_pages(shipped):
 
 
 def golden():
-    return results.Golden(checked=1, max_abs_error=0, tolerance=0.1, top1_equal=1, passed=True, family="xnnpack")
+    return results.GoldenCheck(checked=1, max_abs_error=0, tolerance=0.1, top1_equal=1, passed=True, family="xnnpack")
 
 
 def test_the_newest_measurement_of_a_file_on_a_device_is_shown(shipped):

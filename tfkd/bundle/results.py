@@ -12,12 +12,12 @@ from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-import tfkd
 from tfkd import files
-from tfkd.bundle import manifest
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, first_fault
+from tfkd.records import Count, Entry, Sha256
+from tfkd.version import __version__
 
 SCHEMA: Literal["tfkd-bench-1"] = "tfkd-bench-1"
 LARGEST_FILE = 1 << 28  # bytes of JSON; a device may send anything
@@ -27,20 +27,14 @@ DURATIONS = ("samples_ms", "cpu_ms", "yardstick_ms")
 Rung = Literal["x86", "arm64 emulated", "core ml on linux", "mediapipe", "virtual device", "device"]
 
 
-class Part(BaseModel):
-    """A part of a result; unknown fields and numbers that are not finite are errors."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-class Cores(Part):
+class Cores(Entry):
     """Cores of one kind."""
 
     count: int = Field(ge=1)
     max_mhz: int | None = Field(None, ge=1)
 
 
-class Condition(Part):
+class Condition(Entry):
     """What changes on a device while it is measured."""
 
     celsius: float | None = Field(None, description="of the hottest sensor")
@@ -50,7 +44,7 @@ class Condition(Part):
     load: float | None = Field(None, ge=0, description="processes that want to run, per core: average over a minute")
 
 
-class Device(Part):
+class Device(Entry):
     """Where a file was run; None for what the device does not tell."""
 
     maker: str | None = None
@@ -71,17 +65,17 @@ class Device(Part):
         return named or self.soc or self.abi
 
 
-class Runtime(Part):
+class Runtime(Entry):
     name: str
     version: str
 
 
-class File(Part):
+class File(Entry):
     path: str = Field(description="inside the bundle, with forward slashes")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="as in the manifest")
+    sha256: Sha256 = Field(description="as in the manifest")
 
 
-class Latency(Part):
+class Latency(Entry):
     """Of one inference, batch 1, after the warm-up; milliseconds."""
 
     median: float = Field(ge=0)
@@ -100,10 +94,12 @@ class Latency(Part):
         rising = [quantile for quantile in told if quantile is not None]
         if rising != sorted(rising):
             raise ValueError("min, median, p90, p95 and p99 must not fall in this order")
+        if self.interval is not None and self.interval[0] > self.interval[1]:
+            raise ValueError("interval must be two numbers, the smaller one first")
         return self
 
 
-class Golden(Part):
+class GoldenCheck(Entry):
     """The device's own answers to the bundle's golden images, compared with those that the bundle states."""
 
     family: str | None = Field(
@@ -117,24 +113,12 @@ class Golden(Part):
     passed: bool
 
 
-class Result(Part):
-    """One file on one device with one number of threads."""
+class Summary(Entry):
+    """What every record of a measurement says, with its samples (`Result`) or without (`BenchEntry`)."""
 
     target: str = Field(description="host, ssh, android, arm64, ios")
-    device: Device
-    runtime: Runtime
-    delegate: str = Field("cpu", description="what ran the graph: xnnpack, cpu, gpu, npu, cpuAndNeuralEngine ...")
-    artifact: File
     threads: int | None = Field(None, ge=1, description="None where the runtime decides")
-    warmup: int = Field(0, ge=0, description="untimed inferences before the timed ones, in each process")
     runs: int = Field(ge=1, description="timed inferences")
-    processes: int = Field(1, ge=1, description="that took the samples one after the other, in equal shares")
-    samples_ms: list[float] = Field([], description="every timed inference in order; empty if only a summary is known")
-    cpu_ms: list[float] = Field([], description="processor time of each sample; only with one thread, where it is told")
-    yardstick_ms: list[float] = Field(
-        [], description="a fixed piece of work, timed in turn with each sample; as cpu_ms if that is there"
-    )
-    dropped: int = Field(0, ge=0, description="further timed inferences whose duration no clock can have measured")
     latency_ms: Latency | None = None
     init_ms: float | None = Field(None, ge=0, description="loading the file until it can be run")
     first_inference_ms: float | None = Field(None, ge=0)
@@ -142,9 +126,26 @@ class Result(Part):
         None, ge=0, description="gained at the peak by running this file, the runtime's own included"
     )
     partitions: int | None = Field(None, ge=0, description="parts of the graph that the delegate took")
-    golden: Golden | None = Field(None, description="None where the bundle has no golden answers for this file")
-    instructions: dict[str, int] | None = Field(None, description="of one inference, by class, and their `total`")
+    instructions: dict[str, Count] | None = Field(None, description="of one inference, by class, and their `total`")
     emulated: bool
+
+
+class Result(Summary):
+    """One file on one device with one number of threads."""
+
+    device: Device
+    runtime: Runtime
+    delegate: str = Field("cpu", description="what ran the graph: xnnpack, cpu, gpu, npu, cpuAndNeuralEngine ...")
+    artifact: File
+    warmup: int = Field(0, ge=0, description="untimed inferences before the timed ones, in each process")
+    processes: int = Field(1, ge=1, description="that took the samples one after the other, in equal shares")
+    samples_ms: list[float] = Field([], description="every timed inference in order; empty if only a summary is known")
+    cpu_ms: list[float] = Field([], description="processor time of each sample; only with one thread, where it is told")
+    yardstick_ms: list[float] = Field(
+        [], description="a fixed piece of work, timed in turn with each sample; as cpu_ms if that is there"
+    )
+    dropped: int = Field(0, ge=0, description="further timed inferences whose duration no clock can have measured")
+    golden: GoldenCheck | None = Field(None, description="None where the bundle has no golden answers for this file")
     rung: Rung = Field(description="of the verification ladder")
     superseded: str | None = Field(
         None, description="UTC, ISO 8601: when a bundle was published in which this file is another, or no more"
@@ -195,7 +196,44 @@ class Result(Part):
         return f"{self.artifact.path}{threads} {self.delegate}{processor}"
 
 
-class Skipped(Part):
+class BenchEntry(Summary):
+    """What the manifest keeps of a result: all but the samples."""
+
+    device: str
+    runtime: str = Field(description="name and version")
+    artifact: str = Field(description="path in the bundle; or the name of a network that is none of its files")
+    threads: int | None = Field(ge=1, description="None where the runtime decides")
+    latency_ms: Latency | None = Field(description="None where only instructions are counted")
+    delegate: str | None = None
+    soc: str | None = Field(None, description="processor, where the device has a name of its own; or the emulated one")
+    rung: str | None = Field(None, description="of the verification ladder")
+    golden_error: float | None = Field(
+        None, ge=0, description="largest difference from the golden answers on the device"
+    )
+    golden_passed: bool | None = None
+    golden_family: str | None = Field(
+        None, description="runtime family whose golden answers matched, or are nearest; None in older bundles"
+    )
+
+    @classmethod
+    def of(cls, result: Result) -> "BenchEntry":
+        """Returns the entry of a result."""
+        golden = result.golden
+        return cls(
+            **{name: getattr(result, name) for name in Summary.model_fields},
+            device=result.device.name,
+            runtime=f"{result.runtime.name} {result.runtime.version}",
+            artifact=result.artifact.path,
+            delegate=result.delegate,
+            soc=result.device.soc,
+            rung=result.rung,
+            golden_error=golden and golden.max_abs_error,
+            golden_passed=golden and golden.passed,
+            golden_family=golden and golden.family,
+        )
+
+
+class Skipped(Entry):
     """A file that a target did not measure on one of its delegates."""
 
     path: str = Field(description="as in the results")
@@ -233,7 +271,7 @@ def _is_possible(name: str, value: Any) -> bool:
     return math.isfinite(value) and (value >= 0 if name == "samples_ms" else value > 0)
 
 
-class Results(Part):
+class Results(Entry):
     """A file of results: those of one benchmark."""
 
     schema_: Literal["tfkd-bench-1"] = Field(SCHEMA, alias="schema")
@@ -246,7 +284,7 @@ class Results(Part):
 def now(measured: list[Result], skipped: Sequence[Skipped] = ()) -> Results:
     """Returns what was measured just now, by this version."""
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Results(tfkd_version=tfkd.__version__, created=created, results=measured, skipped=list(skipped))
+    return Results(tfkd_version=__version__, created=created, results=measured, skipped=list(skipped))
 
 
 def write(path: Path, measured: list[Result], skipped: Sequence[Skipped] = ()) -> None:
@@ -307,61 +345,3 @@ def parse_all(content: bytes | str, source: str) -> Results:
         return Results.model_validate_json(content)
     except ValidationError as error:
         raise RequestError(f"{source} is no {SCHEMA} file: {first_fault(error)}. Measure it again.") from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """Returns what pydantic found first, on one line: where, and what is wrong there."""
-    found = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in found["loc"])
-    message = " ".join(found["msg"].split())[:200]
-    told = f"{place}: {message}" if place else message
-    return "".join(character if character.isprintable() else " " for character in told)
-
-
-def joined(first: list[Result], second: list[Result]) -> list[Result]:
-    """Returns the first results with the samples of the second behind theirs; both measured the same in one call.
-
-    The summary of the samples is not made anew: `statistics.summary` makes it.
-    """
-    others = {result.key: result for result in second}
-    return [_joined(result, others[result.key]) for result in first]
-
-
-def _joined(first: Result, second: Result) -> Result:
-    return first.model_copy(
-        update={
-            "runs": first.runs + second.runs,
-            "processes": first.processes + second.processes,
-            "dropped": first.dropped + second.dropped,
-            "samples_ms": first.samples_ms + second.samples_ms,
-            "cpu_ms": first.cpu_ms + second.cpu_ms,
-            "yardstick_ms": first.yardstick_ms + second.yardstick_ms,
-            "device": first.device.model_copy(update={"after": second.device.after}),
-        }
-    )
-
-
-def entry(result: Result) -> manifest.BenchEntry:
-    """Returns what the manifest keeps of a result: all but the samples."""
-    latency, golden = result.latency_ms, result.golden
-    return manifest.BenchEntry(
-        target=result.target,
-        device=result.device.name,
-        runtime=f"{result.runtime.name} {result.runtime.version}",
-        artifact=result.artifact.path,
-        threads=result.threads,
-        runs=result.runs,
-        latency_ms=latency and manifest.Latency(**latency.model_dump(include=set(manifest.Latency.model_fields))),
-        emulated=result.emulated,
-        delegate=result.delegate,
-        soc=result.device.soc,
-        rung=result.rung,
-        partitions=result.partitions,
-        init_ms=result.init_ms,
-        first_inference_ms=result.first_inference_ms,
-        peak_memory_mb=result.peak_memory_mb,
-        instructions=result.instructions,
-        golden_error=golden and golden.max_abs_error,
-        golden_passed=golden and golden.passed,
-        golden_family=golden and golden.family,
-    )

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tfkd
 from tests.benchmark.conftest import counted, result
-from tfkd.benchmark import results
+from tfkd.bundle import results
 from tfkd.errors import RequestError
+from tfkd.version import __version__
 
 
 def test_results_come_back_as_written(tmp_path):
@@ -16,7 +16,7 @@ def test_results_come_back_as_written(tmp_path):
     written = [
         result(),
         counted(10),
-        result(golden=results.Golden(checked=1, max_abs_error=0, tolerance=0, top1_equal=1, passed=True)),
+        result(golden=results.GoldenCheck(checked=1, max_abs_error=0, tolerance=0, top1_equal=1, passed=True)),
     ]
     results.write(path, written)
     assert results.read(path) == written
@@ -94,24 +94,19 @@ def test_bytes_that_are_no_json_are_one_clear_line(content):
 
 
 def test_the_manifest_keeps_the_summary():
-    entry = results.entry(result([1.0, 2.0, 3.0]))
+    entry = results.BenchEntry.of(result([1.0, 2.0, 3.0]))
     assert (entry.device, entry.runtime, entry.runs, entry.latency_ms.median) == ("Fast 9", "LiteRT 2.3.0", 3, 2.0)
 
 
 def test_a_percentile_is_kept_under_its_own_name():
     told = results.Latency(median=2.0, p95=4.0, min=1.0)
-    entry = results.entry(result(samples_ms=[], latency_ms=told))
+    entry = results.BenchEntry.of(result(samples_ms=[], latency_ms=told))
     assert (entry.latency_ms.p90, entry.latency_ms.p95) == (None, 4.0)
 
 
 def test_the_manifest_keeps_a_count_too():
-    entry = results.entry(counted(10))
+    entry = results.BenchEntry.of(counted(10))
     assert entry.latency_ms is None and entry.instructions["total"] == 10 and entry.rung == "arm64 emulated"
-
-
-def test_joined_results_hold_the_samples_of_both():
-    (both,) = results.joined([result([1.0, 2.0], processes=2)], [result([3.0, 4.0], processes=2)])
-    assert both.samples_ms == [1, 2, 3, 4] and both.runs == 4 and both.processes == 4
 
 
 def test_what_two_emulated_processors_did_is_told_apart():
@@ -154,5 +149,5 @@ def test_what_is_written_says_when_and_by_which_version(tmp_path):
     skipped = [results.Skipped(path="a", delegate="npu", reason="no")]
     results.write(tmp_path / "r.json", [result()], skipped)
     read = results.read_all(tmp_path / "r.json")
-    assert read.tfkd_version == tfkd.__version__ and read.skipped == skipped
+    assert read.tfkd_version == __version__ and read.skipped == skipped
     assert datetime.datetime.fromisoformat(read.created).tzinfo is not None
