@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _LONG_LINE = 300
 _LONGEST_SENTENCE = 1000
+_NAMED = 3
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 # Control characters, surrogates, line and paragraph separators, and changes of the direction of writing.
@@ -91,6 +92,12 @@ def legible(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """Returns "1 photo", "2 photos" or "1,000 photos": a number with a noun whose plural ends in s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def some(names: list[str], separator: str = "; ") -> str:
+    """Returns the first three names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return separator.join(names[:_NAMED]) + more
 
 
 def cause(error: BaseException) -> str:

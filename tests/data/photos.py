@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfkd.inputs.image.reading import ImageReading
+
+READING = ImageReading()
+
 
 def picture(seed: int = 0, width: int = 24, height: int = 16) -> Image.Image:
     """A smooth colour picture, so that JPEG keeps it."""

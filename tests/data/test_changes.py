@@ -7,9 +7,10 @@ import pytest
 
 from tests.data.photos import encoded, fill, picture
 from tfkd.data import open_same, open_source
-from tfkd.data.batches import photo_errors, plain_batches
+from tfkd.data.batches import example_errors, plain_batches
 from tfkd.data.joined import joined
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline.run import Run
 from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Student, Teacher
@@ -26,8 +27,8 @@ def test_a_photo_that_is_written_over_is_named_and_not_learnt(tmp_path: Path) ->
     with pytest.raises(RequestError, match="changed since"):
         both.load(0)
     assert both.load(len(data.train)).size == (24, 16)
-    with pytest.raises(RequestError, match="changed since"), photo_errors():
-        list(plain_batches(data.train, 32, 4))
+    with pytest.raises(RequestError, match="changed since"), example_errors():
+        list(plain_batches(data.train, signature(32), 4))
 
 
 def test_a_photo_of_the_same_size_and_time_is_noticed_too(tmp_path: Path) -> None:

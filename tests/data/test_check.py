@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.photos import fill
+from tests.data.photos import READING, fill
 from tfkd.data import folder
 from tfkd.data.check import check
 from tfkd.data.dataset import Split
@@ -10,7 +10,7 @@ from tfkd.errors import RequestError
 
 
 def listed(root: Path) -> dict[str, Split]:
-    return folder.listing(str(root)).splits
+    return folder.listing(str(root), READING).splits
 
 
 def damaged(tmp_path: Path) -> Path:

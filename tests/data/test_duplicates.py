@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.data.photos import encoded, fill, picture
-from tfkd.data import ImageData, Split, open_source
+from tfkd.data import Dataset, Split, open_source
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
 
@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def opened(root: Path, **fields: object) -> ImageData:
+def opened(root: Path, **fields: object) -> Dataset:
     return open_source(Data(source=f"folder:{root}", **fields), 1)
 
 
@@ -41,10 +41,10 @@ def test_a_copy_in_another_split_is_left_out_of_training(root: Path, split: str)
     assert names(data.train) == names(before.train)
     assert len(data.validation) == len(before.validation) and len(data.test) == len(before.test)
     (note,) = data.notes
-    assert f"train/a/other name.jpg = {split}/a/001.jpg" in note and "1 training image left out" in note
+    assert f"train/a/other name.jpg = {split}/a/001.jpg" in note and "1 training example left out" in note
     kept = opened(root, drop_duplicates=False)
     assert len(kept.train) == 13
-    assert "1 training image kept though validation or test hold the same pictures" in kept.warnings[0]
+    assert "1 training example kept though validation or test hold the same content" in kept.warnings[0]
     assert len({before.fingerprint, data.fingerprint, kept.fingerprint}) == 3
 
 
@@ -72,7 +72,7 @@ def test_copies_that_land_in_splits_that_are_drawn_are_found(tmp_path: Path) -> 
 def test_contradicting_labels_are_reported(root: Path) -> None:
     shutil.copy(root / "train" / "a" / "001.jpg", root / "train" / "b" / "x.jpg")
     (warning, *_) = opened(root).warnings
-    assert "1 picture with several labels: train/a/001.jpg is 'a', train/b/x.jpg is 'b'" in warning
+    assert "1 example with several labels: train/a/001.jpg is 'a', train/b/x.jpg is 'b'" in warning
     assert len(opened(root).train) == 13, "which label is right is not known"
 
 
@@ -80,8 +80,8 @@ def test_repetitions_within_a_split_and_between_validation_and_test_are_reported
     shutil.copy(root / "train" / "a" / "001.jpg", root / "train" / "a" / "x.jpg")
     shutil.copy(root / "test" / "a" / "001.jpg", root / "val" / "a" / "x.jpg")
     assert set(opened(root).warnings) == {
-        "1 training image with the same picture as another one of that split",
-        "validation holds the pictures of 1 test image as well",
+        "1 training example with the same content as another one of that split",
+        "validation holds the content of 1 test example as well",
     }
 
 
@@ -111,7 +111,7 @@ def test_a_training_set_that_is_the_test_set_is_refused(root: Path) -> None:
         opened(root)
     shutil.rmtree(root / "train" / "b")
     fill(root, {"train/b": 3}, start=700)
-    with pytest.raises(RequestError, match="all training images of class 'a' are in validation or test as well"):
+    with pytest.raises(RequestError, match="all training examples of class 'a' are in validation or test as well"):
         opened(root)
     assert len(opened(root, drop_duplicates=False).train) == 5
 

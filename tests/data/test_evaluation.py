@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 
 from tests.data.photos import fill
-from tfkd.data import ImageData, open_evaluation, open_source
+from tfkd.data import Dataset, open_evaluation, open_source
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
 
 
-def opened(root: Path, **fields: object) -> ImageData:
+def opened(root: Path, **fields: object) -> Dataset:
     return open_evaluation(Data(source=f"folder:{root}", **fields), 1)
 
 
 @pytest.mark.parametrize(
     ("counts", "train", "test", "note"),
     [
-        ({"a": 5, "b": 6}, 0, 11, "there is no test split: all images are measured"),
-        ({"a": 5}, 0, 5, "all images are measured"),
+        ({"a": 5, "b": 6}, 0, 11, "there is no test split: all examples are measured"),
+        ({"a": 5}, 0, 5, "all examples are measured"),
         ({"test/a": 5, "test/b": 6}, 0, 11, "those for calibration are drawn from the measured ones"),
         ({"train/a": 3, "train/b": 3, "test/b": 6}, 6, 6, ""),
         ({"train/a": 3, "train/b": 3, "val/a": 2, "test/b": 6}, 6, 6, ""),
         ({"train/a": 3, "train/b": 3, "val/b": 2}, 6, 2, "there is no test split: the validation split is measured"),
-        ({"train/a": 3, "train/b": 3}, 0, 6, "all images are measured"),
+        ({"train/a": 3, "train/b": 3}, 0, 6, "all examples are measured"),
     ],
 )
 def test_what_is_measured(tmp_path: Path, counts: dict[str, int], train: int, test: int, note: str) -> None:
@@ -43,7 +43,7 @@ def test_training_images_that_are_measured_do_not_calibrate(tmp_path: Path) -> N
     fill(tmp_path, {"test/a": 3}, start=50)
     shutil.copy(tmp_path / "test" / "a" / "000.jpg", tmp_path / "train" / "a" / "x.jpg")
     data = opened(tmp_path)
-    assert len(data.train) == 6 and "1 training image left out" in data.notes[0]
+    assert len(data.train) == 6 and "1 training example left out" in data.notes[0]
     shutil.rmtree(tmp_path / "train")
     shutil.copytree(tmp_path / "test", tmp_path / "train")
     assert len(opened(tmp_path).train) == 0
@@ -62,5 +62,5 @@ def test_a_training_asks_for_a_training_split(tmp_path: Path) -> None:
 
 def test_a_split_without_a_readable_photo_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, {"train/a": 9, "test/a": 0})
-    with pytest.raises(RequestError, match="the test split holds no readable image"):
+    with pytest.raises(RequestError, match="the test split holds no readable example"):
         opened(tmp_path)

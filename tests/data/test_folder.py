@@ -2,16 +2,18 @@ import struct
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.data.photos import encoded, fill, picture, zipped
+from tests.data.photos import READING, encoded, fill, picture, zipped
 from tfkd.data import folder
 from tfkd.data.dataset import Listing, Split
 from tfkd.errors import RequestError
-from tfkd.inputs.image.decode import PhotoError
+from tfkd.inputs.image.reading import ImageReading
+from tfkd.inputs.kind import ExampleError
 
 
 def names(listing: Listing, split: str) -> list[tuple[str, str]]:
@@ -24,7 +26,7 @@ def test_class_folders_alone_are_training_images(tmp_path: Path) -> None:
     (tmp_path / "dog" / "notes.txt").write_text("no photo")
     (tmp_path / "dog" / ".hidden.jpg").write_text("no photo")
     (tmp_path / "__MACOSX" / "dog").mkdir(parents=True)
-    listing = folder.listing(str(tmp_path))
+    listing = folder.listing(str(tmp_path), READING)
     assert listing.classes == ("cat", "dog")
     assert names(listing, "train") == [
         ("cat/000.jpg", "cat"),
@@ -39,7 +41,7 @@ def test_class_folders_alone_are_training_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("top", ["", "set/inner/"])
 def test_split_folders_under_their_usual_names(tmp_path: Path, validation: str, top: str) -> None:
     fill(tmp_path / top, {"train/b": 2, "train/a": 1, f"{validation}/b": 1, "test/a": 1})
-    listing = folder.listing(str(tmp_path))
+    listing = folder.listing(str(tmp_path), READING)
     assert listing.classes == ("a", "b")
     assert {name: split.labels.tolist() for name, split in listing.splits.items()} == {
         "train": [0, 1, 1],
@@ -49,14 +51,18 @@ def test_split_folders_under_their_usual_names(tmp_path: Path, validation: str, 
 
 
 def test_classes_called_like_splits_stay_classes(tmp_path: Path) -> None:
-    assert folder.listing(str(fill(tmp_path, {"bus": 1, "train": 1, "car": 1}))).classes == ("bus", "car", "train")
+    assert folder.listing(str(fill(tmp_path, {"bus": 1, "train": 1, "car": 1})), READING).classes == (
+        "bus",
+        "car",
+        "train",
+    )
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_zip_reads_like_its_folder_from_many_threads(tmp_path: Path, method: int) -> None:
     root = fill(tmp_path / "set", {"train/a": 9, "train/b": 7, "test/b": 1, "test/a": 2})
-    plain = folder.listing(str(root)).splits
-    packed = folder.listing(str(zipped(root, tmp_path / "set.zip", "set/", method))).splits
+    plain = folder.listing(str(root), READING).splits
+    packed = folder.listing(str(zipped(root, tmp_path / "set.zip", "set/", method)), READING).splits
     assert plain.keys() == packed.keys()
     for name, split in plain.items():
         np.testing.assert_array_equal(split.labels, packed[name].labels)
@@ -67,7 +73,7 @@ def test_a_zip_reads_like_its_folder_from_many_threads(tmp_path: Path, method: i
 
 
 def test_unlabelled_images_stand_anywhere(tmp_path: Path) -> None:
-    split = folder.unlabelled(str(fill(tmp_path, {"": 1, "x/y": 2})))
+    split = folder.unlabelled(str(fill(tmp_path, {"": 1, "x/y": 2})), READING)
     assert split.labels.tolist() == [-1, -1, -1]
     assert [split.name(i) for i in range(3)] == ["000.jpg", "x/y/000.jpg", "x/y/001.jpg"]
 
@@ -77,14 +83,14 @@ def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
     fill(tmp_path / "set", {"b": 1})
     (tmp_path / "set" / "a").symlink_to(tmp_path / "store" / "a")
     (tmp_path / "set" / "b" / "up").symlink_to(tmp_path / "set")
-    listing = folder.listing(str(tmp_path / "set"))
+    listing = folder.listing(str(tmp_path / "set"), READING)
     assert names(listing, "train") == [("a/000.jpg", "a"), ("b/000.jpg", "b")]
 
 
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({}, "holds no images"),
+        ({}, "holds no examples"),
         ({"a": 1, "": 1}, "000.jpg is outside of the class folders"),
         ({"top/a": 1, "top/b": 1, "top": 1}, "top/000.jpg is outside of the class folders"),
         ({"train/a": 1, "train/b": 1, "test": 1}, "test/000.jpg is in test without a class folder"),
@@ -96,17 +102,17 @@ def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
 def test_wrong_layouts_get_one_clear_line(tmp_path: Path, counts: dict[str, int], message: str) -> None:
     fill(tmp_path, counts)
     with pytest.raises(RequestError) as error:
-        folder.listing(str(tmp_path))
+        folder.listing(str(tmp_path), READING)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_what_is_no_folder_and_no_zip(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"There is no .*nowhere"):
-        folder.listing(str(tmp_path / "nowhere"))
+        folder.listing(str(tmp_path / "nowhere"), READING)
     (tmp_path / "list").write_text("a,b")
     with pytest.raises(RequestError, match=r"list is not a readable \.zip"):
-        folder.listing(str(tmp_path / "list"))
+        folder.listing(str(tmp_path / "list"), READING)
 
 
 @pytest.mark.parametrize("name", ["../evil/a.jpg", "/etc/a.jpg", "a/../../b.jpg", "a\\..\\..\\b.jpg"])
@@ -115,7 +121,7 @@ def test_a_zip_that_reaches_outside_is_refused(tmp_path: Path, name: str) -> Non
         archive.writestr("a/good.jpg", encoded(picture(), "JPEG"))
         archive.writestr(name, encoded(picture(), "JPEG"))
     with pytest.raises(RequestError, match="points outside of the zip"):
-        folder.listing(str(tmp_path / "slip.zip"))
+        folder.listing(str(tmp_path / "slip.zip"), READING)
 
 
 def central_header(content: bytes, name: bytes) -> int:
@@ -126,13 +132,13 @@ def central_header(content: bytes, name: bytes) -> int:
 def test_a_zip_packed_in_other_ways_is_refused(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"a": 1, "b": 1})
     with pytest.raises(RequestError, match="packed with method 14"):
-        folder.listing(str(zipped(root, tmp_path / "lzma.zip", method=zipfile.ZIP_LZMA)))
+        folder.listing(str(zipped(root, tmp_path / "lzma.zip", method=zipfile.ZIP_LZMA)), READING)
     plain = zipped(root, tmp_path / "plain.zip")
     content = bytearray(plain.read_bytes())
     content[central_header(content, b"a/000.jpg") + 8] |= 1  # the flag of encryption
     plain.write_bytes(content)
     with pytest.raises(RequestError, match="is encrypted"):
-        folder.listing(str(plain))
+        folder.listing(str(plain), READING)
 
 
 def test_a_damaged_or_lying_zip_entry_is_a_bad_photo(tmp_path: Path) -> None:
@@ -143,8 +149,8 @@ def test_a_damaged_or_lying_zip_entry_is_a_bad_photo(tmp_path: Path) -> None:
         damaged = bytearray(content)
         struct.pack_into("<I", damaged, central_header(content, b"a/000.jpg") + field, value)
         path.write_bytes(damaged)
-        split = folder.listing(str(path)).splits["train"]
-        with pytest.raises(PhotoError, match=reason):
+        split = folder.listing(str(path), READING).splits["train"]
+        with pytest.raises(ExampleError, match=reason):
             split.encoded(0)
 
 
@@ -154,7 +160,7 @@ def test_listing_many_files_holds_names_and_numbers_only(tmp_path: Path) -> None
         for i in range(count):
             archive.writestr(f"top/train/class{i % 10}/photo{i:06}.jpg", b"x" * 1000)
     tracemalloc.start()
-    listing = folder.listing(str(tmp_path / "many.zip"))
+    listing = folder.listing(str(tmp_path / "many.zip"), READING)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(listing.splits["train"]) == count
@@ -174,8 +180,8 @@ def test_a_pair_has_the_same_place_and_any_extension(tmp_path: Path, packed: boo
         other.parent.mkdir(parents=True, exist_ok=True)
         picture(7, 48, 32).save(other)
     path = zipped(tmp_path / "depth", tmp_path / "depth.zip", "inner/depth/") if packed else tmp_path / "depth"
-    for split in folder.listing(str(tmp_path / "photos")).splits.values():
-        part = split.take(np.arange(len(split))[::-1]).limited(40)
+    for split in folder.listing(str(tmp_path / "photos"), READING).splits.values():
+        part = replace(split.take(np.arange(len(split))[::-1]), reading=ImageReading(40))
         other = folder.paired(part, str(path))
         top = "inner/depth/" if packed else ""
         assert [theirs for _, theirs in pairs(part, other)] == [
@@ -186,7 +192,7 @@ def test_a_pair_has_the_same_place_and_any_extension(tmp_path: Path, packed: boo
 
 
 def test_of_two_files_that_differ_by_extension_the_equal_one_is_the_partner(tmp_path: Path) -> None:
-    split = folder.listing(str(fill(tmp_path / "photos", {"a": 2}))).splits["train"]
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 2})), READING).splits["train"]
     fill(tmp_path / "depth", {"a": 2})
     picture().save(tmp_path / "depth" / "a" / "001.png")
     assert pairs(split, folder.paired(split, str(tmp_path / "depth")))[1] == ("a/001.jpg", "a/001.jpg")
@@ -196,9 +202,13 @@ def test_of_two_files_that_differ_by_extension_the_equal_one_is_the_partner(tmp_
 
 
 def test_missing_partners_are_named_and_counted(tmp_path: Path) -> None:
-    split = folder.listing(str(fill(tmp_path / "photos", {"train/a": 3, "train/b": 2, "test/a": 1}))).splits["train"]
+    split = folder.listing(str(fill(tmp_path / "photos", {"train/a": 3, "train/b": 2, "test/a": 1})), READING).splits[
+        "train"
+    ]
     fill(tmp_path / "depth", {"train/a": 1, "train/b": 2, "test/a": 3})  # those of test are no partners
-    with pytest.raises(RequestError, match=r"no picture for 2 of 5 photos; the first one is 'train/a/001.jpg'") as told:
+    with pytest.raises(
+        RequestError, match=r"no partner for 2 of 5 examples; the first one is 'train/a/001.jpg'"
+    ) as told:
         folder.paired(split, str(tmp_path / "depth"))
     assert "\n" not in str(told.value)
     with pytest.raises(RequestError, match="There is no"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.photos import fill, zipped
+from tests.data.photos import READING, fill, zipped
 from tfkd.data import folder
 from tfkd.data.layout import split_of
 from tfkd.errors import RequestError
@@ -43,7 +43,7 @@ def test_a_name_that_means_a_split_and_nothing_else(name: str, split: str | None
 )
 def test_layouts_of_widely_used_data_sets(tmp_path: Path, folders: tuple[str, ...], packed: bool) -> None:
     root = fill(tmp_path / "set", {f"{top}/{name}": 2 for top in folders for name in ("cat", "dog")})
-    listing = folder.listing(str(zipped(root, tmp_path / "set.zip") if packed else root))
+    listing = folder.listing(str(zipped(root, tmp_path / "set.zip") if packed else root), READING)
     assert listing.classes == ("cat", "dog")
     assert len(listing.splits) == len(folders) and "train" in listing.splits
     assert all(split.labels.tolist() == [0, 0, 1, 1] for split in listing.splits.values())
@@ -61,12 +61,12 @@ def test_layouts_of_widely_used_data_sets(tmp_path: Path, folders: tuple[str, ..
     ],
 )
 def test_classes_that_are_called_so_stay_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
-    assert folder.listing(str(fill(tmp_path, dict.fromkeys(names, 1)))).classes == tuple(sorted(names))
+    assert folder.listing(str(fill(tmp_path, dict.fromkeys(names, 1))), READING).classes == tuple(sorted(names))
 
 
 def test_a_class_may_be_called_like_its_split(tmp_path: Path) -> None:
     root = fill(tmp_path, {"train/train": 1, "train/train/old": 1, "train/bus": 1, "test/train": 1, "test/bus": 1})
-    assert folder.listing(str(root)).classes == ("bus", "train")
+    assert folder.listing(str(root), READING).classes == ("bus", "train")
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_what_looks_like_splits_and_is_not_understood_is_refused(
 ) -> None:
     fill(tmp_path, counts)
     with pytest.raises(RequestError) as error:
-        folder.listing(str(tmp_path))
+        folder.listing(str(tmp_path), READING)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_splits_without_train_are_listed_for_those_who_measure(tmp_path: Path) -> None:
-    listing = folder.listing(str(fill(tmp_path, {"val/a": 1, "test/b": 1})))
+    listing = folder.listing(str(fill(tmp_path, {"val/a": 1, "test/b": 1})), READING)
     assert (listing.classes, set(listing.splits)) == (("a", "b"), {"validation", "test"})
 
 
@@ -103,30 +103,30 @@ def test_splits_without_train_are_listed_for_those_who_measure(tmp_path: Path) -
 def test_folders_that_hold_the_same_classes_are_no_classes(tmp_path: Path, tops: tuple[str, str]) -> None:
     root = fill(tmp_path, {f"{top}/{name}": 2 for top in tops for name in ("cat", "dog")})
     with pytest.raises(RequestError, match="look like splits; name them train and test"):
-        folder.listing(str(root))
+        folder.listing(str(root), READING)
 
 
 def test_classes_that_hold_the_same_folders_are_doubted(tmp_path: Path) -> None:
     root = fill(tmp_path, {f"{top}/{name}": 2 for top in ("fold_1", "fold_2") for name in ("cat", "dog")})
-    listing = folder.listing(str(root))
+    listing = folder.listing(str(root), READING)
     assert listing.classes == ("fold_1", "fold_2")
     (warning,) = listing.warnings
     assert "the classes 'fold_1', 'fold_2' all hold folders named 'cat', 'dog'" in warning
     fill(root, {"fold_3/bird": 2})
-    assert folder.listing(str(root)).warnings == ()
+    assert folder.listing(str(root), READING).warnings == ()
 
 
 def test_valid_and_invalid_may_be_classes(tmp_path: Path) -> None:
-    assert folder.listing(str(fill(tmp_path, {"valid": 2, "invalid": 2}))).classes == ("invalid", "valid")
+    assert folder.listing(str(fill(tmp_path, {"valid": 2, "invalid": 2})), READING).classes == ("invalid", "valid")
 
 
 def test_photos_in_a_split_without_class_folders_are_called_so(tmp_path: Path) -> None:
     root = fill(tmp_path, {"train/cat": 2, "train/dog": 2, "test": 1})
     with pytest.raises(RequestError, match=r"test/000.jpg is in test without a class folder. Move it into one"):
-        folder.listing(str(root))
+        folder.listing(str(root), READING)
 
 
 def test_a_single_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\n", encoding="utf-8")
     with pytest.raises(RequestError, match=r"is a single file.*files:PATH"):
-        folder.listing(str(tmp_path / "list.csv"))
+        folder.listing(str(tmp_path / "list.csv"), READING)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.photos import encoded, fill, picture, zipped
+from tests.data.photos import READING, encoded, fill, picture, zipped
 from tfkd.data import folder, open_source
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
@@ -44,7 +44,7 @@ def packed(path: Path, names: list[bytes], utf_8: bool = False, extra: bytes = b
     ],
 )
 def test_names_in_a_zip(tmp_path: Path, names: list[bytes], utf_8: bool, classes: tuple[str, ...]) -> None:
-    listing = folder.listing(str(packed(tmp_path / "set.zip", names, utf_8)))
+    listing = folder.listing(str(packed(tmp_path / "set.zip", names, utf_8)), READING)
     assert listing.classes == classes
     for i in range(2):
         assert listing.splits["train"].load(i).size == (24, 16)
@@ -59,20 +59,20 @@ def test_the_unicode_name_beside_an_old_one_counts(tmp_path: Path) -> None:
         info.extra = extra
         archive.writestr(info, encoded(picture(1), "JPEG"))
         archive.writestr("bar/0.jpg", encoded(picture(2), "JPEG"))
-    assert folder.listing(str(tmp_path / "set.zip")).classes == ("bar", "犬")
+    assert folder.listing(str(tmp_path / "set.zip"), READING).classes == ("bar", "犬")
 
 
 def test_both_unicode_forms_are_one_class(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {f"train/{DECOMPOSED}": 2, f"test/{COMPOSED}": 1, "train/b": 2, "test/b": 1})
-    listing = folder.listing(str(root))
+    listing = folder.listing(str(root), READING)
     assert listing.classes == ("b", COMPOSED)
     assert listing.splits["test"].labels.tolist() == [0, 1]
-    again = folder.listing(str(zipped(root, tmp_path / "set.zip")))
+    again = folder.listing(str(zipped(root, tmp_path / "set.zip")), READING)
     assert again.classes == listing.classes
 
 
 def test_pairs_are_found_in_any_unicode_form(tmp_path: Path) -> None:
-    split = folder.listing(str(fill(tmp_path / "photos", {COMPOSED: 2, "b": 2}))).splits["train"]
+    split = folder.listing(str(fill(tmp_path / "photos", {COMPOSED: 2, "b": 2})), READING).splits["train"]
     assert len(folder.paired(split, str(fill(tmp_path / "depth", {DECOMPOSED: 2, "b": 2})))) == 4
 
 
@@ -108,10 +108,10 @@ def test_names_that_can_be_labels_are_not(tmp_path: Path) -> None:
 
 
 def test_names_in_an_old_code_page_are_reported(tmp_path: Path) -> None:
-    listing = folder.listing(str(packed(tmp_path / "old.zip", ["röd".encode("cp1252"), b"bar"])))
+    listing = folder.listing(str(packed(tmp_path / "old.zip", ["röd".encode("cp1252"), b"bar"])), READING)
     (note,) = listing.notes
     assert "names are not in UTF-8 and were read in code page 437, for example 'r÷d/0.jpg'" in note
-    assert folder.listing(str(packed(tmp_path / "new.zip", ["röd".encode(), b"bar"]))).notes == ()
+    assert folder.listing(str(packed(tmp_path / "new.zip", ["röd".encode(), b"bar"])), READING).notes == ()
 
 
 @pytest.mark.parametrize("prefix", ["./", "top//", "./top/./"])
@@ -120,7 +120,7 @@ def test_needless_parts_of_names_in_a_zip_do_not_matter(tmp_path: Path, prefix: 
         for number, name in enumerate(("bar", "foo")):
             archive.writestr(f"{prefix}{name}/", b"")
             archive.writestr(f"{prefix}{name}/0.jpg", encoded(picture(number), "JPEG"))
-    listing = folder.listing(str(tmp_path / "set.zip"))
+    listing = folder.listing(str(tmp_path / "set.zip"), READING)
     assert listing.classes == ("bar", "foo") and len(listing.splits["train"]) == 2
 
 
@@ -135,12 +135,12 @@ def test_classes_of_almost_the_same_name_are_reported(tmp_path: Path, pair: tupl
 def test_a_class_that_train_has_under_another_spelling_is_suggested(tmp_path: Path) -> None:
     root = fill(tmp_path, {"train/red": 2, "train/blue": 2, "test/Red": 1})
     with pytest.raises(RequestError, match=r"test has class 'Red', which train has not. Did you mean 'red'?"):
-        folder.listing(str(root))
+        folder.listing(str(root), READING)
     (root / "test" / "Red").rename(root / "test" / "green")
     with pytest.raises(RequestError, match=r"which train has not. Add it there"):
-        folder.listing(str(root))
+        folder.listing(str(root), READING)
 
 
 def test_a_refused_name_stays_legible(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="the class '赤い ' cannot be a label"):
-        folder.listing(str(fill(tmp_path, {"赤い ": 2, "b": 2})))
+        folder.listing(str(fill(tmp_path, {"赤い ": 2, "b": 2})), READING)

@@ -69,9 +69,9 @@ def test_unknown_sources_get_the_nearest_name(source: str, message: str) -> None
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"a": 5, "b": 0}, "no readable training image of class 'b'"),
+        ({"a": 5, "b": 0}, "no readable training example of class 'b'"),
         ({"a": 5}, "only one class"),
-        ({"train/a": 5, "train/b": 5, "validation": 0}, "the validation split holds no readable image"),
+        ({"train/a": 5, "train/b": 5, "validation": 0}, "the validation split holds no readable example"),
     ],
 )
 def test_sources_without_enough_in_them(tmp_path: Path, counts: dict[str, int], message: str) -> None:

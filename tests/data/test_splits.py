@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.data.photos import READING
 from tfkd.data.dataset import Split
 from tfkd.data.splits import divide, kept_and_rest
 from tfkd.errors import RequestError
@@ -22,7 +23,7 @@ class Nothing:
 def split(*counts: int) -> Split:
     labels = np.repeat(np.arange(len(counts)), counts)
     labels = np.random.default_rng(0).permutation(labels)
-    return Split(Nothing(), np.arange(len(labels)), labels)
+    return Split(Nothing(), np.arange(len(labels)), labels, READING)
 
 
 def data(**fields: float) -> Data:
@@ -76,11 +77,11 @@ def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
     ("classes", "splits", "fields", "message"),
     [
         (CLASSES, {"test": split(1, 1, 1)}, {}, "no training split"),
-        (CLASSES, {"train": split(0)}, {}, "no readable training image"),
+        (CLASSES, {"train": split(0)}, {}, "no readable training example"),
         (("a",), {"train": split(5)}, {}, "only one class"),
-        (CLASSES, {"train": split(5, 0, 5)}, {}, "no readable training image of class 'b'"),
-        (CLASSES, {"train": split(5, 5, 2)}, {}, "class 'c' has 2 training images, too few"),
-        (CLASSES, {"train": split(5, 5, 5), "test": split(0)}, {}, "the test split holds no readable image"),
+        (CLASSES, {"train": split(5, 0, 5)}, {}, "no readable training example of class 'b'"),
+        (CLASSES, {"train": split(5, 5, 2)}, {}, "class 'c' has 2 training examples, too few"),
+        (CLASSES, {"train": split(5, 5, 5), "test": split(0)}, {}, "the test split holds no readable example"),
         (CLASSES, {"train": split(5, 5, 5)}, {"test_share": 0.6, "validation_share": 0.4}, "leave nothing"),
     ],
 )

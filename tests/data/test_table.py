@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.photos import fill
-from tfkd.data import ImageData, Split, open_source, table
+from tests.data.photos import READING, fill
+from tfkd.data import Dataset, Split, open_source, table
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
 
 
-def opened(path: Path, **fields: object) -> ImageData:
+def opened(path: Path, **fields: object) -> Dataset:
     return open_source(Data(source=f"files:{path}", **fields), 1)
 
 
@@ -87,8 +87,8 @@ def test_other_groups_are_another_division(photos: Path) -> None:
         (["path,labels", "x/000.jpg,a"], "line 1: there is no column 'labels'. Did you mean 'label'?"),
         (["path,label,spilt", "x/000.jpg,a,test"], "there is no column 'spilt'. Did you mean 'split'?"),
         (["path,label,path", "x/000.jpg,a,b"], "there are two columns path"),
-        (["path,label"], "lists no photos"),
-        ([], "lists no photos"),
+        (["path,label"], "lists no examples"),
+        ([], "lists no examples"),
         (["path,label", "x/000.jpg,a", "", "x/001.jpg"], "line 4: has no label"),
         (["path,label", '"x/000.jpg,a'], "is not CSV"),
         (["path,label,split", "x/000.jpg,a,"], "line 2: has no split"),
@@ -100,7 +100,10 @@ def test_other_groups_are_another_division(photos: Path) -> None:
             "line 3: group 'p' is in test, and on line 2 in train",
         ),
         (["path,label", 'x/000.jpg,"a\nb"', "x/001.jpg,c"], "cannot be a label: the name holds a line break"),
-        (["path,label,group", *(f"x/{i:03}.jpg,{'ab'[i % 2]},p" for i in range(9))], "has photos of 1 group, too few"),
+        (
+            ["path,label,group", *(f"x/{i:03}.jpg,{'ab'[i % 2]},p" for i in range(9))],
+            "examples of 1 group, too few",
+        ),
     ],
 )
 def test_a_wrong_list_names_the_line(photos: Path, lines: list[str], message: str) -> None:
@@ -112,12 +115,12 @@ def test_a_wrong_list_names_the_line(photos: Path, lines: list[str], message: st
 
 def test_what_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"nowhere\.csv cannot be read: No such file"):
-        table.listing(str(tmp_path / "nowhere.csv"))
+        table.listing(str(tmp_path / "nowhere.csv"), READING)
     with pytest.raises(RequestError, match="cannot be read"):
-        table.listing(str(tmp_path))
+        table.listing(str(tmp_path), READING)
     (tmp_path / "old.csv").write_bytes(b"path,label\na.jpg,caf\xe9\n")
     with pytest.raises(RequestError, match="line 2: is no text in UTF-8"):
-        table.listing(str(tmp_path / "old.csv"))
+        table.listing(str(tmp_path / "old.csv"), READING)
 
 
 def test_a_photo_that_is_not_there_is_rejected_by_name(photos: Path) -> None:
@@ -137,25 +140,25 @@ def test_a_path_in_the_other_unicode_form_finds_its_file(photos: Path) -> None:
 def test_one_photo_under_two_paths_is_refused(photos: Path, spelling: str) -> None:
     lines = ["x/000.jpg,a", "y/000.jpg,b", f"{spelling.format(root=photos)},b"]
     with pytest.raises(RequestError, match=r"line 4: .*x/000.jpg is on line 2 as well, as x/000.jpg. Remove one"):
-        table.listing(str(write(photos / "a.csv", "path,label", *lines)))
+        table.listing(str(write(photos / "a.csv", "path,label", *lines)), READING)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["https://example.com/0.jpg,a"], "line 2: https://example.com/0.jpg is a URL. Download the photo"),
+        (["https://example.com/0.jpg,a"], "line 2: https://example.com/0.jpg is a URL. Download the file"),
         (["x/a,b.jpg,cat"], "line 2: has 3 cells, the header has 2. Put cells that hold the separator into double"),
         (["x/000.jpg,a", '"x/001.jpg,a', "x/002.jpg,a"], "line 3: is not CSV"),
     ],
 )
 def test_lines_that_mean_something_else_are_refused(photos: Path, lines: list[str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        table.listing(str(write(photos / "a.csv", "path,label", *lines)))
+        table.listing(str(write(photos / "a.csv", "path,label", *lines)), READING)
 
 
 def test_a_misspelt_column_is_named_where_it_is_a_required_one(photos: Path) -> None:
     with pytest.raises(RequestError, match=r"there is no column 'lable'. Did you mean 'label'?"):
-        table.listing(str(write(photos / "a.csv", "path,lable", "x/000.jpg,a")))
+        table.listing(str(write(photos / "a.csv", "path,lable", "x/000.jpg,a")), READING)
 
 
 def test_columns_that_are_not_used_are_named(photos: Path) -> None:
@@ -168,5 +171,5 @@ def test_as_many_groups_as_splits_are_enough(photos: Path) -> None:
     lines = [f"x/{i:03}.jpg,{'ab'[i % 2]},p{i // 2 % 3}" for i in range(24)]
     data = opened(write(photos / "a.csv", "path,label,group", *lines))
     assert [len(split) for split in (data.train, data.validation, data.test)] == [8, 8, 8]
-    with pytest.raises(RequestError, match="class 'a' has photos of 2 groups, too few"):
+    with pytest.raises(RequestError, match="class 'a' has examples of 2 groups, too few"):
         opened(write(photos / "a.csv", "path,label,group", *(line.replace("p2", "p1") for line in lines)))

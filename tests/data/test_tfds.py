@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.photos import READING
 from tfkd.data import open_source, tfds
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
@@ -39,7 +40,7 @@ def test_a_stored_data_set_is_read_by_name(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     labels = [0, 1, 1, 0] * 5
     pixels = store(tmp_path, "animals", {"train": labels, "val": [1, 0], "test": [-1, -1]})
-    listing = tfds.listing("animals:1.2.0")
+    listing = tfds.listing("animals:1.2.0", READING)
     assert listing.classes == ("zebra", "ant")  # the data set's order, not the alphabet's
     assert listing.splits.keys() == {"train", "validation"}  # the labels of test are hidden
     train = listing.splits["train"]
@@ -52,14 +53,14 @@ def test_a_stored_data_set_is_read_by_name(tmp_path: Path, monkeypatch: pytest.M
 def test_an_older_data_set_in_tfrecords_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     pixels = store(tmp_path, "streamed", {"train": [0, 1, 1]}, file_format="tfrecord")
-    train = tfds.listing("streamed").splits["train"]
+    train = tfds.listing("streamed", READING).splits["train"]
     assert train.labels.tolist() == [0, 1, 1]
     for i in (2, 0, 1):
         np.testing.assert_array_equal(train.load(i), pixels[i])
     file = next(tmp_path.rglob("*.tfrecord-*"))
     file.write_bytes(file.read_bytes()[:-7])
     with pytest.raises(RequestError, match="ends within a record"):
-        tfds.listing("streamed")
+        tfds.listing("streamed", READING)
 
 
 def test_wrong_names_and_kinds_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,5 +73,5 @@ def test_wrong_names_and_kinds_get_one_line(tmp_path: Path, monkeypatch: pytest.
         "imagenet2012": "cannot be downloaded or prepared",  # its files have to be fetched by hand
     }.items():
         with pytest.raises(RequestError, match=message) as error:
-            tfds.listing(name)
+            tfds.listing(name, READING)
         assert "\n" not in str(error.value)

@@ -89,9 +89,9 @@ def test_a_class_of_a_split_that_is_a_link_to_nothing_is_called_so(tmp_path: Pat
 def test_an_unlabelled_folder_without_images_needs_no_classes(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"blue": 6, "red": 6})
     (tmp_path / "more").mkdir()
-    with pytest.raises(RequestError, match=r"holds no images. Give a folder or a .zip of images.$"):
+    with pytest.raises(RequestError, match=r"holds no examples. Give a folder or a .zip of examples.$"):
         rejected(root, unlabelled=f"folder:{tmp_path / 'more'}")
-    assert "data.unlabelled=rest adds no images: data.fraction leaves none out" in (
+    assert "data.unlabelled=rest adds no examples: data.fraction leaves none out" in (
         open_source(Data(source=f"folder:{root}", unlabelled="rest"), 1).warnings
     )
 

@@ -11,13 +11,14 @@ import pytest
 from tests.data.photos import fill
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
-from tfkd.data.dataset import ImageData, Split
+from tfkd.data.dataset import Dataset, Split
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher, Training
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import write_soft_labels
 from tfkd.training.job import Job, Store
-from tfkd.training.student import _alone, distilled, pool, train_student
+from tfkd.training.student import _alone, distilled, train_student, transfer_set
 
 EPOCHS, VIEWS, CLASSES = 4, 2, 2
 TRAIN = {"student": distilled, "control": _alone}
@@ -42,15 +43,15 @@ def recipe(photos: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def data(recipe: Recipe) -> ImageData:
+def data(recipe: Recipe) -> Dataset:
     return open_source(recipe.data, recipe.seed)
 
 
 @pytest.fixture(scope="module")
-def store(data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What a teacher that prefers the first class answers."""
     folder, layout = tmp_path_factory.mktemp("store"), Layout(CLASSES)
-    header = {"fingerprint": "a", "images": len(pool(data)), "views": VIEWS, "layout": layout.described()}
+    header = {"fingerprint": "a", "images": len(transfer_set(data)), "views": VIEWS, "layout": layout.described()}
 
     def answer(images: np.ndarray, view: int) -> Iterator[dict[str, np.ndarray]]:
         return iter([{"logits": np.tile([1.0, 0.0], (len(images), 1)).astype(np.float32)}])
@@ -60,19 +61,21 @@ def store(data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(params=TRAIN)
-def job(request: pytest.FixtureRequest, recipe: Recipe, data: ImageData, store: Store, tmp_path: Path) -> Job:
-    return Job(request.param, 1, recipe, recipe.student, tmp_path, tmp_path / "checked", len(pool(data)), (store,))
+def job(request: pytest.FixtureRequest, recipe: Recipe, data: Dataset, store: Store, tmp_path: Path) -> Job:
+    return Job(
+        request.param, 1, recipe, recipe.student, tmp_path, tmp_path / "checked", len(transfer_set(data)), (store,)
+    )
 
 
-def test_both_train_for_all_steps_of_the_pool(job: Job, data: ImageData) -> None:
-    steps = EPOCHS * (len(pool(data)) // 8)
-    assert len(pool(data)) > len(data.train) and job.steps == steps
+def test_both_train_for_all_steps_of_the_pool(job: Job, data: Dataset) -> None:
+    steps = EPOCHS * (len(transfer_set(data)) // 8)
+    assert len(transfer_set(data)) > len(data.train) and job.steps == steps
     done: list[int] = []
     result = train_student(job, done.append, lambda text: None)
     assert sum(done) == steps and result.epochs == EPOCHS
 
 
-def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: ImageData) -> None:
+def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: Dataset) -> None:
     student = build_student(job.student, 32, CLASSES, 1)
     model, batches, _ = TRAIN[job.kind](job, student, data)
     for epoch in range(EPOCHS):
@@ -83,7 +86,7 @@ def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: Imag
 
 
 def test_the_control_sees_other_views_in_every_epoch_and_the_student_those_of_the_store(
-    job: Job, data: ImageData
+    job: Job, data: Dataset
 ) -> None:
     _, batches, _ = TRAIN[job.kind](job, keras.models.clone_model(build_student(job.student, 32, CLASSES, 1)), data)
 
@@ -98,12 +101,12 @@ def test_the_control_sees_other_views_in_every_epoch_and_the_student_those_of_th
         assert bool(epochs[first] & epochs[second]) is again
 
 
-def test_accuracies_are_those_of_their_splits(job: Job, data: ImageData) -> None:
+def test_accuracies_are_those_of_their_splits(job: Job, data: Dataset) -> None:
     result = train_student(job, lambda count: None, lambda text: None)
     student = keras.saving.load_model(job.folder / "student.keras")
 
     def right(split: Split) -> float:
-        logits = np.concatenate([student(images).numpy() for images, _ in plain_batches(split, 32, 8)])
+        logits = np.concatenate([student(images).numpy() for images, _ in plain_batches(split, signature(32), 8)])
         return float(np.mean(logits.argmax(axis=1) == split.labels))
 
     assert (result.accuracy, result.validation_accuracy) == (right(data.test), right(data.validation))

@@ -272,7 +272,7 @@ def test_a_folder_without_splits_is_measured_whole_and_verified_so(
     write_split(work / "flat", 7, 0)
     assert ask(work, "--name", "flat", "--tflite", "int8", "--coreml", "none", "--data", "folder:flat") == 0
     shown = capsys.readouterr().out
-    assert "all images are measured" in shown and "those for calibration are drawn from the measured ones" in shown
+    assert "all examples are measured" in shown and "those for calibration are drawn from the measured ones" in shown
     bundle = work / "exported_models" / "flat"
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
     assert manifest.data.splits == {"train": 0, "validation": 0, "test": 24} and manifest.data.for_evaluation

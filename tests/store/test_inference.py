@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data.photos import encoded, picture
+from tests.data.photos import READING, encoded, picture
 from tfkd.data.batches import view_batches
 from tfkd.data.dataset import Split
 from tfkd.errors import RequestError
 from tfkd.files import write_sealed
-from tfkd.inputs.image.mixing import partners
-from tfkd.inputs.image.views import view_seeds
+from tfkd.inputs.image.tensors import signature
+from tfkd.inputs.seeds import partners, view_seeds
 from tfkd.models.normalization import parse
 from tfkd.models.pixels import in_front
 from tfkd.models.specialist import in_order
@@ -45,7 +45,7 @@ class Pictures:
 
 @pytest.fixture(scope="module")
 def pool() -> Split:
-    return Split(Pictures(IMAGES), np.arange(IMAGES), np.arange(IMAGES) % CLASSES)
+    return Split(Pictures(IMAGES), np.arange(IMAGES), np.arange(IMAGES) % CLASSES, READING)
 
 
 def network(
@@ -86,8 +86,8 @@ def collected(made: Answers, images: Any, view: int) -> dict[str, np.ndarray]:
 
 def views_of(pool: Split, images: Any, view: int, augment: Augment) -> Any:
     mixed = partners(SEED, view, images, len(pool))
-    batches = view_batches(pool, augment, SIZE, 100, images, view_seeds(SEED, images, view), partners=mixed)
-    return next(iter(batches))["image"]
+    batches = view_batches(pool, augment, signature(SIZE), 100, images, view_seeds(SEED, images, view), partners=mixed)
+    return next(iter(batches))["inputs"]
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_probability_of_zero_has_a_finite_logarithm(pool: Split, tmp_path: Pat
 
 
 def test_a_teacher_of_other_classes_is_refused_before_the_first_view(pool: Split, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"\[7\] values an image, the data has 5 classes"):
+    with pytest.raises(RequestError, match=r"\[7\] values per example, the data has 5 classes"):
         asked(network(classes=7), pool, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -252,7 +252,7 @@ def test_another_run_on_this_machine_asks_in_the_same_way(
 
 
 def test_a_sample_of_a_small_pool_takes_more_views(pool: Split) -> None:
-    views = module._Views(pool, Augment(), SEED, SIZE)
+    views = module._Views(pool, Augment(), SEED, signature(SIZE))
     drawn = np.concatenate([batch.numpy() for batch in views.sample(100, 64)])
     assert len(drawn) == 2 * IMAGES
     assert len(np.unique(drawn.reshape(len(drawn), -1), axis=0)) == len(drawn)

@@ -48,7 +48,7 @@ def test_equivalent_mutants_still_stand_in_the_source_and_say_why() -> None:
 def test_the_draw_follows_its_seed_and_gives_other_source_that_can_be_read() -> None:
     first, again, other = (draw(ROOT, seed, 40, set(), "tfkd/data") for seed in (1, 1, 2))
     assert first == again != other
-    assert len({mutant.key for mutant in first}) == 40 and len({mutant.file for mutant in first}) > 10
+    assert len({mutant.key for mutant in first}) == 40 and len({mutant.file for mutant in first}) > 8
     for mutant in first:
         source = (ROOT / mutant.file).read_text(encoding="utf-8")
         assert ast.dump(ast.parse(mutant.applied(source))) != ast.dump(ast.parse(source))

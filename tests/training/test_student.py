@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tests.data.photos import fill
+from tests.data.photos import READING, fill
 from tfkd.data import folder
-from tfkd.data.batches import pool_views
+from tfkd.data.batches import numbered_views
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Augment
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
@@ -28,11 +29,11 @@ def a_store(path: Path) -> SoftLabels:
 
 def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
     stores = [a_store(tmp_path / "first"), a_store(tmp_path / "second")]
-    split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7}))).splits["train"]
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7})), READING).splits["train"]
     order = np.array([7, 3, 0, 10])
-    (batch,) = pool_views(split, Augment(), 1, 2, order, 16, 4)
+    (batch,) = numbered_views(split, Augment(), 1, 2, order, signature(16), 4)
     x = with_answers(batch, stores, 2)
-    np.testing.assert_array_equal(x.inputs, batch["image"])
+    np.testing.assert_array_equal(x.inputs, batch["inputs"])
     np.testing.assert_array_equal(x.index, order)
     assert len(x.predictions) == 2
     for answers in x.predictions:
@@ -42,9 +43,9 @@ def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
 
 def test_answers_to_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Path) -> None:
     store = a_store(tmp_path / "store")
-    split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7}))).splits["train"]
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7})), READING).splits["train"]
     order = np.arange(IMAGES)
-    (batch,) = pool_views(split, Augment(mix="cutmix"), 1, 9, order, 16, IMAGES)
+    (batch,) = numbered_views(split, Augment(mix="cutmix"), 1, 9, order, signature(16), IMAGES)
     (answers,) = with_mean_answers(batch, [store]).predictions
     share = batch["share"].numpy()[:, None]
     assert 0 < (share < 1).sum() < IMAGES

@@ -9,7 +9,8 @@ import pytest
 from tests.data.photos import fill
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
-from tfkd.data.dataset import ImageData, Split
+from tfkd.data.dataset import Dataset, Split
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_teacher
 from tfkd.progress import Lines
 from tfkd.recipe import Augment, Data, FineTune, Teacher
@@ -19,21 +20,21 @@ OWN = Teacher(model="tests.tiny:build_teacher", weights="none", image_size=40)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Images of which a teacher that always gives the first class has 1 of 5 right on validation and 4 of 5 on test."""
     counts = {"train/a": 6, "train/b": 6, "validation/a": 1, "validation/b": 4, "test/a": 4, "test/b": 1}
     return open_source(Data(source=f"folder:{fill(tmp_path_factory.mktemp('photos'), counts)}"), 1)
 
 
 @pytest.mark.parametrize("fine_tune", [None, FineTune(epochs=1, batch_size=4, warmup_epochs=0)])
-def test_accuracies_are_those_of_their_splits(data: ImageData, tmp_path: Path, fine_tune: FineTune | None) -> None:
+def test_accuracies_are_those_of_their_splits(data: Dataset, tmp_path: Path, fine_tune: FineTune | None) -> None:
     teacher = OWN.model_copy(update={"fine_tune": fine_tune})
     result = prepare_teacher(teacher, data, Augment(), 1, tmp_path, Lines())
     model = load_teacher(tmp_path / "teacher.keras")
     assert not model.trainable_variables
 
     def logits(split: Split) -> np.ndarray:
-        return np.concatenate([model(images).numpy() for images, _ in plain_batches(split, 40, 8)])
+        return np.concatenate([model(images).numpy() for images, _ in plain_batches(split, signature(40), 8)])
 
     np.testing.assert_allclose(np.load(tmp_path / "test_logits.npy"), logits(data.test), atol=1e-4)
     for found, split in ((result.accuracy, data.test), (result.validation_accuracy, data.validation)):

@@ -17,6 +17,7 @@ from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
 from tfkd.bundle.writing import assemble
 from tfkd.distill.measures import softmax
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
 from tfkd.verification.gates import judge
@@ -49,7 +50,7 @@ def write_bundle(folder: Path, exported: Exported, photos: Path) -> None:
     shutil.copytree(exported.folder, folder)
     recipe = {**RECIPE, "data": {**RECIPE["data"], "source": f"folder:{photos}"}, "gates": Gates().model_dump()}
     data = open_source(Data.model_validate(recipe["data"]), seed=1)
-    batches = [images.numpy() for images, _ in plain_batches(data.test, SIZE, 64)]
+    batches = [images.numpy() for images, _ in plain_batches(data.test, signature(SIZE), 64)]
     keras = _answers(exported, np.concatenate(batches))
     taught = keras.argmax(axis=1)
     taught[0] = (taught[0] + 1) % len(CARD.classes)

@@ -354,7 +354,7 @@ class _TestImages:
     def __init__(self, source: str, manifest: Manifest) -> None:
         with native_logs_silenced():  # TensorFlow is loaded here
             from tfkd.data import REST, open_evaluation, open_source
-            from tfkd.inputs.image.rendering import all_seen
+            from tfkd.data.renderings import rendered
 
         self._manifest = manifest
         asked = _data(source, manifest)
@@ -365,15 +365,16 @@ class _TestImages:
         found = opened(wanted, manifest.seed, ranges=manifest.data.pixel_ranges)
         outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
         self._fingerprint = found.fingerprint
-        self._images = all_seen(_modality(manifest), found).test
+        self._images = rendered(_modality(manifest), found).test
         self._labels = outputs[found.test.labels]
 
     def batches(self) -> Iterable[Any]:
         """Returns float32 [b, S, S, 3], the images in order."""
         from tfkd.data.batches import plain_batches
+        from tfkd.inputs.image.tensors import signature as image_signature
 
         size = self._manifest.student.image_size
-        return plain_batches(self._images, size, _BATCH).map(lambda images, _: images)
+        return plain_batches(self._images, image_signature(size), _BATCH).map(lambda images, _: images)
 
     def compared(self) -> tuple[int, str]:
         """Tells whether these are the images that the bundle was measured on."""

@@ -18,7 +18,7 @@ def prepare(twin: tf_keras.Model, block: Cluster, steps: int, before: tuple[str,
     (Han, Mao, Dally 2015, arXiv:1510.00149, section 3).
 
     Args:
-        twin: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        twin: a batch of raw inputs to logits [B, classes].
         block: of the recipe.
         steps: of the training; any number will do.
         before: the kinds of the compressions that were done before.

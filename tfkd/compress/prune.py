@@ -19,7 +19,7 @@ def prepare(twin: tf_keras.Model, block: Prune, steps: int, before: tuple[str, .
     arXiv:1710.01878, equation 1); 2:4 is set in the first step, two of each four neighbouring input channels.
 
     Args:
-        twin: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        twin: a batch of raw inputs to logits [B, classes].
         block: of the recipe.
         steps: of the training.
         before: the kinds of the compressions that were done before; none of them matters here.

@@ -56,7 +56,7 @@ def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: 
     themselves. Weights that are zero or equal after a pruning or a clustering stay so.
 
     Args:
-        twin: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        twin: a batch of raw inputs to logits [B, classes].
         block: of the recipe.
         steps: of the training; any number will do.
         before: the kinds of the compressions that were done before.

@@ -1,4 +1,4 @@
-"""The compressions that a recipe asks for, one after another, each trained on the teachers' stored answers."""
+"""The compressions that a recipe asks for, one after another, each trained on the teachers' stored predictions."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ from tfkd.compress.trainee import trainee
 from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.data import open_same
 from tfkd.data.batches import plain_batches
-from tfkd.data.dataset import ImageData
+from tfkd.data.dataset import Dataset
+from tfkd.data.renderings import rendered
 from tfkd.distill.losses.base import LOGITS
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
-from tfkd.inputs.image.rendering import all_seen
 from tfkd.progress import Advance
 from tfkd.recipe import AnyCompression, Distill, Recipe, SoftTargets
 from tfkd.training import loop
@@ -37,7 +37,7 @@ class CompressionResult:
         epochs: that were trained.
         seconds: that the training took.
         validation_accuracy: 0 to 1, of the network as it was trained: with rounding after "qat".
-        accuracy: the same on the test images.
+        accuracy: the same on the test examples.
         sparsity: share of zeros, 0 to 1, among the weights that are pruned and clustered.
         clusters: of these layers' kernels, the largest number of different weights.
     """
@@ -57,7 +57,7 @@ class CompressResult:
 
     Attributes:
         compressions: in the order in which they were done.
-        accuracy: 0 to 1, of `student.keras` on the test images; in float, also after "qat".
+        accuracy: 0 to 1, of `student.keras` on the test examples; in float, also after "qat".
         quantized: whether `quantized/` holds what the int8 file is made of.
         seconds: of all trainings.
     """
@@ -83,10 +83,10 @@ def compress_student(
 ) -> CompressResult:
     """Compresses a trained student, or goes on from the checkpoints in its folder.
 
-    Each compression learns from the stored answers with the student's losses on logits and its label weight; losses on
-    features are left out, and where there are no others `SoftTargets()` stands in. Leaves in the folder:
-    `student.keras` with the new weights, in float; `test_logits.npy`, its answers, float32 [test images, classes];
-    and, where the last block is "qat", the SavedModel `quantized/` of `tfkd.compress.qat.save`.
+    Each compression learns from the stored predictions with the student's losses on logits and its label weight. Losses
+    on features are left out, and `SoftTargets()` is used where there are no others. Leaves in the folder:
+    `student.keras` with the new weights, in float; `test_logits.npy`, float32 [test examples, classes]; and, where the
+    last block is "qat", the SavedModel `quantized/` of `tfkd.compress.qat.save`.
 
     Args:
         job: the training that the student came from; its stores must be finished.
@@ -119,8 +119,8 @@ def compress_network(
     """Compresses any trained network as `compress_student` does.
 
     Args:
-        job: says the images, at the network's input size, and the stores that it learns from.
-        model: float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes]; it gets the new weights.
+        job: says the examples, as the network takes them, and the stores that it learns from.
+        model: a batch of raw inputs to logits [B, classes]; it gets the new weights.
         twin: builds the network's twin in tf_keras, with the same weights.
         blocks: what to do, in the order of `tfkd.compress.KINDS`.
         folder: where results and checkpoints go.
@@ -130,7 +130,7 @@ def compress_network(
     Raises:
         RequestError: as `compress_student`.
     """
-    data = all_seen(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
+    data = rendered(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     if any(_looks_at_features(loss) for loss in job.recipe.distill.losses):
         say("  compress: losses on features are left out, as its networks have logits alone")
     results = []
@@ -141,7 +141,8 @@ def compress_network(
         results.append(_trained(part, block.kind, prepared, model, data, advance, say))
         if block.kind == "qat":
             qat.save(prepared.network, folder / QUANTIZED)
-    logits = predict(predictor(model), plain_batches(data.test, job.recipe.data.image_size, BATCH))
+    signature = data.kind.signature(job.recipe.data)
+    logits = predict(predictor(model), plain_batches(data.test, signature, BATCH))
     save_array(logits, folder / "test_logits.npy")
     save_model(model, folder / "student.keras")
     return CompressResult(
@@ -157,13 +158,13 @@ def _trained(
     kind: str,
     prepared: Prepared,
     model: keras.Model,
-    data: ImageData,
+    data: Dataset,
     advance: Advance,
     say: Callable[[str], None],
 ) -> CompressionResult:
     """Trains a prepared network and gives the model its weights."""
     network = trainee(prepared)
-    size, tuning = job.recipe.data.image_size, job.recipe.distill.training
+    signature, tuning = data.kind.signature(job.recipe.data), job.recipe.distill.training
     distiller, batches, begin = distilled(job, network, data)
 
     def report(point: loop.Point) -> None:
@@ -173,8 +174,8 @@ def _trained(
         )
 
     run = predictor(network)
-    images = plain_batches(data.validation, size, BATCH)
-    validation = loop.Validation(run, images, data.validation.labels)
+    held_out = plain_batches(data.validation, signature, BATCH)
+    validation = loop.Validation(run, held_out, data.validation.labels)
     job.folder.mkdir(parents=True, exist_ok=True)
     points, seconds = loop.fit(distiller, network, batches, validation, tuning, job.folder, advance, report, begin)
     pass_weights(prepared.weights(), model)
@@ -184,7 +185,7 @@ def _trained(
         epochs=len(points),
         seconds=seconds,
         validation_accuracy=validation.accuracy(),
-        accuracy=accuracy(predict(run, plain_batches(data.test, size, BATCH)), data.test.labels),
+        accuracy=accuracy(predict(run, plain_batches(data.test, signature, BATCH)), data.test.labels),
         sparsity=sum(int((kernel == 0).sum()) for kernel in kernels) / max(1, sum(kernel.size for kernel in kernels)),
         clusters=max((len(np.unique(kernel)) for kernel in kernels), default=0),
     )

@@ -1,4 +1,4 @@
-"""Images from every source, as splits with random access, and the views that are made of them."""
+"""Examples from every source, as splits with random access, and the views that are made of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,19 +8,21 @@ import numpy as np
 
 from tfkd.data import duplicates, embedded, folder, table, tfds
 from tfkd.data.check import Checked, check
-from tfkd.data.dataset import ImageData, Listing, Progress, Split
+from tfkd.data.dataset import Dataset, Listing, Progress, Split
 from tfkd.data.splits import divide, kept_and_rest, require_classes
-from tfkd.errors import RequestError, counted, nearest
+from tfkd.errors import RequestError, counted, nearest, some
 from tfkd.files import fingerprint
-from tfkd.inputs.image.depth import FULL, Range, Ranges
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import Ranges, Reading
 from tfkd.labels import composed, require_usable, similar
 from tfkd.recipe import Data
 
-__all__ = ["REST", "SOURCES", "ImageData", "Split", "open_evaluation", "open_same", "open_source"]
+__all__ = ["REST", "SOURCES", "Dataset", "Split", "open_evaluation", "open_same", "open_source"]
 
 REST = "rest"
+_KIND = "image"  # of input, in all sources
 
-SOURCES: dict[str, Callable[[str], Listing]] = {
+SOURCES: dict[str, Callable[[str, Reading], Listing]] = {
     "embedded": embedded.listing,
     "tfds": tfds.listing,
     "folder": folder.listing,
@@ -34,8 +36,8 @@ def open_source(
     progress: Progress | None = None,
     checked: Path | None = None,
     ranges: Ranges | None = None,
-) -> ImageData:
-    """Lists, checks and splits the images that a recipe asks for.
+) -> Dataset:
+    """Lists, checks and splits the examples that a recipe asks for.
 
     Every file is decoded once, in parallel and streamed; those that cannot be are left out.
 
@@ -45,8 +47,8 @@ def open_source(
         progress: called with (files checked, files in all) while the files are checked.
         checked: a folder that keeps the outcome of the check, so that unchanged files are decoded once and not again
             by the next call.
-        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind, as other images were read;
-            default: `data.pixel_range`, or what the images hold.
+        ranges: the ranges of values that became the raw range of other examples (`Dataset.ranges`), which these are
+            read with; default: what the recipe declares, or what the examples hold.
 
     Raises:
         RequestError: the source is unknown, unreadable, holds no classes to tell apart, or too many damaged files.
@@ -63,14 +65,14 @@ def open_source(
         train, left_out = unique, copied
         notes += _left_out(left_out, "training", "validation or test hold")
         if left_out:
-            reason = f"are in validation or test as well ({duplicates.some(left_out)}). {_WITHOUT_COPIES}"
-            require_classes(listing.where, source.classes, train, reason + source.if_blank())
+            reason = f"are in validation or test as well ({some(left_out)}). {_WITHOUT_COPIES}"
+            require_classes(listing.where, source.classes, train, reason + source.outcome.report.explanation())
     elif copied:
-        again = counted(len(copied), "training image")
-        warnings.append(f"{again} kept though validation or test hold the same pictures: {duplicates.some(copied)}")
+        again = counted(len(copied), "training example")
+        warnings.append(f"{again} kept though validation or test hold the same content: {some(copied)}")
     train, rest = kept_and_rest(train, data.fraction, seed)
     if data.unlabelled == REST and not len(rest):
-        warnings.append("data.unlabelled=rest adds no images: data.fraction leaves none out")
+        warnings.append("data.unlabelled=rest adds no examples: data.fraction leaves none out")
     more: list[str] = []
     if unlabelled is not None and data.drop_duplicates:
         unlabelled, labelled = duplicates.without(unlabelled, (train, validation, test))
@@ -78,7 +80,7 @@ def open_source(
         more = labelled + repeated
         notes += _left_out(labelled, "unlabelled", "the labelled ones hold")
         notes += _left_out(repeated, "unlabelled", "others of them hold")
-    return ImageData(
+    return Dataset(
         source=data.source,
         classes=source.classes,
         fingerprint=source.fingerprint(data, seed, {"left_out": len(left_out), "unlabelled_left_out": len(more)}),
@@ -88,7 +90,7 @@ def open_source(
         test=test,
         unlabelled=rest if data.unlabelled == REST and len(rest) else unlabelled,
         rejected=source.outcome.rejected,
-        ranges=source.outcome.ranges,
+        ranges=source.outcome.reading.ranges,
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
@@ -100,21 +102,21 @@ def open_evaluation(
     progress: Progress | None = None,
     checked: Path | None = None,
     ranges: Ranges | None = None,
-) -> ImageData:
-    """Lists and checks images to measure a finished model on: nothing is split off.
+) -> Dataset:
+    """Lists and checks examples to measure a finished model on: nothing is split off.
 
     The test split is measured, or the validation split where there is none. A source without either is measured whole;
-    then the training split is empty. Training images that are in the test split are left out, as `open_source` does.
+    then the training split is empty. Training examples that are in the test split are left out, as `open_source` does.
 
     Args:
         data: what to open; its fractions do not matter.
         seed: of the fingerprint.
         progress: called with (files checked, files in all) while the files are checked.
         checked: a folder that keeps the outcome of the check.
-        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind; default: as `open_source`.
+        ranges: of other examples, which these are read with; default: as `open_source`.
 
     Raises:
-        RequestError: the source is unknown, unreadable, holds no images, or too many damaged files.
+        RequestError: the source is unknown, unreadable, holds no examples, or too many damaged files.
     """
     source = _checked(data.model_copy(update={"unlabelled": None}), progress, checked, ranges)
     splits, where = source.outcome.splits, source.listing.where
@@ -123,7 +125,7 @@ def open_evaluation(
     nothing = test.take(np.zeros(0, np.int64))
     train, validation = (splits.get(name, nothing) if name != measured else nothing for name in ("train", "validation"))
     if not len(test):
-        raise RequestError(f"{where}: the {measured} split holds no readable image. Fill it, or remove it.")
+        raise RequestError(f"{where}: the {measured} split holds no readable example. Fill it, or remove it.")
     notes, warnings = list(source.notes()), list(source.warnings())
     warnings += _repetitions(source.classes, train, validation, test)
     left_out: list[str] = []
@@ -131,12 +133,12 @@ def open_evaluation(
         train, left_out = duplicates.without(train, (test,))
         notes += _left_out(left_out, "training", "the measured ones hold")
     if measured != "test":
-        chosen = "all images are" if measured == "train" else "the validation split is"
+        chosen = "all examples are" if measured == "train" else "the validation split is"
         notes.append(f"there is no test split: {chosen} measured")
     if not len(train):
-        notes.append("there are no training images: those for calibration are drawn from the measured ones")
+        notes.append("there are no training examples: those for calibration are drawn from the measured ones")
     named = source.fingerprint(data, seed, {"left_out": len(left_out), "measured": measured})
-    return ImageData(
+    return Dataset(
         source=data.source,
         classes=source.classes,
         fingerprint=named,
@@ -146,28 +148,28 @@ def open_evaluation(
         test=test,
         unlabelled=None,
         rejected=source.outcome.rejected,
-        ranges=source.outcome.ranges,
+        ranges=source.outcome.reading.ranges,
         notes=tuple(notes),
         warnings=tuple(warnings),
         for_evaluation=True,
     )
 
 
-def open_same(data: Data, seed: int, checked: Path | None, expected: str | None) -> ImageData:
-    """Opens the images that another process of the same run has opened.
+def open_same(data: Data, seed: int, checked: Path | None, expected: str | None) -> Dataset:
+    """Opens the examples that another process of the same run has opened.
 
     Args:
         data: the recipe's part.
         seed: the recipe's.
         checked: the folder with the outcome of the check.
-        expected: the images' fingerprint there; None for a process that is the first one.
+        expected: the data's fingerprint there; None for a process that is the first one.
 
     Raises:
         RequestError: they are not the same any more.
     """
     found = open_source(data, seed, checked=checked)
     if expected is not None and found.fingerprint != expected:
-        raise RequestError(f"The photos of {data.source} have changed since this run opened them. Start it again.")
+        raise RequestError(f"The examples of {data.source} have changed since this run opened them. Start it again.")
     return found
 
 
@@ -176,13 +178,11 @@ _WITHOUT_COPIES = "Add others, or set data.drop_duplicates=false"
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A source whose photos have been checked."""
+    """A source whose examples have been checked."""
 
     listing: Listing
     classes: tuple[str, ...]
     outcome: Checked
-    longest_side: int
-    declared: Range | None
 
     def notes(self) -> Iterator[str]:
         """Yields what was decided about the files."""
@@ -191,50 +191,17 @@ class _Source:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in ignored.items())
             yield f"{counted(sum(ignored.values()), 'sidecar file')} ignored ({kinds})"
         yield from self.listing.notes
-        for kind, limits in self.outcome.ranges.items():
-            low, high = self.outcome.found[kind]
-            yield (
-                f"{kind} photos hold values from {low:g} to {high:g}; {limits[0]:g} becomes 0 and {limits[1]:g} "
-                "becomes 255 (data.pixel_range)"
-            )
-        if self.declared is not None and not self.outcome.ranges:
-            yield "data.pixel_range is not used: no photo has more than 8 bits"
+        yield from self.outcome.report.notes()
 
     def warnings(self) -> Iterator[str]:
-        """Yields what is probably wrong with the photos."""
+        """Yields what is probably wrong with the examples."""
         yield from self.listing.warnings
         for name, other in similar(self.classes):
             yield f"the classes {name!r} and {other!r} have almost the same name; if they are one class, merge them"
-        blank = self.outcome.blank
-        if blank:
-            yield (
-                f"{counted(len(blank), 'photo')} all but black or of one colour: {duplicates.some(list(blank))}; "
-                f"{self._remedy()}"
-            )
-        for kind, (count, total) in self.outcome.crowded.items():
-            low, high = self.outcome.ranges[kind]
-            if 2 * count > total:
-                yield (
-                    f"{count:,} of {total:,} {kind} photos lose most of their contrast in the range from {low:g} to "
-                    f"{high:g}; declare one that fits them as data.pixel_range (a mark for missing pixels or a defect "
-                    "may have set this one)"
-                )
-
-    def if_blank(self) -> str:
-        """Returns what to add to a message about pictures that are all the same, where most show nothing."""
-        total = sum(map(len, self.outcome.splits.values()))
-        blank = len(self.outcome.blank)
-        if 2 * blank <= total:
-            return ""
-        return f" ({blank:,} of {total:,} photos are all but black or of one colour: {self._remedy()})"
-
-    def _remedy(self) -> str:
-        if self.outcome.ranges:
-            return "if their values have another range, declare it as data.pixel_range"
-        return "check how they were made"
+        yield from self.outcome.report.warnings()
 
     def fingerprint(self, data: Data, seed: int, differs: dict[str, object]) -> str:
-        """Names the images and their division: the same photos give the same digits in a folder, a zip, another place.
+        """Names the examples and their division: equal in a folder, a zip and another place.
 
         Args:
             data: how they were divided.
@@ -244,64 +211,63 @@ class _Source:
         return self._fingerprint(self.outcome.content, data, seed, differs)
 
     def labelled(self, data: Data, seed: int, differs: dict[str, object]) -> str:
-        """Names the same without the unlabelled images."""
+        """Names the same without the unlabelled examples."""
         contents = [content for name, content in self.outcome.contents.items() if name != "unlabelled"]
         return self._fingerprint(contents[-1], data, seed, differs)
 
     def _fingerprint(self, content: str, data: Data, seed: int, differs: dict[str, object]) -> str:
-        ranges = {kind: limits for kind, limits in self.outcome.ranges.items() if limits != FULL.get(kind)}
+        settings, facts = self.outcome.reading.identity
         groups = [split.groups.tolist() for split in self.outcome.splits.values() if split.groups is not None]
-        further = {name: fact for name, fact in {**differs, "ranges": ranges, "groups": groups}.items() if fact}
-        shares = (data.fraction, data.validation_share, data.test_share, self.longest_side)
+        further = {name: fact for name, fact in {**differs, **facts, "groups": groups}.items() if fact}
+        shares = (data.fraction, data.validation_share, data.test_share, settings)
         return fingerprint(content, self.classes, seed, *shares, *([further] if further else []))
 
 
 def _checked(data: Data, progress: Progress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
-    listing = _listing(data.source)
+    reading = kind_of(_KIND).reading(data, ranges or {})
+    listing = _listing(data.source, reading)
     classes = tuple(map(composed, listing.classes))
     require_usable(listing.where, classes)
-    longest_side = max(1024, 2 * data.image_size)
-    splits = {name: split.limited(longest_side) for name, split in listing.splits.items()}
+    splits = dict(listing.splits)
     if data.unlabelled is not None and data.unlabelled != REST:
-        splits["unlabelled"] = _unlabelled(data.unlabelled).limited(longest_side)
-    outcome = check(splits, data.max_rejected, progress, checked, ranges, data.pixel_range)
-    return _Source(listing, classes, outcome, longest_side, data.pixel_range)
+        splits["unlabelled"] = _unlabelled(data.unlabelled, reading)
+    return _Source(listing, classes, check(splits, data.max_rejected, progress, checked))
 
 
 def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Iterator[str]:
-    """Yields what the same picture in several places spoils."""
+    """Yields what the same content in several places spoils."""
     contradictions = duplicates.contradictions((train, validation, test), classes)
     if contradictions:
-        yield f"{counted(len(contradictions), 'picture')} with several labels: {duplicates.some(contradictions)}"
+        yield f"{counted(len(contradictions), 'example')} with several labels: {some(contradictions)}"
     both = duplicates.shared(test, validation)
     if both:
-        yield f"validation holds the pictures of {counted(both, 'test image')} as well"
+        yield f"validation holds the content of {counted(both, 'test example')} as well"
     for name, split in (("training", train), ("validation", validation), ("test", test)):
         again = duplicates.repeated(split)
         if again:
-            yield f"{counted(again, f'{name} image')} with the same picture as another one of that split"
+            yield f"{counted(again, f'{name} example')} with the same content as another one of that split"
 
 
 def _left_out(pairs: list[str], name: str, where: str) -> Iterator[str]:
     if pairs:
-        images = counted(len(pairs), f"{name} image")
-        yield f"{images} left out because {where} the same pictures: {duplicates.some(pairs)}"
+        examples = counted(len(pairs), f"{name} example")
+        yield f"{examples} left out because {where} the same content: {some(pairs)}"
 
 
-def _listing(source: str) -> Listing:
+def _listing(source: str, reading: Reading) -> Listing:
     kind, colon, rest = source.partition(":")
     if kind not in SOURCES or not colon:
         raise RequestError(f"data.source = {source!r}: there is no source {kind!r}.{nearest(kind, list(SOURCES))}")
     if not rest:
         raise RequestError(f"data.source = {source!r} names nothing after the colon.")
-    return SOURCES[kind](rest)
+    return SOURCES[kind](rest, reading)
 
 
-def _unlabelled(source: str) -> Split:
+def _unlabelled(source: str, reading: Reading) -> Split:
     kind, _, path = source.partition(":")
     if kind != "folder" or not path:
         raise RequestError(
-            f"data.unlabelled = {source!r}: unlabelled images come from a folder or zip, or are the rest of "
-            "the training images; give folder:PATH or rest."
+            f"data.unlabelled = {source!r}: unlabelled examples come from a folder or zip, or are the rest "
+            "of the training examples; give folder:PATH or rest."
         )
-    return folder.unlabelled(path)
+    return folder.unlabelled(path, reading)

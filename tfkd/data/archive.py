@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tfkd.data.dataset import MAX_BYTES
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
-from tfkd.inputs.image.decode import MAX_BYTES, PhotoError
+from tfkd.inputs.kind import ExampleError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 6.3.10, section 4.3.7: signature, ..., name and extra lengths
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
@@ -26,7 +27,7 @@ _LINK = "a link stored in the zip (pack the file that it leads to)"
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """The files of a .zip: offsets, sizes and names are held, the photos stay on the disk.
+    """The files of a .zip: offsets, sizes and names are held, the examples stay on the disk.
 
     Attributes:
         names: of the files as they are stored, in the archive's order.
@@ -47,23 +48,23 @@ class Archive:
     notes: tuple[str, ...] = ()
 
     def touched(self) -> bool:
-        return False  # the open file stays as it is when another takes its name; a checksum guards each photo
+        return False  # the open file stays as it is when another takes its name; a checksum guards each file
 
     def name(self, number: int) -> str:
         return self.names[number]
 
     def read(self, number: int) -> bytes:
         if number in self.unreadable:
-            raise PhotoError(self.unreadable[number])
+            raise ExampleError(self.unreadable[number])
         offset, stored, size, method, crc = self.entries[number].tolist()
         if max(stored, size) > MAX_BYTES:
-            raise PhotoError(f"larger than {MAX_BYTES >> 20} MiB")
+            raise ExampleError(f"larger than {MAX_BYTES >> 20} MiB")
         try:
             content = self._content(offset, stored, size, method)
         except (OSError, struct.error, zlib.error) as error:
-            raise PhotoError(f"damaged in the zip: {error}") from None
+            raise ExampleError(f"damaged in the zip: {error}") from None
         if len(content) != size or zlib.crc32(content) != crc:
-            raise PhotoError("damaged in the zip: wrong checksum")
+            raise ExampleError("damaged in the zip: wrong checksum")
         return content
 
     def _content(self, offset: int, stored: int, size: int, method: int) -> bytes:
@@ -123,7 +124,7 @@ def _code_page(path: Path, infos: list[zipfile.ZipInfo]) -> Iterator[str]:
     if names:
         yield (
             f"{path}: names are not in UTF-8 and were read in code page 437, for example {names[0]!r}; if that is "
-            "wrong, pack the photos again with names in UTF-8, or give the folder"
+            "wrong, pack the files again with names in UTF-8, or give the folder"
         )
 
 

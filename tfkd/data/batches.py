@@ -1,4 +1,4 @@
-"""Splits as streams of batches: decoded, resized and augmented in parallel, always in the order that was asked for."""
+"""Splits as streams of batches: decoded, fitted and augmented in parallel, always in the order that was asked for."""
 
 import contextlib
 import re
@@ -9,42 +9,43 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd import machine
+from tfkd.data.cache import ExampleCache, ViewCache
 from tfkd.data.dataset import Split
-from tfkd.data.kept import Kept, Views
 from tfkd.errors import RequestError
-from tfkd.inputs.image import mixing
-from tfkd.inputs.image.rendering import transform
-from tfkd.inputs.image.views import center, make_view, view_seeds
+from tfkd.inputs.kind import Arrays
+from tfkd.inputs.seeds import Partners, partners, view_seeds
 from tfkd.recipe import Augment
+from tfkd.signature import Signature
 
 _MOST_THREADS = 8  # more would wait for Python's lock, and each has a batch in hand
 
-# Bytes, for the photos of a process and again for its views. Several processes train side by side.
+# Bytes, for the examples of a process and again for its views. Several processes train side by side.
 LIMIT = machine.memory() // 24
 
-kept = Kept(LIMIT)  # the process's, so that all of its streams together keep to the limit
+cached = ExampleCache(LIMIT)  # the process's, so that all of its streams together keep to the limit
 
 
-def plain_batches(split: Split, size: int, batch_size: int, threads: int | None = None) -> tf.data.Dataset:
-    """Streams a split in its own order and modality, the last batch as short as it is.
+def plain_batches(split: Split, signature: Signature, batch_size: int, threads: int | None = None) -> tf.data.Dataset:
+    """Streams a split in its own order and input rendering, the last batch as short as it is.
 
     Args:
-        split: where the photos are.
-        size: side of the images, pixels.
-        batch_size: images a batch.
-        threads: how many threads make images; default: one for each core, at most 8.
+        split: where the examples are.
+        signature: what the model takes.
+        batch_size: examples per batch.
+        threads: how many threads make inputs; default: one for each core, at most 8.
 
     Returns:
-        (images float32 [b, size, size, 3] raw 0..255, labels int64 [b]).
+        (inputs of the signature [b, …], labels int64 [b]); inputs are float32 images from 0 to 255, for instance, or a
+        dictionary where the signature has several tensors.
     """
-    show = transform(split.modality)
+    reading = split.reading
 
-    def images(indices: np.ndarray) -> np.ndarray:
-        return np.stack([center(kept.load(split, i), size) for i in indices.tolist()], dtype=np.float32)
+    def examples(indices: np.ndarray) -> list[np.ndarray]:
+        return _columns([reading.plain(cached.load(split, i), signature) for i in indices.tolist()], signature)
 
-    def batch(index: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        (image,) = _called(images, [index], size)
-        return show(image), label
+    def batch(index: tf.Tensor, label: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        inputs, _ = _called(examples, [index], signature)
+        return reading.finish(inputs), label
 
     return _stream((np.arange(len(split)), split.labels), batch, batch_size, threads)
 
@@ -52,57 +53,58 @@ def plain_batches(split: Split, size: int, batch_size: int, threads: int | None 
 def view_batches(
     split: Split,
     augment: Augment,
-    size: int,
+    signature: Signature,
     batch_size: int,
     indices: np.ndarray,
     seeds: np.ndarray,
     threads: int | None = None,
-    partners: mixing.Partners | None = None,
-    finished: Views | None = None,
+    partners: Partners | None = None,
+    finished: ViewCache | None = None,
 ) -> tf.data.Dataset:
-    """Streams views in the order of `indices`; view k depends on photo indices[k], seeds[k] and its partner alone.
+    """Streams views in the order of `indices`; view k depends on example indices[k], seeds[k] and its partner alone.
 
-    What the split's modality makes of a picture, it makes of the finished view.
+    The input rendering changes the finished view.
 
     Args:
-        split: where the photos are.
+        split: where the examples are.
         augment: the ranges of the views.
-        size: side of the views, pixels.
-        batch_size: views a batch; the last one is as short as it is.
+        signature: what the model takes.
+        batch_size: views per batch; the last one is as short as it is.
         indices: int64 [m], positions in the split, in any order, repeated or not.
         seeds: int32 or int64 [m, 2], from `view_seeds`.
         threads: how many threads make views; default: one for each core, at most 8.
-        partners: of the m views, from `mixing.partners`; without them, or with `augment.mix` none, no view is mixed.
-        finished: keeps the views, before they are mixed; default: every view is made when it is asked for.
+        partners: of the m views, from `partners`; without them, or with `augment.mix` none, no view is mixed.
+        finished: caches the views, before they are mixed; default: every view is made when it is asked for.
 
     Returns:
-        dict(image float32 [b, size, size, 3] raw 0..255, index int64 [b], label int64 [b]), and where views are mixed
-        partner int64 [b], partner_label int64 [b] and share float32 [b], the share of the image's own label: 1 in a
-        view that is not.
+        dict(inputs of the signature [b, …], index int64 [b], label int64 [b]), and where views are mixed partner int64
+        [b], partner_label int64 [b] and share float32 [b], the share of the example's own label: 1 in a view that is
+        not.
     """
-    show = transform(split.modality)
+    reading = split.reading
 
-    def made(index: int, seed: np.ndarray) -> np.ndarray:
-        return make_view(kept.load(split, index), seed, augment, size)
+    def made(index: int, seed: np.ndarray) -> Arrays:
+        return reading.view(cached.load(split, index), seed, augment, signature)
 
-    def view(index: int, seed: np.ndarray) -> np.ndarray:
+    def view(index: int, seed: np.ndarray) -> Arrays:
         return finished.load(index, seed, lambda: made(index, seed)) if finished else made(index, seed)
 
-    def views(indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        return np.stack([view(*each) for each in zip(indices.tolist(), seeds, strict=True)], dtype=np.float32)
+    def views(indices: np.ndarray, seeds: np.ndarray) -> list[np.ndarray]:
+        return _columns([view(*each) for each in zip(indices.tolist(), seeds, strict=True)], signature)
 
     def mixed_views(
         indices: np.ndarray, seeds: np.ndarray, others: np.ndarray, other_seeds: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        images, overlays = views(indices, seeds), [mixing.draw(seed, augment) for seed in seeds]
+    ) -> list[np.ndarray]:
+        rows = [view(*each) for each in zip(indices.tolist(), seeds, strict=True)]
+        overlays = [reading.overlay(seed, augment) for seed in seeds]
         shares = np.array([overlay.share() for overlay in overlays], np.float32)
         for k in np.flatnonzero(shares < 1.0):
-            images[k] = overlays[k].lay(images[k], view(int(others[k]), other_seeds[k]))
-        return images, shares
+            rows[k] = overlays[k].lay(rows[k], view(int(others[k]), other_seeds[k]))
+        return [*_columns(rows, signature), shares]
 
-    def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
-        (image,) = _called(views, [index, seed], size)
-        return {"image": show(image), "index": index, "label": label}
+    def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, Any]:
+        inputs, _ = _called(views, [index, seed], signature)
+        return {"inputs": reading.finish(inputs), "index": index, "label": label}
 
     def mixed(
         index: tf.Tensor,
@@ -111,10 +113,10 @@ def view_batches(
         partner: tf.Tensor,
         partner_seed: tf.Tensor,
         partner_label: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        image, share = _called(mixed_views, [index, seed, partner, partner_seed], size, tf.float32)
+    ) -> dict[str, Any]:
+        inputs, (share,) = _called(mixed_views, [index, seed, partner, partner_seed], signature, tf.float32)
         return {
-            "image": show(image),
+            "inputs": reading.finish(inputs),
             "index": index,
             "label": label,
             "partner": partner,
@@ -126,44 +128,43 @@ def view_batches(
     own = (indices, seeds, split.labels[indices])
     if partners is None or augment.mix == "none":
         return _stream(own, plain, batch_size, threads)
-    theirs = (partners.images, partners.seeds, split.labels[partners.images])
+    theirs = (partners.positions, partners.seeds, split.labels[partners.positions])
     return _stream(own + theirs, mixed, batch_size, threads)
 
 
-def pool_views(
-    pool: Split,
+def numbered_views(
+    split: Split,
     augment: Augment,
     seed: int,
     view: int,
-    images: np.ndarray,
-    size: int,
+    positions: np.ndarray,
+    signature: Signature,
     batch_size: int,
-    finished: Views | None = None,
+    finished: ViewCache | None = None,
 ) -> tf.data.Dataset:
-    """Streams view number `view` of images of a pool as `view_batches` does, mixed where `augment` says so.
+    """Streams view number `view` of examples of a split as `view_batches` does, mixed where `augment` says so.
 
     Args:
-        pool: where the photos are, and those they are mixed with.
+        split: where the examples are, and those they are mixed with.
         augment: the ranges of the views, and how they are mixed.
         seed: the run's seed, from which every view is drawn.
         view: number of the view.
-        images: int64 [m], positions in the pool, in any order, repeated or not.
-        size: side of the views, pixels.
-        batch_size: views a batch; the last one is as short as it is.
-        finished: keeps the views for the next time they are asked for.
+        positions: int64 [m], in the split, in any order, repeated or not.
+        signature: what the model takes.
+        batch_size: views per batch; the last one is as short as it is.
+        finished: caches the views for the next time they are asked for.
     """
-    mixed = None if augment.mix == "none" else mixing.partners(seed, view, images, len(pool))
-    return view_batches(
-        pool, augment, size, batch_size, images, view_seeds(seed, images, view), partners=mixed, finished=finished
-    )
+    mixed = None if augment.mix == "none" else partners(seed, view, positions, len(split))
+    seeds = view_seeds(seed, positions, view)
+    return view_batches(split, augment, signature, batch_size, positions, seeds, partners=mixed, finished=finished)
 
 
 @contextlib.contextmanager
-def photo_errors() -> Iterator[None]:
-    """Gives back the RequestError of a photo that failed inside a stream, where TensorFlow wraps it in its own.
+def example_errors() -> Iterator[None]:
+    """Gives back the RequestError of an example that failed inside a stream, where TensorFlow wraps it in its own.
 
     Raises:
-        RequestError: a photo could not be read.
+        RequestError: an example could not be read.
     """
     try:
         yield
@@ -174,10 +175,22 @@ def photo_errors() -> Iterator[None]:
         raise RequestError(wrapped[1]) from None
 
 
-def _called(make: Callable[..., Any], given: list[tf.Tensor], size: int, *further: tf.DType) -> list[tf.Tensor]:
-    """Returns what a NumPy function makes of a batch's columns: images float32 [b, size, size, 3], and vectors [b]."""
-    image, *vectors = tf.numpy_function(make, given, [tf.float32, *further], stateful=False)
-    return [tf.ensure_shape(image, (None, size, size, 3)), *vectors]
+def _columns(rows: list[Arrays], signature: Signature) -> list[np.ndarray]:
+    """Returns a batch of each tensor, in its dtype, of the arrays of each example."""
+    tensors = zip(signature.tensors, zip(*rows, strict=True), strict=True)
+    return [np.stack(column, dtype=tensor.dtype) for tensor, column in tensors]
+
+
+def _called(
+    make: Callable[..., Any], given: list[tf.Tensor], signature: Signature, *further: tf.DType
+) -> tuple[Any, list[tf.Tensor]]:
+    """Returns what a NumPy function makes of a batch's columns: inputs of the signature, and further vectors [b]."""
+    dtypes = [*[tf.as_dtype(tensor.dtype) for tensor in signature.tensors], *further]
+    values = tf.numpy_function(make, given, dtypes, stateful=False)
+    inputs = [
+        tf.ensure_shape(value, (None, *tensor.shape)) for tensor, value in zip(signature.tensors, values, strict=False)
+    ]
+    return signature.structured(inputs), values[len(inputs) :]
 
 
 def _stream(

@@ -1,31 +1,25 @@
-"""Decodes every photo once, so that a damaged one is found before hours of training and not in them."""
+"""Decodes every example once, so that a damaged one is found before hours of training and not in them."""
 
 import dataclasses
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from tfkd.data import duplicates
 from tfkd.data.dataset import Progress, Split
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, some
 from tfkd.files import fingerprint, read_sealed, write_sealed
-from tfkd.inputs.image.decode import PhotoError, read
-from tfkd.inputs.image.depth import EIGHT, FULL, Deep, Range, Ranges, fitting, loses_contrast
+from tfkd.inputs.kind import ExampleError, Finding, Reading, Report
 
-_CODE = 4  # raise it when the outcome holds other facts
+_CODE = 5  # raise it when the outcome holds other facts
 _CHUNK = 512
-_DARK = 15  # of 255: brightest value of a photo that is all but black
-_PLAIN = 2  # of 255: largest difference of values within a photo of one colour
-_SAMPLE = 32  # side of the thumbnail in which a blank photo shows, pixels
-_COPY = 128  # side of the thumbnail in which two photos differ, pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,77 +27,53 @@ class Checked:
     """The outcome of a check.
 
     Attributes:
-        splits: the splits that were given, without the photos that cannot be decoded.
+        splits: the splits that were given, without the examples that cannot be decoded.
         rejected: "name: reason" of each of those.
         contents: hex digits that name the bytes, order and labels of each split and of those before it, by its name.
-        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind.
-        found: the smallest and the largest value of those photos, by kind.
-        blank: names of photos that are all but black, or of one colour.
-        crowded: how many photos of each kind lose most of their contrast in its range, and how many there are.
+        reading: how all examples are read from now on.
+        report: what users are told.
     """
 
     splits: dict[str, Split]
     rejected: tuple[str, ...]
     contents: dict[str, str]
-    ranges: Ranges
-    found: Mapping[str, Range]
-    blank: tuple[str, ...]
-    crowded: Mapping[str, tuple[int, int]]
+    reading: Reading
+    report: Report
 
     @property
     def content(self) -> str:
-        """Hex digits that name the photos of all splits, their order and labels."""
+        """Hex digits that name the examples of all splits, their order and labels."""
         return list(self.contents.values())[-1]
 
 
-class _Photo(NamedTuple):
-    """What one photo's bytes and pixels are.
-
-    Attributes:
-        checksum: CRC-32 of the bytes.
-        reason: why it cannot be decoded, or nothing.
-        digest: of the pixels; 0 where there are none, even where it is of a thumbnail.
-        kind: of the values.
-        values: the smallest and the largest one; of 8-bit photos those of the channel that differs most.
-        quantiles: of the values of a photo of more than 8 bits (see `Deep.quantiles`).
-    """
+class _Examined(NamedTuple):
+    """What one example is: the CRC-32 of its bytes, and what was found or why it cannot be decoded."""
 
     checksum: int
+    finding: Finding | None
     reason: str = ""
-    digest: int = 0
-    kind: str = EIGHT
-    values: Range = (0.0, 255.0)
-    quantiles: np.ndarray | None = None
 
 
 def check(
-    splits: dict[str, Split],
-    max_rejected: float,
-    progress: Progress | None = None,
-    folder: Path | None = None,
-    ranges: Ranges | None = None,
-    declared: Range | None = None,
+    splits: dict[str, Split], max_rejected: float, progress: Progress | None = None, folder: Path | None = None
 ) -> Checked:
-    """Decodes every photo of these splits in parallel, holding a few hundred at a time.
+    """Decodes every example of these splits in parallel, holding a few hundred at a time.
 
     Args:
-        splits: by name.
-        max_rejected: largest fraction of all photos that may fail.
+        splits: at least one, by name, all with the same reading.
+        max_rejected: largest fraction of all examples that may fail.
         progress: called with (done, in all).
-        folder: keeps the outcome, under the photos' stamps, and answers from there when nothing has changed.
-        ranges: the values that become 0 and 255, by the kind of photos of more than 8 bits; those of other kinds follow
-            from the photos.
-        declared: the range of all kinds.
+        folder: keeps the outcome, under the examples' stamps, and answers from there when nothing has changed.
 
     Raises:
-        RequestError: more than `max_rejected` of the photos cannot be decoded.
+        RequestError: more than `max_rejected` of the examples cannot be decoded.
     """
-    asked = [_CODE, dict(ranges or {}), declared]
-    stamp = fingerprint(asked, {name: _stamp(split) for name, split in splits.items()})
+    before = next(iter(splits.values())).reading
+    stamp = fingerprint([_CODE, before.kind, before.stamp], {name: _stamp(split) for name, split in splits.items()})
     kept = None if folder is None else folder / f"check-{stamp}.json"
     outcome = None if kept is None else read_sealed(kept)
     if outcome is None:
-        outcome = _outcome(splits, progress, ranges or {}, declared)
+        outcome = _outcome(splits, before, progress)
         if kept is not None:
             write_sealed(kept, outcome)
     rejected = [
@@ -111,32 +81,29 @@ def check(
         for name, split in splits.items()
         for i, reason in outcome["failures"][name].items()
     ]
-    _judge(rejected, sum(map(len, splits.values())), max_rejected)
+    total = sum(map(len, splits.values()))
+    _judge(rejected, total, max_rejected)
+    facts = outcome["facts"]
+    reading = before.settled(facts)
     return Checked(
-        splits={name: _sound(split, outcome, name) for name, split in splits.items()},
+        splits={name: _sound(split, reading, outcome, name) for name, split in splits.items()},
         rejected=tuple(f"{name}: {reason}" for name, reason in rejected),
         contents=outcome["contents"],
-        ranges=_pairs(outcome["ranges"]),
-        found=_pairs(outcome["found"]),
-        blank=tuple(split.name(i) for name, split in splits.items() for i in outcome["blank"][name]),
-        crowded={kind: (count, total) for kind, (count, total) in outcome["crowded"].items()},
+        reading=reading,
+        report=before.report(facts, lambda name, i: splits[name].name(i), total - len(rejected)),
     )
 
 
 def _stamp(split: Split) -> list[Any]:
     order = hashlib.sha256(split.numbers.tobytes() + split.labels.tobytes()).hexdigest()
-    return [split.photos.stamp, split.longest_side, len(split), order]
+    return [split.examples.stamp, len(split), order]
 
 
-def _pairs(ranges: dict[str, list[float]]) -> dict[str, Range]:
-    return {kind: (low, high) for kind, (low, high) in ranges.items()}
-
-
-def _sound(split: Split, outcome: dict[str, Any], name: str) -> Split:
-    """Returns the photos of a split that can be decoded, with what was found of them."""
+def _sound(split: Split, reading: Reading, outcome: dict[str, Any], name: str) -> Split:
+    """Returns the examples of a split that can be decoded, with what was found of them."""
     described = dataclasses.replace(
         split,
-        ranges=_pairs(outcome["ranges"]),
+        reading=reading,
         checksums=np.frombuffer(bytes.fromhex(outcome["checksums"][name]), np.uint32),
         copies=_column(len(split), outcome["copies"][name]),
     )
@@ -151,35 +118,31 @@ def _column(count: int, numbers: dict[str, int]) -> np.ndarray:
     return column
 
 
-def _outcome(
-    splits: dict[str, Split], progress: Progress | None, given: Ranges, declared: Range | None
-) -> dict[str, Any]:
-    photos = _Facts(splits)
+def _outcome(splits: dict[str, Split], reading: Reading, progress: Progress | None) -> dict[str, Any]:
+    facts = _Facts(splits, reading)
     total, done = sum(map(len, splits.values())), 0
     for name, split in splits.items():
-        photos.begin(name)
-        for i, photo in enumerate(_examined(split)):
-            photos.add(name, i, photo)
+        facts.begin(name)
+        for i, example in enumerate(_examined(split)):
+            facts.add(name, i, example)
             done += 1
             if progress is not None and (done % 64 == 0 or done == total):
                 progress(done, total)
-        photos.end(name)
-    return photos.outcome(given, declared)
+        facts.end(name)
+    return facts.outcome()
 
 
 class _Facts:
-    """Gathers what a check finds, photo by photo."""
+    """Gathers what a check finds, example by example."""
 
-    def __init__(self, splits: dict[str, Split]) -> None:
+    def __init__(self, splits: dict[str, Split], reading: Reading) -> None:
         self.splits = splits
+        self.findings = reading.findings()
         self.content = hashlib.sha256()
         self.contents: dict[str, str] = {}
         self.failures: dict[str, dict[str, str]] = {name: {} for name in splits}
         self.checksums = {name: np.zeros(len(split), np.uint32) for name, split in splits.items()}
         self.digests = {name: np.zeros(len(split), np.uint64) for name, split in splits.items()}
-        self.found: dict[str, Range] = {}
-        self.values: dict[tuple[str, int], tuple[str, Range]] = {}  # of deep photos, and of others that look blank
-        self.quantiles: dict[str, list[np.ndarray]] = {}
 
     def begin(self, name: str) -> None:
         self.content.update(f"{name} {len(self.splits[name])};".encode())
@@ -187,36 +150,21 @@ class _Facts:
     def end(self, name: str) -> None:
         self.contents[name] = self.content.hexdigest()
 
-    def add(self, name: str, i: int, photo: _Photo) -> None:
-        self.content.update(f"{self.splits[name].labels[i]} {photo.checksum};".encode())
-        self.checksums[name][i] = photo.checksum
-        if photo.reason:
-            self.failures[name][str(i)] = photo.reason
+    def add(self, name: str, i: int, example: _Examined) -> None:
+        self.content.update(f"{self.splits[name].labels[i]} {example.checksum};".encode())
+        self.checksums[name][i] = example.checksum
+        if example.finding is None:
+            self.failures[name][str(i)] = example.reason
             return
-        self.digests[name][i] = photo.digest
-        _widen(self.found, photo)
-        if photo.quantiles is not None:
-            self.quantiles.setdefault(photo.kind, []).append(photo.quantiles)
-        if photo.kind != EIGHT or _blank(photo.values, FULL[EIGHT]):
-            self.values[name, i] = photo.kind, photo.values
+        self.digests[name][i] = example.finding.digest
+        self.findings.add(name, i, example.finding)
 
-    def outcome(self, given: Ranges, declared: Range | None) -> dict[str, Any]:
-        ranges = {kind: declared or given.get(kind) or fitting(kind, *values) for kind, values in self.found.items()}
-        blank: dict[str, list[int]] = {name: [] for name in self.splits}
-        for (name, i), (kind, values) in self.values.items():
-            if _blank(values, ranges.get(kind, FULL[EIGHT])):
-                blank[name].append(i)
+    def outcome(self) -> dict[str, Any]:
         copied = self._copies()
         return {
             "failures": self.failures,
             "contents": self.contents,
-            "ranges": ranges,
-            "found": self.found,
-            "blank": blank,
-            "crowded": {
-                kind: (sum(loses_contrast(values, ranges[kind]) for values in photos), len(photos))
-                for kind, photos in self.quantiles.items()
-            },
+            "facts": self.findings.facts(),
             "checksums": {name: column.tobytes().hex() for name, column in self.checksums.items()},
             "copies": {
                 name: {str(i): int(column[i]) for i in np.flatnonzero(column != duplicates.NO_COPY).tolist()}
@@ -225,7 +173,7 @@ class _Facts:
         }
 
     def _copies(self) -> dict[str, np.ndarray]:
-        """Numbers photos with the same pixels; large ones whose thumbnails are the same are decoded again."""
+        """Numbers examples with the same content; those known by a part of it are decoded again where it is equal."""
         for name, numbers in duplicates.copies(self.digests).items():
             split, digests = self.splits[name], self.digests[name]
             for i in np.flatnonzero((numbers != duplicates.NO_COPY) & (digests % 2 == 0)).tolist():
@@ -235,122 +183,75 @@ class _Facts:
 
 def _whole_digest(split: Split, i: int) -> int:
     try:
-        image = read(split.encoded(i), split.longest_side).image
-    except PhotoError:  # it has vanished since; reading it for a training will say so
+        return split.reading.whole_digest(split.encoded(i))
+    except ExampleError:  # it has vanished since; reading it for a training will say so
         return 0
-    return 0 if image is None else _digest(image.tobytes(), image.size)
 
 
 def content(split: Split, folder: Path) -> str:
-    """Returns hex digits that name the bytes and the order of a split's photos.
+    """Returns hex digits that name the bytes and the order of a split's examples.
 
     Args:
-        split: the photos; they are read, not decoded.
-        folder: keeps the digits under the photos' stamp, so that unchanged photos are read once.
+        split: the examples; they are read, not decoded.
+        folder: keeps the digits under the examples' stamp, so that unchanged ones are read once.
 
     Raises:
-        RequestError: a photo cannot be read.
+        RequestError: an example cannot be read.
     """
-    kept = folder / f"content-{fingerprint(split.photos.stamp, split.numbers.tolist())}.json"
+    kept = folder / f"content-{fingerprint(split.examples.stamp, split.numbers.tolist())}.json"
     digits = read_sealed(kept)
     if digits is None:
         whole = hashlib.sha256()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(split), _CHUNK):
                 numbers = range(start, min(start + _CHUNK, len(split)))
-                for each in pool.map(lambda i: _photo_digest(split, i), numbers):
+                for each in pool.map(lambda i: _digest(split, i), numbers):
                     whole.update(each)
         digits = whole.hexdigest()
         write_sealed(kept, digits)
     return str(digits)
 
 
-def _photo_digest(split: Split, i: int) -> bytes:
+def _digest(split: Split, i: int) -> bytes:
     try:
         return hashlib.sha256(split.encoded(i)).digest()
-    except PhotoError as error:
+    except ExampleError as error:
         raise RequestError(f"{split.name(i)} cannot be read: {error}.") from None
 
 
-def deep_ranges(splits: list[Split]) -> Ranges:
-    """Returns the values that become 0 and 255 in photos of more than 8 bits, by kind, as all of these photos need it.
+def fitted(splits: list[Split]) -> list[Split]:
+    """Returns splits of one source with the reading that fits all their examples; damaged ones are passed over."""
+    if not splits:
+        return []
+    reading = splits[0].reading.fitted(_findings(splits))
+    return [dataclasses.replace(split, reading=reading) for split in splits]
 
-    Where the first photo has 8 bits the others are not looked at: pictures that a program made are all of one kind.
 
-    Args:
-        splits: photos of one source; those that cannot be decoded are passed over.
-    """
-    first = next((_examine(split, 0) for split in splits if len(split)), None)
-    if first is None or first.kind == EIGHT:
-        return {}
-    found: dict[str, Range] = {}
+def _findings(splits: list[Split]) -> Iterator[Finding]:
+    """Yields the first example's finding, which may be enough, then that of each example."""
+    first = (_examine(split, 0) for split in splits if len(split))
+    yield from (example.finding for example in first if example.finding is not None)
     for split in splits:
-        for photo in _examined(split):
-            _widen(found, photo)
-    return {kind: fitting(kind, *values) for kind, values in found.items()}
+        yield from (example.finding for example in _examined(split) if example.finding is not None)
 
 
-def _widen(found: dict[str, Range], photo: _Photo) -> None:
-    """Lets the extreme values of a photo's kind include the photo's."""
-    if photo.kind != EIGHT:
-        lowest, highest = found.get(photo.kind, photo.values)
-        found[photo.kind] = min(photo.values[0], lowest), max(photo.values[1], highest)
-
-
-def _examined(split: Split) -> Iterator[_Photo]:
+def _examined(split: Split) -> Iterator[_Examined]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(split), _CHUNK):  # map() alone would queue a million photos at once
+        for start in range(0, len(split), _CHUNK):  # map() alone would queue a million examples at once
             numbers = range(start, min(start + _CHUNK, len(split)))
             yield from pool.map(lambda i: _examine(split, i), numbers)
 
 
-def _examine(split: Split, i: int) -> _Photo:
+def _examine(split: Split, i: int) -> _Examined:
     try:
         encoded = split.encoded(i)
-    except PhotoError as error:
-        return _Photo(0, str(error))
+    except ExampleError as error:
+        return _Examined(0, None, str(error))
     checksum = zlib.crc32(encoded)
     try:
-        pixels = read(encoded, split.longest_side)
-    except PhotoError as error:
-        return _Photo(checksum, str(error))
-    image = pixels.image
-    if image is not None and max(image.size) > _COPY:
-        sample = image.resize((_COPY, _COPY), Image.Resampling.NEAREST)
-        return _Photo(checksum, "", _digest(sample.tobytes(), image.size) - 1, EIGHT, _values(image))
-    if image is not None:
-        return _Photo(checksum, "", _digest(image.tobytes(), image.size), EIGHT, _values(image))
-    assert isinstance(pixels.deep, Deep)
-    values = pixels.deep.values
-    digest = _digest(values.tobytes(), (values.shape, pixels.orientation, pixels.deep.white_is_zero))
-    return _Photo(
-        checksum, "", digest, pixels.deep.kind, pixels.deep.extremes(), pixels.deep.quantiles().astype(np.float32)
-    )
-
-
-def _digest(pixels: bytes, shape: object) -> int:
-    """Returns 63 bits of a hash as an odd number."""
-    digest = hashlib.sha256(pixels)
-    digest.update(str(shape).encode())
-    return int.from_bytes(digest.digest()[:8], "little") | 1
-
-
-def _values(image: Image.Image) -> Range:
-    """Returns (brightest value - largest difference within a channel, brightest value) of an RGB photo."""
-    if max(image.size) > _SAMPLE:
-        values = _values(image.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST))
-        if not _blank(values, FULL[EIGHT]):
-            return values
-    extrema: Any = image.getextrema()
-    brightest = max(high for _, high in extrema)
-    return float(brightest - max(high - low for low, high in extrema)), float(brightest)
-
-
-def _blank(values: Range, limits: Range) -> bool:
-    """Tells whether a photo with these values shows next to nothing once `limits` are 0 and 255."""
-    factor = 255 / (limits[1] - limits[0])
-    low, high = (values[0] - limits[0]) * factor, (values[1] - limits[0]) * factor
-    return high <= _DARK or high - low <= _PLAIN or low >= 255 - _PLAIN
+        return _Examined(checksum, split.reading.examine(encoded))
+    except ExampleError as error:
+        return _Examined(checksum, None, str(error))
 
 
 def _judge(rejected: list[tuple[str, str]], total: int, max_rejected: float) -> None:
@@ -359,9 +260,9 @@ def _judge(rejected: list[tuple[str, str]], total: int, max_rejected: float) -> 
     names: dict[str, list[str]] = {}
     for name, reason in rejected:
         names.setdefault(reason, []).append(name)
-    reasons = [f"{duplicates.some(those, ', ')}: {reason}" for reason, those in names.items()]
+    reasons = [f"{some(those, ', ')}: {reason}" for reason, those in names.items()]
     advice = "Repair or remove them." if len(rejected) == total else "Repair or remove them, or raise the limit."
     raise RequestError(
         f"{len(rejected)} of {total} files cannot be read, over data.max_rejected = {max_rejected:g}: "
-        f"{duplicates.some(reasons)}. {advice}"
+        f"{some(reasons)}. {advice}"
     )

@@ -1,4 +1,4 @@
-"""What every source gives: splits of labelled photos with random access."""
+"""What every source gives: splits of labelled examples with random access."""
 
 import dataclasses
 import zlib
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from tfkd.errors import RequestError
-from tfkd.inputs.image.decode import PhotoError, decode
-from tfkd.inputs.image.depth import Ranges
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import ExampleError, Kind, Ranges, Reading
 
 Progress = Callable[[int, int], None]
 UNLABELLED = -1
+MAX_BYTES = 1 << 28  # of a file that holds one example
 _NAMED, _LONGEST = 10, 60  # classes that a message names, and characters of each
 _COLUMNS = ("numbers", "labels", "groups", "checksums", "copies")
 
 
-class Photos(Protocol):
-    """The encoded photos of a source, by number. Reading is thread-safe."""
+class Examples(Protocol):
+    """The encoded examples of a source, by number. Reading is thread-safe."""
 
     @property
     def stamp(self) -> str:
@@ -30,39 +30,36 @@ class Photos(Protocol):
         """Tells whether files may have changed since they were listed, without reading them."""
 
     def name(self, number: int) -> str:
-        """Returns what the user knows the photo by."""
+        """Returns what the user knows the example by."""
 
     def read(self, number: int) -> bytes:
-        """Returns the encoded photo.
+        """Returns the encoded example.
 
         Raises:
-            PhotoError: it cannot be read.
+            ExampleError: it cannot be read.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some photos of a source with their labels. Holds numbers only: the photos stay where they are.
+    """Some examples of a source with their labels. Holds numbers only: the examples stay where they are.
 
     Attributes:
-        photos: the source's photos.
-        numbers: int64 [n], the numbers of this split's photos there.
+        examples: those of the source.
+        numbers: int64 [n], the numbers of this split's examples there.
         labels: int64 [n], index into the classes; -1 is unlabelled.
-        longest_side: larger photos are decoded to at most this side, pixels.
-        modality: what a model sees of each photo (see tfkd.inputs.image.rendering).
-        ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind (see tfkd.inputs.image.depth).
-        groups: int64 [n], photos of one group (a patient, a burst) stay in one split; None where all are on their own.
-        checksums: uint32 [n], CRC-32 of each photo's bytes when it was checked; None where none was.
-        copies: int64 [n], one number for all photos with the same pixels, -1 for a photo without a copy; None where
+        reading: how they are decoded and made into inputs.
+        groups: int64 [n], examples of one group (a patient, a burst) stay in one split; None where all are on their
+            own.
+        checksums: uint32 [n], CRC-32 of each example's bytes when it was checked; None where none was.
+        copies: int64 [n], one number for all examples with the same content, -1 for one without a copy; None where
             nobody looked.
     """
 
-    photos: Photos
+    examples: Examples
     numbers: np.ndarray
     labels: np.ndarray
-    longest_side: int = 1024
-    modality: str = "rgb"
-    ranges: Ranges = field(default_factory=dict)
+    reading: Reading
     groups: np.ndarray | None = None
     checksums: np.ndarray | None = None
     copies: np.ndarray | None = None
@@ -71,55 +68,55 @@ class Split:
         return len(self.labels)
 
     def name(self, i: int) -> str:
-        """Returns the name of photo i, for messages."""
-        return self.photos.name(int(self.numbers[i]))
+        """Returns the name of example i, for messages."""
+        return self.examples.name(int(self.numbers[i]))
 
     def encoded(self, i: int) -> bytes:
-        """Returns the bytes of photo i as they are stored.
+        """Returns the bytes of example i as they are stored.
 
         Raises:
-            PhotoError: they cannot be read.
+            ExampleError: they cannot be read.
         """
-        return self.photos.read(int(self.numbers[i]))
+        return self.examples.read(int(self.numbers[i]))
 
-    def load(self, i: int) -> Image.Image:
-        """Returns photo i, RGB and upright.
+    def load(self, i: int) -> Any:
+        """Returns example i, decoded.
 
         Raises:
-            RequestError: the photo has been changed, damaged or removed since it was checked.
+            RequestError: it has been changed, damaged or removed since it was checked.
         """
         try:
-            return decode(self._checked(i), self.longest_side, self.ranges)
-        except PhotoError as error:
+            return self.reading.decode(self._checked(i))
+        except ExampleError as error:
             raise self._unreadable(i, error) from None
 
     def require_unchanged(self) -> None:
-        """Reads the photos again where their files may have changed since they were listed.
+        """Reads the examples again where their files may have changed since they were listed.
 
-        Photos that stay in memory are read once by a run, and would change without being noticed.
+        Examples that stay in memory are read once by a run, and would change without being noticed.
 
         Raises:
-            RequestError: a photo has been changed, damaged or removed since it was checked.
+            RequestError: an example has been changed, damaged or removed since it was checked.
         """
-        if self.checksums is None or not self.photos.touched():
+        if self.checksums is None or not self.examples.touched():
             return
         for i in range(len(self)):
             try:
                 self._checked(i)
-            except PhotoError as error:
+            except ExampleError as error:
                 raise self._unreadable(i, error) from None
 
     def _checked(self, i: int) -> bytes:
         encoded = self.encoded(i)
         if self.checksums is not None and zlib.crc32(encoded) != self.checksums[i]:
-            raise PhotoError("its content has changed since it was checked")
+            raise ExampleError("its content has changed since it was checked")
         return encoded
 
-    def _unreadable(self, i: int, error: PhotoError) -> RequestError:
+    def _unreadable(self, i: int, error: ExampleError) -> RequestError:
         return RequestError(f"{self.name(i)} can no longer be read ({error}). Restore it, or start again without it.")
 
     def take(self, positions: np.ndarray) -> "Split":
-        """Returns the split of the photos at these positions, in their order."""
+        """Returns the split of the examples at these positions, in their order."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
         taken: dict[str, Any] = {
             name: column if column is None else column[positions] for name, column in columns.items()
@@ -127,12 +124,8 @@ class Split:
         return dataclasses.replace(self, **taken)
 
     def without_labels(self) -> "Split":
-        """Returns the same photos as unlabelled ones."""
+        """Returns the same examples as unlabelled ones."""
         return dataclasses.replace(self, labels=np.full_like(self.labels, UNLABELLED))
-
-    def limited(self, longest_side: int) -> "Split":
-        """Returns the same photos, decoded to at most this side, pixels."""
-        return dataclasses.replace(self, longest_side=longest_side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,20 +150,20 @@ class Listing:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageData:
-    """The images of one run.
+class Dataset:
+    """The examples of one run.
 
     Attributes:
         source: as the recipe names it.
         classes: class names in the order of the labels.
-        fingerprint: 16 hex digits; equal for equal images, labels and splits.
-        labelled: the same without the unlabelled images.
+        fingerprint: 16 hex digits; equal for equal examples, labels and splits.
+        labelled: the same without the unlabelled examples.
         train: what the student learns from.
         validation: what choices are made on.
         test: what is reported.
-        unlabelled: extra photos that only the teacher labels.
+        unlabelled: extra examples that only the teacher labels.
         rejected: "name: reason" of every file that cannot be decoded.
-        ranges: the values that became 0 and 255 in photos of more than 8 bits, by kind (see tfkd.inputs.image.depth).
+        ranges: the ranges of values that became the raw range, by the kind of samples (see `Reading.ranges`).
         notes: what was decided about the data, a sentence each.
         warnings: what is probably wrong with the data, a sentence each.
         for_evaluation: the source was opened to measure a finished model (see tfkd.data.open_evaluation).
@@ -190,11 +183,16 @@ class ImageData:
     warnings: tuple[str, ...] = ()
     for_evaluation: bool = False
 
+    @property
+    def kind(self) -> Kind:
+        """The kind of input that the examples are."""
+        return kind_of(self.test.reading.kind)
+
     def require_unchanged(self) -> None:
-        """Refuses photos that have changed since they were checked (see `Split.require_unchanged`).
+        """Refuses examples that have changed since they were checked (see `Split.require_unchanged`).
 
         Raises:
-            RequestError: names the photo.
+            RequestError: names the example.
         """
         for split in (self.train, self.validation, self.test, self.unlabelled):
             if split is not None:

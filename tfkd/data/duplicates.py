@@ -1,4 +1,4 @@
-"""The same picture more than once: found by its decoded pixels, whatever the files are called."""
+"""The same example more than once: found by its decoded content, whatever the files are called."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -7,14 +7,13 @@ import numpy as np
 from tfkd.data.dataset import UNLABELLED, Split
 
 NO_COPY = -1
-_NAMED = 3
 
 
 def copies(digests: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns int64 [n] of each split: one number for all photos of one digest, NO_COPY for a photo without a copy.
+    """Returns int64 [n] of each split: one number for all examples of one digest, NO_COPY for one without a copy.
 
     Args:
-        digests: uint64 [n] of each split's photos; 0 is a photo that has none.
+        digests: uint64 [n] of each split's examples; 0 is an example that has none.
     """
     everything = np.concatenate([*digests.values(), np.zeros(0, np.uint64)])
     _, group, counts = np.unique(everything, return_inverse=True, return_counts=True)
@@ -24,7 +23,7 @@ def copies(digests: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def without(split: Split, others: Iterable[Split]) -> tuple[Split, list[str]]:
-    """Returns a split without the pictures that other splits hold, and "name = other's name" of those left out."""
+    """Returns a split without the examples that other splits hold, and "name = other's name" of those left out."""
     if split.copies is None:
         return split, []
     elsewhere = _first_names(others)
@@ -34,7 +33,7 @@ def without(split: Split, others: Iterable[Split]) -> tuple[Split, list[str]]:
 
 
 def distinct(split: Split) -> tuple[Split, list[str]]:
-    """Returns a split with the first photo of each picture, and "name = first one's name" of those left out."""
+    """Returns a split with the first example of each content, and "name = first one's name" of those left out."""
     if split.copies is None:
         return split, []
     first: dict[int, int] = {}
@@ -44,7 +43,7 @@ def distinct(split: Split) -> tuple[Split, list[str]]:
 
 
 def repeated(split: Split) -> int:
-    """Returns how many photos of a split show what an earlier one of it shows."""
+    """Returns how many examples of a split have the content of an earlier one."""
     if split.copies is None:
         return 0
     numbers = split.copies[split.copies != NO_COPY]
@@ -52,14 +51,14 @@ def repeated(split: Split) -> int:
 
 
 def shared(first: Split, second: Split) -> int:
-    """Returns how many photos of the first split the second one holds as well."""
+    """Returns how many examples of the first split the second one holds as well."""
     if first.copies is None or second.copies is None:
         return 0
     return int(np.isin(first.copies[first.copies != NO_COPY], second.copies).sum())
 
 
 def contradictions(splits: Iterable[Split], classes: tuple[str, ...]) -> list[str]:
-    """Returns "name is 'class', name is 'other class'" of every picture that has several labels."""
+    """Returns "name is 'class', name is 'other class'" of every content that has several labels."""
     labels: dict[int, dict[int, str]] = {}
     for copy, label, name in _labelled(splits):
         labels.setdefault(copy, {}).setdefault(label, name)
@@ -68,12 +67,6 @@ def contradictions(splits: Iterable[Split], classes: tuple[str, ...]) -> list[st
         for named in labels.values()
         if len(named) > 1
     ]
-
-
-def some(examples: list[str], separator: str = "; ") -> str:
-    """Returns the first few examples, and how many more there are."""
-    more = f" and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
-    return separator.join(examples[:_NAMED]) + more
 
 
 def _first_names(splits: Iterable[Split]) -> dict[int, str]:
@@ -92,7 +85,7 @@ def _labelled(splits: Iterable[Split]) -> Iterator[tuple[int, int, str]]:
 
 
 def _copied(split: Split) -> Iterator[tuple[int, int]]:
-    """Yields (position, number of the copy) of every photo that has a copy."""
+    """Yields (position, number of the copy) of every example that has a copy."""
     if split.copies is not None:
         for i in np.flatnonzero(split.copies != NO_COPY).tolist():
             yield i, int(split.copies[i])

@@ -5,11 +5,12 @@ from pathlib import Path
 from tfkd.data import tfds
 from tfkd.data.dataset import Listing
 from tfkd.errors import RequestError, nearest
+from tfkd.inputs.kind import Reading
 
 _ROOT = Path(__file__).with_name("embedded")
 
 
-def listing(name: str) -> Listing:
+def listing(name: str, reading: Reading) -> Listing:
     """Opens an embedded data set.
 
     Raises:
@@ -18,4 +19,4 @@ def listing(name: str) -> Listing:
     folders = {info.parent.parent.name: info.parent for info in sorted(_ROOT.glob("*/*/dataset_info.json"))}
     if name not in folders:
         raise RequestError(f"There is no embedded data set {name!r}.{nearest(name, list(folders))}")
-    return tfds.listing_of_folder(f"embedded:{name}", folders[name])
+    return tfds.listing_of_folder(f"embedded:{name}", folders[name], reading)

@@ -16,9 +16,10 @@ import numpy as np
 
 from tfkd.data import layout
 from tfkd.data.archive import Archive, open_archive
-from tfkd.data.dataset import UNLABELLED, Listing, Split
+from tfkd.data.dataset import MAX_BYTES, UNLABELLED, Listing, Split
 from tfkd.errors import RequestError
-from tfkd.inputs.image.decode import MAX_BYTES, PhotoError
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import ExampleError, Kind, Reading
 from tfkd.labels import composed, meant, require_usable
 
 # Sidecar files, ignored and counted by extension. Anything else that cannot be decoded is rejected and named.
@@ -26,10 +27,8 @@ _SIDECARS = (
     *(".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"),
     *(".aae", ".xmp", ".dvc", ".sha256", ".md5"),
 )
-_LIVE_PHOTO = (".mov", ".mp4")  # the moving half of a phone's photo has the photo's name
 _LISTS = (".csv", ".tsv", ".txt")
-_ADVICE = "Give a folder or a .zip with one folder of images for each class."
-_PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+_ADVICE = "Give a folder or a .zip with one folder of examples for each class."
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +61,14 @@ class Folder:
 
     def read(self, number: int) -> bytes:
         if number in self.unreadable:
-            raise PhotoError(self.unreadable[number])
+            raise ExampleError(self.unreadable[number])
         try:
             with Path(self.root, self.names[number]).open("rb", buffering=0) as stream:
                 if os.fstat(stream.fileno()).st_size > MAX_BYTES:
-                    raise PhotoError(f"larger than {MAX_BYTES >> 20} MiB")
+                    raise ExampleError(f"larger than {MAX_BYTES >> 20} MiB")
                 return stream.readall()
         except OSError as error:
-            raise PhotoError(error.strerror or str(error)) from None
+            raise ExampleError(error.strerror or str(error)) from None
 
 
 class Files:
@@ -127,18 +126,19 @@ def _kind(mode: int) -> str:
     return "a pipe, not a file" if stat.S_ISFIFO(mode) else "a device or socket, not a file"
 
 
-def listing(path: str) -> Listing:
-    """Lists a folder or .zip of class folders: [TOP/][SPLIT/]CLASS/[...]PHOTO (see tfkd.data.layout).
+def listing(path: str, reading: Reading) -> Listing:
+    """Lists a folder or .zip of class folders: [TOP/][SPLIT/]CLASS/[...]FILE (see tfkd.data.layout).
 
     Classes are the training classes, sorted by name, or those of all splits where there is no training split; a class
-    folder without photos is a class too, for the caller to complain about.
+    folder without examples is a class too, for the caller to complain about.
 
     Raises:
-        RequestError: there is no such folder or zip, it holds no images, its folders are not classes or splits of
+        RequestError: there is no such folder or zip, it holds no examples, its folders are not classes or splits of
             classes, a class name cannot be a label, or validation or test have a class that train has not.
     """
-    files = _opened(path)
-    numbers = _photos(path, files)
+    kind = kind_of(reading.kind)
+    files = _opened(path, kind)
+    numbers = _examples(path, files, kind)
     names = {number: files.names[number] for number in numbers}
     empty = [folder for folder in layout.empty_folders(files.folders, names.values()) if not _is_hidden(folder)]
     parts = layout.parts(path, names, empty, files.unreadable)
@@ -150,7 +150,7 @@ def listing(path: str) -> Listing:
                 f"{path}: {name} has class {unknown!r}, which train has not.{meant(unknown, classes)} "
                 "Add it there, rename it, or remove it."
             )
-    splits = {name: _split(files, members, classes) for name, members in parts.items()}
+    splits = {name: _split(files, members, classes, reading) for name, members in parts.items()}
     doubts = tuple(layout.doubts(names, next(iter(parts.values()))))
     return Listing(path, tuple(classes), splits, _ignored(files, numbers), _notes(files), doubts)
 
@@ -159,36 +159,38 @@ def _notes(files: Folder | Archive) -> tuple[str, ...]:
     return files.notes if isinstance(files, Archive) else ()
 
 
-def unlabelled(path: str) -> Split:
-    """Lists the images anywhere in a folder or .zip, without labels.
+def unlabelled(path: str, reading: Reading) -> Split:
+    """Lists the examples anywhere in a folder or .zip, without labels.
 
     Raises:
-        RequestError: there is no such folder or zip, or it holds no images.
+        RequestError: there is no such folder or zip, or it holds no examples.
     """
-    files = _opened(path)
-    numbers = np.array(_photos(path, files, "Give a folder or a .zip of images."), np.int64)
-    return Split(files, numbers, np.full(len(numbers), UNLABELLED, np.int64))
+    kind = kind_of(reading.kind)
+    files = _opened(path, kind)
+    numbers = np.array(_examples(path, files, kind, "Give a folder or a .zip of examples."), np.int64)
+    return Split(files, numbers, np.full(len(numbers), UNLABELLED, np.int64), reading)
 
 
 def paired(split: Split, path: str) -> Split:
-    """Finds the other picture of every photo of a split: its depth, its infrared, or another rendering.
+    """Finds the partner of every example of a split: for instance the depth or the infrared image of a photo.
 
-    A partner has the photo's path below the folder that holds everything, from the split or class on; its extension may
-    differ, unless two files differ by it alone. Pictures of a pair have the same shape, in their own numbers of pixels:
-    crops are relative to the photo.
+    A partner has the example's path below the folder that holds everything, from the split or class on; its extension
+    may differ, unless two files differ by it alone. Views are relative to the example, so the two of a pair may differ
+    in resolution.
 
     Args:
-        split: photos whose names are paths. Splits that are to be joined are paired first.
+        split: examples whose names are paths. Splits that are to be joined are paired first.
         path: of a folder or .zip.
 
     Returns:
-        As many photos as the split has, in its order and with its labels.
+        As many examples as the split has, in its order and with its labels and reading.
 
     Raises:
-        RequestError: there is no such folder or zip, it holds no images, or a photo has no partner or several.
+        RequestError: there is no such folder or zip, it holds no examples, or one has no partner or several.
     """
-    files = _opened(path)
-    numbers = _photos(path, files)
+    kind = kind_of(split.reading.kind)
+    files = _opened(path, kind)
+    numbers = _examples(path, files, kind)
     theirs = _below_top([files.names[number] for number in numbers])
     exact = dict(zip(theirs, numbers, strict=True))
     similar: dict[str, list[int]] = defaultdict(list)
@@ -197,27 +199,27 @@ def paired(split: Split, path: str) -> Split:
     names = _below_top([split.name(i) for i in range(len(split))])
     found = [[exact[name]] if name in exact else similar.get(_stem(name), []) for name in names]
     _require_one_each(path, files, names, found)
-    return Split(files, np.array([one for (one,) in found], np.int64), split.labels, split.longest_side)
+    return Split(files, np.array([one for (one,) in found], np.int64), split.labels, split.reading)
 
 
-def _opened(path: str) -> Folder | Archive:
+def _opened(path: str, kind: Kind) -> Folder | Archive:
     place = Path(path).expanduser()
     if place.is_dir():
-        return _open_folder(place)
+        return _open_folder(place, kind)
     if not place.exists():
         raise RequestError(f"There is no {place}. Give the path of a folder or a .zip.")
-    if place.suffix.lower() in (*_LISTS, *_PHOTOS):
+    if place.suffix.lower() in (*_LISTS, *kind.suffixes):
         raise RequestError(
-            f"{place} is a single file. Give a folder or a .zip of class folders, or a list of photos as files:PATH."
+            f"{place} is a single file. Give a folder or a .zip of class folders, or a list of examples as files:PATH."
         )
     return open_archive(place)
 
 
-def _open_folder(root: Path) -> Folder:
+def _open_folder(root: Path, kind: Kind) -> Folder:
     files = Files(root)
     try:
         for entry, name in _walk(root, "", set()):
-            if not _is_folder(entry) or _poses_as_photo(entry, name):
+            if not _is_folder(entry) or _poses_as_example(entry, name, kind):
                 files.add(name)
             else:
                 files.folders.append(name)
@@ -233,9 +235,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _poses_as_photo(entry: os.DirEntry[str], name: str) -> bool:
-    """Tells whether a folder inside a class is called like a photo and holds nothing."""
-    return "/" in name and name.lower().endswith(_PHOTOS) and not any(Path(entry.path).iterdir())
+def _poses_as_example(entry: os.DirEntry[str], name: str, kind: Kind) -> bool:
+    """Tells whether a folder inside a class is called like an example and holds nothing."""
+    return "/" in name and name.lower().endswith(kind.suffixes) and not any(Path(entry.path).iterdir())
 
 
 def _walk(root: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -265,33 +267,35 @@ def _is_hidden(name: str) -> bool:
     return any(map(_hidden, name.split("/")))
 
 
-def _photos(path: str, files: Folder | Archive, advice: str = _ADVICE) -> list[int]:
-    """Returns the numbers of the photos in the order of their names."""
+def _examples(path: str, files: Folder | Archive, kind: Kind, advice: str = _ADVICE) -> list[int]:
+    """Returns the numbers of the examples in the order of their names."""
     names = [(number, name) for number, name in enumerate(files.names) if not _is_hidden(name)]
-    live = {_stem(name).casefold() for _, name in names if name.lower().endswith(_PHOTOS)}
-    numbers = [number for number, name in names if not _is_sidecar(name, live)]
+    stems = {_stem(name).casefold() for _, name in names if name.lower().endswith(kind.suffixes)}
+    numbers = [number for number, name in names if not _is_sidecar(name, stems, kind)]
     if not numbers:
-        raise RequestError(f"{path} holds no images. {advice}")
+        raise RequestError(f"{path} holds no examples. {advice}")
     return sorted(numbers, key=files.names.__getitem__)
 
 
-def _is_sidecar(name: str, live: set[str]) -> bool:
-    """Tells a sidecar file, by its extension; `live` are the photos' paths without their extension, casefolded."""
+def _is_sidecar(name: str, stems: set[str], kind: Kind) -> bool:
+    """Tells a sidecar file, by its extension; `stems` are the examples' paths without their extension, casefolded."""
     lower = name.lower()
-    return lower.endswith(_SIDECARS) or (lower.endswith(_LIVE_PHOTO) and _stem(name).casefold() in live)
+    if lower.endswith(kind.suffixes):
+        return False
+    return lower.endswith(_SIDECARS) or (lower.endswith(kind.companions) and _stem(name).casefold() in stems)
 
 
 def _ignored(files: Folder | Archive, numbers: list[int]) -> dict[str, int]:
-    """Returns how many visible files are not photos, by extension."""
-    photos = set(numbers)
-    others = (name for number, name in enumerate(files.names) if number not in photos and not _is_hidden(name))
+    """Returns how many visible files are not examples, by extension."""
+    examples = set(numbers)
+    others = (name for number, name in enumerate(files.names) if number not in examples and not _is_hidden(name))
     return dict(sorted(Counter(Path(name).suffix.lower() for name in others).items()))
 
 
-def _split(files: Folder | Archive, members: layout.Members, classes: list[str]) -> Split:
+def _split(files: Folder | Archive, members: layout.Members, classes: list[str], reading: Reading) -> Split:
     numbers = [np.array(members.get(name, []), np.int64) for name in classes]
     labels = np.repeat(np.arange(len(classes)), [len(each) for each in numbers])
-    return Split(files, np.concatenate(numbers), labels)
+    return Split(files, np.concatenate(numbers), labels, reading)
 
 
 def _below_top(names: list[str]) -> list[str]:
@@ -310,7 +314,7 @@ def _require_one_each(path: str, files: Folder | Archive, names: list[str], foun
     missing = [name for name, numbers in zip(names, found, strict=True) if not numbers]
     if missing:
         raise RequestError(
-            f"{path} has no picture for {len(missing)} of {len(names)} photos; the first one is {missing[0]!r}. "
+            f"{path} has no partner for {len(missing)} of {len(names)} examples; the first one is {missing[0]!r}. "
             "Add a file of that name, with any extension, in the same folders for each."
         )
     for name, numbers in zip(names, found, strict=True):

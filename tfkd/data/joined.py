@@ -1,24 +1,19 @@
-"""Two splits as one, for images that the teacher answers together."""
+"""Two splits as one, for examples that the teacher predicts together."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfkd.data.dataset import Photos, Split
+from tfkd.data.dataset import Examples, Split
 
 
 def joined(first: Split, second: Split) -> Split:
-    """Returns the photos of the first split, then those of the second, with their labels, in the first's modality."""
-    both = _Joined(first, second)
-    numbers = np.arange(len(first) + len(second))
-    longest_side = max(first.longest_side, second.longest_side)
+    """Returns the examples of the first split, then those of the second, with their labels, read as the first ones."""
     return Split(
-        both,
-        numbers,
+        _Joined(first, second),
+        np.arange(len(first) + len(second)),
         np.concatenate([first.labels, second.labels]),
-        longest_side,
-        first.modality,
-        {**second.ranges, **first.ranges},
+        first.reading,
         checksums=_both(first.checksums, second.checksums),
     )
 
@@ -28,16 +23,16 @@ def _both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | N
 
 
 @dataclass(frozen=True, eq=False)
-class _Joined(Photos):
+class _Joined(Examples):
     first: Split
     second: Split
 
     @property
     def stamp(self) -> str:
-        return f"{self.first.photos.stamp} {self.second.photos.stamp}"
+        return f"{self.first.examples.stamp} {self.second.examples.stamp}"
 
     def touched(self) -> bool:
-        return self.first.photos.touched() or self.second.photos.touched()
+        return self.first.examples.touched() or self.second.examples.touched()
 
     def name(self, number: int) -> str:
         split, position = self._at(number)

@@ -1,4 +1,4 @@
-"""Which folders are splits and which are classes: [TOP/][SPLIT/[SPLIT/]]CLASS/[...]PHOTO."""
+"""Which folders are splits and which are classes: [TOP/][SPLIT/[SPLIT/]]CLASS/[...]FILE."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from pathlib import Path
 from tfkd.errors import RequestError
 from tfkd.labels import composed
 
-Members = dict[str, list[int]]  # numbers of the photos of each class
-_Places = list[tuple[list[str], int | None]]  # a path below the top, in parts, and the number of its photo
+Members = dict[str, list[int]]  # numbers of the files of each class
+_Places = list[tuple[list[str], int | None]]  # a path below the top, in parts, and the number of its file
 
 _SPLITS = {
     "train": "train",
@@ -57,36 +57,36 @@ def split_of(name: str) -> str | None:
 def parts(
     where: str, names: Mapping[int, str], empty: Iterable[str], unreadable: Mapping[int, str]
 ) -> dict[str, Members]:
-    """Sorts photos into splits and classes by the folders they are in; without folders of splits, all are "train".
+    """Sorts files into splits and classes by the folders they are in; without folders of splits, all are "train".
 
     Args:
         where: names the source in messages.
-        names: the photos' paths by number, in their order.
-        empty: paths of folders without photos, each with a slash at its end: a class of them is a class too.
-        unreadable: why a photo cannot be read, by its number; a class may be a link to nothing.
+        names: the files' paths by number, in their order.
+        empty: paths of folders without files, each with a slash at its end: a class of them is a class too.
+        unreadable: why a file cannot be read, by its number; a class may be a link to nothing.
 
     Returns:
         Numbers by class by split; class names in Unicode's composed form.
 
     Raises:
-        RequestError: photos are outside of the class folders, or folders look like splits and are not understood.
+        RequestError: files are outside of the class folders, or folders look like splits and are not understood.
     """
     empty = list(empty)
     top = len(top_of([*names.values(), *empty]))
     places: _Places = [(name[top:].split("/"), number) for number, name in names.items()]
     places += [(folder[top:].split("/"), None) for folder in empty]
-    photos = _Photos(where, names, unreadable)
+    files = _Files(where, names, unreadable)
     if _are_splits(where, places):
-        return _by_split(photos, places)
+        return _by_split(files, places)
     _refuse_splits_below(where, places)
-    return {"train": _by_class(photos, places, "outside of the class folders")}
+    return {"train": _by_class(files, places, "outside of the class folders")}
 
 
 def doubts(names: Mapping[int, str], members: Members) -> Iterator[str]:
     """Yields a warning where all classes hold folders of the same names: those may be the classes.
 
     Args:
-        names: the photos' paths by number.
+        names: the files' paths by number.
         members: numbers by class.
     """
     below = [
@@ -102,7 +102,7 @@ def doubts(names: Mapping[int, str], members: Members) -> Iterator[str]:
 
 
 def _inside(path: list[str], folder: str) -> list[str]:
-    """Returns the folder that a photo is in right below this one, if there is one."""
+    """Returns the folder that a file is in right below this one, if there is one."""
     return path[path.index(folder) + 1 : -1][:1] if folder in path else []
 
 
@@ -163,7 +163,7 @@ def _hold_the_same(places: _Places) -> bool:
 
 
 def _train_holds_classes(places: _Places, named: dict[str, _Named]) -> bool:
-    """Tells whether there is a training split among other folders: one with folders of photos and nothing else."""
+    """Tells whether there is a training split among other folders: one with folders of files and nothing else."""
     pairs = {(found.split, found.rest) for found in named.values()}
     for folder, found in named.items():
         partners = {split for split, rest in pairs if rest == found.rest} - {"train"}
@@ -174,7 +174,7 @@ def _train_holds_classes(places: _Places, named: dict[str, _Named]) -> bool:
 
 
 @dataclass(frozen=True)
-class _Photos:
+class _Files:
     where: str
     names: Mapping[int, str]
     unreadable: Mapping[int, str]
@@ -186,17 +186,17 @@ class _Photos:
         return RequestError(f"{self.where}: {name} is {place}. Move it into one, or remove it.")
 
 
-def _by_split(photos: _Photos, places: _Places) -> dict[str, Members]:
+def _by_split(files: _Files, places: _Places) -> dict[str, Members]:
     folders: dict[str, _Places] = defaultdict(list)
     for place, number in places:
         if len(place) < 2 and number is not None:
-            raise photos.misplaced(number, "outside of the class folders")
+            raise files.misplaced(number, "outside of the class folders")
         folders[place[0]].append((place[1:], number))
     spellings: dict[str, str] = {}
     found: dict[str, Members] = {}
     for folder, inner in folders.items():
-        split = _split_name(photos.where, folder, spellings)
-        found[split] = _by_class(photos, _unwrapped(folder, inner), f"in {folder} without a class folder")
+        split = _split_name(files.where, folder, spellings)
+        found[split] = _by_class(files, _unwrapped(folder, inner), f"in {folder} without a class folder")
     return found
 
 
@@ -224,18 +224,18 @@ def _split_name(where: str, folder: str, spellings: dict[str, str]) -> str:
     return named.split
 
 
-def _by_class(photos: _Photos, places: _Places, misplaced: str) -> Members:
+def _by_class(files: _Files, places: _Places, misplaced: str) -> Members:
     members: Members = defaultdict(list)
     for place, number in places:
         if len(place) > 1:
             members[composed(place[0])].extend([] if number is None else [number])
         elif number is not None:
-            raise photos.misplaced(number, misplaced)
+            raise files.misplaced(number, misplaced)
     return members
 
 
 def _refuse_splits_below(where: str, places: _Places) -> None:
-    """Refuses CLASS/SPLIT/PHOTO, which would mix training and test photos."""
+    """Refuses CLASS/SPLIT/FILE, which would mix training and test examples."""
     below: dict[str, set[str]] = defaultdict(set)
     for place, _ in places:
         if len(place) > 2:
@@ -254,7 +254,7 @@ def _listed(folders: list[str]) -> str:
 
 
 def empty_folders(folders: Iterable[str], names: Iterable[str]) -> Iterator[str]:
-    """Yields the folders, each with a slash at its end, that have no photo in them or below."""
+    """Yields the folders, each with a slash at its end, that have no file in them or below."""
     filled: set[str] = set()
     for name in names:
         folder = name.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""Divides the photos of a source into train, validation and test, class by class."""
+"""Divides the examples of a source into train, validation and test, class by class."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ _DIVIDE, _FRACTION = 1, 2
 def divide(
     where: str, classes: tuple[str, ...], splits: dict[str, Split], data: Data, seed: int
 ) -> tuple[Split, Split, Split]:
-    """Returns (train, validation, test); those that the source lacks are split off the training photos.
+    """Returns (train, validation, test); those that the source lacks are split off the training examples.
 
     Every class is divided on its own, in an order drawn from the seed. The test split depends on its own share alone,
-    not on validation's. Photos of one group stay together.
+    not on validation's. Examples of one group stay together.
 
     Raises:
-        RequestError: there is no training split, fewer than two classes, or a class with too few photos or groups.
+        RequestError: there is no training split, fewer than two classes, or a class with too few examples or groups.
     """
     if "train" not in splits:
         found = ", ".join(sorted(splits)) or "none"
@@ -32,12 +32,12 @@ def divide(
     divided = {**splits, **_split_off(where, classes, splits["train"], missing, seed)}
     for name in ("validation", "test"):
         if not len(divided[name]):
-            raise RequestError(f"{where}: the {name} split holds no readable image. Fill it, or remove it.")
+            raise RequestError(f"{where}: the {name} split holds no readable example. Fill it, or remove it.")
     return divided["train"], divided["validation"], divided["test"]
 
 
 def kept_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """Returns a fraction of the training photos per class, and the rest without labels.
+    """Returns a fraction of the training examples per class, and the rest without labels.
 
     A smaller fraction keeps a part of what a larger one keeps.
     """
@@ -47,29 +47,29 @@ def kept_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, Spli
 
 
 def require_classes(where: str, classes: tuple[str, ...], train: Split, reason: str = "") -> None:
-    """Refuses training images that do not show two classes, or not all of them.
+    """Refuses training examples that do not show two classes, or not all of them.
 
     Args:
         where: names the source in messages.
         classes: class names.
-        train: the training images.
-        reason: why images may be missing that were there, and what to do about it.
+        train: the training examples.
+        reason: why examples may be missing that were there, and what to do about it.
 
     Raises:
-        RequestError: there are no images, fewer than two classes, or a class without images.
+        RequestError: there are no examples, fewer than two classes, or a class without examples.
     """
     if reason and not len(train):
-        raise RequestError(f"{where}: all training images (of the classes {', '.join(classes)}) {reason}.")
+        raise RequestError(f"{where}: all training examples (of the classes {', '.join(classes)}) {reason}.")
     if not len(train):
-        raise RequestError(f"{where} holds no readable training image. Add one folder of images for each class.")
+        raise RequestError(f"{where} holds no readable training example. Add one folder of examples for each class.")
     if len(classes) < 2:
         raise RequestError(f"{where} has only one class ({classes[0]}); a classifier needs at least two.")
     empty = np.flatnonzero(np.bincount(train.labels, minlength=len(classes)) == 0)
     if len(empty):
         names = ", ".join(repr(classes[k]) for k in empty[:5])
         if reason:
-            raise RequestError(f"{where}: all training images of class {names} {reason}.")
-        raise RequestError(f"{where}: no readable training image of class {names}. Add images or remove the class.")
+            raise RequestError(f"{where}: all training examples of class {names} {reason}.")
+        raise RequestError(f"{where}: no readable training example of class {names}. Add examples or remove the class.")
 
 
 def _split_off(
@@ -92,8 +92,8 @@ def _split_off(
             start += count
         if start >= len(members):
             raise RequestError(
-                f"{where}: class {classes[k]!r} has {counted(len(members), 'training image')}, too few to split "
-                f"off {' and '.join(shares)}. Add images, or remove the class."
+                f"{where}: class {classes[k]!r} has {counted(len(members), 'training example')}, too few to split "
+                f"off {' and '.join(shares)}. Add examples, or remove the class."
             )
         parts["train"].append(members[start:])
     return {name: train.take(np.sort(np.concatenate(members))) for name, members in parts.items()}
@@ -129,7 +129,7 @@ def _split_off_groups(
         for k in np.flatnonzero(counts[split_of == row].sum(axis=0) == 0):
             of_class = counted(int((counts[:, k] > 0).sum()), "group")
             raise RequestError(
-                f"{where}: class {classes[k]!r} has photos of {of_class}, too few to give {name} some of its own. "
+                f"{where}: class {classes[k]!r} has examples of {of_class}, too few to give {name} some of its own. "
                 "Add groups, or name the splits in the list."
             )
     return {name: train.take(np.flatnonzero(split_of[groups] == row)) for row, name in enumerate(names)}
@@ -140,7 +140,7 @@ def _fill_gaps(split_of: np.ndarray, counts: np.ndarray, splits: int) -> None:
 
     Args:
         split_of: int64 [groups], the split of each group; changed in place.
-        counts: int64 [groups, classes], photos.
+        counts: int64 [groups, classes], examples.
         splits: how many there are.
     """
     for row in range(splits):
@@ -154,13 +154,13 @@ def _fill_gaps(split_of: np.ndarray, counts: np.ndarray, splits: int) -> None:
 
 
 def _spare(group: int, split_of: np.ndarray, counts: np.ndarray) -> bool:
-    """Tells whether a group's split has photos of each of the group's classes in other groups."""
+    """Tells whether a group's split has examples of each of the group's classes in other groups."""
     others = counts[(split_of == split_of[group]) & (np.arange(len(counts)) != group)].sum(axis=0)
     return bool((others[counts[group] > 0] > 0).all())
 
 
 def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Returns int64 [groups, classes], how many photos of each class each group has."""
+    """Returns int64 [groups, classes], how many examples of each class each group has."""
     counts = np.zeros((int(groups.max()) + 1, classes), np.int64)
     np.add.at(counts, (groups, labels), 1)
     return counts

@@ -1,4 +1,4 @@
-"""files:LIST.csv, a list of photos with their labels: path, label, and where wanted split and group."""
+"""files:LIST.csv, a list of examples with their labels: path, label, and where wanted split and group."""
 
 import csv
 import difflib
@@ -16,6 +16,7 @@ from tfkd.data.dataset import Listing, Split
 from tfkd.data.folder import Files, Folder
 from tfkd.data.layout import split_of
 from tfkd.errors import RequestError
+from tfkd.inputs.kind import Reading
 from tfkd.labels import composed, meant, require_usable
 
 _REQUIRED = ("path", "label")
@@ -34,13 +35,13 @@ class _Row:
     group: str
 
 
-def listing(path: str) -> Listing:
-    """Reads a list of photos: a text in UTF-8 with one photo per line, separated by commas, semicolons or tabs.
+def listing(path: str, reading: Reading) -> Listing:
+    """Reads a list of examples: a text in UTF-8 with one example per line, separated by commas, semicolons or tabs.
 
     The first line names the columns: `path` (relative to the list's folder, or absolute), `label`, and if wanted
-    `split` (train, validation or test; without it tfkd divides the photos) and `group`: photos of one group stay in
-    one split, and a photo without one is on its own. Other columns are ignored. A photo that does not exist is rejected
-    as an unreadable one is.
+    `split` (train, validation or test; without it tfkd divides the examples) and `group`: examples of one group
+    stay in one split, and one without a group is on its own. Other columns are ignored. A file that does not exist is
+    rejected as an unreadable one is.
 
     Raises:
         RequestError: the list cannot be read; names the line.
@@ -49,8 +50,8 @@ def listing(path: str) -> Listing:
     notes: list[str] = []
     rows = list(_rows(path, place, notes))
     if not rows:
-        raise RequestError(f"{path} lists no photos. Add a line for each: path,label.")
-    _require_different_photos(path, place.parent, rows)
+        raise RequestError(f"{path} lists no examples. Add a line for each: path,label.")
+    _require_different_files(path, place.parent, rows)
     _require_one_split_per_group(path, rows)
     classes = sorted({row.label for row in rows if row.split == "train"} or {row.label for row in rows})
     require_usable(path, classes)
@@ -63,10 +64,13 @@ def listing(path: str) -> Listing:
     files = Files(place.parent)
     for row in rows:
         files.add(_existing(place.parent, row.path))
-    photos = files.folder()
+    examples = files.folder()
     names = dict.fromkeys(row.split for row in rows)
     return Listing(
-        path, tuple(classes), {name: _split(photos, rows, name, classes) for name in names}, notes=tuple(notes)
+        path,
+        tuple(classes),
+        {name: _split(examples, rows, name, classes, reading) for name in names},
+        notes=tuple(notes),
     )
 
 
@@ -98,12 +102,12 @@ def _ignored(header: list[str]) -> Iterator[str]:
     others = [cell.strip() for cell in header if cell.strip() and cell.strip().casefold() not in _COLUMNS]
     if others:
         yield (
-            f"columns that are not used: {', '.join(others)} (used are {', '.join(_COLUMNS)}; group keeps the photos "
+            f"columns that are not used: {', '.join(others)} (used are {', '.join(_COLUMNS)}; group keeps the examples "
             "of one patient, camera or burst in one split)"
         )
 
 
-def _require_different_photos(path: str, root: Path, rows: list[_Row]) -> None:
+def _require_different_files(path: str, root: Path, rows: list[_Row]) -> None:
     first: dict[str, _Row] = {}
     for row in rows:
         whole = (root / Path(row.path).expanduser()).absolute()
@@ -161,7 +165,7 @@ def _row(path: str, line: int, cells: list[str], columns: dict[str, int]) -> _Ro
     if "\0" in values["path"]:
         raise RequestError(f"{path}, line {line}: the path holds a zero byte. Repair the line.")
     if _URL.match(cells[columns["path"]].strip()):
-        raise RequestError(f"{path}, line {line}: {values['path']} is a URL. Download the photo and give its path.")
+        raise RequestError(f"{path}, line {line}: {values['path']} is a URL. Download the file and give its path.")
     split = split_of(values["split"]) if "split" in columns else "train"
     if split is None:
         raise RequestError(
@@ -178,7 +182,7 @@ def _require_one_split_per_group(path: str, rows: list[_Row]) -> None:
         if row.group and row.split != other.split:
             raise RequestError(
                 f"{path}, line {row.line}: group {row.group!r} is in {row.split}, and on line {other.line} in "
-                f"{other.split}. Put all photos of a group into one split."
+                f"{other.split}. Put all examples of a group into one split."
             )
 
 
@@ -189,13 +193,13 @@ def _existing(root: Path, name: str) -> str:
     return next((form for form in forms if (root / form).exists()), expanded)
 
 
-def _split(photos: Folder, rows: list[_Row], name: str, classes: list[str]) -> Split:
+def _split(examples: Folder, rows: list[_Row], name: str, classes: list[str], reading: Reading) -> Split:
     numbers = [number for number, row in enumerate(rows) if row.split == name]
     number_of = {label: k for k, label in enumerate(classes)}
     labels = np.array([number_of[rows[number].label] for number in numbers], np.int64)
     groups = None
     if any(row.group for row in rows):
         first: dict[str, int] = {}
-        keys = [rows[number].group or f"\0{number}" for number in numbers]  # a photo without a group is its own
+        keys = [rows[number].group or f"\0{number}" for number in numbers]  # an example without a group is its own
         groups = np.array([first.setdefault(key, len(first)) for key in keys], np.int64)
-    return Split(photos, np.array(numbers, np.int64), labels, groups=groups)
+    return Split(examples, np.array(numbers, np.int64), labels, reading, groups=groups)

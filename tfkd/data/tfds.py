@@ -16,7 +16,8 @@ import numpy as np
 from tfkd.data.dataset import Listing, Split
 from tfkd.data.tfrecord import open_records
 from tfkd.errors import RequestError, nearest
-from tfkd.inputs.image.decode import PhotoError, one_line
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import ExampleError, Reading, one_line
 
 _SPLITS = {
     "train": ("train",),
@@ -28,10 +29,10 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, eq=False)
 class _Records:
-    """The photos of one split of a prepared data set, still encoded."""
+    """The examples of one split of a prepared data set, still encoded."""
 
     source: Any
-    image: str
+    example: str
     label: str
     where: str
     stamp: str
@@ -44,9 +45,9 @@ class _Records:
 
     def read(self, number: int) -> bytes:
         try:
-            return bytes(self.source[number][self.image])
+            return bytes(self.source[number][self.example])
         except Exception as error:  # array_record and the feature decoders raise kinds of their own
-            raise PhotoError(one_line(error)) from None
+            raise ExampleError(one_line(error)) from None
 
     def labels(self) -> np.ndarray:
         """Returns int64 [n]; reads every record once."""
@@ -59,29 +60,29 @@ class _Records:
                 yield from pool.map(lambda number: int(self.source[number][self.label]), numbers)
 
 
-def listing(name: str) -> Listing:
+def listing(name: str, reading: Reading) -> Listing:
     """Opens a data set by its TFDS name, after downloading and preparing it if it is not there yet.
 
     Raises:
-        RequestError: the name is unknown, the download fails, or it is no set of images with one label each.
+        RequestError: the name is unknown, the download fails, or it has no examples of this kind with one label each.
     """
     where = f"tfds:{name}"
     builder = _builder(name)
-    image, label = _features(where, builder.info.features)  # known before anything is downloaded
+    features = _features(where, builder.info.features, reading)  # known before anything is downloaded
     _prepare(where, builder)
-    return _listing(where, builder, image, label)
+    return _listing(where, builder, features, reading)
 
 
-def listing_of_folder(where: str, folder: Path) -> Listing:
+def listing_of_folder(where: str, folder: Path, reading: Reading) -> Listing:
     """Opens a data set that stands prepared in a folder (the one with its dataset_info.json).
 
     Raises:
-        RequestError: it is no set of images with one label each.
+        RequestError: it has no examples of this kind with one label each.
     """
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
-    return _listing(where, builder, *_features(where, builder.info.features))
+    return _listing(where, builder, _features(where, builder.info.features, reading), reading)
 
 
 def _builder(name: str) -> Any:
@@ -111,29 +112,30 @@ def _suggestion(name: str, known: list[str]) -> str:
     return suggestion if "Did you mean" in suggestion else " See https://www.tensorflow.org/datasets/catalog."
 
 
-def _listing(where: str, builder: Any, image: str, label: str) -> Listing:
+def _listing(where: str, builder: Any, features: tuple[str, str], reading: Reading) -> Listing:
     splits: dict[str, Split] = {}
     for name, spellings in _SPLITS.items():
         for spelling in spellings:
             if spelling in builder.info.splits and builder.info.splits[spelling].num_examples:
-                split = _split(where, builder, spelling, image, label)
+                split = _split(where, builder, spelling, features, reading)
                 if (split.labels >= 0).all():  # some test splits come with hidden labels, all -1
                     splits[name] = split
-    return Listing(where, tuple(builder.info.features[label].names), splits)
+    return Listing(where, tuple(builder.info.features[features[1]].names), splits)
 
 
-def _split(where: str, builder: Any, name: str, image: str, label: str) -> Split:
-    source = _random_access(where, builder, name, image)
+def _split(where: str, builder: Any, name: str, features: tuple[str, str], reading: Reading) -> Split:
+    example, label = features
+    source = _random_access(where, builder, name, example)
     info = builder.info
     stamp = f"{info.full_name} {name} {info.splits[name].num_examples} {info.splits[name].num_bytes}"
-    records = _Records(source, image, label, f"{where} {name}", stamp)
-    return Split(records, np.arange(len(source)), records.labels())
+    records = _Records(source, example, label, f"{where} {name}", stamp)
+    return Split(records, np.arange(len(source)), records.labels(), reading)
 
 
-def _random_access(where: str, builder: Any, name: str, image: str) -> Any:
+def _random_access(where: str, builder: Any, name: str, example: str) -> Any:
     from tensorflow_datasets import decode
 
-    decoders = {image: decode.SkipDecoding()}
+    decoders = {example: decode.SkipDecoding()}
     try:
         if builder.info.file_format.value == "tfrecord":
             files = [Path(file) for file in builder.info.splits[name].filepaths]
@@ -146,17 +148,17 @@ def _random_access(where: str, builder: Any, name: str, image: str) -> Any:
         ) from None
 
 
-def _features(where: str, features: Any) -> tuple[str, str]:
-    """Returns the names of the one image and the one label of a data set."""
+def _features(where: str, features: Any, reading: Reading) -> tuple[str, str]:
+    """Returns the names of the one example and the one label in each record of a data set."""
     import tensorflow_datasets as tfds
 
     found = []
-    for kind, usual in ((tfds.features.Image, "image"), (tfds.features.ClassLabel, "label")):
-        names = [name for name, feature in features.items() if type(feature) is kind]
+    for kind, usual in (kind_of(reading.kind).feature, ("ClassLabel", "label")):
+        names = [name for name, feature in features.items() if type(feature) is getattr(tfds.features, kind)]
         if usual not in names and len(names) != 1:
             raise RequestError(
-                f"{where} is no classification data set: {len(names)} features of kind {kind.__name__} "
-                f"(it has {', '.join(features)}). Choose a data set with one image and one label."
+                f"{where} is no classification data set: {len(names)} features of kind {kind} "
+                f"(it has {', '.join(features)}). Choose a data set with one {reading.kind} and one label."
             )
         found.append(usual if usual in names else names[0])
     return found[0], found[1]

@@ -1,15 +1,136 @@
-"""What every kind of input gives to the rest of tfkd."""
+"""What every kind of input gives to the rest of tfkd: how its examples are read, and what becomes of them.
 
-from collections.abc import Callable, Mapping
+`Kind` holds what is known of the kind; a `Reading` holds how the examples of one split are read. A second kind fills
+both in, and nothing outside of its package asks which kind it is.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from tfkd.recipe import Data
-from tfkd.signature import Signature
+import numpy as np
+
+from tfkd.recipe import Augment, Data
+from tfkd.signature import Range, Signature
+
+Arrays = tuple[np.ndarray, ...]  # one per tensor of a signature, without the batch
+Ranges = Mapping[str, Range]  # of values, by the kind of samples that files hold
 
 
 class ExampleError(Exception):
     """An example cannot be read; the text is the reason."""
+
+
+def one_line(error: Exception) -> str:
+    """Returns what a library's error says, short enough for a message of one line."""
+    return textwrap.shorten(str(error).rstrip(" ."), 300, placeholder=" ...") or type(error).__name__
+
+
+class Finding(Protocol):
+    """What the check of one example finds."""
+
+    @property
+    def digest(self) -> int:
+        """63 bits of a hash of the decoded content as an odd number, or an even one of a part of it."""
+
+
+class Findings(Protocol):
+    """Gathers what a check finds, example by example."""
+
+    def add(self, split: str, position: int, finding: Any) -> None:
+        """Adds an example that could be decoded."""
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what was found of all examples, as JSON."""
+
+
+class Report(Protocol):
+    """What users are told of a check."""
+
+    def notes(self) -> Iterator[str]:
+        """Yields what was decided, a sentence each."""
+
+    def warnings(self) -> Iterator[str]:
+        """Yields what is probably wrong with the examples, a sentence each."""
+
+    def explanation(self) -> str:
+        """Returns what to add to a message about equal examples, or nothing."""
+
+
+class Overlay(Protocol):
+    """How a partner's view is laid over a view."""
+
+    def share(self) -> float:
+        """Returns the share of the view that stays the example's own, 0 to 1."""
+
+    def lay(self, own: Arrays, partner: Arrays) -> Arrays:
+        """Returns the mixed view, float32."""
+
+
+class Reading(Protocol):
+    """How the examples of a split are decoded and made into inputs; a value, equal for equal results."""
+
+    @property
+    def kind(self) -> str:
+        """A name of `tfkd.inputs.KINDS`."""
+
+    @property
+    def ranges(self) -> Ranges:
+        """The ranges of values that become the raw range; empty where the files hold it already."""
+
+    @property
+    def stamp(self) -> list[Any]:
+        """All that the outcome of a check depends on beside the files, as JSON."""
+
+    @property
+    def identity(self) -> tuple[Any, dict[str, Any]]:
+        """What counts for the fingerprint of the data: the settings, and facts by name, of which empty ones do not."""
+
+    def decode(self, encoded: bytes) -> Any:
+        """Returns an example; raises an ExampleError."""
+
+    def compact(self, example: Any) -> tuple[Any, int]:
+        """Returns an example as memory may hold it for long, and the bytes that it takes."""
+
+    def examine(self, encoded: bytes) -> Finding:
+        """Decodes an example for a check; raises an ExampleError."""
+
+    def whole_digest(self, encoded: bytes) -> int:
+        """Returns the digest of all of an example whose `Finding.digest` is even; 0 where it cannot be read."""
+
+    def findings(self) -> Findings:
+        """Returns an empty `Findings` for a check."""
+
+    def settled(self, facts: Mapping[str, Any]) -> "Reading":
+        """Returns the reading that the facts of a check decide."""
+
+    def fitted(self, findings: Iterable[Any]) -> "Reading":
+        """Returns the reading that fits these examples; it stops to take findings where the first one tells enough."""
+
+    def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> Report:
+        """Returns what users are told of a check.
+
+        Args:
+            facts: of the check.
+            name: maps a split's name and a position in it to the name of the example.
+            total: number of examples that could be decoded.
+        """
+
+    def rendered(self, rendering: str) -> "Reading":
+        """Returns the reading as a network of this input rendering sees it; raises a RequestError."""
+
+    def plain(self, example: Any, signature: Signature) -> Arrays:
+        """Returns the deterministic form: what a model is evaluated on."""
+
+    def view(self, example: Any, seed: np.ndarray, augment: Augment, signature: Signature) -> Arrays:
+        """Returns the training view that a seed (int [2]) draws; the same at every size."""
+
+    def overlay(self, seed: np.ndarray, augment: Augment) -> Overlay:
+        """Draws from a view's seed how a partner's view is laid over it."""
+
+    def finish(self, inputs: Any) -> Any:
+        """Returns a batch of finished inputs, tensors in the signature's structure, as the input rendering shows it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +154,10 @@ class Kind:
 
     Attributes:
         name: in `tfkd.inputs.KINDS` and in signatures.
+        suffixes: of the files that hold one example each, lower case, with the dot.
+        companions: suffixes of files that are ignored beside an example of the same name.
+        feature: the class in `tensorflow_datasets.features` that holds such examples, and the usual name of it.
+        reading: maps a recipe's data, and ranges that were settled on other examples, to how examples are read.
         signature: maps a recipe's data to what the student takes.
         signature_of: maps a keras.Model, such as a teacher with an input of its own, to what it takes; raises a
             RequestError where that is no input of this kind.
@@ -45,6 +170,10 @@ class Kind:
     """
 
     name: str
+    suffixes: tuple[str, ...]
+    companions: tuple[str, ...]
+    feature: tuple[str, str]
+    reading: Callable[[Data, Ranges], Reading]
     signature: Callable[[Data], Signature]
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]

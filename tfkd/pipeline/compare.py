@@ -14,7 +14,7 @@ from typing import Any
 from tfkd.bundle.manifest import ComparisonRow, Manifest, latency
 from tfkd.bundle.publishing import require_writable
 from tfkd.bundle.results import BenchEntry
-from tfkd.data import ImageData
+from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
 from tfkd.pipeline.graph import STAGES, chain, conditions
@@ -47,7 +47,7 @@ class Variant:
     name: str
     inputs: tuple[Any, ...]
     size: int
-    data: ImageData
+    data: Dataset
     make: Callable[[Path], float]
 
 
@@ -186,7 +186,7 @@ def _loaded(path: Path) -> Any:
     return teacher.load_teacher(path)
 
 
-def _write(run: Run, model: Any, precision: str, path: Path, data: ImageData, size: int) -> None:
+def _write(run: Run, model: Any, precision: str, path: Path, data: Dataset, size: int) -> None:
     from tfkd.writers import samples, tflite
 
     export = run.recipe.export
@@ -227,9 +227,10 @@ def _accuracies(run: Run, variant: Variant, path: Path) -> dict[str, float]:
     import numpy as np
 
     from tfkd.data.batches import plain_batches
+    from tfkd.inputs.image.tensors import signature as image_signature
     from tfkd.verification import tflite
 
-    images = plain_batches(variant.data.test, variant.size, 64).map(lambda images, _: images)
+    images = plain_batches(variant.data.test, image_signature(variant.size), 64).map(lambda images, _: images)
     top1 = tflite.predict(path, images).argmax(axis=1)
     return {
         "accuracy": float(np.mean(top1 == run.data.test.labels)),

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tfkd import machine
-from tfkd.data import ImageData
-from tfkd.data.duplicates import some
-from tfkd.errors import RequestError, TfkdError, counted
+from tfkd.data import Dataset
+from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, build_teacher, is_own
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.run import PROPOSED_LABELS, teacher_is_left_out
@@ -46,7 +45,7 @@ class Finding:
     text: str
 
 
-def examine(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
+def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
     """Yields what is found about the machine, the data, the models and the settings, in that order."""
     yield from _machine(runs)
     yield from _packages(recipe)
@@ -81,7 +80,7 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _data(data: ImageData) -> Iterator[Finding]:
+def _data(data: Dataset) -> Iterator[Finding]:
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
     yield Finding(
         "ok",
@@ -100,7 +99,7 @@ def _data(data: ImageData) -> Iterator[Finding]:
     yield from (Finding("warning", warning) for warning in data.warnings)
 
 
-def _resolution(data: ImageData, expected: float) -> Finding:
+def _resolution(data: Dataset, expected: float) -> Finding:
     """Says how far the test split tells accuracies apart; differences are those of two independent networks."""
     from tfkd.verification.truth import chance_test, significant
 
@@ -116,7 +115,7 @@ def _resolution(data: ImageData, expected: float) -> Finding:
     return Finding("ok" if difference <= COARSE else "warning", text)
 
 
-def _models(recipe: Recipe, data: ImageData, runs: Path) -> Iterator[Finding]:
+def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
     with native_logs_silenced():
         import tensorflow as tf  # noqa: F401  (what is built below would load it, with its messages)
     try:
@@ -164,7 +163,7 @@ def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator
     return model
 
 
-def _converted(model: Any, name: str, recipe: Recipe, data: ImageData, is_teacher: bool) -> Iterator[Finding]:
+def _converted(model: Any, name: str, recipe: Recipe, data: Dataset, is_teacher: bool) -> Iterator[Finding]:
     """Converts a network of the user's own: without the student's file a run ends, without a teacher's it goes on."""
     from tfkd.writers.tflite import check_convertible
 
@@ -203,15 +202,15 @@ def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:
         yield Finding("warning", "the student is not smaller than its teacher")
 
 
-def _measured(recipe: Recipe, number: int, model: Any, data: ImageData, runs: Path) -> Iterator[Finding]:
+def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path) -> Iterator[Finding]:
     """Measures a teacher that is used as it is on a few hundred images."""
+    from tfkd.data.renderings import rendered
     from tfkd.distill.measures import confidence, flatness
     from tfkd.distill.predict import predictor
-    from tfkd.inputs.image.rendering import all_seen
     from tfkd.verification import diagnosis
 
     teacher, run = recipe.teachers[number], predictor(model)
-    seen = all_seen(teacher.modality, data)
+    seen = rendered(teacher.modality, data)
     images, labels = diagnosis.probe_images(seen, model.input_shape[1], recipe.seed, ("validation", "train"))
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
     logits = np.concatenate([run(batch).numpy() for batch in batches])
@@ -264,7 +263,7 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> Finding:
     )
 
 
-def _settings(recipe: Recipe, data: ImageData) -> Iterator[Finding]:
+def _settings(recipe: Recipe, data: Dataset) -> Iterator[Finding]:
     distill, student = recipe.distill, recipe.student
     transfer = len(data.train) + len(data.unlabelled or ())
     if student.weights == "none" and student.model in STUDENTS and transfer < FEW_IMAGES:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkd import machine
-from tfkd.data import REST, ImageData, Split
+from tfkd.data import REST, Dataset, Split
 from tfkd.data.check import content
 from tfkd.data.folder import paired
 from tfkd.files import fingerprint
@@ -78,7 +78,7 @@ def conditions() -> dict[str, str]:
     return {**machine.libraries(), "cores": str(machine.cores())}
 
 
-def stages_of(recipe: Recipe, data: ImageData, folder: Path) -> dict[str, Stage]:
+def stages_of(recipe: Recipe, data: Dataset, folder: Path) -> dict[str, Stage]:
     """Returns every stage after `data`, in order, each with all that its result depends on.
 
     What takes long, stores and trainings, is kept under its fingerprint, so that other settings make another one beside
@@ -158,7 +158,7 @@ class _Inputs:
     """
 
     recipe: Recipe
-    data: ImageData
+    data: Dataset
     kept: Path
 
     def labelled(self) -> dict[str, Any]:

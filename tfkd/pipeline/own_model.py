@@ -16,7 +16,7 @@ from tfkd.bundle.manifest import SCHEMA, ComparisonRow, Manifest, StudentEntry
 from tfkd.bundle.publishing import require_writable
 from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.verdicts import measured
-from tfkd.data import ImageData, Split, open_evaluation
+from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
 from tfkd.labels import outputs_of, read_labels
 from tfkd.models import normalization
@@ -161,7 +161,7 @@ def _published(request: Request, runs: Path, bundles: Path, progress: Progress) 
         raise of_the_machine(error) or InternalError(traceback.format_exc()) from error
 
 
-def with_labels(data: ImageData, labels: tuple[str, ...]) -> ImageData:
+def with_labels(data: Dataset, labels: tuple[str, ...]) -> Dataset:
     """Returns the images with the model's classes for their own: label i is output i.
 
     Raises:
@@ -240,16 +240,17 @@ class _Export:
 
     def _batches(self) -> Any:
         from tfkd.data.batches import plain_batches
+        from tfkd.inputs.image.tensors import signature as image_signature
 
-        return plain_batches(self.data.test, self.model.size, BATCH).map(lambda images, _: images)
+        return plain_batches(self.data.test, image_signature(self.model.size), BATCH).map(lambda images, _: images)
 
     def _answers(self) -> "np.ndarray":
         """Returns what the model itself says of the test images, float32 [n, classes]."""
         import numpy as np
 
-        from tfkd.data.batches import photo_errors
+        from tfkd.data.batches import example_errors
 
-        with self.progress.task("the model's own answers", len(self.data.test), "images") as advance, photo_errors():
+        with self.progress.task("the model's own answers", len(self.data.test), "images") as advance, example_errors():
 
             def answers() -> Iterator[np.ndarray]:
                 for images in self._batches():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfkd.data import ImageData
+from tfkd.data import Dataset
 from tfkd.files import content_size
 from tfkd.pipeline.graph import chain, is_store, kind_of, number_of
 from tfkd.pipeline.kept import Kept, kept
@@ -57,7 +57,7 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple
     return steps, [each for each in kept(run) if not each.current]
 
 
-def _costs(recipe: Recipe, data: ImageData) -> dict[str, str]:
+def _costs(recipe: Recipe, data: Dataset) -> dict[str, str]:
     distill = recipe.distill
     pool = len(data.train) + len(data.unlabelled or ())
     shown = pool * distill.training.epochs

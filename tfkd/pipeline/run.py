@@ -11,7 +11,7 @@ from typing import Any
 from tfkd import machine
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import require_writable
-from tfkd.data import ImageData, open_source
+from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
 from tfkd.models.imports import import_modules
@@ -88,7 +88,7 @@ def run(
         return work.until(until or STAGES[-1], bundles / recipe.name)
 
 
-def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
+def open_data(recipe: Recipe, folder: Path, progress: Progress) -> Dataset:
     """Opens a recipe's images; the outcome of checking every photo is kept in the run's folder."""
     with progress.task("checking photos", None, "photos") as advance:
         return open_source(recipe.data, recipe.seed, counted(advance), folder / CHECKED)
@@ -97,7 +97,7 @@ def open_data(recipe: Recipe, folder: Path, progress: Progress) -> ImageData:
 class Run:
     """One call of `run`: each stage is a method that takes what the stages before it left in their folders."""
 
-    def __init__(self, recipe: Recipe, folder: Path, progress: Progress, data: ImageData | None = None) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, progress: Progress, data: Dataset | None = None) -> None:
         self.recipe = recipe
         self.folder = folder
         self.progress = progress
@@ -173,14 +173,14 @@ class Run:
         for text in self.data.described():
             self.progress.say(f"  {text}")
 
-    def seen(self, name: str) -> ImageData:
+    def seen(self, name: str) -> Dataset:
         """Returns the images as a network of this modality sees them."""
-        from tfkd.inputs.image.rendering import all_seen
+        from tfkd.data.renderings import rendered
 
-        return all_seen(name, self.data)
+        return rendered(name, self.data)
 
     @functools.cached_property
-    def shipped(self) -> ImageData:
+    def shipped(self) -> Dataset:
         """The images as the student sees them."""
         return self.seen(self.recipe.student.modality)
 
@@ -352,7 +352,7 @@ class Run:
         taught = self._load_asked(stage.name)
         layout = Layout.chosen(len(self.data.classes), answers.feature_shapes(taught, taps))
         store = self._store(stage.name, layout.described())
-        images = student.pool(self.seen(self._modality(stage.name)))
+        images = student.transfer_set(self.seen(self._modality(stage.name)))
         answer = answers.answers(
             taught,
             taps,
@@ -546,13 +546,13 @@ class Run:
         from tfkd.distill.measures import softmax
         from tfkd.verification.artifacts import Reference, measure
 
-        size = self.recipe.data.image_size
+        signature = self.data.kind.signature(self.recipe.data)
         reference = Reference(
-            batches=plain_batches(self.shipped.test, size, 64).map(lambda images, _: images),
+            batches=plain_batches(self.shipped.test, signature, 64).map(lambda inputs, _: inputs),
             labels=self.data.test.labels,
             keras=softmax(np.load(self._shipped_folder / "test_logits.npy")).astype(np.float32),
             teacher_top1=self.teacher_logits().argmax(axis=1),
-            size=size,
+            size=self.recipe.data.image_size,
         )
         artifacts = []
         for entry in self.results["export"]["files"]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.data.dataset import ImageData
+from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import softmax
 from tfkd.inputs.image.files import encode_shown
 from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained
@@ -20,7 +20,7 @@ _FEWEST_EXAMPLES, _MOST_EXAMPLES = 8, 24
 
 def evidence(
     variant: str,
-    data: ImageData,
+    data: Dataset,
     size: int,
     seed: int,
     scores: Mapping[Trained, np.ndarray],
@@ -106,7 +106,7 @@ def mistake_positions(
 
 
 def _examples(
-    data: ImageData,
+    data: Dataset,
     size: int,
     seed: int,
     scores: Mapping[Trained, np.ndarray],
@@ -125,7 +125,7 @@ def _examples(
 
 
 def _mistakes(
-    data: ImageData, size: int, scores: Mapping[Trained, np.ndarray], normalized: Callable[[np.ndarray], Any]
+    data: Dataset, size: int, scores: Mapping[Trained, np.ndarray], normalized: Callable[[np.ndarray], Any]
 ) -> list[Mistake]:
     positions = mistake_positions(data.test.labels, scores["student"], normalized)
     if not len(positions):

@@ -27,7 +27,7 @@ from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
 from tfkd.bundle.writing import assemble
-from tfkd.data import ImageData
+from tfkd.data import Dataset
 from tfkd.distill.measures import accuracy, calibration_error, softmax
 from tfkd.errors import RequestError, cause
 from tfkd.files import compressed_size, fingerprint, write_json
@@ -70,7 +70,7 @@ class Run:
     """
 
     recipe: Recipe
-    data: ImageData
+    data: Dataset
     folders: dict[str, Path]
     fingerprints: dict[str, str]
     environments: dict[str, dict[str, str]]
@@ -234,7 +234,7 @@ def evidence_of(run: Run) -> Evidence:
     return shown.model_copy(update={"curves": _curves(run)})
 
 
-def data_entry(data: ImageData) -> DataEntry:
+def data_entry(data: Dataset) -> DataEntry:
     """Returns what the manifest says of the images."""
     return DataEntry(
         source=data.source,

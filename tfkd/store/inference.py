@@ -12,21 +12,24 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd import machine
-from tfkd.data.batches import photo_errors, pool_views
+from tfkd.data.batches import example_errors, numbered_views
 from tfkd.data.dataset import Split
+from tfkd.distill.predict import specs
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, read_sealed, write_sealed
+from tfkd.inputs import kind_of
 from tfkd.kernels.constants import constant_weights
 from tfkd.models.logits import with_logits
 from tfkd.models.pixels import PixelNormalization
 from tfkd.recipe import Augment
+from tfkd.signature import Signature
 from tfkd.store.layout import LOGITS, Answer
 
 RECORD = "inference.json"
 BATCH = 64
 BATCHES = (16, 32, 64, 128, 256)
-MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its images
+MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its inputs
 PROBE = 16
 WORTH_MEASURING = 20_000  # views; fewer are answered before a measurement has paid
 SECONDS_A_BATCH_SIZE = 0.3
@@ -35,7 +38,7 @@ MOST_CHANGED = 0.001
 FASTER = 1.05
 NOTICEABLE = 1.02
 
-# Cheap, where bfloat16's eight bits would cost the photos their precision.
+# Cheap, where bfloat16's eight bits would cost raw values their precision.
 _EXACT = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization)
 
 Run = Callable[[Any], Answer]
@@ -43,7 +46,7 @@ Run = Callable[[Any], Answer]
 
 @dataclass(frozen=True)
 class Inference:
-    """How a teacher is asked; kept beside its answers, so that those of a resumed filling are made in the same way.
+    """How a teacher predicts; stored beside its predictions, so that a resumed filling makes them in the same way.
 
     Attributes:
         batch: views at a time.
@@ -66,31 +69,31 @@ class Inference:
 
 @dataclass(frozen=True)
 class _Views:
-    """The views of a pool of images at a teacher's input size."""
+    """The views of a transfer set, fitted to a teacher's input."""
 
-    pool: Split
+    examples: Split
     augment: Augment
     seed: int
-    size: int
+    signature: Signature
 
-    def batches(self, images: Any, view: int, batch: int) -> Iterator[Any]:
-        """Yields images float32 [b, size, size, 3] raw 0…255; views are made ahead while the teacher computes."""
-        with photo_errors():
-            for made in pool_views(self.pool, self.augment, self.seed, view, images, self.size, batch):
-                yield made["image"]
+    def batches(self, positions: Any, view: int, batch: int) -> Iterator[Any]:
+        """Yields inputs of the signature [b, …]; views are made ahead while the teacher computes."""
+        with example_errors():
+            for made in numbered_views(self.examples, self.augment, self.seed, view, positions, self.signature, batch):
+                yield made["inputs"]
 
     def sample(self, count: int, batch: int) -> Iterator[Any]:
-        """Yields at least `count` views in batches, spread over the pool and over as many views as that takes."""
-        images = np.linspace(0, len(self.pool) - 1, min(count, len(self.pool))).astype(np.int64)
-        for view in range(-(-count // len(images))):
-            yield from self.batches(images, view, batch)
+        """Yields at least `count` views in batches, spread over the examples and over as many views as that takes."""
+        positions = np.linspace(0, len(self.examples) - 1, min(count, len(self.examples))).astype(np.int64)
+        for view in range(-(-count // len(positions))):
+            yield from self.batches(positions, view, batch)
 
 
 class Answers:
-    """A teacher that can be asked about views, for `write_soft_labels`.
+    """A teacher that predicts views, for `write_soft_labels`.
 
     Attributes:
-        inference: how it is asked.
+        inference: how it predicts.
     """
 
     def __init__(self, run: Run, views: _Views, inference: Inference) -> None:
@@ -98,68 +101,69 @@ class Answers:
         self._run = run
         self._views = views
 
-    def __call__(self, images: Any, view: int) -> Iterator[Answer]:
-        """Yields "logits" float32 [b, classes] and each tap's feature of one view of images, int64 [n], in order."""
-        for batch in self._views.batches(images, view, self.inference.batch):
+    def __call__(self, positions: Any, view: int) -> Iterator[Answer]:
+        """Yields "logits" float32 [b, classes] and each tap's feature of one view of examples, int64 [n], in order."""
+        for batch in self._views.batches(positions, view, self.inference.batch):
             yield {name: value.numpy() for name, value in self._run(batch).items()}
 
 
 def answers(
     model: keras.Model,
     taps: Sequence[str],
-    pool: Split,
+    examples: Split,
     augment: Augment,
     seed: int,
     classes: int,
     views: int,
     folder: Path,
 ) -> Answers:
-    """Returns the function with which `write_soft_labels` asks a teacher about views of a pool of images.
+    """Returns the function with which `write_soft_labels` gets a teacher's predictions of views of a transfer set.
 
     The batch size is the fastest of a short measurement. bfloat16 takes the place of float32 where it is faster by 5 %
-    or more and changes the top class of at most 0.1 % of a sample of 1,024 views. Either can change an answer's last
+    or more and changes the top class of at most 0.1 % of a sample of 1,024 views. Either can change a prediction's last
     digits, so what was chosen is kept: in the store's folder, for when it is filled further, and in the machine's
-    cache, so that the same teacher is asked in the same way in every run.
+    cache, so that the same teacher predicts in the same way in every run.
 
     Args:
-        model: the frozen teacher, float32, raw images [batch, size, size, 3] to logits [batch, classes]; of a model
-            that gives probabilities, the logits are taken (see `tfkd.models.logits`).
-        taps: features to answer beside the logits, as `tfkd.distill.taps` names them.
-        pool: the images.
+        model: the frozen teacher, float32, raw inputs of its own signature to logits [batch, classes]; of a model that
+            gives probabilities, the logits are taken (see `tfkd.models.logits`).
+        taps: features to store beside the logits, as `tfkd.distill.taps` names them.
+        examples: the transfer set.
         augment: the ranges of the views.
         seed: the run's seed, from which the views are drawn.
         classes: number of classes that the data has.
-        views: how many views of each image are to be answered.
+        views: how many views of each example are to be predicted.
         folder: the store's folder.
 
     Raises:
-        RequestError: the teacher knows another number of classes, or answers NaN or infinity, or a photo is gone.
+        RequestError: the teacher knows another number of classes, predicts NaN or infinity, or does not take such
+            examples; or an example is gone.
     """
     model = with_logits(model, "The teacher")
-    made = _Views(pool, augment, seed, model.input_shape[1])
+    made = _Views(examples, augment, seed, kind_of(examples.reading.kind).signature_of(model))
     run = _runner(model, taps)
-    probe = next(made.batches(np.arange(min(PROBE, len(pool))), 0, PROBE))
+    probe = next(made.batches(np.arange(min(PROBE, len(examples))), 0, PROBE))
     _check(run(probe)[LOGITS].numpy(), classes)
     path = folder / RECORD
     inference = _recorded(path)
     if inference is None:
-        if len(pool) * views < WORTH_MEASURING:
+        if len(examples) * views < WORTH_MEASURING:
             inference = Inference(BATCH, "float32", {}, None)
         else:
-            inference = _remembered(model, lambda: _fastest(model, run, made, probe.numpy()))
+            inference = _remembered(model, lambda: _fastest(model, run, made, probe))
         write_sealed(path, asdict(inference))
     return Answers(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
 
 
 def feature_shapes(model: keras.Model, taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of one image's feature at each tap, for `Layout.chosen`."""
+    """Returns the shape of one example's feature at each tap, for `Layout.chosen`."""
     outputs = tapped(model, taps).output if taps else {}
     return {tap: tuple(outputs[tap].shape[1:]) for tap in taps}
 
 
 def images_per_second(model: keras.Model) -> float:
-    """Returns how many images a model answers in a second, in float32 and its best batch size, measured shortly."""
-    probe = np.zeros((PROBE, *model.input_shape[1:]), np.float32)
+    """Returns how many examples a model predicts per second, in float32 and its best batch size, measured shortly."""
+    probe = keras.tree.map_structure(lambda spec: tf.zeros((PROBE, *spec.shape[1:]), spec.dtype), specs(model))
     return _best_batch(_runner(model, ()), probe)[1]
 
 
@@ -228,46 +232,52 @@ def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any) -> Inferen
 
 
 def _best_batch(run: Run, probe: Any) -> tuple[int, float]:
-    """Returns the fastest batch size and its images per second; gives up after two sizes that are not faster."""
+    """Returns the fastest batch size and its examples per second; gives up after two sizes that are not faster."""
     best, best_rate, slower = BATCHES[0], 0.0, 0
     for batch in BATCHES:
-        images = np.resize(probe, (batch, *probe.shape[1:]))
-        if slower == 2 or (best_rate and images.nbytes > MOST_INPUT_BYTES):
+        inputs = _repeated(probe, batch)
+        size = sum(each.numpy().nbytes for each in keras.tree.flatten(inputs))
+        if slower == 2 or (best_rate and size > MOST_INPUT_BYTES):
             break
-        rate = batch / _seconds(run, tf.constant(images))
+        rate = batch / _seconds(run, inputs)
         slower += 1
         if rate > NOTICEABLE * best_rate:
             best, best_rate, slower = batch, rate, 0
     return best, best_rate
 
 
-def _seconds(run: Run, images: Any) -> float:
+def _repeated(inputs: Any, batch: int) -> Any:
+    """Returns a batch of another size, made of the examples of this one in turn."""
+    return keras.tree.map_structure(lambda each: tf.constant(np.resize(each, (batch, *each.shape[1:]))), inputs)
+
+
+def _seconds(run: Run, inputs: Any) -> float:
     """Returns the seconds of the quickest of several calls: what else the machine does can only slow one down."""
-    run(images)  # traced, and its kernels chosen, outside the clock
+    run(inputs)  # traced, and its kernels chosen, outside the clock
     taken: list[float] = []
     while len(taken) < 2 or sum(taken) < SECONDS_A_BATCH_SIZE:
         start = time.perf_counter()
-        run(images)[LOGITS].numpy()
+        run(inputs)[LOGITS].numpy()
         taken.append(time.perf_counter() - start)
     return min(taken)
 
 
 def _share_changed(first: Run, second: Run, batches: Iterator[Any]) -> float:
     same = [
-        first(images)[LOGITS].numpy().argmax(axis=1) == second(images)[LOGITS].numpy().argmax(axis=1)
-        for images in batches
+        first(inputs)[LOGITS].numpy().argmax(axis=1) == second(inputs)[LOGITS].numpy().argmax(axis=1)
+        for inputs in batches
     ]
     return 1.0 - float(np.concatenate(same).mean())
 
 
 def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
-    """Returns a function from images to float32 answers, traced once for batches of every size, without XLA."""
+    """Returns a function from inputs to float32 predictions, traced once for batches of every size, without XLA."""
     network = tapped(model, taps) if taps else model
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], jit_compile=False)
-    def run(images: Any) -> Answer:
+    @tf.function(input_signature=[specs(model)], jit_compile=False)
+    def run(inputs: Any) -> Answer:
         with constant_weights(network):
-            outputs = network(images, training=False)
+            outputs = network(inputs, training=False)
         named = outputs if taps else {LOGITS: outputs}
         return {name: tf.cast(named[name], tf.float32) for name in (LOGITS, *taps)}
 
@@ -277,11 +287,11 @@ def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
 def _check(logits: Any, classes: int) -> None:
     if logits.ndim != 2 or logits.shape[1] != classes:
         raise RequestError(
-            f"The teacher answers {list(logits.shape[1:])} values an image, the data has {classes} classes; "
+            f"The teacher gives {list(logits.shape[1:])} values per example, the data has {classes} classes; "
             "give a teacher of these classes, or let it be fine-tuned."
         )
     if not np.isfinite(logits).all():
-        raise RequestError("The teacher answers NaN or infinity; check its weights and its input size.")
+        raise RequestError("The teacher predicts NaN or infinity; check its weights and its input.")
 
 
 def _recorded(path: Path) -> Inference | None:

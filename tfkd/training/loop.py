@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfkd.data.batches import photo_errors
+from tfkd.data.batches import example_errors
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict
 from tfkd.errors import RequestError
@@ -47,7 +47,7 @@ class Validation:
 
     Attributes:
         run: a `predictor` of the network that is trained.
-        batches: (images float32 [b, size, size, 3] raw 0..255, anything), in order.
+        batches: (raw inputs of the network, anything), in order.
         labels: int [n], of all of them.
     """
 
@@ -109,11 +109,11 @@ class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return tf.where(done < self._steps, self._peak * done / self._steps, self._after(done - self._steps))
 
 
-def epoch_order(seed: int, epoch: int, images: int, length: int) -> Any:
-    """Returns which images an epoch shows, in order: int64 [length], fresh permutations of 0 … images-1."""
+def epoch_order(seed: int, epoch: int, examples: int, length: int) -> Any:
+    """Returns which examples an epoch shows, in order: int64 [length], fresh permutations of 0 … examples-1."""
     rng = np.random.default_rng([seed, epoch])
-    rounds = -(-length // images)
-    return np.concatenate([rng.permutation(images) for _ in range(rounds)])[:length].astype(np.int64)
+    rounds = -(-length // examples)
+    return np.concatenate([rng.permutation(examples) for _ in range(rounds)])[:length].astype(np.int64)
 
 
 def fit(
@@ -136,7 +136,7 @@ def fit(
         model: the compiled Distiller around the network.
         network: the network that is validated.
         batches: maps an epoch's number to its data set; must depend on nothing else.
-        validation: labelled images.
+        validation: labelled examples.
         training: how many epochs, whether weights are averaged, and when to stop early.
         folder: where `checkpoint.npz` and `curve.json` stand.
         advance: called with the number of steps done.
@@ -164,7 +164,7 @@ def fit(
             break
         start = time.perf_counter()
         begin(epoch)
-        with photo_errors():
+        with example_errors():
             logs = model.fit(
                 batches(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=callbacks
             ).history

@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from tfkd.data import open_same
-from tfkd.data.batches import LIMIT, plain_batches, pool_views
-from tfkd.data.dataset import ImageData, Split
+from tfkd.data.batches import LIMIT, numbered_views, plain_batches
+from tfkd.data.cache import ViewCache
+from tfkd.data.dataset import Dataset, Split
 from tfkd.data.joined import joined
-from tfkd.data.kept import Views
+from tfkd.data.renderings import rendered
 from tfkd.distill.distiller import Distiller
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy
@@ -20,12 +21,12 @@ from tfkd.distill.predictions import TeacherPredictions
 from tfkd.distill.schedules import losses_of
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
-from tfkd.inputs.image.rendering import all_seen
 from tfkd.models import build_student
 from tfkd.models.imports import import_modules
 from tfkd.models.precision import in_float32
 from tfkd.progress import Advance
 from tfkd.recipe import FeatureLoss, Recipe, Student
+from tfkd.signature import Signature
 from tfkd.store.soft_labels import SoftLabels
 from tfkd.training import loop
 from tfkd.training.job import Job, StudentResult
@@ -36,8 +37,8 @@ BATCH = 64
 Batches = Callable[[int], tf.data.Dataset]
 
 
-def pool(data: ImageData) -> Split:
-    """Returns the images that the teacher answers: those for training and, behind them, the unlabelled ones."""
+def transfer_set(data: Dataset) -> Split:
+    """Returns the examples that the teacher predicts: those for training and, behind them, the unlabelled ones."""
     return joined(data.train, data.unlabelled) if data.unlabelled else data.train
 
 
@@ -62,13 +63,13 @@ def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
 def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> StudentResult:
     """Trains what the job asks for, or goes on from its checkpoint.
 
-    Leaves in the job's folder: `student.keras`, `test_logits.npy` (float32 [test images, classes]), `curve.json`.
+    Leaves in the job's folder: `student.keras`, `test_logits.npy` (float32 [test examples, classes]), `curve.json`.
 
     Raises:
         RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
     """
     import_modules(job.recipe.imports)
-    data = all_seen(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
+    data = rendered(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     student = _build(job, data, job.recipe.distill.precision)
     train = distilled if job.kind == "student" else _alone
     model, batches, begin = train(job, student, data)
@@ -78,10 +79,11 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
         say(f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {tuning.epochs}: {point}")
 
     run = predictor(student)
-    images = plain_batches(data.validation, job.recipe.data.image_size, BATCH)
-    validation = loop.Validation(run, images, data.validation.labels)
+    signature = data.kind.signature(job.recipe.data)
+    held_out = plain_batches(data.validation, signature, BATCH)
+    validation = loop.Validation(run, held_out, data.validation.labels)
     points, seconds = loop.fit(model, student, batches, validation, tuning, job.folder, advance, report, begin)
-    test = predict(run, plain_batches(data.test, job.recipe.data.image_size, BATCH))
+    test = predict(run, plain_batches(data.test, signature, BATCH))
     save_array(test, job.folder / "test_logits.npy")
     save_model(_in_float32(job, student, data), job.folder / "student.keras")
     return StudentResult(
@@ -95,11 +97,11 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     )
 
 
-def _build(job: Job, data: ImageData, precision: str) -> keras.Model:
+def _build(job: Job, data: Dataset, precision: str) -> keras.Model:
     return build_student(job.student, job.recipe.data.image_size, len(data.classes), job.seed, precision)
 
 
-def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
+def _in_float32(job: Job, student: keras.Model, data: Dataset) -> keras.Model:
     """Returns the student as it ships, whatever precision it was trained in."""
     if job.recipe.distill.precision == "float32":
         return in_float32(student)  # a function of the user's may set a policy of its own
@@ -108,8 +110,8 @@ def _in_float32(job: Job, student: keras.Model, data: ImageData) -> keras.Model:
     return in_float32(shipped)
 
 
-def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
-    """Returns what learns from the teachers' stored answers: model, batches by epoch, and what begins an epoch."""
+def distilled(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+    """Returns what learns from the teachers' stored predictions: model, batches by epoch, and what begins an epoch."""
     distill = job.recipe.distill
     stores = [SoftLabels(store.folder, store.header, distill.learnt_taps) for store in job.stores]
     losses, begin = losses_of(distill)
@@ -123,27 +125,29 @@ def distilled(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Mo
         predictions_are="logits",
     )
     model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
-    images, finished = pool(data), Views(LIMIT)
+    examples, finished = transfer_set(data), ViewCache(LIMIT)
+    signature = data.kind.signature(job.recipe.data)
 
     def batches(epoch: int) -> tf.data.Dataset:
         if distill.targets == "image":
-            views, answers = _views(job, images, epoch, epoch), with_mean_answers
+            views, answers = _views(job, signature, examples, epoch, epoch), with_mean_answers
         else:
             view = epoch % distill.views
-            views, answers = _views(job, images, epoch, view, finished), functools.partial(with_answers, view=view)
+            views = _views(job, signature, examples, epoch, view, finished)
+            answers = functools.partial(with_answers, view=view)
         return views.map(lambda batch: (answers(batch, stores), _label(batch, len(data.classes))), num_parallel_calls=1)
 
     return model, batches, begin
 
 
-def _alone(job: Job, student: keras.Model, data: ImageData) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+def _alone(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns the control: it sees new views in every epoch, as no store limits how many it may see."""
     model = Distiller(student, losses=[], label_weight=1.0)
     model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
 
     def batches(epoch: int) -> tf.data.Dataset:
-        return _views(job, data.train, epoch, epoch).map(
-            lambda batch: (batch["image"], _label(batch, len(data.classes)))
+        return _views(job, data.kind.signature(job.recipe.data), data.train, epoch, epoch).map(
+            lambda batch: (batch["inputs"], _label(batch, len(data.classes)))
         )
 
     return model, batches, lambda epoch: None
@@ -153,51 +157,53 @@ def _optimizer(job: Job) -> keras.optimizers.Optimizer:
     return loop.adamw(job.recipe.distill.training, job.steps_an_epoch)
 
 
-def _views(job: Job, split: Split, epoch: int, view: int, finished: Views | None = None) -> tf.data.Dataset:
+def _views(
+    job: Job, signature: Signature, split: Split, epoch: int, view: int, finished: ViewCache | None = None
+) -> tf.data.Dataset:
     order = loop.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
-    data = job.recipe.data
-    return pool_views(split, data.augment, job.recipe.seed, view, order, data.image_size, job.batch, finished)
+    augment, seed = job.recipe.data.augment, job.recipe.seed
+    return numbered_views(split, augment, seed, view, order, signature, job.batch, finished)
 
 
 def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> TeacherPredictions:
-    """Puts what each teacher answered on these views beside their images: the `x` that a Distiller learns from.
+    """Puts what each teacher predicted of these views beside them: the `x` that a Distiller learns from.
 
     Args:
         batch: of `tfkd.data.batches.view_batches`.
-        stores: one for each teacher, of the pool that the batch's `index` counts in.
+        stores: one for each teacher, of the transfer set that the batch's `index` counts in.
         view: number of the views.
     """
-    answers = _answers(batch["index"], stores, lambda store, images: store.read(images, view))
-    return TeacherPredictions(batch["image"], answers, batch["index"])
+    answers = _answers(batch["index"], stores, lambda store, positions: store.read(positions, view))
+    return TeacherPredictions(batch["inputs"], answers, batch["index"])
 
 
 def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
-    """As `with_answers`, for views that no teacher was asked about: the mean of the answers to the stored ones.
+    """As `with_answers`, for views that no teacher has predicted: the mean of the predictions of the stored ones.
 
-    The answers to a mixed view are mixed as its labels are. For CutMix that is nearly what a teacher would say which
-    ends in global pooling and one dense layer: both are linear.
+    The predictions of a mixed view are mixed as its labels are. For CutMix that is nearly what a teacher would predict
+    that ends in global pooling and one dense layer: both are linear.
     """
     answers = _answers(batch["index"], stores, SoftLabels.mean)
     if "share" in batch:
         partners = _answers(batch["partner"], stores, SoftLabels.mean)
         share = batch["share"][:, None]
         answers = tf.nest.map_structure(lambda own, other: share * own + (1.0 - share) * other, answers, partners)
-    return TeacherPredictions(batch["image"], answers, batch["index"])
+    return TeacherPredictions(batch["inputs"], answers, batch["index"])
 
 
 def _answers(
-    images: Any, stores: list[SoftLabels], read: Callable[[SoftLabels, Any], dict[str, Any]]
+    positions: Any, stores: list[SoftLabels], read: Callable[[SoftLabels, Any], dict[str, Any]]
 ) -> tuple[dict[str, Any], ...]:
     taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in store.shapes.items()]
 
-    def values_of(images: Any) -> list[Any]:
-        found = [read(store, images) for store in stores]
+    def values_of(positions: Any) -> list[Any]:
+        found = [read(store, positions) for store in stores]
         return [found[number][tap] for number, tap, _ in taps]
 
-    values = tf.numpy_function(values_of, [images], [tf.float32] * len(taps), stateful=False)
+    values = tf.numpy_function(values_of, [positions], [tf.float32] * len(taps), stateful=False)
     answers: tuple[dict[str, Any], ...] = tuple({} for _ in stores)
     for value, (number, tap, shape) in zip(values, taps, strict=True):
-        value.set_shape((images.shape[0], *shape))
+        value.set_shape((positions.shape[0], *shape))
         answers[number][tap] = value
     return answers
 

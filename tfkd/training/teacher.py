@@ -9,13 +9,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfkd.data.batches import plain_batches, pool_views
-from tfkd.data.dataset import ImageData, Split
+from tfkd.data.batches import numbered_views, plain_batches
+from tfkd.data.dataset import Dataset
 from tfkd.distill.distiller import Distiller
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy, calibration_error
 from tfkd.distill.predict import predict, predictor
 from tfkd.distill.taps import tapped
+from tfkd.inputs.image.tensors import side_of
 from tfkd.models import build_teacher
 from tfkd.progress import Progress
 from tfkd.recipe import Augment, FineTune, Teacher
@@ -40,7 +41,7 @@ class TeacherResult:
 
 def prepare_teacher(
     teacher: Teacher,
-    data: ImageData,
+    data: Dataset,
     augment: Augment,
     seed: int,
     folder: Path,
@@ -49,16 +50,16 @@ def prepare_teacher(
 ) -> TeacherResult:
     """Builds, fine-tunes and measures a teacher; goes on from a checkpoint where an earlier call was killed.
 
-    It must have the `taps`, which its answers are to hold.
+    It must have the `taps`, which its predictions are to hold.
 
-    Leaves in `folder`: `teacher.keras`, `test_logits.npy` (float32 [test images, classes]) and the learning curve.
+    Leaves in `folder`: `teacher.keras`, `test_logits.npy` (float32 [test examples, classes]) and the learning curve.
 
     Raises:
         RequestError: the model, its weights, its taps or its number of classes do not fit, or the training diverged.
     """
     model = build_teacher(teacher, len(data.classes), seed, data.classes)
     tapped(model, taps)
-    size = model.input_shape[1]
+    signature = data.kind.signature_of(model)
     seconds = 0.0
     if teacher.fine_tune:
         pretrained = teacher.weights != "none"
@@ -70,7 +71,7 @@ def prepare_teacher(
     logits = {}
     for name, split in (("test", data.test), ("validation", data.validation)):
         with progress.task(f"teacher answers {name}", len(split.labels), "images") as advance:
-            logits[name] = predict(run, plain_batches(split, size, BATCH), advance)
+            logits[name] = predict(run, plain_batches(split, signature, BATCH), advance)
     save_model(model, folder / "teacher.keras")
     save_array(logits["test"], folder / "test_logits.npy")
     right = accuracy(logits["test"], data.test.labels)
@@ -78,7 +79,7 @@ def prepare_teacher(
     progress.say(f"  teacher {teacher.model}:{kept} accuracy {right:.1%} on {len(data.test):,} test images")
     return TeacherResult(
         parameters=model.count_params(),
-        image_size=size,
+        image_size=side_of(signature),
         accuracy=right,
         validation_accuracy=accuracy(logits["validation"], data.validation.labels),
         calibration_error=calibration_error(logits["test"], data.test.labels),
@@ -94,14 +95,14 @@ def load_teacher(path: Path) -> keras.Model:
 
 
 def _train_head(
-    model: keras.Model, recipe: FineTune, data: ImageData, seed: int, folder: Path, progress: Progress
+    model: keras.Model, recipe: FineTune, data: Dataset, seed: int, folder: Path, progress: Progress
 ) -> float:
     """Trains the new head on the frozen backbone's features, computed only once; returns the seconds that it took."""
     path = folder / "head.npz"
     head = model.get_layer("head")
     if not path.is_file():
         start = time.perf_counter()
-        _fit_head(model, _features(model, data.train, progress), data.train.labels, recipe, seed)
+        _fit_head(model, _features(model, data, progress), data.train.labels, recipe, seed)
         save_arrays([*[variable.numpy() for variable in head.variables], time.perf_counter() - start], path)
     *weights, seconds = load_arrays(path)
     for variable, value in zip(head.variables, weights, strict=True):
@@ -124,17 +125,17 @@ def _fit_head(model: keras.Model, features: Any, labels: Any, recipe: FineTune, 
         alone.fit(features[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0)
 
 
-def _features(model: keras.Model, split: Split, progress: Progress) -> Any:
+def _features(model: keras.Model, data: Dataset, progress: Progress) -> Any:
     run = predictor(keras.Model(model.input, model.get_layer("head").input))
-    with progress.task("teacher features", len(split.labels), "images") as advance:
-        return predict(run, plain_batches(split, model.input_shape[1], BATCH), advance)
+    with progress.task("teacher features", len(data.train), "images") as advance:
+        return predict(run, plain_batches(data.train, data.kind.signature_of(model), BATCH), advance)
 
 
 def _train_thawed(
     model: keras.Model,
     recipe: FineTune,
     pretrained: bool,
-    data: ImageData,
+    data: Dataset,
     augment: Augment,
     seed: int,
     folder: Path,
@@ -147,22 +148,23 @@ def _train_thawed(
         _thaw(model.get_layer("backbone") if _has_head(model) else model, recipe.thaw)
     else:
         _settle_batch_norm(model)
-    images = len(data.train.labels)
-    batch = min(recipe.batch_size, images)
-    steps = images // batch
+    examples = len(data.train)
+    batch = min(recipe.batch_size, examples)
+    steps = examples // batch
     learner = Distiller(model, losses=[], label_weight=1.0)
     learner.compile(loop.adamw(recipe, steps), LabelLoss(recipe.label_smoothing))
-    size = model.input_shape[1]
+    signature = data.kind.signature_of(model)
 
     def batches(epoch: int) -> tf.data.Dataset:
-        order = loop.epoch_order(seed, epoch, images, steps * batch)
-        views = pool_views(data.train, augment.unmixed, seed, epoch, order, size, batch)
-        return views.map(lambda view: (view["image"], view["label"]))
+        order = loop.epoch_order(seed, epoch, examples, steps * batch)
+        views = numbered_views(data.train, augment.unmixed, seed, epoch, order, signature, batch)
+        return views.map(lambda view: (view["inputs"], view["label"]))
 
     def report(point: loop.Point) -> None:
         progress.say(f"  teacher epoch {point.epoch} of {recipe.epochs}: {point}")
 
-    validation = loop.Validation(predictor(model), plain_batches(data.validation, size, BATCH), data.validation.labels)
+    held_out = plain_batches(data.validation, signature, BATCH)
+    validation = loop.Validation(predictor(model), held_out, data.validation.labels)
     with progress.task("teacher training", recipe.epochs * steps, "steps") as advance:
         _, seconds = loop.fit(learner, model, batches, validation, recipe, folder, advance, report)
     return seconds

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.data.dataset import ImageData
+from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import flatness
 from tfkd.files import read_sealed, write_sealed, write_text
 from tfkd.labels import relabelled
@@ -114,7 +114,7 @@ def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str]
 
 
 def probe_images(
-    data: ImageData, size: int, seed: int, splits: Sequence[str] = ("test", "validation", "train")
+    data: Dataset, size: int, seed: int, splits: Sequence[str] = ("test", "validation", "train")
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a few hundred labelled images, uint8 [n, size, size, 3], and their classes, int64 [n].
 

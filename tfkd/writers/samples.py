@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tfkd.data.dataset import ImageData, Split
+from tfkd.data.dataset import Dataset, Split
 
 
-def calibration(data: ImageData, size: int, count: int, seed: int) -> np.ndarray:
+def calibration(data: Dataset, size: int, count: int, seed: int) -> np.ndarray:
     """Picks the images whose activations set the ranges of quantized files: training images, never test images.
 
     Where a source has no training images (see tfkd.data.open_evaluation), they come from those that are measured.
@@ -46,8 +46,9 @@ def at(split: Split, positions: np.ndarray, size: int) -> np.ndarray:
         uint8 [len(positions), size, size, 3].
     """
     from tfkd.data.batches import plain_batches
+    from tfkd.inputs.image.tensors import signature
 
-    batches = [images.numpy() for images, _ in plain_batches(split.take(positions), size, 64)]
+    batches = [images.numpy() for images, _ in plain_batches(split.take(positions), signature(size), 64)]
     return np.rint(np.concatenate(batches)).astype(np.uint8)
 
 

@@ -101,7 +101,8 @@ class Student:
             else:
                 model = load_model(source / "student.keras")
                 tflite.write_tflite(model, precision, path, run.card, self._images, ranges=ranges)
-            test = plain_batches(run.shipped.test, run.recipe.data.image_size, 64).map(lambda images, _: images)
+            signature = run.data.kind.signature(run.recipe.data)
+            test = plain_batches(run.shipped.test, signature, 64).map(lambda inputs, _: inputs)
             return {"accuracy": accuracy(verified.predict(path, test), run.data.test.labels)}
 
         described = block.model_dump(mode="json") if block else None

@@ -44,7 +44,8 @@ from tfkd.distill.distiller import Distiller
 from tfkd.distill.predict import predictor
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
-from tfkd.inputs.image.views import view_seeds
+from tfkd.inputs.image.tensors import signature
+from tfkd.inputs.seeds import view_seeds
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Augment, Data, Student, Teacher
 from tfkd.store.inference import answers, in_bfloat16
@@ -229,11 +230,11 @@ def _peer(teacher: keras.Model, student: keras.Model, loss: Any) -> keras.Model:
 
 def _views(pool: Split, steps: int, number: int) -> tf.data.Dataset:
     order = epoch_order(SEED, number, len(pool), (WARM_STEPS + steps) * BATCH)
-    return view_batches(pool, Augment(), SIZE, BATCH, order, view_seeds(SEED, order, VIEW))
+    return view_batches(pool, Augment(), signature(SIZE), BATCH, order, view_seeds(SEED, order, VIEW))
 
 
 def _plain(batch: dict[str, Any]) -> tuple[Any, Any]:
-    return batch["image"], batch["label"]
+    return batch["inputs"], batch["label"]
 
 
 def _fit(model: keras.Model, batches: tf.data.Dataset) -> Sample:

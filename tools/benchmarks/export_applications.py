@@ -29,6 +29,7 @@ from tfkd.bundle.manifest import Manifest
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
 from tfkd.files import write_json
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import normalization as pixels
 from tfkd.recipe import Data
 
@@ -64,7 +65,9 @@ def write_photos(folder: Path, size: int) -> Photos:
         positions = np.concatenate([np.flatnonzero(split.labels == k)[:count] for k in range(len(data.classes))])
         chosen = split.take(positions)
         labels[name] = chosen.labels
-        kept[name] = np.concatenate([images.numpy() for images, _ in plain_batches(chosen, size, 64)]).astype(np.uint8)
+        kept[name] = np.concatenate(
+            [images.numpy() for images, _ in plain_batches(chosen, signature(size), 64)]
+        ).astype(np.uint8)
         for number, (image, label) in enumerate(zip(kept[name], chosen.labels, strict=True)):
             path = folder / "photos" / name / data.classes[label].replace("/", "-") / f"{number:04d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -151,7 +151,8 @@ class Contest:
             stage.begin()
             refused = write(path)
             if not refused:
-                test = plain_batches(self._run.shipped.test, self._run.recipe.data.image_size, 64)
+                signature = self._run.data.kind.signature(self._run.recipe.data)
+                test = plain_batches(self._run.shipped.test, signature, 64)
                 given = _given(path, pixels)
                 answers = tflite.predict(path, (given(np.asarray(images)) for images, _ in test))
                 np.save(path.with_name("answers.npy"), answers)

@@ -102,10 +102,11 @@ def models(bundle: Path, images: int, folder: Path) -> Iterator[Model]:
 def of_bundle(folder: Path, count: int) -> Model:
     from tfkd.data import open_source
     from tfkd.data.batches import plain_batches
+    from tfkd.inputs.image.tensors import signature
 
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     data = open_source(Data.model_validate(manifest.recipe["data"]), manifest.seed)
-    batches = plain_batches(data.test, manifest.student.image_size, 64)
+    batches = plain_batches(data.test, signature(manifest.student.image_size), 64)
     images = np.concatenate([np.asarray(pixels) for pixels, _ in batches])[:count]
     files = [ExportedFile(each.path, each.format, each.precision) for each in manifest.artifacts]
     return Model(manifest.name, folder, files, np.clip(np.rint(images), 0, 255).astype(np.uint8))
@@ -141,13 +142,14 @@ def of_two_classes(folder: Path) -> Model:
 
     from tfkd.data import open_source
     from tfkd.data.batches import plain_batches
+    from tfkd.inputs.image.tensors import signature
     from tfkd.models import build_student
 
     data = open_source(Data(source="embedded:fashion_mnist_mini", image_size=SIZE), seed=1)
     chosen = [data.classes.index(name) for name in EASY]
 
     def read(split: Any) -> tuple[np.ndarray, np.ndarray]:
-        pairs = [(np.asarray(x), np.asarray(y)) for x, y in plain_batches(split, SIZE, 64)]
+        pairs = [(np.asarray(x), np.asarray(y)) for x, y in plain_batches(split, signature(SIZE), 64)]
         images, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
         wanted = np.isin(labels, chosen)
         return images[wanted], (labels[wanted] == chosen[1]).astype(np.int64)

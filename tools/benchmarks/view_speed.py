@@ -3,7 +3,7 @@
     python tools/benchmarks/view_speed.py --images folder:photos --out view_speed.json
 
 The streams of views take turns, round after round, each over the same photos: plain views, with two operations, and
-with half of the views mixed; with every photo decoded anew, and with the decoded photos kept in memory, as those of a
+with half of the views mixed; with every photo decoded anew, and with the decoded photos cached in memory, as those of a
 small data set are. The table goes to stderr, JSON to stdout.
 """
 
@@ -24,13 +24,14 @@ from PIL import Image
 
 from tfkd import machine
 from tfkd.data import batches
+from tfkd.data.cache import ExampleCache
 from tfkd.data.dataset import Split
 from tfkd.data.folder import unlabelled
-from tfkd.data.kept import Kept
 from tfkd.errors import RequestError, TfkdError
 from tfkd.files import write_json
-from tfkd.inputs.image.mixing import partners
-from tfkd.inputs.image.views import view_seeds
+from tfkd.inputs.image.reading import ImageReading
+from tfkd.inputs.image.tensors import signature
+from tfkd.inputs.seeds import partners, view_seeds
 from tfkd.recipe import Augment
 
 BATCH, SEED = 64, 1
@@ -41,7 +42,7 @@ AUGMENTS = {
     "mixup half": Augment(mix="mixup", mix_share=0.5),
     "cutmix half": Augment(mix="cutmix", mix_share=0.5),
 }
-MEMORIES = {"decoded": Kept(0), "kept": Kept(1 << 40)}
+MEMORIES = {"decoded": ExampleCache(0), "cached": ExampleCache(1 << 40)}
 
 
 def measure(split: Split, size: int, rounds: int) -> dict[str, dict[str, Any]]:
@@ -107,7 +108,7 @@ def _photos(images: str | None, count: int, made: Path) -> Split:
     kind, _, path = images.partition(":")
     if kind != "folder":
         raise RequestError(f"{images!r} is no folder:PATH.")
-    split = unlabelled(path)
+    split = unlabelled(path, ImageReading())
     return split.take(np.arange(min(count, len(split))))
 
 
@@ -115,10 +116,12 @@ def _turn(split: Split, size: int, memory: str, name: str) -> Callable[[], float
     indices, own = np.arange(len(split)), replace(split)
     mixed = partners(SEED, 0, indices, len(split))
     seeds = view_seeds(SEED, indices, 0)
-    stream = batches.view_batches(own, AUGMENTS[name], size, BATCH, indices, seeds, threads=1, partners=mixed)
+    stream = batches.view_batches(
+        own, AUGMENTS[name], signature(size), BATCH, indices, seeds, threads=1, partners=mixed
+    )
 
     def turn() -> float:
-        batches.kept = MEMORIES[memory]
+        batches.cached = MEMORIES[memory]
         start = time.process_time()
         for _ in stream:
             pass

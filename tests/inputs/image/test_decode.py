@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.data.photos import encoded, picture
-from tfkd.inputs.image.decode import PhotoError, decode
+from tfkd.inputs.image.decode import ExampleError, decode
 
 
 def corners(image: Image.Image) -> list[int]:
@@ -92,21 +92,21 @@ def test_a_huge_photo_is_bounded_and_still_the_same_picture(kind: str) -> None:
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(PhotoError, match="more than 200 pixels; shrink it"):
+    with pytest.raises(ExampleError, match="more than 200 pixels; shrink it"):
         decode(encoded(picture(), "PNG"), 1024)
 
 
 def test_damaged_files_are_refused_with_a_reason() -> None:
     whole = encoded(picture(1, 200, 200), "JPEG")
-    with pytest.raises(PhotoError, match="truncated"):
+    with pytest.raises(ExampleError, match="truncated"):
         decode(whole[: len(whole) // 2], 1024)
     for rubbish in (b"", b"\0" * 100, b"not a photo", whole[:20]):
-        with pytest.raises(PhotoError, match=r"\w"):
+        with pytest.raises(ExampleError, match=r"\w"):
             decode(rubbish, 1024)
 
 
 def test_formats_that_start_programs_are_not_opened() -> None:
-    with pytest.raises(PhotoError, match="a PostScript document"):
+    with pytest.raises(ExampleError, match="a PostScript document"):
         decode(encoded(picture(), "EPS"), 1024)
 
 

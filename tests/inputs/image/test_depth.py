@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from tests.data.photos import encoded, fill, picture, png16, tiff
-from tfkd.data import ImageData, open_source
-from tfkd.data.check import deep_ranges
+from tfkd.data import Dataset, open_source
+from tfkd.data.check import fitted
 from tfkd.data.dataset import Split
+from tfkd.data.renderings import rendered
 from tfkd.errors import RequestError
-from tfkd.inputs.image.decode import PhotoError, decode, read
+from tfkd.inputs.image.decode import ExampleError, decode, read
 from tfkd.inputs.image.depth import FLOAT, INTEGER, SIXTEEN, fitting
-from tfkd.inputs.image.rendering import all_seen
 from tfkd.recipe import Data
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)  # of the darkest value to the brightest
@@ -31,7 +31,7 @@ def grey16(values: np.ndarray) -> bytes:
     return encoded(Image.fromarray(values.astype(np.uint16)), "PNG")
 
 
-def opened(root: Path, **fields: object) -> ImageData:
+def opened(root: Path, **fields: object) -> Dataset:
     return open_source(Data(source=f"folder:{root}", max_rejected=0.5, **fields), 1)
 
 
@@ -113,7 +113,7 @@ def test_what_is_no_number_is_black_and_does_not_decide_the_range() -> None:
     deep = read(tiff(values), 1024).deep
     assert deep is not None and deep.extremes()[1] == 1.0
     assert np.asarray(decode(tiff(values), 1024, {FLOAT: (0, 1)}))[0, :3, 0].tolist() == [0, 0, 255]
-    with pytest.raises(PhotoError, match="declare their range"):
+    with pytest.raises(ExampleError, match="declare their range"):
         decode(tiff(values), 1024)
 
 
@@ -189,10 +189,10 @@ def test_paired_depth_maps_have_one_range_too(tmp_path: Path) -> None:
         other = tmp_path / "depth" / file.relative_to(root).with_suffix(".png")
         other.parent.mkdir(exist_ok=True)
         other.write_bytes(grey16(RAMP * (1000 + 250 * number)))
-    shown = all_seen(f"folder:{tmp_path / 'depth'}", opened(root))
-    assert shown.train.ranges == shown.test.ranges == {SIXTEEN: (0, 4095)}
+    shown = rendered(f"folder:{tmp_path / 'depth'}", opened(root))
+    assert shown.train.reading.ranges == shown.test.reading.ranges == {SIXTEEN: (0, 4095)}
     assert max(map(max, map(brightest, (shown.train, shown.validation, shown.test)))) == 234
-    assert deep_ranges([opened(root).train]) == {}
+    assert fitted([opened(root).train])[0].reading.ranges == {}
 
 
 def test_an_8_bit_photo_is_not_touched_by_a_range() -> None:
@@ -244,9 +244,9 @@ def test_signed_bytes_are_no_unsigned_ones() -> None:
 
 
 def test_what_would_be_read_wrongly_is_refused() -> None:
-    with pytest.raises(PhotoError, match="a TIFF of 16-bit colours in separate planes; convert it to PNG"):
+    with pytest.raises(ExampleError, match="a TIFF of 16-bit colours in separate planes; convert it to PNG"):
         decode(tiff(np.zeros((4, 4, 3), np.uint16), planes=2), 1024)
-    with pytest.raises(PhotoError, match="none of its values is a number"):
+    with pytest.raises(ExampleError, match="none of its values is a number"):
         read(tiff(np.full((4, 4), np.nan, np.float32)), 1024)
 
 

@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin, features
 from tests.data.photos import encoded, fill, picture, tiff
 from tfkd.data import open_source
 from tfkd.errors import RequestError
-from tfkd.inputs.image.decode import PhotoError, decode
+from tfkd.inputs.image.decode import ExampleError, decode
 from tfkd.inputs.image.file_formats import described, is_heic
 from tfkd.recipe import Data
 
@@ -80,7 +80,7 @@ def upright(width: int = 64, height: int = 48) -> Image.Image:
 )
 def test_a_file_is_named_by_its_bytes(content: bytes, name: str) -> None:
     assert name in described(content)
-    with pytest.raises(PhotoError) as error:
+    with pytest.raises(ExampleError) as error:
         decode(content, 1024)
     assert name in str(error.value) or content[:2] == b"\xff\xd8"
     assert "\n" not in str(error.value)
@@ -92,7 +92,7 @@ def test_raw_photos_that_are_tiff_files_do_not_become_their_thumbnails() -> None
         for tag, value in tags.items():
             directory[tag] = value
         raw = encoded(picture(), "TIFF", tiffinfo=directory)
-        with pytest.raises(PhotoError, match=f"RAW photo.*{name}"):
+        with pytest.raises(ExampleError, match=f"RAW photo.*{name}"):
             decode(raw, 1024)
     plain = TiffImagePlugin.ImageFileDirectory_v2()
     plain[271] = "NIKON CORPORATION"
@@ -112,7 +112,7 @@ def test_raw_photos_that_are_tiff_files_do_not_become_their_thumbnails() -> None
     ],
 )
 def test_a_tiff_that_is_not_read_is_named_by_its_depth(photo: bytes, name: str) -> None:
-    with pytest.raises(PhotoError) as error:
+    with pytest.raises(ExampleError) as error:
         decode(photo, 1024)
     assert name in str(error.value)
 
@@ -123,7 +123,7 @@ def test_a_canon_raw_photo_does_not_become_its_preview() -> None:
     directory = preview[8 : 8 + 2 + 12 * int.from_bytes(preview[8:10], "little") + 4]
     moved = preview[:4] + len(preview).to_bytes(4, "little") + b"....%s" + preview[14:] + directory
     assert decode(moved.replace(b"%s", b"\0\0"), 1024).size == (24, 16)
-    with pytest.raises(PhotoError, match=r"a Canon RAW photo \(CR2\)"):
+    with pytest.raises(ExampleError, match=r"a Canon RAW photo \(CR2\)"):
         decode(moved.replace(b"....%s", b"CR\x02\0\0\0"), 1024)
 
 
@@ -187,7 +187,7 @@ def test_heic_under_another_name_is_read_as_part_of_a_data_set(tmp_path: Path) -
 
 def test_heic_without_its_library_names_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(PhotoError, match="HEIC, which needs pillow-heif: pip install pillow-heif"):
+    with pytest.raises(ExampleError, match="HEIC, which needs pillow-heif: pip install pillow-heif"):
         decode(box(b"heic", b"mif1", b"heic"), 1024)
 
 

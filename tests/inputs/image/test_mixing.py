@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tfkd.inputs.image.mixing import Overlay, draw, partners
-from tfkd.inputs.image.views import view_seeds
+from tfkd.inputs.image.mixing import Overlay, draw
+from tfkd.inputs.seeds import view_seeds
 from tfkd.recipe import Augment
 
 VIEWS = 3000
@@ -19,18 +19,6 @@ def distance(sample: np.ndarray, distribution: np.ndarray) -> float:
     """Returns the Kolmogorov-Smirnov distance of a sample from a distribution, given as a much larger sample."""
     below = np.searchsorted(np.sort(distribution), np.sort(sample)) / len(distribution)
     return float(np.abs(below - (np.arange(len(sample)) + 0.5) / len(sample)).max())
-
-
-def test_partners_are_a_permutation_that_run_and_view_draw() -> None:
-    pool = 50
-    everyone = partners(1, 3, np.arange(pool), pool)
-    assert sorted(everyone.images) == list(range(pool))
-    some = np.array([7, 0, 7, 49])
-    few = partners(1, 3, some, pool)
-    np.testing.assert_array_equal(few.images, everyone.images[some])
-    np.testing.assert_array_equal(few.seeds, view_seeds(1, few.images, 3))
-    for other in (partners(1, 4, np.arange(pool), pool), partners(2, 3, np.arange(pool), pool)):
-        assert (other.images != everyone.images).sum() > pool / 2
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
@@ -76,7 +64,7 @@ def test_an_overlay_covers_its_share_at_every_size(size: int) -> None:
     for seed in view_seeds(2, np.arange(10), 0):
         for mix in ("mixup", "cutmix"):
             overlay = draw(seed, Augment(mix=mix, mix_share=1.0))
-            mixed = overlay.lay(own, partner)
+            (mixed,) = overlay.lay((own,), (partner,))
             np.testing.assert_allclose(1 - mixed.mean() / 200, overlay.share(), atol=1e-4)
 
 
@@ -84,7 +72,7 @@ def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:
     rng = np.random.default_rng(0)
     own, partner = rng.uniform(0, 255, (2, 20, 20, 3)).astype(np.float32)
     overlay = Overlay((0.1, 0.25, 0.6, 0.775), 1.0)
-    mixed = overlay.lay(own, partner)
+    (mixed,) = overlay.lay((own,), (partner,))
     expected = own.copy()
     expected[2:12, 5:15] = partner[2:12, 5:15]
     expected[2:12, 15] = (own[2:12, 15] + partner[2:12, 15]) / 2  # the edge cuts these pixels in two
@@ -93,5 +81,5 @@ def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:
 
 def test_opacity_mixes_linearly() -> None:
     own, partner = np.random.default_rng(0).uniform(0, 255, (2, 6, 6, 3)).astype(np.float32)
-    mixed = Overlay((0.0, 0.0, 1.0, 1.0), 0.3).lay(own, partner)
+    (mixed,) = Overlay((0.0, 0.0, 1.0, 1.0), 0.3).lay((own,), (partner,))
     np.testing.assert_allclose(mixed, 0.7 * own + 0.3 * partner, atol=1e-3)

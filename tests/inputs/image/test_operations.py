@@ -7,7 +7,8 @@ from PIL import Image, ImageOps
 from tests.data.photos import picture
 from tfkd.inputs.image import operations
 from tfkd.inputs.image.operations import OPERATIONS
-from tfkd.inputs.image.views import drawn, make_view, view_seeds
+from tfkd.inputs.image.views import make_view
+from tfkd.inputs.seeds import drawn, view_seeds
 from tfkd.recipe import Augment
 
 Operation = Callable[[Image.Image, float], Image.Image]

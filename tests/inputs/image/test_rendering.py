@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data.photos import fill
+from tests.data.photos import READING, fill
 from tfkd.data import folder
+from tfkd.data.renderings import rendered_split
 from tfkd.errors import RequestError
 from tfkd.inputs.image import rendering
 
@@ -65,20 +66,20 @@ def test_a_full_edge_is_white_and_a_flat_image_black() -> None:
 
 
 @pytest.mark.parametrize("name", ["gray", "folder:", "folder", "rgb:x", ""])
-def test_an_unknown_modality_is_refused(name: str, tmp_path: Path) -> None:
-    split = folder.listing(str(fill(tmp_path, {"a": 1}))).splits["train"]
-    with pytest.raises(RequestError, match="There is no modality"):
+def test_an_unknown_rendering_is_refused(name: str, tmp_path: Path) -> None:
+    split = folder.listing(str(fill(tmp_path, {"a": 1})), READING).splits["train"]
+    with pytest.raises(RequestError, match="There is no rendering"):
         rendering.transform(name)
-    with pytest.raises(RequestError, match="There is no modality"):
-        rendering.seen(name, split)
+    with pytest.raises(RequestError, match="There is no rendering"):
+        rendered_split(name, split)
     with pytest.raises(RequestError, match="Did you mean 'grey'"):
         rendering.transform("gray")
 
 
 def test_a_folder_gives_other_pictures_and_the_rest_the_same(tmp_path: Path) -> None:
-    split = folder.listing(str(fill(tmp_path / "photos", {"a": 2, "b": 1}))).splits["train"]
+    split = folder.listing(str(fill(tmp_path / "photos", {"a": 2, "b": 1})), READING).splits["train"]
     fill(tmp_path / "depth", {"a": 2, "b": 1}, start=50)
-    other = rendering.seen(f"folder:{tmp_path / 'depth'}", split)
+    other = rendered_split(f"folder:{tmp_path / 'depth'}", split)
     assert [other.name(i) for i in range(3)] == [split.name(i) for i in range(3)]
     assert other.load(0) != split.load(0)
-    assert rendering.seen("edges", split).photos is split.photos
+    assert rendered_split("edges", split).examples is split.examples

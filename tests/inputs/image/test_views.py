@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.photos import picture
-from tfkd.inputs.image.views import _crop_box, drawn, make_view, resample, view_seeds
+from tfkd.inputs.image.views import _crop_box, make_view, resample
+from tfkd.inputs.seeds import drawn, view_seeds
 from tfkd.recipe import Augment
 
 STILL = Augment(min_area=1.0, max_aspect=1.0, flip=False, brightness=0, contrast=0, saturation=0)
@@ -35,14 +36,6 @@ def test_a_view_is_the_same_at_every_size(shape: tuple[int, int]) -> None:
     for seed in view_seeds(3, np.arange(8), 2):
         small, large = (make_view(image, seed, Augment(), size) for size in (48, 96))
         assert np.abs(halved(large) - small).mean() < 1.5
-
-
-def test_seeds_depend_on_run_view_and_photo_only() -> None:
-    seeds = view_seeds(1, np.array([5, 3, 9]), 4)
-    assert (seeds.shape, seeds.dtype) == ((3, 2), np.int64)
-    np.testing.assert_array_equal(seeds[1:2], view_seeds(1, np.array([3]), 4))
-    several = [tuple(row) for run in (1, 2) for view in (0, 1) for row in view_seeds(run, np.arange(50), view)]
-    assert len(set(several)) == len(several)
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,11 +1,16 @@
 """Images: raw RGB from 0 to 255 in a square, which the model normalises itself."""
 
 from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type
+from tfkd.inputs.image.reading import reading
 from tfkd.inputs.image.tensors import describe, signature, signature_of
 from tfkd.inputs.kind import Kind
 
 KIND = Kind(
     name="image",
+    suffixes=(".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"),
+    companions=(".mov", ".mp4"),  # the moving half of a phone's photo
+    feature=("Image", "image"),
+    reading=reading,
     signature=lambda data: signature(data.image_size),
     signature_of=signature_of,
     describe=describe,

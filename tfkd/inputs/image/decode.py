@@ -5,17 +5,16 @@ JPEGs while it decodes them.
 """
 
 import io
-import textwrap
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError, features
 
-from tfkd.inputs.image.depth import FULL, Deep, Range, Ranges, deep
+from tfkd.inputs.image.depth import FULL, Deep, deep
 from tfkd.inputs.image.file_formats import described, is_heic, is_raw
-
-MAX_BYTES = 1 << 28
+from tfkd.inputs.kind import ExampleError, Ranges, one_line
+from tfkd.signature import Range
 
 # A list of our own: Pillow would also open formats that start other programs (EPS) or that are no photos.
 _FORMATS = [
@@ -48,15 +47,6 @@ _NO_RANGES: Mapping[str, Range] = {}
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class PhotoError(Exception):
-    """A photo cannot be read; the text is the reason."""
-
-
-def one_line(error: Exception) -> str:
-    """Returns what a library's error says, short enough to stand in a message of one line."""
-    return textwrap.shorten(str(error).rstrip(" ."), 300, placeholder=" ...") or type(error).__name__
-
-
 @dataclass(frozen=True, eq=False)
 class Pixels:
     """A photo as its file holds it.
@@ -80,7 +70,7 @@ def read(encoded: bytes, longest_side: int) -> Pixels:
         longest_side: a larger photo is shrunk to this, pixels; deep values are not.
 
     Raises:
-        PhotoError: it is no photo, damaged, cut short, or larger than Pillow's limit of 179 megapixels.
+        ExampleError: it is no photo, damaged, cut short, or larger than Pillow's limit of 179 megapixels.
     """
     formats = _heic_formats() if is_heic(encoded) else _FORMATS
     try:
@@ -95,13 +85,13 @@ def read(encoded: bytes, longest_side: int) -> Pixels:
             image.load()
             return Pixels(_rgb(_upright(_shrunk(image, longest_side))))
     except UnidentifiedImageError:
-        raise PhotoError(described(encoded)) from None
-    except PhotoError:
+        raise ExampleError(described(encoded)) from None
+    except ExampleError:
         raise
     except Image.DecompressionBombError:
-        raise PhotoError(f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; shrink it") from None
+        raise ExampleError(f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; shrink it") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
-        raise PhotoError(one_line(error)) from None
+        raise ExampleError(one_line(error)) from None
 
 
 def decode(encoded: bytes, longest_side: int, ranges: Ranges = _NO_RANGES) -> Image.Image:
@@ -120,7 +110,7 @@ def decode(encoded: bytes, longest_side: int, ranges: Ranges = _NO_RANGES) -> Im
         RGB, upright, its pixels loaded.
 
     Raises:
-        PhotoError: it is no photo, damaged, cut short, larger than Pillow's limit of 179 megapixels, or of a kind
+        ExampleError: it is no photo, damaged, cut short, larger than Pillow's limit of 179 megapixels, or of a kind
             without a range.
     """
     pixels = read(encoded, longest_side)
@@ -129,7 +119,7 @@ def decode(encoded: bytes, longest_side: int, ranges: Ranges = _NO_RANGES) -> Im
     assert pixels.deep is not None
     limits = ranges.get(pixels.deep.kind) or FULL.get(pixels.deep.kind)
     if limits is None:
-        raise PhotoError(f"{pixels.deep.kind} pixels; declare their range as data.pixel_range")
+        raise ExampleError(f"{pixels.deep.kind} pixels; declare their range as data.pixel_range")
     image = pixels.deep.eight_bit(limits)
     image.getexif()[_ORIENTATION] = pixels.orientation
     return _rgb(_upright(_shrunk(image, longest_side)))
@@ -139,7 +129,7 @@ def _heic_formats() -> list[str]:
     try:
         import pillow_heif
     except ImportError:
-        raise PhotoError("HEIC, which needs pillow-heif: pip install pillow-heif, or convert it to JPEG") from None
+        raise ExampleError("HEIC, which needs pillow-heif: pip install pillow-heif, or convert it to JPEG") from None
     pillow_heif.register_heif_opener()
     return ["HEIF"]
 
@@ -148,11 +138,11 @@ def _refuse_raw(image: Image.Image, encoded: bytes) -> None:
     """Refuses a camera's RAW file: Pillow would give its thumbnail, or sensor values."""
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     if tags and is_raw(encoded):
-        raise PhotoError(described(encoded))
+        raise ExampleError(described(encoded))
     if _DNG_VERSION in tags:
-        raise PhotoError("a RAW photo (DNG); convert it to JPEG")
+        raise ExampleError("a RAW photo (DNG); convert it to JPEG")
     if _MAKE in tags and int(tags.get(_SUBFILE_TYPE, 0)) & 1:
-        raise PhotoError(f"a RAW photo of {str(tags[_MAKE]).strip()}; convert it to JPEG")
+        raise ExampleError(f"a RAW photo of {str(tags[_MAKE]).strip()}; convert it to JPEG")
 
 
 def _refuse_planes(image: Image.Image) -> None:
@@ -160,12 +150,12 @@ def _refuse_planes(image: Image.Image) -> None:
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, (8,))
     if tags.get(_PLANES) == _SEPARATE and len(bits) > 1 and max(bits) > 8:
-        raise PhotoError(f"a TIFF of {max(bits)}-bit colours in separate planes; convert it to PNG")
+        raise ExampleError(f"a TIFF of {max(bits)}-bit colours in separate planes; convert it to PNG")
 
 
 def _refuse_nothing(values: Deep) -> None:
     if not values.finite().size:
-        raise PhotoError("none of its values is a number (all are NaN or infinite)")
+        raise ExampleError("none of its values is a number (all are NaN or infinite)")
 
 
 def _shrunk(image: Image.Image, longest_side: int) -> Image.Image:

@@ -6,15 +6,13 @@ each other. It is declared (`data.pixel_range`) or follows from the extreme valu
 
 import io
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-Range = tuple[float, float]
-Ranges = Mapping[str, Range]
+from tfkd.signature import Range
 
 EIGHT = "8-bit"
 SIXTEEN = "16-bit"

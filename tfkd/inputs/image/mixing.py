@@ -1,8 +1,8 @@
 """Views mixed with another image's: mixup (Zhang et al. 2017, arXiv:1710.09412), CutMix (Yun et al. 2019, 1905.04899).
 
-A mixed view of an image is its view with the same-numbered view of a partner laid over it. The partners of a view
-number are a permutation of the pool; whether a view is mixed, how, and how much comes from the view's own seed. So the
-same mixed view can be made again from (run's seed, view's number, image), at any size.
+A mixed view of an image is its view with the same-numbered view of a partner (`tfkd.inputs.seeds`) laid over it.
+Whether a view is mixed, how, and how much comes from the view's own seed. So the same mixed view can be made again from
+(run's seed, view's number, image), at any size.
 """
 
 import math
@@ -10,24 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfkd.inputs.image.views import drawn, view_seeds
+from tfkd.inputs.kind import Arrays
+from tfkd.inputs.seeds import drawn
 from tfkd.recipe import Augment
 
 _OVERLAY = 2  # numbers apart from those that a view's seed gives its crop, colours and operations
 _MIXUP_ALPHA = 0.8
-
-
-@dataclass(frozen=True, eq=False)
-class Partners:
-    """Whom some views are mixed with.
-
-    Attributes:
-        images: int64 [m], positions in the split.
-        seeds: int64 [m, 2], of the partners' views.
-    """
-
-    images: np.ndarray
-    seeds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,31 +35,20 @@ class Overlay:
         top, left, bottom, right = self.box
         return 1.0 - self.opacity * (bottom - top) * (right - left)
 
-    def lay(self, own: np.ndarray, partner: np.ndarray) -> np.ndarray:
-        """Returns the mixed view, float32 [size, size, 3]; a pixel that the box's edge cuts is mixed by area.
+    def lay(self, own: Arrays, partner: Arrays) -> Arrays:
+        """Returns the mixed view, one float32 [size, size, 3]; a pixel that the box's edge cuts is mixed by area.
 
         Args:
-            own: uint8 or float32 [size, size, 3].
-            partner: uint8 or float32 [size, size, 3].
+            own: one uint8 or float32 [size, size, 3].
+            partner: the same.
         """
+        return (self._laid(*own, *partner),)
+
+    def _laid(self, own: np.ndarray, partner: np.ndarray) -> np.ndarray:
         top, left, bottom, right = self.box
         rows, columns = _covered(top, bottom, len(own)), _covered(left, right, len(own))
         weight = np.float32(self.opacity) * rows[:, None, None] * columns[:, None]
         return own + weight * (partner - own.astype(np.float32))
-
-
-def partners(seed: int, view: int, images: np.ndarray, pool: int) -> Partners:
-    """Returns whom view number `view` of these images is mixed with; an image may be its own partner.
-
-    Args:
-        seed: the run's.
-        view: number of the view.
-        images: int64 [m], positions in the pool.
-        pool: how many images the pool has.
-    """
-    source = np.random.SeedSequence([seed, view], spawn_key=(_OVERLAY,))
-    chosen = np.random.default_rng(source).permutation(pool)[np.asarray(images, np.int64)]
-    return Partners(chosen, view_seeds(seed, chosen, view))
 
 
 def draw(seed: np.ndarray, augment: Augment) -> Overlay:

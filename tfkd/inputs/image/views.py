@@ -10,32 +10,14 @@ import numpy as np
 from PIL import Image
 
 from tfkd.inputs.image.operations import operate
+from tfkd.inputs.seeds import drawn
 from tfkd.recipe import Augment
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which Pillow's "L" rounds to whole values
 _LEVELS = np.arange(256)
-_BASE, _OPERATIONS = (
-    0,
-    1,
-)  # what the numbers drawn from a view's seed are for; tfkd.inputs.image.mixing goes on from there
+_BASE, _OPERATIONS = 0, 1  # purposes of the numbers drawn from a view's seed; tfkd.inputs.image.mixing has the next
 
 Box = tuple[float, float, float, float]
-
-
-def view_seeds(seed: int, indices: np.ndarray, view: int) -> np.ndarray:
-    """Returns int64 [m, 2], the seeds of view number `view` of the photos at these indices (int64 [m]).
-
-    A seed depends on the run's seed, the view's number and the photo's index, not on the other indices.
-    """
-    stream = np.random.SeedSequence([seed, view]).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    return np.stack([np.full(len(indices), stream, np.int64), np.asarray(indices, np.int64)], axis=1)
-
-
-def drawn(seed: np.ndarray, purpose: int) -> np.random.Generator:
-    """Returns the random numbers of a view's seed (int [2]) for one purpose, independent of those for another."""
-    stream, photo = np.asarray(seed).astype(np.uint64)
-    key, counter = np.array([stream, purpose], np.uint64), np.array([0, photo, 0, 0], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def make_view(photo: Image.Image, seed: np.ndarray, augment: Augment, size: int) -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.photos import encoded, picture
+from tests.data.photos import READING, encoded, picture
+from tfkd.data.cache import ExampleCache, ViewCache
 from tfkd.data.dataset import Split
 from tfkd.data.folder import unlabelled
-from tfkd.data.kept import Kept, Views
 from tfkd.errors import RequestError
 
 PHOTO = 4 * 24 * 16  # bytes
@@ -30,12 +30,12 @@ class Counted(Split):
 def photos(folder: Path, count: int) -> Counted:
     for k in range(count):
         (folder / f"{k:03}.jpg").write_bytes(encoded(picture(k), "JPEG", exif=b"Exif\0\0" + b"\0" * 9000))
-    split = unlabelled(str(folder))
-    return Counted(split.photos, split.numbers, split.labels)
+    split = unlabelled(str(folder), READING)
+    return Counted(split.examples, split.numbers, split.labels, split.reading)
 
 
 def test_a_small_split_is_decoded_once(tmp_path: Path) -> None:
-    split, kept = photos(tmp_path, 5), Kept(5 * PHOTO)
+    split, kept = photos(tmp_path, 5), ExampleCache(5 * PHOTO)
     for i in (3, 0, 1, 2, 4) * 3:
         assert np.array_equal(kept.load(split, i), split.load(i))
         split.loaded.pop()
@@ -44,14 +44,14 @@ def test_a_small_split_is_decoded_once(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_beside_pixels(tmp_path: Path) -> None:
-    split, kept = photos(tmp_path, 1), Kept(PHOTO)
+    split, kept = photos(tmp_path, 1), ExampleCache(PHOTO)
     assert "exif" in kept.load(split, 0).info
     assert kept.load(split, 0).info == {}
     assert type(kept.load(split, 0)) is Image.Image  # that of a file would hold what else stood in it
 
 
 def test_of_a_split_too_large_nothing_stays(tmp_path: Path) -> None:
-    split, kept = photos(tmp_path, 5), Kept(5 * PHOTO - 1)
+    split, kept = photos(tmp_path, 5), ExampleCache(5 * PHOTO - 1)
     for i in (*range(5), 0, 1):
         kept.load(split, i)
         assert kept.bytes <= kept.limit
@@ -60,7 +60,7 @@ def test_of_a_split_too_large_nothing_stays(tmp_path: Path) -> None:
 
 
 def test_a_split_that_would_become_too_large_is_given_up_early(tmp_path: Path) -> None:
-    split, kept = photos(tmp_path, 100), Kept(99 * PHOTO)
+    split, kept = photos(tmp_path, 100), ExampleCache(99 * PHOTO)
     sizes = []
     for i in range(70):
         kept.load(split, i)
@@ -70,7 +70,7 @@ def test_a_split_that_would_become_too_large_is_given_up_early(tmp_path: Path) -
 
 
 def test_splits_share_the_limit_and_give_back_what_they_had(tmp_path: Path) -> None:
-    first, kept = photos(tmp_path, 3), Kept(4 * PHOTO)
+    first, kept = photos(tmp_path, 3), ExampleCache(4 * PHOTO)
     second, third = first.take(np.arange(2)), first.take(np.arange(2))
     for i in range(3):
         kept.load(first, i)
@@ -86,7 +86,7 @@ def test_splits_share_the_limit_and_give_back_what_they_had(tmp_path: Path) -> N
 
 
 def test_threads_may_load_at_once(tmp_path: Path) -> None:
-    split, kept = photos(tmp_path, 20), Kept(20 * PHOTO)
+    split, kept = photos(tmp_path, 20), ExampleCache(20 * PHOTO)
     right: list[bool] = []
 
     def work(seed: int) -> None:
@@ -103,7 +103,7 @@ def test_threads_may_load_at_once(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_is_gone_is_told(tmp_path: Path) -> None:
-    split, kept = photos(tmp_path, 2), Kept(2 * PHOTO)
+    split, kept = photos(tmp_path, 2), ExampleCache(2 * PHOTO)
     (tmp_path / "001.jpg").unlink()
     with pytest.raises(RequestError, match=r"^001\.jpg can no longer be read"):
         kept.load(split, 1)
@@ -112,7 +112,7 @@ def test_a_photo_that_is_gone_is_told(tmp_path: Path) -> None:
 
 def test_views_are_kept_until_the_limit_is_reached() -> None:
     made: list[tuple[int, int]] = []
-    views = Views(2 * 12)
+    views = ViewCache(2 * 12)
 
     def load(index: int, seed: int) -> int:
         def make() -> np.ndarray:

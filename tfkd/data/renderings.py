@@ -1,0 +1,40 @@
+"""A data set as a network of an input rendering sees it."""
+
+import dataclasses
+from typing import Any
+
+from tfkd.data.check import fitted
+from tfkd.data.dataset import Dataset, Split
+from tfkd.data.folder import paired
+
+_PARTS = ("train", "validation", "test", "unlabelled")
+
+
+def folder_of(rendering: str) -> str:
+    """Returns the path of a "folder:PATH", or nothing."""
+    kind, _, path = rendering.partition(":")
+    return path if kind == "folder" else ""
+
+
+def rendered_split(rendering: str, split: Split) -> Split:
+    """Returns a split's examples in an input rendering: example i there belongs to example i here.
+
+    Raises:
+        RequestError: there is no such rendering, or an example has no partner in its folder.
+    """
+    reading, path = split.reading.rendered(rendering), folder_of(rendering)
+    return dataclasses.replace(paired(split, path) if path else split, reading=reading)
+
+
+def rendered(rendering: str, data: Dataset) -> Dataset:
+    """Returns every split of a run's examples in an input rendering.
+
+    Raises:
+        RequestError: there is no such rendering, or an example has no partner in its folder.
+    """
+    splits = {part: split for part in _PARTS if (split := getattr(data, part)) is not None}
+    shown = [rendered_split(rendering, split) for split in splits.values()]
+    if folder_of(rendering):
+        shown = fitted(shown)
+    parts: dict[str, Any] = dict(zip(splits, shown, strict=True))
+    return dataclasses.replace(data, **parts)
