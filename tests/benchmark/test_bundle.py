@@ -1,22 +1,18 @@
 import subprocess
-import sys
-import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-import typer.testing
 
 from tests.benchmark.conftest import counted, result
-from tfkd.benchmark import command, host
+from tfkd.benchmark import host
 from tfkd.benchmark.arm64 import target as arm64
 from tfkd.benchmark.bundle import Request, bench, measure, until_clear
-from tfkd.benchmark.driver import Options
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.subject import of_files
 from tfkd.bundle import measurements, results
 from tfkd.errors import MachineError, RequestError
 
-QUICK = Options(runs=4, warmup=1, processes=2, threads=(1,))
+QUICK = {"runs": 4, "warmup": 1, "processes": 2, "threads": (1,)}
 
 
 def never(*_args, **_more):
@@ -97,18 +93,13 @@ def test_an_unknown_target_is_named(shipped):
         ("host", {"python": "python3.12"}, "--python is for ssh; the target host does not read it"),
         ("host", {"cores": (1,)}, "--cores is for android; the target host does not"),
         ("arm64", {"threads": (2,)}, "--threads is for host and ssh and android; the target arm64"),
-        ("ios:r.json", {"runs": 7}, "--runs means nothing to results that are read"),
+        ("host", {"rnus": 5}, "no option 'rnus'.* Did you mean 'runs'"),
+        ("android", {"delegate": ("tpu",)}, "no delegate 'tpu'. Known: cpu, gpu, npu"),
     ],
 )
 def test_options_that_a_target_does_not_read_are_refused(shipped, target, more, said):
-    if target.startswith("ios"):
-        from tfkd.benchmark import ios
-
-        with pytest.raises(RequestError, match=said):
-            ios.bench("r.json", of_files({}), Options(**more))
-        return
     with pytest.raises(RequestError, match=said):
-        measure(Request(shipped, target, Options(**more)))
+        measure(Request(shipped, target, more))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +140,7 @@ def test_a_baseline_with_other_numbers_of_threads_is_refused_before_measuring(sh
     monkeypatch.setattr("tfkd.benchmark.driver._result", never)
     limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
     with pytest.raises(RequestError, match=r"on .* with 2 threads by host"):
-        measure(Request(shipped, "host", Options(runs=4, warmup=1, processes=2, threads=(2,)), limits, only="*light*"))
+        measure(Request(shipped, "host", {**QUICK, "threads": (2,)}, limits, only="*light*"))
 
 
 def test_a_single_file_is_measured_and_compared_with_golden_answers(files, tmp_path):
@@ -216,66 +207,17 @@ def test_what_is_lost_in_noise_is_measured_again_until_it_is_clear(tmp_path):
     assert len(asked) == 1
 
 
-@pytest.fixture
-def run():
-    app = typer.Typer()
-    app.command()(command.bench)
+def test_stored_results_are_not_measured_again(shipped, tmp_path, monkeypatch):
+    """They stay what they are, however often they are read, and however unclear their change is."""
+    again = []
 
-    def call(*arguments):
-        quick = ["--runs", "4", "--warmup", "1", "--processes", "2", "--threads", "1"]
-        return typer.testing.CliRunner().invoke(app, [*map(str, arguments), *quick])
+    def read(_address, _subject, _options, _progress, listener):
+        listener.on_stored()
+        again.append(1)
+        return [noisy(shipped)]
 
-    return call
-
-
-def test_the_command_writes_json_and_junit_and_shows_a_table(run, shipped, tmp_path):
-    done = run(shipped, "--only", "*light*", "--json", tmp_path / "r.json", "--junit", tmp_path / "j.xml")
-    assert done.exit_code == 0, done.output
-    assert "light.tflite" in done.output and "1 of 1 gates passed" in done.output
-    (read,) = results.read(tmp_path / "r.json")
-    assert read.runs == 4 and read.golden.passed
-    (suite,) = ET.parse(tmp_path / "j.xml").getroot()
-    assert suite.get("failures") == "0" and float(suite.get("time")) > 0
-    values = {each.get("name"): float(each.get("value")) for each in suite.find("testcase/properties")}
-    assert values["median_ms"] == pytest.approx(read.latency_ms.median)
-    assert (shipped / "measurements" / "index.html").is_file() and "measurements/index.html" in flat(done.output)
-
-
-def test_the_command_fails_where_a_limit_is_missed(run, shipped, tmp_path):
-    done = run(shipped, "--only", "*light*", "--max-median-ms", "0", "--junit", tmp_path / "j.xml")
-    assert done.exit_code == 1 and "failed" in done.output
-    assert 'failures="1"' in (tmp_path / "j.xml").read_text()
-
-
-def test_a_benchmark_that_could_not_run_is_an_error_in_junit_too(run, tmp_path):
-    done = run(tmp_path / "none", "--junit", tmp_path / "j.xml")
-    assert isinstance(done.exception, RequestError)
-    assert 'errors="1"' in (tmp_path / "j.xml").read_text()
-
-
-def flat(text):
-    return "".join(text.split("\n"))
-
-
-@pytest.mark.parametrize("option", ["--json", "--junit"])
-def test_a_file_that_cannot_be_written_is_told_before_measuring(run, shipped, tmp_path, monkeypatch, option):
-    monkeypatch.setattr(host, "bench", never)
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path, tmp_path / "file" / "r.json"):
-        done = run(shipped, option, path)
-        assert isinstance(done.exception, RequestError) and "cannot be written" in str(done.exception)
-
-
-def test_a_baseline_without_these_files_is_an_error(run, shipped, tmp_path):
-    baseline = tmp_path / "b.json"
-    results.write(baseline, [result()])
-    done = run(shipped, "--baseline", baseline, "--max-regression", "5%")
-    assert isinstance(done.exception, RequestError) and "The baseline has no result" in str(done.exception)
-
-
-def test_the_command_is_imported_without_what_it_needs_later():
-    code = (
-        "import sys, tfkd.benchmark.command\n"
-        "sys.exit(any(name in sys.modules for name in ('numpy', 'pydantic', 'rich')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    monkeypatch.setattr(host, "bench", read)
+    results.write(tmp_path / "b.json", [noisy(shipped)])
+    limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
+    measured = measure(Request(shipped, "host", QUICK, limits, only="*light*"))
+    assert len(again) == 1 and measured.results[0].runs == 3

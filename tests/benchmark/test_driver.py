@@ -2,22 +2,22 @@
 
 import json
 import sys
-import time
 
 import pytest
 
-from tests.benchmark.conftest import ended
 from tfkd.benchmark import driver
-from tfkd.benchmark.driver import ChildError, Options, Place
+from tfkd.benchmark.driver import Place
+from tfkd.benchmark.options import HostOptions
+from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import of_files
-from tfkd.errors import MachineError, RequestError
+from tfkd.errors import RequestError
 
 
 def answering(code, files):
     place = Place(
         "host", "the board", [sys.executable, "-c", code], {name: str(path) for name, path in files.items()}, None
     )
-    return driver.run(place, of_files(files), Options(runs=1, patience=20))
+    return driver.run(place, of_files(files), HostOptions(runs=1, patience=20))
 
 
 @pytest.mark.parametrize(
@@ -53,46 +53,6 @@ def test_a_program_that_dies_is_told_by_its_code_and_last_line(files):
     assert caught.value.code == 9 and caught.value.last_line == "so be it"
 
 
-def test_silence_has_a_limit_and_nothing_is_left_running(tmp_path):
-    pid = tmp_path / "pid"
-    code = f"sleep 60 & echo $! > {pid}; echo one; wait"
-    began = time.monotonic()
-    with pytest.raises(MachineError, match=r"gave no sign of life for 0\.5 seconds"):
-        list(driver.spoken(["sh", "-c", code], "", 0.5))
-    assert time.monotonic() - began < 20
-    assert ended(int(pid.read_text()))
-
-
-def test_nothing_is_left_running_when_the_caller_stops(tmp_path):
-    pid = tmp_path / "pid"
-    lines = driver.spoken(["sh", "-c", f"sleep 60 & echo $! > {pid}; echo one; wait"], "", 60)
-    assert next(lines) == "one\n"
-    lines.close()
-    assert ended(int(pid.read_text()))
-
-
-def test_a_program_that_only_says_that_it_lives_is_ended_once_it_does_no_more():
-    working = "for n in 1 2 3 4 5 6; do echo tfkd-alive $n; sleep 0.3; done; echo done"
-    assert list(driver.living(["sh", "-c", working], 1.0)) == ["done\n"]
-    hanging = "for n in $(seq 100); do echo tfkd-alive 1; sleep 0.1; done"
-    with pytest.raises(MachineError, match="no sign of life for 1 seconds"):
-        list(driver.living(["sh", "-c", hanging], 1.0))
-
-
-def test_a_missing_program_is_named():
-    with pytest.raises(RequestError, match="Cannot start no-such-program"):
-        list(driver.spoken(["no-such-program"], "", 1))
-
-
-def test_arguments_are_read_by_no_shell(tmp_path):
-    (line,) = driver.spoken(["echo", f"$(touch {tmp_path}/x); `id`"], "", 20)
-    assert line == f"$(touch {tmp_path}/x); `id`\n" and not (tmp_path / "x").exists()
-
-
-def test_stdin_reaches_the_program():
-    assert list(driver.spoken(["cat"], "job\n", 20)) == ["job\n"]
-
-
 @pytest.mark.parametrize(("abi", "rung"), [("x86_64", "x86"), ("AMD64", "x86"), ("aarch64", "device")])
 def test_rungs(abi, rung):
     assert driver.rung(abi) == rung
@@ -104,4 +64,4 @@ def test_the_runner_is_measured_where_no_module_can_take_its_place(files, tmp_pa
 
     (tmp_path / "json.py").write_text("raise SystemExit(5)")
     monkeypatch.chdir(tmp_path)
-    assert host.bench("", of_files({"light": files["light"]}), Options(runs=1, warmup=0, threads=(1,)))
+    assert host.bench("", of_files({"light": files["light"]}), HostOptions(runs=1, warmup=0, threads=(1,)))

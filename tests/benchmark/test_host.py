@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tfkd.benchmark import TARGETS, host
-from tfkd.benchmark.driver import Options
+from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.subject import of_bundle, of_files
 from tfkd.bundle import results as results_of
 from tfkd.bundle.results import BenchEntry, Latency
@@ -31,7 +31,7 @@ def test_every_file_is_timed_with_one_thread_and_with_all(files):
 
 
 def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
-    results = host.bench("", of_bundle(shipped), Options(runs=4, warmup=1, processes=2, threads=(1,)))
+    results = host.bench("", of_bundle(shipped), HostOptions(runs=4, warmup=1, processes=2, threads=(1,)))
     assert [result.artifact.path for result in results] == ["android/heavy.tflite", "android/light.tflite"]
     for result in results:
         assert (result.runs, result.processes, result.threads) == (4, 2, 1)
@@ -44,7 +44,7 @@ def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
 def test_wrong_answers_are_seen(shipped):
     subject = of_bundle(shipped)
     subject.images[:] = 255 - subject.images
-    results = host.bench("", subject, Options(runs=1, warmup=0, processes=1, threads=(1,)))
+    results = host.bench("", subject, HostOptions(runs=1, warmup=0, processes=1, threads=(1,)))
     assert any(result.golden.max_abs_error > 0 for result in results)
 
 
@@ -83,7 +83,7 @@ def test_a_model_that_takes_no_image_is_refused(tmp_path):
 
 def test_this_machine_has_no_address(files):
     with pytest.raises(RequestError, match="it has no address 'pi'"):
-        host.bench("pi", of_files(files), Options())
+        host.bench("pi", of_files(files), HostOptions())
 
 
 def test_ratio_is_of_medians_at_one_thread_count():
@@ -100,10 +100,9 @@ def test_ratio_is_of_medians_at_one_thread_count():
 
 
 def test_targets_name_what_exists():
-    for place in TARGETS.values():
-        module, _, function = place.partition(":")
-        found = importlib.import_module(module)
-        assert callable(getattr(found, function)) and found.FORMATS
+    for target in TARGETS.values():
+        module = importlib.import_module(target.module)
+        assert callable(module.bench) and module.FORMATS and module.LIMITS
 
 
 def _entry(artifact, threads, median):

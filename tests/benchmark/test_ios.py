@@ -11,14 +11,15 @@ import pytest
 from tests.tools.bundles import write_bundle
 from tests.tools.test_ios_app import ios_result
 from tfkd.benchmark import ios, statistics
-from tfkd.benchmark.driver import Listener, Options
+from tfkd.benchmark.driver import Listener
+from tfkd.benchmark.options import IosOptions
 from tfkd.benchmark.subject import Subject, of_bundle
 from tfkd.bundle import results
 from tfkd.bundle.results import Skipped
 from tfkd.errors import MachineError, RequestError
 
 FILES = ("ios/a.mlmodel", "ios/a.mlpackage")
-QUICK = Options(runs=3, warmup=1, patience=20)
+QUICK = IosOptions(runs=3, warmup=1, patience=20)
 
 # A Mac with one device: its container is a folder, its app measures nothing but tells what it was given.
 XCRUN = """#!{python}
@@ -91,7 +92,7 @@ def subject(tmp_path: Path) -> Subject:
 
 def test_results_are_read_from_a_file_and_summarised(subject: Subject, tmp_path: Path) -> None:
     results.write(tmp_path / "r.json", [measured(subject, name, "all") for name in FILES])
-    found = ios.bench(str(tmp_path / "r.json"), subject, Options())
+    found = ios.bench(str(tmp_path / "r.json"), subject, IosOptions())
     assert [each.artifact.path for each in found] == list(FILES)
     assert all(each.latency_ms == statistics.summary(each.samples_ms) for each in found)
     assert all(each.latency_ms.throttled for each in found)  # which the app does not say: its samples rise
@@ -107,12 +108,12 @@ def test_results_of_other_files_or_targets_are_refused(subject: Subject, tmp_pat
     for said, result in cases.items():
         results.write(path, [result])
         with pytest.raises(RequestError, match=said):
-            ios.bench(str(path), subject, Options())
+            ios.bench(str(path), subject, IosOptions())
     results.write(path, [])
     with pytest.raises(RequestError, match="holds no results"):
-        ios.bench(str(path), subject, Options())
+        ios.bench(str(path), subject, IosOptions())
     with pytest.raises(RequestError, match="Cannot read"):
-        ios.bench(str(tmp_path / "gone.json"), subject, Options())
+        ios.bench(str(tmp_path / "gone.json"), subject, IosOptions())
 
 
 def test_without_a_mac_it_says_so_at_once(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,3 +259,8 @@ def test_what_the_app_compared_is_judged_again(tmp_path: Path) -> None:
     results.write(tmp_path / "results.json", [stated])
     (found,) = ios.from_file(tmp_path / "results.json", of_bundle(tmp_path / "tiny", ios.FORMATS))
     assert found.golden is not None and (found.golden.passed, found.golden.tolerance) == (False, 1e-4)
+
+
+def test_options_mean_nothing_to_stored_results(subject: Subject) -> None:
+    with pytest.raises(RequestError, match="--runs means nothing to results that are read from a file"):
+        ios.bench("r.json", subject, IosOptions(runs=7))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfkd.benchmark import driver, ssh
-from tfkd.benchmark.driver import Options
+from tfkd.benchmark.options import SshOptions
 from tfkd.benchmark.subject import of_bundle, of_files
 from tfkd.errors import MachineError, RequestError
 
@@ -103,7 +103,7 @@ def server(tmp_path_factory):
 
 
 def options(server, **changes):
-    return Options(**{**QUICK, "ssh_config": server.config(), "python": sys.executable, **changes})
+    return SshOptions(**{**QUICK, "ssh_config": server.config(), "python": sys.executable, **changes})
 
 
 @NEEDED
@@ -203,7 +203,7 @@ def test_a_board_that_does_not_answer_is_named(files):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # bound, but nobody listens
         with pytest.raises(MachineError, match=r"127\.0\.0\.1.*Connection refused"):
-            ssh.bench(f"//someone@127.0.0.1:{probe.getsockname()[1]}", of_files(files), Options(**QUICK))
+            ssh.bench(f"//someone@127.0.0.1:{probe.getsockname()[1]}", of_files(files), SshOptions(**QUICK))
 
 
 @NEEDED

@@ -2,14 +2,16 @@
 
 import glob
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tfkd.benchmark import TARGETS, gates, statistics, subject
-from tfkd.benchmark.driver import Listener, Options, Say
+from tfkd.benchmark.driver import Listener, Say
 from tfkd.benchmark.gates import Limits
+from tfkd.benchmark.options import AnyOptions, flag, names
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle import measurements, results
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
@@ -57,7 +59,7 @@ class Request:
     Attributes:
         path: folder of a bundle, or a .tflite file.
         target: name, or name:address.
-        options: how to measure.
+        options: how to measure, by name: those that the target's record in `benchmark.options` has.
         limits: what to keep.
         only: pattern of the files' paths in the bundle.
         golden: golden answers for a single file (see `subject.of_file`).
@@ -66,11 +68,21 @@ class Request:
 
     path: Path
     target: str
-    options: Options = field(default_factory=Options)
+    options: Mapping[str, object] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     only: str = "*"
     golden: Path | None = None
     record: bool = True
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A target that was chosen: its name, the address behind it, its module and its options."""
+
+    name: str
+    address: str
+    module: ModuleType
+    options: AnyOptions
 
 
 def measure(request: Request, progress: Say | None = None) -> Measured:
@@ -86,18 +98,18 @@ def measure(request: Request, progress: Say | None = None) -> Measured:
         RequestError: the request is wrong, or its results could not be judged: nothing was measured then.
         MachineError: the device or the machine did not let it be measured.
     """
-    name, address, module = _target(request.target)
-    _require_read(name, module, request)
+    target = _chosen(request)
+    _require_judged(target.name, target.module, request.limits)
     earlier = results.read(request.limits.baseline) if request.limits.baseline else []
     bundle, only = _bundle(request)
     if bundle is None:
-        files = subject.of_file(request.path, module.FORMATS, request.golden)
-        return _measured(request, name, address, module, files, earlier, progress)
+        files = subject.of_file(request.path, target.module.FORMATS, request.golden)
+        return _measured(request, target, files, earlier, progress)
     if request.golden is not None:
         raise RequestError(f"--golden is for a file in no bundle; {bundle} holds golden answers. Leave it out.")
     with opened(bundle) as here:
-        files = subject.of_bundle(here, module.FORMATS, only)
-        return _measured(replace(request, path=bundle), name, address, module, files, earlier, progress)
+        files = subject.of_bundle(here, target.module.FORMATS, only)
+        return _measured(replace(request, path=bundle), target, files, earlier, progress)
 
 
 def bench(request: Request, progress: Say | None = None) -> tuple[Measured, list[Gate]]:
@@ -121,44 +133,38 @@ def _bundle(request: Request) -> tuple[Path | None, str]:
 
 
 def _measured(
-    request: Request,
-    name: str,
-    address: str,
-    module: ModuleType,
-    files: Subject,
-    earlier: list[Result],
-    progress: Say | None,
+    request: Request, target: _Chosen, files: Subject, earlier: list[Result], progress: Say | None
 ) -> Measured:
-    gates.require_baseline(request.limits, earlier, name, files.paths)
+    limits, name = request.limits, target.name
+    gates.require_baseline(limits, earlier, name, files.paths)
     bundle = request.path if request.record and request.path.is_dir() else None
     if bundle is not None:
         measurements.require_writable(bundle)
     skipped: dict[tuple[str, str], Skipped] = {}
+    stored: list[bool] = []
     record = measurements.new_name(name)
 
     def on_device(device: Device, threads: tuple[int, ...]) -> None:
-        gates.require_baseline(request.limits, earlier, name, files.paths, device, threads)
+        gates.require_baseline(limits, earlier, name, files.paths, device, threads)
 
     def on_skipped(each: Skipped) -> None:
         skipped[each.path, each.delegate] = each
         if progress is not None:
             progress(f"{each.path} is not measured on {each.delegate}: {each.reason}")
 
-    listener = Listener(on_device, on_skipped, frozenset(request.limits.set_names))
+    listener = Listener(on_device, on_skipped, lambda: stored.append(True), frozenset(limits.set_names))
 
     def once() -> list[Result]:
-        found: list[Result] = module.bench(address, files, request.options, progress, listener)
+        found: list[Result] = target.module.bench(target.address, files, target.options, progress, listener)
         return found
 
     def keep(found: list[Result]) -> None:
         if bundle is not None:
             measurements.write(bundle, record, results.now(found, list(skipped.values())))
 
-    # Results that are read from a file stay what they are, however often they are read.
-    limits = Limits() if address.endswith(".json") else request.limits
-    found = until_clear(once, limits, earlier, progress, keep)
+    found = until_clear(once, limits, earlier, progress, keep, lambda: not stored)
     path = None if bundle is None else bundle / MEASUREMENTS / record
-    return Measured(found, list(skipped.values()), path, request.limits, earlier)
+    return Measured(found, list(skipped.values()), path, limits, earlier)
 
 
 def until_clear(
@@ -167,6 +173,7 @@ def until_clear(
     earlier: list[Result],
     progress: Say | None = None,
     keep: Callable[[list[Result]], None] = lambda _: None,
+    repeatable: Callable[[], bool] = lambda: True,
 ) -> list[Result]:
     """Measures, and up to four times more while a change against the earlier results is lost in noise.
 
@@ -176,11 +183,12 @@ def until_clear(
         earlier: the results of the baseline.
         progress: receives a line about what is being done.
         keep: called with all results so far, before any are judged.
+        repeatable: asked after the first time: whether measuring again brings other samples.
     """
     found = measure()
     keep(found)
     for _ in range(MORE):
-        if not gates.unclear(limits, found, earlier):
+        if not repeatable() or not gates.unclear(limits, found, earlier):
             break
         if progress is not None:
             progress("the change is lost in noise; measuring more")
@@ -189,28 +197,37 @@ def until_clear(
     return found
 
 
-def _target(text: str) -> tuple[str, str, ModuleType]:
-    """Returns the name of a target, the address behind it, and its module."""
-    name, _, address = text.partition(":")
+def _chosen(request: Request) -> _Chosen:
+    """Returns the target that is meant, with the address behind its name and the record of its options.
+
+    Raises:
+        RequestError: there is no such target, or it does not read an option.
+    """
+    name, _, address = request.target.partition(":")
     if name not in TARGETS:
         raise RequestError(f"There is no target {name!r}.{nearest(name, list(TARGETS))}")
-    return name, address, _module(name)
+    target = TARGETS[name]
+    for option in request.options:
+        if option in names(target.options):
+            continue
+        readers = [each for each in TARGETS if option in names(TARGETS[each].options)]
+        if not readers:
+            known = dict.fromkeys(known for each in TARGETS.values() for known in names(each.options))
+            raise RequestError(f"There is no option {option!r}.{nearest(option, list(known))}")
+        raise RequestError(
+            f"{flag(option)} is for {' and '.join(readers)}; the target {name} does not read it. Leave it out."
+        )
+    options: Any = target.options
+    return _Chosen(name, address, _module(name), options(**request.options))
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(TARGETS[name].partition(":")[0])
+    return importlib.import_module(TARGETS[name].module)
 
 
-def _require_read(name: str, module: ModuleType, request: Request) -> None:
-    """Refuses options and limits that mean nothing to a target."""
-    for option in request.options.unread(module.READS):
-        readers = " and ".join(each for each in TARGETS if option in _module(each).READS)
-        raise RequestError(
-            f"--{option.replace('_', '-')} is for {readers}; the target {name} does not read it. Leave it out."
-        )
-    for limit in request.limits.set_names:
+def _require_judged(name: str, module: ModuleType, limits: Limits) -> None:
+    """Refuses limits on what a target does not measure."""
+    for limit in limits.set_names:
         if limit not in module.LIMITS:
             others = " and ".join(each for each in TARGETS if limit in _module(each).LIMITS)
-            raise RequestError(
-                f"--{limit.replace('_', '-')} is for {others}; the target {name} does not measure that. Leave it out."
-            )
+            raise RequestError(f"{flag(limit)} is for {others}; the target {name} does not measure that. Leave it out.")

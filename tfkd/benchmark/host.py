@@ -7,21 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.benchmark import driver, gates
-from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say
+from tfkd.benchmark.driver import Listener, Place, Say
+from tfkd.benchmark.options import HostOptions
+from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import Subject, of_files
 from tfkd.bundle.results import BenchEntry, Result
 from tfkd.errors import RequestError, nearest
 from tfkd.recipe import Bench
 
 FORMATS = ("tflite",)
-READS = driver.TIMING
 LIMITS = gates.TIMES | {"max_memory_mb"}
 
 
 def bench(
     address: str,
     subject: Subject,
-    options: Options,
+    options: HostOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
 ) -> list[Result]:
@@ -70,7 +71,7 @@ def measure(files: dict[str, Path], settings: Bench, progress: Say | None = None
     Raises:
         RequestError: a file is missing, or LiteRT cannot load or run it.
     """
-    options = Options(runs=settings.runs, warmup=settings.warmup)
+    options = HostOptions(runs=settings.runs, warmup=settings.warmup)
     found = bench("", of_files(files), options, progress)
     return [BenchEntry.of(result) for result in sorted(found, key=lambda result: result.threads or 0)]
 

@@ -18,15 +18,16 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from tfkd import files
-from tfkd.benchmark import driver, gates, statistics
-from tfkd.benchmark.driver import ChildError, Listener, Options, Say, completed
+from tfkd.benchmark import driver, gates, programs, statistics
+from tfkd.benchmark.driver import Listener, Say
+from tfkd.benchmark.options import IosOptions, require_read
+from tfkd.benchmark.programs import ChildError, completed
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle import results
 from tfkd.bundle.results import Device, File, Result, Runtime, Skipped
 from tfkd.errors import MachineError, RequestError, first_fault, nearest
 
 FORMATS = ("mlmodel", "mlpackage")
-READS = frozenset({"runs", "warmup", "patience"})
 LIMITS = gates.TIMES | {"max_memory_mb"}
 APP = "org.tfkd.bench"
 """The app's identifier; whoever signs it under another one names that in $TFKD_IOS_APP."""
@@ -56,7 +57,7 @@ class Measurement(Protocol):
 def bench(
     address: str,
     subject: Subject,
-    options: Options,
+    options: IosOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
 ) -> list[Result]:
@@ -76,10 +77,11 @@ def bench(
         RequestError: there is no Mac or app, the app could not measure, or the results are of other files.
         MachineError: there is no device within reach, or it does not answer.
     """
-    if address.endswith(".json"):
-        if unread := options.unread(()):
-            raise RequestError(f"--{unread[0]} means nothing to results that are read from a file. Leave it out.")
-        return from_file(Path(address), subject)
+    stored = _stored(address)
+    if stored is not None:
+        require_read(options, (), "results that are read from a file")
+        listener.on_stored()
+        return from_file(stored, subject)
     if shutil.which("xcrun") is None:
         raise RequestError(
             "The target ios needs a Mac with Xcode. On this machine, run the app by hand and read what it wrote: "
@@ -100,6 +102,12 @@ def bench(
             listener.on_skipped(Skipped(**each.model_dump()))
         _copy_from(device, "results.json", folder)
         return from_file(folder / "results.json", subject)
+
+
+def _stored(address: str) -> Path | None:
+    """Returns the file of results that an address names; None where it names a device."""
+    path = Path(address)
+    return path if path.suffix == ".json" else None
 
 
 def from_file(path: Path, subject: Subject) -> list[Result]:
@@ -244,7 +252,7 @@ def _chosen(phones: list[_Phone], address: str) -> _Phone:
     return matching[0]
 
 
-def _push(device: _Phone, subject: Subject, options: Options, folder: Path) -> None:
+def _push(device: _Phone, subject: Subject, options: IosOptions, folder: Path) -> None:
     """Copies the chosen files, with as much of the bundle around them as the app reads."""
     bundle = _bundle_of(subject)
     staged = folder / "bundle"
@@ -277,7 +285,7 @@ def _launch(device: _Phone, patience: float, progress: Say | None) -> None:
         *("--device", device.identifier, "--environment-variables", json.dumps(ENVIRONMENT), _app()),
     ]
     try:
-        for line in driver.spoken(command, "", patience):
+        for line in programs.spoken(command, "", patience):
             if progress is not None:
                 progress(line.strip())
     except ChildError as error:

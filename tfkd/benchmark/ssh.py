@@ -20,14 +20,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from tfkd.benchmark import driver, gates
-from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say, completed
+from tfkd.benchmark import driver, gates, programs
+from tfkd.benchmark.driver import Listener, Place, Say
+from tfkd.benchmark.options import SshOptions
+from tfkd.benchmark.programs import ChildError, completed
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle.results import Result
 from tfkd.errors import MachineError, RequestError, TfkdError
 
 FORMATS = ("tflite",)
-READS = driver.TIMING | {"ssh_config", "python"}
 LIMITS = gates.TIMES | {"max_memory_mb"}
 CONNECTING = 15  # seconds
 _OPTIONS = {
@@ -96,7 +97,7 @@ class Board:
 def bench(
     address: str,
     subject: Subject,
-    options: Options,
+    options: SshOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
 ) -> list[Result]:
@@ -122,7 +123,7 @@ def bench(
             progress(f"copying {len(subject.paths)} files to {board}")
         names = {name: f"{number}.tflite" for number, name in enumerate(subject.paths)}
         _copy(board, folder, subject, names, options.patience)
-        environment = " ".join(f"{name}={value}" for name, value in driver.ENVIRONMENT.items())
+        environment = " ".join(f"{name}={value}" for name, value in programs.ENVIRONMENT.items())
         python = f"{environment} exec {shlex.quote(options.python)} {driver.RUNNER.name}"
         place = Place(
             target="ssh",

@@ -20,16 +20,16 @@ import numpy as np
 from tfkd import machine
 from tfkd.benchmark import host, statistics
 from tfkd.benchmark.bundle import until_clear
-from tfkd.benchmark.driver import Options
 from tfkd.benchmark.gates import Limits, share
+from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.subject import of_files
 from tfkd.bundle.results import Result
 from tfkd.files import write_json
 
 LAYERS = 20
 NAME = "file"
-OPTIONS = Options(threads=(1,))
-BASELINE = Options(threads=(1,), runs=600, processes=20)
+OPTIONS = HostOptions(threads=(1,))
+BASELINE = HostOptions(threads=(1,), runs=600, processes=20)
 
 
 def main() -> int:

@@ -11,8 +11,8 @@ import pytest
 from tests.benchmark.virtual_device import VirtualDevice, started
 from tfkd.benchmark.android import app, target
 from tfkd.benchmark.android.adb import Phone
-from tfkd.benchmark.android.target import Options
 from tfkd.benchmark.driver import Listener
+from tfkd.benchmark.options import AndroidOptions
 from tfkd.benchmark.subject import Expected, Subject, of_files
 from tfkd.bundle import results
 from tfkd.bundle.results import Device, File, GoldenCheck, Latency, Result, Runtime, Skipped
@@ -41,7 +41,7 @@ cd {OWN}/{app.RESULTS}
 [ ! -f /data/status ] || cp /data/status status.json
 [ ! -f /data/steps ] || . /data/steps &
 """
-OPTIONS = Options(runs=6, warmup=3, threads=(1, 0), patience=3.0, cooling=0.0)
+OPTIONS = AndroidOptions(runs=6, warmup=3, threads=(1, 0), patience=3.0, cooling=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tfkd.benchmark.android import device as android_device
 from tfkd.benchmark.android.adb import Phone
 from tfkd.errors import MachineError, RequestError
 
-SYSTEM = Path(__file__).resolve().parents[2] / "tools" / "virtual_device" / "system"
+SYSTEM = Path(__file__).resolve().parents[3] / "tools" / "virtual_device" / "system"
 PIXEL = {
     "getprop": "[ro.product.manufacturer]: [Google]\n[ro.product.model]: [Pixel 8]\n[ro.soc.manufacturer]: [Google]\n"
     "[ro.soc.model]: [Tensor G3]\n[ro.product.cpu.abi]: [arm64-v8a]\n[ro.build.version.release]: [15]\n"

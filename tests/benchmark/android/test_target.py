@@ -18,10 +18,10 @@ from tests.benchmark.virtual_device import VirtualDevice, started
 from tfkd.benchmark import bundle as bundles
 from tfkd.benchmark.android import adb, kit, session, target
 from tfkd.benchmark.android import device as android_device
-from tfkd.benchmark.android.target import Options
 from tfkd.benchmark.bundle import Request
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.gates import Limits
+from tfkd.benchmark.options import AndroidOptions
 from tfkd.benchmark.subject import Expected, Subject, of_files
 from tfkd.bundle import measurements, results
 from tfkd.bundle.results import Skipped
@@ -110,9 +110,13 @@ def tool(folder: Path, seconds: float = 0, extra: str = "", litert: bool = False
     return path
 
 
-def options(binary: Path | None, **more: object) -> Options:
-    few = {"runs": 6, "warmup": 3, "processes": 2, "threads": (1,), "patience": 30.0, "cooling": 0.0}
-    return Options(benchmark_model=binary, **{**few, **more})  # type: ignore[arg-type]
+def few(binary: Path | None, **more: object) -> dict[str, object]:
+    runs = {"runs": 6, "warmup": 3, "processes": 2, "threads": (1,), "patience": 30.0, "cooling": 0.0}
+    return {"benchmark_model": binary, **runs, **more}
+
+
+def options(binary: Path | None, **more: object) -> AndroidOptions:
+    return AndroidOptions(**few(binary, **more))  # type: ignore[arg-type]
 
 
 def refused(limit: float, call: Callable[[], object]) -> str:
@@ -145,7 +149,7 @@ def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: S
 
 
 def test_a_bundle_is_measured_and_keeps_the_results(device: VirtualDevice, shipped: Path, tmp_path: Path) -> None:
-    wanted = options(tool(tmp_path, litert=True))
+    wanted = few(tool(tmp_path, litert=True))
     asked = Request(shipped, f"android:{device.serial}", wanted, Limits(max_p95_ms=1.0))
     _, verdicts = bundles.bench(asked)
     assert all(gate.passed for gate in verdicts) and len(verdicts) == 2
@@ -172,7 +176,7 @@ def test_a_limit_on_what_the_tool_does_not_tell_is_refused_before_measuring(
         limit |= {"baseline": tmp_path / "b.json"}  # type: ignore[dict-item]
         told = conftest.result(target="android", artifact={"path": "android/light.tflite", "sha256": "0" * 64})
         results.write(tmp_path / "b.json", [told])
-    asked = Request(shipped, f"android:{device.serial}", options(tool(tmp_path)), Limits(**limit), only="*light*")
+    asked = Request(shipped, f"android:{device.serial}", few(tool(tmp_path)), Limits(**limit), only="*light*")
     message = refused(60, lambda: bundles.bench(asked))
     assert "benchmark_model does not tell that" in message
 
@@ -193,14 +197,14 @@ def test_gpu_and_npu_are_asked_of_the_tool_that_has_them(
     skipped: list[Skipped] = []
     listener = Listener(on_skipped=skipped.append)
     refuse = 'case "$*" in *use_npu*) echo "ERROR: no dispatch library"; exit 1 ;; esac'
-    wanted = options(tool(tmp_path, extra=refuse, litert=True), delegates=("cpu", "gpu", "npu"))
+    wanted = options(tool(tmp_path, extra=refuse, litert=True), delegate=("cpu", "gpu", "npu"))
     found = target.bench(device.serial, subject, wanted, None, listener)
     assert [(each.delegate, each.threads) for each in found] == [("gpu", None), ("cpu", 1)]
     (npu,) = skipped
     assert (npu.path, npu.delegate) == ("android/model.tflite", "npu") and "no dispatch library" in npu.reason
 
     skipped.clear()
-    wanted = options(tool(tmp_path), delegates=("npu",))
+    wanted = options(tool(tmp_path), delegate=("npu",))
     message = refused(60, lambda: target.bench(device.serial, subject, wanted, None, listener))
     assert "ran no file on npu" in message and "knows no NPU" in skipped[0].reason
 

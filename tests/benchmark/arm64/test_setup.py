@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SETUP = PROJECT / "tools" / "arm64" / "setup.py"
 TOOL = runpy.run_path(str(SETUP))
 LOCK = list(TOOL["pinned"](TOOL["PACKAGES"].read_text(encoding="utf-8")))

@@ -13,7 +13,7 @@ import pytest
 from tests.writers.conftest import CARD, SIZE, make_model
 from tfkd.benchmark import subject
 from tfkd.benchmark.arm64 import root, target
-from tfkd.benchmark.driver import Options
+from tfkd.benchmark.options import Arm64Options
 from tfkd.benchmark.subject import Expected, Subject
 from tfkd.bundle.results import Result
 from tfkd.errors import RequestError
@@ -51,7 +51,7 @@ def no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def bench(measured: Subject, address: str = "cortex-a76") -> list[Result]:
-    return target.bench(address, measured, Options())
+    return target.bench(address, measured, Arm64Options())
 
 
 def test_a_missing_root_is_told_in_one_line(no_root):
@@ -68,7 +68,7 @@ def test_a_damaged_root_is_told_in_one_line(no_root, content):
 
 def test_an_unknown_profile_is_told_before_anything_else(no_root):
     with pytest.raises(RequestError, match=r"no ARM64 profile .cortex-a75.\. Did you mean .cortex-a76."):
-        target.bench("cortex-a75", Subject({}, {}), Options())
+        target.bench("cortex-a75", Subject({}, {}), Arm64Options())
 
 
 @pytest.mark.parametrize("processor", target.PROFILES.values(), ids=list(target.PROFILES))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkd.benchmark.driver import ChildError, completed
+from tfkd.benchmark.programs import ChildError, completed
 from tfkd.errors import MachineError, RequestError, TfkdError, nearest
 
 ANSWERING = 20.0  # seconds for what needs no work

@@ -13,17 +13,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from tfkd.benchmark import driver, statistics
+from tfkd.benchmark import statistics
 from tfkd.benchmark.android.adb import ANSWERING, Phone
 from tfkd.benchmark.android.session import RUN, Job, Session
-from tfkd.benchmark.driver import Options
+from tfkd.benchmark.options import DELEGATES, AndroidOptions
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle import results
 from tfkd.bundle.results import Result, Skipped
 from tfkd.errors import MachineError, RequestError, TfkdError, first_fault
 
 PACKAGE = "org.tfkd.bench"
-READS = frozenset({"runs", "warmup", "threads", "patience", "delegates", "cooling", "keep"})
+READS = frozenset({"runs", "warmup", "threads", "patience", "delegate", "cooling", "keep"})
 RESULTS = "files/tfkd-bench"  # in the app's own folder
 BUNDLE = f"{RUN}/bundle"
 _POLLING = 1.0  # seconds
@@ -114,14 +114,14 @@ def _copy(ready: Session, folder: Path, subject: Subject) -> None:
     ready.phone.shell(f"chmod -R a+rX {BUNDLE} {' '.join(stored.values())}")
 
 
-def _extras(options: Options, folder: str) -> str:
+def _extras(options: AndroidOptions, folder: str) -> str:
     texts = {
         "bundle": BUNDLE,
         "results": folder,
         "runs": str(options.runs),
         "warmup": str(options.warmup),
         "threads": ",".join(map(str, options.threads)),
-        "delegates": ",".join(options.delegates or driver.DELEGATES),
+        "delegates": ",".join(options.delegate or DELEGATES),
     }
     return "--ez start true " + " ".join(f"--es {name} {shlex.quote(text)}" for name, text in texts.items())
 

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from tfkd import files
 from tfkd.benchmark.android.adb import ANSWERING, Phone, explained
-from tfkd.benchmark.driver import ALIVE, Listener, Options, Say, busy, standing
+from tfkd.benchmark.driver import Listener, Say, busy
+from tfkd.benchmark.options import AndroidOptions
+from tfkd.benchmark.programs import ALIVE, standing
 from tfkd.benchmark.subject import Subject
 from tfkd.errors import MachineError, TfkdError
 
@@ -50,7 +52,7 @@ class Job:
 
     phone: Phone
     subject: Subject
-    options: Options
+    options: AndroidOptions
     say: Say
     listener: Listener
 
@@ -88,7 +90,7 @@ class Session:
         return self._started(f"exec {self._pinned}{words}", folder)
 
     def watched(self, words: str) -> list[str]:
-        """Returns the arguments that run shell words likewise, for `driver.living`.
+        """Returns the arguments that run shell words likewise, for `programs.living`.
 
         Once a second a line tells the size of what the program has written and its processor time (fields 14 and 15 of
         proc(5)'s stat); what it wrote comes at the end, so that no line of it is torn.

@@ -20,15 +20,16 @@ from tfkd.benchmark.android.device import Description
 from tfkd.benchmark.android.session import RUN, Job, Session, session
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Root
-from tfkd.benchmark.driver import ChildError, Listener, Options, Place, Say
+from tfkd.benchmark.driver import Listener, Place, Say
+from tfkd.benchmark.options import AndroidOptions, RunnerOptions, flag, names, require_read
+from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle.results import Device, Result
 from tfkd.errors import RequestError
 
 FORMATS = ("tflite",)
-READS = tool.READS | app.READS
 LIMITS = gates.TIMES | {"max_memory_mb"}
-_KIT_READS = driver.TIMING | {"cores", "cooling", "keep"}
+_KIT_READS = {*names(RunnerOptions)} | {"cores", "cooling", "keep"}
 _UNPACKING = 2e6  # bytes a second, on a slow device
 
 Measure = Callable[[Session, Device], list[Result]]
@@ -37,7 +38,7 @@ Measure = Callable[[Session, Device], list[Result]]
 def bench(
     address: str,
     subject: Subject,
-    options: Options,
+    options: AndroidOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
 ) -> list[Result]:
@@ -77,15 +78,15 @@ def _measure(job: Job, told: Description, cores: int) -> tuple[Measure, tuple[in
     """Returns the first way to measure that is there, and the numbers of threads where they are known."""
     phone, options = job.phone, job.options
     if options.benchmark_model is not None:
-        _require_read(options, tool.READS, options.benchmark_model.name)
+        require_read(options, tool.READS, options.benchmark_model.name)
         for limit in sorted(job.listener.limits & tool.UNJUDGED):
             raise RequestError(
-                f"--{limit.replace('_', '-')} cannot be judged: {options.benchmark_model.name} does not tell that. "
+                f"{flag(limit)} cannot be judged: {options.benchmark_model.name} does not tell that. "
                 "Leave it out, or measure with the app of tools/android or with the kit."
             )
         return lambda ready, device: tool.measure(ready, device, job), driver.counts(options, cores)
     if app.installed(phone):
-        _require_read(options, app.READS, f"the app on {phone.serial}")
+        require_read(options, app.READS, f"the app on {phone.serial}")
         return lambda ready, _: app.measure(ready, job), ()
     root = android_kit.find()
     if root is None:
@@ -98,13 +99,8 @@ def _measure(job: Job, told: Description, cores: int) -> tuple[Measure, tuple[in
             f"{phone.serial} runs {told.abi} programs, and the kit is for {android_kit.ABI}. "
             "Install the app of tools/android there."
         )
-    _require_read(options, _KIT_READS, f"the kit on {phone.serial}")
+    require_read(options, _KIT_READS, f"the kit on {phone.serial}")
     return lambda ready, device: _with_kit(root, ready, device, job), driver.counts(options, cores)
-
-
-def _require_read(options: Options, names: frozenset[str], runner: str) -> None:
-    if unread := options.unread(names):
-        raise RequestError(f"--{unread[0].replace('_', '-')} means nothing to {runner}. Leave it out.")
 
 
 def _with_kit(root: Root, ready: Session, device: Device, job: Job) -> list[Result]:
@@ -139,7 +135,7 @@ def _unpacked(root: Root, ready: Session, say: Say) -> str:
     return kit
 
 
-def _cores(phone: Phone, told: Description, options: Options) -> tuple[int, ...]:
+def _cores(phone: Phone, told: Description, options: AndroidOptions) -> tuple[int, ...]:
     """Returns the cores to run on.
 
     Raises:

@@ -12,18 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.benchmark import driver
+from tfkd.benchmark import driver, programs
 from tfkd.benchmark.arm64 import counts
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Processor, Root
-from tfkd.benchmark.driver import ChildError, Listener, Options, Say
+from tfkd.benchmark.driver import Listener, Say
+from tfkd.benchmark.options import Arm64Options
+from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import Expected, Subject
 from tfkd.bundle.results import Cores, Device, GoldenCheck, Result, Runtime
 from tfkd.errors import RequestError, nearest
 from tfkd.verification.families import FAMILIES, XNNPACK
 
 FORMATS = ("tflite",)
-READS: frozenset[str] = frozenset()
 LIMITS = frozenset({"max_instructions", "max_regression"})
 RUNNER = Path(__file__).with_name("runner.py")
 LIMIT = 3600.0  # seconds that one file may take: QEMU is some fifty times slower than the processor
@@ -41,7 +42,7 @@ PROFILES = {
 def bench(
     address: str,
     subject: Subject,
-    options: Options,
+    options: Arm64Options,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
 ) -> list[Result]:
@@ -135,7 +136,7 @@ def _prepared(job: Path, path: Path, images: np.ndarray) -> Path:
 
 def _run(command: list[str], job: Path, path: Path, where: str) -> _Answered:
     try:
-        *_, said = driver.spoken(command, "", LIMIT)
+        *_, said = programs.spoken(command, "", LIMIT)
     except ChildError as error:
         raise RequestError(f"LiteRT cannot run {path} on {where}: {error.last_line}. Export the file again.") from None
     told = json.loads(said)

@@ -1,12 +1,16 @@
 """`tfkd bench BUNDLE --target T`: parses, calls, prints. Every call of tfkd imports it, so it imports little itself."""
 
+import dataclasses
+import inspect
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from tfkd.benchmark import TARGETS
 from tfkd.errors import RequestError, TfkdError
 from tfkd.terminal import say, show
 
@@ -14,6 +18,45 @@ if TYPE_CHECKING:
     from tfkd.benchmark.bundle import Measured
 
 
+def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command a flag for each option of any target, in place of its `**options`."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in _flags().items()
+    ]
+    place = next(number for number, each in enumerate(own) if each.kind is inspect.Parameter.KEYWORD_ONLY)
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*own[:place], *flags, *own[place:]]
+    )
+    return command
+
+
+def _flags() -> dict[str, tuple[Any, Any]]:
+    """Returns the type and the default of each option of any target; an option of many values is a list of flags."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for target in TARGETS.values():
+        types = get_type_hints(target.options, include_extras=True)
+        for each in dataclasses.fields(target.options):
+            kind, *described = get_args(types[each.name])
+            several = get_origin(kind) is tuple
+            annotation = list[get_args(kind)[0]] | None if several else kind  # type: ignore[misc]
+            found[each.name] = Annotated[annotation, *described], None if several else each.default
+    return found
+
+
+def _given(options: dict[str, Any]) -> dict[str, object]:
+    """Returns the options that differ from their defaults; the values of a list of flags become a tuple."""
+    defaults = {name: default for name, (_, default) in _flags().items()}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()
+        if value != defaults[name] and value != []
+    }
+
+
+@_with_flags
 def bench(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="the folder of a bundle, or a .tflite file")],
     target: Annotated[
@@ -23,23 +66,7 @@ def bench(
     golden: Annotated[
         Path | None, typer.Option(help="for a single file: an .npz of images and the answers to them")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=100_000, help="timed inferences per file")] = 300,
-    warmup: Annotated[int, typer.Option(min=0, max=10_000, help="untimed ones in each process, at least")] = 10,
-    processes: Annotated[int, typer.Option(min=1, max=50, help="that share the runs, one after the other")] = 10,
-    threads: Annotated[list[int] | None, typer.Option(min=0, max=256, help="again for more; 0: all cores")] = None,
-    patience: Annotated[float, typer.Option(min=1, help="seconds without a sign of life before giving up")] = 120,
-    ssh_config: Annotated[Path | None, typer.Option(help="an OpenSSH configuration file")] = None,
-    python: Annotated[str, typer.Option(help="the interpreter on the board")] = "python3",
-    benchmark_model: Annotated[
-        Path | None, typer.Option(help="android: a benchmark_model binary of yours, TFLite's or LiteRT's")
-    ] = None,
-    profile: Annotated[Path | None, typer.Option(help="android: folder for that binary's operator profiles")] = None,
-    delegate: Annotated[
-        list[str] | None, typer.Option(help="android: cpu, gpu or npu, again for more; the app measures all")
-    ] = None,
-    cores: Annotated[list[int] | None, typer.Option(min=0, help="android: a core to run on, again for more")] = None,
-    cooling: Annotated[float, typer.Option(min=0, help="android: seconds to wait for a hot device")] = 300,
-    keep: Annotated[bool, typer.Option("--keep", help="android: leave the files there for the next run")] = False,
+    *,
     max_median_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_p90_ms: Annotated[
         float | None, typer.Option(min=0, help="limit; benchmark_model tells the 95th percentile instead")
@@ -55,6 +82,7 @@ def bench(
     json: Annotated[Path | None, typer.Option(help="where to write the results, every sample")] = None,
     junit: Annotated[Path | None, typer.Option(help="where to write a JUnit report")] = None,
     record: Annotated[bool, typer.Option("--record/--no-record", help="keep the results in the bundle")] = True,
+    **options: Any,
 ) -> None:
     """Measure a bundle's files, or a file, on a target; the bundle's folder measurements/ keeps the results.
 
@@ -62,29 +90,10 @@ def bench(
     """
     from tfkd.benchmark import bundle as bundles
     from tfkd.benchmark import gates, outputs
-    from tfkd.benchmark.driver import DELEGATES, Options
     from tfkd.progress import for_output
 
-    for name in delegate or ():
-        if name not in DELEGATES:
-            raise RequestError(f"There is no delegate {name!r}. Known: {', '.join(DELEGATES)}.")
     for written in (json, junit):
         _require_place(written)
-    options = Options(
-        runs,
-        warmup,
-        processes,
-        tuple(threads or (1, 0)),
-        patience,
-        ssh_config,
-        python,
-        benchmark_model,
-        profile,
-        tuple(delegate or ()),
-        tuple(cores or ()),
-        cooling,
-        keep,
-    )
     began = time.monotonic()
     try:
         limits = gates.Limits(
@@ -96,7 +105,7 @@ def bench(
             baseline,
             None if max_regression is None else gates.share(max_regression),
         )
-        request = bundles.Request(path, target, options, limits, only, golden, record)
+        request = bundles.Request(path, target, _given(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)
         _show(measured, json)
         verdicts = measured.judged()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd import import_path
-from tfkd.benchmark import command
+from tfkd.commands import bench
 from tfkd.errors import RequestError, nearest
 from tfkd.terminal import restore, say, say_lines, show
 from tfkd.version import __version__
@@ -317,7 +317,7 @@ def verify(
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
-app.command(name="bench")(command.bench)
+app.command(name="bench")(bench.bench)
 
 
 SCHEMAS = {

@@ -1,0 +1,138 @@
+"""What can be chosen on each bench target: one frozen record per target, with exactly the options that it reads.
+
+The flags of `tfkd bench` are made of these records, so nothing here imports what takes long to load. An option has the
+same name, the same type and the same default on every target that reads it.
+"""
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from tfkd.errors import RequestError
+
+ALL_CORES = 0
+DELEGATES = ("cpu", "gpu", "npu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The options of every target that measures time.
+
+    Attributes:
+        runs: timed inferences of each file with each number of threads; rounded up to equal shares of the processes.
+        warmup: untimed ones before them in each process, at least; more until the latency is steady.
+        patience: seconds without a sign of life after which a wait ends.
+    """
+
+    runs: Annotated[int, Option(min=1, max=100_000, help="timed inferences per file")] = 300
+    warmup: Annotated[int, Option(min=0, max=10_000, help="untimed ones in each process, at least")] = 10
+    patience: Annotated[float, Option(min=1, help="seconds without a sign of life before giving up")] = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerOptions(Timing):
+    """The options of every target that measures with tfkd's own runner.
+
+    Attributes:
+        processes: take the runs one after the other.
+        threads: numbers of threads, ALL_CORES among them.
+    """
+
+    processes: Annotated[int, Option(min=1, max=50, help="that share the runs, one after the other")] = 10
+    threads: Annotated[tuple[int, ...], Option(min=0, max=256, help="again for more; 0: all cores")] = (1, ALL_CORES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostOptions(RunnerOptions):
+    """The options of `host`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshOptions(RunnerOptions):
+    """The options of `ssh`.
+
+    Attributes:
+        ssh_config: an OpenSSH configuration file in place of the user's own.
+        python: the interpreter on the board.
+    """
+
+    ssh_config: Annotated[Path | None, Option(help="ssh: an OpenSSH configuration file")] = None
+    python: Annotated[str, Option(help="ssh: the interpreter on the board")] = "python3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AndroidOptions(RunnerOptions):
+    """The options of `android`; each of its ways to measure reads some of them.
+
+    Attributes:
+        benchmark_model: a `benchmark_model` or `benchmark_litert_model` binary for android_arm64.
+        profile: a folder for that binary's operator profiles, one CSV per file.
+        delegate: what runs the graphs, each a name of DELEGATES; empty for the CPU with that binary, and for all that
+            the device has with the app.
+        cores: numbers of the cores to run on; empty for all but the slowest kind.
+        cooling: seconds to wait for a device that is hot.
+        keep: the files stay on the device, so that the next run need not copy them.
+
+    Raises:
+        RequestError: there is no such delegate.
+    """
+
+    benchmark_model: Annotated[
+        Path | None, Option(help="android: a benchmark_model binary of yours, TFLite's or LiteRT's")
+    ] = None
+    profile: Annotated[Path | None, Option(help="android: folder for that binary's operator profiles")] = None
+    delegate: Annotated[
+        tuple[str, ...], Option(help="android: cpu, gpu or npu, again for more; the app measures all")
+    ] = ()
+    cores: Annotated[tuple[int, ...], Option(min=0, help="android: a core to run on, again for more")] = ()
+    cooling: Annotated[float, Option(min=0, help="android: seconds to wait for a hot device")] = 300
+    keep: Annotated[bool, Option("--keep", help="android: leave the files there for the next run")] = False
+
+    def __post_init__(self) -> None:
+        """Checks the names of the delegates."""
+        for name in self.delegate:
+            if name not in DELEGATES:
+                raise RequestError(f"There is no delegate {name!r}. Known: {', '.join(DELEGATES)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm64Options:
+    """The options of `arm64`: none, since a count of instructions needs no repetition."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IosOptions(Timing):
+    """The options of `ios`; the threads are Core ML's own choice."""
+
+
+AnyOptions = HostOptions | SshOptions | AndroidOptions | Arm64Options | IosOptions
+
+
+def names(record: type) -> list[str]:
+    """Returns the names of a record's options."""
+    return [each.name for each in dataclasses.fields(record)]
+
+
+def flag(name: str) -> str:
+    """Returns the flag of an option or a limit, such as `--ssh-config`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def require_read(options: AnyOptions, read: Collection[str], reader: str) -> None:
+    """Refuses options that mean nothing to one of a target's ways to measure.
+
+    Args:
+        options: of the target.
+        read: the options that this way reads.
+        reader: what people call it.
+
+    Raises:
+        RequestError: another option differs from its default.
+    """
+    for each in dataclasses.fields(options):
+        if each.name not in read and getattr(options, each.name) != each.default:
+            raise RequestError(f"{flag(each.name)} means nothing to {reader}. Leave it out.")
