@@ -7,7 +7,8 @@ import pytest
 from tfkd.benchmark.subject import Expected, of_bundle, of_files
 from tfkd.bundle.results import GoldenCheck
 from tfkd.errors import RequestError
-from tfkd.verification.families import FAMILIES
+from tfkd.formats.families import FAMILIES
+from tfkd.formats.tflite import TFLITE
 
 
 def golden_of(folder):
@@ -159,4 +160,5 @@ def test_a_bundle_cannot_widen_a_tolerance(shipped):
     manifest["artifacts"][0]["golden_tolerances"] = {"xnnpack": 1.0, "litert_kernels": 1e-7, "of_tomorrow": 1.0}
     (shipped / "manifest.json").write_text(json.dumps(manifest))
     tolerances = of_bundle(shipped).expected["android/heavy.tflite"].tolerances
-    assert tolerances["xnnpack"] == FAMILIES["xnnpack"].tolerance("fp32") and tolerances["litert_kernels"] == 1e-7
+    assert tolerances["xnnpack"] == TFLITE.precisions["fp32"].tolerances["xnnpack"]
+    assert tolerances["litert_kernels"] == 1e-7

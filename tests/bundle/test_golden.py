@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tfkd.bundle.golden_answers import compare
-from tfkd.verification import families
-from tfkd.verification.families import FAMILIES
+from tfkd.formats import FORMATS
+from tfkd.formats.families import FAMILIES
 
 EVIDENCE = Path(__file__).resolve().parents[2] / "docs" / "evidence" / "runtime_families.json"
 XNNPACK = np.float32([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
@@ -44,17 +44,11 @@ def test_nothing_that_is_no_number_passes() -> None:
     assert (found.passed, found.error) == (False, np.inf)
 
 
-def test_every_family_has_a_tolerance_for_every_precision_that_its_formats_have() -> None:
-    for family in FAMILIES.values():
-        for precision in ("fp32", "fp16", "dynamic", "int8", "16x8", "palette4", "of_tomorrow"):
-            assert 0 < family.tolerance(precision) <= 0.06
-
-
 def test_tolerances_rest_on_what_was_measured() -> None:
     """None is below the largest difference within its family, and none is three times as wide, or two output steps."""
     largest: dict[tuple[str, float], float] = {}
     for row in json.loads(EVIDENCE.read_text())["within_families"]:
-        key = row["family"], FAMILIES[row["family"]].tolerance(row["precision"])
+        key = row["family"], FORMATS[row["format"]].precision(row["precision"]).tolerances[row["family"]]
         largest[key] = max(largest.get(key, 0), row["probability"]["max"])
     for (family, tolerance), measured in largest.items():
         assert measured <= tolerance <= max(3 * measured, 2 / 256), family
@@ -81,10 +75,8 @@ def test_every_runtime_gave_the_golden_answers_of_the_quickstart_bundle() -> Non
 def test_a_bundle_holds_the_answers_of_every_family_that_can_be_run_here(
     format: str, precision: str, names: tuple[str, ...]
 ) -> None:
-    assert families.stored(format, precision) == names
-    for name in names:
-        assert format in FAMILIES[name].formats and FAMILIES[name].options is not None
-        assert families.tolerances(format, precision)[name] == FAMILIES[name].tolerance(precision)
+    assert FORMATS[format].stored_families(precision) == names
+    assert all(FAMILIES[name].options is not None for name in names)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +95,7 @@ def test_a_bundle_holds_the_answers_of_every_family_that_can_be_run_here(
 def test_a_device_is_accepted_as_what_its_runtime_can_be(
     format: str, precision: str, delegate: str, names: tuple[str, ...]
 ) -> None:
-    assert families.accepted(format, precision, delegate) == names
+    assert FORMATS[format].accepted_families(precision, delegate) == names
 
 
 def test_answers_within_a_wide_tolerance_must_tell_the_images_apart() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from tests.tools.compilers import MissingError, finish
 from tfkd import files, machine
 from tfkd.errors import RequestError
-from tfkd.verification import families
+from tfkd.formats import families
 
 SETUP = "python -m tests.tools.runtimes"
 LIMIT = 1800  # seconds

@@ -15,8 +15,7 @@ from tests.tools import compilers
 from tests.tools.bundles import IMAGES, write_bundle
 from tfkd.benchmark import runner, statistics
 from tfkd.bundle import results
-from tfkd.verification import families
-from tfkd.verification.families import FAMILIES
+from tfkd.formats.tflite import TFLITE
 
 APP = Path(__file__).resolve().parents[2] / "tools" / "android"
 HERE = Path(__file__).resolve().parent
@@ -150,8 +149,8 @@ def test_a_wrong_option_is_an_error(check: Check, tmp_path: Path, option: str) -
 def test_tolerances_are_those_of_tfkd(check: Check) -> None:
     lines = [line.split() for line in check("tolerances").splitlines()]
     for delegate, family, precision, value in lines:
-        assert families.accepted("tflite", precision, delegate) == (family,)
-        assert float(value) == FAMILIES[family].tolerance(precision)
+        assert TFLITE.accepted_families(precision, delegate) == (family,)
+        assert float(value) == TFLITE.precision(precision).tolerances[family]
     assert len(lines) == 3 * 6
 
 

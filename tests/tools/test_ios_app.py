@@ -14,8 +14,7 @@ from tests.tools.bundles import IMAGES, write_bundle
 from tests.tools.test_android_app import android_result, rename
 from tfkd.benchmark import ios, statistics
 from tfkd.bundle import results
-from tfkd.verification import families
-from tfkd.verification.families import FAMILIES
+from tfkd.formats import FORMATS
 
 APP = Path(__file__).resolve().parents[2] / "tools" / "ios"
 HERE = Path(__file__).resolve().parent
@@ -180,10 +179,10 @@ def test_what_is_damaged_is_an_error_in_the_status(check: Check, tmp_path: Path,
 def test_tolerances_are_those_of_tfkd(check: Check) -> None:
     lines = [tuple(line.split()) for line in check("tolerances").splitlines()]
     wanted = [
-        (units, format, precision, family, str(FAMILIES[family].tolerance(precision)))
+        (units, format, precision, family, str(FORMATS[format].precision(precision).tolerances[family]))
         for units in UNITS
         for format, precision in (("mlmodel", "fp32"), ("mlpackage", "fp32"), ("mlpackage", "int8"))
-        for family in families.accepted(format, precision, units)
+        for family in FORMATS[format].accepted_families(precision, units)
     ]
     assert [(*line[:4], str(float(line[4]))) for line in lines] == wanted
 

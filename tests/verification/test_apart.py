@@ -7,9 +7,9 @@ import pytest
 from tests.test_compatibility import FIXTURES
 from tests.verification.conftest import CARD, SIZE, Exported
 from tfkd.bundle.manifest import Manifest
+from tfkd.formats.tflite import TFLITE
 from tfkd.verification import VerifyError, tflite
 from tfkd.verification.apart import Apart
-from tfkd.verification.families import FAMILIES
 from tfkd.writers import card_of
 
 
@@ -41,7 +41,8 @@ def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
     }
     for family, own_kernels in (("xnnpack", False), ("litert_kernels", True)):
         np.testing.assert_array_equal(answers[family], tflite.predict(path, [images], own_kernels))
-    assert np.abs(answers["xnnpack"] - answers["litert_kernels"]).max() > FAMILIES["xnnpack"].tolerance("int8")
+    allowed = TFLITE.precisions["int8"].tolerances["xnnpack"]
+    assert np.abs(answers["xnnpack"] - answers["litert_kernels"]).max() > allowed
 
 
 def test_an_error_is_told_and_the_next_file_runs(exported: Exported, apart: Apart, tmp_path: Path) -> None:

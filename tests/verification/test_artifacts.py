@@ -5,7 +5,8 @@ import pytest
 
 from tests.verification.conftest import CARD, SIZE, Exported
 from tfkd.files import content_digest, content_size
-from tfkd.verification import VerifyError, families
+from tfkd.formats import FORMATS
+from tfkd.verification import VerifyError
 from tfkd.verification.artifacts import Reference, measure
 
 
@@ -45,7 +46,7 @@ def test_the_oldest_runtime_of_a_file_is_stated(
     artifact = measure(exported.folder, exported.files[index], reference, CARD)
     assert artifact.min_runtime is not None and artifact.min_runtime.startswith(oldest)
     assert bool(artifact.operator_versions) == (artifact.format == "tflite")
-    assert artifact.golden_tolerances == families.tolerances(artifact.format, artifact.precision)
+    assert artifact.golden_tolerances == FORMATS[artifact.format].precisions[artifact.precision].tolerances
 
 
 @pytest.mark.parametrize(("index", "precision", "nearness"), [(4, "fp32", 1e-6), (5, "fp16", 2e-2)])

@@ -15,7 +15,7 @@ from tests.writers.conftest import CARD, SIZE
 from tfkd.files import content_digest, content_size
 from tfkd.recipe import CoremlForm, oldest_ios
 from tfkd.verification import coreml
-from tfkd.writers import coreml_file
+from tfkd.writers import exported_file
 from tfkd.writers.coreml import write
 from tfkd.writers.coreml_compression import palette
 from tfkd.writers.graph import frozen
@@ -48,7 +48,7 @@ def written(wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Write:
 
     def writer(form: CoremlForm, place: str = "first", ios: int | None = None) -> Path:
         if (form, place) not in made:
-            file = coreml_file(form, "ios/n", ios)
+            file = exported_file(form, "n", ios)
             write(graph, file, folder / place / file.path, CARD, None)
             made[form, place] = folder / place / file.path
         return made[form, place]
@@ -60,7 +60,7 @@ def written(wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Write:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarray, form: CoremlForm) -> None:
     path = written(form)
-    precision = coreml_file(form, "n").precision
+    precision = exported_file(form, "n").precision
     wanted = tf.nn.softmax(wide(images.astype(np.float32), training=False)).numpy()
     assert wanted.std(0).mean() > 0.01, "answers that are all alike would prove little"
     error = np.abs(coreml.predict(path, [images]) - wanted).max()

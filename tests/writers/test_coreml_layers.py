@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.verification.coreml.test_evaluator import KINDS, TOLERANCE, answers
 from tfkd.verification import coreml
-from tfkd.writers import Card, ConversionError, coreml_file
+from tfkd.writers import Card, ConversionError, exported_file
 from tfkd.writers.coreml import write
 from tfkd.writers.graph import frozen
 
@@ -104,7 +104,7 @@ def test_both_formats_answer_as_keras(make: Callable[[], keras.Model], tmp_path:
     with frozen(model, CARD) as graph:
         for kind in KINDS:
             path = tmp_path / f"model{kind}"
-            write(graph, coreml_file(kind[1:], "model"), path, CARD, None)
+            write(graph, exported_file(kind[1:], "model"), path, CARD, None)
             np.testing.assert_allclose(coreml.predict(path, [images]), wanted, atol=TOLERANCE[kind])
             one_by_one = np.concatenate([coreml.predict(path, [image[None]]) for image in images[:1]])
             np.testing.assert_allclose(one_by_one, wanted[:1], atol=TOLERANCE[kind])
@@ -120,9 +120,9 @@ def running() -> Any:
 
 def test_a_target_of_ios_14_lets_a_neural_network_hold_more(running: Any, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"cannot hold its Cumsum operation; set export\.ios_target=14"):
-        write(running, coreml_file("mlmodel", "m"), tmp_path / "m.mlmodel", CARD, None)
+        write(running, exported_file("mlmodel", "m"), tmp_path / "m.mlmodel", CARD, None)
     assert not any(tmp_path.iterdir())
-    write(running, coreml_file("mlmodel", "m", 16), tmp_path / "m.mlmodel", CARD, None)
+    write(running, exported_file("mlmodel", "m", 16), tmp_path / "m.mlmodel", CARD, None)
     assert coreml.labels(tmp_path / "m.mlmodel") == CARD.classes
 
 
@@ -133,4 +133,4 @@ def test_an_operator_that_coremltools_lacks_is_named(tmp_path: Path) -> None:
         frozen(keras.Model(image, L.Dense(4)(x)), CARD) as graph,
         pytest.raises(ConversionError, match="no conversion of TensorFlow's operator Lgamma; use a layer without it"),
     ):
-        write(graph, coreml_file("mlpackage", "m"), tmp_path / "m.mlpackage", CARD, None)
+        write(graph, exported_file("mlpackage", "m"), tmp_path / "m.mlpackage", CARD, None)

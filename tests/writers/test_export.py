@@ -5,8 +5,9 @@ import pytest
 
 from tests.writers.conftest import CARD, DATA, RECIPE, Exported
 from tfkd.errors import RequestError
+from tfkd.formats import FORMATS
 from tfkd.recipe import Export, files
-from tfkd.writers import FORMATS, ExportedFile, card_of, export, exported_files
+from tfkd.writers import ExportedFile, card_of, export, exported_files
 
 
 def test_every_file_is_written_and_told(exported: Exported) -> None:

@@ -16,10 +16,10 @@ from tfkd.benchmark.programs import spoken
 from tfkd.benchmark.subject import Subject
 from tfkd.bundle.results import DURATIONS, Device, Result, Rung, Runtime, Skipped, possible
 from tfkd.errors import MachineError, RequestError, first_fault
+from tfkd.formats.families import LITERT_KERNELS, XNNPACK
 from tfkd.progress import SECONDS_BETWEEN_LINES
 from tfkd.records import Entry
 from tfkd.verification import runtime_errors
-from tfkd.verification.families import LITERT_KERNELS, XNNPACK
 
 RUNNER = Path(__file__).with_name("runner.py")
 Say = Callable[[str], None]

@@ -15,8 +15,9 @@ from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.results import File, GoldenCheck, Result
 from tfkd.errors import RequestError, cause, nearest
 from tfkd.files import content_digest
-from tfkd.verification import VerifyError, families
-from tfkd.verification.families import FAMILIES
+from tfkd.formats import FORMATS
+from tfkd.formats.families import FAMILIES
+from tfkd.verification import VerifyError
 from tfkd.verification.records import Artifact
 
 
@@ -83,7 +84,7 @@ class Expected:
             stated: the app's comparison; an older app does not name the family, and compares with the first.
             delegate: what ran the graph.
         """
-        accepted = families.accepted(self.format, self.precision, delegate)
+        accepted = FORMATS[self.format].accepted_families(self.precision, delegate)
         family = stated.family or accepted[0]
         if family not in accepted:
             fault = f"are those of {family!r}, which {delegate} cannot be"
@@ -141,7 +142,7 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
         formats: what the target can run.
         golden_answers: a NumPy archive (.npz) with `images`, uint8 [n, H, W, 3] raw RGB, and `answers`, float
             [n, classes], the probabilities that the file must give; optionally `tolerance`, the largest difference of
-            a probability that passes, where it is narrower than that of the runtime (tfkd.verification.families).
+            a probability that passes, where it is narrower than that of the runtime (tfkd.formats).
 
     Raises:
         RequestError: it is no .tflite file, the target runs none, or the answers are not of this form.
@@ -154,9 +155,9 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
     if golden_answers is None:
         return subject
     images, answers, tolerance = _archive(golden_answers)
-    accepted = (families.XNNPACK, families.LITERT_KERNELS)
-    tolerances = {name: min(family.tolerance(""), tolerance) for name, family in FAMILIES.items()}
-    expected = Expected("tflite", "", dict.fromkeys(accepted, answers), tolerances)
+    format = FORMATS["tflite"]
+    tolerances = {family: min(format.widest(family), tolerance) for family in format.families}
+    expected = Expected(format.name, "", dict.fromkeys(format.stored, answers), tolerances)
     return Subject(subject.paths, subject.artifacts, images, {path.name: expected})
 
 
@@ -219,7 +220,7 @@ def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _expected(stored: Golden, artifact: Artifact) -> Expected:
-    tolerances = {name: golden_answers.tolerance(artifact, name) for name in FAMILIES}
+    tolerances = {name: golden_answers.tolerance(artifact, name) for name in FORMATS[artifact.format].families}
     answers = golden_answers.answers_of(stored, artifact)
     return Expected(artifact.format, artifact.precision, answers, tolerances, artifact.io.output.scale)
 

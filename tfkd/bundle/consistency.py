@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single
 from tfkd.bundle.verdicts import has_gate
+from tfkd.formats import TIMED
 from tfkd.recipe import Export
 from tfkd.recipe.names import numbered
 from tfkd.verification import VerifyError
@@ -49,7 +50,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
 
 
 def variant(manifest: Manifest, artifact: Artifact) -> str:
-    """Returns the name of a .tflite file's row in the comparison."""
+    """Returns the name of a file's row in the comparison."""
     return f"student {artifact.precision}" if manifest.teachers else artifact.precision
 
 
@@ -280,7 +281,7 @@ def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
 def _comparison(manifest: Manifest) -> Iterator[str]:
     """Yields where a row of the comparison contradicts what stands elsewhere."""
     rows = {row.variant: row for row in manifest.comparison}
-    files = {variant(manifest, each): each for each in manifest.artifacts if each.format == "tflite"}
+    files = {variant(manifest, each): each for each in manifest.artifacts if each.format in TIMED}
     files = {name: each for name, each in files.items() if each.accuracy is not None}
     taught = manifest.teachers[0] if manifest.teachers else None
     expected = [*([TAUGHT] if taught and taught.not_exported is None else []), *files]
@@ -316,7 +317,7 @@ def _teacher_files(manifest: Manifest) -> list[str]:
 
 
 def _bench(manifest: Manifest) -> Iterator[str]:
-    known = {each.path for each in manifest.artifacts if each.format == "tflite"} | set(_teacher_files(manifest))
+    known = {each.path for each in manifest.artifacts if each.format in TIMED} | set(_teacher_files(manifest))
     for entry in manifest.bench:
         if entry.artifact not in known:
             yield f"the latency of {entry.artifact} is stated, which is none of the files"

@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from tfkd.bundle.layout import GOLDEN, GOLDEN_INDEX
 from tfkd.files import write_bytes, write_json
+from tfkd.formats import FORMATS
+from tfkd.formats.families import FAMILIES
 from tfkd.inputs import kind_of
 from tfkd.inputs.image.files import encode_golden
 from tfkd.inputs.image.tensors import signature as image_signature
 from tfkd.inputs.kind import ExampleError
 from tfkd.signature import Signature
-from tfkd.verification import VerifyError, artifacts, families
-from tfkd.verification.families import FAMILIES
+from tfkd.verification import VerifyError, artifacts
 from tfkd.verification.records import Artifact
 
 _INDEX = f"{GOLDEN}/{GOLDEN_INDEX}"
@@ -65,7 +66,7 @@ class Golden:
         labels: int64 [n], the true classes; -1 where unknown.
         expected: float32 [n, classes] probabilities of each file's reference family, by its path in the bundle; `keras`
             for the Keras student.
-        others: the same of further runtime families (tfkd.verification.families), by family and path.
+        others: the same of further runtime families (tfkd.formats.families), by family and path.
         unknown: families whose answers were not read, because this version does not know them.
     """
 
@@ -96,7 +97,7 @@ def collect(
     for file in files:
         if file.not_verified:
             continue
-        reference, *further = families.stored(file.format, file.precision)
+        reference, *further = FORMATS[file.format].stored_families(file.precision)
         expected[file.path] = artifacts.predict(folder / file.path, file.format, [images], reference)
         for family in further:
             answers = artifacts.predict(folder / file.path, file.format, [images], family)

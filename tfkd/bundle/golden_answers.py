@@ -9,8 +9,9 @@ import numpy as np
 from tfkd.bundle.golden import KERAS, Golden
 from tfkd.bundle.layout import GOLDEN, GOLDEN_INDEX
 from tfkd.bundle.manifest import Manifest
-from tfkd.verification import VerifyError, families
-from tfkd.verification.families import FAMILIES
+from tfkd.formats import FORMATS
+from tfkd.formats.families import FAMILIES
+from tfkd.verification import VerifyError
 from tfkd.verification.probabilities import constant, fault, no_probabilities, unrelated
 from tfkd.verification.records import Artifact
 
@@ -50,10 +51,10 @@ def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
     Raises:
         VerifyError: there are two answers of one family, or answers of a family that does not run the file's format.
     """
-    reference, *_ = families.stored(file.format, file.precision)
+    reference, *_ = FORMATS[file.format].stored_families(file.precision)
     others = {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
     for name in others:
-        if file.format not in FAMILIES[name].formats:
+        if name not in FORMATS[file.format].families:
             raise VerifyError(f"{_INDEX}: has answers of {FAMILIES[name].title} of {file.path}, which it cannot run.")
     if reference in others:
         raise VerifyError(f"{_INDEX}: has two answers of {FAMILIES[reference].title} of {file.path}.")
@@ -61,14 +62,14 @@ def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
 
 
 def tolerance(file: Artifact, family: str, precision: str | None = None) -> float:
-    """Returns the largest difference of a probability that passes: the table's, or a narrower one in the manifest.
+    """Returns the largest difference of a probability that passes: the format's, or a narrower one in the manifest.
 
     Args:
         file: as the manifest has it.
-        family: a name of `FAMILIES`.
+        family: a runtime family of the file's format.
         precision: that was found in the file itself; default: as the manifest says.
     """
-    widest = FAMILIES[family].tolerance(precision or file.precision)
+    widest = FORMATS[file.format].precision(precision or file.precision).tolerances[family]
     return min(widest, file.golden_tolerances.get(family, math.inf))
 
 
@@ -135,7 +136,7 @@ def of_file(stored: Golden, artifact: Artifact) -> dict[str, np.ndarray]:
             that the Keras model tells apart, or they are far from its answers although the file computes in float32.
     """
     found = answers_of(stored, artifact)
-    reference, *further = families.stored(artifact.format, artifact.precision)
+    reference, *further = FORMATS[artifact.format].stored_families(artifact.precision)
     needed = [reference, *(name for name in further if name in artifact.golden_tolerances)]
     for name in needed:
         if name not in found:
@@ -162,7 +163,7 @@ def impossible(answers: np.ndarray, stored: Golden, artifact: Artifact) -> str |
 
 def missing(artifact: Artifact, found: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Yields the titles of the families whose answers a bundle of an earlier version does not hold."""
-    for name in families.stored(artifact.format, artifact.precision):
+    for name in FORMATS[artifact.format].stored_families(artifact.precision):
         if name not in found:
             yield FAMILIES[name].title
 

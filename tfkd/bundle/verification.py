@@ -21,14 +21,14 @@ from tfkd.bundle.publishing import opened
 from tfkd.bundle.seal import few, text
 from tfkd.errors import RequestError, legible
 from tfkd.files import compressed_size, content_digest, content_size
+from tfkd.formats import FORMATS, TIMED
+from tfkd.formats.families import FAMILIES
 from tfkd.labels import LABELS, labels_text, outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
 from tfkd.verification import NotVerifiedError, VerifyError
 from tfkd.verification.apart import Answered, Apart
-from tfkd.verification.artifacts import RUNTIMES
-from tfkd.verification.families import FAMILIES
 from tfkd.verification.gates import unjudged
 from tfkd.verification.records import Artifact, Verdict
 from tfkd.writers import Card, card_of
@@ -162,7 +162,7 @@ class _Bundle:
 
     def _require_deflated(self, artifact: Artifact, manifest: Manifest) -> None:
         row = next((row for row in manifest.comparison if row.variant == consistency.variant(manifest, artifact)), None)
-        if artifact.format != "tflite" or row is None or row.compressed_bytes is None:
+        if artifact.format not in TIMED or row is None or row.compressed_bytes is None:
             return
         deflated = compressed_size(self._folder / artifact.path)
         if abs(row.compressed_bytes - deflated) > _DEFLATED * deflated:  # zlib's versions differ a little
@@ -248,7 +248,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> None:
 
 def _require_model(artifact: Artifact, models: set[str]) -> None:
     """Refuses a path that is not exactly that of a model among the listed files, before anything opens it."""
-    if artifact.format not in RUNTIMES:
+    if artifact.format not in FORMATS:
         raise VerifyError(f"{MANIFEST}: {artifact.path!r} has the format {artifact.format!r}, which nothing here runs.")
     if artifact.path not in models or not artifact.path.endswith(f".{artifact.format}"):
         raise VerifyError(f"{MANIFEST}: {artifact.path!r} is no {artifact.format} file of the bundle.")
@@ -258,7 +258,8 @@ def _model_of(name: str) -> str | None:
     """Returns the model that a file of the bundle is, or is a part of: an .mlpackage is a folder with a model in it."""
     path = PurePosixPath(name)
     for part in (*reversed(path.parents), path):
-        if part.suffix[1:] in RUNTIMES and (part.suffix == ".mlpackage") == (part != path):
+        format = FORMATS.get(part.suffix[1:])
+        if format is not None and format.is_folder == (part != path):
             return part.as_posix()
     return None
 

@@ -330,7 +330,7 @@ KINDS = {
     "teachers": "tfkd.models:TEACHERS",
     "losses": "tfkd.recipe.files:LOSSES",
     "sources": "tfkd.data:SOURCES",
-    "formats": "tfkd.writers:FORMATS",
+    "formats": "tfkd.formats:FORMATS",
     "targets": "tfkd.benchmark:TARGETS",
 }
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import legible
+from tfkd.formats import FORMATS
 from tfkd.report import facts, units, usage
 
 _HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")
@@ -74,16 +75,16 @@ def escape(text: str) -> str:
 
 def _metadata(manifest: Manifest) -> dict[str, Any]:
     shipped = facts.headline(manifest).shipped
-    formats = sorted({artifact.format for artifact in manifest.artifacts})
+    written = {artifact.format for artifact in manifest.artifacts}
+    formats = [format for name, format in FORMATS.items() if name in written]
     return {
         **_license(manifest.recipe["export"]["license"]),
-        "library_name": "litert" if "tflite" in formats else "coreml",
+        "library_name": formats[0].library,
         "pipeline_tag": "image-classification",
         "tags": [
             "image-classification",
             *(["knowledge-distillation"] if manifest.teachers else []),
-            *(["tflite", "litert", "android"] if "tflite" in formats else []),
-            *(["coreml", "ios"] if formats != ["tflite"] else []),
+            *dict.fromkeys(tag for format in formats for tag in format.tags),
             "tfkd",
         ],
         "metrics": ["accuracy"],

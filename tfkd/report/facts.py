@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError
+from tfkd.formats import TIMED
 from tfkd.recipe import SMOKE
 from tfkd.report import units
 from tfkd.verification.gates import named
@@ -94,7 +95,7 @@ def headline(manifest: Manifest) -> Headline:
         raise RequestError(f"The manifest of {manifest.name} must compare a teacher and a student, but has: {known}.")
     shipped = [row for row in students if "int8" in row.variant] or students
     smallest = min(shipped, key=lambda row: row.bytes)
-    tests = {artifact.precision: artifact.chance for artifact in manifest.artifacts if artifact.format == "tflite"}
+    tests = {artifact.precision: artifact.chance for artifact in manifest.artifacts if artifact.format in TIMED}
     return Headline(
         reference=references[0],
         shipped=smallest,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tfkd.bundle.results import BenchEntry, Latency
+from tfkd.formats.families import FAMILIES
 from tfkd.report import units
-from tfkd.verification.families import FAMILIES
 
 _LARGEST = 3  # classes of instructions that are named
 

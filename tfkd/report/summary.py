@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfkd import machine
-from tfkd.bundle import golden
+from tfkd.bundle import golden, snippets
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import (
@@ -42,7 +42,7 @@ from tfkd.verification.gates import TAUGHT, judge
 from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import chance_test, paired_test
 from tfkd.version import __version__
-from tfkd.writers import samples, snippets
+from tfkd.writers import samples
 from tfkd.writers.records import MissingFile
 
 _TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")

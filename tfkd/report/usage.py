@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.snippets import Snippet, snippets
 from tfkd.verification.records import Artifact
-from tfkd.writers.snippets import Snippet, snippets
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,11 @@ class Apart(Sandbox):
 
         Args:
             path: of the file or package.
-            format: a name of `artifacts.RUNTIMES`.
+            format: a name of `tfkd.formats.FORMATS`.
             card: what must stand in the file.
             size: side of the square image that it must take, pixels.
             batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read.
-            family: a name of `families.FAMILIES` to compute as; default: the format's reference.
+            family: a name of `tfkd.formats.families.FAMILIES` to compute as; default: the format's reference.
 
         Raises:
             NotVerifiedError: nothing here can run the file although it may be right.

@@ -1,6 +1,5 @@
 """Measures one exported file: what the manifest says about it."""
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +8,12 @@ from typing import Any
 import numpy as np
 
 from tfkd.files import content_digest, content_size
-from tfkd.verification import NotVerifiedError, VerifyError, delegates, families, requirements
-from tfkd.verification.families import FAMILIES
+from tfkd.formats import FORMATS, Format, load
+from tfkd.formats.families import FAMILIES
+from tfkd.verification import NotVerifiedError, VerifyError, requirements
 from tfkd.verification.records import Artifact, InputOutput
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
-
-# By format: the module whose `check(path, card, size)` reads what a file says of itself, and whose
-# `predict(path, batches)` runs it.
-RUNTIMES = {
-    "tflite": "tfkd.verification.tflite",
-    "mlmodel": "tfkd.verification.coreml",
-    "mlpackage": "tfkd.verification.coreml",
-    "onnx": "tfkd.verification.onnx",
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
     Raises:
         VerifyError: the file cannot be loaded or run, or it is not what the card says.
     """
-    path = folder / file.path
+    path, format = folder / file.path, _format(file.format)
     io = check(path, file.format, card, reference.size)
     try:
         found = _compared(predict(path, file.format, reference.batches), path, reference)
@@ -66,11 +57,11 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         bytes=content_size(path),
         sha256=content_digest(path),
         **found,
-        golden_tolerances=families.tolerances(file.format, file.precision),
+        golden_tolerances=dict(format.precision(file.precision).tolerances),
         min_runtime=needed.min_runtime,
         operator_versions=needed.operator_versions,
         delegation=needed.delegation,
-        accelerators=delegates.accelerators(path) if file.format == "tflite" else [],
+        accelerators=load(format.accelerators)(path) if format.accelerators else [],
         io=io,
     )
 
@@ -97,14 +88,14 @@ def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
 
     Args:
         path: of the file or package.
-        format: a name of `RUNTIMES`.
+        format: a name of `tfkd.formats.FORMATS`.
         card: what must stand in it.
         size: side of the square image that it must take, pixels.
 
     Raises:
         VerifyError: it cannot be read, or it is not what the card says.
     """
-    found: InputOutput = _runtime(format).check(path, card, size)
+    found: InputOutput = load(_format(format).check)(path, card, size)
     return found
 
 
@@ -113,7 +104,7 @@ def predict(path: Path, format: str, batches: Iterable[Any], family: str | None 
 
     Args:
         path: of the file or package.
-        format: a name of `RUNTIMES`.
+        format: a name of `tfkd.formats.FORMATS`.
         batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, read once, in order.
         family: a name of `families.FAMILIES` that can be run here; default: the format's reference.
 
@@ -127,14 +118,14 @@ def predict(path: Path, format: str, batches: Iterable[Any], family: str | None 
     options = FAMILIES[family].options if family else {}
     if options is None:
         raise VerifyError(f"{path}: nothing here computes as {FAMILIES[str(family)].title}.")
-    probabilities: np.ndarray = _runtime(format).predict(path, batches, **options)
+    probabilities: np.ndarray = load(_format(format).predict)(path, batches, **options)
     return probabilities
 
 
-def _runtime(format: str) -> Any:
-    if format not in RUNTIMES:
-        raise VerifyError(f"Nothing runs files of the format {format!r}; known: {', '.join(RUNTIMES)}.")
-    return importlib.import_module(RUNTIMES[format])
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise VerifyError(f"Nothing runs files of the format {name!r}; known: {', '.join(FORMATS)}.")
+    return FORMATS[name]
 
 
 def _share(equal: np.ndarray) -> float:

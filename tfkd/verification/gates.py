@@ -1,10 +1,12 @@
 """Judges the numbers of a run against the limits of its recipe."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfkd.errors import RequestError
+from tfkd.formats import FORMATS
 from tfkd.recipe import Gates
 from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import ALPHA, significant
@@ -24,11 +26,8 @@ OF_SEVERAL = (
     "min_speed_ratio",
 )
 
-_WHOLE = ("fp32", "fp16", "int8")  # run in one piece; what XNNPACK makes of other precisions is told, not judged
-_FLOAT = ("fp32", "fp16")
 _NAMED = 3  # in a sentence; tables name every gate
 _ROUNDING = 1e-9  # of differences between shares: 0.768 - 0.763 is a little more than 0.005
-_TOLD = ("palette6", "palette4", "pruned")  # give answers up on purpose: their accuracy alone is judged
 
 
 @dataclass(frozen=True)
@@ -184,21 +183,9 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
             drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
             most, why = _most(gates.max_accuracy_drop, measured.images)
             yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
-        name, limit = _agreement(gates, artifact.precision)
-        if limit is not None:
-            agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
-            least, why = _least(limit, measured.images)
-            yield _at_least(f"{name}/{file}", agreement, least, why)
-        for precision, name, limit, value in (
-            ("fp32", "max_float_error", gates.max_float_error, artifact.max_abs_error),
-            ("fp16", "max_half_error", gates.max_half_error, artifact.max_abs_error),
-            ("fp16", "max_half_shift", gates.max_half_shift, artifact.mean_total_variation),
-        ):
-            if limit is not None and artifact.precision == precision:
-                error = _number(value, f"{file}'s difference from the Keras student")
-                yield _at_most(f"{name}/{file}", error, limit)
-        if gates.one_partition and artifact.format == "tflite" and artifact.precision in _WHOLE:
-            yield _one_partition(file, artifact)
+        for name in FORMATS[artifact.format].precision(artifact.precision).gates:
+            if is_on(limit := getattr(gates, name)):
+                yield _JUDGES[name](name, limit, artifact, measured.images)
 
 
 def _most(limit: float, images: int) -> tuple[float, str]:
@@ -217,19 +204,45 @@ def _least(limit: float, images: int) -> tuple[float, str]:
     return (1 - most if why else limit), why
 
 
-def _agreement(gates: Gates, precision: str) -> tuple[str, float | None]:
-    if precision in _FLOAT:
-        return "min_float_agreement", gates.min_float_agreement
-    return "min_agreement", None if precision in _TOLD else gates.min_agreement
+def _agreement(gate: str, limit: float, artifact: Artifact, images: int) -> Gate:
+    file = _file(artifact.path)
+    agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
+    least, why = _least(limit, images)
+    return _at_least(f"{gate}/{file}", agreement, least, why)
 
 
-def _one_partition(file: str, artifact: Artifact) -> Gate:
+def _error(gate: str, limit: float, artifact: Artifact, images: int) -> Gate:
+    return _difference(gate, limit, artifact, artifact.max_abs_error)
+
+
+def _shift(gate: str, limit: float, artifact: Artifact, images: int) -> Gate:
+    return _difference(gate, limit, artifact, artifact.mean_total_variation)
+
+
+def _difference(gate: str, limit: float, artifact: Artifact, value: float | None) -> Gate:
+    file = _file(artifact.path)
+    return _at_most(f"{gate}/{file}", _number(value, f"{file}'s difference from the Keras student"), limit)
+
+
+def _one_partition(gate: str, limit: bool, artifact: Artifact, images: int) -> Gate:
     """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside."""
+    file = _file(artifact.path)
     if artifact.delegation is None:
         raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
     partitions, outside = artifact.delegation.partitions, len(artifact.delegation.outside)
     passed = partitions == 1 and not outside
-    return _gate(f"one_partition/{file}", partitions + outside, 1, passed)
+    return _gate(f"{gate}/{file}", partitions + outside, 1, passed)
+
+
+# By the gates that the records of formats name: (gate, limit, file, number of test images) to the verdict.
+_JUDGES: Mapping[str, Callable[[str, Any, Artifact, int], Gate]] = {
+    "min_agreement": _agreement,
+    "min_float_agreement": _agreement,
+    "max_float_error": _error,
+    "max_half_error": _error,
+    "max_half_shift": _shift,
+    "one_partition": _one_partition,
+}
 
 
 def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:

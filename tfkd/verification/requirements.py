@@ -3,18 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
 
 from tfkd import machine
 from tfkd.errors import counted
-from tfkd.recipe import CoremlForm
+from tfkd.formats import FORMATS, load
+from tfkd.formats.mlpackage import MLPACKAGE
 from tfkd.verification.records import Artifact, Delegation
 
-_PACKAGE = "mlpackage"
 _DECIDE_DELEGATION = ("ai-edge-litert", "system")
-_FLOAT16_PROGRAMS = frozenset(
-    form.partition("_")[2] or "fp16" for form in get_args(CoremlForm) if form.startswith(_PACKAGE)
-) - {"fp32"}
 
 
 @dataclass(frozen=True)
@@ -70,17 +66,18 @@ def _told(delegation: Delegation | None) -> str:
 
 
 def of(path: Path, format: str) -> Requirements:
-    """Reads what a file needs.
+    """Reads what a file needs, by the function that the format's record names.
 
     Raises:
         VerifyError: the file cannot be read, or it is none of the format.
     """
-    if format == "tflite":
-        return _of_tflite(path)
-    return Requirements() if format == "onnx" else _of_coreml(path, format)
+    read = FORMATS[format].requirements
+    found: Requirements = load(read)(path) if read else Requirements()
+    return found
 
 
-def _of_tflite(path: Path) -> Requirements:
+def of_tflite(path: Path) -> Requirements:
+    """Reads what a .tflite file needs."""
     from tfkd.verification import tflite
 
     found = tflite.precision(path)
@@ -91,11 +88,18 @@ def _of_tflite(path: Path) -> Requirements:
     )
 
 
-def _of_coreml(path: Path, format: str) -> Requirements:
+def of_mlmodel(path: Path) -> Requirements:
+    """Reads what an .mlmodel file needs; its weights may be stored in any precision."""
     from tfkd.verification.coreml import specification
 
-    found: Any = specification.read(path)
-    if format != _PACKAGE:
-        return Requirements(min_runtime=specification.oldest_ios(found))
-    precisions = tuple(sorted(_FLOAT16_PROGRAMS)) if specification.computes_in_float16(found) else ("fp32",)
+    return Requirements(min_runtime=specification.oldest_ios(specification.read(path)))
+
+
+def of_mlpackage(path: Path) -> Requirements:
+    """Reads what an .mlpackage needs; compressed weights are computed with in float16."""
+    from tfkd.verification.coreml import specification
+
+    found = specification.read(path)
+    half = specification.computes_in_float16(found)
+    precisions = tuple(sorted(set(MLPACKAGE.precisions) - {"fp32"})) if half else ("fp32",)
     return Requirements(precisions, specification.oldest_ios(found))

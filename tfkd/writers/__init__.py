@@ -1,8 +1,7 @@
 """Writes the files that an app takes: a Keras student goes in, TFLite and Core ML files come out.
 
-Every kind of file has one line in `FORMATS`: its name and the module whose
-`write(graph, file, path, card, calibration)` writes it. The student is traced and frozen once, and all writers start
-from that one graph.
+The records of `tfkd.formats` name the function that writes each format. The student is traced and frozen once, and all
+writers start from that one graph.
 """
 
 import importlib.util
@@ -15,19 +14,10 @@ import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
-from tfkd.recipe import CoremlForm, Export, oldest_ios
+from tfkd.formats import FORMATS, FORMS, TIMED, load
+from tfkd.recipe import Export
 from tfkd.writers.records import MissingFile
 
-FORMATS = {
-    "tflite": "tfkd.writers.tflite",
-    "mlmodel": "tfkd.writers.coreml",
-    "mlpackage": "tfkd.writers.coreml",
-    "onnx": "tfkd.writers.onnx",
-}
-
-# A neural network is stored in fp32; a program in fp16, the only type that Apple's Neural Engine computes in.
-_USUAL_PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
-_NEWEST_NETWORK = 14  # iOS; later ones have added nothing to neural networks
 _NOT_IN_THE_FILES = ("bench", "gates", "model", "labels")  # how files are judged, and where their sources lie
 
 
@@ -111,10 +101,7 @@ class ExportedFile:
     @property
     def form(self) -> str:
         """The file's name in a recipe: of `export.tflite`, `export.coreml`, or onnx."""
-        if self.format == "tflite":
-            return self.precision
-        usual = _USUAL_PRECISION.get(self.format, self.precision)
-        return self.format if self.precision == usual else f"{self.format}_{self.precision}"
+        return FORMATS[self.format].form(self.precision)
 
 
 @dataclass(frozen=True)
@@ -132,31 +119,33 @@ class Exported:
 
 def exported_files(export: Export, name: str) -> list[ExportedFile]:
     """Returns the files that an export writes, in the order in which it writes them."""
-    android = [ExportedFile(f"android/{name}_{kind}.tflite", "tflite", kind) for kind in export.tflite]
-    ios = [coreml_file(form, f"ios/{name}", export.ios_target) for form in export.coreml]
-    return android + ios + ([ExportedFile(f"onnx/{name}.onnx", "onnx", "fp32")] if export.onnx else [])
+    return [exported_file(form, name, export.ios_target) for form in export.forms]
+
+
+def exported_file(form: str, name: str, ios_target: int | None = None) -> ExportedFile:
+    """Returns the file of a form such as `int8` or `mlpackage_int8`.
+
+    Args:
+        form: a name of `tfkd.formats.FORMS`.
+        name: of the model.
+        ios_target: the oldest iOS that takes the file; None for the oldest that it can have.
+    """
+    format, precision = FORMS[form]
+    return ExportedFile(format.path(name, precision), format.name, precision, format.ios(precision, ios_target))
 
 
 def check_installed(export: Export) -> None:
-    """Asks for the libraries of an export before hours are spent on what it is of.
+    """Looks for the libraries of an export before hours are spent on what it is of.
 
     Raises:
         RequestError: an extra is missing.
     """
-    if export.onnx and not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime", "tf2onnx")):
-        raise RequestError('export.onnx needs the extra "onnx", which is not installed: pip install "tfkd[onnx]".')
-
-
-def coreml_file(form: CoremlForm, stem: str, ios_target: int | None = None) -> ExportedFile:
-    """Returns the file of a form such as `mlpackage_int8`; the usual precisions do not stand in its name.
-
-    iOS 14 is the newest that changes what a neural network (.mlmodel) may hold.
-    """
-    format, _, precision = form.partition("_")
-    path = f"{stem}_{precision}.{format}" if precision else f"{stem}.{format}"
-    ios = max(oldest_ios(form), ios_target or 0)
-    ios = min(ios, _NEWEST_NETWORK) if format == "mlmodel" else ios
-    return ExportedFile(path, format, precision or _USUAL_PRECISION[format], ios)
+    for format, _ in map(FORMS.__getitem__, export.forms):
+        if not all(importlib.util.find_spec(name) for name in format.modules):
+            raise RequestError(
+                f'export.{format.recipe_field} needs the extra "{format.extra}", which is not installed: '
+                f'pip install "tfkd[{format.extra}]".'
+            )
 
 
 def export(
@@ -190,17 +179,18 @@ def export(
     with frozen(student, card) as graph:
         for file in files:
             progress(file.path)
-            writer = importlib.import_module(FORMATS[file.format])
+            format = FORMATS[file.format]
+            from_qat = format.precision(file.precision).from_qat
             try:
-                if quantized and (file.format, file.precision) == ("tflite", "int8"):
-                    writer.write_quantized(quantized, folder / file.path, card, graph.size, export.int8_io)
+                if quantized and from_qat:
+                    load(from_qat)(quantized, folder / file.path, card, graph.size, export.int8_io)
                 else:
-                    writer.write(graph, file, folder / file.path, card, asked)
+                    load(format.writer)(graph, file, folder / file.path, card, asked)
                 made.files.append(file)
             except ConversionError as error:
                 progress(f"{file.path} cannot be made. {error}")
                 made.missing.append(_missing(file, error, export))
-    _check_some_tflite(made)
+    _check_some_timed(made)
     return made
 
 
@@ -215,8 +205,10 @@ def _missing(file: ExportedFile, error: ConversionError, export: Export) -> Miss
     )
 
 
-def _check_some_tflite(made: Exported) -> None:
-    """Raises RequestError where all .tflite files are missing: a bundle's sizes and latencies are of those."""
-    lost = [file for file in made.missing if file.format == "tflite"]
-    if lost and not any(file.format == "tflite" for file in made.files):
-        raise RequestError(f"None of the .tflite files can be made, which a bundle compares. {lost[0].reason}")
+def _check_some_timed(made: Exported) -> None:
+    """Raises RequestError where all files are missing that a bundle compares by size and latency."""
+    lost = [file for file in made.missing if file.format in TIMED]
+    if lost and not any(file.format in TIMED for file in made.files):
+        raise RequestError(
+            f"None of the .{lost[0].format} files can be made, which a bundle compares. {lost[0].reason}"
+        )

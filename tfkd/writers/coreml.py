@@ -22,8 +22,8 @@ from tfkd.writers import (
     Card,
     ConversionError,
     ExportedFile,
-    coreml_batch_norms,
-    coreml_file,  # registers them
+    coreml_batch_norms,  # registers them
+    exported_file,
 )
 from tfkd.writers.coreml_compression import compressed
 from tfkd.writers.graph import INPUT, Graph, frozen
@@ -57,7 +57,7 @@ def write_coreml(model: Any, form: CoremlForm, path: Path, card: Card) -> None:
     if form not in (known := get_args(CoremlForm)):
         raise RequestError(f"There is no Core ML format {form!r}.{nearest(form, list(known))}")
     with frozen(model, card) as graph:
-        write(graph, coreml_file(form, path.stem), path, card, None)
+        write(graph, exported_file(form, path.stem), path, card, None)
 
 
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration | None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tfkd.verification.families import COREML_FP16, FAMILIES, LITERT_KERNELS, XNNPACK
+from tfkd.formats.families import COREML_FP16, FAMILIES, LITERT_KERNELS, XNNPACK
 from tools.figures import evidence
 
 _PRECISIONS = (("fp32", "fp16"), ("dynamic",), ("int8",), ("16x8",))

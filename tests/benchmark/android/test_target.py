@@ -26,7 +26,7 @@ from tfkd.benchmark.subject import Expected, Subject, of_files
 from tfkd.bundle import measurements, results
 from tfkd.bundle.results import Skipped
 from tfkd.errors import TfkdError
-from tfkd.verification.families import FAMILIES, LITERT_KERNELS, XNNPACK
+from tfkd.formats.families import FAMILIES, LITERT_KERNELS, XNNPACK
 
 # Speaks as benchmark_model does: no package ships one. BAD makes it fail, SLEEP makes it last.
 STAND_IN = r"""#!/system/bin/sh

@@ -17,7 +17,7 @@ from tfkd.benchmark.options import Arm64Options
 from tfkd.benchmark.subject import Expected, Subject
 from tfkd.bundle.results import Result
 from tfkd.errors import RequestError
-from tfkd.verification.families import XNNPACK
+from tfkd.formats.families import XNNPACK
 
 try:
     ROOT = root.find(root.folder())

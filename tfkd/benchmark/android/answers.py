@@ -10,8 +10,8 @@ from tfkd.benchmark.android.session import RUN
 from tfkd.benchmark.subject import Expected, Subject
 from tfkd.bundle.results import GoldenCheck
 from tfkd.errors import RequestError
-from tfkd.verification import families
-from tfkd.verification.families import LITERT_KERNELS, XNNPACK
+from tfkd.formats import FORMATS
+from tfkd.formats.families import LITERT_KERNELS, XNNPACK
 
 
 def compared(
@@ -28,7 +28,7 @@ def compared(
     form = _Form(subject.paths[name])
     answers = [_answer(tool, graph, form, image, expected, delegate) for image in subject.images]
     if delegate != "cpu":
-        accepted = families.accepted(expected.format, expected.precision, delegate)
+        accepted = FORMATS[expected.format].accepted_families(expected.precision, delegate)
     else:
         accepted = (LITERT_KERNELS,) if partitions == 0 else (XNNPACK, LITERT_KERNELS)
     return expected.compare(np.stack(answers), accepted)

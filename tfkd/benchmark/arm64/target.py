@@ -22,7 +22,8 @@ from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import Expected, Subject
 from tfkd.bundle.results import Cores, Device, GoldenCheck, Result, Runtime
 from tfkd.errors import RequestError, nearest
-from tfkd.verification.families import FAMILIES, XNNPACK
+from tfkd.formats.families import XNNPACK
+from tfkd.formats.tflite import TFLITE
 
 FORMATS = ("tflite",)
 LIMITS = frozenset({"max_instructions", "max_regression"})
@@ -145,10 +146,10 @@ def _run(command: list[str], job: Path, path: Path, where: str) -> _Answered:
 
 def _compared(here: _Answered, there: _Answered, stated: Expected | None) -> GoldenCheck:
     """Compares ARM64's answers with this machine's, then with the bundle's; returns what failed, else the former."""
-    widest = stated.tolerances[XNNPACK] if stated else FAMILIES[XNNPACK].other
+    widest = stated.tolerances[XNNPACK] if stated else TFLITE.widest(XNNPACK)
     step = (stated.step if stated else None) or (1 / 256 if here.integer else None)
     tolerances = {XNNPACK: 0.0 if here.integer else widest}
-    alike = Expected("tflite", "", {XNNPACK: here.answers}, tolerances, step).compare(there.answers, (XNNPACK,))
+    alike = Expected(TFLITE.name, "", {XNNPACK: here.answers}, tolerances, step).compare(there.answers, (XNNPACK,))
     assert alike is not None
     as_stated = stated.compare(there.answers, (XNNPACK,)) if stated and alike.passed else None
     return alike if as_stated is None or as_stated.passed else as_stated

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The precision that Core ML computes in, as tfkd names it (tfkd/verification/families.py), with the largest difference of a
+/// The precision that Core ML computes in, as tfkd names it (tfkd/formats), with the largest difference of a
 /// probability that passes.
 enum Family: String, CaseIterable {
     case float32 = "coreml_fp32"

@@ -4,7 +4,7 @@ import java.io.File
 import java.util.Random
 
 /** What can run a graph; `label` names it in results, `option` where it is asked for. */
-/** What runs a graph; `family` is tfkd's name of the runtimes that compute alike (tfkd/verification/families.py). */
+/** What runs a graph; `family` is tfkd's name of the runtimes that compute alike (tfkd/formats). */
 enum class Delegate(val label: String, val option: String, val family: String) {
     CPU("xnnpack", "cpu", "xnnpack"),
     GPU("gpu", "gpu", "litert_gpu"),

@@ -4,7 +4,7 @@ import kotlin.math.abs
 import kotlin.math.ceil
 import kotlin.math.floor
 
-// As in tfkd/verification/families.py, where they are explained.
+// As in tfkd/formats, where they are explained.
 private val XNNPACK = mapOf("fp32" to 1e-4, "fp16" to 1e-4, "int8" to 2.0 / 256, "16x8" to 2.0 / 256)
 private const val OTHER = 4e-2
 private const val ACCELERATED = 3e-2

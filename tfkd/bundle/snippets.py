@@ -9,10 +9,8 @@ from typing import Any
 
 from tfkd import files
 from tfkd.bundle.manifest import Manifest
+from tfkd.formats import FORMATS, AppCode
 from tfkd.verification.records import Artifact
-
-COREML = ("mlmodel", "mlpackage")
-_USUAL = ("mlpackage", "fp16")
 
 
 @dataclass(frozen=True)
@@ -56,22 +54,28 @@ def type_name(bundle: str) -> str:
 
 def _snippets(manifest: Manifest) -> Iterator[Snippet]:
     name = type_name(manifest.name)
-    android = [artifact for artifact in manifest.artifacts if artifact.format == "tflite"]
-    ios = [artifact for artifact in manifest.artifacts if artifact.format in COREML]
-    if android:
-        chosen = next((each for each in android if each.precision == "int8"), android[0])
-        yield _rendered(manifest, chosen, "litert", "litert.kt.j2", f"android/{name}Classifier.kt")
-        yield _rendered(manifest, chosen, "mediapipe", "mediapipe.kt.j2", f"android/{name}Tasks.kt")
-    if ios:
-        chosen = min(ios, key=lambda each: (each.not_verified is not None, (each.format, each.precision) != _USUAL))
-        yield _rendered(manifest, chosen, "coreml", "coreml.swift.j2", f"ios/{name}Classifier.swift")
+    for folder in dict.fromkeys(format.folder for format in FORMATS.values() if format.code):
+        files = [each for each in manifest.artifacts if each.format in FORMATS and _folder(each) == folder]
+        if files:
+            chosen = min(files, key=lambda each: (each.not_verified is not None, not _shipped(each)))
+            for code in FORMATS[chosen.format].code:
+                path = f"{folder}/{code.file.format(type=name)}"
+                yield _rendered(manifest, chosen, code, path)
 
 
-def _rendered(manifest: Manifest, artifact: Artifact, runtime: str, template: str, path: str) -> Snippet:
+def _folder(artifact: Artifact) -> str:
+    return FORMATS[artifact.format].folder
+
+
+def _shipped(artifact: Artifact) -> bool:
+    return FORMATS[artifact.format].precision(artifact.precision).shipped
+
+
+def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) -> Snippet:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("tfkd.writers"),
+        loader=PackageLoader("tfkd.bundle"),
         autoescape=False,  # source code: `quoted` escapes what comes from outside
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -91,7 +95,7 @@ def _rendered(manifest: Manifest, artifact: Artifact, runtime: str, template: st
         "output": artifact.io.output.dtype,
         "scale": artifact.io.output.scale,
     }
-    return Snippet(path, runtime, artifact, environment.get_template(template).render(values))
+    return Snippet(path, code.runtime, artifact, environment.get_template(code.template).render(values))
 
 
 def _quoted(text: str) -> str:

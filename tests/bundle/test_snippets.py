@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.tools import compilers
+from tfkd.bundle import snippets
 from tfkd.bundle.manifest import Manifest
 from tfkd.labels import labels_text
-from tfkd.writers import snippets
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 HOSTILE = ("cat", 'a "quoted" $name ${1 + 1} \\ *' + "/", "größer 🐸", "tab\there")
