@@ -8,7 +8,6 @@ import pytest
 
 from tfkd.bundle.golden_answers import compare
 from tfkd.formats import FORMATS
-from tfkd.formats.families import FAMILIES
 
 EVIDENCE = Path(__file__).resolve().parents[2] / "docs" / "evidence" / "runtime_families.json"
 XNNPACK = np.float32([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
@@ -60,42 +59,6 @@ def test_every_runtime_gave_the_golden_answers_of_the_quickstart_bundle() -> Non
     refused = {(row["file"].rpartition("_")[2], row["runtime"].split()[0]) for row in found if "refused" in row}
     assert refused == {("dynamic.tflite", "tflite-runtime")}
     assert all(row["passed"] for row in found if "refused" not in row) and len(found) == 40
-
-
-@pytest.mark.parametrize(
-    ("format", "precision", "names"),
-    [
-        ("tflite", "int8", ("xnnpack", "litert_kernels")),
-        ("mlmodel", "fp16", ("coreml_fp32",)),
-        ("mlpackage", "fp32", ("coreml_fp32",)),
-        ("mlpackage", "int8", ("coreml_fp16",)),
-        ("onnx", "fp32", ("onnxruntime",)),
-    ],
-)
-def test_a_bundle_holds_the_answers_of_every_family_that_can_be_run_here(
-    format: str, precision: str, names: tuple[str, ...]
-) -> None:
-    assert FORMATS[format].stored_families(precision) == names
-    assert all(FAMILIES[name].options is not None for name in names)
-
-
-@pytest.mark.parametrize(
-    ("format", "precision", "delegate", "names"),
-    [
-        ("tflite", "int8", "xnnpack", ("xnnpack",)),
-        ("tflite", "int8", "gpu", ("litert_gpu",)),
-        ("tflite", "int8", "npu", ("litert_npu",)),
-        ("tflite", "int8", "of a vendor", ("xnnpack", "litert_kernels")),
-        ("mlmodel", "fp32", "cpuOnly", ("coreml_fp32",)),
-        ("mlmodel", "fp32", "all", ("coreml_fp32", "coreml_fp16")),
-        ("mlpackage", "fp32", "all", ("coreml_fp32",)),
-        ("mlpackage", "fp16", "cpuOnly", ("coreml_fp16",)),
-    ],
-)
-def test_a_device_is_accepted_as_what_its_runtime_can_be(
-    format: str, precision: str, delegate: str, names: tuple[str, ...]
-) -> None:
-    assert FORMATS[format].accepted_families(precision, delegate) == names
 
 
 def test_answers_within_a_wide_tolerance_must_tell_the_images_apart() -> None:

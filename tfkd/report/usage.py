@@ -1,5 +1,6 @@
 """How an app uses the files of a bundle: said once, shown in the report and in the model card."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tfkd.bundle.manifest import Manifest
@@ -19,8 +20,7 @@ class Usage:
 
 def usages(manifest: Manifest) -> list[Usage]:
     """Returns instructions for Android and iOS, each where the bundle holds files for it."""
-    tell = {"litert": _litert, "mediapipe": _mediapipe, "coreml": _coreml}
-    found = [tell[snippet.runtime](snippet) for snippet in snippets(manifest)]
+    found = [STEPS[snippet.runtime](snippet) for snippet in snippets(manifest)]
     modality = manifest.recipe.get("student", {}).get("modality", "rgb")
     if modality != "rgb":
         for usage in found:
@@ -77,3 +77,7 @@ def _coreml(snippet: Snippet) -> Usage:
         path=snippet.path,
         code=snippet.code,
     )
+
+
+STEPS: Mapping[str, Callable[[Snippet], Usage]] = {"litert": _litert, "mediapipe": _mediapipe, "coreml": _coreml}
+"""By the runtime that the source code calls (`tfkd.formats.AppCode`): what the developer of the app does."""

@@ -185,7 +185,7 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
             yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
         for name in FORMATS[artifact.format].precision(artifact.precision).gates:
             if is_on(limit := getattr(gates, name)):
-                yield _JUDGES[name](name, limit, artifact, measured.images)
+                yield JUDGES[name](name, limit, artifact, measured.images)
 
 
 def _most(limit: float, images: int) -> tuple[float, str]:
@@ -235,7 +235,7 @@ def _one_partition(gate: str, limit: bool, artifact: Artifact, images: int) -> G
 
 
 # By the gates that the records of formats name: (gate, limit, file, number of test images) to the verdict.
-_JUDGES: Mapping[str, Callable[[str, Any, Artifact, int], Gate]] = {
+JUDGES: Mapping[str, Callable[[str, Any, Artifact, int], Gate]] = {
     "min_agreement": _agreement,
     "min_float_agreement": _agreement,
     "max_float_error": _error,

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from tfkd.formats import FORMATS
 from tfkd.records import Count, Entry, Fraction, Number, Sha256
 
 Verdict = Literal["passed", "failed", "not judged"]
@@ -67,8 +68,8 @@ class Accelerator(Entry):
 
 class Artifact(Entry):
     path: str = Field(description="inside the bundle, with forward slashes")
-    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
-    precision: str = Field(description="fp32, fp16, dynamic, int8 or 16x8")
+    format: str = Field(description=f"one of {', '.join(FORMATS)}")
+    precision: str = Field(description="such as fp32, fp16, dynamic, int8 or 16x8")
     bytes: Number
     sha256: Sha256 = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
     accuracy: Fraction | None = Field(None, description="on the test split; None where the file was not run")

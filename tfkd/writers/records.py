@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from tfkd.formats import FORMATS
 from tfkd.records import Entry
 
 
@@ -9,7 +10,7 @@ class MissingFile(Entry):
     """A file that was asked for and could not be made."""
 
     path: str = Field(description="where it would be in the bundle")
-    format: str = Field(description="tflite, mlmodel, mlpackage or onnx")
+    format: str = Field(description=f"one of {', '.join(FORMATS)}")
     precision: str
     reason: str
     required: bool = Field(description="the recipe's export.require names it: the gate of its name failed")

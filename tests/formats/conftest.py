@@ -1,0 +1,1 @@
+from tests.writers.conftest import images as images
