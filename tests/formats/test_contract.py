@@ -100,8 +100,8 @@ def test_a_recipe_and_a_record_know_the_same_oldest_ios(form: CoremlForm) -> Non
 
 
 def test_targets_run_known_formats_and_this_machine_those_that_a_run_times() -> None:
-    for place in TARGETS.values():
-        assert set(importlib.import_module(place.partition(":")[0]).FORMATS) <= set(FORMATS)
+    for target in TARGETS.values():
+        assert set(importlib.import_module(target.module).FORMATS) <= set(FORMATS)
     assert host.FORMATS == TIMED
 
 
