@@ -10,6 +10,7 @@ import threading
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it already.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded"])
+_SERVER = multiprocessing.forkserver._forkserver
 
 
 def start_server() -> None:
@@ -19,18 +20,32 @@ def start_server() -> None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        multiprocessing.forkserver.ensure_running()
+        _SERVER.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def begin_child() -> None:
+def server_address() -> str | None:
+    """Returns where the running fork server listens, for a child that is to start processes from it as well."""
+    address: str | None = vars(_SERVER)["_forkserver_address"]
+    return address
+
+
+def begin_child(server: str | None = None) -> None:
     """Has this process end with its parent, and leave nothing behind.
 
     When its parent is gone, even by SIGKILL, it ends, so that no orphan goes on working. Its semaphores, of which Core
     ML Tools' progress bars make one, are unlinked when they are made: those of a killed process would stay in /dev/shm.
+
+    Args:
+        server: the parent's `server_address`, from which this process starts its own children as well. Without it they
+            are forked from a second server, which imports TensorFlow once more.
     """
     multiprocessing.set_start_method("fork", force=True)
+    if server is not None:
+        vars(_SERVER)["_forkserver_address"] = server
+        # It runs as long as this process holds its end of the server's pipe.
+        _SERVER.ensure_running = lambda: None  # type: ignore[method-assign]
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfkd.errors import TfkdError
-from tfkd.processes import FORKSERVER, start_server
+from tfkd.processes import FORKSERVER, server_address, start_server
 from tfkd.progress import Advance, Progress
 from tfkd.sandbox.child import begin_phase, serve
 from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Named, Phase, Reader, Task, Unexpected
@@ -100,11 +100,13 @@ class Sandbox:
 
     def _start(self) -> None:
         if self._process is None:
+            server = None
             if self._context is FORKSERVER:
                 start_server()
+                server = server_address()
             self._connection, theirs = self._context.Pipe()
             self._was_blocked = False
-            process = self._context.Process(target=serve, args=(theirs, self._limits))
+            process = self._context.Process(target=serve, args=(theirs, self._limits, server))
             process.start()  # before a signal can make anybody end it
             self._process = process
             theirs.close()

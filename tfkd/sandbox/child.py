@@ -70,10 +70,16 @@ def begin_phase(images: int = 0) -> None:
         _child.begin_phase(images)
 
 
-def serve(connection: Connection, limits: Limits) -> None:
-    """Answers every call with its result or its error, until the parent is gone."""
+def serve(connection: Connection, limits: Limits, server: str | None = None) -> None:
+    """Answers every call with its result or its error, until the parent is gone.
+
+    Args:
+        connection: to the parent.
+        limits: of each call.
+        server: the parent's fork server, from which the functions that are called start processes.
+    """
     global _child
-    begin_child()
+    begin_child(server)
     os.setpgid(0, 0)
     _be_quiet()
     _limit(limits)
