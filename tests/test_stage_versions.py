@@ -28,11 +28,11 @@ def test_a_changed_module_asks_for_a_new_version_and_is_named(monkeypatch: pytes
     found = {change.stage: change for change in stage_versions.changes(RECORDED)}
     assert "teacher" in found and "data" not in found and "bench" not in found
     assert found["teacher"].modules == ("tfkd.training.teacher",) and not found["teacher"].new
-    assert "raise CODE['teacher']" in str(found["teacher"])
+    assert "raise the version in tfkd.pipeline.stages.teacher" in str(found["teacher"])
 
 
 def test_a_new_version_is_to_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(stage_versions.CODE, "verify", 1000)
+    monkeypatch.setitem(stage_versions.VERSIONS, "verify", 1000)
     (change,) = stage_versions.changes(RECORDED)
     assert (change.stage, change.new) == ("verify", True)
 

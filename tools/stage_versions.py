@@ -1,7 +1,7 @@
 """Compares the code behind each stage with what was recorded for the stage's version, and records it.
 
     python -m tools.stage_versions                     says what changed; exit code 1 where something did
-    python -m tools.stage_versions --record            records the code of new versions (CODE in tfkd/pipeline/graph.py)
+    python -m tools.stage_versions --record            records the code of new versions (in tfkd/pipeline/stages)
     python -m tools.stage_versions --record --same-results WHY
                                                        and changed code of old versions, whose results are the same
 
@@ -25,28 +25,19 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.files import write_json
-from tfkd.pipeline.graph import CODE
 from tfkd.pipeline.stage import some
+from tfkd.pipeline.stages import STAGES, data, plausible
+from tfkd.pipeline.stages.data import DATA
 
 PROJECT = Path(__file__).parents[1]
 RECORD = PROJECT / "tests" / "stage_versions.json"
 
-# The method of tfkd.pipeline.run.Run that does a stage's work; `data` is done where the data are opened.
-METHODS = {
-    "data": None,
-    "teacher": "_teacher",
-    "soft_labels": "_soft_labels",
-    "assistant": "_assistant",
-    "assistant_labels": "_soft_labels",
-    "control": "_trainings",
-    "student": "_trainings",
-    "compress": "_compress",
-    "export": "_export",
-    "verify": "_verify",
-    "bench": "_bench",
-    "report": "_report",
-    "diagnosis": "_diagnosed",
-}
+_STAGES = "tfkd.pipeline.stages"
+# The module of each stage and its version. The images are opened by every call, and a diagnosis is kept beside a
+# teacher, so that neither has a record in STAGES.
+MODULES = {DATA: f"{_STAGES}.{DATA}", **{name: f"{_STAGES}.{name}" for name in STAGES}}
+MODULES["diagnosis"] = f"{_STAGES}.plausible"
+VERSIONS = {DATA: data.VERSION, **{name: kind.version for name, kind in STAGES.items()}, "diagnosis": plausible.VERSION}
 # Reached through modules that a method names by other means, as a process that is started.
 REACHED = {
     "data": ("tfkd.data",),
@@ -60,15 +51,21 @@ BESIDE = (
     "tfkd.benchmark",
     "tfkd.cli",
     "tfkd.commands",
+    "tfkd.pipeline",
     "tfkd.pipeline.contents",
+    "tfkd.pipeline.context",
+    "tfkd.pipeline.executor",
+    "tfkd.pipeline.folders",
     "tfkd.training.workers",
     "tfkd.errors",
     "tfkd.exit_codes",
     "tfkd.files",
     "tfkd.import_path",
     "tfkd.machine",
-    "tfkd.pipeline.graph",
-    "tfkd.pipeline.run",
+    "tfkd.pipeline.kind",
+    "tfkd.pipeline.sources",
+    "tfkd.pipeline.stages",
+    "tfkd.pipeline.stages.checks",
     "tfkd.progress",
     "tfkd.quiet",
     "tfkd.pipeline.stage",
@@ -85,7 +82,7 @@ class Change:
 
     Attributes:
         stage: its name.
-        version: of its code, as CODE in tfkd/pipeline/graph.py has it.
+        version: of its code, as its file states it.
         new: whether nothing was recorded for that version.
         modules: those that differ from the latest record.
     """
@@ -101,7 +98,7 @@ class Change:
         where = some(self.modules) or "what it imports"
         return (
             f"{self.stage}: the code of version {self.version} changed in {where}. Where its results change, raise "
-            f"CODE[{self.stage!r}] in tfkd/pipeline/graph.py; where they stay the same, run "
+            f"the version in {MODULES[self.stage]}; where they stay the same, run "
             "python -m tools.stage_versions --record --same-results WHY."
         )
 
@@ -117,8 +114,8 @@ def main() -> None:
     if asked.record:
         for change in [change for change in found if change.new or asked.same_results]:
             _record(recorded, change, asked.same_results)
-        modules = {name: digest for stage in METHODS for name, digest in code_of(stage).items()}
-        stages = {stage: recorded[stage] for stage in METHODS if stage in recorded}
+        modules = {name: digest for stage in MODULES for name, digest in code_of(stage).items()}
+        stages = {stage: recorded[stage] for stage in MODULES if stage in recorded}
         recorded = {**stages, "modules": dict(sorted(modules.items()))}
         write_json(RECORD, recorded)
         found = changes(recorded)
@@ -130,8 +127,8 @@ def main() -> None:
 def changes(recorded: dict[str, Any]) -> list[Change]:
     """Returns the stages whose code is not what was recorded for their version."""
     found = []
-    for stage in METHODS:
-        modules, version = code_of(stage), CODE[stage]
+    for stage in MODULES:
+        modules, version = code_of(stage), VERSIONS[stage]
         known, before = recorded.get(stage, {"version": None, "digests": {}}), recorded.get("modules", {})
         if known["version"] != version or _digest(modules) not in known["digests"]:
             differing = [name for name, digest in modules.items() if before.get(name) != digest]
@@ -140,15 +137,10 @@ def changes(recorded: dict[str, Any]) -> list[Change]:
 
 
 def code_of(stage: str) -> dict[str, str]:
-    """Returns the digests of the modules behind a stage, and of its method, by name."""
-    method = METHODS[stage]
+    """Returns the digests of the modules behind a stage by name."""
     found: dict[str, str] = {}
-    waiting = list(REACHED.get(stage, ()))
-    if method is not None:
-        tree = _method(method)
-        found[f"tfkd.pipeline.run.Run.{method}"] = _tree_digest(tree)
-        waiting += _reached(tree, "tfkd")
-    seen = set(BESIDE)
+    waiting = [MODULES[stage], *REACHED.get(stage, ())]
+    seen = {*BESIDE, *MODULES.values()} - {MODULES[stage]}
     while waiting:
         name = waiting.pop()
         if name not in seen and not _is_beside(name) and (module := _module(name)):
@@ -177,12 +169,6 @@ def _record(recorded: dict[str, Any], change: Change, reason: str | None) -> Non
     digests = {} if change.new else recorded[change.stage]["digests"]
     digests[_digest(code_of(change.stage))] = "first" if change.new else reason
     recorded[change.stage] = {"version": change.version, "digests": digests}
-
-
-def _method(name: str) -> ast.AST:
-    tree = ast.parse((PROJECT / "tfkd" / "pipeline" / "run.py").read_bytes())
-    run = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Run")
-    return next(node for node in run.body if isinstance(node, ast.FunctionDef) and node.name == name)
 
 
 def _reached(tree: ast.AST, package: str) -> Iterator[str]:

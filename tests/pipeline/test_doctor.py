@@ -11,7 +11,8 @@ from PIL import Image
 from tests.data.photos import fill
 from tests.pipeline.test_run import RECIPE, tfkd
 from tfkd.pipeline.doctor import Finding, examine
-from tfkd.pipeline.run import open_data
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.stages.data import open_data
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def found(folder: Path, *overrides: str, photos: str = "photos") -> list[Finding]:
     recipe = load(folder / "recipe.py", [f"data.source=folder:{folder / photos}", *overrides])
-    return list(examine(recipe, open_data(recipe, folder / "runs" / recipe.name, Lines()), folder / "runs"))
+    return list(examine(recipe, open_data(recipe, RunFolder(folder / "runs" / recipe.name), Lines()), folder / "runs"))
 
 
 def warnings(findings: list[Finding]) -> list[Finding]:

@@ -9,9 +9,10 @@ import pytest
 from tests.data.photos import encoded, fill, picture
 from tfkd.data import open_source
 from tfkd.errors import RequestError
-from tfkd.pipeline.graph import seeds, stages_of
+from tfkd.pipeline.graph import stages_of
 from tfkd.pipeline.stage import Stage
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher
+from tfkd.recipe.networks import seeds
 
 TRAINED = ("teacher", "soft_labels", "assistant", "assistant_labels", "control", "student")
 

@@ -8,8 +8,10 @@ import pytest
 from tests.data.photos import fill
 from tests.pipeline.test_run import RECIPE
 from tfkd.errors import RequestError
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.kept import Kept, clean, kept
-from tfkd.pipeline.run import Run, open_data
+from tfkd.pipeline.run import opened
 from tfkd.pipeline.stage import Stage, locked
 from tfkd.progress import Lines
 from tfkd.recipe import Recipe
@@ -40,9 +42,8 @@ def recipe(*overrides: str) -> Recipe:
     return load(Path("recipe.py"), list(overrides))
 
 
-def run(*overrides: str) -> Run:
-    chosen = recipe(*overrides)
-    return Run(chosen, Path("runs/tiny"), Lines(), open_data(chosen, Path("runs/tiny"), Lines()))
+def run(*overrides: str) -> RunContext:
+    return opened(recipe(*overrides), RunFolder(Path("runs/tiny")), Lines())
 
 
 def finish(stage: Stage, seconds: float) -> None:

@@ -17,13 +17,18 @@ from tests.data.photos import fill_tinted
 from tests.report import links
 from tests.traps import set_traps
 from tfkd.bundle.manifest import Manifest
+from tfkd.pipeline import pages
+from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import stages_of
-from tfkd.pipeline.run import Outcome, Run, open_data
+from tfkd.pipeline.run import Outcome, opened
+from tfkd.pipeline.stages import soft_labels
+from tfkd.pipeline.stages.data import open_data
+from tfkd.pipeline.stages.trainings import TrainingsResult, training_job
+from tfkd.pipeline.stores import predicting, store_of
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
-from tfkd.report import summary
 from tfkd.store.layout import Layout
-from tfkd.training.job import Kind
+from tfkd.training.job import Kind, StudentResult
 from tfkd.verification.records import Gate
 
 PROJECT = Path(__file__).parents[2]
@@ -84,7 +89,7 @@ def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recip
 def test_a_changed_recipe_trains_what_depends_on_it_again(home: Path, override: str, again: set[str]) -> None:
     def fingerprints(*overrides: str) -> dict[str, str]:
         recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}", *overrides])
-        stages = stages_of(recipe, open_data(recipe, home, Lines()), home)
+        stages = stages_of(recipe, open_data(recipe, RunFolder(home), Lines()), home)
         return {name: stages[name].fingerprint for name in ("teacher", "soft_labels", "control", "student")}
 
     before, after = fingerprints(), fingerprints(override)
@@ -142,8 +147,8 @@ def test_the_bundle_holds_everything(finished: Path) -> None:
 
 def test_every_link_of_every_copy_of_the_report_leads_to_a_file(finished: Path) -> None:
     bundles = finished / "exported_models/tiny", finished / "runs/tiny/report/bundle"
-    pages = [bundle / name for bundle in bundles for name in ("report.html", "MODEL_CARD.md")]
-    for page in [*pages, summary.rewrite(finished / "runs/tiny")[1]]:
+    written = [bundle / name for bundle in bundles for name in ("report.html", "MODEL_CARD.md")]
+    for page in [*written, pages.rewrite(finished / "runs/tiny")[1]]:
         assert links.files(page), page
         assert [file for file in links.files(page) if not file.is_file()] == []
 
@@ -166,10 +171,15 @@ def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
 
 def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None:
     recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
-    made = Run(recipe, home / "steps", Lines())
-    made.results["soft_labels"] = {"layout": Layout(len(CLASSES)).described()}
+    run = opened(recipe, RunFolder(home / "steps"), Lines())
+    stores = (store_of(run.stages["soft_labels"], Layout(len(CLASSES)), recipe, run.data),)
     kinds: tuple[Kind, ...] = ("student", "control")
-    student, control = (made.job(kind, 1, home, recipe.student, 0) for kind in kinds)
+    student, control = (
+        training_job(
+            recipe, run.data, home, kind=kind, seed=1, network=recipe.student, stores=stores, folder=home / kind
+        )
+        for kind in kinds
+    )
     assert student.steps == control.steps == 4 * (96 // 16)
 
 
@@ -179,25 +189,23 @@ def test_a_teacher_answers_with_the_statistics_that_the_recipe_asks_for(home: Pa
     from tfkd.models.batch_statistics import BatchStatistics
 
     changes = [f"data.source=folder:{home / 'photos'}", f"teachers.0.batch_norm={statistics}"]
-    made = Run(load(home / "recipe.py", changes), home / statistics, Lines())
-    made.asked("soft_labels").parent.mkdir(parents=True)
-    build_teacher(image_size=40, classes=3).save(made.asked("soft_labels"))
-    layers = made._load_asked("soft_labels").layers
+    run = opened(load(home / "recipe.py", changes), RunFolder(home / statistics), Lines())
+    job = soft_labels.job_of(run, 0)
+    job.network.parent.mkdir(parents=True)
+    build_teacher(image_size=40, classes=3).save(job.network)
+    layers = predicting(job.network, job.batch_statistics).layers
     assert any(isinstance(layer, BatchStatistics) for layer in layers) is (statistics == "batch")
 
 
-def test_the_student_ships_that_is_best_on_validation(home: Path) -> None:
-    recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
-    made = Run(recipe, home / "chosen", Lines())
+def test_the_student_ships_that_is_best_on_validation() -> None:
     accuracies = {1: (0.9, 0.7), 2: (0.8, 0.9), 3: (0.7, 0.8)}  # on test and on validation
-    made.results["student"] = {
-        "trainings": [
-            {"seed": seed, "accuracy": test, "validation_accuracy": validation}
+    trained = TrainingsResult(
+        tuple(
+            StudentResult("student", seed, 10, test, validation, epochs=1, seconds=1.0)
             for seed, (test, validation) in accuracies.items()
-        ]
-    }
-    assert made.chosen_seed == 2
-    assert made.chosen_folder == made.stages["student"].folder / "seed-2"
+        )
+    )
+    assert trained.best.seed == 2
 
 
 def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
@@ -216,7 +224,7 @@ def test_the_int8_file_is_calibrated_on_training_images_and_not_on_test_images(f
 
     with contextlib.chdir(finished):
         recipe = load(Path("recipe.py"), [])
-        data = open_data(recipe, Path("runs/tiny"), Lines())
+        data = open_data(recipe, RunFolder(Path("runs/tiny")), Lines())
         student = keras.saving.load_model(kept(Path("runs/tiny"), "student") / "seed-1/student.keras")
         published = Path("exported_models/tiny/android/tiny_int8.tflite").read_bytes()
         card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)

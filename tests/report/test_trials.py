@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from tfkd.pipeline.sweep import Sweep, Trial
 from tfkd.report import trials
+from tfkd.training.trials import Sweep, Trial
 
 LONG = "distill.training.learning_rate=0.002 distill.losses=[{" + ",".join(f'"field{n}":{n}' for n in range(20)) + "}]"
 

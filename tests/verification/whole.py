@@ -120,7 +120,7 @@ def _manifest(
 
 def _compared(manifest: Manifest, folder: Path) -> Manifest:
     """Adds made-up latencies, and the rows that follow from them."""
-    from tfkd.report import summary
+    from tfkd.bundle import assembly
 
     tflite = [each for each in manifest.artifacts if each.format == "tflite"]
     taught = dict.fromkeys(("teacher_fp32", "teacher_fp32-2"), folder / tflite[0].path)
@@ -139,9 +139,9 @@ def _compared(manifest: Manifest, folder: Path) -> Manifest:
         for threads in (1, 2)
     ]
     reference = manifest.teachers[0].accuracy
-    rows = [summary.compared("teacher fp32", taught, bench, reference, reference)]
+    rows = [assembly.comparison_row("teacher fp32", taught, bench, reference, reference)]
     rows += [
-        summary.compared(
+        assembly.comparison_row(
             f"student {each.precision}",
             {each.path: folder / each.path},
             bench,

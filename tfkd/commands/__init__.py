@@ -127,11 +127,12 @@ def clean(
 def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
     """Look a recipe over before hours are spent on it. Exit code 2 when something would stop the run."""
     from tfkd.pipeline import doctor as physician
-    from tfkd.pipeline import run as pipeline
+    from tfkd.pipeline.folders import RunFolder
+    from tfkd.pipeline.stages.data import open_data
     from tfkd.progress import for_output
 
     chosen = _asked(recipe, overrides)
-    data = pipeline.open_data(chosen, runs / chosen.name, for_output())
+    data = open_data(chosen, RunFolder(runs / chosen.name), for_output())
     levels = []
     for finding in physician.examine(chosen, data, runs):
         levels.append(finding.level)
@@ -151,12 +152,13 @@ def sweep(
     """Train many students from one store of the teachers' answers, and compare them with their control."""
     from tfkd.files import write_text
     from tfkd.pipeline import sweep as sweeps
+    from tfkd.pipeline.folders import RunFolder
     from tfkd.progress import for_output
     from tfkd.report import trials
 
     chosen = {name: _asked(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
     found = sweeps.sweep(chosen, for_output(), runs)
-    folder = runs / next(iter(chosen.values())).name / sweeps.FOLDER
+    folder = RunFolder(runs / next(iter(chosen.values())).name).sweep
     write_text(folder / "sweep.svg", trials.plot(found))
     show(trials.table(found))
     say(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
@@ -247,17 +249,17 @@ def report(
     """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
     from tfkd.bundle.layout import MANIFEST
     from tfkd.bundle.publishing import opened
-    from tfkd.report import summary
+    from tfkd.pipeline import pages
 
     with opened(folder) as here:
         is_bundle = (here / MANIFEST).is_file()
     if is_bundle:
         _show_devices(folder)
         return
-    manifest, page = summary.rewrite(folder)
+    manifest, page = pages.rewrite(folder)
     _show(manifest)
     say(f"The report is {page}")
-    if summary.is_published(folder, out / manifest.name):
+    if pages.is_published(folder, out / manifest.name):
         _show_devices(out / manifest.name)
 
 

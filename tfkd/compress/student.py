@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tfkd.compress import KINDS, QUANTIZED, qat
 from tfkd.compress.prepared import Prepared, compressible
+from tfkd.compress.results import CompressionResult, CompressResult
 from tfkd.compress.trainee import trainee
 from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.data import open_same
@@ -26,46 +27,6 @@ from tfkd.training import loop
 from tfkd.training.job import Job
 from tfkd.training.saving import load_model, save_array, save_model
 from tfkd.training.student import BATCH, distilled
-
-
-@dataclass(frozen=True)
-class CompressionResult:
-    """One compression, trained and measured.
-
-    Attributes:
-        kind: "prune", "cluster" or "qat".
-        epochs: that were trained.
-        seconds: that the training took.
-        validation_accuracy: 0 to 1, of the network as it was trained: with rounding after "qat".
-        accuracy: the same on the test examples.
-        sparsity: share of zeros, 0 to 1, among the weights that are pruned and clustered.
-        clusters: of these layers' kernels, the largest number of different weights.
-    """
-
-    kind: str
-    epochs: int
-    seconds: float
-    validation_accuracy: float
-    accuracy: float
-    sparsity: float
-    clusters: int
-
-
-@dataclass(frozen=True)
-class CompressResult:
-    """A student after all its compressions.
-
-    Attributes:
-        compressions: in the order in which they were done.
-        accuracy: 0 to 1, of `student.keras` on the test examples; in float, also after "qat".
-        quantized: whether `quantized/` holds what the int8 file is made of.
-        seconds: of all trainings.
-    """
-
-    compressions: tuple[CompressionResult, ...]
-    accuracy: float
-    quantized: bool
-    seconds: float
 
 
 def steps(job: Job, blocks: Sequence[AnyCompression]) -> int:

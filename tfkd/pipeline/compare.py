@@ -11,19 +11,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tfkd.bundle import assembly
 from tfkd.bundle.manifest import ComparisonRow, Manifest, latency
 from tfkd.bundle.publishing import require_writable
 from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline.graph import STAGES, chain, conditions
-from tfkd.pipeline.run import Outcome, Run
-from tfkd.pipeline.stage import Stage, locked
+from tfkd.pipeline import pages
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL, TEACHER_MODEL, RunFolder, of_seed
+from tfkd.pipeline.graph import ORDER as STAGE_ORDER
+from tfkd.pipeline.run import Outcome, opened, run_stages
+from tfkd.pipeline.stage import Stage, conditions, locked
+from tfkd.pipeline.stages.compress import compress as compress_student
+from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.export import compared_files
+from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
+from tfkd.pipeline.stages.student import STUDENT, chosen_folder
+from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_logits
+from tfkd.pipeline.stages.trainings import job_in_run
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Student, Training
+from tfkd.recipe.networks import chain
 
-FOLDER = "compare"
 CODE = 1  # raise it when a variant's code gives other files
 FILE = "model.tflite"
 ORDER = ("teacher", "control", "student")
@@ -70,50 +81,50 @@ def compare(
     Raises:
         RequestError: the recipe cannot be run, or a network has a layer that cannot be compressed.
     """
-    folder = runs / recipe.name
+    folder = RunFolder(runs / recipe.name)
     require_writable(bundles / recipe.name)
-    with locked(folder):
-        run = Run(recipe, folder, progress)
-        outcome = run.until(STAGES[-1], bundles / recipe.name)
-        run.start_tensorflow()
-        compared = {variant.name: variant for variant in variants(run)}
-        made = {name: result for name, variant in compared.items() if (result := _made(run, variant))}
-        paths = {name: _stage(run, name, *compared[name].inputs).folder / FILE for name in made}
-        manifest = _measured(run, outcome, made, paths)
-        write_json(folder / FOLDER / "comparison.json", [row.model_dump(mode="json") for row in manifest.comparison])
-        from tfkd.report import summary
+    with locked(folder.path):
+        context = opened(recipe, folder, progress)
+        outcome = run_stages(context, STAGE_ORDER[-1], bundles / recipe.name)
+        context.start_tensorflow()
+        compared = {variant.name: variant for variant in variants(context)}
+        made = {name: result for name, variant in compared.items() if (result := _made(context, variant))}
+        paths = {name: _stage(context, name, *compared[name].inputs).folder / FILE for name in made}
+        manifest = _measured(context, outcome, made, paths)
+        rows = [row.model_dump(mode="json") for row in manifest.comparison]
+        write_json(folder.comparison / "comparison.json", rows)
+        return manifest, pages.write_page(manifest, folder, folder.comparison / pages.REPORT)
 
-        return manifest, summary.write_page(manifest, folder, folder / FOLDER / "report.html")
 
-
-def variants(run: Run) -> Iterator[Variant]:
+def variants(context: RunContext) -> Iterator[Variant]:
     """Yields what is compared beside the run's own files."""
-    yield from _of_the_teacher(run)
-    if run.recipe.distill.control:
-        yield _control(run)
-    yield from _of_the_student(run)
+    yield from _of_the_teacher(context)
+    if context.recipe.distill.control:
+        yield _control(context)
+    yield from _of_the_student(context)
 
 
-def _of_the_teacher(run: Run) -> Iterator[Variant]:
-    trained, images = run.stages["teacher"].fingerprint, run.recipe.export.calibration_images
-    size = run.results["teacher"]["image_size"]
-    data = run.seen(run.recipe.teachers[0].modality)
-    pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), run.stages["soft_labels"].fingerprint]
-    pruned = _stage(run, "teacher pruned", *pruning)
+def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
+    trained, images = context.stages[TEACHER.name].fingerprint, context.recipe.export.calibration_images
+    size = context.result(TEACHER).image_size
+    data = context.seen(context.recipe.teachers[0].modality)
+    pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), context.stages[SOFT_LABELS.name].fingerprint]
+    pruned = _stage(context, "teacher pruned", *pruning)
 
     def load() -> Any:
-        return _loaded(run.asked("soft_labels"))
+        return _loaded(context.folder_of(TEACHER) / TEACHER_MODEL)
 
     def quantize(path: Path) -> float:
-        _write(run, load(), "int8", path, data, size)
+        _write(context, load(), "int8", path, data, size)
         return 0.0
 
     def prune(precision: str, path: Path) -> float:
         done = pruned.result()
         if done is None:
-            pruned.begin(run.progress.say)
-            pruned.finish({"seconds": _pruned_teacher(run, load(), pruned.folder)})
-        _write(run, _loaded(pruned.folder / "student.keras"), precision, path, data, size)
+            pruned.begin(context.progress.say)
+            seconds = _pruned_teacher(context, load(), pruned.folder)
+            pruned.finish({"seconds": seconds}, seconds)
+        _write(context, _loaded(pruned.folder / STUDENT_MODEL), precision, path, data, size)
         return 0.0 if precision == "int8" else float((pruned.result() or {})["seconds"])
 
     yield Variant("teacher int8", (trained, images), size, data, quantize)
@@ -121,63 +132,69 @@ def _of_the_teacher(run: Run) -> Iterator[Variant]:
     yield Variant("teacher pruned int8", (*pruning, images), size, data, partial(prune, "int8"))
 
 
-def _control(run: Run) -> Variant:
-    size, stage = run.recipe.data.image_size, run.stages["control"]
+def _control(context: RunContext) -> Variant:
+    size, seed = context.recipe.data.image_size, context.result(STUDENT).best.seed
+    control = context.result(CONTROL).of(seed)
+    assert control is not None
 
     def make(path: Path) -> float:
-        folder = stage.folder / f"seed-{run.chosen_seed}"
-        _write(run, _loaded(folder / "student.keras"), "fp32", path, run.shipped, size)
-        trainings = run.results["control"]["trainings"]
-        return float(next(each["seconds"] for each in trainings if each["seed"] == run.chosen_seed))
+        network = _loaded(of_seed(context.folder_of(CONTROL), seed) / STUDENT_MODEL)
+        _write(context, network, "fp32", path, context.shipped, size)
+        return control.seconds
 
-    return Variant("control fp32", (stage.fingerprint, run.chosen_seed), size, run.shipped, make)
+    inputs = (context.stages[CONTROL.name].fingerprint, seed)
+    return Variant("control fp32", inputs, size, context.shipped, make)
 
 
-def _of_the_student(run: Run) -> Iterator[Variant]:
-    asked = {block.kind: block for block in run.recipe.compress}
+def _of_the_student(context: RunContext) -> Iterator[Variant]:
+    asked = {block.kind: block for block in context.recipe.compress}
     defaults: list[AnyCompression] = [QuantizationAware(), Prune(), Cluster()]
-    size, student = run.recipe.data.image_size, run.stages["student"].fingerprint
+    size, student = context.recipe.data.image_size, context.stages[STUDENT.name].fingerprint
 
     def compressed(block: AnyCompression) -> Callable[[Path], float]:
-        return lambda path: _compressed_student(run, block, path)
+        return lambda path: _compressed_student(context, block, path)
 
     for default in defaults:
         block = asked.get(default.kind, default)
-        inputs = (student, run.chosen_seed, block.model_dump(mode="json"), run.recipe.export.model_dump(mode="json"))
-        yield Variant(f"student {_TOLD[block.kind]} int8", inputs, size, run.shipped, compressed(block))
+        inputs = (
+            student,
+            context.result(STUDENT).best.seed,
+            block.model_dump(mode="json"),
+            context.recipe.export.model_dump(mode="json"),
+        )
+        yield Variant(f"student {_TOLD[block.kind]} int8", inputs, size, context.shipped, compressed(block))
 
 
 _TOLD = {"qat": "QAT", "prune": "pruned", "cluster": "clustered"}
 
 
-def _compressed_student(run: Run, block: AnyCompression, path: Path) -> float:
+def _compressed_student(context: RunContext, block: AnyCompression, path: Path) -> float:
     from tfkd.compress import QUANTIZED
-    from tfkd.compress.student import compress_student, steps
     from tfkd.writers import tflite
 
-    recipe, folder = run.recipe, path.parent / "compressed"
-    job = run.job("student", run.chosen_seed, folder, recipe.student, len(chain(recipe)))
-    with run.progress.task(f"compression ({block.kind})", steps(job, [block]), "steps") as advance:
-        result = compress_student(job, run.chosen_folder / "student.keras", [block], folder, advance, run.progress.say)
+    recipe, folder, trained = context.recipe, path.parent / "compressed", context.result(STUDENT).best
+    job = job_in_run(context, "student", trained.seed, folder, recipe.student, len(chain(recipe)))
+    source, title = chosen_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
+    result = compress_student(job, source, [block], title, context.progress)
     if result.quantized:
-        tflite.write_quantized(folder / QUANTIZED, path, run.card, recipe.data.image_size)
+        tflite.write_quantized(folder / QUANTIZED, path, context.card, recipe.data.image_size)
     else:
-        _write(run, _loaded(folder / "student.keras"), "int8", path, run.shipped, recipe.data.image_size)
-    trainings = run.results["student"]["trainings"]
-    return result.seconds + next(each["seconds"] for each in trainings if each["seed"] == run.chosen_seed)
+        _write(context, _loaded(folder / STUDENT_MODEL), "int8", path, context.shipped, recipe.data.image_size)
+    return result.seconds + trained.seconds
 
 
-def _pruned_teacher(run: Run, teacher: Any, folder: Path) -> float:
+def _pruned_teacher(context: RunContext, teacher: Any, folder: Path) -> float:
     """Prunes the teacher as a student of its own answers."""
     from tfkd.compress.student import compress_network, steps
     from tfkd.compress.twin import twin_of
 
-    recipe, chosen = run.recipe, run.recipe.teachers[0]
+    recipe, chosen = context.recipe, context.recipe.teachers[0]
     data = recipe.data.model_copy(update={"image_size": teacher.input_shape[1]})
     itself = Student(model=chosen.model, modality=chosen.modality)
-    job = replace(run.job("student", recipe.seed, folder, itself, 0), recipe=recipe.model_copy(update={"data": data}))
-    with run.progress.task("pruning the teacher", steps(job, [TEACHER_PRUNING]), "steps") as advance:
-        return compress_network(job, teacher, twin_of, [TEACHER_PRUNING], folder, advance, run.progress.say).seconds
+    job = job_in_run(context, "student", recipe.seed, folder, itself, 0)
+    job = replace(job, recipe=recipe.model_copy(update={"data": data}))
+    with context.progress.task("pruning the teacher", steps(job, [TEACHER_PRUNING]), "steps") as advance:
+        return compress_network(job, teacher, twin_of, [TEACHER_PRUNING], folder, advance, context.progress.say).seconds
 
 
 def _loaded(path: Path) -> Any:
@@ -186,71 +203,72 @@ def _loaded(path: Path) -> Any:
     return teacher.load_teacher(path)
 
 
-def _write(run: Run, model: Any, precision: str, path: Path, data: Dataset, size: int) -> None:
+def _write(context: RunContext, model: Any, precision: str, path: Path, data: Dataset, size: int) -> None:
     from tfkd.writers import samples, tflite
 
-    export = run.recipe.export
-    images = samples.calibration(data, size, export.calibration_images, run.recipe.seed)
-    tflite.write_tflite(model, precision, path, run.card, images, ranges=export.ranges)
+    export = context.recipe.export
+    images = samples.calibration(data, size, export.calibration_images, context.recipe.seed)
+    tflite.write_tflite(model, precision, path, context.card, images, ranges=export.ranges)
 
 
-def _stage(run: Run, name: str, *inputs: Any) -> Stage:
+def _stage(context: RunContext, name: str, *inputs: Any) -> Stage:
     """Returns where one variant is kept, beside those of other settings."""
     digits = fingerprint(name, CODE, *inputs)
-    place = run.folder / FOLDER / name.replace(" ", "-") / digits
+    place = context.folder.comparison / name.replace(" ", "-") / digits
     return Stage(place, digits, {"inputs": inputs}, conditions=conditions(), name=name)
 
 
-def _made(run: Run, variant: Variant) -> dict[str, Any] | None:
+def _made(context: RunContext, variant: Variant) -> dict[str, Any] | None:
     """Returns what is known of a variant's file, which is made and measured where it is not yet.
 
     A network that cannot be compressed is told and left out: the others are worth comparing without it.
     """
-    stage = _stage(run, variant.name, *variant.inputs)
-    stage.mend(run.progress.say, thorough=True)
+    stage = _stage(context, variant.name, *variant.inputs)
+    stage.mend(context.progress.say, thorough=True)
     if (done := stage.result()) is not None:
-        run.progress.say(f"{variant.name}: reused")
+        context.progress.say(f"{variant.name}: reused")
         return done
-    run.progress.say(f"{variant.name} …")
-    stage.begin(run.progress.say)
+    context.progress.say(f"{variant.name} …")
+    stage.begin(context.progress.say)
     path = stage.folder / FILE
     try:
         seconds = variant.make(path)
     except RequestError as error:
-        run.progress.say(f"{variant.name}: left out. {error}")
+        context.progress.say(f"{variant.name}: left out. {error}")
         return None
-    stage.finish({"seconds": seconds, **_accuracies(run, variant, path)})
+    stage.finish({"seconds": seconds, **_accuracies(context, variant, path)}, seconds)
     return stage.result()
 
 
-def _accuracies(run: Run, variant: Variant, path: Path) -> dict[str, float]:
+def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, float]:
     import numpy as np
 
     from tfkd.data.batches import plain_batches
-    from tfkd.inputs.image.tensors import signature as image_signature
+    from tfkd.inputs.image.tensors import signature
     from tfkd.verification import tflite
 
-    images = plain_batches(variant.data.test, image_signature(variant.size), 64).map(lambda images, _: images)
+    images = plain_batches(variant.data.test, signature(variant.size), 64).map(lambda images, _: images)
     top1 = tflite.predict(path, images).argmax(axis=1)
     return {
-        "accuracy": float(np.mean(top1 == run.data.test.labels)),
-        "agreement": float(np.mean(top1 == run.teacher_logits().argmax(axis=1))),
+        "accuracy": float(np.mean(top1 == context.data.test.labels)),
+        "agreement": float(np.mean(top1 == ensemble_logits(context).argmax(axis=1))),
     }
 
 
-def _measured(run: Run, outcome: Outcome, made: dict[str, dict[str, Any]], paths: dict[str, Path]) -> Manifest:
+def _measured(
+    context: RunContext, outcome: Outcome, made: dict[str, dict[str, Any]], paths: dict[str, Path]
+) -> Manifest:
     """Returns the manifest with every file timed anew, all of them in turn in one process."""
     from tfkd.benchmark import host
-    from tfkd.report import summary
 
     assert outcome.manifest is not None
-    rows = run.compared_files() | {name: {name: path} for name, path in paths.items()}
+    rows = compared_files(context) | {name: {name: path} for name, path in paths.items()}
     files = {name: path for row in rows.values() for name, path in row.items()}
-    entries = host.measure(files, run.recipe.bench, lambda text: run.progress.say(f"  {text}"))
+    entries = host.measure(files, context.recipe.bench, lambda text: context.progress.say(f"  {text}"))
     own = [_timed(row, list(rows[row.variant]), entries) for row in outcome.manifest.comparison]
-    teacher = run.teacher_accuracy()
+    teacher = ensemble_accuracy(context)
     added = [
-        summary.compared(name, {name: paths[name]}, entries, reference=teacher, **result)
+        assembly.comparison_row(name, {name: paths[name]}, entries, reference=teacher, **result)
         for name, result in made.items()
     ]
     compared = sorted([*own, *added], key=lambda row: ORDER.index(row.variant.split()[0]))

@@ -17,7 +17,8 @@ from tfkd.data import Dataset
 from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, build_teacher, is_own
 from tfkd.models.imports import import_modules
-from tfkd.pipeline.run import PROPOSED_LABELS, teacher_is_left_out
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
 from tfkd.writers import card_of, check_installed
@@ -217,7 +218,8 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
     yield Finding("ok", f"{teacher.model} is used as it is: right for {accuracy:.1%} of {len(labels)} images")
     if not teacher.classes:
-        subject = diagnosis.subject_of(teacher, number, model, data.classes, runs / recipe.name / PROPOSED_LABELS)
+        proposed = RunFolder(runs / recipe.name).proposed_labels
+        subject = diagnosis.subject_of(teacher, number, model, data.classes, proposed)
         for found in _causes(subject, images, labels, logits):
             yield Finding("error" if recipe.gates.diagnosis else "warning", str(found))
     yield _resolution(data, min(max(accuracy, 1 / len(data.classes)), 1 - 1 / len(labels)))

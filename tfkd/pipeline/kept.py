@@ -8,16 +8,17 @@ from typing import Any
 
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_size, read_sealed
-from tfkd.pipeline.compare import FOLDER as COMPARISON
-from tfkd.pipeline.graph import STAGES, kind_of
-from tfkd.pipeline.run import Run
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import COMPARISON, SWEEP, RunFolder
+from tfkd.pipeline.graph import ORDER
+from tfkd.pipeline.run import opened
 from tfkd.pipeline.stage import BEGUN, DONE, changed, locked, some
-from tfkd.pipeline.sweep import FOLDER as SWEEP
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
+from tfkd.recipe.names import kind_of
 
 CURRENT, NOTHING = "current", "nothing"
-_KINDS = [*STAGES, SWEEP, COMPARISON]
+_KINDS = [*ORDER, SWEEP, COMPARISON]
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class Kept:
         return f"{self.name}: {self.bytes / 1e6:,.1f} MB, {cost}{differs}"
 
 
-def kept(run: Run) -> list[Kept]:
+def kept(context: RunContext) -> list[Kept]:
     """Returns all results in the folder of a run, in the order of its stages, those of other settings included."""
-    folders = {path.parent for name in (BEGUN, DONE) for path in run.folder.rglob(name)}
-    found = [_described(run, folder) for folder in folders]
+    folders = {path.parent for name in (BEGUN, DONE) for path in context.folder.path.rglob(name)}
+    found = [_described(context, folder) for folder in folders]
     found.sort(key=lambda each: (_KINDS.index(each.kind), each.name, not each.current, str(each.folder)))
     return found
 
@@ -80,18 +81,18 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
     if not folder.is_dir():
         raise RequestError(f"There is no run in {folder}; name the folder of the runs with --runs.")
     with locked(folder):
-        run = Run(recipe, folder, progress)
-        removed = [each for each in kept(run) if each.kind not in keep and not (each.current and CURRENT in keep)]
+        context = opened(recipe, RunFolder(folder), progress)
+        removed = [each for each in kept(context) if each.kind not in keep and not (each.current and CURRENT in keep)]
         for each in removed:
             progress.say(f"removing {each}")
             shutil.rmtree(each.folder)
         return removed
 
 
-def _described(run: Run, folder: Path) -> Kept:
-    inside = folder.relative_to(run.folder).parts
+def _described(context: RunContext, folder: Path) -> Kept:
+    inside = folder.relative_to(context.folder.path).parts
     state, done = read_sealed(folder / BEGUN) or {}, read_sealed(folder / DONE)
-    stage = run.stages.get(inside[0])
+    stage = context.stages.get(inside[0])
     return Kept(
         kind=kind_of(inside[0]),
         name=state.get("name", inside[0]),
@@ -100,12 +101,12 @@ def _described(run: Run, folder: Path) -> Kept:
         seconds=0.0 if done is None else float(done["seconds"]),
         finished=done is not None,
         current=stage is not None and stage.folder == folder,
-        differs=", ".join(_differences(run, inside[0], state)),
+        differs=", ".join(_differences(context, inside[0], state)),
     )
 
 
-def _differences(run: Run, name: str, state: dict[str, Any]) -> Iterator[str]:
-    stage = run.stages.get(name)
+def _differences(context: RunContext, name: str, state: dict[str, Any]) -> Iterator[str]:
+    stage = context.stages.get(name)
     if not state:
         yield f"{BEGUN} is missing or damaged"
     elif stage is not None:

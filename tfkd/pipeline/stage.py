@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ CHECKPOINTS = ("checkpoint.npz", "head.npz")  # a finished stage needs none; eac
 NAMED = 3  # inputs or files in a message
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the work of a stage gave.
+
+    Attributes:
+        result: as `stage.json` keeps it.
+        seconds: that it took by its own account, with earlier calls that it went on from; 0 where it keeps none.
+    """
+
+    result: dict[str, Any]
+    seconds: float = 0.0
 
 
 class Stage:
@@ -145,7 +159,7 @@ class Stage:
 
         Args:
             result: what it gave.
-            seconds: that it took; those that the result itself states count before these.
+            seconds: that it took.
         """
         names = sorted(path.relative_to(self.folder).as_posix() for path in _kept_files(self.folder))
         done = {
@@ -153,7 +167,7 @@ class Stage:
             "growing": self.growing,
             "conditions": self.conditions,
             "environment": machine.environment(),
-            "seconds": paid(result) or seconds,
+            "seconds": seconds,
             "files": {name: _described(self.folder / name) for name in names},
             "result": result,
         }
@@ -184,17 +198,17 @@ class Stage:
         return self.folder.with_name(f"{self.folder.name}~{fingerprint(dict(conditions))[:8]}")
 
 
+def conditions() -> dict[str, str]:
+    """Returns what must be the same for an unfinished training to be continued, as last digits depend on it."""
+    return {**machine.libraries(), "cores": str(machine.cores())}
+
+
 def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool = False) -> list[str]:
     """Returns the files of a finished stage that are missing or not as they were when it was finished.
 
     A file whose size and time of change are as they were is taken for unchanged, unless `thorough`.
     """
     return [name for name, kept in files.items() if not _is_same(folder / name, kept, thorough)]
-
-
-def paid(result: Mapping[str, Any]) -> float:
-    """Returns the seconds that a stage's result states for itself, or for all its trainings."""
-    return float(result.get("seconds") or sum(each["seconds"] for each in result.get("trainings", [])))
 
 
 def some(names: Iterable[str]) -> str:
@@ -245,7 +259,7 @@ def _kept_files(folder: Path) -> Iterator[Path]:
 
 
 def run_together(
-    stages: list[Stage], work: Callable[[list[Stage]], list[dict[str, Any]]], progress: Progress
+    stages: list[Stage], work: Callable[[list[Stage]], list[Made]], progress: Progress
 ) -> list[dict[str, Any]]:
     """Returns the results of stages that can run side by side, doing the work of those that are not finished.
 
@@ -261,15 +275,15 @@ def run_together(
             reason = stage.outdated()
             progress.say(f"{stage.name} … ({reason})" if reason else f"{stage.name} …")
         else:
-            made = stage.elsewhere()
-            progress.say(f"{stage.name}: reused ({made})" if made else f"{stage.name}: reused")
+            elsewhere = stage.elsewhere()
+            progress.say(f"{stage.name}: reused ({elsewhere})" if elsewhere else f"{stage.name}: reused")
     if pending:
         start = time.perf_counter()
         for stage in pending:
             stage.begin(progress.say)
-        for stage, result in zip(pending, work(pending), strict=True):
+        for stage, made in zip(pending, work(pending), strict=True):
             seconds = time.perf_counter() - start
-            stage.finish(result, seconds)
+            stage.finish(made.result, made.seconds or seconds)
             results[stage.name] = stage.result()
             progress.say(f"{stage.name}: done in {seconds:.0f} s")
     return [result for result in results.values() if result is not None]

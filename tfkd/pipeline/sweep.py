@@ -1,7 +1,7 @@
 """Many students from one store: variations of a recipe that share its teachers, trained side by side and compared.
 
-The teachers are asked once, about all that any variation looks at. Every training is kept in the run's folder under a
-fingerprint of its settings, so a sweep that is killed, or grows, trains only what is missing.
+Each view gets its teacher predictions once, for all variations together. Every training is kept in the run's folder
+under a fingerprint of its settings, so a sweep that is killed, or grows, trains only what is missing.
 """
 
 import itertools
@@ -16,52 +16,24 @@ import numpy as np
 from tfkd.distill.measures import paired_p_value
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline.graph import chain, kind_of
-from tfkd.pipeline.run import Run
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
+from tfkd.pipeline.graph import stages_of
+from tfkd.pipeline.run import opened, run_stages
 from tfkd.pipeline.stage import Stage, locked
+from tfkd.pipeline.stages.assistant import ASSISTANT
+from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
+from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
+from tfkd.pipeline.stages.teacher import ensemble_accuracy
+from tfkd.pipeline.stages.trainings import stores_behind, training_job
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
+from tfkd.recipe.names import kind_of
+from tfkd.recipe.networks import chain, seeds
 from tfkd.training.job import Job, Kind, StudentResult
+from tfkd.training.trials import Sweep, Trial
 
-FOLDER = "sweep"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What came of one variation and of its control; accuracies run from 0 to 1, one for each seed.
-
-    Attributes:
-        name: which variation it is.
-        seeds: what student and control began from.
-        accuracies: of the students, on the test images.
-        control_accuracies: of the same students without a teacher; empty where the recipe trains none.
-        validation_accuracies: of the students, on the validation images, on which a choice may be made.
-        control_validation_accuracies: the same of the controls.
-        seconds: of each student's training.
-        p_value: of the difference to the control on the test images (`measures.paired_p_value`).
-    """
-
-    name: str
-    seeds: list[int]
-    accuracies: list[float]
-    control_accuracies: list[float]
-    validation_accuracies: list[float]
-    control_validation_accuracies: list[float]
-    seconds: list[float]
-    p_value: float | None
-
-    @property
-    def gains(self) -> list[float]:
-        """Student minus control, seed by seed."""
-        return [student - control for student, control in zip(self.accuracies, self.control_accuracies, strict=False)]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A finished sweep: what the teachers reach together on the test images, and the variations as they were given."""
-
-    teacher_accuracy: float
-    trials: list[Trial]
+_SHARED = (SOFT_LABELS.name, ASSISTANT.name, ASSISTANT_LABELS.name)
 
 
 @dataclass(frozen=True)
@@ -90,7 +62,7 @@ def variations(axes: Sequence[str]) -> dict[str, list[str]]:
 
 
 def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("runs")) -> Sweep:
-    """Trains every variation and its control from the same teachers' answers.
+    """Trains every variation and its control from the same teachers' soft labels.
 
     Leaves `sweep.json` in the run's folder. The accuracies on the test images are for the report: choose on the
     validation images.
@@ -105,17 +77,16 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
     """
     shared = _sharing(recipes)
     most = max(shared.values(), key=lambda recipe: recipe.distill.views)
-    folder = runs / most.name
-    with locked(folder):
-        first = Run(most, folder, progress)
-        first.until("assistant_labels", folder)
-        planned = {name: _trainings(first, recipe, name) for name, recipe in shared.items()}
-        _train(first, [training for trainings in planned.values() for training in trainings])
-        found = Sweep(
-            first.teacher_accuracy(),
-            [_trial(name, trainings, first.data.test.labels) for name, trainings in planned.items()],
-        )
-        write_json(folder / FOLDER / "sweep.json", asdict(found))
+    folder = RunFolder(runs / most.name)
+    with locked(folder.path):
+        context = opened(most, folder, progress)
+        run_stages(context, ASSISTANT_LABELS.name, folder.path)
+        planned = {name: _trainings(context, recipe, name) for name, recipe in shared.items()}
+        _train(context, [training for trainings in planned.values() for training in trainings])
+        labels = context.data.test.labels
+        trials = [_trial(name, trainings, labels) for name, trainings in planned.items()]
+        found = Sweep(ensemble_accuracy(context), trials)
+        write_json(folder.sweep / "sweep.json", asdict(found))
     return found
 
 
@@ -139,50 +110,64 @@ def _sharing(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
     }
 
 
-def _trainings(first: Run, recipe: Recipe, name: str) -> list[_Training]:
-    """Returns the trainings of one variation: every seed's student, then every seed's control."""
-    kinds: list[Kind] = ["student", "control"] if recipe.distill.control else ["student"]
-    return [
-        _training(first, recipe, name, kind, recipe.seed + repeat)
-        for kind in kinds
-        for repeat in range(recipe.distill.repeats)
-    ]
+def _trainings(context: RunContext, recipe: Recipe, name: str) -> list[_Training]:
+    """Returns the trainings of one variation: every seed's student, then every seed's control.
 
-
-def _training(first: Run, recipe: Recipe, name: str, kind: Kind, seed: int) -> _Training:
+    Each is kept for its own seed, so that more repeats train only the new ones.
+    """
     alone = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"repeats": 1})})
-    run = Run(alone, first.folder, first.progress, first.data)
-    for stage in first.stages:
-        if kind_of(stage).startswith(("soft_labels", "assistant")) and (
-            stage not in run.stages or run.stages[stage].base != first.stages[stage].base
-        ):
-            raise RequestError(f"{name} needs other data, teachers or assistants; give it a run of its own.")
-    run.results = first.results
-    trained, digits = run.stages[kind], fingerprint(run.stages[kind].fingerprint, seed)
-    stage_of = Stage(
-        first.folder / FOLDER / digits,
-        digits,
-        {**trained.inputs, "seed of the training": seed},
-        conditions=trained.conditions,
-        name=f"{FOLDER}: {kind}, seed {seed}",
-    )
-    return _Training(run.job(kind, seed, stage_of.folder, alone.student, len(chain(alone))), stage_of)
+    stages = stages_of(alone, context.data, context.folder.path)
+    _require_same_stores(context, stages, name)
+    stores = stores_behind(alone, context.data, stages, len(chain(alone)))
+    kinds: list[Kind] = ["student", "control"] if recipe.distill.control else ["student"]
 
-
-def _train(run: Run, trainings: list[_Training]) -> None:
-    once = {training.stage.folder: training for training in trainings}
-    for training in once.values():
-        training.stage.mend(run.progress.say, thorough=True)
-    due = [training for training in once.values() if training.result() is None]
-    run.progress.say(f"{len(once)} trainings, {len(once) - len(due)} of them finished before")
-    for training in due:
-        training.stage.begin(run.progress.say)
-    if due:
-        run.train(
-            [training.job for training in due],
-            len(once),
-            lambda number, result: due[number].stage.finish(asdict(result)),
+    def training(kind: Kind, seed: int) -> _Training:
+        stage = _stage(context.folder, stages[kind], kind, seed)
+        job = training_job(
+            alone,
+            context.data,
+            context.folder.checked,
+            kind=kind,
+            seed=seed,
+            network=alone.student,
+            stores=stores,
+            folder=stage.folder,
         )
+        return _Training(job, stage)
+
+    return [training(kind, seed) for kind in kinds for seed in seeds(recipe)]
+
+
+def _require_same_stores(context: RunContext, stages: Mapping[str, Stage], name: str) -> None:
+    for each, stage in context.stages.items():
+        if kind_of(each) in _SHARED and (each not in stages or stages[each].base != stage.base):
+            raise RequestError(f"{name} needs other data, teachers or assistants; give it a run of its own.")
+
+
+def _stage(folder: RunFolder, trained: Stage, kind: Kind, seed: int) -> Stage:
+    """Returns where one training is kept; `trained` is the stage that would do it in a run of its own."""
+    own = fingerprint(trained.fingerprint, seed)
+    inputs = {**trained.inputs, "seed of the training": seed}
+    title = f"{SWEEP}: {kind}, seed {seed}"
+    return Stage(folder.sweep / own, own, inputs, conditions=trained.conditions, name=title)
+
+
+def _train(context: RunContext, trainings: list[_Training]) -> None:
+    once = {training.stage.folder: training for training in trainings}
+    say = context.progress.say
+    for training in once.values():
+        training.stage.mend(say, thorough=True)
+    due = [training for training in once.values() if training.result() is None]
+    say(f"{len(once)} trainings, {len(once) - len(due)} of them finished before")
+    for training in due:
+        training.stage.begin(say)
+
+    def finished(place: int, result: StudentResult) -> None:
+        due[place].stage.finish(asdict(result), result.seconds)
+
+    if due:
+        context.start_tensorflow()
+        context.executor.train([training.job for training in due], len(once), context.progress, finished)
 
 
 def _trial(name: str, trainings: list[_Training], labels: Any) -> Trial:
@@ -191,7 +176,7 @@ def _trial(name: str, trainings: list[_Training], labels: Any) -> Trial:
     for training in trainings:
         if result := training.result():
             by_kind[result.kind].append(result)
-            logits = np.load(training.stage.folder / "test_logits.npy", allow_pickle=False)
+            logits = np.load(training.stage.folder / TEST_LOGITS, allow_pickle=False)
             right[result.kind].append(logits.argmax(axis=1) == labels)
     students, controls = by_kind["student"], by_kind["control"]
     return Trial(

@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from tfkd.pipeline.sweep import Sweep, Trial
 from tfkd.report import units
+from tfkd.training.trials import Sweep, Trial
 
 _INK, _FAINT, _STUDENT, _CONTROL = "#222222", "#dddddd", "#0b6e99", "#b3611e"
 _INCHES_A_ROW, _INCHES_A_LINE = 0.32, 0.15

@@ -1,4 +1,4 @@
-"""One training of a student or its control, and what comes of it: plain values that pass between processes."""
+"""One training and what comes of it: plain values that pass between processes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,4 +76,16 @@ class StudentResult:
     accuracy: float
     validation_accuracy: float
     epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TeacherResult:
+    """A measured teacher; accuracies and the calibration error run from 0 to 1."""
+
+    parameters: int
+    image_size: int
+    accuracy: float
+    validation_accuracy: float
+    calibration_error: float
     seconds: float

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,11 @@ from tfkd.models import build_teacher
 from tfkd.progress import Progress
 from tfkd.recipe import Augment, FineTune, Teacher
 from tfkd.training import loop
+from tfkd.training.job import TeacherResult
 from tfkd.training.saving import load_arrays, load_model, save_array, save_arrays, save_model
 
 BATCH = 64
 BATCH_NORM_MOMENTUM = 0.9  # Keras's 0.99 needs longer runs than these to settle
-
-
-@dataclass(frozen=True)
-class TeacherResult:
-    """A measured teacher; accuracies and the calibration error run from 0 to 1."""
-
-    parameters: int
-    image_size: int
-    accuracy: float
-    validation_accuracy: float
-    calibration_error: float
-    seconds: float
 
 
 def prepare_teacher(

@@ -21,16 +21,20 @@ import numpy as np
 
 from tfkd import machine
 from tfkd.compress import QUANTIZED
-from tfkd.compress.student import compress_student, steps
 from tfkd.data.batches import plain_batches
 from tfkd.distill.measures import accuracy
 from tfkd.errors import TfkdError
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline.graph import chain
-from tfkd.pipeline.run import Run
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
+from tfkd.pipeline.run import opened, run_stages
 from tfkd.pipeline.stage import Stage, locked
+from tfkd.pipeline.stages.compress import compress
+from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.trainings import job_in_run
 from tfkd.progress import for_output
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, files
+from tfkd.recipe.networks import chain
 from tfkd.training.saving import load_model
 from tfkd.verification import tflite as verified
 from tfkd.writers import samples, tflite
@@ -51,10 +55,10 @@ GOALS = {
 class Student:
     """The trained student of one seed, and what is made of it; all files stay in one folder."""
 
-    def __init__(self, run: Run, seed: int) -> None:
+    def __init__(self, run: RunContext, seed: int) -> None:
         self._run, self._seed = run, seed
-        self._trained = run.stages["student"].folder / f"seed-{seed}"
-        self._folder = run.folder / "compression_accuracy" / f"seed-{seed}"
+        self._trained = of_seed(run.folder_of(STUDENT), seed)
+        self._folder = run.folder.path / "compression_accuracy" / f"seed-{seed}"
         data, recipe = run.shipped, run.recipe
         self._images, _ = samples.photos(
             data.train, recipe.data.image_size, recipe.export.calibration_images, recipe.seed
@@ -80,11 +84,9 @@ class Student:
         recipe = run.recipe
 
         def train() -> dict[str, Any]:
-            job = run.job("student", self._seed, folder, recipe.student, len(chain(recipe)))
-            with run.progress.task(f"seed {self._seed}, {block.kind}", steps(job, [block]), "steps") as advance:
-                made = compress_student(
-                    job, self._trained / "student.keras", [block], folder, advance, run.progress.say
-                )
+            job = job_in_run(run, "student", self._seed, folder, recipe.student, len(chain(recipe)))
+            title = f"seed {self._seed}, {block.kind}"
+            made = compress(job, self._trained / STUDENT_MODEL, [block], title, run.progress)
             return {"seconds": made.seconds}
 
         self._once(folder, train, block.model_dump(mode="json"))
@@ -120,13 +122,12 @@ class Student:
 
 def measured(recipe: Recipe, runs: Path) -> dict[int, dict[str, float]]:
     """Returns the accuracies of every seed."""
-    folder = runs / recipe.name
-    with locked(folder):
-        run = Run(recipe, folder, for_output())
-        run.until("student", folder)
+    folder = RunFolder(runs / recipe.name)
+    with locked(folder.path):
+        run = opened(recipe, folder, for_output())
+        run_stages(run, "student", folder.path)
         run.start_tensorflow()
-        seeds = [training["seed"] for training in run.results["student"]["trainings"]]
-        return {seed: Student(run, seed).accuracies() for seed in seeds}
+        return {seed: Student(run, seed).accuracies() for seed in run.result(STUDENT).seeds}
 
 
 def summary(found: dict[int, dict[str, float]]) -> dict[str, dict[str, Any]]:

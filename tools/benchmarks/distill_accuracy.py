@@ -45,6 +45,7 @@ from tfkd.recipe import (
 )
 from tfkd.recipe.files import load
 from tfkd.report import trials
+from tfkd.training.trials import Sweep
 
 SEEDS = 3
 CHOSEN = 3
@@ -138,7 +139,7 @@ def variations(base: Recipe, methods: list[str], seeds: int) -> dict[str, Recipe
     }
 
 
-def measured(base: Recipe, methods: list[str], runs: Path) -> sweep.Sweep:
+def measured(base: Recipe, methods: list[str], runs: Path) -> Sweep:
     """Trains every method once, the best again with more seeds, and the very best for half as long."""
     progress = for_output()
     first = sweep.sweep(variations(base, methods, 1), progress, runs)

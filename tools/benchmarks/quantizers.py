@@ -38,8 +38,11 @@ from tfkd.data.batches import plain_batches
 from tfkd.distill.measures import accuracy
 from tfkd.errors import RequestError, TfkdError
 from tfkd.files import fingerprint, write_json
-from tfkd.pipeline.run import Run
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder
+from tfkd.pipeline.run import opened, run_stages
 from tfkd.pipeline.stage import Stage, locked
+from tfkd.pipeline.stages.student import STUDENT, chosen_folder
 from tfkd.progress import for_output
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Recipe
@@ -93,9 +96,10 @@ def _last_line(asked: subprocess.CompletedProcess[str]) -> str:
 class Contest:
     """The files of one student; all stay in one folder."""
 
-    def __init__(self, run: Run, peer: Peer) -> None:
+    def __init__(self, run: RunContext, peer: Peer) -> None:
         self._run, self._peer = run, peer
-        self._folder = run.folder / "quantizers"
+        self._seed = run.result(STUDENT).best.seed
+        self._folder = run.folder.path / "quantizers"
         recipe = run.recipe
         self._images, _ = samples.photos(
             run.shipped.train, recipe.data.image_size, recipe.export.calibration_images, recipe.seed
@@ -126,7 +130,7 @@ class Contest:
 
     @functools.cached_property
     def _student(self) -> Any:
-        return load_model(self._run.chosen_folder / "student.keras")
+        return load_model(chosen_folder(self._run) / STUDENT_MODEL)
 
     def _own(self, precision: str, ranges: str, path: Path) -> None:
         write_tflite(self._student, precision, path, self._run.card, self._images, ranges=ranges)
@@ -145,7 +149,7 @@ class Contest:
     def _once(self, name: str, write: Callable[[Path], str | None], *inputs: Any, pixels: bool) -> str | None:
         """Writes a contestant's file and its answers to the test images, unless an earlier run has; see `_given`."""
         path = self.path(name)
-        stage = Stage(path.parent, fingerprint(self._run.stages["student"].fingerprint, self._run.chosen_seed, *inputs))
+        stage = Stage(path.parent, fingerprint(self._run.stages["student"].fingerprint, self._seed, *inputs))
         if stage.result() is None:
             self._run.progress.say(f"  {name}")
             stage.begin()
@@ -197,10 +201,10 @@ def _given(path: Path, pixels: bool) -> Callable[[np.ndarray], np.ndarray]:
 
 def measured(recipe: Recipe, runs: Path, peer: Peer, bench: Bench) -> dict[str, Any]:
     """Returns all that is reported of the contestants, and what they have in common."""
-    folder = runs / recipe.name
-    with locked(folder):
-        run = Run(recipe, folder, for_output())
-        run.until("student", folder)
+    folder = RunFolder(runs / recipe.name)
+    with locked(folder.path):
+        run = opened(recipe, folder, for_output())
+        run_stages(run, "student", folder.path)
         run.start_tensorflow()
         contest = Contest(run, peer)
         rows = contest.rows()
@@ -215,7 +219,7 @@ def measured(recipe: Recipe, runs: Path, peer: Peer, bench: Bench) -> dict[str, 
             }
             rows[name][f"latency_ratio_to_{BASE}"] = round(host.ratio(entries, name, BASE), 4)
         return {
-            "seeds": {"recipe": recipe.seed, "student": run.chosen_seed},
+            "seeds": {"recipe": recipe.seed, "student": run.result(STUDENT).best.seed},
             "test_images": len(run.data.test),
             "timed_runs": bench.runs,
             "load_before": load,

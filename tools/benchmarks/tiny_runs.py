@@ -188,6 +188,13 @@ _FORKSERVER.set_forkserver_preload(
             "tfkd.verification.coreml",
             "tfkd.bundle.golden",
         ),
-        *("tfkd.report.summary", "tfkd.report.devices", "tfkd.report.trials", "tfkd.benchmark.host", "scipy.stats"),
+        *(
+            "tfkd.pipeline.own_bundle",
+            "tfkd.report.predictions",
+            "tfkd.report.devices",
+            "tfkd.report.trials",
+            "tfkd.benchmark.host",
+            "scipy.stats",
+        ),
     ]
 )

@@ -1,0 +1,202 @@
+"""Puts a bundle together from what was measured: manifest with its gates, comparison, golden examples."""
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfkd import machine
+from tfkd.bundle import golden, snippets
+from tfkd.bundle.golden import Golden
+from tfkd.bundle.manifest import SCHEMA, ComparisonRow, DataEntry, Manifest, StudentEntry, TeacherEntry, latency
+from tfkd.bundle.results import BenchEntry
+from tfkd.bundle.verdicts import measured
+from tfkd.bundle.writing import assemble
+from tfkd.data import Dataset
+from tfkd.distill.measures import accuracy, calibration_error
+from tfkd.files import compressed_size, fingerprint, write_json
+from tfkd.recipe import Gates
+from tfkd.verification.gates import judge
+from tfkd.verification.records import Artifact, Diagnosis
+from tfkd.verification.truth import chance_test
+from tfkd.version import __version__
+from tfkd.writers import samples
+from tfkd.writers.records import MissingFile
+
+RECIPE = "recipe.json"
+
+
+class Asked(Protocol):
+    """A recipe, or the request of `tfkd export`."""
+
+    @property
+    def name(self) -> str:
+        """The name of the bundle."""
+
+    @property
+    def seed(self) -> int:
+        """Draws the splits and the examples."""
+
+    @property
+    def gates(self) -> Gates:
+        """The limits."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Returns it as JSON."""
+
+
+def judged_manifest(
+    asked: Asked,
+    data: Dataset,
+    *,
+    teachers: list[TeacherEntry],
+    student: StudentEntry,
+    artifacts: Iterable[Artifact],
+    missing: Iterable[MissingFile],
+    comparison: Iterable[ComparisonRow],
+    bench: Iterable[BenchEntry],
+    diagnosis: list[Diagnosis],
+    environments: Mapping[str, dict[str, str]] | None = None,
+) -> Manifest:
+    """Returns a manifest with the verdict of every gate.
+
+    Args:
+        asked: what was to be made, with the limits of the gates.
+        data: the images.
+        teachers: empty for a model that was trained elsewhere.
+        student: the network that ships.
+        artifacts: the measured files.
+        missing: files that could not be made.
+        comparison: rows of teachers and students.
+        bench: the latencies.
+        diagnosis: likely causes of wrong predictions.
+        environments: what differed from here where a part was made, by the part's name.
+    """
+    manifest = Manifest(
+        schema=SCHEMA,
+        name=asked.name,
+        tfkd_version=__version__,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        recipe=asked.model_dump(mode="json"),
+        environment=machine.environment(),
+        environments=dict(environments or {}),
+        seed=asked.seed,
+        data=data_entry(data),
+        teachers=teachers,
+        student=student,
+        artifacts=list(artifacts),
+        missing=list(missing),
+        comparison=list(comparison),
+        bench=list(bench),
+        gates=[],
+        diagnosis=diagnosis,
+    )
+    return manifest.model_copy(update={"gates": judge(asked.gates, measured(manifest))})
+
+
+def data_entry(data: Dataset) -> DataEntry:
+    """Returns what the manifest says of the images."""
+    return DataEntry(
+        source=data.source,
+        fingerprint=data.fingerprint,
+        classes=list(data.classes),
+        splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        rejected=list(data.rejected),
+        pixel_ranges=dict(data.ranges),
+        warnings=list(data.warnings),
+        for_evaluation=data.for_evaluation,
+    )
+
+
+def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray, labels: np.ndarray) -> list[TeacherEntry]:
+    """Returns the teachers; where there are several, what they are together comes first.
+
+    Args:
+        teachers: one by one.
+        logits: of all of them together on the test split, float32 [n, classes].
+        labels: the true classes, int [n].
+    """
+    if len(teachers) == 1:
+        return teachers
+    ensemble = TeacherEntry(
+        model=" + ".join(entry.model for entry in teachers),
+        weights="together",
+        fingerprint=fingerprint([entry.fingerprint for entry in teachers]),
+        parameters=sum(entry.parameters for entry in teachers),
+        image_size=max(entry.image_size for entry in teachers),
+        accuracy=accuracy(logits, labels),
+        calibration_error=calibration_error(logits, labels),
+        chance=chance_test(labels, logits.argmax(axis=1)),
+        not_exported=" ".join(entry.not_exported for entry in teachers if entry.not_exported) or None,
+    )
+    return [ensemble, *teachers]
+
+
+def comparison_row(
+    variant: str,
+    files: Mapping[str, Path],
+    bench: Iterable[BenchEntry],
+    accuracy: float,
+    reference: float,
+    agreement: float | None = None,
+    seconds: float | None = None,
+) -> ComparisonRow:
+    """Returns a row of the comparison.
+
+    Args:
+        variant: what it is of.
+        files: its .tflite files, by the names that they have in the bench results; several run one after the other.
+        bench: the latencies of all files.
+        accuracy: 0 to 1.
+        reference: the accuracy that it is compared with.
+        agreement: equal top-1 with the teacher.
+        seconds: of the training.
+    """
+    entries = list(bench)
+    one = latency(entries, list(files), single=True)
+    assert one is not None
+    return ComparisonRow(
+        variant=variant,
+        bytes=sum(path.stat().st_size for path in files.values()),
+        compressed_bytes=sum(compressed_size(path) for path in files.values()),
+        latency_ms=one,
+        latency_all_ms=latency(entries, list(files), single=False),
+        accuracy=accuracy,
+        drop=reference - accuracy,
+        agreement=agreement,
+        seconds=seconds,
+    )
+
+
+def golden_examples(
+    folder: Path,
+    artifacts: Iterable[Artifact],
+    data: Dataset,
+    size: int,
+    count: int,
+    seed: int,
+    predict: Callable[[np.ndarray], np.ndarray],
+) -> Golden:
+    """Returns real images of the test split with the predictions of every file and of the Keras model.
+
+    Args:
+        folder: the bundle, which holds the files.
+        artifacts: the files.
+        data: the images.
+        size: side of the model's square input, pixels.
+        count: how many images.
+        seed: draws the images.
+        predict: of the Keras model: float32 [n, size, size, 3] raw RGB to float32 [n, classes] probabilities.
+    """
+    images, positions = samples.photos(data.test, size, count, seed)
+    keras = predict(images.astype(np.float32))
+    return golden.collect(folder, list(artifacts), images, data.test.labels[positions], keras)
+
+
+def write(folder: Path, manifest: Manifest, examples: Golden) -> None:
+    """Writes what stands around the exported files: labels, golden examples, manifest, code to copy, recipe."""
+    assemble(folder, manifest, examples)
+    snippets.write(manifest, folder)
+    write_json(folder / RECIPE, manifest.recipe)

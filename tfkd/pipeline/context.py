@@ -1,0 +1,78 @@
+"""What the stages of one run share: the recipe, the images, and the folder and the result of each stage."""
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfkd import machine
+from tfkd.data import Dataset
+from tfkd.models.imports import import_modules
+from tfkd.pipeline.executor import Executor
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.kind import Result, StageKind
+from tfkd.pipeline.stage import Stage
+from tfkd.progress import Progress
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import Recipe
+from tfkd.writers import Card, card_of
+
+
+@dataclass(frozen=True, eq=False)
+class RunContext:
+    """Values that a stage's work reads; it changes none of them.
+
+    Attributes:
+        recipe: what to do.
+        data: the images.
+        folder: of the run.
+        stages: the folder and the fingerprint of every stage, in order, by name.
+        progress: shows what is going on.
+        executor: does the trainings and fills the stores.
+    """
+
+    recipe: Recipe
+    data: Dataset
+    folder: RunFolder
+    stages: dict[str, Stage]
+    progress: Progress
+    executor: Executor
+    _results: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def folder_of(self, kind: StageKind[Any], number: int = 0) -> Path:
+        """Returns the folder of stage number 0, 1, … of a kind."""
+        return self.stages[kind.numbered(number)].folder
+
+    def result(self, kind: StageKind[Result], number: int = 0) -> Result:
+        """Returns the result of stage number 0, 1, … of a kind, which must be finished."""
+        name = kind.numbered(number)
+        if name not in self._results:
+            kept = self.stages[name].result()
+            assert kept is not None, f"{name} is not finished"
+            self._results[name] = kind.read(kept)
+        found: Result = self._results[name]
+        return found
+
+    @functools.cached_property
+    def card(self) -> Card:
+        """What every exported file says of itself."""
+        return card_of(self.recipe.model_dump(mode="json"), self.data.classes, self.data.fingerprint)
+
+    def seen(self, rendering: str) -> Dataset:
+        """Returns the images as a network with this input rendering sees them."""
+        from tfkd.data.renderings import rendered
+
+        return rendered(rendering, self.data)
+
+    @functools.cached_property
+    def shipped(self) -> Dataset:
+        """The images as the student sees them."""
+        return self.seen(self.recipe.student.modality)
+
+    @functools.cache  # noqa: B019  (one run, one context)
+    def start_tensorflow(self) -> None:
+        """Loads TensorFlow, quietly and only when a stage has something to do, and makes it deterministic."""
+        with native_logs_silenced():
+            from tfkd.training import loop
+        loop.prepare_tensorflow(machine.cores(), self.recipe.seed)
+        import_modules(self.recipe.imports)

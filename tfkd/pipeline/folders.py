@@ -1,0 +1,86 @@
+"""Names and paths of what a run keeps; no other module of the pipeline puts one together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkd.recipe.names import numbered
+
+# In the folders of stages.
+TEACHER_MODEL = "teacher.keras"
+STUDENT_MODEL = "student.keras"
+TEST_LOGITS = "test_logits.npy"  # float32 [test images, classes]
+CURVE = "curve.json"
+DIAGNOSIS = "diagnosis.json"
+BUNDLE = "bundle"
+
+# In the folder of a run, beside those of its stages.
+CHECKED = "data"
+SWEEP = "sweep"
+COMPARISON = "compare"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, `runs/<name>`."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe of the latest run, as JSON."""
+        return self.path / "recipe.json"
+
+    @property
+    def checked(self) -> Path:
+        """The folder with the outcome of checking every photo."""
+        return self.path / CHECKED
+
+    @property
+    def proposed_labels(self) -> Path:
+        """The names of the classes in an order that explains wrong predictions better."""
+        return self.path / "proposed_labels.txt"
+
+    @property
+    def own_bundle(self) -> Path:
+        """The bundle of a model that was trained elsewhere."""
+        return self.path / BUNDLE
+
+    @property
+    def bundle(self) -> Path:
+        """The finished bundle, also where a gate failed and nothing was published."""
+        return self.path / "report" / BUNDLE
+
+    @property
+    def evidence(self) -> Path:
+        """What the report shows beyond the manifest."""
+        return self.path / "report" / "evidence.json"
+
+    @property
+    def report(self) -> Path:
+        """The report, written again from the manifest and the evidence."""
+        return self.path / "report" / "report.html"
+
+    @property
+    def sweep(self) -> Path:
+        """The trainings of sweeps, one folder each, and the latest sweep's result."""
+        return self.path / SWEEP
+
+    @property
+    def comparison(self) -> Path:
+        """The variants of comparisons, one folder each, and the latest comparison's result."""
+        return self.path / COMPARISON
+
+
+def of_seed(stage: Path, seed: int) -> Path:
+    """Returns the folder of one seed's training in the folder of its stage."""
+    return stage / f"seed-{seed}"
+
+
+def teacher_file(exported: Path, number: int) -> Path:
+    """Returns the fp32 .tflite file of teacher number 0, 1, … in the folder of the export."""
+    return exported / f"{teacher_file_name(number)}.tflite"
+
+
+def teacher_file_name(number: int) -> str:
+    """Returns the name of that file in benchmarks."""
+    return numbered("teacher_fp32", number)

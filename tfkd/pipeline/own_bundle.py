@@ -1,0 +1,240 @@
+"""The bundle of a model that was trained elsewhere: opened, exported, verified, timed, and put together."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfkd.bundle import assembly
+from tfkd.bundle.manifest import ComparisonRow, Manifest, StudentEntry
+from tfkd.bundle.results import BenchEntry
+from tfkd.data import Dataset, Split, open_evaluation
+from tfkd.errors import RequestError
+from tfkd.labels import outputs_of
+from tfkd.models import normalization
+from tfkd.pipeline import pages
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.stages.verify import measure_files
+from tfkd.progress import Progress, counted
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import Data
+from tfkd.verification.records import Artifact, Diagnosis
+from tfkd.writers import Card, Exported, card_of
+
+if TYPE_CHECKING:
+    from tfkd.pipeline.own_model import Request
+    from tfkd.report.evidence import Evidence
+    from tfkd.writers.own import OwnModel
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model and what it is measured on.
+
+    Attributes:
+        model: as its file says.
+        data: images with the model's classes.
+        card: what every exported file says of itself.
+    """
+
+    model: "OwnModel"
+    data: Dataset
+    card: Card
+
+
+def opened(request: "Request", labels: tuple[str, ...], folder: RunFolder, progress: Progress) -> Subject:
+    """Opens the model and the images.
+
+    Args:
+        request: names both.
+        labels: the classes of the model, in the order of its outputs.
+        folder: of this work.
+        progress: shows what is going on.
+
+    Raises:
+        RequestError: the model cannot be opened, or the labels or the images do not fit it.
+    """
+    with native_logs_silenced():
+        from tfkd.writers import own
+    chosen = normalization.parse(request.normalization)
+    if chosen.changes:
+        progress.say(f"pixels: {request.normalization} = {chosen}")
+    model = own.load(Path(request.model), chosen, request.allow_code, request.imports, request.image_size)
+    if model.classes != len(labels):
+        raise RequestError(
+            f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "
+            "give each output one line."
+        )
+    data = with_labels(_open_images(request, folder, progress), labels)
+    return Subject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
+
+
+def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
+    with progress.task("checking photos", None, "photos") as advance:
+        # Only the splits are asked for: which size the images have is decided where they are read.
+        found = open_evaluation(Data(source=request.data), request.seed, counted(advance), folder.checked)
+    progress.say(
+        f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} images to "
+        f"measure, {len(found.train):,} training images"
+    )
+    for text in found.described():
+        progress.say(f"  {text}")
+    return found
+
+
+def with_labels(data: Dataset, labels: tuple[str, ...]) -> Dataset:
+    """Returns the images with the model's classes for their own: label i is output i.
+
+    Raises:
+        RequestError: the data have a class that the model does not know.
+    """
+    outputs = np.array(outputs_of(data.classes, labels, "the labels"), np.int64)
+
+    def renumbered(split: Split) -> Split:
+        return dataclasses.replace(split, labels=outputs[split.labels])
+
+    return dataclasses.replace(
+        data,
+        classes=labels,
+        train=renumbered(data.train),
+        validation=renumbered(data.validation),
+        test=renumbered(data.test),
+    )
+
+
+def write(subject: Subject, request: "Request", folder: RunFolder, progress: Progress) -> Manifest:
+    """Exports, verifies and times the model, fills the folder of its bundle, and returns the manifest."""
+    from tfkd.benchmark import host
+    from tfkd.distill.measures import accuracy
+
+    bundle = folder.own_bundle
+    probabilities = _predictions(subject, progress)
+    diagnosis = _diagnosed(subject, probabilities, folder, request.seed)
+    made = _exported(subject, request, bundle, progress)
+    artifacts = _measured(subject, made, probabilities, bundle, progress)
+    timed = {artifact.path: bundle / artifact.path for artifact in artifacts if artifact.format == "tflite"}
+    bench = host.measure(timed, request.bench, lambda text: progress.say(f"  {text}"))
+    right = accuracy(probabilities, subject.data.test.labels)
+    manifest = assembly.judged_manifest(
+        request,
+        subject.data,
+        teachers=[],
+        student=_student(subject.model, right),
+        artifacts=artifacts,
+        missing=made.missing,
+        comparison=_comparison(right, artifacts, timed, bench),
+        bench=bench,
+        diagnosis=diagnosis,
+    )
+    model, count = subject.model, request.export.golden_images
+    golden = assembly.golden_examples(bundle, artifacts, subject.data, model.size, count, request.seed, model.answer)
+    pages.complete(bundle, manifest, golden, _evidence(subject, probabilities, request.seed))
+    return manifest
+
+
+def _batches(subject: Subject) -> Any:
+    from tfkd.data.batches import plain_batches
+    from tfkd.inputs.image.tensors import signature
+
+    return plain_batches(subject.data.test, signature(subject.model.size), BATCH).map(lambda images, _: images)
+
+
+def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
+    """Returns what the model itself predicts for the test images, float32 [n, classes]."""
+    from tfkd.data.batches import example_errors
+
+    total = len(subject.data.test)
+    with progress.task("the model's own answers", total, "images") as advance, example_errors():
+
+        def predictions() -> Iterator[np.ndarray]:
+            for images in _batches(subject):
+                yield subject.model.answer(images.numpy())
+                advance(len(images))
+
+        return np.concatenate(list(predictions()))
+
+
+def _exported(subject: Subject, request: "Request", bundle: Path, progress: Progress) -> Exported:
+    from tfkd.writers import export, samples
+
+    asked = request.export
+    images = samples.calibration(subject.data, subject.model.size, asked.calibration_images, request.seed)
+    return export(subject.model, asked, subject.card, images, bundle, lambda path: progress.say(f"  {path}"))
+
+
+def _measured(
+    subject: Subject, made: Exported, probabilities: np.ndarray, bundle: Path, progress: Progress
+) -> list[Artifact]:
+    from tfkd.verification.artifacts import Reference
+
+    reference = Reference(
+        batches=_batches(subject),
+        labels=subject.data.test.labels,
+        keras=probabilities,
+        teacher_top1=None,
+        size=subject.model.size,
+    )
+
+    def say(artifact: Artifact) -> None:
+        lacking = artifact.not_verified
+        progress.say(f"  {artifact.path}: {f'not verified here: {lacking}' if lacking else 'loaded again and run'}")
+
+    return measure_files(bundle, made.files, reference, subject.card, say)
+
+
+def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:
+    """Looks for causes of wrong predictions: in those at hand, and with other pixels where many are wrong."""
+    from tfkd.verification import diagnosis
+
+    model, data = subject.model, subject.data
+    wording = diagnosis.Wording(
+        lambda words: f"--normalization {words}",
+        lambda names: f"--labels {diagnosis.write_labels(folder.proposed_labels, names)}",
+    )
+    examined = diagnosis.Subject(model.name, model.answer, model.normalization, data.classes, wording)
+    test = data.test.labels
+    if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
+        return diagnosis.order_of_labels(examined, probabilities, test)
+    examined = dataclasses.replace(examined, weights=diagnosis.initial_weights(model.opened))
+    images, labels = diagnosis.probe_images(data, model.size, seed)
+    return diagnosis.diagnose(examined, images, labels)
+
+
+def _student(model: "OwnModel", accuracy: float) -> StudentEntry:
+    return StudentEntry(
+        model=model.name,
+        parameters=model.parameters,
+        image_size=model.size,
+        accuracy=accuracy,
+        control_accuracy=None,
+        accuracies=[accuracy],
+        control_accuracies=[],
+        seeds=[],
+        exported_seed=None,
+        agreement_with_teacher=None,
+        seconds_training=None,
+        teacher_seconds=None,
+    )
+
+
+def _comparison(
+    keras: float, artifacts: list[Artifact], timed: dict[str, Path], bench: list[BenchEntry]
+) -> Iterator[ComparisonRow]:
+    for artifact in artifacts:
+        if artifact.path in timed and artifact.accuracy is not None:
+            files = {artifact.path: timed[artifact.path]}
+            yield assembly.comparison_row(artifact.precision, files, bench, artifact.accuracy, keras)
+
+
+def _evidence(subject: Subject, probabilities: np.ndarray, seed: int) -> "Evidence":
+    from tfkd.report import predictions
+
+    size = subject.model.size
+    return predictions.evidence(
+        "the Keras model", subject.data, size, seed, {"student": probabilities}, lambda rows: rows
+    )

@@ -1,0 +1,71 @@
+"""Completes bundles with their pages, and writes the report of a finished run again."""
+
+import os
+from pathlib import Path
+
+from tfkd.bundle import assembly
+from tfkd.bundle.golden import Golden
+from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
+from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.seal import seal
+from tfkd.errors import RequestError, cause
+from tfkd.files import write_json
+from tfkd.pipeline.folders import RunFolder
+from tfkd.report.card import write_model_card
+from tfkd.report.devices import HTML
+from tfkd.report.evidence import Evidence
+from tfkd.report.html import write_report
+
+REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
+
+
+def complete(bundle: Path, manifest: Manifest, golden: Golden, evidence: Evidence) -> None:
+    """Writes everything around the exported files of a bundle, and seals it."""
+    assembly.write(bundle, manifest, golden)
+    write_model_card(manifest, bundle / MODEL_CARD)
+    write_report(manifest, evidence, bundle / REPORT)
+    seal(bundle)
+
+
+def write_evidence(folder: RunFolder, evidence: Evidence) -> None:
+    """Keeps what a report shows beyond the manifest, so that it can be written again."""
+    write_json(folder.evidence, evidence.model_dump(mode="json"))
+
+
+def rewrite(run: Path) -> tuple[Manifest, Path]:
+    """Writes the report of a finished run again, in the run's folder.
+
+    Raises:
+        RequestError: the folder is not that of a finished run.
+    """
+    folder = RunFolder(run)
+    try:
+        manifest = Manifest.model_validate_json((folder.bundle / MANIFEST).read_bytes())
+    except (OSError, ValueError) as error:
+        raise _unfinished(run, error) from None
+    return manifest, write_page(manifest, folder, folder.report)
+
+
+def write_page(manifest: Manifest, folder: RunFolder, page: Path) -> Path:
+    """Writes the report of a manifest with the evidence of a finished run.
+
+    Raises:
+        RequestError: the folder is not that of a finished run.
+    """
+    try:
+        evidence = Evidence.model_validate_json(folder.evidence.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _unfinished(folder.path, error) from None
+    devices = folder.bundle / MEASUREMENTS / HTML
+    write_report(manifest, evidence, page, os.path.relpath(devices, page.parent) if devices.is_file() else None)
+    return page
+
+
+def is_published(run: Path, destination: Path) -> bool:
+    """Tells whether a bundle is the one that a run made."""
+    made, published = (each / MANIFEST for each in (RunFolder(run).bundle, destination))
+    return published.is_file() and published.read_bytes() == made.read_bytes()
+
+
+def _unfinished(run: Path, error: Exception) -> RequestError:
+    return RequestError(f"{run} is not the folder of a finished run ({cause(error)}); run its recipe first.")

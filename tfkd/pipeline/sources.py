@@ -1,0 +1,85 @@
+"""The contents that a run is made from, each by the name that messages use: the fingerprints of stages are of these."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkd.data import REST, Dataset, Split
+from tfkd.data.check import content
+from tfkd.data.folder import paired
+from tfkd.files import fingerprint
+from tfkd.pipeline.contents import files_of
+from tfkd.recipe import Recipe, Student, Teacher
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What a recipe names, and what is there under these names.
+
+    Attributes:
+        recipe: names the files.
+        data: the images.
+        kept: folder that keeps digests of images.
+    """
+
+    recipe: Recipe
+    data: Dataset
+    kept: Path
+
+    @functools.cached_property
+    def asked(self) -> dict[str, Any]:
+        """The recipe as JSON."""
+        return self.recipe.model_dump(mode="json")
+
+    def labelled(self) -> dict[str, Any]:
+        """Returns what training, validation and test images are, and the seed that divides them."""
+        return {self.recipe.data.source: self.data.labelled, "seed": self.recipe.seed}
+
+    def unmixed(self) -> dict[str, Any]:
+        """Returns the settings of views of one image each."""
+        return settings("data", {"augment": self.recipe.data.augment.unmixed.model_dump(mode="json")})
+
+    def shown(self) -> dict[str, Any]:
+        """Returns what decides which images a student and its control see, and how both are trained."""
+        data, distill = self.asked["data"], self.asked["distill"]
+        return {
+            **settings("data", {"image_size": data["image_size"], "augment": data["augment"]}),
+            **settings("distill", {"training": distill["training"], "precision": distill["precision"]}),
+            "number of unlabelled images": len(self.data.unlabelled or ()),
+        }
+
+    def learnt(self) -> dict[str, Any]:
+        """Returns how a network learns from soft labels: losses, and the weight of each teacher."""
+        distill = self.asked["distill"]
+        return {
+            **settings("distill", {name: distill[name] for name in ("losses", "label_weight", "targets")}),
+            **settings("teachers", [{"share": teacher.share} for teacher in self.recipe.teachers]),
+        }
+
+    def files(self, network: Teacher | Student) -> dict[str, Any]:
+        """Returns what a network is built from: its files, and its images paired with the labelled ones."""
+        splits = (self.data.train, self.data.validation, self.data.test)
+        return {**files_of(network), **self._paired(network.modality, splits, "")}
+
+    def unlabelled(self, modality: str) -> dict[str, Any]:
+        """Returns what the unlabelled images are, as a network of this modality sees them."""
+        source, images = self.recipe.data.unlabelled, self.data.unlabelled
+        if source is None or images is None:
+            return {"data.unlabelled": source}
+        own = {} if source == REST else {source: content(images, self.kept)}
+        return {"data.unlabelled": source, **own, **self._paired(modality, (images,), " (of unlabelled images)")}
+
+    def _paired(self, modality: str, splits: tuple[Split, ...], note: str) -> dict[str, Any]:
+        kind, _, path = modality.partition(":")
+        if kind != "folder":
+            return {}
+        return {path + note: fingerprint([content(paired(split, path), self.kept) for split in splits])}
+
+
+def settings(path: str, value: Any) -> dict[str, Any]:
+    """Returns the settings in a part of a recipe by their dotted paths."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    if not parts:
+        return {path: value}
+    return {name: each for key, part in parts for name, each in settings(f"{path}.{key}".lstrip("."), part).items()}

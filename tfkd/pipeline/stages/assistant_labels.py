@@ -1,0 +1,57 @@
+"""The soft labels of an assistant, from which the next network learns."""
+
+from typing import Any
+
+from tfkd.pipeline import stores
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL
+from tfkd.pipeline.kind import Inputs, StageKind
+from tfkd.pipeline.sources import Sources
+from tfkd.pipeline.stores import StoreJob, StoreResult
+from tfkd.recipe.names import numbered
+from tfkd.recipe.networks import chain
+
+
+def job_of(context: RunContext, number: int) -> StoreJob:
+    """Returns the filling of the store of assistant number 0, 1, …"""
+    stage = context.stages[ASSISTANT_LABELS.numbered(number)]
+    return StoreJob(
+        network=context.stages[numbered("assistant", number)].folder / STUDENT_MODEL,
+        batch_statistics=False,
+        rendering=chain(context.recipe)[number].modality,
+        recipe=context.recipe,
+        fingerprint=stage.base,
+        folder=stage.folder,
+    )
+
+
+def _inputs(sources: Sources, number: int) -> Inputs:
+    return stores.inputs_of(sources, numbered("assistant", number), chain(sources.recipe)[number].modality)
+
+
+def _work(context: RunContext, number: int) -> StoreResult:
+    context.start_tensorflow()
+    return context.executor.fill(job_of(context, number), context.data, context.progress)
+
+
+def _cost(context: RunContext, number: int) -> str:
+    def untrained() -> Any:
+        from tfkd.models import build_student
+
+        recipe = context.recipe
+        return build_student(chain(recipe)[number], recipe.data.image_size, len(context.data.classes), recipe.seed)
+
+    return stores.cost_of(context, ASSISTANT_LABELS, number, untrained)
+
+
+ASSISTANT_LABELS = StageKind(
+    name="assistant_labels",
+    version=4,
+    result=StoreResult,
+    inputs=_inputs,
+    work=_work,
+    cost=_cost,
+    count=lambda recipe: len(chain(recipe)),
+    kept="store",
+    product="store",
+)

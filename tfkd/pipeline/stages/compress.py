@@ -1,0 +1,71 @@
+"""The student that ships, pruned, clustered or trained with int8 rounding."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfkd.compress.results import CompressResult
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL
+from tfkd.pipeline.kind import Inputs, StageKind
+from tfkd.pipeline.sources import Sources, settings
+from tfkd.pipeline.stages.student import STUDENT, chosen_folder
+from tfkd.pipeline.stages.trainings import job_in_run
+from tfkd.pipeline.stores import images_in_transfer_set
+from tfkd.progress import Progress
+from tfkd.recipe import AnyCompression
+from tfkd.recipe.networks import chain
+from tfkd.training.job import Job
+
+
+def compress(
+    job: Job, trained: Path, blocks: Sequence[AnyCompression], title: str, progress: Progress
+) -> CompressResult:
+    """Compresses a trained student into the job's folder (see `tfkd.compress.student.compress_student`).
+
+    Args:
+        job: the training that the student came from, with the folder of the compression.
+        trained: the student's `.keras` file.
+        blocks: what to do, in order.
+        title: of the task, as progress shows it.
+        progress: shows what is going on.
+    """
+    from tfkd.compress.student import compress_student, steps
+
+    with progress.task(title, steps(job, blocks), "steps") as advance:
+        return compress_student(job, trained, blocks, job.folder, advance, progress.say)
+
+
+def shipped_folder(context: RunContext) -> Path:
+    """Returns the folder of the network that ships: the chosen student, or what the compressions made of it."""
+    return context.folder_of(COMPRESS) if context.recipe.compress else chosen_folder(context)
+
+
+def _inputs(sources: Sources, number: int) -> Inputs:
+    return Inputs(settings("compress", sources.asked["compress"]), (STUDENT.name,))
+
+
+def _work(context: RunContext, number: int) -> CompressResult:
+    context.start_tensorflow()
+    recipe, seed = context.recipe, context.result(STUDENT).best.seed
+    folder, assistants = context.folder_of(COMPRESS), len(chain(recipe))
+    job = job_in_run(context, "student", seed, folder, recipe.student, assistants)
+    trained = chosen_folder(context) / STUDENT_MODEL
+    return compress(job, trained, recipe.compress, "compression", context.progress)
+
+
+def _cost(context: RunContext, number: int) -> str:
+    images = images_in_transfer_set(context.data)
+    return f"{sum(images * block.training.epochs for block in context.recipe.compress):,} images shown"
+
+
+COMPRESS = StageKind(
+    name="compress",
+    version=2,
+    result=CompressResult,
+    inputs=_inputs,
+    work=_work,
+    cost=_cost,
+    count=lambda recipe: int(bool(recipe.compress)),
+    kept="training",
+    product="compressed student",
+)

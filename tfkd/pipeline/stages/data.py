@@ -1,0 +1,24 @@
+"""The images of a run: opened, checked and divided. Every call needs them open, so that this stage keeps no result."""
+
+from tfkd.data import Dataset, open_source
+from tfkd.pipeline.folders import RunFolder
+from tfkd.progress import Progress, counted
+from tfkd.recipe import Recipe
+
+DATA = "data"
+VERSION = 1  # of the code, for tools.stage_versions
+
+
+def open_data(recipe: Recipe, folder: RunFolder, progress: Progress) -> Dataset:
+    """Opens a recipe's images; the outcome of checking every photo is kept in the run's folder."""
+    with progress.task("checking photos", None, "photos") as advance:
+        return open_source(recipe.data, recipe.seed, counted(advance), folder.checked)
+
+
+def say_data(data: Dataset, progress: Progress) -> None:
+    """Prints what the images are, and what was decided about them."""
+    splits = ", ".join(f"{len(getattr(data, name)):,} {name}" for name in ("train", "validation", "test"))
+    extra = f", {len(data.unlabelled):,} unlabelled" if data.unlabelled else ""
+    progress.say(f"data: {data.source}, {len(data.classes)} classes ({data.named()}), {splits}{extra}")
+    for text in data.described():
+        progress.say(f"  {text}")

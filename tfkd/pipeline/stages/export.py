@@ -1,0 +1,162 @@
+"""The exported files of the student, and the teachers' fp32 .tflite files to compare them with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfkd.errors import RequestError
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import BUNDLE, STUDENT_MODEL, TEACHER_MODEL, teacher_file, teacher_file_name
+from tfkd.pipeline.kind import Inputs, StageKind
+from tfkd.pipeline.sources import Sources, settings
+from tfkd.pipeline.stages.checks import teacher_is_left_out
+from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
+from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.recipe import Export, Gates
+from tfkd.verification.gates import TAUGHT
+from tfkd.writers import Card, Exported, ExportedFile
+from tfkd.writers.records import MissingFile
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export made.
+
+    Attributes:
+        files: of the bundle that were written, in the order of the recipe.
+        missing: those that were asked for and cannot be made.
+        teachers_not_exported: why a teacher's .tflite file could not be made, by the name of the file.
+    """
+
+    files: tuple[ExportedFile, ...]
+    missing: tuple[MissingFile, ...]
+    teachers_not_exported: dict[str, str] = field(default_factory=dict)
+
+
+def export_student(
+    network: Path, asked: Export, card: Card, calibration: Any, bundle: Path, say: Callable[[str], None]
+) -> Exported:
+    """Writes the files of a trained student.
+
+    Args:
+        network: the folder of the student, as a training or a compression left it.
+        asked: which files.
+        card: what is written into each.
+        calibration: uint8 [n, S, S, 3], images that set the ranges of quantized files.
+        bundle: the folder that gets the files.
+        say: prints a line for each file.
+
+    Raises:
+        RequestError: the student cannot be converted.
+    """
+    from tfkd.compress import QUANTIZED
+    from tfkd.training.saving import load_model
+    from tfkd.writers import export
+
+    quantized = network / QUANTIZED
+    student = load_model(network / STUDENT_MODEL)
+    return export(student, asked, card, calibration, bundle, say, quantized if quantized.is_dir() else None)
+
+
+def export_teachers(
+    networks: list[Path], card: Card, calibration: Any, folder: Path, gates: Gates, say: Callable[[str], None]
+) -> dict[str, str]:
+    """Writes the fp32 .tflite file of each teacher.
+
+    Args:
+        networks: the teachers' `.keras` files.
+        card: what is written into each.
+        calibration: uint8 [n, S, S, 3], training images.
+        folder: that gets the files.
+        gates: decide whether the files are needed.
+        say: prints a line for each file.
+
+    Returns:
+        Why a file could not be made, by its name.
+
+    Raises:
+        RequestError: a file cannot be made, and a gate needs it.
+    """
+    from tfkd.training import teacher
+    from tfkd.writers import tflite
+
+    reasons = {}
+    for number, network in enumerate(networks):
+        path = teacher_file(folder, number)
+        say(f"{path.name} (for comparison, not in the bundle)")
+        taught = teacher.load_teacher(network)
+        try:
+            tflite.write_tflite(taught, "fp32", path, card, calibration)
+        except RequestError as error:
+            reasons[path.stem] = str(error)
+            say(teacher_is_left_out(error, gates))
+    return reasons
+
+
+def bundle_files(context: RunContext) -> Path:
+    """Returns the folder of the exported files of the bundle."""
+    return context.folder_of(EXPORT) / BUNDLE
+
+
+def teacher_files(context: RunContext) -> dict[str, Path]:
+    """Returns the teachers' .tflite files by their names in benchmarks; none where one is missing.
+
+    Several teachers predict together, so that some of them are nothing to compare with.
+    """
+    if context.result(EXPORT).teachers_not_exported:
+        return {}
+    folder = context.folder_of(EXPORT)
+    return {teacher_file_name(number): teacher_file(folder, number) for number in range(len(context.recipe.teachers))}
+
+
+def compared_files(context: RunContext) -> dict[str, dict[str, Path]]:
+    """Returns the .tflite files behind each row of the comparison, by the names that benchmarks give them."""
+    teachers = teacher_files(context)
+    rows = {TAUGHT: teachers} if teachers else {}
+    for file in context.result(EXPORT).files:
+        if file.format == "tflite":
+            rows[f"student {file.precision}"] = {file.path: bundle_files(context) / file.path}
+    return rows
+
+
+def _inputs(sources: Sources, number: int) -> Inputs:
+    from dataclasses import asdict
+
+    from tfkd.writers import card_of
+
+    card = card_of(sources.asked, sources.data.classes, sources.data.fingerprint)
+    own = {**settings("export", sources.asked["export"]), **settings("description", asdict(card))}
+    return Inputs(own, (COMPRESS.name if sources.recipe.compress else STUDENT.name,))
+
+
+def _work(context: RunContext, number: int) -> ExportResult:
+    context.start_tensorflow()
+    from tfkd.writers import samples
+
+    recipe, folder = context.recipe, context.folder_of(EXPORT)
+    images = samples.calibration(context.shipped, recipe.data.image_size, recipe.export.calibration_images, recipe.seed)
+
+    def say(text: str) -> None:
+        context.progress.say(f"  {text}")
+
+    made = export_student(shipped_folder(context), recipe.export, context.card, images, bundle_files(context), say)
+    networks = [context.folder_of(TEACHER, each) / TEACHER_MODEL for each in range(len(recipe.teachers))]
+    reasons = export_teachers(networks, context.card, images, folder, recipe.gates, say)
+    return ExportResult(tuple(made.files), tuple(made.missing), reasons)
+
+
+def _cost(context: RunContext, number: int) -> str:
+    asked = context.recipe.export
+    return f"{len(asked.tflite)} TFLite and {len(asked.coreml)} Core ML files"
+
+
+EXPORT = StageKind(
+    name="export",
+    version=5,
+    result=ExportResult,
+    inputs=_inputs,
+    work=_work,
+    cost=_cost,
+)

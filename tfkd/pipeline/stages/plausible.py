@@ -1,0 +1,96 @@
+"""Stops a run after a wrong teacher or an assistant at chance, before the store of its soft labels is paid for."""
+
+from typing import Any
+
+import numpy as np
+
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import DIAGNOSIS, TEACHER_MODEL, TEST_LOGITS
+from tfkd.pipeline.stages.assistant import ASSISTANT
+from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.recipe.names import kind_of, number_of
+from tfkd.verification import GateError
+from tfkd.verification.records import ChanceTest, Diagnosis
+
+VERSION = 1  # of the diagnosis that is kept beside a teacher; raise it when the code gives other causes
+_CHECK = " Check the labels and the input normalization, or train it longer."
+
+
+def require_plausible(context: RunContext, name: str) -> None:
+    """Judges a finished teacher or assistant; other stages pass.
+
+    Args:
+        context: of the run.
+        name: of the stage.
+
+    Raises:
+        GateError: says what was measured, and what to do.
+    """
+    if kind_of(name) not in (TEACHER.name, ASSISTANT.name):
+        return
+    found = diagnosis_of_teacher(context, number_of(name)) if kind_of(name) == TEACHER.name else []
+    causes = "".join(f" {each}" for each in found)
+    if context.recipe.gates.better_than_chance:
+        _require_better_than_chance(context, name, causes)
+    if found and context.recipe.gates.diagnosis:
+        raise GateError(f"{name}:{causes} No soft labels were computed. gates.diagnosis=false switches this gate off.")
+    if found:
+        context.progress.say(f"  warning:{causes}")
+
+
+def diagnosis_of_teacher(context: RunContext, number: int) -> list[Diagnosis]:
+    """Returns the likely causes of a finished teacher's wrong predictions; none are looked for in a specialist."""
+    from tfkd.verification import diagnosis
+
+    if context.recipe.teachers[number].classes:
+        return []
+    kept = context.folder_of(TEACHER, number) / DIAGNOSIS
+    return diagnosis.read_or_diagnose(kept, VERSION, lambda: _diagnosed(context, number))
+
+
+def chance_test_of(context: RunContext, name: str) -> ChanceTest:
+    """Tests a finished teacher or assistant against chance; a specialist on the classes that it knows."""
+    from tfkd.verification.truth import chance_test
+
+    data = context.data
+    labels, predictions = data.test.labels, _test_logits(context, name).argmax(axis=1)
+    known = context.recipe.teachers[number_of(name)].classes if kind_of(name) == TEACHER.name else None
+    if known is not None:
+        inside = np.isin(labels, [data.classes.index(each) for each in known])
+        labels, predictions = labels[inside], predictions[inside]
+    return chance_test(labels, predictions)
+
+
+def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
+    """Looks for causes in the test predictions, and with other pixels in an own model that is often wrong."""
+    context.start_tensorflow()
+    from tfkd.training import teacher as teachers
+    from tfkd.verification import diagnosis
+
+    chosen, data = context.recipe.teachers[number], context.data
+    logits, labels = _test_logits(context, TEACHER.numbered(number)), data.test.labels
+    model = teachers.load_teacher(context.folder_of(TEACHER, number) / TEACHER_MODEL)
+    subject = diagnosis.subject_of(chosen, number, model, data.classes, context.folder.proposed_labels)
+    if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
+        return diagnosis.order_of_labels(subject, logits, labels)
+    context.progress.say("  looking for the cause of wrong predictions")
+    probes = diagnosis.probe_images(context.seen(chosen.modality), model.input_shape[1], context.recipe.seed)
+    return diagnosis.diagnose(subject, *probes)
+
+
+def _require_better_than_chance(context: RunContext, name: str, causes: str) -> None:
+    from tfkd.verification.gates import better_than_chance
+
+    gate = better_than_chance(name, chance_test_of(context, name))
+    if gate.verdict == "failed":
+        raise GateError(
+            f"{name} is not better than chance on the test split: {gate.reason}, p = {gate.value:.2g} "
+            f"(limit {gate.limit}).{causes or _CHECK} No soft labels were computed. "
+            "gates.better_than_chance=false switches this gate off."
+        )
+    if gate.verdict == "not judged":
+        context.progress.say(f"  {gate.name}: not judged, {gate.reason}")
+
+
+def _test_logits(context: RunContext, name: str) -> Any:
+    return np.load(context.stages[name].folder / TEST_LOGITS, allow_pickle=False)

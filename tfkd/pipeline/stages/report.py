@@ -1,0 +1,242 @@
+"""The finished bundle: manifest with the verdicts, golden examples, model card and report."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfkd.bundle import assembly
+from tfkd.bundle.golden import Golden
+from tfkd.bundle.manifest import ComparisonRow, Compression, Manifest, StudentEntry, TeacherEntry
+from tfkd.distill.measures import accuracy, softmax
+from tfkd.pipeline import pages
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import BUNDLE, CURVE, STUDENT_MODEL, TEST_LOGITS, of_seed, teacher_file_name
+from tfkd.pipeline.kind import Inputs, StageKind
+from tfkd.pipeline.sources import Sources, settings
+from tfkd.pipeline.stages import plausible
+from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
+from tfkd.pipeline.stages.bench import BENCH
+from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
+from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.export import EXPORT, bundle_files, teacher_files
+from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
+from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.teacher import TEACHER, ensemble_logits
+from tfkd.pipeline.stages.trainings import TrainingsResult
+from tfkd.pipeline.stages.verify import VERIFY
+from tfkd.recipe.networks import chain
+from tfkd.report import predictions
+from tfkd.report.evidence import Evidence, Point, Trained
+from tfkd.verification import diagnosis
+from tfkd.verification.gates import TAUGHT
+from tfkd.verification.records import Artifact, Diagnosis, Gate, PairedTest
+from tfkd.verification.truth import paired_test
+from tfkd.version import __version__
+
+_TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """The name of the finished bundle in the folder of the stage."""
+
+    bundle: str
+
+
+def manifest_of(context: RunContext) -> Manifest:
+    """Returns everything that the report shows, the gates judge and other programs read."""
+    teachers = range(len(context.recipe.teachers))
+    found = [each for number in teachers for each in plausible.diagnosis_of_teacher(context, number)]
+    environments = {name: stage.other_environment() for name, stage in context.stages.items()}
+    manifest = assembly.judged_manifest(
+        context.recipe,
+        context.shipped,
+        teachers=_teachers(context),
+        student=_student(context),
+        artifacts=context.result(VERIFY).artifacts,
+        missing=context.result(EXPORT).missing,
+        comparison=_comparison(context),
+        bench=context.result(BENCH).entries,
+        diagnosis=found,
+        environments={name: other for name, other in environments.items() if other},
+    )
+    causes = [*found, *_why_the_student_failed(context, manifest.gates)]
+    return manifest.model_copy(update={"diagnosis": causes})
+
+
+def evidence_of(context: RunContext) -> Evidence:
+    """Returns what the report shows beyond the manifest."""
+    control = _control_logits(context)
+    logits: dict[Trained, np.ndarray] = {"teacher": ensemble_logits(context)}
+    logits |= {} if control is None else {"control": control}
+    logits |= {"student": _student_logits(context)}
+    size, seed = context.recipe.data.image_size, context.recipe.seed
+    shown = predictions.evidence("the Keras student", context.shipped, size, seed, logits)
+    return shown.model_copy(update={"curves": _curves(context)})
+
+
+def _teachers(context: RunContext) -> list[TeacherEntry]:
+    """Returns the teachers; where there are several, what they are together comes first."""
+    reasons = context.result(EXPORT).teachers_not_exported
+    entries = []
+    for number, teacher in enumerate(context.recipe.teachers):
+        name, result = TEACHER.numbered(number), context.result(TEACHER, number)
+        entries.append(
+            TeacherEntry(
+                model=teacher.model,
+                weights=teacher.weights,
+                fingerprint=context.stages[name].fingerprint,
+                parameters=result.parameters,
+                image_size=result.image_size,
+                accuracy=result.accuracy,
+                calibration_error=result.calibration_error,
+                chance=plausible.chance_test_of(context, name),
+                not_exported=reasons.get(teacher_file_name(number)),
+            )
+        )
+    return assembly.with_ensemble(entries, ensemble_logits(context), context.data.test.labels)
+
+
+def _student(context: RunContext) -> StudentEntry:
+    students, controls = context.result(STUDENT), context.result(CONTROL)
+    control = controls.of(students.best.seed)
+    logits, teacher = _student_logits(context), ensemble_logits(context)
+    compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
+    return StudentEntry(
+        model=context.recipe.student.model,
+        parameters=students.best.parameters,
+        image_size=context.recipe.data.image_size,
+        accuracy=accuracy(logits, context.data.test.labels),
+        control_accuracy=control.accuracy if control else None,
+        accuracies=students.accuracies,
+        control_accuracies=controls.accuracies,
+        seeds=students.seeds,
+        exported_seed=students.best.seed,
+        agreement_with_teacher=float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1))),
+        against_control=_paired(context),
+        compressions=[Compression(**asdict(each)) for each in compressed],
+        seconds_training=_seconds_of_student(context),
+        teacher_seconds=_seconds_of_teachers(context) + _seconds_of_stores(context),
+    )
+
+
+def _seconds_of_student(context: RunContext) -> float:
+    """Returns what the training of the exported network took: its own, and its compressions."""
+    compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
+    return float(context.result(STUDENT).best.seconds + sum(each.seconds for each in compressed))
+
+
+def _seconds_of_teachers(context: RunContext) -> float:
+    return sum(context.result(TEACHER, number).seconds for number in range(len(context.recipe.teachers)))
+
+
+def _seconds_of_stores(context: RunContext) -> float:
+    recipe = context.recipe
+    stores = [context.result(SOFT_LABELS, number) for number in range(len(recipe.teachers))]
+    stores += [context.result(ASSISTANT_LABELS, number) for number in range(len(chain(recipe)))]
+    return sum(store.seconds for store in stores)
+
+
+def _student_logits(context: RunContext) -> np.ndarray:
+    """Returns the logits of the network that ships on the test split, float32 [n, classes]."""
+    logits: np.ndarray = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
+    return logits
+
+
+def _control_logits(context: RunContext) -> np.ndarray | None:
+    """Returns the same of the control of its seed; None without a control."""
+    path = of_seed(context.folder_of(CONTROL), context.result(STUDENT).best.seed) / TEST_LOGITS
+    return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
+def _paired(context: RunContext) -> PairedTest | None:
+    """Tests the network that ships against the control of its seed; None without a control."""
+    student, control = _student_logits(context), _control_logits(context)
+    if control is None:
+        return None
+    return paired_test(context.data.test.labels, student.argmax(axis=1), control.argmax(axis=1))
+
+
+def _comparison(context: RunContext) -> list[ComparisonRow]:
+    """Returns the teachers' fp32 files with their Keras accuracy, then every .tflite of the student with its own."""
+    bench = context.result(BENCH).entries
+    teacher = accuracy(ensemble_logits(context), context.data.test.labels)
+
+    def student_row(artifact: Artifact, measured: float) -> ComparisonRow:
+        files = {artifact.path: bundle_files(context) / artifact.path}
+        variant, seconds = f"student {artifact.precision}", _seconds_of_student(context)
+        return assembly.comparison_row(variant, files, bench, measured, teacher, artifact.agreement, seconds)
+
+    rows = []
+    if files := teacher_files(context):
+        seconds = _seconds_of_teachers(context)
+        rows.append(assembly.comparison_row(TAUGHT, files, bench, teacher, teacher, seconds=seconds))
+    rows += [
+        student_row(artifact, artifact.accuracy)
+        for artifact in context.result(VERIFY).artifacts
+        if artifact.format == "tflite" and artifact.accuracy is not None
+    ]
+    return rows
+
+
+def _why_the_student_failed(context: RunContext, gates: list[Gate]) -> list[Diagnosis]:
+    """Looks for the cause where a gate against the truth failed; the teacher passed its own before."""
+    if not any(gate.verdict == "failed" and gate.name.startswith(_TRUTH) for gate in gates):
+        return []
+    training = context.recipe.distill.training
+    steps = training.epochs * max(1, len(context.data.train) // training.batch_size)
+    logits, teacher = _student_logits(context), ensemble_logits(context)
+    return diagnosis.of_student(logits, teacher, context.recipe.distill, steps)
+
+
+def _golden(context: RunContext, bundle: Path) -> Golden:
+    from tfkd.distill.predict import predictor
+    from tfkd.training.saving import load_model
+
+    run = predictor(load_model(shipped_folder(context) / STUDENT_MODEL))
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return softmax(run(images).numpy()).astype(np.float32)
+
+    recipe, artifacts = context.recipe, context.result(VERIFY).artifacts
+    size, count = recipe.data.image_size, recipe.export.golden_images
+    return assembly.golden_examples(bundle, artifacts, context.shipped, size, count, recipe.seed, predict)
+
+
+def _curves(context: RunContext) -> dict[Trained, dict[int, list[Point]]]:
+    curves: dict[Trained, dict[int, list[Point]]] = {}
+    kinds: dict[Trained, StageKind[TrainingsResult]] = {"control": CONTROL, "student": STUDENT}
+    for trained, kind in kinds.items():
+        for seed in context.result(kind).seeds:
+            curves.setdefault(trained, {})[seed] = _curve(of_seed(context.folder_of(kind), seed))
+    if teacher := _curve(context.folder_of(TEACHER)):
+        curves["teacher"] = {context.recipe.seed: teacher}
+    return curves
+
+
+def _curve(folder: Path) -> list[Point]:
+    path = folder / CURVE
+    points = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return [Point.model_validate(point) for point in points]
+
+
+def _inputs(sources: Sources, number: int) -> Inputs:
+    versions = {"version of tfkd": __version__, "version of the diagnosis": plausible.VERSION}
+    return Inputs({**settings("", sources.asked), **versions}, (CONTROL.name, VERIFY.name, BENCH.name))
+
+
+def _work(context: RunContext, number: int) -> ReportResult:
+    context.start_tensorflow()
+    bundle = context.folder_of(REPORT) / BUNDLE
+    shutil.rmtree(bundle, ignore_errors=True)
+    shutil.copytree(bundle_files(context), bundle)
+    manifest, evidence = manifest_of(context), evidence_of(context)
+    pages.write_evidence(context.folder, evidence)
+    pages.complete(bundle, manifest, _golden(context, bundle), evidence)
+    return ReportResult(BUNDLE)
+
+
+REPORT = StageKind(name="report", version=10, result=ReportResult, inputs=_inputs, work=_work)

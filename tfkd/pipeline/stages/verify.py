@@ -1,0 +1,104 @@
+"""Every exported file loaded again by what is not its converter, and run on the test images."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfkd.errors import counted
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import TEST_LOGITS
+from tfkd.pipeline.kind import Inputs, StageKind
+from tfkd.pipeline.sources import Sources
+from tfkd.pipeline.stages.compress import shipped_folder
+from tfkd.pipeline.stages.export import EXPORT, bundle_files
+from tfkd.pipeline.stages.teacher import ensemble_logits
+from tfkd.verification.records import Artifact
+from tfkd.writers import Card, ExportedFile
+
+if TYPE_CHECKING:
+    from tfkd.verification.artifacts import Reference
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """The measured files, in the order of the recipe."""
+
+    artifacts: tuple[Artifact, ...]
+
+
+def measure_files(
+    bundle: Path, files: Iterable[ExportedFile], reference: "Reference", card: Card, said: Callable[[Artifact], None]
+) -> list[Artifact]:
+    """Loads and runs exported files, one after the other.
+
+    Args:
+        bundle: the folder of the files.
+        files: what to measure.
+        reference: the images, and what is expected of each.
+        card: what the files must say of themselves.
+        said: called with each file as soon as it is measured.
+
+    Raises:
+        VerifyError: a file is not what it must be.
+    """
+    from tfkd.verification.artifacts import measure
+
+    artifacts = []
+    for file in files:
+        artifacts.append(measure(bundle, file, reference, card))
+        said(artifacts[-1])
+    return artifacts
+
+
+def described(artifact: Artifact) -> str:
+    """Returns what was measured of a file, in a line."""
+    if artifact.not_verified:
+        return f"{artifact.bytes:,} bytes, not verified here: {artifact.not_verified}"
+    text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
+    if artifact.delegation is None:
+        return text
+    return f"{text}, {counted(artifact.delegation.partitions, 'XNNPACK partition')}"
+
+
+def _inputs(sources: Sources, number: int) -> Inputs:
+    return Inputs(after=(EXPORT.name,))
+
+
+def _work(context: RunContext, number: int) -> VerifyResult:
+    context.start_tensorflow()
+    import numpy as np
+
+    from tfkd.data.batches import plain_batches
+    from tfkd.distill.measures import softmax
+    from tfkd.verification.artifacts import Reference
+
+    data = context.shipped
+    signature = data.kind.signature(context.recipe.data)
+    logits = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
+    reference = Reference(
+        batches=plain_batches(data.test, signature, BATCH).map(lambda inputs, _: inputs),
+        labels=data.test.labels,
+        keras=softmax(logits).astype(np.float32),
+        teacher_top1=ensemble_logits(context).argmax(axis=1),
+        size=context.recipe.data.image_size,
+    )
+
+    def say(artifact: Artifact) -> None:
+        context.progress.say(f"  {artifact.path}: {described(artifact)}")
+
+    files = context.result(EXPORT).files
+    return VerifyResult(tuple(measure_files(bundle_files(context), files, reference, context.card, say)))
+
+
+VERIFY = StageKind(
+    name="verify",
+    version=7,
+    result=VerifyResult,
+    inputs=_inputs,
+    work=_work,
+    cost=lambda context, number: f"{len(context.data.test):,} test images through every file",
+    product="verification",
+)
