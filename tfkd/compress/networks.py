@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tf_keras
 
+from tfkd.kernels.keras_private import nodes
+
 
 @dataclass(frozen=True)
 class Call:
@@ -23,13 +25,11 @@ def calls(model: Any) -> Iterator[Call]:
     Args:
         model: functional or sequential, of Keras 3 or tf_keras.
     """
-    model = getattr(model, "_functional", None) or model
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if hasattr(node, "operation"):  # Keras 3
-                yield Call(node.operation, list(node.input_tensors), node.output_tensors[0])
-            else:
-                yield Call(node.layer, list(node.keras_inputs), node.outputs)
+    for node in nodes(model):
+        if hasattr(node, "operation"):  # Keras 3
+            yield Call(node.operation, list(node.input_tensors), node.output_tensors[0])
+        else:
+            yield Call(node.layer, list(node.keras_inputs), node.outputs)
 
 
 def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None], image: Any = None) -> Any:

@@ -1,32 +1,14 @@
 """A tf_keras network trained by Keras 3: with the same Distiller, optimizer, checkpoints and batches as a student."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 import tf_keras
 
 from tfkd.compress.prepared import Prepared
-
-
-class SharedVariable(keras.Variable):
-    """A Keras 3 variable whose value is a TensorFlow variable that somebody else owns as well.
-
-    Args:
-        owner: the TensorFlow variable.
-        trainable: whether the training updates it.
-        constraint: what holds for it after every update.
-    """
-
-    def __init__(self, owner: tf.Variable, trainable: bool, constraint: Callable[[Any], Any] | None = None) -> None:
-        self._owner = owner
-        name = owner.name.split(":")[0].split("/")[-1]
-        super().__init__(owner.value(), dtype=owner.dtype.name, trainable=trainable, autocast=False, name=name)
-        self.constraint = constraint
-
-    def _initialize(self, value: Any) -> None:
-        super()._initialize(self._owner)
+from tfkd.kernels.keras_overrides import SharedVariable
+from tfkd.kernels.keras_private import track
 
 
 class Trainee(keras.layers.Layer):
@@ -42,7 +24,7 @@ class Trainee(keras.layers.Layer):
         self._network = lambda: network  # held in a function, into which Keras does not look
         trained = {id(variable) for variable in network.trainable_variables}
         for variable in network.variables:
-            self._track_variable(SharedVariable(variable, id(variable) in trained, constraints.get(id(variable))))
+            track(self, SharedVariable(variable, id(variable) in trained, constraints.get(id(variable))))
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:

@@ -22,11 +22,13 @@ from tfkd.distill.taps import tapped
 from tfkd.distill.terms import Term, terms_of
 from tfkd.errors import RequestError, cause
 from tfkd.kernels import adam, batch_norm, depthwise
+from tfkd.kernels.keras_overrides import ShapedModel
+from tfkd.kernels.keras_private import compiled_metrics, is_validation_of_fit
 from tfkd.models.logits import classifier, symbolic
 
 
 @keras.saving.register_keras_serializable("tfkd")
-class Distiller(keras.Model):
+class Distiller(ShapedModel):
     """Trains a student on the true labels and on the predictions of frozen teachers.
 
     It fits, evaluates, predicts and takes callbacks like any Keras model. Data is `x`, `(x, y)` or `(x, y,
@@ -211,7 +213,8 @@ class Distiller(keras.Model):
         """The metrics that Keras resets at the start of an epoch."""
         own = [self._total, self._means]
         # Metrics that have not seen a label have no result.
-        unseen = [self._compile_metrics] if self._compile_metrics and not self._compile_metrics.built else []
+        of_labels = compiled_metrics(self)
+        unseen = [of_labels] if of_labels and not of_labels.built else []
         compiled = [each for each in super().metrics if each.name != "loss" and each not in [*own, *unseen]]
         return [self._total, *compiled, self._means]
 
@@ -228,7 +231,7 @@ class Distiller(keras.Model):
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluates as `keras.Model.evaluate` does."""
-        if not kwargs.get("_use_cached_eval_dataset"):
+        if not is_validation_of_fit(kwargs):
             self._read_teachers()
         self._evaluating = True
         try:
@@ -344,14 +347,14 @@ class Distiller(keras.Model):
         weights = {id(weight) for weight in self.weights}
         return [variable for variable in self.variables if id(variable) not in weights]
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+    def shaping_batch(self, iterator: Any, batch: Any) -> tuple[Any, Any]:
+        """Returns what Keras learns the shapes of a batch from."""
         # To learn the shapes of a batch Keras reduces one over the replicas, which TensorFlow refuses over several
         # workers where the batch is a mapping. One replica's piece has these shapes too.
         if iterator is not None and _spans_workers(self.distribute_strategy):
             _, _, batches = next(iter(iterator))
-            data_batch = keras.tree.map_structure(self._first_piece, next(batches))
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
+            return None, keras.tree.map_structure(self._first_piece, next(batches))
+        return iterator, batch
 
     def _first_piece(self, values: Any) -> Any:
         return self.distribute_strategy.experimental_local_results(values)[0]
@@ -445,10 +448,11 @@ class Distiller(keras.Model):
             y, given = tf.boolean_mask(y, labelled), tf.boolean_mask(logits, labelled)
             weight = None if weight is None else tf.boolean_mask(weight, labelled)
         given = tf.nn.softmax(given) if self._gives_probabilities else given
-        if self._compile_metrics is None:
+        metrics = compiled_metrics(self)
+        if metrics is None:
             return {}
-        self._compile_metrics.update_state(y, given, sample_weight=weight)
-        return dict(self._compile_metrics.result())
+        metrics.update_state(y, given, sample_weight=weight)
+        return dict(metrics.result())
 
 
 def _check_accumulation(optimizer: Any, replicas: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfkd.kernels.keras_private import adam_moments
+
 _PLAIN = (keras.optimizers.Adam, keras.optimizers.AdamW)
 
 
@@ -28,14 +30,14 @@ def _update(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None
     if isinstance(gradient, tf.IndexedSlices):
         keras.optimizers.Adam.update_step(self, gradient, variable, learning_rate)
         return
-    number = self._get_variable_index(variable)
+    first_moment, second_moment = adam_moments(self, variable)
     kind = variable.dtype
     first, second = tf.constant(self.beta_1, kind), tf.constant(self.beta_2, kind)
     step = tf.cast(self.iterations + 1, kind)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
-        m=self._momentums[number].value.handle,
-        v=self._velocities[number].value.handle,
+        m=first_moment.value.handle,
+        v=second_moment.value.handle,
         beta1_power=first**step,
         beta2_power=second**step,
         lr=tf.cast(learning_rate, kind),

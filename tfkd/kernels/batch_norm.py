@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfkd.kernels.keras_private import layers_of
+
 _PLAIN = keras.layers.BatchNormalization
 
 
@@ -18,7 +20,7 @@ def fuse(model: keras.Model) -> None:
 
     They stay Keras's layers in what they compute (Ioffe, Szegedy 2015, arXiv:1502.03167), hold and save.
     """
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         if type(layer) is _PLAIN and layer.built and _fits(layer):
             layer.call = MethodType(_call, layer)
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tfkd.kernels.keras_private import is_training, layers_of
+
 _PLAIN = keras.layers.DepthwiseConv2D
 _WIDE = 5  # pixels; narrower kernels are quicker in TensorFlow's operation
 _MOST_PAIRS = 4_096  # of a pixel that comes in and one that goes out: 8 x 8 pixels of either; beyond, sums of few win
@@ -23,7 +25,7 @@ def quicken(model: keras.Model) -> None:
 
     They stay Keras's layers in what they compute, hold and save; gradients differ by rounding.
     """
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         if type(layer) is _PLAIN and layer.built and _fits(layer):
             layer.call = MethodType(_call, layer)
 
@@ -35,7 +37,7 @@ def _fits(layer: Any) -> bool:
 
 
 def _call(self: Any, inputs: Any) -> Any:
-    if not self._get_call_context().training or not _is_small(inputs.shape, self.compute_output_shape(inputs.shape)):
+    if not is_training(self) or not _is_small(inputs.shape, self.compute_output_shape(inputs.shape)):
         return _PLAIN.call(self, inputs)
     convolved = _convolution(self.strides[0], self.padding.upper())
     outputs = convolved(inputs, tf.convert_to_tensor(self.kernel))

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfkd.errors import RequestError, cause
+from tfkd.kernels.keras_private import layers_of
 from tfkd.models import form, registered  # noqa: F401  (registered: a file may be a run's own teacher)
 from tfkd.models.file_kind import FileKind, config_of, file_kind, with_suffix
 from tfkd.models.imports import import_modules, modules_of_registered
@@ -85,7 +86,7 @@ def _built(plain: _Plain, path: Path) -> keras.Model:
     try:
         model = keras.saving.deserialize_keras_object(json.loads(plain.config), safe_mode=True)
         model.set_weights(plain.weights)
-        for layer in model._flatten_layers():
+        for layer in layers_of(model):
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()
         outputs = _probe(model)

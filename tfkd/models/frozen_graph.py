@@ -14,11 +14,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.saving.serialization_lib import in_safe_mode
 from tensorflow.core.framework import graph_pb2, types_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.errors import RequestError, cause
+from tfkd.kernels.keras_private import is_unsafe_loading_allowed, layers_of
 from tfkd.models import form, operators
 from tfkd.models.reachable import free_placeholders, make_portable, reachable
 from tfkd.models.saved_model import ONE_OUTPUT, register, serving_graph, signature_name, traced
@@ -107,7 +107,7 @@ class FrozenGraph(keras.layers.Layer):
         Raises:
             RequestError: the graph holds an operator that does more than compute.
         """
-        if in_safe_mode() is not False:
+        if not is_unsafe_loading_allowed():
             operators.check(_definition(config["graph"]), f"The layer {operators.shown(str(config.get('name')))}")
         return cls(**config)
 
@@ -120,7 +120,7 @@ def _definition(graph: str) -> Any:
 
 def is_frozen(model: Any) -> bool:
     """Tell whether a model is a frozen graph, which can predict and not be trained."""
-    return any(isinstance(layer, FrozenGraph) for layer in model._flatten_layers())
+    return any(isinstance(layer, FrozenGraph) for layer in layers_of(model))
 
 
 def open_saved_model(path: Path, size: int | None = None, allow_code: bool = False) -> keras.Model:

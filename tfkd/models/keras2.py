@@ -16,6 +16,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfkd.errors import RequestError, cause
+from tfkd.kernels.keras_private import keras2_outputs, keras2_uses, layers_of, maker, nodes
 from tfkd.models import form, keras2_config
 from tfkd.models.file_kind import FileKind, config_of, with_suffix
 from tfkd.models.frozen_graph import frozen_model
@@ -121,7 +122,7 @@ def _agree(model: Any, copy: keras.Model) -> bool:
     rng = np.random.default_rng(0)
     shape = [size or _FREE_SIZE for size in model.inputs[0].shape[1:]]
     batch = model.inputs[0].shape[0] or _PROBES
-    is_half = any(str(layer.compute_dtype) in ("float16", "bfloat16") for layer in model._flatten_layers())
+    is_half = any(str(layer.compute_dtype) in ("float16", "bfloat16") for layer in layers_of(model))
     for low, high in ((0, 255), (-1, 1)):
         images = rng.uniform(low, high, (batch, *shape)).astype(np.float32)
         expected = [np.asarray(each, np.float32) for each in tf.nest.flatten(model(images, training=False))]
@@ -153,17 +154,16 @@ class _Translation:
             keras.Input(tuple(each.shape[1:]), batch_size=each.shape[0], name=_named(each.node.layer))
             for each in theirs.inputs
         ]
-        uses = theirs._tensor_usage_count
+        uses = keras2_uses(theirs)
         known = {_key(each): [ours] * uses[_key(each)] for each, ours in zip(theirs.inputs, inputs, strict=True)}
-        for depth in sorted(theirs._nodes_by_depth, reverse=True):
-            for node in theirs._nodes_by_depth[depth]:
-                if not node.is_input:
-                    arguments, named = node.map_arguments(known)
-                    made = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
-                    if type(node.layer).__name__ in FUNCTION_LAYERS:
-                        _name_operations(made, _named(node.layer))
-                    known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, made, strict=True)}
-        outputs = tf.nest.pack_sequence_as(theirs._nested_outputs, [known[_key(each)][-1] for each in theirs.outputs])
+        for node in nodes(theirs):
+            if not node.is_input:
+                arguments, named = node.map_arguments(known)
+                made = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
+                if type(node.layer).__name__ in FUNCTION_LAYERS:
+                    _name_operations(made, _named(node.layer))
+                known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, made, strict=True)}
+        outputs = tf.nest.pack_sequence_as(keras2_outputs(theirs), [known[_key(each)][-1] for each in theirs.outputs])
         return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=_named(theirs))
 
     def _layer(self, theirs: Any) -> Callable[..., Any]:
@@ -198,7 +198,7 @@ def _named(layer: Any) -> str:
 def _name_operations(tensors: list[Any], name: str) -> None:
     """Give operations the name that they had, as a name that Keras 3 makes up may be that of a layer."""
     for tensor in tensors:
-        tensor._keras_history.operation.name = name
+        maker(tensor).name = name
 
 
 def _key(tensor: Any) -> str:

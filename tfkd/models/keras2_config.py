@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tfkd.errors import RequestError, cause
+from tfkd.kernels.keras_private import keras2_layer
 from tfkd.models import operators
 from tfkd.models.keras2_classes import (
     CLASSES,
@@ -98,10 +99,7 @@ def _refusal(part: dict[str, Any], path: Path) -> str:
     name, module, registered = shown_name(part), part.get("module"), part.get("registered_name")
     if danger := known_danger(path, part):
         return danger
-    if module:
-        is_theirs = module.split(".")[0] not in _LIBRARIES
-    else:
-        is_theirs = tf_keras.src.layers.serialization.get_builtin_layer(name) is None
+    is_theirs = module.split(".")[0] not in _LIBRARIES if module else keras2_layer(name) is None
     if is_theirs or ">" in (registered or ""):
         return missing_class(path, name, module, "tf_keras")
     where = f" of the module {module!r}" if module else ""

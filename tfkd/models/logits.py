@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfkd.errors import RequestError, cause
+from tfkd.kernels.keras_private import call_behind, forget_calls, maker, output_number, structure
 from tfkd.models.graph_end import Kind, ending
 
 ROUNDED = 1e-2  # error of a sum of probabilities that were rounded to half precision or to a few decimals
@@ -126,7 +127,7 @@ def is_graph(operation: Any) -> bool:
 
 def symbolic(model: keras.Model, which: Literal["inputs", "outputs"]) -> Any:
     """Returns the symbolic inputs or outputs of a graph in the structure in which the model takes or gives them."""
-    return getattr(getattr(model, "_functional", None) or model, f"_{which}_struct")
+    return structure(model, which)
 
 
 def are_probabilities(values: np.ndarray, tolerance: float = ROUNDED) -> bool:
@@ -250,7 +251,7 @@ class _End:
 def _end(output: Any) -> _End:
     """Walks from a symbolic output back through what only hands values on, into nested models."""
     operation, node = _origin(output)
-    number = output._keras_history.tensor_index
+    number = output_number(output)
     if is_graph(operation):
         end = _end(operation.outputs[number])
         if end.logits is None:
@@ -301,7 +302,7 @@ def _linear(layer: Any) -> Any:
     """Returns a layer with the weights of another, but no activation; the other layer stays as it is."""
     twin = object.__new__(type(layer))  # copy.copy would save and load it, and give it weights of its own
     twin.__dict__.update(layer.__dict__)
-    twin._inbound_nodes, twin._outbound_nodes = [], []
+    forget_calls(twin)
     twin.activation = keras.activations.linear
     return twin
 
@@ -325,8 +326,7 @@ def _traced(operation: Any, node: Any, number: int) -> tuple[Any, list[Any]] | N
 
 
 def _origin(tensor: Any) -> tuple[Any, Any]:
-    operation, node, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[node]
+    return maker(tensor), call_behind(tensor)
 
 
 def _maker(tensor: Any) -> str:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfkd.errors import RequestError, cause
+from tfkd.kernels.keras_private import calls_of, layers_of
 
 _HALVES = ("float16", "bfloat16")
 _FLOAT32_OF = {name: "float32" for half in _HALVES for name in (half, f"mixed_{half}")}
@@ -38,7 +39,7 @@ def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code
     Raises:
         RequestError: a layer cannot be built again from its configuration.
     """
-    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    classes = {type(layer).__name__: type(layer) for layer in layers_of(model)}
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
@@ -52,7 +53,7 @@ def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code
         raise RequestError(
             f"The model {model.name!r} cannot be built again in float32 from its layers' get_config(): {cause(error)}"
         ) from error
-    for layer in copy._flatten_layers():
+    for layer in layers_of(copy):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
     return copy
@@ -60,11 +61,11 @@ def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code
 
 def _is_half(model: keras.Model) -> bool:
     """Tell whether a layer or an operation of a model computes in half precision."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Layer)]
+    layers = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Layer)]
     if any(dtype in _HALVES for layer in layers for dtype in (layer.compute_dtype, layer.variable_dtype)):
         return True
     operations = [operation for layer in layers for operation in getattr(layer, "operations", ())]
-    tensors = [tensor for each in operations for node in each._inbound_nodes for tensor in node.output_tensors]
+    tensors = [tensor for each in operations for node in calls_of(each) for tensor in node.output_tensors]
     return any(str(tensor.dtype) in _HALVES for tensor in tensors)
 
 

@@ -20,6 +20,7 @@ from tfkd.errors import RequestError
 from tfkd.files import fingerprint, read_sealed, write_sealed
 from tfkd.inputs import kind_of
 from tfkd.kernels.constants import constant_weights
+from tfkd.kernels.keras_private import call_behind, maker
 from tfkd.models.logits import with_logits
 from tfkd.models.pixels import PixelNormalization
 from tfkd.recipe import Augment
@@ -190,12 +191,12 @@ def _end(model: keras.Model) -> list[Any]:
     """Returns the last layer with weights and those behind it, such as a softmax or an order of labels."""
     tensor, end = model.outputs[0], []
     while True:
-        operation = tensor._keras_history.operation
+        operation = maker(tensor)
         if isinstance(operation, keras.Model):
             tensor = operation.outputs[0]
             continue
         end.append(operation)
-        given = operation._inbound_nodes[tensor._keras_history.node_index].input_tensors
+        given = call_behind(tensor).input_tensors
         if len(given) != 1 or getattr(operation, "weights", None):
             return end
         tensor = given[0]

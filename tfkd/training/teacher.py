@@ -16,6 +16,7 @@ from tfkd.distill.measures import accuracy, calibration_error
 from tfkd.distill.predict import predict, predictor
 from tfkd.distill.taps import tapped
 from tfkd.inputs.image.tensors import side_of
+from tfkd.kernels.keras_private import layers_of
 from tfkd.models import build_teacher
 from tfkd.progress import Progress
 from tfkd.recipe import Augment, FineTune, Teacher
@@ -167,7 +168,7 @@ def _thaw(backbone: keras.Model, share: float) -> None:
 
 def _settle_batch_norm(model: keras.Model) -> None:
     """Keeps a training from scratch from ending before its BatchNorm statistics have settled."""
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, BATCH_NORM_MOMENTUM)
 

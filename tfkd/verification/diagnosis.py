@@ -15,6 +15,7 @@ import numpy as np
 from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import flatness
 from tfkd.files import read_sealed, write_sealed, write_text
+from tfkd.kernels.keras_private import layers_of
 from tfkd.labels import relabelled
 from tfkd.models import is_own
 from tfkd.models.normalization import Normalization, parse
@@ -238,7 +239,7 @@ def initial_weights(model: Any) -> str:
     import keras
 
     statistics, biases = [], []
-    for layer in model._flatten_layers(include_self=False):
+    for layer in layers_of(model, include_self=False):
         if isinstance(layer, keras.layers.BatchNormalization):
             statistics.append(not np.any(layer.moving_mean) and bool(np.all(np.asarray(layer.moving_variance) == 1)))
         bias = getattr(layer, "bias", None)
@@ -257,7 +258,7 @@ _TRAINED = "the file that the training wrote, or fine-tuning"
 
 
 def _ends_in_bias(model: Any) -> bool:
-    weighted = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
+    weighted = [layer for layer in layers_of(model, include_self=False) if layer.weights]
     last = [layer for layer in weighted if not hasattr(layer, "layers")][-1]
     return getattr(last, "bias", None) is not None
 

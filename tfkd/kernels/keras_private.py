@@ -1,0 +1,118 @@
+"""Names that Keras 3 and tf_keras keep private: whatever tfkd reads or calls of them, it reads or calls here.
+
+tests/kernels/test_keras_private.py fails for each name that another version of Keras lacks or has changed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+# The structures in which a functional or sequential model takes and gives tensors.
+STRUCTURES = {"inputs": "_inputs_struct", "outputs": "_outputs_struct"}
+
+
+def layers_of(model: Any, include_self: bool = True) -> list[Any]:
+    """Returns a model's layers and those inside them, of Keras 3 or tf_keras.
+
+    Args:
+        model: any model.
+        include_self: whether the model itself is the first of them.
+    """
+    return list(model._flatten_layers(include_self=include_self))
+
+
+def graph_of(model: Any) -> Any:
+    """Returns the functional model that holds a Keras 3 model's graph; the model itself where it is the one."""
+    return getattr(model, "_functional", None) or model
+
+
+def structure(model: Any, which: str) -> Any:
+    """Returns the symbolic `inputs` or `outputs` of a model in the structure in which it takes or gives them."""
+    return getattr(graph_of(model), STRUCTURES[which])
+
+
+def nodes(model: Any) -> Iterator[Any]:
+    """Yields the calls of a functional model's layers, each after those that it takes its inputs from.
+
+    Args:
+        model: functional or sequential, of Keras 3 or tf_keras.
+    """
+    by_depth = graph_of(model)._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        yield from by_depth[depth]
+
+
+def maker(tensor: Any) -> Any:
+    """Returns the layer or operation whose call gave a symbolic tensor of Keras 3."""
+    return tensor._keras_history.operation
+
+
+def call_behind(tensor: Any) -> Any:
+    """Returns the node of the call that gave a symbolic tensor of Keras 3."""
+    return calls_of(maker(tensor))[tensor._keras_history.node_index]
+
+
+def output_number(tensor: Any) -> int:
+    """Returns which of the outputs of its call a symbolic tensor of Keras 3 is."""
+    return int(tensor._keras_history.tensor_index)
+
+
+def calls_of(operation: Any) -> list[Any]:
+    """Returns the nodes of the symbolic calls of a layer or an operation of Keras 3."""
+    return list(operation._inbound_nodes)
+
+
+def forget_calls(layer: Any) -> None:
+    """Makes a layer of Keras 3 one that no graph holds."""
+    layer._inbound_nodes, layer._outbound_nodes = [], []
+
+
+def is_training(layer: Any) -> bool:
+    """Returns whether the outermost call that a layer of Keras 3 is in trains."""
+    return bool(layer._get_call_context().training)
+
+
+def track(layer: Any, variable: Any) -> None:
+    """Makes a variable one of a Keras 3 layer's weights."""
+    layer._track_variable(variable)
+
+
+def adam_moments(optimizer: Any, variable: Any) -> tuple[Any, Any]:
+    """Returns the two moving averages that Keras 3's Adam holds of a variable's gradients."""
+    number = optimizer._get_variable_index(variable)
+    return optimizer._momentums[number], optimizer._velocities[number]
+
+
+def compiled_metrics(model: Any) -> Any:
+    """Returns the metric of Keras 3 that holds those of `compile`; None where it got none."""
+    return model._compile_metrics
+
+
+def is_validation_of_fit(arguments: Mapping[str, Any]) -> bool:
+    """Returns whether the named arguments of `evaluate` are those that Keras 3's `fit` calls it with."""
+    return bool(arguments.get("_use_cached_eval_dataset"))
+
+
+def is_unsafe_loading_allowed() -> bool:
+    """Returns whether Keras 3 loads a model, just now, without its safe mode."""
+    from keras.src.saving.serialization_lib import in_safe_mode
+
+    return in_safe_mode() is False
+
+
+def keras2_layer(name: str) -> Callable[..., Any] | None:
+    """Returns tf_keras's own layer of a name, or None."""
+    import tf_keras
+
+    found: Callable[..., Any] | None = tf_keras.src.layers.serialization.get_builtin_layer(name)
+    return found
+
+
+def keras2_uses(model: Any) -> Mapping[str, int]:
+    """Returns how many calls of a functional tf_keras model take each tensor, by the tensor's id as text."""
+    uses: Mapping[str, int] = model._tensor_usage_count
+    return uses
+
+
+def keras2_outputs(model: Any) -> Any:
+    """Returns a functional tf_keras model's outputs in the structure in which it gives them."""
+    return model._nested_outputs
