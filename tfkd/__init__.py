@@ -1,4 +1,17 @@
-"""tfkd: distils heavy Keras image classifiers into phone-sized ones and proves every exported file."""
+"""tfkd: distils heavy Keras image classifiers into phone-sized ones and proves every exported file.
+
+The functions do what the commands do, with objects for what goes in and what comes out:
+
+    result = tfkd.run("recipe.py")
+    result.comparison                                   # a table, in a notebook as HTML
+    result.bundle.predict(images)                       # by an exported file
+    tfkd.export(model, labels=names, data=(images, labels))
+    tfkd.verify("exported_models/quickstart").passed
+    tfkd.bench("exported_models/quickstart", max_median_ms=5)
+
+Every error that tfkd raises on purpose is a `TfkdError` whose text is one line. The blocks of a recipe are in
+`tfkd.recipe`, the losses of a `Distiller` in `tfkd.distill.losses`.
+"""
 
 import importlib
 
@@ -11,18 +24,77 @@ if TYPE_CHECKING:
     from tfkd.bundle.loading import Bundle, load_bundle
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.predictions import TeacherPredictions
+    from tfkd.errors import InternalError, MachineError, RequestError, TfkdError
+    from tfkd.interface.benchmarking import BenchReport, bench
+    from tfkd.interface.checking import VerifyReport, verify
+    from tfkd.interface.exporting import export
+    from tfkd.interface.results import ExportReport, RunReport
+    from tfkd.interface.running import load_recipe, run
+    from tfkd.interface.runs import SoftLabelBatches
+    from tfkd.recipe import Recipe
+    from tfkd.report.tables import Table
+    from tfkd.verification import GateError, VerifyError
 
-__all__ = ["Bundle", "Distiller", "TeacherPredictions", "__version__", "load_bundle"]
+__all__ = [
+    "BenchReport",
+    "Bundle",
+    "Distiller",
+    "ExportReport",
+    "GateError",
+    "InternalError",
+    "MachineError",
+    "Recipe",
+    "RequestError",
+    "RunReport",
+    "SoftLabelBatches",
+    "Table",
+    "TeacherPredictions",
+    "TfkdError",
+    "VerifyError",
+    "VerifyReport",
+    "__version__",
+    "bench",
+    "export",
+    "load_bundle",
+    "load_recipe",
+    "run",
+    "verify",
+]
 
 _MODULES = {
+    "BenchReport": "tfkd.interface.benchmarking",
     "Bundle": "tfkd.bundle.loading",
     "Distiller": "tfkd.distill.distiller",
+    "ExportReport": "tfkd.interface.results",
+    "GateError": "tfkd.verification",
+    "InternalError": "tfkd.errors",
+    "MachineError": "tfkd.errors",
+    "Recipe": "tfkd.recipe",
+    "RequestError": "tfkd.errors",
+    "RunReport": "tfkd.interface.results",
+    "SoftLabelBatches": "tfkd.interface.runs",
+    "Table": "tfkd.report.tables",
     "TeacherPredictions": "tfkd.distill.predictions",
+    "TfkdError": "tfkd.errors",
+    "VerifyError": "tfkd.verification",
+    "VerifyReport": "tfkd.interface.checking",
+    "bench": "tfkd.interface.benchmarking",
+    "export": "tfkd.interface.exporting",
     "load_bundle": "tfkd.bundle.loading",
+    "load_recipe": "tfkd.interface.running",
+    "run": "tfkd.interface.running",
+    "verify": "tfkd.interface.checking",
 }
 
 
 def __getattr__(name: str) -> "Any":
-    if name in _MODULES:  # TensorFlow loads on first use, so that `tfkd --help` stays fast
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tfkd' has no attribute {name!r}")
+    from tfkd.quiet import libraries_silenced
+
+    with libraries_silenced():  # TensorFlow may load here, on first use, so that `tfkd --help` stays fast
         return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'tfkd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,10 @@ import multiprocessing.connection
 import multiprocessing.forkserver
 import os
 import signal
+import sys
 import threading
+import types
+from typing import Any
 
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it already.
 FORKSERVER = multiprocessing.get_context("forkserver")
@@ -29,6 +32,19 @@ def server_address() -> str | None:
     """Returns where the running fork server listens, for a child that is to start processes from it as well."""
     address: str | None = vars(_SERVER)["_forkserver_address"]
     return address
+
+
+def start(process: Any) -> None:
+    """Starts a child process that does not import the script of the caller again.
+
+    No child needs it, and a script that calls tfkd outside of `if __name__ == "__main__":` would call it again.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
 
 
 def begin_child(server: str | None = None) -> None:

@@ -1,15 +1,17 @@
 """Progress of long work: a bar with rate and remaining time in a terminal, a line now and then elsewhere."""
 
 import contextlib
+import html
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from tfkd import terminal
 from tfkd.errors import legible
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_DRAWINGS = 0.5
 
 Advance = Callable[[int], None]
 
@@ -84,9 +86,75 @@ class Bars:
             yield advance
 
 
+class Silent:
+    """Progress that is not shown."""
+
+    def say(self, text: str) -> None:
+        """Does nothing."""
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+        """Runs the block."""
+        yield lambda units: None
+
+
+class Notebook(Lines):
+    """Progress in a notebook: lines, and one bar below the cell that is drawn again for each task."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
+        """Draws the bar a few times per second, and empties it when the task is done."""
+        began = last = time.monotonic()
+        done = 0
+
+        def advance(units: int) -> None:
+            nonlocal done, last
+            done += units
+            now = time.monotonic()
+            if now - last >= SECONDS_BETWEEN_DRAWINGS:
+                last = now
+                self._draw(f"{name}: {_state(done, total, unit, done / (now - began))}", done, total)
+
+        self._draw(name, 0, total)
+        yield advance
+        self._draw("", 0, None)
+
+    def _draw(self, text: str, done: int, total: int | None) -> None:
+        from IPython.display import HTML, display
+
+        value = f' value="{done}" max="{total}"' if total else ""
+        bar = HTML(f"<progress{value}></progress> {html.escape(legible(text))}" if text else "")
+        if self._bar is None:
+            self._bar = display(bar, display_id=True)
+        else:
+            self._bar.update(bar)
+
+
 def for_output() -> Progress:
     """Returns bars where standard output is a terminal, lines elsewhere."""
     return Bars() if sys.stdout.isatty() else Lines()
+
+
+def chosen(shown: bool | None) -> Progress:
+    """Returns the progress of a function that is called from Python.
+
+    Args:
+        shown: True shows it, False does not, None shows it in terminals and notebooks alone.
+    """
+    if shown is False:
+        return Silent()
+    if _is_notebook():
+        return Notebook()
+    return for_output() if shown or sys.stdout.isatty() else Silent()
+
+
+def _is_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")
 
 
 def _state(done: int, total: int | None, unit: str, rate: float) -> str:

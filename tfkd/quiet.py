@@ -3,9 +3,26 @@
 import contextlib
 import io
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+
+
+def quieten() -> None:
+    """Tells TensorFlow, before it is loaded, to log errors alone, unless the user wants more."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def libraries_silenced() -> Iterator[None]:
+    """Loads TensorFlow and Keras without what they write when they are first imported; cheap once they are loaded."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    quieten()
+    with native_logs_silenced():
+        yield
 
 
 @contextlib.contextmanager

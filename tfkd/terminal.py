@@ -8,7 +8,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tfkd.errors import MachineError, legible
@@ -56,13 +56,24 @@ def say_lines(text: str, error: bool = False) -> None:
 
 def show(*tables: "RenderableType") -> None:
     """Prints tables, as wide as the terminal."""
+    _print(tables, sys.stdout)
+    sys.stdout.flush()
+
+
+def drawn(*tables: "RenderableType") -> str:
+    """Returns tables as text, as wide as the terminal."""
+    text = io.StringIO()
+    _print(tables, text)
+    return text.getvalue()
+
+
+def _print(tables: "Iterable[RenderableType]", file: TextIO) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else COLUMNS_OF_A_LOG
-    screen = Console(width=width, markup=False, emoji=False, highlight=False)
+    screen = Console(file=file, width=width, force_jupyter=False, markup=False, emoji=False, highlight=False)
     for table in tables:
         screen.print(_Legible(table))
-    sys.stdout.flush()
 
 
 class _Legible:

@@ -18,6 +18,7 @@ from tfkd.training.workers import run_jobs
 from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Student, Teacher
 
+print("the script")
 here = Path()
 recipe = Recipe(name="r", data=Data(source="folder:photos"), teachers=[Teacher(model="resnet50")])
 run_jobs([Job("control", 1, recipe, Student(), here, here, 64, ())], 1, 1, Lines())
@@ -67,13 +68,12 @@ def _is_running(process: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
+def test_a_script_without_a_guard_is_not_run_again_by_its_trainings(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "The training of control (seed 1) ended with exit code 1" in done.stderr
-    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
+    assert done.stdout == "the script\n"
+    assert done.stderr.splitlines()[-1].startswith("tfkd.errors.RequestError: There is no photos.")
 
 
 def test_the_way_a_process_ended_is_told_apart() -> None:

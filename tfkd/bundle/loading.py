@@ -1,20 +1,29 @@
 """A published bundle as Python objects: for notebooks, the tests of apps, and other programs."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tfkd.bundle import golden, measurements, seal
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest, read_manifest
 from tfkd.bundle.measurements import Record
 from tfkd.bundle.publishing import opened
+from tfkd.bundle.verification import card_from
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_digest, write_bytes
+from tfkd.inputs.image.arrays import fitted
 from tfkd.labels import LABELS, labels_text
 from tfkd.verification import VerifyError
+from tfkd.verification.apart import Apart
 from tfkd.verification.records import Artifact
+
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,8 @@ class Bundle:
         labels: the classes, in the order of every file's output.
         golden: a few test images, their classes, and the probabilities that each file must give.
         measurements: what was measured on devices later, the oldest first.
-        files: the bytes of every exported file by its path in the bundle; of an .mlpackage, of every file in it.
+        files: the bytes of every exported file by its path in the bundle; of an .mlpackage, of every file in it, and
+            none under the names of its empty folders, which end in a slash.
     """
 
     folder: Path
@@ -67,6 +77,35 @@ class Bundle:
             raise RequestError(f"{path} is a package of several files; write it to a folder with save({name!r}, ...).")
         return self.files[path]
 
+    def predict(self, images: Any, file: str | None = None) -> np.ndarray:
+        """Runs an exported file on images in a process apart, as `tfkd verify` does.
+
+        .tflite files run on LiteRT, .onnx files on ONNX Runtime, and Core ML files on tfkd's own evaluator.
+
+        Args:
+            images: raw RGB 0..255, uint8 or numbers of another dtype, [n, H, W, 3]; one image [H, W, 3]; or a list of
+                images of any sizes. The largest square in the middle of each is resized to the file's input. A student
+                that sees grey or edges takes such images, as the app gives them.
+            file: as in `artifact`; default: the first of the manifest, the float .tflite file.
+
+        Returns:
+            float32 [n, classes], probabilities in the order of `labels`.
+
+        Raises:
+            RequestError: there is no such file, or the images have another shape or other values.
+            VerifyError: the file cannot be run here, or crashes its runtime.
+        """
+        artifact = self.artifact(file or self.manifest.artifacts[0].path)
+        size = self.manifest.student.image_size
+        inputs = fitted(images, size)
+        if not len(inputs):
+            return np.zeros((0, len(self.labels)), np.float32)
+        batches = (inputs[first : first + _BATCH] for first in range(0, len(inputs), _BATCH))
+        with tempfile.TemporaryDirectory() as folder, Apart() as runner:
+            path = self.save(artifact.path, folder)
+            card = card_from(self.manifest)
+            return runner.run(path, artifact.format, card, size, batches).probabilities
+
     def save(self, name: str, folder: str | os.PathLike[str]) -> Path:
         """Writes an exported file, or a package, into a folder, and returns its path there.
 
@@ -80,7 +119,11 @@ class Bundle:
         path = self.artifact(name).path
         before = len(path.rpartition("/")[0])
         for inside in _parts(path, self.files):
-            write_bytes(Path(folder, inside[before:].lstrip("/")), self.files[inside])
+            target = Path(folder, inside[before:].lstrip("/"))
+            if inside.endswith("/"):
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                write_bytes(target, self.files[inside])
         return Path(folder, path.rpartition("/")[2])
 
 
@@ -127,6 +170,8 @@ def _files(here: Path, manifest: Manifest, listed: Mapping[str, Path]) -> dict[s
         if content_digest(here / artifact.path) != artifact.sha256:
             raise VerifyError(f"{artifact.path}: is not the file that the manifest describes (its SHA-256 differs).")
         found |= {name: listed[name].read_bytes() for name in parts}
+        folders = (path for path in (here / artifact.path).rglob("*") if path.is_dir() and not any(path.iterdir()))
+        found |= {f"{path.relative_to(here).as_posix()}/": b"" for path in folders}
     return found
 
 

@@ -236,7 +236,10 @@ def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manifest, Ca
         _require_model(artifact, models)
     if strangers := models - known:
         raise VerifyError(f"{few(strangers)}: {MANIFEST} does not know that model.")
-    return (manifest, _card(manifest)), f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
+    return (
+        manifest,
+        card_from(manifest),
+    ), f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> None:
@@ -264,7 +267,12 @@ def _model_of(name: str) -> str | None:
     return None
 
 
-def _card(manifest: Manifest) -> Card:
+def card_from(manifest: Manifest) -> Card:
+    """Returns what every model of a bundle must say of itself.
+
+    Raises:
+        VerifyError: the manifest does not tell it.
+    """
     try:
         return card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
     except (KeyError, TypeError, AttributeError, ValueError):

@@ -14,6 +14,7 @@ from tfkd.kernels.keras_private import layers_of
 from tfkd.models import form, registered  # noqa: F401  (registered: a file may be a run's own teacher)
 from tfkd.models.file_kind import FileKind, config_of, file_kind, with_suffix
 from tfkd.models.imports import import_modules, modules_of_registered
+from tfkd.models.logits import is_tf_keras
 from tfkd.models.precision import in_float32, rebuilt
 from tfkd.models.safety import dictionaries, known_danger, missing_class, refused, shown_name
 from tfkd.processes import FORKSERVER
@@ -53,6 +54,25 @@ def open_model(
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:
         plain = sandbox.call(path, _plain, path, image_size, (*imports, *modules_of_registered()))
     return _built(plain, path)
+
+
+def from_memory(model: Any, name: str, image_size: int | None = None) -> keras.Model:
+    """Return a model of the caller's session in the form that `open_model` gives; its own layers are trusted.
+
+    Args:
+        model: of Keras 3 or of tf_keras.
+        name: what messages call it.
+        image_size: side of the square input, pixels, for a model that takes images of any size.
+
+    Raises:
+        RequestError: it is no model, it has several inputs or outputs, or it takes images of any size and `image_size`
+            is None.
+    """
+    if is_tf_keras(model):
+        from tfkd.models.keras2 import keras3_of
+
+        return keras3_of(model, name, image_size)
+    return _prepared(model, name, image_size, allow_code=True)
 
 
 @dataclass(frozen=True)
@@ -170,7 +190,7 @@ def _missing_class(path: Path) -> str | None:
 def _prepared(model: Any, name: str, size: int | None, allow_code: bool) -> keras.Model:
     """Return a model with one float32 input and one float32 output, of a fixed size and a free batch."""
     if not isinstance(model, keras.Model):
-        raise RequestError(f"{name} holds a {type(model).__name__}, not a model.")
+        raise RequestError(f"{name} has the type {type(model).__name__} and is no Keras model.")
     model = _functional(model, name)
     image = form.only(name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
     made = form.only(name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))

@@ -47,7 +47,9 @@ class Subject:
     card: Card
 
 
-def opened(request: "Request", labels: tuple[str, ...], folder: RunFolder, progress: Progress) -> Subject:
+def opened(
+    request: "Request", labels: tuple[str, ...], folder: RunFolder, progress: Progress, in_memory: Any = None
+) -> Subject:
     """Opens the model and the images.
 
     Args:
@@ -55,16 +57,21 @@ def opened(request: "Request", labels: tuple[str, ...], folder: RunFolder, progr
         labels: the classes of the model, in the order of its outputs.
         folder: of this work.
         progress: shows what is going on.
+        in_memory: the model, a keras.Model of the caller's session; default: that of the request's file.
 
     Raises:
         RequestError: the model cannot be opened, or the labels or the images do not fit it.
     """
     with native_logs_silenced():
+        from tfkd.models.foreign import from_memory
         from tfkd.writers import own
     chosen = normalization.parse(request.normalization)
     if chosen.changes:
         progress.say(f"pixels: {request.normalization} = {chosen}")
-    model = own.load(Path(request.model), chosen, request.allow_code, request.imports, request.image_size)
+    if in_memory is None:
+        model = own.load(Path(request.model), chosen, request.allow_code, request.imports, request.image_size)
+    else:
+        model = own.prepared(from_memory(in_memory, request.name, request.image_size), request.name, chosen)
     if model.classes != len(labels):
         raise RequestError(
             f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "

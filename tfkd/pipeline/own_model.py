@@ -87,7 +87,7 @@ def request(given: dict[str, Any], files: dict[str, Any], overrides: list[str]) 
     return recipe_files.validated(recipe_files.overridden(values, overrides), Request, "tfkd export")
 
 
-def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path) -> Outcome:
+def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path, model: Any = None) -> Outcome:
     """Makes a verified bundle of a trained classifier.
 
     A bundle is published as `bundles/<name>` unless a gate fails; then it stays at `runs/<name>/bundle`.
@@ -97,6 +97,7 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
         progress: shows what is going on.
         runs: where the folder of this work is made.
         bundles: the folder of the bundles.
+        model: the classifier, a keras.Model, where it is in memory; default: that of the request's file.
 
     Raises:
         RequestError: the model, its labels or the data do not fit; says which and why.
@@ -111,23 +112,23 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path)
     with locked(folder.path):
         made = folder.own_bundle
         shutil.rmtree(made, ignore_errors=True)
-        subject = opened(request, labels, folder, progress)
+        subject = opened(request, labels, folder, progress, model)
         manifest = write(subject, request, folder, progress)
         subject.data.require_unchanged()
         return publish(made, manifest, bundles / request.name, folder.path, progress)
 
 
-def publish_own_apart(request: Request, progress: Progress, runs: Path, bundles: Path) -> Outcome:
+def publish_own_apart(request: Request, progress: Progress, runs: Path, bundles: Path, model: Any = None) -> Outcome:
     """Does what `publish_own` does in a process apart, as libraries can crash on a model or never end.
 
-    With `allow_code` the model is trusted, and code in it needs what is in this process.
+    With `allow_code`, and in memory, the model is trusted, and code in it needs what is in this process.
 
     Raises:
         RequestError, VerifyError: as of `publish_own`, or the process crashed or used more than it may.
         InternalError: something else failed.
     """
-    if request.allow_code:
-        return publish_own(request, progress, runs, bundles)
+    if request.allow_code or model is not None:
+        return publish_own(request, progress, runs, bundles, model)
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:
         outcome: Outcome = sandbox.call(Path(request.model), _published, request, runs, bundles, progress=progress)
     return outcome

@@ -86,6 +86,11 @@ def _read_python(path: Path) -> dict[str, Any]:
         raise RequestError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     if not isinstance(recipe, Recipe):
         raise RequestError(f"{path} does not define `recipe = Recipe(...)`.")
+    return values_of(recipe)
+
+
+def values_of(recipe: Recipe) -> dict[str, Any]:
+    """Returns the values of a recipe for `overridden` and `parse`."""
     values = recipe.model_dump(mode="json")
     for teacher, described in zip(recipe.teachers, values["teachers"], strict=True):
         if "fine_tune" not in teacher.model_fields_set:

@@ -34,6 +34,22 @@ class Recipe(Block):
     imports: list[str] = Field([], description="modules that register custom layers of models; imported before loading")
     seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
 
+    def with_(self, *overrides: str) -> "Recipe":
+        """Returns this recipe with other values, validated again.
+
+        Args:
+            overrides: `key.path=value`, as on the command line; a number steps into a list.
+
+        Raises:
+            RequestError: a field is unknown or has a wrong value.
+
+        Example:
+            >>> recipe.with_("distill.views=4", "student.width=0.5")
+        """
+        from tfkd.recipe.files import overridden, parse, values_of
+
+        return parse(overridden(values_of(self), list(overrides)), f"the recipe {self.name!r}")
+
     @property
     def asked_views(self) -> Augment:
         """The views that a teacher is asked about."""

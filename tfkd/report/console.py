@@ -1,5 +1,7 @@
 """The tables that the command line prints."""
 
+from typing import Any
+
 from rich.table import Table
 from rich.text import Text
 
@@ -111,3 +113,37 @@ def checks_table(bundle: str, checks: list[Check]) -> Table:
     for check in checks:
         table.add_row(Text(check.name), Text(check.found), Text(check.verdict, VERDICTS[check.verdict]))
     return table
+
+
+def networks_table(manifest: Manifest) -> Table:
+    """Returns teachers, controls and students with their accuracies, one row per training."""
+    images = manifest.data.splits["test"]
+    table = Table(title=Text(f"{manifest.name}: networks"), caption=f"accuracy on {images:,} test images")
+    for name in ("network", "model"):
+        table.add_column(name, overflow="fold")
+    for name in ("seed", "px", "accuracy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in network_rows(manifest):
+        table.add_row(
+            row["network"],
+            Text(row["model"]),
+            "" if row["seed"] is None else str(row["seed"]),
+            str(row["image_size"]),
+            units.plus_minus(row["accuracy"], facts.standard_error(row["accuracy"], images)),
+        )
+    return table
+
+
+def network_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """Returns the rows of `networks_table`, accuracies from 0 to 1; a teacher has no seed."""
+    student = manifest.student
+    rows: list[dict[str, Any]] = [
+        {"network": "teacher", "model": each.model, "seed": None, "image_size": each.image_size}
+        | {"accuracy": each.accuracy}
+        for each in manifest.teachers
+    ]
+    for network, accuracies in (("control", student.control_accuracies), ("student", student.accuracies)):
+        for seed, accuracy in zip(student.seeds, accuracies, strict=False):
+            described = {"network": network, "model": student.model, "seed": seed, "image_size": student.image_size}
+            rows.append(described | {"accuracy": accuracy})
+    return rows

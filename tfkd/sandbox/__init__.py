@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfkd.errors import TfkdError
-from tfkd.processes import FORKSERVER, server_address, start_server
+from tfkd.processes import FORKSERVER, server_address, start, start_server
 from tfkd.progress import Advance, Progress
 from tfkd.sandbox.child import begin_phase, serve
 from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Named, Phase, Reader, Task, Unexpected
@@ -107,7 +107,7 @@ class Sandbox:
             self._connection, theirs = self._context.Pipe()
             self._was_blocked = False
             process = self._context.Process(target=serve, args=(theirs, self._limits, server))
-            process.start()  # before a signal can make anybody end it
+            start(process)  # before a signal can make anybody end it
             self._process = process
             theirs.close()
 

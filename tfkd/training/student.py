@@ -135,7 +135,7 @@ def distilled(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Mode
             view = epoch % distill.views
             views = _views(job, signature, examples, epoch, view, finished)
             answers = functools.partial(with_answers, view=view)
-        return views.map(lambda batch: (answers(batch, stores), _label(batch, len(data.classes))), num_parallel_calls=1)
+        return views.map(lambda batch: (answers(batch, stores), label(batch, len(data.classes))), num_parallel_calls=1)
 
     return model, batches, begin
 
@@ -147,7 +147,7 @@ def _alone(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Model, 
 
     def batches(epoch: int) -> tf.data.Dataset:
         return _views(job, data.kind.signature(job.recipe.data), data.train, epoch, epoch).map(
-            lambda batch: (batch["inputs"], _label(batch, len(data.classes)))
+            lambda batch: (batch["inputs"], label(batch, len(data.classes)))
         )
 
     return model, batches, lambda epoch: None
@@ -208,7 +208,7 @@ def _answers(
     return answers
 
 
-def _label(batch: dict[str, Any], classes: int) -> Any:
+def label(batch: dict[str, Any], classes: int) -> Any:
     """Returns a view's label, int64 [b], or that of a mixed view, float32 [b, classes]."""
     if "share" not in batch:
         return batch["label"]

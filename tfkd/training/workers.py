@@ -9,7 +9,7 @@ from typing import Any
 
 from tfkd import files, machine
 from tfkd.errors import TfkdError, of_the_machine
-from tfkd.processes import FORKSERVER, begin_child, start_server
+from tfkd.processes import FORKSERVER, begin_child, start, start_server
 from tfkd.progress import Progress
 from tfkd.training.job import Job, StudentResult
 
@@ -76,7 +76,7 @@ def _start(job: Job, threads: int, place: int) -> _Running:
     start_server()
     messages, theirs = FORKSERVER.Pipe(duplex=False)
     process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
-    process.start()
+    start(process)
     theirs.close()
     return _Running(process, messages, place)
 
@@ -106,7 +106,7 @@ def _meaning(exitcode: int) -> str:
         return "something killed it, usually the system because memory ran out"
     if exitcode < 0:
         return f"it was ended by {signal.Signals(-exitcode).name}"
-    return 'what it printed above says why; a script that trains does so under `if __name__ == "__main__":`'
+    return "what it printed above says why"
 
 
 def _work(job: Job, threads: int, place: int, messages: Connection) -> None:

@@ -81,19 +81,34 @@ def load(
             that gives logits, or probabilities of one class for each image.
     """
     opened = open_model(path, image_size=image_size, imports=imports, allow_code=allow_code)
-    size, classes = _checked(opened, path.name)
-    _check_weights(opened, path.name)
+    return prepared(opened, path.name, normalized)
+
+
+def prepared(opened: keras.Model, name: str, normalized: Normalization = NONE) -> OwnModel:
+    """Checks the form of a classifier and freezes it for export.
+
+    Args:
+        opened: the classifier.
+        name: of its file or folder, or of the model.
+        normalized: what the model wants done to raw pixels; it becomes part of the exported model.
+
+    Raises:
+        RequestError: it is not a classifier of one square RGB image that gives logits, or probabilities of one class
+            for each image.
+    """
+    size, classes = _checked(opened, name)
+    _check_weights(opened, name)
     specification = tf.TensorSpec([1, size, size, 3], tf.float32)
     with native_logs_silenced():
         try:
             traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(specification)
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
-            raise RequestError(f"{path.name} cannot be traced for one image: {cause(error)}") from error
-    raw = _answering(opened, path.name, normalized)
-    logits = frozen_logits(whole, path.name, _tried(raw, size, path.name))
+            raise RequestError(f"{name} cannot be traced for one image: {cause(error)}") from error
+    raw = _answering(opened, name, normalized)
+    logits = frozen_logits(whole, name, _tried(raw, size, name))
     return OwnModel(
-        name=path.name,
+        name=name,
         input_shape=(1, size, size, 3),
         output_shape=(1, classes),
         parameters=opened.count_params(),

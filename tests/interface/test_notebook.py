@@ -1,0 +1,72 @@
+"""The notebook in pipelines/, executed as it stands: quickstart's smoke form through the public interface."""
+
+import ast
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+import pytest
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The executed code cells by their source."""
+    folder = tmp_path_factory.mktemp("notebook")
+    for name in ("quickstart.ipynb", "quickstart.py"):
+        shutil.copy(PIPELINES / name, folder)
+    notebook = nbformat.read(folder / "quickstart.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "committed with outputs"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
+            patch.setenv(name, str(folder / name))
+        resources = {"metadata": {"path": str(folder)}}
+        nbclient.NotebookClient(notebook, timeout=600, resources=resources, coalesce_streams=True).execute()
+    return {cell.source.splitlines()[-1]: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+
+
+def shown(outputs: Any, kind: str = "text/html") -> str:
+    return "".join(output["data"][kind] for output in outputs if output.output_type == "execute_result")
+
+
+def printed(outputs: Any) -> str:
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+@pytest.mark.slow
+def test_progress_arrives_in_few_lines(cells: Any) -> None:
+    outputs = cells["result = tfkd.run(recipe, smoke=True)"]
+    lines = printed(outputs).splitlines()
+    assert "student …" in lines and any(line.startswith("report: done in") for line in lines)
+    assert len(lines) < 100 and len(outputs) < 10
+    bars = [output for output in outputs if output.output_type == "display_data"]
+    assert [bar["data"]["text/html"] for bar in bars] == [""]  # one bar, which is emptied at the end
+
+
+@pytest.mark.slow
+def test_nothing_of_a_library_is_written(cells: Any) -> None:
+    for outputs in cells.values():
+        assert not any(output.get("name") == "stderr" for output in outputs)
+
+
+@pytest.mark.slow
+def test_tables_are_html(cells: Any) -> None:
+    comparison, gates = shown(cells["result.comparison"]), shown(cells["result.gates"])
+    assert "<table>" in comparison and "student int8" in comparison and "control" in comparison
+    assert "one_partition/quickstart-smoke_int8.tflite" in gates and "not judged" in gates
+    assert "mobilenet_v3_small" in shown(cells["result.networks"])
+    assert "int8.tflite" in shown(cells["tfkd.verify(bundle)"]) and ">failed<" not in shown(
+        cells["tfkd.verify(bundle)"]
+    )
+
+
+@pytest.mark.slow
+def test_objects_come_out(cells: Any) -> None:
+    assert shown(cells['recipe.with_("distill.views=4").distill.views'], "text/plain") == "4"
+    predicted = shown(cells["[bundle.labels[best] for best in probabilities.argmax(axis=1)]"], "text/plain")
+    assert len(ast.literal_eval(predicted)) == 8
+    assert shown(cells['result.student.predict(photos.astype("float32"), verbose=0).shape'], "text/plain") == "(8, 10)"
+    assert shown(cells["images.shape, labels.shape, teacher_logits.shape"], "text/plain").endswith("(64, 10))")

@@ -1,0 +1,90 @@
+"""Images as arrays: what callers hand over in memory, made into what a model takes, or into files."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfkd.errors import RequestError
+from tfkd.inputs.image.views import center
+
+LISTED = "images.csv"
+
+
+def fitted(images: Any, size: int) -> np.ndarray:
+    """Returns images as a model takes them: the largest square in the middle of each, resized.
+
+    Args:
+        images: raw RGB 0..255, uint8 or numbers of another dtype, [n, H, W, 3]; one image [H, W, 3]; or a list of
+            images of any sizes.
+        size: side S of the model's input, pixels.
+
+    Returns:
+        uint8 [n, S, S, 3].
+
+    Raises:
+        RequestError: they have another shape or other values.
+    """
+    squares = [center(Image.fromarray(each), size) for each in _listed(images)]
+    return np.stack(squares) if squares else np.zeros((0, size, size, 3), np.uint8)
+
+
+def write_files(images: Any, labels: Any, classes: Sequence[str], folder: Path) -> str:
+    """Writes labelled images without loss, and returns the source that names them, for `data.source`.
+
+    Args:
+        images: as `fitted` takes them.
+        labels: int [n], numbers of classes.
+        classes: names, in order.
+        folder: where to; it is made where it is missing.
+
+    Raises:
+        RequestError: the images have another shape or other values, or a label is no class.
+    """
+    listed, numbers = _listed(images), np.asarray(labels)
+    if numbers.shape != (len(listed),) or not np.issubdtype(numbers.dtype, np.integer):
+        raise RequestError(
+            f"The labels have the shape {numbers.shape} and the dtype {numbers.dtype}; give one whole number per image."
+        )
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes):
+        raise RequestError(
+            f"The labels run from {numbers.min()} to {numbers.max()}; the {len(classes)} classes are 0 to "
+            f"{len(classes) - 1}."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LISTED).open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(("path", "label"))
+        for number, (image, label) in enumerate(zip(listed, numbers.tolist(), strict=True)):
+            name = f"{number:06}.png"
+            Image.fromarray(image).save(folder / name, compress_level=1)
+            table.writerow((name, classes[label]))
+    return f"files:{folder / 'images.csv'}"
+
+
+def _listed(images: Any) -> list[np.ndarray]:
+    """Returns each image as uint8 [H, W, 3]."""
+    if isinstance(images, np.ndarray) and images.ndim == 3:
+        images = images[np.newaxis]
+    if not isinstance(images, Iterable):
+        raise RequestError(f"A {type(images).__name__} is no array of images; give RGB [n, H, W, 3], values 0 to 255.")
+    return [_pixels(np.asarray(each)) for each in images]
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise RequestError(f"An image has the shape {image.shape}; give RGB [n, H, W, 3], values 0 to 255.")
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    if not np.issubdtype(image.dtype, np.number) or not np.isfinite(image).all():
+        raise RequestError("An image holds values that are not finite numbers; give RGB values from 0 to 255.")
+    low, high = float(image.min()), float(image.max())
+    if low < 0 or high > 255 or 0 < high <= 1:
+        raise RequestError(
+            f"An image holds values from {low:.3g} to {high:.3g}; give RGB values from 0 to 255, not normalised: the "
+            "model does that itself."
+        )
+    return np.rint(image).astype(np.uint8)

@@ -1,0 +1,88 @@
+"""`tfkd.bench`: files measured on a target from Python."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfkd.benchmark import bundle as bundles
+from tfkd.benchmark import gates, outputs
+from tfkd.benchmark.options import names
+from tfkd.bundle.loading import Bundle
+from tfkd.bundle.results import Result, Skipped
+from tfkd.interface.calls import PathLike, one_line_errors
+from tfkd.progress import chosen
+from tfkd.report.tables import Table, Tables
+from tfkd.verification.records import Gate
+
+_PATHS = ("ssh_config", "benchmark_model", "profile", "baseline", "golden")
+_REQUEST = ("only", "golden", "record")
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class BenchReport(Tables):
+    """What was measured on a target.
+
+    Attributes:
+        results: of every file and number of threads, with every sample.
+        skipped: what a GPU or an NPU did not take, with the reason.
+        gates: the verdicts on the limits and the golden answers; empty without either.
+        record: the file in the bundle's `measurements`; None for a file alone, and with `record=False`.
+    """
+
+    results: tuple[Result, ...]
+    skipped: tuple[Skipped, ...]
+    gates: tuple[Gate, ...]
+    record: Path | None
+
+    @property
+    def passed(self) -> bool:
+        """True where no limit was missed."""
+        return all(gate.passed for gate in self.gates)
+
+    def tables(self) -> Iterator[Table]:
+        """Yields the results and, where there are any, the verdicts."""
+        yield Table(outputs.table(list(self.results)), (each.model_dump(mode="json") for each in self.results))
+        if self.gates:
+            yield Table(outputs.gates_table(list(self.gates)), (gate.model_dump(mode="json") for gate in self.gates))
+
+
+def bench(
+    subject: Bundle | PathLike, target: str = "host", *, progress: bool | None = None, **options: Any
+) -> BenchReport:
+    """Measures the files of a bundle, or a .tflite file, on a target, as `tfkd bench` does.
+
+    A bundle keeps the results in its folder `measurements`.
+
+    Args:
+        subject: a bundle, its folder, or the path of a .tflite file.
+        target: host, ssh://user@board[:port], arm64, android[:SERIAL], or ios[:DEVICE or RESULTS.json].
+        progress: True shows it, False does not, None shows it in notebooks and terminals.
+        options: those of `tfkd bench`, with their names in Python: `runs`, `warmup`, `processes`, `threads=(1, 0)`,
+            `only="*_int8.tflite"`, `record=False`; limits such as `max_median_ms=5`; and those of a target.
+
+    Raises:
+        RequestError: the request is wrong, or its results could not be judged: nothing was measured then.
+        MachineError: the device or the machine did not let it be measured.
+
+    Example:
+        >>> tfkd.bench("exported_models/quickstart", max_median_ms=5).passed
+    """
+    with one_line_errors():
+        path = subject.folder if isinstance(subject, Bundle) else Path(subject)
+        request = bundles.Request(path, target, **_parts(options))
+        measured, verdicts = bundles.bench(request, chosen(progress).say)
+        return BenchReport(tuple(measured.results), tuple(measured.skipped), tuple(verdicts), measured.record)
+
+
+def _parts(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the parts of a request that keyword arguments describe; the target's record checks its own options."""
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
+    given |= {name: Path(given[name]) for name in _PATHS if given.get(name)}
+    if isinstance(given.get("max_regression"), str):
+        given["max_regression"] = gates.share(given["max_regression"])
+    limits = {name: given.pop(name) for name in names(gates.Limits) if name in given}
+    parts = {name: given.pop(name) for name in _REQUEST if name in given}
+    return {"options": given, "limits": gates.Limits(**limits), **parts}

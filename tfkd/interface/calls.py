@@ -1,0 +1,64 @@
+"""What the public functions share: errors of one line, and work in a process apart."""
+
+import contextlib
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
+from tfkd.processes import FORKSERVER
+from tfkd.progress import Progress
+from tfkd.sandbox import Limits, Sandbox
+
+PathLike = str | os.PathLike[str]
+
+_DAYS = 10  # without a sign of life, which a run gives every few seconds
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns what a library raises when the machine fails, and exit() in code of a recipe, into errors of tfkd."""
+    try:
+        yield
+    except SystemExit as error:
+        raise RequestError(
+            f"Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it."
+        ) from None
+    except TfkdError:
+        raise
+    except Exception as error:
+        if described := of_the_machine(error):
+            raise described from error
+        raise
+
+
+def apart(subject: Path, function: Callable[..., Any], *arguments: Any, progress: Progress) -> Any:
+    """Returns what a function returns in a process of its own.
+
+    TensorFlow is made deterministic there and limited to the machine's cores, and its memory is freed at the end. The
+    caller's own TensorFlow stays as it is.
+
+    Args:
+        subject: what the work is about, for messages.
+        function: of a module; it takes the arguments and `progress`.
+        arguments: of the function.
+        progress: shows here what the function reports.
+
+    Raises:
+        TfkdError: as the function raises it; an InternalError for any other exception.
+    """
+    limits = Limits(phase_seconds=_DAYS * 86_400, by_the_clock=1.0)
+    with Sandbox(TfkdError, limits, FORKSERVER) as sandbox:
+        return sandbox.call(subject, _described, function, arguments, progress=progress)
+
+
+def _described(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> Any:
+    try:
+        with one_line_errors():
+            return function(*arguments, progress)
+    except TfkdError:
+        raise
+    except Exception as error:
+        raise InternalError(traceback.format_exc()) from error

@@ -1,0 +1,68 @@
+"""`tfkd.verify`: a bundle proved from Python."""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfkd.bundle.loading import Bundle
+from tfkd.bundle.verification import Check
+from tfkd.bundle.verification import verify as verify_bundle
+from tfkd.inputs.image.arrays import write_files
+from tfkd.interface.calls import PathLike, one_line_errors
+from tfkd.progress import chosen
+from tfkd.report.console import checks_table
+from tfkd.report.tables import Table, Tables
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class VerifyReport(Tables):
+    """What was found in a bundle.
+
+    Attributes:
+        folder: of the bundle.
+        checks: each thing that was checked, in order.
+    """
+
+    folder: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True where no check failed; checks that were not judged did not."""
+        return all(check.verdict != "failed" for check in self.checks)
+
+    def tables(self) -> Iterator[Table]:
+        """Yields the checks."""
+        yield Table(checks_table(str(self.folder), list(self.checks)), map(dataclasses.asdict, self.checks))
+
+
+def verify(
+    bundle: Bundle | PathLike, data: str | tuple[Any, Any] | None = None, progress: bool | None = None
+) -> VerifyReport:
+    """Proves a bundle from nothing but its folder, as `tfkd verify` does: every file is run again.
+
+    Args:
+        bundle: its folder, or a loaded bundle, whose folder is read again.
+        data: measures the accuracies again on these images: a source such as `folder:photos`, or a pair of arrays:
+            images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the bundle's classes.
+        progress: True shows it, False does not, None shows it in notebooks and terminals.
+
+    Raises:
+        RequestError: the folder is no bundle, or the images are not of the bundle's classes.
+
+    Example:
+        >>> assert tfkd.verify("exported_models/quickstart").passed
+    """
+    folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
+    with one_line_errors(), tempfile.TemporaryDirectory() as written:
+        if isinstance(data, tuple):
+            data = write_files(*data, _classes(folder), Path(written))
+        return VerifyReport(folder, tuple(verify_bundle(folder, data, chosen(progress))))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    from tfkd.bundle.loading import load_bundle
+
+    return load_bundle(folder).labels

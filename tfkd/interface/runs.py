@@ -1,0 +1,108 @@
+"""What finished stages of a run left in its folder, opened again from its recipe."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfkd.errors import RequestError
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
+from tfkd.pipeline.kind import StageKind
+from tfkd.pipeline.run import opened
+from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
+from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.trainings import stores_behind
+from tfkd.progress import Silent
+from tfkd.quiet import libraries_silenced
+from tfkd.recipe import Recipe
+from tfkd.recipe.names import kind_of
+from tfkd.recipe.networks import seeds
+
+
+def student_files(recipe: Recipe, folder: Path) -> dict[int, Path]:
+    """Returns the `.keras` file of each trained student by its seed.
+
+    Args:
+        recipe: of the run.
+        folder: of the run.
+
+    Raises:
+        RequestError: the students are not trained yet.
+    """
+    trained = _opened(recipe, folder, STUDENT).folder_of(STUDENT)
+    return {seed: of_seed(trained, seed) / STUDENT_MODEL for seed in seeds(recipe)}
+
+
+class SoftLabelBatches:
+    """The training views of a run with what its teachers predicted of them, for a training loop of your own.
+
+    The teachers are paid for once: `tfkd.run(recipe, until="soft_labels")` fills the store that is read here.
+
+    Args:
+        recipe: of the run.
+        runs: folder of the runs' folders.
+
+    Attributes:
+        classes: names, in the order of the logits.
+        examples: number of them in an epoch: training examples and, behind them, unlabelled ones.
+        views: number of stored views per example; epoch e shows view e modulo `views`.
+
+    Raises:
+        RequestError: the store is not filled, or the images have changed.
+
+    Example:
+        >>> tfkd.run(recipe, until="soft_labels")
+        >>> batches = tfkd.SoftLabelBatches(recipe)
+        >>> for images, labels, logits in batches.epoch(0):
+        ...     ...
+    """
+
+    def __init__(self, recipe: Recipe, runs: str | Path = "runs") -> None:
+        run = _opened(recipe, Path(runs) / recipe.name, SOFT_LABELS)
+        self._recipe = recipe
+        self._data = run.shipped
+        self._stores = stores_behind(recipe, run.data, run.stages, assistants=0)
+        self.classes = run.data.classes
+        self.examples: int = self._stores[0].header["images"]
+        self.views = recipe.distill.views
+
+    def epoch(self, number: int, batch_size: int | None = None) -> Iterator[tuple[Any, Any, Any]]:
+        """Yields the batches of one epoch, in an order that the recipe's seed and the number draw.
+
+        Args:
+            number: of the epoch, from 0.
+            batch_size: examples per batch; default: that of the recipe. A last batch that is not full is left out.
+
+        Yields:
+            images float32 [b, S, S, 3] raw RGB 0..255; labels int64 [b], −1 where an image has none, or float32
+            [b, classes] where views are mixed; the teachers' logits float32 [b, classes], weighted where there are
+            several.
+
+        Raises:
+            RequestError: the store is damaged, or a photo is gone.
+        """
+        with libraries_silenced():
+            from tfkd.data.batches import example_errors, numbered_views
+            from tfkd.distill.ensemble import together
+            from tfkd.store.soft_labels import SoftLabels
+            from tfkd.training import loop, student
+        recipe, view = self._recipe, number % self.views
+        batch = min(batch_size or recipe.distill.training.batch_size, self.examples)
+        order = loop.epoch_order(recipe.seed, number, self.examples, self.examples // batch * batch)
+        stores = [SoftLabels(store.folder, store.header, ()) for store in self._stores]
+        weights = [store.share for store in self._stores]
+        split, signature = student.transfer_set(self._data), self._data.kind.signature(recipe.data)
+        with example_errors():
+            for found in numbered_views(split, recipe.data.augment, recipe.seed, view, order, signature, batch):
+                index = found["index"].numpy()
+                logits = together([store.read(index, view)["logits"] for store in stores], weights)
+                yield found["inputs"].numpy(), student.label(found, len(self.classes)).numpy(), logits
+
+
+def _opened(recipe: Recipe, folder: Path, needed: StageKind[Any]) -> RunContext:
+    """Returns a run whose stages of one kind are finished."""
+    run = opened(recipe, RunFolder(folder), Silent())
+    for name, stage in run.stages.items():
+        if kind_of(name) == needed.name and stage.result() is None:
+            raise RequestError(f"{folder} has no finished {name} of this recipe; call tfkd.run(recipe) first.")
+    return run
