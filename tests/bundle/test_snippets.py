@@ -57,6 +57,18 @@ def test_they_stand_beside_the_files_that_they_run(make: Make, tmp_path: Path) -
         assert Path(snippet.artifact.path).parent == Path(snippet.path).parent
 
 
+def test_they_run_the_int8_file_on_android_and_a_verified_program_on_ios() -> None:
+    from tests.report.conftest import build_manifest
+
+    manifest = build_manifest()
+    manifest.artifacts.reverse()
+    chosen = {snippet.runtime: snippet.artifact for snippet in snippets.snippets(manifest)}
+    assert chosen["litert"].precision == chosen["mediapipe"].precision == "int8"
+    assert (chosen["coreml"].format, chosen["coreml"].precision) == ("mlpackage", "fp16")
+    chosen["coreml"].not_verified = "operator 'lstm'"
+    assert [each.artifact.format for each in snippets.snippets(manifest)] == ["tflite", "tflite", "mlmodel"]
+
+
 def test_kotlin_compiles_without_a_warning_and_reads_every_label(make: Make, tmp_path: Path) -> None:
     try:
         kotlin = compilers.kotlin()
