@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfkd.distill.predictions import Batch, taken
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
 from tfkd.kernels.constants import checksum, constant_weights
-from tfkd.models.logits import is_tf_keras, with_logits
+from tfkd.models.logits import is_tf_keras, symbolic, with_logits
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -23,7 +24,7 @@ class Hidden:
 
 
 class FrozenTeachers(Hidden):
-    """The teachers: frozen, in inference mode, each at its own input size."""
+    """The teachers: frozen, in inference mode, each with the inputs that it takes."""
 
     def __init__(
         self, teachers: Sequence[keras.Model], student: keras.Model, own: keras.Model, taps: Sequence[str]
@@ -48,7 +49,7 @@ class FrozenTeachers(Hidden):
         before, self._checksums = self._checksums, [checksum(model) for model in self.items]
         return self._checksums != before
 
-    def predictions(self, images: Any, constant: bool) -> list[Any]:
+    def predictions(self, batch: Batch, constant: bool) -> list[Any]:
         """Returns what each teacher predicts, by tap; with `constant`, from weights that are constants of the graph."""
         if not self.items:
             raise RequestError(
@@ -59,7 +60,7 @@ class FrozenTeachers(Hidden):
         predictions = []
         for model in self.items:
             with constant_weights(model, copies) if constant else contextlib.nullcontext():
-                predictions.append(model(_fit(images, model), training=False))
+                predictions.append(model(_inputs(batch, model), training=False))
         return predictions
 
 
@@ -84,10 +85,18 @@ def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:
             f"{student.output_shape[-1]}; train both on the same classes."
         )
     theirs, own = _shape(teacher), _shape(student)
-    if theirs and own and theirs[-1] != own[-1]:
+    if theirs is None or own is None:
+        return
+    if _is_map(theirs) and _is_map(own):
+        if theirs[-1] != own[-1]:
+            raise RequestError(
+                f"Teacher {teacher.name!r} takes {theirs[-1]} channels, student {student.name!r} {own[-1]}; give both "
+                "the same kind of images."
+            )
+    elif not _agree(theirs, own):
         raise RequestError(
-            f"Teacher {teacher.name!r} takes {theirs[-1]} channels, student {student.name!r} {own[-1]}; give both the "
-            "same kind of images."
+            f"Teacher {teacher.name!r} takes {list(theirs[1:])}, student {student.name!r} {list(own[1:])} per example; "
+            "give both the same inputs."
         )
 
 
@@ -97,9 +106,24 @@ def _shape(model: keras.Model) -> tuple[int | None, ...] | None:
     return None if more else tuple(tensor.shape)
 
 
-def _fit(inputs: Any, teacher: keras.Model) -> Any:
-    taken = _shape(teacher)
-    if taken is None or len(taken) != 4 or None in taken[1:3] or not tf.is_tensor(inputs):
+def _agree(first: Sequence[int | None], second: Sequence[int | None]) -> bool:
+    """Returns whether two shapes are of one rank and equal wherever neither leaves a side free."""
+    return len(first) == len(second) and all(
+        None in sides or sides[0] == sides[1] for sides in zip(first, second, strict=True)
+    )
+
+
+def _is_map(shape: Sequence[int | None]) -> bool:
+    """Tells an input [batch, height, width, channels], which can be resized."""
+    return len(shape) == 4
+
+
+def _inputs(batch: Batch, teacher: keras.Model) -> Any:
+    """Returns what a teacher takes of a batch; maps are resized to its own size."""
+    takes, shape = symbolic(teacher, "inputs"), _shape(teacher)
+    several = isinstance(takes, Mapping) or (isinstance(batch.given, Mapping) and isinstance(batch.inputs, Mapping))
+    inputs = taken(batch.given, takes) if several else batch.inputs
+    if shape is None or not _is_map(shape) or None in shape[1:3] or not tf.is_tensor(inputs):
         return inputs
-    size = taken[1:3]
+    size = shape[1:3]
     return inputs if tuple(inputs.shape[1:3]) == size else tf.image.resize(inputs, size, antialias=True)

@@ -14,6 +14,7 @@ from tfkd.models.logits import logarithm, logits_of
 
 Form = Literal["auto", "logits", "probabilities"]
 _IMAGE, _LABEL, _INDEX = "image", "label", "index"
+_BESIDE = (_LABEL, _INDEX, "teacher_logits", "answers")  # names in a mapping that are no inputs
 
 
 class TeacherPredictions(NamedTuple):
@@ -22,11 +23,12 @@ class TeacherPredictions(NamedTuple):
     It passes through `tf.data` and NumPy batching as any structure of arrays does.
 
     Attributes:
-        inputs: what the student takes: images float [batch, height, width, 3], or a mapping or list of inputs.
+        inputs: what the student takes: a tensor, for instance images float [batch, height, width, 3], or a mapping or
+            list of tensors; a mapping may hold further inputs, which a teacher takes.
         predictions: of one teacher its logits or probabilities, float [batch, classes], or a mapping from tap to float
             [batch, ...] (`{"logits": …, "pooled": …}`); of several teachers a tuple of these. `()`: the Distiller runs
             its teachers.
-        index: int [batch], each image's number in the training set, for losses with a memory. `()`: not known.
+        index: int [batch], each example's number in the training set, for losses with a memory. `()`: not known.
 
     Example:
         >>> x = TeacherPredictions(images, teacher.predict(images))
@@ -44,13 +46,15 @@ class Batch:
 
     Attributes:
         inputs: what the student takes.
+        given: all inputs that came, among which a teacher may take others.
         predictions: one mapping from tap to float [batch, ...] for each teacher, or None where there are none.
-        index: each image's number in the training set, or None.
+        index: each example's number in the training set, or None.
         labels: as they came, or None.
         sample_weight: or None.
     """
 
     inputs: Any
+    given: Any
     predictions: list[Any] | None
     index: Any
     labels: Any
@@ -58,11 +62,11 @@ class Batch:
 
     @property
     def rows(self) -> Any:
-        """Number of images."""
+        """Number of examples."""
         return tf.shape(keras.tree.flatten(self.inputs)[0])[0]
 
     def numbers(self, required: bool) -> Any:
-        """Returns each image's number in the training set, −1 where it is not known.
+        """Returns each example's number in the training set, −1 where it is not known.
 
         Raises:
             RequestError: they are required and the batch has none.
@@ -97,16 +101,41 @@ def unpacked(data: Any, takes: Any, form: Form) -> Batch:
         x, label = _read(x, takes)
         y = label if y is None else y
     if not isinstance(x, TeacherPredictions):
-        return Batch(x, None, None, y, sample_weight)
+        return Batch(x, x, None, None, y, sample_weight)
     index = None if _is_empty(x.index) else x.index
     predictions = None if _is_empty(x.predictions) else [_logits(each, form) for each in _by_teacher(x.predictions)]
-    return Batch(x.inputs, predictions, index, y, sample_weight)
+    return Batch(taken(x.inputs, takes), x.inputs, predictions, index, y, sample_weight)
 
 
 def inputs_of(x: Any, takes: Any) -> Any:
     """Returns what the student takes of an `x`, as `unpacked` does."""
     x = _read(x, takes)[0] if isinstance(x, Mapping) else x
-    return x.inputs if isinstance(x, TeacherPredictions) else x
+    return taken(x.inputs, takes) if isinstance(x, TeacherPredictions) else x
+
+
+def taken(given: Any, takes: Any) -> Any:
+    """Returns what a model takes of the inputs that came.
+
+    Args:
+        given: a tensor, a list or tuple, or a mapping of tensors by name.
+        takes: structure of the model's inputs, of Keras tensors.
+
+    Raises:
+        RequestError: a mapping lacks an input of the model.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    tensors = keras.tree.flatten(takes)
+    if len(tensors) == 1 and not isinstance(takes, Mapping):
+        found = [name for name in (_IMAGE, tensors[0].name) if name in given]
+        if not found:
+            raise _lacks(given, _IMAGE)
+        return given[found[0]]
+    names = list(takes) if isinstance(takes, Mapping) else [tensor.name for tensor in tensors]
+    missing = sorted(set(names) - given.keys())
+    if missing:
+        raise _lacks(given, missing[0])
+    return {name: given[name] for name in names} if isinstance(takes, Mapping) else [given[name] for name in names]
 
 
 def numbered(x: Any, rows: int) -> Any:
@@ -120,22 +149,19 @@ def numbered(x: Any, rows: int) -> Any:
 
 def _read(x: Mapping[str, Any], takes: Any) -> tuple[TeacherPredictions, Any]:
     """Returns a mapping as predictions, and its label: what the student does not take itself has these names."""
-    if isinstance(takes, Mapping):
-        missing = sorted(takes.keys() - x.keys())
-        inputs, own = {name: x[name] for name in takes if name in x}, set(takes)
-    else:
-        names = [_IMAGE, *[tensor.name for tensor in keras.tree.flatten(takes)]]
-        found = [name for name in names if name in x]
-        missing, own = [] if found else [_IMAGE], set(found[:1])
-        inputs = x[found[0]] if found else {}
-    if missing:
-        raise RequestError(
-            f"The batch holds {sorted(x)}, but no {missing[0]!r}, which the student takes; give (x, y), a mapping with "
-            "'image' and 'label', or tfkd.TeacherPredictions."
-        )
-    rest = {name: value for name, value in x.items() if name not in own}
-    predictions = rest.get("answers", rest.get("teacher_logits", ()))
-    return TeacherPredictions(inputs, predictions, rest.get(_INDEX, ())), rest.get(_LABEL)
+    own = set(takes) if isinstance(takes, Mapping) else set()
+    beside = {name: value for name, value in x.items() if name in _BESIDE and name not in own}
+    inputs = {name: value for name, value in x.items() if name not in beside}
+    taken(inputs, takes)
+    predictions = beside.get("answers", beside.get("teacher_logits", ()))
+    return TeacherPredictions(inputs, predictions, beside.get(_INDEX, ())), beside.get(_LABEL)
+
+
+def _lacks(given: Mapping[str, Any], name: str) -> RequestError:
+    return RequestError(
+        f"The batch holds {sorted(given)}, but no {name!r}, which a model takes; give (x, y), a mapping with its "
+        "inputs and 'label', or tfkd.TeacherPredictions."
+    )
 
 
 def _by_teacher(predictions: Any) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""Losses that look at a whole batch, under strategies that cut the batch into pieces.
+"""Strategies that cut a batch into pieces: losses that look at all of it, and trainings in several processes.
 
 A loss that compares images with each other must see the images of all replicas, or two replicas would make another
 update than one.
@@ -6,7 +6,10 @@ update than one.
 
 from typing import Any
 
+import keras
 import tensorflow as tf
+
+from tfkd.kernels.keras_overrides import ShapedModel
 
 
 def whole_batch(values: Any) -> Any:
@@ -25,3 +28,25 @@ def whole_batch(values: Any) -> Any:
     if context is None or context.num_replicas_in_sync == 1:
         return values
     return context.all_gather(values, axis=0)
+
+
+def spans_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether a strategy trains in several processes."""
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return several and bool(strategy.cluster_resolver.cluster_spec())
+
+
+class BuiltOnReplicas(ShapedModel):
+    """A model that learns the shapes of a batch from one replica's piece, where several workers train."""
+
+    def shaping_batch(self, iterator: Any, batch: Any) -> tuple[Any, Any]:
+        """Returns what Keras learns the shapes of a batch from."""
+        # To learn the shapes of a batch Keras reduces one over the replicas, which TensorFlow refuses over several
+        # workers where the batch is a mapping. One replica's piece has these shapes too.
+        if iterator is not None and spans_workers(self.distribute_strategy):
+            _, _, batches = next(iter(iterator))
+            return None, keras.tree.map_structure(self._first_piece, next(batches))
+        return iterator, batch
+
+    def _first_piece(self, values: Any) -> Any:
+        return self.distribute_strategy.experimental_local_results(values)[0]

@@ -42,7 +42,7 @@ AUGMENTS = {
     "mixup half": Augment(mix="mixup", mix_share=0.5),
     "cutmix half": Augment(mix="cutmix", mix_share=0.5),
 }
-MEMORIES = {"decoded": ExampleCache(0), "cached": ExampleCache(1 << 40)}
+MEMORIES = {"decoded": ExampleCache(0), "kept": ExampleCache(1 << 40)}
 
 
 def measure(split: Split, size: int, rounds: int) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,110 @@
+"""How a Distiller is compiled, and the loss with the true labels that follows."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfkd.distill.arguments import FunctionLoss, label_loss
+from tfkd.distill.frozen import Hidden
+from tfkd.distill.labels import check_label_form, without_unlabelled
+from tfkd.distill.logs import Logged
+from tfkd.distill.metrics import metric_for
+from tfkd.distill.predictions import Batch
+from tfkd.errors import RequestError
+from tfkd.kernels import adam
+
+
+class Compiled(Logged):
+    """A model whose loss with the labels is taken of logits, whatever the student gives.
+
+    Attributes:
+        label_weight: weight of the loss with the true labels.
+    """
+
+    label_weight: float
+
+    def compile(
+        self,
+        optimizer: Any = "adamw",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Sets up training as `keras.Model.compile` does.
+
+        Args:
+            optimizer: any Keras optimizer.
+            loss: loss with the true labels; by default the cross-entropy. Keras's cross-entropies, also by name, are
+                taken of the student's logits; a function or a loss of your own gets logits.
+            metrics: metrics of the labelled examples, of what the student gives. Those that need probabilities, such as
+                `keras.metrics.AUC`, `Precision` and `F1Score`, get them, and take labels of either form.
+            weighted_metrics: the same, weighted by `sample_weight`.
+            jit_compile: "auto" uses XLA where there is a GPU; on a CPU it slows convolutions down.
+            **kwargs: the remaining arguments of `keras.Model.compile`.
+
+        Raises:
+            RequestError: the loss takes something else than logits, or the optimizer accumulates gradients on several
+                replicas, which Keras cannot.
+        """
+        if jit_compile == "auto":
+            jit_compile = bool(tf.config.list_physical_devices("GPU"))
+        if "loss_weights" in kwargs:
+            raise RequestError("compile: loss_weights has no meaning here; give the Distiller label_weight=...")
+        self._label_loss = Hidden([label_loss(loss)])
+        super().compile(
+            optimizer=optimizer,
+            loss=self._label_loss.items[0],
+            loss_weights=float(self.label_weight),
+            metrics=metric_for(metrics, self._gives_probabilities),
+            weighted_metrics=metric_for(weighted_metrics, self._gives_probabilities),
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+        _check_accumulation(self.optimizer, self.distribute_strategy.num_replicas_in_sync)
+        adam.fuse(self.optimizer)
+        # Built inside the first step, the optimizer's state could not be loaded before it, and would trace it twice.
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, or {} where the loss is a function."""
+        if self.compiled and isinstance(self._label_loss.items[0], FunctionLoss):
+            return {}
+        config: dict[str, Any] = super().get_compile_config()
+        config.pop("loss_weights", None)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with what `get_compile_config` returned."""
+        if config:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def _own_loss(self, batch: Batch, logits: Any) -> tuple[Any, Any]:
+        """Returns the student's loss without a teacher, of this replica's part, and what of it is due to the labels."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        kind = keras.config.floatx()
+        regularisers = tf.add_n([tf.zeros((), kind), *[tf.cast(loss, kind) for loss in self.losses]]) / replicas
+        if batch.labels is None:
+            return regularisers, None
+        check_label_form(self._label_loss.items[0], batch.labels, logits)
+        y, weight = without_unlabelled(batch.labels, logits, batch.sample_weight)
+        loss = self.compute_loss(x=batch.inputs, y=y, y_pred=logits, sample_weight=weight)
+        return loss, loss - tf.cast(regularisers, loss.dtype)
+
+    def _unweighted_label_loss(self, batch: Batch, logits: Any) -> Any:
+        """Returns the loss with the labels alone, which compares with any other training of the student."""
+        y, weight = without_unlabelled(batch.labels, logits, batch.sample_weight)
+        return self._label_loss.items[0](y, logits, sample_weight=weight)
+
+
+def _check_accumulation(optimizer: Any, replicas: int) -> None:
+    steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
+    if steps and replicas > 1:
+        raise RequestError(
+            f"gradient_accumulation_steps = {steps} does not work on {replicas} replicas: Keras accumulates on one "
+            "alone; leave it out and take a larger batch, of which each replica gets a part."
+        )

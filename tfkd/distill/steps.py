@@ -1,0 +1,105 @@
+"""The steps of a Distiller: one update of the student, and one batch of an evaluation."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfkd.distill.compiled import Compiled
+from tfkd.distill.frozen import Hidden
+from tfkd.distill.logs import TOTAL
+from tfkd.distill.losses.base import LOGITS
+from tfkd.distill.objective import Objective
+from tfkd.distill.predictions import Batch, Form, numbered, unpacked
+from tfkd.distill.replicas import BuiltOnReplicas
+from tfkd.errors import RequestError
+from tfkd.kernels.keras_private import is_validation_of_fit
+
+
+class DistillationSteps(Compiled, BuiltOnReplicas):
+    """A model that learns from labels and an objective."""
+
+    _objective: Objective
+    _takes: Hidden
+    _form: Form
+    _images: int | None
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.fit` does."""
+        self._read_teachers()
+        return super().fit(self._numbered(x), y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates as `keras.Model.evaluate` does."""
+        if not is_validation_of_fit(kwargs):
+            self._read_teachers()
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Makes one update of the student and returns the logs so far."""
+        batch, objective = self._unpacked(data), self._objective
+        predictions = objective.predictions(batch, constant=not self.jit_compile)
+        if batch.labels is None and not predictions:
+            raise RequestError("The data have no labels and the Distiller no losses with a teacher; give one of them.")
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = objective.network(batch.inputs, training=True)
+            logits = outputs[LOGITS]
+            own_loss, label_loss = self._own_loss(batch, logits)
+            values = objective.values(predictions, outputs, batch, training=True)
+            distillation_loss = tf.add_n(values) if values else tf.zeros(())
+            loss = own_loss + tf.cast(distillation_loss, own_loss.dtype)
+            scaled = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        losses = {"loss": loss, **objective.parts(label_loss, distillation_loss, values)}
+        return self._logs(losses, batch, logits, evaluating=False)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluates the student: the loss with the labels, and the training's loss where predictions are at hand."""
+        batch, objective = self._unpacked(data), self._objective
+        outputs = objective.network(batch.inputs, training=False)
+        logits = outputs[LOGITS]
+        has_predictions = objective.has_predictions(batch)
+        if batch.labels is None and not has_predictions:
+            raise RequestError(
+                "The data have neither labels nor predictions of a teacher; there is nothing to evaluate."
+            )
+        losses = {}
+        if batch.labels is not None:
+            losses["loss"] = self._unweighted_label_loss(batch, logits)
+        if has_predictions:
+            predictions = objective.predictions(batch, constant=not self.jit_compile)
+            values = objective.values(predictions, outputs, batch, training=False)
+            distillation_loss = tf.add_n(values)
+            own_loss, label_loss = self._own_loss(batch, logits)
+            losses[TOTAL] = own_loss + tf.cast(distillation_loss, own_loss.dtype)
+            losses |= objective.parts(label_loss, distillation_loss, values)
+            losses.setdefault("loss", losses[TOTAL])
+        return self._logs(losses, batch, logits, evaluating=True)
+
+    def _read_teachers(self) -> None:
+        """Has the steps traced again where a teacher's weights, which are constants there, have changed."""
+        if self._objective.teachers.changed():
+            self.train_function = self.test_function = None
+
+    def _unpacked(self, data: Any) -> Batch:
+        # Without a graph, train_on_batch hands arrays on as they came.
+        tensors = keras.tree.map_structure(
+            lambda each: tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each, data
+        )
+        return unpacked(tensors, self._takes.items[0], self._form)
+
+    def _numbered(self, x: Any) -> Any:
+        """Numbers the rows of arrays for the losses that ask for it, so that they know an example that comes again."""
+        if not self._objective.needs_numbers:
+            return x
+        arrays = keras.tree.flatten(x)
+        if not arrays or not all(hasattr(each, "shape") and hasattr(each, "dtype") for each in arrays):
+            return x
+        rows = len(arrays[0])
+        if self._images is not None and rows > self._images:
+            raise RequestError(
+                f"fit got {rows} images, more than the Distiller's images={self._images}; make that larger."
+            )
+        return numbered(x, rows)
