@@ -10,6 +10,7 @@ import numpy as np
 from tfkd import machine
 from tfkd.bundle import golden, snippets
 from tfkd.bundle.golden import Golden
+from tfkd.bundle.layout import RECIPE
 from tfkd.bundle.manifest import SCHEMA, ComparisonRow, DataEntry, Manifest, StudentEntry, TeacherEntry, latency
 from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.verdicts import measured
@@ -24,8 +25,6 @@ from tfkd.verification.truth import chance_test
 from tfkd.version import __version__
 from tfkd.writers import samples
 from tfkd.writers.records import MissingFile
-
-RECIPE = "recipe.json"
 
 
 class Asked(Protocol):

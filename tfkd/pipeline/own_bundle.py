@@ -13,6 +13,7 @@ from tfkd.bundle.manifest import ComparisonRow, Manifest, StudentEntry
 from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.errors import RequestError
+from tfkd.formats import TIMED
 from tfkd.labels import outputs_of
 from tfkd.models import normalization
 from tfkd.pipeline import pages
@@ -124,7 +125,7 @@ def write(subject: Subject, request: "Request", folder: RunFolder, progress: Pro
     diagnosis = _diagnosed(subject, probabilities, folder, request.seed)
     made = _exported(subject, request, bundle, progress)
     artifacts = _measured(subject, made, probabilities, bundle, progress)
-    timed = {artifact.path: bundle / artifact.path for artifact in artifacts if artifact.format == "tflite"}
+    timed = {artifact.path: bundle / artifact.path for artifact in artifacts if artifact.format in TIMED}
     bench = host.measure(timed, request.bench, lambda text: progress.say(f"  {text}"))
     right = accuracy(probabilities, subject.data.test.labels)
     manifest = assembly.judged_manifest(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.errors import RequestError
+from tfkd.formats import TIMED
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import BUNDLE, STUDENT_MODEL, TEACHER_MODEL, teacher_file, teacher_file_name
 from tfkd.pipeline.kind import Inputs, StageKind
@@ -112,11 +113,11 @@ def teacher_files(context: RunContext) -> dict[str, Path]:
 
 
 def compared_files(context: RunContext) -> dict[str, dict[str, Path]]:
-    """Returns the .tflite files behind each row of the comparison, by the names that benchmarks give them."""
+    """Returns the timed files behind each row of the comparison, by the names that benchmarks give them."""
     teachers = teacher_files(context)
     rows = {TAUGHT: teachers} if teachers else {}
     for file in context.result(EXPORT).files:
-        if file.format == "tflite":
+        if file.format in TIMED:
             rows[f"student {file.precision}"] = {file.path: bundle_files(context) / file.path}
     return rows
 

@@ -11,6 +11,7 @@ from tfkd.bundle import assembly
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import ComparisonRow, Compression, Manifest, StudentEntry, TeacherEntry
 from tfkd.distill.measures import accuracy, softmax
+from tfkd.formats import TIMED
 from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import BUNDLE, CURVE, STUDENT_MODEL, TEST_LOGITS, of_seed, teacher_file_name
@@ -177,7 +178,7 @@ def _comparison(context: RunContext) -> list[ComparisonRow]:
     rows += [
         student_row(artifact, artifact.accuracy)
         for artifact in context.result(VERIFY).artifacts
-        if artifact.format == "tflite" and artifact.accuracy is not None
+        if artifact.format in TIMED and artifact.accuracy is not None
     ]
     return rows
 
