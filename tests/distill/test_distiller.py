@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.distill.small import CLASSES, difference, student, taught, teacher, trained, updated, weights_after
 from tfkd import Distiller, TeacherPredictions
-from tfkd.distill.losses import Contrastive, Hint, SoftTargets
+from tfkd.distill.losses import ContrastiveLoss, HintLoss, SoftTargetsLoss
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
@@ -30,7 +30,7 @@ def test_the_update_is_the_gradient_of_the_written_out_loss(batch: Any) -> None:
         reference.trainable_variables, tape.gradient(loss, reference.trainable_variables), strict=True
     ):
         variable.assign_sub(0.1 * gradient)
-    distiller = Distiller(student(), [guide], [(SoftTargets(3.0), 0.6)], label_weight=0.4)
+    distiller = Distiller(student(), [guide], [(SoftTargetsLoss(3.0), 0.6)], label_weight=0.4)
     assert difference(updated(distiller, images, labels), reference.get_weights()) < 1e-6
 
 
@@ -79,13 +79,13 @@ def test_two_teachers_pull_like_their_mean_probability(batch: Any) -> None:
     rng = np.random.default_rng(4)
     answers = rng.normal(0, 2, (16, 2, CLASSES)).astype(np.float32)
     both = updated(
-        Distiller(student(), losses=[(SoftTargets(1.0), 1.0)], label_weight=0.0, teacher_shares=[1.0, 1.0]),
+        Distiller(student(), losses=[(SoftTargetsLoss(1.0), 1.0)], label_weight=0.0, teacher_shares=[1.0, 1.0]),
         {"image": images, "answers": ({"logits": answers[:, 0]}, {"logits": answers[:, 1]})},
         labels,
     )
     mean = np.log(tf.nn.softmax(answers).numpy().mean(axis=1))
     one = updated(
-        Distiller(student(), losses=[(SoftTargets(1.0), 1.0)], label_weight=0.0),
+        Distiller(student(), losses=[(SoftTargetsLoss(1.0), 1.0)], label_weight=0.0),
         {"image": images, "teacher_logits": mean},
         labels,
     )
@@ -143,7 +143,7 @@ def test_the_parts_of_the_loss_sum_to_it(batch: Any) -> None:
     base = student()
     head = keras.layers.Dense(CLASSES, kernel_regularizer=keras.regularizers.L2(0.1))
     regularised = keras.Model(base.input, head(base.layers[-2].output))
-    losses = [(SoftTargets(2.0), 0.5), (Hint(), 0.25), (SoftTargets(1.0), 0.125)]
+    losses = [(SoftTargetsLoss(2.0), 0.5), (HintLoss(), 0.25), (SoftTargetsLoss(1.0), 0.125)]
     penalty = 0.1 * float((head.kernel.numpy() ** 2).sum())
     logs = trained(Distiller(regularised, [teacher(), teacher(40)], losses), *batch, batch_size=16)
     parts = [logs[name] for name in ("soft_targets_loss", "hint_loss", "soft_targets_2_loss")]
@@ -155,11 +155,11 @@ def test_the_parts_of_the_loss_sum_to_it(batch: Any) -> None:
 @pytest.mark.parametrize("label_weight", [0.0, 0.3])
 def test_the_loss_of_a_validation_is_that_of_the_labels_unweighted(batch: Any, label_weight: float) -> None:
     images, labels = batch
-    distiller = Distiller(student(), [teacher()], [(SoftTargets(2.0), 0.6)], label_weight)
+    distiller = Distiller(student(), [teacher()], [(SoftTargetsLoss(2.0), 0.6)], label_weight)
     distiller.compile()
     logits, guide = distiller.student(images), teacher()(images)
     label = float(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
-    soft = 0.6 * float(SoftTargets(2.0)(guide, logits))
+    soft = 0.6 * float(SoftTargetsLoss(2.0)(guide, logits))
     logs = distiller.evaluate(images, labels, verbose=0, return_dict=True)
     assert logs["loss"] == pytest.approx(label, rel=1e-5)
     assert logs["distillation_loss"] == pytest.approx(soft, rel=1e-4)
@@ -176,7 +176,7 @@ def test_a_validation_without_predictions_of_a_teacher_is_that_of_the_labels_alo
 
 
 def test_validation_leaves_memories_and_moments_as_they_are(batch: Any) -> None:
-    losses = [(Hint(), 0.5), (Contrastive(negatives=8), 0.5)]
+    losses = [(HintLoss(), 0.5), (ContrastiveLoss(negatives=8), 0.5)]
     for images in (None, 16):
         distiller = Distiller(student(), [teacher()], losses, images=images)
         trained(distiller, *batch)
@@ -245,7 +245,7 @@ def test_other_classes_are_refused() -> None:
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])
 def test_weights_without_sense_are_refused(weights: tuple[float, float]) -> None:
     with pytest.raises(RequestError, match="weights"):
-        Distiller(student(), losses=[(SoftTargets(), weights[0])], label_weight=weights[1])
+        Distiller(student(), losses=[(SoftTargetsLoss(), weights[0])], label_weight=weights[1])
 
 
 def test_nobody_to_learn_from_is_refused(batch: Any) -> None:
@@ -274,7 +274,7 @@ def updated_with(distiller: Distiller, labels: np.ndarray, images: np.ndarray) -
 
 def test_losses_on_features_train_a_projector_that_is_not_saved(batch: Any, tmp_path: Path) -> None:
     images, labels = batch
-    distiller = Distiller(student(), [teacher()], [(Hint(), 1.0), (SoftTargets(), 0.5)])
+    distiller = Distiller(student(), [teacher()], [(HintLoss(), 1.0), (SoftTargetsLoss(), 0.5)])
     (projector, _) = distiller.loss_layers
     before = projector.get_weights()
     updated(distiller, images, labels)
@@ -286,7 +286,7 @@ def test_losses_on_features_train_a_projector_that_is_not_saved(batch: Any, tmp_
 def test_stored_features_give_the_same_update_as_the_teacher_itself(batch: Any) -> None:
     images, labels = batch
     guide = teacher()
-    losses = [(Hint(), 1.0)]
+    losses = [(HintLoss(), 1.0)]
     online = updated(Distiller(student(), [guide], losses), images, labels)
     answer = {tap: value.numpy() for tap, value in tapped(guide, ["pooled"])(images).items()}
     shapes = [{tap: value.shape[1:] for tap, value in answer.items()}]
@@ -295,7 +295,7 @@ def test_stored_features_give_the_same_update_as_the_teacher_itself(batch: Any) 
 
 
 def test_two_distillers_from_one_loss_have_projectors_of_their_own(batch: Any) -> None:
-    losses = [(Hint(), 1.0)]
+    losses = [(HintLoss(), 1.0)]
     first, second = (Distiller(student(), [teacher()], losses) for _ in range(2))
     assert first.loss_layers[0] is not second.loss_layers[0]
     assert losses[0][0].layers == []
@@ -309,12 +309,12 @@ def test_a_model_cannot_teach_itself() -> None:
 
 def test_a_tap_that_does_not_exist_is_refused() -> None:
     with pytest.raises(RequestError, match="pooled"):
-        Distiller(student(), [teacher()], [(Hint(teacher_tap="poold"), 1.0)])
+        Distiller(student(), [teacher()], [(HintLoss(teacher_tap="poold"), 1.0)])
 
 
 def test_answers_without_what_a_loss_looks_at_are_refused() -> None:
     with pytest.raises(RequestError, match="do not hold"):
-        Distiller(student(), losses=[(Hint(), 1.0)], answers=[{"logits": (CLASSES,)}])
+        Distiller(student(), losses=[(HintLoss(), 1.0)], answers=[{"logits": (CLASSES,)}])
 
 
 def test_arrays_are_numbered_for_a_memory_of_the_training_set(batch: Any) -> None:
@@ -322,18 +322,18 @@ def test_arrays_are_numbered_for_a_memory_of_the_training_set(batch: Any) -> Non
     expected = {"image": images, "index": np.arange(16)}
     weights = []
     for x in (images, expected, TeacherPredictions(images, (), np.arange(16))):
-        distiller = Distiller(student(), [teacher()], [(Contrastive(negatives=8), 1.0)], images=16)
+        distiller = Distiller(student(), [teacher()], [(ContrastiveLoss(negatives=8), 1.0)], images=16)
         trained(distiller, x, labels, batch_size=4, epochs=2)
         weights.append([weight.copy() for weight in distiller.get_weights()])
     assert difference(weights[0], weights[1]) == difference(weights[0], weights[2]) == 0
-    distiller = Distiller(student(), [teacher()], [(Contrastive(negatives=8), 1.0)], images=15)
+    distiller = Distiller(student(), [teacher()], [(ContrastiveLoss(negatives=8), 1.0)], images=15)
     with pytest.raises(RequestError, match="16 images, more than the Distiller's images=15"):
         trained(distiller, images, labels)
 
 
 def test_a_memory_without_a_number_of_images_is_a_queue(batch: Any) -> None:
     images, labels = batch
-    distiller = Distiller(student(), [teacher()], [(Contrastive(negatives=12), 1.0)])
+    distiller = Distiller(student(), [teacher()], [(ContrastiveLoss(negatives=12), 1.0)])
     (_, _, queue) = distiller.loss_layers
     trained(distiller, images, labels, batch_size=8)
     assert queue.index.numpy().tolist() == [12, 13, 14, 15, *range(4, 12)]
@@ -344,6 +344,6 @@ def test_a_memory_without_a_number_of_images_is_a_queue(batch: Any) -> None:
 
 def test_a_loss_with_a_memory_needs_the_images_numbers(batch: Any) -> None:
     images, labels = batch
-    distiller = Distiller(student(), [teacher()], [(Contrastive(negatives=8), 1.0)], images=16)
+    distiller = Distiller(student(), [teacher()], [(ContrastiveLoss(negatives=8), 1.0)], images=16)
     with pytest.raises(RequestError, match="index="):
         updated(distiller, images, labels)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests import tiny
 from tests.distill.small import CLASSES, difference, in_one_step, student, taught, teacher, trained, weights_after
 from tfkd import Distiller, TeacherPredictions, recipe
-from tfkd.distill.losses import LOSSES, Hint, SoftTargets
+from tfkd.distill.losses import LOSSES, HintLoss, SoftTargetsLoss
 from tfkd.errors import RequestError
 
 SOFTMAXES = {
@@ -181,7 +181,7 @@ def test_subclassed_teachers_and_students_work(batch: Any) -> None:
     trained(Distiller(learner, teacher()), *batch)
     assert difference(before, learner.get_weights()) > 1e-4
     with pytest.raises(RequestError, match="shows no layers"):
-        Distiller(student(), guide, [(Hint(), 1.0)])
+        Distiller(student(), guide, [(HintLoss(), 1.0)])
 
 
 def sized_student(seed: int = 1) -> keras.Model:
@@ -222,11 +222,11 @@ def test_teacher_predictions_pass_through_data_sets_and_splits(batch: Any, label
 
 WAYS: list[tuple[dict[str, Any], Any]] = [
     ({"teacher": True}, None),
-    ({}, (SoftTargets(4.0), 0.7)),
+    ({}, (SoftTargetsLoss(4.0), 0.7)),
     ({}, [recipe.SoftTargets()]),
     ({}, recipe.SoftTargets()),
     ({}, [(recipe.SoftTargets(temperature=4.0, weight=9.0), 0.7)]),
-    ({"teachers": (teacher,)}, [(SoftTargets(4.0), 0.7)]),
+    ({"teachers": (teacher,)}, [(SoftTargetsLoss(4.0), 0.7)]),
 ]
 
 
@@ -238,9 +238,9 @@ def test_teachers_and_losses_may_be_given_in_several_ways(batch: Any, given: dic
     assert difference(in_one_step(Distiller(student(), losses=losses, **guides), *batch), taught()) < 1e-6
 
 
-@pytest.mark.parametrize("losses", [SoftTargets(), [SoftTargets()], [SoftTargets], ["soft_targets"]])
+@pytest.mark.parametrize("losses", [SoftTargetsLoss(), [SoftTargetsLoss()], [SoftTargetsLoss], ["soft_targets"]])
 def test_a_loss_without_weight_has_weight_1(batch: Any, losses: Any) -> None:
-    expected = in_one_step(Distiller(student(), teacher(), [(SoftTargets(), 1.0)]), *batch)
+    expected = in_one_step(Distiller(student(), teacher(), [(SoftTargetsLoss(), 1.0)]), *batch)
     assert difference(in_one_step(Distiller(student(), teacher(), losses), *batch), expected) == 0
     assert difference(expected, taught()) > 1e-6
 
@@ -250,7 +250,7 @@ def test_a_loss_without_weight_has_weight_1(batch: Any, losses: Any) -> None:
     [
         ([keras.losses.KLDivergence()], "keras.losses.KLDivergence, which is no distillation loss"),
         (["soft_target"], "Did you mean 'soft_targets'"),
-        ([(SoftTargets(), 0.5, 1.0)], "pairs"),
+        ([(SoftTargetsLoss(), 0.5, 1.0)], "pairs"),
         ([recipe.SoftTargets(temperature=recipe.Schedule(start=4, end=1))], "Schedule"),
         ([0.5], "no distillation loss"),
     ],
@@ -288,7 +288,7 @@ def test_the_student_is_exported(batch: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["decoupled", "hint", "contrastive"])
 def test_a_config_makes_the_same_distiller_with_a_fresh_student(batch: Any, kind: str) -> None:
     guide = teacher()
-    losses = [(LOSSES[kind](), keras.Variable(0.5)), (SoftTargets(2.0), 0.25)]
+    losses = [(LOSSES[kind](), keras.Variable(0.5)), (SoftTargetsLoss(2.0), 0.25)]
     first = Distiller(student(), guide, losses, label_weight=0.5, images=16, name="mine")
     first.compile(keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy", metrics=["accuracy", "ce"])
     copy = keras.models.clone_model(first)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from tests import tiny
-from tfkd.distill.losses import SoftTargets
+from tfkd.distill.losses import SoftTargetsLoss
 from tfkd.distill.taps import available, structure, tapped
 from tfkd.errors import RequestError
 from tfkd.models import build_student, build_teacher
@@ -365,7 +365,7 @@ def test_a_size_that_is_not_fixed() -> None:
 def test_a_compiled_model() -> None:
     """A loss that Keras cannot make again from its configuration does not matter."""
     model = tiny.build_teacher(image_size=16, classes=5)
-    model.compile("sgd", SoftTargets(2.0))
+    model.compile("sgd", SoftTargetsLoss(2.0))
     assert not tapped(model, ["pooled"]).compiled
 
 

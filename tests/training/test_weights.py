@@ -10,7 +10,7 @@ import pytest
 
 from tests import tiny
 from tfkd import Distiller
-from tfkd.distill.losses import Contrastive, Hint, SoftTargets
+from tfkd.distill.losses import ContrastiveLoss, HintLoss, SoftTargetsLoss
 from tfkd.training.weights import Weights
 
 CLASSES, IMAGES = 4, 16
@@ -23,7 +23,7 @@ def distiller(seed: int, optimizer: keras.optimizers.Optimizer) -> Distiller:
     student = tiny.build_student(
         keras, image_size=8, classes=CLASSES, width=1.0, activation="relu6", dropout=0.5, batch_norm_momentum=0.9
     )
-    losses = [(SoftTargets(), 0.5), (Hint(), 0.5), (Contrastive(dimensions=3, negatives=5), 0.5)]
+    losses = [(SoftTargetsLoss(), 0.5), (HintLoss(), 0.5), (ContrastiveLoss(dimensions=3, negatives=5), 0.5)]
     made = Distiller(student, losses=losses, answers=[ANSWER], images=IMAGES)
     made.compile(optimizer)
     return made

@@ -8,14 +8,14 @@ from typing import Any
 
 import keras
 
-from tfkd.distill.losses import LOSSES, SoftTargets
+from tfkd.distill.losses import LOSSES
 from tfkd.distill.losses.base import DistillationLoss
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.metrics import CROSS_ENTROPIES, config_of
 from tfkd.distill.schedules import loss_of
 from tfkd.errors import RequestError, nearest
 from tfkd.models.logits import is_tf_keras
-from tfkd.recipe import Loss
+from tfkd.recipe import Loss, SoftTargets
 
 Weighted = tuple[DistillationLoss, Any]
 
@@ -34,7 +34,7 @@ def weighted_losses(losses: Any) -> list[Weighted]:
         RequestError: one of them is no distillation loss.
     """
     if losses is None:
-        return [(SoftTargets(temperature=4.0), 0.7)]
+        return [loss_of(SoftTargets())]
     single_pair = isinstance(losses, tuple) and len(losses) == 2 and not _is_loss(losses[1])
     several = isinstance(losses, (list, tuple)) and not single_pair
     return [_weighted(each) for each in (losses if several else [losses])]
@@ -147,7 +147,7 @@ def _weighted(given: Any) -> Weighted:
         raise RequestError(f"losses: there is no distillation loss {given!r}.{nearest(given, list(LOSSES))}")
     raise RequestError(
         f"losses holds {_named(given)}, which is no distillation loss; write for instance "
-        "losses=[(SoftTargets(temperature=4.0), 0.7)], from tfkd.distill.losses import SoftTargets."
+        "losses=[(SoftTargetsLoss(temperature=4.0), 0.7)], from tfkd.distill.losses import SoftTargetsLoss."
     )
 
 

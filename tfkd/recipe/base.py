@@ -19,3 +19,8 @@ class Block(BaseModel):
     """A part of a recipe: fixed once made, and strict about the names of its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def default_of(block: type[Block], field: str) -> Any:
+    """Returns the default of a block's field, for a function that takes what the field says."""
+    return block.model_fields[field].default

@@ -110,12 +110,12 @@ def _training(store: SoftLabels, steps: int) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    from tfkd.distill.losses import SoftTargets
+    from tfkd.distill.losses import SoftTargetsLoss
     from tfkd.models import build_student
     from tfkd.recipe import Student
 
     student = build_student(Student(), 32, CLASSES, SEED)
-    student.compile(keras.optimizers.AdamW(1e-3), SoftTargets(temperature=4.0), jit_compile=False)
+    student.compile(keras.optimizers.AdamW(1e-3), SoftTargetsLoss(temperature=4.0), jit_compile=False)
 
     def batches(answers: Callable[[Any], Any], seed: int) -> tf.data.Dataset:
         order = np.random.default_rng(seed).integers(0, store.images, steps * BATCH)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses import Attention
+from tfkd.distill.losses import AttentionLoss
 from tfkd.errors import RequestError
 
 
@@ -46,14 +46,14 @@ def maps(size: int, channels: int, seed: int, spread: float = 1.0) -> np.ndarray
 @pytest.mark.parametrize(("teacher", "student"), [(4, 4), (8, 4), (4, 8)])
 def test_equals_the_reference(power: float, teacher: int, student: int) -> None:
     given, own = maps(teacher, 5, seed=1), maps(student, 3, seed=2)
-    got = Attention(power=power, reduction=None)(given, own)
+    got = AttentionLoss(power=power, reduction=None)(given, own)
     np.testing.assert_allclose(got, reference(given, own, power), rtol=1e-4, atol=1e-6)
 
 
 def test_does_not_depend_on_the_size_of_the_activations() -> None:
     given, own = maps(4, 5, seed=1), maps(4, 3, seed=2)
     np.testing.assert_allclose(
-        Attention(reduction=None)(given * 1e4, own * 1e-4), Attention(reduction=None)(given, own), rtol=1e-4
+        AttentionLoss(reduction=None)(given * 1e4, own * 1e-4), AttentionLoss(reduction=None)(given, own), rtol=1e-4
     )
 
 
@@ -63,7 +63,7 @@ def test_gradient_is_finite_for_dead_and_for_extreme_float16_maps(power: float, 
     given = tf.constant(np.full((2, 4, 4, 3), spread), tf.float16)
     own = tf.Variable(tf.constant(maps(4, 3, seed=5)[:2] > 0.5, tf.float16) * spread)
     with tf.GradientTape() as tape:
-        loss = Attention(power=power).call(given, own)
+        loss = AttentionLoss(power=power).call(given, own)
     assert loss.dtype == tf.float32
     assert np.isfinite(loss).all() and np.isfinite(tape.gradient(loss, own)).all()
 
@@ -72,7 +72,7 @@ def test_gradient_is_that_of_the_reference() -> None:
     given, own = maps(4, 5, seed=1).astype(np.float64), maps(4, 3, seed=2).astype(np.float64) + 0.1
     variable = tf.Variable(own)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(Attention(power=3).call(tf.constant(given), variable))
+        loss = tf.reduce_sum(AttentionLoss(power=3).call(tf.constant(given), variable))
     gradient, step = tape.gradient(loss, variable).numpy(), 1e-6
     for place in [(0, 0, 0, 0), (1, 2, 3, 1), (5, 3, 0, 2)]:
         moved = np.zeros_like(own)
@@ -83,21 +83,21 @@ def test_gradient_is_that_of_the_reference() -> None:
 
 def test_refuses_features_that_are_no_maps() -> None:
     with pytest.raises(RequestError, match=r"stage:16.*not maps"):
-        Attention()(np.zeros((2, 8), np.float32), np.zeros((2, 8), np.float32))
+        AttentionLoss()(np.zeros((2, 8), np.float32), np.zeros((2, 8), np.float32))
 
 
 def test_refuses_maps_of_other_images() -> None:
     with pytest.raises(RequestError, match="same images"):
-        Attention()(maps(4, 2, seed=1)[:1], maps(4, 2, seed=1))
+        AttentionLoss()(maps(4, 2, seed=1)[:1], maps(4, 2, seed=1))
 
 
 @pytest.mark.parametrize("power", [0.0, -1.0, float("nan"), float("inf")])
 def test_refuses_a_power_that_is_not_positive(power: float) -> None:
     with pytest.raises(RequestError, match="power"):
-        Attention(power=power)
+        AttentionLoss(power=power)
 
 
 def test_config_makes_the_same_loss() -> None:
-    config = Attention("stage:8", "logits", power=3).get_config()
-    assert Attention.from_config(config).get_config() == config
+    config = AttentionLoss("stage:8", "logits", power=3).get_config()
+    assert AttentionLoss.from_config(config).get_config() == config
     assert (config["teacher_tap"], config["student_tap"], config["power"]) == ("stage:8", "logits", 3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses import Contrastive
+from tfkd.distill.losses import ContrastiveLoss
 from tfkd.errors import RequestError
 
 RNG = np.random.default_rng(8)
@@ -15,8 +15,8 @@ IMAGES = 9
 INDEX = np.array([3, 0, 8, 3, 5])  # image 3 comes twice
 
 
-def built(**config: Any) -> Contrastive:
-    loss = Contrastive(**({"dimensions": 4, "negatives": 6} | config))
+def built(**config: Any) -> ContrastiveLoss:
+    loss = ContrastiveLoss(**({"dimensions": 4, "negatives": 6} | config))
     loss.build((7,), (5,), IMAGES)
     return loss
 
@@ -29,7 +29,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def projected(loss: Contrastive, given: dict[str, np.ndarray], student: np.ndarray) -> list[np.ndarray]:
+def projected(loss: ContrastiveLoss, given: dict[str, np.ndarray], student: np.ndarray) -> list[np.ndarray]:
     pairs = zip(loss.layers, (given["answer"], student), strict=False)
     return [unit(rows @ layer.kernel.numpy() + layer.bias.numpy()) for layer, rows in pairs]
 
@@ -86,7 +86,7 @@ def test_images_without_numbers_count_as_different_ones() -> None:
 
 
 def test_equals_the_reference_with_a_queue_over_several_steps() -> None:
-    loss = Contrastive(dimensions=4, negatives=7, temperature=0.3, dtype="float64", reduction=None)
+    loss = ContrastiveLoss(dimensions=4, negatives=7, temperature=0.3, dtype="float64", reduction=None)
     loss.build((7,), (5,))
     queue = loss.layers[2]
     assert not loss.counts_images and built().counts_images
@@ -104,7 +104,7 @@ def test_equals_the_reference_with_a_queue_over_several_steps() -> None:
 
 
 def test_a_batch_longer_than_the_queue_leaves_its_last_rows() -> None:
-    loss = Contrastive(dimensions=4, negatives=3)
+    loss = ContrastiveLoss(dimensions=4, negatives=3)
     loss.build((7,), (5,))
     loss(*batch())
     assert sorted(loss.layers[2].index.numpy()) == sorted(INDEX[-3:])
@@ -168,14 +168,14 @@ def test_temperature_may_be_a_variable() -> None:
 )
 def test_refuses_arguments_out_of_range(argument: str, value: Any) -> None:
     with pytest.raises(RequestError, match=argument):
-        Contrastive(**{argument: value})
+        ContrastiveLoss(**{argument: value})
 
 
 def test_refuses_to_be_built_without_what_it_needs() -> None:
     with pytest.raises(RequestError, match="16,777,216"):
-        Contrastive().build((7,), (5,), 2**24 + 1)
+        ContrastiveLoss().build((7,), (5,), 2**24 + 1)
     with pytest.raises(RequestError, match="pooled"):
-        Contrastive().build((2, 2, 7), (5,), IMAGES)
+        ContrastiveLoss().build((2, 2, 7), (5,), IMAGES)
 
 
 def test_refuses_a_call_that_does_not_fit() -> None:
@@ -190,12 +190,12 @@ def test_refuses_a_call_that_does_not_fit() -> None:
     with pytest.raises(RequestError, match="one number for each"):
         loss(given | {"index": INDEX[:1]}, student)
     with pytest.raises(RequestError, match="build"):
-        Contrastive()(given, student)
+        ContrastiveLoss()(given, student)
 
 
 def test_config_makes_the_same_loss() -> None:
-    config = Contrastive("logits", "pooled", 0.2, 16, None, 0.9, seed=3).get_config()
-    assert Contrastive.from_config(config).get_config() == config
+    config = ContrastiveLoss("logits", "pooled", 0.2, 16, None, 0.9, seed=3).get_config()
+    assert ContrastiveLoss.from_config(config).get_config() == config
     assert (config["temperature"], config["dimensions"], config["negatives"], config["momentum"]) == (
         0.2,
         16,

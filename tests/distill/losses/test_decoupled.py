@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses.decoupled import Decoupled
-from tfkd.distill.losses.soft_targets import SoftTargets
+from tfkd.distill.losses.decoupled import DecoupledLoss
+from tfkd.distill.losses.soft_targets import SoftTargetsLoss
 
 
 def reference(
@@ -34,7 +34,7 @@ def test_equals_the_reference(temperature: float, spread: float) -> None:
     rng = np.random.default_rng(7)
     teacher, student = rng.normal(0, spread, (2, 64, 11)).astype(np.float32)
     labels = rng.integers(-1, 11, 64)
-    got = Decoupled(temperature, 1.5, 8.0, reduction=None)({"answer": teacher, "labels": labels}, student).numpy()
+    got = DecoupledLoss(temperature, 1.5, 8.0, reduction=None)({"answer": teacher, "labels": labels}, student).numpy()
     expected = reference(teacher, student, labels, temperature, 1.5, 8.0)
     rounding = 1e-5 * max(1.0, temperature**2)  # of float32 log-probabilities near -2, times 8 T²
     np.testing.assert_allclose(got, expected, rtol=2e-5, atol=rounding)
@@ -44,8 +44,10 @@ def test_two_classes_have_no_others_to_compare() -> None:
     rng = np.random.default_rng(1)
     teacher, student = rng.normal(0, 3, (2, 8, 2)).astype(np.float32)
     y_true = {"answer": teacher, "labels": rng.integers(0, 2, 8)}
-    assert float(Decoupled(target=0.0)(y_true, student)) == 0.0
-    assert float(Decoupled(1.0)(y_true, student)) == pytest.approx(float(SoftTargets(1.0)(teacher, student)), rel=1e-5)
+    assert float(DecoupledLoss(target=0.0)(y_true, student)) == 0.0
+    assert float(DecoupledLoss(1.0)(y_true, student)) == pytest.approx(
+        float(SoftTargetsLoss(1.0)(teacher, student)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -55,10 +57,10 @@ def test_parts_add_up_to_hintons_loss(temperature: float) -> None:
     teacher, student = rng.normal(0, 3, (2, 32, 6)).astype(np.float32)
     labels = rng.integers(0, 6, 32)
     y_true = {"answer": teacher, "labels": labels}
-    target = Decoupled(temperature, 1.0, 0.0, reduction=None)(y_true, student)
-    others = Decoupled(temperature, 0.0, 1.0, reduction=None)(y_true, student)
+    target = DecoupledLoss(temperature, 1.0, 0.0, reduction=None)(y_true, student)
+    others = DecoupledLoss(temperature, 0.0, 1.0, reduction=None)(y_true, student)
     p_right = tf.gather(tf.nn.softmax(teacher / temperature), labels, batch_dims=1)
-    expected = SoftTargets(temperature, reduction=None)(teacher, student)
+    expected = SoftTargetsLoss(temperature, reduction=None)(teacher, student)
     np.testing.assert_allclose(target + (1 - p_right) * others, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -67,7 +69,7 @@ def test_a_sure_teacher_still_teaches_the_other_classes() -> None:
     teacher = np.array([[60.0, 2.0, 1.0, 0.0]], np.float32)
     variable = tf.Variable([[60.0, 0.0, 1.0, 2.0]])
     with tf.GradientTape() as tape:
-        loss = Decoupled(1.0, target=1.0, others=1.0)({"answer": teacher, "labels": np.array([0])}, variable)
+        loss = DecoupledLoss(1.0, target=1.0, others=1.0)({"answer": teacher, "labels": np.array([0])}, variable)
     rest = tf.nn.softmax(variable[:, 1:]) - tf.nn.softmax(teacher[:, 1:])
     np.testing.assert_allclose(tape.gradient(loss, variable), tf.pad(rest, [[0, 0], [1, 0]]), atol=1e-5)
 
@@ -77,5 +79,5 @@ def test_sample_weights_scale_each_image() -> None:
     teacher, student = rng.normal(0, 2, (2, 4, 6)).astype(np.float32)
     labels, weights = rng.integers(0, 6, 4), np.array([0.0, 1.0, 2.0, 0.5], np.float32)
     expected = (reference(teacher, student, labels, 4.0, 1.0, 8.0) * weights).mean()
-    got = Decoupled()({"answer": teacher, "labels": labels}, student, sample_weight=weights)
+    got = DecoupledLoss()({"answer": teacher, "labels": labels}, student, sample_weight=weights)
     assert float(got) == pytest.approx(expected, rel=1e-4)

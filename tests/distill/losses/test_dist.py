@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses.dist import Dist
+from tfkd.distill.losses.dist import DistLoss
 
 
 def reference(teacher: np.ndarray, student: np.ndarray, temperature: float, inter: float, intra: float) -> np.ndarray:
@@ -25,27 +25,27 @@ def reference(teacher: np.ndarray, student: np.ndarray, temperature: float, inte
 def test_equals_the_reference(temperature: float, spread: float) -> None:
     rng = np.random.default_rng(7)
     teacher, student = rng.normal(0, spread, (2, 64, 11)).astype(np.float32)
-    got = Dist(temperature, 0.5, 2.0, reduction=None)(teacher, student).numpy()
+    got = DistLoss(temperature, 0.5, 2.0, reduction=None)(teacher, student).numpy()
     rounding = 2e-6 * max(1.0, temperature**2)
     np.testing.assert_allclose(got, reference(teacher, student, temperature, 0.5, 2.0), rtol=2e-5, atol=rounding)
 
 
 def test_is_zero_for_equal_logits_up_to_a_shift() -> None:
     logits = np.random.default_rng(1).normal(0, 3, (8, 5)).astype(np.float32)
-    assert float(Dist(2.0)(logits, logits + 7.0)) == pytest.approx(0.0, abs=1e-4)
+    assert float(DistLoss(2.0)(logits, logits + 7.0)) == pytest.approx(0.0, abs=1e-4)
 
 
 def test_classes_that_do_not_vary_correlate_with_nothing() -> None:
     teacher = np.random.default_rng(2).normal(0, 3, (8, 5)).astype(np.float32)
     same = np.tile(teacher[:1], (8, 1))
-    assert float(Dist(inter=0.0)(teacher, same)) == pytest.approx(1.0, abs=1e-3)
-    assert float(Dist(intra=0.0)(teacher, np.zeros_like(teacher))) == pytest.approx(1.0, abs=1e-3)
+    assert float(DistLoss(inter=0.0)(teacher, same)) == pytest.approx(1.0, abs=1e-3)
+    assert float(DistLoss(intra=0.0)(teacher, np.zeros_like(teacher))) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_single_image_has_nothing_to_be_compared_with() -> None:
     teacher, student = np.random.default_rng(3).normal(0, 3, (2, 1, 5)).astype(np.float32)
     variable = tf.Variable(student)
     with tf.GradientTape() as tape:
-        loss = Dist(inter=0.0)(teacher, variable)
+        loss = DistLoss(inter=0.0)(teacher, variable)
     assert float(loss) == 1.0
     np.testing.assert_array_equal(tape.gradient(loss, variable), np.zeros((1, 5)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses import Hint
+from tfkd.distill.losses import HintLoss
 from tfkd.distill.losses.features import resized
 from tfkd.errors import RequestError
 
@@ -22,7 +22,7 @@ def test_leaves_maps_of_the_right_size_alone() -> None:
 
 
 def test_layers_are_there_once_they_are_built() -> None:
-    loss = Hint()
+    loss = HintLoss()
     with pytest.raises(RequestError, match="hint has no layers yet"):
         loss.built()
     loss.build((5,), (7,))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses import Hint
+from tfkd.distill.losses import HintLoss
 from tfkd.errors import RequestError
 
 RNG = np.random.default_rng(4)
 SCALE = np.array([0.01, 1.0, 50.0, 0.3, 2.0])
 
 
-def built(teacher: tuple[int, ...], student: tuple[int, ...], **config: Any) -> Hint:
-    loss = Hint(**config)
+def built(teacher: tuple[int, ...], student: tuple[int, ...], **config: Any) -> HintLoss:
+    loss = HintLoss(**config)
     loss.build(teacher, student)
     return loss
 
@@ -112,10 +112,10 @@ def test_refuses_features_it_was_not_built_for() -> None:
     with pytest.raises(RequestError, match="same images"):
         loss(np.zeros((1, 5)), np.zeros((4, 3)))
     with pytest.raises(RequestError, match="build"):
-        Hint()(np.zeros((4, 5)), np.zeros((4, 3)))
+        HintLoss()(np.zeros((4, 5)), np.zeros((4, 3)))
 
 
 def test_config_makes_the_same_loss() -> None:
-    config = Hint("logits", "penultimate", standardize=False, seed=7).get_config()
-    assert Hint.from_config(config).get_config() == config
+    config = HintLoss("logits", "penultimate", standardize=False, seed=7).get_config()
+    assert HintLoss.from_config(config).get_config() == config
     assert (config["teacher_tap"], config["standardize"], config["seed"]) == ("logits", False, 7)

@@ -8,16 +8,16 @@ import pytest
 import tensorflow as tf
 
 from tfkd.distill.losses import LOSSES
-from tfkd.distill.losses.decoupled import Decoupled
-from tfkd.distill.losses.dist import Dist
-from tfkd.distill.losses.logits import LogitLoss
-from tfkd.distill.losses.normalized import Normalized
-from tfkd.distill.losses.standardized import Standardized
+from tfkd.distill.losses.decoupled import DecoupledLoss
+from tfkd.distill.losses.dist import DistLoss
+from tfkd.distill.losses.logits import LogitDistillationLoss
+from tfkd.distill.losses.normalized import NormalizedLoss
+from tfkd.distill.losses.standardized import StandardizedLoss
 from tfkd.errors import RequestError
 
-KINDS = [Decoupled, Standardized, Dist, Normalized]
+KINDS = [DecoupledLoss, StandardizedLoss, DistLoss, NormalizedLoss]
 each_loss = pytest.mark.parametrize("kind", KINDS)
-each_labelled_loss = pytest.mark.parametrize("kind", [Decoupled, Normalized])
+each_labelled_loss = pytest.mark.parametrize("kind", [DecoupledLoss, NormalizedLoss])
 EXTREMES = np.array(
     [[80, -80, 80, -80], [80, 0, 0, 0], [-80, 0, 0, 0], [0, 0, 0, 0], [80, 80, 80, 80], [80, -80, -80, -80]], np.float32
 )
@@ -30,12 +30,12 @@ def made(rows: int, classes: int, spread: float = 3.0) -> tuple[np.ndarray, np.n
     return teacher, student, rng.integers(-1, classes, rows)
 
 
-def answer(loss: LogitLoss, teacher: Any, labels: Any) -> Any:
+def answer(loss: LogitDistillationLoss, teacher: Any, labels: Any) -> Any:
     return {"answer": teacher, "labels": labels} if loss.needs else teacher
 
 
 @each_loss
-def test_gradient_is_finite_at_extreme_logits(kind: type[LogitLoss]) -> None:
+def test_gradient_is_finite_at_extreme_logits(kind: type[LogitDistillationLoss]) -> None:
     loss = kind(temperature=0.5)
     labels = np.array([1, 0, 0, -1, 3, 2])
     for turn in range(len(EXTREMES)):
@@ -47,7 +47,7 @@ def test_gradient_is_finite_at_extreme_logits(kind: type[LogitLoss]) -> None:
 
 
 @each_loss
-def test_falls_along_its_gradient_to_its_least_at_the_teachers_logits(kind: type[LogitLoss]) -> None:
+def test_falls_along_its_gradient_to_its_least_at_the_teachers_logits(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(16, 5)
     loss = kind(temperature=2.0)
     best = float(loss(answer(loss, teacher, labels), teacher))
@@ -60,7 +60,7 @@ def test_falls_along_its_gradient_to_its_least_at_the_teachers_logits(kind: type
 
 @each_loss
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])
-def test_a_shift_of_all_logits_changes_nothing(kind: type[LogitLoss], shift: float) -> None:
+def test_a_shift_of_all_logits_changes_nothing(kind: type[LogitDistillationLoss], shift: float) -> None:
     teacher, student, labels = made(16, 5)
     loss = kind()
     shifted = loss(answer(loss, teacher + np.float32(shift), labels), student - np.float32(shift))
@@ -68,7 +68,7 @@ def test_a_shift_of_all_logits_changes_nothing(kind: type[LogitLoss], shift: flo
 
 
 @each_loss
-def test_float16_logits_are_computed_in_float32(kind: type[LogitLoss]) -> None:
+def test_float16_logits_are_computed_in_float32(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(16, 10, spread=30.0)
     teacher, student = teacher.astype(np.float16), student.astype(np.float16)
     loss = kind()
@@ -80,7 +80,7 @@ def test_float16_logits_are_computed_in_float32(kind: type[LogitLoss]) -> None:
 
 
 @each_loss
-def test_float64_stays_float64(kind: type[LogitLoss]) -> None:
+def test_float64_stays_float64(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(16, 10)
     loss, narrow = kind(reduction=None, dtype="float64"), kind(reduction=None)
     got = loss(answer(loss, teacher.astype(np.float64), labels), student.astype(np.float64))
@@ -89,7 +89,7 @@ def test_float64_stays_float64(kind: type[LogitLoss]) -> None:
 
 
 @each_loss
-def test_is_the_same_compiled_by_xla(kind: type[LogitLoss]) -> None:
+def test_is_the_same_compiled_by_xla(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(16, 10)
     loss = kind()
 
@@ -101,7 +101,7 @@ def test_is_the_same_compiled_by_xla(kind: type[LogitLoss]) -> None:
 
 
 @each_loss
-def test_takes_batches_of_unknown_size(kind: type[LogitLoss]) -> None:
+def test_takes_batches_of_unknown_size(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(7, 4)
     loss = kind()
     shapes = [tf.TensorSpec([None, 4]), tf.TensorSpec([None, 4]), tf.TensorSpec([None], tf.int64)]
@@ -114,7 +114,7 @@ def test_takes_batches_of_unknown_size(kind: type[LogitLoss]) -> None:
 
 
 @each_loss
-def test_temperature_may_become_a_variable(kind: type[LogitLoss]) -> None:
+def test_temperature_may_become_a_variable(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(8, 5)
     loss = kind(temperature=1.0)
     loss.temperature = keras.Variable(3.0)
@@ -124,8 +124,12 @@ def test_temperature_may_become_a_variable(kind: type[LogitLoss]) -> None:
 
 
 @each_loss
-def test_config_makes_the_same_loss(kind: type[LogitLoss]) -> None:
-    weights = {Decoupled: {"target": 0.5, "others": 2.0}, Dist: {"inter": 0.5, "intra": 3.0}, Normalized: {"others": 2}}
+def test_config_makes_the_same_loss(kind: type[LogitDistillationLoss]) -> None:
+    weights = {
+        DecoupledLoss: {"target": 0.5, "others": 2.0},
+        DistLoss: {"inter": 0.5, "intra": 3.0},
+        NormalizedLoss: {"others": 2},
+    }
     loss = kind(temperature=2.5, name="mine", reduction="sum", **weights.get(kind, {}))
     again = kind.from_config(loss.get_config())
     assert again.get_config() == loss.get_config()
@@ -135,23 +139,31 @@ def test_config_makes_the_same_loss(kind: type[LogitLoss]) -> None:
 
 @each_loss
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
-def test_refuses_a_temperature_that_is_not_positive(kind: type[LogitLoss], temperature: float) -> None:
+def test_refuses_a_temperature_that_is_not_positive(kind: type[LogitDistillationLoss], temperature: float) -> None:
     with pytest.raises(RequestError, match="temperature"):
         kind(temperature=temperature)
 
 
 @pytest.mark.parametrize(
     ("kind", "part"),
-    [(Decoupled, "target"), (Decoupled, "others"), (Dist, "inter"), (Dist, "intra"), (Normalized, "others")],
+    [
+        (DecoupledLoss, "target"),
+        (DecoupledLoss, "others"),
+        (DistLoss, "inter"),
+        (DistLoss, "intra"),
+        (NormalizedLoss, "others"),
+    ],
 )
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
-def test_refuses_a_weight_that_is_negative_or_not_finite(kind: type[LogitLoss], part: str, weight: float) -> None:
+def test_refuses_a_weight_that_is_negative_or_not_finite(
+    kind: type[LogitDistillationLoss], part: str, weight: float
+) -> None:
     with pytest.raises(RequestError, match=part):
         kind(**{part: weight})
 
 
-@pytest.mark.parametrize(("kind", "parts"), [(Decoupled, ["target", "others"]), (Dist, ["inter", "intra"])])
-def test_refuses_parts_without_any_weight(kind: type[LogitLoss], parts: list[str]) -> None:
+@pytest.mark.parametrize(("kind", "parts"), [(DecoupledLoss, ["target", "others"]), (DistLoss, ["inter", "intra"])])
+def test_refuses_parts_without_any_weight(kind: type[LogitDistillationLoss], parts: list[str]) -> None:
     with pytest.raises(RequestError, match="all 0"):
         kind(**dict.fromkeys(parts, 0.0))
 
@@ -162,7 +174,7 @@ def test_refuses_parts_without_any_weight(kind: type[LogitLoss], parts: list[str
     [((8, 5), (8, 4)), ((8, 1), (8, 5)), ((1, 5), (8, 5)), ((5,), (8, 5)), ((8, 1), (8, 1)), ((8, 2, 5), (8, 2, 5))],
 )
 def test_refuses_shapes_that_would_broadcast(
-    kind: type[LogitLoss], teacher: tuple[int, ...], student: tuple[int, ...]
+    kind: type[LogitDistillationLoss], teacher: tuple[int, ...], student: tuple[int, ...]
 ) -> None:
     loss = kind()
     with pytest.raises(RequestError, match=r"same two or more classes"):
@@ -171,14 +183,14 @@ def test_refuses_shapes_that_would_broadcast(
 
 @each_labelled_loss
 @pytest.mark.parametrize("labels", [np.zeros((8, 5)), np.zeros(7), np.zeros(())])
-def test_refuses_labels_that_are_not_one_per_image(kind: type[LogitLoss], labels: np.ndarray) -> None:
+def test_refuses_labels_that_are_not_one_per_image(kind: type[LogitDistillationLoss], labels: np.ndarray) -> None:
     logits = np.zeros((8, 5), np.float32)
     with pytest.raises(RequestError, match="one class number per image"):
         kind()({"answer": logits, "labels": labels}, logits)
 
 
 @each_labelled_loss
-def test_refuses_an_answer_without_labels(kind: type[LogitLoss]) -> None:
+def test_refuses_an_answer_without_labels(kind: type[LogitDistillationLoss]) -> None:
     logits = np.zeros((8, 5), np.float32)
     for y_true in (logits, {"answer": logits}):
         with pytest.raises(RequestError, match="needs labels"):
@@ -186,14 +198,14 @@ def test_refuses_an_answer_without_labels(kind: type[LogitLoss]) -> None:
 
 
 @each_labelled_loss
-def test_takes_a_column_of_labels(kind: type[LogitLoss]) -> None:
+def test_takes_a_column_of_labels(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = made(8, 5)
     column = kind()({"answer": teacher, "labels": labels[:, None]}, student)
     assert float(column) == float(kind()({"answer": teacher, "labels": labels}, student))
 
 
 @each_labelled_loss
-def test_the_teachers_top_class_stands_for_a_missing_label(kind: type[LogitLoss]) -> None:
+def test_the_teachers_top_class_stands_for_a_missing_label(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, _ = made(8, 5)
     missing = kind()({"answer": teacher, "labels": np.full(8, -1)}, student)
     top = kind()({"answer": teacher, "labels": teacher.argmax(axis=1)}, student)
@@ -202,4 +214,4 @@ def test_the_teachers_top_class_stands_for_a_missing_label(kind: type[LogitLoss]
 
 
 def test_a_recipe_may_name_them() -> None:
-    assert {kind.__name__.lower(): kind for kind in KINDS}.items() <= LOSSES.items()
+    assert {kind.__name__.removesuffix("Loss").lower(): kind for kind in KINDS}.items() <= LOSSES.items()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses.normalized import Normalized
+from tfkd.distill.losses.normalized import NormalizedLoss
 
 
 def reference(
@@ -31,7 +31,7 @@ def test_equals_the_reference(temperature: float, spread: float) -> None:
     rng = np.random.default_rng(7)
     teacher, student = rng.normal(0, spread, (2, 64, 11)).astype(np.float32)
     labels = rng.integers(-1, 11, 64)
-    got = Normalized(temperature, 1.5, reduction=None)({"answer": teacher, "labels": labels}, student).numpy()
+    got = NormalizedLoss(temperature, 1.5, reduction=None)({"answer": teacher, "labels": labels}, student).numpy()
     np.testing.assert_allclose(got, reference(teacher, student, labels, temperature, 1.5), rtol=2e-5, atol=1e-5)
 
 
@@ -41,7 +41,7 @@ def test_gradient_pulls_the_right_class_by_p_and_the_others_to_the_teachers() ->
     labels, temperature, others = np.array([0, 3, 5, 2]), 2.0, 1.5
     variable = tf.Variable(student)
     with tf.GradientTape() as tape:
-        loss = Normalized(temperature, others, reduction="sum")({"answer": teacher, "labels": labels}, variable)
+        loss = NormalizedLoss(temperature, others, reduction="sum")({"answer": teacher, "labels": labels}, variable)
     right = np.eye(6, dtype=np.float32)[labels]
     p_right = tf.reduce_sum(right * tf.nn.softmax(teacher), axis=1, keepdims=True)
     beside = [tf.nn.softmax(np.where(right == 1, -np.inf, logits) / temperature) for logits in (teacher, student)]
@@ -54,5 +54,5 @@ def test_without_the_others_a_sure_teacher_gives_the_loss_with_the_label() -> No
     labels = np.arange(8) % 6
     sure = 80 * np.eye(6, dtype=np.float32)[labels]
     expected = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, student)
-    got = Normalized(others=0.0, reduction=None)({"answer": sure, "labels": labels}, student)
+    got = NormalizedLoss(others=0.0, reduction=None)({"answer": sure, "labels": labels}, student)
     np.testing.assert_allclose(got, expected, rtol=1e-5)

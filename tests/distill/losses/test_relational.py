@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses import Relational
+from tfkd.distill.losses import RelationalLoss
 from tfkd.errors import RequestError
 
 RNG = np.random.default_rng(6)
@@ -45,13 +45,13 @@ def reference(teacher: np.ndarray, student: np.ndarray, distance: float, angle: 
 def test_equals_the_reference(distance: float, angle: float, offset: float) -> None:
     teacher = (RNG.normal(size=(8, 7)) ** 3 + offset).astype(np.float32)
     student = (RNG.normal(size=(8, 5)) ** 3 - offset).astype(np.float32)
-    got = Relational(distance=distance, angle=angle, reduction=None)(teacher, student)
+    got = RelationalLoss(distance=distance, angle=angle, reduction=None)(teacher, student)
     np.testing.assert_allclose(got, np.full(8, reference(teacher, student, distance, angle)), rtol=2e-5)
 
 
 def test_equals_the_reference_in_float64() -> None:
     teacher, student = RNG.normal(size=(8, 2, 2, 7)), RNG.normal(size=(8, 5))
-    got = float(Relational(dtype="float64")(teacher, student))
+    got = float(RelationalLoss(dtype="float64")(teacher, student))
     assert got == pytest.approx(reference(teacher, student, 1.0, 2.0), rel=1e-12)
 
 
@@ -59,7 +59,7 @@ def test_gradient_is_that_of_the_reference() -> None:
     teacher, student = RNG.normal(size=(6, 7)), RNG.normal(size=(6, 5))
     variable = tf.Variable(student)
     with tf.GradientTape() as tape:
-        loss = Relational(dtype="float64")(teacher, variable)
+        loss = RelationalLoss(dtype="float64")(teacher, variable)
     gradient, step = tape.gradient(loss, variable).numpy(), 1e-6
     for place in [(0, 0), (3, 4), (5, 2)]:
         moved = np.zeros_like(student)
@@ -74,7 +74,7 @@ def test_equal_images_have_distance_and_cosine_zero() -> None:
     teacher[5] = teacher[1]
     variable = tf.Variable(student)
     with tf.GradientTape() as tape:
-        loss = Relational()(teacher, variable)
+        loss = RelationalLoss()(teacher, variable)
     assert float(loss) == pytest.approx(reference(teacher, student, 1.0, 2.0), rel=1e-4)
     assert np.isfinite(tape.gradient(loss, variable)).all()
 
@@ -84,7 +84,7 @@ def test_equal_images_have_distance_and_cosine_zero() -> None:
 def test_loss_and_gradient_are_finite_when_all_images_are_equal(rows: int, value: float) -> None:
     features = tf.Variable(tf.fill([rows, 3], tf.constant(value, tf.float16)))
     with tf.GradientTape() as tape:
-        loss = Relational().call(tf.constant(RNG.normal(0, 80, (rows, 5)), tf.float16), features)
+        loss = RelationalLoss().call(tf.constant(RNG.normal(0, 80, (rows, 5)), tf.float16), features)
     assert loss.dtype == tf.float32 and loss.shape == (rows,)
     assert np.isfinite(loss).all() and np.isfinite(tape.gradient(loss, features)).all()
 
@@ -92,7 +92,7 @@ def test_loss_and_gradient_are_finite_when_all_images_are_equal(rows: int, value
 def test_is_zero_for_a_turned_moved_and_scaled_copy() -> None:
     teacher = RNG.normal(size=(8, 4))
     turn = np.linalg.qr(RNG.normal(size=(4, 4)))[0]
-    assert float(Relational(dtype="float64")(teacher, 3 * teacher @ turn + 5)) == pytest.approx(0, abs=1e-20)
+    assert float(RelationalLoss(dtype="float64")(teacher, 3 * teacher @ turn + 5)) == pytest.approx(0, abs=1e-20)
 
 
 def test_no_tensor_of_triples_has_channels() -> None:
@@ -103,7 +103,7 @@ def test_no_tensor_of_triples_has_channels() -> None:
     def gradient(teacher: Any, student: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(student)
-            loss = Relational()(teacher, student)
+            loss = RelationalLoss()(teacher, student)
         return tape.gradient(loss, student)
 
     operations = gradient.get_concrete_function(*features).graph.get_operations()
@@ -113,16 +113,16 @@ def test_no_tensor_of_triples_has_channels() -> None:
 
 def test_refuses_features_of_other_images() -> None:
     with pytest.raises(RequestError, match="same images"):
-        Relational()(np.zeros((1, 3)), np.zeros((4, 3)))
+        RelationalLoss()(np.zeros((1, 3)), np.zeros((4, 3)))
 
 
 @pytest.mark.parametrize("weights", [{"distance": -1.0}, {"angle": float("nan")}, {"distance": 0.0, "angle": 0.0}])
 def test_refuses_weights_that_are_negative_or_all_zero(weights: dict[str, float]) -> None:
     with pytest.raises(RequestError, match="relational"):
-        Relational(**weights)
+        RelationalLoss(**weights)
 
 
 def test_config_makes_the_same_loss() -> None:
-    config = Relational("logits", "pooled", distance=3.0, angle=0.5).get_config()
-    assert Relational.from_config(config).get_config() == config
+    config = RelationalLoss("logits", "pooled", distance=3.0, angle=0.5).get_config()
+    assert RelationalLoss.from_config(config).get_config() == config
     assert (config["teacher_tap"], config["distance"], config["angle"]) == ("logits", 3.0, 0.5)

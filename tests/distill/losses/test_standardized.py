@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses.standardized import Standardized
+from tfkd.distill.losses.standardized import StandardizedLoss
 
 
 def reference(teacher: np.ndarray, student: np.ndarray, temperature: float) -> np.ndarray:
@@ -24,7 +24,7 @@ def reference(teacher: np.ndarray, student: np.ndarray, temperature: float) -> n
 def test_equals_the_reference(temperature: float, spread: float) -> None:
     rng = np.random.default_rng(7)
     teacher, student = rng.normal(0, spread, (2, 64, 11)).astype(np.float32)
-    got = Standardized(temperature, reduction=None)(teacher, student).numpy()
+    got = StandardizedLoss(temperature, reduction=None)(teacher, student).numpy()
     rounding = 1e-6 * max(1.0, temperature**2)  # of float32 log-probabilities near -2, times T²
     np.testing.assert_allclose(got, reference(teacher, student, temperature), rtol=2e-5, atol=rounding)
 
@@ -33,7 +33,7 @@ def test_shift_and_scale_of_an_image_change_nothing() -> None:
     rng = np.random.default_rng(1)
     teacher, student = rng.normal(0, 3, (2, 8, 5)).astype(np.float32)
     scale, shift = rng.uniform(0.5, 20, (8, 1)), rng.normal(0, 20, (8, 1))
-    loss = Standardized(2.0, reduction=None)
+    loss = StandardizedLoss(2.0, reduction=None)
     np.testing.assert_allclose(loss(teacher, scale * student + shift), loss(teacher, student), rtol=1e-4)
     np.testing.assert_allclose(loss(teacher, scale * teacher + shift), np.zeros(8), atol=1e-5)
 
@@ -46,6 +46,6 @@ def test_constant_rows_say_that_all_classes_are_alike(level: float) -> None:
     scores = (teacher - teacher.mean(axis=1, keepdims=True)) / teacher.std(axis=1, keepdims=True)
     log_p = tf.nn.log_softmax(scores)
     expected = tf.reduce_sum(tf.exp(log_p) * (log_p - uniform), axis=1)
-    loss = Standardized(1.0, reduction=None)
+    loss = StandardizedLoss(1.0, reduction=None)
     np.testing.assert_allclose(loss(teacher, constant), expected, rtol=0.02)
     np.testing.assert_allclose(loss(constant, constant), np.zeros(4), atol=1e-6)

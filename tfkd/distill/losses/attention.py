@@ -5,11 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfkd.distill.losses.features import FeatureLoss, resized
+from tfkd.distill.losses.features import FeatureDistillationLoss, resized
 from tfkd.errors import RequestError
+from tfkd.recipe import Attention, default_of
 
 
-class Attention(FeatureLoss):
+class AttentionLoss(FeatureDistillationLoss):
     """Squared distance between the attention maps of teacher and student.
 
     A map of activations A has the attention `a_yx = Σ_c |A_yxc|^p`, scaled to length 1 over all positions; the loss is
@@ -29,14 +30,14 @@ class Attention(FeatureLoss):
         RequestError: the power is not positive and finite.
 
     Example:
-        >>> float(Attention()(teacher_maps, student_maps))  # [batch, 7, 7, 320] and [batch, 14, 14, 96]
+        >>> float(AttentionLoss()(teacher_maps, student_maps))  # [batch, 7, 7, 320] and [batch, 14, 14, 96]
     """
 
     def __init__(
         self,
-        teacher_tap: str = "stage:16",
-        student_tap: str = "stage:16",
-        power: float = 2,
+        teacher_tap: str = default_of(Attention, "teacher_tap"),
+        student_tap: str = default_of(Attention, "student_tap"),
+        power: float = default_of(Attention, "power"),
         name: str = "attention",
         **kwargs: Any,
     ) -> None:

@@ -8,15 +8,16 @@ import keras
 import tensorflow as tf
 
 from tfkd.distill.losses.base import UNNUMBERED, Need, is_evaluation
-from tfkd.distill.losses.features import FeatureLoss, state
+from tfkd.distill.losses.features import FeatureDistillationLoss, state
 from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
+from tfkd.recipe import Contrastive, default_of
 
 # A batch's index comes as float32, which counts no further.
 _COUNTABLE = 2**24
 
 
-class Contrastive(FeatureLoss):
+class ContrastiveLoss(FeatureDistillationLoss):
     """Tells each image's own pair of features, the teacher's and the student's, from pairs of different images.
 
     Both features are projected by a trained dense layer each and scaled to length 1: t_i and s_i. The loss of image i
@@ -55,7 +56,7 @@ class Contrastive(FeatureLoss):
         RequestError: an argument is out of its range.
 
     Example:
-        >>> contrastive = Contrastive(negatives=1024)
+        >>> contrastive = ContrastiveLoss(negatives=1024)
         >>> contrastive.build((1280,), (576,), images=50_000)
         >>> float(contrastive({"answer": teacher_features, "index": index}, student_features))
     """
@@ -64,12 +65,12 @@ class Contrastive(FeatureLoss):
 
     def __init__(
         self,
-        teacher_tap: str = "pooled",
-        student_tap: str = "pooled",
-        temperature: float = 0.07,
-        dimensions: int = 128,
-        negatives: int | None = 4096,
-        momentum: float = 0.5,
+        teacher_tap: str = default_of(Contrastive, "teacher_tap"),
+        student_tap: str = default_of(Contrastive, "student_tap"),
+        temperature: float = default_of(Contrastive, "temperature"),
+        dimensions: int = default_of(Contrastive, "dimensions"),
+        negatives: int | None = default_of(Contrastive, "negatives"),
+        momentum: float = default_of(Contrastive, "momentum"),
         seed: int = 0,
         name: str = "contrastive",
         **kwargs: Any,

@@ -3,10 +3,11 @@
 from typing import Any, ClassVar
 
 from tfkd.distill.losses.base import Need, check_parts
-from tfkd.distill.losses.logits import LogitLoss, divergence, right_class, split
+from tfkd.distill.losses.logits import LogitDistillationLoss, divergence, right_class, split
+from tfkd.recipe import Decoupled, default_of
 
 
-class Decoupled(LogitLoss):
+class DecoupledLoss(LogitDistillationLoss):
     """Hinton's loss taken apart: is it the right class, and how do the other classes compare among themselves.
 
     `T² (α KL([p_t, 1 − p_t] ‖ [q_t, 1 − q_t]) + β KL(p̂ ‖ q̂))` with `p = softmax(teacher / T)`,
@@ -25,16 +26,16 @@ class Decoupled(LogitLoss):
         RequestError: the temperature is not positive, a weight is negative, or both weights are 0.
 
     Example:
-        >>> float(Decoupled()({"answer": teacher_logits, "labels": labels}, student_logits))
+        >>> float(DecoupledLoss()({"answer": teacher_logits, "labels": labels}, student_logits))
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("labels",)
 
     def __init__(
         self,
-        temperature: float = 4.0,
-        target: float = 1.0,
-        others: float = 8.0,
+        temperature: float = default_of(Decoupled, "temperature"),
+        target: float = default_of(Decoupled, "target"),
+        others: float = default_of(Decoupled, "others"),
         name: str = "decoupled",
         **kwargs: Any,
     ) -> None:

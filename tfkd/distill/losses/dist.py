@@ -5,14 +5,15 @@ from typing import Any
 import tensorflow as tf
 
 from tfkd.distill.losses.base import check_parts
-from tfkd.distill.losses.logits import LogitLoss
+from tfkd.distill.losses.logits import LogitDistillationLoss
 from tfkd.distill.replicas import whole_batch
+from tfkd.recipe import Dist, default_of
 
 # Added to sums of squared deviations: above the rounding of float32 probabilities, far below a class in use.
 _EPSILON = 1e-12
 
 
-class Dist(LogitLoss):
+class DistLoss(LogitDistillationLoss):
     """One minus the correlation of the probabilities, of each image over the classes and of each class over the images.
 
     `T² (β (1 − ρ(p_i, q_i)) + γ mean_c (1 − ρ(p_·c, q_·c)))` for image i, with `p = softmax(teacher / T)`,
@@ -32,11 +33,16 @@ class Dist(LogitLoss):
         RequestError: the temperature is not positive, a weight is negative, or both weights are 0.
 
     Example:
-        >>> float(Dist()(teacher_logits, student_logits))  # both [batch, classes]
+        >>> float(DistLoss()(teacher_logits, student_logits))  # both [batch, classes]
     """
 
     def __init__(
-        self, temperature: float = 1.0, inter: float = 1.0, intra: float = 1.0, name: str = "dist", **kwargs: Any
+        self,
+        temperature: float = default_of(Dist, "temperature"),
+        inter: float = default_of(Dist, "inter"),
+        intra: float = default_of(Dist, "intra"),
+        name: str = "dist",
+        **kwargs: Any,
     ) -> None:
         check_parts(name, inter=inter, intra=intra)
         super().__init__(temperature, name, **kwargs)

@@ -9,7 +9,7 @@ from tfkd.distill.losses.base import DistillationLoss, precise
 from tfkd.errors import RequestError
 
 
-class FeatureLoss(DistillationLoss):
+class FeatureDistillationLoss(DistillationLoss):
     """A distillation loss between a feature of the teacher and one of the student."""
 
     def answers(self, teacher: Any, student: Any) -> tuple[Any, Any]:

@@ -6,15 +6,16 @@ import keras
 import tensorflow as tf
 
 from tfkd.distill.losses.base import is_evaluation, precise
-from tfkd.distill.losses.features import FeatureLoss, resized, state
+from tfkd.distill.losses.features import FeatureDistillationLoss, resized, state
 from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
+from tfkd.recipe import Hint, default_of
 
 # Share of the channels' mean variance that is added to each.
 _LEAST_VARIANCE = 1e-5
 
 
-class Hint(FeatureLoss):
+class HintLoss(FeatureDistillationLoss):
     """Mean squared error between the teacher's feature and a trained projection of the student's.
 
     The projection is one dense layer for features [batch, channels], one 1 × 1 convolution for maps, to which the
@@ -32,16 +33,16 @@ class Hint(FeatureLoss):
         name: name of the loss in logs.
 
     Example:
-        >>> hint = Hint()
+        >>> hint = HintLoss()
         >>> hint.build((1280,), (576,))
         >>> float(hint(teacher_features, student_features))  # [batch, 1280] and [batch, 576]
     """
 
     def __init__(
         self,
-        teacher_tap: str = "pooled",
-        student_tap: str = "pooled",
-        standardize: bool = True,
+        teacher_tap: str = default_of(Hint, "teacher_tap"),
+        student_tap: str = default_of(Hint, "student_tap"),
+        standardize: bool = default_of(Hint, "standardize"),
         seed: int = 0,
         name: str = "hint",
         **kwargs: Any,

@@ -12,7 +12,7 @@ from tfkd.distill.losses.base import DistillationLoss, precise
 from tfkd.errors import RequestError
 
 
-class LogitLoss(DistillationLoss):
+class LogitDistillationLoss(DistillationLoss):
     """A distillation loss between the teacher's and the student's logits, softened by a temperature.
 
     Args:

@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tfkd.distill.losses.base import Need, check_parts
-from tfkd.distill.losses.logits import LogitLoss, right_class, split
+from tfkd.distill.losses.logits import LogitDistillationLoss, right_class, split
+from tfkd.recipe import Normalized, default_of
 
 
-class Normalized(LogitLoss):
+class NormalizedLoss(LogitDistillationLoss):
     """A soft label loss for the right class, and a cross-entropy among the other classes, normalised to sum to 1.
 
     `−p_t log q_t − γ T² Σ_{c≠t} p̂_c log q̂_c` with `p = softmax(teacher)`, `q = softmax(student)`, right class t, and
@@ -27,12 +28,18 @@ class Normalized(LogitLoss):
         RequestError: the temperature is not positive, or the weight is negative.
 
     Example:
-        >>> float(Normalized()({"answer": teacher_logits, "labels": labels}, student_logits))
+        >>> float(NormalizedLoss()({"answer": teacher_logits, "labels": labels}, student_logits))
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("labels",)
 
-    def __init__(self, temperature: float = 1.0, others: float = 1.5, name: str = "normalized", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        temperature: float = default_of(Normalized, "temperature"),
+        others: float = default_of(Normalized, "others"),
+        name: str = "normalized",
+        **kwargs: Any,
+    ) -> None:
         check_parts(name, target=1.0, others=others)
         super().__init__(temperature, name, **kwargs)
         self.others = others

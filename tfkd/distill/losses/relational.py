@@ -5,14 +5,15 @@ from typing import Any
 import tensorflow as tf
 
 from tfkd.distill.losses.base import check_parts
-from tfkd.distill.losses.features import FeatureLoss
+from tfkd.distill.losses.features import FeatureDistillationLoss
 from tfkd.distill.replicas import whole_batch
+from tfkd.recipe import Relational, default_of
 
 # Squared distances below this share of the images' squared distances from their mean are rounding: the images are one.
 _ROUNDING = 1e-12
 
 
-class Relational(FeatureLoss):
+class RelationalLoss(FeatureDistillationLoss):
     """How differently teacher and student place the images of a batch relative to each other.
 
     Over all pairs of images it compares the distances `‖f_i − f_j‖ / μ`, μ being their mean over the pairs, and over
@@ -36,15 +37,15 @@ class Relational(FeatureLoss):
         RequestError: a weight is negative, or both are 0.
 
     Example:
-        >>> float(Relational()(teacher_features, student_features))  # [batch, 1280] and [batch, 576]
+        >>> float(RelationalLoss()(teacher_features, student_features))  # [batch, 1280] and [batch, 576]
     """
 
     def __init__(
         self,
-        teacher_tap: str = "pooled",
-        student_tap: str = "pooled",
-        distance: float = 1.0,
-        angle: float = 2.0,
+        teacher_tap: str = default_of(Relational, "teacher_tap"),
+        student_tap: str = default_of(Relational, "student_tap"),
+        distance: float = default_of(Relational, "distance"),
+        angle: float = default_of(Relational, "angle"),
         name: str = "relational",
         **kwargs: Any,
     ) -> None:

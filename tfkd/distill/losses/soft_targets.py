@@ -4,10 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfkd.distill.losses.logits import LogitLoss, divergence
+from tfkd.distill.losses.logits import LogitDistillationLoss, divergence
+from tfkd.recipe import SoftTargets, default_of
 
 
-class SoftTargets(LogitLoss):
+class SoftTargetsLoss(LogitDistillationLoss):
     """Kullback-Leibler divergence from the student's softened probabilities to the teacher's, times T².
 
     Computed in float32 log-space from logits: `T² Σ_c p_c (log p_c − log q_c)` with `p = softmax(teacher / T)` and
@@ -25,10 +26,12 @@ class SoftTargets(LogitLoss):
         RequestError: the temperature is not positive and finite.
 
     Example:
-        >>> float(SoftTargets(temperature=2.0)(teacher_logits, student_logits))  # both [batch, classes]
+        >>> float(SoftTargetsLoss(temperature=2.0)(teacher_logits, student_logits))  # both [batch, classes]
     """
 
-    def __init__(self, temperature: float = 4.0, name: str = "soft_targets", **kwargs: Any) -> None:
+    def __init__(
+        self, temperature: float = default_of(SoftTargets, "temperature"), name: str = "soft_targets", **kwargs: Any
+    ) -> None:
         super().__init__(temperature, name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -4,13 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfkd.distill.losses.logits import LogitLoss, divergence
+from tfkd.distill.losses.logits import LogitDistillationLoss, divergence
+from tfkd.recipe import Standardized, default_of
 
 # Added to the variance: rows that are constant but for rounding become zeros, and their gradient stays bounded.
 _EPSILON = 1e-6
 
 
-class Standardized(LogitLoss):
+class StandardizedLoss(LogitDistillationLoss):
     """Hinton's loss of standardised logits: the student need not match the scale of the teacher's.
 
     `T² KL(softmax(Z(teacher) / T) ‖ softmax(Z(student) / T))` where Z takes each image's logits to zero mean and unit
@@ -28,10 +29,12 @@ class Standardized(LogitLoss):
         RequestError: the temperature is not positive.
 
     Example:
-        >>> float(Standardized(temperature=2.0)(teacher_logits, student_logits))  # both [batch, classes]
+        >>> float(StandardizedLoss(temperature=2.0)(teacher_logits, student_logits))  # both [batch, classes]
     """
 
-    def __init__(self, temperature: float = 2.0, name: str = "standardized", **kwargs: Any) -> None:
+    def __init__(
+        self, temperature: float = default_of(Standardized, "temperature"), name: str = "standardized", **kwargs: Any
+    ) -> None:
         super().__init__(temperature, name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
