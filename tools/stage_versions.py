@@ -69,6 +69,7 @@ BESIDE = (
     "tfkd.progress",
     "tfkd.quiet",
     "tfkd.pipeline.stage",
+    "tfkd.pipeline.stage_files",
     "tfkd.terminal",
     "tfkd.version",
 )

@@ -12,7 +12,8 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import COMPARISON, SWEEP, RunFolder
 from tfkd.pipeline.graph import ORDER
 from tfkd.pipeline.run import opened
-from tfkd.pipeline.stage import BEGUN, DONE, changed, locked, some
+from tfkd.pipeline.stage import changed, locked, some
+from tfkd.pipeline.stage_files import BEGUN, DONE
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of

@@ -13,12 +13,10 @@ from typing import Any
 
 from tfkd import machine
 from tfkd.errors import RequestError
-from tfkd.files import described, fingerprint, has_own_hash, is_as_described, read_sealed, write_sealed
+from tfkd.files import fingerprint, read_sealed, write_sealed
+from tfkd.pipeline.stage_files import BEGUN, DONE, damaged, is_begun, listed, note_times, remove_damaged_checkpoints
 from tfkd.progress import Progress
 
-DONE = "stage.json"
-BEGUN = "begun.json"
-CHECKPOINTS = ("checkpoint.npz", "head.npz")  # a finished stage needs none; each holds its own hash
 NAMED = 3  # inputs or files in a message
 
 Say = Callable[[str], None]
@@ -123,7 +121,7 @@ class Stage:
             for name in wrong:
                 (self.folder / name).unlink(missing_ok=True)
             self.reopen()
-        elif _remembered(self.folder, done["files"]):
+        elif note_times(self.folder, done["files"]):
             write_sealed(path, done)
 
     def begin(self, say: Say = print) -> None:
@@ -135,14 +133,10 @@ class Stage:
         begun = read_sealed(self.folder / BEGUN) or {}
         if self.folder.name != self.base and begun.get("base") != self.base:
             self.forget()
-        elif self.conditions and begun.get("conditions") != self.conditions and self._is_begun():
+        elif self.conditions and begun.get("conditions") != self.conditions and is_begun(self.folder):
             self._set_aside(begun.get("conditions"), say)
         self.reopen()
-        for checkpoint in CHECKPOINTS:
-            for path in self.folder.rglob(checkpoint):
-                if not has_own_hash(path):
-                    say(f"{self.name}: {path.relative_to(self.folder)} is damaged; made again")
-                    path.unlink()
+        remove_damaged_checkpoints(self.folder, lambda path: say(f"{self.name}: {path} is damaged; made again"))
         kept = {"name": self.name, "base": self.base, "inputs": self.inputs, "conditions": self.conditions}
         write_sealed(self.folder / BEGUN, kept)
 
@@ -161,14 +155,13 @@ class Stage:
             result: what it gave.
             seconds: that it took.
         """
-        names = sorted(path.relative_to(self.folder).as_posix() for path in _kept_files(self.folder))
         done = {
             "base": self.base,
             "growing": self.growing,
             "conditions": self.conditions,
             "environment": machine.environment(),
             "seconds": seconds,
-            "files": {name: _described(self.folder / name) for name in names},
+            "files": listed(self.folder),
             "result": result,
         }
         write_sealed(self.folder / DONE, done)
@@ -180,22 +173,16 @@ class Stage:
             return None
         return done if all(done["growing"].get(name, 0) >= value for name, value in self.growing.items()) else None
 
-    def _is_begun(self) -> bool:
-        return self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir())
-
     def _set_aside(self, conditions: Mapping[str, str] | None, say: Say) -> None:
         reason = f"{BEGUN} is missing or damaged"
         if conditions is not None:
             reason = f"begun with other {some(changed(conditions, self.conditions))}"
         say(f"{self.name}: {reason}; made again, and the unfinished one is kept")
-        aside = self._aside(conditions or {})
+        aside = _aside(self.folder, conditions or {})
         shutil.rmtree(aside, ignore_errors=True)
         self.folder.rename(aside)
-        if (same := self._aside(self.conditions)).is_dir():
+        if (same := _aside(self.folder, self.conditions)).is_dir():
             same.rename(self.folder)
-
-    def _aside(self, conditions: Mapping[str, str]) -> Path:
-        return self.folder.with_name(f"{self.folder.name}~{fingerprint(dict(conditions))[:8]}")
 
 
 def conditions() -> dict[str, str]:
@@ -203,12 +190,9 @@ def conditions() -> dict[str, str]:
     return {**machine.libraries(), "cores": str(machine.cores())}
 
 
-def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool = False) -> list[str]:
-    """Returns the files of a finished stage that are missing or not as they were when it was finished.
-
-    A file whose size and time of change are as they were is taken for unchanged, unless `thorough`.
-    """
-    return [name for name, kept in files.items() if not _is_same(folder / name, kept, thorough)]
+def _aside(folder: Path, conditions: Mapping[str, str]) -> Path:
+    """Returns where a folder waits for the conditions that it was begun under."""
+    return folder.with_name(f"{folder.name}~{fingerprint(dict(conditions))[:8]}")
 
 
 def some(names: Iterable[str]) -> str:
@@ -221,41 +205,6 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Returns the names of the inputs that differ, also where JSON made lists of tuples."""
     now = json.loads(json.dumps(now))
     return [name for name in {**now, **before} if name not in now or name not in before or now[name] != before[name]]
-
-
-def _is_same(path: Path, kept: Mapping[str, Any], thorough: bool) -> bool:
-    return (not thorough and _has_time(path, kept)) or is_as_described(path, kept)
-
-
-def _has_time(path: Path, kept: Mapping[str, Any]) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (kept["bytes"], kept["mtime_ns"])
-
-
-def _remembered(folder: Path, files: dict[str, dict[str, Any]]) -> bool:
-    """Notes the times of unchanged files, as of a copied folder; returns whether any was another."""
-    changed = False
-    for name, kept in files.items():
-        now = (folder / name).stat().st_mtime_ns
-        changed |= now != kept["mtime_ns"]
-        kept["mtime_ns"] = now
-    return changed
-
-
-def _described(path: Path) -> dict[str, Any]:
-    return {"mtime_ns": path.stat().st_mtime_ns, **described(path)}
-
-
-def _kept_files(folder: Path) -> Iterator[Path]:
-    """Yields the files of a stage that others read."""
-    for path in folder.rglob("*"):
-        inside = path.relative_to(folder).as_posix()
-        unlisted = inside in (DONE, BEGUN) or path.name in CHECKPOINTS or ".partial/" in inside
-        if path.is_file() and not unlisted:
-            yield path
 
 
 def run_together(

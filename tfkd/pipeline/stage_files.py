@@ -1,0 +1,76 @@
+"""The files of a stage: which of them others read, and whether they are still what they were."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfkd.files import described, has_own_hash, is_as_described
+
+DONE = "stage.json"
+BEGUN = "begun.json"
+CHECKPOINTS = ("checkpoint.npz", "head.npz")  # a finished stage needs none; each holds its own hash
+
+Described = dict[str, dict[str, Any]]
+
+
+def listed(folder: Path) -> Described:
+    """Returns size, hash and time of change of every file that others read, by its path in the folder."""
+    paths = sorted(_kept_files(folder), key=lambda path: path.relative_to(folder).as_posix())
+    return {path.relative_to(folder).as_posix(): _described(path) for path in paths}
+
+
+def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool = False) -> list[str]:
+    """Returns the files of a finished stage that are missing or not as they were when it was finished.
+
+    A file whose size and time of change are as they were is taken for unchanged, unless `thorough`.
+    """
+    return [name for name, kept in files.items() if not _is_same(folder / name, kept, thorough)]
+
+
+def is_begun(folder: Path) -> bool:
+    """Tells whether a folder holds anything that is not hidden."""
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+def note_times(folder: Path, files: Described) -> bool:
+    """Notes the times of unchanged files, as of a copied folder; returns whether any was another."""
+    changed = False
+    for name, kept in files.items():
+        now = (folder / name).stat().st_mtime_ns
+        changed |= now != kept["mtime_ns"]
+        kept["mtime_ns"] = now
+    return changed
+
+
+def remove_damaged_checkpoints(folder: Path, say: Callable[[str], None]) -> None:
+    """Removes checkpoints that do not have the hash that they hold, and calls `say` with the path of each."""
+    for checkpoint in CHECKPOINTS:
+        for path in folder.rglob(checkpoint):
+            if not has_own_hash(path):
+                say(path.relative_to(folder).as_posix())
+                path.unlink()
+
+
+def _is_same(path: Path, kept: Mapping[str, Any], thorough: bool) -> bool:
+    return (not thorough and _has_time(path, kept)) or is_as_described(path, kept)
+
+
+def _has_time(path: Path, kept: Mapping[str, Any]) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (kept["bytes"], kept["mtime_ns"])
+
+
+def _described(path: Path) -> dict[str, Any]:
+    return {"mtime_ns": path.stat().st_mtime_ns, **described(path)}
+
+
+def _kept_files(folder: Path) -> Iterator[Path]:
+    """Yields the files of a stage that others read."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).as_posix()
+        unlisted = inside in (DONE, BEGUN) or path.name in CHECKPOINTS or ".partial/" in inside
+        if path.is_file() and not unlisted:
+            yield path
