@@ -62,7 +62,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compressed(home: Path, folder: Path, blocks: list[dict[str, Any]], say: Callable[[str], None] = print) -> Any:
     asked = recipe(home / "photos", blocks)
     store = Store(home / "store", {"images": IMAGES, "views": VIEWS, "layout": Layout(3).described()})
-    job = Job("student", 5, asked, asked.student, folder, home / "checked", IMAGES, (store,))
+    job = Job(
+        kind="student",
+        seed=5,
+        recipe=asked,
+        student=asked.student,
+        rendering="rgb",
+        folder=folder,
+        checked=home / "checked",
+        images=IMAGES,
+        stores=(store,),
+    )
     done: list[int] = []
     result = compress_student(job, home / "student.keras", asked.compress, folder, done.append, say)
     assert sum(done) == steps(job, asked.compress) == len(blocks) * 2 * IMAGES // 8

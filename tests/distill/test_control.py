@@ -63,7 +63,15 @@ def store(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(params=TRAIN)
 def job(request: pytest.FixtureRequest, recipe: Recipe, data: Dataset, store: Store, tmp_path: Path) -> Job:
     return Job(
-        request.param, 1, recipe, recipe.student, tmp_path, tmp_path / "checked", len(transfer_set(data)), (store,)
+        kind=request.param,
+        seed=1,
+        recipe=recipe,
+        student=recipe.student,
+        rendering=recipe.student.modality,
+        folder=tmp_path,
+        checked=tmp_path / "checked",
+        images=len(transfer_set(data)),
+        stores=(store,),
     )
 
 
@@ -77,7 +85,7 @@ def test_both_train_for_all_steps_of_the_pool(job: Job, data: Dataset) -> None:
 
 def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: Dataset) -> None:
     student = build_student(job.student, 32, CLASSES, 1)
-    model, batches, _ = TRAIN[job.kind](job, student, data)
+    model, batches, _ = TRAIN[job.kind](job, student, data, signature(32))
     for epoch in range(EPOCHS):
         model.fit(batches(epoch), verbose=0)
     rates = [float(model.optimizer._learning_rate(step)) for step in range(job.steps + 1)]
@@ -88,7 +96,8 @@ def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: Data
 def test_the_control_sees_other_views_in_every_epoch_and_the_student_those_of_the_store(
     job: Job, data: Dataset
 ) -> None:
-    _, batches, _ = TRAIN[job.kind](job, keras.models.clone_model(build_student(job.student, 32, CLASSES, 1)), data)
+    student = keras.models.clone_model(build_student(job.student, 32, CLASSES, 1))
+    _, batches, _ = TRAIN[job.kind](job, student, data, signature(32))
 
     def seen(epoch: int) -> set[bytes]:
         images = [batch[0] if job.kind == "control" else batch[0].inputs for batch in batches(epoch)]

@@ -21,7 +21,9 @@ from tfkd.recipe import Data, Recipe, Student, Teacher
 print("the script")
 here = Path()
 recipe = Recipe(name="r", data=Data(source="folder:photos"), teachers=[Teacher(model="resnet50")])
-run_jobs([Job("control", 1, recipe, Student(), here, here, 64, ())], 1, 1, Lines())
+places = {"folder": here, "checked": here, "stores": ()}
+job = Job(kind="control", seed=1, recipe=recipe, student=Student(), rendering="rgb", images=64, **places)
+run_jobs([job], 1, 1, Lines())
 """
 
 

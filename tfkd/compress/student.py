@@ -24,14 +24,14 @@ from tfkd.distill.predict import predict, predictor
 from tfkd.progress import Advance
 from tfkd.recipe import AnyCompression, Distill, Recipe, SoftTargets
 from tfkd.training import loop
-from tfkd.training.job import Job
+from tfkd.training.job import Job, Lesson
 from tfkd.training.saving import load_model, save_array, save_model
 from tfkd.training.student import BATCH, distilled
 
 
-def steps(job: Job, blocks: Sequence[AnyCompression]) -> int:
+def steps(lesson: Lesson, blocks: Sequence[AnyCompression]) -> int:
     """Returns the steps of all trainings, of which `compress_student` tells how many are done."""
-    return sum(_as_training(job, block, job.folder).steps for block in blocks)
+    return sum(_as_training(lesson, block, lesson.folder).steps for block in blocks)
 
 
 def compress_student(
@@ -69,7 +69,7 @@ def compress_student(
 
 
 def compress_network(
-    job: Job,
+    lesson: Lesson,
     model: keras.Model,
     twin: Callable[[keras.Model], Any],
     blocks: Sequence[AnyCompression],
@@ -80,7 +80,7 @@ def compress_network(
     """Compresses any trained network as `compress_student` does.
 
     Args:
-        job: says the examples, as the network takes them, and the stores that it learns from.
+        lesson: the examples and the stores that it learns from.
         model: a batch of raw inputs to logits [B, classes]; it gets the new weights.
         twin: builds the network's twin in tf_keras, with the same weights.
         blocks: what to do, in the order of `tfkd.compress.KINDS`.
@@ -91,19 +91,19 @@ def compress_network(
     Raises:
         RequestError: as `compress_student`.
     """
-    data = rendered(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
-    if any(_looks_at_features(loss) for loss in job.recipe.distill.losses):
+    recipe = lesson.recipe
+    data = rendered(lesson.rendering, open_same(recipe.data, recipe.seed, lesson.checked, lesson.data))
+    if any(_looks_at_features(loss) for loss in recipe.distill.losses):
         say("  compress: losses on features are left out, as its networks have logits alone")
     results = []
     for number, block in enumerate(blocks):
         before = tuple(earlier.kind for earlier in blocks[:number])
-        part = _as_training(job, block, folder / f"{number}-{block.kind}")
+        part = _as_training(lesson, block, folder / f"{number}-{block.kind}")
         prepared = importlib.import_module(KINDS[block.kind]).prepare(twin(model), block, part.steps, before)
         results.append(_trained(part, block.kind, prepared, model, data, advance, say))
         if block.kind == "qat":
             qat.save(prepared.network, folder / QUANTIZED)
-    signature = data.kind.signature(job.recipe.data)
-    logits = predict(predictor(model), plain_batches(data.test, signature, BATCH))
+    logits = predict(predictor(model), plain_batches(data.test, data.kind.signature_of(model), BATCH))
     save_array(logits, folder / "test_logits.npy")
     save_model(model, folder / "student.keras")
     return CompressResult(
@@ -115,7 +115,7 @@ def compress_network(
 
 
 def _trained(
-    job: Job,
+    lesson: Lesson,
     kind: str,
     prepared: Prepared,
     model: keras.Model,
@@ -125,8 +125,8 @@ def _trained(
 ) -> CompressionResult:
     """Trains a prepared network and gives the model its weights."""
     network = trainee(prepared)
-    signature, tuning = data.kind.signature(job.recipe.data), job.recipe.distill.training
-    distiller, batches, begin = distilled(job, network, data)
+    signature, tuning = data.kind.signature_of(model), lesson.recipe.distill.training
+    distiller, batches, begin = distilled(lesson, network, data, signature)
 
     def report(point: loop.Point) -> None:
         say(
@@ -137,8 +137,8 @@ def _trained(
     run = predictor(network)
     held_out = plain_batches(data.validation, signature, BATCH)
     validation = loop.Validation(run, held_out, data.validation.labels)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    points, seconds = loop.fit(distiller, network, batches, validation, tuning, job.folder, advance, report, begin)
+    lesson.folder.mkdir(parents=True, exist_ok=True)
+    points, seconds = loop.fit(distiller, network, batches, validation, tuning, lesson.folder, advance, report, begin)
     pass_weights(prepared.weights(), model)
     kernels = [np.asarray(layer.kernel) for layer in compressible(model)]
     return CompressionResult(
@@ -152,13 +152,13 @@ def _trained(
     )
 
 
-def _as_training(job: Job, block: AnyCompression, folder: Path) -> Job:
-    """Returns the job of one compression: the student's own, with the block's training and losses on logits."""
-    distill = job.recipe.distill
+def _as_training(lesson: Lesson, block: AnyCompression, folder: Path) -> Lesson:
+    """Returns what one compression learns from: the same, with the block's training and losses on logits."""
+    distill = lesson.recipe.distill
     losses = [loss for loss in distill.losses if not _looks_at_features(loss)] or [SoftTargets()]
     changed = Distill.model_validate({**dict(distill), "losses": losses, "training": block.training})
-    recipe = Recipe.model_validate({**dict(job.recipe), "distill": changed})
-    return replace(job, kind="student", recipe=recipe, folder=folder)
+    recipe = Recipe.model_validate({**dict(lesson.recipe), "distill": changed})
+    return replace(lesson, recipe=recipe, folder=folder)
 
 
 def _looks_at_features(loss: Any) -> bool:

@@ -6,7 +6,7 @@ defaults. A variant has a folder of its own, so that a killed comparison goes on
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ from tfkd.pipeline.stages.export import compared_files
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT, chosen_folder
 from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_logits
-from tfkd.pipeline.stages.trainings import job_in_run
+from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
 from tfkd.progress import Progress
-from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Student, Training
+from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Training
 from tfkd.recipe.networks import chain
 
 CODE = 1  # raise it when a variant's code gives other files
@@ -184,17 +184,23 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path) 
 
 
 def _pruned_teacher(context: RunContext, teacher: Any, folder: Path) -> float:
-    """Prunes the teacher as a student of its own answers."""
+    """Prunes the teacher while it learns from its own soft labels."""
     from tfkd.compress.student import compress_network, steps
     from tfkd.compress.twin import twin_of
 
-    recipe, chosen = context.recipe, context.recipe.teachers[0]
-    data = recipe.data.model_copy(update={"image_size": teacher.input_shape[1]})
-    itself = Student(model=chosen.model, modality=chosen.modality)
-    job = job_in_run(context, "student", recipe.seed, folder, itself, 0)
-    job = replace(job, recipe=recipe.model_copy(update={"data": data}))
-    with context.progress.task("pruning the teacher", steps(job, [TEACHER_PRUNING]), "steps") as advance:
-        return compress_network(job, teacher, twin_of, [TEACHER_PRUNING], folder, advance, context.progress.say).seconds
+    recipe, stores = context.recipe, stores_behind(context.recipe, context.data, context.stages, assistants=0)
+    lesson = lesson_of(
+        recipe,
+        context.data,
+        context.folder.checked,
+        seed=recipe.seed,
+        rendering=recipe.teachers[0].modality,
+        stores=stores,
+        folder=folder,
+    )
+    with context.progress.task("pruning the teacher", steps(lesson, [TEACHER_PRUNING]), "steps") as advance:
+        result = compress_network(lesson, teacher, twin_of, [TEACHER_PRUNING], folder, advance, context.progress.say)
+    return result.seconds
 
 
 def _loaded(path: Path) -> Any:

@@ -24,26 +24,24 @@ class Store:
     share: float = 1.0
 
 
-@dataclass(frozen=True)
-class Job:
-    """One training of a student or a control, complete enough to run in a process of its own.
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a network learns from, complete enough for a process of its own: examples and soft labels.
 
     Attributes:
-        kind: with or without a teacher.
-        seed: of the initial weights and of the order of the images.
-        recipe: on what to train, and how.
-        student: what to train: the recipe's student, or an assistant.
+        seed: of the order of the examples, and of initial weights.
+        recipe: which examples, losses and schedule.
+        rendering: what the network sees of an example.
         folder: where checkpoint and results go.
-        checked: folder in which `open_source` keeps its check of the photos.
-        images: how many images the teachers answered, which student and control are shown in an epoch.
-        stores: what the teachers answered.
-        data: fingerprint of the run's images; None where nobody opened them before.
+        checked: folder in which `open_source` keeps its check of the examples.
+        images: number of examples in an epoch, for student and control alike: those that the stores hold.
+        stores: the teachers' predictions.
+        data: fingerprint of the run's examples; None where nobody opened them before.
     """
 
-    kind: Kind
     seed: int
     recipe: Recipe
-    student: Student
+    rendering: str
     folder: Path
     checked: Path
     images: int
@@ -64,6 +62,19 @@ class Job:
     def steps(self) -> int:
         """Steps of the whole training."""
         return self.steps_an_epoch * self.recipe.distill.training.epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Lesson):
+    """One training of a student or a control.
+
+    Attributes:
+        kind: with or without a teacher.
+        student: what to train: the recipe's student, or an assistant.
+    """
+
+    kind: Kind
+    student: Student
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from tfkd.recipe import FeatureLoss, Recipe, Student
 from tfkd.signature import Signature
 from tfkd.store.soft_labels import SoftLabels
 from tfkd.training import loop
-from tfkd.training.job import Job, StudentResult
+from tfkd.training.job import Job, Lesson, StudentResult
 from tfkd.training.saving import save_array, save_model
 
 BATCH = 64
@@ -69,17 +69,17 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
         RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
     """
     import_modules(job.recipe.imports)
-    data = rendered(job.student.modality, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
+    data = rendered(job.rendering, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     student = _build(job, data, job.recipe.distill.precision)
     train = distilled if job.kind == "student" else _alone
-    model, batches, begin = train(job, student, data)
+    signature = data.kind.signature(job.recipe.data)
+    model, batches, begin = train(job, student, data, signature)
     tuning = job.recipe.distill.training
 
     def report(point: loop.Point) -> None:
         say(f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {tuning.epochs}: {point}")
 
     run = predictor(student)
-    signature = data.kind.signature(job.recipe.data)
     held_out = plain_batches(data.validation, signature, BATCH)
     validation = loop.Validation(run, held_out, data.validation.labels)
     points, seconds = loop.fit(model, student, batches, validation, tuning, job.folder, advance, report, begin)
@@ -110,7 +110,9 @@ def _in_float32(job: Job, student: keras.Model, data: Dataset) -> keras.Model:
     return in_float32(shipped)
 
 
-def distilled(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+def distilled(
+    job: Lesson, student: keras.Model, data: Dataset, signature: Signature
+) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns what learns from the teachers' stored predictions: model, batches by epoch, and what begins an epoch."""
     distill = job.recipe.distill
     stores = [SoftLabels(store.folder, store.header, distill.learnt_taps) for store in job.stores]
@@ -126,7 +128,6 @@ def distilled(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Mode
     )
     model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
     examples, finished = transfer_set(data), ViewCache(LIMIT)
-    signature = data.kind.signature(job.recipe.data)
 
     def batches(epoch: int) -> tf.data.Dataset:
         if distill.targets == "image":
@@ -140,25 +141,27 @@ def distilled(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Mode
     return model, batches, begin
 
 
-def _alone(job: Job, student: keras.Model, data: Dataset) -> tuple[keras.Model, Batches, Callable[[int], None]]:
+def _alone(
+    job: Lesson, student: keras.Model, data: Dataset, signature: Signature
+) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns the control: it sees new views in every epoch, as no store limits how many it may see."""
     model = Distiller(student, losses=[], label_weight=1.0)
     model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
 
     def batches(epoch: int) -> tf.data.Dataset:
-        return _views(job, data.kind.signature(job.recipe.data), data.train, epoch, epoch).map(
+        return _views(job, signature, data.train, epoch, epoch).map(
             lambda batch: (batch["inputs"], label(batch, len(data.classes)))
         )
 
     return model, batches, lambda epoch: None
 
 
-def _optimizer(job: Job) -> keras.optimizers.Optimizer:
+def _optimizer(job: Lesson) -> keras.optimizers.Optimizer:
     return loop.adamw(job.recipe.distill.training, job.steps_an_epoch)
 
 
 def _views(
-    job: Job, signature: Signature, split: Split, epoch: int, view: int, finished: ViewCache | None = None
+    job: Lesson, signature: Signature, split: Split, epoch: int, view: int, finished: ViewCache | None = None
 ) -> tf.data.Dataset:
     order = loop.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
     augment, seed = job.recipe.data.augment, job.recipe.seed

@@ -15,7 +15,7 @@ from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stores import StoreResult, images_in_transfer_set, store_of
 from tfkd.recipe import Recipe, Student
 from tfkd.recipe.networks import chain, seeds
-from tfkd.training.job import Job, Kind, Store, StudentResult
+from tfkd.training.job import Job, Kind, Lesson, Store, StudentResult
 
 SIDE_BY_SIDE: tuple[Kind, ...] = ("control", "student")  # stages whose trainings fill the cores together
 
@@ -51,6 +51,39 @@ class TrainingsResult:
         return next((training for training in self.trainings if training.seed == seed), None)
 
 
+def lesson_of(
+    recipe: Recipe,
+    data: Dataset,
+    checked: Path,
+    *,
+    seed: int,
+    rendering: str,
+    stores: tuple[Store, ...],
+    folder: Path,
+) -> Lesson:
+    """Returns what a network learns from.
+
+    Args:
+        recipe: which examples, losses and schedule.
+        data: its examples.
+        checked: folder with the outcome of checking them.
+        seed: of the order of the examples.
+        rendering: what the network sees of an example.
+        stores: finished ones, from which it learns; a control sees as many examples as they hold.
+        folder: where checkpoint and results go.
+    """
+    return Lesson(
+        seed=seed,
+        recipe=recipe,
+        rendering=rendering,
+        folder=folder,
+        checked=checked,
+        images=stores[0].header["images"],
+        stores=stores,
+        data=data.fingerprint,
+    )
+
+
 def training_job(
     recipe: Recipe,
     data: Dataset,
@@ -62,29 +95,9 @@ def training_job(
     stores: tuple[Store, ...],
     folder: Path,
 ) -> Job:
-    """Returns one training.
-
-    Args:
-        recipe: on what to train, and how.
-        data: its images.
-        checked: folder with the outcome of checking them.
-        kind: with or without a teacher.
-        seed: of the initial weights and of the order of the images.
-        network: what to train.
-        stores: finished ones, from which it learns; a control sees as many images as there are in them.
-        folder: where checkpoint and results go.
-    """
-    return Job(
-        kind=kind,
-        seed=seed,
-        recipe=recipe,
-        student=network,
-        folder=folder,
-        checked=checked,
-        images=stores[0].header["images"],
-        stores=stores,
-        data=data.fingerprint,
-    )
+    """Returns one training of `network`, with or without a teacher by its `kind`; the others as of `lesson_of`."""
+    lesson = lesson_of(recipe, data, checked, seed=seed, rendering=network.modality, stores=stores, folder=folder)
+    return Job(kind=kind, student=network, **vars(lesson))
 
 
 def job_in_run(context: RunContext, kind: Kind, seed: int, folder: Path, network: Student, assistants: int) -> Job:
