@@ -29,7 +29,7 @@ def everything(home: Path) -> Path:  # noqa: F811
     """The folder after a run with two teachers, one of them a specialist that sees edges, and two in between."""
     specialist = """        ),
         Teacher(
-            model="tests.tiny:build_teacher", weights="none", image_size=32, modality="edges", share=0.5,
+            model="tests.tiny:build_teacher", weights="none", image_size=32, rendering="edges", share=0.5,
             classes=["grass", "blue sky"], fine_tune=FineTune(epochs=2, batch_size=16, learning_rate=1e-2),
         ),
     ],

@@ -67,7 +67,7 @@ def job(request: pytest.FixtureRequest, recipe: Recipe, data: Dataset, store: St
         seed=1,
         recipe=recipe,
         student=recipe.student,
-        rendering=recipe.student.modality,
+        rendering=recipe.student.rendering,
         folder=tmp_path,
         checked=tmp_path / "checked",
         images=len(transfer_set(data)),

@@ -13,7 +13,7 @@ from tfkd.pipeline.contents import files_of
 from tfkd.recipe import Student, Teacher
 
 NO_FILES = {"activation", "batch_norm", "classes", "normalization"}
-FILES = {"model", "weights", "labels", "modality"}
+FILES = {"model", "weights", "labels", "rendering"}
 
 
 def test_every_text_field_is_known_to_name_files_or_not() -> None:

@@ -88,7 +88,7 @@ def test_only_what_depends_on_a_changed_file_is_done_again_and_the_file_is_named
 
 def test_paired_images_count_where_they_are_seen(home: Path) -> None:
     fill(home / "depth", {"x": 4}, start=300)
-    asked = recipe(modality="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
+    asked = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
     before = stages(asked)
     (home / "depth" / "a" / "003.jpg").write_bytes(encoded(picture(998), "JPEG"))
     after = stages(asked)
@@ -96,7 +96,7 @@ def test_paired_images_count_where_they_are_seen(home: Path) -> None:
 
 
 def test_pictures_that_belong_to_no_photo_do_not_count(home: Path) -> None:
-    asked = recipe(modality="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
+    asked = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
     before = stages(asked)
     fill(home / "depth", {"a": 13}, start=100)
     assert stages(asked)["teacher"].fingerprint == before["teacher"].fingerprint

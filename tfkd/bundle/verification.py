@@ -27,6 +27,7 @@ from tfkd.labels import LABELS, labels_text, outputs_of
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
+from tfkd.recipe.renamed import present_named
 from tfkd.verification import NotVerifiedError, VerifyError
 from tfkd.verification.apart import Answered, Apart
 from tfkd.verification.gates import unjudged
@@ -374,7 +375,7 @@ class _TestImages:
         found = opened(wanted, manifest.seed, ranges=manifest.data.pixel_ranges)
         outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
         self._fingerprint = found.fingerprint
-        self._images = rendered(_modality(manifest), found).test
+        self._images = rendered(_rendering(manifest), found).test
         self._labels = outputs[found.test.labels]
 
     def batches(self) -> Iterable[Any]:
@@ -419,11 +420,11 @@ def _data(source: str, manifest: Manifest) -> Data:
         ) from None
 
 
-def _modality(manifest: Manifest) -> str:
+def _rendering(manifest: Manifest) -> str:
     from tfkd.inputs.image.rendering import TRANSFORMS
 
-    student = manifest.recipe.get("student")
-    modality = student.get("modality", "rgb") if isinstance(student, dict) else "rgb"
-    if modality not in TRANSFORMS:
-        raise RequestError(f"The student sees {modality!r}, which cannot be made of other images; leave --data out.")
-    return str(modality)
+    student = present_named(manifest.recipe.get("student"))
+    rendering = student.get("rendering", "rgb") if isinstance(student, dict) else "rgb"
+    if rendering not in TRANSFORMS:
+        raise RequestError(f"The student sees {rendering!r}, which cannot be made of other images; leave --data out.")
+    return str(rendering)

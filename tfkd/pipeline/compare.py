@@ -107,7 +107,7 @@ def variants(context: RunContext) -> Iterator[Variant]:
 def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
     trained, images = context.stages[TEACHER.name].fingerprint, context.recipe.export.calibration_images
     size = context.result(TEACHER).image_size
-    data = context.seen(context.recipe.teachers[0].modality)
+    data = context.seen(context.recipe.teachers[0].rendering)
     pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), context.stages[SOFT_LABELS.name].fingerprint]
     pruned = _stage(context, "teacher pruned", *pruning)
 
@@ -194,7 +194,7 @@ def _pruned_teacher(context: RunContext, teacher: Any, folder: Path) -> float:
         context.data,
         context.folder.checked,
         seed=recipe.seed,
-        rendering=recipe.teachers[0].modality,
+        rendering=recipe.teachers[0].rendering,
         stores=stores,
         folder=folder,
     )

@@ -20,7 +20,7 @@ _NO_FILE = {"weights": ("none", "imagenet")}
 def files_of(network: Teacher | Student) -> dict[str, str]:
     """Returns the SHA-256 of every file or folder that a network is built from, by the name that messages use.
 
-    Paired images (`modality`) are not among them: which of them count depends on the data set.
+    Paired images (`rendering`) are not among them: which of them count depends on the data set.
 
     Raises:
         RequestError: a file is missing or unreadable.

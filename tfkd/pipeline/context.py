@@ -67,7 +67,7 @@ class RunContext:
     @functools.cached_property
     def shipped(self) -> Dataset:
         """The images as the student sees them."""
-        return self.seen(self.recipe.student.modality)
+        return self.seen(self.recipe.student.rendering)
 
     @functools.cache  # noqa: B019  (one run, one context)
     def start_tensorflow(self) -> None:

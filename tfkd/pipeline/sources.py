@@ -8,9 +8,11 @@ from typing import Any
 from tfkd.data import REST, Dataset, Split
 from tfkd.data.check import content
 from tfkd.data.folder import paired
+from tfkd.data.renderings import folder_of
 from tfkd.files import fingerprint
 from tfkd.pipeline.contents import files_of
 from tfkd.recipe import Recipe, Student, Teacher
+from tfkd.recipe.renamed import first_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,9 @@ class Sources:
 
     @functools.cached_property
     def asked(self) -> dict[str, Any]:
-        """The recipe as JSON."""
-        return self.recipe.model_dump(mode="json")
+        """The recipe as JSON, under the names that fingerprints are of."""
+        asked: dict[str, Any] = first_named(self.recipe.model_dump(mode="json"))
+        return asked
 
     def labelled(self) -> dict[str, Any]:
         """Returns what training, validation and test images are, and the seed that divides them."""
@@ -60,19 +63,19 @@ class Sources:
     def files(self, network: Teacher | Student) -> dict[str, Any]:
         """Returns what a network is built from: its files, and its images paired with the labelled ones."""
         splits = (self.data.train, self.data.validation, self.data.test)
-        return {**files_of(network), **self._paired(network.modality, splits, "")}
+        return {**files_of(network), **self._paired(network.rendering, splits, "")}
 
-    def unlabelled(self, modality: str) -> dict[str, Any]:
-        """Returns what the unlabelled images are, as a network of this modality sees them."""
+    def unlabelled(self, rendering: str) -> dict[str, Any]:
+        """Returns what the unlabelled images are, as a network of this input rendering sees them."""
         source, images = self.recipe.data.unlabelled, self.data.unlabelled
         if source is None or images is None:
             return {"data.unlabelled": source}
         own = {} if source == REST else {source: content(images, self.kept)}
-        return {"data.unlabelled": source, **own, **self._paired(modality, (images,), " (of unlabelled images)")}
+        return {"data.unlabelled": source, **own, **self._paired(rendering, (images,), " (of unlabelled images)")}
 
-    def _paired(self, modality: str, splits: tuple[Split, ...], note: str) -> dict[str, Any]:
-        kind, _, path = modality.partition(":")
-        if kind != "folder":
+    def _paired(self, rendering: str, splits: tuple[Split, ...], note: str) -> dict[str, Any]:
+        path = folder_of(rendering)
+        if not path:
             return {}
         return {path + note: fingerprint([content(paired(split, path), self.kept) for split in splits])}
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from tfkd.recipe import renamed
 
 
 def _separated(value: Any) -> Any:
@@ -19,6 +21,11 @@ class Block(BaseModel):
     """A part of a recipe: fixed once made, and strict about the names of its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_present_names(cls, values: Any) -> Any:
+        return renamed.read(values, cls.model_fields)
 
 
 def default_of(block: type[Block], field: str) -> Any:

@@ -18,4 +18,4 @@ class Student(Block):
     activation: Activation = Field("relu6", description="of the student; hard_swish is the paper's, relu6 the fastest")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of features dropped before the classifier")
     batch_norm_momentum: float = Field(0.9, gt=0, lt=1, description="Keras's 0.99 needs longer runs to settle")
-    modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
+    rendering: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")

@@ -45,7 +45,7 @@ class Teacher(Block):
         "moving", description="the statistics it answers with: those of its training, or each batch's own"
     )
     share: float = Field(1.0, gt=0, description="its say among several teachers, relative to the others'")
-    modality: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
+    rendering: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.snippets import Snippet, snippets
+from tfkd.recipe.renamed import present_named
 from tfkd.verification.records import Artifact
 
 
@@ -21,12 +22,10 @@ class Usage:
 def usages(manifest: Manifest) -> list[Usage]:
     """Returns instructions for Android and iOS, each where the bundle holds files for it."""
     found = [STEPS[snippet.runtime](snippet) for snippet in snippets(manifest)]
-    modality = manifest.recipe.get("student", {}).get("modality", "rgb")
-    if modality != "rgb":
+    rendering = present_named(manifest.recipe.get("student", {})).get("rendering", "rgb")
+    if rendering != "rgb":
         for usage in found:
-            usage.steps.append(
-                f"The model knows pictures of the modality {modality} alone: make that of the photo first."
-            )
+            usage.steps.append(f"The model expects {rendering} images; convert the photo first.")
     return found
 
 

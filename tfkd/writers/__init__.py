@@ -16,6 +16,7 @@ from tfkd.errors import RequestError
 from tfkd.files import fingerprint
 from tfkd.formats import FORMATS, FORMS, TIMED, load
 from tfkd.recipe import Export
+from tfkd.recipe.renamed import first_named
 from tfkd.writers.records import MissingFile
 
 _NOT_IN_THE_FILES = ("bench", "gates", "model", "labels")  # how files are judged, and where their sources lie
@@ -56,6 +57,7 @@ def card_of(asked: Mapping[str, Any], classes: Iterable[str], data: str) -> Card
         classes: names, in order.
         data: fingerprint of the images.
     """
+    asked = first_named(asked)
     made_from = {name: part for name, part in asked.items() if name not in _NOT_IN_THE_FILES}
     made_from["export"] = {name: value for name, value in asked["export"].items() if name != "require"}
     images = asked.get("data")

@@ -5,15 +5,16 @@ from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.trainings import images_shown, job_in_run, store_stages
 from tfkd.recipe.networks import chain
+from tfkd.recipe.renamed import first_named
 from tfkd.training.job import StudentResult
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
     network = chain(sources.recipe)[number]
     own = {
-        **settings(f"assistants.{number}", network.model_dump(mode="json")),
+        **settings(f"assistants.{number}", first_named(network.model_dump(mode="json"))),
         **sources.files(network),
-        **sources.unlabelled(network.modality),
+        **sources.unlabelled(network.rendering),
         **sources.shown(),
         **sources.learnt(),
     }

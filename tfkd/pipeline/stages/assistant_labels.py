@@ -18,7 +18,7 @@ def job_of(context: RunContext, number: int) -> StoreJob:
     return StoreJob(
         network=context.stages[numbered("assistant", number)].folder / STUDENT_MODEL,
         batch_statistics=False,
-        rendering=chain(context.recipe)[number].modality,
+        rendering=chain(context.recipe)[number].rendering,
         recipe=context.recipe,
         fingerprint=stage.base,
         folder=stage.folder,
@@ -26,7 +26,7 @@ def job_of(context: RunContext, number: int) -> StoreJob:
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return stores.inputs_of(sources, numbered("assistant", number), chain(sources.recipe)[number].modality)
+    return stores.inputs_of(sources, numbered("assistant", number), chain(sources.recipe)[number].rendering)
 
 
 def _work(context: RunContext, number: int) -> StoreResult:

@@ -17,7 +17,7 @@ def job_of(context: RunContext, number: int) -> StoreJob:
     return StoreJob(
         network=context.stages[numbered("teacher", number)].folder / TEACHER_MODEL,
         batch_statistics=teacher.batch_norm == "batch",
-        rendering=teacher.modality,
+        rendering=teacher.rendering,
         recipe=context.recipe,
         fingerprint=stage.base,
         folder=stage.folder,
@@ -25,7 +25,7 @@ def job_of(context: RunContext, number: int) -> StoreJob:
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return stores.inputs_of(sources, numbered("teacher", number), sources.recipe.teachers[number].modality)
+    return stores.inputs_of(sources, numbered("teacher", number), sources.recipe.teachers[number].rendering)
 
 
 def _work(context: RunContext, number: int) -> StoreResult:

@@ -23,7 +23,7 @@ def chosen_folder(context: RunContext) -> Path:
 
 def _inputs(sources: Sources, number: int) -> Inputs:
     recipe = sources.recipe
-    own = {**network_inputs(sources), **sources.unlabelled(recipe.student.modality), **sources.learnt()}
+    own = {**network_inputs(sources), **sources.unlabelled(recipe.student.rendering), **sources.learnt()}
     return Inputs(own, store_stages(recipe, len(chain(recipe))))
 
 

@@ -47,7 +47,7 @@ def _work(context: RunContext, number: int) -> TeacherResult:
     check_networks(recipe, number, context.data.classes, context.card, context.progress)
     return prepare_teacher(
         teacher,
-        context.seen(teacher.modality),
+        context.seen(teacher.rendering),
         recipe.data.augment,
         recipe.seed,
         context.folder_of(TEACHER, number),

@@ -96,7 +96,7 @@ def training_job(
     folder: Path,
 ) -> Job:
     """Returns one training of `network`, with or without a teacher by its `kind`; the others as of `lesson_of`."""
-    lesson = lesson_of(recipe, data, checked, seed=seed, rendering=network.modality, stores=stores, folder=folder)
+    lesson = lesson_of(recipe, data, checked, seed=seed, rendering=network.rendering, stores=stores, folder=folder)
     return Job(kind=kind, student=network, **vars(lesson))
 
 
