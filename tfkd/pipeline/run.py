@@ -8,11 +8,10 @@ from tfkd.bundle import seal
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import require_writable
-from tfkd.data import Dataset
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.executor import LocalExecutor
+from tfkd.pipeline.executor import Executor, LocalExecutor
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import ORDER, groups, stages_of
 from tfkd.pipeline.stage import Made, Stage, locked, run_together
@@ -81,20 +80,21 @@ def run(
         return run_stages(context, until or ORDER[-1], bundles / recipe.name)
 
 
-def opened(recipe: Recipe, folder: RunFolder, progress: Progress, data: Dataset | None = None) -> RunContext:
+def opened(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Executor | None = None) -> RunContext:
     """Opens the images of a run and finds its stages; nothing is done yet.
 
     Args:
         recipe: what to do.
         folder: of the run.
         progress: shows what is going on.
-        data: the images, where they are open already.
+        executor: does the trainings and fills the stores; default: this machine.
 
     Raises:
         RequestError: the images cannot be opened, or a file that the recipe names is missing.
     """
-    images = data or open_data(recipe, folder, progress)
-    return RunContext(recipe, images, folder, stages_of(recipe, images, folder.path), progress, LocalExecutor())
+    data = open_data(recipe, folder, progress)
+    stages = stages_of(recipe, data, folder.path)
+    return RunContext(recipe, data, folder, stages, progress, executor or LocalExecutor())
 
 
 def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:

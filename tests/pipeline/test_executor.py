@@ -1,0 +1,92 @@
+"""Trainings and stores start through the executor of a run, and can be called without a run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.photos import fill
+from tests.pipeline.test_run import RECIPE
+from tests.tiny import build_teacher
+from tfkd.data import Dataset, open_source
+from tfkd.errors import RequestError
+from tfkd.pipeline.executor import Finished, LocalExecutor
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.run import opened, run_stages
+from tfkd.pipeline.stores import StoreJob, StoreResult
+from tfkd.pipeline.stores import fill as fill_store
+from tfkd.progress import Lines, Progress
+from tfkd.recipe import Data, Distill, Recipe, Student, Teacher
+from tfkd.recipe.files import load
+from tfkd.store.soft_labels import SoftLabels
+from tfkd.training.job import Job, StudentResult
+
+CLASSES = {"blue": 20, "red": 20}
+
+
+class Recording(LocalExecutor):
+    """Does the work on this machine and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.stores: list[Path] = []
+        self.trainings: list[tuple[str, int]] = []
+
+    def train(
+        self, jobs: list[Job], in_all: int, progress: Progress, finished: Finished = lambda place, result: None
+    ) -> list[StudentResult]:
+        self.trainings += [(job.kind, job.seed) for job in jobs]
+        return super().train(jobs, in_all, progress, finished)
+
+    def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
+        self.stores.append(job.folder)
+        return super().fill(job, data, progress)
+
+
+def test_a_run_trains_and_fills_stores_by_its_executor_only(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", CLASSES)
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    changes = ["distill.training.epochs=1", "teachers.0.fine_tune=null", "distill.repeats=2"]
+    off = ["gates.better_than_chance=false", "gates.diagnosis=false"]
+    recipe = load(tmp_path / "recipe.py", [f"data.source=folder:{tmp_path / 'photos'}", *changes, *off])
+    executor = Recording()
+    run = opened(recipe, RunFolder(tmp_path / "run"), Lines(), executor)
+    run_stages(run, "student", tmp_path / "bundle")
+    assert executor.stores == [run.stages["soft_labels"].folder]
+    assert executor.trainings == [("control", 1), ("control", 2), ("student", 1), ("student", 2)]
+    run_stages(opened(recipe, RunFolder(tmp_path / "run"), Lines(), executor), "student", tmp_path / "bundle")
+    assert len(executor.trainings) == 4 and len(executor.stores) == 1
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return open_source(Data(source=f"folder:{fill(tmp_path / 'photos', CLASSES)}", image_size=32), seed=1)
+
+
+def store_job(data: Dataset, tmp_path: Path, classes: int) -> StoreJob:
+    network = tmp_path / "teacher.keras"
+    build_teacher(image_size=40, classes=classes).save(network)
+    recipe = Recipe(
+        name="alone",
+        data=Data(source=data.source, image_size=32),
+        teachers=[Teacher(model="tests.tiny:build_teacher")],
+        student=Student(model="tests.tiny:build_student"),
+        distill=Distill(views=3),
+    )
+    return StoreJob(network, False, "rgb", recipe, "0123456789abcdef", tmp_path / "store")
+
+
+def test_a_store_is_filled_without_a_run(data: Dataset, tmp_path: Path) -> None:
+    job = store_job(data, tmp_path, classes=2)
+    result = fill_store(job, data, Lines())
+    images = len(data.train)
+    assert result.views == 3 * images and result.layout.classes == 2
+    header = {"fingerprint": job.fingerprint, "images": images, "views": 3, "layout": result.layout.described()}
+    store = SoftLabels(job.folder, header)
+    store.verify()
+    first, second = (store.read(np.arange(images), view)["logits"] for view in (0, 1))
+    assert first.shape == (images, 2) and not np.array_equal(first, second)
+
+
+def test_a_network_of_other_classes_is_refused(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="3"):
+        fill_store(store_job(data, tmp_path, classes=3), data, Lines())
