@@ -16,16 +16,18 @@ class Target:
     Attributes:
         module: name of its module.
         options: record of the options that it reads.
+        written: how a user writes it, with the address behind its name.
     """
 
     module: str
     options: type[options.AnyOptions]
+    written: str
 
 
 TARGETS: dict[str, Target] = {
-    "host": Target("tfkd.benchmark.host", options.HostOptions),
-    "ssh": Target("tfkd.benchmark.ssh", options.SshOptions),
-    "android": Target("tfkd.benchmark.android.target", options.AndroidOptions),
-    "arm64": Target("tfkd.benchmark.arm64.target", options.Arm64Options),
-    "ios": Target("tfkd.benchmark.ios", options.IosOptions),
+    "host": Target("tfkd.benchmark.host", options.HostOptions, "host"),
+    "ssh": Target("tfkd.benchmark.ssh", options.SshOptions, "ssh://user@board[:port]"),
+    "android": Target("tfkd.benchmark.android.target", options.AndroidOptions, "android[:SERIAL]"),
+    "arm64": Target("tfkd.benchmark.arm64.target", options.Arm64Options, "arm64[:PROCESSOR]"),
+    "ios": Target("tfkd.benchmark.ios", options.IosOptions, "ios[:DEVICE or RESULTS.json]"),
 }

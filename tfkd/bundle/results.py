@@ -116,7 +116,7 @@ class GoldenCheck(Entry):
 class Summary(Entry):
     """What every record of a measurement says, with its samples (`Result`) or without (`BenchEntry`)."""
 
-    target: str = Field(description="host, ssh, android, arm64, ios")
+    target: str = Field(description="name of the bench target, as `tfkd list targets` prints it")
     threads: int | None = Field(None, ge=1, description="None where the runtime decides")
     runs: int = Field(ge=1, description="timed inferences")
     latency_ms: Latency | None = None

@@ -59,9 +59,7 @@ def _given(options: dict[str, Any]) -> dict[str, object]:
 @_with_flags
 def bench(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="the folder of a bundle, or a .tflite file")],
-    target: Annotated[
-        str, typer.Option(help="host, ssh://user@board[:port], arm64, android[:SERIAL], ios[:DEVICE or RESULTS.json]")
-    ] = "host",
+    target: Annotated[str, typer.Option(help=", ".join(each.written for each in TARGETS.values()))] = "host",
     only: Annotated[str, typer.Option(help="pattern of the files to measure, e.g. '*_int8.tflite'")] = "*",
     golden: Annotated[
         Path | None, typer.Option(help="for a single file: an .npz of images and the answers to them")
