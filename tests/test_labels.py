@@ -8,7 +8,7 @@ from tfkd.labels import labels_text
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "tail\n", "\n", "a\rb", "a\u2028b"])
 def test_class_names_that_break_the_lines_are_refused(name: str) -> None:
-    with pytest.raises(RequestError, match=r"cannot stand on a line of labels\.txt"):
+    with pytest.raises(RequestError, match=r"does not fit on one line of labels\.txt"):
         labels_text(["fine", name])
 
 

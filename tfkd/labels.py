@@ -33,10 +33,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
         if not name.strip():
             raise RequestError(f"{path}, line {number}: is empty; give every output of the model a name.")
         if name in first:
-            raise RequestError(f"{path}, line {number}: {name!r} stands on line {first[name]} too; rename one.")
+            raise RequestError(f"{path}, line {number}: {name!r} is on line {first[name]} too; rename one.")
         first[name] = number
     if not names:
-        raise RequestError(f"{path} is empty; give every output of the model a name, one a line.")
+        raise RequestError(f"{path} is empty; give every output of the model a name, one per line.")
     return tuple(names)
 
 
@@ -49,9 +49,9 @@ def labels_text(classes: Iterable[str]) -> str:
     names = list(classes)
     for name, times in Counter(names).items():
         if times > 1:
-            raise RequestError(f"Two classes are named {name!r}; an app could not tell them apart. Rename one.")
+            raise RequestError(f"Two classes are named {name!r}; an app could not distinguish them. Rename one.")
         if name.splitlines() != [name]:
-            raise RequestError(f"The class name {name!r} cannot stand on a line of {LABELS}; rename it.")
+            raise RequestError(f"The class name {name!r} does not fit on one line of {LABELS}; rename it.")
     return "".join(f"{name}\n" for name in names)
 
 

@@ -207,7 +207,7 @@ def loop(manifest: dict[str, Any]) -> None:
             "manifest",
             "has the schema 'tfkd-manifest-9'",
         ),
-        (lambda folder: change_manifest(folder, loop), "manifest", "its recipe does not tell name"),
+        (lambda folder: change_manifest(folder, loop), "manifest", "its recipe does not state name"),
         (
             lambda folder: flip(folder / "android" / "tiny_int8.tflite"),
             "android/tiny_int8.tflite",

@@ -222,7 +222,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     [
         (b"", "is empty; give every output"),
         (b"a\n\nb\n", "line 2: is empty"),
-        (b"a\nb\na\n", "line 3: 'a' stands on line 1 too"),
+        (b"a\nb\na\n", "line 3: 'a' is on line 1 too"),
         (b"\xff\xfe\x00", "no text in UTF-8"),
     ],
 )

@@ -113,24 +113,24 @@ def _files(manifest: Manifest) -> Iterator[str]:
 
 
 def _shares(manifest: Manifest) -> Iterator[str]:
-    """Yields the shares of the test images that are no whole number of images."""
+    """Yields the fractions of the test images that are no whole number of images."""
     student, images = manifest.student, manifest.images
-    shares = [("student.accuracy", student.accuracy), ("student.control_accuracy", student.control_accuracy)]
-    shares += [("student.agreement_with_teacher", student.agreement_with_teacher)]
-    shares += [("student.accuracies", each) for each in student.accuracies]
-    shares += [("student.control_accuracies", each) for each in student.control_accuracies]
-    shares += [(f"the accuracy after {each.kind}", each.accuracy) for each in student.compressions]
-    shares += [(f"the accuracy of the teacher {each.model}", each.accuracy) for each in manifest.teachers]
+    fractions = [("student.accuracy", student.accuracy), ("student.control_accuracy", student.control_accuracy)]
+    fractions += [("student.agreement_with_teacher", student.agreement_with_teacher)]
+    fractions += [("student.accuracies", each) for each in student.accuracies]
+    fractions += [("student.control_accuracies", each) for each in student.control_accuracies]
+    fractions += [(f"the accuracy after {each.kind}", each.accuracy) for each in student.compressions]
+    fractions += [(f"the accuracy of the teacher {each.model}", each.accuracy) for each in manifest.teachers]
     for artifact in manifest.artifacts:
         for field in ("accuracy", "agreement", "top1_vs_keras"):
-            shares.append((f"{field} of {artifact.path}", getattr(artifact, field)))
-    for name, share in shares:
-        if share is not None and abs(share * images - round(share * images)) > _WHOLE:
-            yield f"{name} is {share}, which is no whole number of {images:,} test images"
+            fractions.append((f"{field} of {artifact.path}", getattr(artifact, field)))
+    for name, fraction in fractions:
+        if fraction is not None and abs(fraction * images - round(fraction * images)) > _WHOLE:
+            yield f"{name} is {fraction}, which is no whole number of {images:,} test images"
 
 
 def _untrained(manifest: Manifest) -> Iterator[str]:
-    """Yields what is said of the training of a model that tfkd was given trained."""
+    """Yields training fields that are stated of a model trained outside tfkd."""
     student = manifest.student
     if student.accuracies != [student.accuracy]:
         yield f"student.accuracies are {student.accuracies}, its accuracy is {student.accuracy}"
@@ -279,7 +279,7 @@ def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
 
 
 def _comparison(manifest: Manifest) -> Iterator[str]:
-    """Yields where a row of the comparison contradicts what stands elsewhere."""
+    """Yields where a row of the comparison contradicts other parts of the manifest."""
     rows = {row.variant: row for row in manifest.comparison}
     files = {variant(manifest, each): each for each in manifest.artifacts if each.format in TIMED}
     files = {name: each for name, each in files.items() if each.accuracy is not None}

@@ -16,7 +16,7 @@ def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
     """Yields what cannot be, as sentences without a full stop.
 
     The golden images are test images. So among them cannot be more that are predicted rightly, or wrongly, than in the
-    whole test split; and a share of them that is far from the accuracy is no chance.
+    whole test split; and a fraction of them that is far from the accuracy is no chance.
     """
     if (stored.labels < 0).any():
         yield f"{int((stored.labels < 0).sum())} golden images have no label, and every test image has one"
@@ -57,7 +57,7 @@ def _balanced(manifest: Manifest, accuracy: float) -> list[float]:
 
 
 def _in_turn(labels: np.ndarray, classes: int | None) -> bool:
-    """Tells whether labels are those of images that take the classes in turn (see `tfkd.writers.samples.photos`).
+    """Returns whether labels are those of images that take the classes in turn (see `tfkd.writers.samples.photos`).
 
     Args:
         labels: int [n].
@@ -73,7 +73,7 @@ def _possible(right: int, golden_images: int, all_right: int, images: int) -> bo
 
 
 def _likely(right: int, images: int, classes: int, accuracies: list[float]) -> bool:
-    """Tells whether so many right answers may be chance, were the chosen classes the easiest or the hardest ones.
+    """Returns whether so many right answers may be chance, were the chosen classes the easiest or the hardest ones.
 
     Args:
         right: answers.

@@ -95,12 +95,12 @@ class Compression(Entry):
     seconds: Seconds
     validation_accuracy: Fraction = Field(description="of the network as it was trained: with int8 rounding after qat")
     accuracy: Fraction = Field(description="the same on the test split")
-    sparsity: Fraction = Field(description="share of zeros among the weights that are pruned and clustered")
+    sparsity: Fraction = Field(description="fraction of zeros among the weights that are pruned and clustered")
     clusters: Count = Field(description="largest number of different weights among these layers")
 
 
 class StudentEntry(Entry):
-    """The network that ships; what its training tells is None where tfkd was given it trained, without a teacher."""
+    """The network that ships; training fields are null for models trained outside tfkd."""
 
     model: str
     parameters: Number
@@ -146,10 +146,10 @@ class Manifest(Entry):
     )
     seed: int = Field(ge=0, lt=2**31)
     data: DataEntry
-    teachers: list[TeacherEntry] = Field(description="empty where tfkd was given a trained model")
+    teachers: list[TeacherEntry] = Field(description="empty for models trained outside tfkd")
     student: StudentEntry
     artifacts: list[Artifact]
-    missing: list[MissingFile] = Field([], description="files that were asked for and could not be made")
+    missing: list[MissingFile] = Field([], description="requested files that could not be made")
     comparison: list[ComparisonRow]
     bench: list[BenchEntry]
     gates: list[Gate]

@@ -38,7 +38,7 @@ def _sealed(folder: Path) -> list[tuple[str, str]]:
 
 
 def listing(folder: Path) -> tuple[dict[str, Path], str]:
-    """Lists a bundle's files; links, devices and pipes are none, and are not followed or opened.
+    """Lists a bundle's files; links, devices and pipes do not count, and are not followed or opened.
 
     Returns:
         The files by their paths in the bundle, without those that operating systems leave in folders, and what was
@@ -70,7 +70,7 @@ def listing(folder: Path) -> tuple[dict[str, Path], str]:
 
 
 def twins(listed: Iterable[str]) -> list[str]:
-    """Returns paths of which macOS and Windows keep only one, as they tell neither capitals nor Unicode forms apart."""
+    """Returns paths of which macOS and Windows keep only one, which distinguish neither capitals nor Unicode forms."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in listed:
         alike[composed(name).casefold()].append(name)
@@ -129,7 +129,7 @@ def _line_ends(names: set[str]) -> Iterator[str]:
 
 
 def _is_rewritten(path: Path, digest: str) -> bool:
-    """Tells whether a file was sealed with other line ends."""
+    """Returns whether a file was sealed with other line ends."""
     if path.stat().st_size > _LARGEST_TEXT:
         return False
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == digest

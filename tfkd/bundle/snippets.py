@@ -31,7 +31,7 @@ class Snippet:
 
 
 def snippets(manifest: Manifest) -> list[Snippet]:
-    """Returns the sources for the files of a bundle: of each platform's smallest file that keeps its accuracy."""
+    """Returns the sources for the files of a bundle: one file per platform, the smallest that keeps the accuracy."""
     return list(_snippets(manifest))
 
 
@@ -55,7 +55,7 @@ def type_name(bundle: str) -> str:
 def _snippets(manifest: Manifest) -> Iterator[Snippet]:
     name = type_name(manifest.name)
     for folder in dict.fromkeys(format.folder for format in FORMATS.values() if format.code):
-        files = [each for each in manifest.artifacts if each.format in FORMATS and _folder(each) == folder]
+        files = [each for each in manifest.artifacts if _folder_with_code(each) == folder]
         if files:
             chosen = min(files, key=lambda each: (each.not_verified is not None, not _shipped(each)))
             for code in FORMATS[chosen.format].code:
@@ -63,8 +63,9 @@ def _snippets(manifest: Manifest) -> Iterator[Snippet]:
                 yield _rendered(manifest, chosen, code, path)
 
 
-def _folder(artifact: Artifact) -> str:
-    return FORMATS[artifact.format].folder
+def _folder_with_code(artifact: Artifact) -> str | None:
+    format = FORMATS.get(artifact.format)
+    return format.folder if format and format.code else None
 
 
 def _shipped(artifact: Artifact) -> bool:

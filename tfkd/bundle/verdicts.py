@@ -1,4 +1,4 @@
-"""The verdicts in a manifest, given again from its numbers and its recipe's limits by the code that gave them."""
+"""The verdicts in a manifest, recomputed from its numbers and its recipe's limits by the code that gave them."""
 
 import math
 from collections import Counter
@@ -16,12 +16,12 @@ from tfkd.verification import VerifyError
 from tfkd.verification.gates import STUDENT, TAUGHT, Measured, is_on, judge
 from tfkd.verification.records import Gate
 
-_ROUNDING = 1e-9  # relative; the same code gives the same digits
+_ROUNDING = 1e-9  # relative; the same code computes the same numbers
 _SINCE_0_1_0 = {"better_than_chance", "not_worse_than_control", "diagnosis", "min_accuracy", "max_half_shift"}
 
 
 def measured(manifest: Manifest) -> Measured:
-    """Returns what the gates judge of a manifest: by this alone, `tfkd verify` gets the verdicts that were given."""
+    """Returns what the gates judge of a manifest: from this alone, `tfkd verify` recomputes the verdicts."""
     student, teachers = manifest.student, manifest.teachers
     return Measured(
         artifacts=manifest.artifacts,
@@ -39,7 +39,7 @@ def measured(manifest: Manifest) -> Measured:
 
 
 def has_gate(manifest: Manifest, name: str) -> bool:
-    """Tells whether a stored recipe has a field of `Gates`; that of an older version may not."""
+    """Returns whether a stored recipe has a field of `Gates`; that of an older version may not."""
     gates = manifest.recipe.get("gates")
     return isinstance(gates, dict) and name in gates
 
@@ -66,7 +66,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield f"the gate {name} is listed, for which its recipe does not ask"
     for name in stated.keys() & right.keys():
         if not _same(stated[name], right[name]):
-            yield f"the gate {name} is stated as {_told(stated[name])}; by its numbers it is {_told(right[name])}"
+            yield f"the gate {name} is stated as {_written(stated[name])}; by its numbers it is {_written(right[name])}"
 
 
 def judged(manifest: Manifest) -> list[Gate]:
@@ -118,6 +118,6 @@ def _close(one: float | None, other: float | None) -> bool:
     return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
 
 
-def _told(gate: Gate) -> str:
+def _written(gate: Gate) -> str:
     value, limit = ("none" if each is None else f"{each:.6g}" for each in (gate.value, gate.limit))
     return f"{gate.verdict} (value {value}, limit {limit})"

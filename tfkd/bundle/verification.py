@@ -244,7 +244,7 @@ def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manifest, Ca
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> None:
-    """Refuses an object in which a name stands twice: one program reads the first value, another one the last."""
+    """Refuses an object in which a name occurs twice: one program reads the first value, another one the last."""
     names = Counter(name for name, _ in pairs)
     if twice := [name for name, times in names.items() if times > 1]:
         raise VerifyError(f"{MANIFEST}: has two values of {twice[0]!r} in one place.")
@@ -278,7 +278,7 @@ def card_from(manifest: Manifest) -> Card:
         return card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise VerifyError(
-            f"{MANIFEST}: its recipe does not tell name, author, license, version and description."
+            f"{MANIFEST}: its recipe does not state name, author, license, version and description."
         ) from None
 
 
@@ -387,7 +387,7 @@ class _TestImages:
         return plain_batches(self._images, image_signature(size), _BATCH).map(lambda images, _: images)
 
     def compared(self) -> tuple[int, str]:
-        """Tells whether these are the images that the bundle was measured on."""
+        """Returns whether these are the images that the bundle was measured on."""
         if not self._complete:
             return len(
                 self._labels
@@ -403,10 +403,10 @@ class _TestImages:
         accuracy = float(np.mean(probabilities.argmax(axis=1) == self._labels))
         stated = artifact.accuracy
         allowed = max(_ACCURACY, 2 / len(self._labels))
-        told = f"{accuracy:.4f} on {len(self._labels):,} images, {MANIFEST} says {stated}"
+        found = f"{accuracy:.4f} on {len(self._labels):,} images, {MANIFEST} says {stated}"
         if stated is None or not abs(accuracy - stated) <= allowed:
-            raise VerifyError(f"{told} ({allowed:.4f} apart is allowed).")
-        return accuracy, told
+            raise VerifyError(f"{found} ({allowed:.4f} apart is allowed).")
+        return accuracy, found
 
 
 def _data(source: str, manifest: Manifest) -> Data:

@@ -14,7 +14,7 @@ def assemble(folder: Path, manifest: Manifest, examples: Golden) -> None:
     """Writes labels.txt, golden/ and manifest.json into a bundle's folder.
 
     Raises:
-        RequestError: a class name cannot stand on a line of its own, or the folder cannot be written.
+        RequestError: a class name does not fit on one line, or the folder cannot be written.
     """
     files.write_text(folder / LABELS, labels_text(manifest.data.classes))
     golden.write(folder, examples, manifest.data.classes)

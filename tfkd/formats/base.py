@@ -41,7 +41,7 @@ class AppCode:
     Attributes:
         runtime: the library that it calls; `tfkd.report.usage` has the steps for each.
         template: in tfkd/bundle/templates.
-        file: its name; "{type}" stands for the bundle's name as that of a type.
+        file: its name; "{type}" is replaced by the bundle's name as a type name.
     """
 
     runtime: str

@@ -51,7 +51,7 @@ class Apart(Sandbox):
         Args:
             path: of the file or package.
             format: a name of `tfkd.formats.FORMATS`.
-            card: what must stand in the file.
+            card: what the file must contain.
             size: side of the square image that it must take, pixels.
             batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read.
             family: a name of `tfkd.formats.families.FAMILIES` to compute as; default: the format's reference.

@@ -74,12 +74,12 @@ def _compared(probabilities: np.ndarray, path: Path, reference: Reference) -> di
         )
     top1, differences = probabilities.argmax(axis=1), np.abs(probabilities - reference.keras)
     return {
-        "accuracy": _share(top1 == reference.labels),
+        "accuracy": _fraction(top1 == reference.labels),
         "chance": chance_test(reference.labels, top1),
-        "agreement": None if reference.teacher_top1 is None else _share(top1 == reference.teacher_top1),
+        "agreement": None if reference.teacher_top1 is None else _fraction(top1 == reference.teacher_top1),
         "max_abs_error": min(float(differences.max()), 1.0),
         "mean_total_variation": min(float(differences.sum(axis=1).mean() / 2), 1.0),
-        "top1_vs_keras": _share(top1 == reference.keras.argmax(axis=1)),
+        "top1_vs_keras": _fraction(top1 == reference.keras.argmax(axis=1)),
     }
 
 
@@ -89,7 +89,7 @@ def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
     Args:
         path: of the file or package.
         format: a name of `tfkd.formats.FORMATS`.
-        card: what must stand in it.
+        card: what it must contain.
         size: side of the square image that it must take, pixels.
 
     Raises:
@@ -106,7 +106,7 @@ def predict(path: Path, format: str, batches: Iterable[Any], family: str | None 
         path: of the file or package.
         format: a name of `tfkd.formats.FORMATS`.
         batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, read once, in order.
-        family: a name of `families.FAMILIES` that can be run here; default: the format's reference.
+        family: a name of `tfkd.formats.families.FAMILIES` that can be run here; default: the format's reference.
 
     Returns:
         float32 [n, classes] probabilities.
@@ -128,5 +128,5 @@ def _format(name: str) -> Format:
     return FORMATS[name]
 
 
-def _share(equal: np.ndarray) -> float:
+def _fraction(equal: np.ndarray) -> float:
     return float(np.mean(equal))

@@ -27,7 +27,7 @@ OF_SEVERAL = (
 )
 
 _NAMED = 3  # in a sentence; tables name every gate
-_ROUNDING = 1e-9  # of differences between shares: 0.768 - 0.763 is a little more than 0.005
+_ROUNDING = 1e-9  # of differences between fractions: 0.768 - 0.763 is a little more than 0.005
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
 
 
 def _most(limit: float, images: int) -> tuple[float, str]:
-    """Returns the share of images that may differ, and why it is more than the recipe's limit.
+    """Returns the fraction of images that may differ, and why it is more than the recipe's limit.
 
     Where one image is more than the limit, one may differ; a limit of 0 allows none.
     """
@@ -199,7 +199,7 @@ def _most(limit: float, images: int) -> tuple[float, str]:
 
 
 def _least(limit: float, images: int) -> tuple[float, str]:
-    """Returns the share of images that must be equal, and why it is less than the recipe's limit."""
+    """Returns the fraction of images that must be equal, and why it is less than the recipe's limit."""
     most, why = _most(1 - limit, images)
     return (1 - most if why else limit), why
 
@@ -279,8 +279,8 @@ def _number(value: float | None, what: str) -> float:
     return value
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
 
 
 def _at_most(name: str, value: float, limit: float, reason: str = "") -> Gate:

@@ -14,7 +14,7 @@ class ChanceTest(Entry):
     """A permutation test of predictions on the test split: do they know more of the labels than chance?"""
 
     balanced_accuracy: Fraction = Field(
-        description="mean over the split's classes of the share of images that are right"
+        description="mean over the split's classes of the fraction of images that are right"
     )
     chance_level: float = Field(gt=0, le=1, description="balanced accuracy of guessing: 1 / classes of the split")
     p_value: float = Field(gt=0, le=1, description="probability of this balanced accuracy, or more, by chance")
@@ -36,8 +36,10 @@ class Tensor(Entry):
     name: str
     shape: list[Number]
     dtype: str
-    scale: float | None = Field(None, gt=0, description="of a quantized tensor: what a step of 1 is worth")
-    zero_point: int | None = Field(None, ge=-(2**15), lt=2**15, description="of a quantized tensor: what stands for 0")
+    scale: float | None = Field(None, gt=0, description="of a quantized tensor: the value of one step")
+    zero_point: int | None = Field(
+        None, ge=-(2**15), lt=2**15, description="of a quantized tensor: the integer that means 0"
+    )
     range: list[float] | None = Field(None, description="smallest and largest value that may come in or out")
 
 

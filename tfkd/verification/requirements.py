@@ -18,7 +18,8 @@ class Requirements:
     """What a file needs of its runtime.
 
     Attributes:
-        precisions: that the file may be called, the one that decides its tolerances first; empty: not told apart.
+        precisions: that the file may be called, the one that decides its tolerances first; empty where the
+            file does not state one.
         min_runtime: oldest runtime that loads it; None where the file does not say.
         operator_versions: of a .tflite file, the newest version of each operator.
         delegation: of a .tflite file, what XNNPACK here takes of it.
@@ -47,7 +48,7 @@ class Requirements:
         here = machine.environment()
         alike = all(environment.get(name) == here.get(name) for name in _DECIDE_DELEGATION)
         if self.delegation != artifact.delegation and (alike or artifact.delegation is None):
-            yield f"XNNPACK runs it as {_told(self.delegation)}; the manifest says {_told(artifact.delegation)}"
+            yield f"XNNPACK runs it as {_written(self.delegation)}; the manifest says {_written(artifact.delegation)}"
         if self.precisions and artifact.precision not in self.precisions:
             yield f"its precision is {self.precisions[0]}; the manifest says {artifact.precision!r}"
         if not (artifact.golden_tolerances or artifact.min_runtime or artifact.operator_versions):
@@ -58,7 +59,7 @@ class Requirements:
             yield "its operators have other versions than the manifest says"
 
 
-def _told(delegation: Delegation | None) -> str:
+def _written(delegation: Delegation | None) -> str:
     if delegation is None:
         return "nothing"
     outside = f", {', '.join(delegation.outside)} outside" if delegation.outside else ""

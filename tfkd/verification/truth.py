@@ -68,7 +68,7 @@ def exact_test(gained: int, lost: int, images: int) -> PairedTest:
     Args:
         gained: images that only the judged classifier predicts rightly.
         lost: images that only the other one predicts rightly.
-        images: all that both were asked for.
+        images: all that both predicted.
     """
     from scipy.stats import binom
 
@@ -87,7 +87,7 @@ class _Right:
 
     Attributes:
         classes: int [n], the predicted classes.
-        values: float [n], the share of the balanced accuracy that each of them adds where it is right.
+        values: float [n], the fraction of the balanced accuracy that each of them adds where it is right.
     """
 
     classes: np.ndarray

@@ -1,4 +1,4 @@
-"""Writes the files that an app takes: a Keras student goes in, TFLite and Core ML files come out.
+"""Writes the exported files of a Keras student.
 
 The records of `tfkd.formats` name the function that writes each format. The student is traced and frozen once, and all
 writers start from that one graph.
@@ -49,26 +49,26 @@ class Card:
     origin: Mapping[str, str] = field(default_factory=dict)
 
 
-def card_of(asked: Mapping[str, Any], classes: Iterable[str], data: str) -> Card:
-    """Returns the card of a run's files; a bundle's manifest holds all that it takes to make the same one again.
+def card_of(recipe: Mapping[str, Any], classes: Iterable[str], data: str) -> Card:
+    """Returns the card of a run's files; a bundle's manifest holds all that recreates it.
 
     Args:
-        asked: the run's recipe, as JSON has it.
+        recipe: of the run, as JSON has it.
         classes: names, in order.
         data: fingerprint of the images.
     """
-    asked = first_named(asked)
-    made_from = {name: part for name, part in asked.items() if name not in _NOT_IN_THE_FILES}
-    made_from["export"] = {name: value for name, value in asked["export"].items() if name != "require"}
-    images = asked.get("data")
+    recipe = first_named(recipe)
+    made_from = {name: part for name, part in recipe.items() if name not in _NOT_IN_THE_FILES}
+    made_from["export"] = {name: value for name, value in recipe["export"].items() if name != "require"}
+    images = recipe.get("data")
     made_from["data"] = {k: v for k, v in images.items() if k != "source"} if isinstance(images, Mapping) else None
     origin = {
-        "teacher": " + ".join(teacher["model"] for teacher in asked.get("teachers", [])) or "none",
+        "teacher": " + ".join(teacher["model"] for teacher in recipe.get("teachers", [])) or "none",
         "data_fingerprint": data,
         "recipe_fingerprint": fingerprint(made_from),
     }
-    texts = {name: asked["export"][name] for name in ("author", "license", "version", "description")}
-    return Card(asked["name"], tuple(classes), **texts, origin=origin)
+    texts = {name: recipe["export"][name] for name in ("author", "license", "version", "description")}
+    return Card(recipe["name"], tuple(classes), **texts, origin=origin)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Exported:
 
     Attributes:
         files: that were written.
-        missing: that were asked for and cannot be made.
+        missing: requested files that cannot be made.
     """
 
     files: list[ExportedFile]
@@ -137,7 +137,7 @@ def exported_file(form: str, name: str, ios_target: int | None = None) -> Export
 
 
 def check_installed(export: Export) -> None:
-    """Looks for the libraries of an export before hours are spent on what it is of.
+    """Checks that the libraries that an export needs are installed, before hours are spent on training.
 
     Raises:
         RequestError: an extra is missing.
@@ -159,7 +159,7 @@ def export(
     progress: Callable[[str], None],
     quantized: Path | None = None,
 ) -> Exported:
-    """Writes every file that the recipe names into `folder`; one that no converter can write is left out.
+    """Writes every file that the recipe names into `folder`; files that no converter can write are left out.
 
     Args:
         student: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes]; softmax is added here.
@@ -171,12 +171,12 @@ def export(
         quantized: the SavedModel that quantization-aware training left, from which the int8 file is then made.
 
     Raises:
-        RequestError: the student has another input or output, or not one .tflite file of several can be written.
+        RequestError: the student has another input or output, or none of the timed files can be written.
     """
     from tfkd.writers.graph import frozen
 
     files = exported_files(export, card.name)
-    asked = Calibration(calibration, export.ranges, tuple(export.float_layers), export.int8_io)
+    quantization = Calibration(calibration, export.ranges, tuple(export.float_layers), export.int8_io)
     made = Exported([], [])
     with frozen(student, card) as graph:
         for file in files:
@@ -187,7 +187,7 @@ def export(
                 if quantized and from_qat:
                     load(from_qat)(quantized, folder / file.path, card, graph.size, export.int8_io)
                 else:
-                    load(format.writer)(graph, file, folder / file.path, card, asked)
+                    load(format.writer)(graph, file, folder / file.path, card, quantization)
                 made.files.append(file)
             except ConversionError as error:
                 progress(f"{file.path} cannot be made. {error}")

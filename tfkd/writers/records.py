@@ -7,7 +7,7 @@ from tfkd.records import Entry
 
 
 class MissingFile(Entry):
-    """A file that was asked for and could not be made."""
+    """A requested file that could not be made."""
 
     path: str = Field(description="where it would be in the bundle")
     format: str = Field(description=f"one of {', '.join(FORMATS)}")

@@ -71,7 +71,7 @@ def check_convertible(model: Any, card: Card, name: str) -> None:
 
 
 def _try(saved_model: Path, name: str) -> None:
-    with _told(f"{name} cannot be converted to TensorFlow Lite"):
+    with _conversion(f"{name} cannot be converted to TensorFlow Lite"):
         _convert(saved_model)
 
 
@@ -89,7 +89,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     """
     if file.precision in ("int8", "16x8"):
         _check_images(calibration.images, file.precision, graph.size)
-    with _told(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
+    with _conversion(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
         content = _content(graph, file.precision, calibration)
     files.write_bytes(path, metadata.pack(content, card, graph.size))
 
@@ -110,7 +110,7 @@ def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: st
     """
     if not (saved_model / "saved_model.pb").is_file():
         raise RequestError(f"There is no SavedModel at {saved_model}; train with quantization first.")
-    with _told(f"{path.name}: TensorFlow cannot convert the SavedModel at {saved_model}"):
+    with _conversion(f"{path.name}: TensorFlow cannot convert the SavedModel at {saved_model}"):
         content = _convert(saved_model, optimize=True)
     network = Network(content)
     shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
@@ -161,7 +161,7 @@ def _convert(saved_model: Path, optimize: bool = False, types: Sequence[Any] = (
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _conversion(what: str) -> Iterator[None]:
     """Turns whatever a converter raises or logs inside the block into one line that begins with `what`."""
     with native_logs_silenced():
         try:
