@@ -90,7 +90,7 @@ def legible(text: str) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Returns "1 photo", "2 photos" or "1,000 photos": a number with a noun whose plural ends in s."""
+    """Returns "1 file", "2 files" or "1,000 files": a number with a noun whose plural ends in s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

@@ -18,9 +18,9 @@ class Prepared:
     """A twin made ready for the training of one compression.
 
     Attributes:
-        network: what is trained: float32 [B, S, S, 3] behind `rescale` to logits [B, classes].
+        network: what is trained: a batch of inputs behind `rescale` to logits [B, classes].
         weights: gives, once trained, the arrays of each layer of the twin that holds weights, in the graph's order.
-        rescale: scale and offset of raw pixels before the network.
+        rescale: scale and offset of the raw input before the network.
         constraints: what holds for a variable of the network after every update, by the variable's id.
     """
 
@@ -33,7 +33,7 @@ class Prepared:
 def compressible(model: Any) -> list[Any]:
     """Returns the layers whose kernels are pruned and clustered: dense ones and full convolutions.
 
-    Not the first of them, which sees the pixels, no depthwise convolution, and no kernel of less than 1,024 weights:
+    Not the first of them, which sees the raw input, no depthwise convolution, and no kernel of less than 1,024 weights:
     they hold few bytes and much of the accuracy.
 
     Args:

@@ -17,7 +17,7 @@ from tfkd.errors import RequestError
 from tfkd.files import replacing
 from tfkd.recipe import QuantizationAware
 
-PIXELS = (1 / 128, -1.0)  # scale and offset of the rescale (see tfkd.models.layers.normalise)
+RESCALE = (1 / 128, -1.0)  # scale and offset of the rescale (see tfkd.models.layers.normalise)
 _layers = tf_keras.layers
 _KERNELS: dict[Any, str] = {
     _layers.Conv2D: "kernel",
@@ -52,8 +52,8 @@ _ACTIVATIONS = ("linear", "relu", "swish", "sigmoid", "tanh")
 def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: tuple[str, ...]) -> Prepared:
     """Returns the twin with every tensor rounded that is int8 in the file, ready to train.
 
-    The pixels' rescale stays outside: the range of its result is fixed, so that the file's uint8 input is the pixels
-    themselves. Weights that are zero or equal after a pruning or a clustering stay so.
+    The rescale of the raw input stays outside: the range of its result is fixed, so that the file's uint8 input is the
+    raw input itself. Weights that are zero or equal after a pruning or a clustering stay so.
 
     Args:
         twin: a batch of raw inputs to logits [B, classes].
@@ -67,7 +67,7 @@ def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: 
     wrap = tfmot.quantization.keras.QuantizeWrapperV2
     outputs = _rounded_outputs(twin)
     rescale = _first_rescaling(twin)
-    scale, offset = PIXELS
+    scale, offset = RESCALE
     original = {layer.name: list(layer.weights) for layer in weighted_layers(twin)}
     constraints = {
         id(layer.kernel): keeping(layer.kernel.numpy(), before) for layer in (compressible(twin) if before else ())
@@ -89,19 +89,19 @@ def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: 
         return wrap(layer, Rounded(kernel, outputs.get(layer.name)))
 
     start = tf_keras.Input(twin.input_shape[1:], name="image")
-    pixels = InputRounding(offset, 255 * scale + offset, name="pixels")(start)
-    network = tf_keras.Model(start, built_with(twin, changed, pixels), name=twin.name)
+    rounded = InputRounding(offset, 255 * scale + offset, name="pixels")(start)
+    network = tf_keras.Model(start, built_with(twin, changed, rounded), name=twin.name)
 
     def weights() -> list[list[Any]]:
         return [[variable.numpy() for variable in variables] for variables in original.values()]
 
-    return Prepared(network, weights, PIXELS, constraints)
+    return Prepared(network, weights, RESCALE, constraints)
 
 
 def save(network: tf_keras.Model, folder: Path) -> None:
     """Writes a trained network as a SavedModel for TFLite's converter.
 
-    Its signature serving_default takes `image`, float32 [1, S, S, 3] as x/128 - 1, and gives `logits`, float32
+    Its signature serving_default takes `image`, one float32 example as x/128 - 1, and gives `logits`, float32
     [1, classes]. Kernels stand in it as constants on their grids, the ranges of activations as FakeQuant operators.
 
     Args:
@@ -123,13 +123,13 @@ def save(network: tf_keras.Model, folder: Path) -> None:
 
 
 def _first_rescaling(twin: tf_keras.Model) -> Any:
-    """Returns the rescale that the pixels go through before anything else.
+    """Returns the rescale that the raw input goes through before anything else.
 
     Raises:
-        RequestError: they go through something else.
+        RequestError: it goes through something else.
     """
     first: list[Any] = [call.layer for call in calls(twin) if call.inputs and call.inputs[0] is twin.inputs[0]]
-    if len(first) == 1 and isinstance(first[0], _layers.Rescaling) and (first[0].scale, first[0].offset) == PIXELS:
+    if len(first) == 1 and isinstance(first[0], _layers.Rescaling) and (first[0].scale, first[0].offset) == RESCALE:
         return first[0]
     raise RequestError(
         f"Quantization-aware training needs {twin.name!r} to begin with Rescaling(1/128, -1), which becomes the scale "

@@ -141,11 +141,11 @@ class Rounded(_QuantizeConfig):
 
 
 class InputRounding(tf_keras.layers.Layer):
-    """Rounds pixels, which uint8 holds exactly, to the range that gives the int8 file's input its scale.
+    """Rounds a raw input, which uint8 holds exactly, to the range that gives the int8 file's input its scale.
 
     Args:
-        low: value of pixel 0.
-        high: value of pixel 255.
+        low: value of a raw 0.
+        high: value of a raw 255.
     """
 
     def __init__(self, low: float, high: float, **kwargs: Any) -> None:

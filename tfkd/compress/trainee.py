@@ -43,10 +43,10 @@ def trainee(prepared: Prepared) -> keras.Model:
         prepared: of a compression.
 
     Returns:
-        A model from float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        A model from a batch of raw inputs to logits [B, classes].
     """
     image = keras.Input(prepared.network.input_shape[1:], name="image")
     scale, offset = prepared.rescale
-    pixels = image if (scale, offset) == (1.0, 0.0) else keras.layers.Rescaling(scale, offset)(image)
-    logits = Trainee(prepared.network, prepared.constraints, name="logits")(pixels)
+    rescaled = image if (scale, offset) == (1.0, 0.0) else keras.layers.Rescaling(scale, offset)(image)
+    logits = Trainee(prepared.network, prepared.constraints, name="logits")(rescaled)
     return keras.Model(image, logits, name=prepared.network.name)

@@ -54,7 +54,7 @@ def student_twin(student: Student, model: keras.Model) -> tf_keras.Model:
 
     Args:
         student: what the recipe says of it.
-        model: the trained student, float32 [B, S, S, 3] raw RGB 0..255 to logits [B, classes].
+        model: the trained student, a batch of raw inputs to logits [B, classes].
 
     Returns:
         A tf_keras.Model that gives the same logits.
@@ -86,7 +86,7 @@ def twin_of(model: keras.Model) -> tf_keras.Model:
     """Builds the twin of any functional Keras 3 model, layer by layer; models inside it are laid out flat.
 
     Args:
-        model: float32 [B, S, S, 3] to [B, classes], of layers that both libraries have.
+        model: one float32 input to [B, classes], of layers that both libraries have.
 
     Returns:
         A tf_keras.Model that gives the same outputs.
@@ -172,7 +172,7 @@ def _with_weights(twin: tf_keras.Model, model: keras.Model) -> tf_keras.Model:
 
 
 def _checked(twin: tf_keras.Model, model: keras.Model) -> tf_keras.Model:
-    """Compares both on real-valued probes: blurred noise over the whole range of pixels."""
+    """Compares both on real-valued probes: blurred noise over the whole raw range."""
     rng = np.random.default_rng(0)
     coarse = rng.uniform(0, 255, (_PROBES, 8, 8, 3)).astype(np.float32)
     probes = keras.ops.image.resize(coarse, model.input_shape[1:3], interpolation="bilinear")

@@ -315,7 +315,7 @@ def _penultimate(steps: list[_Step], output: int) -> int | None:
 
 
 def _vector(tensor: Any, tap: str) -> Any:
-    """Takes the height and width off a map of one pixel, which a pooling may leave on."""
+    """Takes the height and width off a map of one position, which a pooling may leave on."""
     if tuple(tensor.shape[1:-1]) == (1, 1):
         return keras.layers.Flatten(name=f"tapped_{tap}")(tensor)
     return tensor
@@ -333,7 +333,7 @@ def _stages(steps: list[_Step], output: int) -> dict[int, int]:
 
 
 def _strides(steps: list[_Step]) -> list[float]:
-    """Returns how many pixels of the input lie between two of each step's; 0 where it has no height and width."""
+    """Returns how many positions of the input lie between two of each step's; 0 where it has no height and width."""
     strides: list[float] = []
     for step in steps:
         if step.rank != 4 or isinstance(step.operation, _GLOBAL_POOLING):
@@ -341,13 +341,13 @@ def _strides(steps: list[_Step]) -> list[float]:
         elif not step.sources:
             strides.append(1)
         else:
-            # What a step takes may also be a single pixel made from a vector, as in squeeze-and-excitation.
+            # What a step takes may also be a single position made from a vector, as in squeeze-and-excitation.
             strides.append(min((strides[n] * _factor(steps[n], step) for n in step.sources if strides[n]), default=0))
     return strides
 
 
 def _factor(source: _Step, step: _Step) -> float:
-    """Returns how many pixels of its source a step goes on from one of its own to the next."""
+    """Returns how many positions of its source a step goes on from one of its own to the next."""
     taken, given = source.tensor.shape[1], step.tensor.shape[1]
     strides = getattr(step.operation, "strides", None)
     if strides and not (taken and given and given > taken):
@@ -394,7 +394,7 @@ def _activated(steps: list[_Step], step: _Step) -> int | None:
 
 
 def _is_gate(steps: list[_Step], number: int, value: int) -> bool:
-    """Tells whether a step is made from the value alone, pixel by pixel and without weights, as hard-swish's gate."""
+    """Tells whether a step is made from the value alone, position by position and weightless, as hard-swish's gate."""
     while number != value:
         step = steps[number]
         if len(step.sources) != 1 or getattr(step.operation, "weights", None):

@@ -1,7 +1,7 @@
 """The kernel's gradient of wide depthwise convolutions on small maps, as products of matrices.
 
 TensorFlow's own operation for it has no quick way for kernels wider than three: on a processor for which it uses oneDNN
-it takes a quarter of the time that a MobileNetV3 trains at 64 px, most of it on maps of two to eight pixels a side.
+it takes a quarter of the time that a MobileNetV3 trains at 64 px, most of it on maps of 2 to 8 positions per side.
 """
 
 from functools import cache
@@ -16,8 +16,8 @@ import tensorflow as tf
 from tfkd.kernels.keras_private import is_training, layers_of
 
 _PLAIN = keras.layers.DepthwiseConv2D
-_WIDE = 5  # pixels; narrower kernels are quicker in TensorFlow's operation
-_MOST_PAIRS = 4_096  # of a pixel that comes in and one that goes out: 8 x 8 pixels of either; beyond, sums of few win
+_WIDE = 5  # positions; narrower kernels are quicker in TensorFlow's operation
+_MOST_PAIRS = 4_096  # of a position that comes in and one that goes out: 8 x 8 of either; beyond, sums of few win
 
 
 def quicken(model: keras.Model) -> None:
@@ -68,13 +68,13 @@ def _convolution(stride: int, padding: str) -> Any:
 def _kernel_gradient(images: Any, errors: Any, kernel: Any, stride: int, padding: str) -> Any:
     """Returns float32 [kernel height, kernel width, channels, 1] of images [b, h, w, c] and errors [b, h', w', c].
 
-    Pixels times errors are summed over the batch for every pair of places, and then over the pairs that meet at the
+    Inputs times errors are summed over the batch for every pair of places, and then over the pairs that meet at the
     same weight.
     """
     (height, width, channels), (rows, columns) = images.shape[1:], errors.shape[1:3]
-    pixels = tf.transpose(tf.reshape(images, [-1, height * width, channels]), [2, 1, 0])
+    inputs = tf.transpose(tf.reshape(images, [-1, height * width, channels]), [2, 1, 0])
     wrongs = tf.transpose(tf.reshape(errors, [-1, rows * columns, channels]), [2, 0, 1])
-    pairs = tf.reshape(tf.matmul(pixels, wrongs), [channels, -1])
+    pairs = tf.reshape(tf.matmul(inputs, wrongs), [channels, -1])
     meetings = _meetings((height, width), (rows, columns), tuple(kernel[:2]), stride, padding)
     return tf.reshape(tf.transpose(tf.matmul(pairs, meetings)), kernel)
 
@@ -83,7 +83,7 @@ def _kernel_gradient(images: Any, errors: Any, kernel: Any, stride: int, padding
 def _meetings(
     taken: tuple[int, int], given: tuple[int, int], sides: tuple[int, int], stride: int, padding: str
 ) -> npt.NDArray[np.float32]:
-    """Returns which weight every pair of a pixel taken and a pixel given meets: 0 or 1, [pairs, weights]."""
+    """Returns which weight every pair of a position taken and one given meets: 0 or 1, [pairs, weights]."""
     tall, wide = (_along(*axis, stride, padding) for axis in zip(taken, given, sides, strict=True))
     return np.einsum("pqi,rsj->prqsij", tall, wide).reshape(-1, sides[0] * sides[1])
 

@@ -35,6 +35,9 @@ class PixelNormalization(keras.layers.Layer):
         return {**super().get_config(), "mean": self.normalization.mean, "std": self.normalization.std}
 
 
+NORMALIZING = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization)
+
+
 def normalizing_layer(normalization: Normalization) -> keras.layers.Layer:
     """Returns a layer without weights; a Rescaling where the channels keep their order, which every tool knows."""
     if normalization.bgr:

@@ -22,7 +22,7 @@ from tfkd.inputs import kind_of
 from tfkd.kernels.constants import constant_weights
 from tfkd.kernels.keras_private import call_behind, maker
 from tfkd.models.logits import with_logits
-from tfkd.models.pixels import PixelNormalization
+from tfkd.models.pixels import NORMALIZING
 from tfkd.recipe import Augment
 from tfkd.signature import Signature
 from tfkd.store.layout import LOGITS, Answer
@@ -38,9 +38,6 @@ SAMPLE = 1_024
 MOST_CHANGED = 0.001
 FASTER = 1.05
 NOTICEABLE = 1.02
-
-# Cheap, where bfloat16's eight bits would cost raw values their precision.
-_EXACT = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization)
 
 Run = Callable[[Any], Answer]
 
@@ -177,7 +174,8 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
-        if layer not in end and not isinstance(layer, _EXACT):
+        # Normalizing is cheap, and bfloat16's eight bits would cost raw values their precision.
+        if layer not in end and not isinstance(layer, NORMALIZING):
             config["dtype"] = "mixed_bfloat16"
         return layer.__class__.from_config(config)
 

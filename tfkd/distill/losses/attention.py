@@ -50,8 +50,8 @@ class AttentionLoss(FeatureDistillationLoss):
         """Returns the loss of every image.
 
         Args:
-            y_true: maps of the teacher, any float dtype, [batch, height, width, channels].
-            y_pred: maps of the student, any float dtype, [batch, height, width, channels], of any size.
+            y_true: maps of the teacher, any float dtype, [batch, h, w, channels].
+            y_pred: maps of the student, any float dtype, [batch, h, w, channels], of any size.
 
         Returns:
             float32 [batch] (float64 where both inputs are float64).
@@ -76,7 +76,7 @@ class AttentionLoss(FeatureDistillationLoss):
 
 
 def _attention(maps: Any, power: float) -> Any:
-    """Returns `Σ_c |A|^p`, [batch, height, width, 1], of maps scaled to a peak of 1.
+    """Returns `Σ_c |A|^p`, [batch, h, w, 1], of maps scaled to a peak of 1.
 
     Attention is scaled to length 1 in the end: the peak changes neither its value nor its gradient, but keeps every
     power within float32.

@@ -65,11 +65,11 @@ def resized(maps: Any, height: int, width: int) -> Any:
 
     Args:
         maps: float, [batch, h, w, channels] of a fixed size.
-        height: pixels of the result.
-        width: pixels of the result.
+        height: of the result.
+        width: of the result.
 
     Returns:
-        [batch, height, width, channels], of the same dtype.
+        [batch, h, w, channels], of the same dtype.
     """
     if tuple(maps.shape[1:3]) == (height, width):
         return maps
@@ -81,7 +81,7 @@ def resized(maps: Any, height: int, width: int) -> Any:
 
 
 def _interpolation(old: int, new: int) -> Any:
-    """Returns the weights [new, old] of a triangle filter, as wide as the larger of an old and a new pixel."""
+    """Returns the weights [new, old] of a triangle filter, as wide as the larger of an old and a new position."""
     scale = old / new
     offsets = (np.arange(new)[:, None] + 0.5) * scale - (np.arange(old) + 0.5)
     weights = np.maximum(0, 1 - np.abs(offsets) / max(scale, 1))

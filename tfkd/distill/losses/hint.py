@@ -57,7 +57,7 @@ class HintLoss(FeatureDistillationLoss):
         """Makes the projection, and the running moments where the teacher's feature is standardised.
 
         Args:
-            teacher: (channels,), or (height, width, channels).
+            teacher: (channels,), or (h, w, channels).
             student: the same of the student.
             images: not needed.
 
@@ -81,7 +81,7 @@ class HintLoss(FeatureDistillationLoss):
         """Returns the loss of every image, and counts the teacher's features into the running moments.
 
         Args:
-            y_true: the teacher's feature, any float dtype, [batch, channels] or [batch, height, width, channels].
+            y_true: the teacher's feature, any float dtype, [batch, channels] or [batch, h, w, channels].
             y_pred: the student's, with as many axes; maps may have another size.
 
         Returns:
