@@ -14,7 +14,7 @@ from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest, read_manifest
 from tfkd.bundle.measurements import Record
 from tfkd.bundle.publishing import opened
-from tfkd.bundle.verification import card_from
+from tfkd.bundle.reading import card_from
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_digest, write_bytes
 from tfkd.inputs.image.arrays import fitted

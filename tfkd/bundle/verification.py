@@ -3,11 +3,10 @@
 import contextlib
 import datetime
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,12 +15,13 @@ from pydantic import ValidationError
 from tfkd.bundle import consistency, golden, golden_answers, golden_labels, seal, verdicts
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import CHECKSUMS, MANIFEST, RECIPE
-from tfkd.bundle.manifest import SCHEMA, Manifest
+from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import opened
+from tfkd.bundle.reading import checked_manifest
 from tfkd.bundle.seal import few, text
 from tfkd.errors import RequestError, legible
 from tfkd.files import compressed_size, content_digest, content_size
-from tfkd.formats import FORMATS, TIMED
+from tfkd.formats import TIMED
 from tfkd.formats.families import FAMILIES
 from tfkd.labels import LABELS, labels_text, outputs_of
 from tfkd.progress import Progress
@@ -32,7 +32,7 @@ from tfkd.verification import NotVerifiedError, VerifyError
 from tfkd.verification.apart import Answered, Apart
 from tfkd.verification.gates import unjudged
 from tfkd.verification.records import Artifact, Verdict
-from tfkd.writers import Card, card_of
+from tfkd.writers import Card
 
 _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
 _BATCH = 64
@@ -109,7 +109,7 @@ class _Bundle:
             found = f"{', '.join(alike)}: differ in capitals or Unicode form alone; macOS and Windows keep one of them."
             self.checks.append(Check("names", "failed", legible(found)))
         self._tried("checksums", lambda: seal.checked(self._folder, listed))
-        manifest, card = self._needed("manifest", lambda: _manifest(self._folder, listed))
+        manifest, card = self._needed("manifest", lambda: checked_manifest(self._folder, listed))
         self._tried("labels", lambda: _labels(self._folder, manifest))
         stored = self._tried("golden images", lambda: _golden(self._folder, manifest))
         self._tried("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
@@ -216,70 +216,6 @@ class _Bundle:
         if value is None:
             raise _StoppedError
         return value
-
-
-def _manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manifest, Card], str]:
-    """Reads the manifest and the card that every model must hold."""
-    content = text(folder / MANIFEST)
-    try:
-        manifest = Manifest.model_validate_json(content, strict=True)
-        json.loads(content, object_pairs_hook=_once_each)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise VerifyError(f"{MANIFEST}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}.") from None
-    if manifest.schema_ != SCHEMA:
-        raise VerifyError(f"{MANIFEST}: has the schema {manifest.schema_!r}, this is {SCHEMA!r}.")
-    known = {artifact.path for artifact in manifest.artifacts}
-    if not known or len(known) != len(manifest.artifacts):
-        raise VerifyError(f"{MANIFEST}: names no file, or one twice.")
-    models = {name for name in map(_model_of, listed) if name}
-    for artifact in manifest.artifacts:
-        _require_model(artifact, models)
-    if strangers := models - known:
-        raise VerifyError(f"{few(strangers)}: {MANIFEST} does not know that model.")
-    return (
-        manifest,
-        card_from(manifest),
-    ), f"{manifest.name}, made by tfkd {manifest.tfkd_version}; {len(known)} models"
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> None:
-    """Refuses an object in which a name occurs twice: one program reads the first value, another one the last."""
-    names = Counter(name for name, _ in pairs)
-    if twice := [name for name, times in names.items() if times > 1]:
-        raise VerifyError(f"{MANIFEST}: has two values of {twice[0]!r} in one place.")
-
-
-def _require_model(artifact: Artifact, models: set[str]) -> None:
-    """Refuses a path that is not exactly that of a model among the listed files, before anything opens it."""
-    if artifact.format not in FORMATS:
-        raise VerifyError(f"{MANIFEST}: {artifact.path!r} has the format {artifact.format!r}, which nothing here runs.")
-    if artifact.path not in models or not artifact.path.endswith(f".{artifact.format}"):
-        raise VerifyError(f"{MANIFEST}: {artifact.path!r} is no {artifact.format} file of the bundle.")
-
-
-def _model_of(name: str) -> str | None:
-    """Returns the model that a file of the bundle is, or is a part of: an .mlpackage is a folder with a model in it."""
-    path = PurePosixPath(name)
-    for part in (*reversed(path.parents), path):
-        format = FORMATS.get(part.suffix[1:])
-        if format is not None and format.is_folder == (part != path):
-            return part.as_posix()
-    return None
-
-
-def card_from(manifest: Manifest) -> Card:
-    """Returns what every model of a bundle must say of itself.
-
-    Raises:
-        VerifyError: the manifest does not tell it.
-    """
-    try:
-        return card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise VerifyError(
-            f"{MANIFEST}: its recipe does not state name, author, license, version and description."
-        ) from None
 
 
 def _labels(folder: Path, manifest: Manifest) -> tuple[int, str]:
