@@ -1,0 +1,83 @@
+"""What reaches the user's standard error: nothing of a library, from any command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.photos import fill_tinted
+from tests.pipeline.test_run import CLASSES, RECIPE
+
+PROJECT = Path(__file__).parents[1]
+BUNDLE = "exported_models/tiny"
+FILE = f"{BUNDLE}/android/tiny_int8.tflite"
+QUICK = ("--runs=5", "--processes=1", "--warmup=1", "--threads=1")
+EXPORT = ("--labels", "labels.txt", "--data", "folder:photos", "--coreml=mlpackage", "--tflite=fp32", "--onnx")
+
+
+def tfkd(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-m", "tfkd", *arguments]
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run, and its student as a model of the user's own."""
+    home = tmp_path_factory.mktemp("home")
+    fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
+    (home / "recipe.py").write_text(RECIPE)
+    (home / "labels.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    done = tfkd(home, "run", "recipe.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    (student,) = home.glob("runs/tiny/student/*/seed-1/student.keras")
+    os.link(student, home / "own.keras")
+    return home
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "recipe.py"),
+        ("plan", "recipe.py", "teachers.model=resnet20"),
+        ("doctor", "recipe.py"),
+        ("sweep", "recipe.py", "distill.training.epochs=1"),
+        ("compare", "recipe.py"),
+        ("clean", "recipe.py"),
+        ("report", "runs/tiny"),
+        ("report", BUNDLE),
+        ("verify", BUNDLE, "--data", "folder:photos"),
+        ("bench", BUNDLE, *QUICK),
+        ("inspect", FILE, "--data", "folder:photos"),
+        ("export", "own.keras", *EXPORT),
+        ("export", "own.keras", *EXPORT, "--allow-code"),
+        ("schema", "recipe"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_no_command_lets_a_library_write(home: Path, arguments: tuple[str, ...]) -> None:
+    done = tfkd(home, *arguments)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "WARNING" not in done.stdout and "Warning:" not in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "recipe.py", "teachers.model=labels.txt"),
+        ("verify", "photos"),
+        ("export", "recipe.py", *EXPORT),
+        ("inspect", "labels.txt"),
+        ("bench", "own.keras"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_failing_command_writes_one_line_of_its_own(home: Path, arguments: tuple[str, ...]) -> None:
+    done = tfkd(home, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
