@@ -63,9 +63,19 @@ def ids(examples: list[Example]) -> dict[str, Any]:
     return {"argvalues": examples, "ids": [example.place for example in examples]}
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The current folder of all examples, so that they share what a run has finished."""
+    home = tmp_path_factory.mktemp("home")
+    fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
+    (home / "shoes.py").write_text(RECIPE.replace('"tiny"', '"shoes"'))
+    (home / "labels.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    return home
+
+
 @pytest.fixture
-def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the examples call their reader's own: models, images, and files in the current folder."""
+def names(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the examples call their reader's own: models, images, and a model file in the current folder."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -74,10 +84,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     from tests import tiny
     from tfkd import TeacherPredictions
 
-    monkeypatch.chdir(tmp_path)
-    fill_tinted(tmp_path / "photos", dict.fromkeys(CLASSES, 40))
-    Path("shoes.py").write_text(RECIPE.replace('"tiny"', '"shoes"'))
-    Path("labels.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    monkeypatch.chdir(home)
 
     def build_student(k: Any = keras) -> Any:
         settings = {"width": 1.0, "activation": "relu", "dropout": 0.0, "batch_norm_momentum": 0.9}

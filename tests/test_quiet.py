@@ -53,8 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("verify", BUNDLE, "--data", "folder:photos"),
         ("bench", BUNDLE, *QUICK),
         ("inspect", FILE, "--data", "folder:photos"),
-        ("export", "own.keras", *EXPORT),
-        ("export", "own.keras", *EXPORT, "--allow-code"),
+        ("export", "own.keras", *EXPORT, "--allow-code"),  # in the command's own process
         ("schema", "recipe"),
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
@@ -81,3 +80,23 @@ def test_a_failing_command_writes_one_line_of_its_own(home: Path, arguments: tup
     done = tfkd(home, *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
+
+
+CALLS = {
+    "verify": f"assert tfkd.verify({BUNDLE!r}, data='folder:photos').passed",
+    "bench": f"tfkd.bench({BUNDLE!r}, runs=5, processes=1, warmup=1, threads=[1])",
+    "export": "tfkd.export('own.keras', labels='labels.txt', data='photos', allow_code=True, coreml=['mlmodel'])",
+    "predict": f"bundle = tfkd.load_bundle({BUNDLE!r}); bundle.predict(bundle.golden.images, 'tiny_int8.tflite')",
+    "batches": "next(tfkd.SoftLabelBatches(tfkd.load_recipe('recipe.py')).epoch(0))",
+    "run": "tfkd.run('recipe.py').student.summary",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALLS)
+def test_no_public_function_lets_a_library_write(home: Path, name: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-c", f"import tfkd\n{CALLS[name]}"]
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -90,9 +90,9 @@ _MODULES = {
 def __getattr__(name: str) -> "Any":
     if name not in _MODULES:
         raise AttributeError(f"module 'tfkd' has no attribute {name!r}")
-    from tfkd.quiet import libraries_silenced
+    from tfkd.quiet import tensorflow_silenced
 
-    with libraries_silenced():  # TensorFlow may load here, on first use, so that `tfkd --help` stays fast
+    with tensorflow_silenced():  # it may load here, on first use, so that `tfkd --help` stays fast
         return getattr(importlib.import_module(_MODULES[name]), name)
 
 

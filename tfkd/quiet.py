@@ -1,28 +1,64 @@
 """Keeps what converters and runtimes write past Python's streams off the user's terminal."""
 
 import contextlib
+import importlib.abc
+import importlib.util
 import io
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 
-def quieten() -> None:
-    """Tells TensorFlow, before it is loaded, to log errors alone, unless the user wants more."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def silence_tensorflow() -> None:
+    """Lets the first import of TensorFlow write nothing, wherever it happens in this process; then it logs errors."""
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        sys.meta_path.insert(0, _SilentImport())
 
 
 @contextlib.contextmanager
-def libraries_silenced() -> Iterator[None]:
-    """Loads TensorFlow and Keras without what they write when they are first imported; cheap once they are loaded."""
-    if "tensorflow" in sys.modules:
+def tensorflow_silenced() -> Iterator[None]:
+    """Does what `silence_tensorflow` does for imports inside the block."""
+    before = sys.meta_path[:]
+    silence_tensorflow()
+    try:
         yield
-        return
-    quieten()
-    with native_logs_silenced():
-        yield
+    finally:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before or type(finder) is not _SilentImport]
+
+
+class _SilentImport(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow once, as it is found without this, and has it loaded in silence."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _SilentLoader(spec.loader)
+        return spec
+
+
+class _SilentLoader(importlib.abc.Loader):
+    """Loads a module in the place of its own loader."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        with native_logs_silenced():
+            self._loader.exec_module(module)
 
 
 @contextlib.contextmanager

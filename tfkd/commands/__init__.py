@@ -12,7 +12,7 @@ import typer
 from tfkd import import_path
 from tfkd.commands import bench
 from tfkd.errors import RequestError, nearest
-from tfkd.quiet import quieten
+from tfkd.quiet import silence_tensorflow
 from tfkd.terminal import restore, say, say_lines, show
 from tfkd.version import __version__
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfkd.pipeline.run import Outcome
     from tfkd.recipe import Recipe
 
-quieten()
+silence_tensorflow()
 
 app = typer.Typer(
     name="tfkd",

@@ -10,7 +10,7 @@ from tfkd.benchmark import gates, outputs
 from tfkd.benchmark.options import names
 from tfkd.bundle.loading import Bundle
 from tfkd.bundle.results import Result, Skipped
-from tfkd.interface.calls import PathLike, one_line_errors
+from tfkd.interface.calls import PathLike, public_call
 from tfkd.progress import chosen
 from tfkd.report.tables import Table, Tables
 from tfkd.verification.records import Gate
@@ -68,7 +68,7 @@ def bench(
     Example:
         >>> tfkd.bench("exported_models/quickstart", max_median_ms=5).passed
     """
-    with one_line_errors():
+    with public_call():
         path = subject.folder if isinstance(subject, Bundle) else Path(subject)
         request = bundles.Request(path, target, **_parts(options))
         measured, verdicts = bundles.bench(request, chosen(progress).say)

@@ -10,6 +10,7 @@ from typing import Any
 from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
 from tfkd.processes import FORKSERVER
 from tfkd.progress import Progress
+from tfkd.quiet import tensorflow_silenced
 from tfkd.sandbox import Limits, Sandbox
 
 PathLike = str | os.PathLike[str]
@@ -18,10 +19,14 @@ _DAYS = 10  # without a sign of life, which a run gives every few seconds
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turns what a library raises when the machine fails, and exit() in code of a recipe, into errors of tfkd."""
+def public_call() -> Iterator[None]:
+    """Surrounds a public function: what libraries raise when the machine fails becomes an error of one line.
+
+    So does exit() in code of a recipe. TensorFlow writes nothing when it is first imported inside the block.
+    """
     try:
-        yield
+        with tensorflow_silenced():
+            yield
     except SystemExit as error:
         raise RequestError(
             f"Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it."
@@ -56,7 +61,7 @@ def apart(subject: Path, function: Callable[..., Any], *arguments: Any, progress
 
 def _described(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> Any:
     try:
-        with one_line_errors():
+        with public_call():
             return function(*arguments, progress)
     except TfkdError:
         raise

@@ -10,7 +10,7 @@ from tfkd.bundle.loading import Bundle
 from tfkd.bundle.verification import Check
 from tfkd.bundle.verification import verify as verify_bundle
 from tfkd.inputs.image.arrays import write_files
-from tfkd.interface.calls import PathLike, one_line_errors
+from tfkd.interface.calls import PathLike, public_call
 from tfkd.progress import chosen
 from tfkd.report.console import checks_table
 from tfkd.report.tables import Table, Tables
@@ -56,7 +56,7 @@ def verify(
         >>> assert tfkd.verify("exported_models/quickstart").passed
     """
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    with one_line_errors(), tempfile.TemporaryDirectory() as written:
+    with public_call(), tempfile.TemporaryDirectory() as written:
         if isinstance(data, tuple):
             data = write_files(*data, _classes(folder), Path(written))
         return VerifyReport(folder, tuple(verify_bundle(folder, data, chosen(progress))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfkd.files import write_text
 from tfkd.inputs.image.arrays import LISTED, write_files
-from tfkd.interface.calls import PathLike, one_line_errors
+from tfkd.interface.calls import PathLike, public_call
 from tfkd.interface.results import ExportReport
 from tfkd.labels import labels_text, read_labels
 from tfkd.pipeline import own_model
@@ -66,7 +66,7 @@ def export(
         >>> result = tfkd.export(model, labels=["cat", "dog"], data=(images, labels), name="pets")
         >>> result.bundle.predict(images)
     """
-    with one_line_errors():
+    with public_call():
         path = str(model) if _is_path(model) else None
         called = name or own_model.name_of(path or str(getattr(model, "name", "model")))
         folder = Path(runs) / called

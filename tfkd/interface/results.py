@@ -9,7 +9,7 @@ from tfkd.bundle.loading import Bundle, load_bundle
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError
 from tfkd.interface.runs import student_files
-from tfkd.quiet import libraries_silenced
+from tfkd.quiet import tensorflow_silenced
 from tfkd.recipe import Recipe
 from tfkd.report import console, devices, facts
 from tfkd.report.tables import Table, Tables
@@ -133,7 +133,7 @@ class Students(Mapping[int, Any]):
 
     def __getitem__(self, seed: int) -> Any:
         if seed not in self._loaded:
-            with libraries_silenced():
+            with tensorflow_silenced():
                 from tfkd.training.saving import load_model
             self._loaded[seed] = load_model(self._files[seed])
         return self._loaded[seed]

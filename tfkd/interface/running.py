@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tfkd import import_path
-from tfkd.interface.calls import PathLike, apart, one_line_errors
+from tfkd.interface.calls import PathLike, apart, public_call
 from tfkd.interface.results import RunReport
 from tfkd.pipeline import run as pipeline
 from tfkd.progress import Progress, chosen
@@ -44,7 +44,7 @@ def run(
         >>> result = tfkd.run(recipe, "distill.views=4")
         >>> result.comparison
     """
-    with one_line_errors():
+    with public_call():
         chosen_recipe = shrunk(asked(recipe, overrides)) if smoke else asked(recipe, overrides)
         folder, shown = Path(runs) / chosen_recipe.name, chosen(progress)
         arguments = (chosen_recipe, Path(runs), Path(out), until, fresh)

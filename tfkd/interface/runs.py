@@ -13,7 +13,7 @@ from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.trainings import stores_behind
 from tfkd.progress import Silent
-from tfkd.quiet import libraries_silenced
+from tfkd.quiet import tensorflow_silenced
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 from tfkd.recipe.networks import seeds
@@ -81,7 +81,7 @@ class SoftLabelBatches:
         Raises:
             RequestError: the store is damaged, or a photo is gone.
         """
-        with libraries_silenced():
+        with tensorflow_silenced():
             from tfkd.data.batches import example_errors, numbered_views
             from tfkd.distill.ensemble import together
             from tfkd.store.soft_labels import SoftLabels
