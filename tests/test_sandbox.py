@@ -18,7 +18,7 @@ import pytest
 
 from tfkd.errors import MachineError, RequestError
 from tfkd.progress import Progress
-from tfkd.sandbox import Limits, Sandbox, begin_phase
+from tfkd.sandbox import ResourceLimits, Sandbox, begin_phase
 from tfkd.sandbox.messages import Reader
 
 FILE = Path("model.bin")
@@ -33,7 +33,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[Sandbox]:
     """One second of processor time for each phase, on a machine however busy."""
-    limits = Limits(phase_seconds=1.0, image_seconds=1.0, memory=1 << 30, by_the_clock=200.0)
+    limits = ResourceLimits(phase_seconds=1.0, image_seconds=1.0, memory=1 << 30, by_the_clock=200.0)
     with Sandbox(RequestError, limits) as started:
         yield started
 
@@ -199,7 +199,7 @@ def test_processor_time_grows_with_the_images(hurried: Sandbox) -> None:
 
 def test_a_blocked_child_is_ended() -> None:
     with (
-        Sandbox(RequestError, Limits(phase_seconds=0.5)) as started,
+        Sandbox(RequestError, ResourceLimits(phase_seconds=0.5)) as started,
         pytest.raises(RequestError, match="was blocked for more than 5 seconds"),
     ):
         started.call(FILE, sleep)

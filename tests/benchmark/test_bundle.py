@@ -6,7 +6,7 @@ import pytest
 from tests.benchmark.conftest import counted, result
 from tfkd.benchmark import host
 from tfkd.benchmark.arm64 import target as arm64
-from tfkd.benchmark.bundle import Request, bench, measure, until_clear
+from tfkd.benchmark.bundle import BenchRequest, bench, measure, until_clear
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.subject import of_files
 from tfkd.bundle import measurements, results
@@ -29,7 +29,7 @@ def is_sealed(folder):
 
 def test_results_are_recorded_in_a_dated_file_and_the_seal_holds(shipped):
     before = {path.name: path.read_bytes() for path in shipped.iterdir() if path.is_file()}
-    measured, verdicts = bench(Request(shipped, "host", QUICK, Limits(max_median_ms=1e6)))
+    measured, verdicts = bench(BenchRequest(shipped, "host", QUICK, Limits(max_median_ms=1e6)))
     assert all(gate.passed for gate in verdicts) and len(measured.results) == 2 and len(verdicts) == 4
     (record,) = measurements.read(shipped)
     assert shipped / "measurements" / record.name == measured.record
@@ -48,7 +48,7 @@ def of_files_hash(folder, name):
 
 
 def test_a_missed_limit_is_no_pass_and_the_results_are_kept(shipped):
-    _, verdicts = bench(Request(shipped, "host", QUICK, Limits(max_median_ms=0.0), only="*light*"))
+    _, verdicts = bench(BenchRequest(shipped, "host", QUICK, Limits(max_median_ms=0.0), only="*light*"))
     assert not all(gate.passed for gate in verdicts) and len(recorded(shipped)) == 1
 
 
@@ -57,7 +57,7 @@ def test_results_that_cannot_be_judged_are_recorded(shipped, tmp_path, monkeypat
     monkeypatch.setattr(host, "bench", lambda *_: [noisy(shipped)])
     results.write(tmp_path / "b.json", [noisy(shipped)])
     limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
-    measured = measure(Request(shipped, "host", QUICK, limits, only="*light*"))
+    measured = measure(BenchRequest(shipped, "host", QUICK, limits, only="*light*"))
     (kept,) = recorded(shipped)
     assert kept.runs == 15, "measured four times more"
     with pytest.raises(MachineError, match="too noisy"):
@@ -71,7 +71,7 @@ def noisy(folder):
 
 
 def test_nothing_is_recorded_where_that_is_not_wanted(shipped):
-    measured = measure(Request(shipped, "host", QUICK, only="*light*", record=False))
+    measured = measure(BenchRequest(shipped, "host", QUICK, only="*light*", record=False))
     assert measured.record is None and not (shipped / "measurements").exists()
 
 
@@ -79,12 +79,12 @@ def test_a_bundle_that_cannot_be_written_is_refused_before_measuring(shipped, mo
     monkeypatch.setattr(host, "bench", never)
     (shipped / "measurements").write_text("a file")
     with pytest.raises(RequestError, match=r"cannot be recorded .* --no-record"):
-        measure(Request(shipped, "host", QUICK))
+        measure(BenchRequest(shipped, "host", QUICK))
 
 
 def test_an_unknown_target_is_named(shipped):
     with pytest.raises(RequestError, match=r"no target 'hots'.*Did you mean 'host'"):
-        bench(Request(shipped, "hots", QUICK))
+        bench(BenchRequest(shipped, "hots", QUICK))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_unknown_target_is_named(shipped):
 )
 def test_options_that_a_target_does_not_read_are_refused(shipped, target, more, said):
     with pytest.raises(RequestError, match=said):
-        measure(Request(shipped, target, more))
+        measure(BenchRequest(shipped, target, more))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_limits_on_what_a_target_does_not_measure_are_refused(shipped, monkeypat
     monkeypatch.setattr(host, "bench", never)
     monkeypatch.setattr(arm64, "bench", never)
     with pytest.raises(RequestError, match=said):
-        measure(Request(shipped, target, limits=Limits(**limits)))
+        measure(BenchRequest(shipped, target, limits=Limits(**limits)))
 
 
 def test_a_baseline_of_other_files_or_of_another_device_is_refused_before_measuring(shipped, tmp_path, monkeypatch):
@@ -130,17 +130,17 @@ def test_a_baseline_of_other_files_or_of_another_device_is_refused_before_measur
         limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
         monkeypatch.setattr("tfkd.benchmark.driver._result", never)
         with pytest.raises(RequestError, match=said):
-            measure(Request(shipped, "host", QUICK, limits, only="*light*"))
+            measure(BenchRequest(shipped, "host", QUICK, limits, only="*light*"))
     assert recorded(shipped) == []
 
 
 def test_a_baseline_with_other_numbers_of_threads_is_refused_before_measuring(shipped, tmp_path, monkeypatch):
-    measured = measure(Request(shipped, "host", QUICK, only="*light*", record=False))
+    measured = measure(BenchRequest(shipped, "host", QUICK, only="*light*", record=False))
     results.write(tmp_path / "b.json", measured.results)
     monkeypatch.setattr("tfkd.benchmark.driver._result", never)
     limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
     with pytest.raises(RequestError, match=r"on .* with 2 threads by host"):
-        measure(Request(shipped, "host", {**QUICK, "threads": (2,)}, limits, only="*light*"))
+        measure(BenchRequest(shipped, "host", {**QUICK, "threads": (2,)}, limits, only="*light*"))
 
 
 def test_a_single_file_is_measured_and_compared_with_golden_answers(files, tmp_path):
@@ -150,15 +150,15 @@ def test_a_single_file_is_measured_and_compared_with_golden_answers(files, tmp_p
     right = tflite.predict(files["light"], [images])
     for answers, passed in ((right, True), (right[:, ::-1], False)):
         np.savez(tmp_path / "golden.npz", images=images, answers=answers)
-        measured, verdicts = bench(Request(files["light"], "host", QUICK, golden=tmp_path / "golden.npz"))
+        measured, verdicts = bench(BenchRequest(files["light"], "host", QUICK, golden=tmp_path / "golden.npz"))
         assert [gate.passed for gate in verdicts] == [passed]
         assert measured.record is None and measured.results[0].artifact.path == "light.tflite"
-    measured, verdicts = bench(Request(files["light"], "host", QUICK))
+    measured, verdicts = bench(BenchRequest(files["light"], "host", QUICK))
     assert measured.results and verdicts == []
 
 
 def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
-    measured, verdicts = bench(Request(shipped / "android" / "light.tflite", "host", QUICK))
+    measured, verdicts = bench(BenchRequest(shipped / "android" / "light.tflite", "host", QUICK))
     assert [each.artifact.path for each in measured.results] == ["android/light.tflite"]
     assert len(verdicts) == 1 and len(recorded(shipped)) == 1
 
@@ -176,16 +176,16 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
 def test_golden_answers_of_another_form_are_refused(files, tmp_path, arrays, said):
     np.savez(tmp_path / "g.npz", **arrays)
     with pytest.raises(RequestError, match=said):
-        measure(Request(files["light"], "host", QUICK, golden=tmp_path / "g.npz"))
+        measure(BenchRequest(files["light"], "host", QUICK, golden=tmp_path / "g.npz"))
 
 
 def test_what_can_be_measured_in_a_bundle_alone_is_refused(tmp_path, shipped):
     (tmp_path / "a.mlmodel").write_bytes(b"x")
     for request, said in (
-        (Request(tmp_path / "a.mlmodel", "ios"), "cannot be measured alone"),
-        (Request(shipped, "host", golden=tmp_path / "g.npz"), "--golden is for a file in no bundle"),
-        (Request(shipped / "android" / "light.tflite", "host", only="*x*"), "--only chooses"),
-        (Request(tmp_path / "none", "host"), "is no bundle"),
+        (BenchRequest(tmp_path / "a.mlmodel", "ios"), "cannot be measured alone"),
+        (BenchRequest(shipped, "host", golden=tmp_path / "g.npz"), "--golden is for a file in no bundle"),
+        (BenchRequest(shipped / "android" / "light.tflite", "host", only="*x*"), "--only chooses"),
+        (BenchRequest(tmp_path / "none", "host"), "is no bundle"),
     ):
         with pytest.raises(RequestError, match=said):
             measure(request)
@@ -219,5 +219,5 @@ def test_stored_results_are_not_measured_again(shipped, tmp_path, monkeypatch):
     monkeypatch.setattr(host, "bench", read)
     results.write(tmp_path / "b.json", [noisy(shipped)])
     limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
-    measured = measure(Request(shipped, "host", QUICK, limits, only="*light*"))
+    measured = measure(BenchRequest(shipped, "host", QUICK, limits, only="*light*"))
     assert len(again) == 1 and measured.results[0].runs == 3

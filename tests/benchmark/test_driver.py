@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tfkd.benchmark import driver
-from tfkd.benchmark.driver import Place
+from tfkd.benchmark.driver import RunnerPlace
 from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import of_files
@@ -14,7 +14,7 @@ from tfkd.errors import RequestError
 
 
 def answering(code, files):
-    place = Place(
+    place = RunnerPlace(
         "host", "the board", [sys.executable, "-c", code], {name: str(path) for name, path in files.items()}, None
     )
     return driver.run(place, of_files(files), HostOptions(runs=1, patience=20))

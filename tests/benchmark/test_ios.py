@@ -13,7 +13,7 @@ from tests.tools.test_ios_app import ios_result
 from tfkd.benchmark import ios, statistics
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import IosOptions
-from tfkd.benchmark.subject import Subject, of_bundle
+from tfkd.benchmark.subject import BenchSubject, of_bundle
 from tfkd.bundle import results
 from tfkd.bundle.results import Skipped
 from tfkd.errors import MachineError, RequestError
@@ -85,12 +85,12 @@ def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def subject(tmp_path: Path) -> BenchSubject:
     write_bundle(tmp_path / "tiny", *FILES, "android/a_fp32.tflite")
     return of_bundle(tmp_path / "tiny", ios.FORMATS)
 
 
-def test_results_are_read_from_a_file_and_summarised(subject: Subject, tmp_path: Path) -> None:
+def test_results_are_read_from_a_file_and_summarised(subject: BenchSubject, tmp_path: Path) -> None:
     results.write(tmp_path / "r.json", [measured(subject, name, "all") for name in FILES])
     found = ios.bench(str(tmp_path / "r.json"), subject, IosOptions())
     assert [each.artifact.path for each in found] == list(FILES)
@@ -98,7 +98,7 @@ def test_results_are_read_from_a_file_and_summarised(subject: Subject, tmp_path:
     assert all(each.latency_ms.throttled for each in found)  # which the app does not say: its samples rise
 
 
-def test_results_of_other_files_or_targets_are_refused(subject: Subject, tmp_path: Path) -> None:
+def test_results_of_other_files_or_targets_are_refused(subject: BenchSubject, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     cases = {
         "another ios/a.mlmodel": measured(subject, FILES[0], "all", sha256="1" * 64),
@@ -116,14 +116,14 @@ def test_results_of_other_files_or_targets_are_refused(subject: Subject, tmp_pat
         ios.bench(str(tmp_path / "gone.json"), subject, IosOptions())
 
 
-def test_without_a_mac_it_says_so_at_once(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_mac_it_says_so_at_once(subject: BenchSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(RequestError, match=r"needs a Mac with Xcode.*--target ios:results\.json"):
         ios.bench("", subject, QUICK)
 
 
 def test_the_files_are_pushed_the_app_started_and_its_results_fetched(
-    subject: Subject, mac: Mac, monkeypatch: pytest.MonkeyPatch
+    subject: BenchSubject, mac: Mac, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TFKD_IOS_APP", "com.example.bench")
     skipped = {"path": FILES[0], "delegate": "cpuAndNeuralEngine", "reason": "too old"}
@@ -146,7 +146,7 @@ def test_the_files_are_pushed_the_app_started_and_its_results_fetched(
     assert all(call[call.index("--device") + 1] == "id-one" for call in mac.calls if call[0] == "device")
 
 
-def test_the_device_is_told_before_anything_is_pushed(subject: Subject, mac: Mac) -> None:
+def test_the_device_is_told_before_anything_is_pushed(subject: BenchSubject, mac: Mac) -> None:
     def refuse(device: results.Device, threads: tuple[int, ...]) -> None:
         raise RequestError(f"no baseline of {device.name}, {threads}")
 
@@ -156,7 +156,7 @@ def test_the_device_is_told_before_anything_is_pushed(subject: Subject, mac: Mac
     assert list(mac.pushed.iterdir()) == []
 
 
-def test_one_of_several_devices_must_be_chosen(subject: Subject, mac: Mac) -> None:
+def test_one_of_several_devices_must_be_chosen(subject: BenchSubject, mac: Mac) -> None:
     several = listing(
         phone("one"), phone("two"), phone("watch", platform="watchOS"), phone("far", tunnel="unavailable")
     )
@@ -172,7 +172,7 @@ def test_one_of_several_devices_must_be_chosen(subject: Subject, mac: Mac) -> No
         ios.bench("", subject, QUICK)
 
 
-def test_every_failure_of_the_device_is_one_line(subject: Subject, mac: Mac) -> None:
+def test_every_failure_of_the_device_is_one_line(subject: BenchSubject, mac: Mac) -> None:
     one = listing(phone("one"))
     good = written(subject, FILES)
     failed = {"status.json": json.dumps({"state": "failed", "error": "BenchError: no memory"})}
@@ -193,7 +193,7 @@ def test_every_failure_of_the_device_is_one_line(subject: Subject, mac: Mac) -> 
             old.unlink()
 
 
-def test_measurements_of_coremltools_become_results(subject: Subject) -> None:
+def test_measurements_of_coremltools_become_results(subject: BenchSubject) -> None:
     from coremltools import ComputeUnit
     from coremltools.models.ml_program.experimental.perf_utils import MLModelBenchmarker
 
@@ -218,7 +218,9 @@ def of_bundle_parts(folder: Path) -> tuple[set[str], set[str]]:
     return paths, {path.name for path in (folder / "golden").iterdir()}
 
 
-def written(subject: Subject, names: tuple[str, ...], skipped: list[dict[str, str]] | None = None) -> dict[str, str]:
+def written(
+    subject: BenchSubject, names: tuple[str, ...], skipped: list[dict[str, str]] | None = None
+) -> dict[str, str]:
     """What the app leaves in its documents."""
     found = results.Results(results=[measured(subject, name, "all") for name in names])
     return {
@@ -227,7 +229,7 @@ def written(subject: Subject, names: tuple[str, ...], skipped: list[dict[str, st
     }
 
 
-def measured(subject: Subject, name: str, units: str, sha256: str | None = None) -> results.Result:
+def measured(subject: BenchSubject, name: str, units: str, sha256: str | None = None) -> results.Result:
     known = subject.artifacts.get(name)
     file = results.File(path=name, sha256=sha256 or (known.sha256 if known else "0" * 64))
     samples = [1.0 + number / 100 for number in range(20)]
@@ -261,6 +263,6 @@ def test_what_the_app_compared_is_judged_again(tmp_path: Path) -> None:
     assert found.golden is not None and (found.golden.passed, found.golden.tolerance) == (False, 1e-4)
 
 
-def test_options_mean_nothing_to_stored_results(subject: Subject) -> None:
+def test_options_mean_nothing_to_stored_results(subject: BenchSubject) -> None:
     with pytest.raises(RequestError, match="--runs means nothing to results that are read from a file"):
         ios.bench("r.json", subject, IosOptions(runs=7))

@@ -9,7 +9,7 @@ import pytest
 from tfkd.bundle.manifest import Manifest
 from tfkd.inputs.image.files import encode_shown
 from tfkd.recipe import Data, Recipe, Teacher
-from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Point, Prediction
+from tfkd.report.evidence import Confusion, Evidence, EvidencePoint, Example, Mistake, Prediction
 from tfkd.report.predictions import frequent_pairs
 from tfkd.verification.records import Gate, Verdict
 
@@ -134,10 +134,10 @@ def build_evidence(classes: tuple[str, ...] = CLASSES, seeds: int = 3, control: 
     )
 
 
-def _curve(best: float, seed: int) -> list[Point]:
+def _curve(best: float, seed: int) -> list[EvidencePoint]:
     random = np.random.default_rng([seed, int(1000 * best)])
     return [
-        Point(
+        EvidencePoint(
             epoch=epoch,
             loss=float(1.8 * np.exp(-epoch / 5) + 1 - best),
             validation_accuracy=float(best - 0.4 * np.exp(-epoch / 4) + random.normal(0, 0.006)),

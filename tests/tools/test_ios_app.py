@@ -99,7 +99,7 @@ def test_a_bundle_is_measured_on_every_choice_of_compute_units(check: Check, tmp
     wanted = set(product(FILES, UNITS)) - {(FILES[0], "cpuAndNeuralEngine")}
     assert {(each.artifact.path, each.delegate) for each in found} == wanted
     skipped = {"path": FILES[0], "delegate": "cpuAndNeuralEngine", "reason": f"{FILES[0]} is too old."}
-    assert status(tmp_path) == ios._Status(state="done", skipped=[ios._Skipped(**skipped)])
+    assert status(tmp_path) == ios._IosStatus(state="done", skipped=[ios._AppSkipped(**skipped)])
     for each in found:
         assert each.artifact.sha256 == hashes[each.artifact.path]
         assert each.target == "ios" and each.threads is None and each.rung == "device" and not each.emulated
@@ -219,8 +219,8 @@ def test_the_app_and_tfkd_name_the_same_things() -> None:
     assert f'schemaName = "{results.SCHEMA}"' in results_source
 
 
-def status(folder: Path) -> ios._Status:
-    return ios._Status.model_validate_json((folder / "status.json").read_bytes())
+def status(folder: Path) -> ios._IosStatus:
+    return ios._IosStatus.model_validate_json((folder / "status.json").read_bytes())
 
 
 def ios_result(**changes) -> results.Result:

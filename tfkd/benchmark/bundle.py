@@ -12,7 +12,7 @@ from tfkd.benchmark import TARGETS, gates, statistics, subject
 from tfkd.benchmark.driver import Listener, Say
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.options import AnyOptions, flag, names
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle import measurements, results
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import read_manifest
@@ -25,7 +25,7 @@ MORE = 4  # times that an unclear change is measured again
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchOutcome:
     """What a benchmark found, before it is judged.
 
     Attributes:
@@ -53,7 +53,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Request:
+class BenchRequest:
     """What to measure, and where.
 
     Attributes:
@@ -85,7 +85,7 @@ class _Chosen:
     options: AnyOptions
 
 
-def measure(request: Request, progress: Say | None = None) -> Measured:
+def measure(request: BenchRequest, progress: Say | None = None) -> BenchOutcome:
     """Measures files and records the results, whether or not they keep the limits.
 
     A change against the baseline that is lost in noise is measured up to four times more, until it is clear.
@@ -112,13 +112,13 @@ def measure(request: Request, progress: Say | None = None) -> Measured:
         return _measured(replace(request, path=bundle), target, files, earlier, progress)
 
 
-def bench(request: Request, progress: Say | None = None) -> tuple[Measured, list[Gate]]:
+def bench(request: BenchRequest, progress: Say | None = None) -> tuple[BenchOutcome, list[Gate]]:
     """Measures (see `measure`) and judges; raises what both raise."""
     measured = measure(request, progress)
     return measured, measured.judged()
 
 
-def _bundle(request: Request) -> tuple[Path | None, str]:
+def _bundle(request: BenchRequest) -> tuple[Path | None, str]:
     """Returns the bundle that is meant, and the pattern of its files; a file inside a bundle gives both."""
     if not request.path.is_file():
         return request.path, request.only
@@ -133,8 +133,8 @@ def _bundle(request: Request) -> tuple[Path | None, str]:
 
 
 def _measured(
-    request: Request, target: _Chosen, files: Subject, earlier: list[Result], progress: Say | None
-) -> Measured:
+    request: BenchRequest, target: _Chosen, files: BenchSubject, earlier: list[Result], progress: Say | None
+) -> BenchOutcome:
     limits, name = request.limits, target.name
     gates.require_baseline(limits, earlier, name, files.paths)
     bundle = request.path if request.record and request.path.is_dir() else None
@@ -164,7 +164,7 @@ def _measured(
 
     found = until_clear(once, limits, earlier, progress, keep, lambda: not stored)
     path = None if bundle is None else bundle / MEASUREMENTS / record
-    return Measured(found, list(skipped.values()), path, limits, earlier)
+    return BenchOutcome(found, list(skipped.values()), path, limits, earlier)
 
 
 def until_clear(
@@ -197,7 +197,7 @@ def until_clear(
     return found
 
 
-def _chosen(request: Request) -> _Chosen:
+def _chosen(request: BenchRequest) -> _Chosen:
     """Returns the target that is meant, with the address behind its name and the record of its options.
 
     Raises:

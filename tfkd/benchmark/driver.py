@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tfkd.benchmark import statistics
 from tfkd.benchmark.options import RunnerOptions
 from tfkd.benchmark.programs import spoken
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import DURATIONS, Device, Result, Rung, Runtime, Skipped, possible
 from tfkd.errors import MachineError, RequestError, first_fault
 from tfkd.formats.families import LITERT_KERNELS, XNNPACK
@@ -47,7 +47,7 @@ class Listener:
 DEAF = Listener()
 
 
-class _Measured(BaseModel):
+class _RunnerResult(BaseModel):
     """What the runner measured of a file; a clock that jumps can make a duration no number."""
 
     model_config = ConfigDict(extra="forbid")
@@ -78,11 +78,11 @@ class _Event(Entry):
     device: Device | None = None
     runtime: Runtime | None = None
     threads: list[int] = Field([])
-    measured: list[_Measured] | None = None
+    measured: list[_RunnerResult] | None = None
 
 
 @dataclass(frozen=True)
-class Place:
+class RunnerPlace:
     """Where the runner runs.
 
     Attributes:
@@ -103,8 +103,8 @@ class Place:
 
 
 def run(
-    place: Place,
-    subject: Subject,
+    place: RunnerPlace,
+    subject: BenchSubject,
     options: RunnerOptions,
     progress: Say | None = None,
     listener: Listener = DEAF,
@@ -189,7 +189,7 @@ def _nonsense(title: str, error: Exception) -> RequestError:
     return RequestError(f"{title} answered what the runner never says: {fault}. Measure it again.")
 
 
-def _result(target: str, subject: Subject, device: Device, runtime: Runtime, measured: _Measured) -> Result:
+def _result(target: str, subject: BenchSubject, device: Device, runtime: Runtime, measured: _RunnerResult) -> Result:
     expected = subject.expected.get(measured.artifact)
     durations, dropped = possible(measured.model_dump(include=set(DURATIONS)))
     # A graph of which XNNPACK takes nothing is run by LiteRT's own kernels.

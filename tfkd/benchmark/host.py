@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.benchmark import driver, gates
-from tfkd.benchmark.driver import Listener, Place, Say
+from tfkd.benchmark.driver import Listener, RunnerPlace, Say
 from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.programs import ChildError
-from tfkd.benchmark.subject import Subject, of_files
+from tfkd.benchmark.subject import BenchSubject, of_files
 from tfkd.bundle.results import BenchEntry, Result
 from tfkd.errors import RequestError, nearest
 from tfkd.recipe import Bench
@@ -21,7 +21,7 @@ LIMITS = gates.TIMES | {"max_memory_mb"}
 
 def bench(
     address: str,
-    subject: Subject,
+    subject: BenchSubject,
     options: HostOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
@@ -46,7 +46,7 @@ def bench(
     with tempfile.TemporaryDirectory() as folder:
         golden = Path(folder) / "golden.npy"
         np.save(golden, subject.images)
-        place = Place(
+        place = RunnerPlace(
             target="host",
             title="this machine",
             # -P: what lies beside the runner must not take the place of the standard library.

@@ -22,7 +22,7 @@ from tfkd.benchmark import driver, gates, programs, statistics
 from tfkd.benchmark.driver import Listener, Say
 from tfkd.benchmark.options import IosOptions, require_read
 from tfkd.benchmark.programs import ChildError, completed
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle import results
 from tfkd.bundle.results import Device, File, Result, Runtime, Skipped
 from tfkd.errors import MachineError, RequestError, first_fault, nearest
@@ -56,7 +56,7 @@ class Measurement(Protocol):
 
 def bench(
     address: str,
-    subject: Subject,
+    subject: BenchSubject,
     options: IosOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
@@ -95,7 +95,7 @@ def bench(
         _push(device, subject, options, folder)
         _launch(device, options.patience, progress)
         _copy_from(device, "status.json", folder)
-        status = _parsed(folder / "status.json", _Status)
+        status = _parsed(folder / "status.json", _IosStatus)
         if status.state == "failed":
             raise RequestError(f"The app on {device.name} could not measure: {status.error}. Repair that, try again.")
         for each in status.skipped:
@@ -110,7 +110,7 @@ def _stored(address: str) -> Path | None:
     return path if path.suffix == ".json" else None
 
 
-def from_file(path: Path, subject: Subject) -> list[Result]:
+def from_file(path: Path, subject: BenchSubject) -> list[Result]:
     """Reads results of the app, and completes the summary of their samples.
 
     Raises:
@@ -173,7 +173,7 @@ def of_benchmarker(
     )
 
 
-class _Phone(BaseModel):
+class _AppleDevice(BaseModel):
     """What `devicectl list devices` says of a device; nothing else of it is read."""
 
     class Hardware(BaseModel):
@@ -210,35 +210,35 @@ class _Phone(BaseModel):
         return within_reach and self.hardware.platform in ("iOS", "iPadOS")
 
 
-class _Listing(BaseModel):
+class _DeviceListing(BaseModel):
     class Devices(BaseModel):
-        devices: list[_Phone]
+        devices: list[_AppleDevice]
 
     result: Devices
 
 
-class _Skipped(BaseModel):
+class _AppSkipped(BaseModel):
     path: str
     delegate: str
     reason: str
 
 
-class _Status(BaseModel):
+class _IosStatus(BaseModel):
     """The app's status.json."""
 
     state: Literal["done", "failed"]
     error: str | None = None
-    skipped: list[_Skipped] = []
+    skipped: list[_AppSkipped] = []
 
 
-def _listed() -> list[_Phone]:
+def _listed() -> list[_AppleDevice]:
     with tempfile.TemporaryDirectory() as folder:
         listing = Path(folder) / "devices.json"
         _devicectl(["list", "devices", "--json-output", str(listing)], _ASKING)
-        return [phone for phone in _parsed(listing, _Listing).result.devices if phone.usable]
+        return [phone for phone in _parsed(listing, _DeviceListing).result.devices if phone.usable]
 
 
-def _chosen(phones: list[_Phone], address: str) -> _Phone:
+def _chosen(phones: list[_AppleDevice], address: str) -> _AppleDevice:
     names = ", ".join(f"{phone.name} ({phone.hardware.udid})" for phone in phones)
     if not phones:
         raise MachineError("No iPhone or iPad is within reach. Connect one, unlock it, trust this Mac, and pair it.")
@@ -252,7 +252,7 @@ def _chosen(phones: list[_Phone], address: str) -> _Phone:
     return matching[0]
 
 
-def _push(device: _Phone, subject: Subject, options: IosOptions, folder: Path) -> None:
+def _push(device: _AppleDevice, subject: BenchSubject, options: IosOptions, folder: Path) -> None:
     """Copies the chosen files, with as much of the bundle around them as the app reads."""
     bundle = _bundle_of(subject)
     staged = folder / "bundle"
@@ -271,7 +271,7 @@ def _push(device: _Phone, subject: Subject, options: IosOptions, folder: Path) -
         _devicectl(["device", "copy", "to", *_place(device, str(folder / name), f"Documents/{name}")], limit, device)
 
 
-def _bundle_of(subject: Subject) -> Path:
+def _bundle_of(subject: BenchSubject) -> Path:
     name, path = next(iter(subject.paths.items()))
     folder = path.parents[len(Path(name).parts) - 1]
     if not (folder / "manifest.json").is_file():
@@ -279,7 +279,7 @@ def _bundle_of(subject: Subject) -> Path:
     return folder
 
 
-def _launch(device: _Phone, patience: float, progress: Say | None) -> None:
+def _launch(device: _AppleDevice, patience: float, progress: Say | None) -> None:
     command = [
         *("xcrun", "devicectl", "device", "process", "launch", "--console", "--terminate-existing"),
         *("--device", device.identifier, "--environment-variables", json.dumps(ENVIRONMENT), _app()),
@@ -292,11 +292,11 @@ def _launch(device: _Phone, patience: float, progress: Say | None) -> None:
         raise _refused(device, error.last_line) from None
 
 
-def _copy_from(device: _Phone, name: str, folder: Path) -> None:
+def _copy_from(device: _AppleDevice, name: str, folder: Path) -> None:
     _devicectl(["device", "copy", "from", *_place(device, f"Documents/{name}", str(folder / name))], _ASKING, device)
 
 
-def _place(device: _Phone, source: str, destination: str) -> list[str]:
+def _place(device: _AppleDevice, source: str, destination: str) -> list[str]:
     return [
         *("--device", device.identifier, "--domain-type", "appDataContainer", "--domain-identifier", _app()),
         *("--source", source, "--destination", destination),
@@ -307,7 +307,7 @@ def _app() -> str:
     return os.environ.get("TFKD_IOS_APP") or APP
 
 
-def _devicectl(arguments: Sequence[str], limit: float, device: _Phone | None = None) -> None:
+def _devicectl(arguments: Sequence[str], limit: float, device: _AppleDevice | None = None) -> None:
     command = ["xcrun", "devicectl", *arguments]
     try:
         done = completed(command, limit)
@@ -319,7 +319,7 @@ def _devicectl(arguments: Sequence[str], limit: float, device: _Phone | None = N
         raise _refused(device, ChildError(done.returncode, done.stderr).last_line)
 
 
-def _refused(device: _Phone | None, reason: str) -> RequestError:
+def _refused(device: _AppleDevice | None, reason: str) -> RequestError:
     where = "" if device is None else f" on {device.name}"
     return RequestError(
         f"devicectl failed{where}: {' '.join(reason.split())} "

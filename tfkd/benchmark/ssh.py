@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tfkd.benchmark import driver, gates, programs
-from tfkd.benchmark.driver import Listener, Place, Say
+from tfkd.benchmark.driver import Listener, RunnerPlace, Say
 from tfkd.benchmark.options import SshOptions
 from tfkd.benchmark.programs import ChildError, completed
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import Result
 from tfkd.errors import MachineError, RequestError, TfkdError
 
@@ -96,7 +96,7 @@ class Board:
 
 def bench(
     address: str,
-    subject: Subject,
+    subject: BenchSubject,
     options: SshOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
@@ -125,7 +125,7 @@ def bench(
         _copy(board, folder, subject, names, options.patience)
         environment = " ".join(f"{name}={value}" for name, value in programs.ENVIRONMENT.items())
         python = f"{environment} exec {shlex.quote(options.python)} {driver.RUNNER.name}"
-        place = Place(
+        place = RunnerPlace(
             target="ssh",
             title=str(board),
             command=board.ssh(f"cd {shlex.quote(folder)} && echo $$ > {_PID} && {python}"),
@@ -177,7 +177,7 @@ def _folder(board: Board) -> Iterator[str]:
             _asked(board, f'{named}; p=$(cat "$d/{_PID}" 2>/dev/null) && {_STOP}; rm -rf -- "$d"')
 
 
-def _copy(board: Board, folder: str, subject: Subject, names: dict[str, str], patience: float) -> None:
+def _copy(board: Board, folder: str, subject: BenchSubject, names: dict[str, str], patience: float) -> None:
     with tempfile.TemporaryDirectory() as staged:
         stage = Path(staged)
         for name, path in subject.paths.items():

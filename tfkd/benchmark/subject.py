@@ -99,7 +99,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchSubject:
     """Files to measure.
 
     Attributes:
@@ -122,7 +122,7 @@ class Subject:
         return result.model_copy(update={"golden": expected.rejudged(result.golden, result.delegate)})
 
 
-def of_files(paths: dict[str, Path]) -> Subject:
+def of_files(paths: dict[str, Path]) -> BenchSubject:
     """Makes a subject of single files, without golden answers.
 
     Raises:
@@ -131,10 +131,10 @@ def of_files(paths: dict[str, Path]) -> Subject:
     for path in paths.values():
         if not path.is_file():
             raise RequestError(f"Cannot time {path}: there is no such file. Export it again.")
-    return Subject(paths, {name: File(path=name, sha256=content_digest(path)) for name, path in paths.items()})
+    return BenchSubject(paths, {name: File(path=name, sha256=content_digest(path)) for name, path in paths.items()})
 
 
-def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = None) -> Subject:
+def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = None) -> BenchSubject:
     """Makes a subject of a .tflite file that is in no bundle.
 
     Args:
@@ -158,10 +158,10 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
     format = FORMATS["tflite"]
     tolerances = {family: min(format.widest(family), tolerance) for family in format.families}
     expected = Expected(format.name, "", dict.fromkeys(format.stored, answers), tolerances)
-    return Subject(subject.paths, subject.artifacts, images, {path.name: expected})
+    return BenchSubject(subject.paths, subject.artifacts, images, {path.name: expected})
 
 
-def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = "*") -> Subject:
+def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = "*") -> BenchSubject:
     """Makes a subject of a bundle's files, after comparing them with their hashes in the manifest.
 
     Args:
@@ -187,7 +187,7 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
         expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
     except VerifyError as error:
         raise RequestError(f"{folder}: {error} Make the bundle again.") from None
-    return Subject(paths, files, stored.images, expected)
+    return BenchSubject(paths, files, stored.images, expected)
 
 
 def _require_plain_files(folder: Path) -> None:

@@ -113,7 +113,7 @@ class GoldenCheck(Entry):
     passed: bool
 
 
-class Summary(Entry):
+class MeasuredFile(Entry):
     """What every record of a measurement says, with its samples (`Result`) or without (`BenchEntry`)."""
 
     target: str = Field(description="name of the bench target, as `tfkd list targets` prints it")
@@ -130,7 +130,7 @@ class Summary(Entry):
     emulated: bool
 
 
-class Result(Summary):
+class Result(MeasuredFile):
     """One file on one device with one number of threads."""
 
     device: Device
@@ -196,7 +196,7 @@ class Result(Summary):
         return f"{self.artifact.path}{threads} {self.delegate}{processor}"
 
 
-class BenchEntry(Summary):
+class BenchEntry(MeasuredFile):
     """What the manifest keeps of a result: all but the samples."""
 
     device: str
@@ -220,7 +220,7 @@ class BenchEntry(Summary):
         """Returns the entry of a result."""
         golden = result.golden
         return cls(
-            **{name: getattr(result, name) for name in Summary.model_fields},
+            **{name: getattr(result, name) for name in MeasuredFile.model_fields},
             device=result.device.name,
             runtime=f"{result.runtime.name} {result.runtime.version}",
             artifact=result.artifact.path,

@@ -15,7 +15,7 @@ from tfkd.errors import RequestError, TfkdError
 from tfkd.terminal import say, show
 
 if TYPE_CHECKING:
-    from tfkd.benchmark.bundle import Measured
+    from tfkd.benchmark.bundle import BenchOutcome
 
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -103,7 +103,7 @@ def bench(
             baseline,
             None if max_regression is None else gates.share(max_regression),
         )
-        request = bundles.Request(path, target, _given(options), limits, only, golden, record)
+        request = bundles.BenchRequest(path, target, _given(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)
         _show(measured, json)
         verdicts = measured.judged()
@@ -128,7 +128,7 @@ def _require_place(path: Path | None) -> None:
         raise RequestError(f"{path} cannot be written. Name a file in a folder that can.")
 
 
-def _show(measured: "Measured", json: Path | None) -> None:
+def _show(measured: "BenchOutcome", json: Path | None) -> None:
     """Shows and writes what was found, before it is judged."""
     from tfkd.benchmark import outputs
     from tfkd.bundle import results

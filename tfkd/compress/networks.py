@@ -11,7 +11,7 @@ from tfkd.kernels.keras_private import nodes
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """One use of a layer in a functional model: `output = layer(inputs)`, symbolic tensors all of them."""
 
     layer: Any
@@ -19,7 +19,7 @@ class Call:
     output: Any
 
 
-def calls(model: Any) -> Iterator[Call]:
+def calls(model: Any) -> Iterator[LayerCall]:
     """Yields the uses of a model's layers, each after those that it takes its inputs from; input layers first.
 
     Args:
@@ -27,9 +27,9 @@ def calls(model: Any) -> Iterator[Call]:
     """
     for node in nodes(model):
         if hasattr(node, "operation"):  # Keras 3
-            yield Call(node.operation, list(node.input_tensors), node.output_tensors[0])
+            yield LayerCall(node.operation, list(node.input_tensors), node.output_tensors[0])
         else:
-            yield Call(node.layer, list(node.keras_inputs), node.outputs)
+            yield LayerCall(node.layer, list(node.keras_inputs), node.outputs)
 
 
 def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None], image: Any = None) -> Any:

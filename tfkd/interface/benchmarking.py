@@ -70,7 +70,7 @@ def bench(
     """
     with public_call():
         path = subject.folder if isinstance(subject, Bundle) else Path(subject)
-        request = bundles.Request(path, target, **_parts(options))
+        request = bundles.BenchRequest(path, target, **_parts(options))
         measured, verdicts = bundles.bench(request, chosen(progress).say)
         return BenchReport(tuple(measured.results), tuple(measured.skipped), tuple(verdicts), measured.record)
 

@@ -11,7 +11,7 @@ from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
 from tfkd.processes import FORKSERVER
 from tfkd.progress import Progress
 from tfkd.quiet import tensorflow_silenced
-from tfkd.sandbox import Limits, Sandbox
+from tfkd.sandbox import ResourceLimits, Sandbox
 
 PathLike = str | os.PathLike[str]
 
@@ -54,7 +54,7 @@ def apart(subject: Path, function: Callable[..., Any], *arguments: Any, progress
     Raises:
         TfkdError: as the function raises it; an InternalError for any other exception.
     """
-    limits = Limits(phase_seconds=_DAYS * 86_400, by_the_clock=1.0)
+    limits = ResourceLimits(phase_seconds=_DAYS * 86_400, by_the_clock=1.0)
     with Sandbox(TfkdError, limits, FORKSERVER) as sandbox:
         return sandbox.call(subject, _described, function, arguments, progress=progress)
 

@@ -86,7 +86,7 @@ class ExportReport(Tables):
         return super().__repr__() or f"{type(self).__name__}({str(self.folder)!r}), stopped before its bundle"
 
 
-def _measured(row: devices.Row) -> Mapping[str, Any]:
+def _measured(row: devices.DeviceRow) -> Mapping[str, Any]:
     return {"created": row.created, **row.entry.model_dump(mode="json", exclude={"samples_ms"})}
 
 

@@ -32,7 +32,7 @@ SCALES = {"lite0": Scale(1.0, 1.0, 224), "lite1": Scale(1.0, 1.1, 240), "lite2":
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageShape:
     """One row of EfficientNet-B0's table."""
 
     kernel: int
@@ -43,13 +43,13 @@ class Stage:
 
 
 STAGES = (
-    Stage(3, 1, 16, 1, 1),
-    Stage(3, 2, 24, 6, 2),
-    Stage(5, 2, 40, 6, 2),
-    Stage(3, 3, 80, 6, 2),
-    Stage(5, 3, 112, 6, 1),
-    Stage(5, 4, 192, 6, 2),
-    Stage(3, 1, 320, 6, 1),
+    StageShape(3, 1, 16, 1, 1),
+    StageShape(3, 2, 24, 6, 2),
+    StageShape(5, 2, 40, 6, 2),
+    StageShape(3, 3, 80, 6, 2),
+    StageShape(5, 3, 112, 6, 1),
+    StageShape(5, 4, 192, 6, 2),
+    StageShape(3, 1, 320, 6, 1),
 )
 
 
@@ -81,7 +81,7 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
     return Backbone(size, normalisation, body, classifier if len(classifier[1]) == classes else None)
 
 
-def _blocks(scale: Scale) -> Iterator[tuple[Stage, int, int]]:
+def _blocks(scale: Scale) -> Iterator[tuple[StageShape, int, int]]:
     """Yields stage, filters and stride of every block; the first and the last stage are never repeated more often."""
     for stage in STAGES:
         grows = stage not in (STAGES[0], STAGES[-1])

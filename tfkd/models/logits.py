@@ -234,7 +234,7 @@ def frozen_logits(whole: Any, name: str, answers: np.ndarray) -> FrozenLogits:
 
 
 @dataclass(frozen=True)
-class _End:
+class _OutputEnd:
     """How a Keras graph ends.
 
     Attributes:
@@ -248,7 +248,7 @@ class _End:
     logits: Any = None
 
 
-def _end(output: Any) -> _End:
+def _end(output: Any) -> _OutputEnd:
     """Walks from a symbolic output back through what only hands values on, into nested models."""
     operation, node = _origin(output)
     number = output_number(output)
@@ -260,7 +260,7 @@ def _end(output: Any) -> _End:
         return replace(end, logits=inside(*node.arguments.args, **node.arguments.kwargs))
     found = _traced(operation, node, number) if node.input_tensors else None
     if found is None:
-        return _End("unknown", output.dtype)
+        return _OutputEnd("unknown", output.dtype)
     last, inputs = found
     if last.kind == "input":
         source = node.input_tensors[_index(last.tensor, inputs)]
@@ -269,8 +269,8 @@ def _end(output: Any) -> _End:
             return end
         return replace(end, logits=_called(operation, node, number, {id(source): end.logits}))
     if last.kind != "softmax":
-        return _End(last.kind, output.dtype)
-    return _End("softmax", last.tensor.dtype.name, _taken_off(operation, node, output, last, inputs))
+        return _OutputEnd(last.kind, output.dtype)
+    return _OutputEnd("softmax", last.tensor.dtype.name, _taken_off(operation, node, output, last, inputs))
 
 
 def _taken_off(operation: Any, node: Any, output: Any, last: Any, inputs: list[Any]) -> Any:

@@ -16,7 +16,7 @@ from tfkd.recipe import Student
 
 
 @dataclass(frozen=True)
-class Block:
+class InvertedResidual:
     """One row of the paper's tables: an inverted residual block."""
 
     kernel: int
@@ -28,34 +28,34 @@ class Block:
 
 
 SMALL = (
-    Block(3, 1, 16, True, False, 2),
-    Block(3, 72 / 16, 24, False, False, 2),
-    Block(3, 88 / 24, 24, False, False, 1),
-    Block(5, 4, 40, True, True, 2),
-    Block(5, 6, 40, True, True, 1),
-    Block(5, 6, 40, True, True, 1),
-    Block(5, 3, 48, True, True, 1),
-    Block(5, 3, 48, True, True, 1),
-    Block(5, 6, 96, True, True, 2),
-    Block(5, 6, 96, True, True, 1),
-    Block(5, 6, 96, True, True, 1),
+    InvertedResidual(3, 1, 16, True, False, 2),
+    InvertedResidual(3, 72 / 16, 24, False, False, 2),
+    InvertedResidual(3, 88 / 24, 24, False, False, 1),
+    InvertedResidual(5, 4, 40, True, True, 2),
+    InvertedResidual(5, 6, 40, True, True, 1),
+    InvertedResidual(5, 6, 40, True, True, 1),
+    InvertedResidual(5, 3, 48, True, True, 1),
+    InvertedResidual(5, 3, 48, True, True, 1),
+    InvertedResidual(5, 6, 96, True, True, 2),
+    InvertedResidual(5, 6, 96, True, True, 1),
+    InvertedResidual(5, 6, 96, True, True, 1),
 )
 LARGE = (
-    Block(3, 1, 16, False, False, 1),
-    Block(3, 4, 24, False, False, 2),
-    Block(3, 3, 24, False, False, 1),
-    Block(5, 3, 40, True, False, 2),
-    Block(5, 3, 40, True, False, 1),
-    Block(5, 3, 40, True, False, 1),
-    Block(3, 6, 80, False, True, 2),
-    Block(3, 2.5, 80, False, True, 1),
-    Block(3, 2.3, 80, False, True, 1),
-    Block(3, 2.3, 80, False, True, 1),
-    Block(3, 6, 112, True, True, 1),
-    Block(3, 6, 112, True, True, 1),
-    Block(5, 6, 160, True, True, 2),
-    Block(5, 6, 160, True, True, 1),
-    Block(5, 6, 160, True, True, 1),
+    InvertedResidual(3, 1, 16, False, False, 1),
+    InvertedResidual(3, 4, 24, False, False, 2),
+    InvertedResidual(3, 3, 24, False, False, 1),
+    InvertedResidual(5, 3, 40, True, False, 2),
+    InvertedResidual(5, 3, 40, True, False, 1),
+    InvertedResidual(5, 3, 40, True, False, 1),
+    InvertedResidual(3, 6, 80, False, True, 2),
+    InvertedResidual(3, 2.5, 80, False, True, 1),
+    InvertedResidual(3, 2.3, 80, False, True, 1),
+    InvertedResidual(3, 2.3, 80, False, True, 1),
+    InvertedResidual(3, 6, 112, True, True, 1),
+    InvertedResidual(3, 6, 112, True, True, 1),
+    InvertedResidual(5, 6, 160, True, True, 2),
+    InvertedResidual(5, 6, 160, True, True, 1),
+    InvertedResidual(5, 6, 160, True, True, 1),
 )
 _BLOCKS = {"small": SMALL, "large": LARGE}
 _HIDDEN = {"small": 1024, "large": 1280}
@@ -112,7 +112,9 @@ def build(
     return k.Model(inputs, k.layers.Dense(classes, name="logits")(x), name=f"mobilenet_v3_{variant}")
 
 
-def _inverted_residual(k: Any, norm: Any, x: Any, block: Block, filters: int, activation: str, prefix: str) -> Any:
+def _inverted_residual(
+    k: Any, norm: Any, x: Any, block: InvertedResidual, filters: int, activation: str, prefix: str
+) -> Any:
     shortcut, incoming = x, x.shape[-1]
     expanded = channels(incoming * block.expansion)
     nonlinearity = activation if block.wide else "relu"

@@ -28,7 +28,7 @@ class Fire:
 
 
 @dataclass(frozen=True)
-class Variant:
+class SqueezenetVariant:
     """The first convolution, and the fire modules in groups with a pooling before each."""
 
     filters: int
@@ -37,7 +37,7 @@ class Variant:
 
 
 VARIANTS = {
-    "1_0": Variant(
+    "1_0": SqueezenetVariant(
         96,
         7,
         (
@@ -46,7 +46,7 @@ VARIANTS = {
             (Fire(9, 64, 256),),
         ),
     ),
-    "1_1": Variant(
+    "1_1": SqueezenetVariant(
         64,
         3,
         (

@@ -20,7 +20,7 @@ _imported_here: dict[str, str] = {}  # digests of the sources of modules when `i
 
 
 @dataclass(frozen=True)
-class Source:
+class ModuleSource:
     """The source of one module.
 
     Attributes:
@@ -32,7 +32,7 @@ class Source:
     digest: str
 
 
-def sources_of(module: str) -> dict[str, Source]:
+def sources_of(module: str) -> dict[str, ModuleSource]:
     """Returns the sources of a module and of every module of the user's own that it imports, by module name.
 
     Nothing is run to find them. Imports are read from the syntax tree: `import`, `from`, and `import_module` of a
@@ -60,10 +60,10 @@ def check_imports(content: bytes) -> None:
     _closure(list(_imports(content, "__main__", False)))
 
 
-def _closure(waiting: list[str], asked: str = "") -> dict[str, Source]:
+def _closure(waiting: list[str], asked: str = "") -> dict[str, ModuleSource]:
     """Returns the sources of modules and of what they import of the user's own; `asked` may be an installed one."""
     importlib.invalidate_caches()
-    found: dict[str, Source] = {}
+    found: dict[str, ModuleSource] = {}
     seen = set[str]()
     while waiting:
         name = waiting.pop()
@@ -77,7 +77,7 @@ def _closure(waiting: list[str], asked: str = "") -> dict[str, Source]:
         if spec.has_location and spec.origin:
             content = _content(spec, spec.origin)
             file = name.replace(".", "/") + _suffix(spec, spec.origin)
-            found[name] = Source(file, hashlib.sha256(content).hexdigest())
+            found[name] = ModuleSource(file, hashlib.sha256(content).hexdigest())
             if _is_own(spec):
                 waiting.extend(_imports(content, name, spec.submodule_search_locations is not None))
     return found

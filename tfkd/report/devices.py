@@ -21,7 +21,7 @@ _IN_THE_RUN = "when the bundle was made"
 
 
 @dataclass(frozen=True)
-class Row:
+class DeviceRow:
     """A measurement of a file.
 
     Attributes:
@@ -57,7 +57,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceSection:
     """What was measured on one device.
 
     Attributes:
@@ -70,7 +70,7 @@ class Place:
 
     title: str
     described: str
-    rows: list[Row]
+    rows: list[DeviceRow]
     older: int
     skipped: list[Skipped]
 
@@ -87,8 +87,8 @@ class Index:
     """
 
     manifest: Manifest
-    places: list[Place]
-    superseded: list[Row]
+    places: list[DeviceSection]
+    superseded: list[DeviceRow]
     records: list[Record]
 
 
@@ -129,12 +129,12 @@ def index(manifest: Manifest, records: list[Record]) -> Index:
         records: what was measured later, the oldest first.
     """
     held = {artifact.path for artifact in manifest.artifacts}
-    groups: dict[tuple[str, str, str | None], list[tuple[Row, Device | None]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str | None], list[tuple[DeviceRow, Device | None]]] = defaultdict(list)
     skipped: dict[tuple[str, str, str | None], list[Skipped]] = defaultdict(list)
     superseded = []
     for entry in manifest.bench:
         if entry.artifact in held:
-            groups[_device_key(entry)].append((Row(entry, manifest.created), None))
+            groups[_device_key(entry)].append((DeviceRow(entry, manifest.created), None))
     for record in records:
         for result in record.content.results if record.content else []:
             row = _row(record, result)
@@ -148,8 +148,8 @@ def index(manifest: Manifest, records: list[Record]) -> Index:
     return Index(manifest, places, superseded, records)
 
 
-def _row(record: Record, result: Result) -> Row:
-    return Row(BenchEntry.of(result), record.created, record.name, result.dropped, result.superseded)
+def _row(record: Record, result: Result) -> DeviceRow:
+    return DeviceRow(BenchEntry.of(result), record.created, record.name, result.dropped, result.superseded)
 
 
 def _device_key(entry: BenchEntry) -> tuple[str, str, str | None]:
@@ -157,13 +157,13 @@ def _device_key(entry: BenchEntry) -> tuple[str, str, str | None]:
     return entry.target, entry.device, None if entry.emulated else entry.soc
 
 
-def _place(found: list[tuple[Row, Device | None]], skipped: list[Skipped]) -> Place:
+def _place(found: list[tuple[DeviceRow, Device | None]], skipped: list[Skipped]) -> DeviceSection:
     newest = {row.key: row for row, _ in found}
     row, device = found[-1]
     processor = (
         f", {row.entry.soc}" if row.entry.soc and not row.entry.emulated and row.entry.soc != row.entry.device else ""
     )
-    return Place(
+    return DeviceSection(
         title=f"{row.entry.target}: {row.entry.device}{processor}",
         described=_described(row, device),
         rows=sorted(
@@ -174,11 +174,11 @@ def _place(found: list[tuple[Row, Device | None]], skipped: list[Skipped]) -> Pl
     )
 
 
-def _order(row: Row) -> tuple[str, str, int]:
+def _order(row: DeviceRow) -> tuple[str, str, int]:
     return row.entry.artifact, row.entry.delegate or "", row.entry.threads or 0
 
 
-def _described(row: Row, device: Device | None) -> str:
+def _described(row: DeviceRow, device: Device | None) -> str:
     entry = row.entry
     told = [f"evidence level {entry.rung}" if entry.rung else "", "emulated" if entry.emulated else "", entry.runtime]
     if device is None:
@@ -203,7 +203,7 @@ def condition(before: Condition, after: Condition) -> str:
     return "; ".join(filter(None, parts))
 
 
-def median(row: Row) -> str:
+def median(row: DeviceRow) -> str:
     """'1.41 ms', or '2,541,122 instructions': what was measured."""
     latency, instructions = row.entry.latency_ms, row.entry.instructions
     if latency is None:

@@ -19,13 +19,13 @@ def _is_image(text: str) -> str:
 Picture = Annotated[str, AfterValidator(_is_image)]
 
 
-class Entry(BaseModel):
+class EvidenceEntry(BaseModel):
     """A part of the evidence; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Point(Entry):
+class EvidencePoint(EvidenceEntry):
     epoch: int = Field(description="counted from 1")
     loss: float = Field(description="mean training loss; the student's includes its distillation losses")
     validation_accuracy: float | None = None
@@ -33,7 +33,7 @@ class Point(Entry):
     parts: dict[str, float] = Field({}, description="what the loss is made of, each part times its weight")
 
 
-class Confusion(Entry):
+class Confusion(EvidenceEntry):
     variant: str = Field(description="whose predictions these are, named as in the manifest's comparison")
     classes: int = Field(gt=0)
     cells: list[tuple[int, int, int]] = Field(
@@ -61,7 +61,7 @@ class Confusion(Entry):
         return self
 
 
-class Example(Entry):
+class Example(EvidenceEntry):
     image: Picture = Field(description="base64 text of a PNG or JPEG, at the student's input size")
     label: str = Field(description="the true class")
     teacher: list[float] | None = Field(None, description="probabilities in class order")
@@ -69,12 +69,12 @@ class Example(Entry):
     student: list[float]
 
 
-class Prediction(Entry):
+class Prediction(EvidenceEntry):
     label: str = Field(description="the class of the highest probability")
     probability: float
 
 
-class Mistake(Entry):
+class Mistake(EvidenceEntry):
     """A test image that the student takes for another class."""
 
     image: Picture = Field(description="base64 text of a PNG or JPEG, at the student's input size")
@@ -87,8 +87,10 @@ class Mistake(Entry):
 Trained = Literal["teacher", "control", "student"]
 
 
-class Evidence(Entry):
-    curves: dict[Trained, dict[int, list[Point]]] = Field({}, description="who was trained -> seed -> epochs in order")
+class Evidence(EvidenceEntry):
+    curves: dict[Trained, dict[int, list[EvidencePoint]]] = Field(
+        {}, description="who was trained -> seed -> epochs in order"
+    )
     confusion: Confusion | None = None
     examples: list[Example] = []
     mistakes: list[Mistake] = Field([], description="of the most frequent confused pairs, the most confident ones")

@@ -10,7 +10,7 @@ _LARGEST = 3  # classes of instructions that are named
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceGroup:
     """What was timed on one device with one runtime.
 
     Attributes:
@@ -24,14 +24,14 @@ class Place:
     entries: list[BenchEntry]
 
 
-def timed(entries: list[BenchEntry]) -> list[Place]:
+def timed(entries: list[BenchEntry]) -> list[DeviceGroup]:
     """Returns the entries with a latency by device, in the order in which the devices came."""
     groups: dict[tuple[str, str], list[BenchEntry]] = {}
     for entry in entries:
         if entry.latency_ms is not None:
             groups.setdefault((_title(entry), _rung(entry)), []).append(entry)
     return [
-        Place(title, rung, sorted(group, key=lambda entry: entry.threads or 0))
+        DeviceGroup(title, rung, sorted(group, key=lambda entry: entry.threads or 0))
         for (title, rung), group in groups.items()
     ]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfkd.report.evidence import Point
+from tfkd.report.evidence import EvidencePoint
 
 _ROLES = {
     "ink": "#010101",
@@ -50,7 +50,7 @@ class Curve:
 
     label: str
     role: str
-    seeds: list[list[Point]]
+    seeds: list[list[EvidencePoint]]
 
 
 def scatter(dots: Sequence[Dot], x_label: str) -> str:
@@ -124,7 +124,7 @@ def learning_curves(curves: Sequence[Curve], measure: str) -> str:
     return _svg(figure, measure + "".join(curve.role for curve in curves))
 
 
-def _aligned(seeds: list[list[Point]], measure: str, scale: float) -> tuple[list[int], list[list[float]]]:
+def _aligned(seeds: list[list[EvidencePoint]], measure: str, scale: float) -> tuple[list[int], list[list[float]]]:
     """Returns the epochs that every seed has, and the values of all seeds at each of them."""
     tracks = [
         {point.epoch: scale * value for point in points if (value := getattr(point, measure)) is not None}

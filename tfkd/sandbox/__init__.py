@@ -22,9 +22,9 @@ from tfkd.errors import TfkdError
 from tfkd.processes import FORKSERVER, server_address, start, start_server
 from tfkd.progress import Advance, Progress
 from tfkd.sandbox.child import begin_phase, serve
-from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Named, Phase, Reader, Task, Unexpected
+from tfkd.sandbox.messages import Advanced, Call, End, Line, Named, Phase, Reader, ResourceLimits, Task, Unexpected
 
-__all__ = ["Limits", "Sandbox", "begin_phase"]
+__all__ = ["ResourceLimits", "Sandbox", "begin_phase"]
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -38,9 +38,9 @@ class Sandbox:
         context: how the child is started.
     """
 
-    def __init__(self, error: type[TfkdError], limits: Limits | None = None, context: Any = _SPAWN) -> None:
+    def __init__(self, error: type[TfkdError], limits: ResourceLimits | None = None, context: Any = _SPAWN) -> None:
         self._error = error
-        self._limits = limits or Limits()
+        self._limits = limits or ResourceLimits()
         self._context = context
         self._process: Any = None
         self._connection: Any = None

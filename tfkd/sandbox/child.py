@@ -15,7 +15,7 @@ import numpy as np
 from tfkd.errors import TfkdError, cause, of_the_machine
 from tfkd.processes import begin_child
 from tfkd.progress import Advance
-from tfkd.sandbox.messages import Advanced, Call, End, Limits, Line, Phase, Task, Unexpected
+from tfkd.sandbox.messages import Advanced, Call, End, Line, Phase, ResourceLimits, Task, Unexpected
 
 _RECURSION = 1000  # Python calls within each other
 
@@ -25,7 +25,7 @@ class _Child:
     """This process, where it is a child; as `Progress`, it shows things in the parent."""
 
     connection: Connection
-    limits: Limits
+    limits: ResourceLimits
 
     def begin_phase(self, images: int = 0) -> None:
         seconds = self.limits.of_phase(images)
@@ -70,7 +70,7 @@ def begin_phase(images: int = 0) -> None:
         _child.begin_phase(images)
 
 
-def serve(connection: Connection, limits: Limits, server: str | None = None) -> None:
+def serve(connection: Connection, limits: ResourceLimits, server: str | None = None) -> None:
     """Answers every call with its result or its error, until the parent is gone.
 
     Args:
@@ -119,7 +119,7 @@ def _be_quiet() -> None:
         os.dup2(discarded, descriptor)
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: ResourceLimits) -> None:
     """Lets an allocation fail that a damaged file asks for, before the system ends other processes to make room."""
     import resource
 

@@ -20,7 +20,7 @@ _ARRAYS = {
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResourceLimits:
     """What a child process may use.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import MachineError, TfkdError
-from tfkd.sandbox import Limits, Sandbox
+from tfkd.sandbox import ResourceLimits, Sandbox
 from tfkd.verification import VerifyError
 from tfkd.verification.records import InputOutput
 from tfkd.verification.requirements import Requirements
@@ -31,7 +31,7 @@ class Apart(Sandbox):
         limits: of the child.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: ResourceLimits | None = None) -> None:
         super().__init__(VerifyError, limits)
 
     def call(self, path: Path, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -37,7 +37,7 @@ from tfkd.bundle.verification import MANIFEST, verify
 from tfkd.errors import TfkdError
 from tfkd.files import content_digest, content_size, write_json
 from tfkd.labels import LABELS
-from tfkd.sandbox import Limits
+from tfkd.sandbox import ResourceLimits
 from tfkd.verification.apart import Apart
 
 SECONDS = 60.0  # that a damaged file may take
@@ -301,7 +301,7 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     start = time.perf_counter()
     found = []
-    with Apart(Limits(SECONDS)) as apart, tempfile.TemporaryDirectory() as scratch:
+    with Apart(ResourceLimits(SECONDS)) as apart, tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
         shutil.copytree(asked.bundle, good)
         wrong = [check.found for check in verify(good, apart=apart) if not check.passed]

@@ -13,7 +13,7 @@ from tfkd.benchmark.android import app, target
 from tfkd.benchmark.android.adb import Phone
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import AndroidOptions
-from tfkd.benchmark.subject import Expected, Subject, of_files
+from tfkd.benchmark.subject import BenchSubject, Expected, of_files
 from tfkd.bundle import results
 from tfkd.bundle.results import Device, File, GoldenCheck, Latency, Result, Runtime, Skipped
 from tfkd.errors import MachineError, RequestError
@@ -54,7 +54,7 @@ def device() -> Iterator[VirtualDevice]:
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def subject(tmp_path: Path) -> BenchSubject:
     """A file of a bundle that has another one besides."""
     for folder in ("android", "golden"):
         (tmp_path / folder).mkdir()
@@ -98,7 +98,7 @@ def prepare(
 
 
 def test_the_app_gets_the_bundle_and_leaves_results(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADB", device.adb)
     phone = prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "done", "skipped": []}')
@@ -128,7 +128,7 @@ def test_the_app_gets_the_bundle_and_leaves_results(
 )
 def test_an_app_that_fails(
     device: VirtualDevice,
-    subject: Subject,
+    subject: BenchSubject,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     named: bool,
@@ -142,7 +142,7 @@ def test_an_app_that_fails(
 
 
 def test_an_app_that_is_no_debug_build_is_told(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADB", device.adb)
     phone = prepare(device, tmp_path, None, None)
@@ -152,7 +152,7 @@ def test_an_app_that_is_no_debug_build_is_told(
 
 
 def test_patience_is_per_sign_of_life_of_the_app(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An app that says what it is doing is waited for; one that says the same for too long is not."""
     monkeypatch.setenv("ADB", device.adb)
@@ -170,7 +170,7 @@ def test_patience_is_per_sign_of_life_of_the_app(
 
 
 def test_skipped_delegates_say_why(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADB", device.adb)
     skipped = {"path": NAME, "delegate": "npu", "reason": "There is no runtime of the vendor."}
@@ -181,7 +181,7 @@ def test_skipped_delegates_say_why(
 
 
 def test_results_of_another_file_are_refused(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADB", device.adb)
     prepare(device, tmp_path, File(path=NAME, sha256="0" * 64), '{"state": "done"}')
@@ -190,7 +190,7 @@ def test_results_of_another_file_are_refused(
 
 
 def test_what_the_app_compared_is_judged_again(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An app that allows 0.5 says that a file passes which is 0.2 off."""
     monkeypatch.setenv("ADB", device.adb)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfkd.benchmark.android import benchmark_model
-from tfkd.benchmark.android.benchmark_model import Operator, read_log, read_profile, read_result
+from tfkd.benchmark.android.benchmark_model import ProfiledOperator, read_log, read_profile, read_result
 from tfkd.errors import RequestError
 
 # tflite/tools/benchmark/benchmark_model.cc: OnBenchmarkEnd, Run; benchmark_tflite_model.cc: Init.
@@ -180,8 +180,8 @@ def test_a_number_that_is_none_is_refused() -> None:
 @pytest.mark.parametrize("text", [PROFILE, OLD_PROFILE])
 def test_the_operator_profile(text: str) -> None:
     assert read_profile(text) == [
-        Operator("CONV_2D", "[a;b/Conv2D\tc]:0", 0.4105, pytest.approx(0.4105), 1),
-        Operator(
+        ProfiledOperator("CONV_2D", "[a;b/Conv2D\tc]:0", 0.4105, pytest.approx(0.4105), 1),
+        ProfiledOperator(
             "Fully Connected (NC, F32) GEMM", "Delegate/Fully Connected (NC\t F32) GEMM:3", 0.5, pytest.approx(0.5), 2
         ),
     ]

@@ -18,11 +18,11 @@ from tests.benchmark.virtual_device import VirtualDevice, started
 from tfkd.benchmark import bundle as bundles
 from tfkd.benchmark.android import adb, kit, session, target
 from tfkd.benchmark.android import device as android_device
-from tfkd.benchmark.bundle import Request
+from tfkd.benchmark.bundle import BenchRequest
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.options import AndroidOptions
-from tfkd.benchmark.subject import Expected, Subject, of_files
+from tfkd.benchmark.subject import BenchSubject, Expected, of_files
 from tfkd.bundle import measurements, results
 from tfkd.bundle.results import Skipped
 from tfkd.errors import TfkdError
@@ -95,7 +95,7 @@ def later(device: VirtualDevice) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def subject(tmp_path: Path) -> BenchSubject:
     """A file that takes some packets to copy; the stand-in does not look into it."""
     path = tmp_path / "model.tflite"
     path.write_bytes(np.random.default_rng(0).bytes(3_000_000))
@@ -130,7 +130,7 @@ def refused(limit: float, call: Callable[[], object]) -> str:
     return str(raised.value)
 
 
-def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     said: list[str] = []
     wanted = options(tool(tmp_path), profile=tmp_path / "profile", cores=(0,))
     (result,) = target.bench(device.serial, subject, wanted, said.append)
@@ -150,7 +150,7 @@ def test_the_users_tool_is_pushed_run_and_read(device: VirtualDevice, subject: S
 
 def test_a_bundle_is_measured_and_keeps_the_results(device: VirtualDevice, shipped: Path, tmp_path: Path) -> None:
     wanted = few(tool(tmp_path, litert=True))
-    asked = Request(shipped, f"android:{device.serial}", wanted, Limits(max_p95_ms=1.0))
+    asked = BenchRequest(shipped, f"android:{device.serial}", wanted, Limits(max_p95_ms=1.0))
     _, verdicts = bundles.bench(asked)
     assert all(gate.passed for gate in verdicts) and len(verdicts) == 2
     (record,) = measurements.read(shipped)
@@ -176,13 +176,13 @@ def test_a_limit_on_what_the_tool_does_not_tell_is_refused_before_measuring(
         limit |= {"baseline": tmp_path / "b.json"}  # type: ignore[dict-item]
         told = conftest.result(target="android", artifact={"path": "android/light.tflite", "sha256": "0" * 64})
         results.write(tmp_path / "b.json", [told])
-    asked = Request(shipped, f"android:{device.serial}", few(tool(tmp_path)), Limits(**limit), only="*light*")
+    asked = BenchRequest(shipped, f"android:{device.serial}", few(tool(tmp_path)), Limits(**limit), only="*light*")
     message = refused(60, lambda: bundles.bench(asked))
     assert "benchmark_model does not tell that" in message
 
 
 def test_an_option_that_the_runner_does_not_read_is_refused(
-    device: VirtualDevice, subject: Subject, tmp_path: Path
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path
 ) -> None:
     if kit.find() is None:
         pytest.skip("no ARM64 root: run tools/arm64/setup.py")
@@ -191,7 +191,7 @@ def test_an_option_that_the_runner_does_not_read_is_refused(
 
 
 def test_gpu_and_npu_are_asked_of_the_tool_that_has_them(
-    device: VirtualDevice, subject: Subject, tmp_path: Path
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path
 ) -> None:
     """A delegate that does not take the file is skipped, with the reason."""
     skipped: list[Skipped] = []
@@ -209,7 +209,7 @@ def test_gpu_and_npu_are_asked_of_the_tool_that_has_them(
     assert "ran no file on npu" in message and "knows no NPU" in skipped[0].reason
 
 
-def test_work_is_a_sign_of_life(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_work_is_a_sign_of_life(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     """A tool that prints nothing for longer than the patience is not ended while it computes."""
     work = "end=$(( SECONDS + 5 )); while [ $SECONDS -lt $end ]; do :; done".replace("SECONDS", "SECOND\\S")
     binary = tool(tmp_path, extra=work)
@@ -242,7 +242,7 @@ def test_a_signal_leaves_nothing_on_the_device(
     assert list((tmp_path / "tmp").iterdir()) == [] and not (shipped / "measurements").exists()
 
 
-def test_a_second_run_at_the_same_time_is_refused(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_second_run_at_the_same_time_is_refused(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     messages = []
 
     def another(text: str) -> None:
@@ -254,7 +254,7 @@ def test_a_second_run_at_the_same_time_is_refused(device: VirtualDevice, subject
     assert result.runs == 6, "the first run was not disturbed"
 
 
-def test_a_run_that_was_killed_leaves_no_lock(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_leaves_no_lock(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     holder = (
         "import os, signal; from pathlib import Path; from tfkd.benchmark.android.adb import Phone;"
         "from tfkd.benchmark.android.session import session\n"
@@ -266,7 +266,7 @@ def test_a_run_that_was_killed_leaves_no_lock(device: VirtualDevice, subject: Su
     assert result.runs == 6
 
 
-def test_what_is_there_is_not_pushed_again(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_what_is_there_is_not_pushed_again(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     target.bench(device.serial, subject, options(tool(tmp_path), keep=True))
     held = device.left_behind()["files"]
     assert f"tfkd-bench/store/{subject.artifacts['android/model.tflite'].sha256}" in held
@@ -291,7 +291,7 @@ def revived(device: VirtualDevice) -> Iterator[Callable[[], None]]:
 
 @pytest.mark.parametrize("then", ["kill", "cut"])
 def test_a_device_that_goes_while_files_are_copied(
-    device: VirtualDevice, revived: Callable[[], None], subject: Subject, tmp_path: Path, then: str
+    device: VirtualDevice, revived: Callable[[], None], subject: BenchSubject, tmp_path: Path, then: str
 ) -> None:
     device.tell("fault", after=1_500_000, then=then)
     if then == "kill":
@@ -302,7 +302,7 @@ def test_a_device_that_goes_while_files_are_copied(
 
 
 def test_a_device_that_goes_while_it_measures(
-    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path
+    device: VirtualDevice, later: Callable[..., None], subject: BenchSubject, tmp_path: Path
 ) -> None:
     def kill(text: str) -> None:
         if "process 1" in text:
@@ -315,7 +315,7 @@ def test_a_device_that_goes_while_it_measures(
 
 
 def test_a_device_that_restarts(
-    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path
+    device: VirtualDevice, later: Callable[..., None], subject: BenchSubject, tmp_path: Path
 ) -> None:
     def restart(text: str) -> None:
         if "process 1" in text:
@@ -327,7 +327,7 @@ def test_a_device_that_restarts(
 
 
 def test_a_device_that_does_not_come_back(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "RETURNING", 1.0)
     device.tell("fault", after=1_500_000, then="kill")
@@ -339,13 +339,17 @@ def test_a_device_that_does_not_come_back(
     target.bench(device.serial, subject, options(tool(tmp_path)))  # and the next run cleans up
 
 
-def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     message = refused(60, lambda: target.bench(device.serial, subject, options(tool(tmp_path, 60), patience=1)))
     assert "gave no sign of life for 1 seconds" in message
 
 
 def test_a_link_that_stalls(
-    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice,
+    later: Callable[..., None],
+    subject: BenchSubject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def stall(text: str) -> None:
         if "process 1" in text:
@@ -356,13 +360,13 @@ def test_a_link_that_stalls(
     assert "gave no sign of life for 1 seconds" in message
 
 
-def test_a_slow_link_is_waited_for(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_slow_link_is_waited_for(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     device.tell("slow", rate=6_000_000)
     (result,) = target.bench(device.serial, subject, options(tool(tmp_path)))
     assert result.runs == 6
 
 
-def test_a_full_device(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_full_device(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     phone = adb.Phone(device.adb, device.serial)
     phone.shell("head -c 417000000 /dev/zero > /data/films")
     message = refused(60, lambda: target.bench(device.serial, subject, options(tool(tmp_path))))
@@ -379,12 +383,12 @@ def test_a_full_device(device: VirtualDevice, subject: Subject, tmp_path: Path) 
         ("exit 0", "did not finish"),
     ],
 )
-def test_a_tool_that_fails(device: VirtualDevice, subject: Subject, tmp_path: Path, extra: str, told: str) -> None:
+def test_a_tool_that_fails(device: VirtualDevice, subject: BenchSubject, tmp_path: Path, extra: str, told: str) -> None:
     message = refused(60, lambda: target.bench(device.serial, subject, options(tool(tmp_path, extra=extra))))
     assert told in message
 
 
-def test_a_tool_for_another_machine(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_tool_for_another_machine(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     binary = tmp_path / "benchmark_model"
     binary.write_bytes(Path("/bin/true").read_bytes())
     assert "no program for Android" in refused(60, lambda: target.bench(device.serial, subject, options(binary)))
@@ -398,7 +402,7 @@ def test_a_tool_for_another_machine(device: VirtualDevice, subject: Subject, tmp
     ],
 )
 def test_a_device_that_cannot_run_the_kit(
-    device: VirtualDevice, subject: Subject, line: str, value: str, told: str
+    device: VirtualDevice, subject: BenchSubject, line: str, value: str, told: str
 ) -> None:
     if kit.find() is None:
         pytest.skip("no ARM64 root: run tools/arm64/setup.py")
@@ -423,7 +427,7 @@ def test_a_device_that_cannot_run_the_kit(
     ],
 )
 def test_a_device_that_is_not_at_rest(
-    device: VirtualDevice, subject: Subject, tmp_path: Path, service: str, old: str, new: str, told: str
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, service: str, old: str, new: str, told: str
 ) -> None:
     text = adb.Phone(device.adb, device.serial).shell(f"cat /system/{service}")
     device.tell("write", path=f"/system/{service}", text=text.replace(old, new))
@@ -435,7 +439,11 @@ def test_a_device_that_is_not_at_rest(
 
 
 def test_a_hot_device_is_waited_for(
-    device: VirtualDevice, later: Callable[..., None], subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice,
+    later: Callable[..., None],
+    subject: BenchSubject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(android_device, "_POLLING", 0.2)
     text = adb.Phone(device.adb, device.serial).shell("cat /system/thermalservice")
@@ -445,7 +453,7 @@ def test_a_hot_device_is_waited_for(
     assert result.device.before.thermal_status == "none"
 
 
-def test_a_core_that_is_not_there(device: VirtualDevice, subject: Subject, tmp_path: Path) -> None:
+def test_a_core_that_is_not_there(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     wanted = options(tool(tmp_path), cores=(99,))
     assert "has no core 99" in refused(60, lambda: target.bench(device.serial, subject, wanted))
 
@@ -464,10 +472,10 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def with_answers(path: Path, images: np.ndarray, *families: tuple[str, np.ndarray]) -> Subject:
+def with_answers(path: Path, images: np.ndarray, *families: tuple[str, np.ndarray]) -> BenchSubject:
     files = of_files({"model.tflite": path})
     expected = Expected("tflite", "fp32", dict(families), dict.fromkeys(FAMILIES, 1e-4))
-    return Subject(files.paths, files.artifacts, images, {"model.tflite": expected})
+    return BenchSubject(files.paths, files.artifacts, images, {"model.tflite": expected})
 
 
 def test_answers_to_golden_images_are_compared(device: VirtualDevice, tmp_path: Path, classifier: Path) -> None:
@@ -496,7 +504,7 @@ def test_the_kit_runs_litert_on_the_device(device: VirtualDevice, classifier: Pa
     assert result.golden is not None and result.golden.passed and result.golden.checked == 3
 
 
-def test_which_device_is_meant(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_device_is_meant(subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with started() as device:
         monkeypatch.setenv("ADB", device.adb)
         (result,) = target.bench("", subject, options(tool(tmp_path)))
@@ -512,7 +520,7 @@ def test_which_device_is_meant(subject: Subject, tmp_path: Path, monkeypatch: py
         assert device.left_behind() == NOTHING
 
 
-def test_without_adb(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_adb(subject: BenchSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", "")

@@ -14,7 +14,7 @@ from tests.writers.conftest import CARD, SIZE, make_model
 from tfkd.benchmark import subject
 from tfkd.benchmark.arm64 import root, target
 from tfkd.benchmark.options import Arm64Options
-from tfkd.benchmark.subject import Expected, Subject
+from tfkd.benchmark.subject import BenchSubject, Expected
 from tfkd.bundle.results import Result
 from tfkd.errors import RequestError
 from tfkd.formats.families import XNNPACK
@@ -50,13 +50,13 @@ def no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def bench(measured: Subject, address: str = "cortex-a76") -> list[Result]:
+def bench(measured: BenchSubject, address: str = "cortex-a76") -> list[Result]:
     return target.bench(address, measured, Arm64Options())
 
 
 def test_a_missing_root_is_told_in_one_line(no_root):
     with pytest.raises(RequestError, match=r"no ARM64 root at .*Run `python tools/arm64/setup\.py`"):
-        bench(Subject({}, {}))
+        bench(BenchSubject({}, {}))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"qemu": "7.2"}', "\x00"])
@@ -68,7 +68,7 @@ def test_a_damaged_root_is_told_in_one_line(no_root, content):
 
 def test_an_unknown_profile_is_told_before_anything_else(no_root):
     with pytest.raises(RequestError, match=r"no ARM64 profile .cortex-a75.\. Did you mean .cortex-a76."):
-        target.bench("cortex-a75", Subject({}, {}), Arm64Options())
+        target.bench("cortex-a75", BenchSubject({}, {}), Arm64Options())
 
 
 @pytest.mark.parametrize("processor", target.PROFILES.values(), ids=list(target.PROFILES))

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfkd.benchmark.android.binary import Tool
 from tfkd.benchmark.android.session import RUN
-from tfkd.benchmark.subject import Expected, Subject
+from tfkd.benchmark.subject import BenchSubject, Expected
 from tfkd.bundle.results import GoldenCheck
 from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
@@ -15,7 +15,7 @@ from tfkd.formats.families import LITERT_KERNELS, XNNPACK
 
 
 def compared(
-    tool: Tool, graph: str, subject: Subject, name: str, delegate: str, partitions: int | None
+    tool: Tool, graph: str, subject: BenchSubject, name: str, delegate: str, partitions: int | None
 ) -> GoldenCheck | None:
     """Compares the answers to the golden images, one process per image; LiteRT's tool cannot be fed.
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from tfkd.benchmark import statistics
 from tfkd.benchmark.android.adb import ANSWERING, Phone
-from tfkd.benchmark.android.session import RUN, Job, Session
+from tfkd.benchmark.android.session import RUN, PhoneJob, Session
 from tfkd.benchmark.options import DELEGATES, AndroidOptions
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle import results
 from tfkd.bundle.results import Result, Skipped
 from tfkd.errors import MachineError, RequestError, TfkdError, first_fault
@@ -30,7 +30,7 @@ _POLLING = 1.0  # seconds
 _READING = 60.0  # seconds for results of many samples
 
 
-class _Status(BaseModel):
+class _AndroidStatus(BaseModel):
     """The app's status.json; `doing` changes about once a second while it is running."""
 
     state: Literal["running", "done", "failed"]
@@ -44,7 +44,7 @@ def installed(phone: Phone) -> bool:
     return phone.shell(f"pm path {PACKAGE} 2>/dev/null; true").startswith("package:")
 
 
-def measure(ready: Session, job: Job) -> list[Result]:
+def measure(ready: Session, job: PhoneJob) -> list[Result]:
     """Copies the bundle to the device, starts the app, and fetches its results.
 
     Args:
@@ -89,7 +89,7 @@ def _own_folder(phone: Phone) -> str:
         raise RequestError(f"{error}. Install the debug build of the app (tools/android/README.md).") from None
 
 
-def _bundle(subject: Subject) -> Path:
+def _bundle(subject: BenchSubject) -> Path:
     """Returns the folder of the bundle that the files belong to."""
     for name, path in subject.paths.items():
         depth = len(PurePosixPath(name).parts)
@@ -98,7 +98,7 @@ def _bundle(subject: Subject) -> Path:
     raise RequestError("The app measures bundles only, and these files are of none. Make one with tfkd run.")
 
 
-def _copy(ready: Session, folder: Path, subject: Subject) -> None:
+def _copy(ready: Session, folder: Path, subject: BenchSubject) -> None:
     """Copies the files to measure, the golden images, and a manifest that names these files alone."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     manifest["artifacts"] = [each for each in manifest["artifacts"] if each["path"] in subject.paths]
@@ -126,7 +126,7 @@ def _extras(options: AndroidOptions, folder: str) -> str:
     return "--ez start true " + " ".join(f"--es {name} {shlex.quote(text)}" for name, text in texts.items())
 
 
-def _waited(job: Job) -> _Status:
+def _waited(job: PhoneJob) -> _AndroidStatus:
     """Waits until the app is done, as long as what it is doing changes."""
     phone, patience = job.phone, job.options.patience
     last, alive = "", time.monotonic()
@@ -151,14 +151,14 @@ def _waited(job: Job) -> _Status:
     )
 
 
-def _status(text: str) -> _Status:
+def _status(text: str) -> _AndroidStatus:
     try:
-        return _Status.model_validate_json(text)
+        return _AndroidStatus.model_validate_json(text)
     except ValidationError as error:
         raise RequestError(f"The app's status.json is damaged: {first_fault(error)}. Measure again.") from None
 
 
-def _ours(result: Result, subject: Subject) -> Result:
+def _ours(result: Result, subject: BenchSubject) -> Result:
     """Returns the result, its summary completed, if it is of a file that was sent.
 
     Raises:

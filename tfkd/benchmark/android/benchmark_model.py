@@ -60,7 +60,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Operator:
+class ProfiledOperator:
     """A row of an operator profile.
 
     Attributes:
@@ -139,13 +139,13 @@ def read_result(content: bytes) -> Summary:
     return _checked(found)
 
 
-def read_profile(text: str) -> list[Operator]:
+def read_profile(text: str) -> list[ProfiledOperator]:
     """Reads the operators in the order in which they ran, from the CSV that --op_profiling_output_file names.
 
     Raises:
         RequestError: there is no such table in it, or a row is damaged.
     """
-    found: list[Operator] | None = None
+    found: list[ProfiledOperator] | None = None
     header: list[str] = []
     for line in text.splitlines():
         if "Run Order" in line and line.startswith("==="):
@@ -165,13 +165,13 @@ def read_profile(text: str) -> list[Operator]:
     return found
 
 
-def _operator(header: list[str], row: list[str]) -> Operator:
+def _operator(header: list[str], row: list[str]) -> ProfiledOperator:
     """Reads a row from its end: the kind may hold commas, which the tool does not quote."""
     try:
         names = header[1:]
         values = dict(zip(names, row[-len(names) :], strict=True))
         kind = ", ".join(row[: len(row) - len(names)])
-        found = Operator(
+        found = ProfiledOperator(
             kind=kind,
             name=values["name"],
             mean_ms=float(values["avg_ms"]),

@@ -30,7 +30,7 @@ _LOAD = "cat /proc/loadavg 2>/dev/null; nproc 2>/dev/null; true"
 
 
 @dataclass(frozen=True)
-class Description:
+class PhoneDescription:
     """What stays the same while a device is measured.
 
     Attributes:
@@ -49,7 +49,7 @@ class Description:
         return self.device.abi
 
 
-def describe(phone: Phone) -> Description:
+def describe(phone: Phone) -> PhoneDescription:
     """Asks a device what it is.
 
     Raises:
@@ -78,7 +78,7 @@ def describe(phone: Phone) -> Description:
         governor=next((governor for _, governor in cores.values() if governor), None),
     )
     emulated = properties.get("ro.boot.qemu") == "1" or properties.get("ro.hardware") in _EMULATORS
-    return Description(device, {number: speed for number, (speed, _) in cores.items()}, emulated)
+    return PhoneDescription(device, {number: speed for number, (speed, _) in cores.items()}, emulated)
 
 
 def condition(phone: Phone) -> Condition:

@@ -20,7 +20,7 @@ from tfkd.benchmark.android.adb import ANSWERING, Phone, explained
 from tfkd.benchmark.driver import Listener, Say, busy
 from tfkd.benchmark.options import AndroidOptions
 from tfkd.benchmark.programs import ALIVE, standing
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.errors import MachineError, TfkdError
 
 SHARED = "/data/local/tmp"
@@ -39,7 +39,7 @@ _TAKEN = "1"
 
 
 @dataclass(frozen=True)
-class Job:
+class PhoneJob:
     """What is to be measured on a phone.
 
     Attributes:
@@ -51,7 +51,7 @@ class Job:
     """
 
     phone: Phone
-    subject: Subject
+    subject: BenchSubject
     options: AndroidOptions
     say: Say
     listener: Listener

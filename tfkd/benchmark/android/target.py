@@ -16,14 +16,14 @@ from tfkd.benchmark.android import adb, app, tool
 from tfkd.benchmark.android import device as android_device
 from tfkd.benchmark.android import kit as android_kit
 from tfkd.benchmark.android.adb import ANSWERING, Phone, connected, explained
-from tfkd.benchmark.android.device import Description
-from tfkd.benchmark.android.session import RUN, Job, Session, session
+from tfkd.benchmark.android.device import PhoneDescription
+from tfkd.benchmark.android.session import RUN, PhoneJob, Session, session
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Root
-from tfkd.benchmark.driver import Listener, Place, Say
+from tfkd.benchmark.driver import Listener, RunnerPlace, Say
 from tfkd.benchmark.options import AndroidOptions, RunnerOptions, flag, names, require_read
 from tfkd.benchmark.programs import ChildError
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import Device, Result
 from tfkd.errors import RequestError
 
@@ -37,7 +37,7 @@ Measure = Callable[[Session, Device], list[Result]]
 
 def bench(
     address: str,
-    subject: Subject,
+    subject: BenchSubject,
     options: AndroidOptions,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
@@ -62,7 +62,7 @@ def bench(
     phone = adb.chosen(address)
     told = android_device.describe(phone)
     cores = _cores(phone, told, options)
-    measure, threads = _measure(Job(phone, subject, options, say, listener), told, len(cores))
+    measure, threads = _measure(PhoneJob(phone, subject, options, say, listener), told, len(cores))
     listener.on_device(told.device, threads)
     say(f"waiting until {phone.serial} is cool")
     before = android_device.cool(phone, options.cooling)
@@ -74,7 +74,7 @@ def bench(
     return [each.model_copy(update={**after, **rung}) for each in found]
 
 
-def _measure(job: Job, told: Description, cores: int) -> tuple[Measure, tuple[int, ...]]:
+def _measure(job: PhoneJob, told: PhoneDescription, cores: int) -> tuple[Measure, tuple[int, ...]]:
     """Returns the first way to measure that is there, and the numbers of threads where they are known."""
     phone, options = job.phone, job.options
     if options.benchmark_model is not None:
@@ -103,14 +103,14 @@ def _measure(job: Job, told: Description, cores: int) -> tuple[Measure, tuple[in
     return lambda ready, device: _with_kit(root, ready, device, job), driver.counts(options, cores)
 
 
-def _with_kit(root: Root, ready: Session, device: Device, job: Job) -> list[Result]:
+def _with_kit(root: Root, ready: Session, device: Device, job: PhoneJob) -> list[Result]:
     phone, subject = ready.phone, job.subject
     kit = _unpacked(root, ready, job.say)
     with tempfile.TemporaryDirectory() as folder:
         golden = Path(folder) / "golden.npy"
         np.save(golden, subject.images)
         job.say(f"copying {len(subject.paths)} files to {phone.serial}")
-        place = Place(
+        place = RunnerPlace(
             target="android",
             title=phone.serial,
             command=ready.command(f"{android_kit.command(kit)} {ready.store(driver.RUNNER)}"),
@@ -135,7 +135,7 @@ def _unpacked(root: Root, ready: Session, say: Say) -> str:
     return kit
 
 
-def _cores(phone: Phone, told: Description, options: AndroidOptions) -> tuple[int, ...]:
+def _cores(phone: Phone, told: PhoneDescription, options: AndroidOptions) -> tuple[int, ...]:
     """Returns the cores to run on.
 
     Raises:

@@ -12,9 +12,9 @@ from tfkd.benchmark.android import answers, benchmark_model
 from tfkd.benchmark.android.adb import connected
 from tfkd.benchmark.android.benchmark_model import Summary
 from tfkd.benchmark.android.binary import Tool, installed
-from tfkd.benchmark.android.session import RUN, Job, Session
+from tfkd.benchmark.android.session import RUN, PhoneJob, Session
 from tfkd.benchmark.options import AndroidOptions, RunnerOptions, names
-from tfkd.benchmark.subject import Subject
+from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import Device, GoldenCheck, Latency, Result, Skipped
 from tfkd.errors import RequestError
 
@@ -24,7 +24,7 @@ UNJUDGED = frozenset({"max_p90_ms", "max_regression"})
 
 
 @dataclass(frozen=True)
-class _Variant:
+class _RunVariant:
     """A file as it is run: on which delegate, and on the CPU with how many threads."""
 
     name: str
@@ -32,7 +32,7 @@ class _Variant:
     threads: int | None
 
 
-def measure(session: Session, device: Device, job: Job) -> list[Result]:
+def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
     """Times every file in turn, in as many processes as asked for.
 
     Args:
@@ -75,18 +75,20 @@ def measure(session: Session, device: Device, job: Job) -> list[Result]:
     ]
 
 
-def _usable(tool: Tool, graphs: dict[str, str], threads: tuple[int, ...], job: Job) -> dict[_Variant, list[Summary]]:
+def _usable(
+    tool: Tool, graphs: dict[str, str], threads: tuple[int, ...], job: PhoneJob
+) -> dict[_RunVariant, list[Summary]]:
     """Returns the variants to time; what a GPU or an NPU does not take is told to the listener."""
-    found: dict[_Variant, list[Summary]] = {}
+    found: dict[_RunVariant, list[Summary]] = {}
     for delegate in job.options.delegate or ("cpu",):
         for name, graph in graphs.items():
             if delegate == "cpu":
-                found |= {_Variant(name, delegate, count): [] for count in threads}
+                found |= {_RunVariant(name, delegate, count): [] for count in threads}
                 continue
             try:
                 _require_delegate(tool, delegate)
                 benchmark_model.read_log(tool.run(graph, 1, delegate, num_runs=1, min_secs=0, warmup_runs=1))
-                found[_Variant(name, delegate, None)] = []
+                found[_RunVariant(name, delegate, None)] = []
             except RequestError as error:
                 job.listener.on_skipped(Skipped(path=name, delegate=delegate, reason=str(error)))
     if not found:
@@ -103,7 +105,7 @@ def _partitions(summaries: list[Summary]) -> int | None:
     return next((each.partitions for each in summaries if each.partitions is not None), None)
 
 
-def _timed(tool: Tool, graph: str, variant: _Variant, options: AndroidOptions, processes: int) -> Summary:
+def _timed(tool: Tool, graph: str, variant: _RunVariant, options: AndroidOptions, processes: int) -> Summary:
     result = f"{RUN}/result.pb"
     runs = math.ceil(options.runs / processes)
     log = tool.run(
@@ -147,8 +149,8 @@ def _profile(tool: Tool, graph: str, path: Path) -> None:
 def _result(
     tool: Tool,
     device: Device,
-    subject: Subject,
-    variant: _Variant,
+    subject: BenchSubject,
+    variant: _RunVariant,
     summaries: list[Summary],
     golden: GoldenCheck | None,
 ) -> Result:

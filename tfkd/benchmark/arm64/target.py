@@ -19,7 +19,7 @@ from tfkd.benchmark.arm64.root import Processor, Root
 from tfkd.benchmark.driver import Listener, Say
 from tfkd.benchmark.options import Arm64Options
 from tfkd.benchmark.programs import ChildError
-from tfkd.benchmark.subject import Expected, Subject
+from tfkd.benchmark.subject import BenchSubject, Expected
 from tfkd.bundle.results import Cores, Device, GoldenCheck, Result, Runtime
 from tfkd.errors import RequestError, nearest
 from tfkd.formats.families import XNNPACK
@@ -42,7 +42,7 @@ PROFILES = {
 
 def bench(
     address: str,
-    subject: Subject,
+    subject: BenchSubject,
     options: Arm64Options,
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
@@ -93,7 +93,7 @@ def bench(
 
 
 @dataclass(frozen=True)
-class _Answered:
+class _Responses:
     """Probabilities float32 [n, classes], whether they come from an integer output, and LiteRT's version."""
 
     answers: np.ndarray
@@ -109,7 +109,7 @@ def _chosen(address: str) -> list[Processor]:
     return [PROFILES[address]]
 
 
-def _answered(path: Path, images: np.ndarray) -> _Answered:
+def _answered(path: Path, images: np.ndarray) -> _Responses:
     """Runs a file on this machine."""
     with tempfile.TemporaryDirectory() as folder:
         job = _prepared(Path(folder), path, images)
@@ -117,7 +117,7 @@ def _answered(path: Path, images: np.ndarray) -> _Answered:
         return _run([sys.executable, "-P", str(RUNNER), str(job)], job, path, "this machine")
 
 
-def _counted(root: Root, processor: Processor, path: Path, images: np.ndarray) -> tuple[_Answered, dict[str, int]]:
+def _counted(root: Root, processor: Processor, path: Path, images: np.ndarray) -> tuple[_Responses, dict[str, int]]:
     """Runs a file under QEMU; returns what it answered and its instructions by class with their total."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as work:
         job = _prepared(Path(folder), path, images)
@@ -135,16 +135,16 @@ def _prepared(job: Path, path: Path, images: np.ndarray) -> Path:
     return job
 
 
-def _run(command: list[str], job: Path, path: Path, where: str) -> _Answered:
+def _run(command: list[str], job: Path, path: Path, where: str) -> _Responses:
     try:
         *_, said = programs.spoken(command, "", LIMIT)
     except ChildError as error:
         raise RequestError(f"LiteRT cannot run {path} on {where}: {error.last_line}. Export the file again.") from None
     told = json.loads(said)
-    return _Answered(np.load(job / "answers.npy", allow_pickle=False), told["integer"], told["litert"])
+    return _Responses(np.load(job / "answers.npy", allow_pickle=False), told["integer"], told["litert"])
 
 
-def _compared(here: _Answered, there: _Answered, stated: Expected | None) -> GoldenCheck:
+def _compared(here: _Responses, there: _Responses, stated: Expected | None) -> GoldenCheck:
     """Compares ARM64's answers with this machine's, then with the bundle's; returns what failed, else the former."""
     widest = stated.tolerances[XNNPACK] if stated else TFLITE.widest(XNNPACK)
     step = (stated.step if stated else None) or (1 / 256 if here.integer else None)

@@ -30,7 +30,7 @@ from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.recipe.networks import chain
 from tfkd.report import predictions
-from tfkd.report.evidence import Evidence, Point, Trained
+from tfkd.report.evidence import Evidence, EvidencePoint, Trained
 from tfkd.verification import diagnosis
 from tfkd.verification.gates import TAUGHT
 from tfkd.verification.records import Artifact, Diagnosis, Gate, PairedTest
@@ -207,8 +207,8 @@ def _golden(context: RunContext, bundle: Path) -> Golden:
     return assembly.golden_examples(bundle, artifacts, context.shipped, size, count, recipe.seed, predict)
 
 
-def _curves(context: RunContext) -> dict[Trained, dict[int, list[Point]]]:
-    curves: dict[Trained, dict[int, list[Point]]] = {}
+def _curves(context: RunContext) -> dict[Trained, dict[int, list[EvidencePoint]]]:
+    curves: dict[Trained, dict[int, list[EvidencePoint]]] = {}
     kinds: dict[Trained, StageKind[TrainingsResult]] = {"control": CONTROL, "student": STUDENT}
     for trained, kind in kinds.items():
         for seed in context.result(kind).seeds:
@@ -218,10 +218,10 @@ def _curves(context: RunContext) -> dict[Trained, dict[int, list[Point]]]:
     return curves
 
 
-def _curve(folder: Path) -> list[Point]:
+def _curve(folder: Path) -> list[EvidencePoint]:
     path = folder / CURVE
     points = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return [Point.model_validate(point) for point in points]
+    return [EvidencePoint.model_validate(point) for point in points]
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
