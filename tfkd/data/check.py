@@ -69,7 +69,9 @@ def check(
         RequestError: more than `max_rejected` of the examples cannot be decoded.
     """
     before = next(iter(splits.values())).reading
-    stamp = fingerprint([_CODE, before.kind, before.stamp], {name: _stamp(split) for name, split in splits.items()})
+    stamp = fingerprint(
+        [_CODE, before.kind_name, before.stamp], {name: _stamp(split) for name, split in splits.items()}
+    )
     kept = None if folder is None else folder / f"check-{stamp}.json"
     outcome = None if kept is None else read_sealed(kept)
     if outcome is None:

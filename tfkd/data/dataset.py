@@ -186,7 +186,7 @@ class Dataset:
     @property
     def kind(self) -> Kind:
         """The kind of input that the examples are."""
-        return kind_of(self.test.reading.kind)
+        return kind_of(self.test.reading.kind_name)
 
     def require_unchanged(self) -> None:
         """Refuses examples that have changed since they were checked (see `Split.require_unchanged`).

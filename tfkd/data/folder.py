@@ -136,7 +136,7 @@ def listing(path: str, reading: Reading) -> Listing:
         RequestError: there is no such folder or zip, it holds no examples, its folders are not classes or splits of
             classes, a class name cannot be a label, or validation or test have a class that train has not.
     """
-    kind = kind_of(reading.kind)
+    kind = kind_of(reading.kind_name)
     files = _opened(path, kind)
     numbers = _examples(path, files, kind)
     names = {number: files.names[number] for number in numbers}
@@ -165,7 +165,7 @@ def unlabelled(path: str, reading: Reading) -> Split:
     Raises:
         RequestError: there is no such folder or zip, or it holds no examples.
     """
-    kind = kind_of(reading.kind)
+    kind = kind_of(reading.kind_name)
     files = _opened(path, kind)
     numbers = np.array(_examples(path, files, kind, "Give a folder or a .zip of examples."), np.int64)
     return Split(files, numbers, np.full(len(numbers), UNLABELLED, np.int64), reading)
@@ -188,7 +188,7 @@ def paired(split: Split, path: str) -> Split:
     Raises:
         RequestError: there is no such folder or zip, it holds no examples, or one has no partner or several.
     """
-    kind = kind_of(split.reading.kind)
+    kind = kind_of(split.reading.kind_name)
     files = _opened(path, kind)
     numbers = _examples(path, files, kind)
     theirs = _below_top([files.names[number] for number in numbers])

@@ -153,12 +153,12 @@ def _features(where: str, features: Any, reading: Reading) -> tuple[str, str]:
     import tensorflow_datasets as tfds
 
     found = []
-    for kind, usual in (kind_of(reading.kind).feature, ("ClassLabel", "label")):
+    for kind, usual in (kind_of(reading.kind_name).feature, ("ClassLabel", "label")):
         names = [name for name, feature in features.items() if type(feature) is getattr(tfds.features, kind)]
         if usual not in names and len(names) != 1:
             raise RequestError(
                 f"{where} is no classification data set: {len(names)} features of kind {kind} "
-                f"(it has {', '.join(features)}). Choose a data set with one {reading.kind} and one label."
+                f"(it has {', '.join(features)}). Choose a data set with one {reading.kind_name} and one label."
             )
         found.append(usual if usual in names else names[0])
     return found[0], found[1]

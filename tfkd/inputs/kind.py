@@ -72,7 +72,7 @@ class Reading(Protocol):
     """How the examples of a split are decoded and made into inputs; a value, equal for equal results."""
 
     @property
-    def kind(self) -> str:
+    def kind_name(self) -> str:
         """A name of `tfkd.inputs.KINDS`."""
 
     @property

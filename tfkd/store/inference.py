@@ -138,7 +138,7 @@ def answers(
             examples; or an example is gone.
     """
     model = with_logits(model, "The teacher")
-    made = _Views(examples, augment, seed, kind_of(examples.reading.kind).signature_of(model))
+    made = _Views(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
     run = _runner(model, taps)
     probe = next(made.batches(np.arange(min(PROBE, len(examples))), 0, PROBE))
     _check(run(probe)[LOGITS].numpy(), classes)

@@ -37,7 +37,7 @@ class ImageReading:
     declared: Range | None = None
     rendering: str = "rgb"
 
-    kind = "image"
+    kind_name = "image"
 
     @property
     def stamp(self) -> list[Any]:
