@@ -5,11 +5,11 @@
     python -m tools.stage_versions --record --same-results WHY
                                                        and changed code of old versions, whose results are the same
 
-The code of a stage is its function in tfkd/pipeline/run.py and every module of tfkd that can be reached from what that
-function imports, as syntax trees: without comments, docstrings and layout. What shows, checks or names things without
-changing a result is left out (`BESIDE`, `BESIDE_PACKAGES`). Recorded in tests/stage_versions.json are each stage's
-version, its digests with the reason of each but the first, and the digests of all modules, so that a change can be
-named.
+The code of a stage is its file in tfkd/pipeline/stages and every module of tfkd that can be reached from there, as
+syntax trees: without comments, docstrings and layout. The files of other stages are left out, as their versions count
+in the fingerprints of the stages after them, and so is what shows, checks or names things without changing a result
+(`BESIDE`, `BESIDE_PACKAGES`). Recorded in tests/stage_versions.json are each stage's version, its digests with the
+reason of each but the first, and the digests of all modules, so that a change can be named.
 """
 
 import argparse

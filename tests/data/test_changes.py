@@ -12,7 +12,7 @@ from tfkd.data.joined import joined
 from tfkd.errors import RequestError
 from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.run import opened, run_stages
+from tfkd.pipeline.run import open_run, run_stages
 from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Student, Teacher
 
@@ -87,7 +87,7 @@ def test_a_run_stops_at_a_photo_that_changed_while_it_was_kept_in_memory(tmp_pat
         teachers=[Teacher(model="tests.tiny:build_teacher")],
         student=Student(model="tests.tiny:build_student"),
     )
-    run = opened(recipe, RunFolder(tmp_path / "run"), Lines())
+    run = open_run(recipe, RunFolder(tmp_path / "run"), Lines())
     run_stages(run, "data", tmp_path / "out")
     (tmp_path / "set" / run.data.train.name(0)).write_bytes(encoded(picture(99), "JPEG"))
     with pytest.raises(RequestError, match=f"{run.data.train.name(0)} can no longer be read"):

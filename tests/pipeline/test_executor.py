@@ -12,7 +12,7 @@ from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError
 from tfkd.pipeline.executor import Finished, LocalExecutor
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.run import opened, run_stages
+from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stores import StoreJob, StoreResult
 from tfkd.pipeline.stores import fill as fill_store
 from tfkd.progress import Lines, Progress
@@ -49,11 +49,11 @@ def test_a_run_trains_and_fills_stores_by_its_executor_only(tmp_path: Path) -> N
     off = ["gates.better_than_chance=false", "gates.diagnosis=false"]
     recipe = load(tmp_path / "recipe.py", [f"data.source=folder:{tmp_path / 'photos'}", *changes, *off])
     executor = Recording()
-    run = opened(recipe, RunFolder(tmp_path / "run"), Lines(), executor)
+    run = open_run(recipe, RunFolder(tmp_path / "run"), Lines(), executor)
     run_stages(run, "student", tmp_path / "bundle")
     assert executor.stores == [run.stages["soft_labels"].folder]
     assert executor.trainings == [("control", 1), ("control", 2), ("student", 1), ("student", 2)]
-    run_stages(opened(recipe, RunFolder(tmp_path / "run"), Lines(), executor), "student", tmp_path / "bundle")
+    run_stages(open_run(recipe, RunFolder(tmp_path / "run"), Lines(), executor), "student", tmp_path / "bundle")
     assert len(executor.trainings) == 4 and len(executor.stores) == 1
 
 

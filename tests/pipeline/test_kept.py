@@ -11,7 +11,7 @@ from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.kept import Kept, clean, kept
-from tfkd.pipeline.run import opened
+from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stage import Stage, locked
 from tfkd.progress import Lines
 from tfkd.recipe import Recipe
@@ -43,7 +43,7 @@ def recipe(*overrides: str) -> Recipe:
 
 
 def run(*overrides: str) -> RunContext:
-    return opened(recipe(*overrides), RunFolder(Path("runs/tiny")), Lines())
+    return open_run(recipe(*overrides), RunFolder(Path("runs/tiny")), Lines())
 
 
 def finish(stage: Stage, seconds: float) -> None:

@@ -78,12 +78,12 @@ def test_a_result_that_was_kept_is_read_and_written_as_it_was(name: str) -> None
     kind = STAGES[name]
     result = kind.read(KEPT[name])
     assert isinstance(result, kind.result)
-    assert kind.made(result).result == KEPT[name]
+    assert kind.work_result(result).result == KEPT[name]
 
 
 def test_what_a_stage_took_is_the_sum_of_its_trainings() -> None:
-    assert STAGES["student"].made(STAGES["student"].read(KEPT["student"])).seconds == pytest.approx(45.6)
-    assert STAGES["report"].made(STAGES["report"].read(KEPT["report"])).seconds == 0
+    assert STAGES["student"].work_result(STAGES["student"].read(KEPT["student"])).seconds == pytest.approx(45.6)
+    assert STAGES["report"].work_result(STAGES["report"].read(KEPT["report"])).seconds == 0
 
 
 def test_every_stage_has_the_name_of_its_file() -> None:

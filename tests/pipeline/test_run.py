@@ -20,11 +20,11 @@ from tfkd.bundle.manifest import Manifest
 from tfkd.pipeline import pages
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import stages_of
-from tfkd.pipeline.run import Outcome, opened
+from tfkd.pipeline.run import Outcome, open_run
 from tfkd.pipeline.stages import soft_labels
 from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.trainings import TrainingsResult, training_job
-from tfkd.pipeline.stores import predicting, store_of
+from tfkd.pipeline.stores import load_predictor, store_of
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
 from tfkd.store.layout import Layout
@@ -171,7 +171,7 @@ def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
 
 def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None:
     recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
-    run = opened(recipe, RunFolder(home / "steps"), Lines())
+    run = open_run(recipe, RunFolder(home / "steps"), Lines())
     stores = (store_of(run.stages["soft_labels"], Layout(len(CLASSES)), recipe, run.data),)
     kinds: tuple[Kind, ...] = ("student", "control")
     student, control = (
@@ -189,11 +189,11 @@ def test_a_teacher_answers_with_the_statistics_that_the_recipe_asks_for(home: Pa
     from tfkd.models.batch_statistics import BatchStatistics
 
     changes = [f"data.source=folder:{home / 'photos'}", f"teachers.0.batch_norm={statistics}"]
-    run = opened(load(home / "recipe.py", changes), RunFolder(home / statistics), Lines())
+    run = open_run(load(home / "recipe.py", changes), RunFolder(home / statistics), Lines())
     job = soft_labels.job_of(run, 0)
     job.network.parent.mkdir(parents=True)
     build_teacher(image_size=40, classes=3).save(job.network)
-    layers = predicting(job.network, job.batch_statistics).layers
+    layers = load_predictor(job.network, job.batch_statistics).layers
     assert any(isinstance(layer, BatchStatistics) for layer in layers) is (statistics == "batch")
 
 

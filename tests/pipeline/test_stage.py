@@ -15,16 +15,16 @@ from tfkd import files, machine
 from tfkd.errors import RequestError
 from tfkd.files import sha256
 from tfkd.pipeline import compare, own_model, run, sweep
-from tfkd.pipeline.stage import Made, Stage, locked, run_together
+from tfkd.pipeline.stage import Stage, WorkResult, locked, run_together
 from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.training.saving import save_arrays
 
 
 def counted(work: list[str], result: Any) -> Any:
-    def do(stages: list[Stage]) -> list[Made]:
+    def do(stages: list[Stage]) -> list[WorkResult]:
         work.extend(stage.name for stage in stages)
-        return [Made(result) for _ in stages]
+        return [WorkResult(result) for _ in stages]
 
     return do
 
@@ -39,7 +39,7 @@ def test_a_finished_stage_is_reused_until_its_fingerprint_changes(tmp_path: Path
 
 @pytest.mark.parametrize("stated", [3600.0, 0.0])
 def test_seconds_that_work_states_count_before_those_of_this_call(tmp_path: Path, stated: float) -> None:
-    run_together([Stage(tmp_path / "s", "a")], lambda stages: [Made({}, stated)], Lines())
+    run_together([Stage(tmp_path / "s", "a")], lambda stages: [WorkResult({}, stated)], Lines())
     kept = files.read_sealed(tmp_path / "s" / "stage.json")
     assert kept is not None and (kept["seconds"] == stated if stated else 0 < kept["seconds"] < 60)
 
@@ -100,12 +100,12 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def written(stages: list[Stage]) -> list[Made]:
+def written(stages: list[Stage]) -> list[WorkResult]:
     for stage in stages:
         (stage.folder / "model").mkdir(exist_ok=True)
         for name in ("weights.bin", "model/curve.json"):
             (stage.folder / name).write_text("half a million weights")
-    return [Made({"x": 1}) for _ in stages]
+    return [WorkResult({"x": 1}) for _ in stages]
 
 
 @pytest.mark.parametrize("name", ["stage.json", "weights.bin", "model/curve.json"])

@@ -27,7 +27,7 @@ from tfkd.writers import samples
 from tfkd.writers.records import MissingFile
 
 
-class Asked(Protocol):
+class Settings(Protocol):
     """A recipe, or the request of `tfkd export`."""
 
     @property
@@ -47,7 +47,7 @@ class Asked(Protocol):
 
 
 def judged_manifest(
-    asked: Asked,
+    settings: Settings,
     data: Dataset,
     *,
     teachers: list[TeacherEntry],
@@ -62,7 +62,7 @@ def judged_manifest(
     """Returns a manifest with the verdict of every gate.
 
     Args:
-        asked: what was to be made, with the limits of the gates.
+        settings: what was to be made, with the limits of the gates.
         data: the images.
         teachers: empty for a model that was trained elsewhere.
         student: the network that ships.
@@ -75,13 +75,13 @@ def judged_manifest(
     """
     manifest = Manifest(
         schema=SCHEMA,
-        name=asked.name,
+        name=settings.name,
         tfkd_version=__version__,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        recipe=asked.model_dump(mode="json"),
+        recipe=settings.model_dump(mode="json"),
         environment=machine.environment(),
         environments=dict(environments or {}),
-        seed=asked.seed,
+        seed=settings.seed,
         data=data_entry(data),
         teachers=teachers,
         student=student,
@@ -92,7 +92,7 @@ def judged_manifest(
         gates=[],
         diagnosis=diagnosis,
     )
-    return manifest.model_copy(update={"gates": judge(asked.gates, measured(manifest))})
+    return manifest.model_copy(update={"gates": judge(settings.gates, measured(manifest))})
 
 
 def data_entry(data: Dataset) -> DataEntry:
@@ -195,7 +195,7 @@ def golden_examples(
 
 
 def write(folder: Path, manifest: Manifest, examples: Golden) -> None:
-    """Writes what stands around the exported files: labels, golden examples, manifest, code to copy, recipe."""
+    """Writes what belongs to the exported files: labels, golden examples, manifest, code to copy, recipe."""
     assemble(folder, manifest, examples)
     snippets.write(manifest, folder)
     write_json(folder / RECIPE, manifest.recipe)

@@ -8,7 +8,7 @@ from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
 from tfkd.pipeline.kind import StageKind
-from tfkd.pipeline.run import opened
+from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.trainings import stores_behind
@@ -101,7 +101,7 @@ class SoftLabelBatches:
 
 def _opened(recipe: Recipe, folder: Path, needed: StageKind[Any]) -> RunContext:
     """Returns a run whose stages of one kind are finished."""
-    run = opened(recipe, RunFolder(folder), Silent())
+    run = open_run(recipe, RunFolder(folder), Silent())
     for name, stage in run.stages.items():
         if kind_of(name) == needed.name and stage.result() is None:
             raise RequestError(f"{folder} has no finished {name} of this recipe; call tfkd.run(recipe) first.")

@@ -22,13 +22,13 @@ from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, TEACHER_MODEL, RunFolder, of_seed
 from tfkd.pipeline.graph import ORDER as STAGE_ORDER
-from tfkd.pipeline.run import Outcome, opened, run_stages
+from tfkd.pipeline.run import Outcome, open_run, run_stages
 from tfkd.pipeline.stage import Stage, conditions, locked
 from tfkd.pipeline.stages.compress import compress as compress_student
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import compared_files
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
-from tfkd.pipeline.stages.student import STUDENT, chosen_folder
+from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_logits
 from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
 from tfkd.progress import Progress
@@ -84,13 +84,13 @@ def compare(
     folder = RunFolder(runs / recipe.name)
     require_writable(bundles / recipe.name)
     with locked(folder.path):
-        context = opened(recipe, folder, progress)
+        context = open_run(recipe, folder, progress)
         outcome = run_stages(context, STAGE_ORDER[-1], bundles / recipe.name)
         context.start_tensorflow()
         compared = {variant.name: variant for variant in variants(context)}
-        made = {name: result for name, variant in compared.items() if (result := _made(context, variant))}
+        made = {name: result for name, variant in compared.items() if (result := _result_of(context, variant))}
         paths = {name: _stage(context, name, *compared[name].inputs).folder / FILE for name in made}
-        manifest = _measured(context, outcome, made, paths)
+        manifest = _timed_manifest(context, outcome, made, paths)
         rows = [row.model_dump(mode="json") for row in manifest.comparison]
         write_json(folder.comparison / "comparison.json", rows)
         return manifest, pages.write_page(manifest, folder, folder.comparison / pages.REPORT)
@@ -107,12 +107,12 @@ def variants(context: RunContext) -> Iterator[Variant]:
 def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
     trained, images = context.stages[TEACHER.name].fingerprint, context.recipe.export.calibration_images
     size = context.result(TEACHER).image_size
-    data = context.seen(context.recipe.teachers[0].rendering)
+    data = context.data_for(context.recipe.teachers[0].rendering)
     pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), context.stages[SOFT_LABELS.name].fingerprint]
     pruned = _stage(context, "teacher pruned", *pruning)
 
     def load() -> Any:
-        return _loaded(context.folder_of(TEACHER) / TEACHER_MODEL)
+        return _load(context.folder_of(TEACHER) / TEACHER_MODEL)
 
     def quantize(path: Path) -> float:
         _write(context, load(), "int8", path, data, size)
@@ -124,7 +124,7 @@ def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
             pruned.begin(context.progress.say)
             seconds = _pruned_teacher(context, load(), pruned.folder)
             pruned.finish({"seconds": seconds}, seconds)
-        _write(context, _loaded(pruned.folder / STUDENT_MODEL), precision, path, data, size)
+        _write(context, _load(pruned.folder / STUDENT_MODEL), precision, path, data, size)
         return 0.0 if precision == "int8" else float((pruned.result() or {})["seconds"])
 
     yield Variant("teacher int8", (trained, images), size, data, quantize)
@@ -138,7 +138,7 @@ def _control(context: RunContext) -> Variant:
     assert control is not None
 
     def make(path: Path) -> float:
-        network = _loaded(of_seed(context.folder_of(CONTROL), seed) / STUDENT_MODEL)
+        network = _load(of_seed(context.folder_of(CONTROL), seed) / STUDENT_MODEL)
         _write(context, network, "fp32", path, context.shipped, size)
         return control.seconds
 
@@ -147,7 +147,7 @@ def _control(context: RunContext) -> Variant:
 
 
 def _of_the_student(context: RunContext) -> Iterator[Variant]:
-    asked = {block.kind: block for block in context.recipe.compress}
+    of_recipe = {block.kind: block for block in context.recipe.compress}
     defaults: list[AnyCompression] = [QuantizationAware(), Prune(), Cluster()]
     size, student = context.recipe.data.image_size, context.stages[STUDENT.name].fingerprint
 
@@ -155,17 +155,17 @@ def _of_the_student(context: RunContext) -> Iterator[Variant]:
         return lambda path: _compressed_student(context, block, path)
 
     for default in defaults:
-        block = asked.get(default.kind, default)
+        block = of_recipe.get(default.kind, default)
         inputs = (
             student,
             context.result(STUDENT).best.seed,
             block.model_dump(mode="json"),
             context.recipe.export.model_dump(mode="json"),
         )
-        yield Variant(f"student {_TOLD[block.kind]} int8", inputs, size, context.shipped, compressed(block))
+        yield Variant(f"student {_SHOWN[block.kind]} int8", inputs, size, context.shipped, compressed(block))
 
 
-_TOLD = {"qat": "QAT", "prune": "pruned", "cluster": "clustered"}
+_SHOWN = {"qat": "QAT", "prune": "pruned", "cluster": "clustered"}
 
 
 def _compressed_student(context: RunContext, block: AnyCompression, path: Path) -> float:
@@ -174,12 +174,12 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path) 
 
     recipe, folder, trained = context.recipe, path.parent / "compressed", context.result(STUDENT).best
     job = job_in_run(context, "student", trained.seed, folder, recipe.student, len(chain(recipe)))
-    source, title = chosen_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
+    source, title = best_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
     result = compress_student(job, source, [block], title, context.progress)
     if result.quantized:
         tflite.write_quantized(folder / QUANTIZED, path, context.card, recipe.data.image_size)
     else:
-        _write(context, _loaded(folder / STUDENT_MODEL), "int8", path, context.shipped, recipe.data.image_size)
+        _write(context, _load(folder / STUDENT_MODEL), "int8", path, context.shipped, recipe.data.image_size)
     return result.seconds + trained.seconds
 
 
@@ -203,7 +203,7 @@ def _pruned_teacher(context: RunContext, teacher: Any, folder: Path) -> float:
     return result.seconds
 
 
-def _loaded(path: Path) -> Any:
+def _load(path: Path) -> Any:
     from tfkd.training import teacher
 
     return teacher.load_teacher(path)
@@ -219,15 +219,15 @@ def _write(context: RunContext, model: Any, precision: str, path: Path, data: Da
 
 def _stage(context: RunContext, name: str, *inputs: Any) -> Stage:
     """Returns where one variant is kept, beside those of other settings."""
-    digits = fingerprint(name, CODE, *inputs)
-    place = context.folder.comparison / name.replace(" ", "-") / digits
-    return Stage(place, digits, {"inputs": inputs}, conditions=conditions(), name=name)
+    own = fingerprint(name, CODE, *inputs)
+    place = context.folder.comparison / name.replace(" ", "-") / own
+    return Stage(place, own, {"inputs": inputs}, conditions=conditions(), name=name)
 
 
-def _made(context: RunContext, variant: Variant) -> dict[str, Any] | None:
+def _result_of(context: RunContext, variant: Variant) -> dict[str, Any] | None:
     """Returns what is known of a variant's file, which is made and measured where it is not yet.
 
-    A network that cannot be compressed is told and left out: the others are worth comparing without it.
+    A network that cannot be compressed is reported and left out: the others are worth comparing without it.
     """
     stage = _stage(context, variant.name, *variant.inputs)
     stage.mend(context.progress.say, thorough=True)
@@ -261,17 +261,17 @@ def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, 
     }
 
 
-def _measured(
+def _timed_manifest(
     context: RunContext, outcome: Outcome, made: dict[str, dict[str, Any]], paths: dict[str, Path]
 ) -> Manifest:
-    """Returns the manifest with every file timed anew, all of them in turn in one process."""
+    """Returns the manifest with every file timed again, all of them in turn in one process."""
     from tfkd.benchmark import host
 
     assert outcome.manifest is not None
     rows = compared_files(context) | {name: {name: path} for name, path in paths.items()}
     files = {name: path for row in rows.values() for name, path in row.items()}
     entries = host.measure(files, context.recipe.bench, lambda text: context.progress.say(f"  {text}"))
-    own = [_timed(row, list(rows[row.variant]), entries) for row in outcome.manifest.comparison]
+    own = [_with_latencies(row, list(rows[row.variant]), entries) for row in outcome.manifest.comparison]
     teacher = ensemble_accuracy(context)
     added = [
         assembly.comparison_row(name, {name: paths[name]}, entries, reference=teacher, **result)
@@ -281,7 +281,7 @@ def _measured(
     return outcome.manifest.model_copy(update={"comparison": compared})
 
 
-def _timed(row: ComparisonRow, names: list[str], entries: list[BenchEntry]) -> ComparisonRow:
+def _with_latencies(row: ComparisonRow, names: list[str], entries: list[BenchEntry]) -> ComparisonRow:
     """Returns a row with the median latencies of its files, with one thread and with all cores."""
     times = {
         "latency_ms": latency(entries, names, single=True),

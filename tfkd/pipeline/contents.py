@@ -65,6 +65,6 @@ def _state(path: Path) -> tuple[int, int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-@functools.lru_cache(4096)  # a sweep asks for the same files once per training
+@functools.lru_cache(4096)  # a sweep reads the same files once per variation
 def _remembered(path: Path, *state: int) -> str:
     return sha256(path)

@@ -58,7 +58,7 @@ class RunContext:
         """What every exported file says of itself."""
         return card_of(self.recipe.model_dump(mode="json"), self.data.classes, self.data.fingerprint)
 
-    def seen(self, rendering: str) -> Dataset:
+    def data_for(self, rendering: str) -> Dataset:
         """Returns the images as a network with this input rendering sees them."""
         from tfkd.data.renderings import rendered
 
@@ -67,7 +67,7 @@ class RunContext:
     @functools.cached_property
     def shipped(self) -> Dataset:
         """The images as the student sees them."""
-        return self.seen(self.recipe.student.rendering)
+        return self.data_for(self.recipe.student.rendering)
 
     @functools.cache  # noqa: B019  (one run, one context)
     def start_tensorflow(self) -> None:

@@ -11,7 +11,7 @@ from tfkd.files import content_size, read_sealed
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import COMPARISON, SWEEP, RunFolder
 from tfkd.pipeline.graph import ORDER
-from tfkd.pipeline.run import opened
+from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stage import changed, locked, some
 from tfkd.pipeline.stage_files import BEGUN, DONE
 from tfkd.progress import Progress
@@ -82,7 +82,7 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
     if not folder.is_dir():
         raise RequestError(f"There is no run in {folder}; name the folder of the runs with --runs.")
     with locked(folder):
-        context = opened(recipe, RunFolder(folder), progress)
+        context = open_run(recipe, RunFolder(folder), progress)
         removed = [each for each in kept(context) if each.kind not in keep and not (each.current and CURRENT in keep)]
         for each in removed:
             progress.say(f"removing {each}")

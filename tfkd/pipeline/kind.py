@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-from tfkd.pipeline.stage import Made
+from tfkd.pipeline.stage import WorkResult
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import numbered
 
@@ -74,7 +74,7 @@ class StageKind(Generic[Result]):
         """Returns the result that `stage.json` keeps."""
         return self._adapter.validate_python(kept)
 
-    def made(self, result: Result) -> Made:
+    def work_result(self, result: Result) -> WorkResult:
         """Returns a result as `stage.json` keeps it."""
         kept = self._adapter.dump_python(result, mode="json")
-        return Made(kept, getattr(result, "seconds", 0.0))
+        return WorkResult(kept, getattr(result, "seconds", 0.0))

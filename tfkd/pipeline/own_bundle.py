@@ -48,7 +48,7 @@ class Subject:
     card: Card
 
 
-def opened(
+def open_subject(
     request: "Request", labels: tuple[str, ...], folder: RunFolder, progress: Progress, in_memory: Any = None
 ) -> Subject:
     """Opens the model and the images.
@@ -84,7 +84,7 @@ def opened(
 
 def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
     with progress.task("checking photos", None, "photos") as advance:
-        # Only the splits are asked for: which size the images have is decided where they are read.
+        # The splits alone count here: which size the images have is decided where they are read.
         found = open_evaluation(Data(source=request.data), request.seed, counted(advance), folder.checked)
     progress.say(
         f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} images to "
@@ -170,9 +170,8 @@ def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
 def _exported(subject: Subject, request: "Request", bundle: Path, progress: Progress) -> Exported:
     from tfkd.writers import export, samples
 
-    asked = request.export
-    images = samples.calibration(subject.data, subject.model.size, asked.calibration_images, request.seed)
-    return export(subject.model, asked, subject.card, images, bundle, lambda path: progress.say(f"  {path}"))
+    images = samples.calibration(subject.data, subject.model.size, request.export.calibration_images, request.seed)
+    return export(subject.model, request.export, subject.card, images, bundle, lambda path: progress.say(f"  {path}"))
 
 
 def _measured(

@@ -103,7 +103,7 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path,
         RequestError: the model, its labels or the data do not fit; says which and why.
         VerifyError: an exported file is not what it must be.
     """
-    from tfkd.pipeline.own_bundle import opened, write
+    from tfkd.pipeline.own_bundle import open_subject, write
 
     folder = RunFolder(runs / request.name)
     check_installed(request.export)
@@ -112,7 +112,7 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path,
     with locked(folder.path):
         made = folder.own_bundle
         shutil.rmtree(made, ignore_errors=True)
-        subject = opened(request, labels, folder, progress, model)
+        subject = open_subject(request, labels, folder, progress, model)
         manifest = write(subject, request, folder, progress)
         subject.data.require_unchanged()
         return publish(made, manifest, bundles / request.name, folder.path, progress)

@@ -7,7 +7,7 @@ from tfkd.files import content_size
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.kept import Kept, kept
-from tfkd.pipeline.run import opened
+from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stages import STAGES
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
@@ -42,7 +42,7 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple
     Raises:
         RequestError: the data cannot be opened.
     """
-    context = opened(recipe, RunFolder(runs / recipe.name), progress)
+    context = open_run(recipe, RunFolder(runs / recipe.name), progress)
     steps = [_step(context, name) for name in context.stages]
     return steps, [each for each in kept(context) if not each.current]
 

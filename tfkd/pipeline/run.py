@@ -14,7 +14,7 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor, LocalExecutor
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import ORDER, groups, stages_of
-from tfkd.pipeline.stage import Made, Stage, locked, run_together
+from tfkd.pipeline.stage import Stage, WorkResult, locked, run_together
 from tfkd.pipeline.stages import STAGES
 from tfkd.pipeline.stages.data import open_data, say_data
 from tfkd.pipeline.stages.plausible import require_plausible
@@ -73,14 +73,14 @@ def run(
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
         write_json(folder.recipe, recipe.model_dump(mode="json"))
-        context = opened(recipe, folder, progress)
+        context = open_run(recipe, folder, progress)
         if fresh:
             for stage in context.stages.values():
                 stage.forget()
         return run_stages(context, until or ORDER[-1], bundles / recipe.name)
 
 
-def opened(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Executor | None = None) -> RunContext:
+def open_run(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Executor | None = None) -> RunContext:
     """Opens the images of a run and finds its stages; nothing is done yet.
 
     Args:
@@ -128,13 +128,13 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
 def _run_group(context: RunContext, names: Sequence[str]) -> None:
     """Does what is not finished of stages that can be done side by side."""
 
-    def work(pending: list[Stage]) -> list[Made]:
+    def work(pending: list[Stage]) -> list[WorkResult]:
         names = [stage.name for stage in pending]
         if len(names) > 1:
             results = train_side_by_side(context, [kind for kind in SIDE_BY_SIDE if kind in names])
         else:
             results = [STAGES[kind_of(names[0])].work(context, number_of(names[0]))]
-        return [STAGES[kind_of(name)].made(result) for name, result in zip(names, results, strict=True)]
+        return [STAGES[kind_of(name)].work_result(result) for name, result in zip(names, results, strict=True)]
 
     run_together([context.stages[name] for name in names], work, context.progress)
 

@@ -30,7 +30,7 @@ class Sources:
     kept: Path
 
     @functools.cached_property
-    def asked(self) -> dict[str, Any]:
+    def recipe_json(self) -> dict[str, Any]:
         """The recipe as JSON, under the names that fingerprints are of."""
         asked: dict[str, Any] = first_named(self.recipe.model_dump(mode="json"))
         return asked
@@ -45,7 +45,7 @@ class Sources:
 
     def shown(self) -> dict[str, Any]:
         """Returns what decides which images a student and its control see, and how both are trained."""
-        data, distill = self.asked["data"], self.asked["distill"]
+        data, distill = self.recipe_json["data"], self.recipe_json["distill"]
         return {
             **settings("data", {"image_size": data["image_size"], "augment": data["augment"]}),
             **settings("distill", {"training": distill["training"], "precision": distill["precision"]}),
@@ -54,7 +54,7 @@ class Sources:
 
     def learnt(self) -> dict[str, Any]:
         """Returns how a network learns from soft labels: losses, and the weight of each teacher."""
-        distill = self.asked["distill"]
+        distill = self.recipe_json["distill"]
         return {
             **settings("distill", {name: distill[name] for name in ("losses", "label_weight", "targets")}),
             **settings("teachers", [{"share": teacher.share} for teacher in self.recipe.teachers]),

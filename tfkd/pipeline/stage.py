@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Made:
+class WorkResult:
     """What the work of a stage gave.
 
     Attributes:
@@ -36,9 +36,9 @@ class Made:
 
 
 class Stage:
-    """One stage's folder. It is done when `stage.json` is of the inputs that are asked for and its files are there.
+    """One stage's folder. It is done when `stage.json` is of the present inputs and its files are there.
 
-    A folder that has the stage's base for its name stands beside those of other settings, and nothing in it is ever
+    A folder that has the stage's base for its name is one of several, of other settings, and nothing in it is ever
     removed but what is damaged. In another folder, a stage of another base takes the place of the earlier one.
 
     Args:
@@ -167,7 +167,7 @@ class Stage:
         write_sealed(self.folder / DONE, done)
 
     def _done(self) -> dict[str, Any] | None:
-        """Returns what is kept of the finished stage, if it is of the inputs that are asked for."""
+        """Returns what is kept of the finished stage, if it is of the present inputs."""
         done: dict[str, Any] | None = read_sealed(self.folder / DONE)
         if done is None or done["base"] != self.base:
             return None
@@ -208,13 +208,13 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def run_together(
-    stages: list[Stage], work: Callable[[list[Stage]], list[Made]], progress: Progress
+    stages: list[Stage], work: Callable[[list[Stage]], list[WorkResult]], progress: Progress
 ) -> list[dict[str, Any]]:
     """Returns the results of stages that can run side by side, doing the work of those that are not finished.
 
     Args:
         stages: the stages, in order.
-        work: does the work of the given, unfinished stages in their folders and returns their results in order.
+        work: does the work of unfinished stages in their folders and returns their results in order.
         progress: shows what is going on.
     """
     results = {stage.name: stage.result() for stage in stages}

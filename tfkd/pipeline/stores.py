@@ -72,7 +72,7 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
 
     start = time.perf_counter()
     recipe, taps = job.recipe, job.recipe.distill.teacher_taps
-    network = predicting(job.network, job.batch_statistics)
+    network = load_predictor(job.network, job.batch_statistics)
     layout = Layout.chosen(len(data.classes), inference.feature_shapes(network, taps))
     header = _header(job.fingerprint, layout, recipe, data)
     images = student.transfer_set(rendered(job.rendering, data))
@@ -86,7 +86,7 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     return StoreResult(views, time.perf_counter() - start, layout, asdict(predict.inference))
 
 
-def predicting(network: Path, batch_statistics: bool) -> Any:
+def load_predictor(network: Path, batch_statistics: bool) -> Any:
     """Loads a network as it is to predict.
 
     Args:

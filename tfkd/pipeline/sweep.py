@@ -19,7 +19,7 @@ from tfkd.files import fingerprint, write_json
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
 from tfkd.pipeline.graph import stages_of
-from tfkd.pipeline.run import opened, run_stages
+from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import Stage, locked
 from tfkd.pipeline.stages.assistant import ASSISTANT
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
@@ -49,8 +49,8 @@ class _Training:
 def variations(axes: Sequence[str]) -> dict[str, list[str]]:
     """Returns the overrides of every combination of axes such as `distill.views=4,8`, by the variation's name.
 
-    A name tells what varies, all of it where nothing does. A value that holds commas itself is one value when it is a
-    JSON list or object.
+    A name says what varies, or everything where nothing does. A value that holds commas itself is one value when it is
+    a JSON list or object.
 
     Raises:
         RequestError: an axis is not of that form.
@@ -79,7 +79,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
     most = max(shared.values(), key=lambda recipe: recipe.distill.views)
     folder = RunFolder(runs / most.name)
     with locked(folder.path):
-        context = opened(most, folder, progress)
+        context = open_run(most, folder, progress)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
         planned = {name: _trainings(context, recipe, name) for name, recipe in shared.items()}
         _train(context, [training for trainings in planned.values() for training in trainings])

@@ -27,7 +27,7 @@ from tfkd.errors import TfkdError
 from tfkd.files import fingerprint, write_json
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
-from tfkd.pipeline.run import opened, run_stages
+from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import Stage, locked
 from tfkd.pipeline.stages.compress import compress
 from tfkd.pipeline.stages.student import STUDENT
@@ -124,7 +124,7 @@ def measured(recipe: Recipe, runs: Path) -> dict[int, dict[str, float]]:
     """Returns the accuracies of every seed."""
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
-        run = opened(recipe, folder, for_output())
+        run = open_run(recipe, folder, for_output())
         run_stages(run, "student", folder.path)
         run.start_tensorflow()
         return {seed: Student(run, seed).accuracies() for seed in run.result(STUDENT).seeds}

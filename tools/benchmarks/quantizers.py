@@ -40,9 +40,9 @@ from tfkd.errors import RequestError, TfkdError
 from tfkd.files import fingerprint, write_json
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder
-from tfkd.pipeline.run import opened, run_stages
+from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import Stage, locked
-from tfkd.pipeline.stages.student import STUDENT, chosen_folder
+from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.progress import for_output
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Recipe
@@ -130,7 +130,7 @@ class Contest:
 
     @functools.cached_property
     def _student(self) -> Any:
-        return load_model(chosen_folder(self._run) / STUDENT_MODEL)
+        return load_model(best_folder(self._run) / STUDENT_MODEL)
 
     def _own(self, precision: str, ranges: str, path: Path) -> None:
         write_tflite(self._student, precision, path, self._run.card, self._images, ranges=ranges)
@@ -203,7 +203,7 @@ def measured(recipe: Recipe, runs: Path, peer: Peer, bench: Bench) -> dict[str, 
     """Returns all that is reported of the contestants, and what they have in common."""
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
-        run = opened(recipe, folder, for_output())
+        run = open_run(recipe, folder, for_output())
         run_stages(run, "student", folder.path)
         run.start_tensorflow()
         contest = Contest(run, peer)

@@ -19,7 +19,7 @@ class BenchResult:
 
 def _inputs(sources: Sources, number: int) -> Inputs:
     here = {"processor": machine.processor(), "cores": machine.cores()}
-    return Inputs({**settings("bench", sources.asked["bench"]), **here}, (EXPORT.name,))
+    return Inputs({**settings("bench", sources.recipe_json["bench"]), **here}, (EXPORT.name,))
 
 
 def _work(context: RunContext, number: int) -> BenchResult:

@@ -8,7 +8,7 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
-from tfkd.pipeline.stages.student import STUDENT, chosen_folder
+from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.trainings import job_in_run
 from tfkd.pipeline.stores import images_in_transfer_set
 from tfkd.progress import Progress
@@ -37,11 +37,11 @@ def compress(
 
 def shipped_folder(context: RunContext) -> Path:
     """Returns the folder of the network that ships: the chosen student, or what the compressions made of it."""
-    return context.folder_of(COMPRESS) if context.recipe.compress else chosen_folder(context)
+    return context.folder_of(COMPRESS) if context.recipe.compress else best_folder(context)
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return Inputs(settings("compress", sources.asked["compress"]), (STUDENT.name,))
+    return Inputs(settings("compress", sources.recipe_json["compress"]), (STUDENT.name,))
 
 
 def _work(context: RunContext, number: int) -> CompressResult:
@@ -49,7 +49,7 @@ def _work(context: RunContext, number: int) -> CompressResult:
     recipe, seed = context.recipe, context.result(STUDENT).best.seed
     folder, assistants = context.folder_of(COMPRESS), len(chain(recipe))
     job = job_in_run(context, "student", seed, folder, recipe.student, assistants)
-    trained = chosen_folder(context) / STUDENT_MODEL
+    trained = best_folder(context) / STUDENT_MODEL
     return compress(job, trained, recipe.compress, "compression", context.progress)
 
 

@@ -27,7 +27,7 @@ class ExportResult:
 
     Attributes:
         files: of the bundle that were written, in the order of the recipe.
-        missing: those that were asked for and cannot be made.
+        missing: those that the recipe names and that cannot be written.
         teachers_not_exported: why a teacher's .tflite file could not be made, by the name of the file.
     """
 
@@ -37,13 +37,13 @@ class ExportResult:
 
 
 def export_student(
-    network: Path, asked: Export, card: Card, calibration: Any, bundle: Path, say: Callable[[str], None]
+    network: Path, files: Export, card: Card, calibration: Any, bundle: Path, say: Callable[[str], None]
 ) -> Exported:
     """Writes the files of a trained student.
 
     Args:
         network: the folder of the student, as a training or a compression left it.
-        asked: which files.
+        files: which ones to write.
         card: what is written into each.
         calibration: uint8 [n, S, S, 3], images that set the ranges of quantized files.
         bundle: the folder that gets the files.
@@ -58,7 +58,7 @@ def export_student(
 
     quantized = network / QUANTIZED
     student = load_model(network / STUDENT_MODEL)
-    return export(student, asked, card, calibration, bundle, say, quantized if quantized.is_dir() else None)
+    return export(student, files, card, calibration, bundle, say, quantized if quantized.is_dir() else None)
 
 
 def export_teachers(
@@ -87,9 +87,9 @@ def export_teachers(
     for number, network in enumerate(networks):
         path = teacher_file(folder, number)
         say(f"{path.name} (for comparison, not in the bundle)")
-        taught = teacher.load_teacher(network)
+        model = teacher.load_teacher(network)
         try:
-            tflite.write_tflite(taught, "fp32", path, card, calibration)
+            tflite.write_tflite(model, "fp32", path, card, calibration)
         except RequestError as error:
             reasons[path.stem] = str(error)
             say(teacher_is_left_out(error, gates))
@@ -127,8 +127,8 @@ def _inputs(sources: Sources, number: int) -> Inputs:
 
     from tfkd.writers import card_of
 
-    card = card_of(sources.asked, sources.data.classes, sources.data.fingerprint)
-    own = {**settings("export", sources.asked["export"]), **settings("description", asdict(card))}
+    card = card_of(sources.recipe_json, sources.data.classes, sources.data.fingerprint)
+    own = {**settings("export", sources.recipe_json["export"]), **settings("description", asdict(card))}
     return Inputs(own, (COMPRESS.name if sources.recipe.compress else STUDENT.name,))
 
 
@@ -149,8 +149,8 @@ def _work(context: RunContext, number: int) -> ExportResult:
 
 
 def _cost(context: RunContext, number: int) -> str:
-    asked = context.recipe.export
-    return f"{len(asked.tflite)} TFLite and {len(asked.coreml)} Core ML files"
+    export = context.recipe.export
+    return f"{len(export.tflite)} TFLite and {len(export.coreml)} Core ML files"
 
 
 EXPORT = StageKind(

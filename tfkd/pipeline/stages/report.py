@@ -226,7 +226,7 @@ def _curve(folder: Path) -> list[EvidencePoint]:
 
 def _inputs(sources: Sources, number: int) -> Inputs:
     versions = {"version of tfkd": __version__, "version of the diagnosis": plausible.VERSION}
-    return Inputs({**settings("", sources.asked), **versions}, (CONTROL.name, VERIFY.name, BENCH.name))
+    return Inputs({**settings("", sources.recipe_json), **versions}, (CONTROL.name, VERIFY.name, BENCH.name))
 
 
 def _work(context: RunContext, number: int) -> ReportResult:

@@ -16,7 +16,7 @@ from tfkd.pipeline.stages.trainings import (
 from tfkd.recipe.networks import chain
 
 
-def chosen_folder(context: RunContext) -> Path:
+def best_folder(context: RunContext) -> Path:
     """Returns the folder of the student that ships, as it was trained."""
     return of_seed(context.folder_of(STUDENT), context.result(STUDENT).best.seed)
 

@@ -33,7 +33,7 @@ def _inputs(sources: Sources, number: int) -> Inputs:
     own = {
         **sources.labelled(),
         **sources.unmixed(),
-        **settings(f"teachers.{number}", sources.asked["teachers"][number]),
+        **settings(f"teachers.{number}", sources.recipe_json["teachers"][number]),
         **sources.files(sources.recipe.teachers[number]),
     }
     return Inputs(own)
@@ -47,7 +47,7 @@ def _work(context: RunContext, number: int) -> TeacherResult:
     check_networks(recipe, number, context.data.classes, context.card, context.progress)
     return prepare_teacher(
         teacher,
-        context.seen(teacher.rendering),
+        context.data_for(teacher.rendering),
         recipe.data.augment,
         recipe.seed,
         context.folder_of(TEACHER, number),

@@ -161,7 +161,7 @@ def _jobs(context: RunContext, kind: Kind) -> list[Job]:
 def network_inputs(sources: Sources) -> dict[str, object]:
     """Returns what the student and its control depend on alike."""
     return {
-        **settings("student", sources.asked["student"]),
+        **settings("student", sources.recipe_json["student"]),
         **sources.files(sources.recipe.student),
         **sources.shown(),
         "seeds": seeds(sources.recipe),

@@ -53,7 +53,7 @@ def measure_files(
     return artifacts
 
 
-def described(artifact: Artifact) -> str:
+def line_of(artifact: Artifact) -> str:
     """Returns what was measured of a file, in a line."""
     if artifact.not_verified:
         return f"{artifact.bytes:,} bytes, not verified here: {artifact.not_verified}"
@@ -87,7 +87,7 @@ def _work(context: RunContext, number: int) -> VerifyResult:
     )
 
     def say(artifact: Artifact) -> None:
-        context.progress.say(f"  {artifact.path}: {described(artifact)}")
+        context.progress.say(f"  {artifact.path}: {line_of(artifact)}")
 
     files = context.result(EXPORT).files
     return VerifyResult(tuple(measure_files(bundle_files(context), files, reference, context.card, say)))
