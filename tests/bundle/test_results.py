@@ -40,6 +40,7 @@ def test_json_schema_describes_what_is_written():
         ({"latency_ms": None, "samples_ms": []}, "a latency or instructions"),
         ({"latency_ms": {"median": 2, "p90": 1, "min": 0}}, "must not fall"),
         ({"latency_ms": {"median": 2, "p90": 4, "p95": 3, "min": 0}}, "must not fall"),
+        ({"latency_ms": {"median": 2, "min": 0, "interval": [3, 1]}}, "the smaller one first"),
         ({"samples_ms": [1, -2, -3]}, "2 of 3 durations are impossible"),
         ({"samples_ms": [1, 2, "3x"]}, "samples_ms.2"),
         ({"yardstick_ms": [1.0]}, "yardstick"),

@@ -89,7 +89,7 @@ class TeacherEntry(Entry):
     )
 
 
-class Compression(Entry):
+class CompressionEntry(Entry):
     kind: str = Field(description="prune, cluster or qat")
     epochs: Count
     seconds: Seconds
@@ -115,7 +115,7 @@ class StudentEntry(Entry):
     exported_seed: Count | None = Field(description="the seed with the best validation accuracy")
     agreement_with_teacher: Fraction | None = Field(description="equal top-1 on the test split")
     against_control: PairedTest | None = Field(None, description="against the control of its seed; None without one")
-    compressions: list[Compression] = Field([], description="what was done after the training, in order")
+    compressions: list[CompressionEntry] = Field([], description="what was done after the training, in order")
     seconds_training: Seconds | None
     teacher_seconds: Seconds | None = Field(description="fine-tuning and answering every view, paid once")
 

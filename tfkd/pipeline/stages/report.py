@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkd.bundle import assembly
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import ComparisonRow, Compression, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.manifest import ComparisonRow, CompressionEntry, Manifest, StudentEntry, TeacherEntry
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
 from tfkd.pipeline import pages
@@ -118,7 +118,7 @@ def _student(context: RunContext) -> StudentEntry:
         exported_seed=students.best.seed,
         agreement_with_teacher=float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1))),
         against_control=_paired(context),
-        compressions=[Compression(**asdict(each)) for each in compressed],
+        compressions=[CompressionEntry(**asdict(each)) for each in compressed],
         seconds_training=_seconds_of_student(context),
         teacher_seconds=_seconds_of_teachers(context) + _seconds_of_stores(context),
     )
