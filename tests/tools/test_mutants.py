@@ -16,7 +16,7 @@ from tools.mutants.selecting import Suite
 
 TOPICS = {
     *("loss factors", "teacher mode", "splits", "seeds", "calibration", "gates' directions", "tolerances", "hashes"),
-    *("escaping", "locks", "formats", "once unnoticed"),
+    *("escaping", "locks", "once unnoticed"),
 }
 
 
