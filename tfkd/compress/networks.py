@@ -1,4 +1,4 @@
-"""Functional graphs of Keras 3 and tf_keras: walked in order, and built anew from other layers."""
+"""Functional graphs of Keras 3 and tf_keras: walked in order, and rebuilt from other layers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The heart of tfkd: the teacher, its stored answers, the `Distiller`, and the control."""
+"""The heart of tfkd: the `Distiller`, its losses, taps and schedules."""

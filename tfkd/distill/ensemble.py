@@ -9,11 +9,11 @@ from tfkd.distill.measures import softmax
 
 
 def together(logits: Sequence[Any], shares: Sequence[float]) -> Any:
-    """Returns what several teachers answer together: the logarithm of their weighted mean probability.
+    """Returns what several teachers predict together: the logarithm of their weighted mean probability.
 
     Args:
         logits: float [n, classes] of each teacher.
-        shares: the say of each, relative to the others'.
+        shares: the weight of each, relative to the others'.
 
     Returns:
         float32 [n, classes]; one teacher's logits come back as they are.

@@ -1,4 +1,4 @@
-"""The terms of a distillation: every loss with every teacher, built for the shapes of their answers, and weighted."""
+"""The terms of a distillation: every loss with every teacher, built for the shapes that they predict, and weighted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Term:
         loss: built where it has layers.
         weight: a number, or a variable that changes during the training.
         teacher: the teacher's number.
-        share: the teacher's say; the shares of all teachers sum to 1.
+        share: the teacher's weight; those of all teachers sum to 1.
     """
 
     loss: DistillationLoss
@@ -43,9 +43,9 @@ class Term:
         """Returns the weighted loss of a batch, a float32 scalar.
 
         Args:
-            answer: what the teacher answered, by tap.
+            answer: what the teacher predicts, by tap.
             student: the student's outputs, by tap.
-            context: gives what a loss may need beyond the answers.
+            context: gives what a loss may need beyond the predictions.
             sample_weight: weights of the images, [batch], or None.
         """
         given = answer.get(self.loss.teacher_tap)
@@ -69,14 +69,14 @@ def terms_of(
 
     Args:
         losses: pairs (loss, weight).
-        shares: the say of each teacher, relative to the others'.
-        teachers: shapes of each teacher's answers by tap, without the batch; empty where they will only be known to
+        shares: the weight of each teacher, relative to the others'.
+        teachers: shapes of each teacher's predictions by tap, without the batch; empty where they will only be known to
             be logits.
         student: shapes of the student's outputs by tap, without the batch.
         images: number of training images, where it is known.
 
     Raises:
-        RequestError: the shares do not fit the teachers, logits have other classes, or an answer is missing.
+        RequestError: the shares do not fit the teachers, logits have other classes, or a prediction is missing.
     """
     shapes = list(teachers) or [{LOGITS: student[LOGITS]}] * len(shares)
     if len(shares) != len(shapes) or min(shares) < 0 or sum(shares) <= 0:

@@ -1,4 +1,4 @@
-"""What an answer of a teacher consists of, and how the store writes it down: in float16, all classes or the largest."""
+"""What a teacher's prediction consists of, and how the store writes it: in float16, all classes or the largest."""
 
 import math
 from collections.abc import Collection
@@ -22,7 +22,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """What one answer consists of.
+    """What one prediction consists of.
 
     Attributes:
         classes: number of the teacher's classes.
@@ -30,7 +30,7 @@ class Layout:
         features: shape of each feature, by its tap's name.
 
     Raises:
-        RequestError: these numbers make no answer.
+        RequestError: these numbers make no prediction.
     """
 
     classes: int
@@ -68,7 +68,7 @@ class Layout:
 
     @property
     def dtype(self) -> np.dtype[np.void]:
-        """The record of one answer: float16 logits and features; with `top`, classes and the others' mass as well."""
+        """The record of one prediction: float16 logits and features; with `top`, also classes and the others' mass."""
         fields: list[Any] = [(LOGITS, _HALF, (self.top or self.classes,))]
         if self.top:
             fields.append(("classes", "<u2" if self.classes <= 1 << 16 else "<u4", (self.top,)))
@@ -79,7 +79,7 @@ class Layout:
 
     @property
     def bytes_per_view(self) -> int:
-        """Bytes that the answer on one view takes."""
+        """Bytes that the prediction of one view takes."""
         return self.dtype.itemsize
 
     def bytes_until(self, features: Collection[str]) -> int:
@@ -97,7 +97,7 @@ class Layout:
         return 1 << int(math.log2(max(1, min(MOST_ROWS, MOST_BYTES // self.bytes_per_view))))
 
     def encode(self, answer: Answer) -> Any:
-        """Returns answers as records [n].
+        """Returns predictions as records [n].
 
         Logits beyond float16's range are clipped, as softmax has long become one-hot there; a feature beyond it is
         refused, as its clipped value would be a wrong target.

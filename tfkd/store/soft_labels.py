@@ -1,9 +1,9 @@
-"""The soft-label store: a teacher's answers on every augmented view, paid once and read many times.
+"""The soft-label store: a teacher's predictions of every augmented view, paid once and read many times.
 
-A store is a folder. `header.json` says what the answers belong to; `view-003-00000.npy` … hold one answer a row, for
-view 3 the images 0, 1, 2 …; `shards.json` lists the finished shards with their size and SHA-256. Shards belong to one
-view each, so more views extend a store and touch nothing that is finished. A shard gets its final name when it is whole
-and is listed after that: a killed writer loses at most the shard that it was writing.
+A store is a folder. `header.json` says what the predictions belong to; `view-003-00000.npy` … hold one prediction per
+row, for view 3 the examples 0, 1, 2 …; `shards.json` lists the finished shards with their size and SHA-256. Shards
+belong to one view each, so more views extend a store and touch nothing that is finished. A shard gets its final name
+when it is whole and is listed after that: a killed writer loses at most the shard that it was writing.
 
 Rows are read by position and not through a memory map: a map's pages count as this process's memory for as long as they
 stay, and a file that is cut short under a map ends the process where a read can say what is wrong.
@@ -37,14 +37,14 @@ class SoftLabels:
 
     Args:
         folder: the store's folder.
-        header: what the answers must belong to, compared field by field with the stored header; a store of more views
-            than `header["views"]` will do.
+        header: what the predictions must belong to, compared field by field with the stored header; a store of more
+            views than `header["views"]` will do.
         features: those that are read; default: all.
 
     Attributes:
-        images: number of images in the pool.
+        images: number of examples in the transfer set.
         views: number of views of each.
-        layout: what an answer consists of.
+        layout: what a prediction consists of.
         shapes: of the logits and of each feature that is read.
 
     Raises:
@@ -68,17 +68,17 @@ class SoftLabels:
         self._opening = threading.Lock()
 
     def read(self, images: Any, view: int) -> Answer:
-        """Returns the teacher's answers on one view of some images.
+        """Returns the teacher's predictions of one view of some examples.
 
         Args:
-            images: int64 [n], numbers of images in the pool, in any order, repeated or not.
+            images: int64 [n], numbers of examples in the transfer set, in any order, repeated or not.
             view: number of the view; wraps around after `views`.
 
         Returns:
             "logits" float32 [n, classes] and each feature that is read, float32 [n, *shape].
 
         Raises:
-            RequestError: an image is not in the pool, or a shard is damaged.
+            RequestError: an example is not in the transfer set, or a shard is damaged.
         """
         images, view = np.asarray(images, np.int64), view % self.views
         if len(images) and not 0 <= images.min() <= images.max() < self.images:
@@ -100,7 +100,7 @@ class SoftLabels:
         return self.layout.decode(records, self._features)
 
     def mean(self, images: Any) -> Answer:
-        """Returns the mean of the teacher's answers to all views of some images; takes and raises what `read` does."""
+        """Returns the mean prediction of all views of some examples; takes and raises what `read` does."""
         total = self.read(images, 0)
         for view in range(1, self.views):
             for name, values in self.read(images, view).items():
@@ -214,14 +214,14 @@ def write_soft_labels(
 
     Args:
         folder: the store's folder, made if missing.
-        header: says what the answers belong to; `images`, `views` and `layout` (`Layout.described()`) give the store
-            its shape. A store whose header differs in anything but `views` is refused.
-        answer: maps (image numbers int64 [n], view number) to batches of answers in order, as `Layout.encode` takes
+        header: says what the predictions belong to; `images`, `views` and `layout` (`Layout.described()`) give the
+            store its shape. A store whose header differs in anything but `views` is refused.
+        answer: maps (image numbers int64 [n], view number) to batches of predictions in order, as `Layout.encode` takes
             them.
-        progress: called with the number of views that were just answered or found answered.
+        progress: called with the number of views that were just predicted or found predicted.
 
     Raises:
-        RequestError: the store belongs to something else, the teacher's answers do not fit the layout or are NaN or
+        RequestError: the store belongs to something else, the teacher's predictions do not fit the layout or are NaN or
             infinite, or the folder cannot be written.
     """
     listed = _claim(folder, header)
@@ -241,7 +241,7 @@ def write_soft_labels(
 
 
 class _Shard(NamedTuple):
-    """The answers on the images first … first + rows − 1, in one view."""
+    """The predictions of the examples first … first + rows − 1, in one view."""
 
     name: str
     first: int
@@ -257,7 +257,7 @@ def _shards(layout: Layout, images: int, view: int) -> list[_Shard]:
 
 
 def _runs(shards: list[_Shard]) -> list[list[_Shard]]:
-    """Groups shards that follow each other, so that the teacher is asked once about all of them."""
+    """Groups shards that follow each other, so that the teacher predicts all of them in one go."""
     runs: list[list[_Shard]] = []
     for shard in shards:
         if runs and runs[-1][-1].first + runs[-1][-1].rows == shard.first:
@@ -275,7 +275,7 @@ def _records(
     view: int,
     progress: Callable[[int], None],
 ) -> Iterator[Any]:
-    """Yields the teacher's answers on the images of some shards, batch by batch, as many as there are images."""
+    """Yields the teacher's predictions of the examples of some shards, batch by batch, one for each example."""
     images = np.arange(run[0].first, run[-1].first + run[-1].rows)
     answered = 0
     for batch in answer(images, view):

@@ -14,9 +14,9 @@ class Store:
     """A finished soft-label store of one teacher.
 
     Attributes:
-        folder: where it stands.
+        folder: where it is.
         header: what it must belong to.
-        share: the teacher's say among all.
+        share: the teacher's weight among all.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Lesson:
 
     @property
     def steps_an_epoch(self) -> int:
-        """Steps of one epoch over the pool; student and control take the same number."""
+        """Steps of one epoch over the transfer set; student and control take the same number."""
         return self.images // self.batch
 
     @property

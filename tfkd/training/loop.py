@@ -138,7 +138,7 @@ def fit(
         batches: maps an epoch's number to its data set; must depend on nothing else.
         validation: labelled examples.
         training: how many epochs, whether weights are averaged, and when to stop early.
-        folder: where `checkpoint.npz` and `curve.json` stand.
+        folder: where `checkpoint.npz` and `curve.json` are.
         advance: called with the number of steps done.
         report: called after each epoch that was trained now.
         begin: called with the number of each epoch before it starts.
