@@ -13,6 +13,12 @@ import tfkd
 from tests.data.photos import fill_tinted
 from tests.pipeline.test_run import CLASSES, RECIPE
 from tfkd.interface.runs import SoftLabelBatches
+from tfkd.models import build_student
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.run import opened
+from tfkd.pipeline.stages.trainings import job_in_run
+from tfkd.progress import Silent
+from tfkd.training.student import distilled
 
 SCRIPT = """
 import sys, tfkd
@@ -91,6 +97,19 @@ def test_batches_hold_what_the_teacher_predicted_of_each_view(result: Any) -> No
     assert not np.array_equal(epochs[0][0][0], epochs[2][0][0])
     right = np.mean([(logits.argmax(axis=1) == y).mean() for _, y, logits in epochs[0] + epochs[1]])
     assert right > 0.8  # rows of other images would be right by chance
+
+
+@pytest.mark.slow
+def test_batches_are_those_that_the_student_was_trained_on(result: Any, tmp_path: Path) -> None:
+    context = opened(result.recipe, RunFolder(result.folder), Silent())
+    signature = context.data.kind.signature(result.recipe.data)
+    student = build_student(result.recipe.student, 32, 3, 1)
+    job = job_in_run(context, "student", 1, tmp_path, result.recipe.student, assistants=0)
+    _, trained_on, _ = distilled(job, student, context.data, signature)
+    for epoch in (0, 1):  # of one view each
+        theirs = [(x.inputs.numpy(), y.numpy(), x.predictions[0]["logits"].numpy()) for x, y in trained_on(epoch)]
+        for one, other in zip(SoftLabelBatches(result.recipe).epoch(epoch), theirs, strict=True):
+            assert all(map(np.array_equal, one, other))
 
 
 @pytest.mark.slow
