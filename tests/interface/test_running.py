@@ -15,7 +15,7 @@ from tests.pipeline.test_run import CLASSES, RECIPE
 from tfkd.interface.runs import SoftLabelBatches
 from tfkd.models import build_student
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.run import opened
+from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stages.trainings import job_in_run
 from tfkd.progress import Silent
 from tfkd.training.student import distilled
@@ -101,7 +101,7 @@ def test_batches_hold_what_the_teacher_predicted_of_each_view(result: Any) -> No
 
 @pytest.mark.slow
 def test_batches_are_those_that_the_student_was_trained_on(result: Any, tmp_path: Path) -> None:
-    context = opened(result.recipe, RunFolder(result.folder), Silent())
+    context = open_run(result.recipe, RunFolder(result.folder), Silent())
     signature = context.data.kind.signature(result.recipe.data)
     student = build_student(result.recipe.student, 32, 3, 1)
     job = job_in_run(context, "student", 1, tmp_path, result.recipe.student, assistants=0)
