@@ -19,8 +19,6 @@ from tfkd.version import __version__
 
 TYPE_CHECKING = False  # typing's own would be looked for in the current folder under `python -m`
 if TYPE_CHECKING:
-    from typing import Any
-
     from tfkd.bundle.loading import Bundle, load_bundle
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.predictions import TeacherPredictions
@@ -87,13 +85,15 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> "Any":
-    if name not in _MODULES:
-        raise AttributeError(f"module 'tfkd' has no attribute {name!r}")
-    from tfkd.quiet import tensorflow_silenced
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
 
-    with tensorflow_silenced():  # it may load here, on first use, so that `tfkd --help` stays fast
-        return getattr(importlib.import_module(_MODULES[name]), name)
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'tfkd' has no attribute {name!r}")
+        from tfkd.quiet import tensorflow_silenced
+
+        with tensorflow_silenced():  # it may load here, on first use, so that `tfkd --help` stays fast
+            return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -73,6 +73,11 @@ def of_the_machine(error: BaseException) -> MachineError | None:
     return MachineError(f"{os.strerror(number)}{where}. {_ADVICE[number]}")
 
 
+def of_exit(error: SystemExit) -> RequestError:
+    """Returns the one line for code of a recipe or of a model that ended the program."""
+    return RequestError(f"Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it.")
+
+
 def nearest(wrong: str, known: list[str]) -> str:
     """Returns ' Did you mean X?' for the known name nearest to the wrong one, or the list of the known ones."""
     import difflib

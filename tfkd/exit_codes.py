@@ -12,7 +12,7 @@ from collections.abc import Callable
 import typer
 import typer.exceptions
 
-from tfkd.errors import InternalError, MachineError, TfkdError, of_the_machine
+from tfkd.errors import InternalError, MachineError, TfkdError, of_exit, of_the_machine
 from tfkd.interruption import Terminated, cleaned_up
 from tfkd.terminal import restore, say, say_lines
 
@@ -57,8 +57,7 @@ def _code(call: Callable[[], object]) -> int:
     except (KeyboardInterrupt, Terminated):
         raise
     except SystemExit as error:
-        say(f"tfkd: Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it.", error=True)
-        return 2
+        return _told(of_exit(error))
     except BaseException as error:
         if told := _of_the_machine(error):
             return _told(told)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfkd.errors import InternalError, RequestError, TfkdError, of_the_machine
+from tfkd.errors import InternalError, TfkdError, of_exit, of_the_machine
 from tfkd.processes import FORKSERVER
 from tfkd.progress import Progress
 from tfkd.quiet import tensorflow_silenced
@@ -28,9 +28,7 @@ def public_call() -> Iterator[None]:
         with tensorflow_silenced():
             yield
     except SystemExit as error:
-        raise RequestError(
-            f"Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it."
-        ) from None
+        raise of_exit(error) from None
     except TfkdError:
         raise
     except Exception as error:
