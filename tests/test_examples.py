@@ -15,7 +15,7 @@ import pytest
 from tests.data.photos import fill_tinted
 from tests.pipeline.test_run import CLASSES, RECIPE
 from tfkd.commands import app
-from tfkd.pipeline import own_model, sweep
+from tfkd.pipeline import own_request, sweep
 from tfkd.recipe.files import load
 
 PROJECT = Path(__file__).parents[1]
@@ -139,7 +139,7 @@ def parsed(arguments: list[str]) -> None:
     recipe = load(PROJECT / "pipelines" / "quickstart.py")
     if command.name == "export":
         given = {"name": "shoes", "model": "m", "labels": "l", "data": values["data"]}
-        own_model.request(given, {}, values["overrides"] or [])
+        own_request.request(given, {}, values["overrides"] or [])
     elif command.name == "sweep":
         for overrides in sweep.variations(values["settings"]).values():
             recipe.with_(*overrides)

@@ -11,10 +11,10 @@ from tests.tiny import build_teacher
 from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError
 from tfkd.pipeline.executor import Finished, LocalExecutor
+from tfkd.pipeline.filling import StoreJob, StoreResult
+from tfkd.pipeline.filling import fill as fill_store
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.run import open_run, run_stages
-from tfkd.pipeline.stores import StoreJob, StoreResult
-from tfkd.pipeline.stores import fill as fill_store
 from tfkd.progress import Lines, Progress
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher
 from tfkd.recipe.files import load

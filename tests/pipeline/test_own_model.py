@@ -15,7 +15,7 @@ from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError
 from tfkd.labels import read_labels
 from tfkd.models.normalization import parse
-from tfkd.pipeline.own_model import name_of, request
+from tfkd.pipeline.own_request import name_of, request
 
 SIZE = 32
 COLOURS = {"dark, red": (150, 20, 20), 'the "green" 🐸': (20, 150, 20), "blue": (20, 20, 150)}

@@ -18,13 +18,13 @@ from tests.report import links
 from tests.traps import set_traps
 from tfkd.bundle.manifest import Manifest
 from tfkd.pipeline import pages
+from tfkd.pipeline.filling import load_predictor, store_of
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import stages_of
 from tfkd.pipeline.run import Outcome, open_run
 from tfkd.pipeline.stages import soft_labels
 from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.trainings import TrainingsResult, training_job
-from tfkd.pipeline.stores import load_predictor, store_of
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
 from tfkd.store.layout import Layout

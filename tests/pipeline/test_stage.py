@@ -14,7 +14,7 @@ import pytest
 from tfkd import files, machine
 from tfkd.errors import RequestError
 from tfkd.files import sha256
-from tfkd.pipeline import compare, own_model, run, sweep
+from tfkd.pipeline import compare, own_model, own_request, run, sweep
 from tfkd.pipeline.stage import Stage, WorkResult, locked, run_together
 from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Teacher
@@ -227,7 +227,7 @@ def test_every_command_refuses_a_folder_in_which_another_one_works(tmp_path: Pat
     recipe = Recipe(name="busy", data=Data(source="folder:nowhere"), teachers=[Teacher(model="resnet50")])
     (tmp_path / "labels.txt").write_text("a\nb\n")
     given = {"name": "busy", "model": "m.keras", "labels": str(tmp_path / "labels.txt"), "data": "folder:nowhere"}
-    asked = own_model.request({**given, "normalization": "none", "allow_code": False}, {}, [])
+    asked = own_request.request({**given, "normalization": "none", "allow_code": False}, {}, [])
     places = (Lines(), tmp_path, tmp_path / "bundles")
     commands = {
         "run": lambda: run.run(recipe, *places),

@@ -12,7 +12,6 @@ from ai_edge_litert.interpreter import Interpreter
 
 from tests.writers.conftest import CARD, SIZE, Exported, make_model
 from tfkd.errors import RequestError
-from tfkd.inputs.image.tensors import signature
 from tfkd.verification.tflite import delegation
 from tfkd.writers.flatbuffer import Network
 from tfkd.writers.tflite import write_quantized, write_tflite
@@ -241,7 +240,7 @@ def save_trained_with_quantization(folder: Path, ranges: bool = True, classes: i
 
 def test_trained_ranges_are_kept(tmp_path: Path, images: np.ndarray) -> None:
     network = save_trained_with_quantization(tmp_path / "model")
-    write_quantized(tmp_path / "model", tmp_path / "x.tflite", CARD, signature(SIZE))
+    write_quantized(tmp_path / "model", tmp_path / "x.tflite", CARD, SIZE)
     (given,) = Interpreter(model_path=str(tmp_path / "x.tflite")).get_input_details()
     assert (given["dtype"], given["quantization"]) == (np.uint8, (1 / 128, 128))
     logits = np.concatenate([network(image[None] / np.float32(128) - 1) for image in images])
@@ -254,11 +253,11 @@ def test_trained_ranges_are_kept(tmp_path: Path, images: np.ndarray) -> None:
 
 def test_a_wrong_quantized_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="There is no SavedModel at"):
-        write_quantized(tmp_path / "nothing", tmp_path / "x.tflite", CARD, signature(SIZE))
+        write_quantized(tmp_path / "nothing", tmp_path / "x.tflite", CARD, SIZE)
     save_trained_with_quantization(tmp_path / "float", ranges=False)
     with pytest.raises(RequestError, match="holds no ranges of activations"):
-        write_quantized(tmp_path / "float", tmp_path / "x.tflite", CARD, signature(SIZE))
+        write_quantized(tmp_path / "float", tmp_path / "x.tflite", CARD, SIZE)
     save_trained_with_quantization(tmp_path / "more", classes=5)
     with pytest.raises(RequestError, match=r"maps \(1, 32, 32, 3\) to \(1, 5\); \(1, 32, 32, 3\) to \(1, 3\) is"):
-        write_quantized(tmp_path / "more", tmp_path / "x.tflite", CARD, signature(SIZE))
+        write_quantized(tmp_path / "more", tmp_path / "x.tflite", CARD, SIZE)
     assert not (tmp_path / "x.tflite").exists()

@@ -219,13 +219,13 @@ def export(
     out: Out = Path("exported_models"),
 ) -> None:
     """Make a verified bundle of a trained Keras classifier of your own."""
-    from tfkd.pipeline import own_model
+    from tfkd.pipeline import own_model, own_request
     from tfkd.progress import for_output
 
     if imports:
         import_path.append(os.curdir)
     given = {
-        "name": name or own_model.name_of(model),
+        "name": name or own_request.name_of(model),
         "model": model,
         "labels": labels,
         "data": data,
@@ -236,7 +236,7 @@ def export(
     }
     lists = {"tflite": tflite, "coreml": coreml}
     named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}
-    request = own_model.request(given, {**named, "onnx": onnx}, overrides or [])
+    request = own_request.request(given, {**named, "onnx": onnx}, overrides or [])
     _finish(own_model.publish_own_apart(request, for_output(), runs, out))
 
 

@@ -10,7 +10,7 @@ from tfkd.inputs.image.arrays import LISTED, write_files
 from tfkd.interface.calls import PathLike, public_call
 from tfkd.interface.results import ExportReport
 from tfkd.labels import labels_text, read_labels
-from tfkd.pipeline import own_model
+from tfkd.pipeline import own_model, own_request
 from tfkd.progress import chosen
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def export(
     """
     with public_call():
         path = str(model) if _is_path(model) else None
-        called = name or own_model.name_of(path or str(getattr(model, "name", "model")))
+        called = name or own_request.name_of(path or str(getattr(model, "name", "model")))
         folder = Path(runs) / called
         given = {
             "name": called,
@@ -82,7 +82,7 @@ def export(
         }
         forms = {"tflite": tflite, "coreml": coreml}
         files = {kind: list(names) for kind, names in forms.items() if names is not None}
-        request = own_model.request(given, {**files, "onnx": onnx}, list(overrides))
+        request = own_request.request(given, {**files, "onnx": onnx}, list(overrides))
         if not isinstance(labels, str | os.PathLike):
             write_text(Path(request.labels), labels_text(labels))
         if isinstance(data, tuple):

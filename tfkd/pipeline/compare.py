@@ -177,8 +177,7 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path) 
     source, title = best_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
     result = compress_student(job, source, [block], title, context.progress)
     if result.quantized:
-        signature = context.data.kind.signature(recipe.data)
-        tflite.write_quantized(folder / QUANTIZED, path, context.card, signature)
+        tflite.write_quantized(folder / QUANTIZED, path, context.card, recipe.data.image_size)
     else:
         _write(context, _load(folder / STUDENT_MODEL), "int8", path, context.shipped, recipe.data.image_size)
     return result.seconds + trained.seconds

@@ -1,15 +1,14 @@
 """Where the long work of runs and sweeps is done: today on this machine."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tfkd import machine
 from tfkd.data import Dataset
+from tfkd.pipeline import filling
+from tfkd.pipeline.filling import StoreJob, StoreResult
 from tfkd.progress import Progress
 from tfkd.training.job import Job, StudentResult
-
-if TYPE_CHECKING:
-    from tfkd.pipeline.stores import StoreJob, StoreResult
 
 Finished = Callable[[int, StudentResult], None]
 
@@ -36,7 +35,7 @@ class Executor(Protocol):
             TfkdError: a training failed; the others are stopped.
         """
 
-    def fill(self, job: "StoreJob", data: Dataset, progress: Progress) -> "StoreResult":
+    def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
         """Fills one soft-label store, or goes on filling it.
 
         Args:
@@ -62,8 +61,6 @@ class LocalExecutor:
         threads = max(1, machine.cores() // side_by_side)
         return workers.run_jobs(jobs, side_by_side, threads, progress, finished)
 
-    def fill(self, job: "StoreJob", data: Dataset, progress: Progress) -> "StoreResult":
+    def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
         """Fills one store with all cores; see `Executor.fill`."""
-        from tfkd.pipeline.stores import fill
-
-        return fill(job, data, progress)
+        return filling.fill(job, data, progress)

@@ -26,7 +26,7 @@ from tfkd.verification.records import Artifact, Diagnosis
 from tfkd.writers import Card, Exported, card_of
 
 if TYPE_CHECKING:
-    from tfkd.pipeline.own_model import Request
+    from tfkd.pipeline.own_request import Request
     from tfkd.report.evidence import Evidence
     from tfkd.writers.own import OwnModel
 

@@ -185,7 +185,7 @@ def export(
             from_qat = format.precision(file.precision).from_qat
             try:
                 if quantized and from_qat:
-                    load(from_qat)(quantized, folder / file.path, card, graph.signature, export.int8_io)
+                    load(from_qat)(quantized, folder / file.path, card, graph.size, export.int8_io)
                 else:
                     load(format.writer)(graph, file, folder / file.path, card, quantization)
                 made.files.append(file)

@@ -15,10 +15,8 @@ from typing import Any, get_args
 
 from tfkd import files
 from tfkd.errors import RequestError, cause, nearest
-from tfkd.inputs import kind_of
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import CoremlForm
-from tfkd.signature import Signature
 from tfkd.writers import (
     Calibration,
     Card,
@@ -75,7 +73,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
             model = compressed(_converted(graph, file, card), file.format, file.precision)
         except Exception as error:
             raise ConversionError(f"{path.name}: coremltools cannot convert the model: {_reason(error)}") from error
-    specification = _described(model.get_spec(), card, file.precision, graph.signature)
+    specification = _described(model.get_spec(), card, file.precision)
     if file.format == "mlmodel":
         files.write_bytes(path, _serialized(specification))
     else:
@@ -94,8 +92,7 @@ def _reason(error: Exception) -> str:
 
 
 def _converted(graph: Graph, file: ExportedFile, card: Card) -> Any:
-    shape = (1, *graph.signature.single.shape)
-    image = ct.ImageType(name=INPUT, shape=shape, scale=1.0, color_layout=ct.colorlayout.RGB)
+    image = ct.ImageType(name=INPUT, shape=(1, graph.size, graph.size, 3), scale=1.0, color_layout=ct.colorlayout.RGB)
     return ct.convert(
         [graph.function],
         source="tensorflow",
@@ -123,11 +120,11 @@ def _computation(file: ExportedFile) -> dict[str, Any]:
     return {"convert_to": "mlprogram", "compute_precision": computed}
 
 
-def _described(specification: Any, card: Card, precision: str, signature: Signature) -> Any:
+def _described(specification: Any, card: Card, precision: str) -> Any:
     """Names the outputs, describes the model, and takes out the date, so that equal models give equal bytes."""
     _name_probabilities(specification)
     description = specification.description
-    description.input[0].shortDescription = kind_of(signature.kind).describe(signature).coreml
+    description.input[0].shortDescription = "RGB image; the model normalises its pixels itself."
     for output in description.output:
         output.shortDescription = _OUTPUTS[output.name]
     metadata = description.metadata

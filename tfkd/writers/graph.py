@@ -12,10 +12,8 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.errors import RequestError, cause
-from tfkd.inputs.image.tensors import signature as image_signature
 from tfkd.models.precision import in_float32
 from tfkd.quiet import native_logs_silenced
-from tfkd.signature import Signature
 from tfkd.writers import Card
 from tfkd.writers.resizing import without_resizers
 
@@ -28,11 +26,11 @@ _MARKS = ("_XlaMustCompile", "_noinline")  # of functions that TensorFlow must n
 
 @dataclass(frozen=True)
 class Graph:
-    """A frozen classifier: one raw example of its signature to probabilities, float32 [1, classes]."""
+    """A frozen classifier: float32 [1, size, size, 3] raw RGB 0..255 to float32 [1, classes] probabilities."""
 
     function: Any
     saved_model: Path
-    signature: Signature
+    size: int
     classes: int
     _made: dict[str, bytes] = field(default_factory=dict)
 
@@ -58,12 +56,12 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
         RequestError: the model has another input or output, not one output a class, or it cannot be traced.
     """
     model = in_float32(model) if isinstance(model, keras.Model) else model
-    signature, classes = _checked(model)
+    size, classes = _checked_shapes(model)
     if classes != len(card.classes):
         raise RequestError(
             f"The model {model.name!r} has {classes} outputs for {len(card.classes)} class names; give one each."
         )
-    specification = signature.spec(1)
+    specification = tf.TensorSpec([1, size, size, 3], tf.float32, name=INPUT)
     with tempfile.TemporaryDirectory() as folder:
         with native_logs_silenced():
             constant = _constant(model, specification)
@@ -72,7 +70,7 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
             # Only training needs the gradients that some activations bring along, and silu's cannot be saved.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, folder, signatures={"serving_default": module.serve}, options=options)
-        yield Graph(constant, Path(folder), signature, classes)
+        yield Graph(constant, Path(folder), size, classes)
 
 
 def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:
@@ -105,8 +103,7 @@ def _inlined(function: Any) -> Any:
     return convert_variables_to_constants_v2(tf.function(same, autograph=False).get_concrete_function(specification))
 
 
-def _checked(model: keras.Model) -> tuple[Signature, int]:
-    """Returns what a model takes, and how many classes it has."""
+def _checked_shapes(model: keras.Model) -> tuple[int, int]:
     given, made = model.input_shape, model.output_shape
     if isinstance(given, tuple) and len(given) == 4 and None in given[1:]:
         raise RequestError(
@@ -118,4 +115,4 @@ def _checked(model: keras.Model) -> tuple[Signature, int]:
         )
     if not (isinstance(made, tuple) and len(made) == 2 and made[1]):
         raise RequestError(f"The model {model.name!r} gives {made}, not logits [None, classes]; export needs that.")
-    return image_signature(given[1]), made[1]
+    return given[1], made[1]

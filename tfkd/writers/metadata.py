@@ -12,9 +12,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfkd.inputs import kind_of
 from tfkd.labels import LABELS, labels_text
-from tfkd.signature import Signature
 from tfkd.writers import Card
 from tfkd.writers.flatbuffer import Network
 
@@ -31,18 +29,18 @@ _NORMALIZATION_OPTIONS = np.int8(1)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip entry: equal models give equal bytes
 
 
-def pack(content: bytes, card: Card, signature: Signature) -> bytes:
+def pack(content: bytes, card: Card, size: int) -> bytes:
     """Returns a TFLite file with metadata and `labels.txt` in it.
 
     Args:
-        content: a TFLite file with one input and one output [1, classes].
+        content: a TFLite file with one image input [1, size, size, 3] and one output [1, classes].
         card: what to write.
-        signature: what the file takes, an image.
+        size: side of the input, pixels.
     """
     network = Network(content)
     model = network.model
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_metadata(card, signature), np.uint8)
+    buffer.data = np.frombuffer(_metadata(card, size), np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
     model.buffers.append(buffer)
@@ -59,13 +57,11 @@ def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def _metadata(card: Card, signature: Signature) -> bytes:
+def _metadata(card: Card, size: int) -> bytes:
     """Builds the ModelMetadata table; fields stand in the order of the schema."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
-    subgraph = _table(
-        builder, None, None, _tables(builder, _input(builder, signature)), _tables(builder, _output(builder))
-    )
+    subgraph = _table(builder, None, None, _tables(builder, _input(builder, size)), _tables(builder, _output(builder)))
     model = _table(
         builder,
         text(card.name),
@@ -81,10 +77,8 @@ def _metadata(card: Card, signature: Signature) -> bytes:
     return bytes(builder.Output())
 
 
-def _input(builder: Any, signature: Signature) -> int:
-    description = kind_of(signature.kind).describe(signature)
-    width, height = (np.uint32(description.properties[side]) for side in ("width", "height"))
-    image_size = _table(builder, width, height)
+def _input(builder: Any, size: int) -> int:
+    image_size = _table(builder, np.uint32(size), np.uint32(size))
     content = _table(builder, _IMAGE_PROPERTIES, _table(builder, _RGB, image_size), None)
     identity = _table(
         builder, _floats(builder, 0.0), _floats(builder, 1.0)
@@ -92,8 +86,8 @@ def _input(builder: Any, signature: Signature) -> int:
     unit = _table(builder, _NORMALIZATION_OPTIONS, identity)
     return _table(
         builder,
-        builder.CreateString(signature.single.name),
-        builder.CreateString(description.tflite),
+        builder.CreateString("image"),
+        builder.CreateString("RGB pixels from 0 to 255, as they are; the model normalises them."),
         None,
         content,
         _tables(builder, unit),

@@ -152,11 +152,11 @@ def _largest(session: Any, names: list[str], images: np.ndarray) -> Iterator[lis
 
 
 def _guide(path: Path, graph: Graph, calibrated: bool) -> str:
-    name, shape = path.stem, ", ".join(map(str, (1, *graph.signature.single.shape)))
+    name = path.stem
     lines = [
         f"# {path.name} with TensorRT",
         "",
-        f"Input `{INPUT}`: float32 [{shape}], RGB from 0 to 255 as they are. "
+        f"Input `{INPUT}`: float32 [1, {graph.size}, {graph.size}, 3], RGB from 0 to 255 as they are. "
         f"Output `{OUTPUT}`: float32 [1, {graph.classes}].",
         "",
         "    trtexec " + f"--onnx={path.name} --fp16 --saveEngine={name}_fp16.engine",

@@ -15,7 +15,6 @@ from tfkd.processes import FORKSERVER
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import TflitePrecision
 from tfkd.sandbox import Sandbox
-from tfkd.signature import Signature
 from tfkd.writers import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
 from tfkd.writers.flatbuffer import Network
 from tfkd.writers.graph import Graph, frozen
@@ -89,21 +88,21 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
         RequestError: the calibration does not fit the graph.
     """
     if file.precision in ("int8", "16x8"):
-        _check_images(calibration.images, file.precision, graph.signature)
+        _check_images(calibration.images, file.precision, graph.size)
     with _conversion(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
         content = _content(graph, file.precision, calibration)
-    files.write_bytes(path, metadata.pack(content, card, graph.signature))
+    files.write_bytes(path, metadata.pack(content, card, graph.size))
 
 
-def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signature, io: str = "uint8") -> None:
+def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: str = "uint8") -> None:
     """Writes the int8 file of a network that quantization-aware training has given its ranges.
 
     Args:
-        saved_model: folder of a SavedModel, float32 pixels as x/128 - 1 to logits [1, classes], with
+        saved_model: folder of a SavedModel, float32 [1, size, size, 3] pixels as x/128 - 1 to logits [1, classes], with
             fake quantization inside.
         path: of the file.
         card: what is written into the file.
-        signature: what the network takes, before the rescale.
+        size: side of the input, pixels.
         io: uint8 or int8.
 
     Raises:
@@ -115,15 +114,15 @@ def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signat
         content = _convert(saved_model, optimize=True)
     network = Network(content)
     shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
-    needed = [(1, *signature.single.shape), (1, len(card.classes))]
-    if shapes != needed:
+    if shapes != [(1, size, size, 3), (1, len(card.classes))]:
         raise RequestError(
-            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; {needed[0]} to {needed[1]} is needed."
+            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; "
+            f"{(1, size, size, 3)} to {(1, len(card.classes))} is needed."
         )
     if "QUANTIZE" not in {network.kind(operator) for operator in network.graph.operators}:
         raise RequestError(f"The SavedModel at {saved_model} holds no ranges of activations; train it with 'qat'.")
     content = quantize.with_bytes(content, rewrite.NORMALISED, io)
-    files.write_bytes(path, metadata.pack(content, card, signature))
+    files.write_bytes(path, metadata.pack(content, card, size))
 
 
 def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
@@ -184,12 +183,10 @@ def _reason(error: Exception) -> str:
     return said[-1] if said else cause(error)
 
 
-def _check_images(images: np.ndarray, precision: str, signature: Signature) -> None:
-    shape = signature.single.shape
-    if images.dtype != np.uint8 or images.shape[1:] != shape:
-        needed = ", ".join(map(str, shape))
+def _check_images(images: np.ndarray, precision: str, size: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
         raise RequestError(
-            f"{precision} needs calibration images uint8 [n, {needed}], not {images.dtype} {images.shape}."
+            f"{precision} needs calibration images uint8 [n, {size}, {size}, 3], not {images.dtype} {images.shape}."
         )
     if not len(images):
         raise RequestError(

@@ -98,12 +98,12 @@ class Student:
 
         def write() -> dict[str, Any]:
             path = folder / "model.tflite"
-            signature = run.data.kind.signature(run.recipe.data)
             if (source / QUANTIZED).is_dir():
-                tflite.write_quantized(source / QUANTIZED, path, run.card, signature)
+                tflite.write_quantized(source / QUANTIZED, path, run.card, run.recipe.data.image_size)
             else:
                 model = load_model(source / "student.keras")
                 tflite.write_tflite(model, precision, path, run.card, self._images, ranges=ranges)
+            signature = run.data.kind.signature(run.recipe.data)
             test = plain_batches(run.shipped.test, signature, 64).map(lambda inputs, _: inputs)
             return {"accuracy": accuracy(verified.predict(path, test), run.data.test.labels)}
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from tfkd.pipeline import stores
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.filling import StoreJob, StoreResult
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
-from tfkd.pipeline.stores import StoreJob, StoreResult
 from tfkd.recipe.names import numbered
 from tfkd.recipe.networks import chain
 

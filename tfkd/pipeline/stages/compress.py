@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tfkd.compress.results import CompressResult
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.filling import images_in_transfer_set
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.trainings import job_in_run
-from tfkd.pipeline.stores import images_in_transfer_set
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression
 from tfkd.recipe.networks import chain

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tfkd.data import Dataset
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.filling import StoreResult, images_in_transfer_set, store_of
 from tfkd.pipeline.folders import of_seed
 from tfkd.pipeline.kind import StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stage import Stage
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
-from tfkd.pipeline.stores import StoreResult, images_in_transfer_set, store_of
 from tfkd.recipe import Recipe, Student
 from tfkd.recipe.networks import chain, seeds
 from tfkd.training.job import Job, Kind, Lesson, Store, StudentResult

@@ -1,0 +1,129 @@
+"""Soft-label stores: what a network predicts for every view of the transfer set, filled and handed to trainings."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tfkd.data import Dataset
+from tfkd.pipeline.stage import Stage
+from tfkd.progress import Progress
+from tfkd.recipe import Recipe
+from tfkd.store.layout import Layout
+from tfkd.training.job import Store
+
+
+@dataclass(frozen=True)
+class StoreResult:
+    """A finished store.
+
+    Attributes:
+        views: how many views it holds predictions of.
+        seconds: that the filling took.
+        layout: of one prediction.
+        inference: how the network was run, the fields of `tfkd.store.inference.Inference`.
+    """
+
+    views: int
+    seconds: float
+    layout: Layout
+    inference: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoreJob:
+    """The filling of one store.
+
+    Attributes:
+        network: the `.keras` file of the network that predicts.
+        batch_statistics: normalise each batch by its own statistics, and not by those of the training.
+        rendering: what the network sees of a photo.
+        recipe: which views there are, and which features the losses look at.
+        fingerprint: of all that the predictions depend on.
+        folder: of the store.
+    """
+
+    network: Path
+    batch_statistics: bool
+    rendering: str
+    recipe: Recipe
+    fingerprint: str
+    folder: Path
+
+
+def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
+    """Fills a store, or goes on filling it.
+
+    Args:
+        job: what to fill.
+        data: the images of the recipe.
+        progress: shows what is going on.
+
+    Raises:
+        RequestError: the network predicts another number of classes, NaN or infinity, or a photo is gone.
+    """
+    from tfkd.data.renderings import rendered
+    from tfkd.store import inference, soft_labels
+    from tfkd.training import student
+
+    start = time.perf_counter()
+    recipe, taps = job.recipe, job.recipe.distill.teacher_taps
+    network = load_predictor(job.network, job.batch_statistics)
+    layout = Layout.chosen(len(data.classes), inference.feature_shapes(network, taps))
+    header = _header(job.fingerprint, layout, recipe, data)
+    images = student.transfer_set(rendered(job.rendering, data))
+    predict = inference.answers(
+        network, taps, images, recipe.asked_views, recipe.seed, len(data.classes), recipe.distill.views, job.folder
+    )
+    progress.say(f"  asking in {predict.inference}")
+    views = len(images) * recipe.distill.views
+    with progress.task("teacher answers", views, "views") as advance:
+        soft_labels.write_soft_labels(job.folder, header, predict, advance)
+    return StoreResult(views, time.perf_counter() - start, layout, asdict(predict.inference))
+
+
+def load_predictor(network: Path, batch_statistics: bool) -> Any:
+    """Loads a network as it is to predict.
+
+    Args:
+        network: its `.keras` file.
+        batch_statistics: normalise each batch by its own statistics.
+
+    Returns:
+        A frozen keras.Model.
+    """
+    from tfkd.training import teacher
+
+    model = teacher.load_teacher(network)
+    if batch_statistics:
+        from tfkd.models.batch_statistics import with_batch_statistics
+
+        return with_batch_statistics(model)
+    return model
+
+
+def store_of(stage: Stage, layout: Layout, recipe: Recipe, data: Dataset, weight: float = 1.0) -> Store:
+    """Returns the finished store of a stage, as a training reads it.
+
+    Args:
+        stage: that filled it.
+        layout: of one prediction.
+        recipe: of the training; the store may hold more views.
+        data: the images.
+        weight: of the network among several that teach.
+    """
+    return Store(stage.folder, _header(stage.base, layout, recipe, data), weight)
+
+
+def images_in_transfer_set(data: Dataset) -> int:
+    """Returns the number of training images and unlabelled ones."""
+    return len(data.train) + len(data.unlabelled or ())
+
+
+def _header(fingerprint: str, layout: Layout, recipe: Recipe, data: Dataset) -> dict[str, Any]:
+    return {
+        "fingerprint": fingerprint,
+        "images": images_in_transfer_set(data),
+        "views": recipe.distill.views,
+        "layout": layout.described(),
+    }
