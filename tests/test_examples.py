@@ -128,6 +128,10 @@ def test_a_command_is_one_that_exists(example: Example) -> None:
     elif program == "python":
         place = arguments[1].replace(".", "/") if arguments[0] == "-m" else arguments[0]
         assert (PROJECT / place).exists()
+    elif program == "source":
+        assert arguments == [".venv/bin/activate"]
+    elif arguments[0].startswith("--"):
+        assert arguments[0] in {option for parameter in command_line().params for option in parameter.opts}
     else:
         parsed(arguments)
 
@@ -147,11 +151,16 @@ def parsed(arguments: list[str]) -> None:
         recipe.with_(*values.get("overrides") or [])
 
 
-def resolved(arguments: list[str]) -> tuple[Any, Any, list[str]]:
-    """Returns the context of the command line, the command that is named, and its arguments."""
+def command_line() -> Any:
+    """Returns the whole command line, with the options that take no command."""
     from typer.main import get_command
 
-    group: Any = get_command(app)
+    return get_command(app)
+
+
+def resolved(arguments: list[str]) -> tuple[Any, Any, list[str]]:
+    """Returns the context of the command line, the command that is named, and its arguments."""
+    group = command_line()
     context = group.make_context("tfkd", [], resilient_parsing=True)
     _, command, rest = group.resolve_command(context, arguments)
     return context, command, rest
