@@ -128,8 +128,6 @@ def test_a_command_is_one_that_exists(example: Example) -> None:
     elif program == "python":
         place = arguments[1].replace(".", "/") if arguments[0] == "-m" else arguments[0]
         assert (PROJECT / place).exists()
-    elif program == "source":
-        assert arguments == [".venv/bin/activate"]
     elif arguments[0].startswith("--"):
         assert arguments[0] in {option for parameter in command_line().params for option in parameter.opts}
     else:
