@@ -54,36 +54,32 @@ def open_source(
         RequestError: the source is unknown, unreadable, holds no classes to tell apart, or too many damaged files.
     """
     source = _checked(data, progress, checked, ranges)
-    listing, splits = source.listing, dict(source.outcome.splits)
+    splits, where = dict(source.outcome.splits), source.listing.where
     unlabelled = splits.pop("unlabelled", None)
-    train, validation, test = divide(listing.where, source.classes, splits, data, seed)
-    notes, warnings = list(source.notes()), list(source.warnings())
-    left_out: list[str] = []
-    warnings += _repetitions(source.classes, train, validation, test)
+    train, validation, test = divide(where, source.classes, splits, data, seed)
+    notes = list(source.notes())
+    warnings = [*source.warnings(), *_repetitions(source.classes, train, validation, test)]
+    left_out, more = list[str](), 0
     unique, copied = duplicates.without(train, (validation, test))
     if data.drop_duplicates:
         train, left_out = unique, copied
         notes += _left_out(left_out, "training", "validation or test hold")
         if left_out:
             reason = f"are in validation or test as well ({some(left_out)}). {_WITHOUT_COPIES}"
-            require_classes(listing.where, source.classes, train, reason + source.outcome.report.explanation())
+            require_classes(where, source.classes, train, reason + source.outcome.report.explanation())
     elif copied:
         again = counted(len(copied), "training example")
         warnings.append(f"{again} kept though validation or test hold the same content: {some(copied)}")
     train, rest = kept_and_rest(train, data.fraction, seed)
     if data.unlabelled == REST and not len(rest):
         warnings.append("data.unlabelled=rest adds no examples: data.fraction leaves none out")
-    more: list[str] = []
     if unlabelled is not None and data.drop_duplicates:
-        unlabelled, labelled = duplicates.without(unlabelled, (train, validation, test))
-        unlabelled, repeated = duplicates.distinct(unlabelled)
-        more = labelled + repeated
-        notes += _left_out(labelled, "unlabelled", "the labelled ones hold")
-        notes += _left_out(repeated, "unlabelled", "others of them hold")
+        unlabelled, more, left = _distinct(unlabelled, (train, validation, test))
+        notes += left
     return Dataset(
         source=data.source,
         classes=source.classes,
-        fingerprint=source.fingerprint(data, seed, {"left_out": len(left_out), "unlabelled_left_out": len(more)}),
+        fingerprint=source.fingerprint(data, seed, {"left_out": len(left_out), "unlabelled_left_out": more}),
         labelled=source.labelled(data, seed, {"left_out": len(left_out)}),
         train=train,
         validation=validation,
@@ -246,6 +242,15 @@ def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test
         again = duplicates.repeated(split)
         if again:
             yield f"{counted(again, f'{name} example')} with the same content as another one of that split"
+
+
+def _distinct(unlabelled: Split, labelled: tuple[Split, ...]) -> tuple[Split, int, list[str]]:
+    """Returns each unlabelled example once, without labelled ones, and how many are left out, with notes of them."""
+    unlabelled, elsewhere = duplicates.without(unlabelled, labelled)
+    unlabelled, repeated = duplicates.distinct(unlabelled)
+    notes = [*_left_out(elsewhere, "unlabelled", "the labelled ones hold")]
+    notes += _left_out(repeated, "unlabelled", "others of them hold")
+    return unlabelled, len(elsewhere) + len(repeated), notes
 
 
 def _left_out(pairs: list[str], name: str, where: str) -> Iterator[str]:

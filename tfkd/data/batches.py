@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,40 @@ def plain_batches(split: Split, signature: Signature, batch_size: int, threads: 
     return _stream((np.arange(len(split)), split.labels), batch, batch_size, threads)
 
 
+@dataclass(frozen=True)
+class _Views:
+    """Makes batches of views of a split, as NumPy arrays."""
+
+    split: Split
+    augment: Augment
+    signature: Signature
+    finished: ViewCache | None
+
+    def plain(self, indices: np.ndarray, seeds: np.ndarray) -> list[np.ndarray]:
+        """Returns a batch of each tensor."""
+        return _columns(self._rows(indices, seeds), self.signature)
+
+    def mixed(
+        self, indices: np.ndarray, seeds: np.ndarray, others: np.ndarray, other_seeds: np.ndarray
+    ) -> list[np.ndarray]:
+        """Returns a batch of each tensor, mixed with the partners' views, and the own views' shares, float32 [b]."""
+        rows = self._rows(indices, seeds)
+        overlays = [self.split.reading.overlay(seed, self.augment) for seed in seeds]
+        shares = np.array([overlay.share() for overlay in overlays], np.float32)
+        for k in np.flatnonzero(shares < 1.0):
+            rows[k] = overlays[k].lay(rows[k], self._view(int(others[k]), other_seeds[k]))
+        return [*_columns(rows, self.signature), shares]
+
+    def _rows(self, indices: np.ndarray, seeds: np.ndarray) -> list[Arrays]:
+        return [self._view(*each) for each in zip(indices.tolist(), seeds, strict=True)]
+
+    def _view(self, index: int, seed: np.ndarray) -> Arrays:
+        def made() -> Arrays:
+            return self.split.reading.view(cached.load(self.split, index), seed, self.augment, self.signature)
+
+        return self.finished.load(index, seed, made) if self.finished else made()
+
+
 def view_batches(
     split: Split,
     augment: Augment,
@@ -78,32 +113,12 @@ def view_batches(
 
     Returns:
         dict(inputs of the signature [b, …], index int64 [b], label int64 [b]), and where views are mixed partner int64
-        [b], partner_label int64 [b] and share float32 [b], the share of the example's own label: 1 in a view that is
-        not.
+        [b], partner_label int64 [b] and share float32 [b], that of the example's own label: 1 in an unmixed view.
     """
-    reading = split.reading
-
-    def made(index: int, seed: np.ndarray) -> Arrays:
-        return reading.view(cached.load(split, index), seed, augment, signature)
-
-    def view(index: int, seed: np.ndarray) -> Arrays:
-        return finished.load(index, seed, lambda: made(index, seed)) if finished else made(index, seed)
-
-    def views(indices: np.ndarray, seeds: np.ndarray) -> list[np.ndarray]:
-        return _columns([view(*each) for each in zip(indices.tolist(), seeds, strict=True)], signature)
-
-    def mixed_views(
-        indices: np.ndarray, seeds: np.ndarray, others: np.ndarray, other_seeds: np.ndarray
-    ) -> list[np.ndarray]:
-        rows = [view(*each) for each in zip(indices.tolist(), seeds, strict=True)]
-        overlays = [reading.overlay(seed, augment) for seed in seeds]
-        shares = np.array([overlay.share() for overlay in overlays], np.float32)
-        for k in np.flatnonzero(shares < 1.0):
-            rows[k] = overlays[k].lay(rows[k], view(int(others[k]), other_seeds[k]))
-        return [*_columns(rows, signature), shares]
+    reading, views = split.reading, _Views(split, augment, signature, finished)
 
     def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, Any]:
-        inputs, _ = _called(views, [index, seed], signature)
+        inputs, _ = _called(views.plain, [index, seed], signature)
         return {"inputs": reading.finish(inputs), "index": index, "label": label}
 
     def mixed(
@@ -114,7 +129,7 @@ def view_batches(
         partner_seed: tf.Tensor,
         partner_label: tf.Tensor,
     ) -> dict[str, Any]:
-        inputs, (share,) = _called(mixed_views, [index, seed, partner, partner_seed], signature, tf.float32)
+        inputs, (share,) = _called(views.mixed, [index, seed, partner, partner_seed], signature, tf.float32)
         return {
             "inputs": reading.finish(inputs),
             "index": index,

@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ class SoftLabels:
         self.images: int = header["images"]
         self.views: int = header["views"]
         self.layout = Layout.described_by(header["layout"])
-        self._features = self._chosen(features)
+        self._features = _chosen(folder, self.layout.features, features)
         self._bytes_read = self.layout.bytes_until(self._features)
         self.shapes = {LOGITS: (self.layout.classes,), **self._features}
         self._listed = _listed(folder)
@@ -115,15 +115,6 @@ class SoftLabels:
         """
         for shard in self._shards():
             self._check_content(shard)
-
-    def _chosen(self, features: Collection[str] | None) -> dict[str, tuple[int, ...]]:
-        stored = self.layout.features
-        for tap in features or ():
-            if tap not in stored:
-                raise RequestError(
-                    f"Soft-label store {self.folder} has no feature {tap!r}.{nearest(tap, list(stored))}"
-                )
-        return dict(stored) if features is None else {tap: stored[tap] for tap in features}
 
     def _shards(self) -> Iterator["_Shard"]:
         for view in range(self.views):
@@ -183,6 +174,16 @@ class SoftLabels:
         return RequestError(
             f"Soft-label store {self.folder} is damaged: {name} {how}; run the recipe again, which makes it again."
         )
+
+
+def _chosen(
+    folder: Path, stored: Mapping[str, tuple[int, ...]], features: Collection[str] | None
+) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the features that are read: those of these names, or all."""
+    for tap in features or ():
+        if tap not in stored:
+            raise RequestError(f"Soft-label store {folder} has no feature {tap!r}.{nearest(tap, list(stored))}")
+    return dict(stored) if features is None else {tap: stored[tap] for tap in features}
 
 
 class _Opened:

@@ -1,7 +1,7 @@
 """A training that can be killed at any moment and ends with the same weights as an unbroken one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,14 +149,10 @@ def fit(
     Raises:
         RequestError: the loss became NaN or infinite.
     """
-    checkpoint = folder / "checkpoint.npz"
-    weights = Weights(model, network, training.average)
+    checkpoint, weights = folder / "checkpoint.npz", Weights(model, network, training.average)
     record, seconds = weights.restore(checkpoint)
     names: list[str] = getattr(model, "part_names", [])
-    points = [
-        Point(int(epoch), loss, accuracy, rate, dict(zip(names, parts, strict=False)))
-        for epoch, loss, accuracy, rate, *parts in record
-    ]
+    points = [_point(row, names) for row in record]
     advance(int(model.optimizer.iterations) * training.accumulate)
     callbacks = [_Advance(advance), *weights.callbacks]
     for epoch in range(len(points), training.epochs):
@@ -168,24 +164,30 @@ def fit(
             logs = model.fit(
                 batches(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=callbacks
             ).history
-        loss = float(logs["loss"][0])
-        if not np.isfinite(loss):
-            raise RequestError(
-                f"The loss became {loss} in epoch {epoch + 1} of {folder.name}; "
-                "lower the learning rate or raise warmup_epochs."
-            )
+        loss = _finite(float(logs["loss"][0]), f"epoch {epoch + 1} of {folder.name}")
         with weights.averaged():
             parts = {name: float(logs[name][0]) for name in names if name in logs}
             point = Point(epoch + 1, loss, validation.accuracy(), float(model.optimizer.learning_rate), parts)
             if training.patience and point.validation_accuracy > _best(points):
                 weights.remember()
-        points.append(point)
-        seconds += time.perf_counter() - start
+        points, seconds = [*points, point], seconds + time.perf_counter() - start
         weights.save(checkpoint, [_row(point) for point in points], seconds)
         report(point)
     weights.finish()
     write_json(folder / "curve.json", [asdict(point) for point in points])
     return points, seconds
+
+
+def _finite(loss: float, where: str) -> float:
+    if not np.isfinite(loss):
+        raise RequestError(f"The loss became {loss} in {where}; lower the learning rate or raise warmup_epochs.")
+    return loss
+
+
+def _point(row: Sequence[float], names: Sequence[str]) -> Point:
+    """Returns the point that `_row` wrote."""
+    epoch, loss, accuracy, rate, *parts = row
+    return Point(int(epoch), loss, accuracy, rate, dict(zip(names, parts, strict=False)))
 
 
 def _row(point: Point) -> list[float]:
