@@ -13,7 +13,7 @@ import pytest
 
 import tfkd.bundle
 from tests.formats.facts import facts_of
-from tests.writers.conftest import CARD, SIZE, make_model
+from tests.writers.conftest import CARD, SIGNATURE, make_model
 from tfkd.benchmark import TARGETS, host
 from tfkd.formats import FORMATS, FORMS, TIMED, Format, load
 from tfkd.formats.families import FAMILIES
@@ -127,7 +127,7 @@ def test_a_file_is_written_checked_and_run(
     assert file.form == form
     load(format.writer)(graph, file, tmp_path / file.path, CARD, Calibration(images))
     assert (tmp_path / file.path).is_dir() == format.is_folder
-    artifacts.check(tmp_path / file.path, format.name, CARD, SIZE)
+    artifacts.check(tmp_path / file.path, format.name, CARD, SIGNATURE)
     needed = requirements.of(tmp_path / file.path, format.name)
     assert precision in (needed.precisions or (precision,))
     assert needed.min_runtime == facts.runtimes[form]

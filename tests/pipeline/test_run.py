@@ -17,6 +17,7 @@ from tests.data.photos import fill_tinted
 from tests.report import links
 from tests.traps import set_traps
 from tfkd.bundle.manifest import Manifest
+from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline import pages
 from tfkd.pipeline.filling import load_predictor, store_of
 from tfkd.pipeline.folders import RunFolder
@@ -230,7 +231,8 @@ def test_the_int8_file_is_calibrated_on_training_images_and_not_on_test_images(f
         card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)
         same = {}
         for name in ("train", "validation", "test"):
-            images, _ = samples.photos(getattr(data, name), 32, recipe.export.calibration_images, recipe.seed)
+            count = recipe.export.calibration_images
+            images, _ = samples.examples(getattr(data, name), signature(32), count, recipe.seed)
             tflite.write_tflite(student, "int8", tmp_path / "tiny_int8.tflite", card, images)
             same[name] = (tmp_path / "tiny_int8.tflite").read_bytes() == published
     assert same == {"train": True, "validation": False, "test": False}

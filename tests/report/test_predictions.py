@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.data.photos import fill
 from tfkd.data import open_evaluation
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Data
 from tfkd.report import predictions
 from tfkd.report.evidence import Confusion
@@ -56,8 +57,8 @@ def test_evidence_shows_the_photos_that_it_names(tmp_path: Path):
     teacher = np.eye(2)[labels]
     student = np.where(np.arange(len(labels))[:, None] == 3, 1 - teacher, teacher)
     scores = {"teacher": teacher, "student": student}
-    found = predictions.evidence("it", data, 16, 1, scores, lambda rows: rows)
-    photos = samples.at(data.test, np.arange(len(labels)), 16)
+    found = predictions.evidence("it", data, signature(16), 1, scores, lambda rows: rows)
+    photos = samples.at(data.test, np.arange(len(labels)), signature(16))
 
     def position(image):
         pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image))))
@@ -73,4 +74,4 @@ def test_evidence_shows_the_photos_that_it_names(tmp_path: Path):
     names = [data.classes[labels[3]], data.classes[1 - labels[3]]]
     assert [mistake.label, mistake.student.label] == names
     assert (mistake.teacher.label, mistake.teacher.probability) == (names[0], 1.0)
-    assert predictions.evidence("it", data, 16, 1, {"student": teacher}, lambda rows: rows).mistakes == []
+    assert predictions.evidence("it", data, signature(16), 1, {"student": teacher}, lambda rows: rows).mistakes == []

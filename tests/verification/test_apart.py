@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.test_compatibility import FIXTURES
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, Exported
 from tfkd.bundle.manifest import Manifest
 from tfkd.formats.tflite import TFLITE
 from tfkd.verification import VerifyError, tflite
@@ -22,7 +22,7 @@ def apart() -> Iterator[Apart]:
 def test_answers_are_those_of_the_file(exported: Exported, apart: Apart) -> None:
     path = exported.path("_fp32.tflite")
     batches = [exported.images[:30], exported.images[30:].astype(np.float32)]
-    answered = apart.run(path, "tflite", CARD, SIZE, batches)
+    answered = apart.run(path, "tflite", CARD, SIGNATURE, batches)
     np.testing.assert_allclose(answered.probabilities, exported.probabilities, atol=1e-5)
     assert answered.io.input.name == "image"
 
@@ -32,11 +32,11 @@ def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
     folder = FIXTURES / "0.1.0" / "bundle"
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     card = card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
-    size = manifest.student.image_size
-    images = np.random.default_rng(0).integers(0, 256, (40, size, size, 3), np.uint8)
+    signature = manifest.signature
+    images = np.random.default_rng(0).integers(0, 256, (40, *signature.single.shape), np.uint8)
     path = folder / "android" / "fixture_int8.tflite"
     answers = {
-        family: apart.run(path, "tflite", card, size, [images], family).probabilities
+        family: apart.run(path, "tflite", card, signature, [images], family).probabilities
         for family in ("xnnpack", "litert_kernels")
     }
     for family, own_kernels in (("xnnpack", False), ("litert_kernels", True)):
@@ -48,8 +48,8 @@ def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
 def test_an_error_is_told_and_the_next_file_runs(exported: Exported, apart: Apart, tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(VerifyError, match=r"gone\.tflite: holds no readable labels"):
-            apart.run(tmp_path / "gone.tflite", "tflite", CARD, SIZE, [exported.images] * 20)
-        answered = apart.run(exported.path("_int8.tflite"), "tflite", CARD, SIZE, [exported.images[:1]])
+            apart.run(tmp_path / "gone.tflite", "tflite", CARD, SIGNATURE, [exported.images] * 20)
+        answered = apart.run(exported.path("_int8.tflite"), "tflite", CARD, SIGNATURE, [exported.images[:1]])
         assert answered.probabilities.shape == (1, 3)
 
 
@@ -63,5 +63,6 @@ def test_a_child_that_dies_is_told_and_replaced(exported: Exported, apart: Apart
         yield exported.images
 
     with pytest.raises(VerifyError, match=r"_fp32\.tflite: it crashes the runtime that loads it \(SIGTERM\)"):
-        apart.run(exported.path("_fp32.tflite"), "tflite", CARD, SIZE, images())
-    assert len(apart.run(exported.path("_fp32.tflite"), "tflite", CARD, SIZE, [exported.images]).probabilities) == 40
+        apart.run(exported.path("_fp32.tflite"), "tflite", CARD, SIGNATURE, images())
+    answered = apart.run(exported.path("_fp32.tflite"), "tflite", CARD, SIGNATURE, [exported.images])
+    assert len(answered.probabilities) == 40

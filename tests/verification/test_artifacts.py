@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, Exported
 from tfkd.files import content_digest, content_size
 from tfkd.formats import FORMATS
 from tfkd.verification import VerifyError
@@ -15,7 +15,7 @@ def reference(exported: Exported) -> Reference:
     """Keras as it is; a teacher that always says 0; labels of which the student gets every second right."""
     top1 = exported.probabilities.argmax(axis=1)
     labels = np.where(np.arange(len(top1)) % 2, top1, (top1 + 1) % 3)
-    return Reference([exported.images], labels, exported.probabilities, np.zeros_like(top1), SIZE)
+    return Reference([exported.images], labels, exported.probabilities, np.zeros_like(top1), SIGNATURE)
 
 
 def test_a_float_file(exported: Exported, reference: Reference) -> None:

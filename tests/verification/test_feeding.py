@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from tests.verification.conftest import SIZE, Exported
+from tests.verification.conftest import SIGNATURE, SIZE, Exported
 from tfkd.errors import RequestError
 from tfkd.models.normalization import NONE, WORDS, Normalization, parse
-from tfkd.verification import metadata, tflite
-from tfkd.verification.feeding import feeds, side
+from tfkd.verification import feeding, metadata, tflite
+from tfkd.verification.feeding import feeds
 from tfkd.verification.inspect import inspect
 from tfkd.writers import metadata as written
 from tfkd.writers.flatbuffer import Network
@@ -131,8 +131,8 @@ def test_bytes_that_stand_for_no_pixels_need_a_word(
 
 
 def test_photos_fit_into_a_square_rgb_image_alone(exported: Exported, tmp_path: Path) -> None:
-    assert side(exported.path("_fp32.tflite")) == SIZE
+    assert feeding.signature(exported.path("_fp32.tflite")) == SIGNATURE
     grey = keras.Sequential([keras.Input((8, 8, 1), batch_size=1), keras.layers.Flatten(), keras.layers.Dense(2)])
     (tmp_path / "grey.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(grey).convert())
     with pytest.raises(RequestError, match=r"takes float32 \[1, 8, 8, 1\]; photos fit into one square RGB image alone"):
-        side(tmp_path / "grey.tflite")
+        feeding.signature(tmp_path / "grey.tflite")

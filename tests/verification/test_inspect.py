@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data import photos as pictures
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, SIZE, Exported
 from tests.writers.conftest import make_model
 from tfkd.commands import app
 from tfkd.errors import RequestError
@@ -184,10 +184,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_photos_come_from_the_validation_split_at_the_files_size(exported: Exported, source: str) -> None:
-    found = _images(Photos(source, 8, seed=1), SIZE, None)
+    found = _images(Photos(source, 8, seed=1), SIGNATURE, None)
     assert (found.shape, found.dtype) == ((8, SIZE, SIZE, 3), np.uint8)
-    np.testing.assert_array_equal(found, _images(Photos(source, 8, seed=1), SIZE, None))
-    assert len(_images(Photos(source, 100, seed=1), SIZE, None)) == 12
+    np.testing.assert_array_equal(found, _images(Photos(source, 8, seed=1), SIGNATURE, None))
+    assert len(_images(Photos(source, 100, seed=1), SIGNATURE, None)) == 12
 
 
 def test_the_command_prints_json_and_writes_the_plot(

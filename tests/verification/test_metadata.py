@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, Exported
+from tfkd.inputs.image.tensors import signature
 from tfkd.verification import metadata, tflite
 
 
@@ -21,25 +22,28 @@ def packed(model: Any) -> Any:
 
 
 def test_what_was_packed_is_right(int8: Any) -> None:
-    assert metadata.problems(int8, CARD, SIZE) == []
+    assert metadata.problems(int8, CARD, SIGNATURE) == []
 
 
 @pytest.mark.parametrize("field", ["name", "author", "license", "version", "description"])
 def test_another_card_is_caught(int8: Any, field: str) -> None:
-    (problem,) = metadata.problems(int8, dataclasses.replace(CARD, **{field: "other"}), SIZE)
+    (problem,) = metadata.problems(int8, dataclasses.replace(CARD, **{field: "other"}), SIGNATURE)
     assert problem == f"its metadata give the {field} {getattr(CARD, field)!r}, not 'other'"
 
 
 def test_another_size_is_caught(int8: Any) -> None:
-    assert metadata.problems(int8, CARD, 64) == ["its metadata say that its input is 32 x 32 pixels, not 64 x 64"]
+    (problem,) = metadata.problems(int8, CARD, signature(64))
+    assert problem == (
+        "its metadata give its input colours RGB, height 32, width 32, not colours RGB, height 64, width 64"
+    )
 
 
 def test_metadata_that_are_gone(exported: Exported) -> None:
     model = tflite.model(exported.path("_int8.tflite"))
     packed(model).data = None
-    assert metadata.problems(model, CARD, SIZE) == ["it holds no TFLite Metadata"]
+    assert metadata.problems(model, CARD, SIGNATURE) == ["it holds no TFLite Metadata"]
     model.metadata = None
-    assert metadata.problems(model, CARD, SIZE) == ["it holds no TFLite Metadata"]
+    assert metadata.problems(model, CARD, SIGNATURE) == ["it holds no TFLite Metadata"]
 
 
 def test_a_second_normalisation_is_caught(exported: Exported) -> None:
@@ -52,8 +56,8 @@ def test_a_second_normalisation_is_caught(exported: Exported) -> None:
         if content[place : place + 4] == one:
             changed = content[:place] + many + content[place + 4 :]
             packed(model).data = np.frombuffer(changed, np.uint8)
-            found.update(metadata.problems(model, CARD, SIZE))
-    assert found == {"its metadata make an app normalise the pixels, which the model does itself"}
+            found.update(metadata.problems(model, CARD, SIGNATURE))
+    assert found == {"its metadata make an app normalise its input, which the model does itself"}
 
 
 @settings(deadline=None, max_examples=300, derandomize=True)
@@ -64,4 +68,4 @@ def test_damaged_metadata_are_told_and_raise_nothing(exported: Exported, data: s
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
     packed(model).data = np.frombuffer(bytes(content), np.uint8)
-    assert all("\n" not in problem for problem in metadata.problems(model, CARD, SIZE))
+    assert all("\n" not in problem for problem in metadata.problems(model, CARD, SIGNATURE))

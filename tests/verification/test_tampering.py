@@ -373,7 +373,7 @@ def test_one_number_in_several_places_must_be_equal(good: Path, change: Change, 
 )
 def test_golden_labels_must_agree_with_the_accuracies(good: Path, labels: list[int], message: str) -> None:
     manifest = changed(good, put("tiny", "name"))
-    stored = golden.read(good, manifest.data.classes, manifest.student.image_size)
+    stored = golden.read(good, manifest.data.classes, manifest.signature)
     assert list(golden_labels.contradictions(stored, manifest)) == []
     other = replace(stored, labels=np.array(labels))
     assert message in "; ".join(golden_labels.contradictions(other, manifest))
@@ -382,7 +382,7 @@ def test_golden_labels_must_agree_with_the_accuracies(good: Path, labels: list[i
 def test_golden_answers_that_are_too_often_wrong_for_the_accuracy(good: Path) -> None:
     """Half of a thousand images may be wrong, and still not all of the golden ones by chance."""
     manifest = changed(good, both(put(1000, "data", "splits", "test"), put(0.9, "student", "accuracy")))
-    stored = golden.read(good, manifest.data.classes, manifest.student.image_size)
+    stored = golden.read(good, manifest.data.classes, manifest.signature)
     many = replace(
         stored, labels=np.arange(9) % 3, expected={"keras": np.eye(3, dtype=np.float32)[(np.arange(9) + 1) % 3]}
     )

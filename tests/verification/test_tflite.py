@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, SIZE, Exported
 from tfkd.verification import VerifyError, tflite
 from tfkd.writers.tflite import write_tflite
 
@@ -35,7 +35,7 @@ def test_no_images_give_no_answers(exported: Exported) -> None:
 
 
 def test_input_and_output(exported: Exported) -> None:
-    float_io, int8_io = (tflite.io(exported.path(f"_{kind}.tflite")) for kind in ("fp32", "int8"))
+    float_io, int8_io = (tflite.check(exported.path(f"_{kind}.tflite"), CARD, SIGNATURE) for kind in ("fp32", "int8"))
     assert (float_io.input.name, float_io.output.name) == ("image", "probabilities")
     assert (float_io.input.shape, float_io.input.dtype) == ([1, SIZE, SIZE, 3], "float32")
     assert (float_io.input.range, float_io.output.range) == ([0, 255], [0, 1])
@@ -97,7 +97,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 
 
 def test_images_of_another_size_are_one_line(exported: Exported) -> None:
-    with pytest.raises(VerifyError, match=r"cannot be run on an image \(16, 16, 3\)"):
+    with pytest.raises(VerifyError, match=r"cannot be run on an input \(16, 16, 3\)"):
         tflite.predict(exported.path("_fp32.tflite"), [np.zeros((2, 16, 16, 3), np.float32)])
 
 

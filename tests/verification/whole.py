@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, SIZE, Exported
 from tests.writers.conftest import DATA, RECIPE
 from tfkd import machine
 from tfkd.bundle import golden
@@ -17,7 +17,6 @@ from tfkd.bundle.seal import seal
 from tfkd.bundle.verdicts import measured
 from tfkd.bundle.writing import assemble
 from tfkd.distill.measures import softmax
-from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
 from tfkd.verification.gates import judge
@@ -50,13 +49,13 @@ def write_bundle(folder: Path, exported: Exported, photos: Path) -> None:
     shutil.copytree(exported.folder, folder)
     recipe = {**RECIPE, "data": {**RECIPE["data"], "source": f"folder:{photos}"}, "gates": Gates().model_dump()}
     data = open_source(Data.model_validate(recipe["data"]), seed=1)
-    batches = [images.numpy() for images, _ in plain_batches(data.test, signature(SIZE), 64)]
+    batches = [images.numpy() for images, _ in plain_batches(data.test, SIGNATURE, 64)]
     keras = _answers(exported, np.concatenate(batches))
     taught = keras.argmax(axis=1)
     taught[0] = (taught[0] + 1) % len(CARD.classes)
-    reference = artifacts.Reference(batches, data.test.labels, keras, taught, SIZE)
+    reference = artifacts.Reference(batches, data.test.labels, keras, taught, SIGNATURE)
     files = [artifacts.measure(folder, file, reference, CARD) for file in exported.files]
-    images, positions = samples.photos(data.test, SIZE, GOLDEN, 1)
+    images, positions = samples.examples(data.test, SIGNATURE, GOLDEN, 1)
     stored = golden.collect(folder, files, images, data.test.labels[positions], _answers(exported, images))
     manifest = _manifest(recipe, files, data.test.labels, keras.argmax(axis=1), taught)
     manifest = _compared(manifest, folder)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Export
 from tfkd.writers import ExportedFile, card_of, export
 
 SIZE = 32
+SIGNATURE = signature(SIZE)
 DATA = "d2d097e1cca402d3"
 RECIPE = {
     "name": "tiny",

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.verification.coreml.converted import WEIGHTS
-from tests.writers.conftest import CARD, SIZE
+from tests.writers.conftest import CARD, SIGNATURE, SIZE
 from tfkd.files import content_digest, content_size
 from tfkd.recipe import CoremlForm, oldest_ios
 from tfkd.verification import coreml
@@ -66,7 +66,7 @@ def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarr
     error = np.abs(coreml.predict(path, [images]) - wanted).max()
     assert error < NEARNESS[precision]
     assert precision == "fp32" or error > 1e-6, "nothing was compressed"
-    coreml.check(path, CARD, SIZE)
+    coreml.check(path, CARD, SIGNATURE)
     specification = ct.utils.load_spec(str(path))
     assert specification.description.metadata.userDefined["precision"] == precision
     assert specification.specificationVersion == oldest_ios(form) - 9, "version 4 came with iOS 13"

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.writers.conftest import CARD, SIZE, Exported
+from tests.writers.conftest import CARD, SIGNATURE, SIZE, Exported
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Export
 from tfkd.verification import VerifyError
 from tfkd.writers import Calibration, Card, ExportedFile, check_installed
@@ -37,7 +38,7 @@ def test_raw_pixels_give_kerass_probabilities(folder: Path, exported: Exported) 
     found = onnx.predict(folder / "tiny.onnx", [exported.images[:30], exported.images[30:]])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, exported.probabilities, atol=1e-5)
-    ends = onnx.check(folder / "tiny.onnx", CARD, SIZE)
+    ends = onnx.check(folder / "tiny.onnx", CARD, SIGNATURE)
     assert (ends.input.shape, ends.output.shape) == ([1, SIZE, SIZE, 3], [1, 3])
     assert onnx.labels(folder / "tiny.onnx") == CARD.classes
 
@@ -74,7 +75,7 @@ def test_a_file_that_is_not_what_it_must_be(folder: Path, tmp_path: Path, damage
         path.write_bytes({"cut": content[:-200], "empty": b""}.get(damage, content))
     card = Card("tiny", ("cat", "dog", "bird"), "", "", "", "") if damage == "other classes" else CARD
     with pytest.raises(VerifyError) as caught:
-        onnx.check(path, card, 64 if damage == "other size" else SIZE)
+        onnx.check(path, card, signature(64) if damage == "other size" else SIGNATURE)
     assert "tiny.onnx" in str(caught.value) and "\n" not in str(caught.value)
 
 

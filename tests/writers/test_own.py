@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import normalization
 from tfkd.verification import tflite
 from tfkd.writers import Card, own
@@ -69,7 +70,7 @@ def test_raw_pixels_give_what_the_model_gives_of_normalised_ones(
     expected = expected if end != "logits" else np.asarray(keras.ops.softmax(expected))
 
     loaded = own.load(saved(model), normalization.parse(text))
-    assert (loaded.size, loaded.classes, loaded.parameters) == (SIZE, CLASSES, body.count_params())
+    assert (loaded.signature, loaded.classes, loaded.parameters) == (signature(SIZE), CLASSES, body.count_params())
     np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
     np.testing.assert_allclose(through_the_graph(loaded, photos), expected, atol=1e-5)
 

@@ -183,7 +183,7 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
     paths = {name: _verified(folder, artifact) for name, artifact in chosen.items()}
     files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in chosen.items()}
     try:
-        stored = golden.read(folder, described.data.classes, described.student.image_size)
+        stored = golden.read(folder, described.data.classes, described.signature)
         expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
     except VerifyError as error:
         raise RequestError(f"{folder}: {error} Make the bundle again.") from None

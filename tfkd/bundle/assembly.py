@@ -19,6 +19,7 @@ from tfkd.data import Dataset
 from tfkd.distill.measures import accuracy, calibration_error
 from tfkd.files import compressed_size, fingerprint, write_json
 from tfkd.recipe import Gates
+from tfkd.signature import Signature
 from tfkd.verification.gates import judge
 from tfkd.verification.records import Artifact, Diagnosis
 from tfkd.verification.truth import chance_test
@@ -173,25 +174,25 @@ def golden_examples(
     folder: Path,
     artifacts: Iterable[Artifact],
     data: Dataset,
-    size: int,
+    signature: Signature,
     count: int,
     seed: int,
     predict: Callable[[np.ndarray], np.ndarray],
 ) -> Golden:
-    """Returns real images of the test split with the predictions of every file and of the Keras model.
+    """Returns real examples of the test split with the predictions of every file and of the Keras model.
 
     Args:
         folder: the bundle, which holds the files.
         artifacts: the files.
         data: the images.
-        size: side of the model's square input, pixels.
-        count: how many images.
-        seed: draws the images.
-        predict: of the Keras model: float32 [n, size, size, 3] raw RGB to float32 [n, classes] probabilities.
+        signature: what the model takes.
+        count: how many examples.
+        seed: draws the examples.
+        predict: of the Keras model: raw inputs [n, ...] to float32 [n, classes] probabilities.
     """
-    images, positions = samples.photos(data.test, size, count, seed)
-    keras = predict(images.astype(np.float32))
-    return golden.collect(folder, list(artifacts), images, data.test.labels[positions], keras)
+    found, positions = samples.examples(data.test, signature, count, seed)
+    keras = predict(found.astype(signature.single.dtype))
+    return golden.collect(folder, list(artifacts), found, data.test.labels[positions], keras)
 
 
 def write(folder: Path, manifest: Manifest, examples: Golden) -> None:

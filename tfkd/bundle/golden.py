@@ -1,6 +1,6 @@
-"""The golden images of a bundle and the probabilities that its files must give: collected, written, read.
+"""The golden examples of a bundle and the probabilities that its files must give: collected, written, read.
 
-`golden.json` holds for every image, under `probabilities`, the answers of each file's reference family by the file's
+`golden.json` holds for every example, under `probabilities`, the answers of each file's reference family by the file's
 path, and under `families` those of the other families. Nothing that is read is trusted.
 """
 
@@ -17,8 +17,6 @@ from tfkd.files import write_bytes, write_json
 from tfkd.formats import FORMATS
 from tfkd.formats.families import FAMILIES
 from tfkd.inputs import kind_of
-from tfkd.inputs.image.files import encode_golden
-from tfkd.inputs.image.tensors import signature as image_signature
 from tfkd.inputs.kind import ExampleError
 from tfkd.signature import Signature
 from tfkd.verification import VerifyError, artifacts
@@ -27,15 +25,15 @@ from tfkd.verification.records import Artifact
 _INDEX = f"{GOLDEN}/{GOLDEN_INDEX}"
 KERAS = "keras"  # in the place of a file's path
 
-_LARGEST = 1 << 26  # bytes of an image or of the index
+_LARGEST = 1 << 26  # bytes of an example or of the index
 
 
 _FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
-class _Image(BaseModel):
+class _Example(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-    file: str = Field(pattern=r"^[0-9]{3,6}\.png$")
+    file: str = Field(pattern=r"^[0-9]{3,6}\.[a-z0-9]{1,8}$")
     label: str | None
     probabilities: dict[str, list[float]]
     families: dict[_FamilyName, Any] = {}
@@ -47,11 +45,11 @@ _ANSWERS = TypeAdapter(dict[str, list[float]], config=ConfigDict(allow_inf_nan=F
 class _Index(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     classes: list[str]
-    images: list[_Image] = Field(min_length=1)
+    images: list[_Example] = Field(min_length=1)
 
     @field_validator("images")
     @classmethod
-    def _different(cls, value: list[_Image]) -> list[_Image]:
+    def _different(cls, value: list[_Example]) -> list[_Example]:
         if len({image.file for image in value}) < len(value):
             raise ValueError("names an image twice")
         return value
@@ -59,10 +57,10 @@ class _Index(BaseModel):
 
 @dataclass(frozen=True)
 class Golden:
-    """A few real images with the answers that every runtime must give.
+    """A few real examples with the answers that every runtime must give.
 
     Attributes:
-        images: uint8 [n, S, S, 3] RGB at the student's input size.
+        images: raw examples as the student takes them, [n, ...], such as uint8 images.
         labels: int64 [n], the true classes; -1 where unknown.
         expected: float32 [n, classes] probabilities of each file's reference family, by its path in the bundle; `keras`
             for the Keras student.
@@ -85,7 +83,7 @@ def collect(
     Args:
         folder: of the bundle.
         files: what is run.
-        images: uint8 [n, S, S, 3] RGB.
+        images: raw examples, [n, ...].
         labels: int64 [n], the true classes; -1 where unknown.
         keras: float32 [n, classes], the Keras model's probabilities.
 
@@ -105,16 +103,22 @@ def collect(
     return Golden(images, labels, expected, others)
 
 
-def write(bundle: Path, golden: Golden, classes: list[str]) -> None:
+def write(bundle: Path, golden: Golden, classes: list[str], signature: Signature) -> None:
     """Writes the golden examples into the folder of a bundle.
+
+    Args:
+        bundle: its folder.
+        golden: the examples.
+        classes: of the model, in order.
+        signature: what the model takes.
 
     Raises:
         RequestError: the folder cannot be written.
     """
-    folder = bundle / GOLDEN
-    names = [f"{index:03d}.png" for index in range(len(golden.images))]
-    for name, image in zip(names, golden.images, strict=True):
-        write_bytes(folder / name, encode_golden(image))
+    folder, kind = bundle / GOLDEN, kind_of(signature.kind)
+    names = [f"{index:03d}{kind.golden_suffix}" for index in range(len(golden.images))]
+    for name, example in zip(names, golden.images, strict=True):
+        write_bytes(folder / name, kind.encode_golden(example))
     entries = [
         {
             "file": name,
@@ -131,16 +135,16 @@ def _row(answers: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
     return {source: probabilities[index].tolist() for source, probabilities in answers.items()}
 
 
-def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
-    """Reads the golden images of a bundle; answers of families that this version does not know are left out.
+def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
+    """Reads the golden examples of a bundle; answers of families that this version does not know are left out.
 
     Args:
         bundle: its folder.
         classes: of the model, in order.
-        size: side of its input, pixels.
+        signature: what it takes.
 
     Raises:
-        VerifyError: they cannot be read, are of another size, or their answers are of other classes.
+        VerifyError: they cannot be read, are of another form, or their answers are of other classes.
     """
     folder = bundle / GOLDEN
     index = _index(folder / GOLDEN_INDEX)
@@ -158,11 +162,11 @@ def read(bundle: Path, classes: Sequence[str], size: int) -> Golden:
     }
     unknown = [family for family in named if family not in FAMILIES]
     labels = [-1 if image.label is None else index.classes.index(image.label) for image in index.images]
-    examples = np.stack([_example(folder / image.file, image_signature(size)) for image in index.images])
+    examples = np.stack([_example(folder / image.file, signature) for image in index.images])
     return Golden(examples, np.array(labels, np.int64), expected, others, tuple(unknown))
 
 
-def _of_family(image: _Image, family: str) -> dict[str, list[float]]:
+def _of_family(image: _Example, family: str) -> dict[str, list[float]]:
     if family not in image.families:
         raise VerifyError(f"{_INDEX}: {image.file} has no answers of {family}, other images have.")
     try:
@@ -173,7 +177,7 @@ def _of_family(image: _Image, family: str) -> dict[str, list[float]]:
         raise VerifyError(f"{_INDEX}: {image.file}: {place}: {first['msg']}.") from None
 
 
-def _stacked(images: list[_Image], answers: list[dict[str, list[float]]], classes: int) -> dict[str, np.ndarray]:
+def _stacked(images: list[_Example], answers: list[dict[str, list[float]]], classes: int) -> dict[str, np.ndarray]:
     """Returns float32 [n, classes] by path of a file."""
     for image, found in zip(images, answers, strict=True):
         if found.keys() != answers[0].keys():
@@ -198,8 +202,11 @@ def _index(path: Path) -> _Index:
 
 
 def _example(path: Path, signature: Signature) -> np.ndarray:
+    kind = kind_of(signature.kind)
+    if path.suffix != kind.golden_suffix:
+        raise VerifyError(f"{_INDEX}: names {path.name}, which is no {kind.golden_suffix} file.")
     try:
-        example: np.ndarray = kind_of(signature.kind).decode_golden(_content(path), signature)
+        example: np.ndarray = kind.decode_golden(_content(path), signature)
     except ExampleError as error:
         raise VerifyError(f"{GOLDEN}/{path.name}: {error}.") from None
     return example

@@ -57,7 +57,7 @@ def _balanced(manifest: Manifest, accuracy: float) -> list[float]:
 
 
 def _in_turn(labels: np.ndarray, classes: int | None) -> bool:
-    """Returns whether labels are those of images that take the classes in turn (see `tfkd.writers.samples.photos`).
+    """Returns whether labels are those of images that take the classes in turn (see `tfkd.writers.samples.examples`).
 
     Args:
         labels: int [n].

@@ -17,7 +17,7 @@ from tfkd.bundle.publishing import opened
 from tfkd.bundle.reading import card_from
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_digest, write_bytes
-from tfkd.inputs.image.arrays import fitted
+from tfkd.inputs import kind_of
 from tfkd.labels import LABELS, labels_text
 from tfkd.verification import VerifyError
 from tfkd.verification.apart import Apart
@@ -96,15 +96,15 @@ class Bundle:
             VerifyError: the file cannot be run here, or crashes its runtime.
         """
         artifact = self.artifact(file or self.manifest.artifacts[0].path)
-        size = self.manifest.student.image_size
-        inputs = fitted(images, size)
+        signature = self.manifest.signature
+        inputs = kind_of(signature.kind).from_memory(images, signature)
         if not len(inputs):
             return np.zeros((0, len(self.labels)), np.float32)
         batches = (inputs[first : first + _BATCH] for first in range(0, len(inputs), _BATCH))
         with tempfile.TemporaryDirectory() as folder, Apart() as runner:
             path = self.save(artifact.path, folder)
             card = card_from(self.manifest)
-            return runner.run(path, artifact.format, card, size, batches).probabilities
+            return runner.run(path, artifact.format, card, signature, batches).probabilities
 
     def save(self, name: str, folder: str | os.PathLike[str]) -> Path:
         """Writes an exported file, or a package, into a folder, and returns its path there.
@@ -147,7 +147,7 @@ def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
                 folder=Path(folder),
                 manifest=manifest,
                 labels=_labels(here, manifest),
-                golden=golden.read(here, manifest.data.classes, manifest.student.image_size),
+                golden=golden.read(here, manifest.data.classes, manifest.signature),
                 measurements=tuple(measurements.read(here)),
                 files=_files(here, manifest, listed),
             )

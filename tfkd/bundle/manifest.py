@@ -15,8 +15,10 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from tfkd.bundle.results import BenchEntry
 from tfkd.errors import RequestError, first_fault
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import NAME
 from tfkd.records import Count, Entry, Fraction, Number
+from tfkd.signature import Signature
 from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.writers.records import MissingFile
 
@@ -160,6 +162,11 @@ class Manifest(Entry):
     def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
         json.dumps(value, allow_nan=False)
         return value
+
+    @property
+    def signature(self) -> Signature:
+        """What the student takes; a manifest states its side."""
+        return signature(self.student.image_size)
 
     @property
     def images(self) -> int:

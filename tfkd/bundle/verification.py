@@ -191,8 +191,8 @@ class _Bundle:
     ) -> Answered:
         if self._progress:
             self._progress.say(f"  {artifact.path}")
-        size = manifest.student.image_size
-        answered = self._apart.run(self._folder / artifact.path, artifact.format, card, size, batches, family)
+        path, signature = self._folder / artifact.path, manifest.signature
+        answered = self._apart.run(path, artifact.format, card, signature, batches, family)
         if answered.io != artifact.io:
             raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
         for wrong in answered.requirements.contradictions(artifact, manifest.environment):
@@ -264,7 +264,7 @@ def _future(manifest: Manifest) -> Iterator[str]:
 
 
 def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
-    stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
+    stored = golden.read(folder, manifest.data.classes, manifest.signature)
     golden_answers.check(stored, manifest)
     ignored = (
         f"; ignored: answers of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
@@ -315,12 +315,10 @@ class _TestImages:
         self._labels = outputs[found.test.labels]
 
     def batches(self) -> Iterable[Any]:
-        """Returns float32 [b, S, S, 3], the images in order."""
+        """Returns raw inputs of the student's signature, [b, ...], in order."""
         from tfkd.data.batches import plain_batches
-        from tfkd.inputs.image.tensors import signature as image_signature
 
-        size = self._manifest.student.image_size
-        return plain_batches(self._images, image_signature(size), _BATCH).map(lambda images, _: images)
+        return plain_batches(self._images, self._manifest.signature, _BATCH).map(lambda inputs, _: inputs)
 
     def compared(self) -> tuple[int, str]:
         """Returns whether these are the images that the bundle was measured on."""

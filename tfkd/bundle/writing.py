@@ -17,5 +17,5 @@ def assemble(folder: Path, manifest: Manifest, examples: Golden) -> None:
         RequestError: a class name does not fit on one line, or the folder cannot be written.
     """
     files.write_text(folder / LABELS, labels_text(manifest.data.classes))
-    golden.write(folder, examples, manifest.data.classes)
+    golden.write(folder, examples, manifest.data.classes, manifest.signature)
     files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))

@@ -23,7 +23,7 @@ class Precision:
         oldest_ios: the iOS that brought what such a file is made of.
         shipped: whether the source code for apps runs this file rather than others of its folder.
         from_qat: writes the file of a network that quantization-aware training has left, as "module:function" with
-            (saved_model, path, card, size, io).
+            (saved_model, path, card, signature, io).
     """
 
     tolerances: Mapping[str, float]
@@ -60,7 +60,7 @@ class Format:
         precisions: by name.
         usual: the precision that names of files and forms do not state; None where they state every one.
         writer: writes a file; called with (graph, file, path, card, calibration).
-        check: reads what a file says of itself; called with (path, card, size).
+        check: reads what a file says of itself; called with (path, card, signature).
         predict: runs a file; called with (path, batches) and the options of a runtime family.
         requirements: reads what a file needs of its runtime; called with (path).
         accelerators: lists what phones' accelerators take of a file; called with (path).

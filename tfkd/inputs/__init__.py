@@ -4,9 +4,11 @@ A package defines `KIND`, a `tfkd.inputs.kind.Kind`. Adding a kind touches its p
 """
 
 import importlib
+from typing import Any
 
 from tfkd.errors import RequestError, nearest
 from tfkd.inputs.kind import Kind
+from tfkd.signature import Signature
 
 KINDS = {"image": "tfkd.inputs.image"}
 
@@ -21,3 +23,21 @@ def kind_of(name: str) -> Kind:
         raise RequestError(f"There is no kind of input {name!r}.{nearest(name, list(KINDS))}")
     kind: Kind = importlib.import_module(KINDS[name]).KIND
     return kind
+
+
+def signature_of(model: Any) -> Signature:
+    """Returns what a model takes: the input of the first kind that it is.
+
+    Args:
+        model: keras.Model with known inputs.
+
+    Raises:
+        RequestError: it is the input of no kind; gives the reasons of all.
+    """
+    reasons = []
+    for name in KINDS:
+        try:
+            return kind_of(name).signature_of(model)
+        except RequestError as error:
+            reasons.append(str(error))
+    raise RequestError(" ".join(reasons))

@@ -148,6 +148,11 @@ class Description:
     properties: Mapping[str, Any]
 
 
+def listed(properties: Mapping[str, Any]) -> str:
+    """Returns a description's properties as messages state them."""
+    return ", ".join(f"{name} {value}" for name, value in properties.items())
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of input.
@@ -163,6 +168,9 @@ class Kind:
             RequestError where that is no input of this kind.
         describe: maps a signature to what exported files say of it.
         golden_suffix: of the files of golden examples.
+        from_memory: maps examples that a caller hands over in memory, and the signature, to raw inputs as golden files
+            hold them; raises a RequestError.
+        to_golden: maps a batch of finished inputs to the arrays that golden examples and files hold, in fewer bytes.
         encode_golden: maps one raw example, as the student takes it, to the bytes of its golden file.
         decode_golden: maps the bytes of a golden file and the signature to the example; raises an ExampleError.
         encode_shown: maps one raw example to the base64 text that the report embeds.
@@ -178,6 +186,8 @@ class Kind:
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]
     golden_suffix: str
+    from_memory: Callable[[Any, Signature], Any]
+    to_golden: Callable[[Any], Any]
     encode_golden: Callable[[Any], bytes]
     decode_golden: Callable[[bytes, Signature], Any]
     encode_shown: Callable[[Any], str]

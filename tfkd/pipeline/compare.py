@@ -18,6 +18,7 @@ from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
+from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, TEACHER_MODEL, RunFolder, of_seed
@@ -34,6 +35,7 @@ from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Training
 from tfkd.recipe.networks import chain
+from tfkd.signature import Signature
 
 CODE = 1  # raise it when a variant's code gives other files
 FILE = "model.tflite"
@@ -50,14 +52,14 @@ class Variant:
     Attributes:
         name: as the table shows it.
         inputs: what it depends on beside the code.
-        size: side of its input, pixels.
+        signature: what it takes.
         data: the images as it sees them.
         make: writes the file and returns the seconds of the trainings behind it.
     """
 
     name: str
     inputs: tuple[Any, ...]
-    size: int
+    signature: Signature
     data: Dataset
     make: Callable[[Path], float]
 
@@ -106,7 +108,7 @@ def variants(context: RunContext) -> Iterator[Variant]:
 
 def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
     trained, images = context.stages[TEACHER.name].fingerprint, context.recipe.export.calibration_images
-    size = context.result(TEACHER).image_size
+    taken = signature(context.result(TEACHER).image_size)
     data = context.data_for(context.recipe.teachers[0].rendering)
     pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), context.stages[SOFT_LABELS.name].fingerprint]
     pruned = _stage(context, "teacher pruned", *pruning)
@@ -115,7 +117,7 @@ def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
         return _load(context.folder_of(TEACHER) / TEACHER_MODEL)
 
     def quantize(path: Path) -> float:
-        _write(context, load(), "int8", path, data, size)
+        _write(context, load(), "int8", path, data, taken)
         return 0.0
 
     def prune(precision: str, path: Path) -> float:
@@ -124,35 +126,35 @@ def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
             pruned.begin(context.progress.say)
             seconds = _pruned_teacher(context, load(), pruned.folder)
             pruned.finish({"seconds": seconds}, seconds)
-        _write(context, _load(pruned.folder / STUDENT_MODEL), precision, path, data, size)
+        _write(context, _load(pruned.folder / STUDENT_MODEL), precision, path, data, taken)
         return 0.0 if precision == "int8" else float((pruned.result() or {})["seconds"])
 
-    yield Variant("teacher int8", (trained, images), size, data, quantize)
-    yield Variant("teacher pruned fp32", (*pruning,), size, data, partial(prune, "fp32"))
-    yield Variant("teacher pruned int8", (*pruning, images), size, data, partial(prune, "int8"))
+    yield Variant("teacher int8", (trained, images), taken, data, quantize)
+    yield Variant("teacher pruned fp32", (*pruning,), taken, data, partial(prune, "fp32"))
+    yield Variant("teacher pruned int8", (*pruning, images), taken, data, partial(prune, "int8"))
 
 
 def _control(context: RunContext) -> Variant:
-    size, seed = context.recipe.data.image_size, context.result(STUDENT).best.seed
+    taken, seed = context.shipped.kind.signature(context.recipe.data), context.result(STUDENT).best.seed
     control = context.result(CONTROL).of(seed)
     assert control is not None
 
     def make(path: Path) -> float:
         network = _load(of_seed(context.folder_of(CONTROL), seed) / STUDENT_MODEL)
-        _write(context, network, "fp32", path, context.shipped, size)
+        _write(context, network, "fp32", path, context.shipped, taken)
         return control.seconds
 
     inputs = (context.stages[CONTROL.name].fingerprint, seed)
-    return Variant("control fp32", inputs, size, context.shipped, make)
+    return Variant("control fp32", inputs, taken, context.shipped, make)
 
 
 def _of_the_student(context: RunContext) -> Iterator[Variant]:
     of_recipe = {block.kind: block for block in context.recipe.compress}
     defaults: list[AnyCompression] = [QuantizationAware(), Prune(), Cluster()]
-    size, student = context.recipe.data.image_size, context.stages[STUDENT.name].fingerprint
+    taken, student = context.shipped.kind.signature(context.recipe.data), context.stages[STUDENT.name].fingerprint
 
     def compressed(block: AnyCompression) -> Callable[[Path], float]:
-        return lambda path: _compressed_student(context, block, path)
+        return lambda path: _compressed_student(context, block, path, taken)
 
     for default in defaults:
         block = of_recipe.get(default.kind, default)
@@ -162,13 +164,13 @@ def _of_the_student(context: RunContext) -> Iterator[Variant]:
             block.model_dump(mode="json"),
             context.recipe.export.model_dump(mode="json"),
         )
-        yield Variant(f"student {_SHOWN[block.kind]} int8", inputs, size, context.shipped, compressed(block))
+        yield Variant(f"student {_SHOWN[block.kind]} int8", inputs, taken, context.shipped, compressed(block))
 
 
 _SHOWN = {"qat": "QAT", "prune": "pruned", "cluster": "clustered"}
 
 
-def _compressed_student(context: RunContext, block: AnyCompression, path: Path) -> float:
+def _compressed_student(context: RunContext, block: AnyCompression, path: Path, taken: Signature) -> float:
     from tfkd.compress import QUANTIZED
     from tfkd.writers import tflite
 
@@ -177,9 +179,9 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path) 
     source, title = best_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
     result = compress_student(job, source, [block], title, context.progress)
     if result.quantized:
-        tflite.write_quantized(folder / QUANTIZED, path, context.card, recipe.data.image_size)
+        tflite.write_quantized(folder / QUANTIZED, path, context.card, taken)
     else:
-        _write(context, _load(folder / STUDENT_MODEL), "int8", path, context.shipped, recipe.data.image_size)
+        _write(context, _load(folder / STUDENT_MODEL), "int8", path, context.shipped, taken)
     return result.seconds + trained.seconds
 
 
@@ -209,12 +211,12 @@ def _load(path: Path) -> Any:
     return teacher.load_teacher(path)
 
 
-def _write(context: RunContext, model: Any, precision: str, path: Path, data: Dataset, size: int) -> None:
+def _write(context: RunContext, model: Any, precision: str, path: Path, data: Dataset, taken: Signature) -> None:
     from tfkd.writers import samples, tflite
 
     export = context.recipe.export
-    images = samples.calibration(data, size, export.calibration_images, context.recipe.seed)
-    tflite.write_tflite(model, precision, path, context.card, images, ranges=export.ranges)
+    examples = samples.calibration(data, taken, export.calibration_images, context.recipe.seed)
+    tflite.write_tflite(model, precision, path, context.card, examples, ranges=export.ranges)
 
 
 def _stage(context: RunContext, name: str, *inputs: Any) -> Stage:
@@ -250,11 +252,10 @@ def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, 
     import numpy as np
 
     from tfkd.data.batches import plain_batches
-    from tfkd.inputs.image.tensors import signature
     from tfkd.verification import tflite
 
-    images = plain_batches(variant.data.test, signature(variant.size), 64).map(lambda images, _: images)
-    top1 = tflite.predict(path, images).argmax(axis=1)
+    batches = plain_batches(variant.data.test, variant.signature, 64).map(lambda inputs, _: inputs)
+    top1 = tflite.predict(path, batches).argmax(axis=1)
     return {
         "accuracy": float(np.mean(top1 == context.data.test.labels)),
         "agreement": float(np.mean(top1 == ensemble_logits(context).argmax(axis=1))),

@@ -14,6 +14,7 @@ from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
+from tfkd.inputs.image.tensors import side_of
 from tfkd.labels import outputs_of
 from tfkd.models import normalization
 from tfkd.pipeline import pages
@@ -139,17 +140,16 @@ def write(subject: Subject, request: "Request", folder: RunFolder, progress: Pro
         bench=bench,
         diagnosis=diagnosis,
     )
-    model, count = subject.model, request.export.golden_images
-    golden = assembly.golden_examples(bundle, artifacts, subject.data, model.size, count, request.seed, model.answer)
+    model, data, count = subject.model, subject.data, request.export.golden_images
+    golden = assembly.golden_examples(bundle, artifacts, data, model.signature, count, request.seed, model.answer)
     pages.complete(bundle, manifest, golden, _evidence(subject, probabilities, request.seed))
     return manifest
 
 
 def _batches(subject: Subject) -> Any:
     from tfkd.data.batches import plain_batches
-    from tfkd.inputs.image.tensors import signature
 
-    return plain_batches(subject.data.test, signature(subject.model.size), BATCH).map(lambda images, _: images)
+    return plain_batches(subject.data.test, subject.model.signature, BATCH).map(lambda inputs, _: inputs)
 
 
 def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
@@ -170,8 +170,9 @@ def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
 def _exported(subject: Subject, request: "Request", bundle: Path, progress: Progress) -> Exported:
     from tfkd.writers import export, samples
 
-    images = samples.calibration(subject.data, subject.model.size, request.export.calibration_images, request.seed)
-    return export(subject.model, request.export, subject.card, images, bundle, lambda path: progress.say(f"  {path}"))
+    model, count = subject.model, request.export.calibration_images
+    examples = samples.calibration(subject.data, model.signature, count, request.seed)
+    return export(model, request.export, subject.card, examples, bundle, lambda path: progress.say(f"  {path}"))
 
 
 def _measured(
@@ -184,7 +185,7 @@ def _measured(
         labels=subject.data.test.labels,
         keras=probabilities,
         teacher_top1=None,
-        size=subject.model.size,
+        signature=subject.model.signature,
     )
 
     def say(artifact: Artifact) -> None:
@@ -208,7 +209,7 @@ def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, s
     if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
         return diagnosis.order_of_labels(examined, probabilities, test)
     examined = dataclasses.replace(examined, weights=diagnosis.initial_weights(model.opened))
-    images, labels = diagnosis.probe_images(data, model.size, seed)
+    images, labels = diagnosis.probe_images(data, model.signature, seed)
     return diagnosis.diagnose(examined, images, labels)
 
 
@@ -216,7 +217,7 @@ def _student(model: "OwnModel", accuracy: float) -> StudentEntry:
     return StudentEntry(
         model=model.name,
         parameters=model.parameters,
-        image_size=model.size,
+        image_size=side_of(model.signature),
         accuracy=accuracy,
         control_accuracy=None,
         accuracies=[accuracy],
@@ -241,7 +242,7 @@ def _comparison(
 def _evidence(subject: Subject, probabilities: np.ndarray, seed: int) -> "Evidence":
     from tfkd.report import predictions
 
-    size = subject.model.size
+    signature = subject.model.signature
     return predictions.evidence(
-        "the Keras model", subject.data, size, seed, {"student": probabilities}, lambda rows: rows
+        "the Keras model", subject.data, signature, seed, {"student": probabilities}, lambda rows: rows
     )

@@ -7,8 +7,9 @@ import numpy as np
 
 from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import softmax
-from tfkd.inputs.image.files import encode_shown
+from tfkd.inputs import kind_of
 from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained
+from tfkd.signature import Signature
 from tfkd.writers import samples
 
 Cell = tuple[int, int, int]  # true class, predicted class, images
@@ -21,7 +22,7 @@ _FEWEST_EXAMPLES, _MOST_EXAMPLES = 8, 24
 def evidence(
     variant: str,
     data: Dataset,
-    size: int,
+    signature: Signature,
     seed: int,
     scores: Mapping[Trained, np.ndarray],
     normalized: Callable[[np.ndarray], Any] = softmax,
@@ -30,16 +31,16 @@ def evidence(
 
     Args:
         variant: the student, as the report names it.
-        data: the photos and the names of the classes.
-        size: side of the student's square input, pixels.
+        data: the examples and the names of the classes.
+        signature: what the student takes.
         seed: draws the examples.
         scores: float [n, classes] of each network; "student" is required.
         normalized: makes probabilities of rows of scores.
     """
     return Evidence(
         confusion=confusion(variant, data.test.labels, scores["student"]),
-        examples=_examples(data, size, seed + 1, scores, normalized),  # other photos than the golden images
-        mistakes=_mistakes(data, size, scores, normalized),
+        examples=_examples(data, signature, seed + 1, scores, normalized),  # others than the golden ones
+        mistakes=_mistakes(data, signature, scores, normalized),
     )
 
 
@@ -66,11 +67,11 @@ def frequent_pairs(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def example_positions(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Draws photos so that each class is among them, or 24 classes where there are more.
+    """Draws examples so that each class is among them, or 24 classes where there are more.
 
     Args:
         labels: int [n], the true classes.
-        seed: draws classes and photos.
+        seed: draws classes and examples.
 
     Returns:
         Positions, int64 [8 to 24, or all of fewer labels], the classes in turn.
@@ -86,7 +87,7 @@ def example_positions(labels: np.ndarray, seed: int) -> np.ndarray:
 def mistake_positions(
     labels: np.ndarray, scores: np.ndarray, normalized: Callable[[np.ndarray], Any] = softmax
 ) -> np.ndarray:
-    """Returns up to two photos of each of the most frequent confused pairs: the most confident mistakes.
+    """Returns up to two examples of each of the most frequent confused pairs: the most confident mistakes.
 
     Args:
         labels: int [n], the true classes.
@@ -107,7 +108,7 @@ def mistake_positions(
 
 def _examples(
     data: Dataset,
-    size: int,
+    signature: Signature,
     seed: int,
     scores: Mapping[Trained, np.ndarray],
     normalized: Callable[[np.ndarray], Any],
@@ -116,16 +117,16 @@ def _examples(
     rows = {who: normalized(each[positions]).tolist() for who, each in scores.items()}
     return [
         Example(
-            image=encode_shown(image),
+            image=kind_of(signature.kind).encode_shown(image),
             label=data.classes[data.test.labels[position]],
             **{who: each[i] for who, each in rows.items()},
         )
-        for i, (image, position) in enumerate(zip(samples.at(data.test, positions, size), positions, strict=True))
+        for i, (image, position) in enumerate(zip(samples.at(data.test, positions, signature), positions, strict=True))
     ]
 
 
 def _mistakes(
-    data: Dataset, size: int, scores: Mapping[Trained, np.ndarray], normalized: Callable[[np.ndarray], Any]
+    data: Dataset, signature: Signature, scores: Mapping[Trained, np.ndarray], normalized: Callable[[np.ndarray], Any]
 ) -> list[Mistake]:
     positions = mistake_positions(data.test.labels, scores["student"], normalized)
     if not len(positions):
@@ -133,12 +134,12 @@ def _mistakes(
     rows = {who: normalized(each[positions]) for who, each in scores.items()}
     return [
         Mistake(
-            image=encode_shown(image),
+            image=kind_of(signature.kind).encode_shown(image),
             label=data.classes[data.test.labels[position]],
             **{
                 who: Prediction(label=data.classes[each[i].argmax()], probability=each[i].max())
                 for who, each in rows.items()
             },
         )
-        for i, (image, position) in enumerate(zip(samples.at(data.test, positions, size), positions, strict=True))
+        for i, (image, position) in enumerate(zip(samples.at(data.test, positions, signature), positions, strict=True))
     ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfkd.errors import MachineError, TfkdError
 from tfkd.sandbox import ResourceLimits, Sandbox
+from tfkd.signature import Signature
 from tfkd.verification import VerifyError
 from tfkd.verification.records import InputOutput
 from tfkd.verification.requirements import Requirements
@@ -44,31 +45,37 @@ class Apart(Sandbox):
             raise VerifyError(str(error)) from None
 
     def run(
-        self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any], family: str | None = None
+        self,
+        path: Path,
+        format: str,
+        card: Card,
+        signature: Signature,
+        batches: Iterable[Any],
+        family: str | None = None,
     ) -> Answered:
-        """Checks a file against a card and runs it on images.
+        """Checks a file against a card and runs it on raw inputs.
 
         Args:
             path: of the file or package.
             format: a name of `tfkd.formats.FORMATS`.
             card: what the file must contain.
-            size: side of the square image that it must take, pixels.
-            batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read.
+            signature: what it must take.
+            batches: raw inputs, [b, ...], or as golden files hold them; anything that NumPy can read.
             family: a name of `tfkd.formats.families.FAMILIES` to compute as; default: the format's reference.
 
         Raises:
             NotVerifiedError: nothing here can run the file although it may be right.
             VerifyError: the file is not what the card says, cannot be run, crashes its runtime or takes too long.
         """
-        answered: Answered = self.call(path, _checked, path, format, card, size, family, batches=batches)
+        answered: Answered = self.call(path, _checked, path, format, card, signature, family, batches=batches)
         return answered
 
 
 def _checked(
-    path: Path, format: str, card: Card, size: int, family: str | None, batches: Iterator[np.ndarray]
+    path: Path, format: str, card: Card, signature: Signature, family: str | None, batches: Iterator[np.ndarray]
 ) -> Answered:
     from tfkd.verification import artifacts, requirements
 
-    io = artifacts.check(path, format, card, size)
+    io = artifacts.check(path, format, card, signature)
     needed = requirements.of(path, format)
     return Answered(io, needed, artifacts.predict(path, format, batches, family))

@@ -10,6 +10,7 @@ import numpy as np
 from tfkd.files import content_digest, content_size
 from tfkd.formats import FORMATS, Format, load
 from tfkd.formats.families import FAMILIES
+from tfkd.signature import Signature
 from tfkd.verification import NotVerifiedError, VerifyError, requirements
 from tfkd.verification.records import Artifact, InputOutput
 from tfkd.verification.truth import chance_test
@@ -21,22 +22,22 @@ class Reference:
     """What a file is compared with, on the test split.
 
     Attributes:
-        batches: float32 [b, S, S, 3] raw RGB 0..255, the images in order; read once for each file.
+        batches: raw inputs of the signature, [b, ...], the examples in order; read once for each file.
         labels: int64 [n], the true classes.
         keras: float32 [n, classes], the Keras student's probabilities.
         teacher_top1: int64 [n], the teacher's classes; None where there is no teacher.
-        size: S, side of the student's input, pixels.
+        signature: what the student takes.
     """
 
     batches: Iterable[Any]
     labels: np.ndarray
     keras: np.ndarray
     teacher_top1: np.ndarray | None
-    size: int
+    signature: Signature
 
 
 def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) -> Artifact:
-    """Loads a file again, checks it, runs it on the test images, and returns its entry in the manifest.
+    """Loads a file again, checks it, runs it on the test examples, and returns its entry in the manifest.
 
     Where nothing here can run it although it may be right, the entry says why and has no accuracy.
 
@@ -44,7 +45,7 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
         VerifyError: the file cannot be loaded or run, or it is not what the card says.
     """
     path, format = folder / file.path, _format(file.format)
-    io = check(path, file.format, card, reference.size)
+    io = check(path, file.format, card, reference.signature)
     try:
         found = _compared(predict(path, file.format, reference.batches), path, reference)
     except NotVerifiedError as error:
@@ -83,29 +84,29 @@ def _compared(probabilities: np.ndarray, path: Path, reference: Reference) -> di
     }
 
 
-def check(path: Path, format: str, card: Card, size: int) -> InputOutput:
+def check(path: Path, format: str, card: Card, signature: Signature) -> InputOutput:
     """Checks what a file says of itself; returns its input and output.
 
     Args:
         path: of the file or package.
         format: a name of `tfkd.formats.FORMATS`.
         card: what it must contain.
-        size: side of the square image that it must take, pixels.
+        signature: what it must take.
 
     Raises:
         VerifyError: it cannot be read, or it is not what the card says.
     """
-    found: InputOutput = load(_format(format).check)(path, card, size)
+    found: InputOutput = load(_format(format).check)(path, card, signature)
     return found
 
 
 def predict(path: Path, format: str, batches: Iterable[Any], family: str | None = None) -> np.ndarray:
-    """Runs a file on images with something that is not its converter.
+    """Runs a file on raw inputs with something that is not its converter.
 
     Args:
         path: of the file or package.
         format: a name of `tfkd.formats.FORMATS`.
-        batches: uint8 or float32 [b, S, S, 3] raw RGB 0..255, read once, in order.
+        batches: raw inputs, [b, ...], or as golden files hold them; read once, in order.
         family: a name of `tfkd.formats.families.FAMILIES` that can be run here; default: the format's reference.
 
     Returns:

@@ -20,6 +20,7 @@ from tfkd.labels import relabelled
 from tfkd.models import is_own
 from tfkd.models.normalization import Normalization, parse
 from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets, Teacher
+from tfkd.signature import Signature
 from tfkd.verification.gates import STUDENT
 from tfkd.verification.hypotheses import (
     LEAST_SKILL,
@@ -115,16 +116,16 @@ def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str]
 
 
 def probe_images(
-    data: Dataset, size: int, seed: int, splits: Sequence[str] = ("test", "validation", "train")
+    data: Dataset, signature: Signature, seed: int, splits: Sequence[str] = ("test", "validation", "train")
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a few hundred labelled images, uint8 [n, size, size, 3], and their classes, int64 [n].
+    """Returns a few hundred labelled examples, raw [n, ...] as golden files hold them, and their classes, int64 [n].
 
     Where the first split has few, those of the next ones are added.
     """
     images, labels, missing = [], [], MOST_IMAGES
     for split in (getattr(data, name) for name in splits):
         if missing > 0 and len(split):
-            taken, positions = samples.photos(split, size, missing, seed)
+            taken, positions = samples.examples(split, signature, missing, seed)
             images.append(taken)
             labels.append(split.labels[positions])
             missing -= len(positions)

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature as image_signature
 from tfkd.models.normalization import Normalization
+from tfkd.signature import Signature
 from tfkd.verification import metadata, tflite
 from tfkd.verification.records import Tensor
 
@@ -71,8 +73,8 @@ class _Input:
         return None
 
 
-def side(path: Path) -> int:
-    """Returns the side of the square RGB image that a file takes, pixels.
+def signature(path: Path) -> Signature:
+    """Returns the signature of the square RGB image that a file takes.
 
     Raises:
         RequestError: it takes something else.
@@ -81,7 +83,7 @@ def side(path: Path) -> int:
     tensor = tflite.io(path).input
     if len(tensor.shape) != 4 or tensor.shape[1] != tensor.shape[2] or [tensor.shape[0], tensor.shape[3]] != [1, 3]:
         raise RequestError(f"{path} takes {tensor.dtype} {tensor.shape}; photos fit into one square RGB image alone.")
-    return tensor.shape[1]
+    return image_signature(tensor.shape[1])
 
 
 def feeds(path: Path, against: Path, given: Normalization | None = None) -> tuple[Feed, Feed]:

@@ -12,6 +12,7 @@ from tfkd.files import compressed_size
 from tfkd.models.normalization import Normalization
 from tfkd.progress import Progress, counted
 from tfkd.recipe import Data
+from tfkd.signature import Signature
 from tfkd.verification import VerifyError, feeding, operators, tflite
 from tfkd.verification.apart import Apart
 from tfkd.verification.delegates import DelegateReport, reports
@@ -140,18 +141,18 @@ def inspect_apart(path: Path, on: Photos | None = None, progress: Progress | Non
         with Apart() as process:
             if on is None:
                 return process.call(path, inspect, path)
-            images = _images(on, process.call(path, feeding.side, path), progress)
+            images = _images(on, process.call(path, feeding.signature, path), progress)
             return process.call(path, inspect, path, against, images, on.normalization)
     except VerifyError as error:
         raise RequestError(str(error)) from None
 
 
-def _images(photos: Photos, size: int, progress: Progress | None) -> np.ndarray:
+def _images(photos: Photos, signature: Signature, progress: Progress | None) -> np.ndarray:
     """Picks photos of the validation split; without one of the test split, without either of all images."""
     with progress.task("checking photos", None, "photos") if progress else nullcontext(_ignored) as advance:
         found = open_evaluation(Data(source=photos.source), photos.seed, counted(advance))
     split = found.validation if len(found.validation) else found.test
-    return samples.photos(split, size, photos.count, photos.seed)[0]
+    return samples.examples(split, signature, photos.count, photos.seed)[0]
 
 
 def _ignored(_: int) -> None: ...

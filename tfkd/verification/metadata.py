@@ -6,15 +6,18 @@ tell, not an error.
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from flatbuffers.number_types import Float32Flags, Int8Flags, Uint32Flags
 from flatbuffers.table import Table
 
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import listed
 from tfkd.labels import LABELS
 from tfkd.models.normalization import Normalization
+from tfkd.signature import Signature
 from tfkd.writers import Card
 
 _BUFFER_NAME = b"TFLITE_METADATA"
@@ -26,28 +29,29 @@ _SUBGRAPHS, _PARSER = 3, 7
 _INPUTS, _OUTPUTS = 2, 3  # of SubGraphMetadata
 _CONTENT, _UNITS, _FILES = 3, 4, 6  # of TensorMetadata
 _MOST_ENTRIES = 64  # of a vector that is read here; a damaged length may claim any number
-_IMAGE, _RGB, _NORMALIZATION, _AXIS_LABELS = 2, 1, 1, 2  # values of enums and unions
+_IMAGE, _NORMALIZATION, _AXIS_LABELS = 2, 1, 2  # values of enums and unions
+_COLOURS = ("unknown", "RGB", "GRAYSCALE")
 
 
-def problems(model: Any, card: Card, size: int) -> list[str]:
+def problems(model: Any, card: Card, signature: Signature) -> list[str]:
     """Returns what is wrong in the metadata of a classifier; nothing where it is as a consumer needs it.
 
     Args:
         model: a ModelT of TFLite's schema.
         card: what must stand in it.
-        size: side of the input, pixels.
+        signature: what the classifier must take.
     """
     content = _content(model)
     if content is None or content[4:8] != _IDENTIFIER:
         return ["it holds no TFLite Metadata"]
     try:
-        return list(_problems(_Reader(bytearray(content), int.from_bytes(content[:4], "little")), card, size))
+        return list(_problems(_Reader(bytearray(content), int.from_bytes(content[:4], "little")), card, signature))
     except (struct.error, ValueError, IndexError, TypeError, OverflowError, MemoryError):
         return ["its TFLite Metadata is damaged"]
 
 
 def normalization(model: Any) -> Normalization | None:
-    """Returns what a file's metadata want done to pixels from 0 to 255 (NormalizationOptions); None where they do not.
+    """Returns what a file's metadata want done to raw values (NormalizationOptions); None where they do not say it.
 
     Args:
         model: a ModelT of TFLite's schema, with one input.
@@ -74,30 +78,32 @@ def _content(model: Any) -> bytes | None:
     return None
 
 
-def _problems(metadata: "_Reader", card: Card, size: int) -> Iterator[str]:
+def _problems(metadata: "_Reader", card: Card, signature: Signature) -> Iterator[str]:
     for field, slot in _TEXTS.items():
         if metadata.text(slot) != getattr(card, field):
             yield f"its metadata give the {field} {metadata.text(slot)!r}, not {getattr(card, field)!r}"
     if metadata.text(_PARSER) is None:
         yield "its metadata do not say which parser they need"
     subgraph = metadata.only(_SUBGRAPHS)
-    yield from _wrong_input(subgraph.only(_INPUTS), size)
+    yield from _wrong_input(subgraph.only(_INPUTS), kind_of(signature.kind).describe(signature).properties)
     file = subgraph.only(_OUTPUTS).only(_FILES)
     if (file.text(0), file.number(2, Int8Flags)) != (LABELS, _AXIS_LABELS):
         yield f"its metadata do not name {LABELS} as the labels of its output"
 
 
-def _wrong_input(image: "_Reader", size: int) -> Iterator[str]:
-    content, unit = image.child(_CONTENT), image.only(_UNITS)
-    properties = content.child(1)
-    sides = tuple(properties.child(1).number(slot, Uint32Flags) for slot in (0, 1))
-    if (content.number(0, Int8Flags), properties.number(0, Int8Flags)) != (_IMAGE, _RGB):
-        yield "its metadata do not call its input an RGB image"
-    if sides != (size, size):
-        yield f"its metadata say that its input is {sides[0]} x {sides[1]} pixels, not {size} x {size}"
+def _wrong_input(tensor: "_Reader", wanted: Mapping[str, Any]) -> Iterator[str]:
+    content, unit = tensor.child(_CONTENT), tensor.only(_UNITS)
+    found = _image_properties(content.child(1)) if content.number(0, Int8Flags) == _IMAGE else {}
+    if found != wanted:
+        yield f"its metadata give its input {listed(found) or 'no properties'}, not {listed(wanted)}"
     normalization = unit.child(1)
     if unit.number(0, Int8Flags) != _NORMALIZATION or (normalization.floats(0), normalization.floats(1)) != ([0], [1]):
-        yield "its metadata make an app normalise the pixels, which the model does itself"
+        yield "its metadata make an app normalise its input, which the model does itself"
+
+
+def _image_properties(properties: "_Reader") -> dict[str, Any]:
+    width, height = (properties.child(1).number(slot, Uint32Flags) for slot in (0, 1))
+    return {"colours": _COLOURS[properties.number(0, Int8Flags)], "height": height, "width": width}
 
 
 class _Reader:

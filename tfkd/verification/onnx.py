@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import RequestError, cause
+from tfkd.signature import Signature
 from tfkd.verification import VerifyError
 from tfkd.verification.probabilities import must_be_finite
 from tfkd.verification.records import InputOutput, Tensor
 from tfkd.writers import Card
-from tfkd.writers.graph import INPUT, OUTPUT
+from tfkd.writers.graph import OUTPUT
 
 
-def check(path: Path, card: Card, size: int) -> InputOutput:
+def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     """Checks the ends and the labels of a file; returns its input and output.
 
     Raises:
@@ -23,14 +24,15 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
     """
     session = load(path)
     ends = [(each.name, each.shape, each.type) for each in (*session.get_inputs(), *session.get_outputs())]
-    image, row = [1, size, size, 3], [1, len(card.classes)]
-    wanted = [(INPUT, image, "tensor(float)"), (OUTPUT, row, "tensor(float)")]
+    tensor, row = signature.single, [1, len(card.classes)]
+    taken = [1, *(int(side or 0) for side in tensor.shape)]
+    wanted = [(tensor.name, taken, "tensor(float)"), (OUTPUT, row, "tensor(float)")]
     if ends != wanted:
         raise VerifyError(f"{path}: takes and gives {ends}, not {wanted}.")
     if labels(path) != card.classes:
         raise VerifyError(f"{path}: the labels in its metadata are not the model's classes; export it again.")
     return InputOutput(
-        input=Tensor(name=INPUT, shape=image, dtype="float32", range=[0.0, 255.0]),
+        input=Tensor(name=tensor.name, shape=taken, dtype="float32", range=tensor.range and [*tensor.range]),
         output=Tensor(name=OUTPUT, shape=row, dtype="float32", range=[0.0, 1.0]),
     )
 

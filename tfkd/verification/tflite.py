@@ -17,12 +17,12 @@ from tfkd.errors import cause
 from tfkd.labels import LABELS
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
+from tfkd.signature import Range, Signature
 from tfkd.verification import VerifyError, metadata, runtime_errors
 from tfkd.verification.probabilities import must_be_finite
 from tfkd.verification.records import Delegation, InputOutput, Tensor
 from tfkd.writers import Card
 
-_PIXELS = (0.0, 255.0)
 _PROBABILITIES = (0.0, 1.0)
 _OWN_KERNELS = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 _MIN_RUNTIME = "min_runtime_version"
@@ -32,38 +32,43 @@ _INTEGERS = frozenset((schema.TensorType.INT4, schema.TensorType.INT8, schema.Te
 _LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
 
 
-def check(path: Path, card: Card, size: int) -> InputOutput:
+def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     """Checks the labels and the metadata that are packed into a classifier, and what goes in and out of it.
 
     Args:
         path: of a .tflite file.
         card: the classes and the description that must stand in it.
-        size: side of the square image that it must take, pixels.
+        signature: what it must take.
 
     Raises:
         VerifyError: it cannot be loaded, or it is not what the card says.
     """
     if labels(path) != card.classes:
         raise VerifyError(f"{path}: the class names packed into it are not those of the student, in order.")
-    wrong = metadata.problems(model(path), card, size)
+    wrong = metadata.problems(model(path), card, signature)
     if wrong:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
-    found = io(path)
-    shapes, wanted = (found.input.shape, found.output.shape), ([1, size, size, 3], [1, len(card.classes)])
+    tensor = signature.single
+    found = io(path, tensor.range)
+    shapes, wanted = (found.input.shape, found.output.shape), ([1, *tensor.shape], [1, len(card.classes)])
     if shapes != wanted:
         raise VerifyError(f"{path}: takes and gives {shapes}, not {wanted}.")
     return found
 
 
-def io(path: Path) -> InputOutput:
+def io(path: Path, raw: Range | None = None) -> InputOutput:
     """Returns the input and output of a file's signature; ranges are of dequantized values.
 
+    Args:
+        path: of a .tflite file.
+        raw: the range of a float input; None where nothing is known of it.
+
     Raises:
-        VerifyError: the file cannot be loaded, or has not one image input and one output.
+        VerifyError: the file cannot be loaded, or has not one input and one output.
     """
     interpreter = load(path)
     return InputOutput(
-        input=_tensor(_input_name(interpreter), interpreter.get_input_details()[0], _PIXELS),
+        input=_tensor(_input_name(interpreter), interpreter.get_input_details()[0], raw),
         output=_tensor(_output_name(interpreter), interpreter.get_output_details()[0], _PROBABILITIES),
     )
 
@@ -165,11 +170,11 @@ def operator_versions(path: Path) -> dict[str, int]:
 
 
 def predict(path: Path, batches: Iterable[Any], own_kernels: bool = False) -> np.ndarray:
-    """Runs a file on images, several at a time on single-threaded interpreters.
+    """Runs a file on raw inputs, several at a time on single-threaded interpreters.
 
     Args:
         path: of a .tflite file with batch 1.
-        batches: float32 or uint8 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read; read once, in order.
+        batches: float32 or uint8 [b, ...] from 0 to 255, anything that NumPy can read; read once, in order.
         own_kernels: with LiteRT's own kernels in place of XNNPACK's.
 
     Returns:
@@ -198,33 +203,31 @@ class _Runner:
         self._path = path
         self.classes = int(self._output["shape"][-1])
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        return (
-            np.stack([self._one(image) for image in images]) if len(images) else np.zeros((0, self.classes), np.float32)
-        )
+    def __call__(self, examples: np.ndarray) -> np.ndarray:
+        rows = [self._one(example) for example in examples]
+        return np.stack(rows) if rows else np.zeros((0, self.classes), np.float32)
 
-    def _one(self, image: np.ndarray) -> np.ndarray:
+    def _one(self, raw: np.ndarray) -> np.ndarray:
         try:
-            self._interpreter.set_tensor(self._input["index"], as_taken(image, self._input["dtype"])[np.newaxis])
+            self._interpreter.set_tensor(self._input["index"], as_taken(raw, self._input["dtype"])[np.newaxis])
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise VerifyError(f"{self._path}: cannot be run on an image {image.shape}: {cause(error)}") from None
+            raise VerifyError(f"{self._path}: cannot be run on an input {raw.shape}: {cause(error)}") from None
         return _dequantized(self._interpreter.get_tensor(self._output["index"])[0], self._output)
 
 
 def _run(runners: list[_Runner], pool: ThreadPoolExecutor, batches: Iterable[Any]) -> Iterator[np.ndarray]:
     for batch in batches:
-        images = np.asarray(batch)
-        shares = np.array_split(images, len(runners))
-        yield np.concatenate(list(pool.map(lambda runner, share: runner(share), runners, shares)))
+        parts = np.array_split(np.asarray(batch), len(runners))
+        yield np.concatenate(list(pool.map(lambda runner, part: runner(part), runners, parts)))
 
 
-def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
-    """Returns raw RGB 0..255 as a file's input takes it: bytes are rounded pixels, which int8 holds 128 lower."""
+def as_taken(raw: np.ndarray, dtype: Any) -> np.ndarray:
+    """Returns raw values from 0 to 255 as a file's input takes them: bytes are rounded, and int8 holds 128 less."""
     if dtype == np.float32:
-        return image.astype(np.float32, copy=False)
-    pixels = np.clip(np.rint(image.astype(np.float32)), 0, 255)
-    return (pixels - 128).astype(np.int8) if dtype == np.int8 else pixels.astype(dtype)
+        return raw.astype(np.float32, copy=False)
+    rounded = np.clip(np.rint(raw.astype(np.float32)), 0, 255)
+    return (rounded - 128).astype(np.int8) if dtype == np.int8 else rounded.astype(dtype)
 
 
 def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
@@ -303,16 +306,18 @@ def _members(part: dict[str, Any], own: list[dict[str, Any]]) -> set[int]:
     return found
 
 
-def _tensor(name: str, details: dict[str, Any], values: tuple[float, float]) -> Tensor:
+def _tensor(name: str, details: dict[str, Any], values: Range | None) -> Tensor:
     scale, zero_point = details["quantization"]
-    limits = np.iinfo(details["dtype"]) if scale else None
+    if scale:
+        limits = np.iinfo(details["dtype"])
+        values = (limits.min - zero_point) * float(scale), (limits.max - zero_point) * float(scale)
     return Tensor(
         name=name,
         shape=details["shape"].tolist(),
         dtype=np.dtype(details["dtype"]).name,
         scale=float(scale) if scale else None,
         zero_point=int(zero_point) if scale else None,
-        range=[(limit - zero_point) * float(scale) for limit in (limits.min, limits.max)] if limits else list(values),
+        range=None if values is None else [*values],
     )
 
 

@@ -76,10 +76,10 @@ class Calibration:
     """How int8 and 16x8 files are quantized after training.
 
     Attributes:
-        images: uint8 [n, S, S, 3], real training images that set the ranges of the activations.
+        images: raw training examples, [n, ...] as golden files hold them, that set the ranges of the activations.
         ranges: of int8 activations; "min_max": all that was seen, "mse": the range with the least squared error.
         float_layers: operators of an int8 file that stay in float: those whose output's name holds one of these texts.
-        io: "uint8": pixels 0..255 in, probabilities in 1/256 out; "int8": both less 128.
+        io: "uint8": raw values 0..255 in, probabilities in 1/256 out; "int8": both less 128.
     """
 
     images: np.ndarray
@@ -162,10 +162,10 @@ def export(
     """Writes every file that the recipe names into `folder`; files that no converter can write are left out.
 
     Args:
-        student: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes]; softmax is added here.
+        student: keras.Model, raw inputs of its signature to logits [None, classes]; softmax is added here.
         export: the files to write.
         card: what is written into them; `card.name` names them.
-        calibration: uint8 [n, S, S, 3], real training images that set the int8 ranges.
+        calibration: raw training examples, [n, ...] as golden files hold them, that set the int8 ranges.
         folder: the bundle's folder; `android/`, `ios/` and `onnx/` are made in it.
         progress: called with the path of each file before it is written.
         quantized: the SavedModel that quantization-aware training left, from which the int8 file is then made.
@@ -185,7 +185,7 @@ def export(
             from_qat = format.precision(file.precision).from_qat
             try:
                 if quantized and from_qat:
-                    load(from_qat)(quantized, folder / file.path, card, graph.size, export.int8_io)
+                    load(from_qat)(quantized, folder / file.path, card, graph.signature, export.int8_io)
                 else:
                     load(format.writer)(graph, file, folder / file.path, card, quantization)
                 made.files.append(file)

@@ -10,13 +10,16 @@ import re
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from tfkd import files
 from tfkd.errors import RequestError, cause, nearest
+from tfkd.inputs import kind_of
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import CoremlForm
+from tfkd.signature import Signature
 from tfkd.writers import (
     Calibration,
     Card,
@@ -26,7 +29,7 @@ from tfkd.writers import (
     exported_file,
 )
 from tfkd.writers.coreml_compression import compressed
-from tfkd.writers.graph import INPUT, Graph, frozen
+from tfkd.writers.graph import Graph, frozen
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
     import coremltools as ct
@@ -46,7 +49,7 @@ def write_coreml(model: Any, form: CoremlForm, path: Path, card: Card) -> None:
     """Writes one Core ML file of a Keras classifier; see `write` for many files of the same one.
 
     Args:
-        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        model: keras.Model, raw inputs of its signature to logits [None, classes].
         form: mlmodel, mlpackage, mlpackage_int8, … as in `Export.coreml`.
         path: of the file.
         card: what is written into the file.
@@ -61,9 +64,9 @@ def write_coreml(model: Any, form: CoremlForm, path: Path, card: Card) -> None:
 
 
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration | None) -> None:
-    """Writes one Core ML classifier: an RGB image named `image` in, `classLabel` and `classProbability` out.
+    """Writes one Core ML classifier: the input of the signature in, `classLabel` and `classProbability` out.
 
-    The pixels go in as they are (scale 1, bias 0): the model holds its own normalisation. `calibration` is not read.
+    Raw values go in as they are (scale 1, bias 0): the model holds its own normalisation. `calibration` is not read.
 
     Raises:
         ConversionError: coremltools cannot write the graph.
@@ -73,7 +76,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
             model = compressed(_converted(graph, file, card), file.format, file.precision)
         except Exception as error:
             raise ConversionError(f"{path.name}: coremltools cannot convert the model: {_reason(error)}") from error
-    specification = _described(model.get_spec(), card, file.precision)
+    specification = _described(model.get_spec(), card, graph.signature, file.precision)
     if file.format == "mlmodel":
         files.write_bytes(path, _serialized(specification))
     else:
@@ -92,17 +95,26 @@ def _reason(error: Exception) -> str:
 
 
 def _converted(graph: Graph, file: ExportedFile, card: Card) -> Any:
-    image = ct.ImageType(name=INPUT, shape=(1, graph.size, graph.size, 3), scale=1.0, color_layout=ct.colorlayout.RGB)
     return ct.convert(
         [graph.function],
         source="tensorflow",
-        inputs=[image],
+        inputs=[_INPUTS[graph.signature.kind](graph.signature)],
         classifier_config=ct.ClassifierConfig(list(card.classes), predicted_feature_name=LABEL),
         minimum_deployment_target=getattr(ct.target, f"iOS{file.ios}"),
         pass_pipeline=_passes(file),
         skip_model_load=True,
         **_computation(file),
     )
+
+
+def _image(signature: Signature) -> Any:
+    tensor, described = signature.single, kind_of(signature.kind).describe(signature)
+    colours = ct.colorlayout[described.properties["colours"]]
+    return ct.ImageType(name=tensor.name, shape=(1, *tensor.shape), scale=1.0, color_layout=colours)
+
+
+_INPUTS: Mapping[str, Callable[[Signature], Any]] = {"image": _image}
+"""By kind of input: what coremltools calls it."""
 
 
 def _passes(file: ExportedFile) -> Any:
@@ -120,11 +132,11 @@ def _computation(file: ExportedFile) -> dict[str, Any]:
     return {"convert_to": "mlprogram", "compute_precision": computed}
 
 
-def _described(specification: Any, card: Card, precision: str) -> Any:
+def _described(specification: Any, card: Card, signature: Signature, precision: str) -> Any:
     """Names the outputs, describes the model, and takes out the date, so that equal models give equal bytes."""
     _name_probabilities(specification)
     description = specification.description
-    description.input[0].shortDescription = "RGB image; the model normalises its pixels itself."
+    description.input[0].shortDescription = kind_of(signature.kind).describe(signature).coreml
     for output in description.output:
         output.shortDescription = _OUTPUTS[output.name]
     metadata = description.metadata

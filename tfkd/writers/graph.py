@@ -12,12 +12,13 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfkd.errors import RequestError, cause
+from tfkd.inputs import signature_of
 from tfkd.models.precision import in_float32
 from tfkd.quiet import native_logs_silenced
+from tfkd.signature import Signature
 from tfkd.writers import Card
 from tfkd.writers.resizing import without_resizers
 
-INPUT = "image"
 OUTPUT = "probabilities"
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -26,11 +27,18 @@ _MARKS = ("_XlaMustCompile", "_noinline")  # of functions that TensorFlow must n
 
 @dataclass(frozen=True)
 class Graph:
-    """A frozen classifier: float32 [1, size, size, 3] raw RGB 0..255 to float32 [1, classes] probabilities."""
+    """A frozen classifier: one raw example to float32 [1, classes] probabilities.
+
+    Attributes:
+        function: the concrete function.
+        saved_model: folder of the same.
+        signature: what goes in, of one tensor; the files name their input after it.
+        classes: how many.
+    """
 
     function: Any
     saved_model: Path
-    size: int
+    signature: Signature
     classes: int
     _made: dict[str, bytes] = field(default_factory=dict)
 
@@ -49,19 +57,21 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
     model without saying so, and Core ML's takes frozen functions only.
 
     Args:
-        model: float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes], under any dtype policy.
+        model: an input of a kind of `tfkd.inputs` to logits [None, classes], under any dtype policy; a keras.Model, or
+            another model that states its `signature`.
         card: names the classes.
 
     Raises:
         RequestError: the model has another input or output, not one output a class, or it cannot be traced.
     """
     model = in_float32(model) if isinstance(model, keras.Model) else model
-    size, classes = _checked_shapes(model)
+    signature = signature_of(model) if isinstance(model, keras.Model) else model.signature
+    classes = _classes_of(model)
     if classes != len(card.classes):
         raise RequestError(
             f"The model {model.name!r} has {classes} outputs for {len(card.classes)} class names; give one each."
         )
-    specification = tf.TensorSpec([1, size, size, 3], tf.float32, name=INPUT)
+    specification = signature.spec(1)
     with tempfile.TemporaryDirectory() as folder:
         with native_logs_silenced():
             constant = _constant(model, specification)
@@ -70,7 +80,7 @@ def frozen(model: keras.Model, card: Card) -> Iterator[Graph]:
             # Only training needs the gradients that some activations bring along, and silu's cannot be saved.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             tf.saved_model.save(module, folder, signatures={"serving_default": module.serve}, options=options)
-        yield Graph(constant, Path(folder), size, classes)
+        yield Graph(constant, Path(folder), signature, classes)
 
 
 def _constant(model: keras.Model, specification: tf.TensorSpec) -> Any:
@@ -103,16 +113,8 @@ def _inlined(function: Any) -> Any:
     return convert_variables_to_constants_v2(tf.function(same, autograph=False).get_concrete_function(specification))
 
 
-def _checked_shapes(model: keras.Model) -> tuple[int, int]:
-    given, made = model.input_shape, model.output_shape
-    if isinstance(given, tuple) and len(given) == 4 and None in given[1:]:
-        raise RequestError(
-            f"The model {model.name!r} takes images of any size, {given}; build it for one: keras.Input((S, S, 3))."
-        )
-    if not (isinstance(given, tuple) and len(given) == 4 and given[1] == given[2] and given[1] and given[3] == 3):
-        raise RequestError(
-            f"The model {model.name!r} takes {given}, not one square RGB image [None, S, S, 3]; export needs that."
-        )
+def _classes_of(model: keras.Model) -> int:
+    made = model.output_shape
     if not (isinstance(made, tuple) and len(made) == 2 and made[1]):
         raise RequestError(f"The model {model.name!r} gives {made}, not logits [None, classes]; export needs that.")
-    return given[1], made[1]
+    return int(made[1])

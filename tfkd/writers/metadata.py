@@ -6,13 +6,16 @@ buffer of the model under the name TFLITE_METADATA; the files it names are a zip
 
 import io
 import zipfile
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tfkd.inputs import kind_of
 from tfkd.labels import LABELS, labels_text
+from tfkd.signature import Signature
 from tfkd.writers import Card
 from tfkd.writers.flatbuffer import Network
 
@@ -22,25 +25,25 @@ _PARSER_VERSION = "1.0.0"  # the first parser that understands every field writt
 
 # Values of the schema's enums and unions.
 _AXIS_LABELS = np.int8(2)
-_RGB = np.int8(1)
+_COLOURS = {"RGB": np.int8(1)}
 _IMAGE_PROPERTIES = np.int8(2)
 _FEATURE_PROPERTIES = np.int8(1)
 _NORMALIZATION_OPTIONS = np.int8(1)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip entry: equal models give equal bytes
 
 
-def pack(content: bytes, card: Card, size: int) -> bytes:
+def pack(content: bytes, card: Card, signature: Signature) -> bytes:
     """Returns a TFLite file with metadata and `labels.txt` in it.
 
     Args:
-        content: a TFLite file with one image input [1, size, size, 3] and one output [1, classes].
+        content: a TFLite file with the one input of the signature and one output [1, classes].
         card: what to write.
-        size: side of the input, pixels.
+        signature: of the input.
     """
     network = Network(content)
     model = network.model
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_metadata(card, size), np.uint8)
+    buffer.data = np.frombuffer(_metadata(card, signature), np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
     model.buffers.append(buffer)
@@ -57,11 +60,12 @@ def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def _metadata(card: Card, size: int) -> bytes:
+def _metadata(card: Card, signature: Signature) -> bytes:
     """Builds the ModelMetadata table; fields stand in the order of the schema."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
-    subgraph = _table(builder, None, None, _tables(builder, _input(builder, size)), _tables(builder, _output(builder)))
+    given, made = _tables(builder, _input(builder, signature)), _tables(builder, _output(builder))
+    subgraph = _table(builder, None, None, given, made)
     model = _table(
         builder,
         text(card.name),
@@ -77,23 +81,36 @@ def _metadata(card: Card, size: int) -> bytes:
     return bytes(builder.Output())
 
 
-def _input(builder: Any, size: int) -> int:
-    image_size = _table(builder, np.uint32(size), np.uint32(size))
-    content = _table(builder, _IMAGE_PROPERTIES, _table(builder, _RGB, image_size), None)
+def _input(builder: Any, signature: Signature) -> int:
+    tensor, described = signature.single, kind_of(signature.kind).describe(signature)
+    content = _CONTENT[signature.kind](builder, described.properties)
     identity = _table(
         builder, _floats(builder, 0.0), _floats(builder, 1.0)
     )  # mean and std: the model normalises itself
     unit = _table(builder, _NORMALIZATION_OPTIONS, identity)
     return _table(
         builder,
-        builder.CreateString("image"),
-        builder.CreateString("RGB pixels from 0 to 255, as they are; the model normalises them."),
+        builder.CreateString(tensor.name),
+        builder.CreateString(described.tflite),
         None,
         content,
         _tables(builder, unit),
-        _table(builder, _floats(builder, 255.0), _floats(builder, 0.0)),
+        None if tensor.range is None else _limits(builder, *tensor.range),
         None,
     )
+
+
+def _image(builder: Any, properties: Mapping[str, Any]) -> int:
+    size = _table(builder, np.uint32(properties["width"]), np.uint32(properties["height"]))
+    return _table(builder, _IMAGE_PROPERTIES, _table(builder, _COLOURS[properties["colours"]], size), None)
+
+
+_CONTENT: Mapping[str, Callable[[Any, Mapping[str, Any]], int]] = {"image": _image}
+"""By kind of input: writes the Content table that says what its tensor is."""
+
+
+def _limits(builder: Any, low: float, high: float) -> int:
+    return _table(builder, _floats(builder, high), _floats(builder, low))
 
 
 def _output(builder: Any) -> int:
@@ -106,7 +123,7 @@ def _output(builder: Any) -> int:
         None,
         _table(builder, _FEATURE_PROPERTIES, _table(builder), None),
         None,
-        _table(builder, _floats(builder, 1.0), _floats(builder, 0.0)),
+        _limits(builder, 0.0, 1.0),
         _tables(builder, labels),
     )
 

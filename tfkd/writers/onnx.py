@@ -14,10 +14,11 @@ import numpy as np
 
 from tfkd import files
 from tfkd.errors import RequestError, cause
+from tfkd.inputs import kind_of
 from tfkd.labels import labels_text
 from tfkd.quiet import native_logs_silenced
 from tfkd.writers import Calibration, Card, ConversionError, ExportedFile
-from tfkd.writers.graph import INPUT, OUTPUT, Graph
+from tfkd.writers.graph import OUTPUT, Graph
 
 OPSET = 17
 CALIBRATION_IMAGES = 100  # the largest absolute values hardly grow after that
@@ -31,10 +32,10 @@ _LEVELS = 127
 
 
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
-    """Writes float32 `image` [1, S, S, 3] raw RGB 0..255 to float32 `probabilities` [1, classes], opset 17.
+    """Writes the input of the signature, float32 `image` [1, S, S, 3] for instance, to `probabilities`, opset 17.
 
-    Labels and the card's texts stand in the file's metadata. Beside it: the calibration cache, made from the images of
-    `calibration`, and the lines that build TensorRT's engines.
+    Labels and the card's texts are in the file's metadata. Beside it: the calibration cache, made from the examples
+    of `calibration`, and the lines that build TensorRT's engines.
 
     Raises:
         RequestError: the extra is missing.
@@ -63,6 +64,7 @@ def _converted(graph: Graph, path: Path) -> Any:
             import tf2onnx
     except ImportError as error:
         raise RequestError(f'ONNX files need the extra "onnx" ({error}): pip install "tfkd[onnx]".') from None
+    given = graph.signature.single.name
     ends = [tensor.name for tensor in (*graph.function.inputs, *graph.function.outputs)]
     with native_logs_silenced():
         try:
@@ -71,9 +73,9 @@ def _converted(graph: Graph, path: Path) -> Any:
                 input_names=ends[:1],
                 output_names=ends[1:],
                 opset=OPSET,
-                tensors_to_rename=dict(zip(ends, (INPUT, OUTPUT), strict=True)),
+                tensors_to_rename=dict(zip(ends, (given, OUTPUT), strict=True)),
             )
-            _name_anew(model.graph)
+            _renumber(model.graph, (given, OUTPUT))
             onnx.checker.check_model(model)
             onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -81,13 +83,13 @@ def _converted(graph: Graph, path: Path) -> Any:
     return model
 
 
-def _name_anew(graph: Any) -> None:
+def _renumber(graph: Any, kept: tuple[str, ...]) -> None:
     """Numbers the converter's own names from 0 in this graph; it counts on from one model to the next.
 
     Constants are called by the order of their use: of equal ones the converter keeps any.
     """
     counts: Counter[str] = Counter()
-    names = {INPUT: INPUT, OUTPUT: OUTPUT, "": ""}
+    names = {name: name for name in (*kept, "")}
     constants = {tensor.name for tensor in graph.initializer}
 
     def named(name: str) -> str:
@@ -139,7 +141,7 @@ def _scales(model: Any, images: np.ndarray) -> dict[str, float]:
     # Tensors that the runtime fuses away have scales too.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [INPUT, *computed, OUTPUT]
+    names = [model.graph.input[0].name, *computed, OUTPUT]
     largest = np.max(list(_largest(session, names, images)), axis=0)
     return {name: float(value) / _LEVELS if value else 1.0 for name, value in zip(names, largest, strict=True)}
 
@@ -147,16 +149,17 @@ def _scales(model: Any, images: np.ndarray) -> dict[str, float]:
 def _largest(session: Any, names: list[str], images: np.ndarray) -> Iterator[list[float]]:
     for image in images:
         given = image[np.newaxis].astype(np.float32)
-        made = session.run(names[1:], {INPUT: given})
+        made = session.run(names[1:], {names[0]: given})
         yield [float(np.abs(values).max(initial=0)) for values in (given, *made)]
 
 
 def _guide(path: Path, graph: Graph, calibrated: bool) -> str:
-    name = path.stem
+    name, tensor = path.stem, graph.signature.single
+    described = kind_of(graph.signature.kind).describe(graph.signature)
     lines = [
         f"# {path.name} with TensorRT",
         "",
-        f"Input `{INPUT}`: float32 [1, {graph.size}, {graph.size}, 3], RGB from 0 to 255 as they are. "
+        f"Input `{tensor.name}`: {tensor.dtype} {[1, *tensor.shape]}. {described.tflite} "
         f"Output `{OUTPUT}`: float32 [1, {graph.classes}].",
         "",
         "    trtexec " + f"--onnx={path.name} --fp16 --saveEngine={name}_fp16.engine",

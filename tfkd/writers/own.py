@@ -12,10 +12,12 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
+from tfkd.inputs.image.tensors import signature
 from tfkd.models.foreign import open_model
 from tfkd.models.logits import FrozenLogits, frozen_logits, single_message
 from tfkd.models.normalization import NONE, Normalization
 from tfkd.quiet import native_logs_silenced
+from tfkd.signature import Signature
 
 _PROBES = 8  # images of noise that a model's form is tried on
 
@@ -26,7 +28,7 @@ class OwnModel:
 
     Attributes:
         name: of its file or folder.
-        input_shape: (1, S, S, 3).
+        signature: what it takes.
         output_shape: (1, classes).
         parameters: numbers in its variables.
         answer: the model as it was loaded, not through the graph that is exported: float32 [b, S, S, 3] raw RGB
@@ -37,18 +39,13 @@ class OwnModel:
     """
 
     name: str
-    input_shape: tuple[int, int, int, int]
+    signature: Signature
     output_shape: tuple[int, int]
     parameters: int
     answer: Callable[[np.ndarray], np.ndarray]
     normalization: Normalization
     logits: FrozenLogits
     opened: keras.Model
-
-    @property
-    def size(self) -> int:
-        """Side of the square input, pixels."""
-        return self.input_shape[1]
 
     @property
     def classes(self) -> int:
@@ -98,10 +95,10 @@ def prepared(opened: keras.Model, name: str, normalized: Normalization = NONE) -
     """
     size, classes = _checked(opened, name)
     _check_weights(opened, name)
-    specification = tf.TensorSpec([1, size, size, 3], tf.float32)
+    taken = signature(size)
     with native_logs_silenced():
         try:
-            traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(specification)
+            traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(taken.spec(1))
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
             raise RequestError(f"{name} cannot be traced for one image: {cause(error)}") from error
@@ -109,7 +106,7 @@ def prepared(opened: keras.Model, name: str, normalized: Normalization = NONE) -
     logits = frozen_logits(whole, name, _tried(raw, size, name))
     return OwnModel(
         name=name,
-        input_shape=(1, size, size, 3),
+        signature=taken,
         output_shape=(1, classes),
         parameters=opened.count_params(),
         answer=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),

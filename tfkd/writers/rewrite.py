@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tfkd.inputs.image.tensors import NAME
 from tfkd.writers.flatbuffer import Network
-from tfkd.writers.graph import INPUT, OUTPUT
+from tfkd.writers.graph import OUTPUT
 
 _LOGITS = "logits"
 _RELU6 = schema.ActivationFunctionType.RELU6
@@ -59,7 +60,7 @@ def without_ends(network: Network) -> Pixels:
         for _, _, operator in steps:
             network.graph.operators.remove(operator)
             network.graph.inputs = [int(operator.outputs[0])]
-    network.sign(INPUT, _LOGITS)
+    network.sign(NAME, _LOGITS)
     network.tidy()
     return pixels or RAW
 
@@ -104,7 +105,7 @@ def with_ends(network: Network, pixels: Pixels, dtype: type) -> None:
     shift = np.iinfo(dtype).min
     graph = network.graph
     numbers, logits = int(graph.inputs[0]), int(graph.outputs[0])
-    image = network.add_tensor(INPUT, network.shape(numbers), dtype, pixels.scale, pixels.zero_point + shift)
+    image = network.add_tensor(NAME, network.shape(numbers), dtype, pixels.scale, pixels.zero_point + shift)
     shape = network.shape(logits)
     floats = network.add_tensor(f"{OUTPUT}_float", shape, np.float32)
     answer = network.add_tensor(OUTPUT, shape, dtype, 1 / 256, shift)
@@ -115,7 +116,7 @@ def with_ends(network: Network, pixels: Pixels, dtype: type) -> None:
         network.operator("QUANTIZE", [floats], [answer]),
     ]
     graph.inputs, graph.outputs = [image], [answer]
-    network.sign(INPUT, OUTPUT)
+    network.sign(NAME, OUTPUT)
     network.tidy()
 
 

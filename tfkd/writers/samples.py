@@ -1,55 +1,53 @@
-"""Real photos that go into or beside the exported files: for calibration and as golden images."""
+"""Real examples that go into or beside the exported files: for calibration and as golden examples."""
 
 import numpy as np
 
 from tfkd.data.dataset import Dataset, Split
+from tfkd.signature import Signature
 
 
-def calibration(data: Dataset, size: int, count: int, seed: int) -> np.ndarray:
-    """Picks the images whose activations set the ranges of quantized files: training images, never test images.
+def calibration(data: Dataset, signature: Signature, count: int, seed: int) -> np.ndarray:
+    """Picks the examples whose activations set the ranges of quantized files: training examples, never test examples.
 
-    Where a source has no training images (see tfkd.data.open_evaluation), they come from those that are measured.
+    Where a source has no training examples (see tfkd.data.open_evaluation), they come from those that are measured.
 
     Args:
         data: where to pick from.
-        size: side of the square result, pixels.
-        count: how many photos; all of a smaller split.
-        seed: draws the photos.
+        signature: what the model takes.
+        count: how many examples; all of a smaller split.
+        seed: draws the examples.
 
     Returns:
-        uint8 [count, size, size, 3].
+        Raw, [count, ...] as golden files hold them: uint8 images, for instance.
     """
-    images, _ = photos(data.train if len(data.train) else data.test, size, count, seed)
-    return images
+    found, _ = examples(data.train if len(data.train) else data.test, signature, count, seed)
+    return found
 
 
-def photos(split: Split, size: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Picks photos of a split, as many of each class as possible, and brings them to a model's input size.
+def examples(split: Split, signature: Signature, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Picks examples of a split, as many of each class as possible, as a model takes them.
 
     Args:
         split: where to pick from.
-        size: side of the square result, pixels.
-        count: how many photos; all of a smaller split.
-        seed: draws the photos.
+        signature: what the model takes.
+        count: how many examples; all of a smaller split.
+        seed: draws the examples.
 
     Returns:
-        images uint8 [count, size, size, 3], and their positions in the split, int64 [count].
+        The raw examples, [count, ...] as golden files hold them, and their positions in the split, int64 [count].
     """
     positions = in_turn(split.labels, count, seed)
-    return at(split, positions, size), positions
+    return at(split, positions, signature), positions
 
 
-def at(split: Split, positions: np.ndarray, size: int) -> np.ndarray:
-    """Brings the photos at these positions of a split, at least one, to a model's input size.
-
-    Returns:
-        uint8 [len(positions), size, size, 3].
-    """
+def at(split: Split, positions: np.ndarray, signature: Signature) -> np.ndarray:
+    """Returns the examples at these positions of a split, at least one, as `examples` does."""
     from tfkd.data.batches import plain_batches
-    from tfkd.inputs.image.tensors import signature
+    from tfkd.inputs import kind_of
 
-    batches = [images.numpy() for images, _ in plain_batches(split.take(positions), signature(size), 64)]
-    return np.rint(np.concatenate(batches)).astype(np.uint8)
+    batches = [inputs.numpy() for inputs, _ in plain_batches(split.take(positions), signature, 64)]
+    found: np.ndarray = kind_of(signature.kind).to_golden(np.concatenate(batches))
+    return found
 
 
 def in_turn(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

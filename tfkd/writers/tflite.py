@@ -15,6 +15,7 @@ from tfkd.processes import FORKSERVER
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import TflitePrecision
 from tfkd.sandbox import Sandbox
+from tfkd.signature import Signature
 from tfkd.writers import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
 from tfkd.writers.flatbuffer import Network
 from tfkd.writers.graph import Graph, frozen
@@ -36,11 +37,11 @@ def write_tflite(
     """Writes one TFLite file of a Keras classifier; see `write` for many files of the same one.
 
     Args:
-        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        model: keras.Model, raw inputs of its signature to logits [None, classes].
         precision: fp32, fp16, dynamic, int8 or 16x8.
         path: of the file.
         card: what is written into the file.
-        calibration: uint8 [n, S, S, 3]; read for int8 and 16x8 only.
+        calibration: raw examples, [n, ...] as golden files hold them; read for int8 and 16x8 only.
         ranges: min_max or mse; see `Calibration`, also for what follows.
         float_layers: operators of an int8 file that stay in float.
         io: uint8 or int8.
@@ -59,7 +60,7 @@ def check_convertible(model: Any, card: Card, name: str) -> None:
     The converter runs in a process apart, as an unusual network can crash it.
 
     Args:
-        model: keras.Model, float32 [None, S, S, 3] raw RGB 0..255 to logits [None, classes].
+        model: keras.Model, raw inputs of its signature to logits [None, classes].
         card: names the classes.
         name: of the network in the recipe, for messages.
 
@@ -88,21 +89,21 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
         RequestError: the calibration does not fit the graph.
     """
     if file.precision in ("int8", "16x8"):
-        _check_images(calibration.images, file.precision, graph.size)
+        _check_examples(calibration.images, file.precision, graph.signature)
     with _conversion(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
         content = _content(graph, file.precision, calibration)
-    files.write_bytes(path, metadata.pack(content, card, graph.size))
+    files.write_bytes(path, metadata.pack(content, card, graph.signature))
 
 
-def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: str = "uint8") -> None:
+def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signature, io: str = "uint8") -> None:
     """Writes the int8 file of a network that quantization-aware training has given its ranges.
 
     Args:
-        saved_model: folder of a SavedModel, float32 [1, size, size, 3] pixels as x/128 - 1 to logits [1, classes], with
-            fake quantization inside.
+        saved_model: folder of a SavedModel, the signature's pixels as x/128 - 1 to logits [1, classes], with fake
+            quantization inside.
         path: of the file.
         card: what is written into the file.
-        size: side of the input, pixels.
+        signature: of the input.
         io: uint8 or int8.
 
     Raises:
@@ -114,15 +115,15 @@ def write_quantized(saved_model: Path, path: Path, card: Card, size: int, io: st
         content = _convert(saved_model, optimize=True)
     network = Network(content)
     shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
-    if shapes != [(1, size, size, 3), (1, len(card.classes))]:
+    wanted = [(1, *signature.single.shape), (1, len(card.classes))]
+    if shapes != wanted:
         raise RequestError(
-            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; "
-            f"{(1, size, size, 3)} to {(1, len(card.classes))} is needed."
+            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; {wanted[0]} to {wanted[1]} is needed."
         )
     if "QUANTIZE" not in {network.kind(operator) for operator in network.graph.operators}:
         raise RequestError(f"The SavedModel at {saved_model} holds no ranges of activations; train it with 'qat'.")
     content = quantize.with_bytes(content, rewrite.NORMALISED, io)
-    files.write_bytes(path, metadata.pack(content, card, size))
+    files.write_bytes(path, metadata.pack(content, card, signature))
 
 
 def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
@@ -183,12 +184,12 @@ def _reason(error: Exception) -> str:
     return said[-1] if said else cause(error)
 
 
-def _check_images(images: np.ndarray, precision: str, size: int) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
-        raise RequestError(
-            f"{precision} needs calibration images uint8 [n, {size}, {size}, 3], not {images.dtype} {images.shape}."
-        )
-    if not len(images):
+def _check_examples(examples: np.ndarray, precision: str, signature: Signature) -> None:
+    shape = signature.single.shape
+    if examples.dtype != np.uint8 or examples.shape[1:] != shape:
+        wanted = f"uint8 [n, {', '.join(map(str, shape))}]"
+        raise RequestError(f"{precision} needs calibration images {wanted}, not {examples.dtype} {examples.shape}.")
+    if not len(examples):
         raise RequestError(
             f"{precision} needs at least one calibration image; set export.calibration_images to 1 or more."
         )

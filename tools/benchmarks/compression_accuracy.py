@@ -60,9 +60,8 @@ class Student:
         self._trained = of_seed(run.folder_of(STUDENT), seed)
         self._folder = run.folder.path / "compression_accuracy" / f"seed-{seed}"
         data, recipe = run.shipped, run.recipe
-        self._images, _ = samples.photos(
-            data.train, recipe.data.image_size, recipe.export.calibration_images, recipe.seed
-        )
+        self._signature, count = data.kind.signature(recipe.data), recipe.export.calibration_images
+        self._images, _ = samples.examples(data.train, self._signature, count, recipe.seed)
 
     def accuracies(self) -> dict[str, float]:
         """Returns the test accuracy, 0 to 1, of the student and of each row of GOALS."""
@@ -99,12 +98,11 @@ class Student:
         def write() -> dict[str, Any]:
             path = folder / "model.tflite"
             if (source / QUANTIZED).is_dir():
-                tflite.write_quantized(source / QUANTIZED, path, run.card, run.recipe.data.image_size)
+                tflite.write_quantized(source / QUANTIZED, path, run.card, self._signature)
             else:
                 model = load_model(source / "student.keras")
                 tflite.write_tflite(model, precision, path, run.card, self._images, ranges=ranges)
-            signature = run.data.kind.signature(run.recipe.data)
-            test = plain_batches(run.shipped.test, signature, 64).map(lambda inputs, _: inputs)
+            test = plain_batches(run.shipped.test, self._signature, 64).map(lambda inputs, _: inputs)
             return {"accuracy": accuracy(verified.predict(path, test), run.data.test.labels)}
 
         described = block.model_dump(mode="json") if block else None

@@ -33,6 +33,7 @@ from tfkd.bundle.layout import CHECKSUMS
 from tfkd.bundle.seal import seal
 from tfkd.cli import execute
 from tfkd.files import content_digest, write_json
+from tfkd.signature import Signature
 from tfkd.verification.apart import Answered, Apart
 from tfkd.writers import Card
 from tools.benchmarks.fuzz_bundles import GOLDEN, MANIFEST, put, put_json, read
@@ -296,13 +297,19 @@ class Remembering(Apart):
         self._known: dict[Any, Answered] = {}
 
     def run(
-        self, path: Path, format: str, card: Card, size: int, batches: Iterable[Any], family: str | None = None
+        self,
+        path: Path,
+        format: str,
+        card: Card,
+        signature: Signature,
+        batches: Iterable[Any],
+        family: str | None = None,
     ) -> Answered:
         images = [np.asarray(batch) for batch in batches]
         digest = hashlib.sha256(b"".join(each.tobytes() for each in images)).hexdigest()
-        key = (content_digest(path), format, repr(card), size, digest, family)
+        key = (content_digest(path), format, repr(card), signature, digest, family)
         if key not in self._known:
-            self._known[key] = super().run(path, format, card, size, images, family)
+            self._known[key] = super().run(path, format, card, signature, images, family)
         return self._known[key]
 
 

@@ -100,10 +100,9 @@ class Contest:
         self._run, self._peer = run, peer
         self._seed = run.result(STUDENT).best.seed
         self._folder = run.folder.path / "quantizers"
-        recipe = run.recipe
-        self._images, _ = samples.photos(
-            run.shipped.train, recipe.data.image_size, recipe.export.calibration_images, recipe.seed
-        )
+        recipe, data = run.recipe, run.shipped
+        signature, count = data.kind.signature(recipe.data), recipe.export.calibration_images
+        self._images, _ = samples.examples(data.train, signature, count, recipe.seed)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Returns what is to be said of every contestant but its latency, or why there is no such file."""

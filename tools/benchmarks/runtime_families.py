@@ -102,11 +102,10 @@ def models(bundle: Path, images: int, folder: Path) -> Iterator[Model]:
 def of_bundle(folder: Path, count: int) -> Model:
     from tfkd.data import open_source
     from tfkd.data.batches import plain_batches
-    from tfkd.inputs.image.tensors import signature
 
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     data = open_source(Data.model_validate(manifest.recipe["data"]), manifest.seed)
-    batches = plain_batches(data.test, signature(manifest.student.image_size), 64)
+    batches = plain_batches(data.test, manifest.signature, 64)
     images = np.concatenate([np.asarray(pixels) for pixels, _ in batches])[:count]
     files = [ExportedFile(each.path, each.format, each.precision) for each in manifest.artifacts]
     return Model(manifest.name, folder, files, np.clip(np.rint(images), 0, 255).astype(np.uint8))
@@ -208,7 +207,7 @@ def measure(model: Model, report: dict[str, Any]) -> None:
 def golden_answers(folder: Path) -> Iterator[dict[str, Any]]:
     """Yields what every runtime answers to the golden images of a bundle, beside the answers of its family."""
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    stored = golden.read(folder, manifest.data.classes, manifest.student.image_size)
+    stored = golden.read(folder, manifest.data.classes, manifest.signature)
     for file in manifest.artifacts:
         if file.format not in ("tflite", "onnx"):
             continue

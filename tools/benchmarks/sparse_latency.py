@@ -20,12 +20,13 @@ import tensorflow as tf
 
 from tfkd.benchmark import host
 from tfkd.compress.prepared import compressible
+from tfkd.inputs.image.tensors import NAME
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Student
 from tfkd.verification import tflite
 from tfkd.writers import Card
-from tfkd.writers.graph import INPUT, frozen
+from tfkd.writers.graph import frozen
 
 CLASSES, SEED, CALIBRATION = 1000, 1, 4
 PRECISIONS = ("fp32", "int8")
@@ -63,7 +64,7 @@ def _pruned(kernel: np.ndarray, sparsity: float | None) -> np.ndarray:
 def _converted(saved_model: Path, precision: str, sparse: bool, images: np.ndarray) -> bytes:
     def samples() -> Iterator[dict[str, np.ndarray]]:
         for image in images:
-            yield {INPUT: image[np.newaxis]}
+            yield {NAME: image[np.newaxis]}
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []

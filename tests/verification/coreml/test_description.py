@@ -6,13 +6,14 @@ from typing import Any
 import coremltools as ct
 import pytest
 
-from tests.verification.conftest import CARD, SIZE, Exported
+from tests.verification.conftest import CARD, SIGNATURE, SIZE, Exported
+from tfkd.inputs.image.tensors import signature
 from tfkd.verification import VerifyError, coreml
 
 
 @pytest.mark.parametrize("kind", [".mlmodel", ".mlpackage"])
 def test_what_was_exported_is_right(exported: Exported, kind: str) -> None:
-    io = coreml.check(exported.path(kind), CARD, SIZE)
+    io = coreml.check(exported.path(kind), CARD, SIGNATURE)
     assert (io.input.name, io.input.shape, io.input.range) == ("image", [1, SIZE, SIZE, 3], [0, 255])
     assert (io.output.name, io.output.shape) == ("classProbability", [1, 3])
 
@@ -29,12 +30,12 @@ def test_what_was_exported_is_right(exported: Exported, kind: str) -> None:
 )
 def test_another_card_is_caught(exported: Exported, kind: str, card: dict[str, Any], message: str) -> None:
     with pytest.raises(VerifyError, match=message):
-        coreml.check(exported.path(kind), dataclasses.replace(CARD, **card), SIZE)
+        coreml.check(exported.path(kind), dataclasses.replace(CARD, **card), SIGNATURE)
 
 
 def test_another_size_is_caught(exported: Exported) -> None:
-    with pytest.raises(VerifyError, match="32 x 32 pixels, not 64 x 64"):
-        coreml.check(exported.path(".mlmodel"), CARD, 64)
+    with pytest.raises(VerifyError, match="height 32, width 32, not colours RGB, height 64, width 64"):
+        coreml.check(exported.path(".mlmodel"), CARD, signature(64))
 
 
 def scale_pixels(specification: Any) -> None:
@@ -68,10 +69,10 @@ def rename_the_label(specification: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (scale_pixels, "normalises the pixels a second time"),
-        (shift_pixels, "normalises the pixels a second time"),
-        (subtract_mean_image, "normalises the pixels a second time"),
-        (swap_colours, "its input is not RGB"),
+        (scale_pixels, "normalises its input a second time"),
+        (shift_pixels, "normalises its input a second time"),
+        (subtract_mean_image, "normalises its input a second time"),
+        (swap_colours, "its input has colours others"),
         (lose_the_probabilities, "no layer makes its probabilities, 'classProbability'"),
         (take_an_array, "does not take exactly one image"),
         (rename_the_label, "does not name 'classLabel' as its prediction"),
@@ -85,7 +86,7 @@ def test_a_damaged_description_is_caught(
     path = tmp_path / "damaged.mlmodel"
     path.write_bytes(specification.SerializeToString())
     with pytest.raises(VerifyError, match=message):
-        coreml.check(path, CARD, SIZE)
+        coreml.check(path, CARD, SIGNATURE)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"garbage" * 50])
@@ -93,7 +94,7 @@ def test_a_hostile_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "hostile.mlmodel"
     path.write_bytes(content)
     with pytest.raises(VerifyError, match=r"hostile\.mlmodel: is ") as caught:
-        coreml.check(path, CARD, SIZE)
+        coreml.check(path, CARD, SIGNATURE)
     assert "\n" not in str(caught.value)
 
 
@@ -102,10 +103,10 @@ def test_a_truncated_file_is_one_line(exported: Exported, tmp_path: Path) -> Non
     path = tmp_path / "cut.mlmodel"
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(VerifyError, match=r"cut\.mlmodel: is not a whole Core ML file"):
-        coreml.check(path, CARD, SIZE)
+        coreml.check(path, CARD, SIGNATURE)
 
 
 def test_an_empty_package_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.mlpackage").mkdir()
     with pytest.raises(VerifyError, match=r"empty\.mlpackage: cannot be read"):
-        coreml.check(tmp_path / "empty.mlpackage", CARD, SIZE)
+        coreml.check(tmp_path / "empty.mlpackage", CARD, SIGNATURE)

@@ -1,6 +1,7 @@
 """Images: raw RGB from 0 to 255 in a square, which the model normalises itself."""
 
-from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type
+from tfkd.inputs.image.arrays import fitted
+from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type, to_golden
 from tfkd.inputs.image.reading import reading
 from tfkd.inputs.image.tensors import describe, signature, signature_of
 from tfkd.inputs.kind import Kind
@@ -15,6 +16,8 @@ KIND = Kind(
     signature_of=signature_of,
     describe=describe,
     golden_suffix=".png",
+    from_memory=fitted,
+    to_golden=to_golden,
     encode_golden=encode_golden,
     decode_golden=decode_golden,
     encode_shown=encode_shown,

@@ -9,18 +9,20 @@ import numpy as np
 from PIL import Image
 
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import side_of
 from tfkd.inputs.image.views import center
+from tfkd.signature import Signature
 
 LISTED = "images.csv"
 
 
-def fitted(images: Any, size: int) -> np.ndarray:
+def fitted(images: Any, given: Signature) -> np.ndarray:
     """Returns images as a model takes them: the largest square in the middle of each, resized.
 
     Args:
         images: raw RGB 0..255, uint8 or numbers of another dtype, [n, H, W, 3]; one image [H, W, 3]; or a list of
             images of any sizes.
-        size: side S of the model's input, pixels.
+        given: the model's signature, a square of side S.
 
     Returns:
         uint8 [n, S, S, 3].
@@ -28,8 +30,9 @@ def fitted(images: Any, size: int) -> np.ndarray:
     Raises:
         RequestError: they have another shape or other values.
     """
-    squares = [center(Image.fromarray(each), size) for each in _listed(images)]
-    return np.stack(squares) if squares else np.zeros((0, size, size, 3), np.uint8)
+    side = side_of(given)
+    squares = [center(Image.fromarray(each), side) for each in _listed(images)]
+    return np.stack(squares) if squares else np.zeros((0, side, side, 3), np.uint8)
 
 
 def write_files(images: Any, labels: Any, classes: Sequence[str], folder: Path) -> str:

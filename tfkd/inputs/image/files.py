@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,11 @@ from tfkd.signature import Signature
 
 _LOSSLESS_SIDE = 64  # pixels; a larger photo as PNG takes several times the bytes of a JPEG that looks the same
 _MEDIA_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+
+def to_golden(images: Any) -> np.ndarray:
+    """Returns images of 8 bits, uint8 [n, h, w, 3], for float32 images of the same shape, 0 to 255."""
+    return np.rint(images).astype(np.uint8)
 
 
 def encode_golden(image: np.ndarray) -> bytes:

@@ -41,7 +41,7 @@ def signature_of(model: Any) -> Signature:
             return signature(height)
     raise RequestError(
         f"Model {model.name!r} takes {' and '.join(map(str, shapes))}, not one square RGB image "
-        "[batch, side, side, 3]; build it with a fixed side."
+        "[batch, side, side, 3]; build it for one size: keras.Input((S, S, 3))."
     )
 
 

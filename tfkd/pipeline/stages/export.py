@@ -45,7 +45,7 @@ def export_student(
         network: the folder of the student, as a training or a compression left it.
         files: which ones to write.
         card: what is written into each.
-        calibration: uint8 [n, S, S, 3], images that set the ranges of quantized files.
+        calibration: raw training examples that set the ranges of quantized files.
         bundle: the folder that gets the files.
         say: prints a line for each file.
 
@@ -69,7 +69,7 @@ def export_teachers(
     Args:
         networks: the teachers' `.keras` files.
         card: what is written into each.
-        calibration: uint8 [n, S, S, 3], training images.
+        calibration: raw training examples.
         folder: that gets the files.
         gates: decide whether the files are needed.
         say: prints a line for each file.
@@ -137,14 +137,16 @@ def _work(context: RunContext, number: int) -> ExportResult:
     from tfkd.writers import samples
 
     recipe, folder = context.recipe, context.folder_of(EXPORT)
-    images = samples.calibration(context.shipped, recipe.data.image_size, recipe.export.calibration_images, recipe.seed)
+    data = context.shipped
+    signature = data.kind.signature(recipe.data)
+    examples = samples.calibration(data, signature, recipe.export.calibration_images, recipe.seed)
 
     def say(text: str) -> None:
         context.progress.say(f"  {text}")
 
-    made = export_student(shipped_folder(context), recipe.export, context.card, images, bundle_files(context), say)
+    made = export_student(shipped_folder(context), recipe.export, context.card, examples, bundle_files(context), say)
     networks = [context.folder_of(TEACHER, each) / TEACHER_MODEL for each in range(len(recipe.teachers))]
-    reasons = export_teachers(networks, context.card, images, folder, recipe.gates, say)
+    reasons = export_teachers(networks, context.card, examples, folder, recipe.gates, say)
     return ExportResult(tuple(made.files), tuple(made.missing), reasons)
 
 

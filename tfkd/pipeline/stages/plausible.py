@@ -74,7 +74,8 @@ def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
     if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
         return diagnosis.order_of_labels(subject, logits, labels)
     context.progress.say("  looking for the cause of wrong predictions")
-    probes = diagnosis.probe_images(context.data_for(chosen.rendering), model.input_shape[1], context.recipe.seed)
+    signature = data.kind.signature_of(model)
+    probes = diagnosis.probe_images(context.data_for(chosen.rendering), signature, context.recipe.seed)
     return diagnosis.diagnose(subject, *probes)
 
 

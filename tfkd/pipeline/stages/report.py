@@ -74,8 +74,8 @@ def evidence_of(context: RunContext) -> Evidence:
     logits: dict[Trained, np.ndarray] = {"teacher": ensemble_logits(context)}
     logits |= {} if control is None else {"control": control}
     logits |= {"student": _student_logits(context)}
-    size, seed = context.recipe.data.image_size, context.recipe.seed
-    shown = predictions.evidence("the Keras student", context.shipped, size, seed, logits)
+    data, recipe = context.shipped, context.recipe
+    shown = predictions.evidence("the Keras student", data, data.kind.signature(recipe.data), recipe.seed, logits)
     return shown.model_copy(update={"curves": _curves(context)})
 
 
@@ -203,8 +203,9 @@ def _golden(context: RunContext, bundle: Path) -> Golden:
         return softmax(run(images).numpy()).astype(np.float32)
 
     recipe, artifacts = context.recipe, context.result(VERIFY).artifacts
-    size, count = recipe.data.image_size, recipe.export.golden_images
-    return assembly.golden_examples(bundle, artifacts, context.shipped, size, count, recipe.seed, predict)
+    data, count = context.shipped, recipe.export.golden_images
+    signature = data.kind.signature(recipe.data)
+    return assembly.golden_examples(bundle, artifacts, data, signature, count, recipe.seed, predict)
 
 
 def _curves(context: RunContext) -> dict[Trained, dict[int, list[EvidencePoint]]]:

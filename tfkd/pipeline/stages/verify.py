@@ -83,7 +83,7 @@ def _work(context: RunContext, number: int) -> VerifyResult:
         labels=data.test.labels,
         keras=softmax(logits).astype(np.float32),
         teacher_top1=ensemble_logits(context).argmax(axis=1),
-        size=context.recipe.data.image_size,
+        signature=signature,
     )
 
     def say(artifact: Artifact) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import listed
 from tfkd.quiet import native_logs_silenced
+from tfkd.signature import Signature
 from tfkd.verification import VerifyError
 from tfkd.verification.coreml.specification import NETWORK, class_labels, contained, read
 from tfkd.verification.records import InputOutput, Tensor
@@ -19,16 +22,16 @@ _PROBABILITIES = "classProbability"
 _ROOT = "com.apple.CoreML/model.mlmodel"
 
 
-def check(path: Path, card: Card, size: int) -> InputOutput:
+def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     """Checks the description of an .mlmodel or .mlpackage classifier.
 
     Args:
         path: of the file or package.
         card: the classes and the description that must stand in it.
-        size: side of the square image that it must take, pixels.
+        signature: what it must take.
 
     Returns:
-        Its input, an image of raw RGB, and its output, the probability of each class.
+        Its input, raw values in bytes, and its output, the probability of each class.
 
     Raises:
         VerifyError: it cannot be read, or names everything that is wrong in it.
@@ -36,7 +39,7 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
     specification = read(path)
     wrong = [
         *_wrong_package(path),
-        *_wrong_input(specification, size),
+        *_wrong_input(specification, signature),
         *_wrong_outputs(specification),
         *_wrong_labels(specification, card.classes),
         *_wrong_preprocessing(specification),
@@ -44,8 +47,9 @@ def check(path: Path, card: Card, size: int) -> InputOutput:
     ]
     if wrong:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
+    tensor = signature.single
     return InputOutput(
-        input=Tensor(name="image", shape=[1, size, size, 3], dtype="uint8", range=[0.0, 255.0]),
+        input=Tensor(name=tensor.name, shape=[1, *tensor.shape], dtype="uint8", range=tensor.range and [*tensor.range]),
         output=Tensor(name=_PROBABILITIES, shape=[1, len(card.classes)], dtype="float32", range=[0.0, 1.0]),
     )
 
@@ -68,18 +72,18 @@ def _wrong_package(path: Path) -> Iterator[str]:
         yield f"its Manifest.json lists {missing[0]!r}, which is not there"
 
 
-def _wrong_input(specification: Any, size: int) -> Iterator[str]:
-    inputs = specification.description.input
+def _wrong_input(specification: Any, signature: Signature) -> Iterator[str]:
+    inputs, name = specification.description.input, signature.single.name
     if len(inputs) != 1 or inputs[0].type.WhichOneof("Type") != "imageType":
         yield "it does not take exactly one image"
         return
-    image = inputs[0].type.imageType
-    if inputs[0].name != "image":
-        yield f"its input is named {inputs[0].name!r}, not 'image'"
-    if (image.width, image.height) != (size, size):
-        yield f"its input is {image.width} x {image.height} pixels, not {size} x {size}"
-    if image.colorSpace != proto.FeatureTypes_pb2.ImageFeatureType.RGB:
-        yield "its input is not RGB"
+    if inputs[0].name != name:
+        yield f"its input is named {inputs[0].name!r}, not {name!r}"
+    image, wanted = inputs[0].type.imageType, kind_of(signature.kind).describe(signature).properties
+    colours = "RGB" if image.colorSpace == proto.FeatureTypes_pb2.ImageFeatureType.RGB else "others"
+    found = {"colours": colours, "height": image.height, "width": image.width}
+    if found != wanted:
+        yield f"its input has {listed(found)}, not {listed(wanted)}"
 
 
 def _wrong_outputs(specification: Any) -> Iterator[str]:
@@ -107,7 +111,7 @@ def _wrong_labels(specification: Any, classes: tuple[str, ...]) -> Iterator[str]
 
 
 def _wrong_preprocessing(specification: Any) -> Iterator[str]:
-    """Refuses what a neural network does to pixels before its first layer: the model normalises them itself.
+    """Refuses what a neural network does to its input before its first layer: the model normalises it itself.
 
     An ML program has no such place: what was declared at conversion stands among its operations, like the model's own.
     """
@@ -117,7 +121,7 @@ def _wrong_preprocessing(specification: Any) -> Iterator[str]:
         scaler = step.scaler
         biases = (scaler.redBias, scaler.greenBias, scaler.blueBias, scaler.grayBias)
         if step.WhichOneof("preprocessor") != "scaler" or scaler.channelScale != 1 or any(biases):
-            yield "it normalises the pixels a second time, before the model's own normalisation"
+            yield "it normalises its input a second time, before the model's own normalisation"
 
 
 def _wrong_metadata(specification: Any, card: Card) -> Iterator[str]:
