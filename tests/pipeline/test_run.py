@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import running
 from tests.data.photos import fill_tinted
 from tests.report import links
 from tests.traps import set_traps
@@ -71,9 +72,7 @@ def start(home: Path, *arguments: str, command: str = "run", recipe: str = "reci
 
 
 def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> tuple[int, str, str]:
-    process = start(home, *arguments, command=command, recipe=recipe)
-    output, errors = process.communicate(timeout=900)
-    return process.returncode, output, errors
+    return running.run(home, command, recipe, *arguments)
 
 
 @pytest.mark.parametrize(
