@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tfkd.progress import chosen
 if TYPE_CHECKING:
     import keras
 
-IMAGES = "images"  # the folder, in that of the export, that keeps arrays as files
+IMAGES = "images"  # folder of images from arrays, inside that of the export
 
 
 def export(
@@ -36,60 +37,76 @@ def export(
     out: PathLike = "exported_models",
     progress: bool | None = None,
 ) -> ExportReport:
-    """Makes a verified bundle of a trained classifier of your own, as `tfkd export` does.
+    """Exports a trained classifier as a verified bundle, as `tfkd export` does.
 
     Args:
-        model: a keras.Model in memory, or the path of a `.keras` or `.h5` file or of a SavedModel. A model in memory is
-            trusted: its own layers run in this process.
+        model: a keras.Model, or the path of a `.keras` or `.h5` file or of a SavedModel.
         overrides: fields of `export`, `gates` and `bench` to change, e.g. `export.license=MIT`.
         labels: the class names in the order of the outputs, or the path of a text file with one per line.
-        data: images of these classes to measure on: a source such as `folder:photos`, the path of a folder or zip of
-            class folders, or a pair of arrays: images uint8 [n, H, W, 3] raw RGB and labels int [n]. Arrays are kept
-            as files in the folder of this export.
+        data: images to measure on: a source such as `folder:photos`, a folder or zip of class folders, or arrays:
+            images uint8 [n, H, W, 3] raw RGB and labels int [n]. Arrays are saved in the folder of this export.
         normalization: what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR) or mean,std.
-        name: of the bundle; default: the model's.
-        tflite: the TFLite files to write, e.g. ["fp32", "int8"].
-        coreml: the Core ML files to write, e.g. ["mlmodel", "mlpackage"]; [] for none.
-        onnx: write an .onnx file too, for TensorRT.
-        allow_code: run what code the model file brings, e.g. Lambda layers.
+        name: name of the bundle; default: the model's.
+        tflite: TFLite files to write, e.g. ["fp32", "int8"].
+        coreml: Core ML files to write, e.g. ["mlmodel", "mlpackage"]; [] for none.
+        onnx: write an .onnx file, for TensorRT.
+        allow_code: run code that the model file contains, e.g. Lambda layers; a keras.Model always runs its own.
         imports: modules that register the model's custom layers.
-        image_size: side of the input, pixels, where the model leaves it free.
-        runs: folder that keeps the runs.
-        out: folder where bundles land.
-        progress: True shows it, False does not, None shows it in notebooks and terminals.
+        image_size: side of the input, pixels, for a model with a variable input size.
+        runs: folder of the runs.
+        out: folder of the bundles.
+        progress: show progress; None: in notebooks and terminals only.
 
     Raises:
-        RequestError: the model, its labels or the data do not fit; says which and why.
-        VerifyError: an exported file is not what it must be.
+        RequestError, VerifyError: model, labels and data do not fit together, or an exported file failed a check.
 
     Example:
         >>> result = tfkd.export(model, labels=["cat", "dog"], data=(images, labels), name="pets")
         >>> result.bundle.predict(images)
     """
     with public_call():
+        settings = {"normalization": normalization, "allow_code": allow_code, "imports": list(imports)}
         path = str(model) if _is_path(model) else None
-        called = name or own_request.name_of(path or str(getattr(model, "name", "model")))
-        folder = Path(runs) / called
-        given = {
-            "name": called,
-            "model": path or called,
-            "labels": str(labels if _is_path(labels) else folder / "labels.txt"),
-            "data": f"files:{folder / IMAGES / LISTED}" if isinstance(data, tuple) else _source(str(data)),
-            "normalization": normalization,
-            "allow_code": allow_code,
+        bundle_name = name or own_request.name_of(path or str(getattr(model, "name", "model")))
+        inputs = _Inputs(labels, data, Path(runs) / bundle_name)
+        fields = {
+            "name": bundle_name,
+            "model": path or bundle_name,
+            **inputs.fields(),
+            **settings,
             "imports": list(imports),
-            "image_size": image_size,
         }
-        forms = {"tflite": tflite, "coreml": coreml}
-        files = {kind: list(names) for kind, names in forms.items() if names is not None}
-        request = own_request.request(given, {**files, "onnx": onnx}, list(overrides))
-        if not isinstance(labels, str | os.PathLike):
-            write_text(Path(request.labels), labels_text(labels))
-        if isinstance(data, tuple):
-            write_files(*data, read_labels(Path(request.labels)), folder / IMAGES)
-        opened = None if path else model
-        outcome = own_model.publish_own_apart(request, chosen(progress), Path(runs), Path(out), opened)
+        request = own_request.request({**fields, **settings}, _files(tflite, coreml, onnx), list(overrides))
+        inputs.write(Path(request.labels))
+        outcome = own_model.publish_own_apart(request, chosen(progress), Path(runs), Path(out), None if path else model)
         return ExportReport(outcome.folder, outcome.bundle, outcome.manifest)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Labels and data of an export; those from memory become files in its folder."""
+
+    labels: Sequence[str] | PathLike
+    data: str | tuple[Any, Any]
+    folder: Path
+
+    def fields(self) -> dict[str, str]:
+        """Returns the fields of the request that name the files."""
+        listed = f"files:{self.folder / IMAGES / LISTED}"
+        labels = self.labels if isinstance(self.labels, str | os.PathLike) else self.folder / "labels.txt"
+        return {"labels": str(labels), "data": listed if isinstance(self.data, tuple) else _source(str(self.data))}
+
+    def write(self, labels_file: Path) -> None:
+        """Writes labels and arrays from memory into the folder of the export."""
+        if not isinstance(self.labels, str | os.PathLike):
+            write_text(labels_file, labels_text(self.labels))
+        if isinstance(self.data, tuple):
+            write_files(*self.data, read_labels(labels_file), self.folder / IMAGES)
+
+
+def _files(tflite: Sequence[str] | None, coreml: Sequence[str] | None, onnx: bool) -> dict[str, Any]:
+    lists = {"tflite": tflite, "coreml": coreml}
+    return {**{field: list(names) for field, names in lists.items() if names is not None}, "onnx": onnx}
 
 
 def _is_path(value: Any) -> bool:

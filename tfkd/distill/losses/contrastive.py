@@ -7,18 +7,16 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tfkd.distill.losses.base import UNNUMBERED, Need, is_evaluation
-from tfkd.distill.losses.features import FeatureDistillationLoss, state
+from tfkd.distill.losses.base import Need, is_evaluation
+from tfkd.distill.losses.features import FeatureDistillationLoss
+from tfkd.distill.losses.negatives import MAX_IMAGES, Memory, Pairs, Queue, unit_length
 from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
 from tfkd.recipe import Contrastive, default_of
 
-# A batch's index comes as float32, which counts no further.
-_COUNTABLE = 2**24
-
 
 class ContrastiveLoss(FeatureDistillationLoss):
-    """Tells each image's own pair of features, the teacher's and the student's, from pairs of different images.
+    """Distinguishes the teacher's and student's features of one image from pairs of different images.
 
     Both features are projected by a trained dense layer each and scaled to length 1: t_i and s_i. The loss of image i
     is that of finding t_i among other images' t, given s_i, plus that of finding s_i among other images' s, given t_i:
@@ -48,7 +46,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         temperature: T, positive.
         dimensions: of the space that both features are projected to.
         negatives: drawn at every step from the memories, or length of the queue; None: the rest of the batch.
-        momentum: m, share of a memory's row that stays when its image comes; a queue has no use for it.
+        momentum: m, fraction of a memory's row that stays when its image is in a batch; a queue ignores it.
         seed: of the projections, of the first content of memories and queue, and of the draws.
         name: name of the loss in logs.
 
@@ -75,14 +73,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         name: str = "contrastive",
         **kwargs: Any,
     ) -> None:
-        if not 0 < temperature < math.inf:
-            raise RequestError(f"{name}: temperature = {temperature!r} must be above 0 and finite; 0.07 is usual.")
-        if dimensions < 2:
-            raise RequestError(f"{name}: dimensions = {dimensions!r} must be at least 2; 128 is usual.")
-        if negatives is not None and negatives < 1:
-            raise RequestError(f"{name}: negatives = {negatives!r} must be at least 1, or None for the batch's own.")
-        if not 0 <= momentum < 1:
-            raise RequestError(f"{name}: momentum = {momentum!r} must be at least 0 and below 1; 0.5 is usual.")
+        _require_ranges(name, temperature, dimensions, negatives, momentum)
         super().__init__(name, teacher_tap, student_tap, **kwargs)
         self.temperature = temperature
         self.dimensions = dimensions
@@ -106,12 +97,13 @@ class ContrastiveLoss(FeatureDistillationLoss):
                 f"{self.name}: teacher {self.teacher_tap!r} {tuple(teacher)} and student {self.student_tap!r} "
                 f"{tuple(student)} must be (channels,); name taps such as 'pooled'."
             )
+        names = (f"contrastive_{whose}_projector" for whose in ("teacher", "student"))
         self.layers = [
-            self._projector("teacher", teacher[0], self.seed),
-            self._projector("student", student[0], self.seed + 1),
+            _projector(name, channels, self.dimensions, self.seed + k, self.precision)
+            for k, (name, (channels,)) in enumerate(zip(names, (teacher, student), strict=True))
         ]
         if self.negatives is not None:
-            self.layers.append(self._queue(self.negatives) if images is None else self._memory(images))
+            self.layers.append(_negatives_layer(self, self.negatives, images))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of every image, and remembers the batch where there are memories.
@@ -132,7 +124,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         teacher_projector, student_projector, *memories = self.built()
         answers = self.answers(y_true["answer"], y_pred)
         teacher, student = (
-            self._projected(layer, feature)
+            _projected(self.name, layer, feature)
             for layer, feature in zip((teacher_projector, student_projector), answers, strict=True)
         )
         index = tf.cast(tf.reshape(y_true["index"], [-1]), tf.int32)
@@ -141,11 +133,11 @@ class ContrastiveLoss(FeatureDistillationLoss):
                 f"{self.name}: index {index.shape} must be one number for each of {student.shape[0]} images."
             )
         if not memories:
-            numbers = _told_apart(whole_batch(index))
-            return self._in_batch(numbers, whole_batch(teacher), whole_batch(student), tf.shape(student)[0])
+            pairs = Pairs(_distinct(whole_batch(index)), whole_batch(teacher), whole_batch(student))
+            return tf.fill([tf.shape(student)[0]], tf.reduce_mean(_both_ways(pairs, pairs, self.temperature)))
         (memory,) = memories
-        drawn, teachers, students = memory.draw(self.negatives)
-        loss = self._both_ways(_told_apart(index), teacher, student, drawn, teachers, students)
+        pairs = Pairs(_distinct(index), teacher, student)
+        loss = _both_ways(pairs, memory.draw(self.negatives), self.temperature)
         if not is_evaluation():
             memory.remember(*(whole_batch(tf.stop_gradient(values)) for values in (index, teacher, student)))
         return loss
@@ -166,143 +158,63 @@ class ContrastiveLoss(FeatureDistillationLoss):
             "seed": self.seed,
         }
 
-    def _projector(self, whose: str, channels: int, seed: int) -> keras.layers.Layer:
-        layer = keras.layers.Dense(
-            self.dimensions,
-            kernel_initializer=keras.initializers.GlorotUniform(seed),
-            dtype=self.precision,
-            name=f"contrastive_{whose}_projector",
+
+def _require_ranges(name: str, temperature: float, dimensions: int, negatives: int | None, momentum: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise RequestError(f"{name}: temperature = {temperature!r} must be above 0 and finite; 0.07 is usual.")
+    if dimensions < 2:
+        raise RequestError(f"{name}: dimensions = {dimensions!r} must be at least 2; 128 is usual.")
+    if negatives is not None and negatives < 1:
+        raise RequestError(f"{name}: negatives = {negatives!r} must be at least 1, or None for the batch's own.")
+    if not 0 <= momentum < 1:
+        raise RequestError(f"{name}: momentum = {momentum!r} must be at least 0 and below 1; 0.5 is usual.")
+
+
+def _projector(name: str, channels: int, dimensions: int, seed: int, dtype: Any) -> keras.layers.Layer:
+    initializer = keras.initializers.GlorotUniform(seed)
+    layer = keras.layers.Dense(dimensions, kernel_initializer=initializer, dtype=dtype, name=name)
+    layer.build((None, channels))
+    return layer
+
+
+def _negatives_layer(loss: ContrastiveLoss, length: int, images: int | None) -> keras.layers.Layer:
+    if images is None:
+        return Queue(length, loss.dimensions, loss.seed, dtype=loss.precision, name="contrastive_queue")
+    if images > MAX_IMAGES:
+        raise RequestError(
+            f"{loss.name}: {images:,} images are more than the {MAX_IMAGES:,} that a memory can number; "
+            "give negatives=None for the batch's own."
         )
-        layer.build((None, channels))
-        return layer
+    return Memory(images, loss.dimensions, loss.momentum, loss.seed, dtype=loss.precision, name="contrastive_memory")
 
-    def _memory(self, images: int) -> keras.layers.Layer:
-        if images > _COUNTABLE:
-            raise RequestError(
-                f"{self.name}: {images:,} images are more than the {_COUNTABLE:,} that a memory can number; "
-                "give negatives=None for the batch's own."
-            )
-        return Memory(
-            images, self.dimensions, self.momentum, self.seed, dtype=self.precision, name="contrastive_memory"
+
+def _projected(name: str, projector: Any, feature: Any) -> Any:
+    channels = projector.kernel.shape[0]
+    if not feature.shape.is_compatible_with([None, channels]):
+        raise RequestError(
+            f"{name}: feature {feature.shape} is not the [batch, {channels}] it was built for; "
+            "build a loss for each pair of models."
         )
+    return unit_length(projector(feature))
 
-    def _queue(self, length: int) -> keras.layers.Layer:
-        return Queue(length, self.dimensions, self.seed, dtype=self.precision, name="contrastive_queue")
 
-    def _projected(self, projector: Any, feature: Any) -> Any:
-        channels = projector.kernel.shape[0]
-        if not feature.shape.is_compatible_with([None, channels]):
-            raise RequestError(
-                f"{self.name}: feature {feature.shape} is not the [batch, {channels}] it was built for; "
-                "build a loss for each pair of models."
-            )
-        return _unit(projector(feature))
-
-    def _in_batch(self, index: Any, teacher: Any, student: Any, rows: Any) -> Any:
-        losses = self._both_ways(index, teacher, student, index, teacher, student)
-        return tf.fill([rows], tf.reduce_mean(losses))
-
-    def _both_ways(self, index: Any, teacher: Any, student: Any, others: Any, teachers: Any, students: Any) -> Any:
-        """Returns the loss [batch] of images `index` with the negatives `others`, [n], and their features, [n, d]."""
-        temperature = keras.ops.convert_to_tensor(self.temperature, student.dtype)
-        own = tf.reduce_sum(teacher * student, axis=1, keepdims=True) / temperature
-        same = index[:, None] == others
-        return sum(
-            tf.reduce_logsumexp(tf.concat([own, _without(same, scores / temperature)], axis=1), axis=1) - own[:, 0]
-            for scores in (
-                tf.matmul(student, teachers, transpose_b=True),
-                tf.matmul(teacher, students, transpose_b=True),
-            )
+def _both_ways(pairs: Pairs, negatives: Pairs, temperature: float) -> Any:
+    """Returns the loss [batch] of pairs [batch, d] against negatives [n, d] of other images."""
+    scale = keras.ops.convert_to_tensor(temperature, pairs.student.dtype)
+    own = tf.reduce_sum(pairs.teacher * pairs.student, axis=1, keepdims=True) / scale
+    same = pairs.index[:, None] == negatives.index
+    return sum(
+        tf.reduce_logsumexp(tf.concat([own, _without(same, scores / scale)], axis=1), axis=1) - own[:, 0]
+        for scores in (
+            tf.matmul(pairs.student, negatives.teacher, transpose_b=True),
+            tf.matmul(pairs.teacher, negatives.student, transpose_b=True),
         )
+    )
 
 
-class Memory(keras.layers.Layer):
-    """The latest projections of every training image, teacher's and student's, as rows of length 1.
-
-    Args:
-        images: number of rows.
-        dimensions: of a row.
-        momentum: share of a row that stays when its image comes.
-        seed: of the first rows, random directions, and of the draws.
-        **kwargs: dtype and name, as of every Keras layer.
-    """
-
-    def __init__(self, images: int, dimensions: int, momentum: float, seed: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.images = images
-        self.momentum = momentum
-        self.seed = seed
-        shape = (images, dimensions)
-        self.teacher = state(self, shape, "teacher", _directions(seed, 0))
-        self.student = state(self, shape, "student", _directions(seed, 1))
-        self.step = state(self, (), "step", dtype="int64")
-        self.built = True
-
-    def draw(self, count: int) -> tuple[Any, Any, Any]:
-        """Returns images drawn for this step with replacement, int32 [count], and their rows, both [count, d]."""
-        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.step)])
-        drawn = tf.random.stateless_uniform([count], seed, maxval=self.images, dtype=tf.int32)
-        return drawn, tf.gather(self.teacher.value, drawn), tf.gather(self.student.value, drawn)
-
-    def remember(self, index: Any, teacher: Any, student: Any) -> None:
-        """Moves the rows `index`, [batch], towards the projections, [batch, d], and counts the step."""
-        places = tf.range(tf.shape(index)[0])
-        # Rows written twice must be written alike: each place stands back for the first of its image.
-        first = tf.reduce_min(tf.where(index[:, None] == index, places, tf.size(index)), axis=1)
-        for memory, projection in ((self.teacher, teacher), (self.student, student)):
-            kept = self.momentum * tf.gather(memory.value, index)
-            rows = _unit(kept + (1 - self.momentum) * tf.gather(projection, first))
-            memory.value.scatter_update(tf.IndexedSlices(rows, index))
-        self.step.assign_add(1)
-
-
-class Queue(keras.layers.Layer):
-    """The projections of the latest images, teacher's and student's, as rows of length 1 with the images' numbers.
-
-    Args:
-        length: number of rows.
-        dimensions: of a row.
-        seed: of the first rows, random directions.
-        **kwargs: dtype and name, as of every Keras layer.
-    """
-
-    def __init__(self, length: int, dimensions: int, seed: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.length = length
-        self.teacher = state(self, (length, dimensions), "teacher", _directions(seed, 0))
-        self.student = state(self, (length, dimensions), "student", _directions(seed, 1))
-        self.index = state(self, (length,), "index", keras.initializers.Constant(UNNUMBERED), dtype="int32")
-        self.next = state(self, (), "next", dtype="int32")
-        self.built = True
-
-    def draw(self, count: int) -> tuple[Any, Any, Any]:
-        """Returns all rows: the images' numbers, int32 [length], and their projections, both [length, d]."""
-        return self.index.value, self.teacher.value, self.student.value
-
-    def remember(self, index: Any, teacher: Any, student: Any) -> None:
-        """Puts the last rows of a batch, at most `length`, in the place of the oldest ones."""
-        count = tf.minimum(tf.shape(index)[0], self.length)
-        places = (self.next.value + tf.range(count)) % self.length
-        for queue, rows in ((self.index, index), (self.teacher, teacher), (self.student, student)):
-            queue.value.scatter_update(tf.IndexedSlices(rows[-count:], places))
-        self.next.assign((self.next.value + count) % self.length)
-
-
-def _told_apart(index: Any) -> Any:
+def _distinct(index: Any) -> Any:
     """Gives every image without a number one that no other image has."""
     return tf.where(index < 0, -2 - tf.range(tf.size(index)), index)
-
-
-def _directions(seed: int, which: int) -> Any:
-    def initial(shape: Any, dtype: Any) -> Any:
-        return _unit(tf.random.stateless_normal(shape, [seed, which], dtype=dtype))
-
-    return initial
-
-
-def _unit(rows: Any) -> Any:
-    """Scales rows to length 1, but those near 0 by no more than 1000: their gradient must fit into float16."""
-    return tf.math.l2_normalize(rows, axis=-1, epsilon=1e-6)
 
 
 def _without(same: Any, scores: Any) -> Any:
