@@ -1,4 +1,4 @@
-"""The entry point of the command line. It imports nothing before the current folder is off the import path."""
+"""The entry point of the command line. It removes the current folder from the import path before other imports."""
 
 from tfkd import import_path
 
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(code: int) -> None:
-    """Ends the process, although threads may still run that code of a recipe or of a model has started."""
+    """Ends the process, even while threads that a recipe or a model started are still running."""
     import atexit
     import os
     import threading
@@ -37,14 +37,14 @@ def _call(arguments: list[str] | None) -> object:
 
     try:
         return app(arguments, prog_name="tfkd", standalone_mode=False)
-    except SystemExit as error:  # how typer ends shell completion
+    except SystemExit as error:  # typer ends shell completion with it
         if _is_completion(arguments):
             return error.code
         raise
 
 
 def _is_completion(arguments: list[str] | None) -> bool:
-    """Returns whether a shell asks for completions, or the user for the script that makes the shell do so."""
+    """Returns whether this call is for shell completion or prints its script."""
     import os
     import sys
 

@@ -48,8 +48,8 @@ def test_two_of_each_four_input_channels_are_zero(shallow: Any, train: Callable[
 @pytest.mark.parametrize(
     ("block", "said"),
     [
-        ({"kind": "prune", "structure": "2:4", "sparsity": 0.7}, "2:4 is a sparsity of 0.5"),
-        ({"kind": "prune", "training": {"patience": 2}}, "before the pruning"),
+        ({"kind": "prune", "structure": "2:4", "sparsity": 0.7}, "2:4 needs a sparsity of 0.5"),
+        ({"kind": "prune", "training": {"patience": 2}}, "unpruned weights"),
     ],
 )
 def test_what_cannot_be_is_said_when_the_recipe_is_read(block: dict[str, Any], said: str) -> None:

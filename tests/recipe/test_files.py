@@ -98,7 +98,7 @@ def test_labels_are_read_when_the_recipe_is(file: Path, tmp_path: Path) -> None:
         ("compress.sparsity=0.5", "'sparsity' is not an index of that list (it is empty)"),
         ("export.tflite=fp31,int8", "export.tflite.0 = 'fp31'"),
         ("teachers.0.labels=none.txt", "teachers.0.labels = 'none.txt': The labels none.txt cannot be read"),
-        ('teachers.0={"model": "a.keras", "labels": ["a"], "classes": ["a"]}', "labels name all outputs"),
+        ('teachers.0={"model": "a.keras", "labels": ["a"], "classes": ["a"]}', "set labels for all outputs"),
         ("distill.losses.0.kind=soft_target", "Did you mean 'soft_targets'"),
         ('compress=[{"kind": "prun"}]', "there is no such kind. Did you mean 'prune'"),
         ("teachers.4.model=x", "'4' is not an index"),

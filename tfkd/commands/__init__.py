@@ -1,4 +1,4 @@
-"""The commands: each parses its arguments, calls, and prints."""
+"""The commands: each parses its arguments, calls the library and prints the result."""
 
 import dataclasses
 import importlib
@@ -26,15 +26,15 @@ silence_tensorflow()
 
 app = typer.Typer(
     name="tfkd",
-    help="Distils a heavy Keras image classifier into a phone-sized one, exports it, and proves every file.",
+    help="Distil a heavy Keras image classifier into a phone-sized one, export it and verify every file.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         say(f"tfkd {__version__}")
         raise typer.Exit()
 
@@ -46,26 +46,24 @@ def main(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Show the help where no command is named."""
+    """Show the help when no command is given."""
     if context.invoked_subcommand is None:
         say_lines(context.get_help())
 
 
-RecipeFile = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="a Python file with `recipe = Recipe(...)`, or JSON")
-]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Python file with `recipe = Recipe(...)`, or JSON")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value ...]", help="fields to change, e.g. distill.views=4")
 ]
-Runs = Annotated[Path, typer.Option(help="folder that keeps the runs")]
+Runs = Annotated[Path, typer.Option(help="folder of the runs")]
 
 
-Out = Annotated[Path, typer.Option(help="folder where bundles land")]
+Out = Annotated[Path, typer.Option(help="folder of the bundles")]
 Imports = Annotated[
     list[str] | None,
-    typer.Option("--import", metavar="MODULE", help="a module that registers the model's custom layers"),
+    typer.Option("--import", metavar="MODULE", help="module that registers the model's custom layers"),
 ]
-Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to see whether it runs")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
 
 
 @app.command()
@@ -73,29 +71,29 @@ def run(
     recipe: RecipeFile,
     overrides: Overrides = None,
     until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="forget what earlier calls with these settings did")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="ignore results of earlier calls with these settings")] = False,
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
-    """Run a recipe: distil, export, verify, time and report. Finished stages are reused."""
+    """Run a recipe: distil, export, verify, benchmark and report. Finished stages are reused."""
     from tfkd.pipeline import run as pipeline
     from tfkd.progress import for_output
 
-    outcome = pipeline.run(_asked(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
+    outcome = pipeline.run(_recipe(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
     if outcome.manifest is None:
-        say(f"Stopped after {until}; what was made so far is in {outcome.folder}")
+        say(f"Stopped after {until}; the results so far are in {outcome.folder}")
         return
     _finish(outcome)
 
 
 @app.command()
 def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
-    """Show what a run would do: its stages, which of them are finished, and what they cost."""
+    """Show the stages of a run, which of them are finished, and what they cost."""
     from tfkd.pipeline import plan as planning
     from tfkd.progress import for_output
 
-    steps, others = planning.plan(_asked(recipe, overrides), for_output(), runs)
+    steps, others = planning.plan(_recipe(recipe, overrides), for_output(), runs)
     for step in steps:
         reason = f" ({step.reason})" if step.reason else ""
         size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
@@ -103,7 +101,7 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
     for each in others:
         say(f"kept: {each}")
     if others:
-        say(f"{_in_all(others)}; tfkd clean {recipe} removes what this recipe does not use")
+        say(f"{_total(others)}; tfkd clean {recipe} removes what this recipe does not use")
 
 
 @app.command()
@@ -112,27 +110,27 @@ def clean(
     overrides: Overrides = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="a stage, sweep, compare, nothing or current: what the recipe uses; again for more"),
+        typer.Option(help="a stage, sweep, compare, nothing, or current (what the recipe uses); repeatable"),
     ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Remove stores, trainings and other results that a recipe does not use, after saying what each cost."""
+    """Remove stores, trainings and other results that a recipe does not use, and report what each cost."""
     from tfkd.pipeline import kept
     from tfkd.progress import for_output
 
-    removed = kept.clean(_asked(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
-    say(f"Removed: {_in_all(removed)}" if removed else "Nothing to remove")
+    removed = kept.clean(_recipe(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
+    say(f"Removed: {_total(removed)}" if removed else "Nothing to remove")
 
 
 @app.command()
 def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
-    """Look a recipe over before hours are spent on it. Exit code 2 when something would stop the run."""
+    """Check a recipe before a long run. Exit code 2 when something would stop the run."""
     from tfkd.pipeline import doctor as physician
     from tfkd.pipeline.folders import RunFolder
     from tfkd.pipeline.stages.data import open_data
     from tfkd.progress import for_output
 
-    chosen = _asked(recipe, overrides)
+    chosen = _recipe(recipe, overrides)
     data = open_data(chosen, RunFolder(runs / chosen.name), for_output())
     levels = []
     for finding in physician.examine(chosen, data, runs):
@@ -145,24 +143,24 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
 def sweep(
     recipe: RecipeFile,
     settings: Annotated[
-        list[str], typer.Argument(metavar="key=value,value ...", help="what to vary, e.g. distill.views=2,4,8")
+        list[str], typer.Argument(metavar="key=value,value ...", help="fields to vary, e.g. distill.views=2,4,8")
     ],
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Train many students from one store of the teachers' answers, and compare them with their control."""
+    """Train several students from one soft-label store and compare them with their control."""
     from tfkd.files import write_text
     from tfkd.pipeline import sweep as sweeps
     from tfkd.pipeline.folders import RunFolder
     from tfkd.progress import for_output
     from tfkd.report import trials
 
-    chosen = {name: _asked(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
+    chosen = {name: _recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
     found = sweeps.sweep(chosen, for_output(), runs)
     folder = RunFolder(runs / next(iter(chosen.values())).name).sweep
     write_text(folder / "sweep.svg", trials.plot(found))
     show(trials.table(found))
-    say(f"The plot is {folder}/sweep.svg, the numbers are {folder}/sweep.json")
+    say(f"The plot is in {folder}/sweep.svg, the numbers are in {folder}/sweep.json")
 
 
 @app.command()
@@ -173,7 +171,7 @@ def compare(
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
-    """Run a recipe and measure teacher and student beside each other, quantized, pruned and clustered.
+    """Run a recipe and compare teacher and student, quantized, pruned and clustered.
 
     Exit code 1 when a gate of the run fails.
     """
@@ -182,7 +180,7 @@ def compare(
     from tfkd.report import facts
     from tfkd.report.console import comparison_table
 
-    manifest, page = comparison.compare(_asked(recipe, overrides, smoke), for_output(), runs, out)
+    manifest, page = comparison.compare(_recipe(recipe, overrides, smoke), for_output(), runs, out)
     show(comparison_table(manifest))
     say(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
     if facts.failed_gates(manifest):
@@ -192,33 +190,33 @@ def compare(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a .keras or .h5 file, or a SavedModel's folder")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=".keras or .h5 file, or SavedModel folder")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[key=value ...]", help="fields of export, gates and bench, e.g. export.license=MIT"),
     ] = None,
     *,
-    labels: Annotated[str, typer.Option(help="a text file, one class a line, in the order of the outputs")],
-    data: Annotated[str, typer.Option(help="images of these classes to measure on, e.g. folder:photos")],
+    labels: Annotated[str, typer.Option(help="text file with one class per line, in the order of the outputs")],
+    data: Annotated[str, typer.Option(help="images of these classes for the measurements, e.g. folder:photos")],
     normalization: Annotated[
         str,
         typer.Option(
             help="what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR), or mean,std"
         ),
     ] = "none",
-    name: Annotated[str | None, typer.Option(help="of the bundle; default: the model's")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the bundle; default: the model's")] = None,
     tflite: Annotated[str | None, typer.Option(help="TFLite files, e.g. fp32,int8")] = None,
     coreml: Annotated[str | None, typer.Option(help="Core ML files, e.g. mlmodel,mlpackage; or none")] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="an .onnx file too, for TensorRT")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="write an .onnx file as well, for TensorRT")] = False,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="run what code the model file brings, e.g. Lambda layers")
+        bool, typer.Option("--allow-code", help="run code that the model file contains, e.g. Lambda layers")
     ] = False,
     imports: Imports = None,
-    image_size: Annotated[int | None, typer.Option(help="side of the input, where the model leaves it free")] = None,
+    image_size: Annotated[int | None, typer.Option(help="input size, pixels, where the model has none")] = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
-    """Make a verified bundle of a trained Keras classifier of your own."""
+    """Export a trained Keras classifier of your own as a verified bundle."""
     from tfkd.pipeline import own_model, own_request
     from tfkd.progress import for_output
 
@@ -247,7 +245,7 @@ def report(
     ],
     out: Out = Path("exported_models"),
 ) -> None:
-    """Make a run's report, or the pages of a bundle's measurements, again, and show the tables."""
+    """Recreate the report of a run, or the measurement pages of a bundle, and show the tables."""
     from tfkd.bundle.layout import MANIFEST
     from tfkd.bundle.publishing import opened
     from tfkd.pipeline import pages
@@ -266,23 +264,22 @@ def report(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="a .tflite file")],
-    data: Annotated[str | None, typer.Option(help="photos to measure on, e.g. folder:photos")] = None,
-    against: Annotated[Path | None, typer.Option(help="the float file; default: the _fp32.tflite beside it")] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".tflite file")],
+    data: Annotated[str | None, typer.Option(help="photos for the comparison, e.g. folder:photos")] = None,
+    against: Annotated[Path | None, typer.Option(help="float file; default: the _fp32.tflite beside it")] = None,
     normalization: Annotated[
         str | None,
-        typer.Option(help="what the network expects of pixels, as in export; for files that do not say it themselves"),
+        typer.Option(help="pixel values that the network expects, as in export; for files without this metadata"),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="how many photos")] = 32,
-    seed: Annotated[int, typer.Option(min=0, help="draws the photos")] = 1,
-    out: Annotated[Path | None, typer.Option(help="where to write the plot, an .svg")] = None,
+    images: Annotated[int, typer.Option(min=1, help="number of photos")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the photo selection")] = 1,
+    out: Annotated[Path | None, typer.Option(help="file of the plot (.svg)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
 ) -> None:
-    """Look into a .tflite file: operators, where they run and, with --data, which layers quantization hurts."""
+    """Inspect a .tflite file: operators, where they run and, with --data, which layers quantization degrades."""
     if data is None and (out or against or normalization):
         raise RequestError(
-            "--out, --against and --normalization are for a comparison of layers on photos; name them: "
-            "--data folder:PATH."
+            "--out, --against and --normalization need photos to compare layers on; add --data folder:PATH."
         )
     from tfkd import files
     from tfkd.models.normalization import parse
@@ -293,7 +290,7 @@ def inspect(
         from tfkd.report import inspection as shown
         from tfkd.verification import inspect as inspector
 
-    progress = None if as_json else for_output()  # what is not in a terminal must stay JSON
+    progress = None if as_json else for_output()  # standard output must hold nothing but JSON
     pixels = None if normalization is None else parse(normalization)
     on = None if data is None else inspector.Photos(data, images, seed, against, pixels)
     found = inspector.inspect_apart(file, on, progress)
@@ -308,9 +305,9 @@ def inspect(
 @app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="its folder, e.g. exported_models/quickstart")],
-    data: Annotated[str | None, typer.Option(help="measure the accuracies again on photos, e.g. folder:photos")] = None,
+    data: Annotated[str | None, typer.Option(help="photos to measure accuracies on, e.g. folder:photos")] = None,
 ) -> None:
-    """Prove a bundle from nothing but its folder. Exit code 1 when a check fails."""
+    """Verify a bundle from nothing but its folder. Exit code 1 when a check fails."""
     from tfkd.bundle import verification
     from tfkd.progress import for_output
     from tfkd.report.console import checks_table
@@ -344,7 +341,7 @@ def schema(
         str, typer.Argument(help="recipe, manifest or bench", autocompletion=lambda: list(SCHEMAS))
     ] = "manifest",
 ) -> None:
-    """Print the JSON Schema of a recipe, of a bundle's manifest.json, or of what `tfkd bench --json` writes."""
+    """Print the JSON Schema of a recipe, of a bundle's manifest.json, or of the results of `tfkd bench --json`."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     written = _named(what, SCHEMAS, "schema of").model_json_schema()
     say_lines(json.dumps({"$schema": dialect, **written}, indent=2))
@@ -359,7 +356,7 @@ def list_kinds(
         ),
     ],
 ) -> None:
-    """List the names that a recipe may use."""
+    """List the names that recipes and commands accept."""
     names = _named(kind, KINDS, "kind")
     if kind == "students":
         from tfkd.report import students
@@ -371,23 +368,23 @@ def list_kinds(
 
 
 def _named(name: str, places: dict[str, str], what: str) -> Any:
-    """Returns what stands at one of several places, each written `module:attribute`."""
+    """Returns the object that a name stands for; `places` maps names to `module:attribute`."""
     if name not in places:
         raise RequestError(f"There is no {what} {name!r}.{nearest(name, list(places))}")
     module, _, attribute = places[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
-def _in_all(found: "list[Kept]") -> str:
+def _total(found: "list[Kept]") -> str:
     size, minutes = sum(each.bytes for each in found) / 1e6, sum(each.seconds for each in found) / 60
     return f"{len(found)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
 
 
-def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
+def _recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
     from tfkd.recipe import files as recipe_files
     from tfkd.recipe import shrunk
 
-    import_path.append(os.curdir)  # a recipe may name models of the user's own, from where the command is run
+    import_path.append(os.curdir)  # a recipe may name models in the current folder
     if recipe.suffix == ".py":
         import_path.append(recipe.parent)
     chosen = recipe_files.load(recipe, overrides)
@@ -396,7 +393,7 @@ def _asked(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "R
 
 
 def _finish(outcome: "Outcome") -> None:
-    """Shows what a bundle is worth and where it is; exit code 1 where a gate failed."""
+    """Shows the figures of a bundle and where it is; exit code 1 when a gate failed."""
     from tfkd.report import facts
 
     assert outcome.manifest is not None

@@ -1,4 +1,4 @@
-"""`tfkd bench BUNDLE --target T`: parses, calls, prints. Every call of tfkd imports it, so it imports little itself."""
+"""The command `tfkd bench`. Every call of tfkd imports this module, so it imports little itself."""
 
 import dataclasses
 import inspect
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command a flag for each option of any target, in place of its `**options`."""
+    """Replaces the `**options` of a command by one flag per option of any target."""
     signature = inspect.signature(command, eval_str=True)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     flags = [
@@ -34,7 +34,7 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _flags() -> dict[str, tuple[Any, Any]]:
-    """Returns the type and the default of each option of any target; an option of many values is a list of flags."""
+    """Returns the type and the default of each option of any target; a tuple of values is a repeatable flag."""
     found: dict[str, tuple[Any, Any]] = {}
     for target in TARGETS.values():
         types = get_type_hints(target.options, include_extras=True)
@@ -46,8 +46,8 @@ def _flags() -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _given(options: dict[str, Any]) -> dict[str, object]:
-    """Returns the options that differ from their defaults; the values of a list of flags become a tuple."""
+def _changed(options: dict[str, Any]) -> dict[str, object]:
+    """Returns the options that differ from their defaults; the values of a repeatable flag become a tuple."""
     defaults = {name: default for name, (_, default) in _flags().items()}
     return {
         name: tuple(value) if isinstance(value, list) else value
@@ -58,40 +58,40 @@ def _given(options: dict[str, Any]) -> dict[str, object]:
 
 @_with_flags
 def bench(
-    path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="the folder of a bundle, or a .tflite file")],
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="folder of a bundle, or a .tflite file")],
     target: Annotated[str, typer.Option(help=", ".join(each.written for each in TARGETS.values()))] = "host",
     only: Annotated[str, typer.Option(help="pattern of the files to measure, e.g. '*_int8.tflite'")] = "*",
     golden: Annotated[
-        Path | None, typer.Option(help="for a single file: an .npz of images and the answers to them")
+        Path | None, typer.Option(help="for a single file: .npz of images and expected predictions")
     ] = None,
     *,
     max_median_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_p90_ms: Annotated[
-        float | None, typer.Option(min=0, help="limit; benchmark_model tells the 95th percentile instead")
+        float | None, typer.Option(min=0, help="limit; benchmark_model reports the 95th percentile instead")
     ] = None,
     max_p95_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_memory_mb: Annotated[float | None, typer.Option(min=0, help="limit")] = None,
     max_instructions: Annotated[int | None, typer.Option(min=0, help="limit")] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option(help="earlier results of --json or measurements/; best with --runs 600 --processes 20"),
+        typer.Option(help="earlier results, from --json or measurements/; best with --runs 600 --processes 20"),
     ] = None,
     max_regression: Annotated[str | None, typer.Option(help="limit against the baseline, e.g. 5%")] = None,
-    json: Annotated[Path | None, typer.Option(help="where to write the results, every sample")] = None,
-    junit: Annotated[Path | None, typer.Option(help="where to write a JUnit report")] = None,
-    record: Annotated[bool, typer.Option("--record/--no-record", help="keep the results in the bundle")] = True,
+    json: Annotated[Path | None, typer.Option(help="file for the results with every sample")] = None,
+    junit: Annotated[Path | None, typer.Option(help="file for a JUnit report")] = None,
+    record: Annotated[bool, typer.Option("--record/--no-record", help="save the results in the bundle")] = True,
     **options: Any,
 ) -> None:
-    """Measure a bundle's files, or a file, on a target; the bundle's folder measurements/ keeps the results.
+    """Benchmark the files of a bundle, or a single file, on a target; a bundle keeps the results in measurements/.
 
-    Exit code 1 where a limit or the golden answers are missed, 4 where a device did not let it be measured.
+    Exit code 1 when a limit is exceeded or golden examples differ, 4 when the device could not be measured.
     """
     from tfkd.benchmark import bundle as bundles
     from tfkd.benchmark import gates, outputs
     from tfkd.progress import for_output
 
     for written in (json, junit):
-        _require_place(written)
+        _require_writable(written)
     began = time.monotonic()
     try:
         limits = gates.Limits(
@@ -103,7 +103,7 @@ def bench(
             baseline,
             None if max_regression is None else gates.share(max_regression),
         )
-        request = bundles.BenchRequest(path, target, _given(options), limits, only, golden, record)
+        request = bundles.BenchRequest(path, target, _changed(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)
         _show(measured, json)
         verdicts = measured.judged()
@@ -119,8 +119,8 @@ def bench(
         raise typer.Exit(1)
 
 
-def _require_place(path: Path | None) -> None:
-    """Refuses a file that could not be written, before anything is measured."""
+def _require_writable(path: Path | None) -> None:
+    """Refuses a file that cannot be written, before anything is measured."""
     if path is None:
         return
     folder = next(each for each in path.absolute().parents if each.exists())
@@ -129,7 +129,7 @@ def _require_place(path: Path | None) -> None:
 
 
 def _show(measured: "BenchOutcome", json: Path | None) -> None:
-    """Shows and writes what was found, before it is judged."""
+    """Shows and writes the results, before limits are checked."""
     from tfkd.benchmark import outputs
     from tfkd.bundle import results
 

@@ -93,7 +93,7 @@ class SoftLabelBatches:
         weights = [store.share for store in self._stores]
         split, signature = student.transfer_set(self._data), self._data.kind.signature(recipe.data)
         with example_errors():
-            for found in numbered_views(split, recipe.asked_views, recipe.seed, view, order, signature, batch):
+            for found in numbered_views(split, recipe.teacher_views, recipe.seed, view, order, signature, batch):
                 index = found["index"].numpy()
                 logits = together([store.read(index, view)["logits"] for store in stores], weights)
                 yield found["inputs"].numpy(), student.label(found, len(self.classes)).numpy(), logits

@@ -73,7 +73,7 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     header = _header(job.fingerprint, layout, recipe, data)
     images = student.transfer_set(rendered(job.rendering, data))
     predict = inference.answers(
-        network, taps, images, recipe.asked_views, recipe.seed, len(data.classes), recipe.distill.views, job.folder
+        network, taps, images, recipe.teacher_views, recipe.seed, len(data.classes), recipe.distill.views, job.folder
     )
     progress.say(f"  asking in {predict.inference}")
     views = len(images) * recipe.distill.views

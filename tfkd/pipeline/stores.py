@@ -20,7 +20,7 @@ def inputs_of(sources: Sources, network: str, rendering: str) -> Inputs:
     """
     recipe = sources.recipe
     own = {
-        **settings("data", {"augment": recipe.asked_views.model_dump(mode="json")}),
+        **settings("data", {"augment": recipe.teacher_views.model_dump(mode="json")}),
         **settings("distill", {"features": recipe.distill.teacher_taps}),
         **sources.unlabelled(rendering),
     }

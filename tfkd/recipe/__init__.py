@@ -1,4 +1,4 @@
-"""What the user asks for: typed blocks that are validated, printed, read from files and overridden.
+"""Recipes: typed blocks of settings that are validated, printed, read from files and overridden.
 
 A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `recipe.json` that every bundle holds;
 `tfkd.recipe.files` reads both.

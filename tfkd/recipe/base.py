@@ -1,4 +1,4 @@
-"""What every block of a recipe is made of."""
+"""The base class of all blocks of a recipe."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ def _separated(value: Any) -> Any:
     return [] if value == "none" else [name.strip() for name in value.split(",")]
 
 
-Separated = BeforeValidator(_separated)  # of a list of names, which an override gives as one text
+Separated = BeforeValidator(_separated)  # for a list of names that an override gives as one text
 
 
 class Block(BaseModel):
-    """A part of a recipe: fixed once made, and strict about the names of its fields."""
+    """A part of a recipe: immutable, and strict about the names of its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _under_present_names(cls, values: Any) -> Any:
+    def _with_current_names(cls, values: Any) -> Any:
         return renamed.read(values, cls.model_fields)
 
 
 def default_of(block: type[Block], field: str) -> Any:
-    """Returns the default of a block's field, for a function that takes what the field says."""
+    """Returns the default of a block's field, for functions with an argument of the same meaning."""
     return block.model_fields[field].default

@@ -1,4 +1,4 @@
-"""How latency is measured on this machine."""
+"""Settings of the latency measurement on this machine."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from tfkd.recipe.base import Block
 
 
 class Bench(Block):
-    """How latency is measured on this machine."""
+    """Settings of the latency measurement on this machine."""
 
-    runs: int = Field(50, ge=5, description="timed runs of each file")
-    warmup: int = Field(10, ge=1, description="runs before the timed ones")
+    runs: int = Field(50, ge=5, description="timed runs per file")
+    warmup: int = Field(10, ge=1, description="warm-up runs before the timed ones")

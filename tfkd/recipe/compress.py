@@ -9,7 +9,7 @@ from tfkd.recipe.training import Training
 
 
 class Compression(Block):
-    """What all compressions share: a short training from the soft-label store, with the student's own losses."""
+    """Base of the compressions: a short training from the soft-label store with the student's losses."""
 
     training: Training = Training(epochs=5, learning_rate=3e-4, warmup_epochs=0.5)
 
@@ -18,29 +18,29 @@ class Prune(Compression):
     """Magnitude pruning: the smallest weights become zero (Zhu, Gupta 2017, arXiv:1710.01878)."""
 
     kind: Literal["prune"] = "prune"
-    sparsity: float = Field(0.5, gt=0, lt=1, description="share of the weights of each pruned layer that end as zero")
+    sparsity: float = Field(0.5, gt=0, lt=1, description="fraction of zero weights in each pruned layer after training")
     structure: Literal["unstructured", "2:4"] = Field(
-        "unstructured", description="any weights, or two of each four neighbours (then sparsity is 0.5)"
+        "unstructured", description="unstructured: any weights; 2:4: two of every four neighbours (sparsity 0.5)"
     )
 
     @model_validator(mode="after")
     def _reachable(self) -> "Prune":
         if self.structure == "2:4" and self.sparsity != 0.5:
-            raise ValueError("structure 2:4 is a sparsity of 0.5; make it 0.5 or leave it out")
+            raise ValueError("structure 2:4 needs a sparsity of 0.5; set it to 0.5 or leave it out")
         if self.training.patience or self.training.average:
-            raise ValueError("training.patience and average bring back weights of before the pruning; leave them out")
+            raise ValueError("training.patience and training.average would restore unpruned weights; leave them out")
         return self
 
 
 class Cluster(Compression):
-    """Weight clustering: each layer keeps few different weights, which deflate well (Han et al. arXiv:1510.00149)."""
+    """Weight clustering: few distinct weights per layer, which compress well (Han et al. arXiv:1510.00149)."""
 
     kind: Literal["cluster"] = "cluster"
-    clusters: int = Field(16, ge=2, le=256, description="different weights of each clustered layer")
+    clusters: int = Field(16, ge=2, le=256, description="distinct weights per clustered layer")
 
 
 class QuantizationAware(Compression):
-    """Quantization-aware distillation: trained with int8 rounding in place (Jacob et al. 2018, arXiv:1712.05877)."""
+    """Quantization-aware distillation: training with simulated int8 rounding (Jacob et al. 2018, arXiv:1712.05877)."""
 
     kind: Literal["qat"] = "qat"
     training: Training = Training(epochs=5, learning_rate=3e-5, warmup_epochs=0.5)  # rounding moves weights little

@@ -1,4 +1,4 @@
-"""Where the images come from, how they are split and how training views differ from them."""
+"""Settings of the data: its source, splits and augmentation."""
 
 import math
 from numbers import Real
@@ -10,18 +10,18 @@ from tfkd.recipe.base import Block
 
 
 class Augment(Block):
-    """How training views differ from the photo. Everything is drawn from the view's seed (see inputs.image.views)."""
+    """Augmentation of training views. All random values come from the view's seed (see inputs.image.views)."""
 
-    min_area: float = Field(0.35, gt=0, le=1, description="smallest share of the photo that a random crop keeps")
-    max_aspect: float = Field(1.33, ge=1, description="largest width/height (or its inverse) of a random crop")
-    flip: bool = Field(True, description="mirror half of the views left to right")
+    min_area: float = Field(0.35, gt=0, le=1, description="smallest area of a random crop, as a fraction of the photo")
+    max_aspect: float = Field(1.33, ge=1, description="largest width/height or height/width of a random crop")
+    flip: bool = Field(True, description="flip half of the views horizontally")
     brightness: float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness")
     contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change of contrast")
     saturation: float = Field(0.2, ge=0, lt=1, description="largest relative change of saturation")
-    operations: int = Field(0, ge=0, le=4, description="further changes drawn for each view, as in RandAugment")
-    magnitude: float = Field(0.5, ge=0, le=1, description="how strong those further changes are")
-    mix: Literal["none", "mixup", "cutmix"] = Field("none", description="how a view is mixed with another image's")
-    mix_share: float = Field(0.5, ge=0, le=1, description="share of the views that are mixed")
+    operations: int = Field(0, ge=0, le=4, description="number of random operations per view, as in RandAugment")
+    magnitude: float = Field(0.5, ge=0, le=1, description="strength of those operations")
+    mix: Literal["none", "mixup", "cutmix"] = Field("none", description="how the views of two images are mixed")
+    mix_share: float = Field(0.5, ge=0, le=1, description="fraction of the views that are mixed")
 
     @property
     def unmixed(self) -> "Augment":
@@ -30,26 +30,26 @@ class Augment(Block):
 
 
 class Data(Block):
-    """Where the images come from and how they are split."""
+    """Source and splits of the images."""
 
     source: str = Field(
         description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), or files:LIST.csv "
         "(path, label, optional split and group)"
     )
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
-    fraction: float = Field(1.0, gt=0, le=1, description="share of the training images that is used, per class")
+    fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training images to use, per class")
     unlabelled: str | None = Field(
-        None, description="images that only the teacher labels: folder:PATH, or rest: those that fraction leaves out"
+        None, description="images without labels: folder:PATH, or rest (the training images that fraction leaves out)"
     )
-    validation_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no validation split")
-    test_share: float = Field(0.1, gt=0, lt=1, description="share split off where there is no test split")
+    validation_share: float = Field(0.1, gt=0, lt=1, description="fraction for validation if the source has none")
+    test_share: float = Field(0.1, gt=0, lt=1, description="fraction for the test if the source has none")
     pixel_range: tuple[float, float] | None = Field(
-        None, description="values that become 0 and 255 in photos of more than 8 bits; default: found by a scan"
+        None, description="values that map to 0 and 255 in photos of more than 8 bits; default: found by a scan"
     )
     drop_duplicates: bool = Field(
-        True, description="leave out training and unlabelled images that are in validation or test as well"
+        True, description="leave out training and unlabelled images that are also in validation or test"
     )
-    max_rejected: float = Field(0.01, ge=0, le=1, description="largest share of files that may fail to decode")
+    max_rejected: float = Field(0.01, ge=0, le=1, description="largest fraction of files that may fail to decode")
     augment: Augment = Augment()
 
     @field_validator("pixel_range", mode="before")

@@ -1,4 +1,4 @@
-"""How the student learns from the teacher."""
+"""Settings of the distillation."""
 
 from typing import Annotated, Literal
 
@@ -11,36 +11,36 @@ from tfkd.recipe.training import Training
 
 
 class Distill(Block):
-    """How the student learns from the teacher."""
+    """Settings of the distillation."""
 
     losses: list[AnyLoss] = Field([SoftTargets()], min_length=1, description="distillation losses, summed by weight")
     label_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the true labels")
-    views: int = Field(8, ge=1, description="augmented views of every training image that the teacher answers once")
+    views: int = Field(8, ge=1, description="augmented views per training image whose teacher predictions are stored")
     targets: Literal["view", "image"] = Field(
         "view",
-        description="view: the student sees the stored views, each with its answers; image: it sees new views in every "
-        "epoch, and learns the mean of the answers to the stored views of the image",
+        description="view: train on the stored views, each with its teacher prediction; image: train on new views in "
+        "every epoch, with the mean teacher prediction over the stored views of the image",
     )
     features: Annotated[list[str], Separated] = Field(
-        [], description="teacher's taps to store beside those that the losses look at"
+        [], description="teacher taps to store in addition to those of the losses"
     )
-    assistants: list[Student] = Field([], description="networks between teacher and student, each taught by the last")
-    generations: int = Field(1, ge=1, description="students in a row, each taught by the one before (born again)")
-    control: bool = Field(True, description="train the same student without a teacher as well")
-    repeats: int = Field(1, ge=1, description="seeds for student and control, counted up from the recipe's seed")
+    assistants: list[Student] = Field([], description="networks between teacher and student, in order")
+    generations: int = Field(1, ge=1, description="students in a chain, each taught by the previous one")
+    control: bool = Field(True, description="also train the same student without a teacher")
+    repeats: int = Field(1, ge=1, description="number of seeds for student and control, starting at the recipe's seed")
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
-        "float32", description="of the computation; float16 comes with loss scaling, weights stay float32"
+        "float32", description="precision of the computation; weights stay float32, float16 uses loss scaling"
     )
     training: Training = Training()
 
     @property
     def teacher_taps(self) -> list[str]:
-        """The features of a teacher that its store keeps, in order and without the logits."""
-        return sorted({*self.learnt_taps, *self.features} - {"logits"})
+        """The teacher features in the store, sorted, without the logits."""
+        return sorted({*self.loss_taps, *self.features} - {"logits"})
 
     @property
-    def learnt_taps(self) -> list[str]:
-        """Those of them that the losses look at."""
+    def loss_taps(self) -> list[str]:
+        """The teacher features that the losses use, sorted, without the logits."""
         return sorted({loss.teacher_tap for loss in self.losses if isinstance(loss, FeatureLoss)} - {"logits"})
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The files to write."""
+"""Settings of the export."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ CoremlForm = Literal[
 
 
 class Export(Block):
-    """The files that an app takes, and what is written into them."""
+    """The files to export, and their metadata."""
 
     tflite: Annotated[list[TflitePrecision], Separated] = Field(
         ["fp32", "fp16", "dynamic", "int8"], description="TFLite files to write"
@@ -34,23 +34,23 @@ class Export(Block):
         None,
         ge=13,
         le=18,
-        description="oldest iOS that takes the files; default: the oldest that each of them can have",
+        description="minimum iOS version of the files; default: the lowest that each form supports",
     )
-    onnx: bool = Field(False, description="write an .onnx file too, for TensorRT; needs the extra onnx")
+    onnx: bool = Field(False, description="write an .onnx file as well, for TensorRT; needs the extra onnx")
     require: Annotated[list[str], Separated] = Field(
         [],
-        description="files that must exist, by their names in tflite and coreml, or onnx: where one cannot be made, "
-        "nothing is published",
+        description="files that must be written, by their names in tflite and coreml, or onnx; if one cannot be "
+        "written, nothing is published",
     )
-    calibration_images: int = Field(500, ge=1, description="real training images that set the int8 ranges")
+    calibration_images: int = Field(500, ge=1, description="training images that determine the int8 ranges")
     ranges: Literal["min_max", "mse"] = Field(
-        "min_max", description="of int8 activations: all that was seen, or the range with the least squared error"
+        "min_max", description="int8 activation ranges: the observed range, or that with the least squared error"
     )
     float_layers: Annotated[list[str], Separated] = Field(
-        [], description="operators of the int8 file left in float, by a part of their name"
+        [], description="operators to leave in float in the int8 file, each by a part of its name"
     )
-    int8_io: Literal["uint8", "int8"] = Field("uint8", description="what the int8 file takes and gives")
-    golden_images: int = Field(8, ge=1, description="test images stored with the probabilities each file must give")
+    int8_io: Literal["uint8", "int8"] = Field("uint8", description="input and output type of the int8 file")
+    golden_images: int = Field(8, ge=1, description="test images stored with the probabilities expected of each file")
     author: str = "tfkd"
     license: str = "see MODEL_CARD.md"
     version: str = "1"
@@ -60,7 +60,7 @@ class Export(Block):
     @classmethod
     def _once_each(cls, value: list[str]) -> list[str]:
         if len(set(value)) != len(value):
-            raise ValueError("names a format twice; name each once")
+            raise ValueError("lists a format twice; list each once")
         return value
 
     @property
@@ -74,7 +74,7 @@ class Export(Block):
             if form not in self.forms:
                 raise ValueError(
                     f"require names {form!r}, but the files to write are {', '.join(self.forms) or 'none'}; "
-                    "add it to tflite or coreml, or leave it out of require"
+                    "add it to tflite or coreml, or remove it from require"
                 )
         return self
 
@@ -83,14 +83,14 @@ class Export(Block):
         for form in self.coreml:
             if self.ios_target is not None and self.ios_target < oldest_ios(form):
                 raise ValueError(
-                    f"ios_target = {self.ios_target}, but {form} needs iOS {oldest_ios(form)}; raise it or leave that "
-                    "file out of coreml"
+                    f"ios_target = {self.ios_target}, but {form} needs iOS {oldest_ios(form)}; raise it or remove "
+                    f"{form} from coreml"
                 )
         return self
 
 
 def oldest_ios(form: CoremlForm) -> int:
-    """Returns the iOS that brought what a Core ML file is made of: ML programs, then compressed weights in them."""
+    """Returns the minimum iOS version for a Core ML form."""
     if form.startswith("mlmodel"):
         return 13
     return 15 if form in ("mlpackage", "mlpackage_fp32") else 16

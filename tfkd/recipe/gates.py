@@ -6,11 +6,11 @@ from tfkd.recipe.base import Block
 
 
 class Gates(Block):
-    """The limits that decide the exit code. Accuracies are shares from 0 to 1; None or False switches a gate off.
+    """The limits that decide the exit code. Accuracies are fractions from 0 to 1; None or False switches a gate off.
 
-    The first four compare with the truth, with the control and with the teacher. Both tests have the level of
-    significance 0.01 (see tfkd.verification.truth). A gate that a test split is too small for, and one that is
-    switched off although it is on by default, is listed as not judged.
+    The first four compare with the labels, the control and the teacher. Both tests use the significance level 0.01
+    (see tfkd.verification.truth). A gate is listed as not judged when the test split is too small for it, or when it
+    is switched off although it is on by default.
     """
 
     better_than_chance: bool = Field(
@@ -24,26 +24,26 @@ class Gates(Block):
         "test",
     )
     diagnosis: bool = Field(
-        True, description="no cause of wrong predictions is found: labels in another order, other pixels, no training"
+        True, description="no likely cause of wrong predictions is found: label order, pixel values, missing training"
     )
     min_relative_accuracy: float | None = Field(0.8, ge=0, description="student accuracy / teacher accuracy")
-    min_accuracy: float | None = Field(None, ge=0, le=1, description="accuracy of each file")
+    min_accuracy: float | None = Field(None, ge=0, le=1, description="lowest accuracy of each file")
     max_accuracy_drop: float | None = Field(0.02, ge=0, description="accuracy of the Keras model minus that of a file")
     min_agreement: float | None = Field(
         0.95,
         ge=0,
         le=1,
-        description="share of images for which a quantized file and the Keras model predict the same class; palettes "
-        "are not judged",
+        description="fraction of images for which a quantized file and the Keras model predict the same class; "
+        "palettes are not judged",
     )
     min_float_agreement: float | None = Field(
-        0.995, ge=0, le=1, description="share of images for which an fp32 or fp16 file and the Keras model agree"
+        0.995, ge=0, le=1, description="fraction of images for which an fp32 or fp16 file and the Keras model agree"
     )
     max_float_error: float | None = Field(
         1e-3, gt=0, description="largest difference of a probability between an fp32 file and the Keras model"
     )
     max_half_shift: float | None = Field(
-        0.01, gt=0, le=1, description="mean probability that an fp16 file gives to other classes than the Keras model"
+        0.01, gt=0, le=1, description="mean probability that an fp16 file assigns to other classes than the Keras model"
     )
     max_half_error: float | None = Field(
         None,
@@ -51,8 +51,8 @@ class Gates(Block):
         description="largest difference of a probability between an fp16 file and the Keras model; grows with the "
         "logits of one image",
     )
-    one_partition: bool = Field(True, description="XNNPACK runs an fp32, fp16 or int8 .tflite in one piece")
+    one_partition: bool = Field(True, description="XNNPACK runs an fp32, fp16 or int8 .tflite in one partition")
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
     min_size_ratio: float | None = Field(None, gt=0, description="bytes of teacher fp32 / student int8 .tflite")
-    min_speed_ratio: float | None = Field(None, gt=0, description="latency on one thread: teacher fp32 / student int8")
-    switched_off_by: str | None = Field(None, description="what switched gates off, for the report; --smoke sets it")
+    min_speed_ratio: float | None = Field(None, gt=0, description="one-thread latency: teacher fp32 / student int8")
+    switched_off_by: str | None = Field(None, description="what switched gates off, for the report; set by --smoke")

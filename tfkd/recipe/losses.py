@@ -17,15 +17,15 @@ class Schedule(Block):
 
     def at(self, epoch: int, epochs: int) -> float:
         """Returns the number in epoch 0 to epochs − 1."""
-        done = epoch / max(1, epochs - 1)
-        share = done if self.shape == "linear" else (1 - math.cos(math.pi * done)) / 2
-        return self.start + (self.end - self.start) * share
+        progress = epoch / max(1, epochs - 1)
+        fraction = progress if self.shape == "linear" else (1 - math.cos(math.pi * progress)) / 2
+        return self.start + (self.end - self.start) * fraction
 
 
 class Loss(Block):
-    """What all distillation losses share."""
+    """Base of the distillation losses."""
 
-    weight: float | Schedule = Field(1.0, description="share of this loss in the sum")
+    weight: float | Schedule = Field(1.0, description="weight of this loss in the sum")
 
     @field_validator("weight")
     @classmethod
@@ -38,7 +38,7 @@ class Loss(Block):
 class LogitLoss(Loss):
     """A distillation loss on logits, both softened by a temperature."""
 
-    temperature: float | Schedule = Field(4.0, description="softens teacher and student alike")
+    temperature: float | Schedule = Field(4.0, description="softens both teacher and student")
 
     @field_validator("temperature")
     @classmethod
@@ -53,46 +53,48 @@ class SoftTargets(LogitLoss):
     """Hinton's distillation loss (Hinton, Vinyals, Dean 2015, arXiv:1503.02531); it is scaled by T²."""
 
     kind: Literal["soft_targets"] = "soft_targets"
-    weight: float | Schedule = Field(0.7, description="share of this loss in the sum")
+    weight: float | Schedule = Field(0.7, description="weight of this loss in the sum")
 
 
 class Decoupled(LogitLoss):
     """Decoupled knowledge distillation, DKD (Zhao et al. 2022, arXiv:2203.08679)."""
 
     kind: Literal["decoupled"] = "decoupled"
-    target: float = Field(1.0, ge=0, description="weight of the part about the right class")
-    others: float = Field(8.0, ge=0, description="weight of the part among the other classes")
+    target: float = Field(1.0, ge=0, description="weight of the target-class part")
+    others: float = Field(8.0, ge=0, description="weight of the part over the other classes")
 
 
 class Standardized(LogitLoss):
     """Soft targets of standardised logits (Sun et al. 2024, arXiv:2403.01427)."""
 
     kind: Literal["standardized"] = "standardized"
-    temperature: float | Schedule = Field(2.0, description="softens the standardised logits of both")
+    temperature: float | Schedule = Field(2.0, description="softens both standardised logits")
 
 
 class Dist(LogitLoss):
     """Correlation between and within classes, DIST (Huang et al. 2022, arXiv:2205.10536)."""
 
     kind: Literal["dist"] = "dist"
-    temperature: float | Schedule = Field(1.0, description="softens teacher and student alike")
-    inter: float = Field(1.0, ge=0, description="weight of the correlation of each image's classes")
-    intra: float = Field(1.0, ge=0, description="weight of the correlation of each class over the batch")
+    temperature: float | Schedule = Field(1.0, description="softens both teacher and student")
+    inter: float = Field(1.0, ge=0, description="weight of the correlation between the classes of an image")
+    intra: float = Field(1.0, ge=0, description="weight of the correlation of a class over the batch")
 
 
 class Normalized(LogitLoss):
     """Normalised knowledge distillation, NKD (Yang et al. 2023, arXiv:2303.13005)."""
 
     kind: Literal["normalized"] = "normalized"
-    temperature: float | Schedule = Field(1.0, description="softens the part among the other classes")
-    others: float = Field(1.5, ge=0, description="weight of the part among the other classes")
+    temperature: float | Schedule = Field(1.0, description="softens the part over the other classes")
+    others: float = Field(1.5, ge=0, description="weight of the part over the other classes")
 
 
 class FeatureLoss(Loss):
-    """A distillation loss on features; `tfkd.distill.taps` says what a tap may be."""
+    """A distillation loss on features; see `tfkd.distill.taps` for taps."""
 
-    teacher_tap: str = Field("pooled", description="logits, pooled, penultimate, stage:N, stage:N:before or a layer")
-    student_tap: str = Field("pooled", description="the same of the student")
+    teacher_tap: str = Field(
+        "pooled", description="logits, pooled, penultimate, stage:N, stage:N:before or a layer name"
+    )
+    student_tap: str = Field("pooled", description="tap of the student")
 
 
 class Attention(FeatureLoss):
@@ -105,10 +107,10 @@ class Attention(FeatureLoss):
 
 
 class Hint(FeatureLoss):
-    """A projector of the student's feature regresses the teacher's, FitNets (Romero et al. 2015, arXiv:1412.6550)."""
+    """Regression of the teacher's feature from the student's, FitNets (Romero et al. 2015, arXiv:1412.6550)."""
 
     kind: Literal["hint"] = "hint"
-    standardize: bool = Field(True, description="regress the teacher's feature with zero mean and unit variance")
+    standardize: bool = Field(True, description="standardise the teacher's feature to zero mean and unit variance")
 
 
 class Relational(FeatureLoss):
@@ -123,10 +125,10 @@ class Contrastive(FeatureLoss):
     """Contrastive representation distillation, CRD (Tian, Krishnan, Isola 2020, arXiv:1910.10699)."""
 
     kind: Literal["contrastive"] = "contrastive"
-    temperature: float = Field(0.07, gt=0, description="of the similarities")
-    dimensions: int = Field(128, ge=2, description="of the space that both features are projected to")
-    negatives: int | None = Field(4096, ge=1, description="drawn from a memory of the data set; None: the batch's own")
-    momentum: float = Field(0.5, ge=0, lt=1, description="share of a memory's entry that stays when its image comes")
+    temperature: float = Field(0.07, gt=0, description="temperature of the similarities")
+    dimensions: int = Field(128, ge=2, description="dimensions of the common projection space")
+    negatives: int | None = Field(4096, ge=1, description="drawn per step from a memory; None: the rest of the batch")
+    momentum: float = Field(0.5, ge=0, lt=1, description="fraction of a memory entry that an update keeps")
 
 
 AnyLoss = Annotated[

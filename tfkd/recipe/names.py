@@ -1,4 +1,4 @@
-"""Names of the teachers and assistants of a recipe, of which there may be several."""
+"""Names of the teachers and assistants of a recipe."""
 
 
 def numbered(kind: str, number: int) -> str:
@@ -7,7 +7,7 @@ def numbered(kind: str, number: int) -> str:
 
 
 def number_of(name: str) -> int:
-    """Returns the number in such a name, from 0 on."""
+    """Returns the number in such a name, from 0."""
     return int(name.partition("-")[2] or 1) - 1
 
 

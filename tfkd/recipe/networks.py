@@ -1,4 +1,4 @@
-"""The networks that a recipe trains beside its teachers, and the seeds that they start from."""
+"""The networks that a recipe trains beside its teachers, and their seeds."""
 
 from tfkd.recipe.recipe import Recipe
 from tfkd.recipe.student import Student

@@ -1,4 +1,4 @@
-"""The whole recipe, and its shrunk form."""
+"""The whole recipe, and its smoke-test form."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from tfkd.recipe.gates import Gates
 from tfkd.recipe.student import Student
 from tfkd.recipe.teachers import Teacher
 
-SMOKE = "--smoke"  # what switched gates off in a shrunk recipe
+SMOKE = "--smoke"  # value of gates.switched_off_by in a shrunk recipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in every path
 
@@ -22,20 +22,20 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in e
 class Recipe(Block):
     """One run, from images to an app-ready folder."""
 
-    name: str = Field(pattern=NAME, description="names the run and the bundle")
+    name: str = Field(pattern=NAME, description="name of the run and of the bundle")
     data: Data
-    teachers: list[Teacher] = Field(min_length=1, description="one teacher, or several that answer together")
+    teachers: list[Teacher] = Field(min_length=1, description="one teacher, or an ensemble of several")
     student: Student = Student()
     distill: Distill = Distill()
-    compress: list[AnyCompression] = Field([], description="what is done to the trained student, in this order")
+    compress: list[AnyCompression] = Field([], description="compressions of the trained student, in this order")
     export: Export = Export()
     bench: Bench = Bench()
     gates: Gates = Gates()
-    imports: list[str] = Field([], description="modules that register custom layers of models; imported before loading")
-    seed: int = Field(1, ge=0, lt=2**31, description="the one seed that everything random is drawn from")
+    imports: list[str] = Field([], description="modules that register custom layers; imported before models are loaded")
+    seed: int = Field(1, ge=0, lt=2**31, description="seed of everything random")
 
     def with_(self, *overrides: str) -> "Recipe":
-        """Returns this recipe with other values, validated again.
+        """Returns this recipe with other values, validated.
 
         Args:
             overrides: `key.path=value`, as on the command line; a number steps into a list.
@@ -51,8 +51,8 @@ class Recipe(Block):
         return parse(overridden(values_of(self), list(overrides)), f"the recipe {self.name!r}")
 
     @property
-    def asked_views(self) -> Augment:
-        """The views that a teacher is asked about."""
+    def teacher_views(self) -> Augment:
+        """The views whose teacher predictions are stored."""
         return self.data.augment.unmixed if self.distill.targets == "image" else self.data.augment
 
     @field_validator("compress")
@@ -61,14 +61,16 @@ class Recipe(Block):
         order = ["prune", "cluster", "qat"]
         places = [order.index(block.kind) for block in value]
         if any(later <= earlier for earlier, later in itertools.pairwise(places)):
-            raise ValueError("each kind may stand there once, in the order prune, cluster, qat: later ones undo none")
+            raise ValueError(
+                "list each kind at most once, in the order prune, cluster, qat, so that no step undoes an earlier one"
+            )
         return value
 
 
 def shrunk(recipe: Recipe) -> Recipe:
-    """Returns the recipe as a smoke test: every stage for real, on a few images and for one epoch, in about a minute.
+    """Returns the recipe as a smoke test: every stage, on a few images and for one epoch, in about a minute.
 
-    The gates on quality are switched off, since nothing learns much in a minute: the bundle lists them as not judged.
+    The quality gates are switched off, because little is learnt in a minute; the bundle lists them as not judged.
     The name ends in `-smoke`.
     """
     values = recipe.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Fields of recipes with a new name. The old name is read, and fingerprints are of it: a name changes no result."""
+"""Renamed fields of recipes. Old names are read, and fingerprints use them, because a name changes no result."""
 
 import functools
 import sys
@@ -11,10 +11,10 @@ _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assis
 
 
 def read(values: Any, fields: Collection[str]) -> Any:
-    """Returns the values of a block under present names; where an old name is given, it counts, and a note is printed.
+    """Returns the values of a block under current names; prints a note for an old name.
 
     Args:
-        values: that a block is made of, or anything else.
+        values: values of a block, or anything else.
         fields: the names of the block's fields.
     """
     if not isinstance(values, Mapping):
@@ -27,12 +27,12 @@ def read(values: Any, fields: Collection[str]) -> Any:
 
 
 def first_named(values: Any) -> Any:
-    """Returns the JSON of a recipe or block under the first names of its fields, which fingerprints are of."""
+    """Returns the JSON of a recipe or block under the first names of its fields, which fingerprints use."""
     return _named(values, _FIRST, _DEPTH)
 
 
 def present_named(values: Any) -> Any:
-    """Returns the JSON of a recipe that an earlier version may have written under present names."""
+    """Returns the JSON of a recipe, perhaps from an earlier version, under current names."""
     return _named(values, RENAMED, _DEPTH)
 
 
@@ -46,5 +46,5 @@ def _named(values: Any, names: Mapping[str, str], depth: int) -> Any:
 
 @functools.cache
 def _say(name: str) -> None:
-    """Prints the note of a name once."""
+    """Prints the note about a name once."""
     print(f"note: {name} is called {RENAMED[name]} now; the old name is still read", file=sys.stderr)

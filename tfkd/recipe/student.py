@@ -12,10 +12,16 @@ Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 class Student(Block):
     """The classifier that ships."""
 
-    model: str = Field("mobilenet_v3_small", description="a name from `tfkd list students`, or package.module:function")
-    weights: str = Field("none", description="none, imagenet, or the path of a weights file to start from")
+    model: str = Field("mobilenet_v3_small", description="name from `tfkd list students`, or package.module:function")
+    weights: str = Field("none", description="initial weights: none, imagenet, or the path of a weights file")
     width: float = Field(1.0, ge=0.1, le=4, description="multiplier of the number of channels")
-    activation: Activation = Field("relu6", description="of the student; hard_swish is the paper's, relu6 the fastest")
-    dropout: float = Field(0.2, ge=0, lt=1, description="share of features dropped before the classifier")
-    batch_norm_momentum: float = Field(0.9, gt=0, lt=1, description="Keras's 0.99 needs longer runs to settle")
-    rendering: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
+    activation: Activation = Field(
+        "relu6", description="activation function; hard_swish is that of the paper, relu6 the fastest"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="fraction of features dropped before the classifier")
+    batch_norm_momentum: float = Field(
+        0.9, gt=0, lt=1, description="momentum of the BatchNorm statistics; Keras's 0.99 needs longer runs to converge"
+    )
+    rendering: str = Field(
+        "rgb", description="rendering of the input: rgb, grey, edges, or folder:PATH of paired images"
+    )

@@ -1,4 +1,4 @@
-"""A teacher, and how it is told from a model file."""
+"""Settings of a teacher."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 def is_model_file(model: str) -> bool:
-    """Tells the path of a model file or SavedModel folder from a name and from `package.module:function`."""
+    """Returns whether `model` is the path of a model file or SavedModel, not a name or `package.module:function`."""
     if ":" in model:
         return False
     path = Path(model)
@@ -23,28 +23,26 @@ def is_model_file(model: str) -> bool:
 
 
 class Teacher(Block):
-    """A heavy classifier, at its own input size and with its own normalisation."""
+    """A heavy classifier with its own input size and normalisation."""
 
-    model: str = Field(description="a name from `tfkd list teachers`, a model file, or package.module:function")
+    model: str = Field(description="name from `tfkd list teachers`, model file, or package.module:function")
     weights: str = Field("imagenet", description="imagenet, none, or the path of a weights file")
-    image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: its family's")
+    image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: the family's")
     fine_tune: FineTune | None = Field(
         default_factory=lambda fields: None if is_model_file(fields.get("model", "")) else FineTune(),
-        description="None uses the weights as they are, the default for a model file",
+        description="None uses the weights unchanged, the default for a model file",
     )
     normalization: str = Field(
-        "none", description="what a model of one's own expects of pixels: none, tf, torch, caffe or numbers"
+        "none", description="pixel values that a model of your own expects: none, tf, torch, caffe or numbers"
     )
     labels: list[str] | None = Field(
-        None, min_length=1, description="classes of its outputs, in their order: a list, or the path of a labels file"
+        None, min_length=1, description="classes in the order of its outputs: a list, or the path of a labels file"
     )
-    classes: Annotated[list[str] | None, Separated] = Field(
-        None, min_length=1, description="those it knows, where it is a specialist"
-    )
+    classes: Annotated[list[str] | None, Separated] = Field(None, min_length=1, description="classes of a specialist")
     batch_norm: Literal["moving", "batch"] = Field(
-        "moving", description="the statistics it answers with: those of its training, or each batch's own"
+        "moving", description="BatchNorm statistics at inference: those of its training, or of each batch"
     )
-    share: float = Field(1.0, gt=0, description="its say among several teachers, relative to the others'")
+    share: float = Field(1.0, gt=0, description="weight in an ensemble, relative to the other teachers")
     rendering: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
 
     @field_validator("labels", mode="before")
@@ -61,5 +59,5 @@ class Teacher(Block):
     @model_validator(mode="after")
     def _one_meaning_of_outputs(self) -> "Teacher":
         if self.labels and self.classes:
-            raise ValueError("has labels and classes; labels name all outputs in order, classes those of a specialist")
+            raise ValueError("has labels and classes; set labels for all outputs in order, or classes for a specialist")
         return self

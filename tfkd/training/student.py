@@ -115,7 +115,7 @@ def distilled(
 ) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns what learns from the teachers' stored predictions: model, batches by epoch, and what begins an epoch."""
     distill = job.recipe.distill
-    stores = [SoftLabels(store.folder, store.header, distill.learnt_taps) for store in job.stores]
+    stores = [SoftLabels(store.folder, store.header, distill.loss_taps) for store in job.stores]
     losses, begin = losses_of(distill)
     model = Distiller(
         student,
