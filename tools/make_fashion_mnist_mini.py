@@ -1,7 +1,7 @@
 """Makes the embedded data set from Debian's dataset-fashion-mnist: python tools/make_fashion_mnist_mini.py [FOLDER]
 
 Takes 600 training and 100 test images of every class, drawn with a fixed seed, and stores them in TFDS format
-(ArrayRecord, PNG) inside the package, with the licence notice beside them.
+(ArrayRecord, PNG) inside the package, together with the licence notice.
 """
 
 import argparse

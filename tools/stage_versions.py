@@ -1,14 +1,14 @@
 """Compares the code behind each stage with what was recorded for the stage's version, and records it.
 
-    python -m tools.stage_versions                     says what changed; exit code 1 where something did
+    python -m tools.stage_versions                     prints what changed; exit code 1 if anything did
     python -m tools.stage_versions --record            records the code of new versions (in tfkd/pipeline/stages)
     python -m tools.stage_versions --record --same-results WHY
                                                        and changed code of old versions, whose results are the same
 
 The code of a stage is its file in tfkd/pipeline/stages and every module of tfkd that can be reached from there, as
 syntax trees: without comments, docstrings and layout. The files of other stages are left out, as their versions count
-in the fingerprints of the stages after them, and so is what shows, checks or names things without changing a result
-(`BESIDE`, `BESIDE_PACKAGES`). Recorded in tests/stage_versions.json are each stage's version, its digests with the
+in the fingerprints of the stages after them, and so are modules that show, check or name things without changing a
+result (`BESIDE`, `BESIDE_PACKAGES`). tests/stage_versions.json records each stage's version, its digests with the
 reason of each but the first, and the digests of all modules, so that a change can be named.
 """
 
@@ -33,12 +33,12 @@ PROJECT = Path(__file__).parents[1]
 RECORD = PROJECT / "tests" / "stage_versions.json"
 
 _STAGES = "tfkd.pipeline.stages"
-# The module of each stage and its version. The images are opened by every call, and a diagnosis is kept beside a
-# teacher, so that neither has a record in STAGES.
+# The module of each stage and its version. Every call opens the images, and a diagnosis is stored with a teacher, so
+# neither has a record in STAGES.
 MODULES = {DATA: f"{_STAGES}.{DATA}", **{name: f"{_STAGES}.{name}" for name in STAGES}}
 MODULES["diagnosis"] = f"{_STAGES}.plausible"
 VERSIONS = {DATA: data.VERSION, **{name: kind.version for name, kind in STAGES.items()}, "diagnosis": plausible.VERSION}
-# Reached through modules that a method names by other means, as a process that is started.
+# Modules that are reached by other means than an import, such as a process that is started.
 REACHED = {
     "data": ("tfkd.data",),
     "assistant": ("tfkd.training.preloaded",),
@@ -73,17 +73,17 @@ BESIDE = (
     "tfkd.terminal",
     "tfkd.version",
 )
-BESIDE_PACKAGES = ("tfkd.recipe",)  # whole: what a stage reads of a recipe is in its fingerprint
+BESIDE_PACKAGES = ("tfkd.recipe",)  # complete: the fields of a recipe that a stage reads are in its fingerprint
 _MODULE = re.compile(r"tfkd(\.\w+)+")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A stage whose code is not what was recorded for its version.
+    """A stage whose code differs from the record for its version.
 
     Attributes:
         stage: its name.
-        version: of its code, as its file states it.
+        version: version of its code, as stated in its file.
         new: whether nothing was recorded for that version.
         modules: those that differ from the latest record.
     """
@@ -98,23 +98,23 @@ class Change:
             return f"{self.stage}: version {self.version} is not recorded. Run python -m tools.stage_versions --record."
         where = some(self.modules) or "what it imports"
         return (
-            f"{self.stage}: the code of version {self.version} changed in {where}. Where its results change, raise "
+            f"{self.stage}: the code of version {self.version} changed in {where}. If its results change, raise "
             f"the version in {MODULES[self.stage]}; where they stay the same, run "
             "python -m tools.stage_versions --record --same-results WHY."
         )
 
 
 def main() -> None:
-    """Says or records what changed."""
+    """Prints or records the changes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--record", action="store_true", help="record new versions")
     parser.add_argument("--same-results", metavar="WHY", help="record changed code of old versions, for this reason")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     recorded = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     found = changes(recorded)
-    if asked.record:
-        for change in [change for change in found if change.new or asked.same_results]:
-            _record(recorded, change, asked.same_results)
+    if options.record:
+        for change in [change for change in found if change.new or options.same_results]:
+            _record(recorded, change, options.same_results)
         modules = {name: digest for stage in MODULES for name, digest in code_of(stage).items()}
         stages = {stage: recorded[stage] for stage in MODULES if stage in recorded}
         recorded = {**stages, "modules": dict(sorted(modules.items()))}
@@ -126,7 +126,7 @@ def main() -> None:
 
 
 def changes(recorded: dict[str, Any]) -> list[Change]:
-    """Returns the stages whose code is not what was recorded for their version."""
+    """Returns the stages whose code differs from the record for their version."""
     found = []
     for stage in MODULES:
         modules, version = code_of(stage), VERSIONS[stage]
@@ -157,7 +157,7 @@ def _is_beside(name: str) -> bool:
 
 @functools.cache  # stages share most of their modules
 def _module(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Returns a module's digest and the modules that can be reached from it, or None where it is not of tfkd."""
+    """Returns a module's digest and the modules that can be reached from it, or None if it is not of tfkd."""
     path = _path(name)
     if path is None:
         return None

@@ -1,9 +1,9 @@
 """Assembles the ARM64 root that `tfkd bench --target arm64` needs: python tools/arm64/setup.py
 
-QEMU, Debian's arm64 Python and LiteRT's aarch64 wheel are downloaded as packages.lock and requirements.txt pin them by
-hash, and unpacked into one folder of 270 MB: $TFKD_ARM64, or arm64 in tfkd's cache folder. It needs no root rights, and
-installs nothing outside. A folder that is up to date is left as it is. What the machine must have: Linux on x86-64 with
-apt and dpkg (Debian, Ubuntu), and a C compiler (Debian's package gcc).
+Downloads QEMU, Debian's arm64 Python and LiteRT's aarch64 wheel, pinned by hash in packages.lock and requirements.txt,
+and unpacks them into one folder of 270 MB: $TFKD_ARM64, or arm64 in tfkd's cache folder. It needs no root rights, and
+installs nothing outside. A folder that is up to date is not changed. The machine needs Linux on x86-64 with apt and
+dpkg (Debian, Ubuntu), and a C compiler (Debian's package gcc).
 """
 
 import argparse
@@ -27,16 +27,16 @@ PACKAGES, WHEELS, PLUGIN = HERE / "packages.lock", HERE / "requirements.txt", HE
 MIRROR = "http://deb.debian.org/debian"
 APT_HELPER = Path("/usr/lib/apt/apt-helper")
 PLATFORMS = ("manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
-# Freestanding: QEMU runs with Debian's libc, and the compiler at hand may know a newer one only.
+# Freestanding: QEMU runs with Debian's libc, but the machine's compiler may only have a newer one.
 PLUGIN_FLAGS = "-std=c99 -O2 -Wall -Wextra -shared -fPIC -fvisibility=hidden -nostdlib -ffreestanding"
 NETWORK = "Check the network. What a mirror has no more is at --mirror http://snapshot.debian.org/archive/debian/20261101T000000Z."
-LIMIT = 1800  # seconds that one step may take
+LIMIT = 1800  # seconds per step
 
 
 def main() -> int:
     """Parses, assembles, and prints one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mirror", default=MIRROR, help="Debian's, with pool/ below it (default: %(default)s)")
+    parser.add_argument("--mirror", default=MIRROR, help="Debian mirror with pool/ (default: %(default)s)")
     mirror = parser.parse_args().mirror
     try:
         print(assemble(arm64_root.folder(), mirror))
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def assemble(folder: Path, mirror: str) -> str:
-    """Makes the root, whole or not at all, and returns a line that says so.
+    """Assembles the root, completely or not at all, and returns a line for the user.
 
     Raises:
         RequestError: the machine lacks something, or a step failed.
@@ -80,7 +80,7 @@ def checked_machine() -> str:
     """Returns the C compiler.
 
     Raises:
-        RequestError: names all that the machine lacks.
+        RequestError: the machine lacks something; names everything that is missing.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise RequestError(f"The ARM64 root needs Linux on x86-64, not {platform.system()} on {platform.machine()}.")
@@ -164,16 +164,16 @@ def run(command: Sequence[str], advice: str) -> None:
     """Runs a program.
 
     Raises:
-        RequestError: it failed; says its error and the advice.
+        RequestError: it failed; states its error and the advice.
     """
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RequestError(f"{Path(command[0]).name} failed: {error}. {advice}") from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        told = next((line for line in said if line.startswith(("E:", "ERROR:"))), said[-1])
-        raise RequestError(f"{Path(command[0]).name} failed: {told[:300]}. {advice}")
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        reason = next((line for line in lines if line.startswith(("E:", "ERROR:"))), lines[-1])
+        raise RequestError(f"{Path(command[0]).name} failed: {reason[:300]}. {advice}")
 
 
 def say(text: str) -> None:

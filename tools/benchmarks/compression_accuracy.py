@@ -1,10 +1,10 @@
-"""What quantization, pruning and clustering cost a student in accuracy, over all seeds of a recipe.
+"""Measures the accuracy that quantization, pruning and clustering cost, over all seeds of a recipe.
 
     python tools/benchmarks/compression_accuracy.py pipelines/clothing.py data.source=folder:clothing160.zip
         --out docs/evidence/compression_accuracy.json
 
 Takes the recipe's students, trains each again with pruning, clustering and int8 rounding by the blocks' defaults, and
-runs every file on the test images. A killed run goes on where it was. The table goes to stderr, JSON to stdout.
+runs every file on the test images. After a kill it resumes. The table goes to stderr, JSON to stdout.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from tfkd.training.saving import load_model
 from tfkd.verification import tflite as verified
 from tfkd.writers import samples, tflite
 
-# Largest mean loss of accuracy against the float student, in points; None is measured without a goal.
+# Largest mean loss of accuracy against the float student, in points; None: measured without a goal.
 GOALS = {
     "int8, min_max ranges": 0.5,
     "int8, mse ranges": 0.5,
@@ -53,7 +53,7 @@ GOALS = {
 
 
 class Student:
-    """The trained student of one seed, and what is made of it; all files stay in one folder."""
+    """The trained student of one seed and its compressed forms; all files are in one folder."""
 
     def __init__(self, run: RunContext, seed: int) -> None:
         self._run, self._seed = run, seed
@@ -85,8 +85,8 @@ class Student:
         def train() -> dict[str, Any]:
             job = job_in_run(run, "student", self._seed, folder, recipe.student, len(chain(recipe)))
             title = f"seed {self._seed}, {block.kind}"
-            made = compress(job, self._trained / STUDENT_MODEL, [block], title, run.progress)
-            return {"seconds": made.seconds}
+            compressed = compress(job, self._trained / STUDENT_MODEL, [block], title, run.progress)
+            return {"seconds": compressed.seconds}
 
         self._once(folder, train, block.model_dump(mode="json"))
         return folder
@@ -129,7 +129,7 @@ def measured(recipe: Recipe, runs: Path) -> dict[int, dict[str, float]]:
 
 
 def summary(found: dict[int, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Returns mean and spread of the loss against the float student, in points, beside the goals."""
+    """Returns mean and spread of the loss against the float student, in points, and the goals."""
     rows = {}
     for name, goal in GOALS.items():
         drops = [100 * (accuracies["float"] - accuracies[name]) for accuracies in found.values()]
@@ -143,7 +143,7 @@ def summary(found: dict[int, dict[str, float]]) -> dict[str, dict[str, Any]]:
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Returns the summary for people."""
+    """Returns the summary as a table for the terminal."""
     lines = [f"{'points lost to the float student':34}{'mean':>7}{'goal':>7}   by seed"]
     for name, row in rows.items():
         goal = "" if row["goal"] is None else f"{row['goal']:.1f}"
@@ -156,12 +156,12 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*", help="key=value")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that keeps the trainings")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args()
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args()
     try:
-        recipe = files.load(asked.recipe, asked.overrides)
+        recipe = files.load(options.recipe, options.overrides)
         with contextlib.redirect_stdout(sys.stderr):  # progress
-            found = measured(recipe, asked.runs)
+            found = measured(recipe, options.runs)
     except TfkdError as error:
         parser.error(str(error))
     rows = summary(found)
@@ -175,8 +175,8 @@ def main() -> None:
     }
     print(table(rows), file=sys.stderr)
     print(json.dumps(report, indent=2))
-    if asked.out:
-        write_json(asked.out, report)
+    if options.out:
+        write_json(options.out, report)
 
 
 if __name__ == "__main__":

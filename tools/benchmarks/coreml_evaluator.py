@@ -1,10 +1,10 @@
-"""Proves the Core ML evaluator on whole networks: how far it is from Keras, and how much slower.
+"""Compares the Core ML evaluator with Keras on whole networks: differences and speed.
 
     python tools/benchmarks/coreml_evaluator.py --models MobileNetV2 mobilenet_v3_small:hard_swish --out evaluator.json
 
-Every network is written as .mlmodel and .mlpackage and evaluated from these files on pictures that are made for it. The
-weights are random; the statistics of batch normalisation are those of the pictures, and the last layer is scaled until
-the logits spread by 2 around 0, because an untrained network gives every picture the same answer. Keras and the
+Every network is written as .mlmodel and .mlpackage and evaluated from these files on generated images. The weights
+are random; the statistics of batch normalisation are those of the images, and the last layer is scaled until the logits
+have a deviation of 2 around 0, because an untrained network gives every image the same prediction. Keras and the
 evaluator take turns; the shortest turn of each counts. The table goes to stderr, JSON to stdout.
 """
 
@@ -49,7 +49,7 @@ MODELS = (*(f"{student}:{activation}" for student in STUDENTS for activation in 
 
 
 def build(name: str, size: int, pictures: np.ndarray) -> Any:
-    """Builds a network whose answers differ from picture to picture."""
+    """Builds a network whose predictions differ from image to image."""
     keras.utils.set_random_seed(SEED)
     student, _, activation = name.partition(":")
     if activation:
@@ -80,7 +80,7 @@ def pictures_of(size: int, count: int) -> np.ndarray:
 
 
 def compare(name: str, size: int, batch: int, rounds: int) -> dict[str, Any]:
-    """Returns, for each format, the distance from Keras and the seconds of a batch."""
+    """Returns, for each format, the difference from Keras and the seconds per batch."""
     pictures = pictures_of(size, batch)
     model = build(name, size, pictures)
     answer = tf.function(lambda images: tf.nn.softmax(model(images, training=False)), jit_compile=False)
@@ -107,15 +107,15 @@ def compare(name: str, size: int, batch: int, rounds: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL", help=", ".join(MODELS))
-    parser.add_argument("--size", type=int, default=96, help="side of the pictures, pixels")
-    parser.add_argument("--batch", type=int, default=64, help="pictures at once")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--size", type=int, default=96, help="side of the images, pixels")
+    parser.add_argument("--batch", type=int, default=64, help="images per batch")
+    parser.add_argument("--rounds", type=int, default=5, help="turns per contestant")
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
     load, compared = os.getloadavg()[0], {}
-    for name in asked.models:
+    for name in options.models:
         try:
-            compared[name] = compare(name, asked.size, asked.batch, asked.rounds)
+            compared[name] = compare(name, options.size, options.batch, options.rounds)
         except TfkdError as error:
             parser.error(f"{name}: {error}")
         for kind, found in compared[name].items():
@@ -127,16 +127,16 @@ def main(arguments: list[str] | None = None) -> None:
         keras.backend.clear_session()
     result = {
         "benchmark": "coreml_evaluator",
-        "image_size": asked.size,
-        "batch": asked.batch,
-        "rounds": asked.rounds,
+        "image_size": options.size,
+        "batch": options.batch,
+        "rounds": options.rounds,
         "machine": machine.environment(),
         "load_before": load,
         "models": compared,
     }
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
 
 
 def _seconds(contestants: list[Callable[[Any], Any]], pictures: np.ndarray, rounds: int) -> list[float]:

@@ -3,19 +3,19 @@
     python tools/benchmarks/corruption.py --out docs/evidence/corruption.json
 
 One run is finished and published, one was killed in the students' trainings, and one in the export. Each of their files
-is damaged in five ways: a byte changed, cut in half, emptied, removed, no longer UTF-8. Then the same command is given
-up to three times. What came of it is one of
+is damaged in five ways: a byte changed, cut in half, emptied, removed, no longer UTF-8. Then the same command is run
+up to three times. The outcome is one of
 
     made again       the results are those of the unbroken run, and the output says what was made or published again
     without effect   the results are those of the unbroken run, and the output is that of the undamaged run: this
                      command does not read the file, or writes it in any case
     refused          one line and exit code 1, 2 or 4, and a later command ended well
     refused three times
-    used silently    exit code 0, and other results, or a published bundle that fails `tfkd verify`
+    used silently    exit code 0 and other results, or a published bundle that fails `tfkd verify`
     traceback        anything else
 
-Results are the predictions of teacher, control and student on the test images, and the published files but for those
-that hold times. The run is a tiny one on generated photos (`tiny_runs`). JSON goes to stdout; exit code 1 where
+Results are the predictions of teacher, control and student on the test images, and the published files except those
+that contain times. The run is a tiny one on generated photos (`tiny_runs`). JSON goes to stdout; the exit code is 1 if
 anything was used silently, refused three times, or ended in a traceback.
 """
 
@@ -80,7 +80,7 @@ recipe = Recipe(
     gates=Gates(better_than_chance=False, not_worse_than_control=False, min_relative_accuracy=None, diagnosis=False),
 )
 """
-# The file that shows that a run has come so far that it is to be killed.
+# The run is killed once this file exists.
 KILLED = {
     "killed in the trainings": "runs/tiny/control/*/seed-1/checkpoint.npz",
     "killed in the export": "runs/tiny/export/bundle/android/*.tflite",
@@ -102,9 +102,9 @@ class State:
 
     Attributes:
         name: "finished", or where it was killed.
-        home: its folder, which stays as it is.
+        home: its folder, which is not changed.
         published: hashes of its published files.
-        notices: what the undamaged run's next command says of its work.
+        notices: lines of the undamaged run's next command about its work.
     """
 
     name: str
@@ -121,7 +121,7 @@ class Case:
         state: the run.
         file: path below the run's home.
         damage: a name of DAMAGES.
-        place: of the damaged byte, 0 to 1, as a share of the file.
+        place: of the damaged byte, as a fraction of the file, 0 to 1.
     """
 
     state: State
@@ -136,34 +136,36 @@ class Case:
 
 
 def main() -> None:
-    """Makes the runs, damages copies of them, and prints what came of it."""
+    """Makes the runs, damages copies of them, and prints the outcomes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sample", type=int, help="damage only so many files of each run, drawn from the seed")
+    parser.add_argument(
+        "--sample", type=int, help="number of files per run to damage, drawn from the seed; default: all"
+    )
     parser.add_argument("--damages", default=",".join(DAMAGES), help="which, separated by commas")
     parser.add_argument("--runs", default=",".join((FINISHED, *KILLED)), help="which, separated by commas")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2, help="cases side by side")
-    parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
+    parser.add_argument("--workers", type=int, default=2, help="cases in parallel")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--out", type=Path, help="file for the JSON, written after every case")
     parser.add_argument("--resume", action="store_true", help="keep the good outcomes in --out, and try the others")
-    asked = parser.parse_args()
-    outcomes, noted = _earlier(asked.out) if asked.resume else ({}, [])
-    with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
-        os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # where tfkd keeps what it measured of the machine
+    options = parser.parse_args()
+    outcomes, noted = _earlier(options.out) if options.resume else ({}, [])
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # where tfkd caches measurements of the machine
         states, right = _states(Path(temporary))
-        chosen = [state for state in states if state.name in asked.runs.split(",")]
-        cases = list(_cases(chosen, asked.damages.split(","), asked.sample, asked.seed))
+        chosen = [state for state in states if state.name in options.runs.split(",")]
+        cases = list(_cases(chosen, options.damages.split(","), options.sample, options.seed))
         due = [case for case in cases if _of(outcomes, case) not in FINE]
-        np.random.default_rng(asked.seed).shuffle(due)  # type: ignore[arg-type]  # so that a part is a sample of all
-        for case, (outcome, printed) in _tried(due, right, asked.workers):
+        np.random.default_rng(options.seed).shuffle(due)  # type: ignore[arg-type]  # so that a partial result is a random sample
+        for case, (outcome, printed) in _tried(due, right, options.workers):
             name, file, damage = case.key
             outcomes.setdefault(name, {}).setdefault(file, {})[damage] = outcome
             if outcome not in FINE:
                 noted.append({"run": name, "file": file, "damage": damage, "outcome": outcome, "printed": printed})
             print(f"{name}: {file}, {damage}: {outcome}", file=sys.stderr, flush=True)
-            if asked.out:
-                write_json(asked.out, _told(outcomes, noted))
-    print(json.dumps(_told(outcomes, noted), indent=2))
+            if options.out:
+                write_json(options.out, _report(outcomes, noted))
+    print(json.dumps(_report(outcomes, noted), indent=2))
     counts = _counts(outcomes)
     sys.exit(1 if any(each.get(outcome) for each in counts.values() for outcome in BAD) else 0)
 
@@ -187,7 +189,7 @@ def _of(outcomes: Outcomes, case: Case) -> str | None:
     return outcomes.get(name, {}).get(file, {}).get(damage)
 
 
-def _told(outcomes: Outcomes, noted: list[dict[str, Any]]) -> dict[str, Any]:
+def _report(outcomes: Outcomes, noted: list[dict[str, Any]]) -> dict[str, Any]:
     files = {name: dict(sorted(found.items())) for name, found in outcomes.items()}
     return {
         "command": shlex.join(["python", *sys.argv]),
@@ -206,7 +208,7 @@ def _counts(outcomes: Outcomes) -> dict[str, dict[str, int]]:
 
 
 def _states(folder: Path) -> tuple[list[State], dict[str, str]]:
-    """Makes the runs; returns them and the right results."""
+    """Makes the runs; returns them and the expected results."""
     home = folder / FINISHED
     tiny_runs.fill(home, RECIPE, MODELS, photos=24)
     homes = {name: folder / name for name in KILLED}
@@ -230,12 +232,12 @@ def _kill(home: Path, seen: str) -> None:
     call = tiny_runs.Call(home, COMMAND)
     while not any(home.glob(seen)):
         if call.ends_within(0.005):
-            raise SystemExit(f"The run that was to be killed has ended: {call.printed()}")
+            raise SystemExit(f"The run ended before it was killed: {call.printed()}")
     call.kill()
 
 
 def _continued(home: Path) -> frozenset[str]:
-    """Returns what the undamaged run says of its work when it is continued, in a copy."""
+    """Returns the lines about its work that the undamaged run prints when it is continued, in a copy."""
     with tempfile.TemporaryDirectory(dir=home.parent) as temporary:
         return _notices(_complete(_copied(home, Path(temporary))))
 
@@ -246,7 +248,7 @@ def _notices(printed: str) -> frozenset[str]:
 
 
 def _copied(home: Path, folder: Path) -> Path:
-    """Returns a copy whose path is as long, and whose files are as old."""
+    """Returns a copy with a path of the same length and files of the same age."""
     return Path(shutil.copytree(home, folder / "home", copy_function=shutil.copy2))
 
 
@@ -262,7 +264,7 @@ def _cases(states: list[State], damages: list[str], sample: int | None, seed: in
 
 
 def _tried(cases: Iterable[Case], right: dict[str, str], workers: int) -> Iterator[tuple[Case, tuple[str, str]]]:
-    """Yields each case with its outcome and what was printed, as they end."""
+    """Yields each case with its outcome and its output, as they end."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting = {pool.submit(_outcome, case, right): case for case in cases}
@@ -286,13 +288,13 @@ def _outcome(case: Case, right: dict[str, str]) -> tuple[str, str]:
 
 
 def _is_refusal(code: int, printed: str) -> bool:
-    """Returns whether a command ended as a failed one should: with one line that says why, or failed gates."""
-    said = f"\n{printed}".count("\ntfkd: ")
-    return "Traceback" not in printed and code in (1, 2, 4) and (said == 1 or code == 1)
+    """Returns whether a command failed properly: with one line that states the reason, or failed gates."""
+    errors = f"\n{printed}".count("\ntfkd: ")
+    return "Traceback" not in printed and code in (1, 2, 4) and (errors == 1 or code == 1)
 
 
 def _judged(state: State, home: Path, right: dict[str, str], printed: str, refusals: list[str]) -> tuple[str, str]:
-    """Says what a command is worth that ended well."""
+    """Returns the outcome of a command that succeeded, and its output."""
     if _results(home) != right or not _is_verified(state, home):
         return "used silently", printed[-2000:]
     if refusals:
@@ -320,7 +322,7 @@ def _published(home: Path) -> dict[str, str]:
 
 
 def _results(home: Path) -> dict[str, str]:
-    """Returns the hashes of what a run is for."""
+    """Returns the hashes of a run's results."""
 
     def counts(path: Path) -> bool:
         inside = path.relative_to(home).as_posix()

@@ -1,13 +1,13 @@
-"""What every way to distil is worth: students of one teacher, each with its control, at an equal budget of steps.
+"""Measures the gain of every method of distillation: students of one teacher and their controls, for equal steps.
 
     python tools/benchmarks/distill_accuracy.py clothing --images folder:clothing160.zip --out clothing
     python tools/benchmarks/distill_accuracy.py clothing_fifth --images folder:clothing160.zip --out clothing_fifth
     python tools/benchmarks/distill_accuracy.py cifar10 --images folder:cifar10.zip --out cifar10
 
 Every method is trained once; the three that are best on the validation images, and the control, are then trained with
-two more seeds. The best is trained once more for half as long, with its control: where that control is as good, the
-control has stopped improving. All students read the same store of the teacher's answers. A killed run goes on where it
-was. Writes OUT.json and OUT.svg and prints a table; accuracies are on the test images.
+two more seeds. The best is trained once more for half as long, with its control: if that control is as good, the
+control has stopped improving. All students read the same soft-label store. After a kill it resumes. Writes OUT.json and
+OUT.svg and prints a table; accuracies are on the test images.
 """
 
 import argparse
@@ -51,8 +51,8 @@ SEEDS = 3
 CHOSEN = 3
 
 PIPELINES = Path(__file__).resolve().parents[2] / "pipelines"
-# A student from random weights; 64 px make long trainings cheap. CutMix would hold the control back for hundreds of
-# epochs.
+# A student from random weights; 64 px make long trainings cheap. CutMix would slow the control down for hundreds
+# of epochs.
 FROM_SCRATCH = [
     'student={"model": "mobilenet_v3_small", "width": 0.75}',
     "data.image_size=64",
@@ -65,14 +65,14 @@ def _clothing(*overrides: str) -> Recipe:
     return load(PIPELINES / "clothing.py", [*FROM_SCRATCH, *overrides])
 
 
-# Whatever methods are asked for, one store has what they look at.
+# One store has the features for all methods, whichever are chosen.
 CLOTHING = _clothing(
     "name=accuracy-clothing",
     'distill.features=["pooled", "stage:16"]',
     "distill.views=25",
     'distill.training={"epochs": 200, "batch_size": 128, "learning_rate": 4e-3}',
 )
-# Beyer et al. 2022 (arXiv:2106.05237): the gain over a control grows with patience and with how far images are mixed.
+# Beyer et al. 2022 (arXiv:2106.05237): the gain over a control grows with the training's length and with mixing.
 PATIENT = _clothing(
     "name=accuracy-clothing-patient",
     "data.augment.mix=cutmix",
@@ -126,7 +126,7 @@ METHODS: dict[str, tuple[float, list[Any]]] = {
 
 
 def variations(base: Recipe, methods: list[str], seeds: int) -> dict[str, Recipe]:
-    """Returns one recipe a method, each with its control."""
+    """Returns one recipe per method, each with its control."""
     return {
         name: base.model_copy(
             update={
@@ -140,7 +140,7 @@ def variations(base: Recipe, methods: list[str], seeds: int) -> dict[str, Recipe
 
 
 def measured(base: Recipe, methods: list[str], runs: Path) -> Sweep:
-    """Trains every method once, the best again with more seeds, and the very best for half as long."""
+    """Trains every method once, the best methods with more seeds, and the best one for half as long."""
     progress = for_output()
     first = sweep.sweep(variations(base, methods, 1), progress, runs)
     ranked = sorted(first.trials, key=lambda trial: -statistics.fmean(trial.validation_accuracies))
@@ -158,11 +158,11 @@ def lasting(base: Recipe, epochs: int) -> Recipe:
     return base.model_copy(update={"distill": base.distill.model_copy(update={"training": training})})
 
 
-def _told(label_weight: float, losses: list[Any]) -> dict[str, Any]:
+def _described(label_weight: float, losses: list[Any]) -> dict[str, Any]:
     return {"label_weight": label_weight, "losses": [loss.model_dump(mode="json") for loss in losses]}
 
 
-def _asked(arguments: argparse.Namespace) -> Recipe:
+def _base_recipe(arguments: argparse.Namespace) -> Recipe:
     base = BENCHMARKS.get(arguments.benchmark) or load(Path(arguments.benchmark))
     if arguments.images:
         base = base.model_copy(update={"data": base.data.model_copy(update={"source": arguments.images})})
@@ -174,8 +174,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("benchmark", help=f"{', '.join(BENCHMARKS)}, or the file of a recipe of your own")
     parser.add_argument("--images", help="folder:PATH of the photos, instead of the recipe's")
-    parser.add_argument("--methods", type=lambda text: text.split(";"), help="separated by ;, default: all")
-    parser.add_argument("--epochs", type=int, help="of every training, instead of the benchmark's")
+    parser.add_argument(
+        "--methods", type=lambda text: text.split(";"), help="methods, separated by semicolons; default: all"
+    )
+    parser.add_argument("--epochs", type=int, help="epochs of every training; default: the benchmark's")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that keeps the trainings")
     parser.add_argument("--out", type=Path, required=True, help="writes OUT.json and OUT.svg")
     arguments = parser.parse_args()
@@ -183,7 +185,7 @@ def main() -> None:
     if unknown := set(methods) - set(METHODS):
         parser.error(f"there is no method {unknown.pop()!r}; there are {'; '.join(METHODS)}")
     try:
-        base = _asked(arguments)
+        base = _base_recipe(arguments)
         found = measured(base, methods, arguments.runs)
     except TfkdError as error:
         parser.error(str(error))
@@ -191,7 +193,7 @@ def main() -> None:
         "command": shlex.join(["python", *sys.argv]),
         "environment": machine.environment(),
         "recipe": base.model_dump(mode="json"),
-        "methods": {name: _told(*METHODS[name]) for name in methods},
+        "methods": {name: _described(*METHODS[name]) for name in methods},
         **asdict(found),
     }
     write_json(arguments.out.with_suffix(".json"), result)

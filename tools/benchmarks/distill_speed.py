@@ -1,23 +1,23 @@
-"""How many images a second a student learns from, distilled by tfkd and by keras.distillation.
+"""Measures training speed in images per second, distilled by tfkd and by keras.distillation.
 
     python tools/benchmarks/distill_speed.py --teacher efficientnet_b0 --out efficientnet_b0.json
 
-All contestants live in one process and take turns, round after round: they share one TensorFlow with its threads and
-its memory, so that only what differs between them is measured, and whatever disturbs the machine disturbs all. Each
-trains its own copy of the same student with the same optimizer on the same stream of views, in which two batches are
-always made ahead; the untrained teacher costs what a trained one does.
+All contestants run in one process and take turns in rounds. They share TensorFlow's threads and memory, so that only
+their differences are measured, and other load on the machine affects all of them. Each trains its own copy of the same
+student with the same optimizer on the same stream of views, with two prefetched batches. An untrained teacher takes as
+long as a trained one.
 
-    peer_default       keras.distillation.Distiller as it comes: XLA, Kullback-Leibler divergence by name
+    peer_default       keras.distillation.Distiller by its defaults: XLA, Kullback-Leibler divergence by name
     peer_best          the same without XLA and with a KLDivergence instance
-    online             tfkd's Distiller, the teacher answering in every step
-    stored             tfkd's Distiller, the answers read from a soft-label store
+    online             tfkd's Distiller with an online teacher
+    stored             tfkd's Distiller with a soft-label store
     student            `fit` of the student alone, without XLA
-    store              the store being made: views, teacher, shards on the disk
-    teacher_float32    the teacher alone, on images that lie in memory
-    teacher_bfloat16   the same in mixed bfloat16, in which the store asks where top classes stay the same
-    views              the stream alone, which bounds all that reads it
+    store              writing the store: views, teacher, shards on the disk
+    teacher_float32    the teacher alone, on images in memory
+    teacher_bfloat16   the same in mixed bfloat16, which the store uses if the top classes are the same
+    views              the stream alone, an upper bound for all that read it
 
-A round's rate is that of the steps behind the first few of one `fit`. The table goes to stderr, JSON to stdout.
+The speed of a round is that of the steps of one `fit` after the first few. The table goes to stderr, JSON to stdout.
 """
 
 import argparse
@@ -56,8 +56,8 @@ from tfkd.training.student import with_answers
 
 DATA = Data(source="embedded:fashion_mnist_mini", image_size=64)
 SIZE, BATCH, SEED, VIEW = DATA.image_size, 64, 1, 0
-VIEWS_OF_A_RUN = 40  # what a run stores of each image decides whether a search for batch size and dtype pays
-WARM_STEPS = 4  # the stream's buffers are then as full as at the end, and nothing is traced or compiled any more
+VIEWS_OF_A_RUN = 40  # per image; the number decides whether a search for batch size and dtype is worth its time
+WARM_STEPS = 4  # then the stream's buffers are full, and tracing and compilation are over
 TEMPERATURE = 4.0
 RATIOS = (
     ("online", "peer_default"),
@@ -71,7 +71,8 @@ TEACHER_ALONE = ("teacher_float32", "teacher_bfloat16")
 
 @dataclass(frozen=True)
 class Pair:
-    """What is measured.
+    """The networks and the number of steps that are measured.
+
 
     Attributes:
         teacher: as recipes name it.
@@ -93,11 +94,11 @@ class Sample:
     cpu_seconds: float
 
 
-Contestant = Callable[[int], Sample]  # takes the number of the round
+Contestant = Callable[[int], Sample]  # takes the index of the round
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Times the steps of a `fit` behind the first WARM_STEPS."""
+    """Times the steps of a `fit` after the first WARM_STEPS."""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.end = _now()
@@ -106,7 +107,7 @@ class Stopwatch(keras.callbacks.Callback):
 
 
 def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
-    """Builds everything that takes turns; the store that is read from lies in `folder`."""
+    """Builds the contestants; the store that they read is in `folder`."""
     data = open_source(DATA, SEED)
     classes = len(data.classes)
     pool = data.train.take(np.arange(min(len(data.train), (WARM_STEPS + pair.steps) * BATCH)))
@@ -150,7 +151,7 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
 
 
 def measure(pair: Pair, rounds: int, folder: Path, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-    """Returns a sample of every contestant from every round, after a round that does not count."""
+    """Returns a sample of every contestant from every round, after a warm-up round."""
     turns = contestants(pair, folder)
     samples: dict[str, list[Sample]] = {name: [] for name in turns}
     for number in range(rounds + 1):
@@ -163,7 +164,7 @@ def measure(pair: Pair, rounds: int, folder: Path, say: Callable[[str], None]) -
 
 
 def summary(samples: dict[str, list[Sample]]) -> dict[str, Any]:
-    """Returns rates and ratios; a ratio is taken within each round, so that a disturbed round disturbs both sides."""
+    """Returns speeds and ratios; ratios are computed within rounds, so that other load affects both sides."""
     rates = {name: [sample.images / sample.seconds for sample in taken] for name, taken in samples.items()}
     best = max(TEACHER_ALONE, key=lambda name: statistics.median(rates[name]))
     pairs = [*RATIOS, ("store", best)]
@@ -181,7 +182,7 @@ def summary(samples: dict[str, list[Sample]]) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Returns the result for people."""
+    """Returns the result as a table for the terminal."""
     lines = [" " * 28 + "".join(f"{key:>9}" for key in SHOWN)]
     for part, digits in (("images_per_second", 1), ("ratios", 3)):
         for name, spread in result[part].items():
@@ -193,13 +194,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="efficientnet_b0", help="a name from `tfkd list teachers`")
     parser.add_argument("--student", default="mobilenet_v3_small", help="a name from `tfkd list students`")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every contestant")
-    parser.add_argument("--steps", type=int, default=40, help="timed steps of a turn")
-    parser.add_argument("--quick", action="store_true", help="1 round of 5 steps: to see that it runs")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
-    rounds, steps = (1, 5) if asked.quick else (asked.rounds, asked.steps)
-    pair = Pair(asked.teacher, asked.student, steps)
+    parser.add_argument("--rounds", type=int, default=7, help="turns per contestant")
+    parser.add_argument("--steps", type=int, default=40, help="timed steps per turn")
+    parser.add_argument("--quick", action="store_true", help="1 round of 5 steps, as a check")
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
+    rounds, steps = (1, 5) if options.quick else (options.rounds, options.steps)
+    pair = Pair(options.teacher, options.student, steps)
     load = os.getloadavg()[0]
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -219,8 +220,8 @@ def main(arguments: list[str] | None = None) -> None:
     }
     print(table(result), file=sys.stderr)
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
 
 
 def _peer(teacher: keras.Model, student: keras.Model, loss: Any) -> keras.Model:

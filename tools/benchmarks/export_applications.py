@@ -1,12 +1,13 @@
-"""Whether `tfkd export` makes verified bundles of networks that people bring: six of keras.applications.
+"""Checks that `tfkd export` makes verified bundles of six networks of keras.applications.
 
     python tools/benchmarks/export_applications.py --out export_applications.json
     python tools/benchmarks/export_applications.py --epochs 8
 
-Without training the weights are random, the last biases too, since answers would be ties without them. Such a network
-says almost the same of every picture: the run then shows that every format can be written, read and run, and that the
-numbers agree. With some epochs its answers differ, and equal answers mean something. The pictures are those of the
-embedded set. Each export runs in a process of its own. The table goes to stderr, JSON to stdout.
+Without training the weights are random, and so are the last biases, because predictions would be ties without them. The
+predictions of such a network are almost constant: the run shows that every format can be written, read and run, and
+that the numbers agree. After some epochs the predictions differ between images, so that equal predictions are evidence.
+The images are those of the embedded set. Each export runs in a process of its own. The table goes to stderr, JSON to
+stdout.
 """
 
 import argparse
@@ -34,9 +35,9 @@ from tfkd.models import normalization as pixels
 from tfkd.recipe import Data
 
 SOURCE, SEED = "embedded:fashion_mnist_mini", 1
-TRAIN, TEST = 40, 20  # images a class
+TRAIN, TEST = 40, 20  # images per class
 TORCH = "123.675,116.28,103.53,58.395,57.12,57.375"
-# Networks without a rescale of their own want pixels normalised as their weights' authors had them.
+# Networks without a rescale of their own need pixels normalised as in their original training.
 APPLICATIONS = {
     "MobileNetV2": "127.5,127.5",
     "MobileNetV3Large": "none",
@@ -49,7 +50,7 @@ APPLICATIONS = {
 
 @dataclass(frozen=True)
 class Photos:
-    """Pictures on disk as class folders, and those of the training split: uint8 [n, size, size, 3], int64 [n]."""
+    """Images on disk in class folders, and those of the training split: uint8 [n, size, size, 3], int64 [n]."""
 
     folder: Path
     classes: tuple[str, ...]
@@ -77,7 +78,7 @@ def write_photos(folder: Path, size: int) -> Photos:
 
 
 def build(name: str, normalization: str, photos: Photos, epochs: int) -> keras.Model:
-    """Builds a network with random weights, and trains it where epochs are asked for."""
+    """Builds a network with random weights, and trains it if `epochs` is positive."""
     keras.utils.set_random_seed(SEED)
     size = photos.images.shape[1]
     model = getattr(keras.applications, name)(
@@ -94,17 +95,22 @@ def build(name: str, normalization: str, photos: Photos, epochs: int) -> keras.M
 def _train(model: keras.Model, given: np.ndarray, labels: np.ndarray, epochs: int) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.8  # Keras's 0.99 needs longer trainings to settle
+            layer.momentum = 0.8  # Keras's 0.99 needs longer trainings
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(given, labels, batch_size=32, epochs=epochs, verbose=0)
 
 
-def export(name: str, normalization: str, photos: Photos, asked: argparse.Namespace) -> dict[str, Any]:
-    """Exports one network by the command line; returns what became of it."""
-    build(name, normalization, photos, asked.epochs).save(photos.folder / f"{name}.keras")
+def export(name: str, normalization: str, photos: Photos, options: argparse.Namespace) -> dict[str, Any]:
+    """Exports one network with the command line; returns the result."""
+    build(name, normalization, photos, options.epochs).save(photos.folder / f"{name}.keras")
     command = [sys.executable, "-m", "tfkd.cli", "export", f"{name}.keras", "--labels=labels.txt"]
-    command += ["--data=folder:photos", f"--normalization={normalization}", f"--coreml={asked.coreml}", "bench.runs=10"]
-    command += ["export.calibration_images=100", *(["--onnx"] if asked.onnx else []), *asked.overrides]
+    command += [
+        "--data=folder:photos",
+        f"--normalization={normalization}",
+        f"--coreml={options.coreml}",
+        "bench.runs=10",
+    ]
+    command += ["export.calibration_images=100", *(["--onnx"] if options.onnx else []), *options.overrides]
     start = time.perf_counter()
     done = subprocess.run(command, cwd=photos.folder, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
@@ -126,8 +132,8 @@ def export(name: str, normalization: str, photos: Photos, asked: argparse.Namesp
     }
 
 
-def told(name: str, found: dict[str, Any]) -> str:
-    """Returns one export for people."""
+def summary_line(name: str, found: dict[str, Any]) -> str:
+    """Returns the result of one export as a line for the terminal."""
     lines = [f"{name}: exit code {found['exit_code']}, {found['seconds']} s {found['error'][-300:]}"]
     for path, file in found.get("files", {}).items():
         parts = f", {file['partitions']} partitions" if "partitions" in file else ""
@@ -142,31 +148,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="passed on to tfkd export")
     parser.add_argument("--size", type=int, default=96, help="side of the images, pixels")
-    parser.add_argument("--epochs", type=int, default=0, help="of training, before the export")
+    parser.add_argument("--epochs", type=int, default=0, help="training epochs before the export")
     parser.add_argument("--only", choices=list(APPLICATIONS), action="append", help="networks to export")
     parser.add_argument("--coreml", default="mlmodel,mlpackage", help="Core ML files to write")
     parser.add_argument("--onnx", action="store_true", help="write .onnx files too")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        photos = write_photos(Path(folder), asked.size)
-        for name in asked.only or APPLICATIONS:
-            found[name] = export(name, APPLICATIONS[name], photos, asked)
-            print(told(name, found[name]), file=sys.stderr, flush=True)
+        photos = write_photos(Path(folder), options.size)
+        for name in options.only or APPLICATIONS:
+            found[name] = export(name, APPLICATIONS[name], photos, options)
+            print(summary_line(name, found[name]), file=sys.stderr, flush=True)
     report = {
         "benchmark": "export_applications",
         "command": shlex.join(["python", *sys.argv]),
-        "image_size": asked.size,
-        "epochs": asked.epochs,
+        "image_size": options.size,
+        "epochs": options.epochs,
         "test_images": TEST * len(photos.classes),
         "machine": machine.environment(),
         "verified": sum(each["exit_code"] == 0 for each in found.values()),
         "applications": found,
     }
     print(json.dumps(report, indent=2))
-    if asked.out:
-        write_json(asked.out, report)
+    if options.out:
+        write_json(options.out, report)
     sys.exit(0 if report["verified"] == len(found) else 1)
 
 

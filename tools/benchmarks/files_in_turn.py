@@ -32,17 +32,17 @@ def main(
         benchmark: its name.
         description: the help text.
         write_files: takes a folder and the side of the images, pixels; returns the contestants' files by name.
-        result: times the files and returns what is to be reported.
-        table: shows that to people.
-        runs: timed runs of every file, where the command line does not say how many.
+        result: times the files and returns the report.
+        table: formats the report for the terminal.
+        runs: default of the timed runs per file.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=224, help="side of the images, pixels")
-    parser.add_argument("--runs", type=int, default=runs, help="timed runs of every file")
-    parser.add_argument("--quick", action="store_true", help="64 px and 5 runs: to see that it runs")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args()
-    size, bench = (64, Bench(runs=5)) if asked.quick else (asked.size, Bench(runs=asked.runs, warmup=20))
+    parser.add_argument("--runs", type=int, default=runs, help="timed runs per file")
+    parser.add_argument("--quick", action="store_true", help="64 px and 5 runs, as a check")
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args()
+    size, bench = (64, Bench(runs=5)) if options.quick else (options.size, Bench(runs=options.runs, warmup=20))
     try:
         with tempfile.TemporaryDirectory() as folder:
             paths = write_files(Path(folder), size)
@@ -60,5 +60,5 @@ def main(
     }
     print(table(measured), file=sys.stderr)
     print(json.dumps(report, indent=2))
-    if asked.out:
-        write_json(asked.out, report)
+    if options.out:
+        write_json(options.out, report)

@@ -1,14 +1,14 @@
-"""Shows that `tfkd verify` refuses damaged bundles and survives them.
+"""Checks that `tfkd verify` refuses damaged bundles and does not crash on them.
 
     python tools/benchmarks/fuzz_bundles.py exported_models/quickstart --count 1000 --out fuzz.json
 
-Each round changes a copy of a good bundle: bytes anywhere, lost and added files, labels, links, hostile paths and
-archives. Half of the copies keep their checksums, which must give every change away. The others get new checksums, and
-half of these new digests in the manifest too, so that what lies behind is reached: the manifest, the parsers and the
-runtimes. A copy that must be refused whatever its seals say counts when it is accepted. A changed byte that leaves
-every answer, label and description as it was is accepted rightly, once its seals are right.
+Each round changes a copy of a good bundle: bytes anywhere, missing and added files, labels, links, hostile paths and
+archives. Half of the copies keep their checksums, which must reveal every change. The others get new checksums, and
+half of these get new digests in the manifest too, so that the checks after them are reached: the manifest, the parsers
+and the runtimes. An accepted copy is an error if it must be refused whatever its seals are. A changed byte that changes
+no prediction, label or description may be accepted, if the seals are right.
 
-Everything is drawn from the seed. A small bundle makes the rounds short. JSON goes to stdout; exit code 1 where
+Everything is drawn from the seed. Rounds of a small bundle are short. JSON goes to stdout; the exit code is 1 if
 anything crashed or was wrongly accepted.
 """
 
@@ -40,7 +40,7 @@ from tfkd.labels import LABELS
 from tfkd.sandbox import ResourceLimits
 from tfkd.verification.apart import Apart
 
-SECONDS = 60.0  # that a damaged file may take
+SECONDS = 60.0  # limit per damaged file
 GOLDEN = Path("golden", "golden.json")
 PATHS = (
     "../outside.tflite",
@@ -55,7 +55,9 @@ PATHS = (
 NAMES = ("../../outside.txt", "/tmp/outside.txt", "labels.txt/../../outside", "other.txt")
 VALUES = (None, -1, 1e308, 2**80, "", "x" * 10_000, [], {}, [[[[]]]], True, "../../..", float("nan"))
 
-Mutation = Callable[[Path, np.random.Generator], bool]  # changes a bundle; True: it must be refused, however sealed
+Mutation = Callable[
+    [Path, np.random.Generator], bool
+]  # changes a bundle; True: it must be refused, whatever its seals are
 
 
 def some_file(folder: Path, random: np.random.Generator) -> Path:
@@ -78,7 +80,7 @@ def read(path: Path) -> Any:
 
 
 def put(path: Path, content: bytes) -> None:
-    """Replaces a file; the copy's files are links to the good bundle's, which must stay as it is."""
+    """Replaces a file; the copy's files are links to those of the good bundle, which must not change."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
 
@@ -106,7 +108,7 @@ def bytes_of_a_model(folder: Path, random: np.random.Generator) -> bool:
 
 
 def first_bytes_of_a_model(folder: Path, random: np.random.Generator) -> bool:
-    """Where the tables and offsets lie."""
+    """Changes bytes of a model's tables and offsets."""
     files = model_files(folder)
     path = files[random.integers(len(files))]
     content = bytearray(path.read_bytes())
@@ -151,7 +153,7 @@ def odd_labels(folder: Path, random: np.random.Generator) -> bool:
 
 
 def other_classes_throughout(folder: Path, random: np.random.Generator) -> bool:
-    """Renames a class in all texts; only the models know better."""
+    """Renames a class in all texts, but not in the models."""
     manifest, golden = read(folder / MANIFEST), read(folder / GOLDEN)
     number = int(random.integers(len(manifest["data"]["classes"])))
     old, new = manifest["data"]["classes"][number], 'a, "b" \N{DOG FACE}'
@@ -241,7 +243,7 @@ SEALS = ("kept", "kept", "checksums", "checksums and manifest")
 
 
 def reseal(folder: Path, seals: str) -> None:
-    """Makes the seals right again, as far as they can be."""
+    """Recomputes the seals, as far as possible."""
     if seals == "kept":
         return
     path = folder / MANIFEST
@@ -253,7 +255,7 @@ def reseal(folder: Path, seals: str) -> None:
                 artifact["bytes"], artifact["sha256"] = content_size(file), content_digest(file)
             put_json(path, manifest)
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # the manifest itself is what was damaged
+            pass  # the manifest itself is damaged
     (folder / CHECKSUMS).unlink(missing_ok=True)
     seal(folder)
 
@@ -269,7 +271,7 @@ def changed_models(good: Path, folder: Path) -> bool:
 
 
 def attempt(good: Path, folder: Path, random: np.random.Generator, apart: Apart) -> dict[str, Any]:
-    """Changes a copy and verifies it; says what was done and what came of it."""
+    """Changes a copy and verifies it; returns the change and the outcome."""
     shutil.copytree(good, folder, copy_function=os.link)
     mutate = MUTATIONS[random.integers(len(MUTATIONS))]
     seals = SEALS[random.integers(len(SEALS))]
@@ -294,33 +296,35 @@ def _kind(check: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path, help="a good one")
-    parser.add_argument("--count", type=int, default=1000, help="mutated copies")
+    parser.add_argument("bundle", type=Path, help="a good bundle")
+    parser.add_argument("--count", type=int, default=1000, help="number of changed copies")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
     start = time.perf_counter()
     found = []
     with Apart(ResourceLimits(SECONDS)) as apart, tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
-        shutil.copytree(asked.bundle, good)
+        shutil.copytree(options.bundle, good)
         wrong = [check.found for check in verify(good, apart=apart) if not check.passed]
         if wrong:
-            parser.error(f"{asked.bundle} is not good itself: {wrong[0]}")
-        for number in range(asked.count):
+            parser.error(f"{options.bundle} is not good itself: {wrong[0]}")
+        for number in range(options.count):
             folder = Path(scratch) / "round" / "bundle"
-            found.append(attempt(good, folder, np.random.default_rng([asked.seed, number]), apart) | {"number": number})
+            found.append(
+                attempt(good, folder, np.random.default_rng([options.seed, number]), apart) | {"number": number}
+            )
             shutil.rmtree(folder.parent)
             if (number + 1) % 50 == 0:
-                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
     crashes = [each for each in found if each["outcome"] == "crashed"]
     wrongly = [each for each in found if each["outcome"] == "accepted" and each["must_be_refused"]]
     accepted = [each for each in found if each["outcome"] == "accepted" and not each["must_be_refused"]]
     result = {
         "benchmark": "fuzz_bundles",
         "command": shlex.join(["python", *sys.argv]),
-        "count": asked.count,
-        "seed": asked.seed,
+        "count": options.count,
+        "seed": options.seed,
         "crashes": crashes,
         "wrongly_accepted": wrongly,
         "refused": sum(each["outcome"] == "refused" for each in found),
@@ -336,8 +340,8 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine.environment(),
     }
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
     sys.exit(1 if crashes or wrongly else 0)
 
 

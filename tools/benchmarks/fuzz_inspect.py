@@ -1,12 +1,12 @@
-"""Shows that `tfkd inspect` survives damaged .tflite files.
+"""Checks that `tfkd inspect` does not crash on damaged .tflite files.
 
     python -m tools.benchmarks.fuzz_inspect exported_models/quickstart/android --count 2000 --out fuzz_inspect.json
 
 Each round changes a copy of a good file: bits and bytes anywhere or in the tables at its start, numbers of four bytes,
-blocks that are lost, zeroed, moved or taken from another file, cuts and additions. Then `tfkd inspect` is called as the
-command line calls it, in one process, with one child that a new one replaces when a file crashes it. Every round must
-end with exit code 0 or with one line and exit code 2. Everything is drawn from the seed. JSON goes to stdout; exit code
-1 where the command itself crashed or another exit code came.
+blocks that are removed, zeroed, moved or taken from another file, cuts and additions. Then `tfkd inspect` is called as
+the command line calls it, in one process, with one child, which is replaced when a file crashes it. Every round must
+end with exit code 0 or with one line and exit code 2. Everything is drawn from the seed. JSON goes to stdout; the exit
+code is 1 if the command itself crashed or had another exit code.
 """
 
 import argparse
@@ -28,10 +28,10 @@ from tfkd.files import write_json
 from tools.benchmarks.fuzz_verdicts import called, drawn, one_child
 
 ALLOWED = (0, 2)
-START = 4096  # bytes, where tables and offsets lie
+START = 4096  # bytes at the start, which hold tables and offsets
 NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**16, 255, 4, -4)
 
-Mutation = Callable[[bytearray, bytes, np.random.Generator], None]  # of a file, with another one at hand
+Mutation = Callable[[bytearray, bytes, np.random.Generator], None]  # changes a file; gets another one too
 
 
 def bits(content: bytearray, other: bytes, random: np.random.Generator) -> None:
@@ -100,47 +100,47 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def attempt(files: list[bytes], path: Path, random: np.random.Generator) -> dict[str, Any]:
-    """Inspects a changed file; says what was done and what came of it."""
+    """Inspects a changed file; returns the change and the outcome."""
     one, other = random.integers(len(files), size=2)
     content, mutate = bytearray(files[one]), drawn(random, MUTATIONS)
     mutate(content, files[other], random)
     path.write_bytes(content)
-    code, said = called(["inspect", str(path)])
-    lines = said.strip().splitlines()
+    code, printed = called(["inspect", str(path)])
+    lines = printed.strip().splitlines()
     return {
         "mutation": mutate.__name__,
         "exit_code": code,
         "one_line": code != 2 or len(lines) == 1,
-        "crashed": "Traceback" in said,
-        "crashed_apart": code == 2 and "crashes" in said,
-        "said": said if code not in ALLOWED or len(lines) != 1 else "",
+        "crashed": "Traceback" in printed,
+        "crashed_apart": code == 2 and "crashes" in printed,
+        "said": printed if code not in ALLOWED or len(lines) != 1 else "",
     }
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of good .tflite files")
-    parser.add_argument("--count", type=int, default=2000, help="changed copies")
+    parser.add_argument("folder", type=Path, help="folder of good .tflite files")
+    parser.add_argument("--count", type=int, default=2000, help="number of changed copies")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
-    files = [path.read_bytes() for path in sorted(asked.folder.glob("*.tflite"))]
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
+    files = [path.read_bytes() for path in sorted(options.folder.glob("*.tflite"))]
     if not files:
-        parser.error(f"{asked.folder} holds no .tflite files")
+        parser.error(f"{options.folder} holds no .tflite files")
     start = time.perf_counter()
     found = []
     with one_child("tfkd.verification.inspect"), tempfile.TemporaryDirectory() as scratch:
-        for number in range(asked.count):
-            random = np.random.default_rng([asked.seed, number])
+        for number in range(options.count):
+            random = np.random.default_rng([options.seed, number])
             found.append(attempt(files, Path(scratch) / "changed.tflite", random) | {"number": number})
             if (number + 1) % 50 == 0:
-                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
     wrong = [each for each in found if each["exit_code"] not in ALLOWED or each["crashed"] or not each["one_line"]]
     result = {
         "benchmark": "fuzz_inspect",
         "command": shlex.join(["python", *sys.argv]),
-        "count": asked.count,
-        "seed": asked.seed,
+        "count": options.count,
+        "seed": options.seed,
         "exit_codes": collections.Counter(str(each["exit_code"]) for each in found),
         "wrong": wrong,
         "runtimes_that_crashed_apart": sum(each["crashed_apart"] for each in found),
@@ -149,8 +149,8 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine.environment(),
     }
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
     sys.exit(1 if wrong else 0)
 
 

@@ -1,14 +1,14 @@
-"""Shows that the reader of PyTorch weights ends with tensors or with one line, whatever a `.pth` file holds.
+"""Checks that the reader of PyTorch weights ends with tensors or with one line for any `.pth` file.
 
     python tools/benchmarks/fuzz_pth.py --count 100000 --out fuzz.json
 
 Each round changes a small good file, of the layout with an archive or of the one before torch 1.6: bytes, cuts, slices
 in other places, opcodes and numbers of its pickle, values that grow exponentially, entries of its archive. A changed
-pickle is put into an archive with the right checksums, so that it is reached. The files are read in processes of their
-own, which the system ends when one file takes more than a few seconds of CPU time, and which have little memory.
+pickle is put into an archive with the right checksums, so that it is reached. The files are read in separate processes,
+which the system kills when one file takes more than a few seconds of CPU time, and which have little memory.
 
-Everything is drawn from the seed. JSON goes to stdout; exit code 1 where a file hung, crashed, or ended in anything but
-tensors or a RequestError of one line.
+Everything is drawn from the seed. JSON goes to stdout; the exit code is 1 if a file hung, crashed, or ended in anything
+but tensors or a RequestError of one line.
 """
 
 import argparse
@@ -40,8 +40,8 @@ from tfkd.errors import RequestError
 from tfkd.files import write_json
 from tfkd.models.torch_weights import read_state_dict
 
-SECONDS = 5  # of CPU time that a file may take
-MEMORY = 1 << 30  # bytes that a process may take for a file, above what its libraries take
+SECONDS = 5  # of CPU time per file
+MEMORY = 1 << 30  # bytes that a process may use for a file, in addition to its libraries
 LAYOUTS = ("archive", "stream")
 TENSORS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
@@ -150,7 +150,7 @@ def slice_elsewhere(layout: str, random: Random) -> bytes:
 
 
 def other_opcodes(layout: str, random: Random) -> bytes:
-    """Takes opcodes away, doubles them, moves them, and puts others between them."""
+    """Removes, doubles and moves opcodes, and inserts others."""
     program, storages = good(layout)
     steps = opcodes(program)
     for _ in range(random.integers(1, 6)):
@@ -275,20 +275,20 @@ def drawn(seed: int, number: int) -> tuple[str, str, bytes]:
 
 
 def attempt(path: Path) -> tuple[str, str]:
-    """Reads a file; returns the outcome and what was said."""
+    """Reads a file; returns the outcome and the message."""
     try:
         for value in read_state_dict(path).values():
             np.array(value)
     except RequestError as error:
-        said = str(error)
-        return ("refused" if "\n" not in said and len(said) < 1000 else "not one line"), said
+        message = str(error)
+        return ("refused" if "\n" not in message and len(message) < 1000 else "not one line"), message
     except BaseException:
         return "crashed", traceback.format_exc()
     return "tensors", ""
 
 
 def work(seed: int, numbers: range, folder: str, messages: Connection) -> None:
-    """Reads the files of some rounds; the system ends the process when one of them takes too long."""
+    """Reads the files of some rounds; the system kills the process when one of them takes too long."""
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))
@@ -298,9 +298,9 @@ def work(seed: int, numbers: range, folder: str, messages: Connection) -> None:
         mutation, layout, content = drawn(seed, number)
         path.write_bytes(content)
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-        outcome, said = attempt(path)
+        outcome, message = attempt(path)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        messages.send({**described(number, mutation, layout), "outcome": outcome, "said": said})
+        messages.send({**described(number, mutation, layout), "outcome": outcome, "said": message})
 
 
 def described(number: int, mutation: str, layout: str) -> dict[str, Any]:
@@ -308,7 +308,7 @@ def described(number: int, mutation: str, layout: str) -> dict[str, Any]:
 
 
 def rounds(seed: int, numbers: range, folder: str) -> Iterator[dict[str, Any]]:
-    """Yields what came of each round; a new process takes over where one was ended."""
+    """Yields the outcome of each round; a new process continues after one was killed."""
     context = multiprocessing.get_context("fork")
     while numbers:
         messages, theirs = context.Pipe(duplex=False)
@@ -321,8 +321,8 @@ def rounds(seed: int, numbers: range, folder: str) -> Iterator[dict[str, Any]]:
             except EOFError:
                 process.join()
                 outcome = "hung" if process.exitcode == -signal.SIGVTALRM else "crashed"
-                said = f"exit code {process.exitcode}"
-                yield {**described(number, *drawn(seed, number)[:2]), "outcome": outcome, "said": said}
+                message = f"exit code {process.exitcode}"
+                yield {**described(number, *drawn(seed, number)[:2]), "outcome": outcome, "said": message}
                 numbers = range(number + 1, numbers.stop)
                 break
         else:
@@ -330,18 +330,18 @@ def rounds(seed: int, numbers: range, folder: str) -> Iterator[dict[str, Any]]:
         process.join()
 
 
-def reason(said: str) -> str:
-    """Returns why a file was refused, without what differs from file to file."""
-    why = said.partition("state dict: ")[2].partition(". Download it again")[0]
-    return re.sub(r"'.*'|\".*\"", "…", why) or said
+def reason(message: str) -> str:
+    """Returns why a file was refused, without details that differ from file to file."""
+    why = message.partition("state dict: ")[2].partition(". Download it again")[0]
+    return re.sub(r"'.*'|\".*\"", "…", why) or message
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100_000, help="changed files")
+    parser.add_argument("--count", type=int, default=100_000, help="number of changed files")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
     start = time.perf_counter()
     outcomes: collections.Counter[str] = collections.Counter()
     reasons: collections.Counter[str] = collections.Counter()
@@ -353,7 +353,7 @@ def main(arguments: list[str] | None = None) -> None:
             path.write_bytes(written(good(layout), layout))
             if attempt(path) != ("tensors", ""):
                 parser.error(f"The file of the layout {layout} is not good itself: {attempt(path)[1]}")
-        for done in rounds(asked.seed, range(asked.count), folder):
+        for done in rounds(options.seed, range(options.count), folder):
             number, outcome = done["number"], done["outcome"]
             outcomes[outcome] += 1
             by_mutation[f"{done['mutation']}, {done['layout']}"][outcome] += 1
@@ -362,12 +362,12 @@ def main(arguments: list[str] | None = None) -> None:
             elif outcome != "tensors":
                 wrong.append(done)
             if (number + 1) % 10_000 == 0:
-                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
     result = {
         "benchmark": "fuzz_pth",
         "command": shlex.join(["python", *sys.argv]),
-        "count": asked.count,
-        "seed": asked.seed,
+        "count": options.count,
+        "seed": options.seed,
         "cpu_seconds_per_file": SECONDS,
         "wrong": wrong,
         "outcomes": outcomes,
@@ -377,8 +377,8 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine.environment(),
     }
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
     sys.exit(1 if wrong else 0)
 
 

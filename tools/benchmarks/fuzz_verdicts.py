@@ -1,12 +1,12 @@
-"""Shows that `tfkd verify` refuses bundles whose numbers cannot be, however well they are sealed.
+"""Checks that `tfkd verify` refuses bundles with impossible numbers and valid seals.
 
     python tools/benchmarks/fuzz_verdicts.py exported_models/quickstart --count 1000 --out fuzz_verdicts.json
 
-Each round changes a copy of a good bundle in one place, as somebody would who wants it to look better: a number out of
-its range, an accuracy, a latency, a size, a verdict, a limit, a name, a precision, a golden label. Then all checksums
-are made right again, and `tfkd verify` is called as the command line calls it, in one process, with one child for all
-files, which runs each of them once. Every round must end with exit code 1. Everything is drawn from the seed. JSON goes
-to stdout; exit code 1 where a bundle was accepted, anything crashed, or another exit code came.
+Each round changes a copy of a good bundle in one place, as somebody might to make it look better: a number out of its
+range, an accuracy, a latency, a size, a verdict, a limit, a name, a precision, a golden label. Then all checksums
+are recomputed, and `tfkd verify` is called as the command line calls it, in one process, with one child for all files,
+which runs each of them once. Every round must end with exit code 1. Everything is drawn from the seed. JSON goes
+to stdout; the exit code is 1 if a bundle was accepted, anything crashed, or the command had another exit code.
 """
 
 import argparse
@@ -95,13 +95,13 @@ def out_of_range(manifest: dict[str, Any], random: np.random.Generator) -> str:
 
 
 def linked(manifest: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """Returns the shares on which other numbers hang; those of one teacher among several stand alone."""
+    """Returns the fractions that other numbers depend on; none depend on those of one teacher of several."""
     alone = [id(each) for each in manifest["teachers"][1:]]
     return [(each, name) for each, name in places(manifest, SHARES) if "p_value" not in each and id(each) not in alone]
 
 
 def other_share(manifest: dict[str, Any], random: np.random.Generator) -> str:
-    """Another number of images is right, or a part of an image."""
+    """Changes a fraction by a whole number of images, or by a part of one."""
     holder, name = drawn(random, linked(manifest))
     images = manifest["data"]["splits"]["test"]
     right = round(holder[name] * images)
@@ -158,7 +158,7 @@ def renamed_or_added_gate(manifest: dict[str, Any], random: np.random.Generator)
 
 
 def other_limits(manifest: dict[str, Any], random: np.random.Generator) -> str:
-    """A recipe of other limits than those that the gates list."""
+    """Changes the limits of the recipe to others than those that the gates list."""
     limits = manifest["recipe"]["gates"]
     names = [name for name, limit in limits.items() if isinstance(limit, float) and not isinstance(limit, bool)]
     name = drawn(random, names)
@@ -188,7 +188,7 @@ def other_name(manifest: dict[str, Any], random: np.random.Generator) -> str:
 
 
 def swapped_files(manifest: dict[str, Any], random: np.random.Generator) -> str:
-    """Calls one file what another one is."""
+    """Swaps the names of two files."""
     one, other = random.choice(len(manifest["artifacts"]), 2, replace=False)
     first, second = manifest["artifacts"][one], manifest["artifacts"][other]
     name = drawn(random, ["path", "precision", "io", "operator_versions", "min_runtime", "delegation"])
@@ -208,7 +208,7 @@ def other_pieces(manifest: dict[str, Any], random: np.random.Generator) -> None:
 
 
 def other_test(manifest: dict[str, Any], random: np.random.Generator) -> str:
-    """Another result of a test against chance, or against the control."""
+    """Changes the result of a test against chance, or against the control."""
     tests = [each["chance"] for each in manifest["artifacts"]] + [manifest["student"]["against_control"]]
     test = drawn(random, tests)
     if "gained" not in test:
@@ -254,7 +254,7 @@ CHANGES: tuple[Change, ...] = (
 
 
 def other_golden_labels(folder: Path, random: np.random.Generator) -> str:
-    """Says that the golden images are of other classes, which other answers would be right for."""
+    """Changes the classes of golden images, so that other answers would be right."""
     golden = read(folder / GOLDEN)
     shift = int(random.integers(1, len(golden["classes"])))
     for image in golden["images"]:
@@ -265,7 +265,7 @@ def other_golden_labels(folder: Path, random: np.random.Generator) -> str:
 
 
 def attempt(good: Path, folder: Path, random: np.random.Generator) -> dict[str, Any]:
-    """Changes a copy and has it verified; says what was done and what came of it."""
+    """Changes a copy and verifies it; returns the change and the outcome."""
     shutil.copytree(good, folder, copy_function=os.link)
     change = drawn(random, (*CHANGES, None))
     if change is None:
@@ -277,16 +277,16 @@ def attempt(good: Path, folder: Path, random: np.random.Generator) -> dict[str, 
         put(folder / "recipe.json", json.dumps(manifest["recipe"]).encode())
     (folder / CHECKSUMS).unlink()
     seal(folder)
-    code, said = called(["verify", str(folder)])
-    return {**done, "exit_code": code, "crashed": "Traceback" in said, "said": said if code != REFUSED else ""}
+    code, printed = called(["verify", str(folder)])
+    return {**done, "exit_code": code, "crashed": "Traceback" in printed, "said": printed if code != REFUSED else ""}
 
 
 def called(arguments: list[str]) -> tuple[int, str]:
-    """Returns the exit code of a command line, and what it printed."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    """Returns the exit code and the output of a command line."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         code = execute(arguments)
-    return code, said.getvalue()
+    return code, printed.getvalue()
 
 
 class Remembering(Apart):
@@ -315,38 +315,38 @@ class Remembering(Apart):
 
 @contextlib.contextmanager
 def one_child(module: str, kind: Callable[[], Apart] = Apart) -> Any:
-    """Lets all calls in the block use one process apart."""
+    """Makes all calls in the block use one child process."""
     with kind() as apart, mock.patch(f"{module}.Apart", lambda: contextlib.nullcontext(apart)):
         yield
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path, help="a good one")
-    parser.add_argument("--count", type=int, default=1000, help="changed copies")
+    parser.add_argument("bundle", type=Path, help="a good bundle")
+    parser.add_argument("--count", type=int, default=1000, help="number of changed copies")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
     start = time.perf_counter()
     with one_child("tfkd.bundle.verification", Remembering), tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
-        shutil.copytree(asked.bundle, good)
-        code, said = called(["verify", str(good)])
+        shutil.copytree(options.bundle, good)
+        code, printed = called(["verify", str(good)])
         if code:
-            parser.error(f"{asked.bundle} is not good itself: {said}")
+            parser.error(f"{options.bundle} is not good itself: {printed}")
         found = []
-        for number in range(asked.count):
+        for number in range(options.count):
             folder = Path(scratch) / "round" / "bundle"
-            found.append(attempt(good, folder, np.random.default_rng([asked.seed, number])) | {"number": number})
+            found.append(attempt(good, folder, np.random.default_rng([options.seed, number])) | {"number": number})
             shutil.rmtree(folder.parent)
             if (number + 1) % 50 == 0:
-                print(f"{number + 1} of {asked.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
     wrong = [each for each in found if each["exit_code"] != REFUSED or each["crashed"]]
     result = {
         "benchmark": "fuzz_verdicts",
         "command": shlex.join(["python", *sys.argv]),
-        "count": asked.count,
-        "seed": asked.seed,
+        "count": options.count,
+        "seed": options.seed,
         "exit_codes": collections.Counter(str(each["exit_code"]) for each in found),
         "accepted": [each for each in wrong if each["exit_code"] == 0],
         "other_exit_codes": [each for each in wrong if each["exit_code"] not in (0, REFUSED)],
@@ -356,8 +356,8 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": machine.environment(),
     }
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
     sys.exit(1 if wrong else 0)
 
 

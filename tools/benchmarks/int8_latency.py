@@ -1,4 +1,4 @@
-"""How fast an int8 MobileNetV3-Small is: tfkd's file, tfkd's fp32 file, and the int8 file that Keras users get.
+"""Measures int8 MobileNetV3-Small: tfkd's int8 and fp32 files, and the int8 file that Keras users get.
 
     python tools/benchmarks/int8_latency.py --out int8_latency.json
 
@@ -6,11 +6,11 @@
     ours_fp32              the same in float
     ours_hard_swish_int8   tfkd's student with the paper's activation
     peer_int8              keras.applications.MobileNetV3Small through tf.lite.TFLiteConverter.from_keras_model
-    peer_static_int8       the same through a SavedModel with a batch of one, which spares it some operators
+    peer_static_int8       the same through a SavedModel with a batch of one, which avoids some operators
 
-All have 1000 classes and random weights, which cost what trained ones do, and take uint8 or float32 pixels. One process
-without TensorFlow times them in turn, call by call, so that whatever disturbs the machine disturbs all. The table goes
-to stderr, JSON to stdout.
+All have 1000 classes and random weights, which are as fast as trained ones, and take uint8 or float32 pixels. One
+process without TensorFlow times them in turn, call by call, so that other load on the machine affects all of them. The
+table goes to stderr, JSON to stdout.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def write_files(folder: Path, size: int) -> dict[str, Path]:
     with (
         native_logs_silenced(),
         contextlib.redirect_stdout(io.StringIO()),
-    ):  # the exporter describes at length what it saved
+    ):  # the exporter prints a long description
         plain = tf.lite.TFLiteConverter.from_keras_model(peer)
         paths["peer_int8"].write_bytes(plain_converter.quantized(plain, images))
         archive = keras.export.ExportArchive()
@@ -78,7 +78,7 @@ def result(paths: dict[str, Path], bench: Bench, say: Any) -> dict[str, Any]:
 
 
 def table(measured: dict[str, Any]) -> str:
-    """Returns the result for people."""
+    """Returns the result as a table for the terminal."""
     lines = [f"{'':24}{'threads':>8}{'median ms':>11}{'min ms':>9}{'parts':>7}{'outside':>9}{'bytes':>12}"]
     for entry in measured["latency_ms"]:
         file, times = measured["files"][entry["artifact"]], entry["latency_ms"]

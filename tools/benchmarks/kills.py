@@ -1,10 +1,10 @@
-"""Kills run, sweep, compare and export again and again, and compares what they end with bit by bit.
+"""Kills run, sweep, compare and export repeatedly, and compares their results bit by bit.
 
     python tools/benchmarks/kills.py --out docs/evidence/kills.json
 
-Each command is first given once and left alone: the reference. Then it is given in fresh folders, and its whole process
-group is killed by SIGKILL at a random moment of the reference's duration; the same command follows in the same folder,
-up to four kills in a row, until one ends by itself. Only kills that hit a working process count. At the end of a folder
+Each command is first run once without a kill: the reference. Then it is run in new folders, and its whole process group
+is killed with SIGKILL at a random time within the reference's duration; the same command follows in the same folder, up
+to four kills in a row, until one finishes. Only kills that hit a working process count. At the end of a folder
 everything is compared with the reference:
 
     predictions of every training on the test images; every published file, .tflite and Core ML file; sweep.json,
@@ -12,8 +12,8 @@ everything is compared with the reference:
     the names of all files in runs/ and exported_models/, hidden ones included: nothing is missing or left over
     $TMPDIR, which is empty, and /dev/shm, which holds nothing new
 
-The recipe is a tiny one on generated photos (`tiny_runs`). JSON goes to stdout; exit code 1 where a folder ended
-differently.
+The recipe is a tiny one on generated photos (`tiny_runs`). JSON goes to stdout; the exit code is 1 if a folder
+differs.
 """
 
 import argparse
@@ -94,14 +94,14 @@ recipe = Recipe(
 
 @dataclass
 class Ended:
-    """What a folder ended with.
+    """The final state of a folder.
 
     Attributes:
         command: a name of COMMANDS.
-        kills: what the command was at, and when it was killed, as a share of the reference's duration.
+        kills: the step of the command, and the time of the kill as a fraction of the reference's duration.
         seconds: of all calls.
         different: files that are not as in the reference, missing or left over.
-        failed: what the last call printed, where it did not end well.
+        failed: output of the last call, if it failed.
     """
 
     command: str
@@ -117,32 +117,32 @@ class Ended:
 
 
 def main() -> None:
-    """Kills every command as often as asked, and prints what came of it."""
+    """Kills every command `--kills` times, and prints the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=16, help="of each command, at least")
-    parser.add_argument("--commands", default=",".join(COMMANDS), help="which, separated by commas")
+    parser.add_argument("--kills", type=int, default=16, help="minimum number of kills per command")
+    parser.add_argument("--commands", default=",".join(COMMANDS), help="commands, separated by commas")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--out", type=Path, help="file for the JSON, written after every folder")
     parser.add_argument("--resume", action="store_true", help="count the folders in --out that ended well")
-    asked = parser.parse_args()
-    ended = _earlier(asked.out) if asked.resume else []
-    with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
-        os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # where tfkd keeps what it measured of the machine
+    options = parser.parse_args()
+    ended = _earlier(options.out) if options.resume else []
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # where tfkd caches measurements of the machine
         homes = _Homes(Path(temporary))
-        for command in asked.commands.split(","):
+        for command in options.commands.split(","):
             earlier = [each for each in ended if each.command == command]
-            for each in _killed(homes, command, asked.kills, asked.seed, earlier):
+            for each in _killed(homes, command, options.kills, options.seed, earlier):
                 ended.append(each)
                 print(f"{command}: {each}", file=sys.stderr, flush=True)
-                if asked.out:
-                    write_json(asked.out, _told(ended))
-    print(json.dumps(_told(ended), indent=2))
+                if options.out:
+                    write_json(options.out, _report(ended))
+    print(json.dumps(_report(ended), indent=2))
     sys.exit(0 if all(each.identical for each in ended) else 1)
 
 
 class _Homes:
-    """Makes folders in which the commands can be given."""
+    """Makes folders in which the commands can run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -158,7 +158,7 @@ class _Homes:
 
 
 def _killed(homes: _Homes, command: str, kills: int, seed: int, earlier: list[Ended]) -> Iterator[Ended]:
-    """Yields what became of folders in which a command was killed, until there were as many kills as asked."""
+    """Yields the final states of folders in which a command was killed, until there were enough kills."""
     if sum(len(each.kills) for each in earlier) >= kills:
         return
     home = homes.new(f"{command}-reference")
@@ -180,7 +180,7 @@ def _killed(homes: _Homes, command: str, kills: int, seed: int, earlier: list[En
 
 
 def _ended(home: Path, command: str, duration: float, random: np.random.Generator) -> Ended:
-    """Gives a command, killing it at random moments, until it ends by itself."""
+    """Runs a command, killing it at random times, until it finishes."""
     ended, start = Ended(command), time.perf_counter()
     while True:
         call = tiny_runs.Call(home, COMMANDS[command])
@@ -197,17 +197,17 @@ def _ended(home: Path, command: str, duration: float, random: np.random.Generato
 def _finish(call: tiny_runs.Call) -> None:
     code, printed = call.end()
     if code != 0:
-        raise SystemExit(f"A command that was left alone ended with {code}: {printed}")
+        raise SystemExit(f"A command that was not killed ended with {code}: {printed}")
 
 
 def _at(printed: str) -> str:
-    """Returns which step of its work a command named last."""
+    """Returns the last step that a command printed."""
     steps = re.findall(r"^(?:([a-z][\w -]*?)(?: …|:)|  (?:android|ios)/.*\.(\w+)$)", printed, re.MULTILINE)
     return next((name or f".{suffix}" for name, suffix in reversed(steps)), "start")
 
 
 def _content(home: Path) -> dict[str, str]:
-    """Returns the hashes of what must be the same; "" for files of which only the name must."""
+    """Returns the hashes of files that must be the same; "" for files of which only the name must be."""
     found = {name: "" for name in tiny_runs.tree(home) if "/data/check-" not in name}
     found |= tiny_runs.tree(home, lambda path: _is_result(home, path))
     for name in found:
@@ -219,8 +219,8 @@ def _content(home: Path) -> dict[str, str]:
 def _is_result(home: Path, path: Path) -> bool:
     inside = path.relative_to(home).as_posix()
     published = inside.startswith("exported_models/") and "/measurements/" not in inside
-    made = path.suffix in (".tflite", ".mlmodel") or path.name == "test_logits.npy"
-    return made or (published and path.name not in (*tiny_runs.TIMED, ".tiny.lock", ".own.lock"))
+    is_model = path.suffix in (".tflite", ".mlmodel") or path.name == "test_logits.npy"
+    return is_model or (published and path.name not in (*tiny_runs.TIMED, ".tiny.lock", ".own.lock"))
 
 
 def _shared_memory() -> set[str]:
@@ -239,7 +239,7 @@ def _earlier(path: Path) -> list[Ended]:
     return [each for each in found if each.identical]
 
 
-def _told(ended: list[Ended]) -> dict[str, Any]:
+def _report(ended: list[Ended]) -> dict[str, Any]:
     return {
         "command": shlex.join(["python", *sys.argv]),
         "environment": machine.environment(),

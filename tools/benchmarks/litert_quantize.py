@@ -1,15 +1,15 @@
-"""Quantizes a float .tflite file to int8 with litert-quantizer; runs in an interpreter that has it, without tfkd.
+"""Quantizes a float .tflite file to int8 with litert-quantizer; runs in an environment that has it, without tfkd.
 
     python litert_quantize.py FLOAT.tflite IMAGES.npy METHOD OUT.tflite
     python litert_quantize.py                                               prints versions as JSON
 
 The images are [n, S, S, 3] pixels 0..255, which the file takes as float32. All methods are its recipe static_wi8_ai8:
-weights int8 per channel, values int8 per tensor, bytes in and out.
+weights int8 per channel, activations int8 per tensor, bytes in and out.
 
-    moving_average   as it comes: the ranges of values are a moving average over the images
-    min_max          the ranges are all that was seen
+    moving_average   its default: the ranges of activations are a moving average over the images
+    min_max          the ranges cover all values
     octav            its algorithm OCTAV (Sakr et al. 2022, arXiv:2206.06501), which clips, for the whole recipe
-    octav_weights    OCTAV for the weights of convolutions and dense layers, all else as it comes
+    octav_weights    OCTAV for the weights of convolutions and dense layers, otherwise its default
 """
 
 import json
@@ -29,7 +29,7 @@ PACKAGES = ("litert-quantizer", "ai-edge-litert", "numpy", "scipy")
 
 
 def quantize(network: Path, images: np.ndarray, method: str, out: Path) -> None:
-    """Writes the quantized file; what litert-quantizer raises is left to end the process."""
+    """Writes the quantized file; an exception of litert-quantizer ends the process."""
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(recipe_of(method))
     update = qsv_utils.min_max_update if method == "min_max" else qsv_utils.moving_average_update
@@ -38,10 +38,10 @@ def quantize(network: Path, images: np.ndarray, method: str, out: Path) -> None:
     name = next(iter(seen.get_signature_list()["serving_default"]["inputs"]))
     samples = [{name: image[np.newaxis].astype(np.float32)} for image in images]
     seen.calibrate({"serving_default": samples}, manager)
-    made = Quantizer(str(network), manager.get_quantization_recipe()).quantize(
+    quantized = Quantizer(str(network), manager.get_quantization_recipe()).quantize(
         seen.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False
     )
-    out.write_bytes(made.quantized_model)
+    out.write_bytes(quantized.quantized_model)
 
 
 def recipe_of(method: str) -> Any:

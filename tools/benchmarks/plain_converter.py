@@ -1,4 +1,4 @@
-"""TensorFlow Lite's converter as its guide on post-training quantization uses it: what tfkd's files compete with."""
+"""TensorFlow Lite's converter as its guide on post-training quantization uses it, for comparison with tfkd's."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,12 +1,12 @@
-"""Shows that readers of a bundle see the old one or the new one, whole, while pairs of processes publish it anew.
+"""Checks that readers see the old bundle or the new one, whole, while pairs of processes publish it.
 
     python tools/benchmarks/publishing.py exported_models/quickstart --pairs 30 --polls 20000 --out publishing.json
 
 Each of the two processes of a pair publishes its own version of the bundle, both at the same time, to the same name.
 Every file differs from version to version. Meanwhile other processes poll: each poll opens the name, hashes every file,
 and compares all hashes with SHA256SUMS. Half of the polls read as tfkd's commands do (`publishing.opened`), the others
-open the folder once and take no lock, as a program of someone else may. A poll that finds no folder or misses a file is
-a gap; one whose hashes differ is a mixture. JSON goes to stdout; exit code 1 where there was any.
+open the folder once and take no lock, as any other program may. A poll that finds no folder or misses a file is a gap;
+one whose hashes differ is a mixture. JSON goes to stdout; the exit code is 1 if there was any.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from tfkd.bundle.seal import seal
 
 @dataclass
 class Found:
-    """What the polls saw: counts by kind of reader."""
+    """Results of the polls: counts by kind of reader."""
 
     published: int = 0
     polls: int = 0
@@ -44,20 +44,22 @@ class Found:
 
 
 def main() -> None:
-    """Publishes and polls, prints what was found."""
+    """Publishes, polls, and prints the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("bundle", type=Path, help="a published bundle; it is not changed")
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--polls", type=int, default=20_000)
-    parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--out", type=Path, help="file for the JSON")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        found = measure(Path(folder), asked.pairs, asked.polls, multiprocessing.get_context("spawn"), asked.bundle)
-    told = {"command": shlex.join(["python", *sys.argv]), "environment": machine.environment(), **asdict(found)}
-    print(json.dumps(told, indent=2))
-    if asked.out:
-        files.write_json(asked.out, told)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        found = measure(
+            Path(folder), options.pairs, options.polls, multiprocessing.get_context("spawn"), options.bundle
+        )
+    report = {"command": shlex.join(["python", *sys.argv]), "environment": machine.environment(), **asdict(found)}
+    print(json.dumps(report, indent=2))
+    if options.out:
+        files.write_json(options.out, report)
     sys.exit(1 if sum(found.gaps.values()) + sum(found.mixtures.values()) else 0)
 
 
@@ -65,9 +67,9 @@ def measure(folder: Path, pairs: int, polls: int, context: BaseContext, template
     """Publishes pair after pair, spread over the polls.
 
     Args:
-        folder: an empty one to work in.
+        folder: an empty folder for the bundles.
         pairs: of processes that publish at the same time.
-        polls: how many, at least.
+        polls: minimum number of polls.
         context: makes the processes.
         template: the bundle whose versions are published; default: a few small files.
     """
@@ -84,19 +86,19 @@ def measure(folder: Path, pairs: int, polls: int, context: BaseContext, template
     for poller in pollers:
         poller.start()
     for pair in range(pairs):
-        made = [_version(folder, f"{pair}-{half}", template) for half in range(2)]
+        pair_of_versions = [_version(folder, f"{pair}-{half}", template) for half in range(2)]
         while sum(counter.value for counter in counters) < polls * pair // pairs:
             time.sleep(0.001)
         publishers = [
             context.Process(target=publish, args=(each, destination, _accept))  # type: ignore[attr-defined]
-            for each in made
+            for each in pair_of_versions
         ]
         for publisher in publishers:
             publisher.start()
         for publisher in publishers:
             publisher.join()
             found.published += publisher.exitcode == 0
-        for each in made:
+        for each in pair_of_versions:
             shutil.rmtree(each)
     while sum(counter.value for counter in counters) < polls:
         time.sleep(0.001)
@@ -113,23 +115,23 @@ def measure(folder: Path, pairs: int, polls: int, context: BaseContext, template
 
 
 def _accept(folder: Path) -> None:
-    """Checks nothing: what is measured is the exchange."""
+    """Checks nothing: only the exchange is measured."""
 
 
 def _version(folder: Path, number: str, template: Path | None) -> Path:
-    """Makes a sealed bundle of which every file is this version's own."""
-    made = folder / f"version-{number}"
+    """Makes a sealed bundle in which every file is specific to this version."""
+    version = folder / f"version-{number}"
     if template is not None:
-        shutil.copytree(template, made)
+        shutil.copytree(template, version)
     else:
-        (made / "android").mkdir(parents=True)
+        (version / "android").mkdir(parents=True)
         for name in ("labels.txt", "manifest.json", "android/a.tflite", "android/b.tflite"):
-            (made / name).write_bytes(bytes(10_000))
-    for path in made.rglob("*"):
+            (version / name).write_bytes(bytes(10_000))
+    for path in version.rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes() + number.encode())
-    seal(made)
-    return made
+    seal(version)
+    return version
 
 
 def _poll(name: str, destination: Path, counter: Any, stop: Any, results: Any) -> None:

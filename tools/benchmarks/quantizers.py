@@ -1,4 +1,6 @@
-"""tfkd's int8 files against those of other quantizers, all of one trained student: bytes, accuracy, XNNPACK, latency.
+"""Compares tfkd's int8 files with those of other quantizers, for one trained student.
+
+Measures bytes, accuracy, XNNPACK partitions and latency.
 
     python -m venv peer
     peer/bin/pip install litert-quantizer
@@ -10,11 +12,11 @@
     litert_…        litert-quantizer's static int8, by the methods of litert_quantize.py
 
 The student is the one that the recipe ships; all calibrate on the same training images and are run on all test images.
-litert-quantizer has an interpreter of its own because each of its versions pins a single one of ai-edge-litert (0.11.0:
-==2.3.0): beside it tfkd, which takes >=2.3,<3, would have the runtime that another package chose.
+litert-quantizer has an environment of its own because each of its versions pins one version of ai-edge-litert (0.11.0:
+==2.3.0): in the same environment it would choose the runtime of tfkd, which takes >=2.3,<3.
 
-What litert-quantizer refuses stands in the result with its own words. A killed run goes on where it was; latency is
-taken anew, by one process without TensorFlow, all files in turn. The table goes to stderr, JSON to stdout.
+The result contains the message of litert-quantizer if it refuses a method. After a kill it resumes; latency is measured
+again, by one process without TensorFlow, all files in turn. The table goes to stderr, JSON to stdout.
 """
 
 import argparse
@@ -59,10 +61,10 @@ FLOAT, BASE = "float", "tfkd_min_max"
 
 
 class Peer:
-    """litert-quantizer in another interpreter.
+    """litert-quantizer in another environment.
 
     Args:
-        python: that interpreter.
+        python: the interpreter of that environment.
 
     Raises:
         RequestError: it cannot be started, or has no litert-quantizer.
@@ -71,30 +73,30 @@ class Peer:
     def __init__(self, python: Path) -> None:
         self._python = python
         try:
-            asked = self._run()
+            done = self._run()
         except OSError as error:
             raise RequestError(f"--peer {python}: {error.strerror}.") from None
-        if asked.returncode:
-            raise RequestError(f"--peer {python}: {_last_line(asked)}")
-        self.versions: dict[str, str] = json.loads(asked.stdout)
+        if done.returncode:
+            raise RequestError(f"--peer {python}: {_last_line(done)}")
+        self.versions: dict[str, str] = json.loads(done.stdout)
 
     def quantize(self, network: Path, images: Path, method: str, out: Path) -> str | None:
-        """Writes a quantized file; returns the last line of what the peer said where it did not."""
-        asked = self._run(str(network), str(images), method, str(out))
-        return _last_line(asked) if asked.returncode else None
+        """Writes a quantized file; returns the last line of the peer's output if it failed."""
+        done = self._run(str(network), str(images), method, str(out))
+        return _last_line(done) if done.returncode else None
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self._python), str(SCRIPT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _last_line(asked: subprocess.CompletedProcess[str]) -> str:
-    lines = asked.stderr.strip().splitlines()
-    return lines[-1] if lines else f"ended with code {asked.returncode}"
+def _last_line(options: subprocess.CompletedProcess[str]) -> str:
+    lines = options.stderr.strip().splitlines()
+    return lines[-1] if lines else f"ended with code {options.returncode}"
 
 
 class Contest:
-    """The files of one student; all stay in one folder."""
+    """The files of one student; all are in one folder."""
 
     def __init__(self, run: RunContext, peer: Peer) -> None:
         self._run, self._peer = run, peer
@@ -105,7 +107,7 @@ class Contest:
         self._images, _ = samples.examples(data.train, signature, count, recipe.seed)
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Returns what is to be said of every contestant but its latency, or why there is no such file."""
+        """Returns the results of every contestant except latency, or the reason why there is no file."""
         self._folder.mkdir(exist_ok=True)
         np.save(self._calibration, self._images)
         own = {
@@ -146,7 +148,7 @@ class Contest:
         return self._peer.quantize(self.path(FLOAT), self._calibration, method, path)
 
     def _once(self, name: str, write: Callable[[Path], str | None], *inputs: Any, pixels: bool) -> str | None:
-        """Writes a contestant's file and its answers to the test images, unless an earlier run has; see `_given`."""
+        """Writes a contestant's file and its predictions on the test images, unless they exist; see `_feed`."""
         path = self.path(name)
         stage = Stage(path.parent, fingerprint(self._run.stages["student"].fingerprint, self._seed, *inputs))
         if stage.result() is None:
@@ -156,8 +158,8 @@ class Contest:
             if not refused:
                 signature = self._run.data.kind.signature(self._run.recipe.data)
                 test = plain_batches(self._run.shipped.test, signature, 64)
-                given = _given(path, pixels)
-                answers = tflite.predict(path, (given(np.asarray(images)) for images, _ in test))
+                feed = _feed(path, pixels)
+                answers = tflite.predict(path, (feed(np.asarray(images)) for images, _ in test))
                 np.save(path.with_name("answers.npy"), answers)
             stage.finish({"refused": refused})
         result: dict[str, Any] = stage.result() or {}
@@ -183,23 +185,23 @@ class Contest:
         }
 
 
-def _given(path: Path, pixels: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what makes of raw RGB what `predict` is to round and hand to a file.
+def _feed(path: Path, pixels: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function that converts raw RGB to the values that `predict` rounds and gives to a file.
 
     Args:
         path: of the file.
-        pixels: its bytes are pixels, as in tfkd's files; else they are pixels by the file's own scale and zero point.
+        pixels: its bytes are pixels, as in tfkd's files; otherwise scale and zero point of the file apply.
     """
     details = tflite.load(path).get_input_details()[0]
     scale, zero_point = details["quantization"]
     if pixels or not scale:
         return lambda images: images
-    shift = zero_point - np.iinfo(details["dtype"]).min  # `predict` takes 128 off what an int8 file gets
+    shift = zero_point - np.iinfo(details["dtype"]).min  # `predict` subtracts 128 for an int8 file
     return lambda images: images / np.float32(scale) + np.float32(shift)
 
 
 def measured(recipe: Recipe, runs: Path, peer: Peer, bench: Bench) -> dict[str, Any]:
-    """Returns all that is reported of the contestants, and what they have in common."""
+    """Returns the report: the contestants, and what they have in common."""
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
         run = open_run(recipe, folder, for_output())
@@ -227,7 +229,7 @@ def measured(recipe: Recipe, runs: Path, peer: Peer, bench: Bench) -> dict[str, 
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Returns the result for people: latency with one thread."""
+    """Returns the result as a table for the terminal: latency with one thread."""
     lines = [
         f"{'':24}{'bytes':>11}{'accuracy':>10}{'as float':>10}{'parts':>7}{'outside':>9}{'median ms':>11}{'ratio':>8}"
     ]
@@ -247,16 +249,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*", help="key=value")
-    parser.add_argument("--peer", type=Path, required=True, help="a Python that has litert-quantizer")
+    parser.add_argument("--peer", type=Path, required=True, help="a Python interpreter with litert-quantizer")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that keeps the trainings")
-    parser.add_argument("--timed", type=int, default=1000, help="timed runs of every file")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args()
+    parser.add_argument("--timed", type=int, default=1000, help="timed runs per file")
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args()
     try:
-        peer = Peer(asked.peer)
-        recipe = recipe_files.load(asked.recipe, asked.overrides)
+        peer = Peer(options.peer)
+        recipe = recipe_files.load(options.recipe, options.overrides)
         with contextlib.redirect_stdout(sys.stderr):  # progress
-            found = measured(recipe, asked.runs, peer, Bench(runs=asked.timed, warmup=20))
+            found = measured(recipe, options.runs, peer, Bench(runs=options.timed, warmup=20))
     except TfkdError as error:
         parser.error(str(error))
     report = {
@@ -269,8 +271,8 @@ def main() -> None:
     }
     print(table(found["contestants"]), file=sys.stderr)
     print(json.dumps(report, indent=2))
-    if asked.out:
-        write_json(asked.out, report)
+    if options.out:
+        write_json(options.out, report)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Whether `tfkd bench --max-regression` tells a slower file from a noisy machine, on this machine as it is right now.
+"""Checks that `tfkd bench --max-regression` separates a slower file from noise, on this machine and its present load.
 
     python tools/benchmarks/regression_alarm.py --out docs/evidence/regression_alarm.json
 
 Makes two files: the slower one repeats the same layer 10 % more often. After one baseline of the first file, both are
-measured again and again in turn, each time as `tfkd bench` does it. Writes every ratio with its interval and the load
-of the machine. Exit code 1 where the same file raises an alarm, or more than a tenth of the slower one's raise none.
+measured repeatedly in turn, each time as `tfkd bench` does it. Writes every ratio with its interval and the load of the
+machine. The exit code is 1 if the same file raises an alarm, or if more than a tenth of the slower file's runs raise
+none.
 """
 
 import argparse
@@ -38,16 +39,18 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--max-regression", type=share, default="5%")
     parser.add_argument("--out", type=Path, required=True)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = {"same": Path(folder) / "same.tflite", "slower": Path(folder) / "slower.tflite"}
         write_network(paths["same"], LAYERS)
         write_network(paths["slower"], LAYERS + LAYERS // 10)
         (baseline,) = host.bench("", of_files({NAME: paths["same"]}), BASELINE)
         rows = []
-        for repetition in range(asked.repetitions):
+        for repetition in range(arguments.repetitions):
             for name, path in paths.items():
-                rows.append({"file": name, "repetition": repetition, **measured(path, baseline, asked.max_regression)})
+                rows.append(
+                    {"file": name, "repetition": repetition, **measured(path, baseline, arguments.max_regression)}
+                )
                 print(rows[-1], flush=True)
     alarms = {name: sum(row["verdict"] == "slower" for row in rows if row["file"] == name) for name in paths}
     unclear = {name: sum(row["verdict"] == "unclear" for row in rows if row["file"] == name) for name in paths}
@@ -56,15 +59,15 @@ def main() -> int:
         "processor": machine.processor(),
         "cores": machine.cores(),
         "baseline_runs": BASELINE.runs,
-        "max_regression": asked.max_regression,
-        "repetitions": asked.repetitions,
+        "max_regression": arguments.max_regression,
+        "repetitions": arguments.repetitions,
         "alarms": alarms,
         "unclear": unclear,
         "measurements": rows,
     }
-    write_json(asked.out, found)
-    print(f"alarms of {asked.repetitions}: {alarms}; unclear: {unclear}")
-    return int(alarms["same"] > 0 or alarms["slower"] < 0.9 * asked.repetitions)
+    write_json(arguments.out, found)
+    print(f"alarms of {arguments.repetitions}: {alarms}; unclear: {unclear}")
+    return int(alarms["same"] > 0 or alarms["slower"] < 0.9 * arguments.repetitions)
 
 
 def measured(path: Path, baseline: Result, limit: float) -> dict[str, Any]:

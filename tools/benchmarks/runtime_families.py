@@ -1,8 +1,8 @@
-"""How far the answers of runtimes lie apart that compute alike: what the tolerances of golden answers rest on.
+"""Measures the differences between runtimes of one family, the basis of the tolerances of golden answers.
 
 Runs the files of a bundle, of EfficientNet-Lite0 with its 1,000 ImageNet classes, and of a network that was trained to
 saturation on two easy classes, with several versions of every runtime, each in an environment of its own
-(`python -m tests.tools.runtimes` makes them). Run it from a checkout: python -m tools.benchmarks.runtime_families
+(`python -m tests.tools.runtimes` creates them). Run it from a checkout: python -m tools.benchmarks.runtime_families
 """
 
 import argparse
@@ -45,8 +45,8 @@ class Model:
 
     Attributes:
         name: in the report.
-        folder: that the files' paths begin in.
-        files: what is run.
+        folder: root of the files' paths.
+        files: the files to run.
         images: uint8 [n, S, S, 3] raw RGB.
     """
 
@@ -60,9 +60,9 @@ def main() -> int:
     """Measures, and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, help="such as exported_models/quickstart")
-    parser.add_argument("--images", type=int, default=500, help="test images of the bundle, at most")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON")
-    asked = parser.parse_args()
+    parser.add_argument("--images", type=int, default=500, help="maximum number of the bundle's test images")
+    parser.add_argument("--out", type=Path, help="file for the JSON")
+    options = parser.parse_args()
     try:
         for runtime in RUNTIMES.values():
             runtime.check()
@@ -81,14 +81,14 @@ def main() -> int:
         "golden": [],
     }
     try:
-        report["golden"] = list(golden_answers(asked.bundle))
+        report["golden"] = list(golden_answers(options.bundle))
         with tempfile.TemporaryDirectory() as folder:
-            for model in models(asked.bundle, asked.images, Path(folder)):
+            for model in models(options.bundle, options.images, Path(folder)):
                 measure(model, report)
     except TfkdError as error:
         parser.error(str(error))
-    if asked.out:
-        write_json(asked.out, report)
+    if options.out:
+        write_json(options.out, report)
     return 0
 
 
@@ -136,7 +136,7 @@ def crop(path: Path, size: int, draw: np.random.Generator) -> np.ndarray:
 
 
 def of_two_classes(folder: Path) -> Model:
-    """Trains a network on two easy classes until its answers are saturated, and exports it."""
+    """Trains a network on two easy classes until its predictions are saturated, and exports it."""
     import keras
 
     from tfkd.data import open_source
@@ -164,7 +164,7 @@ def of_two_classes(folder: Path) -> Model:
 
 
 def blends(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns seeded mixtures of two classes: between saturated answers there are images on the edge."""
+    """Returns seeded mixtures of two classes, so that some predictions are not saturated."""
     count = min(len(first), len(second))
     fractions = np.random.default_rng(0).uniform(0.3, 0.7, (count, 1, 1, 1))
     return fractions * first[:count] + (1 - fractions) * second[:count]
@@ -173,15 +173,15 @@ def blends(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def exported(name: str, network: Any, classes: list[str], images: np.ndarray, folder: Path) -> Model:
     texts = {"author": "tfkd", "license": "none", "version": "1", "description": "A benchmark's network"}
     card = card_of({"name": name, "data": {"image_size": images.shape[1]}, "export": texts}, classes, "0")
-    asked = Export(
+    options = Export(
         tflite=["fp32", "fp16", "dynamic", "int8", "16x8"], coreml=["mlmodel", "mlpackage", "mlpackage_int8"], onnx=True
     )
-    files = export(network, asked, card, images[:: max(1, len(images) // 100)], folder, lambda _: None).files
+    files = export(network, options, card, images[:: max(1, len(images) // 100)], folder, lambda _: None).files
     return Model(name, folder, files, images)
 
 
 def measure(model: Model, report: dict[str, Any]) -> None:
-    """Adds what one network's files answer to the report."""
+    """Adds the predictions of one network's files to the report."""
     print(f"{model.name}: {len(model.images)} images", file=sys.stderr, flush=True)
     answers = {file.path: answered(model, file, report["refused"]) for file in model.files}
     (float_file,) = [file.path for file in model.files if (file.format, file.precision) == ("tflite", "fp32")]
@@ -205,7 +205,7 @@ def measure(model: Model, report: dict[str, Any]) -> None:
 
 
 def golden_answers(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yields what every runtime answers to the golden images of a bundle, beside the answers of its family."""
+    """Yields the differences of every runtime from the golden answers of its family in a bundle."""
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     stored = golden.read(folder, manifest.data.classes, manifest.signature)
     for file in manifest.artifacts:

@@ -1,4 +1,4 @@
-"""What pruning gives beside a smaller download: latency of pruned files, with TFLite's sparse encoding and without.
+"""Measures the latency of pruned files, with TFLite's sparse encoding and without.
 
     python tools/benchmarks/sparse_latency.py --out sparse_latency.json
 
@@ -96,7 +96,7 @@ def result(paths: dict[str, Path], bench: Bench, say: Any) -> dict[str, Any]:
 
 
 def table(measured: dict[str, Any]) -> str:
-    """Returns the result for people: one thread, and what it is of the unpruned file's time."""
+    """Returns the result as a table for the terminal: one thread, and the ratio to the unpruned file."""
     medians = {one["artifact"]: one["latency_ms"]["median"] for one in measured["latency_ms"] if one["threads"] == 1}
     lines = [f"{'':20}{'median ms':>11}{'ratio':>8}{'bytes':>12}{'deflated':>12}{'parts':>7}{'outside':>9}"]
     for name, file in measured["files"].items():

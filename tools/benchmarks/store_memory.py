@@ -1,13 +1,13 @@
-"""Memory and speed of a soft-label store: 1,000,000 views of 1,000 classes, read at random and trained from.
+"""Measures memory and speed of a soft-label store: 1,000,000 views of 1,000 classes, read at random and trained from.
 
     python tools/benchmarks/store_memory.py --out store_memory.json
 
 A synthetic store is written into a temporary folder, once with all classes and once with the largest logits only. A
-process of its own opens each, reads random batches of 64, and then trains a small Keras student from it, after it has
-trained the same student on answers that it made up: what the store adds to that is what the store costs. Memory is read
-from /proc/self/smaps_rollup (Linux), split into anonymous and file-mapped pages. Rows are read warm (the files lie in
-the system's cache) and the first reads, which compare the checksums, are told apart. The table goes to stderr, JSON to
-stdout.
+separate process opens each, reads random batches of 64, and then trains a small Keras student from it, after it has
+trained the same student on random logits: the difference is the cost of the store. Memory is read from
+/proc/self/smaps_rollup (Linux), split into anonymous and file-mapped pages. Rows are read warm (the files are in the
+system's cache), and the first reads, which compare the checksums, are reported separately. The table goes to stderr,
+JSON to stdout.
 """
 
 import argparse
@@ -35,40 +35,40 @@ LAYOUTS = {"all": Layout(CLASSES), "top": Layout.chosen(CLASSES)}
 
 
 def main() -> None:
-    """Measures both layouts and prints what was found."""
+    """Measures both layouts and prints the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--views", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=400, help="training steps from the store")
     parser.add_argument("--reads", type=int, default=2_000, help="batches read without a training")
-    parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder")
     parser.add_argument("--out", type=Path, help="file for the JSON")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     found: dict[str, Any] = {"command": shlex.join(["python", *sys.argv]), "environment": machine.environment()}
     for name, layout in LAYOUTS.items():
-        found[name] = _measured(layout, asked)
-        print(_told(name, found[name]), file=sys.stderr, flush=True)
+        found[name] = _measured(layout, options)
+        print(_summary_line(name, found[name]), file=sys.stderr, flush=True)
     print(json.dumps(found, indent=2))
-    if asked.out:
-        write_json(asked.out, found)
+    if options.out:
+        write_json(options.out, found)
 
 
-def _measured(layout: Layout, asked: argparse.Namespace) -> dict[str, Any]:
-    header = {"fingerprint": "synthetic", "images": asked.views, "views": 1, "layout": layout.described()}
-    with tempfile.TemporaryDirectory(dir=asked.folder, prefix="soft-labels-") as folder:
+def _measured(layout: Layout, options: argparse.Namespace) -> dict[str, Any]:
+    header = {"fingerprint": "synthetic", "images": options.views, "views": 1, "layout": layout.described()}
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="soft-labels-") as folder:
         start = time.perf_counter()
         write_soft_labels(Path(folder), header, _answer, lambda views: None)
         written = {
-            "views": asked.views,
+            "views": options.views,
             "layout": layout.described(),
             "bytes": sum(path.stat().st_size for path in Path(folder).glob("*.npy")),
-            "writing_views_per_second": asked.views / (time.perf_counter() - start),
+            "writing_views_per_second": options.views / (time.perf_counter() - start),
         }
         with multiprocessing.get_context("spawn").Pool(1) as process:
-            return written | process.apply(_read_and_train, (Path(folder), header, asked.reads, asked.steps))
+            return written | process.apply(_read_and_train, (Path(folder), header, options.reads, options.steps))
 
 
 def _answer(images: Any, view: int) -> Iterator[dict[str, Any]]:
-    """Answers with one of 4,096 random rows, shifted by a number that makes it the image's own."""
+    """Returns one of 4,096 random rows per image, shifted by a number specific to the image."""
     rows = np.random.default_rng(SEED).normal(0.0, 3.0, (4_096, CLASSES)).astype(np.float32)
     for start in range(0, len(images), 256):
         chosen = images[start : start + 256]
@@ -100,13 +100,13 @@ def _reading(store: SoftLabels, batches: int) -> dict[str, Any]:
     return {
         "first_touch_of_all_shards_seconds": first,
         "rows_per_second": batches * BATCH / seconds,
-        "rows_per_cpu_second": batches * BATCH / cpu_seconds,  # what else runs does not count
+        "rows_per_cpu_second": batches * BATCH / cpu_seconds,  # without other processes
         "memory": _growth(before, looks),
     }
 
 
 def _training(store: SoftLabels, steps: int) -> dict[str, Any]:
-    """Trains on made-up answers, then from the store, in one `fit` each."""
+    """Trains on random logits, then from the store, in one `fit` each."""
     import keras
     import tensorflow as tf
 
@@ -149,7 +149,7 @@ def _training(store: SoftLabels, steps: int) -> dict[str, Any]:
 
 
 class _Looks:
-    """Looks at this process's memory while a model is trained."""
+    """Samples the memory of this process while a model is trained."""
 
     def __init__(self) -> None:
         self.found: list[dict[str, float]] = []
@@ -174,7 +174,7 @@ def _memory() -> dict[str, float]:
 
 
 def _growth(before: dict[str, float], looks: list[dict[str, float]]) -> dict[str, Any]:
-    """Returns what was there before, the most of all looks, and how much the second half of them grew, in MiB."""
+    """Returns the memory before, the maximum, and the growth over the second half of the samples, in MiB."""
     middle = looks[len(looks) // 2]
     return {
         "unit": "MiB",
@@ -186,7 +186,7 @@ def _growth(before: dict[str, float], looks: list[dict[str, float]]) -> dict[str
     }
 
 
-def _told(name: str, found: dict[str, Any]) -> str:
+def _summary_line(name: str, found: dict[str, Any]) -> str:
     reading, training = found["reading"], found["training"]
     lines = [
         f"{name}: {found['bytes'] / 1e9:.2f} GB, written at {found['writing_views_per_second']:,.0f} views/s, "

@@ -1,8 +1,8 @@
 """Tiny runs on generated photos, and tfkd's commands in processes that are forked with TensorFlow already loaded.
 
 A command that imports nothing takes seconds instead of half a minute. Its own children are forked too, also those that
-`tfkd.sandbox` spawns, from a fork server in the command's own process group: killing the group ends what it ends for a
-command from a shell.
+`tfkd.sandbox` spawns, from a fork server in the command's own process group: killing the group kills the same processes
+as for a command from a shell.
 """
 
 import atexit
@@ -32,7 +32,7 @@ from tfkd.files import sha256
 RECIPE = "recipe.py"
 LOG, TEMPORARY = "log.txt", "tmp"
 ROOTS = ("runs", "exported_models")
-TIMED = ("manifest.json", "SHA256SUMS", "MODEL_CARD.md", "report.html")  # they hold the date or latencies
+TIMED = ("manifest.json", "SHA256SUMS", "MODEL_CARD.md", "report.html")  # they contain dates or latencies
 _CLASSES = ("sky", "grass", "tomato")
 
 
@@ -40,10 +40,10 @@ def fill(home: Path, recipe: str, models: str, photos: int) -> None:
     """Makes a folder in which the recipe can be run.
 
     Args:
-        home: the folder, made here.
-        recipe: its text; it names `folder:photos`, and networks as `models:NAME`.
+        home: the folder, created here.
+        recipe: text of the recipe, which names `folder:photos`, and networks as `models:NAME`.
         models: text of `models.py`.
-        photos: of each class.
+        photos: photos per class.
     """
     random = np.random.default_rng(0)
     for label, name in enumerate(_CLASSES):
@@ -59,10 +59,10 @@ def fill(home: Path, recipe: str, models: str, photos: int) -> None:
 
 
 class Call:
-    """One command, in a process group of its own; its temporary files go to `tmp`, what it prints to `log.txt`.
+    """One command, in a process group of its own; its temporary files go to `tmp`, its output to `log.txt`.
 
     Args:
-        home: folder that it is run in.
+        home: folder to run it in.
         arguments: of `tfkd`.
     """
 
@@ -72,14 +72,14 @@ class Call:
         self._process.start()
 
     def ends_within(self, seconds: float | None) -> bool:
-        """Waits for the end; returns whether it came."""
+        """Waits for the end; returns whether the command ended in time."""
         self._process.join(seconds)
         return self._process.exitcode is not None
 
     def kill(self) -> None:
-        """Ends the whole group by SIGKILL, and waits until it is gone."""
+        """Kills the whole group with SIGKILL, and waits until it is gone."""
         assert self._process.pid is not None
-        with contextlib.suppress(ProcessLookupError):  # not yet a group of its own
+        with contextlib.suppress(ProcessLookupError):  # no group of its own yet
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.join()
@@ -87,12 +87,12 @@ class Call:
             time.sleep(0.01)
 
     def end(self) -> tuple[int, str]:
-        """Waits for the end; returns the exit code, negative for a signal, and all that was printed."""
+        """Waits for the end; returns the exit code, negative for a signal, and the output."""
         self._process.join()
         return self._process.exitcode or 0, self.printed()
 
     def printed(self) -> str:
-        """Returns what was printed so far."""
+        """Returns the output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
 

@@ -1,10 +1,10 @@
-"""What a training view costs: milliseconds of processor time, on one thread.
+"""Measures the processor time per training view, in milliseconds on one thread.
 
     python tools/benchmarks/view_speed.py --images folder:photos --out view_speed.json
 
-The streams of views take turns, round after round, each over the same photos: plain views, with two operations, and
-with half of the views mixed; with every photo decoded anew, and with the decoded photos cached in memory, as those of a
-small data set are. The table goes to stderr, JSON to stdout.
+The streams of views take turns in rounds, each over the same photos: plain views, with two operations, and with half of
+the views mixed; with every photo decoded again, and with cached photos, as for a small data set. The table goes to
+stderr, JSON to stdout.
 """
 
 import argparse
@@ -46,7 +46,7 @@ MEMORIES = {"decoded": ExampleCache(0), "kept": ExampleCache(1 << 40)}
 
 
 def measure(split: Split, size: int, rounds: int) -> dict[str, dict[str, Any]]:
-    """Returns the milliseconds a view by memory and augmentation, after a round that does not count."""
+    """Returns the milliseconds per view by memory and augmentation, after a warm-up round."""
     turns = {(memory, name): _turn(split, size, memory, name) for memory in MEMORIES for name in AUGMENTS}
     samples: dict[str, dict[str, list[float]]] = {memory: {name: [] for name in AUGMENTS} for memory in MEMORIES}
     for number in range(rounds + 1):
@@ -70,41 +70,41 @@ def write_photos(folder: Path, count: int) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", help="folder:PATH of a folder or .zip; default: JPEGs of 160x200 made for it")
-    parser.add_argument("--count", type=int, default=512, help="photos of a turn")
+    parser.add_argument("--images", help="folder:PATH of a folder or .zip; default: generated JPEGs of 160x200")
+    parser.add_argument("--count", type=int, default=512, help="photos per turn")
     parser.add_argument("--size", type=int, default=96, help="side of the views, pixels")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every stream")
-    parser.add_argument("--out", type=Path, help="file that gets the JSON too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--rounds", type=int, default=7, help="turns per stream")
+    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    options = parser.parse_args(arguments)
     load = os.getloadavg()[0]
     try:
-        with tempfile.TemporaryDirectory() as made:
-            split = _photos(asked.images, asked.count, Path(made))
-            milliseconds = measure(split, asked.size, asked.rounds)
+        with tempfile.TemporaryDirectory() as scratch:
+            split = _photos(options.images, options.count, Path(scratch))
+            milliseconds = measure(split, options.size, options.rounds)
     except TfkdError as error:
         parser.error(str(error))
     result = {
         "benchmark": "view_speed",
-        "images": asked.images or f"{WIDTH}x{HEIGHT} JPEG",
+        "images": options.images or f"{WIDTH}x{HEIGHT} JPEG",
         "count": len(split),
-        "image_size": asked.size,
-        "rounds": asked.rounds,
+        "image_size": options.size,
+        "rounds": options.rounds,
         "machine": machine.environment(),
         "load_before": load,
         "cpu_ms_per_view": milliseconds,
     }
     for memory, each in milliseconds.items():
         for name, spread in each.items():
-            print(f"{memory:8} {name:14} {spread['median']:7.3f} ms of CPU a view", file=sys.stderr)
+            print(f"{memory:8} {name:14} {spread['median']:7.3f} ms of CPU per view", file=sys.stderr)
     print(json.dumps(result, indent=2))
-    if asked.out:
-        write_json(asked.out, result)
+    if options.out:
+        write_json(options.out, result)
 
 
-def _photos(images: str | None, count: int, made: Path) -> Split:
+def _photos(images: str | None, count: int, scratch: Path) -> Split:
     if images is None:
-        write_photos(made, count)
-        images = f"folder:{made}"
+        write_photos(scratch, count)
+        images = f"folder:{scratch}"
     kind, _, path = images.partition(":")
     if kind != "folder":
         raise RequestError(f"{images!r} is no folder:PATH.")

@@ -1,5 +1,5 @@
 """Figures of README.md and docs/, written from the files of docs/evidence.
 
-A figure stands between `<!--= NAME -->` and `<!--/-->`. `python -m tools.figures` writes them again, `--check` compares
-them, and `record` keeps what a published bundle's manifest says as evidence.
+A figure is between `<!--= NAME -->` and `<!--/-->`. `python -m tools.figures` writes the figures, `--check` compares
+them, and `record` stores the numbers of a published bundle's manifest as evidence.
 """

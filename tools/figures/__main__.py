@@ -18,7 +18,7 @@ def documents(root: Path = ROOT) -> list[Path]:
 
 
 def outdated(write: bool) -> list[str]:
-    """Returns the documents that differ from the evidence, written again where that is asked for."""
+    """Returns the documents that differ from the evidence; rewrites them unless `check` is set."""
     found = []
     for path in documents():
         text = path.read_text(encoding="utf-8")
@@ -31,9 +31,9 @@ def outdated(write: bool) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Does what is asked and returns the exit code."""
+    """Runs the command and returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.figures", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where a document differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a document differs")
     commands = parser.add_subparsers(dest="command")
     recording = commands.add_parser("record", help="keep what a bundle's manifest says as evidence")
     recording.add_argument("bundle", type=Path, help="folder of a published bundle")
@@ -41,13 +41,13 @@ def main(arguments: list[str]) -> int:
     recording.add_argument("--out", type=Path, default=EVIDENCE / "quickstart.json")
     recording.add_argument("--sweep", type=Path, help="sweep.json of the same recipe with several seeds")
     recording.add_argument("--sweep-made-by", default="tfkd sweep pipelines/quickstart.py distill.repeats=3")
-    asked = parser.parse_args(arguments)
-    if asked.command == "record":
-        record(asked.bundle, asked.made_by, asked.out, asked.sweep, asked.sweep_made_by)
-    different = outdated(write=not asked.check)
+    options = parser.parse_args(arguments)
+    if options.command == "record":
+        record(options.bundle, options.made_by, options.out, options.sweep, options.sweep_made_by)
+    different = outdated(write=not options.check)
     for path in different:
-        print(f"{path}: {'differs from its evidence; run python -m tools.figures' if asked.check else 'written'}")
-    return 1 if asked.check and different else 0
+        print(f"{path}: {'differs from its evidence; run python -m tools.figures' if options.check else 'written'}")
+    return 1 if options.check and different else 0
 
 
 if __name__ == "__main__":

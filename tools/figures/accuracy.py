@@ -73,7 +73,7 @@ def _method(trial: dict[str, Any]) -> list[str]:
 
 
 def _best(name: str) -> dict[str, Any]:
-    """Returns what is best on validation among those of most seeds."""
+    """Returns the method that is best on validation, among those with the most seeds."""
     return max(_trials(name), key=lambda each: (len(each["seeds"]), statistics.mean(each["validation_accuracies"])))
 
 
@@ -84,14 +84,14 @@ def _verdict(gains: list[float], goal: float | None) -> str:
 
 
 def _p_values(name: str) -> str:
-    """'0.0001', or '0.35 to 1.0': of the methods with several seeds, each against the control."""
+    """'0.0001', or '0.35 to 1.0': p-values of the methods with several seeds, each against the control."""
     values = sorted(trial["p_value"] for trial in _trials(name) if len(trial["seeds"]) > 1)
     lowest, highest = (f"{value:.4f}" if value < 0.01 else f"{value:.2g}" for value in (values[0], values[-1]))
     return lowest if lowest == highest else f"{lowest} to {highest}"
 
 
 def _gains_by_seed(name: str) -> str:
-    """'+4.3, +1.3 and +0.8': of the best method."""
+    """'+4.3, +1.3 and +0.8': gains of the best method."""
     *first, last = [units.signed(100 * gain) for gain in _gains(_best(name))]
     return f"{', '.join(first)} and {last}"
 
@@ -103,7 +103,7 @@ def _validation_gain(name: str) -> str:
 
 
 def _later(name: str, field: str) -> str:
-    """'1.3': what the second half of the training gave the first seed, in points."""
+    """'1.3': gain of the first seed in the second half of the training, in points."""
     (half,) = [trial for trial in _trials(name) if _HALF in trial["name"]]
     whole = next(trial for trial in _trials(name) if trial["name"] == half["name"].removesuffix(f", {_HALF}"))
     return f"{100 * (whole[field][0] - half[field][0]):.1f}"
@@ -162,7 +162,7 @@ def _lost(name: str) -> dict[str, Any]:
 
 
 def _drops(name: str) -> list[float]:
-    """Returns the points lost, seed by seed; the evidence has them rounded as well."""
+    """Returns the points lost by seed; the evidence has them rounded too."""
     accuracies = evidence.read("compression_accuracy")["accuracies"].values()
     return [100 * (found["float"] - found[name]) for found in accuracies]
 
@@ -183,7 +183,7 @@ def _goal(name: str) -> str:
 
 
 def compressions() -> str:
-    """Returns the table of the points that each way to a smaller file loses."""
+    """Returns the table of the points that each compression loses."""
     rows = [
         [title, _average(name), ", ".join(map(_number, _drops(name))), _goal(name)]
         for name, title in _COMPRESSIONS.items()

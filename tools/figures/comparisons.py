@@ -1,4 +1,4 @@
-"""The two headline tables of README.md, and what it says about them."""
+"""The two headline tables of README.md, and the numbers in its text."""
 
 import functools
 import math
@@ -17,13 +17,13 @@ _TITLES = {
     "mobilenet_v3_large": "MobileNetV3-Large",
     "squeezenet_1_1": "SqueezeNet 1.1",
 }
-_NAMED = ("teacher fp32", "student fp32")  # rows that say which network it is
+_NAMED = ("teacher fp32", "student fp32")  # rows that name the network
 _HEADLINE = "student int8"
 _COLUMNS = ("variant", "size", "deflated", "latency, one thread", "accuracy", "against the teacher")
 
 
 def comparison(name: str) -> str:
-    """Returns the table of a run's variants; the control stands behind the teacher."""
+    """Returns the table of a run's variants; the control follows the teacher."""
     found = evidence.read(name)["run"]
     rows = []
     for row in found["comparison"]:
@@ -75,7 +75,7 @@ def faster() -> float:
 
 
 def kept() -> float:
-    """Which share of the teacher's accuracy it has."""
+    """Its accuracy as a fraction of the teacher's."""
     return _ratio("clothing", "accuracy", _HEADLINE, "teacher fp32")
 
 

@@ -1,4 +1,4 @@
-"""What exported files cost: docs/evidence of int8_latency.py, quantizers.py and others about files."""
+"""Exported files: docs/evidence of int8_latency.py, quantizers.py and others about files."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Keeps what a published bundle says as evidence for the figures of README.md."""
+"""Records the numbers of a published bundle as evidence for the figures of README.md."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ _ROW = ("variant", "bytes", "compressed_bytes", "latency_ms", "accuracy")
 
 
 def record(bundle: Path, command: str, out: Path, sweep: Path | None = None, sweep_command: str = "") -> None:
-    """Writes the evidence of a run; what the file holds of several seeds stays unless a sweep is given.
+    """Writes the evidence of a run; keeps the file's results of several seeds unless a sweep is given.
 
     Args:
         bundle: folder of a published bundle, with its manifest.json.
-        command: that made the bundle.
+        command: the command that made the bundle.
         out: the evidence file.
         sweep: a sweep.json of one variation with several seeds.
-        sweep_command: that made it.
+        sweep_command: the command that made it.
 
     Raises:
-        FigureError: a file cannot be read, or holds something else.
+        FigureError: a file cannot be read, or has other content.
     """
     kept = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
     manifest = Manifest.model_validate_json(_content(bundle / "manifest.json"))
@@ -40,7 +40,7 @@ def _content(path: Path) -> str:
 
 
 def _run(manifest: Manifest, command: str) -> dict[str, Any]:
-    asked, student, teacher = manifest.recipe, manifest.student, manifest.teachers[0]
+    recipe, student, teacher = manifest.recipe, manifest.student, manifest.teachers[0]
     return {
         "command": command,
         "tfkd_version": manifest.tfkd_version,
@@ -53,7 +53,7 @@ def _run(manifest: Manifest, command: str) -> dict[str, Any]:
         "teacher": {"model": teacher.model, "image_size": teacher.image_size},
         "student": {
             "model": student.model,
-            "width": asked["student"]["width"],
+            "width": recipe["student"]["width"],
             "image_size": student.image_size,
         },
         "control_accuracy": student.control_accuracy,
@@ -69,7 +69,7 @@ def _run(manifest: Manifest, command: str) -> dict[str, Any]:
 
 
 def _unlabelled(manifest: Manifest) -> int:
-    """Returns how many training images a fraction below 1 left for the teacher alone."""
+    """Returns the number of training images that only the teacher labels, for a fraction below 1."""
     data = manifest.recipe["data"]
     if data["unlabelled"] != "rest":
         return 0

@@ -1,4 +1,4 @@
-"""Every figure by name; another group of figures is one more line here."""
+"""Every figure by name; a new group of figures adds one line here."""
 
 from collections.abc import Callable
 

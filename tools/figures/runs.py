@@ -1,4 +1,4 @@
-"""What kills and damaged files do to runs: docs/evidence of kills.py and corruption.py."""
+"""Effects of kills and damaged files on runs: docs/evidence of kills.py and corruption.py."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ _OUTCOMES = ("made again", "without effect", "refused", "refused three times", "
 
 
 def kills() -> str:
-    """Returns the table of commands that were killed again and again."""
+    """Returns the table of repeatedly killed commands."""
     found = evidence.read("kills")["commands"]
     rows = [
         [f"`tfkd {command}`", str(each["kills"]), f"{each['bit-identical']} of {each['folders']}", "all"]
@@ -18,7 +18,7 @@ def kills() -> str:
 
 
 def corruption() -> str:
-    """Returns the table of damaged files, by the run that they were of."""
+    """Returns the table of damaged files, by run."""
     found = evidence.read("corruption")["cases"]
     rows = [
         [f"{name}: {sum(counts.values())} damages", *(str(counts.get(outcome, 0)) for outcome in _OUTCOMES)]

@@ -1,4 +1,4 @@
-"""How far runtimes differ: docs/evidence/runtime_families.json."""
+"""Differences between runtimes: docs/evidence/runtime_families.json."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How fast a student learns: docs/evidence of distill_speed.py and store_memory.py."""
+"""Training speed: docs/evidence of distill_speed.py and store_memory.py."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _COMPARED_WITH_ITS_GOAL = {("efficientnet_b0", "online / peer_default")}
 
 
 def _ratio(teacher: str, name: str) -> dict[str, Any]:
-    """Returns a ratio by its name, or by how that begins: the bare inference is in the dtype that is faster there."""
+    """Returns a ratio by its name or a prefix: the plain inference is in the dtype that is faster there."""
     ratios: dict[str, dict[str, Any]] = evidence.read(teacher)["ratios"]
     return next(ratio for full, ratio in ratios.items() if full.startswith(name))
 
@@ -44,7 +44,7 @@ def _cell(ratio: dict[str, Any], goal: float | None) -> str:
 
 
 def memory() -> str:
-    """Returns the table of what a large store costs."""
+    """Returns the table of the costs of a large store."""
     forms = [evidence.read("store_memory")[form] for form in ("all", "top")]
     above = ", ".join(f"{form['training']['memory']['above']['rss']:.0f}" for form in forms)
     opening = ", ".join(f"{1000 * form['opening_seconds']:.1f} ms" for form in forms)

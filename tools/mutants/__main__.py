@@ -1,4 +1,4 @@
-"""`python -m tools.mutants`: tries every mutant and prints which tests noticed it; exit code 1 where one survived."""
+"""`python -m tools.mutants`: tries every mutant and prints which tests noticed it; exit code 1 if one survived."""
 
 import argparse
 import hashlib
@@ -21,17 +21,17 @@ CAUGHT = ("caught", "timeout")
 
 def main(arguments: list[str]) -> int:
     """Tries the mutants and writes the report; returns the exit code."""
-    asked = _parser().parse_args(arguments)
-    equivalent = read_equivalent(asked.equivalent)
-    listed = [each for each in read_listed(asked.listed) if asked.topic in (None, each.topic)]
-    drawn = [] if asked.topic else draw(asked.root, asked.seed, asked.drawn, set(equivalent), asked.package)
+    options = _parser().parse_args(arguments)
+    equivalent = read_equivalent(options.equivalent)
+    listed = [each for each in read_listed(options.listed) if options.topic in (None, each.topic)]
+    drawn = [] if options.topic else draw(options.root, options.seed, options.drawn, set(equivalent), options.package)
     mutants = listed + drawn
-    digests = {each.file: _digest(asked.root / each.file) for each in mutants}
-    known = _known(asked.out, asked.root) if asked.resume else {}
+    digests = {each.file: _digest(options.root / each.file) for each in mutants}
+    known = _known(options.out, options.root) if options.resume else {}
     entries = {each.key: known[each.key] for each in mutants if each.key in known}
     report = {
-        "command": shlex.join(["python", "-m", "tools.mutants", f"--seed={asked.seed}", f"--drawn={asked.drawn}"]),
-        "seed": asked.seed,
+        "command": shlex.join(["python", "-m", "tools.mutants", f"--seed={options.seed}", f"--drawn={options.drawn}"]),
+        "seed": options.seed,
         "equivalent": [
             dict(zip(("file", "find", "replace"), key, strict=True), why=why) for key, why in equivalent.items()
         ],
@@ -40,49 +40,49 @@ def main(arguments: list[str]) -> int:
         pending = [each for each in mutants if each.key not in entries]
         copies = Path(scratch)
         for verdict in judge_all(
-            asked.root, pending, asked.workers, asked.limit, copies, asked.package, not asked.quick
+            options.root, pending, options.workers, options.limit, copies, options.package, not options.quick
         ):
             _show(verdict)
             entries[verdict.mutant.key] = _entry(verdict, digests[verdict.mutant.file])
-            _write(asked.out, report, [entries[each.key] for each in mutants if each.key in entries])
-        failing = set() if asked.suite_passed else _failing_anyway(entries.values(), asked, copies)
+            _write(options.out, report, [entries[each.key] for each in mutants if each.key in entries])
+        failing = set() if options.suite_passed else _failing_anyway(entries.values(), options, copies)
     for entry in entries.values():
         if failing & set(entry["caught_by"]):
             entry["verdict"] = "unclear"
-    return _conclude(report, [entries[each.key] for each in mutants], asked.out)
+    return _conclude(report, [entries[each.key] for each in mutants], options.out)
 
 
-def _failing_anyway(entries: Iterable[dict[str, Any]], asked: argparse.Namespace, scratch: Path) -> set[str]:
-    """Returns those of the tests that noticed a mutant which fail without any."""
+def _failing_anyway(entries: Iterable[dict[str, Any]], options: argparse.Namespace, scratch: Path) -> set[str]:
+    """Returns the tests that noticed a mutant but also fail without one."""
     noticing = {test for entry in entries if entry["verdict"] in CAUGHT for test in entry["caught_by"]}
-    unchanged = [Copy(asked.root, scratch / f"unchanged-{number}") for number in range(asked.workers)]
-    return failing_anyway(unchanged, noticing, 4 * asked.limit)
+    unchanged = [Copy(options.root, scratch / f"unchanged-{number}") for number in range(options.workers)]
+    return failing_anyway(unchanged, noticing, 4 * options.limit)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
-    parser.add_argument("--seed", type=int, default=21, help="draws operator and place of further mutants")
-    parser.add_argument("--drawn", type=int, default=40, help="how many are drawn")
-    parser.add_argument("--topic", help="try the listed mutants of one topic alone")
-    parser.add_argument("--workers", type=int, default=2, help="mutants tried at a time")
+    parser.add_argument("--seed", type=int, default=21, help="seed of the drawn mutants")
+    parser.add_argument("--drawn", type=int, default=40, help="number of drawn mutants")
+    parser.add_argument("--topic", help="try only the listed mutants of one topic")
+    parser.add_argument("--workers", type=int, default=2, help="mutants in parallel")
     parser.add_argument("--limit", type=float, default=900, help="seconds for the tests of one mutant")
     parser.add_argument(
         "--suite-passed",
         action="store_true",
-        help="do not run the tests that noticed a mutant once more without one: all tests have just passed",
+        help="do not check that the tests that noticed a mutant pass without one: all tests have just passed",
     )
-    parser.add_argument("--quick", action="store_true", help="try each on its own tests alone")
+    parser.add_argument("--quick", action="store_true", help="try each on its own tests only")
     parser.add_argument("--resume", action="store_true", help="keep verdicts in --out on files that have not changed")
-    parser.add_argument("--root", type=Path, default=ROOT, help="of the project")
+    parser.add_argument("--root", type=Path, default=ROOT, help="root of the project")
     parser.add_argument("--package", default="tfkd", help="folder of the source")
     parser.add_argument("--listed", type=Path, default=LISTED)
     parser.add_argument("--equivalent", type=Path, default=EQUIVALENT)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/evidence/mutants.json", help="the report")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/evidence/mutants.json", help="file of the report")
     return parser
 
 
 def _known(path: Path, root: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Returns the entries of an earlier report that still hold: caught, in a file that has not changed since."""
+    """Returns the valid entries of an earlier report: caught, in a file that has not changed since."""
     if not path.is_file():
         return {}
     entries = json.loads(path.read_text(encoding="utf-8"))["mutants"]

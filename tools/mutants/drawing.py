@@ -1,7 +1,7 @@
 """Mutants whose operator and place are drawn from a seed, over the syntax tree.
 
-The draw ranks every possible mutant by a hash of the seed and of the mutant itself, so that a change of one module
-leaves the mutants that were drawn elsewhere as they are.
+The draw ranks every possible mutant by a hash of the seed and of the mutant itself, so that a change in one module
+does not change the mutants drawn in others.
 """
 
 import ast
@@ -106,11 +106,11 @@ def draw(root: Path, seed: int, count: int, left_out: set[tuple[str, str, str]],
     """Returns mutants of a package, in an order drawn from the seed, the operators in turn.
 
     Args:
-        root: of the project.
-        seed: of the draw.
-        count: how many; fewer where there are no more.
-        left_out: keys of mutants that are not drawn.
-        package: its folder.
+        root: root of the project.
+        seed: seed of the draw.
+        count: number of mutants; fewer if there are no more.
+        left_out: keys of mutants to exclude.
+        package: folder of the package.
     """
     ranked: dict[str, list[tuple[bytes, Mutant]]] = defaultdict(list)
     for path in sorted((root / package).rglob("*.py")):
@@ -146,7 +146,7 @@ def _possible(file: str, source: str) -> Iterator[tuple[str, Mutant]]:
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:
-    """Yields the nodes that do something: no annotations, decorators, messages or parts of texts."""
+    """Yields the nodes that affect behaviour: no annotations, decorators, messages or parts of texts."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params"):
             continue
@@ -162,5 +162,5 @@ def _text(node: ast.expr) -> str:
 
 
 def _characters(line: str, offset: int) -> int:
-    """Returns how many characters the first bytes of a line are; the syntax tree counts bytes of UTF-8."""
+    """Converts an offset in bytes of UTF-8, as in the syntax tree, to one in characters."""
     return len(line.encode()[:offset].decode())

@@ -17,15 +17,15 @@ class MutantError(Exception):
 
 @dataclass(frozen=True)
 class Mutant:
-    """A fragment of source and what takes its place.
+    """A fragment of source and its replacement.
 
     Attributes:
-        topic: what the fault is about; "drawn" for one that was drawn from a seed.
+        topic: topic of the fault; "drawn" for one that was drawn from a seed.
         file: the changed file, from the root of the project.
         find: the fragment.
-        replace: what takes its place.
-        tests: files or names of tests that should notice it, as pytest takes them; none for those that import the file.
-        offset: where the fragment begins, characters; None for one that occurs once.
+        replace: the replacement.
+        tests: files or names of tests that should notice it, as for pytest; empty: those that import the file.
+        offset: start of the fragment, characters; None if it occurs once.
     """
 
     topic: str
@@ -37,7 +37,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes it the same mutant wherever it stands in its file; indentation does not count."""
+        """Identity of the mutant, independent of its position and indentation in the file."""
         return self.file, _flat(self.find), _flat(self.replace)
 
     def applied(self, source: str) -> str:
@@ -61,7 +61,7 @@ def read_listed(path: Path = LISTED) -> list[Mutant]:
 
 
 def read_equivalent(path: Path = EQUIVALENT) -> dict[tuple[str, str, str], str]:
-    """Returns why each mutant that changes no behaviour is one, by its key."""
+    """Returns the reasons why mutants change no behaviour, by key."""
     return {Mutant(DRAWN, each["file"], each["find"], each["replace"]).key: each["why"] for each in _entries(path)}
 
 

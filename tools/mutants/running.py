@@ -29,14 +29,14 @@ _WARM.set_forkserver_preload(["tools.mutants.warm"])
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tests say to a mutant.
+    """The result of the tests on a mutant.
 
     Attributes:
-        mutant: which.
+        mutant: the mutant.
         word: caught, timeout (caught as well: the tests did not end), survived, or unclear (a test fails without the
             mutant too).
         caught_by: the test that failed, or the tests that did not end.
-        seconds: that it took.
+        seconds: duration.
     """
 
     mutant: Mutant
@@ -47,10 +47,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What pytest ended with.
+    """The result of pytest.
 
     Attributes:
-        code: its exit code, or minus the signal that ended it; None where the time was up.
+        code: its exit code, or minus the signal that killed it; None after a timeout.
         tests: those that failed or did not end.
     """
 
@@ -59,7 +59,7 @@ class _Outcome:
 
 
 class Copy:
-    """A copy of the project in which one mutant at a time is made."""
+    """A copy of the project with at most one mutant at a time."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.folder = folder
@@ -68,7 +68,7 @@ class Copy:
 
     @contextlib.contextmanager
     def changed(self, mutant: Mutant) -> Iterator[None]:
-        """Holds a mutant in the copy while the block runs."""
+        """Keeps a mutant in the copy while the block runs."""
         path = self.folder / mutant.file
         source = path.read_text(encoding="utf-8")
         path.write_text(mutant.applied(source), encoding="utf-8")
@@ -91,35 +91,35 @@ class Copy:
         _end(process)
         if code is None:
             return _Outcome(None, tuple(tests))
-        said = output.read_text(encoding="utf-8", errors="replace")
+        printed = output.read_text(encoding="utf-8", errors="replace")
         if code not in (_PASSED, _FAILED, _INTERRUPTED) and code >= 0:
-            raise MutantError(f"pytest {' '.join(tests)} ended with {code}:\n{said[-2000:]}")
-        noticed = tuple(dict.fromkeys(_NOTICED.findall(said)))
+            raise MutantError(f"pytest {' '.join(tests)} ended with {code}:\n{printed[-2000:]}")
+        noticed = tuple(dict.fromkeys(_NOTICED.findall(printed)))
         return _Outcome(code, () if code == _PASSED else noticed or tuple(tests))
 
 
 def _run_tests(folder: str, tests: list[str], output: str) -> None:
-    from tools.mutants.warm import run_tests  # slow, but for a fork that has it
+    from tools.mutants.warm import run_tests  # slow, unless the fork has imported it
 
     run_tests(folder, tests, output)
 
 
 def _end(process: Any) -> None:
-    """Ends a process and all that it started."""
+    """Kills a process and its children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.join()
 
 
 def judge(copy: Copy, mutant: Mutant, suite: Suite, limit: float, thorough: bool) -> Verdict:
-    """Tries a mutant on its own tests, and on more where those pass.
+    """Tries a mutant on its own tests, and on more if those pass.
 
     Args:
-        copy: where.
-        mutant: which.
+        copy: the copy to change.
+        mutant: the mutant.
         suite: the tests of the project.
         limit: seconds for each of the two.
-        thorough: whether there are more than its own.
+        thorough: whether to run more than its own tests.
     """
     start = time.monotonic()
     stages = [list(mutant.tests)] if mutant.tests else [suite.near(mutant.file), suite.far(mutant.file)]
@@ -133,10 +133,10 @@ def judge(copy: Copy, mutant: Mutant, suite: Suite, limit: float, thorough: bool
 
 
 def failing_anyway(copies: list[Copy], tests: Iterable[str], limit: float) -> set[str]:
-    """Returns the tests that fail without any mutant: they notice nothing.
+    """Returns the tests that fail without any mutant, and therefore notice nothing.
 
     Args:
-        copies: where, side by side.
+        copies: the copies to run them in, in parallel.
         tests: names, or files.
         limit: seconds for each round; a round ends at the first test that fails.
     """
@@ -173,13 +173,13 @@ def judge_all(
     """Yields the verdicts on mutants as they come.
 
     Args:
-        root: of the project, which is only read.
-        mutants: what is tried.
-        workers: how many at a time, each in a copy of its own.
+        root: root of the project, which is only read.
+        mutants: the mutants to try.
+        workers: number of mutants in parallel, each in a copy of its own.
         limit: seconds for the tests of one mutant.
         scratch: an empty folder for the copies.
         package: the folder of the source.
-        thorough: try those that their own tests do not notice on more of the suite.
+        thorough: try mutants that their own tests do not notice on more of the suite.
     """
     copies: Queue[Copy] = Queue()
     for number in range(workers):

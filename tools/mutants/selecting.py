@@ -1,4 +1,4 @@
-"""Which tests can notice a fault of a module: those that mirror it, then those that import it, then more."""
+"""Selects the tests that can notice a fault of a module: those that mirror it, those that import it, then more."""
 
 import ast
 from collections import defaultdict
@@ -11,7 +11,7 @@ FAR = 2  # steps of imports from a test to a module
 
 
 class Suite:
-    """The test files of a project, by how far their imports are from a module of its package."""
+    """The test files of a project, by the distance of their imports from a module of its package."""
 
     def __init__(self, root: Path, package: str = "tfkd") -> None:
         self._package = package
@@ -58,7 +58,7 @@ class Suite:
         return names & self._modules
 
     def _reached(self, start: set[str]) -> dict[str, int]:
-        """Returns how many imports lie between some modules and each that they reach."""
+        """Returns the number of imports between some modules and each module that they reach."""
         distances: dict[str, int] = defaultdict(int, dict.fromkeys(start, 0))
         edge = start
         for distance in range(1, FAR + 1):

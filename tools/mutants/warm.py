@@ -1,4 +1,4 @@
-"""What every try needs and no mutant changes: a fork of a process that imported this has it already."""
+"""Imports the libraries that every try needs and no mutant changes, for processes that are forked from here."""
 
 import os
 import signal
@@ -26,16 +26,16 @@ def run_tests(folder: str, tests: list[str], output: str) -> None:
     """Runs tests of a copy of the project up to the first that fails, and ends the process with pytest's exit code.
 
     Args:
-        folder: of the copy.
+        folder: folder of the copy.
         tests: files or names.
-        output: a file for what pytest prints.
+        output: file for the output of pytest.
     """
-    os.setsid()  # so that all that the tests start can be ended together
+    os.setsid()  # so that the tests and their processes can be killed together
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
-    # A mutant of the same size and second as the one before would find that one's byte code.
+    # A mutant of the same size and second as the previous one would load the byte code of that one.
     os.environ.update(PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1", COLUMNS="1000")
     sys.dont_write_bytecode = True
     os.chdir(folder)

@@ -1,20 +1,21 @@
 """A virtual Android device for tests: python tools/virtual_device/run.py
 
-Real adbd, mksh and toybox run in namespaces of their own (user, mount, network, process), because adbd listens to
-everybody without a password. Only the adb server's socket leads out: a file, whose name the first line of stdout gives
-with adb's. No root rights are needed. aarch64 programs run under QEMU by binfmt_misc, seen by this device alone.
+Real adbd, mksh and toybox run in namespaces of their own (user, mount, network, process), because adbd accepts
+everybody without a password. Only the adb server's socket is reachable from outside: a file, whose name is in the first
+line of stdout together with adb's. No root rights are needed. aarch64 programs run under QEMU by binfmt_misc, which
+only affects this device.
 
-It obeys lines of JSON on stdin, and answers each with one on stdout. It ends with its stdin.
+It executes commands, lines of JSON on stdin, and answers each with one line on stdout. It ends when stdin is closed.
 
-    {"do": "kill"}                         adbd and all that it started die, as when a phone is switched off
+    {"do": "kill"}                         adbd and its processes die, as when a phone is switched off
     {"do": "start"}                        adbd starts again; what was in /data is still there
     {"do": "boot"}                         the same, but the whole phone had been switched off
     {"do": "fault", "after": N, "then": "kill" | "cut" | "stall"}    at N more bytes from the computer
-    {"do": "slow", "rate": N}              bytes a second, in either direction; 0 for no limit
+    {"do": "slow", "rate": N}              bytes per second, in either direction; 0 for no limit
     {"do": "write", "path": P, "text": T}  writes a file of the device
     {"do": "list", "path": P}              answers with the paths of all files below a folder of the device
     {"do": "processes"}                    answers with the command lines of what runs on the device, and if adbd does
-    {"do": "connect", "as": "second" | "locked"}    another device is plugged in: alike, or one that trusts nobody
+    {"do": "connect", "as": "second" | "locked"}    another device is plugged in: equal, or one that trusts nobody
 """
 
 import contextlib
@@ -67,7 +68,7 @@ def main() -> int:
 
 
 def inside(work: Path, place: Path, arm: Path) -> int:
-    """Builds the device, connects it, and obeys."""
+    """Builds the device, connects it, and executes commands."""
     link_up()
     device = Device(build(work / "root", place / "amd64", arm), place / "amd64")
     device.boot()
@@ -81,7 +82,7 @@ def inside(work: Path, place: Path, arm: Path) -> int:
 
 
 def obey(order: dict[str, Any], device: "Device", link: "Link", adb: "Adb") -> dict[str, Any]:
-    """Does what a line of stdin says, and returns the answer."""
+    """Executes one command, and returns the answer."""
     match order:
         case {"do": "kill"}:
             device.kill()
@@ -147,7 +148,7 @@ class Device:
                 wait_for_port(ADBD_PORT)
 
     def runs(self) -> bool:
-        """Tells whether adbd runs."""
+        """Returns whether adbd runs."""
         return self._adbd is not None and self._adbd.poll() is None
 
     def boot(self) -> None:
@@ -166,7 +167,7 @@ class Device:
                 self._adbd.wait()
 
     def processes(self) -> list[str]:
-        """Returns the command lines of what runs on the device, without adbd."""
+        """Returns the command lines of the processes on the device, without adbd."""
         lines = []
         for each in Path("/proc").glob("[0-9]*/root"):
             if self._inside(each):
@@ -176,7 +177,7 @@ class Device:
         return sorted(line for line in lines if line and not line.endswith("/adbd"))
 
     def path(self, path: str) -> Path:
-        """Returns where a path of the device lies here."""
+        """Returns the path on this machine for a path of the device."""
         return self.root / path.lstrip("/")
 
     def _inside(self, link: Path) -> bool:
@@ -187,13 +188,13 @@ class Device:
 
 
 class Adb:
-    """adb's server in this network, and its program for those outside."""
+    """adb's server in this network, and its program for use outside."""
 
     def __init__(self, work: Path, packages: Path) -> None:
         self.socket = f"localfilesystem:{work}/adb.socket"
         self.program = work / "adb"
         libraries = packages / "usr/lib/x86_64-linux-gnu"
-        # The server is to know this device alone: no emulators, nothing on the local network.
+        # The server must only find this device: no emulators, nothing on the local network.
         self.program.write_text(
             f"#!/bin/sh\nexport LD_LIBRARY_PATH={libraries}/android:{libraries} HOME={work}\n"
             f"export ADB_SERVER_SOCKET={self.socket} ADB_EMU=0 ADB_MDNS=0\n"
@@ -202,7 +203,7 @@ class Adb:
         self.program.chmod(0o755)
 
     def connect(self, port: int) -> None:
-        """Makes a device known to the server, which is started by the first."""
+        """Connects a device to the server; the first call starts the server."""
         subprocess.run([self.program, "connect", f"127.0.0.1:{port}"], capture_output=True, timeout=30, check=True)
 
 
@@ -225,7 +226,7 @@ class Link:
         serve(port, Handler)
 
     def fault(self, after: int, then: str) -> None:
-        """Sets what happens after some more bytes from the computer: kill, cut or stall."""
+        """Sets the fault after a number of further bytes from the computer: kill, cut or stall."""
         self._stalled.clear()
         self._then, self._left = then, after
 
@@ -269,7 +270,7 @@ class Link:
 
 
 def locked(port: int) -> int:
-    """Answers adb as a phone does whose owner has not yet allowed the computer: it asks for another signature."""
+    """Answers adb like a phone whose owner has not allowed the computer yet: it requests another signature."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -283,7 +284,7 @@ def locked(port: int) -> int:
 
 
 def serve(port: int, handler: type[socketserver.BaseRequestHandler]) -> int:
-    """Listens on a port until the end, and returns it."""
+    """Starts to listen on a port, and returns the port."""
     server = socketserver.ThreadingTCPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -306,7 +307,7 @@ def build(root: Path, packages: Path, arm: Path) -> Path:
 
 
 def add_host_programs(root: Path, packages: Path, arm: Path) -> None:
-    """Adds adbd and QEMU with their libraries, which a phone has none of."""
+    """Adds adbd and QEMU with their libraries, which a phone does not have."""
     libraries = root / "lib/x86_64-linux-gnu"
     for name, source in (("packages", packages), ("qemu", arm / arm64_root.HOST)):
         (root / ".host" / name).mkdir()
@@ -323,7 +324,7 @@ def add_host_programs(root: Path, packages: Path, arm: Path) -> None:
 
 
 def add_android(root: Path, packages: Path) -> None:
-    """Adds what a phone has: its shell, its tools, and answers about itself."""
+    """Adds the shell, the tools and the properties of a phone."""
     shutil.copytree(SYSTEM, root / "system", dirs_exist_ok=True)
     programs = root / "system/bin"
     for name in ("mksh", "toybox"):
@@ -341,7 +342,7 @@ def add_android(root: Path, packages: Path) -> None:
 
 
 def add_kernel(root: Path) -> None:
-    """Adds what a phone's kernel shows: devices, processes, processors."""
+    """Adds the files of a phone's kernel: devices, processes, processors."""
     for name in ("null", "zero", "random", "urandom"):
         (root / "dev" / name).touch()
         mount("--bind", f"/dev/{name}", root / "dev" / name)
@@ -364,7 +365,7 @@ def add_kernel(root: Path) -> None:
 
 
 def register_qemu(root: Path) -> None:
-    """Lets the kernel run aarch64 programs, for this user namespace alone (Linux 6.7 and later)."""
+    """Makes the kernel run aarch64 programs, in this user namespace only (Linux 6.7 and later)."""
     binfmt = root.parent / "binfmt"
     binfmt.mkdir()
     mount("-t", "binfmt_misc", "binfmt_misc", binfmt)
@@ -389,7 +390,7 @@ def mount(*arguments: str | Path) -> None:
 
 
 def wait_for_port(port: int) -> None:
-    """Waits until somebody listens, ten seconds at most."""
+    """Waits until a process listens on the port, at most ten seconds."""
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -401,7 +402,7 @@ def wait_for_port(port: int) -> None:
 
 
 def folder() -> Path:
-    """Returns where the device's packages lie: $TFKD_VIRTUAL_DEVICE, else in tfkd's cache folder."""
+    """Returns the folder of the device's packages: $TFKD_VIRTUAL_DEVICE, else one in tfkd's cache folder."""
     chosen = os.environ.get("TFKD_VIRTUAL_DEVICE")
     return Path(chosen).absolute() if chosen else machine.cache_folder() / "virtual_device"
 

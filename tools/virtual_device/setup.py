@@ -1,6 +1,6 @@
-"""Assembles what the virtual Android device is made of: python tools/virtual_device/setup.py
+"""Assembles the packages of the virtual Android device: python tools/virtual_device/setup.py
 
-adb, adbd, mksh and toybox are downloaded as packages.lock pins them by hash, and unpacked into one folder of 40 MB:
+Downloads adb, adbd, mksh and toybox, pinned by hash in packages.lock, and unpacks them into one folder of 40 MB:
 $TFKD_VIRTUAL_DEVICE, or virtual_device in tfkd's cache folder. It needs no root rights, and installs nothing outside.
 The device runs aarch64 programs with the QEMU of the ARM64 root: run tools/arm64/setup.py too.
 """
@@ -23,7 +23,7 @@ def main() -> int:
     """Parses, assembles, and prints one line."""
     arm64 = _arm64()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mirror", default=arm64.MIRROR, help="Debian's, with pool/ below it (default: %(default)s)")
+    parser.add_argument("--mirror", default=arm64.MIRROR, help="Debian mirror with pool/ (default: %(default)s)")
     mirror = parser.parse_args().mirror
     try:
         print(assemble(folder(), mirror, arm64))
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def assemble(place: Path, mirror: str, arm64: Any) -> str:
-    """Unpacks the packages, all or none, and returns a line that says so.
+    """Unpacks the packages, all or none, and returns a line for the user.
 
     Raises:
         RequestError: the machine lacks something, or a step failed.
@@ -51,7 +51,7 @@ def assemble(place: Path, mirror: str, arm64: Any) -> str:
 
 
 def _arm64() -> Any:
-    """Returns the set-up of the ARM64 root, whose way to fetch pinned packages this one shares."""
+    """Returns the module that sets up the ARM64 root, for its download of pinned packages."""
     path = HERE.parent / "arm64" / "setup.py"
     spec = importlib.util.spec_from_file_location("arm64_setup", path)
     assert spec is not None and spec.loader is not None
