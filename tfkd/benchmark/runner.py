@@ -7,7 +7,7 @@ The job is one JSON object on stdin:
     processes  how many measure one after the other
     runs       timed inferences of each file in each of them
     warmup     untimed inferences before them, at least
-    golden     path of a .npy, uint8 [n, S, S, 3] raw RGB, or null
+    golden     path of a .npy, uint8 [n, ...] raw, or null
     patience   seconds without a sign of life after which a process is given up
     lock       a folder for whose lock another run must have ended, or null
 
@@ -184,7 +184,7 @@ def block(
 
 
 def load(path: str, threads: int) -> Any:
-    """Returns an interpreter of a file, fed with one random raw-RGB image.
+    """Returns an interpreter of a file, fed with one random raw example.
 
     Raises:
         ValueError: the file cannot be loaded or takes something else than an image.
@@ -201,7 +201,7 @@ def load(path: str, threads: int) -> Any:
 
 
 def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
-    """Returns raw pixels as a file takes them: as they are, or less 128 in int8."""
+    """Returns raw values as a file takes them: as they are, or less 128 in int8."""
     return (image.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else image.astype(dtype)
 
 

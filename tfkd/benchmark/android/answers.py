@@ -72,10 +72,10 @@ class _Form:
         self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def encoded(self, image: np.ndarray) -> bytes:
-        """Returns the input tensor's bytes for raw RGB, uint8 [S, S, 3]."""
+        """Returns the input tensor's bytes for a raw example, uint8 of the input's shape."""
         scale, zero_point = self._input["quantization"]
-        pixels = np.clip(np.rint(image / np.float32(scale)) + zero_point, 0, 255) if scale else image
-        return pixels.astype(self._input["dtype"]).tobytes()
+        steps = np.clip(np.rint(image / np.float32(scale)) + zero_point, 0, 255) if scale else image
+        return steps.astype(self._input["dtype"]).tobytes()
 
     def decoded(self, content: bytes) -> np.ndarray:
         """Returns float32 [classes] from the output tensor's bytes; empty where they are no whole numbers."""

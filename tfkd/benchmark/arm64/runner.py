@@ -1,6 +1,6 @@
 """Runs one TFLite file with LiteRT, alike on ARM64 and on the machine at hand: `python runner.py FOLDER`.
 
-The folder holds model.tflite and images.npy (uint8 [n, S, S, 3], raw RGB; two images of noise are drawn where n is 0).
+The folder holds model.tflite and images.npy (raw, uint8 [n, ...]; two examples of noise are drawn where n is 0).
 answers.npy (float32 [n, classes], probabilities) is written over, and one line of JSON comes on stdout: {"litert":
 version, "integer": whether the file's output is one}. Any Python that has LiteRT starts it by its path; nothing of tfkd
 is imported. One inference stands between the last two marks (tools/arm64/count.c), and nothing between the two marks
@@ -43,7 +43,7 @@ def _shape(interpreter: Any) -> tuple[int, ...]:
 
 
 def _answer(interpreter: Any, image: np.ndarray) -> np.ndarray:
-    """Files take raw pixels: as floats, as bytes, or 128 lower as int8."""
+    """Files take raw values: as floats, as bytes, or 128 lower as int8."""
     (entry,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
     offset = -128 if entry["dtype"] == np.int8 else 0
     interpreter.set_tensor(entry["index"], (image + np.int16(offset)).astype(entry["dtype"])[np.newaxis])

@@ -37,7 +37,7 @@ class Evaluator:
         """Classifies a batch.
 
         Args:
-            images: uint8 or float32 [b, height, width, 3] raw RGB 0..255.
+            images: raw, uint8 or float32 [b, H, W, 3].
 
         Returns:
             float32 [b, classes] probabilities.
@@ -74,17 +74,17 @@ def load(path: Path) -> Evaluator:
     names = tuple(class_labels(specification))
     model = (Network if specification.WhichOneof("Type") == NETWORK else Program)(specification, path)
 
-    def classify(pixels: tf.Tensor) -> tf.Tensor:
-        return _one_a_class(model(image.prepared(pixels)), names, path)
+    def classify(raw: tf.Tensor) -> tf.Tensor:
+        return _one_a_class(model(image.prepared(raw)), names, path)
 
-    def one_by_one(pixels: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(lambda single: classify(single[None])[0], pixels)
+    def one_by_one(raw: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda single: classify(single[None])[0], raw)
 
-    pixels = tf.TensorSpec([None, image.height, image.width, 3], tf.float32)
+    raw = tf.TensorSpec([None, image.height, image.width, 3], tf.float32)
     try:
-        graph = tf.function(classify, autograph=False).get_concrete_function(pixels)
+        graph = tf.function(classify, autograph=False).get_concrete_function(raw)
     except BatchError:  # Core ML computes one image at a time, and so may what it computes
-        graph = tf.function(one_by_one, autograph=False).get_concrete_function(pixels)
+        graph = tf.function(one_by_one, autograph=False).get_concrete_function(raw)
     return Evaluator(path, names, image, graph)
 
 
@@ -101,11 +101,11 @@ def labels(path: Path) -> tuple[str, ...]:
 
 
 def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
-    """Runs a file on images, a batch at a time.
+    """Runs a file on raw inputs, a batch at a time.
 
     Args:
         path: of an .mlmodel file or an .mlpackage folder.
-        batches: uint8 or float32 [b, height, width, 3] raw RGB 0..255, anything that NumPy can read; read once.
+        batches: raw, uint8 or float32 [b, ...], anything that NumPy can read; read once.
 
     Returns:
         float32 [n, classes] probabilities in label order.

@@ -15,6 +15,7 @@ from tfkd.verification.coreml.kernels import (
     linear,
     normalisation,
     pooling,
+    rearranging,
     reduction,
     resampling,
     selection,
@@ -91,7 +92,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
     "reduceProd": reduction.reduction_layer(tf.reduce_prod),
     "reduceSum": reduction.reduction_layer(tf.reduce_sum),
     "reduceSumSquare": reduction.reduction_layer(reduction.sum_of_squares),
-    "reorganizeData": resampling.reorganize_layer,
+    "reorganizeData": rearranging.reorganize_layer,
     "reshapeStatic": shape.reshape_layer,
     "resizeBilinear": resampling.resize_bilinear_layer,
     "reverse": selection.reverse_layer,
@@ -117,7 +118,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
     "whereBroadcastable": comparison.select_layer,
 }
 
-_RANK_4 = 1  # RANK4_IMAGE_MAPPING: an image is [1, channels, height, width]
+_RANK_4 = 1  # RANK4_IMAGE_MAPPING: an image is [1, C, H, W]
 
 
 class Network:
@@ -142,7 +143,7 @@ class Network:
         """Builds the network's graph.
 
         Args:
-            image: float32 [batch, 3, height, width].
+            image: float32 [batch, 3, H, W].
 
         Returns:
             The probabilities, float32 [batch, ...].

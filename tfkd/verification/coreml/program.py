@@ -20,6 +20,7 @@ from tfkd.verification.coreml.kernels import (
     linear,
     normalisation,
     pooling,
+    rearranging,
     reduction,
     resampling,
     selection,
@@ -53,7 +54,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "conv_transpose": deconvolution.conv_transpose,
     "cos": elementwise.unary(tf.cos),
     "cosh": elementwise.unary(tf.cosh),
-    "depth_to_space": resampling.depth_to_space,
+    "depth_to_space": rearranging.depth_to_space,
     "elu": activation.elu,
     "equal": elementwise.binary(tf.equal),
     "erf": elementwise.unary(tf.math.erf),
@@ -93,7 +94,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "not_equal": elementwise.binary(tf.not_equal),
     "one_hot": selection.one_hot,
     "pad": shape.pad,
-    "pixel_shuffle": resampling.pixel_shuffle,
+    "pixel_shuffle": rearranging.depth_to_space_by_channel,
     "pow": elementwise.binary(tf.pow),
     "prelu": activation.prelu,
     "real_div": elementwise.binary(tf.divide),
@@ -131,7 +132,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "softplus": elementwise.unary(tf.nn.softplus),
     "softplus_parametric": activation.softplus_parametric,
     "softsign": elementwise.unary(tf.nn.softsign),
-    "space_to_depth": resampling.space_to_depth,
+    "space_to_depth": rearranging.space_to_depth,
     "split": shape.split,
     "sqrt": elementwise.unary(tf.sqrt),
     "square": elementwise.unary(tf.square),
@@ -179,7 +180,7 @@ class Program:
         """Builds the program's graph.
 
         Args:
-            image: float32 [batch, 3, height, width].
+            image: float32 [batch, 3, H, W].
 
         Returns:
             The probabilities, float32 [batch, ...].

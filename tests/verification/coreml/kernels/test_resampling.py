@@ -6,7 +6,7 @@ import tensorflow as tf
 from coremltools import proto
 
 from tests.verification.coreml.graphs import images, run_both_ways
-from tfkd.verification.coreml.kernels import resampling
+from tfkd.verification.coreml.kernels import rearranging, resampling
 from tfkd.verification.coreml.layout import CHANNELS_FIRST, CHANNELS_LAST
 from tfkd.verification.coreml.limits import UnsupportedError
 from tfkd.verification.coreml.program import OPERATORS
@@ -119,8 +119,8 @@ def test_blocks_of_pixels_become_channels_and_back() -> None:
         wanted = np.transpose(getattr(tf.nn, name)(np.transpose(x, CHANNELS_LAST), 2), CHANNELS_FIRST)
         np.testing.assert_array_equal(got, wanted)
         layer = NETWORK.ReorganizeDataLayerParams(mode=name.upper(), blockSize=2)
-        np.testing.assert_array_equal(run_both_ways(lambda x: resampling.reorganize_layer(layer, x), x), wanted)  # noqa: B023
-    shuffled = run_both_ways(lambda x: resampling.pixel_shuffle(x, 2), x)
+        np.testing.assert_array_equal(run_both_ways(lambda x: rearranging.reorganize_layer(layer, x), x), wanted)  # noqa: B023
+    shuffled = run_both_ways(lambda x: rearranging.depth_to_space_by_channel(x, 2), x)
     for channel, row, column in ((0, 0, 0), (1, 3, 2), (1, 7, 11)):  # PyTorch: channel, then the place in the block
         source = x[:, channel * 4 + row % 2 * 2 + column % 2, row // 2, column // 2]
         np.testing.assert_array_equal(shuffled[:, channel, row, column], source)
@@ -133,4 +133,4 @@ def test_what_is_impossible_or_not_known() -> None:
     with pytest.raises(ValueError, match="resizes"):
         run_both_ways(lambda x: resampling.resize_nearest_neighbor(x, 0, 1 << 30), x)
     with pytest.raises(ValueError, match="by blocks of 2"):
-        run_both_ways(lambda x: resampling.depth_to_space(x, 2), x)
+        run_both_ways(lambda x: rearranging.depth_to_space(x, 2), x)

@@ -1,4 +1,4 @@
-"""Convolutions of images, [n, channels, height, width]."""
+"""Convolutions of feature maps, [n, C, H, W]."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def conv(
         groups: that the channels are cut into; each sees its own inputs alone.
         bias: [C_out].
     """
-    if len(x.shape) == 3 and len(weight.shape) == 3:  # a row of pixels
+    if len(x.shape) == 3 and len(weight.shape) == 3:  # a row of positions
         ends = [0, 0, *pad] if len(pad) == 2 else pad
         row = conv(x[:, :, None], weight[:, :, None], pad_type, _along(strides), ends, _along(dilations), groups, bias)
         return row[:, :, 0]
@@ -66,7 +66,7 @@ def convolution_layer(layer: Any, x: Any) -> Any:
 
 
 def _along(amounts: Sequence[int]) -> list[int]:
-    """Returns what two axes have where a row of pixels has one."""
+    """Returns what two axes have where a row of positions has one."""
     return [1, int(amounts[0])]
 
 

@@ -1,4 +1,4 @@
-"""Transposed convolutions of images, [n, channels, height, width]: the gradient of a convolution."""
+"""Transposed convolutions of feature maps, [n, C, H, W]: the gradient of a convolution."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,12 +24,12 @@ def conv_transpose(
     bias: np.ndarray | None = None,
     output_shape: Sequence[int] | None = None,
 ) -> Any:
-    """Spreads each pixel by the weights and adds what overlaps.
+    """Spreads each position by the weights and adds what overlaps.
 
     Args:
         x: [n, C_in, H, W].
         weight: [C_in, C_out / groups, h, w].
-        pad_type: valid; custom, which cuts `pad` off; or same, which leaves H * stride, the odd pixel cut off below and
+        pad_type: valid; custom, which cuts `pad` off; or same, which leaves H * stride, the odd row cut off below and
             on the right.
         strides: down and right.
         pad: top, bottom, left, right; read if `pad_type` is custom.
@@ -60,7 +60,7 @@ def conv_transpose(
 
 
 def _spread_out(x: Any, filters: np.ndarray, strides: list[int], groups: int) -> Any:
-    """Returns all that the pixels reach, [n, (H - 1) * stride + h, (W - 1) * stride + w, C_out]."""
+    """Returns all that the positions reach, [n, (H - 1) * stride + h, (W - 1) * stride + w, C_out]."""
     sizes = [
         (size - 1) * step + side for size, step, side in zip(x.shape[1:3], strides, filters.shape[:2], strict=True)
     ]
@@ -84,7 +84,7 @@ def _cut(pad_type: str, same: int, full: int, pad: list[int], asked: int | None)
 
 def spread(filters: np.ndarray, dilations: Sequence[int]) -> np.ndarray:
     """Writes a dilated filter with its gaps: TensorFlow knows no dilated depthwise convolution with strides."""
-    height, width = ((size - 1) * dilation + 1 for size, dilation in zip(filters.shape[:2], dilations, strict=True))
-    spread = np.zeros((height, width, *filters.shape[2:]), filters.dtype)
+    rows, columns = ((size - 1) * dilation + 1 for size, dilation in zip(filters.shape[:2], dilations, strict=True))
+    spread = np.zeros((rows, columns, *filters.shape[2:]), filters.dtype)
     spread[:: dilations[0], :: dilations[1]] = filters
     return spread

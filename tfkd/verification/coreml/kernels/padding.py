@@ -1,4 +1,4 @@
-"""What lies beyond the borders of an image, for convolution and pooling."""
+"""What lies beyond the borders of a feature map, for convolution and pooling."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 from tfkd.verification.coreml.limits import UnsupportedError
 
-_LARGEST = 1 << 16  # pixels of a border, a stride, a kernel: a sound model is far below, a hostile one is stopped
+_LARGEST = 1 << 16  # positions of a border, a stride, a kernel: a sound model is far below, a hostile one is stopped
 
 
 @dataclass(frozen=True)
 class Borders:
-    """Pixels added at the top, bottom, left and right, and TensorFlow's own name for them where it has one."""
+    """Rows and columns that are added on each side, and TensorFlow's own name for them where it has one."""
 
     name: str | None
     top: int
@@ -21,7 +21,7 @@ class Borders:
 
     @property
     def amounts(self) -> list[list[int]]:
-        """As tf.pad takes them for [n, height, width, channels]."""
+        """As tf.pad takes them for [n, H, W, C]."""
         return [[0, 0], [self.top, self.bottom], [self.left, self.right], [0, 0]]
 
     def of_convolution(self) -> Any:
@@ -50,12 +50,12 @@ def borders(
     """Returns the borders that a kind of padding asks for.
 
     Args:
-        pad_type: valid (none); same (output = ceil(input / stride), the odd pixel at the bottom and right); same_lower
-            (the odd pixel at the top and left); or custom.
+        pad_type: valid (none); same (output = ceil(input / stride), the odd row and column at the bottom and
+            right); same_lower (at the top and left); or custom.
         pad: top, bottom, left, right; read if `pad_type` is custom.
         extent: height and width of the window, dilation included.
         strides: down and right.
-        size: height and width of the image.
+        size: height and width of the map.
 
     Raises:
         ValueError: there is no such kind, or the amounts are none.
@@ -65,11 +65,11 @@ def borders(
     if pad_type == "custom":
         amounts = [int(amount) for amount in pad]
         if len(amounts) != 4 or not all(0 <= amount <= _LARGEST for amount in amounts):
-            raise ValueError(f"{amounts} are not four borders from 0 to {_LARGEST} pixels")
+            raise ValueError(f"{amounts} are not four borders from 0 to {_LARGEST}")
         return Borders(None, *amounts) if any(amounts) else NONE
     missing = [
-        max((-(-pixels // stride) - 1) * stride + window - pixels, 0)
-        for pixels, stride, window in zip(size, strides, extent, strict=True)
+        max((-(-length // stride) - 1) * stride + window - length, 0)
+        for length, stride, window in zip(size, strides, extent, strict=True)
     ]
     halves = [(amount // 2, amount - amount // 2) for amount in missing]
     if pad_type == "same":

@@ -1,4 +1,4 @@
-"""Pooling of images, [n, channels, height, width]."""
+"""Pooling of feature maps, [n, C, H, W]."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -91,7 +91,7 @@ def _pool(
     pad: Sequence[int],
     ceil_mode: Any,
 ) -> Any:
-    if len(x.shape) == 3:  # a row of pixels
+    if len(x.shape) == 3:  # a row of positions
         ends = [0, 0, *pad] if len(pad) == 2 else pad
         row = _pool(pooled, x[:, :, None], [1, *kernel_sizes], pad_type, [1, *strides], ends, ceil_mode)
         return row[:, :, 0]
@@ -109,10 +109,10 @@ def _beyond(size: Sequence[int], window: list[int], steps: list[int], edges: Bor
     A window that would begin beyond the image is left out, as PyTorch does.
     """
     needed = []
-    for pixels, extent, step, (before, after) in zip(size, window, steps, edges.amounts[1:3], strict=True):
-        count = -(-(pixels + before + after - extent) // step) + 1
-        count -= (count - 1) * step >= pixels + before
-        needed.append(max((count - 1) * step + extent - pixels - before - after, 0))
+    for length, extent, step, (before, after) in zip(size, window, steps, edges.amounts[1:3], strict=True):
+        count = -(-(length + before + after - extent) // step) + 1
+        count -= (count - 1) * step >= length + before
+        needed.append(max((count - 1) * step + extent - length - before - after, 0))
     return Borders(None, 0, needed[0], 0, needed[1]) if any(needed) else NONE
 
 

@@ -1,4 +1,4 @@
-"""Images of another size: along each axis a matrix [new, old] of the weights of the old pixels."""
+"""Feature maps of another size: along each axis a matrix [new, old] of the weights of the old samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfkd.verification.coreml.layout import shape
 from tfkd.verification.coreml.limits import UnsupportedError
 
-_LARGEST = 1 << 14  # pixels of a side
+_LARGEST = 1 << 14  # samples along a side
 
 Grid = Callable[[int, int], np.ndarray]
 
@@ -39,7 +39,7 @@ def _centres(old: int, new: int) -> np.ndarray:
     return _spaced(old, new, old / new, old / new / 2 - 0.5)
 
 
-# Where the new pixels lie between the old ones, as coremltools' documentation of `resize_bilinear` has it.
+# Where the new samples lie between the old ones, as coremltools' documentation of `resize_bilinear` has it.
 GRIDS: dict[str, Grid] = {
     "STRICT_ALIGN_CORNERS": _strict_corners,
     "ALIGN_CORNERS": _corners,
@@ -80,13 +80,13 @@ def upsample_bilinear(
     align_corners: Any = True,
     half_pixel_centers: Any = None,
 ) -> Any:
-    """Interpolates linearly; without aligned corners from the pixels' centres, unless that is said to be off."""
+    """Interpolates linearly; without aligned corners from the samples' centres, unless that is said to be off."""
     if align_corners:
         grid = "STRICT_ALIGN_CORNERS"
     else:
-        grid = "UNALIGN_CORNERS" if half_pixel_centers is None or half_pixel_centers else "DEFAULT"
-    height, width = _scaled(x, scale_factor_height, scale_factor_width)
-    return resize_bilinear(x, height, width, grid)
+        grid = "UNALIGN_CORNERS" if half_pixel_centers in (None, True) else "DEFAULT"
+    rows, columns = _scaled(x, scale_factor_height, scale_factor_width)
+    return resize_bilinear(x, rows, columns, grid)
 
 
 def upsample_nearest_neighbor(x: Any, scale_factor_height: Any = 1, scale_factor_width: Any = 1) -> Any:
@@ -95,45 +95,16 @@ def upsample_nearest_neighbor(x: Any, scale_factor_height: Any = 1, scale_factor
 
 def upsample_layer(layer: Any, x: Any) -> Any:
     factors = list(layer.fractionalScalingFactor) or list(layer.scalingFactor) or [1, 1]
-    height, width = _scaled(x, *factors)
+    rows, columns = _scaled(x, *factors)
     if type(layer).InterpolationMode.Name(layer.mode) == "NN":
-        return resize_nearest_neighbor(x, height, width)
-    return resize_bilinear(x, height, width, _UPSAMPLE[type(layer).LinearUpsampleMode.Name(layer.linearUpsampleMode)])
+        return resize_nearest_neighbor(x, rows, columns)
+    return resize_bilinear(x, rows, columns, _UPSAMPLE[type(layer).LinearUpsampleMode.Name(layer.linearUpsampleMode)])
 
 
 def resize_bilinear_layer(layer: Any, x: Any) -> Any:
     method = type(layer.mode).Method.Name(layer.mode.samplingMethod)
-    height, width = list(layer.targetSize) or [1, 1]
-    return resize_bilinear(x, height, width, _METHODS[method])
-
-
-def depth_to_space(x: Any, block_size: Any) -> Any:
-    """Spreads the channels of [n, block² c, h, w] over blocks of pixels, the block's place first, as TensorFlow."""
-    block, (depth, height, width) = _block(x, block_size, divides_channels=True)
-    parts = tf.reshape(x, [-1, block, block, depth // block**2, height, width])
-    laid = tf.transpose(parts, [0, 3, 4, 1, 5, 2])
-    return tf.reshape(laid, [-1, depth // block**2, height * block, width * block])
-
-
-def space_to_depth(x: Any, block_size: Any) -> Any:
-    """Stacks blocks of pixels of [n, c, block h, block w] as channels, the block's place first."""
-    block, (depth, height, width) = _block(x, block_size, divides_channels=False)
-    parts = tf.reshape(x, [-1, depth, height // block, block, width // block, block])
-    laid = tf.transpose(parts, [0, 3, 5, 1, 2, 4])
-    return tf.reshape(laid, [-1, depth * block**2, height // block, width // block])
-
-
-def pixel_shuffle(x: Any, upscale_factor: Any) -> Any:
-    """Spreads the channels of [n, c block², h, w] over blocks of pixels, the channel first (PyTorch's order)."""
-    block, (depth, height, width) = _block(x, upscale_factor, divides_channels=True)
-    parts = tf.reshape(x, [-1, depth // block**2, block, block, height, width])
-    laid = tf.transpose(parts, [0, 1, 4, 2, 5, 3])
-    return tf.reshape(laid, [-1, depth // block**2, height * block, width * block])
-
-
-def reorganize_layer(layer: Any, x: Any) -> Any:
-    kinds = {"SPACE_TO_DEPTH": space_to_depth, "DEPTH_TO_SPACE": depth_to_space, "PIXEL_SHUFFLE": pixel_shuffle}
-    return kinds[type(layer).ReorganizationType.Name(layer.mode)](x, layer.blockSize)
+    rows, columns = list(layer.targetSize) or [1, 1]
+    return resize_bilinear(x, rows, columns, _METHODS[method])
 
 
 def _scaled(x: Any, *factors: Any) -> list[int]:
@@ -163,11 +134,3 @@ def _linear(grid: Grid) -> Callable[[int, int], np.ndarray]:
 
 def _nearest(old: int, new: int) -> np.ndarray:
     return np.eye(old)[np.arange(new) * old // new]
-
-
-def _block(x: Any, size: Any, divides_channels: bool) -> tuple[int, list[int]]:
-    block, sizes = int(size), shape(x)[1:]
-    divided = sizes[:1] if divides_channels else sizes[1:]
-    if len(sizes) != 3 or block < 1 or any(each % (block**2 if divides_channels else block) for each in divided):
-        raise ValueError(f"it rearranges {shape(x)} by blocks of {block}")
-    return block, sizes

@@ -165,7 +165,7 @@ def slice_layer(layer: Any, x: Any) -> Any:
 
 
 def axis_slice_layer(layer: Any, x: Any) -> Any:
-    """Slices one of the last three axes, channels, height or width, as NumPy does."""
+    """Slices one of the last three axes, channels, rows or columns, as NumPy does."""
     rank = len(x.shape)
     axis = rank - 3 + int(layer.axis)
     begins, ends, steps = [0] * rank, [0] * rank, [1] * rank
@@ -191,7 +191,7 @@ def crop_layer(layer: Any, x: Any) -> Any:
     """Cuts height and width, the last two axes."""
     edges = layer.cropAmounts.borderAmounts
     if len(edges) != 2:
-        raise UnsupportedError("it crops to the size of another value, which is not known")
+        raise UnsupportedError("it cuts to the size of another value, which is not known")
     rank = len(x.shape)
     begin = [0] * (rank - 2) + [edge.startEdgeSize for edge in edges]
     end = [size - cut for size, cut in zip(layout.shape(x)[-2:], (edge.endEdgeSize for edge in edges), strict=True)]
