@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.pipeline.test_run import RECIPE, tfkd
 from tfkd import cli
-from tfkd.models.normalization import parse
+from tfkd.inputs.image.normalization import parse
 
 SIZE = 32
 # Neither another order of the channels nor another range of the pixels turns these into each other.

@@ -9,8 +9,8 @@ import pytest
 from tests.models import families
 from tests.models.teachers import photos, untrained
 from tfkd.errors import RequestError
+from tfkd.inputs.image.normalization import parse
 from tfkd.models import TEACHERS, build_teacher
-from tfkd.models.normalization import parse
 
 
 @pytest.mark.parametrize(("name", "facts"), families.teachers().items())

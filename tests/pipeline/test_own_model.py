@@ -13,8 +13,8 @@ from PIL import Image
 from tfkd import cli
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import RequestError
+from tfkd.inputs.image.normalization import parse
 from tfkd.labels import read_labels
-from tfkd.models.normalization import parse
 from tfkd.pipeline.own_request import name_of, request
 
 SIZE = 32

@@ -14,9 +14,9 @@ from tfkd.data.batches import view_batches
 from tfkd.data.dataset import Split
 from tfkd.errors import RequestError
 from tfkd.files import write_sealed
+from tfkd.inputs.image.normalization import parse
 from tfkd.inputs.image.tensors import signature
 from tfkd.inputs.seeds import partners, view_seeds
-from tfkd.models.normalization import parse
 from tfkd.models.pixels import in_front
 from tfkd.models.specialist import in_order
 from tfkd.recipe import Augment

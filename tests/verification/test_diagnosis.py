@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfkd.models.normalization import Normalization, parse
+from tfkd.inputs import kind_of
+from tfkd.inputs.image.normalization import Normalization, parse
 from tfkd.verification.diagnosis import Subject, Wording, diagnose, initial_weights, order_of_labels, read_or_diagnose
 from tfkd.verification.records import Diagnosis
 
@@ -42,7 +43,7 @@ def trained(classes: int, words: str, order: Sequence[int] | None = None, sharp:
 
 def subject(network: Callable, asked: str, names: Sequence[str], **changes: object) -> Subject:
     pixels = parse(asked)
-    return Subject("m.keras", lambda raw: network(pixels(raw)), pixels, names, WORDING, **changes)
+    return Subject("m.keras", lambda raw: network(pixels(raw)), pixels, names, WORDING, kind_of("image"), **changes)
 
 
 def names_of(classes: int) -> list[str]:
@@ -228,7 +229,7 @@ def test_three_images_prove_nothing() -> None:
 def test_a_named_teachers_pixels_are_not_doubted() -> None:
     images, labels = images_of(5, 20)
     wrong = trained(5, "bgr,0,255")
-    found = diagnose(subject(wrong, "none", names_of(5), own_pixels=True), images, labels)
+    found = diagnose(subject(wrong, "none", names_of(5), normalization_is_known=True), images, labels)
     assert not any(each.normalization for each in found)
 
 
@@ -251,7 +252,7 @@ def test_what_a_model_of_other_classes_happens_to_fit_is_no_order_of_labels() ->
     def nearest_other(given: np.ndarray) -> np.ndarray:
         return -((given.reshape(len(given), 1, -1) - others) ** 2).mean(axis=2) / 50
 
-    found = one(diagnose(subject(nearest_other, "none", names_of(10), own_pixels=True), images, labels))
+    found = one(diagnose(subject(nearest_other, "none", names_of(10), normalization_is_known=True), images, labels))
     assert found.cause == "other classes" and not found.labels
 
 

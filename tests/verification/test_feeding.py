@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.verification.conftest import SIGNATURE, SIZE, Exported
 from tfkd.errors import RequestError
-from tfkd.models.normalization import NONE, WORDS, Normalization, parse
+from tfkd.inputs.image.normalization import NONE, WORDS, Normalization, parse
 from tfkd.verification import feeding, metadata, tflite
 from tfkd.verification.feeding import feeds
 from tfkd.verification.inspect import inspect

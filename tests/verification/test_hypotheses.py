@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tfkd.models.normalization import parse
-from tfkd.verification.hypotheses import LEAST_SKILL, Hypothesis, _rarity, balanced_accuracy, is_refuted, skill
+from tfkd.verification.hypotheses import LEAST_SKILL, Hypothesis, balanced_accuracy, is_refuted, skill
 
 
 @pytest.mark.parametrize(("per_class", "refuted"), [(10, False), (1_000, True)])
@@ -15,9 +14,3 @@ def test_few_images_refute_less_than_many(per_class: int, refuted: bool) -> None
     hypothesis = Hypothesis(None, None, "", np.where(right, labels, 1 - labels), 0.0)
     assert hypothesis.least_skill == LEAST_SKILL > skill(balanced_accuracy(labels, hypothesis.classes), labels)
     assert is_refuted(hypothesis, labels) is refuted
-
-
-def test_usual_pixels_are_preferred_to_unusual_ones() -> None:
-    words = (None, "0,255", "caffe", "bgr,0,255", "123.68,116.779,103.939,1,1,1")
-    pixels = [None if each is None else parse(each) for each in words]
-    assert [_rarity(Hypothesis(each, None, "", np.zeros(1), 0.0)) for each in pixels] == [0, 0, 1, 2, 3]

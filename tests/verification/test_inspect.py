@@ -13,7 +13,7 @@ from tests.writers.conftest import make_model
 from tfkd.commands import app
 from tfkd.errors import RequestError
 from tfkd.verification import tflite
-from tfkd.verification.inspect import Photos, _images, inspect, inspect_apart, sibling
+from tfkd.verification.inspect import ComparedOn, _examples, inspect, inspect_apart, sibling
 from tfkd.verification.noise import _matched, compare
 from tfkd.verification.operators import Operand, Operator
 from tfkd.writers.tflite import write_tflite
@@ -102,7 +102,7 @@ def test_names_of_a_fused_operator_have_no_order() -> None:
 
 def test_everything_of_a_file_is_told(exported: Exported) -> None:
     path = exported.path("_int8.tflite")
-    found = inspect(path, images=exported.images[:2])
+    found = inspect(path, examples=exported.images[:2])
     delegation = tflite.delegation(path)
     assert (found.partitions, [row.kind for row in found.outside]) == (delegation.partitions, delegation.outside)
     assert len(found.operators) == delegation.operators
@@ -168,10 +168,10 @@ def test_another_network_of_the_same_size_is_refused(exported: Exported, tmp_pat
 
 def test_images_of_another_size_or_none_are_refused(exported: Exported) -> None:
     path = exported.path("_int8.tflite")
-    with pytest.raises(RequestError, match=r"takes \[1, 32, 32, 3\] and cannot be run on an image \(16, 16, 3\)"):
-        inspect(path, images=np.zeros((1, 16, 16, 3), np.uint8))
-    with pytest.raises(RequestError, match="no images to compare"):
-        inspect(path, images=np.zeros((0, SIZE, SIZE, 3), np.uint8))
+    with pytest.raises(RequestError, match=r"takes \[1, 32, 32, 3\] and cannot be run on an input \(16, 16, 3\)"):
+        inspect(path, examples=np.zeros((1, 16, 16, 3), np.uint8))
+    with pytest.raises(RequestError, match="no examples to compare"):
+        inspect(path, examples=np.zeros((0, SIZE, SIZE, 3), np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +184,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_photos_come_from_the_validation_split_at_the_files_size(exported: Exported, source: str) -> None:
-    found = _images(Photos(source, 8, seed=1), SIGNATURE, None)
+    found = _examples(ComparedOn(source, 8, seed=1), SIGNATURE, None)
     assert (found.shape, found.dtype) == ((8, SIZE, SIZE, 3), np.uint8)
-    np.testing.assert_array_equal(found, _images(Photos(source, 8, seed=1), SIGNATURE, None))
-    assert len(_images(Photos(source, 100, seed=1), SIGNATURE, None)) == 12
+    np.testing.assert_array_equal(found, _examples(ComparedOn(source, 8, seed=1), SIGNATURE, None))
+    assert len(_examples(ComparedOn(source, 100, seed=1), SIGNATURE, None)) == 12
 
 
 def test_the_command_prints_json_and_writes_the_plot(
@@ -208,6 +208,6 @@ def test_a_file_is_inspected_in_a_process_apart(
 ) -> None:
     monkeypatch.setattr(tflite, "load", None)  # here; the process apart has its own
     path = exported.path("_int8.tflite")
-    found = inspect_apart(path, Photos(source, 2, seed=1))
+    found = inspect_apart(path, ComparedOn(source, 2, seed=1))
     assert found.comparison is not None and found.comparison.images == 2
     assert found.comparison.pixels_against == "RGB from 0 to 255 (its metadata)"

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tfkd.errors import RequestError
+from tfkd.inputs.image import normalization
 from tfkd.inputs.image.tensors import signature
-from tfkd.models import normalization
 from tfkd.verification import tflite
 from tfkd.writers import Card, own
 from tfkd.writers.tflite import write_tflite

@@ -282,7 +282,7 @@ def inspect(
             "--out, --against and --normalization need photos to compare layers on; add --data folder:PATH."
         )
     from tfkd import files
-    from tfkd.models.normalization import parse
+    from tfkd.inputs.image.normalization import parse
     from tfkd.progress import for_output
     from tfkd.quiet import native_logs_silenced
 
@@ -292,7 +292,7 @@ def inspect(
 
     progress = None if as_json else for_output()  # standard output must hold nothing but JSON
     pixels = None if normalization is None else parse(normalization)
-    on = None if data is None else inspector.Photos(data, images, seed, against, pixels)
+    on = None if data is None else inspector.ComparedOn(data, images, seed, against, pixels)
     found = inspector.inspect_apart(file, on, progress)
     if found.comparison and out:
         files.write_text(out, shown.plot(found.comparison))

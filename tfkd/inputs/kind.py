@@ -5,7 +5,7 @@ both in, and nothing outside of its package asks which kind it is.
 """
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -133,6 +133,24 @@ class Reading(Protocol):
         """Returns a batch of finished inputs, tensors in the signature's structure, as the input rendering shows it."""
 
 
+class Normalization(Protocol):
+    """What a model wants done to raw values before it sees them."""
+
+    @property
+    def text(self) -> str:
+        """The words that it was read from."""
+
+    @property
+    def rarity(self) -> int:
+        """How seldom models want it, 0 for what is common."""
+
+    def __call__(self, raw: np.ndarray, /) -> np.ndarray:
+        """Returns raw values [b, ...] as the model was trained on them, float32."""
+
+    def undone(self, values: np.ndarray, /) -> np.ndarray:
+        """Returns the raw values, also outside of the raw range, that it turns into the given ones."""
+
+
 @dataclass(frozen=True)
 class Description:
     """What an exported file says of its input.
@@ -168,6 +186,10 @@ class Kind:
             RequestError where that is no input of this kind.
         describe: maps a signature to what exported files say of it.
         golden_suffix: of the files of golden examples.
+        values: what messages call the numbers of an example.
+        normalization: reads what a model wants done to raw values from words, and the flag or field that they are of,
+            for messages; raises a RequestError.
+        other_normalizations: maps such a normalization to others that models may want instead.
         from_memory: maps examples that a caller hands over in memory, and the signature, to raw inputs as golden files
             hold them; raises a RequestError.
         to_golden: maps a batch of finished inputs to the arrays that golden examples and files hold, in fewer bytes.
@@ -186,6 +208,9 @@ class Kind:
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]
     golden_suffix: str
+    values: str
+    normalization: Callable[[str, str], Any]
+    other_normalizations: Callable[[Any], Sequence[Any]]
     from_memory: Callable[[Any, Signature], Any]
     to_golden: Callable[[Any], Any]
     encode_golden: Callable[[Any], bytes]

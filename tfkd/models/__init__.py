@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from tfkd.errors import RequestError, TfkdError, cause, nearest
+from tfkd.inputs.image import normalization
 from tfkd.labels import outputs_of
-from tfkd.models import normalization
 from tfkd.recipe import Student, Teacher, is_model_file, user_code
 
 

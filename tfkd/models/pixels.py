@@ -1,4 +1,4 @@
-"""The layers that normalise pixels in front of a model; `tfkd.models.normalization` says what there is to do."""
+"""The layers that normalise pixels in front of a model; `tfkd.inputs.image.normalization` says what there is to do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfkd.models.normalization import Normalization
+from tfkd.inputs.image.normalization import Normalization
 
 
 @keras.saving.register_keras_serializable("tfkd")

@@ -219,7 +219,7 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
     yield Finding("ok", f"{teacher.model} is used as it is: right for {accuracy:.1%} of {len(labels)} images")
     if not teacher.classes:
         proposed = RunFolder(runs / recipe.name).proposed_labels
-        subject = diagnosis.subject_of(teacher, number, model, data.classes, proposed)
+        subject = diagnosis.subject_of(teacher, number, model, data, proposed)
         for found in _causes(subject, images, labels, logits):
             yield Finding("error" if recipe.gates.diagnosis else "warning", str(found))
     yield _resolution(data, min(max(accuracy, 1 / len(data.classes)), 1 - 1 / len(labels)))

@@ -14,9 +14,9 @@ from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
+from tfkd.inputs.image import normalization
 from tfkd.inputs.image.tensors import side_of
 from tfkd.labels import outputs_of
-from tfkd.models import normalization
 from tfkd.pipeline import pages
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.stages.verify import measure_files
@@ -196,7 +196,7 @@ def _measured(
 
 
 def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:
-    """Looks for causes of wrong predictions: in those at hand, and with other pixels where many are wrong."""
+    """Looks for causes of wrong predictions: in those at hand, and with other normalizations where many are wrong."""
     from tfkd.verification import diagnosis
 
     model, data = subject.model, subject.data
@@ -204,7 +204,7 @@ def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, s
         lambda words: f"--normalization {words}",
         lambda names: f"--labels {diagnosis.write_labels(folder.proposed_labels, names)}",
     )
-    examined = diagnosis.Subject(model.name, model.answer, model.normalization, data.classes, wording)
+    examined = diagnosis.Subject(model.name, model.answer, model.normalization, data.classes, wording, data.kind)
     test = data.test.labels
     if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
         return diagnosis.order_of_labels(examined, probabilities, test)

@@ -1,8 +1,8 @@
-"""Why a classifier is wrong: labels in another order, other pixels, no training, or other classes; with the evidence.
+"""Why a classifier is wrong: labels in another order, another normalization, no training, or other classes.
 
-A cause is a hypothesis that is tried on images: the same network with another order of labels, other pixels, or both.
-It is proposed only where the images that did not suggest it show that it is better than what was asked for. Nothing is
-ever applied.
+A cause is a hypothesis that is tried on examples: the same network with another order of labels, another normalization,
+or both. It is proposed with its evidence, and only where the examples that did not suggest it show that it is better
+than what was asked for. Nothing is ever applied.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +15,10 @@ import numpy as np
 from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import flatness
 from tfkd.files import read_sealed, write_sealed, write_text
+from tfkd.inputs.kind import Kind, Normalization
 from tfkd.kernels.keras_private import layers_of
 from tfkd.labels import relabelled
 from tfkd.models import is_own
-from tfkd.models.normalization import Normalization, parse
 from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets, Teacher
 from tfkd.signature import Signature
 from tfkd.verification.gates import STUDENT
@@ -29,7 +29,6 @@ from tfkd.verification.hypotheses import (
     is_refuted,
     is_refuted_by_one_answer,
     orders,
-    other_pixels,
     skill,
     supported,
 )
@@ -41,7 +40,7 @@ MOST_IMAGES = 400
 BATCH = 64
 SKILL_OF_TRAINED = 0.8  # LEAST_SKILL where the weights look untrained
 SKILL_OF_RANDOM = 0.5  # is more than random weights reach, which tell some images apart by their colours
-SUSPICIOUS = 0.9  # balanced accuracy below which other pixels are tried
+SUSPICIOUS = 0.9  # balanced accuracy below which other normalizations are tried
 ONE_ANSWER = 0.9  # share of images that get the same class from a network that tells nothing apart
 FLAT = 0.95  # share of the entropy of guessing: such soft labels tell next to nothing
 FEW_STEPS, FEW_STEPS_OF_TRAINED = 1_000, 300  # of a training from random and from trained weights
@@ -67,11 +66,12 @@ class Subject:
 
     Attributes:
         name: as messages name it.
-        predict: float32 [b, S, S, 3] raw RGB to logits or probabilities, float [b, outputs].
-        normalization: what `predict` does to raw pixels.
-        own_pixels: the normalization is known to be right, as that of a named teacher; no other is tried.
+        predict: raw inputs [b, ...] to logits or probabilities, float [b, outputs].
+        normalization: what `predict` does to raw values.
         names: of the outputs, in their order.
         wording: of proposals.
+        kind: of its input.
+        normalization_is_known: as that of a named teacher; no other is tried.
         weights: evidence that the network was never trained, "" where there is none.
         fine_tuning: the field of the recipe by which tfkd fine-tuned it on these classes, "" where it did not.
     """
@@ -81,35 +81,37 @@ class Subject:
     normalization: Normalization
     names: Sequence[str]
     wording: Wording
-    own_pixels: bool = False
+    kind: Kind
+    normalization_is_known: bool = False
     weights: str = ""
     fine_tuning: str = ""
 
 
-def subject_of(teacher: Teacher, number: int, model: Any, classes: Sequence[str], proposed: Path) -> Subject:
+def subject_of(teacher: Teacher, number: int, model: Any, data: Dataset, proposed: Path) -> Subject:
     """Returns a teacher as a subject.
 
     Args:
         teacher: the recipe's part.
         number: its place in the recipe.
-        model: keras.Model from raw RGB to logits of the classes.
-        classes: of the data.
+        model: keras.Model from raw inputs to logits of the classes.
+        data: with these classes.
         proposed: where proposed labels are written.
     """
 
     from tfkd.distill.predict import predictor
 
     def labelled(names: Sequence[str]) -> str:
-        return f"teachers.{number}.labels={write_labels(proposed, relabelled(teacher.labels, classes, names))}"
+        return f"teachers.{number}.labels={write_labels(proposed, relabelled(teacher.labels, data.classes, names))}"
 
     run = predictor(model)
     return Subject(
         teacher.model,
-        lambda images: run(images).numpy(),
-        parse(teacher.normalization),
-        classes,
+        lambda raw: run(raw).numpy(),
+        data.kind.normalization(teacher.normalization, f"teachers.{number}.normalization"),
+        data.classes,
         Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
-        own_pixels=not is_own(teacher.model),
+        data.kind,
+        normalization_is_known=not is_own(teacher.model),
         weights="" if teacher.fine_tune else initial_weights(model),
         fine_tuning=f"teachers.{number}.fine_tune" if teacher.fine_tune else "",
     )
@@ -132,15 +134,15 @@ def probe_images(
     return np.concatenate(images), np.concatenate(labels)
 
 
-def diagnose(subject: Subject, images: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
+def diagnose(subject: Subject, examples: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
     """Returns the likely causes of a low accuracy, the best supported first; empty where none is found.
 
     Args:
         subject: the classifier.
-        images: uint8 [n, S, S, 3] raw RGB.
-        labels: int64 [n], the number of each image's class among `subject.names`.
+        examples: raw [n, ...].
+        labels: int64 [n], the number of each example's class among `subject.names`.
     """
-    tried = list(_hypotheses(subject, images, labels))
+    tried = list(_hypotheses(subject, examples, labels))
     # Random weights may fit some order of the labels a little; none makes them a good classifier.
     plausible = supported(tried, labels, SKILL_OF_TRAINED if subject.weights else LEAST_SKILL)
     level = balanced_accuracy(labels, tried[0].classes)
@@ -216,7 +218,7 @@ def write_labels(path: Path, names: Sequence[str]) -> Path:
 
 
 def is_suspicious(labels: np.ndarray, classes: np.ndarray) -> bool:
-    """Tells whether predicted classes are so often wrong that it is worth trying other pixels."""
+    """Tells whether predicted classes are so often wrong that it is worth trying other normalizations."""
     return balanced_accuracy(labels, classes) < SUSPICIOUS
 
 
@@ -264,17 +266,17 @@ def _ends_in_bias(model: Any) -> bool:
     return getattr(last, "bias", None) is not None
 
 
-def _hypotheses(subject: Subject, images: np.ndarray, labels: np.ndarray) -> Iterator[Hypothesis]:
+def _hypotheses(subject: Subject, examples: np.ndarray, labels: np.ndarray) -> Iterator[Hypothesis]:
     """Yields what was asked for first, then every other order of labels and every other normalization."""
-    yield from orders(subject.names, _predicted(subject, images, None), labels, None)
-    for other in [] if subject.own_pixels else other_pixels(subject.normalization):
-        yield from orders(subject.names, _predicted(subject, images, other), labels, other)
+    yield from orders(subject.names, _predicted(subject, examples, None), labels, None)
+    for other in [] if subject.normalization_is_known else subject.kind.other_normalizations(subject.normalization):
+        yield from orders(subject.names, _predicted(subject, examples, other), labels, other)
 
 
-def _predicted(subject: Subject, images: np.ndarray, other: Normalization | None) -> np.ndarray:
+def _predicted(subject: Subject, examples: np.ndarray, other: Normalization | None) -> np.ndarray:
     def batches() -> Iterator[np.ndarray]:
-        for start in range(0, len(images), BATCH):
-            raw = images[start : start + BATCH].astype(np.float32)
+        for start in range(0, len(examples), BATCH):
+            raw = examples[start : start + BATCH].astype(np.float32)
             yield subject.predict(raw if other is None else subject.normalization.undone(other(raw)))
 
     return np.concatenate(list(batches()))
@@ -288,15 +290,15 @@ def _described(subject: Subject, equals: list[Hypothesis], asked: Hypothesis, la
     labels_in_order = [subject.names[number] for number in np.argsort(found.order)] if found.order else []
     if found.normalization is not None:
         proposals.append(subject.wording.normalization(found.normalization.text))
-        causes.append(f"pixels as by {proposals[-1]}")
+        causes.append(f"{subject.kind.values} as by {proposals[-1]}")
     if found.order is not None:
         causes.append(_order_described(subject.names, found))
         proposals.append(subject.wording.labels(labels_in_order))
-    cause = " and ".join(["pixels"] * (found.normalization is not None) + ["labels"] * (found.order is not None))
+    wrong = [subject.kind.values] * (found.normalization is not None) + ["labels"] * (found.order is not None)
     measured = f"{reached:.0%} of {len(labels)} images instead of {level:.0%} (mean over the classes)"
     return Diagnosis(
         subject=subject.name,
-        cause=cause,
+        cause=" and ".join(wrong),
         evidence=f"With {' and '.join(causes)}, {subject.name} is right for {measured}{_as_good(equals)}.",
         proposal=" ".join(proposals),
         normalization=found.normalization.text if found.normalization else None,
@@ -338,7 +340,7 @@ def _cycles(order: Sequence[int]) -> list[list[int]]:
 
 
 def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
-    """Yields what can be said where no order of labels and no pixels make the classifier better.
+    """Yields what can be said where no order of labels and no normalization make the classifier better.
 
     On few images a classifier at chance may still be a fair one: nothing is said before that is refuted.
     """
@@ -347,7 +349,7 @@ def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray
     best = max(balanced_accuracy(labels, each.classes) for each in tried)
     if significant(chance_test(labels, tried[0].classes).p_value):
         return
-    ways = "" if subject.own_pixels else f" with any of {len(asked)} normalizations"
+    ways = "" if subject.normalization_is_known else f" with any of {len(asked)} normalizations"
     if share >= ONE_ANSWER and is_refuted_by_one_answer(share, labels):
         found = f"gives the same class for {share:.0%} of {len(labels)} images{ways}"
         yield _without_skill(subject, found, "untrained", _UNTRAINED, _TRAINED)

@@ -1,4 +1,4 @@
-"""How photos become the input of a .tflite file, which the file, its quantized twin or its user has to say."""
+"""How raw values become the input of a .tflite file, as the file, its quantized form or its user says."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,25 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.errors import RequestError
-from tfkd.inputs.image.tensors import signature as image_signature
-from tfkd.models.normalization import Normalization
+from tfkd.inputs.image.normalization import ADVICE, AS_THEY_ARE, BYTES, Normalization, of_bytes
+from tfkd.inputs.image.tensors import signature_of_file
 from tfkd.signature import Signature
 from tfkd.verification import metadata, tflite
 from tfkd.verification.records import Tensor
 
-_BYTES = {"uint8": 0, "int8": 128}  # how much lower a pixel is stored
-_PLAIN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))  # what pixels from 0 to 255 are scaled to
-_NEAR = 0.02  # of the range: 1/128 for 1/127.5, and limits that a calibration found
-_ASK = "say what it wants of pixels from 0 to 255: --normalization none, tf, torch, caffe or mean,std."
-
 
 @dataclass(frozen=True)
 class Feed:
-    """Turns raw RGB 0..255 into a file's input.
+    """Turns raw values into a file's input.
 
     Attributes:
         tensor: the input.
-        normalization: of the values that the input stands for; None where bytes take the pixels as they are.
+        normalization: of the values that the input stands for; None where bytes take them as they are.
         source: who says so, for reports.
     """
 
@@ -32,11 +27,11 @@ class Feed:
     normalization: Normalization | None
     source: str
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Returns the input [1, S, S, 3] of one image, uint8 [S, S, 3], in the input's dtype."""
+    def __call__(self, raw: np.ndarray) -> np.ndarray:
+        """Returns the input [1, ...] of one raw example, in the input's dtype."""
         if self.normalization is None:
-            return tflite.as_taken(image, np.dtype(self.tensor.dtype))[np.newaxis]
-        values = self.normalization(image)[np.newaxis]
+            return tflite.as_taken(raw, np.dtype(self.tensor.dtype))[np.newaxis]
+        values = self.normalization(raw)[np.newaxis]
         if self.tensor.scale is None or self.tensor.zero_point is None:
             return values
         limits = np.iinfo(self.tensor.dtype)
@@ -44,8 +39,8 @@ class Feed:
         return np.clip(steps, limits.min, limits.max).astype(self.tensor.dtype)
 
     def __str__(self) -> str:
-        pixels = "pixels as they are" if self.normalization is None else str(self.normalization)
-        return f"{pixels} ({self.source})"
+        values = AS_THEY_ARE if self.normalization is None else str(self.normalization)
+        return f"{values} ({self.source})"
 
 
 @dataclass(frozen=True)
@@ -58,44 +53,38 @@ class _Input:
 
     @property
     def is_bytes(self) -> bool:
-        return self.tensor.dtype in _BYTES
+        return self.tensor.dtype in BYTES
 
     @property
     def plain(self) -> Normalization | None:
-        """What makes pixels as they are into the values that bytes stand for, where these are those of an image."""
+        """What makes raw values into those that bytes stand for, where these are of a known range."""
         scale, zero_point = self.tensor.scale, self.tensor.zero_point
         if not self.is_bytes or scale is None or zero_point is None:
             return None
-        mean = zero_point + _BYTES[self.tensor.dtype]
-        low, high = -mean * scale, (255 - mean) * scale
-        if any(abs(low - a) + abs(high - b) <= 2 * _NEAR * (b - a) for a, b in _PLAIN):
-            return Normalization((float(mean),), (1 / scale,))
-        return None
+        return of_bytes(self.tensor.dtype, scale, zero_point)
 
 
 def signature(path: Path) -> Signature:
-    """Returns the signature of the square RGB image that a file takes.
+    """Returns the signature of the example that a file takes.
 
     Raises:
         RequestError: it takes something else.
         VerifyError: the file cannot be loaded.
     """
     tensor = tflite.io(path).input
-    if len(tensor.shape) != 4 or tensor.shape[1] != tensor.shape[2] or [tensor.shape[0], tensor.shape[3]] != [1, 3]:
-        raise RequestError(f"{path} takes {tensor.dtype} {tensor.shape}; photos fit into one square RGB image alone.")
-    return image_signature(tensor.shape[1])
+    return signature_of_file(str(path), tensor.dtype, tensor.shape)
 
 
 def feeds(path: Path, against: Path, given: Normalization | None = None) -> tuple[Feed, Feed]:
-    """Returns how a file and its float file are each fed with the same photos.
+    """Returns how a file and its float file are each fed with the same examples.
 
-    Bytes take pixels as they are, as apps give them. A float input takes what, in this order, `given` says, the
+    Bytes take raw values as they are, as apps give them. A float input takes what, in this order, `given` says, the
     file's metadata, the metadata of the other file, or the range of the other file's bytes.
 
     Args:
         path: of a file.
         against: of the float file of the same network.
-        given: what the user says that the network wants of pixels; the files' metadata must not say otherwise.
+        given: what the user says that the network wants done to raw values; the files' metadata must not say otherwise.
 
     Raises:
         RequestError: nothing says what a file wants, or its metadata contradict `given`.
@@ -129,7 +118,7 @@ def _feed(file: _Input, other: _Input, given: Normalization | None) -> Feed:
     for normalization, source in known:
         if normalization is not None:
             return Feed(file.tensor, normalization, source)
-    raise RequestError(f"{file.path} does not say which range of floats it takes; {_ASK}")
+    raise RequestError(f"{file.path} does not say which range of floats it takes; {ADVICE}")
 
 
 def _feed_bytes(file: _Input, given: Normalization | None) -> Feed:
@@ -138,4 +127,4 @@ def _feed_bytes(file: _Input, given: Normalization | None) -> Feed:
     if file.stated or file.plain or file.tensor.scale is None:
         return Feed(file.tensor, None, f"{file.tensor.dtype} input")
     low, high = file.tensor.range or (0.0, 0.0)
-    raise RequestError(f"{file.path} takes bytes that stand for {low:.3g} to {high:.3g}, which are no pixels; {_ASK}")
+    raise RequestError(f"{file.path} takes bytes that stand for {low:.3g} to {high:.3g}, which are no pixels; {ADVICE}")

@@ -1,6 +1,6 @@
-"""What may be wrong with a classifier: another order of its outputs, other pixels; tried on images and weighed.
+"""What may be wrong with a classifier: another order of its outputs, another normalization; tried and weighed.
 
-A hypothesis holds only where it is significantly better than what was asked for, on images that did not suggest it.
+A hypothesis holds only where it is significantly better than what was asked for, on examples that did not suggest it.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfkd.distill.measures import paired_p_value, softmax
-from tfkd.models.normalization import WORDS, Normalization, parse
+from tfkd.inputs.kind import Normalization
 from tfkd.verification.truth import chance_test, significant
 
 ALPHA = 0.01  # of all hypotheses together
@@ -22,10 +22,6 @@ LEAST_SKILL = 0.3  # share of the way from chance to perfect that a hypothesis m
 SKILL_OF_MATCHED = 0.6  # the same where most classes are matched: a model of other classes fits some of them
 SKILL_OF_ONE_ANSWER = 0.4  # and what gives one answer is below this
 AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much worse
-_PIXELS = (
-    *("none", "0,255", "tf", "torch", "caffe", "123.68,116.779,103.939,1,1,1"),
-    *("bgr", "bgr,0,255", "bgr,tf", "bgr,torch"),
-)
 
 
 @dataclass(frozen=True)
@@ -33,10 +29,10 @@ class Hypothesis:
     """What is supposed about a classifier, and what it would be worth.
 
     Attributes:
-        normalization: supposed pixels; None for those that were asked for.
+        normalization: that is supposed; None for the one that was asked for.
         order: number of the output of each class; None for the order that was asked for.
         kind: how the order was found, "" for that which was asked for.
-        classes: int [n], the predicted classes under this hypothesis, none of them fitted to its own image; -1 is none.
+        classes: int [n], the predicted classes under this hypothesis, none of them fitted to its example; -1 is none.
         likelihood: mean logarithm of the probability of the true class.
     """
 
@@ -59,22 +55,12 @@ class Hypothesis:
 
     @property
     def changes(self) -> int:
-        """How many of pixels and labels it supposes to be wrong."""
+        """How many of normalization and labels it supposes to be wrong."""
         return (self.normalization is not None) + (self.order is not None)
 
 
-def other_pixels(asked: Normalization) -> list[Normalization]:
-    swapped = "" if asked.bgr or asked.is_identity else f"bgr,{asked.text}"
-    found = [asked]
-    for words in (*_PIXELS, *([swapped] if swapped else [])):
-        candidate = parse(words)
-        if not any(candidate.same_as(each) for each in found):
-            found.append(candidate)
-    return found[1:]
-
-
 def orders(
-    names: Sequence[str], scores: np.ndarray, labels: np.ndarray, pixels: Normalization | None
+    names: Sequence[str], scores: np.ndarray, labels: np.ndarray, normalization: Normalization | None
 ) -> Iterator[Hypothesis]:
     """Yields the order that was asked for, well-known ones, and the one that fits best."""
     top, probabilities = scores.argmax(axis=1), _probabilities(scores)
@@ -84,17 +70,17 @@ def orders(
         return float(np.log(np.maximum(chosen, 1e-6)).mean())
 
     outputs = scores.shape[1]
-    yield Hypothesis(pixels, None, "", top, likelihood(labels))
+    yield Hypothesis(normalization, None, "", top, likelihood(labels))
     seen = {tuple(range(outputs))}
     for kind, order in _known_orders(names):
         if order not in seen:
             seen.add(order)
             columns = np.array(order)
-            yield Hypothesis(pixels, order, kind, np.argsort(columns)[top], likelihood(columns[labels]))
+            yield Hypothesis(normalization, order, kind, np.argsort(columns)[top], likelihood(columns[labels]))
     order = _matched(top, probabilities, labels)
     if order not in seen:
         classes, columns = _held_out(top, probabilities, labels)
-        yield Hypothesis(pixels, order, "matched", classes, likelihood(columns))
+        yield Hypothesis(normalization, order, "matched", classes, likelihood(columns))
 
 
 def _known_orders(names: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -165,7 +151,7 @@ def _rank_in_class(labels: np.ndarray) -> np.ndarray:
 def supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float = LEAST_SKILL) -> list[list[Hypothesis]]:
     """Returns the simplest hypotheses that are clearly better than what was asked for.
 
-    Those about labels alone and those about pixels are apart, each with the best first.
+    Those about labels alone and those about normalizations are apart, each with the best first.
     """
     asked, *others = tried
     weights = _weights(labels)
@@ -195,19 +181,11 @@ def supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float = 
 def _preference(labels: np.ndarray, hypothesis: Hypothesis) -> tuple[float, ...]:
     """Returns what equally simple hypotheses are sorted by.
 
-    Networks forgive pixels that are many times too large, as they are nearly homogeneous, and not those that are too
-    small: where both reach the same, the small ones are right. Of models that take BGR most are Caffe's.
+    Networks forgive values that are many times too large, as they are nearly homogeneous, and not those that are too
+    small: where both reach the same, the small ones are right.
     """
-    return (_rarity(hypothesis), -round(balanced_accuracy(labels, hypothesis.classes), 2), -hypothesis.likelihood)
-
-
-def _rarity(hypothesis: Hypothesis) -> int:
-    pixels = hypothesis.normalization
-    if pixels is None or (max(pixels.std) > 1 and not pixels.bgr):
-        return 0
-    if pixels.same_as(WORDS["caffe"]):
-        return 1
-    return 2 if max(pixels.std) > 1 else 3
+    rarity = hypothesis.normalization.rarity if hypothesis.normalization else 0
+    return (rarity, -round(balanced_accuracy(labels, hypothesis.classes), 2), -hypothesis.likelihood)
 
 
 def balanced_accuracy(labels: np.ndarray, classes: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from tfkd.data import open_evaluation
 from tfkd.errors import RequestError
 from tfkd.files import compressed_size
-from tfkd.models.normalization import Normalization
+from tfkd.inputs.image.normalization import Normalization
 from tfkd.progress import Progress, counted
 from tfkd.recipe import Data
 from tfkd.signature import Signature
@@ -49,15 +49,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Photos:
+class ComparedOn:
     """What a file is compared with its float file on.
 
     Attributes:
         source: as in a recipe: folder:PATH, files:LIST.csv, tfds:NAME or embedded:NAME.
-        count: how many photos, as many of each class as possible.
-        seed: draws the photos.
+        count: how many examples, as many of each class as possible.
+        seed: draws the examples.
         against: the float file; None takes the `_fp32.tflite` beside the file.
-        normalization: what the network wants of pixels, for files that do not say it.
+        normalization: what the network wants done to raw values, for files that do not say it.
     """
 
     source: str
@@ -81,7 +81,7 @@ class Inspection:
         operators: in the order in which they run.
         partitions: parts that XNNPACK runs; 1 means that the graph is not cut into pieces.
         delegates: what other accelerators would take, by published rules.
-        comparison: the noise of quantization; None where no images were given.
+        comparison: the noise of quantization; None where no examples were given.
     """
 
     path: str
@@ -104,62 +104,62 @@ class Inspection:
 def inspect(
     path: Path,
     against: Path | None = None,
-    images: np.ndarray | None = None,
+    examples: np.ndarray | None = None,
     normalization: Normalization | None = None,
 ) -> Inspection:
-    """Reads a file, and runs it beside its float file where images are given.
+    """Reads a file, and runs it beside its float file where examples are given.
 
     Args:
         path: of a .tflite file.
         against: the float file of the same network; None takes the `_fp32.tflite` beside it.
-        images: uint8 [n, S, S, 3] raw RGB at the file's input size.
-        normalization: what the network wants of pixels, for files that do not say it (see `feeding.feeds`).
+        examples: raw [n, ...], as the file's input is.
+        normalization: what the network wants done to raw values, for files that do not say it (see `feeding.feeds`).
 
     Raises:
         RequestError: a file cannot be read, the two are of different networks, there is no float file, or nothing says
-            what a file wants of pixels.
+            what a file wants done to raw values.
     """
     try:
-        return _inspect(path, against, images, normalization)
+        return _inspect(path, against, examples, normalization)
     except VerifyError as error:
         raise RequestError(str(error)) from None
 
 
-def inspect_apart(path: Path, on: Photos | None = None, progress: Progress | None = None) -> Inspection:
+def inspect_apart(path: Path, on: ComparedOn | None = None, progress: Progress | None = None) -> Inspection:
     """Inspects a file in a process of its own, which a damaged file may crash.
 
     Args:
         path: of a .tflite file.
         on: what it is compared on with its float file; None compares nothing.
-        progress: shows how many photos of the source have been checked; None shows nothing.
+        progress: shows how many examples of the source have been checked; None shows nothing.
 
     Raises:
-        RequestError: as of `inspect`, or the photos cannot be read, or the file crashes the runtime.
+        RequestError: as of `inspect`, or the examples cannot be read, or the file crashes the runtime.
     """
     against = on and (on.against or sibling(path))
     try:
         with Apart() as process:
             if on is None:
                 return process.call(path, inspect, path)
-            images = _images(on, process.call(path, feeding.signature, path), progress)
-            return process.call(path, inspect, path, against, images, on.normalization)
+            examples = _examples(on, process.call(path, feeding.signature, path), progress)
+            return process.call(path, inspect, path, against, examples, on.normalization)
     except VerifyError as error:
         raise RequestError(str(error)) from None
 
 
-def _images(photos: Photos, signature: Signature, progress: Progress | None) -> np.ndarray:
-    """Picks photos of the validation split; without one of the test split, without either of all images."""
-    with progress.task("checking photos", None, "photos") if progress else nullcontext(_ignored) as advance:
-        found = open_evaluation(Data(source=photos.source), photos.seed, counted(advance))
+def _examples(on: ComparedOn, signature: Signature, progress: Progress | None) -> np.ndarray:
+    """Picks examples of the validation split; without one of the test split, without either of all."""
+    with progress.task("checking examples", None, "examples") if progress else nullcontext(_ignored) as advance:
+        found = open_evaluation(Data(source=on.source), on.seed, counted(advance))
     split = found.validation if len(found.validation) else found.test
-    return samples.examples(split, signature, photos.count, photos.seed)[0]
+    return samples.examples(split, signature, on.count, on.seed)[0]
 
 
 def _ignored(_: int) -> None: ...
 
 
 def _inspect(
-    path: Path, against: Path | None, images: np.ndarray | None, normalization: Normalization | None
+    path: Path, against: Path | None, examples: np.ndarray | None, normalization: Normalization | None
 ) -> Inspection:
     found = operators.read(path)
     _, parts = tflite.partitions(path)
@@ -174,7 +174,7 @@ def _inspect(
         operators=tuple(_row(operator, part_of.get(operator.number)) for operator in found),
         partitions=len(parts),
         delegates=reports(found),
-        comparison=None if images is None else compare(path, against or sibling(path), images, normalization),
+        comparison=None if examples is None else compare(path, against or sibling(path), examples, normalization),
     )
 
 

@@ -14,9 +14,9 @@ from flatbuffers.number_types import Float32Flags, Int8Flags, Uint32Flags
 from flatbuffers.table import Table
 
 from tfkd.inputs import kind_of
+from tfkd.inputs.image.normalization import Normalization
 from tfkd.inputs.kind import listed
 from tfkd.labels import LABELS
-from tfkd.models.normalization import Normalization
 from tfkd.signature import Signature
 from tfkd.writers import Card
 

@@ -1,4 +1,4 @@
-"""How much noise quantization adds to each layer: a quantized file beside its float file, on the same photos."""
+"""How much noise quantization adds to each layer: a quantized file beside its float file, on the same examples."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import OpResolverType
 
 from tfkd.errors import RequestError, cause
-from tfkd.models.normalization import Normalization
+from tfkd.inputs.image.normalization import Normalization
 from tfkd.verification import VerifyError, feeding, operators, tflite
 from tfkd.verification.feeding import Feed
 from tfkd.verification.operators import Operand, Operator
@@ -66,33 +66,33 @@ class Comparison:
         return sorted(self.layers, key=lambda layer: math.inf if (db := layer.signal_to_noise) is None else db)
 
 
-def compare(path: Path, against: Path, images: np.ndarray, normalization: Normalization | None = None) -> Comparison:
-    """Runs a quantized file and its float file on images, without a delegate, and compares what each operator gives.
+def compare(path: Path, against: Path, examples: np.ndarray, normalization: Normalization | None = None) -> Comparison:
+    """Runs a quantized file and its float file on examples, without a delegate, and compares what each operator gives.
 
     Operators are matched by the names of their outputs; those that a rewriting has renamed by kind, shape and order.
 
     Args:
         path: of the quantized file.
         against: of the float file.
-        images: uint8 [n, S, S, 3] raw RGB at the files' input size.
-        normalization: what the network wants of pixels, for files that do not say it (see `feeding.feeds`).
+        examples: raw [n, ...], as the files' inputs are.
+        normalization: what the network wants done to raw values, for files that do not say it (see `feeding.feeds`).
 
     Raises:
-        RequestError: there are no images, nothing says what a file wants of pixels, or the files compute other values
-            from their first layers on, as files of different networks and wrong pixels do.
+        RequestError: there are no examples, nothing says what a file wants done to raw values, or the files compute
+            other values from their first layers on, as files of different networks and wrong inputs do.
         VerifyError: a file cannot be loaded or run.
     """
-    if not len(images):
-        raise RequestError("There are no images to compare the files on; give a source with photos.")
+    if not len(examples):
+        raise RequestError("There are no examples to compare the files on; give a source that holds some.")
     ours, theirs = (_layers(operators.read(file)) for file in (path, against))
     pairs = _matched(ours, theirs)
     _require_same_network(path, against, pairs, min(len(ours), len(theirs)))
     signal, noise = np.zeros(len(pairs)), np.zeros(len(pairs))
     feed, feed_float = feeding.feeds(path, against, normalization)
     run, run_float = _Kept(path, feed), _Kept(against, feed_float)
-    for image in images:
-        run(image)
-        run_float(image)
+    for raw in examples:
+        run(raw)
+        run_float(raw)
         for index, (mine, reference) in enumerate(pairs):
             expected = run_float.values(reference.outputs[0])
             signal[index] += np.square(expected).sum()
@@ -107,7 +107,7 @@ def compare(path: Path, against: Path, images: np.ndarray, normalization: Normal
     _require_same_values(path, against, layers, feed, feed_float)
     return Comparison(
         against=str(against),
-        images=len(images),
+        images=len(examples),
         pixels=str(feed),
         pixels_against=str(feed_float),
         layers=layers,
@@ -127,14 +127,14 @@ class _Kept:
         )
         self._input = self._interpreter.get_input_details()[0]
 
-    def __call__(self, image: np.ndarray) -> None:
+    def __call__(self, raw: np.ndarray) -> None:
         try:
-            self._interpreter.set_tensor(self._input["index"], self._feed(image))
+            self._interpreter.set_tensor(self._input["index"], self._feed(raw))
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             needed = self._input["shape"].tolist()
             raise VerifyError(
-                f"{self._path}: takes {needed} and cannot be run on an image {image.shape}: {cause(error)}"
+                f"{self._path}: takes {needed} and cannot be run on an input {raw.shape}: {cause(error)}"
             ) from None
 
     def values(self, operand: Operand) -> np.ndarray:
@@ -201,7 +201,7 @@ def _require_same_values(path: Path, against: Path, layers: Sequence[Noise], fee
     if first and all(ratio is not None and ratio < _UNRELATED for ratio in first):
         raise RequestError(
             f"{path} with {feed} computes other values than {against} with {feed_float}, from the first layer on; give "
-            "the float file of the same export, or say what it wants of pixels: --normalization."
+            "the float file of the same export, or say how it is fed: --normalization."
         )
 
 

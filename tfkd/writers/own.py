@@ -12,10 +12,10 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
+from tfkd.inputs.image.normalization import NONE, Normalization
 from tfkd.inputs.image.tensors import signature
 from tfkd.models.foreign import open_model
 from tfkd.models.logits import FrozenLogits, frozen_logits, single_message
-from tfkd.models.normalization import NONE, Normalization
 from tfkd.quiet import native_logs_silenced
 from tfkd.signature import Signature
 

@@ -30,8 +30,8 @@ from tfkd.bundle.manifest import Manifest
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
 from tfkd.files import write_json
+from tfkd.inputs.image import normalization as pixels
 from tfkd.inputs.image.tensors import signature
-from tfkd.models import normalization as pixels
 from tfkd.recipe import Data
 
 SOURCE, SEED = "embedded:fashion_mnist_mini", 1

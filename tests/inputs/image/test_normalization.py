@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.models.normalization import Normalization, parse
+from tfkd.inputs.image.normalization import Normalization, parse
 from tfkd.models.pixels import in_front
 
 PHOTOS = np.random.default_rng(5).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
@@ -94,3 +94,8 @@ def test_numbers_in_doubtful_units_are_refused(text: str, told: str) -> None:
 def test_equal_pixels_are_recognised_however_they_were_written() -> None:
     assert parse("0.5,0.5").same_as(parse("tf")) and parse("bgr,caffe").same_as(parse("caffe"))
     assert not parse("bgr").same_as(Normalization())
+
+
+def test_usual_normalizations_are_less_rare_than_unusual_ones() -> None:
+    words = ("0,255", "caffe", "bgr,0,255", "123.68,116.779,103.939,1,1,1")
+    assert [parse(each).rarity for each in words] == [0, 1, 2, 3]

@@ -2,6 +2,7 @@
 
 from tfkd.inputs.image.arrays import fitted
 from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type, to_golden
+from tfkd.inputs.image.normalization import others, parse
 from tfkd.inputs.image.reading import reading
 from tfkd.inputs.image.tensors import describe, signature, signature_of
 from tfkd.inputs.kind import Kind
@@ -16,6 +17,9 @@ KIND = Kind(
     signature_of=signature_of,
     describe=describe,
     golden_suffix=".png",
+    values="pixels",
+    normalization=parse,
+    other_normalizations=others,
     from_memory=fitted,
     to_golden=to_golden,
     encode_golden=encode_golden,

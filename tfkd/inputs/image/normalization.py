@@ -17,6 +17,16 @@ _FORMS = (
     "mean,std or three means and three deviations, in pixels from 0 to 255 (0,255 for 0 to 1); bgr,... for the order "
     "blue, green, red."
 )
+AS_THEY_ARE = "pixels as they are"
+ADVICE = "say what it wants of pixels from 0 to 255: --normalization none, tf, torch, caffe or mean,std."
+
+_TRIED = (
+    *("none", "0,255", "tf", "torch", "caffe", "123.68,116.779,103.939,1,1,1"),
+    *("bgr", "bgr,0,255", "bgr,tf", "bgr,torch"),
+)
+BYTES = {"uint8": 0, "int8": 128}  # how much lower a pixel is stored
+_PLAIN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))  # what pixels from 0 to 255 are scaled to
+_NEAR = 0.02  # of the range: 1/128 for 1/127.5, and limits that a calibration found
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,15 @@ class Normalization:
         """Returns float32 images, RGB and not only in 0..255, that this normalization turns into the given pixels."""
         images = pixels * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
         return np.ascontiguousarray(images[..., ::-1] if self.bgr else images, np.float32)
+
+    @property
+    def rarity(self) -> int:
+        """How seldom models want it, 0 for what is common; of models that take BGR most are Caffe's."""
+        if max(self.std) > 1 and not self.bgr:
+            return 0
+        if self.same_as(WORDS["caffe"]):
+            return 1
+        return 2 if max(self.std) > 1 else 3
 
     def __str__(self) -> str:
         order = "BGR" if self.bgr else "RGB"
@@ -132,6 +151,32 @@ def parse(text: str, where: str = "--normalization") -> Normalization:
     if rescaled:
         mean, std = tuple(_UNIT * number for number in mean), tuple(_UNIT * number for number in std)
     return Normalization(mean, std, bgr, text.strip(), rescaled)
+
+
+def others(asked: Normalization) -> list[Normalization]:
+    """Returns what else a model may want done to its pixels, without what was asked for."""
+    swapped = "" if asked.bgr or asked.is_identity else f"bgr,{asked.text}"
+    found = [asked]
+    for words in (*_TRIED, *([swapped] if swapped else [])):
+        candidate = parse(words)
+        if not any(candidate.same_as(each) for each in found):
+            found.append(candidate)
+    return found[1:]
+
+
+def of_bytes(dtype: str, scale: float, zero_point: int) -> Normalization | None:
+    """Returns what makes pixels as they are into the values that bytes stand for; None where these are no image's.
+
+    Args:
+        dtype: uint8 or int8.
+        scale: of the quantization.
+        zero_point: of the quantization.
+    """
+    mean = zero_point + BYTES[dtype]
+    low, high = -mean * scale, (255 - mean) * scale
+    if any(abs(low - a) + abs(high - b) <= 2 * _NEAR * (b - a) for a, b in _PLAIN):
+        return Normalization((float(mean),), (1 / scale,))
+    return None
 
 
 def _in_units_of_one(mean: Sequence[float], std: Sequence[float], asked: str) -> bool:

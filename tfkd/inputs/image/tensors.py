@@ -1,5 +1,6 @@
 """The tensor of an image, and what exported files say of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tfkd.errors import RequestError
@@ -43,6 +44,22 @@ def signature_of(model: Any) -> Signature:
         f"Model {model.name!r} takes {' and '.join(map(str, shapes))}, not one square RGB image "
         "[batch, side, side, 3]; build it for one size: keras.Input((S, S, 3))."
     )
+
+
+def signature_of_file(subject: str, dtype: str, shape: Sequence[int]) -> Signature:
+    """Returns the signature of the square RGB image that an exported file takes.
+
+    Args:
+        subject: what messages call the file.
+        dtype: of its input.
+        shape: of its input, with the batch.
+
+    Raises:
+        RequestError: it takes something else.
+    """
+    if len(shape) != 4 or shape[1] != shape[2] or (shape[0], shape[3]) != (1, CHANNELS):
+        raise RequestError(f"{subject} takes {dtype} {list(shape)}; photos fit into one square RGB image alone.")
+    return signature(shape[1])
 
 
 def describe(given: Signature) -> Description:

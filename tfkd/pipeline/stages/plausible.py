@@ -62,7 +62,7 @@ def chance_test_of(context: RunContext, name: str) -> ChanceTest:
 
 
 def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
-    """Looks for causes in the test predictions, and with other pixels in an own model that is often wrong."""
+    """Looks for causes in the test predictions, and with other normalizations in an own model that is often wrong."""
     context.start_tensorflow()
     from tfkd.training import teacher as teachers
     from tfkd.verification import diagnosis
@@ -70,7 +70,7 @@ def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
     chosen, data = context.recipe.teachers[number], context.data
     logits, labels = _test_logits(context, TEACHER.numbered(number)), data.test.labels
     model = teachers.load_teacher(context.folder_of(TEACHER, number) / TEACHER_MODEL)
-    subject = diagnosis.subject_of(chosen, number, model, data.classes, context.folder.proposed_labels)
+    subject = diagnosis.subject_of(chosen, number, model, data, context.folder.proposed_labels)
     if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
         return diagnosis.order_of_labels(subject, logits, labels)
     context.progress.say("  looking for the cause of wrong predictions")
