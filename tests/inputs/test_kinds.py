@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.inputs import KINDS, kind_of
+from tfkd.inputs import KINDS, kind_of, signature_of
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -20,3 +20,13 @@ def test_an_unknown_kind_is_named_with_the_nearest() -> None:
 def test_a_kind_is_known_without_tensorflow() -> None:
     code = "import sys; from tfkd.inputs import kind_of; kind_of('image'); print('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_model_is_taken_for_the_kind_whose_input_it_has() -> None:
+    import keras
+
+    image = keras.Input((32, 32, 3))
+    assert signature_of(keras.Model(image, image)).kind == "image"
+    numbers = keras.Input((8,))
+    with pytest.raises(RequestError, match=r"takes \(None, 8\), not one square RGB image"):
+        signature_of(keras.Model(numbers, numbers))

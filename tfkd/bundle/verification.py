@@ -358,7 +358,7 @@ def _rendering(manifest: Manifest) -> str:
     from tfkd.inputs.image.rendering import TRANSFORMS
 
     student = present_named(manifest.recipe.get("student"))
-    rendering = student.get("rendering", "rgb") if isinstance(student, dict) else "rgb"
+    rendering = (student if isinstance(student, dict) else {}).get("rendering", "rgb")
     if rendering not in TRANSFORMS:
         raise RequestError(f"The student sees {rendering!r}, which cannot be made of other images; leave --data out.")
     return str(rendering)

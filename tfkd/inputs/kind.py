@@ -159,11 +159,13 @@ class Description:
         tflite: the sentence in a `.tflite` file's metadata.
         coreml: the sentence in a Core ML file.
         properties: what the formats state in fields of their own, by the kind's names.
+        apps: what the developer of an app reads of the input, by the library that runs the file.
     """
 
     tflite: str
     coreml: str
     properties: Mapping[str, Any]
+    apps: Mapping[str, str]
 
 
 def listed(properties: Mapping[str, Any]) -> str:
@@ -185,6 +187,7 @@ class Kind:
         signature_of: maps a keras.Model, such as a teacher with an input of its own, to what it takes; raises a
             RequestError where that is no input of this kind.
         describe: maps a signature to what exported files say of it.
+        conversion: maps an input rendering to what an app does with an example first; empty where that is nothing.
         golden_suffix: of the files of golden examples.
         values: what messages call the numbers of an example.
         normalization: reads what a model wants done to raw values from words, and the flag or field that they are of,
@@ -207,6 +210,7 @@ class Kind:
     signature: Callable[[Data], Signature]
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]
+    conversion: Callable[[str], str]
     golden_suffix: str
     values: str
     normalization: Callable[[str, str], Any]

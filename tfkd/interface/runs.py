@@ -79,7 +79,7 @@ class SoftLabelBatches:
             several.
 
         Raises:
-            RequestError: the store is damaged, or a photo is gone.
+            RequestError: the store is damaged, or an example is gone.
         """
         with tensorflow_silenced():
             from tfkd.data.batches import example_errors, numbered_views

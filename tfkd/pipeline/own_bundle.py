@@ -14,7 +14,7 @@ from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
-from tfkd.inputs.image import normalization
+from tfkd.inputs.image import KIND
 from tfkd.inputs.image.tensors import side_of
 from tfkd.labels import outputs_of
 from tfkd.pipeline import pages
@@ -67,13 +67,13 @@ def open_subject(
     with native_logs_silenced():
         from tfkd.models.foreign import from_memory
         from tfkd.writers import own
-    chosen = normalization.parse(request.normalization)
+    chosen, size = KIND.normalization(request.normalization, "--normalization"), request.image_size
     if chosen.changes:
-        progress.say(f"pixels: {request.normalization} = {chosen}")
+        progress.say(f"{KIND.values}: {request.normalization} = {chosen}")
     if in_memory is None:
-        model = own.load(Path(request.model), chosen, request.allow_code, request.imports, request.image_size)
+        model = own.load(Path(request.model), chosen, request.allow_code, request.imports, size)
     else:
-        model = own.prepared(from_memory(in_memory, request.name, request.image_size), request.name, chosen)
+        model = own.prepared(from_memory(in_memory, request.name, size), request.name, chosen)
     if model.classes != len(labels):
         raise RequestError(
             f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "
@@ -84,7 +84,7 @@ def open_subject(
 
 
 def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
-    with progress.task("checking photos", None, "photos") as advance:
+    with progress.task("checking examples", None, "examples") as advance:
         # The splits alone count here: which size the images have is decided where they are read.
         found = open_evaluation(Data(source=request.data), request.seed, counted(advance), folder.checked)
     progress.say(

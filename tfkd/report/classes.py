@@ -1,17 +1,16 @@
 """The student's predictions by class, made ready for the report: confusion matrix, mistakes, accuracy per class."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tfkd.inputs.image.files import encode_drawing
 from tfkd.report import predictions
 from tfkd.report.evidence import Confusion, Mistake
 
 LABELLED_CLASSES = 24  # a labelled matrix or an open list of more classes is not readable on a page
-_DRAWN_CLASSES = 1000  # a picture of more has more pixels than a screen, and its memory grows with their square
+_DRAWN_CLASSES = 1000  # a drawing of more has more cells than a screen has dots, and takes memory with their square
 _LOWEST_CLASSES = 12  # shown of a folded list
 _LISTED_CLASSES = 10_000  # some megabytes of HTML
 _TENTHS = 10
@@ -21,18 +20,18 @@ _TENTHS = 10
 class Matrix:
     """A confusion matrix.
 
-    Few classes have labelled cells, more have one picture, and very many have neither.
+    Few classes have labelled cells, more have one drawing, and very many have neither.
     """
 
     variant: str
     counts: list[list[int]]
     shares: list[list[float]]  # square roots of the shares of the true class's images
-    picture: str | None  # base64 text of a PNG
+    drawing: str | None  # see encode_drawing
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two classes of which the first is often taken for the second, with photos of such mistakes."""
+    """Two classes of which the first is often taken for the second, with examples of such mistakes."""
 
     truth: str
     predicted: str
@@ -81,7 +80,7 @@ class PerClass:
 
 
 def matrix(confusion: Confusion) -> Matrix:
-    """Returns the cells as labelled counts, as a picture, or as neither."""
+    """Returns the cells as labelled counts, as a drawing, or as neither."""
     cells, images = _counts(confusion)
     if confusion.classes > _DRAWN_CLASSES:
         return Matrix(confusion.variant, [], [], None)
@@ -94,7 +93,7 @@ def matrix(confusion: Confusion) -> Matrix:
 
 
 def pairs(confusion: Confusion, classes: Sequence[str], mistakes: Sequence[Mistake]) -> list[Pair]:
-    """Returns the most frequent confused pairs with the mistakes that are photos of them."""
+    """Returns the most frequent confused pairs with the mistakes that are examples of them."""
     _, images = _counts(confusion)
     return [
         Pair(
@@ -136,22 +135,18 @@ def per_class(confusion: Confusion, classes: Sequence[str]) -> PerClass | None:
 
 
 def heat_map(shares: np.ndarray) -> str:
-    """Draws shares as the opacity of blue on the diagonal and of orange off it, one pixel per cell.
+    """Draws shares as the opacity of blue on the diagonal and of orange off it, one dot per cell.
 
     Args:
         shares: float [classes, classes], 0 to 1.
 
     Returns:
-        Base64 text of a PNG.
+        Its base64 text (see encode_drawing).
     """
-    from PIL import Image
-
-    pixels = np.empty((*shares.shape, 4), np.uint8)
-    pixels[..., :3] = np.where(np.eye(len(shares), dtype=bool)[..., None], (0, 114, 178), (213, 94, 0))
-    pixels[..., 3] = np.round(255 * np.sqrt(shares))
-    stream = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(stream, "png", optimize=True)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+    cells = np.empty((*shares.shape, 4), np.uint8)
+    cells[..., :3] = np.where(np.eye(len(shares), dtype=bool)[..., None], (0, 114, 178), (213, 94, 0))
+    cells[..., 3] = np.round(255 * np.sqrt(shares))
+    return encode_drawing(cells)
 
 
 def _counts(confusion: Confusion) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.manifest import Manifest, StudentEntry, TeacherEntry
 from tfkd.bundle.verification import Check
 from tfkd.report import devices, facts, measurements, units
 from tfkd.report.devices import Index
@@ -123,27 +123,26 @@ def networks_table(manifest: Manifest) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("seed", "px", "accuracy"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in network_rows(manifest):
+    for network, model, seed, side, accuracy in (row.values() for row in network_rows(manifest)):
         table.add_row(
-            row["network"],
-            Text(row["model"]),
-            "" if row["seed"] is None else str(row["seed"]),
-            str(row["image_size"]),
-            units.plus_minus(row["accuracy"], facts.standard_error(row["accuracy"], images)),
+            network,
+            Text(model),
+            "" if seed is None else str(seed),
+            str(side),
+            units.plus_minus(accuracy, facts.standard_error(accuracy, images)),
         )
     return table
 
 
 def network_rows(manifest: Manifest) -> list[dict[str, Any]]:
     """Returns the rows of `networks_table`, accuracies from 0 to 1; a teacher has no seed."""
+
+    def row(network: str, entry: TeacherEntry | StudentEntry, seed: int | None, accuracy: float) -> dict[str, Any]:
+        described = {"network": network, "model": entry.model, "seed": seed, "image_size": entry.image_size}
+        return described | {"accuracy": accuracy}
+
     student = manifest.student
-    rows: list[dict[str, Any]] = [
-        {"network": "teacher", "model": each.model, "seed": None, "image_size": each.image_size}
-        | {"accuracy": each.accuracy}
-        for each in manifest.teachers
-    ]
+    rows = [row("teacher", each, None, each.accuracy) for each in manifest.teachers]
     for network, accuracies in (("control", student.control_accuracies), ("student", student.accuracies)):
-        for seed, accuracy in zip(student.seeds, accuracies, strict=False):
-            described = {"network": network, "model": student.model, "seed": seed, "image_size": student.image_size}
-            rows.append(described | {"accuracy": accuracy})
+        rows += [row(network, student, *pair) for pair in zip(student.seeds, accuracies, strict=False)]
     return rows

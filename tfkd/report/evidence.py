@@ -1,4 +1,4 @@
-"""What the report shows beyond the manifest: learning curves, the confusion matrix and predictions on real photos.
+"""What the report shows beyond the manifest: learning curves, the confusion matrix and predictions on real examples.
 
 A run stores it as `evidence.json`; parts that an earlier version of tfkd did not write are empty. Shares and
 probabilities run from 0 to 1.
@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from tfkd.inputs.image.files import shown_type
 
 
-def _is_image(text: str) -> str:
+def _can_be_shown(text: str) -> str:
     shown_type(text)
     return text
 
 
-Picture = Annotated[str, AfterValidator(_is_image)]
+Shown = Annotated[str, AfterValidator(_can_be_shown)]
 
 
 class EvidenceEntry(BaseModel):
@@ -62,7 +62,7 @@ class Confusion(EvidenceEntry):
 
 
 class Example(EvidenceEntry):
-    image: Picture = Field(description="base64 text of a PNG or JPEG, at the student's input size")
+    image: Shown = Field(description="base64 text of the example as the student takes it (see `Kind.encode_shown`)")
     label: str = Field(description="the true class")
     teacher: list[float] | None = Field(None, description="probabilities in class order")
     control: list[float] | None = None
@@ -77,7 +77,7 @@ class Prediction(EvidenceEntry):
 class Mistake(EvidenceEntry):
     """A test image that the student takes for another class."""
 
-    image: Picture = Field(description="base64 text of a PNG or JPEG, at the student's input size")
+    image: Shown = Field(description="base64 text of the example as the student takes it (see `Kind.encode_shown`)")
     label: str = Field(description="the true class")
     teacher: Prediction | None = None
     control: Prediction | None = None

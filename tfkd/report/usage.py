@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.snippets import Snippet, snippets
+from tfkd.inputs import kind_of
 from tfkd.recipe.renamed import present_named
 from tfkd.verification.records import Artifact
 
@@ -21,23 +22,23 @@ class Usage:
 
 def usages(manifest: Manifest) -> list[Usage]:
     """Returns instructions for Android and iOS, each where the bundle holds files for it."""
-    found = [STEPS[snippet.runtime](snippet) for snippet in snippets(manifest)]
-    rendering = present_named(manifest.recipe.get("student", {})).get("rendering", "rgb")
-    if rendering != "rgb":
+    signature = manifest.signature
+    kind = kind_of(signature.kind)
+    read = kind.describe(signature).apps
+    found = [STEPS[snippet.runtime](snippet, read[snippet.runtime]) for snippet in snippets(manifest)]
+    if rendering := present_named(manifest.recipe.get("student", {})).get("rendering"):
         for usage in found:
-            usage.steps.append(f"The model expects {rendering} images; convert the photo first.")
+            usage.steps.extend(filter(None, [kind.conversion(rendering)]))
     return found
 
 
-def _litert(snippet: Snippet) -> Usage:
+def _litert(snippet: Snippet, read: str) -> Usage:
     artifact = snippet.artifact
-    _, height, width, _ = artifact.io.input.shape
     return Usage(
         platform="Android, with LiteRT",
         steps=[
             f"Put {artifact.path} and labels.txt into app/src/main/assets and {snippet.path} among the sources.",
-            f"Input: {artifact.io.input.dtype} {artifact.io.input.shape}, the upright photo's centre square resized "
-            f"to {width} × {height}, as raw RGB from 0 to 255. Do not normalise: the model does it.",
+            f"Input: {artifact.io.input.dtype} {artifact.io.input.shape}, {read}",
             _probabilities(artifact),
             "Line i of labels.txt names output i, counted from 0.",
         ],
@@ -53,24 +54,24 @@ def _probabilities(artifact: Artifact) -> str:
     return f"Output: {output.dtype} {output.shape}; probability = (value − {output.zero_point}) × {output.scale}."
 
 
-def _mediapipe(snippet: Snippet) -> Usage:
+def _mediapipe(snippet: Snippet, read: str) -> Usage:
     return Usage(
         platform="Android, with MediaPipe Tasks",
         steps=[
             f"Put {snippet.artifact.path} into app/src/main/assets and {snippet.path} among the sources.",
-            "Classes and input stand in the file's metadata; MediaPipe resizes, converts and names the classes.",
+            read,
         ],
         path=snippet.path,
         code=snippet.code,
     )
 
 
-def _coreml(snippet: Snippet) -> Usage:
+def _coreml(snippet: Snippet, read: str) -> Usage:
     return Usage(
         platform="iOS and macOS",
         steps=[
             f"Drag {snippet.artifact.path} and {snippet.path} into the Xcode project.",
-            "The input is an image. Vision crops, resizes and converts it; do not normalise: the model does it.",
+            read,
             "The output is the class label and the probability of every class; the labels are inside the file.",
         ],
         path=snippet.path,
@@ -78,5 +79,5 @@ def _coreml(snippet: Snippet) -> Usage:
     )
 
 
-STEPS: Mapping[str, Callable[[Snippet], Usage]] = {"litert": _litert, "mediapipe": _mediapipe, "coreml": _coreml}
+STEPS: Mapping[str, Callable[[Snippet, str], Usage]] = {"litert": _litert, "mediapipe": _mediapipe, "coreml": _coreml}
 """By the runtime that the source code calls (`tfkd.formats.AppCode`): what the developer of the app does."""

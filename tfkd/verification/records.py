@@ -129,7 +129,7 @@ class Diagnosis(Entry):
     cause: str = Field(description="labels, pixels, pixels and labels, untrained, other classes, fine-tuning, ...")
     evidence: str
     proposal: str = Field("", description="the flag or the field of the recipe to change")
-    normalization: str | None = Field(None, description="the proposed words; None where the pixels are right")
+    normalization: str | None = Field(None, description="the proposed words; None where that is right")
     labels: list[str] = Field([], description="the proposed names of the outputs, in order; empty where they are right")
 
     def __str__(self) -> str:

@@ -83,3 +83,8 @@ def test_a_folder_gives_other_pictures_and_the_rest_the_same(tmp_path: Path) -> 
     assert [other.name(i) for i in range(3)] == [split.name(i) for i in range(3)]
     assert other.load(0) != split.load(0)
     assert rendered_split("edges", split).examples is split.examples
+
+
+def test_an_app_is_told_to_convert_photos_for_other_renderings_than_colours() -> None:
+    assert rendering.conversion("rgb") == ""
+    assert rendering.conversion("edges") == "The model expects edges images; convert the photo first."

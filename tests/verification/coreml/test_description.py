@@ -72,7 +72,7 @@ def rename_the_label(specification: Any) -> None:
         (scale_pixels, "normalises its input a second time"),
         (shift_pixels, "normalises its input a second time"),
         (subtract_mean_image, "normalises its input a second time"),
-        (swap_colours, "its input has colours others"),
+        (swap_colours, "its input has colours BGR"),
         (lose_the_probabilities, "no layer makes its probabilities, 'classProbability'"),
         (take_an_array, "does not take exactly one image"),
         (rename_the_label, "does not name 'classLabel' as its prediction"),

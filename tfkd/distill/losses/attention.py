@@ -63,11 +63,11 @@ class AttentionLoss(FeatureDistillationLoss):
         for feature, tap in ((teacher, self.teacher_tap), (student, self.student_tap)):
             if feature.shape.rank != 4 or None in feature.shape[1:3]:
                 raise RequestError(
-                    f"{self.name}: {tap!r} is {feature.shape}, not maps [batch, height, width, channels] of a fixed "
+                    f"{self.name}: {tap!r} is {feature.shape}, not maps [batch, h, w, channels] of a fixed "
                     "size; name a tap such as 'stage:16' of a model with a fixed input size."
                 )
-        height, width = min(teacher.shape[1:3], student.shape[1:3], key=lambda size: size[0] * size[1])
-        maps = (_unit(resized(_attention(feature, self.power), height, width)) for feature in (teacher, student))
+        rows, columns = min(teacher.shape[1:3], student.shape[1:3], key=lambda size: size[0] * size[1])
+        maps = (_unit(resized(_attention(feature, self.power), rows, columns)) for feature in (teacher, student))
         return tf.reduce_sum(tf.math.squared_difference(*maps), axis=[1, 2, 3])
 
     def get_config(self) -> dict[str, Any]:

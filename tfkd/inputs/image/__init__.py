@@ -4,6 +4,7 @@ from tfkd.inputs.image.arrays import fitted
 from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type, to_golden
 from tfkd.inputs.image.normalization import others, parse
 from tfkd.inputs.image.reading import reading
+from tfkd.inputs.image.rendering import conversion
 from tfkd.inputs.image.tensors import describe, signature, signature_of
 from tfkd.inputs.kind import Kind
 
@@ -16,6 +17,7 @@ KIND = Kind(
     signature=lambda data: signature(data.image_size),
     signature_of=signature_of,
     describe=describe,
+    conversion=conversion,
     golden_suffix=".png",
     values="pixels",
     normalization=parse,

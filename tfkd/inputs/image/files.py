@@ -62,6 +62,13 @@ def encode_shown(image: np.ndarray) -> str:
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
+def encode_drawing(colours: np.ndarray) -> str:
+    """Returns a drawing, uint8 [h, w, 4] RGB and opacity, as the base64 text of a PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(colours, "RGBA").save(stream, "png", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
 def shown_type(text: str) -> str:
     """Returns "image/png" or "image/jpeg" for the base64 text of such a file.
 

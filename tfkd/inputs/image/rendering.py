@@ -72,6 +72,11 @@ def transform(name: str) -> Transform:
     return TRANSFORMS[name]
 
 
+def conversion(name: str) -> str:
+    """Returns what an app does with a photo for a network of this rendering; empty where that is nothing."""
+    return "" if name == "rgb" else f"The model expects {name} images; convert the photo first."
+
+
 def _luma(image: Any) -> Any:
     import tensorflow as tf
 

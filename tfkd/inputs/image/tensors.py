@@ -69,4 +69,12 @@ def describe(given: Signature) -> Description:
         tflite="RGB pixels from 0 to 255, as they are; the model normalises them.",
         coreml="RGB image; the model normalises its pixels itself.",
         properties={"colours": "RGB", "height": side, "width": side},
+        apps={
+            "litert": f"the upright photo's centre square resized to {side} × {side}, as raw RGB from 0 to 255. "
+            "Do not normalise: the model does it.",
+            "mediapipe": "Classes and input are in the file's metadata; MediaPipe resizes, converts and names the "
+            "classes.",
+            "coreml": "The input is an image. Vision crops, resizes and converts it; do not normalise: the model does "
+            "it.",
+        },
     )

@@ -10,8 +10,8 @@ VERSION = 1  # of the code, for tools.stage_versions
 
 
 def open_data(recipe: Recipe, folder: RunFolder, progress: Progress) -> Dataset:
-    """Opens a recipe's images; the outcome of checking every photo is kept in the run's folder."""
-    with progress.task("checking photos", None, "photos") as advance:
+    """Opens a recipe's data; the outcome of checking every example is kept in the run's folder."""
+    with progress.task("checking examples", None, "examples") as advance:
         return open_source(recipe.data, recipe.seed, counted(advance), folder.checked)
 
 

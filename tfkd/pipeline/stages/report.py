@@ -12,6 +12,7 @@ from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import ComparisonRow, CompressionEntry, Manifest, StudentEntry, TeacherEntry
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
+from tfkd.inputs.image.tensors import side_of
 from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import BUNDLE, CURVE, STUDENT_MODEL, TEST_LOGITS, of_seed, teacher_file_name
@@ -37,6 +38,7 @@ from tfkd.verification.records import Artifact, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import paired_test
 from tfkd.version import __version__
 
+_OF_TEACHER = ("parameters", "image_size", "accuracy", "calibration_error")  # of its result, as the manifest has them
 _TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
 
 
@@ -90,10 +92,7 @@ def _teachers(context: RunContext) -> list[TeacherEntry]:
                 model=teacher.model,
                 weights=teacher.weights,
                 fingerprint=context.stages[name].fingerprint,
-                parameters=result.parameters,
-                image_size=result.image_size,
-                accuracy=result.accuracy,
-                calibration_error=result.calibration_error,
+                **{field: getattr(result, field) for field in _OF_TEACHER},
                 chance=plausible.chance_test_of(context, name),
                 not_exported=reasons.get(teacher_file_name(number)),
             )
@@ -109,7 +108,7 @@ def _student(context: RunContext) -> StudentEntry:
     return StudentEntry(
         model=context.recipe.student.model,
         parameters=students.best.parameters,
-        image_size=context.recipe.data.image_size,
+        image_size=side_of(context.shipped.kind.signature(context.recipe.data)),
         accuracy=accuracy(logits, context.data.test.labels),
         control_accuracy=control.accuracy if control else None,
         accuracies=students.accuracies,

@@ -17,6 +17,7 @@ from tfkd.writers import Card
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
     from coremltools import proto
 
+_COLOURS = {number: name for name, number in proto.FeatureTypes_pb2.ImageFeatureType.ColorSpace.items()}
 _LABEL = "classLabel"
 _PROBABILITIES = "classProbability"
 _ROOT = "com.apple.CoreML/model.mlmodel"
@@ -80,7 +81,7 @@ def _wrong_input(specification: Any, signature: Signature) -> Iterator[str]:
     if inputs[0].name != name:
         yield f"its input is named {inputs[0].name!r}, not {name!r}"
     image, wanted = inputs[0].type.imageType, kind_of(signature.kind).describe(signature).properties
-    colours = "RGB" if image.colorSpace == proto.FeatureTypes_pb2.ImageFeatureType.RGB else "others"
+    colours = _COLOURS.get(image.colorSpace, "unknown")
     found = {"colours": colours, "height": image.height, "width": image.width}
     if found != wanted:
         yield f"its input has {listed(found)}, not {listed(wanted)}"
