@@ -72,17 +72,17 @@ def test_a_sweep_shares_one_store_and_resumes(home: Path) -> None:  # noqa: F811
     assert found["trials"][0]["name"] == "distill.losses.0.temperature=2 distill.label_weight=0"
     assert len({trial["control_accuracies"][0] for trial in found["trials"]}) == 1
     assert "<svg" in (folder / "sweep.svg").read_text()
-    assert "5 trainings, 0 of them finished before" in output
+    assert "5 trainings, 0 of them already finished" in output
     code, output, _ = tfkd(home, *axes, command="sweep")
     assert code == 0
-    assert "5 trainings, 5 of them finished before" in output
+    assert "5 trainings, 5 of them already finished" in output
     assert json.loads((folder / "sweep.json").read_text()) == found
 
 
 def test_a_sweep_of_teachers_is_refused(home: Path) -> None:  # noqa: F811
     code, _, errors = tfkd(home, "teachers.0.fine_tune.epochs=1,2", command="sweep")
     assert code == 2
-    assert "give it a run of its own" in errors
+    assert "run it separately" in errors
 
 
 def test_a_tap_that_does_not_exist_is_refused_before_any_training(home: Path) -> None:  # noqa: F811
@@ -112,7 +112,7 @@ def test_a_store_that_lost_a_shard_is_filled_again(everything: Path) -> None:
     shard.unlink()
     code, output, errors = tfkd(everything, "--until", "soft_labels", recipe="everything.py")
     assert code == 0, errors
-    assert f"soft_labels: {shard.name} damaged or missing; made again" in output and "soft_labels: done" in output
+    assert f"soft_labels: {shard.name} damaged or missing; recreated" in output and "soft_labels: done" in output
     np.testing.assert_array_equal(np.load(shard), before)
 
 

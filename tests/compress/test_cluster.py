@@ -10,13 +10,13 @@ from tests.compress.conftest import SHALLOW
 from tests.tiny import build_teacher
 from tfkd.compress import cluster
 from tfkd.compress.prepared import compressible
-from tfkd.compress.twin import pass_weights, student_twin, twin_of
+from tfkd.compress.tf_keras_copy import copy_layer_by_layer, pass_weights, student_copy
 from tfkd.errors import RequestError
 from tfkd.recipe import Cluster
 
 
 def test_kernels_hold_few_different_weights_and_train(shallow: Any, train: Callable[..., Any]) -> None:
-    prepared = cluster.prepare(student_twin(SHALLOW, shallow), Cluster(clusters=8), 3, ())
+    prepared = cluster.prepare(student_copy(SHALLOW, shallow), Cluster(clusters=8), 3, ())
     before = [np.asarray(layer.kernel) for layer in compressible(shallow)]
     trained = train(prepared, 3)
     pass_weights(prepared.weights(), shallow)
@@ -33,7 +33,7 @@ def test_zeros_of_a_pruned_student_stay_zero(shallow: Any, train: Callable[..., 
         kernel = np.asarray(layer.kernel)
         layer.kernel.assign(np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0.0, kernel))
     zeros = [np.asarray(layer.kernel) == 0 for layer in compressible(shallow)]
-    prepared = cluster.prepare(student_twin(SHALLOW, shallow), Cluster(clusters=8), 3, ("prune",))
+    prepared = cluster.prepare(student_copy(SHALLOW, shallow), Cluster(clusters=8), 3, ("prune",))
     train(prepared, 3)
     pass_weights(prepared.weights(), shallow)
     for mask, layer in zip(zeros, compressible(shallow), strict=True):
@@ -43,4 +43,4 @@ def test_zeros_of_a_pruned_student_stay_zero(shallow: Any, train: Callable[..., 
 
 def test_a_network_without_large_kernels_is_refused() -> None:
     with pytest.raises(RequestError, match="nothing to prune or cluster"):
-        cluster.prepare(twin_of(build_teacher(image_size=32, classes=3)), Cluster(), 1, ())
+        cluster.prepare(copy_layer_by_layer(build_teacher(image_size=32, classes=3)), Cluster(), 1, ())

@@ -9,7 +9,7 @@ import pytest
 from tests.compress.conftest import SHALLOW
 from tfkd.compress import prune
 from tfkd.compress.prepared import compressible
-from tfkd.compress.twin import pass_weights, student_twin
+from tfkd.compress.tf_keras_copy import pass_weights, student_copy
 from tfkd.errors import RequestError
 from tfkd.recipe import Prune
 from tfkd.recipe.files import parse
@@ -18,7 +18,7 @@ PRUNED = ["expand", "project"]
 
 
 def pruned(shallow: Any, block: Prune, train: Callable[..., Any], steps: int) -> dict[str, np.ndarray]:
-    prepared = prune.prepare(student_twin(SHALLOW, shallow), block, steps, ())
+    prepared = prune.prepare(student_copy(SHALLOW, shallow), block, steps, ())
     trained = train(prepared, steps)
     pass_weights(prepared.weights(), shallow)
     images = np.full((1, 32, 32, 3), 90.0, np.float32)

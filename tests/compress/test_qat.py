@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from tests.compress.conftest import STUDENT, made
 from tfkd.compress import qat
-from tfkd.compress.twin import pass_weights, student_twin, twin_of
+from tfkd.compress.tf_keras_copy import copy_layer_by_layer, pass_weights, student_copy
 from tfkd.errors import RequestError
 from tfkd.models import build_student
 from tfkd.recipe import QuantizationAware, Student
@@ -35,7 +35,7 @@ def test_the_int8_file_answers_as_the_trained_network(
     activation: str, pixels: np.ndarray, train: Callable[..., Any], tmp_path: Path
 ) -> None:
     recipe = STUDENT.model_copy(update={"activation": activation})
-    prepared = qat.prepare(student_twin(recipe, made(recipe, pixels)), QAT, 3, ())
+    prepared = qat.prepare(student_copy(recipe, made(recipe, pixels)), QAT, 3, ())
     trained = train(prepared, 3)
     file = converted(prepared.network, tmp_path)
     found = delegation(file)
@@ -54,7 +54,7 @@ def test_the_int8_file_answers_as_the_trained_network(
 
 
 def test_every_tensor_of_the_int8_file_has_one_range(student: Any) -> None:
-    outputs = qat._rounded_outputs(student_twin(STUDENT, student))
+    outputs = qat._rounded_outputs(student_copy(STUDENT, student))
     fused = {"stem", "expand", "depthwise", "project", "left", "right", "gate_shift", "image", "gate_reshape"}
     assert not fused & outputs.keys()
     assert {"stem_act", "gate_clip", "gate_scale", "excite", "logits", "concatenate"} <= {
@@ -67,7 +67,7 @@ def test_the_float_weights_are_those_that_were_trained(
     student: Any, pixels: np.ndarray, train: Callable[..., Any]
 ) -> None:
     before = student(pixels).numpy()
-    prepared = qat.prepare(student_twin(STUDENT, student), QAT, 1, ())
+    prepared = qat.prepare(student_copy(STUDENT, student), QAT, 1, ())
     rounded = train(prepared, 1, learning_rate=1e-9)(pixels).numpy()
     pass_weights(prepared.weights(), student)
     np.testing.assert_allclose(student(pixels), before, rtol=1e-3, atol=1e-5)
@@ -78,9 +78,9 @@ def test_the_float_weights_are_those_that_were_trained(
 def test_real_students_are_known_to_it() -> None:
     for model in ("mobilenet_v3_small", "squeezenet_1_1"):
         recipe = Student(model=model, width=0.35)
-        twin = student_twin(recipe, build_student(recipe, 32, 5, seed=1))
-        kernels = [layer for layer in twin.layers if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")]
-        assert len(qat._rounded_outputs(twin)) >= len(kernels) // 2
+        copy = student_copy(recipe, build_student(recipe, 32, 5, seed=1))
+        kernels = [layer for layer in copy.layers if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")]
+        assert len(qat._rounded_outputs(copy)) >= len(kernels) // 2
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_what_int8_does_not_know_is_named(layers: list[Any], said: str) -> None:
     pooled = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
     model = keras.Sequential([keras.Input((32, 32, 3)), *layers, *pooled])
     with pytest.raises(RequestError, match=said):
-        qat.prepare(twin_of(model), QAT, 1, ())
+        qat.prepare(copy_layer_by_layer(model), QAT, 1, ())

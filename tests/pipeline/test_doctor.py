@@ -48,9 +48,9 @@ def test_a_good_recipe_has_no_warning(folder: Path) -> None:
     ("override", "text"),
     [
         ("distill.losses.0.temperature=1", "temperature 1 hides"),
-        ("distill.training.epochs=11", "seen 6 times: a student memorises them"),
+        ("distill.training.epochs=11", "shown 6 times: the student memorises the views"),
         ("student.batch_norm_momentum=0.99", "batch_norm_momentum 0.99 needs more than this training's 12 steps"),
-        ("distill.control=false", "without the control nobody can tell"),
+        ("distill.control=false", "the effect of the teacher cannot be measured"),
         ("student.model=tests.compress.network:build_shallow", "not smaller than its teacher"),
     ],
 )
@@ -64,7 +64,7 @@ def test_networks_that_cannot_be_converted_are_found(folder: Path) -> None:
     (finding,) = warnings(found(folder, teacher))
     assert (finding.level, finding.text.count("\n")) == ("warning", 0)
     assert "build_unconvertible_teacher cannot be converted to TensorFlow Lite: LiteRT has no operator" in finding.text
-    assert "Erfinv" in finding.text and "The run goes on; the comparison then has no row" in finding.text
+    assert "Erfinv" in finding.text and "The run continues without the teacher's row" in finding.text
     (finding,) = warnings(found(folder, teacher, "gates.min_size_ratio=2"))
     assert finding.level == "error" and "gates.min_size_ratio compares with its file" in finding.text
     student = warnings(found(folder, "student.model=tests.tiny:build_unconvertible_student"))
@@ -110,7 +110,7 @@ def measured(folder: Path, model: str, *overrides: str) -> list[Finding]:
 
 def test_a_teacher_that_is_used_as_it_is_is_measured(colours: Path) -> None:
     findings = measured(colours, "reader.keras")
-    assert any("used as it is: right for 100.0% of" in it.text for it in findings)
+    assert any("used unchanged: accuracy 100.0% on" in it.text for it in findings)
     assert [it.text for it in warnings(findings)] == ["the student is not smaller than its teacher"]
     assert any("(blue, green, red), 32 to 32 per class" in it.text for it in findings)
     assert any("training: 24 steps (4 epochs of 6)" in it.text for it in findings)

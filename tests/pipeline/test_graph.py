@@ -107,7 +107,7 @@ def test_a_store_is_named_as_such(home: Path) -> None:
     stage.begin()
     stage.finish({})
     Path("t.keras").write_bytes(b"another teacher")
-    assert stages(recipe())["soft_labels"].outdated() == "t.keras changed since the store was made"
+    assert stages(recipe())["soft_labels"].outdated() == "t.keras changed since the store was created"
 
 
 def test_a_missing_file_is_found_before_anything_is_forgotten(home: Path) -> None:

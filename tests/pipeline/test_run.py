@@ -281,7 +281,7 @@ def test_what_was_damaged_is_made_again_as_it_was(finished: Path) -> None:
         path.write_bytes(content)
     code, output, errors = tfkd(finished)
     assert code == 0 and "Traceback" not in errors, output + errors
-    told = [line for line in output.splitlines() if line.endswith("made again")]
+    told = [line for line in output.splitlines() if line.endswith("recreated")]
     assert [line.partition(":")[0] for line in told] == ["teacher", "soft_labels", "student"]
     assert "control: reused" in output and "publishing" in output
     assert students(finished / "runs") == answers

@@ -80,7 +80,7 @@ def test_what_changed_is_named_against_the_nearest_earlier_result(tmp_path: Path
 
     for inputs in ({"width": 1, "seed": 1}, {"width": 2, "seed": 2}):
         run_together([stage(**inputs)], counted([], {}), Lines())
-    assert stage(width=2, seed=3).outdated() == "seed changed since the student was made"
+    assert stage(width=2, seed=3).outdated() == "seed changed since the student was created"
     assert stage(width=2, seed=2).outdated() == ""
 
 
@@ -121,7 +121,7 @@ def test_what_is_damaged_is_made_again_and_named_in_one_line(
     work: list[str] = []
     assert run_together([stage], lambda stages: [work.append(name), *written(stages)][1:], Lines()) == [{"x": 1}]
     assert work == [name]
-    told = [line for line in capsys.readouterr().out.splitlines() if "made again" in line]
+    told = [line for line in capsys.readouterr().out.splitlines() if "recreated" in line]
     lost = name == "stage.json" and damage == "gone"  # then nothing says that the stage was ever finished
     assert len(told) == (not lost) and all(line.startswith(f"s: {name} ") for line in told)
     assert (tmp_path / "s" / "weights.bin").read_text() == "half a million weights"
@@ -137,7 +137,7 @@ def test_damage_that_keeps_size_and_time_is_found_by_the_hashes(tmp_path: Path) 
     stage.mend(said.append)
     assert said == [] and stage.result() is not None
     stage.mend(said.append, thorough=True)
-    assert said == ["s: weights.bin damaged or missing; made again"] and stage.result() is None
+    assert said == ["s: weights.bin damaged or missing; recreated"] and stage.result() is None
 
 
 def test_a_copied_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_is_not_resumed_from(tmp_path: Path, damage: str) -
     gone = not path.exists()
     stage.begin(said.append)
     assert not path.exists()
-    assert said == ([] if gone else ["s: seed-1/checkpoint.npz is damaged; made again"])
+    assert said == ([] if gone else ["s: seed-1/checkpoint.npz is damaged; recreated"])
 
 
 def test_a_finished_stage_is_valid_elsewhere_and_says_where_it_was_made(
@@ -174,7 +174,7 @@ def test_a_finished_stage_is_valid_elsewhere_and_says_where_it_was_made(
     for cores in ("2", "4"):
         stage = Stage(tmp_path / "s" / "a", "a", conditions={"cores": cores, "keras": "3"}, name="s")
         run_together([stage], written, Lines())
-    assert capsys.readouterr().out.splitlines()[-1] == "s: reused (made with cores 2)"
+    assert capsys.readouterr().out.splitlines()[-1] == "s: reused (created with cores 2)"
 
 
 def test_a_stage_tells_what_was_other_where_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,10 +200,10 @@ def test_an_unfinished_stage_waits_for_the_cores_that_it_was_begun_with(tmp_path
     begun("4").write_text("four")
     assert begun("2").read_text() == "two"
     assert begun("4").read_text() == "four"
-    assert said[0] == "s: begun with other cores; made again, and the unfinished one is kept"
+    assert said[0] == "s: begun with other cores; recreated, and the unfinished one is kept"
     (tmp_path / "s" / "a" / "begun.json").write_text("{")
     assert not begun("4").exists()
-    assert said[-1] == "s: begun.json is missing or damaged; made again, and the unfinished one is kept"
+    assert said[-1] == "s: begun.json is missing or damaged; recreated, and the unfinished one is kept"
 
 
 def test_a_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:

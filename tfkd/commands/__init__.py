@@ -18,8 +18,8 @@ from tfkd.version import __version__
 
 if TYPE_CHECKING:
     from tfkd.bundle.manifest import Manifest
-    from tfkd.pipeline.kept import Kept
     from tfkd.pipeline.run import Outcome
+    from tfkd.pipeline.storage import StoredResult
     from tfkd.recipe import Recipe
 
 silence_tensorflow()
@@ -99,7 +99,7 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
         size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
         say(f"{step.name:<12} {'finished' if step.finished else 'to do':<9} {size:>10} {step.cost}{reason}")
     for each in others:
-        say(f"kept: {each}")
+        say(f"not used: {each}")
     if others:
         say(f"{_total(others)}; tfkd clean {recipe} removes what this recipe does not use")
 
@@ -115,10 +115,10 @@ def clean(
     runs: Runs = Path("runs"),
 ) -> None:
     """Remove stores, trainings and other results that a recipe does not use, and report what each cost."""
-    from tfkd.pipeline import kept
+    from tfkd.pipeline import storage
     from tfkd.progress import for_output
 
-    removed = kept.clean(_recipe(recipe, overrides), for_output(), runs, keep or (kept.CURRENT,))
+    removed = storage.clean(_recipe(recipe, overrides), for_output(), runs, keep or (storage.CURRENT,))
     say(f"Removed: {_total(removed)}" if removed else "Nothing to remove")
 
 
@@ -375,9 +375,9 @@ def _named(name: str, places: dict[str, str], what: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _total(found: "list[Kept]") -> str:
-    size, minutes = sum(each.bytes for each in found) / 1e6, sum(each.seconds for each in found) / 60
-    return f"{len(found)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
+def _total(results: "list[StoredResult]") -> str:
+    size, minutes = sum(each.bytes for each in results) / 1e6, sum(each.seconds for each in results) / 60
+    return f"{len(results)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
 
 
 def _recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":

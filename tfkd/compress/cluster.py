@@ -1,4 +1,4 @@
-"""Weight clustering: each kernel keeps few different weights, whose values are trained."""
+"""Weight clustering: each kernel has few distinct weights, whose values are trained."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from tfkd.compress.toolkit import tfmot
 from tfkd.recipe import Cluster
 
 
-def prepare(twin: tf_keras.Model, block: Cluster, steps: int, before: tuple[str, ...]) -> Prepared:
-    """Returns the twin with kernels made of centroids, ready to train; zeros of a pruned twin stay zero.
+def prepare(copy: tf_keras.Model, block: Cluster, steps: int, before: tuple[str, ...]) -> Prepared:
+    """Returns the copy with clustered kernels, ready to train; zeros of a pruned copy stay zero.
 
-    The centroids start as k-means++ draws them from the weights, with a seed of its own (Arthur, Vassilvitskii, SODA
-    2007). They are trained with the gradients of all their weights, and each weight may move to another centroid
-    (Han, Mao, Dally 2015, arXiv:1510.00149, section 3).
+    The centroids are initialised by k-means++ with a fixed seed (Arthur, Vassilvitskii, SODA 2007). They are trained
+    with the gradients of all their weights, and each weight may move to another centroid (Han, Mao,
+    Dally 2015, arXiv:1510.00149, section 3).
 
     Args:
-        twin: a batch of raw inputs to logits [B, classes].
-        block: of the recipe.
-        steps: of the training; any number will do.
-        before: the kinds of the compressions that were done before.
+        copy: a batch of raw inputs to logits [B, classes].
+        block: its block of the recipe.
+        steps: steps of the training; ignored.
+        before: kinds of the earlier compressions.
 
     Raises:
-        RequestError: the twin has no layer that can be clustered.
+        RequestError: the copy has no layer that can be clustered.
     """
     clustering = tfmot.clustering.keras
-    original = [list(layer.weights) for layer in weighted_layers(twin)]
+    original = [list(layer.weights) for layer in weighted_layers(copy)]
     network, wrappers = wrapped(
-        twin,
+        copy,
         lambda layer: clustering.cluster_weights(
             layer,
             block.clusters,

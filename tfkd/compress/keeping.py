@@ -1,4 +1,4 @@
-"""What a pruning or a clustering did to a kernel, kept while the network trains on."""
+"""Constraints that preserve pruned and clustered kernels during later training."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def keeping(kernel: Any, before: Collection[str]) -> Callable[[Any], Any]:
-    """Returns a constraint that holds a kernel's zeros after a pruning, and its equal weights after a clustering.
+    """Returns a constraint that preserves a kernel's zeros after pruning and its equal weights after clustering.
 
     After every update the weights of a cluster become their mean, which is the update of the centroid by the mean of
     their gradients (Han, Mao, Dally 2015, arXiv:1510.00149, section 3.3).

@@ -1,4 +1,4 @@
-"""Functional graphs of Keras 3 and tf_keras: walked in order, and rebuilt from other layers."""
+"""Functional graphs of Keras 3 and tf_keras: traversal in order, and rebuilding with other layers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tfkd.kernels.keras_private import nodes
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One use of a layer in a functional model: `output = layer(inputs)`, symbolic tensors all of them."""
+    """One call of a layer in a functional model: `output = layer(inputs)`, all of them symbolic tensors."""
 
     layer: Any
     inputs: list[Any]
@@ -20,7 +20,7 @@ class LayerCall:
 
 
 def calls(model: Any) -> Iterator[LayerCall]:
-    """Yields the uses of a model's layers, each after those that it takes its inputs from; input layers first.
+    """Yields the calls of a model's layers in topological order, input layers first.
 
     Args:
         model: functional or sequential, of Keras 3 or tf_keras.
@@ -33,7 +33,7 @@ def calls(model: Any) -> Iterator[LayerCall]:
 
 
 def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None], image: Any = None) -> Any:
-    """Returns the output of a functional model's graph with every layer changed.
+    """Returns the output of a functional model's graph with replaced layers.
 
     Args:
         model: functional or sequential, of one input and one output, of Keras 3 or tf_keras.
@@ -44,7 +44,7 @@ def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None],
         A tf_keras.Model, or the output tensor where an `image` was given.
     """
     start = tf_keras.Input(model.input_shape[1:], name="image") if image is None else image
-    replaced: dict[int, Any] = {}  # by layer, so that a shared layer stays one
+    replaced: dict[int, Any] = {}  # by layer, so that a shared layer stays shared
     made: dict[int, Any] = {id(model.inputs[0]): start}
     for call in calls(model):
         if id(call.output) in made:
@@ -60,7 +60,7 @@ def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None],
 
 
 def weighted_layers(model: Any) -> list[Any]:
-    """Returns the layers that hold weights, in the order of the graph, those of models inside the model as well."""
+    """Returns the layers with weights, including those of nested models, in the order of the graph."""
     found: dict[int, Any] = {}
     for call in calls(model):
         inner = weighted_layers(call.layer) if isinstance(call.layer, keras.Model) else [call.layer]

@@ -1,4 +1,4 @@
-"""What a compression hands to the training, and what it makes of the trained network."""
+"""The network that a compression trains, and how its weights are read after the training."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ SMALLEST_KERNEL = 1024
 
 @dataclass(frozen=True)
 class Prepared:
-    """A twin made ready for the training of one compression.
+    """A tf_keras copy prepared for the training of one compression.
 
     Attributes:
-        network: what is trained: a batch of inputs behind `rescale` to logits [B, classes].
-        weights: gives, once trained, the arrays of each layer of the twin that holds weights, in the graph's order.
+        network: the network to train: a batch of inputs after `rescale` to logits [B, classes].
+        weights: returns the trained arrays of each layer of the copy that has weights, in the graph's order.
         rescale: scale and offset of the raw input before the network.
-        constraints: what holds for a variable of the network after every update, by the variable's id.
+        constraints: functions applied to a variable after every update, by the variable's id.
     """
 
     network: tf_keras.Model
@@ -31,28 +31,28 @@ class Prepared:
 
 
 def compressible(model: Any) -> list[Any]:
-    """Returns the layers whose kernels are pruned and clustered: dense ones and full convolutions.
+    """Returns the layers whose kernels are pruned and clustered: dense layers and full convolutions.
 
-    Not the first of them, which sees the raw input, no depthwise convolution, and no kernel of less than 1,024 weights:
-    they hold few bytes and much of the accuracy.
+    The first of them, which gets the raw input, depthwise convolutions, and kernels of less than 1,024 weights are
+    excluded, because they have few bytes and a large effect on accuracy.
 
     Args:
-        model: a tf_keras twin, or the Keras 3 model whose twin it is.
+        model: a tf_keras copy or its Keras 3 original.
     """
     kernels = [layer for layer in weighted_layers(model) if type(layer).__name__ in ("Conv2D", "Dense")]
     return [layer for layer in kernels[1:] if math.prod(layer.kernel.shape) >= SMALLEST_KERNEL]
 
 
-def wrapped(twin: tf_keras.Model, wrap: Callable[[Any], Any]) -> tuple[tf_keras.Model, list[Any]]:
-    """Returns a twin whose compressible layers are wrapped, and the wrappers.
+def wrapped(copy: tf_keras.Model, wrap: Callable[[Any], Any]) -> tuple[tf_keras.Model, list[Any]]:
+    """Returns a copy with its compressible layers wrapped, and the wrappers.
 
     Raises:
         RequestError: there is no such layer.
     """
-    wrappers = {id(layer): wrap(layer) for layer in compressible(twin)}
+    wrappers = {id(layer): wrap(layer) for layer in compressible(copy)}
     if not wrappers:
         raise RequestError(
-            f"{twin.name!r} has nothing to prune or cluster: no Conv2D or Dense behind the first one has "
+            f"{copy.name!r} has nothing to prune or cluster: no Conv2D or Dense after the first has "
             f"{SMALLEST_KERNEL:,} weights or more. Leave 'prune' and 'cluster' out of compress."
         )
-    return built_with(twin, lambda layer: wrappers.get(id(layer), layer)), list(wrappers.values())
+    return built_with(copy, lambda layer: wrappers.get(id(layer), layer)), list(wrappers.values())

@@ -1,4 +1,4 @@
-"""Magnitude pruning: the smallest weights of each layer become zero while the others make up for them."""
+"""Magnitude pruning: the smallest weights of each layer become zero while the others are trained."""
 
 from typing import Any
 
@@ -9,23 +9,23 @@ from tfkd.compress.prepared import Prepared, wrapped
 from tfkd.compress.toolkit import tfmot
 from tfkd.recipe import Prune
 
-_UPDATES = 64  # of the masks at most: each sorts all weights
+_UPDATES = 64  # largest number of mask updates, each of which sorts all weights
 
 
-def prepare(twin: tf_keras.Model, block: Prune, steps: int, before: tuple[str, ...]) -> Prepared:
-    """Returns the twin with masks over its kernels, ready to train.
+def prepare(copy: tf_keras.Model, block: Prune, steps: int, before: tuple[str, ...]) -> Prepared:
+    """Returns the copy with masks over its kernels, ready to train.
 
     The sparsity grows over the first half of the training as 1 - (1 - t)^3, then stays (Zhu, Gupta 2017,
     arXiv:1710.01878, equation 1); 2:4 is set in the first step, two of each four neighbouring input channels.
 
     Args:
-        twin: a batch of raw inputs to logits [B, classes].
-        block: of the recipe.
-        steps: of the training.
-        before: the kinds of the compressions that were done before; none of them matters here.
+        copy: a batch of raw inputs to logits [B, classes].
+        block: its block of the recipe.
+        steps: steps of the training.
+        before: kinds of the earlier compressions; ignored.
 
     Raises:
-        RequestError: the twin has no layer that can be pruned.
+        RequestError: the copy has no layer that can be pruned.
     """
     sparsity = tfmot.sparsity.keras
     every = max(1, steps // 2 // _UPDATES)
@@ -37,10 +37,10 @@ def prepare(twin: tf_keras.Model, block: Prune, steps: int, before: tuple[str, .
         frequency=every,
     )
     form = {"sparsity_m_by_n": (2, 4)} if block.structure == "2:4" else {}
-    original = [list(layer.weights) for layer in weighted_layers(twin)]
-    network, wrappers = wrapped(twin, lambda layer: sparsity.prune_low_magnitude(layer, schedule, **form))
+    original = [list(layer.weights) for layer in weighted_layers(copy)]
+    network, wrappers = wrapped(copy, lambda layer: sparsity.prune_low_magnitude(layer, schedule, **form))
     for wrapper in wrappers:
-        wrapper.pruning_step.assign(0)  # what the toolkit's own callback does
+        wrapper.pruning_step.assign(0)  # as the toolkit's callback does
 
     def weights() -> list[list[Any]]:
         for wrapper in wrappers:

@@ -1,4 +1,4 @@
-"""Quantization-aware distillation: the network trains with the rounding of its int8 file in place."""
+"""Quantization-aware distillation: training with the rounding of the int8 file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,33 +44,39 @@ _SAME_RANGE: tuple[Any, ...] = (
     _layers.GlobalMaxPooling2D,
     _layers.ZeroPadding2D,
 )
-_TAKES_RELU: tuple[Any, ...] = (*_KERNELS, _layers.BatchNormalization, _layers.Rescaling, _layers.Add, _layers.Multiply)
-_ADDED = 64  # the addend over the narrowest range of what it is added to
+_FUSES_WITH_RELU: tuple[Any, ...] = (
+    *_KERNELS,
+    _layers.BatchNormalization,
+    _layers.Rescaling,
+    _layers.Add,
+    _layers.Multiply,
+)
+_ADDED = 64  # largest ratio of an addend to the range of the other operand
 _ACTIVATIONS = ("linear", "relu", "swish", "sigmoid", "tanh")
 
 
-def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: tuple[str, ...]) -> Prepared:
-    """Returns the twin with every tensor rounded that is int8 in the file, ready to train.
+def prepare(copy: tf_keras.Model, block: QuantizationAware, steps: int, before: tuple[str, ...]) -> Prepared:
+    """Returns the copy with rounding of every tensor that is int8 in the file, ready to train.
 
-    The rescale of the raw input stays outside: the range of its result is fixed, so that the file's uint8 input is the
-    raw input itself. Weights that are zero or equal after a pruning or a clustering stay so.
+    The rescale of the raw input stays outside, with a fixed output range, so that the uint8 input of the file is the
+    raw input. Weights that are zero after pruning, or equal after clustering, stay so.
 
     Args:
-        twin: a batch of raw inputs to logits [B, classes].
-        block: of the recipe.
-        steps: of the training; any number will do.
-        before: the kinds of the compressions that were done before.
+        copy: a batch of raw inputs to logits [B, classes].
+        block: its block of the recipe.
+        steps: steps of the training; ignored.
+        before: kinds of the earlier compressions.
 
     Raises:
-        RequestError: there is a layer whose int8 form is unknown, or the network does not begin with the rescale.
+        RequestError: the int8 form of a layer is unknown, or the network does not begin with the rescale.
     """
     wrap = tfmot.quantization.keras.QuantizeWrapperV2
-    outputs = _rounded_outputs(twin)
-    rescale = _first_rescaling(twin)
+    outputs = _rounded_outputs(copy)
+    rescale = _first_rescaling(copy)
     scale, offset = RESCALE
-    original = {layer.name: list(layer.weights) for layer in weighted_layers(twin)}
+    original = {layer.name: list(layer.weights) for layer in weighted_layers(copy)}
     constraints = {
-        id(layer.kernel): keeping(layer.kernel.numpy(), before) for layer in (compressible(twin) if before else ())
+        id(layer.kernel): keeping(layer.kernel.numpy(), before) for layer in (compressible(copy) if before else ())
     }
 
     def changed(layer: Any) -> Callable[[Any], Any] | None:
@@ -79,8 +85,8 @@ def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: 
         if isinstance(layer, _layers.BatchNormalization):
             frozen = FrozenStatistics.from_config(layer.get_config())
             frozen.build(layer.input_shape)
-            for ours, theirs in zip(frozen.weights, layer.weights, strict=True):
-                ours.assign(theirs)
+            for weight, original_weight in zip(frozen.weights, layer.weights, strict=True):
+                weight.assign(original_weight)
             original[layer.name] = list(frozen.weights)
             return wrap(frozen, Rounded(None, outputs.get(layer.name)))
         kernel = _KERNELS.get(type(layer))
@@ -88,9 +94,9 @@ def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: 
             return layer
         return wrap(layer, Rounded(kernel, outputs.get(layer.name)))
 
-    start = tf_keras.Input(twin.input_shape[1:], name="image")
+    start = tf_keras.Input(copy.input_shape[1:], name="image")
     rounded = InputRounding(offset, 255 * scale + offset, name="pixels")(start)
-    network = tf_keras.Model(start, built_with(twin, changed, rounded), name=twin.name)
+    network = tf_keras.Model(start, built_with(copy, changed, rounded), name=copy.name)
 
     def weights() -> list[list[Any]]:
         return [[variable.numpy() for variable in variables] for variables in original.values()]
@@ -101,18 +107,18 @@ def prepare(twin: tf_keras.Model, block: QuantizationAware, steps: int, before: 
 def save(network: tf_keras.Model, folder: Path) -> None:
     """Writes a trained network as a SavedModel for TFLite's converter.
 
-    Its signature serving_default takes `image`, one float32 example as x/128 - 1, and gives `logits`, float32
-    [1, classes]. Kernels stand in it as constants on their grids, the ranges of activations as FakeQuant operators.
+    Its signature serving_default maps `image`, one float32 example as x/128 - 1, to `logits`, float32 [1, classes].
+    Kernels are constants on their grids, ranges of activations are FakeQuant operators.
 
     Args:
-        network: of `prepare`, trained.
-        folder: to write, whole or not at all.
+        network: a trained network of `prepare`.
+        folder: folder to write atomically.
     """
     for layer in network.layers:
         if isinstance(layer, tfmot.quantization.keras.QuantizeWrapperV2):
             layer.quantize_config.rounding.constant = True
     specification = tf.TensorSpec([1, *network.input_shape[1:]], tf.float32, name="image")
-    # Frozen first: of a model that it can reach, TensorFlow would save every layer's own functions as well.
+    # Frozen first, because TensorFlow would also save the functions of every layer of a model that it can reach.
     logits = tf.function(lambda image: network(image, training=False), jit_compile=False)
     constant = convert_variables_to_constants_v2(logits.get_concrete_function(specification))
     module = tf.Module()
@@ -122,60 +128,60 @@ def save(network: tf_keras.Model, folder: Path) -> None:
         tf.saved_model.save(module, str(partial), signatures={"serving_default": module.serve}, options=options)
 
 
-def _first_rescaling(twin: tf_keras.Model) -> Any:
-    """Returns the rescale that the raw input goes through before anything else.
+def _first_rescaling(copy: tf_keras.Model) -> Any:
+    """Returns the rescale that is the first layer of the network.
 
     Raises:
-        RequestError: it goes through something else.
+        RequestError: the first layer is another one.
     """
-    first: list[Any] = [call.layer for call in calls(twin) if call.inputs and call.inputs[0] is twin.inputs[0]]
+    first: list[Any] = [call.layer for call in calls(copy) if call.inputs and call.inputs[0] is copy.inputs[0]]
     if len(first) == 1 and isinstance(first[0], _layers.Rescaling) and (first[0].scale, first[0].offset) == RESCALE:
         return first[0]
     raise RequestError(
-        f"Quantization-aware training needs {twin.name!r} to begin with Rescaling(1/128, -1), which becomes the scale "
-        f"of the int8 file's input, not with {', '.join(type(layer).__name__ for layer in first)}."
+        f"Quantization-aware training needs {copy.name!r} to begin with Rescaling(1/128, -1), which becomes the scale "
+        f"of the int8 input, not with {', '.join(type(layer).__name__ for layer in first)}."
     )
 
 
-def _rounded_outputs(twin: tf_keras.Model) -> dict[str, float]:
-    """Returns the layers whose output is a tensor of its own in the int8 file, each with its narrowest range.
+def _rounded_outputs(copy: tf_keras.Model) -> dict[str, float]:
+    """Returns the layers whose output is a separate tensor in the int8 file, each with its narrowest range.
 
-    What the converter fuses is none: a convolution followed by its batch normalisation, either followed by ReLU. Nor
-    is what goes into a concatenation alone: int8 joins tensors of one range, the one of the result.
+    Excluded are outputs that the converter fuses (a convolution followed by batch normalisation, either followed by
+    ReLU), and outputs used only in a concatenation, because int8 concatenates tensors of one range.
     """
-    every = list(calls(twin))
-    takers: dict[int, list[Any]] = {}
+    every = list(calls(copy))
+    consumers: dict[int, list[Any]] = {}
     for call in every:
         for tensor in call.inputs:
-            takers.setdefault(id(tensor), []).append(call.layer)
+            consumers.setdefault(id(tensor), []).append(call.layer)
     ranges: dict[str, float] = {}
     for call in every:
         _check(call.layer)
-        following = takers.get(id(call.output), [])
+        following = consumers.get(id(call.output), [])
         alone = following[0] if len(following) == 1 else None
         if type(call.layer) in (*_KERNELS, *_ROUNDED) and not _fuses(call.layer, alone):
             ranges[call.layer.name] = max([SMALLEST, *map(_needed_range, following)])
     return ranges
 
 
-def _needed_range(taker: Any) -> float:
-    """Returns how wide a range must be that a layer takes.
+def _needed_range(consumer: Any) -> float:
+    """Returns the smallest input range that a layer needs.
 
-    XNNPACK adds tensors whose scales differ by less than 2**8. In x + 3, as of a hard sigmoid, a range of x that is
-    narrower than the sum's levels says nothing and leaves the delegate.
+    XNNPACK adds only tensors whose scales differ by less than 2**8. In x + 3, as in a hard sigmoid, a range of x below
+    the resolution of the sum has no effect and would not run on the delegate.
     """
-    return abs(taker.offset) / _ADDED if isinstance(taker, _layers.Rescaling) else 0.0
+    return abs(consumer.offset) / _ADDED if isinstance(consumer, _layers.Rescaling) else 0.0
 
 
 def _fuses(layer: Any, following: Any) -> bool:
-    """Tells whether the converter makes one operator of a layer and the only one that takes its output."""
+    """Returns whether the converter fuses a layer with the only one that uses its output."""
     if isinstance(following, _layers.Concatenate):
         return True
     if getattr(layer, "activation", tf_keras.activations.linear) is not tf_keras.activations.linear:
         return False
     if isinstance(following, _layers.BatchNormalization):
         return isinstance(layer, tuple(_KERNELS))
-    return isinstance(layer, _TAKES_RELU) and _is_relu(following)
+    return isinstance(layer, _FUSES_WITH_RELU) and _is_relu(following)
 
 
 def _is_relu(layer: Any) -> bool:
@@ -192,13 +198,13 @@ def _check(layer: Any) -> None:
     known = (*_KERNELS, *_ROUNDED, *_SAME_RANGE)
     if type(layer) not in known:
         raise RequestError(
-            f"Quantization-aware training knows no {type(layer).__name__} (layer {layer.name!r}); take it out of the "
-            f"network or leave 'qat' out of compress. Known: {', '.join(sorted(kind.__name__ for kind in known))}."
+            f"Quantization-aware training does not support {type(layer).__name__} (layer {layer.name!r}); remove "
+            f"it from the network, or 'qat' from compress. Supported: {', '.join(sorted(kind.__name__ for kind in known))}."
         )
     activation = getattr(layer, "activation", tf_keras.activations.linear).__name__
     allowed = _ACTIVATIONS if isinstance(layer, _layers.Activation) else ("linear", "relu")
     if activation not in allowed:
         raise RequestError(
-            f"Quantization-aware training knows no {type(layer).__name__} with activation {activation!r} (layer "
-            f"{layer.name!r}); use one of {', '.join(allowed)}, or an Activation layer."
+            f"Quantization-aware training does not support {type(layer).__name__} with activation {activation!r} "
+            f"(layer {layer.name!r}); use one of {', '.join(allowed)}, or an Activation layer."
         )

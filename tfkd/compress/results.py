@@ -1,11 +1,11 @@
-"""What comes of compressions: plain values that a stage keeps."""
+"""Results of compressions, as a stage stores them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class CompressionResult:
-    """One compression, trained and measured.
+    """The result of one compression.
 
     Attributes:
         kind: "prune", "cluster" or "qat".
@@ -28,7 +28,7 @@ class CompressionResult:
 
 @dataclass(frozen=True)
 class CompressResult:
-    """A student after all its compressions.
+    """The result of all compressions of a student.
 
     Attributes:
         compressions: in the order in which they were done.

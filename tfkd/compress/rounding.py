@@ -1,4 +1,4 @@
-"""How weights and activations are rounded to int8 while a network trains, in the terms of the toolkit's wrappers."""
+"""Rounding of weights and activations to int8 during training, for the wrappers of the toolkit."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ _Quantizer: Any = tfmot.quantization.keras.quantizers.Quantizer
 _QuantizeConfig: Any = tfmot.quantization.keras.QuantizeConfig
 
 RANGE_MOMENTUM = 0.99
-SMALLEST = 1e-6  # width of a range: a channel of zeros has to have one, too
+SMALLEST = 1e-6  # smallest width of a range, for channels of zeros
 
 
 class ChannelRounding(_Quantizer):
-    """Rounds a kernel to 255 symmetric levels, each output channel in a range of its own.
+    """Rounds a kernel to 255 symmetric levels, with one range per output channel.
 
     The range is that of the weights as they are, so that nothing is left to be stale: the toolkit's own quantizer
     keeps the range of the step before. A depthwise kernel has an output channel for each input channel and multiplier,
@@ -37,16 +37,16 @@ class ChannelRounding(_Quantizer):
         self.constant = False
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        """Makes no variables."""
+        """Creates no variables."""
         return {}
 
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
-        """Returns the rounded kernel; gradients pass as if it were not rounded."""
+        """Returns the rounded kernel; gradients ignore the rounding."""
         return self._constant(inputs) if self.constant else self._rounded(inputs)
 
     @tf.autograph.experimental.do_not_convert
     def _constant(self, kernel: Any) -> Any:
-        with tf.init_scope():  # out of the graph that is being traced
+        with tf.init_scope():  # outside the graph that is being traced
             value = self._rounded(kernel).numpy()
         return tf.constant(value)
 
@@ -64,7 +64,7 @@ class ChannelRounding(_Quantizer):
 
 
 class RangeRounding(_Quantizer):
-    """Rounds activations to 256 levels in a range that follows the batches': the first one's, then a moving average.
+    """Rounds activations to 256 levels in a range that is a moving average of the ranges of the batches.
 
     The toolkit's own starts from -6..6 and moves by a thousandth a step, which a training of some hundred steps
     doesn't get away from.
@@ -80,7 +80,7 @@ class RangeRounding(_Quantizer):
         self.smallest = smallest
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
-        """Makes the variables of the range, both 0 as long as nothing was seen."""
+        """Creates the variables of the range, both 0 before the first batch."""
         return {
             end: layer.add_weight(f"{name}_{end}", shape=(), initializer="zeros", trainable=False)
             for end in ("low", "high")
@@ -101,7 +101,7 @@ class RangeRounding(_Quantizer):
 
 
 class Rounded(_QuantizeConfig):
-    """What is rounded of one layer.
+    """The rounding of one layer.
 
     Args:
         kernel: name of the layer's attribute that holds its kernel, or None.
@@ -115,24 +115,24 @@ class Rounded(_QuantizeConfig):
         self.rounding = ChannelRounding(depthwise=kernel == "depthwise_kernel")
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
-        """Returns the kernel, where there is one, and how it is rounded."""
+        """Returns the kernel, if any, and its rounding."""
         return [] if self.kernel is None else [(getattr(layer, self.kernel), self.rounding)]
 
     def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
-        """Lets the layer compute with the rounded kernel."""
+        """Replaces the layer's kernel by the rounded one."""
         for kernel in quantize_weights:
             setattr(layer, str(self.kernel), kernel)
 
     def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
-        """Returns nothing: an activation is rounded behind it, as the output."""
+        """Returns nothing, because an activation is rounded as the output."""
         return []
 
     def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
         """Sets nothing."""
-        return  # AutoGraph rewrites this method, and cannot where there is no statement
+        return  # AutoGraph needs a statement in this method
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
-        """Returns how the output is rounded, where it is."""
+        """Returns the rounding of the output, if any."""
         return [] if self.output is None else [RangeRounding(self.output)]
 
     def get_config(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Rounded(_QuantizeConfig):
 
 
 class InputRounding(tf_keras.layers.Layer):
-    """Rounds a raw input, which uint8 holds exactly, to the range that gives the int8 file's input its scale.
+    """Rounds a raw input to the uint8 levels, whose range gives the int8 file's input its scale.
 
     Args:
         low: value of a raw 0.
@@ -159,7 +159,7 @@ class InputRounding(tf_keras.layers.Layer):
 
 
 class FrozenStatistics(tf_keras.layers.BatchNormalization):
-    """Batch normalisation by the moving statistics, in training too; scale and shift are trained.
+    """Batch normalisation by the moving statistics, also in training; scale and shift are trained.
 
     The int8 file folds it into the convolution before it, so the network has to train with what will be folded
     (Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.2).

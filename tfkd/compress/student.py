@@ -1,4 +1,4 @@
-"""The compressions that a recipe asks for, one after another, each trained on the teachers' stored predictions."""
+"""Runs the compressions of a recipe one after another, each trained on the stored teacher predictions."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ import numpy as np
 from tfkd.compress import KINDS, QUANTIZED, qat
 from tfkd.compress.prepared import Prepared, compressible
 from tfkd.compress.results import CompressionResult, CompressResult
+from tfkd.compress.tf_keras_copy import pass_weights, student_copy
 from tfkd.compress.trainee import trainee
-from tfkd.compress.twin import pass_weights, student_twin
 from tfkd.data import open_same
 from tfkd.data.batches import plain_batches
 from tfkd.data.dataset import Dataset
@@ -30,7 +30,7 @@ from tfkd.training.student import BATCH, distilled
 
 
 def steps(lesson: Lesson, blocks: Sequence[AnyCompression]) -> int:
-    """Returns the steps of all trainings, of which `compress_student` tells how many are done."""
+    """Returns the number of steps of all trainings, for the progress of `compress_student`."""
     return sum(_as_training(lesson, block, lesson.folder).steps for block in blocks)
 
 
@@ -42,36 +42,36 @@ def compress_student(
     advance: Advance,
     say: Callable[[str], None],
 ) -> CompressResult:
-    """Compresses a trained student, or goes on from the checkpoints in its folder.
+    """Compresses a trained student, continuing from checkpoints in its folder.
 
-    Each compression learns from the stored predictions with the student's losses on logits and its label weight. Losses
-    on features are left out, and `SoftTargets()` is used where there are no others. Leaves in the folder:
-    `student.keras` with the new weights, in float; `test_logits.npy`, float32 [test examples, classes]; and, where the
-    last block is "qat", the SavedModel `quantized/` of `tfkd.compress.qat.save`.
+    Each compression trains on the stored predictions with the student's losses on logits and its label weight. Losses
+    on features are left out; without other losses, `SoftTargets()` is used. Writes to the folder: `student.keras` with
+    the new float weights; `test_logits.npy`, float32 [test examples, classes]; and, if the last block is "qat", the
+    SavedModel `quantized/` of `tfkd.compress.qat.save`.
 
     Args:
-        job: the training that the student came from; its stores must be finished.
+        job: the student's training; its stores must be finished.
         trained: the student's `.keras` file.
-        blocks: what to do, in the order of `tfkd.compress.KINDS`.
-        folder: where results and checkpoints go.
+        blocks: the compressions, in the order of `tfkd.compress.KINDS`.
+        folder: folder of results and checkpoints.
         advance: called with the number of steps done.
         say: prints a line.
 
     Raises:
-        RequestError: the student has a layer that a compression does not know, its twin differs from it, the store does
+        RequestError: a compression does not support a layer of the student, the tf_keras copy differs, the store does
             not fit, or a training diverged.
     """
 
-    def twin(model: keras.Model) -> Any:
-        return student_twin(job.student, model)
+    def copy(model: keras.Model) -> Any:
+        return student_copy(job.student, model)
 
-    return compress_network(job, load_model(trained), twin, blocks, folder, advance, say)
+    return compress_network(job, load_model(trained), copy, blocks, folder, advance, say)
 
 
 def compress_network(
     lesson: Lesson,
     model: keras.Model,
-    twin: Callable[[keras.Model], Any],
+    copy: Callable[[keras.Model], Any],
     blocks: Sequence[AnyCompression],
     folder: Path,
     advance: Advance,
@@ -80,11 +80,11 @@ def compress_network(
     """Compresses any trained network as `compress_student` does.
 
     Args:
-        lesson: the examples and the stores that it learns from.
-        model: a batch of raw inputs to logits [B, classes]; it gets the new weights.
-        twin: builds the network's twin in tf_keras, with the same weights.
-        blocks: what to do, in the order of `tfkd.compress.KINDS`.
-        folder: where results and checkpoints go.
+        lesson: the examples and the stores to learn from.
+        model: a batch of raw inputs to logits [B, classes]; receives the new weights.
+        copy: builds the tf_keras copy of the network, with the same weights.
+        blocks: the compressions, in the order of `tfkd.compress.KINDS`.
+        folder: folder of results and checkpoints.
         advance: called with the number of steps done.
         say: prints a line.
 
@@ -93,13 +93,13 @@ def compress_network(
     """
     recipe = lesson.recipe
     data = rendered(lesson.rendering, open_same(recipe.data, recipe.seed, lesson.checked, lesson.data))
-    if any(_looks_at_features(loss) for loss in recipe.distill.losses):
-        say("  compress: losses on features are left out, as its networks have logits alone")
+    if any(_is_on_features(loss) for loss in recipe.distill.losses):
+        say("  compress: losses on features are left out, because compression trains on logits only")
     results = []
     for number, block in enumerate(blocks):
         before = tuple(earlier.kind for earlier in blocks[:number])
         part = _as_training(lesson, block, folder / f"{number}-{block.kind}")
-        prepared = importlib.import_module(KINDS[block.kind]).prepare(twin(model), block, part.steps, before)
+        prepared = importlib.import_module(KINDS[block.kind]).prepare(copy(model), block, part.steps, before)
         results.append(_trained(part, block.kind, prepared, model, data, advance, say))
         if block.kind == "qat":
             qat.save(prepared.network, folder / QUANTIZED)
@@ -123,7 +123,7 @@ def _trained(
     advance: Advance,
     say: Callable[[str], None],
 ) -> CompressionResult:
-    """Trains a prepared network and gives the model its weights."""
+    """Trains a prepared network and copies its weights to the model."""
     network = trainee(prepared)
     signature, tuning = data.kind.signature_of(model), lesson.recipe.distill.training
     distiller, batches, begin = distilled(lesson, network, data, signature)
@@ -153,13 +153,13 @@ def _trained(
 
 
 def _as_training(lesson: Lesson, block: AnyCompression, folder: Path) -> Lesson:
-    """Returns what one compression learns from: the same, with the block's training and losses on logits."""
+    """Returns the lesson of one compression: the student's, with the block's training and losses on logits."""
     distill = lesson.recipe.distill
-    losses = [loss for loss in distill.losses if not _looks_at_features(loss)] or [SoftTargets()]
+    losses = [loss for loss in distill.losses if not _is_on_features(loss)] or [SoftTargets()]
     changed = Distill.model_validate({**dict(distill), "losses": losses, "training": block.training})
     recipe = Recipe.model_validate({**dict(lesson.recipe), "distill": changed})
     return replace(lesson, recipe=recipe, folder=folder)
 
 
-def _looks_at_features(loss: Any) -> bool:
+def _is_on_features(loss: Any) -> bool:
     return getattr(loss, "student_tap", LOGITS) != LOGITS

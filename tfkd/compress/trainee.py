@@ -1,4 +1,4 @@
-"""A tf_keras network trained by Keras 3: with the same Distiller, optimizer, checkpoints and batches as a student."""
+"""Trains a tf_keras network with Keras 3: the same Distiller, optimizer, checkpoints and batches as a student."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ class Trainee(keras.layers.Layer):
 
     def __init__(self, network: tf_keras.Model, constraints: Mapping[int, Any], **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
-        self._network = lambda: network  # held in a function, into which Keras does not look
+        self._network = lambda: network  # hidden in a function from Keras's attribute tracking
         trained = {id(variable) for variable in network.trainable_variables}
         for variable in network.variables:
             track(self, SharedVariable(variable, id(variable) in trained, constraints.get(id(variable))))
@@ -32,12 +32,12 @@ class Trainee(keras.layers.Layer):
         return self._network()(inputs, training=bool(training))
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
-        """Returns the shape of the logits without tracing the network."""
+        """Returns the shape of the logits, without tracing the network."""
         return keras.KerasTensor((inputs.shape[0], self._network().output_shape[-1]), dtype="float32")
 
 
 def trainee(prepared: Prepared) -> keras.Model:
-    """Returns a Keras 3 model around a prepared network, which trains the network's own variables.
+    """Returns a Keras 3 model around a prepared network, which trains the variables of that network.
 
     Args:
         prepared: of a compression.

@@ -102,7 +102,7 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
 
 
 def student_source(student: Student) -> Callable[..., Any]:
-    """Returns the function of a layers namespace that builds the student; the tf_keras twin is built from it too.
+    """Returns the function of a layers namespace that builds the student; the tf_keras copy is built from it too.
 
     Raises:
         RequestError: the name is unknown or the import path leads nowhere.

@@ -1,6 +1,6 @@
 """What the students share: rounding of channels, and activations made of layers that Keras and tf_keras agree on.
 
-`k` is a layers namespace, `keras` or `tf_keras`: one source builds the Keras student and its tf_keras twin.
+`k` is a layers namespace, `keras` or `tf_keras`: one source builds the Keras student and its tf_keras copy.
 """
 
 from typing import Any

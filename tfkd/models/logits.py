@@ -300,11 +300,11 @@ def _is_softmax(activation: Any, output: Any) -> bool:
 
 def _linear(layer: Any) -> Any:
     """Returns a layer with the weights of another, but no activation; the other layer stays as it is."""
-    twin = object.__new__(type(layer))  # copy.copy would save and load it, and give it weights of its own
-    twin.__dict__.update(layer.__dict__)
-    forget_calls(twin)
-    twin.activation = keras.activations.linear
-    return twin
+    copy = object.__new__(type(layer))  # copy.copy would save and load it, and give it weights of its own
+    copy.__dict__.update(layer.__dict__)
+    forget_calls(copy)
+    copy.activation = keras.activations.linear
+    return copy
 
 
 def _traced(operation: Any, node: Any, number: int) -> tuple[Any, list[Any]] | None:

@@ -1,8 +1,8 @@
-"""What each way to make a classifier smaller is worth: variants of one run, made and measured side by side.
+"""Compares ways to shrink a classifier: creates and measures variants of one run.
 
-Beside the files that the run itself exports: the teacher quantized, pruned, and both; the control; and the student
-pruned, clustered and trained with int8 rounding, each by the recipe's own block of that kind, or by the block's
-defaults. A variant has a folder of its own, so that a killed comparison goes on where it was.
+The variants, in addition to the files of the run: the teacher quantized, pruned, and both; the control; and the student
+pruned, clustered and trained with int8 rounding, each with the recipe's block of that kind or the block's defaults.
+Every variant has its own folder, so that an interrupted comparison can continue.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,11 +37,11 @@ from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recip
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
 
-CODE = 1  # raise it when a variant's code gives other files
+CODE = 1  # increase it when the code of a variant gives other files
 FILE = "model.tflite"
 ORDER = ("teacher", "control", "student")
 
-# One pass: a teacher costs many times what a student does, and starts from trained weights.
+# One epoch: a teacher is many times as expensive as a student, and starts from trained weights.
 TEACHER_PRUNING = Prune(training=Training(epochs=1, batch_size=32, learning_rate=1e-4, warmup_epochs=0.1))
 
 
@@ -50,10 +50,10 @@ class Variant:
     """One file to compare.
 
     Attributes:
-        name: as the table shows it.
-        inputs: what it depends on beside the code.
+        name: name in the table.
+        inputs: what the file depends on, in addition to the code.
         signature: what it takes.
-        data: the images as it sees them.
+        data: the images in its rendering.
         make: writes the file and returns the seconds of the trainings behind it.
     """
 
@@ -67,13 +67,13 @@ class Variant:
 def compare(
     recipe: Recipe, progress: Progress, runs: Path = Path("runs"), bundles: Path = Path("exported_models")
 ) -> tuple[Manifest, Path]:
-    """Runs a recipe, makes the variants of its teacher and student, and times and measures all of them together.
+    """Runs a recipe, creates the variants of its teacher and student, and measures all of them.
 
-    Leaves `compare/report.html` and `compare/comparison.json` in the run's folder.
+    Writes `compare/report.html` and `compare/comparison.json` to the run's folder.
 
     Args:
-        recipe: what to compare; with several teachers the first is taken.
-        progress: shows what is going on.
+        recipe: the recipe; of several teachers the first is compared.
+        progress: shows progress.
         runs: the folder of the runs' folders.
         bundles: the folder of the bundles.
 
@@ -90,16 +90,16 @@ def compare(
         outcome = run_stages(context, STAGE_ORDER[-1], bundles / recipe.name)
         context.start_tensorflow()
         compared = {variant.name: variant for variant in variants(context)}
-        made = {name: result for name, variant in compared.items() if (result := _result_of(context, variant))}
-        paths = {name: _stage(context, name, *compared[name].inputs).folder / FILE for name in made}
-        manifest = _timed_manifest(context, outcome, made, paths)
+        results = {name: result for name, variant in compared.items() if (result := _result_of(context, variant))}
+        paths = {name: _stage(context, name, *compared[name].inputs).folder / FILE for name in results}
+        manifest = _timed_manifest(context, outcome, results, paths)
         rows = [row.model_dump(mode="json") for row in manifest.comparison]
         write_json(folder.comparison / "comparison.json", rows)
         return manifest, pages.write_page(manifest, folder, folder.comparison / pages.REPORT)
 
 
 def variants(context: RunContext) -> Iterator[Variant]:
-    """Yields what is compared beside the run's own files."""
+    """Yields the variants that are compared with the run's own files."""
     yield from _of_the_teacher(context)
     if context.recipe.distill.control:
         yield _control(context)
@@ -186,9 +186,9 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path, 
 
 
 def _pruned_teacher(context: RunContext, teacher: Any, folder: Path) -> float:
-    """Prunes the teacher while it learns from its own soft labels."""
+    """Prunes the teacher, trained on its own soft labels."""
     from tfkd.compress.student import compress_network, steps
-    from tfkd.compress.twin import twin_of
+    from tfkd.compress.tf_keras_copy import copy_layer_by_layer
 
     recipe, stores = context.recipe, stores_behind(context.recipe, context.data, context.stages, assistants=0)
     lesson = lesson_of(
@@ -201,7 +201,9 @@ def _pruned_teacher(context: RunContext, teacher: Any, folder: Path) -> float:
         folder=folder,
     )
     with context.progress.task("pruning the teacher", steps(lesson, [TEACHER_PRUNING]), "steps") as advance:
-        result = compress_network(lesson, teacher, twin_of, [TEACHER_PRUNING], folder, advance, context.progress.say)
+        result = compress_network(
+            lesson, teacher, copy_layer_by_layer, [TEACHER_PRUNING], folder, advance, context.progress.say
+        )
     return result.seconds
 
 
@@ -220,16 +222,16 @@ def _write(context: RunContext, model: Any, precision: str, path: Path, data: Da
 
 
 def _stage(context: RunContext, name: str, *inputs: Any) -> Stage:
-    """Returns where one variant is kept, beside those of other settings."""
+    """Returns the stage of one variant; other settings have other folders."""
     own = fingerprint(name, CODE, *inputs)
     place = context.folder.comparison / name.replace(" ", "-") / own
     return Stage(place, own, {"inputs": inputs}, conditions=conditions(), name=name)
 
 
 def _result_of(context: RunContext, variant: Variant) -> dict[str, Any] | None:
-    """Returns what is known of a variant's file, which is made and measured where it is not yet.
+    """Returns the figures of a variant's file, after creating and measuring it if necessary.
 
-    A network that cannot be compressed is reported and left out: the others are worth comparing without it.
+    A network that cannot be compressed is reported and left out, so that the others can be compared.
     """
     stage = _stage(context, variant.name, *variant.inputs)
     stage.mend(context.progress.say, thorough=True)
@@ -263,9 +265,9 @@ def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, 
 
 
 def _timed_manifest(
-    context: RunContext, outcome: Outcome, made: dict[str, dict[str, Any]], paths: dict[str, Path]
+    context: RunContext, outcome: Outcome, results: dict[str, dict[str, Any]], paths: dict[str, Path]
 ) -> Manifest:
-    """Returns the manifest with every file timed again, all of them in turn in one process."""
+    """Returns the manifest with the latency of every file measured again, all in one process."""
     from tfkd.benchmark import host
 
     assert outcome.manifest is not None
@@ -276,7 +278,7 @@ def _timed_manifest(
     teacher = ensemble_accuracy(context)
     added = [
         assembly.comparison_row(name, {name: paths[name]}, entries, reference=teacher, **result)
-        for name, result in made.items()
+        for name, result in results.items()
     ]
     compared = sorted([*own, *added], key=lambda row: ORDER.index(row.variant.split()[0]))
     return outcome.manifest.model_copy(update={"comparison": compared})

@@ -1,6 +1,6 @@
-"""Digests of the files behind a network: models, weights, labels, and the source code of the user's own functions.
+"""Digests of the files behind a network: models, weights, labels, and source code of the user's own functions.
 
-Nothing is imported or loaded to find them, so that a run's plan is quick and safe.
+They are computed without importing or loading anything, so that planning a run is quick and safe.
 """
 
 import functools
@@ -18,9 +18,9 @@ _NO_FILE = {"weights": ("none", "imagenet")}
 
 
 def files_of(network: Teacher | Student) -> dict[str, str]:
-    """Returns the SHA-256 of every file or folder that a network is built from, by the name that messages use.
+    """Returns the SHA-256 of every file or folder that a network is built from, by its name in messages.
 
-    Paired images (`rendering`) are not among them: which of them count depends on the data set.
+    Paired images (`rendering`) are not included, because the data set determines which of them are used.
 
     Raises:
         RequestError: a file is missing or unreadable.
@@ -43,7 +43,7 @@ def _file(text: str, field: str) -> dict[str, str]:
     if not path.exists():
         if path.suffix or os.sep in text:
             raise RequestError(f"There is no {field} file {text}.")
-        return {}  # a misspelt name, which the builder of networks answers with the nearest right one
+        return {}  # a misspelt name, for which building the network reports the nearest known one
     try:
         return {text: _digest(path)}
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the stages of one run share: the recipe, the images, and the folder and the result of each stage."""
+"""The context of a run: its recipe, its images, and the folder and result of each stage."""
 
 import functools
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ from tfkd.writers import Card, card_of
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """Values that a stage's work reads; it changes none of them.
+    """Read-only values for the work of a stage.
 
     Attributes:
-        recipe: what to do.
+        recipe: the recipe.
         data: the images.
-        folder: of the run.
+        folder: folder of the run.
         stages: the folder and the fingerprint of every stage, in order, by name.
-        progress: shows what is going on.
-        executor: does the trainings and fills the stores.
+        progress: shows progress.
+        executor: runs the trainings and fills the stores.
     """
 
     recipe: Recipe
@@ -55,23 +55,23 @@ class RunContext:
 
     @functools.cached_property
     def card(self) -> Card:
-        """What every exported file says of itself."""
+        """The metadata of every exported file."""
         return card_of(self.recipe.model_dump(mode="json"), self.data.classes, self.data.fingerprint)
 
     def data_for(self, rendering: str) -> Dataset:
-        """Returns the images as a network with this input rendering sees them."""
+        """Returns the images in an input rendering."""
         from tfkd.data.renderings import rendered
 
         return rendered(rendering, self.data)
 
     @functools.cached_property
     def shipped(self) -> Dataset:
-        """The images as the student sees them."""
+        """The images in the student's rendering."""
         return self.data_for(self.recipe.student.rendering)
 
     @functools.cache  # noqa: B019  (one run, one context)
     def start_tensorflow(self) -> None:
-        """Loads TensorFlow, quietly and only when a stage has something to do, and makes it deterministic."""
+        """Loads TensorFlow without its messages, once a stage needs it, and makes it deterministic."""
         with native_logs_silenced():
             from tfkd.training import loop
         loop.prepare_tensorflow(machine.cores(), self.recipe.seed)

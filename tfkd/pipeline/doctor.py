@@ -1,4 +1,4 @@
-"""Looks a recipe over before hours are spent on it: what would fail, and what usually disappoints."""
+"""Checks a recipe before a long run: what would fail, and what usually gives poor results."""
 
 import functools
 import importlib.metadata
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from tfkd.verification.records import Diagnosis
 
 FREE_BYTES = 2 * 1024**3
-MOST_TIMES = 5  # that a student may see a view
-EXPECTED_ACCURACY = 0.8  # where nothing is known yet
-COARSE = 0.1  # smallest difference between two networks that a test split should show
+MAX_REPEATS = 5  # how often a student may see a view
+EXPECTED_ACCURACY = 0.8  # assumed before anything is measured
+COARSE = 0.1  # smallest difference between two networks that a test split should resolve
 FEW_IMAGES = 5_000  # for a student that starts from random weights
-ONE_HOT = 0.99  # mean probability of the top class: such soft labels tell no more than labels
+ONE_HOT = 0.99  # mean probability of the top class above which soft labels add nothing to labels
 BATCH = 64
 
 Level = Literal["ok", "warning", "error"]
@@ -40,14 +40,14 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; an error would stop the run, a warning would spoil it."""
+    """One result of the check; an error would stop the run, a warning would degrade it."""
 
     level: Level
     text: str
 
 
 def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
-    """Yields what is found about the machine, the data, the models and the settings, in that order."""
+    """Yields findings about the machine, the data, the models and the settings, in this order."""
     yield from _machine(runs)
     yield from _packages(recipe)
     yield from _data(data)
@@ -101,7 +101,7 @@ def _data(data: Dataset) -> Iterator[Finding]:
 
 
 def _resolution(data: Dataset, expected: float) -> Finding:
-    """Says how far the test split tells accuracies apart; differences are those of two independent networks."""
+    """Returns the resolution of the test split; differences are between two independent networks."""
     from tfkd.verification.truth import chance_test, significant
 
     images, labels = len(data.test), data.test.labels
@@ -109,7 +109,7 @@ def _resolution(data: Dataset, expected: float) -> Finding:
     difference = 2 * math.sqrt(2) * error
     text = (
         f"{images:,} test images: an accuracy of {expected:.0%} is known to ±{100 * error:.1f} points (one standard "
-        f"error), and two networks must differ by {100 * difference:.1f} points to be told apart"
+        f"error); two networks must differ by {100 * difference:.1f} points for a significant difference"
     )
     if not significant(chance_test(labels, labels).perfect_p_value):
         text += "; too few to judge better_than_chance"
@@ -118,7 +118,7 @@ def _resolution(data: Dataset, expected: float) -> Finding:
 
 def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
     with native_logs_silenced():
-        import tensorflow as tf  # noqa: F401  (what is built below would load it, with its messages)
+        import tensorflow as tf  # noqa: F401  (building models would load it with its messages)
     try:
         import_modules(recipe.imports)
     except TfkdError as error:
@@ -132,7 +132,7 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
         if model is not None and teacher.fine_tune is None:
             yield from _measured(recipe, number, model, data, runs)
         elif model is not None:
-            yield Finding("ok", f"{teacher.model} is fine-tuned: its accuracy is measured by the run")
+            yield Finding("ok", f"{teacher.model} will be fine-tuned; the run measures its accuracy")
         if model is not None and is_own(teacher.model):
             yield from _converted(model, teacher.model, recipe, data, is_teacher=True)
     if not any(model is not None and not it.fine_tune for model, it in zip(teachers, recipe.teachers, strict=True)):
@@ -151,7 +151,7 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
 
 
 def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator[Finding, None, Any]:
-    """Yields what a network is, or why it cannot be had; returns the network or None."""
+    """Yields a finding about a network; returns the network, or None if it cannot be built."""
     from tfkd.distill.taps import tapped
 
     try:
@@ -165,7 +165,7 @@ def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator
 
 
 def _converted(model: Any, name: str, recipe: Recipe, data: Dataset, is_teacher: bool) -> Iterator[Finding]:
-    """Converts a network of the user's own: without the student's file a run ends, without a teacher's it goes on."""
+    """Converts a network of the user's own: a run needs the student's file, but not a teacher's."""
     from tfkd.writers.tflite import check_convertible
 
     card = card_of(recipe.model_dump(mode="json"), data.classes, data.fingerprint)
@@ -190,21 +190,19 @@ def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:
     for teacher in teachers:
         if structure(teacher) != mine:
             continue
-        share = size / teacher.count_params()
-        text = (
-            f"the student has the architecture of {teacher.name} ({len(mine)} layers), with {share:.0%} of its weights"
-        )
-        if share < 1:
+        fraction = size / teacher.count_params()
+        text = f"the student has the architecture of {teacher.name} ({len(mine)} layers), {fraction:.0%} of its weights"
+        if fraction < 1:
             yield Finding("ok", text)
         else:
-            yield Finding("warning", f"{text}: a copy learns little; self-distillation is distill.generations=2")
+            yield Finding("warning", f"{text}: a copy learns little; for self-distillation set distill.generations=2")
             return
     if size >= max(teacher.count_params() for teacher in teachers):
         yield Finding("warning", "the student is not smaller than its teacher")
 
 
 def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path) -> Iterator[Finding]:
-    """Measures a teacher that is used as it is on a few hundred images."""
+    """Measures a teacher that is not fine-tuned on a few hundred images."""
     from tfkd.data.renderings import rendered
     from tfkd.distill.measures import confidence, flatness
     from tfkd.distill.predict import predictor
@@ -216,7 +214,7 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
     logits = np.concatenate([run(batch).numpy() for batch in batches])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
-    yield Finding("ok", f"{teacher.model} is used as it is: right for {accuracy:.1%} of {len(labels)} images")
+    yield Finding("ok", f"{teacher.model} is used unchanged: accuracy {accuracy:.1%} on {len(labels)} images")
     if not teacher.classes:
         proposed = RunFolder(runs / recipe.name).proposed_labels
         subject = diagnosis.subject_of(teacher, number, model, data, proposed)
@@ -229,14 +227,14 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
             yield Finding(
                 "warning",
                 f"distill.losses.{place}.temperature={temperature:g} flattens {teacher.model}: its soft labels have "
-                f"{flat:.1%} of the entropy of guessing; lower it",
+                f"{flat:.1%} of the entropy of a uniform guess; lower it",
             )
     sure = [confidence(logits, temperature) for _, temperature in softened]
     if sure and min(sure) >= ONE_HOT:
         yield Finding(
             "warning",
-            f"{teacher.model} is so sure of these images (mean probability {min(sure):.3f}, softened) that its "
-            "soft labels are one-hot: raise the temperature, or give data.unlabelled images that it was not trained on",
+            f"{teacher.model} is so confident on these images (mean softened probability {min(sure):.3f}) that its "
+            "soft labels are one-hot: raise the temperature, or add data.unlabelled images it was not trained on",
         )
 
 
@@ -249,7 +247,7 @@ def _causes(subject: "Subject", images: np.ndarray, labels: np.ndarray, logits: 
 
 
 def _steps(recipe: Recipe, steps: int, per_epoch: int) -> Finding:
-    """Says how many updates the student gets; few of a named network's many weights change in a hundred."""
+    """Returns a finding about the number of training steps; too few hardly change the weights of a large student."""
     from tfkd.verification.diagnosis import FEW_STEPS, FEW_STEPS_OF_TRAINED
 
     student, is_fresh = recipe.student, recipe.student.weights == "none"
@@ -271,17 +269,17 @@ def _settings(recipe: Recipe, data: Dataset) -> Iterator[Finding]:
     if student.weights == "none" and student.model in STUDENTS and transfer < FEW_IMAGES:
         yield Finding(
             "warning",
-            f"{student.model} starts from random weights with {transfer:,} images, which usually disappoints; start "
-            "from trained ones (student.weights) or add data.unlabelled",
+            f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; set "
+            "student.weights to trained weights or add data.unlabelled",
         )
     if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
-        yield Finding("warning", "temperature 1 hides what the teacher knows about wrong classes; 2 to 8 is usual")
+        yield Finding("warning", "temperature 1 hides the teacher's probabilities of wrong classes; 2 to 8 is usual")
     times = distill.training.epochs / distill.views
-    if distill.targets == "view" and times > MOST_TIMES:
+    if distill.targets == "view" and times > MAX_REPEATS:
         yield Finding(
             "warning",
-            f"every stored view is seen {times:.0f} times: a student memorises them, and its control, which sees "
-            f"new ones, comes out ahead; set distill.views={math.ceil(distill.training.epochs / MOST_TIMES)} or "
+            f"every stored view is shown {times:.0f} times: the student memorises the views, its control does not; "
+            f"set distill.views={math.ceil(distill.training.epochs / MAX_REPEATS)} or "
             "distill.targets=image",
         )
     per_epoch = transfer // min(distill.training.batch_size, transfer)
@@ -290,7 +288,7 @@ def _settings(recipe: Recipe, data: Dataset) -> Iterator[Finding]:
     if steps * (1 - student.batch_norm_momentum) < 5:
         yield Finding(
             "warning",
-            f"batch_norm_momentum {student.batch_norm_momentum} needs more than this training's {steps} steps",
+            f"student.batch_norm_momentum = {student.batch_norm_momentum} needs more than {steps} steps; lower it",
         )
     if not distill.control:
-        yield Finding("warning", "without the control nobody can tell whether the teacher helped")
+        yield Finding("warning", "without distill.control the effect of the teacher cannot be measured")

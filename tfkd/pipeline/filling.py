@@ -1,4 +1,4 @@
-"""Soft-label stores: what a network predicts for every view of the transfer set, filled and handed to trainings."""
+"""Soft-label stores: fills them with the predictions for every view of the transfer set, and opens them."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -18,10 +18,10 @@ class StoreResult:
     """A finished store.
 
     Attributes:
-        views: how many views it holds predictions of.
-        seconds: that the filling took.
-        layout: of one prediction.
-        inference: how the network was run, the fields of `tfkd.store.inference.Inference`.
+        views: number of views with predictions.
+        seconds: time that filling took.
+        layout: layout of one prediction.
+        inference: how the network ran: the fields of `tfkd.store.inference.Inference`.
     """
 
     views: int
@@ -36,11 +36,11 @@ class StoreJob:
 
     Attributes:
         network: the `.keras` file of the network that predicts.
-        batch_statistics: normalise each batch by its own statistics, and not by those of the training.
-        rendering: what the network sees of a photo.
-        recipe: which views there are, and which features the losses look at.
-        fingerprint: of all that the predictions depend on.
-        folder: of the store.
+        batch_statistics: normalise each batch by its own statistics instead of those of the training.
+        rendering: input rendering of the network.
+        recipe: determines the views and the features to store.
+        fingerprint: fingerprint of everything that the predictions depend on.
+        folder: folder of the store.
     """
 
     network: Path
@@ -52,15 +52,15 @@ class StoreJob:
 
 
 def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
-    """Fills a store, or goes on filling it.
+    """Fills a store, or continues to fill it.
 
     Args:
         job: what to fill.
         data: the images of the recipe.
-        progress: shows what is going on.
+        progress: shows progress.
 
     Raises:
-        RequestError: the network predicts another number of classes, NaN or infinity, or a photo is gone.
+        RequestError: the network predicts another number of classes, NaN or infinity, or an image is missing.
     """
     from tfkd.data.renderings import rendered
     from tfkd.store import inference, soft_labels
@@ -75,15 +75,15 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     predict = inference.answers(
         network, taps, images, recipe.teacher_views, recipe.seed, len(data.classes), recipe.distill.views, job.folder
     )
-    progress.say(f"  asking in {predict.inference}")
+    progress.say(f"  inference: {predict.inference}")
     views = len(images) * recipe.distill.views
-    with progress.task("teacher answers", views, "views") as advance:
+    with progress.task("teacher predictions", views, "views") as advance:
         soft_labels.write_soft_labels(job.folder, header, predict, advance)
     return StoreResult(views, time.perf_counter() - start, layout, asdict(predict.inference))
 
 
 def load_predictor(network: Path, batch_statistics: bool) -> Any:
-    """Loads a network as it is to predict.
+    """Loads a network for inference.
 
     Args:
         network: its `.keras` file.
@@ -103,20 +103,20 @@ def load_predictor(network: Path, batch_statistics: bool) -> Any:
 
 
 def store_of(stage: Stage, layout: Layout, recipe: Recipe, data: Dataset, weight: float = 1.0) -> Store:
-    """Returns the finished store of a stage, as a training reads it.
+    """Returns the finished store of a stage, for a training.
 
     Args:
-        stage: that filled it.
-        layout: of one prediction.
-        recipe: of the training; the store may hold more views.
+        stage: the stage that filled it.
+        layout: layout of one prediction.
+        recipe: recipe of the training; the store may hold more views.
         data: the images.
-        weight: of the network among several that teach.
+        weight: weight of the network in an ensemble.
     """
     return Store(stage.folder, _header(stage.base, layout, recipe, data), weight)
 
 
 def images_in_transfer_set(data: Dataset) -> int:
-    """Returns the number of training images and unlabelled ones."""
+    """Returns the number of training and unlabelled images."""
     return len(data.train) + len(data.unlabelled or ())
 
 

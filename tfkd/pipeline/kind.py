@@ -1,4 +1,4 @@
-"""What a stage is: one record per stage, in its own file under `tfkd.pipeline.stages`."""
+"""The record of a stage; each stage has one, in its own file under `tfkd.pipeline.stages`."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the fingerprint of a stage is of, beside its name and its version.
+    """The inputs of a stage's fingerprint, in addition to its name and version.
 
     Attributes:
-        own: settings and digests of contents, by the names that messages use.
-        after: names of the stages whose inputs count too, as this one reads their results.
-        growing: inputs of which a result of larger values will do, such as the number of views of a store.
+        own: settings and digests of contents, by their names in messages.
+        after: names of the stages whose results this one reads, so that their inputs count too.
+        growing: inputs for which a result of larger values is valid, such as the number of views of a store.
     """
 
     own: Mapping[str, Any] = field(default_factory=dict)
@@ -38,18 +38,18 @@ class StageKind(Generic[Result]):
     """One stage of a run, or one of several that differ by their number, such as teacher, teacher-2, …
 
     Attributes:
-        name: as `tfkd run --until` takes it.
-        version: raise it when the code gives other results; finished stages of older code are then done again.
-        result: dataclass of what the work returns; `stage.json` keeps its fields. Its `seconds`, where it has any, are
-            what the work took with all earlier calls that it went on from.
-        inputs: returns what the result depends on.
-        work: does the work of the numbered stage in its folder and returns the result.
-        cost: returns in words what the work takes, for `tfkd plan`.
-        count: returns how many of these stages a recipe has.
-        kept: "latest": one folder, in which a new result takes the place of the one before. What costs hours has one
-            folder per fingerprint and stays when settings change: a "store" is filled further on any machine, a
-            "training" is continued only with the cores and libraries that it was begun with.
-        product: what the stage makes, in words; the name where it is empty.
+        name: name, as in `tfkd run --until`.
+        version: increase it when the code gives other results; finished stages of older versions run again.
+        result: dataclass of the result, stored in `stage.json`. A field `seconds` is the time of the work including
+            earlier calls that it continued.
+        inputs: returns the inputs of the result.
+        work: runs the numbered stage in its folder and returns the result.
+        cost: describes the cost of the work, for `tfkd plan`.
+        count: returns the number of these stages in a recipe.
+        kept: "latest": one folder, in which a new result replaces the previous one. Expensive results have one folder
+            per fingerprint and stay when settings change: a "store" can be continued on any machine, a "training" only
+            with the same cores and libraries.
+        product: noun for the stage's result; default: its name.
     """
 
     name: str
@@ -71,10 +71,10 @@ class StageKind(Generic[Result]):
         return numbered(self.name, number)
 
     def read(self, kept: Mapping[str, Any]) -> Result:
-        """Returns the result that `stage.json` keeps."""
+        """Returns the result from the content of `stage.json`."""
         return self._adapter.validate_python(kept)
 
     def work_result(self, result: Result) -> WorkResult:
-        """Returns a result as `stage.json` keeps it."""
+        """Returns a result in the form of `stage.json`."""
         kept = self._adapter.dump_python(result, mode="json")
         return WorkResult(kept, getattr(result, "seconds", 0.0))

@@ -1,4 +1,4 @@
-"""The second half of a run for a model of the user's own: exported, verified, timed and published as a bundle."""
+"""Exports, verifies, benchmarks and publishes a trained model of the user's own."""
 
 import shutil
 import traceback
@@ -19,20 +19,20 @@ from tfkd.writers import check_installed
 
 
 def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path, model: Any = None) -> Outcome:
-    """Makes a verified bundle of a trained classifier.
+    """Exports a trained classifier as a verified bundle.
 
-    A bundle is published as `bundles/<name>` unless a gate fails; then it stays at `runs/<name>/bundle`.
+    A bundle is published as `bundles/<name>`. If a gate fails, it stays at `runs/<name>/bundle`.
 
     Args:
-        request: what to do.
-        progress: shows what is going on.
-        runs: where the folder of this work is made.
+        request: the request.
+        progress: shows progress.
+        runs: folder of the runs.
         bundles: the folder of the bundles.
-        model: the classifier, a keras.Model, where it is in memory; default: that of the request's file.
+        model: a keras.Model in memory; default: that of the request's file.
 
     Raises:
-        RequestError: the model, its labels or the data do not fit; says which and why.
-        VerifyError: an exported file is not what it must be.
+        RequestError: the model, its labels or the data do not fit together.
+        VerifyError: an exported file failed a check.
     """
     from tfkd.pipeline.own_bundle import open_subject, write
 
@@ -41,21 +41,21 @@ def publish_own(request: Request, progress: Progress, runs: Path, bundles: Path,
     require_writable(bundles / request.name)
     labels = read_labels(Path(request.labels))
     with locked(folder.path):
-        made = folder.own_bundle
-        shutil.rmtree(made, ignore_errors=True)
+        bundle = folder.own_bundle
+        shutil.rmtree(bundle, ignore_errors=True)
         subject = open_subject(request, labels, folder, progress, model)
         manifest = write(subject, request, folder, progress)
         subject.data.require_unchanged()
-        return publish(made, manifest, bundles / request.name, folder.path, progress)
+        return publish(bundle, manifest, bundles / request.name, folder.path, progress)
 
 
 def publish_own_apart(request: Request, progress: Progress, runs: Path, bundles: Path, model: Any = None) -> Outcome:
-    """Does what `publish_own` does in a process apart, as libraries can crash on a model or never end.
+    """Runs `publish_own` in another process, because libraries can crash or hang on a model.
 
-    With `allow_code`, and in memory, the model is trusted, and code in it needs what is in this process.
+    A model in memory, or with `allow_code`, is trusted and may need this process, so it is exported here.
 
     Raises:
-        RequestError, VerifyError: as of `publish_own`, or the process crashed or used more than it may.
+        RequestError, VerifyError: as `publish_own`, or the process crashed or exceeded a limit.
         InternalError: something else failed.
     """
     if request.allow_code or model is not None:

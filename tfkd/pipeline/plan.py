@@ -1,4 +1,4 @@
-"""What a run would do before it does it: its stages, which of them are finished, and what the others cost."""
+"""The plan of a run: its stages, which of them are finished, and what the others cost."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from tfkd.files import content_size
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.kept import Kept, kept
 from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stages import STAGES
+from tfkd.pipeline.storage import StoredResult, stored_results
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of, number_of
@@ -19,11 +19,11 @@ class Step:
     """One stage of a planned run.
 
     Attributes:
-        name: of the stage.
-        finished: whether a result of it is there to be reused.
-        cost: what the work takes.
-        bytes: of the result's files that are there.
-        reason: which inputs changed since an earlier result was made; "" where none is known to have.
+        name: name of the stage.
+        finished: whether a result can be reused.
+        cost: description of the work.
+        bytes: size of the existing files of the result.
+        reason: which inputs changed since an earlier result; "" if none is known.
     """
 
     name: str
@@ -33,18 +33,18 @@ class Step:
     reason: str = ""
 
 
-def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple[list[Step], list[Kept]]:
-    """Returns what a run of this recipe would do; measures a teacher's speed where its soft labels are missing.
+def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple[list[Step], list[StoredResult]]:
+    """Returns what a run of this recipe would do; measures the speed of a teacher without soft labels.
 
     Returns:
-        The stages in order, and what the run's folder keeps that none of them uses.
+        The stages in order, and the results in the run's folder that none of them uses.
 
     Raises:
         RequestError: the data cannot be opened.
     """
     context = open_run(recipe, RunFolder(runs / recipe.name), progress)
     steps = [_step(context, name) for name in context.stages]
-    return steps, [each for each in kept(context) if not each.current]
+    return steps, [each for each in stored_results(context) if not each.current]
 
 
 def _step(context: RunContext, name: str) -> Step:

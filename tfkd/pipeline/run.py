@@ -1,4 +1,4 @@
-"""A run: every stage of a recipe done, reused or resumed, and the bundle published."""
+"""Runs a recipe: executes, reuses or resumes every stage, and publishes the bundle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from tfkd.writers import check_installed
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run ended with: its folder and, unless it stopped before the report, the bundle and the manifest."""
+    """The outcome of a run: its folder and, unless it stopped before the report, the bundle and the manifest."""
 
     folder: Path
     bundle: Path | None = None
@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """True where no gate failed; those that were not judged did not."""
+        """True if no gate failed; a gate that was not judged has not failed."""
         return self.manifest is None or all(gate.verdict != "failed" for gate in self.manifest.gates)
 
 
@@ -48,22 +48,22 @@ def run(
     until: str | None = None,
     fresh: bool = False,
 ) -> Outcome:
-    """Runs a recipe: finished stages are reused, a killed one goes on from its last checkpoint.
+    """Runs a recipe. Finished stages are reused, an interrupted one continues from its last checkpoint.
 
-    A bundle is published as `bundles/<name>` unless a gate fails; then it stays at `runs/<name>/report/bundle`, so
-    that it never takes the place of a good one.
+    A bundle is published as `bundles/<name>`. If a gate fails, it stays at `runs/<name>/report/bundle` and does not
+    replace a published one.
 
     Args:
-        recipe: what to do.
-        progress: shows what is going on.
+        recipe: the recipe.
+        progress: shows progress.
         runs: the folder of the runs' folders.
         bundles: the folder of the bundles.
         until: name of the last stage to run.
-        fresh: forget what earlier calls with these settings did.
+        fresh: ignore the results of earlier calls with these settings.
 
     Raises:
         RequestError: the request was wrong, or another process works in the run's folder.
-        GateError: a teacher is not better than chance, so that no store of its soft labels was made.
+        GateError: a teacher is not better than chance, so its soft labels were not computed.
     """
     if until is not None and until not in ORDER:
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(ORDER))}")
@@ -81,13 +81,13 @@ def run(
 
 
 def open_run(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Executor | None = None) -> RunContext:
-    """Opens the images of a run and finds its stages; nothing is done yet.
+    """Opens the images of a run and finds its stages, without running any.
 
     Args:
-        recipe: what to do.
+        recipe: the recipe.
         folder: of the run.
-        progress: shows what is going on.
-        executor: does the trainings and fills the stores; default: this machine.
+        progress: shows progress.
+        executor: runs the trainings and fills the stores; default: this machine.
 
     Raises:
         RequestError: the images cannot be opened, or a file that the recipe names is missing.
@@ -98,7 +98,7 @@ def open_run(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Ex
 
 
 def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
-    """Runs the stages up to and with `last`; publishes the bundle after the last of all.
+    """Runs the stages up to and including `last`; publishes the bundle after the final stage.
 
     Args:
         context: of the run, whose folder must be locked.
@@ -120,13 +120,13 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
         context.data.require_unchanged()
     if last != ORDER[-1]:
         return Outcome(context.folder.path)
-    made = context.folder.bundle
-    manifest = Manifest.model_validate_json((made / MANIFEST).read_bytes())
-    return publish(made, manifest, destination, context.folder.path, context.progress)
+    bundle = context.folder.bundle
+    manifest = Manifest.model_validate_json((bundle / MANIFEST).read_bytes())
+    return publish(bundle, manifest, destination, context.folder.path, context.progress)
 
 
 def _run_group(context: RunContext, names: Sequence[str]) -> None:
-    """Does what is not finished of stages that can be done side by side."""
+    """Runs the unfinished ones of stages that can run side by side."""
 
     def work(pending: list[Stage]) -> list[WorkResult]:
         names = [stage.name for stage in pending]
@@ -140,7 +140,7 @@ def _run_group(context: RunContext, names: Sequence[str]) -> None:
 
 
 def _mend(context: RunContext, names: list[str], destination: Path) -> None:
-    """Finds damaged files of finished stages: by their hashes before anything is made of them or published."""
+    """Finds damaged files of finished stages; compares hashes before files are used or published."""
     stages = [context.stages[name] for name in names]
     finished = all(stage.result() is not None for stage in stages)
     settled = finished and (ORDER[-1] not in names or seal.same(context.folder.bundle, destination))
@@ -148,24 +148,24 @@ def _mend(context: RunContext, names: list[str], destination: Path) -> None:
         stage.mend(context.progress.say, thorough=not settled)
 
 
-def publish(made: Path, manifest: Manifest, destination: Path, folder: Path, progress: Progress) -> Outcome:
-    """Publishes a finished bundle if no gate failed; a failed one never takes the place of a good one.
+def publish(bundle: Path, manifest: Manifest, destination: Path, folder: Path, progress: Progress) -> Outcome:
+    """Publishes a finished bundle if no gate failed.
 
     Raises:
-        VerifyError: the copy that is to be published fails `tfkd verify`.
-        RequestError: it cannot be written.
+        VerifyError: the copy to publish fails `tfkd verify`.
+        RequestError: the destination cannot be written.
     """
     from tfkd.bundle import publishing
     from tfkd.report import devices
 
-    outcome = Outcome(folder, made, manifest)
-    if not (made / MEASUREMENTS / devices.HTML).is_file():
-        devices.write(made)
+    outcome = Outcome(folder, bundle, manifest)
+    if not (bundle / MEASUREMENTS / devices.HTML).is_file():
+        devices.write(bundle)
     if not outcome.passed:
         return outcome
-    if not seal.same(made, destination):
-        progress.say("publishing: verifying the copy from its own bytes")
-        publishing.publish(made, destination, _require_verified, devices.write)
+    if not seal.same(bundle, destination):
+        progress.say("publishing: verifying the copy")
+        publishing.publish(bundle, destination, _require_verified, devices.write)
     return replace(outcome, bundle=destination)
 
 
@@ -174,4 +174,4 @@ def _require_verified(folder: Path) -> None:
 
     for check in verify(folder):
         if check.verdict == "failed":
-            raise VerifyError(f"The bundle was not published, because {check.name} fails tfkd verify: {check.found}")
+            raise VerifyError(f"The bundle was not published: {check.name} fails tfkd verify: {check.found}")

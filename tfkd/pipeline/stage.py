@@ -1,4 +1,4 @@
-"""The folder of a run: one process at a time, one sub-folder per stage, each reused, resumed or made again."""
+"""The folder of a run: one process at a time, one sub-folder per stage, which is reused, resumed or recreated."""
 
 import contextlib
 import fcntl
@@ -24,11 +24,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class WorkResult:
-    """What the work of a stage gave.
+    """The result of the work of a stage.
 
     Attributes:
-        result: as `stage.json` keeps it.
-        seconds: that it took by its own account, with earlier calls that it went on from; 0 where it keeps none.
+        result: content of `stage.json`.
+        seconds: time by its own measurement, including earlier calls that it continued; 0 if it has none.
     """
 
     result: dict[str, Any]
@@ -36,19 +36,19 @@ class WorkResult:
 
 
 class Stage:
-    """One stage's folder. It is done when `stage.json` is of the present inputs and its files are there.
+    """The folder of a stage, which is finished when `stage.json` belongs to the current inputs and its files exist.
 
-    A folder that has the stage's base for its name is one of several, of other settings, and nothing in it is ever
-    removed but what is damaged. In another folder, a stage of another base takes the place of the earlier one.
+    A folder named by the stage's base is one of several for different settings, of which only damaged files are ever
+    removed. In any other folder, a stage with another base replaces the earlier one.
 
     Args:
-        folder: where the stage's files are.
-        base: fingerprint of all that its result depends on, without what `growing` names.
-        inputs: what the fingerprint is of, by name; kept beside the result, so that a later call can name what changed.
-        product: what the stage makes, in words.
-        growing: inputs of which a result of larger values will do, as the number of views of a store.
-        conditions: what must be the same for an unfinished stage to be continued, by name.
-        name: of the stage; default: its folder's.
+        folder: folder of the stage's files.
+        base: fingerprint of everything that its result depends on, except for `growing`.
+        inputs: inputs of the fingerprint by name; stored, so that a later call can report which ones changed.
+        product: noun for the stage's result.
+        growing: inputs for which a result of larger values is valid, such as the number of views of a store.
+        conditions: what must be equal to continue an unfinished stage, by name.
+        name: name of the stage; default: that of its folder.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Stage:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that the stage's result depends on."""
+        """Fingerprint of everything that the stage's result depends on."""
         return fingerprint(self.base, self.growing) if self.growing else self.base
 
     def result(self) -> dict[str, Any] | None:
-        """Returns what the finished stage gave, or None where it is still to be done or a file of it is damaged."""
+        """Returns the result of the finished stage, or None if it is unfinished or a file is damaged."""
         done = self._done()
         if done is None or damaged(self.folder, done["files"]):
             return None
@@ -83,41 +83,41 @@ class Stage:
         return result
 
     def outdated(self) -> str:
-        """Returns which inputs changed since the nearest earlier result, in a sentence; "" where none is known to."""
+        """Returns which inputs changed since the most similar earlier result, in words; "" if none is known."""
         here = read_sealed(self.folder / BEGUN)
         earlier = [here] if here else [read_sealed(path) for path in self.folder.parent.glob(f"*/{BEGUN}")]
         differences = [changed(each["inputs"], self.inputs) for each in earlier if each and each["name"] == self.name]
         nearest = min(differences, key=len, default=[])
-        return f"{some(nearest)} changed since the {self.product} was made" if nearest else ""
+        return f"{some(nearest)} changed since the {self.product} was created" if nearest else ""
 
     def elsewhere(self) -> str:
-        """Returns the conditions under which the finished stage was made, where they differ from today's."""
+        """Returns the conditions of the finished stage that differ from the current ones, in words."""
         found = (self._done() or {}).get("conditions", {})
         differing = [f"{name} {value}" for name, value in found.items() if value != self.conditions.get(name)]
-        return f"made with {', '.join(differing)}" if differing else ""
+        return f"created with {', '.join(differing)}" if differing else ""
 
     def other_environment(self) -> dict[str, str]:
-        """Returns what differs from here, of the libraries and the processor that the finished stage was made with."""
+        """Returns the libraries and processor of the finished stage that differ from the current ones."""
         here, made = machine.environment(), (self._done() or {}).get("environment", {})
         return {name: value for name, value in made.items() if here.get(name) != value}
 
     def mend(self, say: Say, thorough: bool = False) -> None:
-        """Removes what is damaged of a finished stage, which is then unfinished, and says so in one line.
+        """Removes damaged files of a finished stage, marks it as unfinished, and reports this in one line.
 
         Args:
             say: receives the line.
-            thorough: compare all hashes, not only those of files whose size or time differs.
+            thorough: compare all hashes, not only those of files whose size or time has changed.
         """
         path = self.folder / DONE
         if path.exists() and read_sealed(path) is None:
-            say(f"{self.name}: {DONE} is damaged; made again")
+            say(f"{self.name}: {DONE} is damaged; recreated")
             self.reopen()
         done = self._done()
         if done is None:
             return
         wrong = damaged(self.folder, done["files"], thorough)
         if wrong:
-            say(f"{self.name}: {some(wrong)} damaged or missing; made again")
+            say(f"{self.name}: {some(wrong)} damaged or missing; recreated")
             for name in wrong:
                 (self.folder / name).unlink(missing_ok=True)
             self.reopen()
@@ -125,9 +125,9 @@ class Stage:
             write_sealed(path, done)
 
     def begin(self, say: Say = print) -> None:
-        """Makes the folder ready: what an earlier call left of the same stage stays, if it can be continued.
+        """Prepares the folder; keeps the files of an earlier call of the same stage if it can be continued.
 
-        What was begun under other conditions is set aside, beside the folder, and found again under those conditions.
+        An unfinished stage with other conditions is moved to a sibling folder, and moved back under those conditions.
         """
         self.mend(say)
         begun = read_sealed(self.folder / BEGUN) or {}
@@ -136,7 +136,7 @@ class Stage:
         elif self.conditions and begun.get("conditions") != self.conditions and is_begun(self.folder):
             self._set_aside(begun.get("conditions"), say)
         self.reopen()
-        remove_damaged_checkpoints(self.folder, lambda path: say(f"{self.name}: {path} is damaged; made again"))
+        remove_damaged_checkpoints(self.folder, lambda path: say(f"{self.name}: {path} is damaged; recreated"))
         kept = {"name": self.name, "base": self.base, "inputs": self.inputs, "conditions": self.conditions}
         write_sealed(self.folder / BEGUN, kept)
 
@@ -167,7 +167,7 @@ class Stage:
         write_sealed(self.folder / DONE, done)
 
     def _done(self) -> dict[str, Any] | None:
-        """Returns what is kept of the finished stage, if it is of the present inputs."""
+        """Returns the content of `stage.json` if it belongs to the current inputs."""
         done: dict[str, Any] | None = read_sealed(self.folder / DONE)
         if done is None or done["base"] != self.base:
             return None
@@ -177,7 +177,7 @@ class Stage:
         reason = f"{BEGUN} is missing or damaged"
         if conditions is not None:
             reason = f"begun with other {some(changed(conditions, self.conditions))}"
-        say(f"{self.name}: {reason}; made again, and the unfinished one is kept")
+        say(f"{self.name}: {reason}; recreated, and the unfinished one is kept")
         aside = _aside(self.folder, conditions or {})
         shutil.rmtree(aside, ignore_errors=True)
         self.folder.rename(aside)
@@ -186,23 +186,23 @@ class Stage:
 
 
 def conditions() -> dict[str, str]:
-    """Returns what must be the same for an unfinished training to be continued, as last digits depend on it."""
+    """Returns what must be equal to continue an unfinished training, because the last digits depend on it."""
     return {**machine.libraries(), "cores": str(machine.cores())}
 
 
 def _aside(folder: Path, conditions: Mapping[str, str]) -> Path:
-    """Returns where a folder waits for the conditions that it was begun under."""
+    """Returns the sibling folder of an unfinished stage with these conditions."""
     return folder.with_name(f"{folder.name}~{fingerprint(dict(conditions))[:8]}")
 
 
 def some(names: Iterable[str]) -> str:
-    """Returns the first names of a list, and how many more there are."""
+    """Returns the first names of a list, and the number of the others."""
     names = list(names)
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the inputs that differ, also where JSON made lists of tuples."""
+    """Returns the names of the inputs that differ; tuples equal lists, as in JSON."""
     now = json.loads(json.dumps(now))
     return [name for name in {**now, **before} if name not in now or name not in before or now[name] != before[name]]
 
@@ -210,12 +210,12 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def run_together(
     stages: list[Stage], work: Callable[[list[Stage]], list[WorkResult]], progress: Progress
 ) -> list[dict[str, Any]]:
-    """Returns the results of stages that can run side by side, doing the work of those that are not finished.
+    """Returns the results of stages that can run side by side, after running the unfinished ones.
 
     Args:
         stages: the stages, in order.
-        work: does the work of unfinished stages in their folders and returns their results in order.
-        progress: shows what is going on.
+        work: runs unfinished stages in their folders and returns their results in order.
+        progress: shows progress.
     """
     results = {stage.name: stage.result() for stage in stages}
     pending = [stage for stage in stages if results[stage.name] is None]
@@ -230,9 +230,9 @@ def run_together(
         start = time.perf_counter()
         for stage in pending:
             stage.begin(progress.say)
-        for stage, made in zip(pending, work(pending), strict=True):
+        for stage, outcome in zip(pending, work(pending), strict=True):
             seconds = time.perf_counter() - start
-            stage.finish(made.result, made.seconds or seconds)
+            stage.finish(outcome.result, outcome.seconds or seconds)
             results[stage.name] = stage.result()
             progress.say(f"{stage.name}: done in {seconds:.0f} s")
     return [result for result in results.values() if result is not None]
@@ -240,7 +240,7 @@ def run_together(
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds a run's folder while the block runs.
+    """Locks the folder of a run for the duration of a with-block.
 
     Raises:
         RequestError: another process holds it, or it cannot be written.

@@ -1,4 +1,4 @@
-"""The files of a stage: which of them others read, and whether they are still what they were."""
+"""The files of a stage: which of them other stages read, and whether they are unchanged."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,32 +8,32 @@ from tfkd.files import described, has_own_hash, is_as_described
 
 DONE = "stage.json"
 BEGUN = "begun.json"
-CHECKPOINTS = ("checkpoint.npz", "head.npz")  # a finished stage needs none; each holds its own hash
+CHECKPOINTS = ("checkpoint.npz", "head.npz")  # not needed by a finished stage; each contains its own hash
 
 Described = dict[str, dict[str, Any]]
 
 
 def listed(folder: Path) -> Described:
-    """Returns size, hash and time of change of every file that others read, by its path in the folder."""
+    """Returns size, hash and modification time of every file that others read, by its path in the folder."""
     paths = sorted(_kept_files(folder), key=lambda path: path.relative_to(folder).as_posix())
     return {path.relative_to(folder).as_posix(): _described(path) for path in paths}
 
 
 def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool = False) -> list[str]:
-    """Returns the files of a finished stage that are missing or not as they were when it was finished.
+    """Returns the files of a finished stage that are missing or have changed.
 
-    A file whose size and time of change are as they were is taken for unchanged, unless `thorough`.
+    Unless `thorough`, a file with the same size and modification time is assumed to be unchanged.
     """
     return [name for name, kept in files.items() if not _is_same(folder / name, kept, thorough)]
 
 
 def is_begun(folder: Path) -> bool:
-    """Tells whether a folder holds anything that is not hidden."""
+    """Returns whether a folder contains anything that is not hidden."""
     return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def note_times(folder: Path, files: Described) -> bool:
-    """Notes the times of unchanged files, as of a copied folder; returns whether any was another."""
+    """Updates the times of unchanged files, as in a copied folder; returns whether any time differed."""
     changed = False
     for name, kept in files.items():
         now = (folder / name).stat().st_mtime_ns
@@ -43,7 +43,7 @@ def note_times(folder: Path, files: Described) -> bool:
 
 
 def remove_damaged_checkpoints(folder: Path, say: Callable[[str], None]) -> None:
-    """Removes checkpoints that do not have the hash that they hold, and calls `say` with the path of each."""
+    """Removes checkpoints that do not match the hash they contain, and calls `say` with the path of each."""
     for checkpoint in CHECKPOINTS:
         for path in folder.rglob(checkpoint):
             if not has_own_hash(path):

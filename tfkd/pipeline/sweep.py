@@ -1,7 +1,7 @@
-"""Many students from one store: variations of a recipe that share its teachers, trained side by side and compared.
+"""Sweeps: variations of a recipe that share teachers and their soft labels, trained side by side and compared.
 
-Each view gets its teacher predictions once, for all variations together. Every training is kept in the run's folder
-under a fingerprint of its settings, so a sweep that is killed, or grows, trains only what is missing.
+Teacher predictions are computed once for all variations. Every training is stored in the run's folder under a
+fingerprint of its settings, so that an interrupted or extended sweep trains only what is missing.
 """
 
 import itertools
@@ -49,8 +49,7 @@ class _Training:
 def variations(axes: Sequence[str]) -> dict[str, list[str]]:
     """Returns the overrides of every combination of axes such as `distill.views=4,8`, by the variation's name.
 
-    A name says what varies, or everything where nothing does. A value that holds commas itself is one value when it is
-    a JSON list or object.
+    A name holds the settings that vary, or all settings if none varies. A JSON list or object is one value.
 
     Raises:
         RequestError: an axis is not of that form.
@@ -64,12 +63,12 @@ def variations(axes: Sequence[str]) -> dict[str, list[str]]:
 def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("runs")) -> Sweep:
     """Trains every variation and its control from the same teachers' soft labels.
 
-    Leaves `sweep.json` in the run's folder. The accuracies on the test images are for the report: choose on the
-    validation images.
+    Writes `sweep.json` to the run's folder. Choose a variation by its validation accuracy; the test accuracies are for
+    the report.
 
     Args:
-        recipes: the variations by name; they share name, data and teachers.
-        progress: shows what is going on.
+        recipes: the variations by name, with the same name, data and teachers.
+        progress: shows progress.
         runs: the folder of the runs' folders.
 
     Raises:
@@ -102,7 +101,7 @@ def _values(axis: str) -> list[str]:
 
 
 def _sharing(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
-    """Returns the recipes with one store for all, which holds every tap that any of them looks at."""
+    """Returns the recipes with the union of their teacher taps, so that one store serves all of them."""
     taps = sorted({tap for recipe in recipes.values() for tap in recipe.distill.teacher_taps})
     return {
         name: recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"features": taps})})
@@ -111,9 +110,9 @@ def _sharing(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
 
 
 def _trainings(context: RunContext, recipe: Recipe, name: str) -> list[_Training]:
-    """Returns the trainings of one variation: every seed's student, then every seed's control.
+    """Returns the trainings of one variation: the students of all seeds, then the controls.
 
-    Each is kept for its own seed, so that more repeats train only the new ones.
+    Each seed is stored separately, so that more repeats train only the new seeds.
     """
     alone = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"repeats": 1})})
     stages = stages_of(alone, context.data, context.folder.path)
@@ -141,11 +140,13 @@ def _trainings(context: RunContext, recipe: Recipe, name: str) -> list[_Training
 def _require_same_stores(context: RunContext, stages: Mapping[str, Stage], name: str) -> None:
     for each, stage in context.stages.items():
         if kind_of(each) in _SHARED and (each not in stages or stages[each].base != stage.base):
-            raise RequestError(f"{name} needs other data, teachers or assistants; give it a run of its own.")
+            raise RequestError(
+                f"{name} needs other data, teachers or assistants than the rest of the sweep; run it separately."
+            )
 
 
 def _stage(folder: RunFolder, trained: Stage, kind: Kind, seed: int) -> Stage:
-    """Returns where one training is kept; `trained` is the stage that would do it in a run of its own."""
+    """Returns the stage of one training; `trained` is the corresponding stage of a run."""
     own = fingerprint(trained.fingerprint, seed)
     inputs = {**trained.inputs, "seed of the training": seed}
     title = f"{SWEEP}: {kind}, seed {seed}"
@@ -158,7 +159,7 @@ def _train(context: RunContext, trainings: list[_Training]) -> None:
     for training in once.values():
         training.stage.mend(say, thorough=True)
     due = [training for training in once.values() if training.result() is None]
-    say(f"{len(once)} trainings, {len(once) - len(due)} of them finished before")
+    say(f"{len(once)} trainings, {len(once) - len(due)} of them already finished")
     for training in due:
         training.stage.begin(say)
 

@@ -1,4 +1,4 @@
-"""What is refused before hours are spent on a teacher; no result depends on it."""
+"""Checks before an expensive training of a teacher; no result depends on them."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from tfkd.writers import Card
 
 
 def check_networks(recipe: Recipe, number: int, classes: Sequence[str], card: Card, progress: Progress) -> None:
-    """Builds what is to be trained and converts the user's own networks, before hours are spent on a teacher.
+    """Builds the networks of a recipe and converts the user's own, before a teacher is trained.
 
     Args:
-        recipe: names the networks.
-        number: of the teacher that is trained next.
-        classes: their names, in order.
-        card: what every exported file says of itself.
-        progress: gets a warning where the teacher cannot be converted.
+        recipe: the recipe.
+        number: number of the teacher that is trained next.
+        classes: names of the classes, in order.
+        card: metadata of exported files.
+        progress: receives a warning if the teacher cannot be converted.
 
     Raises:
         RequestError: a network cannot be built, the student cannot be converted, or the teacher cannot and a gate needs
@@ -40,12 +40,12 @@ def check_networks(recipe: Recipe, number: int, classes: Sequence[str], card: Ca
 
 
 def teacher_is_left_out(error: RequestError, gates: Gates) -> str:
-    """Returns what a run says of a teacher that cannot be converted, and which goes on without its file.
+    """Returns the warning about a teacher that cannot be converted.
 
     Raises:
         RequestError: a gate compares files with the teacher's.
     """
     for name in ("min_size_ratio", "min_speed_ratio"):
         if getattr(gates, name) is not None:
-            raise RequestError(f"{error} gates.{name} compares with its file; set that gate to None.") from error
-    return f"{error} The run goes on; the comparison then has no row of the teacher."
+            raise RequestError(f"{error} gates.{name} needs its file; set gates.{name} to None.") from error
+    return f"{error} The run continues without the teacher's row in the comparison."

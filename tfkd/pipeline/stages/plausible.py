@@ -1,4 +1,4 @@
-"""Stops a run after a wrong teacher or an assistant at chance, before the store of its soft labels is paid for."""
+"""Stops a run after an implausible teacher or assistant, before its soft labels are computed."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from tfkd.recipe.names import kind_of, number_of
 from tfkd.verification import GateError
 from tfkd.verification.records import ChanceTest, Diagnosis
 
-VERSION = 1  # of the diagnosis that is kept beside a teacher; raise it when the code gives other causes
+VERSION = 1  # of the diagnosis stored beside a teacher; increase it when the code gives other causes
 _CHECK = " Check the labels and the input normalization, or train it longer."
 
 
 def require_plausible(context: RunContext, name: str) -> None:
-    """Judges a finished teacher or assistant; other stages pass.
+    """Checks a finished teacher or assistant; ignores other stages.
 
     Args:
-        context: of the run.
-        name: of the stage.
+        context: context of the run.
+        name: name of the stage.
 
     Raises:
-        GateError: says what was measured, and what to do.
+        GateError: the network is implausible.
     """
     if kind_of(name) not in (TEACHER.name, ASSISTANT.name):
         return
@@ -39,7 +39,7 @@ def require_plausible(context: RunContext, name: str) -> None:
 
 
 def diagnosis_of_teacher(context: RunContext, number: int) -> list[Diagnosis]:
-    """Returns the likely causes of a finished teacher's wrong predictions; none are looked for in a specialist."""
+    """Returns the likely causes of a finished teacher's wrong predictions; none for a specialist."""
     from tfkd.verification import diagnosis
 
     if context.recipe.teachers[number].classes:
@@ -49,7 +49,7 @@ def diagnosis_of_teacher(context: RunContext, number: int) -> list[Diagnosis]:
 
 
 def chance_test_of(context: RunContext, name: str) -> ChanceTest:
-    """Tests a finished teacher or assistant against chance; a specialist on the classes that it knows."""
+    """Tests a finished teacher or assistant against chance; a specialist on its own classes."""
     from tfkd.verification.truth import chance_test
 
     data = context.data
@@ -62,20 +62,20 @@ def chance_test_of(context: RunContext, name: str) -> ChanceTest:
 
 
 def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
-    """Looks for causes in the test predictions, and with other normalizations in an own model that is often wrong."""
+    """Looks for causes in the test predictions and, for an inaccurate model, in its normalization."""
     context.start_tensorflow()
     from tfkd.training import teacher as teachers
     from tfkd.verification import diagnosis
 
-    chosen, data = context.recipe.teachers[number], context.data
+    settings, data = context.recipe.teachers[number], context.data
     logits, labels = _test_logits(context, TEACHER.numbered(number)), data.test.labels
     model = teachers.load_teacher(context.folder_of(TEACHER, number) / TEACHER_MODEL)
-    subject = diagnosis.subject_of(chosen, number, model, data, context.folder.proposed_labels)
+    subject = diagnosis.subject_of(settings, number, model, data, context.folder.proposed_labels)
     if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
         return diagnosis.order_of_labels(subject, logits, labels)
     context.progress.say("  looking for the cause of wrong predictions")
     signature = data.kind.signature_of(model)
-    probes = diagnosis.probe_images(context.data_for(chosen.rendering), signature, context.recipe.seed)
+    probes = diagnosis.probe_images(context.data_for(settings.rendering), signature, context.recipe.seed)
     return diagnosis.diagnose(subject, *probes)
 
 

@@ -1,4 +1,4 @@
-"""The finished bundle: manifest with the verdicts, golden examples, model card and report."""
+"""The report stage: completes the bundle with manifest, golden examples, model card and report."""
 
 import json
 import shutil
@@ -44,13 +44,13 @@ _TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy
 
 @dataclass(frozen=True)
 class ReportResult:
-    """The name of the finished bundle in the folder of the stage."""
+    """Name of the finished bundle in the folder of the stage."""
 
     bundle: str
 
 
 def manifest_of(context: RunContext) -> Manifest:
-    """Returns everything that the report shows, the gates judge and other programs read."""
+    """Returns the manifest with the verdicts of the gates."""
     teachers = range(len(context.recipe.teachers))
     found = [each for number in teachers for each in plausible.diagnosis_of_teacher(context, number)]
     environments = {name: stage.other_environment() for name, stage in context.stages.items()}
@@ -71,7 +71,7 @@ def manifest_of(context: RunContext) -> Manifest:
 
 
 def evidence_of(context: RunContext) -> Evidence:
-    """Returns what the report shows beyond the manifest."""
+    """Returns the content of the report that is not in the manifest."""
     control = _control_logits(context)
     logits: dict[Trained, np.ndarray] = {"teacher": ensemble_logits(context)}
     logits |= {} if control is None else {"control": control}
@@ -82,7 +82,7 @@ def evidence_of(context: RunContext) -> Evidence:
 
 
 def _teachers(context: RunContext) -> list[TeacherEntry]:
-    """Returns the teachers; where there are several, what they are together comes first."""
+    """Returns the teachers; if there are several, the ensemble comes first."""
     reasons = context.result(EXPORT).teachers_not_exported
     entries = []
     for number, teacher in enumerate(context.recipe.teachers):
@@ -124,7 +124,7 @@ def _student(context: RunContext) -> StudentEntry:
 
 
 def _seconds_of_student(context: RunContext) -> float:
-    """Returns what the training of the exported network took: its own, and its compressions."""
+    """Returns the training time of the exported network, including compressions."""
     compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
     return float(context.result(STUDENT).best.seconds + sum(each.seconds for each in compressed))
 
@@ -141,19 +141,19 @@ def _seconds_of_stores(context: RunContext) -> float:
 
 
 def _student_logits(context: RunContext) -> np.ndarray:
-    """Returns the logits of the network that ships on the test split, float32 [n, classes]."""
+    """Returns the exported network's logits on the test split, float32 [n, classes]."""
     logits: np.ndarray = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
     return logits
 
 
 def _control_logits(context: RunContext) -> np.ndarray | None:
-    """Returns the same of the control of its seed; None without a control."""
+    """Returns the logits of the control with the same seed; None without a control."""
     path = of_seed(context.folder_of(CONTROL), context.result(STUDENT).best.seed) / TEST_LOGITS
     return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
 def _paired(context: RunContext) -> PairedTest | None:
-    """Tests the network that ships against the control of its seed; None without a control."""
+    """Tests the exported network against the control with the same seed; None without a control."""
     student, control = _student_logits(context), _control_logits(context)
     if control is None:
         return None
@@ -161,7 +161,7 @@ def _paired(context: RunContext) -> PairedTest | None:
 
 
 def _comparison(context: RunContext) -> list[ComparisonRow]:
-    """Returns the teachers' fp32 files with their Keras accuracy, then every .tflite of the student with its own."""
+    """Returns the rows of the teachers' fp32 files, with Keras accuracy, and of the student's files."""
     bench = context.result(BENCH).entries
     teacher = accuracy(ensemble_logits(context), context.data.test.labels)
 
@@ -183,7 +183,7 @@ def _comparison(context: RunContext) -> list[ComparisonRow]:
 
 
 def _why_the_student_failed(context: RunContext, gates: list[Gate]) -> list[Diagnosis]:
-    """Looks for the cause where a gate against the truth failed; the teacher passed its own before."""
+    """Looks for causes when an accuracy gate failed."""
     if not any(gate.verdict == "failed" and gate.name.startswith(_TRUTH) for gate in gates):
         return []
     training = context.recipe.distill.training

@@ -1,4 +1,4 @@
-"""The teachers: fine-tuned or used as they are, frozen and measured."""
+"""The teacher stages: networks that are fine-tuned or used unchanged, then frozen and measured."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tfkd.training.job import TeacherResult
 
 
 def ensemble_logits(context: RunContext) -> Any:
-    """Returns what all teachers predict together on the test split, float32 [n, classes]; they must be finished."""
+    """Returns the ensemble's logits on the test split, float32 [n, classes]; the teachers must be finished."""
     import numpy as np
 
     from tfkd.distill.ensemble import together
@@ -23,7 +23,7 @@ def ensemble_logits(context: RunContext) -> Any:
 
 
 def ensemble_accuracy(context: RunContext) -> float:
-    """Returns the test accuracy, 0 to 1, of all teachers together; they must be finished."""
+    """Returns the ensemble's test accuracy, 0 to 1; the teachers must be finished."""
     from tfkd.distill.measures import accuracy
 
     return accuracy(ensemble_logits(context), context.data.test.labels)
@@ -59,7 +59,7 @@ def _work(context: RunContext, number: int) -> TeacherResult:
 def _cost(context: RunContext, number: int) -> str:
     tuning = context.recipe.teachers[number].fine_tune
     images = len(context.data.train)
-    return f"{images * tuning.epochs:,} images shown to the thawed teacher" if tuning else "no training"
+    return f"{images * tuning.epochs:,} images shown to the unfrozen teacher" if tuning else "no training"
 
 
 TEACHER = StageKind(

@@ -1,4 +1,4 @@
-"""Trainings of students, controls and assistants: what each of them is, and those of one recipe side by side."""
+"""Trainings of students, controls and assistants: their jobs, and the side-by-side training of a recipe."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from tfkd.recipe import Recipe, Student
 from tfkd.recipe.networks import chain, seeds
 from tfkd.training.job import Job, Kind, Lesson, Store, StudentResult
 
-SIDE_BY_SIDE: tuple[Kind, ...] = ("control", "student")  # stages whose trainings fill the cores together
+SIDE_BY_SIDE: tuple[Kind, ...] = ("control", "student")  # stages whose trainings run at the same time
 
 
 @dataclass(frozen=True)
 class TrainingsResult:
-    """The trainings of the student, or of its control, one per seed; none where the recipe switches the control off."""
+    """The trainings of the student or its control, one per seed; none if the recipe switches the control off."""
 
     trainings: tuple[StudentResult, ...]
 
     @property
     def seconds(self) -> float:
-        """Of all trainings."""
+        """Time of all trainings."""
         return sum(training.seconds for training in self.trainings)
 
     @property
@@ -38,16 +38,16 @@ class TrainingsResult:
 
     @property
     def accuracies(self) -> list[float]:
-        """Of each seed on the test split, 0 to 1."""
+        """Test accuracy of each seed, 0 to 1."""
         return [training.accuracy for training in self.trainings]
 
     @property
     def best(self) -> StudentResult:
-        """The training that ships: the best on the validation split, never on the test split."""
+        """The training to export: that with the best validation accuracy."""
         return max(self.trainings, key=lambda training: training.validation_accuracy)
 
     def of(self, seed: int) -> StudentResult | None:
-        """Returns the training of a seed, or None where there was none."""
+        """Returns the training of a seed, or None."""
         return next((training for training in self.trainings if training.seed == seed), None)
 
 
@@ -61,16 +61,16 @@ def lesson_of(
     stores: tuple[Store, ...],
     folder: Path,
 ) -> Lesson:
-    """Returns what a network learns from.
+    """Returns the lesson of a network.
 
     Args:
-        recipe: which examples, losses and schedule.
+        recipe: determines examples, losses and schedule.
         data: its examples.
-        checked: folder with the outcome of checking them.
-        seed: of the order of the examples.
-        rendering: what the network sees of an example.
-        stores: finished ones, from which it learns; a control sees as many examples as they hold.
-        folder: where checkpoint and results go.
+        checked: folder with the result of checking them.
+        seed: seed of the order of the examples.
+        rendering: input rendering of the network.
+        stores: finished stores to learn from; a control sees the same number of examples.
+        folder: folder of checkpoint and results.
     """
     return Lesson(
         seed=seed,
@@ -95,13 +95,13 @@ def training_job(
     stores: tuple[Store, ...],
     folder: Path,
 ) -> Job:
-    """Returns one training of `network`, with or without a teacher by its `kind`; the others as of `lesson_of`."""
+    """Returns one training of `network`, of a given kind; other arguments are those of `lesson_of`."""
     lesson = lesson_of(recipe, data, checked, seed=seed, rendering=network.rendering, stores=stores, folder=folder)
     return Job(kind=kind, student=network, **vars(lesson))
 
 
 def job_in_run(context: RunContext, kind: Kind, seed: int, folder: Path, network: Student, assistants: int) -> Job:
-    """Returns one training of a network behind so many assistants, whose stores must be finished."""
+    """Returns one training of a network after `assistants` assistants, whose stores must be finished."""
     return training_job(
         context.recipe,
         context.data,
@@ -115,20 +115,20 @@ def job_in_run(context: RunContext, kind: Kind, seed: int, folder: Path, network
 
 
 def store_kinds(recipe: Recipe, assistants: int) -> list[tuple[StageKind[StoreResult], int, float]]:
-    """Returns the stages of the stores that teach the network behind so many assistants: kind, number and weight."""
+    """Returns the stores that teach the network after `assistants` assistants: stage, number and weight."""
     if assistants:
         return [(ASSISTANT_LABELS, assistants - 1, 1.0)]
     return [(SOFT_LABELS, number, teacher.share) for number, teacher in enumerate(recipe.teachers)]
 
 
 def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], assistants: int) -> tuple[Store, ...]:
-    """Returns the finished stores that teach the network behind so many assistants.
+    """Returns the finished stores that teach the network after `assistants` assistants.
 
     Args:
-        recipe: of the training.
+        recipe: recipe of the training.
         data: its images.
-        stages: of the recipe, by name.
-        assistants: how many networks are between the teachers and the one that learns.
+        stages: stages of the recipe, by name.
+        assistants: number of networks between the teachers and this one.
     """
     found = []
     for kind, number, weight in store_kinds(recipe, assistants):
@@ -144,9 +144,9 @@ def train_side_by_side(context: RunContext, kinds: Sequence[Kind]) -> list[Train
     context.start_tensorflow()
     recipe = context.recipe
     jobs = [job for kind in kinds for job in _jobs(context, kind)]
-    # The same whether all trainings are due or only some, so that a resumed one has the threads it began with.
-    in_all = len(seeds(recipe)) * (1 + recipe.distill.control)
-    results = context.executor.train(jobs, in_all, context.progress)
+    # All trainings count, also finished ones, so that a resumed training has the same number of threads.
+    total = len(seeds(recipe)) * (1 + recipe.distill.control)
+    results = context.executor.train(jobs, total, context.progress)
     return [TrainingsResult(tuple(result for result in results if result.kind == kind)) for kind in kinds]
 
 
@@ -159,7 +159,7 @@ def _jobs(context: RunContext, kind: Kind) -> list[Job]:
 
 
 def network_inputs(sources: Sources) -> dict[str, object]:
-    """Returns what the student and its control depend on alike."""
+    """Returns the common inputs of the student and its control."""
     return {
         **settings("student", sources.recipe_json["student"]),
         **sources.files(sources.recipe.student),
@@ -169,10 +169,10 @@ def network_inputs(sources: Sources) -> dict[str, object]:
 
 
 def store_stages(recipe: Recipe, assistants: int) -> tuple[str, ...]:
-    """Returns the names of the stages whose stores teach the network behind so many assistants."""
+    """Returns the names of the stages whose stores teach the network after `assistants` assistants."""
     return tuple(kind.numbered(number) for kind, number, _ in store_kinds(recipe, assistants))
 
 
 def images_shown(context: RunContext) -> int:
-    """Returns how many images one training of a student shows it."""
+    """Returns the number of images shown in one training of a student."""
     return images_in_transfer_set(context.data) * context.recipe.distill.training.epochs

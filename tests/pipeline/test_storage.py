@@ -10,9 +10,9 @@ from tests.pipeline.test_run import RECIPE
 from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.kept import Kept, clean, kept
 from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stage import Stage, locked
+from tfkd.pipeline.storage import StoredResult, clean, stored_results
 from tfkd.progress import Lines
 from tfkd.recipe import Recipe
 from tfkd.recipe.files import load
@@ -61,12 +61,12 @@ def trained(home: Path) -> None:
     finish(Stage(Path("runs/tiny/sweep/0123"), "0123", {"x": 1}, name="sweep: student, seed 1"), 6.0)
 
 
-def names(found: Collection[Kept]) -> list[tuple[str, bool, bool]]:
+def names(found: Collection[StoredResult]) -> list[tuple[str, bool, bool]]:
     return [(each.name, each.finished, each.current) for each in found]
 
 
 def test_what_is_kept_is_listed_with_its_cost_and_its_difference(trained: None) -> None:
-    found = kept(run())
+    found = stored_results(run())
     assert names(found) == [
         ("teacher", True, True),
         ("student", False, True),
@@ -79,7 +79,7 @@ def test_what_is_kept_is_listed_with_its_cost_and_its_difference(trained: None) 
 
 def test_what_was_made_on_another_machine_says_so(trained: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfkd.machine.cores", lambda: 64)
-    assert str(kept(run())[0]).endswith("(made with other cores)")
+    assert str(stored_results(run())[0]).endswith("(created with other cores)")
     assert run().stages["teacher"].result() is not None
 
 
@@ -98,7 +98,7 @@ def test_clean_removes_what_is_not_to_be_kept_after_saying_what_it_cost(
 ) -> None:
     progress = Quiet()
     removed = clean(recipe(), progress, Path("runs"), keep)
-    assert [each.name for each in kept(run())] == left
+    assert [each.name for each in stored_results(run())] == left
     assert [line for line in progress.said if line.startswith("removing")] == [f"removing {each}" for each in removed]
     assert len(removed) + len(left) == 4
 
@@ -110,4 +110,4 @@ def test_clean_refuses_what_it_does_not_know_and_a_run_at_work(trained: None) ->
         clean(recipe(), Lines(), Path("elsewhere"))
     with locked(Path("runs/tiny")), pytest.raises(RequestError, match="Another run"):
         clean(recipe(), Lines(), Path("runs"))
-    assert len(kept(run())) == 4
+    assert len(stored_results(run())) == 4

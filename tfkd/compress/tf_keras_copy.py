@@ -1,8 +1,8 @@
-"""The twin of a Keras 3 network in tf_keras, which TensorFlow's model optimization toolkit needs.
+"""Copies of Keras 3 networks in tf_keras, which TensorFlow's model optimization toolkit needs.
 
-A student's twin is built from the student's own source; any other network's is built layer by layer. A twin has no
-dropout: the short trainings of a compression start from trained weights, and what the compression does to them is
-regularisation enough. So nothing in these trainings is random but the order of the images.
+The copy of a student is built from the student's source, that of any other network layer by layer. A copy has no
+dropout: the short trainings of a compression start from trained weights, and the compression itself regularises. The
+order of the images is therefore the only random part of these trainings.
 """
 
 from collections.abc import Callable
@@ -49,23 +49,23 @@ _COPIED: dict[str, tuple[str, ...]] = {
 _IDENTITIES = ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 
 
-def student_twin(student: Student, model: keras.Model) -> tf_keras.Model:
-    """Builds a student's twin from the same source and gives it the student's weights.
+def student_copy(student: Student, model: keras.Model) -> tf_keras.Model:
+    """Builds the tf_keras copy of a student from the same source, with the student's weights.
 
     Args:
-        student: what the recipe says of it.
+        student: its block of the recipe.
         model: the trained student, a batch of raw inputs to logits [B, classes].
 
     Returns:
         A tf_keras.Model that gives the same logits.
 
     Raises:
-        RequestError: the twin does not give the same logits; the source of a user's own student may use layers that
-            Keras and tf_keras understand differently.
+        RequestError: the copy does not give the same logits, as when a user's own student uses layers that
+            differ between Keras and tf_keras.
     """
     source = student_source(student)
     try:
-        twin = source(
+        copy = source(
             tf_keras,
             image_size=model.input_shape[1],
             classes=model.output_shape[-1],
@@ -76,14 +76,14 @@ def student_twin(student: Student, model: keras.Model) -> tf_keras.Model:
         )
     except (RequestError, AttributeError, TypeError, ValueError) as error:
         raise RequestError(
-            f"{student.model} cannot be built from tf_keras, which compression needs: {error}. Build it from "
-            "k.Input, k.layers and k.Model alone."
+            f"{student.model} cannot be built from tf_keras, which compression needs: {error}. Use only "
+            "k.Input, k.layers and k.Model."
         ) from error
-    return _checked(_with_weights(_without_softmax(twin), model), model)
+    return _checked(_with_weights(_without_softmax(copy), model), model)
 
 
-def twin_of(model: keras.Model) -> tf_keras.Model:
-    """Builds the twin of any functional Keras 3 model, layer by layer; models inside it are laid out flat.
+def copy_layer_by_layer(model: keras.Model) -> tf_keras.Model:
+    """Builds the tf_keras copy of any functional Keras 3 model, layer by layer; nested models are flattened.
 
     Args:
         model: one float32 input to [B, classes], of layers that both libraries have.
@@ -92,7 +92,7 @@ def twin_of(model: keras.Model) -> tf_keras.Model:
         A tf_keras.Model that gives the same outputs.
 
     Raises:
-        RequestError: a layer has no twin, or the outputs differ.
+        RequestError: a layer cannot be copied, or the outputs differ.
     """
     if not isinstance(model, keras.Model) or not hasattr(model, "inputs") or len(model.inputs) != 1:
         raise RequestError(f"{getattr(model, 'name', model)!r} is not a functional Keras model with one input.")
@@ -100,57 +100,57 @@ def twin_of(model: keras.Model) -> tf_keras.Model:
 
 
 def pass_weights(arrays: list[list[Any]], target: keras.Model) -> None:
-    """Sets the weights of a Keras 3 network from those of its twin.
+    """Sets the weights of a Keras 3 network from those of its tf_keras copy.
 
     Args:
-        arrays: those of each layer that holds weights, in the order of the graph.
-        target: the network whose twin they come from.
+        arrays: weights of each layer that has any, in the order of the graph.
+        target: the original of the copy.
     """
     for layer, values in zip(weighted_layers(target), arrays, strict=True):
         layer.set_weights(values)
 
 
 def _translated(layer: Any) -> Callable[[Any], Any] | None:
-    """Returns the layer's twin, or None for one that does nothing in inference."""
+    """Returns the tf_keras layer, or None for a layer without effect at inference."""
     kind = type(layer).__name__
     if isinstance(layer, keras.Model):
         return lambda tensor: built_with(layer, _translated, tensor)
     if isinstance(layer, keras.layers.Layer) and kind in _IDENTITIES:
         return None
     if not isinstance(layer, keras.layers.Layer) or getattr(keras.layers, kind, None) is not type(layer):
-        raise RequestError(_no_twin(layer, kind))
+        raise RequestError(_unsupported(layer, kind))
     if kind not in _COPIED:
-        raise RequestError(_no_twin(layer, kind))
+        raise RequestError(_unsupported(layer, kind))
     config = layer.get_config()
     arguments = {key: config[key] for key in _COPIED[kind]}
     if "activation" in arguments:
         if arguments["activation"] not in _ACTIVATIONS:
-            raise RequestError(_no_twin(layer, f"{kind} with activation {arguments['activation']!r}"))
+            raise RequestError(_unsupported(layer, f"{kind} with activation {arguments['activation']!r}"))
         arguments["activation"] = _ACTIVATIONS[arguments["activation"]]
     return getattr(tf_keras.layers, kind)(name=layer.name, **arguments)
 
 
-def _no_twin(layer: Any, kind: str) -> str:
+def _unsupported(layer: Any, kind: str) -> str:
     return (
         f"The layer {layer.name!r} is a {kind}, which compression does not know; build the network from "
         f"{', '.join(sorted(_COPIED))} (hard-swish as layers: see tfkd.models.layers)."
     )
 
 
-def _without_softmax(twin: tf_keras.Model) -> tf_keras.Model:
-    """Takes off the softmax that the source of a user's own student may end in, as it was taken off the student."""
-    last = next(call for call in reversed(list(calls(twin))) if not _hands_on(call.layer))
+def _without_softmax(copy: tf_keras.Model) -> tf_keras.Model:
+    """Removes a final softmax, which was removed from the student as well."""
+    last = next(call for call in reversed(list(calls(copy))) if not _is_identity(call.layer))
     if isinstance(last.layer, tf_keras.layers.Softmax) or (
         isinstance(last.layer, tf_keras.layers.Activation) and _is_softmax(last.layer)
     ):
-        return built_with(twin, lambda layer: None if layer is last.layer else layer)
+        return built_with(copy, lambda layer: None if layer is last.layer else layer)
     if _is_softmax(last.layer):
         last.layer.activation = tf_keras.activations.linear
-    return twin
+    return copy
 
 
-def _hands_on(layer: Any) -> bool:
-    """Returns whether a layer gives what it takes, but for its shape."""
+def _is_identity(layer: Any) -> bool:
+    """Returns whether a layer changes at most the shape of its input."""
     linear = isinstance(layer, tf_keras.layers.Activation) and layer.activation is tf_keras.activations.linear
     return linear or type(layer).__name__ in (*_IDENTITIES, "Flatten", "Reshape", "Identity")
 
@@ -159,29 +159,29 @@ def _is_softmax(layer: Any) -> bool:
     return getattr(layer, "activation", None) in (tf_keras.activations.softmax, tf.nn.softmax)
 
 
-def _with_weights(twin: tf_keras.Model, model: keras.Model) -> tf_keras.Model:
-    theirs, ours = weighted_layers(model), weighted_layers(twin)
-    shapes = [[[tuple(weight.shape) for weight in layer.weights] for layer in layers] for layers in (theirs, ours)]
+def _with_weights(copy: tf_keras.Model, model: keras.Model) -> tf_keras.Model:
+    originals, copies = weighted_layers(model), weighted_layers(copy)
+    shapes = [[[tuple(weight.shape) for weight in layer.weights] for layer in layers] for layers in (originals, copies)]
     if shapes[0] != shapes[1]:
         raise RequestError(
-            f"The tf_keras twin of {model.name!r} has other weights; its source must not ask which k it is."
+            f"The tf_keras copy of {model.name!r} has other weights; its source must not depend on which k it gets."
         )
-    for layer, twin_layer in zip(theirs, ours, strict=True):
-        twin_layer.set_weights(layer.get_weights())
-    return twin
+    for original, layer in zip(originals, copies, strict=True):
+        layer.set_weights(original.get_weights())
+    return copy
 
 
-def _checked(twin: tf_keras.Model, model: keras.Model) -> tf_keras.Model:
-    """Compares both on real-valued probes: blurred noise over the whole raw range."""
+def _checked(copy: tf_keras.Model, model: keras.Model) -> tf_keras.Model:
+    """Compares the outputs of both for blurred noise over the whole raw range."""
     rng = np.random.default_rng(0)
     coarse = rng.uniform(0, 255, (_PROBES, 8, 8, 3)).astype(np.float32)
     probes = keras.ops.image.resize(coarse, model.input_shape[1:3], interpolation="bilinear")
     expected = keras.ops.convert_to_numpy(model(probes, training=False))
-    given = np.asarray(twin(np.asarray(probes), training=False))
-    error = np.abs(given - expected).max() / max(float(np.ptp(expected)), 1e-6)
+    actual = np.asarray(copy(np.asarray(probes), training=False))
+    error = np.abs(actual - expected).max() / max(float(np.ptp(expected)), 1e-6)
     if not error <= TOLERANCE:
         raise RequestError(
-            f"The tf_keras twin of {model.name!r} gives other logits: they differ by {error:.1e} of their range, more "
-            f"than {TOLERANCE:g}. Keras and tf_keras understand one of its layers differently."
+            f"The tf_keras copy of {model.name!r} gives other logits: they differ by {error:.1e} of their range, more "
+            f"than {TOLERANCE:g}. One of its layers differs between Keras and tf_keras."
         )
-    return twin
+    return copy

@@ -1,4 +1,4 @@
-"""What the folder of a run keeps, for these settings and for others, what it cost, and its removal on request."""
+"""Results in the folder of a run, for these and for other settings: their cost, and their removal on request."""
 
 import shutil
 from collections.abc import Collection, Iterator
@@ -23,17 +23,17 @@ _KINDS = [*ORDER, SWEEP, COMPARISON]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredResult:
     """One store, training or other result in the folder of a run.
 
     Attributes:
         kind: name of the stage without its number, or "sweep" or "compare".
-        name: as messages show it.
-        folder: where it is.
-        bytes: of its files.
-        seconds: that it took; 0 where it is unfinished.
+        name: name in messages.
+        folder: its folder.
+        bytes: size of its files.
+        seconds: time of the work; 0 for an unfinished result.
         finished: whether it can be reused.
-        current: whether the recipe's own run uses it.
+        current: whether a run of this recipe uses it.
         differs: how its settings differ from the recipe's.
     """
 
@@ -52,25 +52,25 @@ class Kept:
         return f"{self.name}: {self.bytes / 1e6:,.1f} MB, {cost}{differs}"
 
 
-def kept(context: RunContext) -> list[Kept]:
-    """Returns all results in the folder of a run, in the order of its stages, those of other settings included."""
+def stored_results(context: RunContext) -> list[StoredResult]:
+    """Returns all results in the folder of a run, also those of other settings, in the order of its stages."""
     folders = {path.parent for name in (BEGUN, DONE) for path in context.folder.path.rglob(name)}
     found = [_described(context, folder) for folder in folders]
     found.sort(key=lambda each: (_KINDS.index(each.kind), each.name, not each.current, str(each.folder)))
     return found
 
 
-def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] = (CURRENT,)) -> list[Kept]:
-    """Removes results from the folder of a run, each after a line that says what it cost.
+def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] = (CURRENT,)) -> list[StoredResult]:
+    """Removes results from the folder of a run, and reports the cost of each in a line before it is removed.
 
     Args:
         recipe: whose run it is.
         progress: receives the lines.
         runs: the folder of the runs' folders.
-        keep: names of stages, "sweep" and "compare"; "current": what the recipe's own run uses; "nothing".
+        keep: names of stages, "sweep", "compare", "current" (what a run of this recipe uses) or "nothing".
 
     Returns:
-        What was removed.
+        The removed results.
 
     Raises:
         RequestError: a name is unknown, or another process works in the run's folder.
@@ -80,21 +80,23 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
             raise RequestError(f"--keep {name}: there is no such stage.{nearest(name, known)}")
     folder = runs / recipe.name
     if not folder.is_dir():
-        raise RequestError(f"There is no run in {folder}; name the folder of the runs with --runs.")
+        raise RequestError(f"There is no run in {folder}; set --runs to the folder of the runs.")
     with locked(folder):
         context = open_run(recipe, RunFolder(folder), progress)
-        removed = [each for each in kept(context) if each.kind not in keep and not (each.current and CURRENT in keep)]
+        removed = [
+            each for each in stored_results(context) if each.kind not in keep and not (each.current and CURRENT in keep)
+        ]
         for each in removed:
             progress.say(f"removing {each}")
             shutil.rmtree(each.folder)
         return removed
 
 
-def _described(context: RunContext, folder: Path) -> Kept:
+def _described(context: RunContext, folder: Path) -> StoredResult:
     inside = folder.relative_to(context.folder.path).parts
     state, done = read_sealed(folder / BEGUN) or {}, read_sealed(folder / DONE)
     stage = context.stages.get(inside[0])
-    return Kept(
+    return StoredResult(
         kind=kind_of(inside[0]),
         name=state.get("name", inside[0]),
         folder=folder,
@@ -114,4 +116,4 @@ def _differences(context: RunContext, name: str, state: dict[str, Any]) -> Itera
         if settings := changed(state["inputs"], stage.inputs):
             yield f"other {some(settings)}"
         if conditions := changed(state["conditions"], stage.conditions):
-            yield f"made with other {some(conditions)}"
+            yield f"created with other {some(conditions)}"

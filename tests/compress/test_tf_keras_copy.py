@@ -1,4 +1,4 @@
-"""A twin gives what its student gives, or is refused."""
+"""A tf_keras copy gives the outputs of its Keras model, or is refused."""
 
 import sys
 from pathlib import Path
@@ -11,45 +11,45 @@ import pytest
 from tests.compress.conftest import STUDENT
 from tests.tiny import build_teacher
 from tfkd.compress.networks import weighted_layers
-from tfkd.compress.twin import pass_weights, student_twin, twin_of
+from tfkd.compress.tf_keras_copy import copy_layer_by_layer, pass_weights, student_copy
 from tfkd.errors import RequestError
 from tfkd.models import build_student
 from tfkd.recipe import Student
 
 
 @pytest.mark.parametrize("model", ["mobilenet_v3_small", "squeezenet_1_1"])
-def test_the_twin_of_a_student_gives_its_logits(model: str) -> None:
+def test_the_copy_of_a_student_gives_its_logits(model: str) -> None:
     recipe = Student(model=model, width=0.35, activation="hard_swish")
     student = build_student(recipe, 32, 5, seed=1)
     images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
-    np.testing.assert_allclose(student_twin(recipe, student)(images), student(images), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(student_copy(recipe, student)(images), student(images), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["relu", "relu6", "silu", "hard_swish"])
-def test_a_model_without_a_source_has_a_twin_layer_by_layer(activation: str, pixels: np.ndarray) -> None:
+def test_a_model_without_a_source_is_copied_layer_by_layer(activation: str, pixels: np.ndarray) -> None:
     model = build_student(STUDENT.model_copy(update={"activation": activation}), 32, 3, seed=2)
-    np.testing.assert_allclose(twin_of(model)(pixels), model(pixels), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(copy_layer_by_layer(model)(pixels), model(pixels), rtol=1e-4, atol=1e-6)
 
 
 def test_models_inside_a_model_are_laid_out_flat(pixels: np.ndarray) -> None:
     body = build_teacher(image_size=32, classes=7)
     outer = keras.Sequential([keras.Input((32, 32, 3)), body, keras.layers.Dropout(0.5), keras.layers.Dense(4)])
-    twin = twin_of(outer)
-    assert not any(type(layer).__name__ in ("Functional", "Dropout") for layer in twin.layers)
-    np.testing.assert_allclose(twin(pixels), outer(pixels), rtol=1e-4, atol=1e-6)
+    copy = copy_layer_by_layer(outer)
+    assert not any(type(layer).__name__ in ("Functional", "Dropout") for layer in copy.layers)
+    np.testing.assert_allclose(copy(pixels), outer(pixels), rtol=1e-4, atol=1e-6)
 
 
 def test_weights_come_back_by_position(student: Any, pixels: np.ndarray) -> None:
-    twin = student_twin(STUDENT, student)
+    copy = student_copy(STUDENT, student)
     other = build_student(STUDENT, 32, 3, seed=9)
-    pass_weights([layer.get_weights() for layer in weighted_layers(twin)], other)
+    pass_weights([layer.get_weights() for layer in weighted_layers(copy)], other)
     np.testing.assert_array_equal(other(pixels), student(pixels))
 
 
 def test_a_layer_that_means_something_else_in_tf_keras_is_found() -> None:
     recipe = Student(model="tests.compress.network:build_for_keras_alone")
     with pytest.raises(RequestError, match="gives other logits"):
-        student_twin(recipe, build_student(recipe, 32, 3, seed=1))
+        student_copy(recipe, build_student(recipe, 32, 3, seed=1))
 
 
 def test_a_layer_that_tf_keras_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_a_layer_that_tf_keras_lacks_is_named(tmp_path: Path, monkeypatch: pytes
     recipe = Student(model="modern:build")
     student = build_student(recipe, 32, 3, seed=1)
     with pytest.raises(RequestError, match=r"cannot be built from tf_keras.*modern.py:3.*RMSNormalization.*k\.layers"):
-        student_twin(recipe, student)
+        student_copy(recipe, student)
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_a_layer_that_tf_keras_lacks_is_named(tmp_path: Path, monkeypatch: pytes
         (lambda x: x + 3.0, "is a Add"),
     ],
 )
-def test_a_layer_without_a_twin_is_named(layer: Any, named: str) -> None:
+def test_a_layer_that_cannot_be_copied_is_named(layer: Any, named: str) -> None:
     image = keras.Input((32, 32, 3))
     model = keras.Model(image, keras.layers.Dense(2)(layer(keras.layers.GlobalAveragePooling2D()(image))))
     with pytest.raises(RequestError, match=named):
-        twin_of(model)
+        copy_layer_by_layer(model)
 
 
 def test_a_layer_of_ones_own_is_not_taken_for_keras_layer_of_its_name() -> None:
@@ -89,7 +89,7 @@ def test_a_layer_of_ones_own_is_not_taken_for_keras_layer_of_its_name() -> None:
     image = keras.Input((32, 32, 3))
     model = keras.Model(image, Dense(2, name="odd")(keras.layers.GlobalAveragePooling2D()(image)))
     with pytest.raises(RequestError, match="'odd' is a Dense"):
-        twin_of(model)
+        copy_layer_by_layer(model)
 
 
 def test_what_is_no_functional_model_with_one_input_is_refused() -> None:
@@ -97,7 +97,7 @@ def test_what_is_no_functional_model_with_one_input_is_refused() -> None:
     two = keras.Model(inputs, keras.layers.Concatenate()(inputs), name="two")
     for model, named in ((two, "'two'"), ("a text", "'a text'")):
         with pytest.raises(RequestError, match=f"{named} is not a functional Keras model with one input"):
-            twin_of(model)
+            copy_layer_by_layer(model)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_is_no_functional_model_with_one_input_is_refused() -> None:
         "k.layers.Activation('linear')(k.layers.Softmax()(k.layers.Dense(classes)(x)))",
     ],
 )
-def test_the_twin_of_a_student_that_ends_in_softmax_gives_its_logits(
+def test_the_copy_of_a_student_that_ends_in_softmax_gives_its_logits(
     end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray
 ) -> None:
     (tmp_path / "softly.py").write_text(
@@ -124,4 +124,4 @@ def test_the_twin_of_a_student_that_ends_in_softmax_gives_its_logits(
     student = build_student(recipe, 32, 3, seed=1)
     logits = np.asarray(student(pixels))
     assert np.abs(logits.sum(axis=1) - 1).max() > 0.1
-    np.testing.assert_allclose(student_twin(recipe, student)(pixels), logits, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(student_copy(recipe, student)(pixels), logits, rtol=1e-4, atol=1e-6)
