@@ -66,7 +66,7 @@ def test_without_a_folder_for_temporary_files() -> None:
     code = "import tempfile; from tfkd.exit_codes import guarded; exit(guarded(tempfile.TemporaryDirectory))"
     done = in_namespace(prepare, "-c", code, cwd=Path("/proc"))
     assert done.returncode == 4
-    assert done.stderr == "tfkd: No folder for temporary files can be written. Set $TMPDIR to one that can.\n"
+    assert done.stderr == "tfkd: No folder for temporary files can be written. Set $TMPDIR to a writable folder.\n"
 
 
 def in_namespace(prepare: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

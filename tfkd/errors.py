@@ -24,23 +24,23 @@ _ARGUMENTS = re.compile(r"^\s*Arguments received by .*\Z", re.MULTILINE | re.DOT
 
 
 class TfkdError(Exception):
-    """Base of every error that tfkd raises on purpose; its text is one line for the user."""
+    """Base of the errors that tfkd raises; the text is one line for the user."""
 
     exit_code = 3
 
 
 class RequestError(TfkdError):
-    """The request was wrong: says what is wrong, where, and what to do about it."""
+    """The request was wrong; the text says what is wrong, where, and what to do."""
 
     exit_code = 2
 
 
 class InternalError(TfkdError):
-    """Something failed that should not: the text is a traceback."""
+    """An internal failure; the text is a traceback."""
 
 
 class MachineError(TfkdError):
-    """The machine or a device did not let it be done: says what is wrong, where, and what to do; worth another try."""
+    """The machine or a device failed; the text says what is wrong, where, and what to do before a retry."""
 
     exit_code = 4
 
@@ -58,9 +58,9 @@ _ADVICE = {
 
 
 def of_the_machine(error: BaseException) -> MachineError | None:
-    """Returns the one line for an error that lack of memory or a full, read-only or failing disk caused, or None.
+    """Returns the error message for lack of memory or a full, read-only or failing disk, or None for other errors.
 
-    TensorFlow, HDF5 and Core ML Tools pass such errors on as text.
+    TensorFlow, HDF5 and Core ML Tools report such errors as text.
     """
     if isinstance(error, MemoryError):
         return MachineError("The memory does not suffice. Close other programs, or make batches and images smaller.")
@@ -74,12 +74,12 @@ def of_the_machine(error: BaseException) -> MachineError | None:
 
 
 def of_exit(error: SystemExit) -> RequestError:
-    """Returns the one line for code of a recipe or of a model that ended the program."""
+    """Returns the error message for code of a recipe or a model that ended the program."""
     return RequestError(f"Code of the recipe or of a model ended the program by exit({error.code!r}). Remove it.")
 
 
 def nearest(wrong: str, known: list[str]) -> str:
-    """Returns ' Did you mean X?' for the known name nearest to the wrong one, or the list of the known ones."""
+    """Returns ' Did you mean X?' with the most similar known name, or the list of the known names."""
     import difflib
 
     matches = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
@@ -87,9 +87,9 @@ def nearest(wrong: str, known: list[str]) -> str:
 
 
 def legible(text: str) -> str:
-    """Returns a text of one line: characters that would break it, or act on the terminal, are escaped.
+    """Returns a text on one line, with line breaks and terminal control characters escaped.
 
-    File names may hold them, and bytes that are no UTF-8 (surrogates).
+    File names may contain such characters, and bytes that are not UTF-8 (surrogates).
     """
     return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], text)
 
@@ -100,15 +100,15 @@ def counted(count: int, noun: str) -> str:
 
 
 def some(names: list[str], separator: str = "; ") -> str:
-    """Returns the first three names, and how many more there are."""
+    """Returns the first three names, and the number of the others."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return separator.join(names[:_NAMED]) + more
 
 
 def cause(error: BaseException) -> str:
-    """Return a library's error as one line: its first informative line and, where that is another, its last reason.
+    """Returns a library's error as one line: its first informative line and, if different, its last line.
 
-    Keras puts the reason last, behind a dump of the configuration; TensorFlow and h5py put it first.
+    Keras puts the cause last, after a dump of the configuration; TensorFlow and h5py put it first.
     """
     text = _ARGUMENTS.sub("", _DUMPS.sub("", str(error)))
     lines = [" ".join(line.split()) for line in text.splitlines()]
@@ -120,7 +120,7 @@ def cause(error: BaseException) -> str:
 
 
 def first_fault(error: "ValidationError") -> str:
-    """Returns what pydantic found first, on one line: where, and what is wrong there."""
+    """Returns pydantic's first error on one line: where, and what is wrong."""
     found = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in found["loc"])
     message = " ".join(found["msg"].split())[:200]
@@ -129,7 +129,7 @@ def first_fault(error: "ValidationError") -> str:
 
 
 def _shortened(line: str) -> str:
-    """Return the line without its later sentences where it is long; a sentence itself is cut only beyond reason."""
+    """Returns a long line without its later sentences; cuts within a sentence only if it is extremely long."""
     if len(line) <= _LONG_LINE:
         return line
     sentence = _SENTENCE_END.split(line, maxsplit=1)[0]

@@ -1,6 +1,6 @@
-"""Exit codes, whatever a recipe, a model or a runtime does.
+"""Exit codes of the command line, whatever a recipe, a model or a runtime does.
 
-0 done, 1 a gate failed, 2 the request was wrong, 3 an internal error, 4 the machine or a device did not let it be done,
+0 done, 1 a gate failed, 2 the request was wrong, 3 an internal error, 4 the machine or a device failed,
 130 interrupted, 143 terminated.
 """
 
@@ -16,12 +16,12 @@ from tfkd.errors import InternalError, MachineError, TfkdError, of_exit, of_the_
 from tfkd.interruption import Terminated, cleaned_up
 from tfkd.terminal import restore, say, say_lines
 
-INTERRUPTED, TERMINATED = 130, 143  # 128 and the number of the signal, as a shell has it
+INTERRUPTED, TERMINATED = 130, 143  # 128 plus the number of the signal, as in a shell
 _INTERNAL = "tfkd: internal error; please report it with the lines above"
 
 
 def guarded(call: Callable[[], object]) -> int:
-    """Runs a command, and turns what ends it into one line and an exit code."""
+    """Runs a command; turns its exception into one line and an exit code."""
     try:
         with cleaned_up():
             code = _code(call)
@@ -29,7 +29,7 @@ def guarded(call: Callable[[], object]) -> int:
     except Terminated:
         return TERMINATED
     except KeyboardInterrupt:
-        say("tfkd: interrupted; the same command goes on from the last checkpoint", error=True)
+        say("tfkd: interrupted; the same command continues from the last checkpoint", error=True)
         return INTERRUPTED
 
 
@@ -39,7 +39,7 @@ def _code(call: Callable[[], object]) -> int:
             result = call()
         finally:
             restore()
-        if result == INTERRUPTED:  # what typer makes of Ctrl-C
+        if result == INTERRUPTED:  # typer raises it for Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except InternalError as error:
@@ -71,7 +71,7 @@ def _told(error: TfkdError) -> int:
 
 
 def _flushed(code: int) -> int:
-    """Returns the code, or that of a standard output which takes no more."""
+    """Returns the exit code, or that of a standard output that cannot be written."""
     try:
         sys.stdout.flush()
     except MachineError as error:
@@ -83,5 +83,5 @@ def _of_the_machine(error: BaseException) -> MachineError | None:
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
-        return MachineError("No folder for temporary files can be written. Set $TMPDIR to one that can.")
+        return MachineError("No folder for temporary files can be written. Set $TMPDIR to a writable folder.")
     return of_the_machine(error)

@@ -1,6 +1,6 @@
-"""Where Python looks for modules: the current folder may be anybody's, so its files never replace installed ones.
+"""The import path: files in the current folder, which may be anybody's, never replace installed modules.
 
-This module imports nothing that Python has not loaded when it starts, so that it can run before anything is looked for.
+This module imports only what Python has loaded at its start, so that it can run before any other import.
 """
 
 import os
@@ -16,10 +16,10 @@ _STANDARD = os.path.dirname(os.__file__)
 
 
 def without_current_folder() -> None:
-    """Takes the current folder from before the installed packages, where `python -m` and PYTHONPATH put it.
+    """Removes the current folder from the front of the import path, where `python -m` and PYTHONPATH put it.
 
-    Where tfkd itself is imported from it, as in a checkout, it goes to the end. Python processes that are started
-    from here get the same by PYTHONSAFEPATH and PYTHONPATH.
+    If tfkd itself is imported from it, as in a checkout, it is moved to the end. PYTHONSAFEPATH and PYTHONPATH do the
+    same for child processes.
     """
     first = sys.path[: sys.path.index(_STANDARD)] if _STANDARD in sys.path else sys.path[:]
     sys.path[: len(first)] = [entry for entry in first if not _is_current(entry)]
@@ -32,7 +32,7 @@ def without_current_folder() -> None:
 
 
 def append(folder: "str | os.PathLike[str]") -> None:
-    """Lets modules that no installed package has be imported from a folder of the user's."""
+    """Appends a folder of the user's to the import path, after all installed packages."""
     try:
         path = os.path.abspath(folder)
     except OSError:  # the current folder is gone
@@ -45,7 +45,7 @@ def append(folder: "str | os.PathLike[str]") -> None:
 
 
 class _InstalledNamespaces:
-    """Finds packages without `__init__.py`, which Python passes over for a module of that name in a later folder.
+    """Finds packages without `__init__.py`, which Python ignores if a later folder has a module of the same name.
 
     Only for installed code: a recipe may name a module of the user's `tests`, whatever wheels leave beside packages.
     """

@@ -1,4 +1,4 @@
-"""Signals that end a program, turned into exceptions, so that what it started and made is cleaned up first."""
+"""Turns signals that end a program into exceptions, so that it cleans up first."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ class Terminated(BaseException):
 
 @contextlib.contextmanager
 def cleaned_up() -> Iterator[None]:
-    """Lets Ctrl-C, SIGTERM and the end of the terminal (SIGHUP) leave a block by an exception.
+    """Turns Ctrl-C, SIGTERM and the end of the terminal (SIGHUP) into exceptions inside a with-block.
 
-    The first of them raises KeyboardInterrupt or Terminated in the main thread; later ones are ignored until the block
-    is left, so that they cannot break off the cleaning up.
+    The first signal raises KeyboardInterrupt or Terminated in the main thread; later ones are ignored until the block
+    ends, so that they do not interrupt the clean-up.
     """
     known = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in known}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfkd.errors import RequestError, nearest
 
-LABELS = "labels.txt"  # in a bundle, and packed into .tflite files
+LABELS = "labels.txt"  # in a bundle and in .tflite files
 LARGEST_LABELS = 1 << 24  # bytes
 
 # Categories (Unicode Standard Annex 44): control characters, surrogates (bytes that were no UTF-8), line and
@@ -56,12 +56,12 @@ def labels_text(classes: Iterable[str]) -> str:
 
 
 def relabelled(labels: Sequence[str] | None, classes: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Returns the names of all outputs of a model where its predictions show that they belong to other classes.
+    """Returns the corrected names of a model's outputs, after its predictions showed another order.
 
     Args:
-        labels: names of its outputs so far, in their order; None: those of the classes.
-        classes: in the order of the data.
-        names: the class that each of `classes` turned out to be.
+        labels: present names of its outputs, in their order; None: those of the classes.
+        classes: classes in the order of the data.
+        names: the actual class of each of `classes`.
     """
     found = dict(zip(classes, names, strict=True))
     return [found.get(label, label) for label in labels or classes]
@@ -73,7 +73,7 @@ def outputs_of(classes: Sequence[str], labels: Sequence[str], where: str) -> lis
     Args:
         classes: names in the order of the data.
         labels: names in the order of the model's outputs; some may belong to no class.
-        where: names the labels in messages.
+        where: name of the labels in messages.
 
     Raises:
         RequestError: the labels lack a class or name one twice.
@@ -89,19 +89,19 @@ def outputs_of(classes: Sequence[str], labels: Sequence[str], where: str) -> lis
 
 
 def composed(name: str) -> str:
-    """Returns a name in Unicode's composed form (NFC), in which tfkd compares names; macOS writes the other one."""
+    """Returns a name in Unicode's composed form (NFC), because macOS writes the decomposed one."""
     return unicodedata.normalize("NFC", name)
 
 
 def similar(classes: Iterable[str]) -> list[tuple[str, str]]:
-    """Returns pairs of class names that look the same but for capitals, separators or invisible characters."""
+    """Returns pairs of class names that differ only in case, separators or invisible characters."""
     first: dict[str, str] = {}
     pairs = ((name, first.setdefault(_skeleton(name), name)) for name in classes)
     return [(other, name) for name, other in pairs if other != name]
 
 
 def meant(name: str, classes: list[str]) -> str:
-    """Returns " Did you mean 'red'?" for a name that is not among the classes where one is almost the same, or ""."""
+    """Returns " Did you mean 'red'?" for an unknown name if a class has almost the same name, else ""."""
     same = [known for known in classes if _skeleton(known) == _skeleton(name)]
     found = same or difflib.get_close_matches(name, classes, n=1, cutoff=0.75)
     return f" Did you mean {found[0]!r}?" if found else ""
@@ -113,10 +113,10 @@ def _skeleton(name: str) -> str:
 
 
 def require_usable(where: str, classes: Iterable[str]) -> None:
-    """Refuses class names that cannot be labels of an exported file.
+    """Refuses class names that an exported file cannot contain.
 
     Args:
-        where: names the source in messages.
+        where: name of the source in messages.
         classes: the names.
 
     Raises:

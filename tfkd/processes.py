@@ -1,4 +1,4 @@
-"""Child processes that have TensorFlow when they start, and that end with their parent."""
+"""Child processes that start with TensorFlow loaded, and end with their parent."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -10,14 +10,14 @@ import threading
 import types
 from typing import Any
 
-# Importing TensorFlow takes longer than a short training or opening a model; a fork has it already.
+# Importing TensorFlow takes longer than a short training or opening a model; a fork has it loaded.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded"])
 _SERVER = multiprocessing.forkserver._forkserver
 
 
 def start_server() -> None:
-    """Starts the process that trainings are forked from, which Ctrl-C must not end: the terminal sends it to all."""
+    """Starts the process that trainings are forked from, protected from Ctrl-C, which a terminal sends to all."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread():
         return
@@ -29,15 +29,15 @@ def start_server() -> None:
 
 
 def server_address() -> str | None:
-    """Returns where the running fork server listens, for a child that is to start processes from it as well."""
+    """Returns the address of the running fork server, for a child that also starts processes from it."""
     address: str | None = vars(_SERVER)["_forkserver_address"]
     return address
 
 
 def start(process: Any) -> None:
-    """Starts a child process that does not import the script of the caller again.
+    """Starts a child process that does not import the script of the caller.
 
-    No child needs it, and a script that calls tfkd outside of `if __name__ == "__main__":` would call it again.
+    No child needs it, and a script that calls tfkd without `if __name__ == "__main__":` would run again.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -48,14 +48,14 @@ def start(process: Any) -> None:
 
 
 def begin_child(server: str | None = None) -> None:
-    """Has this process end with its parent, and leave nothing behind.
+    """Ends this process with its parent, without leftovers.
 
-    When its parent is gone, even by SIGKILL, it ends, so that no orphan goes on working. Its semaphores, of which Core
-    ML Tools' progress bars make one, are unlinked when they are made: those of a killed process would stay in /dev/shm.
+    The process ends when its parent does, even by SIGKILL. Its semaphores (Core ML Tools' progress bars create one) are
+    unlinked when they are created, because those of a killed process would remain in /dev/shm.
 
     Args:
-        server: the parent's `server_address`, from which this process starts its own children as well. Without it they
-            are forked from a second server, which imports TensorFlow once more.
+        server: the parent's `server_address`, from which this process starts children too. Without it they are forked
+            from a second server, which imports TensorFlow again.
     """
     multiprocessing.set_start_method("fork", force=True)
     if server is not None:

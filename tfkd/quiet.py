@@ -1,4 +1,4 @@
-"""Keeps what converters and runtimes write past Python's streams off the user's terminal."""
+"""Suppresses messages that libraries write to the terminal, also from C++."""
 
 import contextlib
 import importlib.abc
@@ -14,7 +14,7 @@ from types import ModuleType
 
 
 def silence_tensorflow() -> None:
-    """Lets the first import of TensorFlow write nothing, wherever it happens in this process; then it logs errors."""
+    """Suppresses messages of the first import of TensorFlow in this process; afterwards it logs errors."""
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         sys.meta_path.insert(0, _SilentImport())
@@ -22,7 +22,7 @@ def silence_tensorflow() -> None:
 
 @contextlib.contextmanager
 def tensorflow_silenced() -> Iterator[None]:
-    """Does what `silence_tensorflow` does for imports inside the block."""
+    """Suppresses messages of a first import of TensorFlow inside a with-block."""
     before = sys.meta_path[:]
     silence_tensorflow()
     try:
@@ -63,10 +63,10 @@ class _SilentLoader(importlib.abc.Loader):
 
 @contextlib.contextmanager
 def native_logs_silenced() -> Iterator[None]:
-    """Discards what is written to stderr inside the block, its file descriptor included: C++ logs go there directly.
+    """Discards everything written to stderr inside a with-block, also by C++ to the file descriptor.
 
-    Exceptions still carry the converters' messages. The descriptor belongs to the whole process, so a block is kept to
-    one call of a converter or a runtime.
+    Exceptions still contain the converters' messages. The descriptor belongs to the whole process, so a block contains
+    only one call of a converter or a runtime.
     """
     with (
         tempfile.TemporaryFile() as discarded,

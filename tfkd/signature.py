@@ -1,7 +1,7 @@
-"""What an app hands over to a model: the kind of input and its raw tensors, as one value.
+"""Signatures: the kind of input of a model and its raw tensors.
 
-Every model, exported file, golden example and benchmark carries a signature. Nothing about the kind of input follows
-from it but its tensors; what is special about a kind is in `tfkd.inputs`.
+Every model, exported file, golden example and benchmark has a signature. It describes only the tensors; everything else
+about a kind of input is in `tfkd.inputs`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from tfkd.errors import RequestError
 
 Range = tuple[float, float]
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64")  # a model casts any of them to its own
+_FLOATS = ("float16", "bfloat16", "float32", "float64")  # a model casts any of them to its own dtype
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class InputTensor:
     """One raw tensor of an input.
 
     Attributes:
-        name: as mappings of inputs and exported files name it.
-        shape: without the batch; None for a side that is free.
-        dtype: of the raw values, by NumPy's name, or "string".
-        range: the smallest and the largest raw value; None where any value may come.
+        name: name in mappings of inputs and in exported files.
+        shape: shape without the batch; None for a variable dimension.
+        dtype: NumPy's name of the dtype of raw values, or "string".
+        range: smallest and largest raw value; None for any value.
     """
 
     name: str
@@ -36,11 +36,11 @@ class InputTensor:
         return f"{self.name}: {self.dtype} {_written(self.shape)}{limits}"
 
     def fits(self, shape: Sequence[int | None], dtype: str) -> bool:
-        """Returns whether a model's input takes this tensor; a free side of the model takes any.
+        """Returns whether a model's input accepts this tensor; a variable dimension accepts any size.
 
         Args:
-            shape: of the model's input, without the batch.
-            dtype: of the model's input.
+            shape: shape of the model's input, without the batch.
+            dtype: dtype of the model's input.
         """
         same_rank = len(shape) == len(self.shape)
         sides = same_rank and all(theirs in (None, own) for own, theirs in zip(self.shape, shape, strict=True))
@@ -49,14 +49,14 @@ class InputTensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """What an app hands over, raw: the model normalises it itself.
+    """The raw inputs of a model, which the model normalises itself.
 
     A text that the phone tokenizes has two tensors, int32 [length] of token numbers and of a mask; one that the model
     tokenizes itself has one, of shape () and dtype "string"; a sound has one, float32 [samples] or [samples, channels].
 
     Attributes:
         kind: a name of `tfkd.inputs.KINDS`.
-        tensors: in the order in which a model takes them.
+        tensors: tensors in the order of the model's inputs.
     """
 
     kind: str
@@ -70,7 +70,7 @@ class Signature:
         """The only tensor.
 
         Raises:
-            RequestError: there are several, which students do not take yet.
+            RequestError: there are several, which students do not support yet.
         """
         if len(self.tensors) != 1:
             names = ", ".join(tensor.name for tensor in self.tensors)
@@ -78,20 +78,20 @@ class Signature:
         return self.tensors[0]
 
     def structured(self, values: Sequence[Any]) -> Any:
-        """Returns one value per tensor in the form that a model is called with.
+        """Returns values in the structure of a model's inputs.
 
         Args:
-            values: in the order of the tensors.
+            values: one value per tensor, in order.
 
         Returns:
-            The value itself where there is one tensor, else a dictionary by the tensors' names.
+            The value itself for one tensor, else a dictionary by the tensors' names.
         """
         if len(self.tensors) == 1:
             return values[0]
         return {tensor.name: value for tensor, value in zip(self.tensors, values, strict=True)}
 
     def spec(self, batch: int | None = None) -> Any:
-        """Returns the `tf.TensorSpec` of a batch, or a dictionary of them by name where there are several tensors.
+        """Returns the `tf.TensorSpec` of a batch, or a dictionary of them by name for several tensors.
 
         Args:
             batch: number of examples; None for any.
@@ -103,11 +103,11 @@ class Signature:
         )
 
     def require_taken_by(self, model: Any, subject: str) -> None:
-        """Refuses a model that takes other tensors.
+        """Refuses a model with other inputs.
 
         Args:
             model: a keras.Model with known inputs.
-            subject: what messages call the model.
+            subject: name of the model in messages.
 
         Raises:
             RequestError: the number, the names (of several), a shape or a dtype differs.
@@ -117,11 +117,13 @@ class Signature:
         for tensor in self.tensors:
             taken = inputs.get(tensor.name) if several else model.inputs[0]
             if len(inputs) != len(self.tensors) or taken is None or not tensor.fits(taken.shape[1:], str(taken.dtype)):
-                theirs = "; ".join(f"{name}: {each.dtype} {_written(each.shape[1:])}" for name, each in inputs.items())
-                raise RequestError(f"{subject} takes {theirs}, not {self}. Give a model of these inputs.")
+                inputs_text = "; ".join(
+                    f"{name}: {each.dtype} {_written(each.shape[1:])}" for name, each in inputs.items()
+                )
+                raise RequestError(f"{subject} takes {inputs_text}, not {self}. Use a model with these inputs.")
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the signature as JSON holds it, which `from_json` reads."""
+        """Returns the signature as JSON values, for `from_json`."""
         tensors = [
             {
                 "name": tensor.name,
@@ -135,7 +137,7 @@ class Signature:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Signature":
-        """Returns the signature that `as_json` described."""
+        """Returns a signature from the values of `as_json`."""
         tensors = [
             InputTensor(
                 name=each["name"],

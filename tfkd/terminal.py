@@ -1,7 +1,7 @@
-"""What the command line writes: lines and tables in which foreign text is harmless, on streams that may end early.
+"""Output of the command line: lines and tables with escaped text, on streams that may be closed early.
 
-Names of files, classes, layers and devices, texts of manifests and messages of libraries may hold characters that act
-on a terminal. They are escaped here, where they are printed, and nowhere before.
+Names of files, classes, layers and devices, texts of manifests and messages of libraries may contain control
+characters of a terminal. They are escaped here, where they are printed, and not before.
 """
 
 import errno
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 COLUMNS_OF_A_LOG = 140
 _prepared: list[TextIO] = []
-_GONE = (errno.EPIPE, errno.EBADF)  # whoever read it has ended, or code of a recipe closed it
+_GONE = (errno.EPIPE, errno.EBADF)  # its reader has ended, or code of a recipe closed it
 
 
 def prepare() -> None:
-    """Gives the process standard streams that any text can be written to, whatever the caller gave it.
+    """Replaces the standard streams of the process by streams that accept any text.
 
-    A closed one is opened on the null device, so that no other file takes its number. What is written to a pipe whose
-    reader has ended is discarded.
+    A closed stream is opened on the null device, so that no other file gets its descriptor. Text for a pipe without a
+    reader is discarded.
     """
     for number in range(3):
         try:
@@ -38,7 +38,7 @@ def prepare() -> None:
 
 
 def restore() -> None:
-    """Takes the prepared streams again where code of a recipe has replaced them."""
+    """Restores the prepared streams if code of a recipe has replaced them."""
     if _prepared:
         sys.stdout, sys.stderr = _prepared
 
@@ -77,7 +77,7 @@ def _print(tables: "Iterable[RenderableType]", file: TextIO) -> None:
 
 
 class _Legible:
-    """A table whose text is escaped once it is laid out, wherever in the table it is."""
+    """A table whose text is escaped after its layout."""
 
     def __init__(self, table: "RenderableType") -> None:
         self._table = table
@@ -98,7 +98,7 @@ class _Stream(io.TextIOWrapper):
 
 
 class _Output(io.FileIO):
-    """A standard stream's bytes, of which those that nobody can read any more are discarded."""
+    """A binary standard stream that discards bytes when the reader has ended."""
 
     def write(self, data: Any) -> int:
         try:
@@ -108,7 +108,7 @@ class _Output(io.FileIO):
             if error.errno in _GONE or self.fileno() == 2:
                 return memoryview(data).nbytes
             raise MachineError(
-                f"Cannot write to the standard output: {error.strerror}. Send it to another file or disk."
+                f"Cannot write to the standard output: {error.strerror}. Redirect it to another file or disk."
             ) from None
 
 

@@ -33,7 +33,7 @@ def test_the_table_shows_every_result_and_what_is_special_about_it():
     assert "instructions" not in text, "a column without values"
 
 
-def test_the_table_names_the_runtime_family_and_what_is_wrong_with_answers():
+def test_the_table_names_the_runtime_family_and_what_is_wrong_with_predictions():
     golden = results.GoldenCheck(
         checked=1, max_abs_error=0.001, tolerance=0.01, top1_equal=1, passed=True, family="litert_kernels"
     )

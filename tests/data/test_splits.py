@@ -3,7 +3,7 @@ import pytest
 
 from tests.data.photos import READING
 from tfkd.data.dataset import Split
-from tfkd.data.splits import divide, kept_and_rest
+from tfkd.data.splits import divide, fraction_and_rest
 from tfkd.errors import RequestError
 from tfkd.recipe import Data
 
@@ -67,7 +67,7 @@ def test_given_splits_are_kept() -> None:
 
 def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
     train = split(80, 40, 16)
-    kept = {fraction: kept_and_rest(train, fraction, 1)[0] for fraction in (1.0, 0.5, 0.1)}
+    kept = {fraction: fraction_and_rest(train, fraction, 1)[0] for fraction in (1.0, 0.5, 0.1)}
     assert np.bincount(kept[0.5].labels).tolist() == [40, 20, 8]
     assert np.bincount(kept[0.1].labels).tolist() == [8, 4, 2]
     assert set(kept[0.1].numbers) < set(kept[0.5].numbers) < set(kept[1.0].numbers) == set(train.numbers)
@@ -94,8 +94,8 @@ def test_what_cannot_be_divided(
 
 def test_the_rest_is_what_the_fraction_leaves_out_without_its_labels() -> None:
     everything = split(100, 50, 20)
-    train, rest = kept_and_rest(everything, 0.2, 1)
-    _, nothing = kept_and_rest(everything, 1.0, 1)
+    train, rest = fraction_and_rest(everything, 0.2, 1)
+    _, nothing = fraction_and_rest(everything, 1.0, 1)
     assert sorted([*train.numbers, *rest.numbers]) == everything.numbers.tolist()
     assert set(rest.labels) == {-1}
     assert len(nothing) == 0

@@ -10,7 +10,7 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Augment
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
-from tfkd.training.student import with_answers, with_mean_answers
+from tfkd.training.student import with_mean_answers, with_predictions
 
 CLASSES, VIEWS, IMAGES = 3, 4, 11
 LAYOUT = Layout(CLASSES, features={"pooled": (5,)})
@@ -32,7 +32,7 @@ def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
     split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7})), READING).splits["train"]
     order = np.array([7, 3, 0, 10])
     (batch,) = numbered_views(split, Augment(), 1, 2, order, signature(16), 4)
-    x = with_answers(batch, stores, 2)
+    x = with_predictions(batch, stores, 2)
     np.testing.assert_array_equal(x.inputs, batch["inputs"])
     np.testing.assert_array_equal(x.index, order)
     assert len(x.predictions) == 2

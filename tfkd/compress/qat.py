@@ -199,7 +199,8 @@ def _check(layer: Any) -> None:
     if type(layer) not in known:
         raise RequestError(
             f"Quantization-aware training does not support {type(layer).__name__} (layer {layer.name!r}); remove "
-            f"it from the network, or 'qat' from compress. Supported: {', '.join(sorted(kind.__name__ for kind in known))}."
+            f"it from the network, or 'qat' from compress. "
+            f"Supported: {', '.join(sorted(kind.__name__ for kind in known))}."
         )
     activation = getattr(layer, "activation", tf_keras.activations.linear).__name__
     allowed = _ACTIVATIONS if isinstance(layer, _layers.Activation) else ("linear", "relu")

@@ -1,4 +1,4 @@
-"""Examples from every source, as splits with random access, and the views that are made of them."""
+"""Data sources: examples as splits with random access, and the training views of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from tfkd.data import duplicates, embedded, folder, table, tfds
 from tfkd.data.check import Checked, check
 from tfkd.data.dataset import Dataset, Listing, Progress, Split
-from tfkd.data.splits import divide, kept_and_rest, require_classes
+from tfkd.data.splits import divide, fraction_and_rest, require_classes
 from tfkd.errors import RequestError, counted, nearest, some
 from tfkd.files import fingerprint
 from tfkd.inputs import kind_of
@@ -37,21 +37,21 @@ def open_source(
     checked: Path | None = None,
     ranges: Ranges | None = None,
 ) -> Dataset:
-    """Lists, checks and splits the examples that a recipe asks for.
+    """Lists, checks and splits the examples of a recipe.
 
     Every file is decoded once, in parallel and streamed; those that cannot be are left out.
 
     Args:
-        data: the recipe's part; its size and augmentation do not matter here.
-        seed: draws the splits that the source lacks, and the fraction that `data.fraction` keeps.
-        progress: called with (files checked, files in all) while the files are checked.
-        checked: a folder that keeps the outcome of the check, so that unchanged files are decoded once and not again
+        data: the block of the recipe; its size and augmentation are ignored.
+        seed: seed of missing splits and of the examples that `data.fraction` selects.
+        progress: called with (files checked, total) while the files are checked.
+        checked: folder for the result of the check, so that unchanged files are decoded once and not again
             by the next call.
-        ranges: the ranges of values that became the raw range of other examples (`Dataset.ranges`), which these are
+        ranges: the ranges of values that map to the raw range (`Dataset.ranges` of other examples), which these are
             read with; default: what the recipe declares, or what the examples hold.
 
     Raises:
-        RequestError: the source is unknown, unreadable, holds no classes to tell apart, or too many damaged files.
+        RequestError: the source is unknown, unreadable, has less than two classes, or too many damaged files.
     """
     source = _checked(data, progress, checked, ranges)
     splits, where = dict(source.outcome.splits), source.listing.where
@@ -68,9 +68,9 @@ def open_source(
             reason = f"are in validation or test as well ({some(left_out)}). {_WITHOUT_COPIES}"
             require_classes(where, source.classes, train, reason + source.outcome.report.explanation())
     elif copied:
-        again = counted(len(copied), "training example")
-        warnings.append(f"{again} kept though validation or test hold the same content: {some(copied)}")
-    train, rest = kept_and_rest(train, data.fraction, seed)
+        examples = counted(len(copied), "training example")
+        warnings.append(f"{examples} kept though validation or test hold the same content: {some(copied)}")
+    train, rest = fraction_and_rest(train, data.fraction, seed)
     if data.unlabelled == REST and not len(rest):
         warnings.append("data.unlabelled=rest adds no examples: data.fraction leaves none out")
     if unlabelled is not None and data.drop_duplicates:
@@ -99,17 +99,17 @@ def open_evaluation(
     checked: Path | None = None,
     ranges: Ranges | None = None,
 ) -> Dataset:
-    """Lists and checks examples to measure a finished model on: nothing is split off.
+    """Lists and checks examples for measuring a finished model, without splitting them.
 
     The test split is measured, or the validation split where there is none. A source without either is measured whole;
     then the training split is empty. Training examples that are in the test split are left out, as `open_source` does.
 
     Args:
-        data: what to open; its fractions do not matter.
-        seed: of the fingerprint.
-        progress: called with (files checked, files in all) while the files are checked.
-        checked: a folder that keeps the outcome of the check.
-        ranges: of other examples, which these are read with; default: as `open_source`.
+        data: the source; its fractions are ignored.
+        seed: seed of the fingerprint.
+        progress: called with (files checked, total) while the files are checked.
+        checked: folder for the result of the check.
+        ranges: ranges of other examples, which these are read with; default: as `open_source`.
 
     Raises:
         RequestError: the source is unknown, unreadable, holds no examples, or too many damaged files.
@@ -129,8 +129,8 @@ def open_evaluation(
         train, left_out = duplicates.without(train, (test,))
         notes += _left_out(left_out, "training", "the measured ones hold")
     if measured != "test":
-        chosen = "all examples are" if measured == "train" else "the validation split is"
-        notes.append(f"there is no test split: {chosen} measured")
+        substitute = "all examples are" if measured == "train" else "the validation split is"
+        notes.append(f"there is no test split: {substitute} measured")
     if not len(train):
         notes.append("there are no training examples: those for calibration are drawn from the measured ones")
     named = source.fingerprint(data, seed, {"left_out": len(left_out), "measured": measured})
@@ -152,16 +152,16 @@ def open_evaluation(
 
 
 def open_same(data: Data, seed: int, checked: Path | None, expected: str | None) -> Dataset:
-    """Opens the examples that another process of the same run has opened.
+    """Opens the examples of a run again in another of its processes.
 
     Args:
-        data: the recipe's part.
-        seed: the recipe's.
-        checked: the folder with the outcome of the check.
-        expected: the data's fingerprint there; None for a process that is the first one.
+        data: the block of the recipe.
+        seed: seed of the recipe.
+        checked: folder with the result of the check.
+        expected: fingerprint of the data in the first process; None in the first process.
 
     Raises:
-        RequestError: they are not the same any more.
+        RequestError: the examples have changed.
     """
     found = open_source(data, seed, checked=checked)
     if expected is not None and found.fingerprint != expected:
@@ -174,14 +174,14 @@ _WITHOUT_COPIES = "Add others, or set data.drop_duplicates=false"
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """A source whose examples have been checked."""
+    """A source with checked examples."""
 
     listing: Listing
     classes: tuple[str, ...]
     outcome: Checked
 
     def notes(self) -> Iterator[str]:
-        """Yields what was decided about the files."""
+        """Yields notes about the files."""
         ignored = self.listing.ignored
         if ignored:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in ignored.items())
@@ -190,24 +190,24 @@ class _Source:
         yield from self.outcome.report.notes()
 
     def warnings(self) -> Iterator[str]:
-        """Yields what is probably wrong with the examples."""
+        """Yields warnings about the examples."""
         yield from self.listing.warnings
         for name, other in similar(self.classes):
             yield f"the classes {name!r} and {other!r} have almost the same name; if they are one class, merge them"
         yield from self.outcome.report.warnings()
 
     def fingerprint(self, data: Data, seed: int, differs: dict[str, object]) -> str:
-        """Names the examples and their division: equal in a folder, a zip and another place.
+        """Returns a fingerprint of the examples and splits, which is equal for a folder and a zip of it.
 
         Args:
-            data: how they were divided.
-            seed: drew the division.
-            differs: facts that count where they are neither 0 nor empty.
+            data: how they were split.
+            seed: seed of the splits.
+            differs: further facts, ignored if 0 or empty.
         """
         return self._fingerprint(self.outcome.content, data, seed, differs)
 
     def labelled(self, data: Data, seed: int, differs: dict[str, object]) -> str:
-        """Names the same without the unlabelled examples."""
+        """Returns the fingerprint without the unlabelled examples."""
         contents = [content for name, content in self.outcome.contents.items() if name != "unlabelled"]
         return self._fingerprint(contents[-1], data, seed, differs)
 
@@ -215,8 +215,8 @@ class _Source:
         settings, facts = self.outcome.reading.identity
         groups = [split.groups.tolist() for split in self.outcome.splits.values() if split.groups is not None]
         further = {name: fact for name, fact in {**differs, **facts, "groups": groups}.items() if fact}
-        shares = (data.fraction, data.validation_share, data.test_share, settings)
-        return fingerprint(content, self.classes, seed, *shares, *([further] if further else []))
+        fractions = (data.fraction, data.validation_share, data.test_share, settings)
+        return fingerprint(content, self.classes, seed, *fractions, *([further] if further else []))
 
 
 def _checked(data: Data, progress: Progress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
@@ -231,7 +231,7 @@ def _checked(data: Data, progress: Progress | None, checked: Path | None, ranges
 
 
 def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Iterator[str]:
-    """Yields what the same content in several places spoils."""
+    """Yields warnings about examples with the same content."""
     contradictions = duplicates.contradictions((train, validation, test), classes)
     if contradictions:
         yield f"{counted(len(contradictions), 'example')} with several labels: {some(contradictions)}"
@@ -239,9 +239,9 @@ def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test
     if both:
         yield f"validation holds the content of {counted(both, 'test example')} as well"
     for name, split in (("training", train), ("validation", validation), ("test", test)):
-        again = duplicates.repeated(split)
-        if again:
-            yield f"{counted(again, f'{name} example')} with the same content as another one of that split"
+        copies = duplicates.repeated(split)
+        if copies:
+            yield f"{counted(copies, f'{name} example')} with the same content as another one of that split"
 
 
 def _distinct(unlabelled: Split, labelled: tuple[Split, ...]) -> tuple[Split, int, list[str]]:
@@ -273,6 +273,6 @@ def _unlabelled(source: str, reading: Reading) -> Split:
     if kind != "folder" or not path:
         raise RequestError(
             f"data.unlabelled = {source!r}: unlabelled examples come from a folder or zip, or are the rest "
-            "of the training examples; give folder:PATH or rest."
+            "of the training examples; set it to folder:PATH or rest."
         )
     return folder.unlabelled(path, reading)

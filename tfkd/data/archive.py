@@ -1,4 +1,4 @@
-"""A .zip read in place, from several threads at once: by offset, with no state that they could share."""
+"""Reads a .zip in place from several threads at once, by offset and without shared state."""
 
 import contextlib
 import os
@@ -27,16 +27,16 @@ _LINK = "a link stored in the zip (pack the file that it leads to)"
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """The files of a .zip: offsets, sizes and names are held, the examples stay on the disk.
+    """The files of a .zip: offsets, sizes and names in memory, examples on the disk.
 
     Attributes:
-        names: of the files as they are stored, in the archive's order.
-        folders: the folders that have an entry of their own.
-        stamp: names the content, by the files' names, sizes and checksums.
+        names: names of the files as stored, in the archive's order.
+        folders: the folders with an entry of their own.
+        stamp: hash of the files' names, sizes and checksums.
         entries: int64 [n, 5], offset of the local header, stored size, size, method and CRC-32 of every file.
         stream: the open .zip.
         unreadable: why a file cannot be read, by its number.
-        notes: what was decided about the names, a sentence each.
+        notes: notes about the names, one sentence each.
     """
 
     names: list[str]
@@ -118,7 +118,7 @@ def _is_folder(info: zipfile.ZipInfo) -> bool:
 
 
 def _code_page(path: Path, infos: list[zipfile.ZipInfo]) -> Iterator[str]:
-    """Yields a note where names are not UTF-8: which code page they are in is not known."""
+    """Yields a note if names are not UTF-8, because their code page is unknown."""
     unsure = [info for info in infos if not info.flag_bits & _UTF_8 and _decoded(info) == info.orig_filename]
     names = [_name(info) for info in unsure if not info.orig_filename.isascii()]
     if names:
@@ -129,7 +129,7 @@ def _code_page(path: Path, infos: list[zipfile.ZipInfo]) -> Iterator[str]:
 
 
 def _decoded(info: zipfile.ZipInfo) -> str:
-    """Returns a file's name, which many packers write in UTF-8 without the flag that says so.
+    """Returns a file's name; many packers write UTF-8 without setting its flag.
 
     The Unicode path of Info-ZIP (APPNOTE 6.3.10, section 4.6.9) comes first. Bytes that are no UTF-8 stay in the code
     page 437, which APPNOTE names (appendix D).

@@ -1,4 +1,4 @@
-"""Splits as streams of batches: decoded, fitted and augmented in parallel, always in the order that was asked for."""
+"""Splits as streams of batches: decoded, resized and augmented in parallel, in a fixed order."""
 
 import contextlib
 import re
@@ -18,22 +18,22 @@ from tfkd.inputs.seeds import Partners, partners, view_seeds
 from tfkd.recipe import Augment
 from tfkd.signature import Signature
 
-_MOST_THREADS = 8  # more would wait for Python's lock, and each has a batch in hand
+_MOST_THREADS = 8  # more would wait for Python's lock, and each holds a batch
 
-# Bytes, for the examples of a process and again for its views. Several processes train side by side.
+# Bytes for the cached examples of a process, and again for its views. Several processes train side by side.
 LIMIT = machine.memory() // 24
 
-cached = ExampleCache(LIMIT)  # the process's, so that all of its streams together keep to the limit
+cached = ExampleCache(LIMIT)  # shared, so that all streams of the process together respect the limit
 
 
 def plain_batches(split: Split, signature: Signature, batch_size: int, threads: int | None = None) -> tf.data.Dataset:
-    """Streams a split in its own order and input rendering, the last batch as short as it is.
+    """Streams a split in its own order and input rendering; the last batch may be shorter.
 
     Args:
-        split: where the examples are.
-        signature: what the model takes.
+        split: the examples.
+        signature: inputs of the model.
         batch_size: examples per batch.
-        threads: how many threads make inputs; default: one for each core, at most 8.
+        threads: number of threads; default: one per core, at most 8.
 
     Returns:
         (inputs of the signature [b, …], labels int64 [b]); inputs are float32 images from 0 to 255, for instance, or a
@@ -45,7 +45,7 @@ def plain_batches(split: Split, signature: Signature, batch_size: int, threads: 
         return _columns([reading.plain(cached.load(split, i), signature) for i in indices.tolist()], signature)
 
     def batch(index: tf.Tensor, label: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        inputs, _ = _called(examples, [index], signature)
+        inputs, _ = _from_numpy(examples, [index], signature)
         return reading.finish(inputs), label
 
     return _stream((np.arange(len(split)), split.labels), batch, batch_size, threads)
@@ -53,7 +53,7 @@ def plain_batches(split: Split, signature: Signature, batch_size: int, threads: 
 
 @dataclass(frozen=True)
 class _Views:
-    """Makes batches of views of a split, as NumPy arrays."""
+    """Creates batches of views of a split, as NumPy arrays."""
 
     split: Split
     augment: Augment
@@ -67,22 +67,22 @@ class _Views:
     def mixed(
         self, indices: np.ndarray, seeds: np.ndarray, others: np.ndarray, other_seeds: np.ndarray
     ) -> list[np.ndarray]:
-        """Returns a batch of each tensor, mixed with the partners' views, and the own views' shares, float32 [b]."""
+        """Returns a batch of each tensor, mixed with partners, and the weights of the own labels, float32 [b]."""
         rows = self._rows(indices, seeds)
         overlays = [self.split.reading.overlay(seed, self.augment) for seed in seeds]
-        shares = np.array([overlay.share() for overlay in overlays], np.float32)
-        for k in np.flatnonzero(shares < 1.0):
+        weights = np.array([overlay.share() for overlay in overlays], np.float32)
+        for k in np.flatnonzero(weights < 1.0):
             rows[k] = overlays[k].lay(rows[k], self._view(int(others[k]), other_seeds[k]))
-        return [*_columns(rows, self.signature), shares]
+        return [*_columns(rows, self.signature), weights]
 
     def _rows(self, indices: np.ndarray, seeds: np.ndarray) -> list[Arrays]:
         return [self._view(*each) for each in zip(indices.tolist(), seeds, strict=True)]
 
     def _view(self, index: int, seed: np.ndarray) -> Arrays:
-        def made() -> Arrays:
+        def compute() -> Arrays:
             return self.split.reading.view(cached.load(self.split, index), seed, self.augment, self.signature)
 
-        return self.finished.load(index, seed, made) if self.finished else made()
+        return self.finished.load(index, seed, compute) if self.finished else compute()
 
 
 def view_batches(
@@ -96,29 +96,29 @@ def view_batches(
     partners: Partners | None = None,
     finished: ViewCache | None = None,
 ) -> tf.data.Dataset:
-    """Streams views in the order of `indices`; view k depends on example indices[k], seeds[k] and its partner alone.
+    """Streams views in the order of `indices`; view k depends only on example indices[k], seeds[k] and its partner.
 
-    The input rendering changes the finished view.
+    The input rendering is applied to the finished view.
 
     Args:
-        split: where the examples are.
-        augment: the ranges of the views.
-        signature: what the model takes.
-        batch_size: views per batch; the last one is as short as it is.
+        split: the examples.
+        augment: augmentation of the views.
+        signature: inputs of the model.
+        batch_size: views per batch; the last batch may be shorter.
         indices: int64 [m], positions in the split, in any order, repeated or not.
         seeds: int32 or int64 [m, 2], from `view_seeds`.
-        threads: how many threads make views; default: one for each core, at most 8.
+        threads: number of threads; default: one per core, at most 8.
         partners: of the m views, from `partners`; without them, or with `augment.mix` none, no view is mixed.
-        finished: caches the views, before they are mixed; default: every view is made when it is asked for.
+        finished: caches the views before mixing; default: no cache.
 
     Returns:
         dict(inputs of the signature [b, …], index int64 [b], label int64 [b]), and where views are mixed partner int64
-        [b], partner_label int64 [b] and share float32 [b], that of the example's own label: 1 in an unmixed view.
+        [b], partner_label int64 [b] and share float32 [b], the weight of the example's own label: 1 in an unmixed view.
     """
     reading, views = split.reading, _Views(split, augment, signature, finished)
 
     def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, Any]:
-        inputs, _ = _called(views.plain, [index, seed], signature)
+        inputs, _ = _from_numpy(views.plain, [index, seed], signature)
         return {"inputs": reading.finish(inputs), "index": index, "label": label}
 
     def mixed(
@@ -129,22 +129,22 @@ def view_batches(
         partner_seed: tf.Tensor,
         partner_label: tf.Tensor,
     ) -> dict[str, Any]:
-        inputs, (share,) = _called(views.mixed, [index, seed, partner, partner_seed], signature, tf.float32)
+        inputs, (weight,) = _from_numpy(views.mixed, [index, seed, partner, partner_seed], signature, tf.float32)
         return {
             "inputs": reading.finish(inputs),
             "index": index,
             "label": label,
             "partner": partner,
             "partner_label": partner_label,
-            "share": tf.ensure_shape(share, index.shape),
+            "share": tf.ensure_shape(weight, index.shape),
         }
 
     indices = np.asarray(indices, np.int64)
-    own = (indices, seeds, split.labels[indices])
+    columns = (indices, seeds, split.labels[indices])
     if partners is None or augment.mix == "none":
-        return _stream(own, plain, batch_size, threads)
-    theirs = (partners.positions, partners.seeds, split.labels[partners.positions])
-    return _stream(own + theirs, mixed, batch_size, threads)
+        return _stream(columns, plain, batch_size, threads)
+    partner_columns = (partners.positions, partners.seeds, split.labels[partners.positions])
+    return _stream(columns + partner_columns, mixed, batch_size, threads)
 
 
 def numbered_views(
@@ -157,17 +157,17 @@ def numbered_views(
     batch_size: int,
     finished: ViewCache | None = None,
 ) -> tf.data.Dataset:
-    """Streams view number `view` of examples of a split as `view_batches` does, mixed where `augment` says so.
+    """Streams view number `view` of examples of a split as `view_batches` does, mixed as set in `augment`.
 
     Args:
-        split: where the examples are, and those they are mixed with.
-        augment: the ranges of the views, and how they are mixed.
-        seed: the run's seed, from which every view is drawn.
+        split: the examples, also those to mix with.
+        augment: augmentation and mixing of the views.
+        seed: seed of the run.
         view: number of the view.
         positions: int64 [m], in the split, in any order, repeated or not.
-        signature: what the model takes.
-        batch_size: views per batch; the last one is as short as it is.
-        finished: caches the views for the next time they are asked for.
+        signature: inputs of the model.
+        batch_size: views per batch; the last batch may be shorter.
+        finished: caches the views before mixing.
     """
     mixed = None if augment.mix == "none" else partners(seed, view, positions, len(split))
     seeds = view_seeds(seed, positions, view)
@@ -176,7 +176,7 @@ def numbered_views(
 
 @contextlib.contextmanager
 def example_errors() -> Iterator[None]:
-    """Gives back the RequestError of an example that failed inside a stream, where TensorFlow wraps it in its own.
+    """Raises the RequestError of an example that TensorFlow wraps in an error of its own.
 
     Raises:
         RequestError: an example could not be read.
@@ -196,12 +196,12 @@ def _columns(rows: list[Arrays], signature: Signature) -> list[np.ndarray]:
     return [np.stack(column, dtype=tensor.dtype) for tensor, column in tensors]
 
 
-def _called(
-    make: Callable[..., Any], given: list[tf.Tensor], signature: Signature, *further: tf.DType
+def _from_numpy(
+    function: Callable[..., Any], columns: list[tf.Tensor], signature: Signature, *further: tf.DType
 ) -> tuple[Any, list[tf.Tensor]]:
-    """Returns what a NumPy function makes of a batch's columns: inputs of the signature, and further vectors [b]."""
+    """Returns the results of a NumPy function for a batch's columns: inputs of the signature, and vectors [b]."""
     dtypes = [*[tf.as_dtype(tensor.dtype) for tensor in signature.tensors], *further]
-    values = tf.numpy_function(make, given, dtypes, stateful=False)
+    values = tf.numpy_function(function, columns, dtypes, stateful=False)
     inputs = [
         tf.ensure_shape(value, (None, *tensor.shape)) for tensor, value in zip(signature.tensors, values, strict=False)
     ]

@@ -1,4 +1,4 @@
-"""Examples and views that stay in memory, where that is small enough, because every epoch looks at them again."""
+"""Caches of decoded examples and views, which every epoch uses again."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from tfkd.data.dataset import Split
 from tfkd.inputs.kind import Arrays
 
-_SAMPLE = 64  # examples from whose sizes the size of a whole split is predicted
+_SAMPLE = 64  # number of examples to predict the size of a whole split from
 
 
 @dataclass
@@ -22,13 +22,13 @@ class _Cached:
 
 
 class ExampleCache:
-    """Caches the decoded examples of those splits of which all fit into what the others leave of a limit.
+    """Caches the decoded examples of those splits that fit completely into the rest of a limit.
 
-    Of a split that is too large nothing is cached: some of its examples would cost memory and save little. What is
-    cached goes when its split goes. Thread-safe.
+    Nothing of a larger split is cached, because a part of it would use memory and save little. Cached examples are
+    released with their split. Thread-safe.
 
     Args:
-        limit: bytes that all examples together never exceed.
+        limit: largest size of all examples, bytes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -38,11 +38,11 @@ class ExampleCache:
 
     @property
     def bytes(self) -> int:
-        """The size of all that is cached."""
+        """Size of all cached examples."""
         return sum(each.bytes for each in list(self._cached.values()))
 
     def load(self, split: Split, i: int) -> Any:
-        """Returns `split.load(i)`, decoded now or before.
+        """Returns `split.load(i)`, from the cache if possible.
 
         Raises:
             RequestError: the example has been damaged or removed since it was checked.
@@ -69,10 +69,10 @@ class ExampleCache:
 
 
 class ViewCache:
-    """Caches finished views of one split, signature and augmentation until a limit is reached. Thread-safe.
+    """Caches views of one split, signature and augmentation up to a limit. Thread-safe.
 
     Args:
-        limit: bytes that they never exceed, but for those that other threads finish at the same time.
+        limit: largest size of the views, bytes; views that threads add at the same time may exceed it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -80,7 +80,7 @@ class ViewCache:
         self._finished: dict[tuple[int, ...], Arrays] = {}
 
     def load(self, index: int, seed: np.ndarray, make: Callable[[], Arrays]) -> Arrays:
-        """Returns the view of example `index` with this seed (int [2]), made now or before; not to be written to."""
+        """Returns the view of example `index` with this seed (int [2]); the arrays must not be changed."""
         key = (index, *seed.tolist())
         view = self._finished.get(key)
         if view is None:

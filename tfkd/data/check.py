@@ -1,4 +1,4 @@
-"""Decodes every example once, so that a damaged one is found before hours of training and not in them."""
+"""Decodes every example once, to find damaged ones before training."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ from tfkd.errors import RequestError, some
 from tfkd.files import fingerprint, read_sealed, write_sealed
 from tfkd.inputs.kind import ExampleError, Finding, Reading, Report
 
-_CODE = 5  # raise it when the outcome holds other facts
+_CODE = 5  # increase it when the outcome contains other facts
 _CHUNK = 512
 
 
@@ -27,11 +27,11 @@ class Checked:
     """The outcome of a check.
 
     Attributes:
-        splits: the splits that were given, without the examples that cannot be decoded.
+        splits: the splits without the examples that cannot be decoded.
         rejected: "name: reason" of each of those.
-        contents: hex digits that name the bytes, order and labels of each split and of those before it, by its name.
+        contents: hash of the bytes, order and labels of each split and of those before it, hex, by the split's name.
         reading: how all examples are read from now on.
-        report: what users are told.
+        report: notes and warnings for users.
     """
 
     splits: dict[str, Split]
@@ -42,12 +42,12 @@ class Checked:
 
     @property
     def content(self) -> str:
-        """Hex digits that name the examples of all splits, their order and labels."""
+        """Hash of the examples of all splits, their order and labels, hex."""
         return list(self.contents.values())[-1]
 
 
 class _Examined(NamedTuple):
-    """What one example is: the CRC-32 of its bytes, and what was found or why it cannot be decoded."""
+    """The result for one example: the CRC-32 of its bytes, and a finding or why it cannot be decoded."""
 
     checksum: int
     finding: Finding | None
@@ -62,8 +62,8 @@ def check(
     Args:
         splits: at least one, by name, all with the same reading.
         max_rejected: largest fraction of all examples that may fail.
-        progress: called with (done, in all).
-        folder: keeps the outcome, under the examples' stamps, and answers from there when nothing has changed.
+        progress: called with (examples checked, total).
+        folder: stores the outcome under the examples' stamps, and is read if nothing has changed.
 
     Raises:
         RequestError: more than `max_rejected` of the examples cannot be decoded.
@@ -102,7 +102,7 @@ def _stamp(split: Split) -> list[Any]:
 
 
 def _sound(split: Split, reading: Reading, outcome: dict[str, Any], name: str) -> Split:
-    """Returns the examples of a split that can be decoded, with what was found of them."""
+    """Returns the examples of a split that can be decoded, with their checksums and copies."""
     described = dataclasses.replace(
         split,
         reading=reading,
@@ -135,7 +135,7 @@ def _outcome(splits: dict[str, Split], reading: Reading, progress: Progress | No
 
 
 class _Facts:
-    """Gathers what a check finds, example by example."""
+    """Collects the findings of a check, example by example."""
 
     def __init__(self, splits: dict[str, Split], reading: Reading) -> None:
         self.splits = splits
@@ -175,7 +175,7 @@ class _Facts:
         }
 
     def _copies(self) -> dict[str, np.ndarray]:
-        """Numbers examples with the same content; those known by a part of it are decoded again where it is equal."""
+        """Numbers examples with the same content; partial digests that are equal are replaced by whole ones."""
         for name, numbers in duplicates.copies(self.digests).items():
             split, digests = self.splits[name], self.digests[name]
             for i in np.flatnonzero((numbers != duplicates.NO_COPY) & (digests % 2 == 0)).tolist():
@@ -186,32 +186,32 @@ class _Facts:
 def _whole_digest(split: Split, i: int) -> int:
     try:
         return split.reading.whole_digest(split.encoded(i))
-    except ExampleError:  # it has vanished since; reading it for a training will say so
+    except ExampleError:  # removed since; reading it for a training raises the error
         return 0
 
 
 def content(split: Split, folder: Path) -> str:
-    """Returns hex digits that name the bytes and the order of a split's examples.
+    """Returns a hash of the bytes and the order of a split's examples, hex.
 
     Args:
         split: the examples; they are read, not decoded.
-        folder: keeps the digits under the examples' stamp, so that unchanged ones are read once.
+        folder: stores the hash under the examples' stamp, so that unchanged ones are read once.
 
     Raises:
         RequestError: an example cannot be read.
     """
     kept = folder / f"content-{fingerprint(split.examples.stamp, split.numbers.tolist())}.json"
-    digits = read_sealed(kept)
-    if digits is None:
+    digest = read_sealed(kept)
+    if digest is None:
         whole = hashlib.sha256()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(split), _CHUNK):
                 numbers = range(start, min(start + _CHUNK, len(split)))
                 for each in pool.map(lambda i: _digest(split, i), numbers):
                     whole.update(each)
-        digits = whole.hexdigest()
-        write_sealed(kept, digits)
-    return str(digits)
+        digest = whole.hexdigest()
+        write_sealed(kept, digest)
+    return str(digest)
 
 
 def _digest(split: Split, i: int) -> bytes:
@@ -222,7 +222,7 @@ def _digest(split: Split, i: int) -> bytes:
 
 
 def fitted(splits: list[Split]) -> list[Split]:
-    """Returns splits of one source with the reading that fits all their examples; damaged ones are passed over."""
+    """Returns splits of one source with the reading that fits all their examples; ignores damaged ones."""
     if not splits:
         return []
     reading = splits[0].reading.fitted(_findings(splits))
@@ -230,7 +230,7 @@ def fitted(splits: list[Split]) -> list[Split]:
 
 
 def _findings(splits: list[Split]) -> Iterator[Finding]:
-    """Yields the first example's finding, which may be enough, then that of each example."""
+    """Yields the finding of the first example, which may be sufficient, then that of each example."""
     first = (_examine(split, 0) for split in splits if len(split))
     yield from (example.finding for example in first if example.finding is not None)
     for split in splits:

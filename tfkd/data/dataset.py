@@ -1,4 +1,4 @@
-"""What every source gives: splits of labelled examples with random access."""
+"""Data sets: splits of labelled examples with random access."""
 
 import dataclasses
 import zlib
@@ -14,8 +14,8 @@ from tfkd.inputs.kind import ExampleError, Kind, Ranges, Reading
 
 Progress = Callable[[int, int], None]
 UNLABELLED = -1
-MAX_BYTES = 1 << 28  # of a file that holds one example
-_NAMED, _LONGEST = 10, 60  # classes that a message names, and characters of each
+MAX_BYTES = 1 << 28  # largest file of one example
+_NAMED, _LONGEST = 10, 60  # number of classes in a message, and characters of each
 _COLUMNS = ("numbers", "labels", "groups", "checksums", "copies")
 
 
@@ -24,13 +24,13 @@ class Examples(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Names the present state of all files; it changes when a file does, and costs no reading of the files."""
+        """A hash of the state of all files, without reading their content."""
 
     def touched(self) -> bool:
-        """Tells whether files may have changed since they were listed, without reading them."""
+        """Returns whether files may have changed since they were listed, without reading them."""
 
     def name(self, number: int) -> str:
-        """Returns what the user knows the example by."""
+        """Returns the name of an example, for messages."""
 
     def read(self, number: int) -> bytes:
         """Returns the encoded example.
@@ -42,13 +42,13 @@ class Examples(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some examples of a source with their labels. Holds numbers only: the examples stay where they are.
+    """Some examples of a source with their labels. Contains numbers only; examples are read on demand.
 
     Attributes:
-        examples: those of the source.
+        examples: all examples of the source.
         numbers: int64 [n], the numbers of this split's examples there.
         labels: int64 [n], index into the classes; -1 is unlabelled.
-        reading: how they are decoded and made into inputs.
+        reading: how they are decoded and converted to inputs.
         groups: int64 [n], examples of one group (a patient, a burst) stay in one split; None where all are on their
             own.
         checksums: uint32 [n], CRC-32 of each example's bytes when it was checked; None where none was.
@@ -91,7 +91,7 @@ class Split:
             raise self._unreadable(i, error) from None
 
     def require_unchanged(self) -> None:
-        """Reads the examples again where their files may have changed since they were listed.
+        """Checks the examples whose files may have changed since they were listed.
 
         Examples that stay in memory are read once by a run, and would change without being noticed.
 
@@ -130,15 +130,15 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """What a source holds, before anything is decoded.
+    """The content of a source, before anything is decoded.
 
     Attributes:
-        where: names the source in messages.
+        where: name of the source in messages.
         classes: class names in the order of the labels.
         splits: those of "train", "validation" and "test" that the source has.
-        ignored: how many files were not looked at because their extension is a sidecar file's, by extension.
-        notes: what was decided about the source, a sentence each.
-        warnings: what is probably wrong with it, a sentence each.
+        ignored: number of ignored sidecar files, by extension.
+        notes: notes about the source, one sentence each.
+        warnings: warnings about the source, one sentence each.
     """
 
     where: str
@@ -154,18 +154,18 @@ class Dataset:
     """The examples of one run.
 
     Attributes:
-        source: as the recipe names it.
+        source: name in the recipe.
         classes: class names in the order of the labels.
         fingerprint: 16 hex digits; equal for equal examples, labels and splits.
         labelled: the same without the unlabelled examples.
-        train: what the student learns from.
-        validation: what choices are made on.
-        test: what is reported.
-        unlabelled: extra examples that only the teacher labels.
+        train: examples for training.
+        validation: examples for model selection.
+        test: examples for the reported figures.
+        unlabelled: further examples without labels.
         rejected: "name: reason" of every file that cannot be decoded.
-        ranges: the ranges of values that became the raw range, by the kind of samples (see `Reading.ranges`).
-        notes: what was decided about the data, a sentence each.
-        warnings: what is probably wrong with the data, a sentence each.
+        ranges: the ranges of values that map to the raw range, by the kind of samples (see `Reading.ranges`).
+        notes: notes about the data, one sentence each.
+        warnings: warnings about the data, one sentence each.
         for_evaluation: the source was opened to measure a finished model (see tfkd.data.open_evaluation).
     """
 
@@ -185,14 +185,14 @@ class Dataset:
 
     @property
     def kind(self) -> Kind:
-        """The kind of input that the examples are."""
+        """The kind of input of the examples."""
         return kind_of(self.test.reading.kind_name)
 
     def require_unchanged(self) -> None:
         """Refuses examples that have changed since they were checked (see `Split.require_unchanged`).
 
         Raises:
-            RequestError: names the example.
+            RequestError: an example has changed.
         """
         for split in (self.train, self.validation, self.test, self.unlabelled):
             if split is not None:
@@ -204,7 +204,7 @@ class Dataset:
         return ", ".join(shown) + (", …" if len(self.classes) > _NAMED else "")
 
     def described(self) -> Iterator[str]:
-        """Yields a line for each file that is left out, each decision and each warning."""
+        """Yields a line per rejected file, note and warning."""
         yield from (f"left out: {rejected}" for rejected in self.rejected)
         yield from self.notes
         yield from (f"warning: {warning}" for warning in self.warnings)

@@ -1,4 +1,4 @@
-"""The same example more than once: found by its decoded content, whatever the files are called."""
+"""Duplicates: examples with the same decoded content, whatever their names."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,7 +13,7 @@ def copies(digests: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns int64 [n] of each split: one number for all examples of one digest, NO_COPY for one without a copy.
 
     Args:
-        digests: uint64 [n] of each split's examples; 0 is an example that has none.
+        digests: uint64 [n] of each split's examples; 0 for an example without a digest.
     """
     everything = np.concatenate([*digests.values(), np.zeros(0, np.uint64)])
     _, group, counts = np.unique(everything, return_inverse=True, return_counts=True)
@@ -43,7 +43,7 @@ def distinct(split: Split) -> tuple[Split, list[str]]:
 
 
 def repeated(split: Split) -> int:
-    """Returns how many examples of a split have the content of an earlier one."""
+    """Returns the number of examples of a split with the content of an earlier one."""
     if split.copies is None:
         return 0
     numbers = split.copies[split.copies != NO_COPY]
@@ -51,7 +51,7 @@ def repeated(split: Split) -> int:
 
 
 def shared(first: Split, second: Split) -> int:
-    """Returns how many examples of the first split the second one holds as well."""
+    """Returns the number of examples of the first split that are also in the second."""
     if first.copies is None or second.copies is None:
         return 0
     return int(np.isin(first.copies[first.copies != NO_COPY], second.copies).sum())

@@ -1,6 +1,6 @@
 """folder:PATH, a folder or a .zip of class folders, with or without train, validation and test above them.
 
-A zip is read where it is: nothing is unpacked, so no name in it can reach outside.
+A zip is read without unpacking it, so that no name in it can refer to a path outside.
 """
 
 import errno
@@ -39,8 +39,8 @@ class Folder:
         root: the folder.
         names: of the files, with "/" between folders.
         folders: below the root.
-        stamp: names the content, by the files' names, sizes and times of change, also of the files' status: a copy
-            that keeps the old time of its content (`cp -p`) is noticed.
+        stamp: hash of the files' names, sizes, modification times and status times, so that a copy with an old
+            modification time (`cp -p`) is noticed.
         unreadable: why a file cannot be read, by its number.
     """
 
@@ -72,7 +72,7 @@ class Folder:
 
 
 class Files:
-    """Gathers the files of a `Folder`, with what keeps them from being read.
+    """Collects the files of a `Folder`, with the reasons why files cannot be read.
 
     Args:
         root: the folder that their names are relative to.
@@ -101,12 +101,12 @@ class Files:
         self._stamp.update(f"{name}\0{facts}\0".encode(errors="surrogateescape"))
 
     def folder(self) -> Folder:
-        """Returns all that was added."""
+        """Returns the folder of all added files."""
         return Folder(str(self.root), self.names, self.folders, self._stamp.hexdigest(), self.unreadable)
 
 
 def _missing(root: Path, name: str, error: OSError) -> str:
-    """Returns why a file does not exist that a folder or a list names, or nothing."""
+    """Returns why a listed file does not exist, or an empty text."""
     path = root / name
     if error.errno == errno.ELOOP:
         return "a link that leads to itself"
@@ -129,12 +129,12 @@ def _kind(mode: int) -> str:
 def listing(path: str, reading: Reading) -> Listing:
     """Lists a folder or .zip of class folders: [TOP/][SPLIT/]CLASS/[...]FILE (see tfkd.data.layout).
 
-    Classes are the training classes, sorted by name, or those of all splits where there is no training split; a class
-    folder without examples is a class too, for the caller to complain about.
+    Classes are the training classes, sorted by name, or those of all splits if there is no training split. A class
+    folder without examples is a class too; the caller reports it.
 
     Raises:
         RequestError: there is no such folder or zip, it holds no examples, its folders are not classes or splits of
-            classes, a class name cannot be a label, or validation or test have a class that train has not.
+            classes, a class name cannot be a label, or validation or test have a class that train lacks.
     """
     kind = kind_of(reading.kind_name)
     files = _opened(path, kind)
@@ -172,15 +172,14 @@ def unlabelled(path: str, reading: Reading) -> Split:
 
 
 def paired(split: Split, path: str) -> Split:
-    """Finds the partner of every example of a split: for instance the depth or the infrared image of a photo.
+    """Finds the partner of every example of a split, such as the depth or infrared image of a photo.
 
-    A partner has the example's path below the folder that holds everything, from the split or class on; its extension
-    may differ, unless two files differ by it alone. Views are relative to the example, so the two of a pair may differ
-    in resolution.
+    A partner has the same path as the example, relative to the common top folder; its extension may differ unless two
+    files differ only by extension. Views are relative to the image size, so the resolutions of a pair may differ.
 
     Args:
         split: examples whose names are paths. Splits that are to be joined are paired first.
-        path: of a folder or .zip.
+        path: path of a folder or .zip.
 
     Returns:
         As many examples as the split has, in its order and with its labels and reading.
@@ -191,8 +190,8 @@ def paired(split: Split, path: str) -> Split:
     kind = kind_of(split.reading.kind_name)
     files = _opened(path, kind)
     numbers = _examples(path, files, kind)
-    theirs = _below_top([files.names[number] for number in numbers])
-    exact = dict(zip(theirs, numbers, strict=True))
+    partners = _below_top([files.names[number] for number in numbers])
+    exact = dict(zip(partners, numbers, strict=True))
     similar: dict[str, list[int]] = defaultdict(list)
     for name, number in exact.items():
         similar[_stem(name)].append(number)
@@ -219,7 +218,7 @@ def _open_folder(root: Path, kind: Kind) -> Folder:
     files = Files(root)
     try:
         for entry, name in _walk(root, "", set()):
-            if not _is_folder(entry) or _poses_as_example(entry, name, kind):
+            if not _is_folder(entry) or _is_named_as_example(entry, name, kind):
                 files.add(name)
             else:
                 files.folders.append(name)
@@ -235,13 +234,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _poses_as_example(entry: os.DirEntry[str], name: str, kind: Kind) -> bool:
-    """Tells whether a folder inside a class is called like an example and holds nothing."""
+def _is_named_as_example(entry: os.DirEntry[str], name: str, kind: Kind) -> bool:
+    """Returns whether an entry is an empty folder inside a class with the name of an example."""
     return "/" in name and name.lower().endswith(kind.suffixes) and not any(Path(entry.path).iterdir())
 
 
 def _walk(root: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Yields everything below a folder in one fixed order, but for links back to a folder above."""
+    """Yields everything below a folder in a fixed order, except for links to a parent folder."""
     above = above | {_identity((root / below).stat())}
     with os.scandir(root / below) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -278,7 +277,7 @@ def _examples(path: str, files: Folder | Archive, kind: Kind, advice: str = _ADV
 
 
 def _is_sidecar(name: str, stems: set[str], kind: Kind) -> bool:
-    """Tells a sidecar file, by its extension; `stems` are the examples' paths without their extension, casefolded."""
+    """Returns whether a file is a sidecar file; `stems` are the examples' paths without extension, casefolded."""
     lower = name.lower()
     if lower.endswith(kind.suffixes):
         return False
@@ -286,7 +285,7 @@ def _is_sidecar(name: str, stems: set[str], kind: Kind) -> bool:
 
 
 def _ignored(files: Folder | Archive, numbers: list[int]) -> dict[str, int]:
-    """Returns how many visible files are not examples, by extension."""
+    """Returns the number of visible files that are not examples, by extension."""
     examples = set(numbers)
     others = (name for number, name in enumerate(files.names) if number not in examples and not _is_hidden(name))
     return dict(sorted(Counter(Path(name).suffix.lower() for name in others).items()))
@@ -299,7 +298,7 @@ def _split(files: Folder | Archive, members: layout.Members, classes: list[str],
 
 
 def _below_top(names: list[str]) -> list[str]:
-    """Returns the names as they are below the folder that all else is in, in Unicode's composed form."""
+    """Returns the names relative to the common top folder, in Unicode's composed form."""
     top = len(layout.top_of(names)) if names else 0
     return [composed(name[top:]) for name in names]
 

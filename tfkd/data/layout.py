@@ -11,7 +11,7 @@ from tfkd.errors import RequestError
 from tfkd.labels import composed
 
 Members = dict[str, list[int]]  # numbers of the files of each class
-_Places = list[tuple[list[str], int | None]]  # a path below the top, in parts, and the number of its file
+_Places = list[tuple[list[str], int | None]]  # the parts of a path below the top, and the number of its file
 
 _SPLITS = {
     "train": "train",
@@ -34,7 +34,7 @@ _WORD = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?:{_P
 _FILLER = re.compile(rf"{_PLAIN}|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
-# Parts of names that mean splits, understood or not.
+# Parts of names that suggest a split.
 _SUSPECT = re.compile(
     r"train|test|(?<!in)valid|\b(?:val|eval|dev|pred)|evaluat|predict|hold.?out|unlabel", re.IGNORECASE
 )
@@ -49,7 +49,7 @@ class _Named:
 
 
 def split_of(name: str) -> str | None:
-    """Returns "train", "validation" or "test" for a name that means just that (Train, valid, test_set), else None."""
+    """Returns "train", "validation" or "test" for a name of a split (Train, valid, test_set), else None."""
     named = _named(name)
     return named.split if named and not named.rest else None
 
@@ -60,16 +60,16 @@ def parts(
     """Sorts files into splits and classes by the folders they are in; without folders of splits, all are "train".
 
     Args:
-        where: names the source in messages.
+        where: name of the source in messages.
         names: the files' paths by number, in their order.
-        empty: paths of folders without files, each with a slash at its end: a class of them is a class too.
+        empty: paths of folders without files, each with a final slash; they may be classes.
         unreadable: why a file cannot be read, by its number; a class may be a link to nothing.
 
     Returns:
         Numbers by class by split; class names in Unicode's composed form.
 
     Raises:
-        RequestError: files are outside of the class folders, or folders look like splits and are not understood.
+        RequestError: files are outside of the class folders, or folders look like splits but are ambiguous.
     """
     empty = list(empty)
     top = len(top_of([*names.values(), *empty]))
@@ -83,7 +83,7 @@ def parts(
 
 
 def doubts(names: Mapping[int, str], members: Members) -> Iterator[str]:
-    """Yields a warning where all classes hold folders of the same names: those may be the classes.
+    """Yields a warning if all classes contain folders of the same names, which may be the real classes.
 
     Args:
         names: the files' paths by number.
@@ -102,12 +102,12 @@ def doubts(names: Mapping[int, str], members: Members) -> Iterator[str]:
 
 
 def _inside(path: list[str], folder: str) -> list[str]:
-    """Returns the folder that a file is in right below this one, if there is one."""
+    """Returns the folder directly below this one that contains the file, if any."""
     return path[path.index(folder) + 1 : -1][:1] if folder in path else []
 
 
 def top_of(names: list[str]) -> str:
-    """Returns the folder that all else is in, with its slash, or "": an archive often wraps its content so."""
+    """Returns the common top folder, as many archives have one, with a slash, or ""."""
     common = os.path.commonpath([name.rpartition("/")[0] for name in (min(names), max(names))])
     folders = common.split("/") if common else []
     splits = [k for k, folder in enumerate(folders) if split_of(folder)]
@@ -132,10 +132,10 @@ def _tokens(name: str) -> list[str]:
 
 
 def _are_splits(where: str, places: _Places) -> bool:
-    """Tells folders of splits from classes that happen to be called so, like a train among vehicles.
+    """Distinguishes folders of splits from classes with such names, like a train among vehicles.
 
     Raises:
-        RequestError: the folders look like splits, but which split is which is not clear.
+        RequestError: the folders look like splits but are ambiguous.
     """
     folders = sorted({place[0] for place, _ in places if len(place) > 1})
     named = {folder: found for folder in folders if (found := _named(folder))}
@@ -155,7 +155,7 @@ def _are_splits(where: str, places: _Places) -> bool:
 
 
 def _hold_the_same(places: _Places) -> bool:
-    """Tells whether all folders hold several folders of the same names, as splits hold classes."""
+    """Returns whether all folders contain several folders of the same names, as splits contain classes."""
     below: dict[str, set[str]] = defaultdict(set)
     for place, _ in places:
         below[place[0]].update(place[1:-1][:1])
@@ -163,7 +163,7 @@ def _hold_the_same(places: _Places) -> bool:
 
 
 def _train_holds_classes(places: _Places, named: dict[str, _Named]) -> bool:
-    """Tells whether there is a training split among other folders: one with folders of files and nothing else."""
+    """Returns whether one of the folders is a training split: it contains only folders of files."""
     pairs = {(found.split, found.rest) for found in named.values()}
     for folder, found in named.items():
         partners = {split for split, rest in pairs if rest == found.rest} - {"train"}
@@ -201,7 +201,7 @@ def _by_split(files: _Files, places: _Places) -> dict[str, Members]:
 
 
 def _unwrapped(folder: str, places: _Places) -> _Places:
-    """Returns the places below a split's folder, or below the only folder in it if its name says no more: images."""
+    """Returns the places below a split's folder, or below its only subfolder with a generic name such as images."""
     inner = {place[0] for place, _ in places}
     if len(inner) > 1 or min(len(place) for place, _ in places) < 3:
         return places
@@ -254,7 +254,7 @@ def _listed(folders: list[str]) -> str:
 
 
 def empty_folders(folders: Iterable[str], names: Iterable[str]) -> Iterator[str]:
-    """Yields the folders, each with a slash at its end, that have no file in them or below."""
+    """Yields the folders, each with a final slash, that contain no file at any depth."""
     filled: set[str] = set()
     for name in names:
         folder = name.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""A data set as a network of an input rendering sees it."""
+"""Data sets in an input rendering."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ _PARTS = ("train", "validation", "test", "unlabelled")
 
 
 def folder_of(rendering: str) -> str:
-    """Returns the path of a "folder:PATH", or nothing."""
+    """Returns the path of a "folder:PATH", or ""."""
     kind, _, path = rendering.partition(":")
     return path if kind == "folder" else ""
 

@@ -1,4 +1,4 @@
-"""Divides the examples of a source into train, validation and test, class by class."""
+"""Splits the examples of a source into train, validation and test, class by class."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ _DIVIDE, _FRACTION = 1, 2
 def divide(
     where: str, classes: tuple[str, ...], splits: dict[str, Split], data: Data, seed: int
 ) -> tuple[Split, Split, Split]:
-    """Returns (train, validation, test); those that the source lacks are split off the training examples.
+    """Returns (train, validation, test); splits that the source lacks are taken from the training examples.
 
-    Every class is divided on its own, in an order drawn from the seed. The test split depends on its own share alone,
-    not on validation's. Examples of one group stay together.
+    Every class is split separately, in an order drawn from the seed. The test split depends only on its own fraction,
+    not on that of the validation split. Examples of one group stay together.
 
     Raises:
         RequestError: there is no training split, fewer than two classes, or a class with too few examples or groups.
@@ -25,8 +25,8 @@ def divide(
         raise RequestError(f"{where} has no training split (found: {found}). Add one named train.")
     require_classes(where, classes, splits["train"])
     missing = {
-        name: share
-        for name, share in (("test", data.test_share), ("validation", data.validation_share))
+        name: fraction
+        for name, fraction in (("test", data.test_share), ("validation", data.validation_share))
         if name not in splits
     }
     divided = {**splits, **_split_off(where, classes, splits["train"], missing, seed)}
@@ -36,10 +36,10 @@ def divide(
     return divided["train"], divided["validation"], divided["test"]
 
 
-def kept_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+def fraction_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     """Returns a fraction of the training examples per class, and the rest without labels.
 
-    A smaller fraction keeps a part of what a larger one keeps.
+    A smaller fraction is a subset of a larger one.
     """
     kept = _fraction(train.labels, fraction, seed)
     rest = train.take(np.setdiff1d(np.arange(len(train)), kept)).without_labels()
@@ -47,13 +47,13 @@ def kept_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, Spli
 
 
 def require_classes(where: str, classes: tuple[str, ...], train: Split, reason: str = "") -> None:
-    """Refuses training examples that do not show two classes, or not all of them.
+    """Refuses training examples with less than two classes, or without examples of a class.
 
     Args:
-        where: names the source in messages.
+        where: name of the source in messages.
         classes: class names.
         train: the training examples.
-        reason: why examples may be missing that were there, and what to do about it.
+        reason: why examples may have been removed, and what to do about it.
 
     Raises:
         RequestError: there are no examples, fewer than two classes, or a class without examples.
@@ -73,27 +73,27 @@ def require_classes(where: str, classes: tuple[str, ...], train: Split, reason: 
 
 
 def _split_off(
-    where: str, classes: tuple[str, ...], train: Split, shares: dict[str, float], seed: int
+    where: str, classes: tuple[str, ...], train: Split, fractions: dict[str, float], seed: int
 ) -> dict[str, Split]:
-    if not shares:
+    if not fractions:
         return {}
-    if sum(shares.values()) >= 1:
+    if sum(fractions.values()) >= 1:
         raise RequestError(
             "data.validation_share and data.test_share leave nothing to train on; their sum must be < 1."
         )
     if train.groups is not None:
-        return _split_off_groups(where, classes, train, train.groups, shares, seed)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*shares, "train")}
+        return _split_off_groups(where, classes, train, train.groups, fractions, seed)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*fractions, "train")}
     for k, members in enumerate(_shuffled(train.labels, seed, _DIVIDE)):
         start = 0
-        for name, share in shares.items():
-            count = max(1, round(share * len(members)))
+        for name, fraction in fractions.items():
+            count = max(1, round(fraction * len(members)))
             parts[name].append(members[start : start + count])
             start += count
         if start >= len(members):
             raise RequestError(
                 f"{where}: class {classes[k]!r} has {counted(len(members), 'training example')}, too few to split "
-                f"off {' and '.join(shares)}. Add examples, or remove the class."
+                f"off {' and '.join(fractions)}. Add examples, or remove the class."
             )
         parts["train"].append(members[start:])
     return {name: train.take(np.sort(np.concatenate(members))) for name, members in parts.items()}
@@ -104,18 +104,18 @@ def _split_off_groups(
     classes: tuple[str, ...],
     train: Split,
     groups: np.ndarray,
-    shares: dict[str, float],
+    fractions: dict[str, float],
     seed: int,
 ) -> dict[str, Split]:
-    """Gives whole groups to the splits, so that each split's counts of the classes come near to its share of them.
+    """Assigns whole groups to the splits, so that the class counts of each split approach its fraction.
 
-    Groups come in an order drawn from the seed, the larger ones first, as in scikit-learn's StratifiedGroupKFold; each
-    goes where it brings the counts nearest to what is wanted.
+    Groups are sorted from large to small, in an order drawn from the seed, as in scikit-learn's StratifiedGroupKFold;
+    each is assigned to the split whose counts it brings closest to the target.
     """
-    names = [*shares, "train"]
+    names = [*fractions, "train"]
     counts = _counts(groups, train.labels, len(classes))
-    fractions = np.array([*shares.values(), 1 - sum(shares.values())])
-    wanted = fractions[:, None] * counts.sum(axis=0)
+    targets = np.array([*fractions.values(), 1 - sum(fractions.values())])
+    wanted = targets[:, None] * counts.sum(axis=0)
     drawn = np.random.default_rng([seed, _DIVIDE]).permutation(len(counts))
     held = np.zeros_like(wanted)
     split_of = np.empty(len(counts), np.int64)
@@ -136,12 +136,12 @@ def _split_off_groups(
 
 
 def _fill_gaps(split_of: np.ndarray, counts: np.ndarray, splits: int) -> None:
-    """Moves groups into splits that lack a class, the smallest first, from splits that stay complete without them.
+    """Moves the smallest groups to splits that lack a class, from splits that remain complete without them.
 
     Args:
         split_of: int64 [groups], the split of each group; changed in place.
         counts: int64 [groups, classes], examples.
-        splits: how many there are.
+        splits: number of splits.
     """
     for row in range(splits):
         for k in range(counts.shape[1]):
@@ -154,13 +154,13 @@ def _fill_gaps(split_of: np.ndarray, counts: np.ndarray, splits: int) -> None:
 
 
 def _spare(group: int, split_of: np.ndarray, counts: np.ndarray) -> bool:
-    """Tells whether a group's split has examples of each of the group's classes in other groups."""
+    """Returns whether other groups of the same split have examples of each of the group's classes."""
     others = counts[(split_of == split_of[group]) & (np.arange(len(counts)) != group)].sum(axis=0)
     return bool((others[counts[group] > 0] > 0).all())
 
 
 def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Returns int64 [groups, classes], how many examples of each class each group has."""
+    """Returns int64 [groups, classes], the number of examples of each class in each group."""
     counts = np.zeros((int(groups.max()) + 1, classes), np.int64)
     np.add.at(counts, (groups, labels), 1)
     return counts

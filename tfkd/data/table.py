@@ -1,4 +1,4 @@
-"""files:LIST.csv, a list of examples with their labels: path, label, and where wanted split and group."""
+"""files:LIST.csv, a list of examples with their labels: path, label, and optionally split and group."""
 
 import csv
 import difflib
@@ -22,7 +22,7 @@ from tfkd.labels import composed, meant, require_usable
 _REQUIRED = ("path", "label")
 _COLUMNS = (*_REQUIRED, "split", "group")
 _DELIMITERS = ",;\t"
-_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # longer than the letter of a drive
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # longer than a drive letter
 _LIKE = 0.75  # similarity above which an unknown column is a misspelt one
 
 
@@ -36,15 +36,14 @@ class _Row:
 
 
 def listing(path: str, reading: Reading) -> Listing:
-    """Reads a list of examples: a text in UTF-8 with one example per line, separated by commas, semicolons or tabs.
+    """Reads a list of examples: UTF-8 text with one example per line, separated by commas, semicolons or tabs.
 
-    The first line names the columns: `path` (relative to the list's folder, or absolute), `label`, and if wanted
-    `split` (train, validation or test; without it tfkd divides the examples) and `group`: examples of one group
-    stay in one split, and one without a group is on its own. Other columns are ignored. A file that does not exist is
-    rejected as an unreadable one is.
+    The first line names the columns: `path` (relative to the list's folder, or absolute), `label`, and
+    optionally `split` (train, validation or test; without it tfkd splits the examples) and `group` (all examples of a
+    group go to one split). Other columns are ignored. A missing file is rejected like an unreadable one.
 
     Raises:
-        RequestError: the list cannot be read; names the line.
+        RequestError: the list, or a line of it, cannot be read.
     """
     place = Path(path).expanduser()
     notes: list[str] = []
@@ -187,7 +186,7 @@ def _require_one_split_per_group(path: str, rows: list[_Row]) -> None:
 
 
 def _existing(root: Path, name: str) -> str:
-    """Returns the path as it is, or in the Unicode form in which the file exists."""
+    """Returns the path unchanged, or in the Unicode form in which the file exists."""
     expanded = str(Path(name).expanduser())
     forms = (expanded, *(unicodedata.normalize(form, expanded) for form in ("NFC", "NFD")))
     return next((form for form in forms if (root / form).exists()), expanded)
@@ -200,6 +199,8 @@ def _split(examples: Folder, rows: list[_Row], name: str, classes: list[str], re
     groups = None
     if any(row.group for row in rows):
         first: dict[str, int] = {}
-        keys = [rows[number].group or f"\0{number}" for number in numbers]  # an example without a group is its own
+        keys = [
+            rows[number].group or f"\0{number}" for number in numbers
+        ]  # an example without a group is a group of its own
         groups = np.array([first.setdefault(key, len(first)) for key in keys], np.int64)
     return Split(examples, np.array(numbers, np.int64), labels, reading, groups=groups)

@@ -1,1 +1,1 @@
-"""One training: its data, its loop, its processes and what it leaves on the disk."""
+"""One training: its data, loop, processes and files."""

@@ -1,4 +1,4 @@
-"""One training and what comes of it: plain values that pass between processes."""
+"""Jobs and results of trainings, as plain values that pass between processes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ class Store:
     """A finished soft-label store of one teacher.
 
     Attributes:
-        folder: where it is.
-        header: what it must belong to.
-        share: the teacher's weight among all.
+        folder: its folder.
+        header: the header that it must have.
+        share: weight of the teacher in the ensemble.
     """
 
     folder: Path
@@ -26,17 +26,17 @@ class Store:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """What a network learns from, complete enough for a process of its own: examples and soft labels.
+    """The examples and soft labels of a training, complete for another process.
 
     Attributes:
-        seed: of the order of the examples, and of initial weights.
-        recipe: which examples, losses and schedule.
-        rendering: what the network sees of an example.
-        folder: where checkpoint and results go.
-        checked: folder in which `open_source` keeps its check of the examples.
-        images: number of examples in an epoch, for student and control alike: those that the stores hold.
-        stores: the teachers' predictions.
-        data: fingerprint of the run's examples; None where nobody opened them before.
+        seed: seed of the order of the examples and of initial weights.
+        recipe: determines examples, losses and schedule.
+        rendering: input rendering of the network.
+        folder: folder of checkpoint and results.
+        checked: folder in which `open_source` stores its check of the examples.
+        images: number of examples per epoch, for student and control: those in the stores.
+        stores: stores of the teachers' predictions.
+        data: fingerprint of the run's examples; None before they were opened.
     """
 
     seed: int
@@ -50,12 +50,12 @@ class Lesson:
 
     @property
     def batch(self) -> int:
-        """Images a step."""
+        """Images per step."""
         return min(self.recipe.distill.training.batch_size, self.images)
 
     @property
     def steps_an_epoch(self) -> int:
-        """Steps of one epoch over the transfer set; student and control take the same number."""
+        """Steps per epoch over the transfer set, equal for student and control."""
         return self.images // self.batch
 
     @property

@@ -1,4 +1,4 @@
-"""A training that can be killed at any moment and ends with the same weights as an unbroken one."""
+"""The training loop: a training can be killed at any moment, continue, and end with the same weights."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class Point:
     """One epoch of a learning curve. The loss is the one that is minimised; accuracies run from 0 to 1.
 
     Attributes:
-        parts: what the loss is made of, by the names of the logs; regularisers are missing.
+        parts: the terms of the loss by their names in the logs, without regularisers.
     """
 
     epoch: int
@@ -43,10 +43,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Validation:
-    """What a training is judged on after every epoch.
+    """The validation after every epoch.
 
     Attributes:
-        run: a `predictor` of the network that is trained.
+        run: a `predictor` of the trained network.
         batches: (raw inputs of the network, anything), in order.
         labels: int [n], of all of them.
     """
@@ -61,7 +61,7 @@ class Validation:
 
 
 def prepare_tensorflow(threads: int, seed: int) -> None:
-    """Makes this process deterministic and limits its threads; call it before TensorFlow does any work."""
+    """Makes this process deterministic and limits its threads; call it before using TensorFlow."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras.utils.set_random_seed(seed)
@@ -69,7 +69,7 @@ def prepare_tensorflow(threads: int, seed: int) -> None:
 
 
 def has_gpu() -> bool:
-    """Tells whether XLA pays: on a GPU it does, on a CPU it slows convolutions down."""
+    """Returns whether there is a GPU, on which XLA is faster; on a CPU it slows convolutions down."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -78,7 +78,7 @@ def adamw(training: Training, steps: int) -> keras.optimizers.Optimizer:
 
     Biases and BatchNorm parameters do not decay. Reference: Loshchilov, Hutter, arXiv:1711.05101.
     """
-    # Keras counts updates, of which accumulation makes fewer than steps.
+    # Keras counts updates, which with accumulation are fewer than steps.
     total = max(1, training.epochs * steps // training.accumulate)
     warmup = min(round(training.warmup_epochs * steps / training.accumulate), total - 1)
     after = keras.optimizers.schedules.CosineDecay(
@@ -95,9 +95,9 @@ def adamw(training: Training, steps: int) -> keras.optimizers.Optimizer:
 
 
 class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises from 0 to a peak in a straight line, and goes on as another schedule.
+    """A linear warm-up from 0 to a peak, followed by another schedule.
 
-    Keras's own has a branch, which AdamW traces once for each variable: seconds at the start of every training.
+    Keras's warm-up has a branch, which AdamW traces once per variable; this takes seconds in every training.
     """
 
     def __init__(self, peak: float, steps: int, after: keras.optimizers.schedules.LearningRateSchedule) -> None:
@@ -110,7 +110,7 @@ class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def epoch_order(seed: int, epoch: int, examples: int, length: int) -> Any:
-    """Returns which examples an epoch shows, in order: int64 [length], fresh permutations of 0 … examples-1."""
+    """Returns the order of the examples in an epoch: int64 [length], new permutations of 0 … examples-1."""
     rng = np.random.default_rng([seed, epoch])
     rounds = -(-length // examples)
     return np.concatenate([rng.permutation(examples) for _ in range(rounds)])[:length].astype(np.int64)
@@ -127,24 +127,24 @@ def fit(
     report: Callable[[Point], None],
     begin: Callable[[int], None] = lambda epoch: None,
 ) -> tuple[list[Point], float]:
-    """Trains epoch by epoch, keeps a checkpoint after each, and goes on from the one that it finds.
+    """Trains epoch by epoch, saves a checkpoint after each, and continues from an existing one.
 
-    The network ends with its last weights, their running average where the recipe asks for one, or those of its best
-    epoch where the recipe stops early.
+    The network ends with its last weights, with their moving average if the recipe sets `average`, or with those of its
+    best epoch if the recipe sets `patience`.
 
     Args:
         model: the compiled Distiller around the network.
-        network: the network that is validated.
-        batches: maps an epoch's number to its data set; must depend on nothing else.
+        network: the network to validate.
+        batches: maps the number of an epoch to its data set; must depend on nothing else.
         validation: labelled examples.
         training: how many epochs, whether weights are averaged, and when to stop early.
-        folder: where `checkpoint.npz` and `curve.json` are.
+        folder: folder of `checkpoint.npz` and `curve.json`.
         advance: called with the number of steps done.
-        report: called after each epoch that was trained now.
+        report: called after each epoch of this call.
         begin: called with the number of each epoch before it starts.
 
     Returns:
-        The learning curve and the seconds that the training took, over all its sittings.
+        The learning curve, and the seconds of the training over all calls.
 
     Raises:
         RequestError: the loss became NaN or infinite.
@@ -185,7 +185,7 @@ def _finite(loss: float, where: str) -> float:
 
 
 def _point(row: Sequence[float], names: Sequence[str]) -> Point:
-    """Returns the point that `_row` wrote."""
+    """Returns the point of a row of `_row`."""
     epoch, loss, accuracy, rate, *parts = row
     return Point(int(epoch), loss, accuracy, rate, dict(zip(names, parts, strict=False)))
 
@@ -199,7 +199,7 @@ def _best(points: list[Point]) -> float:
 
 
 def _is_stale(points: list[Point], patience: int | None) -> bool:
-    """Tells whether none of the last `patience` epochs was better than all before them."""
+    """Returns whether none of the last `patience` epochs was better than all before them."""
     if patience is None or len(points) <= patience:
         return False
     return _best(points[-patience:]) <= _best(points[:-patience])

@@ -1,6 +1,6 @@
-"""What every training imports: loaded once, in the process that trainings are forked from.
+"""The imports of every training, loaded once in the process that trainings are forked from.
 
-Nothing here may do work with TensorFlow, whose threads would be missing in the fork.
+Nothing here may run TensorFlow, because its threads would be missing in the fork.
 """
 
 from tfkd.quiet import native_logs_silenced

@@ -1,4 +1,4 @@
-"""Keras models and NumPy arrays written whole or not at all, and read back without running code from them."""
+"""Writes Keras models and NumPy arrays atomically, and reads them without running code from them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfkd.files import append_hash, replacing
-from tfkd.models import registered  # noqa: F401  (the layers that the files may hold)
+from tfkd.models import registered  # noqa: F401  (registers the layers of the files)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -18,7 +18,7 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Reads a `.keras` file that this run wrote; layers that hold code are refused."""
+    """Reads a `.keras` file of this run; refuses layers that contain code."""
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
@@ -29,7 +29,7 @@ def save_array(array: Any, path: Path) -> None:
 
 
 def save_arrays(arrays: Sequence[Any], path: Path) -> None:
-    """Writes arrays as `.npz`, in their order, with the file's own hash behind them."""
+    """Writes arrays as `.npz`, in their order, with the file's own hash at the end."""
     with replacing(path) as partial:
         np.savez(partial, *arrays)
         append_hash(partial)

@@ -38,15 +38,15 @@ Batches = Callable[[int], tf.data.Dataset]
 
 
 def transfer_set(data: Dataset) -> Split:
-    """Returns the examples that the teacher predicts: those for training and, behind them, the unlabelled ones."""
+    """Returns the transfer set: the training examples, followed by the unlabelled ones."""
     return joined(data.train, data.unlabelled) if data.unlabelled else data.train
 
 
 def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
-    """Builds what is to be trained, so that it is refused before hours are spent on a teacher.
+    """Builds the networks to train, so that errors appear before a teacher is trained.
 
     Raises:
-        RequestError: weights or a tap of a network do not exist, or a loss cannot be had with the recipe's targets.
+        RequestError: weights or a tap of a network do not exist, or a loss does not support the recipe's targets.
     """
     losses = [loss for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
     for network in networks:
@@ -55,15 +55,15 @@ def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
         for loss in losses:
             if recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
                 raise RequestError(
-                    f"distill.targets='image' is a mean over views, and the map {loss.student_tap!r} that the loss "
-                    f"{loss.kind!r} looks at shows where things are in one; take 'pooled', or targets='view'."
+                    f"distill.targets='image' averages over views, but the loss {loss.kind!r} uses the spatial map "
+                    f"{loss.student_tap!r}, which differs between views; use 'pooled', or targets='view'."
                 )
 
 
 def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> StudentResult:
-    """Trains what the job asks for, or goes on from its checkpoint.
+    """Trains the network of a job, or continues from its checkpoint.
 
-    Leaves in the job's folder: `student.keras`, `test_logits.npy` (float32 [test examples, classes]), `curve.json`.
+    Writes to the job's folder: `student.keras`, `test_logits.npy` (float32 [test examples, classes]), `curve.json`.
 
     Raises:
         RequestError: the student, the soft-label store or the data do not fit together, or the training diverged.
@@ -102,9 +102,9 @@ def _build(job: Job, data: Dataset, precision: str) -> keras.Model:
 
 
 def _in_float32(job: Job, student: keras.Model, data: Dataset) -> keras.Model:
-    """Returns the student as it ships, whatever precision it was trained in."""
+    """Returns the student in float32, whatever the precision of its training."""
     if job.recipe.distill.precision == "float32":
-        return in_float32(student)  # a function of the user's may set a policy of its own
+        return in_float32(student)  # a user's function may set a policy of its own
     shipped = _build(job, data, "float32")
     shipped.set_weights(student.get_weights())
     return in_float32(shipped)
@@ -113,7 +113,7 @@ def _in_float32(job: Job, student: keras.Model, data: Dataset) -> keras.Model:
 def distilled(
     job: Lesson, student: keras.Model, data: Dataset, signature: Signature
 ) -> tuple[keras.Model, Batches, Callable[[int], None]]:
-    """Returns what learns from the teachers' stored predictions: model, batches by epoch, and what begins an epoch."""
+    """Returns the model that learns from the stores, the batches by epoch, and the function that begins an epoch."""
     distill = job.recipe.distill
     stores = [SoftLabels(store.folder, store.header, distill.loss_taps) for store in job.stores]
     losses, begin = losses_of(distill)
@@ -135,7 +135,7 @@ def distilled(
         else:
             view = epoch % distill.views
             views = _views(job, signature, examples, epoch, view, finished)
-            answers = functools.partial(with_answers, view=view)
+            answers = functools.partial(with_predictions, view=view)
         return views.map(lambda batch: (answers(batch, stores), label(batch, len(data.classes))), num_parallel_calls=1)
 
     return model, batches, begin
@@ -144,7 +144,7 @@ def distilled(
 def _alone(
     job: Lesson, student: keras.Model, data: Dataset, signature: Signature
 ) -> tuple[keras.Model, Batches, Callable[[int], None]]:
-    """Returns the control: it sees new views in every epoch, as no store limits how many it may see."""
+    """Returns the control, which sees new views in every epoch, because it needs no stored predictions."""
     model = Distiller(student, losses=[], label_weight=1.0)
     model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
 
@@ -168,12 +168,12 @@ def _views(
     return numbered_views(split, augment, seed, view, order, signature, job.batch, finished)
 
 
-def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> TeacherPredictions:
-    """Puts what each teacher predicted of these views beside them: the `x` that a Distiller learns from.
+def with_predictions(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> TeacherPredictions:
+    """Adds the teachers' predictions of these views to them, as the `x` of a Distiller.
 
     Args:
-        batch: of `tfkd.data.batches.view_batches`.
-        stores: one for each teacher, of the transfer set that the batch's `index` counts in.
+        batch: a batch of `tfkd.data.batches.view_batches`.
+        stores: one per teacher, of the transfer set that `index` refers to.
         view: number of the views.
     """
     answers = _answers(batch["index"], stores, lambda store, positions: store.read(positions, view))
@@ -181,10 +181,10 @@ def with_answers(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> 
 
 
 def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
-    """As `with_answers`, for views that no teacher has predicted: the mean of the predictions of the stored ones.
+    """Adds the mean of the stored predictions of an image to views without predictions.
 
-    The predictions of a mixed view are mixed as its labels are. For CutMix that is nearly what a teacher would predict
-    that ends in global pooling and one dense layer: both are linear.
+    The predictions of a mixed view are mixed like its labels. For CutMix this approximates the prediction of a teacher
+    that ends in global pooling and one dense layer, because both are linear.
     """
     answers = _answers(batch["index"], stores, SoftLabels.mean)
     if "share" in batch:

@@ -1,4 +1,4 @@
-"""The teacher: fine-tuned on the data, frozen and measured."""
+"""Fine-tunes, freezes and measures the teacher."""
 
 import time
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from tfkd.training.job import TeacherResult
 from tfkd.training.saving import load_arrays, load_model, save_array, save_arrays, save_model
 
 BATCH = 64
-BATCH_NORM_MOMENTUM = 0.9  # Keras's 0.99 needs longer runs than these to settle
+BATCH_NORM_MOMENTUM = 0.9  # Keras's 0.99 needs longer runs to converge
 
 
 def prepare_teacher(
@@ -37,11 +37,10 @@ def prepare_teacher(
     progress: Progress,
     taps: Sequence[str] = (),
 ) -> TeacherResult:
-    """Builds, fine-tunes and measures a teacher; goes on from a checkpoint where an earlier call was killed.
+    """Builds, fine-tunes and measures a teacher, or continues from the checkpoint of an earlier call.
 
-    It must have the `taps`, which its predictions are to hold.
-
-    Leaves in `folder`: `teacher.keras`, `test_logits.npy` (float32 [test examples, classes]) and the learning curve.
+    The teacher must have the `taps`, whose features are stored with its predictions. Writes to `folder`:
+    `teacher.keras`, `test_logits.npy` (float32 [test examples, classes]) and the learning curve.
 
     Raises:
         RequestError: the model, its weights, its taps or its number of classes do not fit, or the training diverged.
@@ -59,13 +58,13 @@ def prepare_teacher(
     run = predictor(model)
     logits = {}
     for name, split in (("test", data.test), ("validation", data.validation)):
-        with progress.task(f"teacher answers {name}", len(split.labels), "images") as advance:
+        with progress.task(f"teacher predictions ({name})", len(split.labels), "images") as advance:
             logits[name] = predict(run, plain_batches(split, signature, BATCH), advance)
     save_model(model, folder / "teacher.keras")
     save_array(logits["test"], folder / "test_logits.npy")
     right = accuracy(logits["test"], data.test.labels)
-    kept = "" if teacher.fine_tune else " used as it is,"
-    progress.say(f"  teacher {teacher.model}:{kept} accuracy {right:.1%} on {len(data.test):,} test images")
+    state = "" if teacher.fine_tune else " used unchanged,"
+    progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test images")
     return TeacherResult(
         parameters=model.count_params(),
         image_size=side_of(signature),
@@ -77,7 +76,7 @@ def prepare_teacher(
 
 
 def load_teacher(path: Path) -> keras.Model:
-    """Returns the network of a `.keras` file that this run wrote, frozen: a teacher, or an assistant as one."""
+    """Returns the frozen network of a `.keras` file of this run: a teacher or an assistant."""
     model = load_model(path)
     model.trainable = False
     return model
@@ -86,7 +85,7 @@ def load_teacher(path: Path) -> keras.Model:
 def _train_head(
     model: keras.Model, recipe: FineTune, data: Dataset, seed: int, folder: Path, progress: Progress
 ) -> float:
-    """Trains the new head on the frozen backbone's features, computed only once; returns the seconds that it took."""
+    """Trains the new head on features of the frozen backbone, which are computed once; returns the seconds."""
     path = folder / "head.npz"
     head = model.get_layer("head")
     if not path.is_file():
@@ -130,7 +129,7 @@ def _train_thawed(
     folder: Path,
     progress: Progress,
 ) -> float:
-    """Trains the thawed layers on augmented views and returns the seconds that it took."""
+    """Trains the unfrozen layers on augmented views; returns the seconds."""
     if not recipe.epochs:
         return 0.0
     if pretrained:
@@ -160,19 +159,19 @@ def _train_thawed(
 
 
 def _thaw(backbone: keras.Model, share: float) -> None:
-    """Thaws the top share of the layers; BatchNorm keeps its pretrained statistics, as batches are small."""
+    """Unfreezes the top fraction of the layers; BatchNorm keeps its pretrained statistics, as batches are small."""
     first = round(len(backbone.layers) * (1 - share))
     for number, layer in enumerate(backbone.layers):
         layer.trainable = number >= first and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _settle_batch_norm(model: keras.Model) -> None:
-    """Keeps a training from scratch from ending before its BatchNorm statistics have settled."""
+    """Lowers the BatchNorm momentum, so that the statistics converge in a training from scratch."""
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, BATCH_NORM_MOMENTUM)
 
 
 def _has_head(model: keras.Model) -> bool:
-    """Tells our own teachers, a backbone and a head, from a user's model of any other form."""
+    """Returns whether a model consists of a backbone and a head, as tfkd's own teachers do."""
     return {"backbone", "head"} <= {layer.name for layer in model.layers}

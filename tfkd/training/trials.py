@@ -1,4 +1,4 @@
-"""What came of trainings with varied settings: plain values that a sweep measures and a report shows."""
+"""Results of sweeps, as plain values."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ class Trial:
     """One variation and its control; accuracies run from 0 to 1, one per seed.
 
     Attributes:
-        name: which variation it is.
-        seeds: what student and control began from.
-        accuracies: of the students, on the test images.
-        control_accuracies: of the same students without a teacher; empty where the recipe trains none.
-        validation_accuracies: of the students, on the validation images, on which a choice may be made.
-        control_validation_accuracies: the same of the controls.
-        seconds: of each student's training.
-        p_value: of the difference to the control on the test images (`measures.paired_p_value`).
+        name: name of the variation.
+        seeds: seeds of student and control.
+        accuracies: test accuracies of the students.
+        control_accuracies: test accuracies of the controls; empty if the recipe trains none.
+        validation_accuracies: validation accuracies of the students, for choosing a variation.
+        control_validation_accuracies: validation accuracies of the controls.
+        seconds: training time of each student.
+        p_value: p-value of the difference to the control on the test split (`measures.paired_p_value`).
     """
 
     name: str
@@ -35,7 +35,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A finished sweep: what the teachers reach together on the test images, and the variations in their order."""
+    """A finished sweep: the test accuracy of the ensemble of teachers, and the variations in order."""
 
     teacher_accuracy: float
     trials: list[Trial]

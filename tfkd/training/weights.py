@@ -1,4 +1,4 @@
-"""The weights of a training beyond the live ones: a running average, the best epoch's, and the checkpoint of all."""
+"""Moving average, best epoch and checkpoint of the weights of a training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ class Weights:
     """All state of one training.
 
     Args:
-        model: what is trained, with its optimizer built.
-        network: the part of it whose weights are averaged and remembered.
-        momentum: of the running average, or None for no average. The first updates count for more, so that the
-            average forgets the initial weights: momentum n is min(momentum, (1 + n)/(10 + n)).
+        model: the trained model, with its optimizer built.
+        network: the part of it whose weights are averaged and saved.
+        momentum: momentum of the moving average, or None for no average. It is lower for the first updates, so that
+            the average forgets the initial weights: momentum n is min(momentum, (1 + n)/(10 + n)).
     """
 
     def __init__(self, model: keras.Model, network: keras.Model, momentum: float | None) -> None:
@@ -31,7 +31,7 @@ class Weights:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Puts the averages into the network while the block runs, where there are any."""
+        """Sets the network to the averaged weights, if any, for the duration of a with-block."""
         live = _values(self._network) if self._average else []
         _assign(self._network, _values(self._average))
         try:
@@ -40,22 +40,22 @@ class Weights:
             _assign(self._network, live)
 
     def remember(self) -> None:
-        """Keeps the network's weights as the best so far."""
+        """Saves the network's weights as the best so far."""
         self._best = _values(self._network)
 
     def finish(self) -> None:
-        """Puts into the network what the training ends with: the best weights, the average, or the last ones."""
+        """Sets the network to its final weights: the best, the average, or the last ones."""
         _assign(self._network, self._best or _values(self._average))
 
     def save(self, path: Path, points: list[list[float]], seconds: float) -> None:
-        """Writes a checkpoint, whole or not at all."""
+        """Writes a checkpoint atomically."""
         counts = np.array([len(self._live), len(self._average), len(self._best)])
         save_arrays(
             [seconds, np.array(points), counts, *_values(self._live), *_values(self._average), *self._best], path
         )
 
     def restore(self, path: Path) -> tuple[list[list[float]], float]:
-        """Reads a checkpoint where there is one, and returns its points and seconds."""
+        """Reads a checkpoint, if there is one, and returns its points and seconds."""
         if not path.is_file():
             return [], 0.0
         seconds, points, counts, *arrays = load_arrays(path)
@@ -79,7 +79,7 @@ class _Averaging(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         before, self._updates = self._updates, int(self._optimizer.iterations)
-        if self._updates > before:  # accumulating gradients, and skipping those that overflow, update nothing
+        if self._updates > before:  # gradient accumulation, and gradients that overflow, update nothing
             momentum = min(self._momentum, (1 + self._updates) / (10 + self._updates))
             self._update(tf.constant(momentum, tf.float32))
 

@@ -1,4 +1,4 @@
-"""Trainings side by side: small networks use one core well and two badly, so each job gets its own process."""
+"""Trains side by side: each job has a process, because small networks do not scale over cores."""
 
 import multiprocessing.connection
 import signal
@@ -24,14 +24,14 @@ def run_jobs(
     """Runs trainings in child processes and returns their results in order.
 
     Args:
-        jobs: what to train.
-        at_a_time: how many trainings run side by side.
-        threads: of each training; another number can give other last digits in its weights.
-        progress: shows what is going on.
-        finished: called with a job's place among `jobs` and its result, as soon as it is done.
+        jobs: the trainings.
+        at_a_time: number of trainings at the same time.
+        threads: threads per training; another number can change the last digits of its weights.
+        progress: shows progress.
+        finished: called with a job's position in `jobs` and its result, as soon as it is done.
 
     Raises:
-        TfkdError: a training failed; the others are stopped, and all go on from their checkpoints the next time.
+        TfkdError: a training failed; the others are stopped, and all can continue from their checkpoints.
     """
     results: dict[int, StudentResult] = {}
     waiting = list(enumerate(jobs))
@@ -72,7 +72,7 @@ class _Running:
 
 
 def _start(job: Job, threads: int, place: int) -> _Running:
-    # Pipes, and no queues: those need semaphores, which need /dev/shm.
+    # Pipes instead of queues, because queues need semaphores, and these need /dev/shm.
     start_server()
     messages, theirs = FORKSERVER.Pipe(duplex=False)
     process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
@@ -96,17 +96,17 @@ def _message(running: dict[int, _Running], jobs: list[Job]) -> tuple[int, str, A
         process.join()
         raise TfkdError(
             f"The training of {job.kind} (seed {job.seed}) ended with exit code {process.exitcode}; "
-            f"{_meaning(process.exitcode)}. Run the recipe again to go on from its checkpoint."
+            f"{_meaning(process.exitcode)}. Run the recipe again to continue from its checkpoint."
         ) from None
     return number, kind, value
 
 
 def _meaning(exitcode: int) -> str:
     if exitcode == -signal.SIGKILL:
-        return "something killed it, usually the system because memory ran out"
+        return "it was killed, usually by the system because memory ran out"
     if exitcode < 0:
         return f"it was ended by {signal.Signals(-exitcode).name}"
-    return "what it printed above says why"
+    return "see its output above"
 
 
 def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
@@ -126,5 +126,5 @@ def _work(job: Job, threads: int, place: int, messages: Connection) -> None:
     except TfkdError as error:
         messages.send(("error", error))
     except BaseException as error:
-        told = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
-        messages.send(("error", told))
+        shown = of_the_machine(error) or TfkdError(f"{job.kind} (seed {job.seed}): {type(error).__name__}: {error}")
+        messages.send(("error", shown))

@@ -52,7 +52,7 @@ from tfkd.store.inference import answers, in_bfloat16
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
 from tfkd.training.loop import epoch_order
-from tfkd.training.student import with_answers
+from tfkd.training.student import with_predictions
 
 DATA = Data(source="embedded:fashion_mnist_mini", image_size=64)
 SIZE, BATCH, SEED, VIEW = DATA.image_size, 64, 1, 0
@@ -123,7 +123,7 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
     store = SoftLabels(make_store("read"), header)
 
     def answered(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        return with_answers(batch, [store], VIEW), batch["label"]
+        return with_predictions(batch, [store], VIEW), batch["label"]
 
     def student() -> keras.Model:
         return build_student(Student(model=pair.student), SIZE, classes, SEED)

@@ -472,7 +472,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def with_answers(path: Path, images: np.ndarray, *families: tuple[str, np.ndarray]) -> BenchSubject:
+def with_predictions(path: Path, images: np.ndarray, *families: tuple[str, np.ndarray]) -> BenchSubject:
     files = of_files({"model.tflite": path})
     expected = Expected("tflite", "fp32", dict(families), dict.fromkeys(FAMILIES, 1e-4))
     return BenchSubject(files.paths, files.artifacts, images, {"model.tflite": expected})
@@ -483,7 +483,7 @@ def test_answers_to_golden_images_are_compared(device: VirtualDevice, tmp_path: 
     image = np.zeros((1, 4, 4, 3), np.uint8)
     wrong = stated[:, ::-1]
     for xnnpack, kernels, passed in ((stated, wrong, True), (wrong, stated, True), (wrong, wrong, False)):
-        subject = with_answers(classifier, image, (XNNPACK, xnnpack), (LITERT_KERNELS, kernels))
+        subject = with_predictions(classifier, image, (XNNPACK, xnnpack), (LITERT_KERNELS, kernels))
         (result,) = target.bench(device.serial, subject, options(tool(tmp_path)))
         assert result.golden is not None and result.golden.passed is passed
         assert result.golden.family == (XNNPACK if xnnpack is stated or not passed else LITERT_KERNELS)
@@ -495,7 +495,7 @@ def test_the_kit_runs_litert_on_the_device(device: VirtualDevice, classifier: Pa
         pytest.skip("no ARM64 root: run tools/arm64/setup.py")
     images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), np.uint8)
     scores = np.exp(images.astype(np.float32).mean((1, 2)) / 64)
-    subject = with_answers(classifier, images, (XNNPACK, scores / scores.sum(1, keepdims=True)))
+    subject = with_predictions(classifier, images, (XNNPACK, scores / scores.sum(1, keepdims=True)))
     wanted = options(None, patience=120.0)
     (result,) = target.bench(device.serial, subject, wanted)
     assert result.runtime.name == "LiteRT" and result.runtime.version == version("ai-edge-litert")
