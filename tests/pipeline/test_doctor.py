@@ -49,7 +49,7 @@ def test_a_good_recipe_has_no_warning(folder: Path) -> None:
     [
         ("distill.losses.0.temperature=1", "temperature 1 hides"),
         ("distill.training.epochs=11", "shown 6 times: the student memorises the views"),
-        ("student.batch_norm_momentum=0.99", "batch_norm_momentum 0.99 needs more than this training's 12 steps"),
+        ("student.batch_norm_momentum=0.99", "batch_norm_momentum = 0.99 needs more than 12 steps"),
         ("distill.control=false", "the effect of the teacher cannot be measured"),
         ("student.model=tests.compress.network:build_shallow", "not smaller than its teacher"),
     ],
@@ -66,7 +66,7 @@ def test_networks_that_cannot_be_converted_are_found(folder: Path) -> None:
     assert "build_unconvertible_teacher cannot be converted to TensorFlow Lite: LiteRT has no operator" in finding.text
     assert "Erfinv" in finding.text and "The run continues without the teacher's row" in finding.text
     (finding,) = warnings(found(folder, teacher, "gates.min_size_ratio=2"))
-    assert finding.level == "error" and "gates.min_size_ratio compares with its file" in finding.text
+    assert finding.level == "error" and "gates.min_size_ratio needs its file" in finding.text
     student = warnings(found(folder, "student.model=tests.tiny:build_unconvertible_student"))
     assert [it.level for it in student if "cannot be converted to TensorFlow Lite" in it.text] == ["error"]
 
@@ -181,7 +181,7 @@ COPY = ("teachers.0.model=tests.tiny:build_deeper_teacher", "student.model=tests
     ("networks", "level", "told"),
     [
         ((), "ok", "the student has the architecture of"),
-        (COPY, "warning", "a copy learns little; self-distillation is distill.generations=2"),
+        (COPY, "warning", "a copy learns little; for self-distillation set distill.generations=2"),
         (("student.model=tests.compress.network:build",), None, ""),
     ],
 )

@@ -53,7 +53,7 @@ def test_forms_of_core_ml_files() -> None:
 def test_a_form_that_is_too_new_is_refused_beforehand() -> None:
     values = {"name": "n", "data": {"source": "folder:x"}, "teachers": [{"model": "resnet50"}]}
     values["export"] = {"coreml": ["mlpackage_int8"], "ios_target": 15}
-    with pytest.raises(RequestError, match=r"ios_target = 15, but mlpackage_int8 needs iOS 16; raise it or leave"):
+    with pytest.raises(RequestError, match=r"ios_target = 15, but mlpackage_int8 needs iOS 16; raise it or remove"):
         files.parse(values, "r.py")
 
 
