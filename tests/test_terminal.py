@@ -30,7 +30,11 @@ def run(shell: str) -> subprocess.CompletedProcess[str]:
     [
         ("set -o pipefail; $PRINT | head -1", 1, ""),
         ("set -o pipefail; $TFKD --help | true", 0, ""),
-        ("$TFKD list formats > /dev/full", 4, "Cannot write to the standard output: No space left on device. Redirect it"),
+        (
+            "$TFKD list formats > /dev/full",
+            4,
+            "Cannot write to the standard output: No space left on device. Redirect it",
+        ),
         ("$PRINT > /dev/full", 1, "MachineError: Cannot write to the standard output"),
         ("$TFKD list formats >&-", 0, ""),
         ("$TFKD verify none >&-", 2, "none is no bundle"),

@@ -133,5 +133,5 @@ def test_a_mean_over_views_has_no_map(home: Path) -> None:  # noqa: F811
     (home / "map.py").write_text(recipe)
     code, output, errors = tfkd(home, recipe="map.py")
     assert code == 2, output + errors
-    assert "the map 'stage:2' that the loss 'attention' looks at" in errors
+    assert "the loss 'attention' uses the spatial map 'stage:2'" in errors
     assert not (home / "runs/map/soft_labels").exists()

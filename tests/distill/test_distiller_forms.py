@@ -115,8 +115,8 @@ def test_rows_of_labels_teach_like_numbers(batch: Any, loss: Any, dtype: str) ->
     [
         ("kl_divergence", "takes probabilities"),
         (keras.losses.KLDivergence(), "takes probabilities"),
-        ("binary_crossentropy", "sigmoid for each class"),
-        (keras.losses.BinaryCrossentropy(), "sigmoid for each class"),
+        ("binary_crossentropy", "sigmoid per class"),
+        (keras.losses.BinaryCrossentropy(), "sigmoid per class"),
         ("cross_entropy", "no loss 'cross_entropy'"),
         (["mse", "mse"], "got 2 losses"),
     ],
@@ -180,7 +180,7 @@ def test_subclassed_teachers_and_students_work(batch: Any) -> None:
     before = learner.get_weights()
     trained(Distiller(learner, teacher()), *batch)
     assert difference(before, learner.get_weights()) > 1e-4
-    with pytest.raises(RequestError, match="shows no layers"):
+    with pytest.raises(RequestError, match="has no visible layers"):
         Distiller(student(), guide, [(HintLoss(), 1.0)])
 
 

@@ -372,10 +372,10 @@ def test_a_compiled_model() -> None:
 @pytest.mark.parametrize(
     ("tap", "message"),
     [
-        ("body/steam_conv", "'outer' has no 'body/steam_conv' to tap. The nearest is 'body/stem_conv'"),
-        ("pool2d", "The nearest is 'pooled'"),
+        ("body/steam_conv", "'outer' has no 'body/steam_conv' to tap. The closest name is 'body/stem_conv'"),
+        ("pool2d", "The closest name is 'pooled'"),
         ("stage:64", "beside its layers there are logits, pooled, penultimate, stage:2, stage:2:before, stage:4"),
-        ("stage:2:after", "The nearest is 'stage:2:before'"),
+        ("stage:2:after", "The closest name is 'stage:2:before'"),
         ("", "has no '' to tap"),
         ("%", "has no '%' to tap"),
     ],
@@ -402,7 +402,7 @@ def test_taps_that_cannot_be_had() -> None:
         def call(self, inputs: Any) -> Any:
             return inputs
 
-    with pytest.raises(RequestError, match="'opaque' shows no layers"):
+    with pytest.raises(RequestError, match="'opaque' has no visible layers"):
         available(Opaque(name="opaque"))
 
 

@@ -244,7 +244,7 @@ def test_bytes_any_size_and_fixed_batches_are_taken_as_float32_images(tmp_path: 
         model = open_model(tmp_path / f"{number}.keras", image_size=SIZE)
         assert (model.input_shape, str(model.inputs[0].dtype)) == ((None, SIZE, SIZE, 3), "float32")
         np.testing.assert_allclose(outputs(model, pixels(2)), outputs(theirs, pixels(2)), atol=1e-5)
-    with pytest.raises(RequestError, match=r"any size, \(None, None, None, 3\); choose one: `--image-size 224`"):
+    with pytest.raises(RequestError, match=r"any size, \(None, None, None, 3\); set one: `--image-size 224`"):
         open_model(tmp_path / "1.keras")
 
 

@@ -171,7 +171,7 @@ def test_a_softmax_in_reach_is_taken_off(images: np.ndarray, end: str) -> None:
 
 @pytest.mark.parametrize("end", LOGARITHM)
 def test_a_softmax_out_of_reach_is_refused_where_it_must_come_off(end: str) -> None:
-    with pytest.raises(RequestError, match="cannot be taken off"):
+    with pytest.raises(RequestError, match="cannot be removed"):
         with_logits(LOGARITHM[end](), "The model", (None, 16, 16, 3), exact=True)
 
 

@@ -158,7 +158,7 @@ def test_the_softmax_of_an_own_student_is_taken_off(own_module: str, tmp_path: P
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("{}:hides_softmax", "cannot be taken off"),
+        ("{}:hides_softmax", "cannot be removed"),
         ("no_such_package:build", "Cannot import 'no_such_package'"),
         (":build", "Cannot import ''"),
         ("half_written:build", "Cannot import 'half_written' .*was never closed"),

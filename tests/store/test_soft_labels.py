@@ -333,7 +333,7 @@ def test_answers_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
         write(tmp_path, teacher=broken)
 
 
-@pytest.mark.parametrize(("rows", "told"), [(-1, "answered on 10"), (1, "answered on more")])
+@pytest.mark.parametrize(("rows", "told"), [(-1, "teacher predicted 10"), (1, "teacher predicted more")])
 def test_answers_too_few_or_too_many(tmp_path: Path, rows: int, told: str) -> None:
     with pytest.raises(RequestError, match=told):
         write(tmp_path, teacher=lambda images, view: iter([answer(np.arange(len(images) + rows), view)]))

@@ -1,1 +1,1 @@
-"""The heart of tfkd: the `Distiller`, its losses, taps and schedules."""
+"""The library: the `Distiller`, its losses, taps and schedules."""

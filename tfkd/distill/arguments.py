@@ -1,4 +1,4 @@
-"""What users of a Distiller write in several ways, brought into one: losses with weights, teachers, Keras's losses."""
+"""Normalises the arguments of a Distiller: losses with weights, teachers, Keras's losses."""
 
 import inspect
 import re
@@ -24,14 +24,14 @@ _OF_PROBABILITIES = ("KLDivergence", "Poisson", "Dice", "Tversky", "kl_divergenc
 
 
 def weighted_losses(losses: Any) -> list[Weighted]:
-    """Returns pairs (loss, weight) of what a user gave as `losses`.
+    """Returns pairs (loss, weight) from the argument `losses`.
 
     Args:
         losses: None for Hinton's at T=4 with weight 0.7, one loss, or a list of: a loss (weight 1), a pair (loss,
-            weight), the name of a loss, or a recipe's loss block, which brings its weight.
+            weight), the name of a loss, or a recipe's loss block with its weight.
 
     Raises:
-        RequestError: one of them is no distillation loss.
+        RequestError: one of them is not a distillation loss.
     """
     if losses is None:
         return [loss_of(SoftTargets())]
@@ -48,12 +48,12 @@ def teachers_of(teachers: Any, teacher: Any) -> list[Any]:
     """
     several = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
     if teacher is not None and several:
-        raise RequestError("Give the Distiller teacher=model or teachers=[model, ...], not both.")
+        raise RequestError("Set teacher=model or teachers=[model, ...] of the Distiller, not both.")
     return several if teacher is None else teachers_of(teacher, None)
 
 
 def student_of(student: Any) -> Any:
-    """Returns the network that a Distiller trains: of a tf_keras model a Keras 3 copy, with a warning.
+    """Returns the network that a Distiller trains: for a tf_keras model a Keras 3 copy, with a warning.
 
     Raises:
         RequestError: Keras 3 does not have the layers of a tf_keras model.
@@ -65,26 +65,26 @@ def student_of(student: Any) -> Any:
     copy = keras3_of(student, f"Student {student.name!r}", graph=False)
     warnings.warn(
         f"Student {student.name!r} is a tf_keras model. Its Keras 3 copy, distiller.student, is trained and saved; "
-        f"{student.name!r} itself keeps its weights.",
+        f"{student.name!r} itself is not changed.",
         stacklevel=3,
     )
     return copy
 
 
 def label_loss(loss: Any) -> keras.losses.Loss:
-    """Returns the loss of logits with the true labels that a user asked `compile` for.
+    """Returns the loss of logits with the true labels for the argument of `compile`.
 
     Args:
         loss: None, a name, a function (y_true, y_pred), an instance, or a list or mapping of one of these. A
-            cross-entropy that says nothing of logits, or that says from_logits=False, is taken with from_logits=True.
+            cross-entropy without from_logits=True is used with it.
 
     Raises:
-        RequestError: it is of probabilities or of one sigmoid for each class, there is no such loss, or several.
+        RequestError: it is of probabilities or of a sigmoid per class, there is no such loss, or several.
     """
     if isinstance(loss, (list, tuple, dict)):
         each = list(loss.values()) if isinstance(loss, dict) else list(loss)
         if len(each) != 1:
-            raise RequestError(f"compile got {len(each)} losses, and a student has one output; give one loss.")
+            raise RequestError(f"compile got {len(each)} losses, but a student has one output; pass one loss.")
         return label_loss(each[0])
     if loss is None:
         return LabelLoss()
@@ -95,7 +95,7 @@ def label_loss(loss: Any) -> keras.losses.Loss:
     name = getattr(found, "__name__", type(found).__name__)
     wanted = getattr(found, "from_logits", config_of(found).get("from_logits"))
     if name in _OF_PROBABILITIES or (name in _OF_SIGMOIDS and not wanted):
-        takes = "a sigmoid for each class" if name in _OF_SIGMOIDS else "probabilities"
+        takes = "a sigmoid per class" if name in _OF_SIGMOIDS else "probabilities"
         raise RequestError(
             f"compile: the loss {name} takes {takes}, and the student is trained on its logits; leave the loss out for "
             "the cross-entropy with the labels."
@@ -110,7 +110,7 @@ def label_loss(loss: Any) -> keras.losses.Loss:
 
 
 def _from_logits(loss: Any) -> keras.losses.Loss:
-    """Returns a loss, of Keras 3 or of tf_keras, made again with from_logits=True."""
+    """Returns a loss of Keras 3 or tf_keras, recreated with from_logits=True."""
     kind, config = getattr(keras.losses, type(loss).__name__, type(loss)), {**config_of(loss), "from_logits": True}
     if not isinstance(loss, keras.losses.Loss):
         known = inspect.signature(kind.__init__).parameters.keys() - {"reduction", "dtype"}
@@ -119,21 +119,21 @@ def _from_logits(loss: Any) -> keras.losses.Loss:
 
 
 class FunctionLoss(keras.losses.Loss):
-    """A function as a loss instance: Keras sums a bare one over replicas instead of taking the mean."""
+    """A function as a loss instance, because Keras sums a plain function over replicas instead of averaging."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(name=re.sub(r"[^A-Za-z0-9_]", "", getattr(function, "__name__", "")) or "label")
         self.function = function
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns what the function does."""
+        """Returns the result of the function."""
         return self.function(y_true, y_pred)
 
 
 def _weighted(given: Any) -> Weighted:
     if isinstance(given, (list, tuple)):
         if len(given) != 2:
-            raise RequestError(f"losses holds {given!r}; give pairs (loss, weight), or losses alone.")
+            raise RequestError(f"losses holds {given!r}; pass pairs (loss, weight), or losses alone.")
         return _weighted(given[0])[0], given[1]
     if isinstance(given, Loss):
         return loss_of(given)
@@ -169,14 +169,14 @@ def names_of(losses: Sequence[Weighted]) -> list[str]:
 
 
 def check_weights(weights: list[float]) -> None:
-    """Raises a RequestError where a weight is negative or all are 0."""
+    """Raises a RequestError if a weight is negative or all are 0."""
     if min(weights) < 0 or sum(weights) <= 0:
         raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
 
 
 def check_form(form: str) -> None:
-    """Raises a RequestError where `predictions_are` is none of its three words."""
+    """Raises a RequestError for an unknown value of `predictions_are`."""
     if form not in ("auto", "logits", "probabilities"):
         raise RequestError(
-            f"predictions_are = {form!r} must be 'logits', 'probabilities', or 'auto' to tell by values."
+            f"predictions_are = {form!r} must be 'logits', 'probabilities', or 'auto' to decide by values."
         )

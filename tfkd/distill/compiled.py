@@ -1,4 +1,4 @@
-"""How a Distiller is compiled, and the loss with the true labels that follows."""
+"""Compilation of a Distiller, and its loss with the true labels."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tfkd.kernels import adam
 
 
 class Compiled(Logged):
-    """A model whose loss with the labels is taken of logits, whatever the student gives.
+    """A model whose loss with the labels is computed from logits, whatever the student outputs.
 
     Attributes:
         label_weight: weight of the loss with the true labels.
@@ -38,21 +38,21 @@ class Compiled(Logged):
         Args:
             optimizer: any Keras optimizer.
             loss: loss with the true labels; by default the cross-entropy. Keras's cross-entropies, also by name, are
-                taken of the student's logits; a function or a loss of your own gets logits.
-            metrics: metrics of the labelled examples, of what the student gives. Those that need probabilities, such as
+                computed from the student's logits; a function or a loss of your own gets logits.
+            metrics: metrics of the labelled examples, from the student's output. Those that need probabilities, such as
                 `keras.metrics.AUC`, `Precision` and `F1Score`, get them, and take labels of either form.
             weighted_metrics: the same, weighted by `sample_weight`.
-            jit_compile: "auto" uses XLA where there is a GPU; on a CPU it slows convolutions down.
+            jit_compile: "auto" uses XLA if there is a GPU; on a CPU it slows convolutions down.
             **kwargs: the remaining arguments of `keras.Model.compile`.
 
         Raises:
-            RequestError: the loss takes something else than logits, or the optimizer accumulates gradients on several
-                replicas, which Keras cannot.
+            RequestError: the loss is not of logits, or the optimizer accumulates gradients on several
+                replicas, which Keras does not support.
         """
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_physical_devices("GPU"))
         if "loss_weights" in kwargs:
-            raise RequestError("compile: loss_weights has no meaning here; give the Distiller label_weight=...")
+            raise RequestError("compile: loss_weights is not supported; set label_weight of the Distiller.")
         self._label_loss = Hidden([label_loss(loss)])
         super().compile(
             optimizer=optimizer,
@@ -65,13 +65,13 @@ class Compiled(Logged):
         )
         _check_accumulation(self.optimizer, self.distribute_strategy.num_replicas_in_sync)
         adam.fuse(self.optimizer)
-        # Built inside the first step, the optimizer's state could not be loaded before it, and would trace it twice.
+        # Built before the first step, so that the optimizer's state can be loaded, and the step is traced only once.
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Returns the arguments of `compile`, or {} where the loss is a function."""
+        """Returns the arguments of `compile`, or {} if the loss is a function."""
         if self.compiled and isinstance(self._label_loss.items[0], FunctionLoss):
             return {}
         config: dict[str, Any] = super().get_compile_config()
@@ -79,12 +79,12 @@ class Compiled(Logged):
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles with what `get_compile_config` returned."""
+        """Compiles with the result of `get_compile_config`."""
         if config:
             self.compile(**keras.saving.deserialize_keras_object(config))
 
     def _own_loss(self, batch: Batch, logits: Any) -> tuple[Any, Any]:
-        """Returns the student's loss without a teacher, of this replica's part, and what of it is due to the labels."""
+        """Returns the student's loss without a teacher on this replica, and its part from the labels."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         kind = keras.config.floatx()
         regularisers = tf.add_n([tf.zeros((), kind), *[tf.cast(loss, kind) for loss in self.losses]]) / replicas
@@ -96,7 +96,7 @@ class Compiled(Logged):
         return loss, loss - tf.cast(regularisers, loss.dtype)
 
     def _unweighted_label_loss(self, batch: Batch, logits: Any) -> Any:
-        """Returns the loss with the labels alone, which compares with any other training of the student."""
+        """Returns the loss with the labels alone, which is comparable between trainings of the student."""
         y, weight = without_unlabelled(batch.labels, logits, batch.sample_weight)
         return self._label_loss.items[0](y, logits, sample_weight=weight)
 

@@ -1,4 +1,4 @@
-"""What a Distiller's config says of its teachers and losses."""
+"""Teachers and losses in the config of a Distiller."""
 
 import itertools
 import weakref
@@ -10,13 +10,13 @@ from tfkd.distill.losses import LOSSES
 from tfkd.distill.losses.base import DistillationLoss
 from tfkd.errors import RequestError
 
-# By the key that a config names them with: a teacher's weights do not fit into a config.
+# By their key in a config, which does not contain the teachers' weights.
 _KNOWN: weakref.WeakValueDictionary[str, keras.Model] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
 
 def teacher_key(teacher: keras.Model) -> str:
-    """Returns a name under which this process finds a teacher again."""
+    """Returns the key of a teacher in this process."""
     for key, known in _KNOWN.items():
         if known is teacher:
             return key
@@ -41,12 +41,12 @@ def teacher_named(key: str) -> keras.Model:
 
 
 def loss_config(loss: DistillationLoss) -> dict[str, Any]:
-    """Returns what `loss_of_config` needs to make the same loss again."""
+    """Returns the config of a loss for `loss_of_config`."""
     kind = next((kind for kind, known in LOSSES.items() if known is type(loss)), None)
     return {"kind": kind, "config": loss.get_config() if kind else keras.saving.serialize_keras_object(loss)}
 
 
 def loss_of_config(config: dict[str, Any]) -> Any:
-    """Returns a loss of what `loss_config` returned."""
+    """Returns the loss of a config."""
     kind, inner = config["kind"], config["config"]
     return LOSSES[kind](**inner) if kind else keras.saving.deserialize_keras_object(inner)

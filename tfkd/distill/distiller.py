@@ -24,24 +24,24 @@ from tfkd.models.logits import classifier, symbolic
 class Distiller(StudentFiles, DistillationSteps):
     """Trains a student on the true labels and on the predictions of frozen teachers.
 
-    It fits, evaluates, predicts and takes callbacks like any Keras model. Data is `x`, `(x, y)` or `(x, y,
+    It has fit, evaluate, predict and callbacks like any Keras model. Data is `x`, `(x, y)` or `(x, y,
     sample_weight)`, as arrays or batches of a data set:
 
-    - `x` is what the student takes: a tensor, for instance images float [batch, height, width, 3], or a list or
-      dictionary of tensors. The teachers run on it as it comes (online), and find further inputs in a dictionary.
-      Predictions that were made before are given as `tfkd.TeacherPredictions(inputs, predictions)`. A dictionary may
-      hold `label`, `index`, `teacher_logits` and `answers` beside the inputs (of a student with one input: `image`).
-    - `y` is int [batch], −1 where an example has no label and only the teachers judge it, or float [batch, classes], a
-      row of zeros where there is no label. Without `y` the teachers alone teach.
+    - `x` is the student's input: a tensor, for instance images float [batch, height, width, 3], or a list or
+      dictionary of tensors. The teachers run on it (online); a dictionary may have further inputs of theirs.
+      Stored predictions are passed as `tfkd.TeacherPredictions(inputs, predictions)`. A dictionary may also have
+      `label`, `index`, `teacher_logits` and `answers` beside the inputs (of a student with one input: `image`).
+    - `y` is int [batch], −1 for an example without a label, or float [batch, classes], a row of zeros for an example
+      without a label. Without `y` the student learns from the teachers alone.
 
     Models of tf_keras (Keras 2) are copied: a teacher's weights are read once, and of a student the Keras 3 copy,
     `distiller.student`, is trained and saved. A student under a mixed dtype policy computes in half precision, and the
     losses in float32.
 
     Teachers and student may give logits or probabilities (see `tfkd.models.logits`): the losses are computed from
-    logits. Stored predictions are told apart by the values of each batch: they are probabilities where every number is
-    at least 0 and every row sums to 1 within 0.01; say `predictions_are` where that could be a coincidence, as in
-    batches of one example. Calling and predicting give what the student gives, and metrics are computed from that.
+    logits. For stored predictions the values of each batch decide: they are probabilities where every number is
+    at least 0 and every row sums to 1 within 0.01; set `predictions_are` if that could be a coincidence, as in
+    batches of one example. Calls and `predict` return the student's outputs, and metrics are computed from them.
 
     The teachers run in inference mode, outside the gradient, and are never saved: `save` and `export` write the student
     alone. Their weights are read when a `fit` begins, or at the first `train_on_batch`; later changes count from the
@@ -51,8 +51,8 @@ class Distiller(StudentFiles, DistillationSteps):
     Logs of a training: `loss`, which is minimised; its parts `label_loss` and `distillation_loss`, each times its
     weight (what is missing to `loss` are the student's regularisers); and the parts of `distillation_loss` by the names
     of the losses, such as `soft_targets_loss`. Logs of a validation: `val_loss`, the loss with the labels, unweighted
-    and without regularisers, so that it compares with any other training of the student; and where teachers or stored
-    predictions are at hand, `val_total_loss`, which is computed as the training's `loss`, and its parts. Validation
+    and without regularisers, so that it compares with any other training of the student; and with teachers or stored
+    predictions, `val_total_loss`, which is computed as the training's `loss`, and its parts. Validation
     data without labels have `val_total_loss` as their `val_loss`.
 
     While it trains, the student's batch normalisations and wide depthwise convolutions and a compiled Adam or AdamW run
@@ -62,19 +62,19 @@ class Distiller(StudentFiles, DistillationSteps):
     the same teachers, as long as those exist in this process: a config does not hold their weights.
 
     Args:
-        student: its inputs to [batch, classes].
+        student: a model from its inputs to [batch, classes].
         teachers: a model or several, with the student's classes, for online distillation; images [batch, height, width,
             channels] are resized to their input.
         losses: pairs (loss, weight) of `tfkd.distill.losses`; by default Hinton's at T=4 with weight 0.7; [] trains the
-            student on the labels alone. A loss without weight has weight 1; a loss block of a recipe brings its own. A
+            student on the labels alone. A loss without weight has weight 1; a loss block of a recipe has its own. A
             weight, and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
         label_weight: weight of the loss with the true labels.
         teacher_shares: weight of each teacher; equal by default.
         answers: for losses on stored features: one mapping per teacher from tap to shape without the batch.
-        images: number of training examples, for losses with a memory of all of them. Where it is None, they keep a
-            queue of the latest examples instead.
-        predictions_are: what stored predictions are: "logits", "probabilities", or "auto" to tell by their values.
-        teacher: another way to give a single teacher.
+        images: number of training examples, for losses with a memory of all of them. If None, they use a queue
+            of recent examples instead.
+        predictions_are: what stored predictions are: "logits", "probabilities", or "auto" to decide by their values.
+        teacher: a single teacher, instead of `teachers`.
 
     Raises:
         RequestError: the classes of teacher and student differ, a teacher cannot take the student's inputs, a model has
@@ -131,15 +131,15 @@ class Distiller(StudentFiles, DistillationSteps):
         self.build(given.logits.input_shape)
 
     def build(self, input_shape: Any) -> None:
-        """Marks the model as built: the student brings its own variables."""
+        """Marks the model as built; the student has its own variables."""
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Returns what the student gives, [batch, classes]."""
+        """Returns the student's outputs, [batch, classes]."""
         return self.student(inputs_of(inputs, self._takes.items[0]), training=training)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs in this process: architectures, not weights, and keys of the teachers."""
+        """Returns the config for `from_config` in this process: architectures without weights, keys of teachers."""
         losses, teachers, shares, answers = self._arguments.items[0]
         try:
             student = keras.saving.serialize_keras_object(self.student)
@@ -159,7 +159,7 @@ class Distiller(StudentFiles, DistillationSteps):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Distiller":
-        """Returns a Distiller with a student of fresh weights and the teachers of the one that gave the config.
+        """Returns a Distiller with a student of new weights and the teachers of the config.
 
         Raises:
             RequestError: a teacher does not exist in this process.

@@ -1,4 +1,4 @@
-"""Several teachers as one."""
+"""Ensembles of teachers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from tfkd.distill.measures import softmax
 
 
 def together(logits: Sequence[Any], shares: Sequence[float]) -> Any:
-    """Returns what several teachers predict together: the logarithm of their weighted mean probability.
+    """Returns the ensemble's logits: the logarithm of the weighted mean probability.
 
     Args:
         logits: float [n, classes] of each teacher.
-        shares: the weight of each, relative to the others'.
+        shares: the relative weight of each teacher.
 
     Returns:
-        float32 [n, classes]; one teacher's logits come back as they are.
+        float32 [n, classes]; the logits of a single teacher are unchanged.
     """
     if len(logits) == 1:
         return np.asarray(logits[0], np.float32)

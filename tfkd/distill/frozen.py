@@ -1,4 +1,4 @@
-"""The teachers of a Distiller: frozen models that run in every step, in inference mode and outside the gradient."""
+"""The teachers of a Distiller: frozen models that run in every step in inference mode, without gradients."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Hidden:
-    """Holds what Keras must neither track nor save with the model."""
+    """A container whose content Keras neither tracks nor saves with the model."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self.items = list(items)
 
 
 class FrozenTeachers(Hidden):
-    """The teachers: frozen, in inference mode, each with the inputs that it takes."""
+    """The frozen teachers, each with its inputs."""
 
     def __init__(
         self, teachers: Sequence[keras.Model], student: keras.Model, own: keras.Model, taps: Sequence[str]
@@ -50,7 +50,7 @@ class FrozenTeachers(Hidden):
         return self._checksums != before
 
     def predictions(self, batch: Batch, constant: bool) -> list[Any]:
-        """Returns what each teacher predicts, by tap; with `constant`, from weights that are constants of the graph."""
+        """Returns the predictions of each teacher by tap; with `constant`, its weights are constants of the graph."""
         if not self.items:
             raise RequestError(
                 "The Distiller has no teachers and the batch no predictions; give Distiller(student, teachers) or "
@@ -65,12 +65,12 @@ class FrozenTeachers(Hidden):
 
 
 def name_of(model: Any) -> str:
-    """Returns what messages call a model."""
+    """Returns the name of a model in messages."""
     return repr(getattr(model, "name", type(model).__name__))
 
 
 def _keras3(teacher: Any, images: tuple[int | None, ...] | None) -> Any:
-    """Returns a teacher of tf_keras as a Keras 3 model, and any other as it is."""
+    """Returns a tf_keras teacher as a Keras 3 model, and any other teacher unchanged."""
     if not is_tf_keras(teacher):
         return teacher
     from tfkd.models.keras2 import keras3_of
@@ -101,25 +101,25 @@ def _check_teacher(teacher: keras.Model, student: keras.Model) -> None:
 
 
 def _shape(model: keras.Model) -> tuple[int | None, ...] | None:
-    """Returns the shape of a model's input with the batch, or None where it takes several."""
+    """Returns the shape of a model's input with the batch, or None if it has several."""
     (tensor, *more) = model.inputs
     return None if more else tuple(tensor.shape)
 
 
 def _agree(first: Sequence[int | None], second: Sequence[int | None]) -> bool:
-    """Returns whether two shapes are of one rank and equal wherever neither leaves a side free."""
+    """Returns whether two shapes have the same rank and are equal in all fixed dimensions."""
     return len(first) == len(second) and all(
         None in sides or sides[0] == sides[1] for sides in zip(first, second, strict=True)
     )
 
 
 def _is_map(shape: Sequence[int | None]) -> bool:
-    """Tells an input [batch, height, width, channels], which can be resized."""
+    """Returns whether an input is [batch, height, width, channels], which can be resized."""
     return len(shape) == 4
 
 
 def _inputs(batch: Batch, teacher: keras.Model) -> Any:
-    """Returns what a teacher takes of a batch; maps are resized to its own size."""
+    """Returns a teacher's inputs from a batch; maps are resized to its input size."""
     takes, shape = symbolic(teacher, "inputs"), _shape(teacher)
     several = isinstance(takes, Mapping) or (isinstance(batch.given, Mapping) and isinstance(batch.inputs, Mapping))
     inputs = taken(batch.given, takes) if several else batch.inputs

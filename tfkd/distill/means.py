@@ -1,4 +1,4 @@
-"""Means of several losses at once, which cost a step no more than the mean of one."""
+"""Means of several losses at once, at the cost of one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ class Means(keras.metrics.Metric):
     """The means of named scalars over images.
 
     Args:
-        names: of all that are ever counted.
+        names: names of all scalars.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -21,7 +21,7 @@ class Means(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values: Mapping[str, Any], images: Any) -> None:
-        """Counts scalars of a batch; those that are missing count as 0.
+        """Adds the scalars of a batch; missing ones count as 0.
 
         Args:
             values: scalars by name.

@@ -1,4 +1,4 @@
-"""What is measured of a classifier's logits."""
+"""Measures of a classifier's logits."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def softmax(logits: Any) -> Any:
 
 
 def flatness(logits: Any, temperature: float) -> float:
-    """Returns the mean entropy of softmax(logits / temperature) as a share of that of guessing, 0 to 1."""
+    """Returns the mean entropy of softmax(logits / temperature) as a fraction of that of a uniform guess, 0 to 1."""
     probabilities = softmax(np.asarray(logits, np.float64) / temperature)
     entropy = -(probabilities * np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))).sum(axis=-1)
     return float(entropy.mean() / np.log(probabilities.shape[-1]))
@@ -25,22 +25,22 @@ def confidence(logits: Any, temperature: float = 1.0) -> float:
 
 
 def accuracy(logits: Any, labels: Any) -> float:
-    """Returns the share of images, 0 to 1, whose largest of [n, classes] is at the label, int [n]."""
+    """Returns the fraction of images, 0 to 1, whose largest of [n, classes] is at the label, int [n]."""
     return float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
 def paired_p_value(first: Any, second: Any, thousands: int = 10) -> float:
-    """Returns how often chance alone gives a difference as large as the one seen between two classifiers.
+    """Returns how often chance alone gives a difference between two classifiers as large as the observed one.
 
-    A sign-flip test over the images on which both were measured, drawn with seed 0: it tells whether other images of
-    the same kind would show a difference too, not whether other seeds would.
+    A sign-flip test over the images on which both were measured, drawn with seed 0: it tests whether other images
+    of the same kind would show a difference, not whether other seeds would.
 
     Reference: Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, chapter 3.
 
     Args:
-        first: share of the seeds that classified each image rightly, float [n].
+        first: fraction of the seeds that classified each image correctly, float [n].
         second: the same of the other classifier.
-        thousands: of draws.
+        thousands: number of draws, in thousands.
 
     Returns:
         The two-sided p-value, at least one over the draws.

@@ -1,4 +1,4 @@
-"""Metrics of a Distiller: each gets what it is computed from, logits or probabilities, and labels of either form."""
+"""Metrics of a Distiller, which accept logits or probabilities, and labels of either form."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ OF_PROBABILITIES = (
     *(_metrics.RecallAtPrecision, _metrics.TruePositives, _metrics.TrueNegatives, _metrics.FalsePositives),
     *(_metrics.FalseNegatives, _metrics.BinaryCrossentropy, _metrics.BinaryIoU, _metrics.KLDivergence),
 )
-"""Metrics of Keras that make sense of probabilities alone; subclasses, such as F1Score, too."""
+"""Metrics of Keras that need probabilities; subclasses, such as F1Score, too."""
 
 
 def metric_for(metric: Any, probabilities: bool) -> Any:
-    """Returns a metric that can be computed from what the student gives.
+    """Returns a metric that accepts the student's output.
 
-    Cross-entropies are made for logits or for probabilities. Metrics that compare probabilities with thresholds or
+    Cross-entropies are created for logits or for probabilities. Metrics that compare probabilities with thresholds or
     with each other (see `OF_PROBABILITIES`) get probabilities, and labels as rows.
 
     Args:
-        metric: one of `compile`, or a list or mapping of them.
-        probabilities: the student gives probabilities.
+        metric: a metric of `compile`, or a list or mapping of them.
+        probabilities: the student outputs probabilities.
     """
     if isinstance(metric, dict):
         return {name: metric_for(each, probabilities) for name, each in metric.items()}
@@ -50,8 +50,8 @@ class CrossEntropy(keras.metrics.MeanMetricWrapper):
     """The cross-entropy with labels of either form, of logits or of probabilities.
 
     Args:
-        name: in logs.
-        probabilities: it takes probabilities.
+        name: name in logs.
+        probabilities: whether its input is probabilities.
     """
 
     def __init__(self, name: str = "crossentropy", probabilities: bool = False, dtype: Any = None) -> None:
@@ -63,7 +63,7 @@ class CrossEntropy(keras.metrics.MeanMetricWrapper):
         return LabelLoss().call(y_true, logits)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same metric again."""
+        """Returns the config for `from_config`."""
         return {"name": self.name, "probabilities": self.probabilities}
 
     @classmethod
@@ -74,11 +74,11 @@ class CrossEntropy(keras.metrics.MeanMetricWrapper):
 
 @keras.saving.register_keras_serializable("tfkd")
 class OfProbabilities(keras.metrics.Metric):
-    """A metric that gets the probabilities of a student, and one-hot rows for labels that are numbers.
+    """A metric that receives the student's probabilities, and integer labels as one-hot rows.
 
     Args:
-        metric: takes rows of labels and probabilities, [batch, classes].
-        probabilities: the student gives them itself; else they are the softmax of its logits.
+        metric: a metric of rows of labels and probabilities, [batch, classes].
+        probabilities: the student outputs probabilities; otherwise they are the softmax of its logits.
     """
 
     def __init__(self, metric: keras.metrics.Metric, probabilities: bool = False) -> None:
@@ -86,7 +86,7 @@ class OfProbabilities(keras.metrics.Metric):
         self.metric, self.probabilities = metric, probabilities
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Counts a batch: labels [batch] or [batch, classes], and what the student gives, [batch, classes]."""
+        """Adds a batch: labels [batch] or [batch, classes], and the student's outputs, [batch, classes]."""
         y_true, y_pred = keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred)
         given = y_pred if self.probabilities else keras.ops.softmax(y_pred)
         if is_sparse(y_true, y_pred):
@@ -98,11 +98,11 @@ class OfProbabilities(keras.metrics.Metric):
         return self.metric.result()
 
     def reset_state(self) -> None:
-        """Forgets all batches."""
+        """Resets the metric."""
         self.metric.reset_state()
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same metric again."""
+        """Returns the config for `from_config`."""
         metric = keras.saving.serialize_keras_object(self.metric)
         return {"metric": metric, "probabilities": self.probabilities}
 
@@ -113,12 +113,12 @@ class OfProbabilities(keras.metrics.Metric):
 
 
 def _of_probabilities(metric: Any) -> keras.metrics.Metric | None:
-    """Returns a metric of `OF_PROBABILITIES`, by its name or as it is, made for probabilities; None for another."""
+    """Returns a metric of `OF_PROBABILITIES`, by name or instance, for probabilities; None for any other."""
     if isinstance(metric, str):
         try:
             found = keras.metrics.get(metric)
         except ValueError:
-            return None  # Keras says which it knows
+            return None  # Keras lists the known names
         if not isinstance(found, OF_PROBABILITIES):
             return None
         return type(found).from_config({**found.get_config(), "name": metric})
@@ -129,7 +129,7 @@ def _of_probabilities(metric: Any) -> keras.metrics.Metric | None:
 
 
 def config_of(given: Any) -> dict[str, Any]:
-    """Returns the config of a loss or metric, {} where it has none."""
+    """Returns the config of a loss or metric, or {}."""
     try:
         return dict(given.get_config())
     except (AttributeError, NotImplementedError, TypeError):

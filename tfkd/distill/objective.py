@@ -1,4 +1,4 @@
-"""What a Distiller learns from its teachers: the weighted losses of a batch."""
+"""The objective of a Distiller: the weighted distillation losses of a batch."""
 
 import contextlib
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from tfkd.errors import RequestError
 
 
 class Objective:
-    """The student with its taps, the teachers, and the losses between them. Keras neither tracks nor saves it.
+    """The student with its taps, the teachers, and the losses between them; not tracked or saved by Keras.
 
     Args:
         network: the student, with an output for every tap.
-        teachers: run where a batch holds no predictions.
+        teachers: used for batches without predictions.
         terms: every loss with every teacher, loss by loss.
-        names: of the losses in the logs.
+        names: names of the losses in the logs.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Objective:
 
     @property
     def needs_numbers(self) -> bool:
-        """Whether a loss asks for each example's number in the training set."""
+        """Whether a loss needs each example's number in the training set."""
         return any("index" in term.loss.needs for term in self.terms)
 
     def has_predictions(self, batch: Batch) -> bool:
@@ -43,11 +43,11 @@ class Objective:
         return bool(self.terms) and (batch.predictions is not None or bool(self.teachers.items))
 
     def predictions(self, batch: Batch, constant: bool) -> list[Any]:
-        """Returns what each teacher predicts of a batch, by tap, stored or computed now.
+        """Returns the predictions of each teacher for a batch, by tap, stored or computed now.
 
         Args:
-            batch: to predict.
-            constant: computed from weights that are constants of the graph.
+            batch: the batch.
+            constant: treat the weights as constants of the graph.
 
         Raises:
             RequestError: there are none, or those of another number of teachers.
@@ -60,7 +60,7 @@ class Objective:
         if len(batch.predictions) != expected:
             raise RequestError(
                 f"The batch holds the predictions of {len(batch.predictions)} teachers, and the Distiller was made for "
-                f"{expected}; give teacher_shares one number for each."
+                f"{expected}; set teacher_shares to one number per teacher."
             )
         return batch.predictions
 
@@ -78,7 +78,7 @@ class Objective:
             return [value(term) for term in self.terms] if predictions else []
 
     def parts(self, label_loss: Any, distillation_loss: Any, values: list[Any]) -> dict[str, Any]:
-        """Returns what the loss is made of, by the names of the logs."""
+        """Returns the parts of the loss, by their names in the logs."""
         parts = {} if label_loss is None else {"label_loss": label_loss}
         parts["distillation_loss"] = distillation_loss
         names = self.names if values else []

@@ -12,9 +12,9 @@ from tfkd.models.logits import symbolic
 
 
 def specs(model: keras.Model) -> Any:
-    """Returns the `tf.TensorSpec` of a batch of any size, or of several inputs the structure that the model takes.
+    """Returns the `tf.TensorSpec` of a batch of any size, or the structure of several inputs.
 
-    Floats are float32, whatever the model computes in.
+    Floats are float32, whatever the precision of the model.
     """
     if len(model.inputs) == 1:
         return _spec(model.inputs[0])

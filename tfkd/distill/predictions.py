@@ -1,4 +1,4 @@
-"""What a batch for a Distiller holds: the student's input, labels, and what teachers predicted of it before."""
+"""Batches for a Distiller: the student's input, labels, and stored teacher predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from tfkd.models.logits import logarithm, logits_of
 
 Form = Literal["auto", "logits", "probabilities"]
 _IMAGE, _LABEL, _INDEX = "image", "label", "index"
-_BESIDE = (_LABEL, _INDEX, "teacher_logits", "answers")  # names in a mapping that are no inputs
+_BESIDE = (_LABEL, _INDEX, "teacher_logits", "answers")  # keys of a mapping that are not inputs
 
 
 class TeacherPredictions(NamedTuple):
-    """The input of a student beside what its teachers predicted of it, as `x` of `Distiller.fit`.
+    """The input of a student with stored teacher predictions, as `x` of `Distiller.fit`.
 
-    It passes through `tf.data` and NumPy batching as any structure of arrays does.
+    Like any structure of arrays, it can be batched by `tf.data` and NumPy.
 
     Attributes:
-        inputs: what the student takes: a tensor, for instance images float [batch, height, width, 3], or a mapping or
-            list of tensors; a mapping may hold further inputs, which a teacher takes.
+        inputs: inputs of the student: a tensor, for instance images float [batch, height, width, 3], or a mapping or
+            list of tensors; a mapping may contain further inputs of a teacher.
         predictions: of one teacher its logits or probabilities, float [batch, classes], or a mapping from tap to float
             [batch, ...] (`{"logits": …, "pooled": …}`); of several teachers a tuple of these. `()`: the Distiller runs
             its teachers.
@@ -45,12 +45,12 @@ class Batch:
     """One batch, unpacked.
 
     Attributes:
-        inputs: what the student takes.
-        given: all inputs that came, among which a teacher may take others.
-        predictions: one mapping from tap to float [batch, ...] for each teacher, or None where there are none.
+        inputs: inputs of the student.
+        given: all inputs of the batch, which may include others of a teacher.
+        predictions: one mapping from tap to float [batch, ...] for each teacher, or None.
         index: each example's number in the training set, or None.
-        labels: as they came, or None.
-        sample_weight: or None.
+        labels: labels of the batch, or None.
+        sample_weight: weights of the examples, or None.
     """
 
     inputs: Any
@@ -66,7 +66,7 @@ class Batch:
         return tf.shape(keras.tree.flatten(self.inputs)[0])[0]
 
     def numbers(self, required: bool) -> Any:
-        """Returns each example's number in the training set, −1 where it is not known.
+        """Returns each example's number in the training set, −1 if unknown.
 
         Raises:
             RequestError: they are required and the batch has none.
@@ -82,10 +82,10 @@ class Batch:
 
 
 def unpacked(data: Any, takes: Any, form: Form) -> Batch:
-    """Unpacks what Keras hands to a step.
+    """Unpacks the data that Keras passes to a step.
 
     Args:
-        data: x, (x,), (x, y) or (x, y, sample_weight). x is what the student takes, `TeacherPredictions`, or a mapping:
+        data: x, (x,), (x, y) or (x, y, sample_weight). x is the student's input, `TeacherPredictions`, or a mapping:
             `image` (or the names of the student's inputs), and any of `label`, `index`, `teacher_logits` (of one
             teacher) and `answers` (a tuple of mappings from tap).
         takes: structure of the student's inputs, of Keras tensors.
@@ -108,13 +108,13 @@ def unpacked(data: Any, takes: Any, form: Form) -> Batch:
 
 
 def inputs_of(x: Any, takes: Any) -> Any:
-    """Returns what the student takes of an `x`, as `unpacked` does."""
+    """Returns the student's input from an `x`, as `unpacked` does."""
     x = _read(x, takes)[0] if isinstance(x, Mapping) else x
     return taken(x.inputs, takes) if isinstance(x, TeacherPredictions) else x
 
 
 def taken(given: Any, takes: Any) -> Any:
-    """Returns what a model takes of the inputs that came.
+    """Returns a model's inputs from those of a batch.
 
     Args:
         given: a tensor, a list or tuple, or a mapping of tensors by name.
@@ -139,7 +139,7 @@ def taken(given: Any, takes: Any) -> Any:
 
 
 def numbered(x: Any, rows: int) -> Any:
-    """Returns arrays for `fit` with each image's number beside them, where there is none yet."""
+    """Returns arrays for `fit` with each image's number, if they have none."""
     numbers = np.arange(rows, dtype=np.int32)
     if isinstance(x, Mapping):
         return {_INDEX: numbers, **x}
@@ -148,7 +148,7 @@ def numbered(x: Any, rows: int) -> Any:
 
 
 def _read(x: Mapping[str, Any], takes: Any) -> tuple[TeacherPredictions, Any]:
-    """Returns a mapping as predictions, and its label: what the student does not take itself has these names."""
+    """Returns the predictions and the label of a mapping."""
     own = set(takes) if isinstance(takes, Mapping) else set()
     beside = {name: value for name, value in x.items() if name in _BESIDE and name not in own}
     inputs = {name: value for name, value in x.items() if name not in beside}

@@ -1,7 +1,7 @@
-"""Strategies that cut a batch into pieces: losses that look at all of it, and trainings in several processes.
+"""Distribution strategies, which split a batch: losses of the whole batch, and several workers.
 
-A loss that compares images with each other must see the images of all replicas, or two replicas would make another
-update than one.
+A loss that compares images with each other needs the images of all replicas, so that the number of replicas does
+not change the update.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from tfkd.kernels.keras_overrides import ShapedModel
 def whole_batch(values: Any) -> Any:
     """Returns the rows of every replica, in order.
 
-    Gradients flow back to the replica that a row came from, summed over the replicas. So a loss that every replica
+    Gradients return to the replica of a row, summed over the replicas. Therefore a loss that every replica
     computes from the whole batch has, in Keras's mean over the replicas, the gradient that it has on one.
 
     Args:
@@ -37,10 +37,10 @@ def spans_workers(strategy: tf.distribute.Strategy) -> bool:
 
 
 class BuiltOnReplicas(ShapedModel):
-    """A model that learns the shapes of a batch from one replica's piece, where several workers train."""
+    """A model that learns the shapes of a batch from the part of one replica, for several workers."""
 
     def shaping_batch(self, iterator: Any, batch: Any) -> tuple[Any, Any]:
-        """Returns what Keras learns the shapes of a batch from."""
+        """Returns the data from which Keras learns the shapes of a batch."""
         # To learn the shapes of a batch Keras reduces one over the replicas, which TensorFlow refuses over several
         # workers where the batch is a mapping. One replica's piece has these shapes too.
         if iterator is not None and spans_workers(self.distribute_strategy):

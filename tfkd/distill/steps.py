@@ -37,11 +37,13 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
         return super().evaluate(x, y, *args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Makes one update of the student and returns the logs so far."""
+        """Updates the student once and returns the logs so far."""
         batch, objective = self._unpacked(data), self._objective
         predictions = objective.predictions(batch, constant=not self.jit_compile)
         if batch.labels is None and not predictions:
-            raise RequestError("The data have no labels and the Distiller no losses with a teacher; give one of them.")
+            raise RequestError(
+                "The data have no labels and the Distiller has no losses with a teacher; add labels or losses."
+            )
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
             outputs = objective.network(batch.inputs, training=True)
@@ -56,15 +58,13 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
         return self._logs(losses, batch, logits, evaluating=False)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Evaluates the student: the loss with the labels, and the training's loss where predictions are at hand."""
+        """Evaluates the student: the loss with the labels, and the training's loss if there are predictions."""
         batch, objective = self._unpacked(data), self._objective
         outputs = objective.network(batch.inputs, training=False)
         logits = outputs[LOGITS]
         has_predictions = objective.has_predictions(batch)
         if batch.labels is None and not has_predictions:
-            raise RequestError(
-                "The data have neither labels nor predictions of a teacher; there is nothing to evaluate."
-            )
+            raise RequestError("The data have neither labels nor teacher predictions; add one of them to evaluate.")
         losses = {}
         if batch.labels is not None:
             losses["loss"] = self._unweighted_label_loss(batch, logits)
@@ -79,19 +79,19 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
         return self._logs(losses, batch, logits, evaluating=True)
 
     def _read_teachers(self) -> None:
-        """Has the steps traced again where a teacher's weights, which are constants there, have changed."""
+        """Lets the steps be traced again if the weights of a teacher, which are constants there, have changed."""
         if self._objective.teachers.changed():
             self.train_function = self.test_function = None
 
     def _unpacked(self, data: Any) -> Batch:
-        # Without a graph, train_on_batch hands arrays on as they came.
+        # Without a graph, train_on_batch passes arrays unchanged.
         tensors = keras.tree.map_structure(
             lambda each: tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each, data
         )
         return unpacked(tensors, self._takes.items[0], self._form)
 
     def _numbered(self, x: Any) -> Any:
-        """Numbers the rows of arrays for the losses that ask for it, so that they know an example that comes again."""
+        """Numbers the rows of arrays for losses that need to recognise examples."""
         if not self._objective.needs_numbers:
             return x
         arrays = keras.tree.flatten(x)
@@ -99,7 +99,5 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
             return x
         rows = len(arrays[0])
         if self._images is not None and rows > self._images:
-            raise RequestError(
-                f"fit got {rows} images, more than the Distiller's images={self._images}; make that larger."
-            )
+            raise RequestError(f"fit got {rows} images, more than the Distiller's images={self._images}; increase it.")
         return numbered(x, rows)

@@ -1,4 +1,4 @@
-"""What a Distiller writes to files: the student alone, and all the state that a training needs to go on."""
+"""Files of a Distiller: the student alone, or the whole state of a training."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 
 
 class StudentFiles(keras.Model):
-    """A model around a student, which is all that leaves.
+    """A model around a student, of which only the student is exported.
 
     Attributes:
         student: the network that is trained.
@@ -17,8 +17,8 @@ class StudentFiles(keras.Model):
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves the student, without the teachers, as a `.keras` file.
 
-        `save_weights` and `load_weights` keep all that a compiled Distiller needs to train on as if it had never
-        stopped: student, projectors, memories, the optimizer's state, and where the random draws of dropout stand.
+        `save_weights` and `load_weights` store all that a compiled Distiller needs to continue as if it had never
+        stopped: student, projectors, memories, the optimizer's state, and the state of dropout's random generators.
         """
         self.student.save(filepath, overwrite=overwrite, **kwargs)
 
@@ -27,12 +27,12 @@ class StudentFiles(keras.Model):
         return self.student.export(filepath, *args, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
-        """Adds to the weights what Keras leaves out: the state of the layers' random generators."""
+        """Adds the state of the layers' random generators to the weights, which Keras omits."""
         for number, state in enumerate(self._random_states()):
             store[str(number)] = state.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads what `save_own_variables` wrote."""
+        """Reads the variables that `save_own_variables` wrote."""
         for number, state in enumerate(self._random_states()):
             state.assign(store[str(number)])
 

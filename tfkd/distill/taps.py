@@ -1,7 +1,7 @@
-"""Taps: what a model computes on its way to the logits, under names that hold for any network.
+"""Taps: intermediate outputs of a model, under names that apply to any network.
 
-The model is run once, symbolically, and every output of every layer is written down in order (`_Recorder`). Which of
-them a name stands for is then a question to that record alone.
+The model is called once on symbolic inputs, and every output of every layer is recorded in order (`_Recorder`). Names
+are resolved from this record alone.
 """
 
 import difflib
@@ -21,9 +21,9 @@ POOLED, PENULTIMATE = "pooled", "penultimate"
 
 
 def tapped(model: keras.Model, taps: Sequence[str]) -> keras.Model:
-    """Returns the model with more outputs: its logits and what the taps name.
+    """Returns the model with further outputs: its logits and the taps.
 
-    It has the layers of the model itself, so both train, freeze and save the same weights. A tap is one of
+    Both models have the same layers and weights. A tap is one of
 
     - `logits`: the model's output.
     - `pooled`: the first vector [batch, channels] that all of the network goes through: what the global pooling, or a
@@ -46,11 +46,11 @@ def tapped(model: keras.Model, taps: Sequence[str]) -> keras.Model:
         A model with the same inputs that gives a dict: `logits`, and each tap under its name, in the layers' dtype.
 
     Raises:
-        RequestError: the model shows no layers, or a tap does not exist, has no single meaning, or cannot be had.
+        RequestError: the model has no visible layers, or a tap does not exist, is ambiguous, or is not accessible.
     """
     record = _recorded(model)
     general = _general(record)
-    # Keras sorts a plain dict, and orders the weights by the outputs: the logits go first, as in the model itself.
+    # Keras sorts a plain dict, and orders the weights by the outputs; the logits come first, as in the model itself.
     outputs = OrderedDict(
         (name, general[name] if name in general else _layer(name, record, general)) for name in (LOGITS, *taps)
     )
@@ -59,28 +59,28 @@ def tapped(model: keras.Model, taps: Sequence[str]) -> keras.Model:
 
 
 def available(model: keras.Model) -> list[str]:
-    """Returns the names of all taps of a model, those that hold for any network first.
+    """Returns the names of all taps of a model, general names first.
 
     Raises:
-        RequestError: the model shows no layers.
+        RequestError: the model has no visible layers.
     """
     record = _recorded(model)
     return list(dict.fromkeys([*_general(record), *(step.name for step in record.steps)]))
 
 
 def structure(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns what a network is made of and how it is connected, whatever its widths and however it is nested.
+    """Returns the layers of a network and their connections, regardless of widths and nesting.
 
-    Layers that pass their input on, rescale it or end in probabilities are left out.
+    Layers that do not change their input, rescale it or compute final probabilities are left out.
 
     Args:
         model: functional or sequential, with one output.
 
     Returns:
-        For each layer in order its kind and the places of those that it takes its inputs from.
+        For each layer in order its kind and the positions of its input layers.
 
     Raises:
-        RequestError: the model shows no layers.
+        RequestError: the model has no visible layers.
     """
     steps = _recorded(model).steps
     kept: list[tuple[str, tuple[int, ...]]] = []
@@ -98,12 +98,12 @@ def structure(model: keras.Model) -> list[tuple[str, tuple[int, ...]]]:
 
 @dataclass(frozen=True)
 class _Step:
-    """An output of one use of a layer.
+    """An output of one call of a layer.
 
     Attributes:
-        name: the layer's, behind those of the models that it is nested in.
+        name: name of the layer, after those of the models that contain it.
         operation: the layer or keras.ops function; None at an input or the border of a nested model.
-        sources: numbers of the steps that it takes.
+        sources: numbers of the steps that it reads.
         tensor: its symbolic output.
     """
 
@@ -118,25 +118,25 @@ class _Step:
 
 
 class _Recorder:
-    """Runs a model on new inputs and writes down every step, in an order in which sources come first.
+    """Runs a model on new inputs and records every step, sources first.
 
     Attributes:
-        name: the model's.
+        name: name of the model.
         inputs: symbolic inputs.
-        steps: the inputs, then all else.
-        outputs: numbers of the steps that the model gives.
+        steps: the inputs, followed by all other steps.
+        outputs: numbers of the output steps of the model.
     """
 
     def __init__(self, model: Any) -> None:
         self.name = model.name
         self.inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
         self.steps: list[_Step] = []
-        self._numbers: dict[int, int] = {}  # of the step that gave a tensor, by the tensor's id
+        self._numbers: dict[int, int] = {}  # number of the step of each tensor, by the tensor's id
         self._uses: Counter[str] = Counter()
         self._nested: dict[int, _Recorder] = {}
         for tensor in self.inputs:
             self._write(_Step(tensor.name, None, (), tensor))
-        # Made anew to be functional even if the model is sequential, and uncompiled: a clone compiles again.
+        # Recreated, so that a sequential model becomes functional, and uncompiled, because a clone compiles again.
         plain = keras.Model(model.inputs, model.outputs)
         clone = keras.models.clone_model(
             plain, input_tensors=self.inputs, clone_function=lambda layer: layer, call_function=self._call
@@ -145,7 +145,7 @@ class _Recorder:
 
     @cached_property
     def in_full(self) -> Any:
-        """The model with all of its steps as outputs, behind its own."""
+        """The model with all of its steps as further outputs."""
         numbers = [*self.outputs, *range(len(self.steps))]
         return keras.Model(self.inputs, [self.steps[number].tensor for number in numbers], name=self.name)
 
@@ -163,7 +163,7 @@ class _Recorder:
         return outputs
 
     def _call_nested(self, name: str, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        """Calls a model so that it stays one: laid out flat, layers of one name in two models would collide."""
+        """Calls a model without flattening it, because layers of two models may have the same name."""
         if id(model) not in self._nested:
             self._nested[id(model)] = _Recorder(model)
         inside = self._nested[id(model)]
@@ -196,24 +196,26 @@ def _recorded(model: keras.Model) -> _Recorder:
     if not is_graph(model):
         raise RequestError(_no_layers(model.name))
     if len(model.outputs) != 1:
-        raise RequestError(f"{model.name!r} has {len(model.outputs)} outputs; taps need one that gives the logits.")
+        raise RequestError(
+            f"{model.name!r} has {len(model.outputs)} outputs; taps need a model with logits as its only output."
+        )
     return _Recorder(model)
 
 
 def _opaque(record: _Recorder) -> str | None:
-    """Returns the name of a subclassed model inside, whose layers are not to be seen."""
+    """Returns the name of a nested subclassed model, whose layers are not visible."""
     return next((step.operation.name for step in record.steps if isinstance(step.operation, keras.Model)), None)
 
 
 def _no_layers(name: str) -> str:
     return (
-        f"{name!r} shows no layers between its input and its output; build it as a functional or a sequential Keras "
-        "model with an Input."
+        f"{name!r} has no visible layers between its input and its output; build it as a functional or a sequential "
+        "Keras model with an Input."
     )
 
 
 def _general(record: _Recorder) -> dict[str, Any]:
-    """Returns the symbolic tensors of the taps that are no layers' names, those that this model has."""
+    """Returns the symbolic tensors of the general taps that this model has."""
     steps, output = record.steps, record.outputs[0]
     taps = {LOGITS: steps[output].tensor}
     if _opaque(record):
@@ -237,7 +239,7 @@ def _layer(tap: str, record: _Recorder, general: dict[str, Any]) -> Any:
         return matches[0].tensor
     if matches:
         raise RequestError(
-            f"{tap!r} is a layer of several models inside {record.name!r}; say which: "
+            f"{tap!r} is a layer of several models inside {record.name!r}; choose one of: "
             f"{', '.join(step.name for step in matches)}."
         )
     if tap.removesuffix(":before") in general:
@@ -250,12 +252,12 @@ def _layer(tap: str, record: _Recorder, general: dict[str, Any]) -> Any:
         raise RequestError(_no_layers(opaque))
     (close,) = difflib.get_close_matches(tap, [*general, *(step.name for step in steps)], n=1, cutoff=0.0)
     raise RequestError(
-        f"{record.name!r} has no {tap!r} to tap. The nearest is {close!r}; beside its layers there are "
+        f"{record.name!r} has no {tap!r} to tap. The closest name is {close!r}; beside its layers there are "
         f"{', '.join(general)}."
     )
 
 
-# What hands a map on as it is, but for noise and its border.
+# Layers that do not change a map, except for noise and its border.
 _PASSING = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout2D,
@@ -276,14 +278,14 @@ def _passes(step: _Step) -> bool:
 
 
 def _maker(steps: list[_Step], number: int) -> int:
-    """Returns the step that made what a step passes on."""
+    """Returns the step that computed the value of a step that only passes it on."""
     while _passes(steps[number]) and steps[number].sources:
         number = steps[number].sources[0]
     return number
 
 
 def _waists(steps: list[_Step], output: int) -> list[int]:
-    """Returns the steps that all of the network goes through, in order: nothing behind them takes from before them."""
+    """Returns the waists of the network in order: steps that no connection bypasses."""
     waists: list[int] = []
     needed, earliest = {output}, output
     for number in range(output, -1, -1):
@@ -305,7 +307,7 @@ def _pooled(steps: list[_Step], output: int) -> int | None:
 
 
 def _penultimate(steps: list[_Step], output: int) -> int | None:
-    """Returns what made the input of the last layer with weights."""
+    """Returns the step that computed the input of the last layer with weights."""
     number = output
     while not getattr(steps[number].operation, "weights", None):
         if not steps[number].sources:
@@ -315,14 +317,14 @@ def _penultimate(steps: list[_Step], output: int) -> int | None:
 
 
 def _vector(tensor: Any, tap: str) -> Any:
-    """Takes the height and width off a map of one position, which a pooling may leave on."""
+    """Removes height and width of a map with a single position, as after some poolings."""
     if tuple(tensor.shape[1:-1]) == (1, 1):
         return keras.layers.Flatten(name=f"tapped_{tap}")(tensor)
     return tensor
 
 
 def _stages(steps: list[_Step], output: int) -> dict[int, int]:
-    """Returns the number of the last waist of every stride, from the first convolution or pooling on."""
+    """Returns the number of the last waist of every stride, from the first convolution or pooling."""
     first = next((n for n, step in enumerate(steps) if hasattr(step.operation, "strides")), len(steps))
     strides = _strides(steps)
     return {
@@ -333,7 +335,7 @@ def _stages(steps: list[_Step], output: int) -> dict[int, int]:
 
 
 def _strides(steps: list[_Step]) -> list[float]:
-    """Returns how many positions of the input lie between two of each step's; 0 where it has no height and width."""
+    """Returns the stride of each step relative to the input; 0 without height and width."""
     strides: list[float] = []
     for step in steps:
         if step.rank != 4 or isinstance(step.operation, _GLOBAL_POOLING):
@@ -341,24 +343,24 @@ def _strides(steps: list[_Step]) -> list[float]:
         elif not step.sources:
             strides.append(1)
         else:
-            # What a step takes may also be a single position made from a vector, as in squeeze-and-excitation.
+            # The source of a step may also be a single position from a vector, as in squeeze-and-excitation.
             strides.append(min((strides[n] * _factor(steps[n], step) for n in step.sources if strides[n]), default=0))
     return strides
 
 
 def _factor(source: _Step, step: _Step) -> float:
-    """Returns how many positions of its source a step goes on from one of its own to the next."""
+    """Returns the stride of a step relative to its source."""
     taken, given = source.tensor.shape[1], step.tensor.shape[1]
     strides = getattr(step.operation, "strides", None)
     if strides and not (taken and given and given > taken):
         return float(keras.tree.flatten(strides)[0])
-    # Without strides, or transposed: only a whole multiple is a change of scale, all else one of the border.
+    # Without strides, or transposed: only a whole multiple is a change of scale, everything else one of the border.
     resized = not _passes(step) and taken and given and (taken % given == 0 or given % taken == 0)
     return taken / given if resized else 1.0
 
 
 def _before(steps: list[_Step], number: int) -> Any:
-    """Returns a map before its activation, the map itself where it has none, or None where they are one layer."""
+    """Returns a map before its activation; the map itself without one, or None if they are one layer."""
     step = steps[_maker(steps, number)]
     taken = _activated(steps, step)
     if taken is not None:
@@ -394,7 +396,7 @@ def _activated(steps: list[_Step], step: _Step) -> int | None:
 
 
 def _is_gate(steps: list[_Step], number: int, value: int) -> bool:
-    """Tells whether a step is made from the value alone, position by position and weightless, as hard-swish's gate."""
+    """Returns whether a step depends on the value alone, by position and without weights, as hard-swish's gate."""
     while number != value:
         step = steps[number]
         if len(step.sources) != 1 or getattr(step.operation, "weights", None):

@@ -1,4 +1,4 @@
-"""The terms of a distillation: every loss with every teacher, built for the shapes that they predict, and weighted."""
+"""The terms of a distillation: the weighted losses for every teacher, built for their shapes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Term:
     """One loss between the student and one teacher.
 
     Attributes:
-        loss: built where it has layers.
+        loss: the loss, built if it has layers.
         weight: a number, or a variable that changes during the training.
         teacher: the teacher's number.
         share: the teacher's weight; those of all teachers sum to 1.
@@ -43,9 +43,9 @@ class Term:
         """Returns the weighted loss of a batch, a float32 scalar.
 
         Args:
-            answer: what the teacher predicts, by tap.
+            answer: predictions of the teacher, by tap.
             student: the student's outputs, by tap.
-            context: gives what a loss may need beyond the predictions.
+            context: source of what a loss may need beyond the predictions.
             sample_weight: weights of the images, [batch], or None.
         """
         given = answer.get(self.loss.teacher_tap)
@@ -69,11 +69,11 @@ def terms_of(
 
     Args:
         losses: pairs (loss, weight).
-        shares: the weight of each teacher, relative to the others'.
-        teachers: shapes of each teacher's predictions by tap, without the batch; empty where they will only be known to
-            be logits.
+        shares: relative weight of each teacher.
+        teachers: shapes of each teacher's predictions by tap, without the batch; empty if only
+            logits are known.
         student: shapes of the student's outputs by tap, without the batch.
-        images: number of training images, where it is known.
+        images: number of training images, if known.
 
     Raises:
         RequestError: the shares do not fit the teachers, logits have other classes, or a prediction is missing.
@@ -91,12 +91,12 @@ def terms_of(
 def _built(
     loss: DistillationLoss, teacher: Shapes, student: Shapes, number: int, images: int | None
 ) -> DistillationLoss:
-    """Returns a copy of the loss with layers of its own, which shares a scheduled temperature with the original."""
+    """Returns a copy of the loss with its own layers, but the scheduled temperature of the original."""
     if loss.teacher_tap not in teacher:
         raise RequestError(_missing(loss, number, list(teacher)))
     given, own = tuple(teacher[loss.teacher_tap]), tuple(student[loss.student_tap])
     if loss.teacher_tap == loss.student_tap == LOGITS and given != own:
-        raise RequestError(f"Teacher {number} answers logits of shape {given}, the student {own}; they must be equal.")
+        raise RequestError(f"Teacher {number} predicts logits of shape {given}, the student {own}; they must be equal.")
     built = type(loss).__new__(type(loss))  # copy.copy would save and load it, and lose a scheduled temperature
     built.__dict__.update(loss.__dict__)
     built.build(given, own, images)
@@ -105,6 +105,6 @@ def _built(
 
 def _missing(loss: DistillationLoss, number: int, known: list[str]) -> str:
     return (
-        f"The loss {loss.name!r} looks at {loss.teacher_tap!r}, which the answers of teacher {number} do not hold: "
+        f"The loss {loss.name!r} uses {loss.teacher_tap!r}, which the predictions of teacher {number} lack: "
         f"they hold {', '.join(known)}.{nearest(loss.teacher_tap, known)}"
     )

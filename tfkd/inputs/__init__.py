@@ -1,4 +1,4 @@
-"""Kinds of input: one package for each, which holds all that is special about it.
+"""Kinds of input, with one package per kind.
 
 A package defines `KIND`, a `tfkd.inputs.kind.Kind`. Adding a kind touches its package, its test and one line below.
 """
@@ -26,13 +26,13 @@ def kind_of(name: str) -> Kind:
 
 
 def signature_of(model: Any) -> Signature:
-    """Returns what a model takes: the input of the first kind that it is.
+    """Returns the signature of a model's inputs, from the first kind that matches.
 
     Args:
         model: keras.Model with known inputs.
 
     Raises:
-        RequestError: it is the input of no kind; gives the reasons of all.
+        RequestError: no kind matches.
     """
     reasons = []
     for name in KINDS:

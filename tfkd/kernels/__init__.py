@@ -1,1 +1,1 @@
-"""Faster TensorFlow operations, and every touch of names that Keras keeps private."""
+"""Faster TensorFlow operations, and all access to private names of Keras."""

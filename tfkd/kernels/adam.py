@@ -1,7 +1,7 @@
-"""Adam's update in TensorFlow's fused operation.
+"""Adam updates with TensorFlow's fused operation.
 
-Keras puts it together from a dozen elementwise operations for every variable, which take a MobileNetV3 with its 142 a
-seventh of the time that it trains on a CPU.
+Keras composes it of a dozen elementwise operations per variable, which for the 142 variables of a MobileNetV3 take a
+seventh of the training time on a CPU.
 """
 
 from types import MethodType
@@ -16,9 +16,9 @@ _PLAIN = (keras.optimizers.Adam, keras.optimizers.AdamW)
 
 
 def fuse(optimizer: keras.optimizers.Optimizer) -> None:
-    """Lets Keras's Adam or AdamW, also inside a loss scale, update in the fused operation; others stay as they are.
+    """Lets Keras's Adam or AdamW, also inside a loss scale, use the fused operation; ignores other optimizers.
 
-    It stays Keras's optimizer in what it computes (Kingma, Ba 2015, arXiv:1412.6980; Loshchilov, Hutter 2019,
+    It still computes the update of Keras's optimizer (Kingma, Ba 2015, arXiv:1412.6980; Loshchilov, Hutter 2019,
     arXiv:1711.05101), holds and saves; updates differ by rounding.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)

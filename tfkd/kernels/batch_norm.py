@@ -1,7 +1,7 @@
-"""Batch normalisation in TensorFlow's fused kernel while a Keras network trains.
+"""Batch normalisation with TensorFlow's fused kernel in the training of Keras networks.
 
-Keras puts it together from elementwise operations, which with their gradients take a CPU a quarter of the time that a
-MobileNetV3 trains.
+Keras composes it of elementwise operations, which with their gradients take a quarter of the training time of a
+MobileNetV3 on a CPU.
 """
 
 from types import MethodType
@@ -16,9 +16,9 @@ _PLAIN = keras.layers.BatchNormalization
 
 
 def fuse(model: keras.Model) -> None:
-    """Lets a network's batch normalisations train in the fused kernel, those that it can do: of maps, over channels.
+    """Lets a network's batch normalisations of maps over channels train with the fused kernel.
 
-    They stay Keras's layers in what they compute (Ioffe, Szegedy 2015, arXiv:1502.03167), hold and save.
+    Outputs (Ioffe, Szegedy 2015, arXiv:1502.03167), weights and files of the layers do not change.
     """
     for layer in layers_of(model):
         if type(layer) is _PLAIN and layer.built and _fits(layer):
@@ -39,7 +39,7 @@ def _call(self: Any, inputs: Any, training: bool | None = None, mask: Any = None
     )
     count = tf.cast(tf.size(values) // values.shape[-1], tf.float32)
     _move(self.moving_mean, mean, self.momentum)
-    _move(self.moving_variance, unbiased * (count - 1) / count, self.momentum)  # Keras keeps the biased one
+    _move(self.moving_variance, unbiased * (count - 1) / count, self.momentum)  # Keras uses the biased one
     return tf.cast(outputs, self.compute_dtype)
 
 

@@ -1,4 +1,4 @@
-"""A frozen network's weights as constants of a TensorFlow graph, which then folds BatchNorm into the convolutions."""
+"""Weights of a frozen network as constants of a graph, so that TensorFlow folds BatchNorm into the convolutions."""
 
 import contextlib
 import zlib
@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-MOST_BYTES = 1 << 30  # a TensorFlow graph holds no more than 2 GB
+MOST_BYTES = 1 << 30  # a TensorFlow graph is limited to 2 GB
 
 
 def constant_weights(network: keras.Model, copies: int = 1) -> AbstractContextManager[Any]:
-    """Returns a context in which a network's weights are constants, with the values of now, of the graph being traced.
+    """Returns a context in which a network's weights are constants, with current values, of the traced graph.
 
-    They stay variables outside a graph, and where the `copies` of them that it will hold are too large for one.
+    They remain variables outside a graph, and if `copies` of them are too large for a graph.
     """
     if tf.executing_eagerly():
         return contextlib.nullcontext()
@@ -26,7 +26,7 @@ def constant_weights(network: keras.Model, copies: int = 1) -> AbstractContextMa
 
 
 def checksum(network: keras.Model) -> int:
-    """Returns the CRC-32 of a network's weights: where it has changed, constants made of them are out of date."""
+    """Returns the CRC-32 of a network's weights, to detect that constants of them are outdated."""
     crc = 0
     for weight in network.weights:
         crc = zlib.crc32(weight.numpy().tobytes(), crc)

@@ -1,7 +1,7 @@
-"""The kernel's gradient of wide depthwise convolutions on small maps, as products of matrices.
+"""Kernel gradients of wide depthwise convolutions on small maps, as matrix products.
 
-TensorFlow's own operation for it has no quick way for kernels wider than three: on a processor for which it uses oneDNN
-it takes a quarter of the time that a MobileNetV3 trains at 64 px, most of it on maps of 2 to 8 positions per side.
+TensorFlow's operation is slow for kernels wider than three: on a processor for which it uses oneDNN it takes a quarter
+of the training time of a MobileNetV3 at 64 px, most of it on maps of 2 to 8 positions per side.
 """
 
 from functools import cache
@@ -16,14 +16,14 @@ import tensorflow as tf
 from tfkd.kernels.keras_private import is_training, layers_of
 
 _PLAIN = keras.layers.DepthwiseConv2D
-_WIDE = 5  # positions; narrower kernels are quicker in TensorFlow's operation
+_WIDE = 5  # positions; narrower kernels are faster in TensorFlow's operation
 _MOST_PAIRS = 4_096  # of a position that comes in and one that goes out: 8 x 8 of either; beyond, sums of few win
 
 
 def quicken(model: keras.Model) -> None:
-    """Lets a network's depthwise convolutions learn by products of matrices, those for which that is quicker.
+    """Replaces the gradients of a network's depthwise convolutions by matrix products, if those are faster.
 
-    They stay Keras's layers in what they compute, hold and save; gradients differ by rounding.
+    Outputs, weights and files of the layers do not change; gradients differ by rounding.
     """
     for layer in layers_of(model):
         if type(layer) is _PLAIN and layer.built and _fits(layer):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class ShapedModel(keras.Model):
-    """A Keras model that may choose the batch of which Keras learns the shapes before it trains."""
+    """A Keras model that chooses the batch from which Keras learns the shapes before training."""
 
     def shaping_batch(self, iterator: Any, batch: Any) -> tuple[Any, Any]:
         """Returns an iterator over batches or a batch, one of them None."""
@@ -19,12 +19,12 @@ class ShapedModel(keras.Model):
 
 
 class SharedVariable(keras.Variable):
-    """A Keras 3 variable whose value is a TensorFlow variable that somebody else owns as well.
+    """A Keras 3 variable whose value is a TensorFlow variable with another owner.
 
     Args:
         owner: the TensorFlow variable.
         trainable: whether the training updates it.
-        constraint: what holds for it after every update.
+        constraint: function applied after every update.
     """
 
     def __init__(self, owner: tf.Variable, trainable: bool, constraint: Callable[[Any], Any] | None = None) -> None:

@@ -1,12 +1,12 @@
-"""Names that Keras 3 and tf_keras keep private: whatever tfkd reads or calls of them, it reads or calls here.
+"""Private names of Keras 3 and tf_keras; every access of tfkd to one is in this module.
 
-tests/kernels/test_keras_private.py fails for each name that another version of Keras lacks or has changed.
+tests/kernels/test_keras_private.py fails for each name that another version of Keras lacks or changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-# The structures in which a functional or sequential model takes and gives tensors.
+# The structures of the inputs and outputs of a functional or sequential model.
 STRUCTURES = {"inputs": "_inputs_struct", "outputs": "_outputs_struct"}
 
 
@@ -21,17 +21,17 @@ def layers_of(model: Any, include_self: bool = True) -> list[Any]:
 
 
 def graph_of(model: Any) -> Any:
-    """Returns the functional model that holds a Keras 3 model's graph; the model itself where it is the one."""
+    """Returns the functional model with a Keras 3 model's graph, which may be the model itself."""
     return getattr(model, "_functional", None) or model
 
 
 def structure(model: Any, which: str) -> Any:
-    """Returns the symbolic `inputs` or `outputs` of a model in the structure in which it takes or gives them."""
+    """Returns the symbolic `inputs` or `outputs` of a model in their structure."""
     return getattr(graph_of(model), STRUCTURES[which])
 
 
 def nodes(model: Any) -> Iterator[Any]:
-    """Yields the calls of a functional model's layers, each after those that it takes its inputs from.
+    """Yields the calls of a functional model's layers in topological order.
 
     Args:
         model: functional or sequential, of Keras 3 or tf_keras.
@@ -42,17 +42,17 @@ def nodes(model: Any) -> Iterator[Any]:
 
 
 def maker(tensor: Any) -> Any:
-    """Returns the layer or operation whose call gave a symbolic tensor of Keras 3."""
+    """Returns the layer or operation that returned a symbolic tensor of Keras 3."""
     return tensor._keras_history.operation
 
 
 def call_behind(tensor: Any) -> Any:
-    """Returns the node of the call that gave a symbolic tensor of Keras 3."""
+    """Returns the node of the call that returned a symbolic tensor of Keras 3."""
     return calls_of(maker(tensor))[tensor._keras_history.node_index]
 
 
 def output_number(tensor: Any) -> int:
-    """Returns which of the outputs of its call a symbolic tensor of Keras 3 is."""
+    """Returns the index of a symbolic tensor of Keras 3 among the outputs of its call."""
     return int(tensor._keras_history.tensor_index)
 
 
@@ -62,38 +62,38 @@ def calls_of(operation: Any) -> list[Any]:
 
 
 def forget_calls(layer: Any) -> None:
-    """Makes a layer of Keras 3 one that no graph holds."""
+    """Removes a layer of Keras 3 from all graphs."""
     layer._inbound_nodes, layer._outbound_nodes = [], []
 
 
 def is_training(layer: Any) -> bool:
-    """Returns whether the outermost call that a layer of Keras 3 is in trains."""
+    """Returns whether the outermost call around a layer of Keras 3 is in training mode."""
     return bool(layer._get_call_context().training)
 
 
 def track(layer: Any, variable: Any) -> None:
-    """Makes a variable one of a Keras 3 layer's weights."""
+    """Adds a variable to the weights of a Keras 3 layer."""
     layer._track_variable(variable)
 
 
 def adam_moments(optimizer: Any, variable: Any) -> tuple[Any, Any]:
-    """Returns the two moving averages that Keras 3's Adam holds of a variable's gradients."""
+    """Returns the two moving averages of a variable's gradients in Keras 3's Adam."""
     number = optimizer._get_variable_index(variable)
     return optimizer._momentums[number], optimizer._velocities[number]
 
 
 def compiled_metrics(model: Any) -> Any:
-    """Returns the metric of Keras 3 that holds those of `compile`; None where it got none."""
+    """Returns the metric of Keras 3 that contains those of `compile`, or None."""
     return model._compile_metrics
 
 
 def is_validation_of_fit(arguments: Mapping[str, Any]) -> bool:
-    """Returns whether the named arguments of `evaluate` are those that Keras 3's `fit` calls it with."""
+    """Returns whether the named arguments of `evaluate` are those of a call by Keras 3's `fit`."""
     return bool(arguments.get("_use_cached_eval_dataset"))
 
 
 def is_unsafe_loading_allowed() -> bool:
-    """Returns whether Keras 3 loads a model, just now, without its safe mode."""
+    """Returns whether Keras 3 is loading a model without safe mode."""
     from keras.src.saving.serialization_lib import in_safe_mode
 
     return in_safe_mode() is False
@@ -108,11 +108,11 @@ def keras2_layer(name: str) -> Callable[..., Any] | None:
 
 
 def keras2_uses(model: Any) -> Mapping[str, int]:
-    """Returns how many calls of a functional tf_keras model take each tensor, by the tensor's id as text."""
+    """Returns the number of calls of a functional tf_keras model that use each tensor, by the tensor's id as text."""
     uses: Mapping[str, int] = model._tensor_usage_count
     return uses
 
 
 def keras2_outputs(model: Any) -> Any:
-    """Returns a functional tf_keras model's outputs in the structure in which it gives them."""
+    """Returns a functional tf_keras model's outputs in their structure."""
     return model._nested_outputs

@@ -1,4 +1,4 @@
-"""Teachers and students: what exists, and how one is built from a recipe.
+"""Teachers and students: the known names, and how networks are built from a recipe.
 
 Adding a kind touches its own file, its test and one line below. Nothing here imports TensorFlow until a model is built.
 """
@@ -21,7 +21,7 @@ from tfkd.recipe import Student, Teacher, is_model_file, user_code
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a model is written: a module with a `build` function, and which of its variants this is."""
+    """The source of a model: a module with a `build` function, and a variant."""
 
     module: str
     variant: str
@@ -29,11 +29,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class StudentKind(Kind):
-    """A student with its costs at 224 px, with 1,000 classes and width 1, so that a list of them builds none.
+    """A student with its costs at 224 px, 1,000 classes and width 1, so that listing students does not build them.
 
     Attributes:
-        parameters: numbers in its weights.
-        multiply_adds: per image (see `tfkd.models.cost`).
+        parameters: number of weights.
+        multiply_adds: multiply-adds per image (see `tfkd.models.cost`).
     """
 
     parameters: int
@@ -61,18 +61,18 @@ TEACHERS = {
 
 
 def build_student(student: Student, image_size: int, classes: int, seed: int, precision: str = "float32") -> Any:
-    """Builds a student with its starting weights.
+    """Builds a student with its initial weights.
 
-    Initial weights and dropout are drawn from `seed` alone; the global random state is left as it was.
+    Initial weights and dropout depend on `seed` alone; the global random state does not change.
 
     Args:
-        student: the recipe's part; `model` is a name of STUDENTS or `package.module:function`. Such a function is
+        student: the block of the recipe; `model` is a name of STUDENTS or `package.module:function`. Such a function is
             called as `function(k, image_size=, classes=, width=, activation=, dropout=, batch_norm_momentum=)` with
             `k` a layers namespace (keras), and returns a model built from `k.Input`, `k.layers` and `k.Model`. A
-            softmax at its end is taken off.
+            final softmax is removed.
         image_size: side of the square input, pixels.
         classes: number of classes.
-        seed: of everything random.
+        seed: seed of everything random.
         precision: float32, or mixed_float16 or mixed_bfloat16: computed in half precision from float32 weights.
 
     Returns:
@@ -102,10 +102,10 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
 
 
 def student_source(student: Student) -> Callable[..., Any]:
-    """Returns the function of a layers namespace that builds the student; the tf_keras copy is built from it too.
+    """Returns the function that builds the student from a layers namespace; the tf_keras copy uses it too.
 
     Raises:
-        RequestError: the name is unknown or the import path leads nowhere.
+        RequestError: the name is unknown or the import path does not exist.
     """
     if ":" in student.model:
         return _imported(student.model)
@@ -115,24 +115,24 @@ def student_source(student: Student) -> Callable[..., Any]:
 
 
 def is_own(model: str) -> bool:
-    """Tells a teacher of the user's own, a file or `package.module:function`, from a named one."""
+    """Returns whether a teacher is the user's own (a file or `package.module:function`), not a named one."""
     return is_model_file(model) or ":" in model
 
 
 def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str] = ()) -> Any:
-    """Builds a teacher with its starting weights.
+    """Builds a teacher with its initial weights.
 
-    A named teacher is laid out as: input → normalisation layers → a nested model "backbone" that gives pooled
-    features [B, D] → Dense "head". A classifier that comes with the weights is kept when its classes fit in number.
+    A named teacher has the layout: input → normalisation layers → a nested model "backbone" with pooled features [B, D]
+    as output → Dense "head". The classifier of the weights is used if its number of classes fits.
     A model of the user's own (what `tfkd.models.foreign` opens, or `package.module:function`) computes in float32,
-    whatever its dtype policy was; a softmax at its end is taken off (see `tfkd.models.logits`), the teacher's
-    normalization is put in front, and its `labels` bring the outputs into the order of the classes.
+    whatever its dtype policy; a final softmax is removed (see `tfkd.models.logits`), the teacher's normalization is
+    prepended, and its `labels` reorder the outputs by the classes.
 
     Args:
-        teacher: the recipe's part. A function is called as `function(image_size=, classes=)`.
+        teacher: the block of the recipe. A function is called as `function(image_size=, classes=)`.
         classes: number of classes.
-        seed: of the initial weights.
-        names: the names of the classes, which a specialist and a teacher with labels need.
+        seed: seed of the initial weights.
+        names: names of the classes, needed for a specialist and a teacher with labels.
 
     Returns:
         A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes].
@@ -175,7 +175,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
 
 
 def _keras3(model: Any, teacher: Teacher) -> Any:
-    """Returns a model of tf_keras as one of Keras 3, and any other as it is."""
+    """Returns a tf_keras model as a Keras 3 model, and any other model unchanged."""
     from tfkd.models import logits
 
     if not logits.is_tf_keras(model):
@@ -186,7 +186,7 @@ def _keras3(model: Any, teacher: Teacher) -> Any:
 
 
 def _logits(model: Any, name: str, exact: bool = False) -> Any:
-    """Returns a user's own model with float32 logits; `exact` refuses a softmax that cannot be taken off."""
+    """Returns a user's own model with float32 logits; `exact` refuses a softmax that cannot be removed."""
     import keras
 
     from tfkd.models import logits
@@ -214,7 +214,7 @@ def _load_student(model: Any, student: Student) -> None:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Lets Keras draw the seeds of its initializers and dropouts from `seed`, then puts Python's generator back."""
+    """Lets Keras draw the seeds of its initializers and dropouts from `seed`, then restores Python's generator."""
     state = random.getstate()
     random.seed(seed)
     try:
@@ -225,7 +225,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _policy(name: str) -> Iterator[None]:
-    """Lets Keras build layers under a dtype policy, then puts the policy back that was there."""
+    """Lets Keras build layers under a dtype policy, then restores the previous policy."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -267,7 +267,7 @@ def _imported(path: str) -> Callable[..., Any]:
 
 
 def _place(error: BaseException, module: ModuleType) -> str | None:
-    """Returns the deepest line of a module that an exception passed through, or None where it passed through none."""
+    """Returns the deepest line of a module in the traceback of an exception, or None."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
     return f"{module.__file__}:{lines[-1]}" if lines else None

@@ -1,4 +1,4 @@
-"""Bodies taken from keras.applications, with weights downloaded by Keras or read from a file."""
+"""Bodies from keras.applications, with weights downloaded by Keras or read from a file."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ def application_body(name: str, size: int, weights: str, classes: int) -> tuple[
     """Returns a model of keras.applications up to its pooled features, and the classifier that fits `classes`.
 
     Args:
-        name: of the function in keras.applications.
+        name: name of the function in keras.applications.
         size: side of the square input, pixels.
         weights: "none", "imagenet", or a `.h5` file in keras.applications' layout, with or without the classifier.
         classes: number of classes.
 
     Raises:
-        RequestError: the weights cannot be had or don't fit.
+        RequestError: the weights are not available or don't fit.
     """
     with_top = weights == "imagenet" and classes == 1000
     model = application(
@@ -42,9 +42,9 @@ def application_body(name: str, size: int, weights: str, classes: int) -> tuple[
 
 
 def _load_by_position(body: Any, path: Path) -> list[np.ndarray] | None:
-    """Sets the body's weights from a `.h5` file and returns the classifier that is left over, if there is one.
+    """Sets the body's weights from a `.h5` file and returns the remaining classifier, if there is one.
 
-    By position, as Keras itself does: some layers of keras.applications are named anew in every session.
+    By position, like Keras, because some layers of keras.applications get new names in every session.
     """
     groups = list(read_apart(read_h5, path, str(path)).values())
     layers = [layer for layer in body.layers if layer.weights]
@@ -54,5 +54,5 @@ def _load_by_position(body: Any, path: Path) -> list[np.ndarray] | None:
     for layer, group in zip(layers, groups, strict=False):
         layer.set_weights(group)
         if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()  # what it applies is derived from its weights
+            layer.finalize_state()  # the normalised kernel is derived from its weights
     return groups[-1] if len(groups) > len(layers) else None

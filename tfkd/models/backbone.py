@@ -1,4 +1,4 @@
-"""What every teacher family hands over: its normalisation, its body, and the classifier that came with the weights."""
+"""The parts of a teacher family: normalisation, body, and the classifier of its weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,9 @@ class Backbone:
 
     Attributes:
         image_size: side of the square input, pixels.
-        normalisation: layers that turn raw RGB 0..255 into what the body was trained on.
+        normalisation: layers that convert raw RGB 0..255 to the input of the body.
         body: Keras model from normalised images to pooled features [B, D].
-        classifier: kernel [D, classes] and bias [classes] that belong to the weights, if there are any.
+        classifier: kernel [D, classes] and bias [classes] of the weights, if any.
     """
 
     image_size: int

@@ -1,4 +1,4 @@
-"""Networks that normalise by each batch's own statistics instead of the moving ones that training left."""
+"""Networks that normalise by the statistics of each batch instead of the moving averages of the training."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class BatchStatistics(keras.layers.BatchNormalization):
 
 
 def with_batch_statistics(model: keras.Model) -> keras.Model:
-    """Returns a copy of a functional or sequential model, with the same weights, that knows no moving statistics."""
+    """Returns a copy of a functional or sequential model, with the same weights, without moving statistics."""
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         kind = BatchStatistics if type(layer) is keras.layers.BatchNormalization else type(layer)

@@ -1,4 +1,4 @@
-"""What a network costs: the products that it sums up for one image."""
+"""The cost of a network: multiply-adds per image."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 
 from tfkd.errors import RequestError
 
-_FREE = ("BatchNormalization", "Normalization", "PReLU")  # weights, but element by element
+_FREE = ("BatchNormalization", "Normalization", "PReLU")  # element-wise weights
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -16,13 +16,13 @@ def multiply_adds(model: keras.Model) -> int:
     Biases, normalisation, activations and pooling do not count.
 
     Args:
-        model: with a static input shape but for the batch.
+        model: a model with a static input shape, except for the batch.
 
     Returns:
-        The number of products; twice as many are floating-point operations.
+        The number of multiply-adds, half the number of floating-point operations.
 
     Raises:
-        RequestError: a layer has weights, and how many products they make is not known here.
+        RequestError: the cost of a layer with weights is unknown.
     """
     return sum(_of(layer) for layer in model.layers)
 

@@ -14,16 +14,16 @@ _STD_RGB = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def build(variant: str, image_size: int | None, weights: str, classes: int) -> Backbone:
-    """Builds an EfficientNet body; it holds its normalisation of raw RGB inside.
+    """Builds an EfficientNet body, which contains its normalisation of raw RGB.
 
     Args:
         variant: "B0" to "B7", "V2B0" to "V2B3", "V2S", "V2M", "V2L".
         image_size: side of the input in pixels; None takes the variant's own.
         weights: "none", "imagenet" (downloaded by Keras) or a `.h5` file in keras.applications' layout.
-        classes: number of classes; a classifier for that many comes along with the weights.
+        classes: number of classes; a classifier of the weights with this number is used.
 
     Raises:
-        RequestError: the weights cannot be had or don't fit.
+        RequestError: the weights are not available or don't fit.
     """
     size = image_size or _SIZES[variant]
     body, classifier = application_body(f"EfficientNet{variant}", size, weights, classes)
@@ -33,7 +33,7 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
 
 
 def _match_imagenet_scale(body: keras.Model) -> None:
-    """Divides by the root of the standard deviation once more where a file holds ImageNet's statistics.
+    """Divides by the root of the standard deviation again if a file contains ImageNet's statistics.
 
     The published B0 to B7 divide by the variance. Keras adds the missing root as a layer of its own, but only when it
     downloads the weights itself; for a file it goes into the variance here.

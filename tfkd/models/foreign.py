@@ -1,4 +1,4 @@
-"""Opens every model that a user brings: Keras 3 and Keras 2 files, and SavedModels of anything."""
+"""Opens models of the user's own: Keras 3 and Keras 2 files, and SavedModels of any origin."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 from tfkd.errors import RequestError, cause
 from tfkd.kernels.keras_private import layers_of
-from tfkd.models import form, registered  # noqa: F401  (registered: a file may be a run's own teacher)
+from tfkd.models import form, registered  # noqa: F401  (registers layers: a file may be a run's own teacher)
 from tfkd.models.file_kind import FileKind, config_of, file_kind, with_suffix
 from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.models.logits import is_tf_keras
@@ -26,26 +26,26 @@ _TOLERANCE = 1e-3
 def open_model(
     path: Path, *, image_size: int | None = None, imports: Sequence[str] = (), allow_code: bool = False
 ) -> keras.Model:
-    """Open a model of any kind as a Keras 3 model that computes in float32.
+    """Opens a model of any kind as a Keras 3 model that computes in float32.
 
     Keras 3 `.keras` and HDF5 files, Keras 2 `.keras` and HDF5 files, and SavedModels (of Keras 2, of Keras 3's
-    `model.export`, of a tf.Module) are told apart by their content. Layers stay layers where Keras 3 has them; a
-    SavedModel becomes one layer that predicts and is not trained (see `tfkd.models.frozen_graph`).
+    `model.export`, of a tf.Module) are distinguished by their content. Layers stay layers if Keras 3 has them; a
+    SavedModel becomes one layer that cannot be trained (see `tfkd.models.frozen_graph`).
 
-    The file is read in a process apart, with limits on memory and time. Only a configuration of known layers and plain
-    arrays come out of it, from which the model is built here; with `allow_code` the file is trusted and read here.
+    The file is read in a separate process, with limits on memory and time. It returns only a configuration of known
+    layers and plain arrays, from which the model is built here; with `allow_code` the file is trusted and read here.
 
     Args:
-        path: of a file, or of a SavedModel's folder.
+        path: path of a file, or of a SavedModel's folder.
         image_size: side of the square input, pixels, for a model that takes images of any size.
-        imports: modules that register the layers of the model's own; they are imported, which runs them.
-        allow_code: let the file bring code of its own, which may do anything: Lambda layers, operators that open files.
+        imports: modules that register the model's custom layers; importing runs them.
+        allow_code: accept code in the file, which may do anything: Lambda layers, operators that open files.
 
     Returns:
         A model from one float32 tensor [B, ...] to one float32 tensor; a mapping with one entry is unwrapped.
 
     Raises:
-        RequestError: there is no such file, it is damaged or no model, it brings code or needs a class that is not
+        RequestError: there is no such file, it is damaged or not a model, it contains code or needs a class that is not
             imported, it has several inputs or outputs, or it takes images of any size and `image_size` is None.
     """
     import_modules(imports)
@@ -57,16 +57,16 @@ def open_model(
 
 
 def from_memory(model: Any, name: str, image_size: int | None = None) -> keras.Model:
-    """Return a model of the caller's session in the form that `open_model` gives; its own layers are trusted.
+    """Returns a model in memory in the form of `open_model`; its own layers are trusted.
 
     Args:
-        model: of Keras 3 or of tf_keras.
-        name: what messages call it.
+        model: model of Keras 3 or tf_keras.
+        name: name of the model in messages.
         image_size: side of the square input, pixels, for a model that takes images of any size.
 
     Raises:
-        RequestError: it is no model, it has several inputs or outputs, or it takes images of any size and `image_size`
-            is None.
+        RequestError: it is not a model, it has several inputs or outputs, or a variable input size and `image_size` is
+            None.
     """
     if is_tf_keras(model):
         from tfkd.models.keras2 import keras3_of
@@ -77,12 +77,12 @@ def from_memory(model: Any, name: str, image_size: int | None = None) -> keras.M
 
 @dataclass(frozen=True)
 class _Plain:
-    """A model without the file that it came from.
+    """A model without its file.
 
     Attributes:
-        config: what Keras builds its layers from, JSON.
-        weights: in the order of `get_weights`.
-        outputs: float32, of `_probe`.
+        config: configuration of its layers, JSON.
+        weights: weights in the order of `get_weights`.
+        outputs: float32 outputs for `_probe`.
     """
 
     config: str
@@ -91,7 +91,7 @@ class _Plain:
 
 
 def _plain(path: Path, image_size: int | None, imports: Sequence[str]) -> _Plain:
-    """Open a model, in a process apart."""
+    """Opens a model in a separate process."""
     import_modules(imports)
     model = _opened(path, image_size)
     begin_phase(1)
@@ -102,7 +102,7 @@ def _plain(path: Path, image_size: int | None, imports: Sequence[str]) -> _Plain
 
 
 def _built(plain: _Plain, path: Path) -> keras.Model:
-    """Return a model of known layers with plain weights, which gives the outputs that it gave in the other process."""
+    """Returns a model of known layers and plain weights; compares its outputs with those in the other process."""
     try:
         model = keras.saving.deserialize_keras_object(json.loads(plain.config), safe_mode=True)
         model.set_weights(plain.weights)
@@ -110,7 +110,7 @@ def _built(plain: _Plain, path: Path) -> keras.Model:
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()
         outputs = _probe(model)
-    except Exception as error:  # a layer of the user's can fail in any way
+    except Exception as error:  # a user's layer can raise anything
         raise RequestError(f"{path} cannot be built again from its layers' get_config(): {cause(error)}") from error
     if not _are_close(outputs, plain.outputs):
         raise RequestError(
@@ -121,7 +121,7 @@ def _built(plain: _Plain, path: Path) -> keras.Model:
 
 
 def _probe(model: keras.Model) -> np.ndarray:
-    """Return what a model gives for noise of whole pixels: one image, or the only batch that it takes."""
+    """Returns the outputs of a model for noise of whole pixels: one image, or a batch of its fixed size."""
     shape = (model.inputs[0].shape[0] or 1, *model.inputs[0].shape[1:])
     return _predicted(model, np.random.default_rng(0).integers(0, 256, shape))
 
@@ -142,17 +142,17 @@ def _opened(path: Path, image_size: int | None, allow_code: bool = False) -> ker
 
 
 def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool = False) -> keras.Model:
-    """Open what Keras 3 wrote, as it is.
+    """Opens a file of Keras 3.
 
     Raises:
-        RequestError: the file is damaged, brings code, or needs a class that is not imported.
+        RequestError: the file is damaged, contains code, or needs a class that is not imported.
     """
     try:
         with with_suffix(path, kind) as named:
             return keras.saving.load_model(named, compile=False, safe_mode=not allow_code)
-    except RequestError as error:  # of a layer of tfkd's own
+    except RequestError as error:  # raised by a layer of tfkd
         raise RequestError(f"{path}: {error}") from None
-    except Exception as error:  # a damaged or hostile file can fail anywhere in Keras
+    except Exception as error:  # a damaged or hostile file can raise anything in Keras
         if "safe_mode" in str(error) or "unsafe" in str(error).lower():
             raise RequestError(_danger(path) or refused(path, f"what Keras calls unsafe: {cause(error)}")) from None
         if missing := _missing_class(path):
@@ -161,12 +161,12 @@ def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool =
 
 
 def _danger(path: Path) -> str | None:
-    """Return the message about the first class of a configuration that is known to do more than compute."""
+    """Returns the message about the first class of a configuration that does more than compute."""
     return next(filter(None, (known_danger(path, part) for part in _classes(path))), None)
 
 
 def _classes(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what a configuration says of each class that it names."""
+    """Yields the description of each class in a configuration."""
     try:
         config = config_of(path)
     except Exception:
@@ -175,7 +175,7 @@ def _classes(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _missing_class(path: Path) -> str | None:
-    """Return the message about the first class of a configuration that nobody has registered, if there is one."""
+    """Returns the message about the first class of a configuration that is not registered, if any."""
     for part in _classes(path):
         name, module = part["class_name"], part.get("module")
         full_name = part.get("registered_name") or name
@@ -188,14 +188,14 @@ def _missing_class(path: Path) -> str | None:
 
 
 def _prepared(model: Any, name: str, size: int | None, allow_code: bool) -> keras.Model:
-    """Return a model with one float32 input and one float32 output, of a fixed size and a free batch."""
+    """Returns a model with one float32 input and one float32 output, of a fixed size and a variable batch."""
     if not isinstance(model, keras.Model):
         raise RequestError(f"{name} has the type {type(model).__name__} and is no Keras model.")
     model = _functional(model, name)
     image = form.only(name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
     made = form.only(name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
     if not isinstance(model, keras.Sequential) and (model.input is not image or model.output is not made):
-        model = keras.Model(image, made, name=model.name)  # no mapping around them
+        model = keras.Model(image, made, name=model.name)  # not in a mapping
     shape = form.fixed_shape(name, tuple(image.shape), size)
     if (None, *shape[1:]) == tuple(image.shape) and "int" not in str(image.dtype):
         return in_float32(model, allow_code)
@@ -205,7 +205,7 @@ def _prepared(model: Any, name: str, size: int | None, allow_code: bool) -> kera
 
 
 def _functional(model: Any, name: str) -> keras.Model:
-    """Return a subclassed model as a functional one around it, if its input is known."""
+    """Returns a functional model around a subclassed one, if its input is known."""
     if getattr(model, "inputs", None) and getattr(model, "outputs", None):
         return model
     shape = (model.get_build_config() or {}).get("input_shape")
@@ -225,7 +225,7 @@ def _names(model: keras.Model, what: str) -> list[str]:
 
 
 def _check_same(model: keras.Model, copy: keras.Model, name: str) -> None:
-    """Compare the copy that takes another input with the model itself, on noise of whole pixels."""
+    """Compares the copy with another input with the model itself, on noise of whole pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (model.inputs[0].shape[0] or 2, *copy.inputs[0].shape[1:]))
     if not _are_close(_predicted(copy, pixels), _predicted(model, pixels)):
         raise RequestError(

@@ -1,4 +1,4 @@
-"""The form that every opened model must have: one image in, one row of numbers out."""
+"""The form of an opened model: one image as input, one row of numbers as output."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,16 +12,16 @@ _ONE_OUTPUT = (
 
 
 def only(name: str, what: str, tensors: Mapping[str, Any], advice: str = _ONE_OUTPUT) -> Any:
-    """Return the only input or output of a model, whatever it is called.
+    """Returns the only input or output of a model, whatever its name.
 
     Args:
-        name: of the model, for the message.
+        name: name of the model, for the message.
         what: "inputs" or "outputs".
-        tensors: by name, in their order in the model.
+        tensors: tensors by name, in the order of the model.
         advice: how to choose one of several outputs.
 
     Raises:
-        RequestError: there are several, or none; names them and says how to choose.
+        RequestError: there are several, or none.
     """
     if len(tensors) == 1:
         return next(iter(tensors.values()))
@@ -33,12 +33,12 @@ def only(name: str, what: str, tensors: Mapping[str, Any], advice: str = _ONE_OU
 
 
 def fixed_shape(name: str, shape: tuple[int | None, ...], size: int | None) -> tuple[int | None, ...]:
-    """Return the shape of the images that a model takes, with `size` for sides that it leaves free.
+    """Returns the shape of a model's images, with `size` for variable sides.
 
     Args:
-        name: of the model, for the message.
-        shape: of its input, with the batch.
-        size: side of the square images, pixels; None where nobody chose one.
+        name: name of the model, for the message.
+        shape: shape of its input, with the batch.
+        size: side of the square images, pixels, or None.
 
     Raises:
         RequestError: the model takes images of any size and `size` is None.
@@ -47,6 +47,6 @@ def fixed_shape(name: str, shape: tuple[int | None, ...], size: int | None) -> t
         return shape
     if size is None:
         raise RequestError(
-            f"{name} takes images of any size, {shape}; choose one: `--image-size 224`, or image_size=224 in a recipe."
+            f"{name} takes images of any size, {shape}; set one: `--image-size 224`, or image_size=224 in a recipe."
         )
     return (shape[0], *(side or size for side in shape[1:3]), shape[3])

@@ -1,7 +1,7 @@
-"""Models of which only the graph is known: SavedModels, and Keras 2 models that Keras 3 cannot express.
+"""Models with a known graph only: SavedModels, and Keras 2 models that Keras 3 cannot express.
 
-The graph becomes one Keras layer that a `.keras` file holds whole, so that a run, its workers and the exports need
-nothing but that file.
+The graph becomes one Keras layer, stored completely in a `.keras` file, so that a run, its workers and the exports need
+only that file.
 """
 
 import base64
@@ -27,9 +27,9 @@ from tfkd.quiet import native_logs_silenced
 TOLERANCE = 1e-3  # of the largest output
 _HALF_TOLERANCE = 0.05
 
-_LARGEST_GRAPH = 1 << 31  # bytes, as Protocol Buffers have it
+_LARGEST_GRAPH = 1 << 31  # bytes, the limit of Protocol Buffers
 _HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
-_SMALLEST_WEIGHT = 2  # numbers; single ones are factors and bounds, which converters want to see as constants
+_SMALLEST_WEIGHT = 2  # numbers; single ones are factors and bounds, which converters need as constants
 
 
 @keras.saving.register_keras_serializable("tfkd")
@@ -38,11 +38,11 @@ class FrozenGraph(keras.layers.Layer):
 
     Args:
         graph: a serialised GraphDef, compressed by zlib, in base64.
-        image: name of the placeholder that takes the images.
+        image: name of the placeholder of the images.
         output: name of the output tensor.
-        weights: name and shape of each placeholder that takes a weight, float32.
-        output_shape: of the output, with the batch; None where a dimension is free.
-        batch: the only batch that the graph takes, or None.
+        weights: name and shape of each placeholder of a weight, float32.
+        output_shape: shape of the output, with the batch; None for a variable dimension.
+        batch: the only batch size of the graph, or None.
     """
 
     def __init__(
@@ -79,30 +79,30 @@ class FrozenGraph(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
-        """Make a variable for each weight; the graph's names are in the configuration."""
+        """Creates a variable for each weight; the names are in the configuration."""
         self._values = [
             self.add_weight(name=f"weight_{number}", shape=shape, trainable=False)
             for number, (_, shape) in enumerate(self._weights_taken)
         ]
 
     def call(self, images: Any) -> Any:
-        """Return what the graph gives for images; a graph of a fixed batch is run on one image after the other."""
+        """Returns the outputs of the graph for images; a graph of a fixed batch runs on one image after another."""
         values = [tf.convert_to_tensor(value) for value in self._values]
         if self._batch is None or images.shape[0] == self._batch:
             return self._run(images, *values)
         return tf.map_fn(lambda image: self._run(image[tf.newaxis], *values)[0], images, fn_output_signature=tf.float32)
 
     def compute_output_spec(self, images: Any) -> Any:
-        """Return the shape of the output without running the graph."""
+        """Returns the shape of the output without running the graph."""
         return keras.KerasTensor((images.shape[0], *self._shape_given[1:]), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """Return what the layer is built from again."""
+        """Returns the config for `from_config`."""
         return super().get_config() | self._described
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "FrozenGraph":
-        """Return a layer from its configuration; outside of `safe_mode=False`, of operators that only compute.
+        """Returns a layer from its configuration; with safe mode, only of operators that compute.
 
         Raises:
             RequestError: the graph holds an operator that does more than compute.
@@ -113,22 +113,22 @@ class FrozenGraph(keras.layers.Layer):
 
 
 def _definition(graph: str) -> Any:
-    """Return the GraphDef in the configuration of a layer."""
+    """Returns the GraphDef in the configuration of a layer."""
     content = zlib.decompressobj().decompress(base64.b64decode(graph), _LARGEST_GRAPH)
     return graph_pb2.GraphDef.FromString(content)
 
 
 def is_frozen(model: Any) -> bool:
-    """Tell whether a model is a frozen graph, which can predict and not be trained."""
+    """Returns whether a model is a frozen graph, which cannot be trained."""
     return any(isinstance(layer, FrozenGraph) for layer in layers_of(model))
 
 
 def open_saved_model(path: Path, size: int | None = None, allow_code: bool = False) -> keras.Model:
-    """Return the signature of a SavedModel as a Keras model of one layer.
+    """Returns the signature of a SavedModel as a Keras model of one layer.
 
     Args:
         path: a folder with `saved_model.pb`.
-        size: side of the square input, pixels, where the SavedModel leaves it free.
+        size: side of the square input, pixels, if the SavedModel has a variable one.
         allow_code: load it with TensorFlow's own loader, and let its operators do more than compute.
 
     Raises:
@@ -138,7 +138,7 @@ def open_saved_model(path: Path, size: int | None = None, allow_code: bool = Fal
     if not allow_code:
         graph = serving_graph(path)
         with native_logs_silenced():
-            function, _variables = traced(graph, str(path))  # the variables must outlive the freezing
+            function, _variables = traced(graph, str(path))  # keeps the variables alive while freezing
         return frozen_model(function, path.name, size)
     try:
         with native_logs_silenced():
@@ -150,12 +150,12 @@ def open_saved_model(path: Path, size: int | None = None, allow_code: bool = Fal
 
 
 def frozen_model(function: Any, name: str, size: int | None = None, allow_code: bool = False) -> keras.Model:
-    """Return a Keras model of one FrozenGraph layer that gives what a concrete function gives, in float32.
+    """Returns a Keras model of one FrozenGraph layer with the outputs of a concrete function, in float32.
 
     Args:
         function: a concrete function of one image tensor and one output.
-        name: of the model, for messages and reports.
-        size: side of the square input, pixels, where the function leaves it free.
+        name: name of the model, for messages and reports.
+        size: side of the square input, pixels, if the function has a variable one.
         allow_code: let its operators do more than compute.
 
     Raises:
@@ -229,9 +229,9 @@ def _image_shape(name: str, image: Any, size: int | None) -> tuple[int | None, .
 
 
 def _take_float(definition: Any, image: str) -> None:
-    """Let a graph of integer images take float32 ones: the casts behind its placeholder have nothing left to do."""
+    """Lets a graph of integer images accept float32 images, which makes the casts after its placeholder superfluous."""
     waiting = {image}
-    for node in definition.node:  # in the order of the graph, as freezing leaves it
+    for node in definition.node:  # in the order of the frozen graph
         if node.name in waiting:
             node.attr["dtype"].type = types_pb2.DT_FLOAT
         if not any(source.split(":")[0] in waiting for source in node.input):
@@ -244,7 +244,7 @@ def _take_float(definition: Any, image: str) -> None:
 
 
 def _take_out_weights(definition: Any) -> dict[str, np.ndarray]:
-    """Turn the constants of a graph that are as large as weights into placeholders, and return them by name."""
+    """Replaces large constants of a graph, the weights, by placeholders; returns them by name."""
     taken = {}
     for node in definition.node:
         if node.op != "Const" or node.attr["dtype"].type not in (types_pb2.DT_FLOAT, *_HALVES):
@@ -261,7 +261,7 @@ def _take_out_weights(definition: Any) -> dict[str, np.ndarray]:
 
 
 def _widen(definition: Any) -> bool:
-    """Make every half-precision tensor of a graph float32; returns whether there was one."""
+    """Converts every half-precision tensor of a graph to float32; returns whether there was one."""
     functions = definition.library.function
     found = False
     for node in [*definition.node, *(node for function in functions for node in function.node_def)]:
@@ -290,7 +290,7 @@ def _widen_attribute(attribute: Any) -> bool:
 
 
 def _check_same(name: str, function: Any, model: keras.Model, shape: Sequence[int | None], tolerance: float) -> None:
-    """Compare the layer with what was frozen, on noise of whole pixels."""
+    """Compares the layer with the frozen function on noise of whole pixels."""
     (key, image), named = next(iter(_inputs(function).items())), function.structured_input_signature[1]
     pixels = np.random.default_rng(0).integers(0, 256, (shape[0] or 2, *model.input_shape[1:])).astype(np.float32)
     given = tf.cast(pixels, image.dtype)

@@ -1,4 +1,4 @@
-"""How a TensorFlow graph ends: in a softmax, in a sigmoid, in logits, or in something that only its values can tell."""
+"""The end of a TensorFlow graph: a softmax, a sigmoid, logits, or an operation that does not decide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ _ENDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Ending:
-    """The operation that computes the output of a graph, behind all that only copies, casts or moves its values.
+    """The operation that computes the output of a graph, before operations that only copy, cast or move values.
 
     Attributes:
-        kind: "input" where the graph computes nothing; "unknown" where the operation does not decide.
-        tensor: what that operation gives.
-        moved: values were reordered or left out behind it.
-        calls: the functions that the tensor is inside of, each with the operation that calls it.
+        kind: "input" if the graph computes nothing; "unknown" if the operation does not decide.
+        tensor: output of that operation.
+        moved: whether later operations reorder or drop values.
+        calls: the functions that contain the tensor, each with the operation that calls it.
     """
 
     kind: Kind
@@ -40,21 +40,21 @@ class Ending:
 
     @property
     def argument(self) -> Any:
-        """What the operation takes; of a softmax, the logits."""
+        """The input of the operation; of a softmax, the logits."""
         return self.tensor.op.inputs[0]
 
     def before(self, inputs: Sequence[Any]) -> "Ending":
-        """Returns how the graph ends that leads to the argument; `inputs` are the placeholders of the whole graph."""
+        """Returns the end of the graph before the argument; `inputs` are the placeholders of the whole graph."""
         return ending(self.argument, inputs, self.calls)
 
 
 def ending(tensor: Any, inputs: Sequence[Any] = (), calls: Sequence[tuple[Any, Any]] = ()) -> Ending:
-    """Returns how the graph of a symbolic tensor ends, also inside of functions that the graph calls.
+    """Returns the end of the graph of a symbolic tensor, also inside of functions that the graph calls.
 
     Args:
-        tensor: of a TensorFlow graph.
+        tensor: tensor of a TensorFlow graph.
         inputs: placeholders of that graph.
-        calls: as of `Ending`.
+        calls: as in `Ending`.
     """
     calls = list(calls)
     moved = False
@@ -81,7 +81,7 @@ def _position(tensor: Any, tensors: Sequence[Any]) -> int | None:
 
 
 def _body(operation: Any) -> Any:
-    """Returns the graph of the function that an operation calls, or None where TensorFlow does not have it."""
+    """Returns the graph of the function that an operation calls, or None if TensorFlow does not have it."""
     function = operation.graph._get_function(operation.get_attr("f").name)
     return getattr(function, "graph", None)
 

@@ -1,4 +1,4 @@
-"""HDF5 files of others: all that is read of one must be in the file itself, and in proportion to its size."""
+"""Checks untrusted HDF5 files: all arrays must be in the file itself, and in proportion to its size."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ import h5py
 
 from tfkd.errors import RequestError, cause
 
-_MOST_EXPANSION = 32  # bytes of all arrays, for each byte of the file; pruned weights compress this well
+_MOST_EXPANSION = 32  # bytes of all arrays per byte of the file; pruned weights compress this well
 _ALWAYS_ALLOWED = 1 << 26  # bytes of all arrays in a file of any size
 
 
 def check(file: h5py.File, name: str) -> None:
-    """Checks that no array of a file is elsewhere, is no numbers, or is far larger than what is stored of it.
+    """Checks that every array of a file is inside of it, numeric, and not far larger than its stored data.
 
     A link of HDF5 may lead to another file, an array may be assembled from others, or be the bytes of any file that the
     user may read; and a file of a few bytes may declare an array of any size.
 
     Args:
-        file: open for reading.
-        name: of the file, for messages.
+        file: file open for reading.
+        name: name of the file, for messages.
 
     Raises:
-        RequestError: names the array and what is wrong.
+        RequestError: an array violates this.
     """
     allowed = max(_MOST_EXPANSION * file.id.get_filesize(), _ALWAYS_ALLOWED)
     total = 0
@@ -38,12 +38,12 @@ def check(file: h5py.File, name: str) -> None:
 
 
 def _datasets(file: h5py.File, name: str) -> list[str]:
-    """Returns the paths of all arrays; nothing is opened whose link was not looked at."""
+    """Returns the paths of all arrays; checks every link before it is opened."""
     links: list[tuple[str, Any]] = []
-    file.visititems_links(lambda path, link: links.append((path, link)))  # h5py loses what is raised inside
+    file.visititems_links(lambda path, link: links.append((path, link)))  # h5py discards exceptions raised inside
     for path, link in links:
         if not isinstance(link, h5py.HardLink):
-            raise RequestError(f"{name}: {path!r} is a link to another place, which a weights file needs none of.")
+            raise RequestError(f"{name}: {path!r} is a link to another place, which a weights file does not need.")
     return [path for path, _ in links if file.get(path, getclass=True) is h5py.Dataset]
 
 

@@ -1,4 +1,4 @@
-"""Modules of the user's own that define the layers and functions in their models."""
+"""The user's modules that define custom layers and functions of models."""
 
 import importlib
 import importlib.util
@@ -13,10 +13,10 @@ from tfkd.recipe.user_code import sources_of
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Import modules, and make the layers and functions that they define known to Keras and tf_keras.
+    """Imports modules, and registers the layers and functions that they define with Keras and tf_keras.
 
     Args:
-        names: as in Python's `import`.
+        names: names as in Python's `import`.
 
     Raises:
         RequestError: a module cannot be imported, or an installed one hides it.
@@ -32,7 +32,7 @@ def import_modules(names: Sequence[str]) -> None:
 
 
 def modules_of_registered() -> list[str]:
-    """Return the modules that registered classes and functions with Keras or tf_keras and can be imported again."""
+    """Returns the modules that registered classes and functions with Keras or tf_keras and can be imported again."""
     import keras
     import tf_keras
 
@@ -60,7 +60,7 @@ def _register(module: ModuleType) -> None:
 
 
 def _own(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield the classes and functions that a module itself defines."""
+    """Yields the classes and functions that a module itself defines."""
     for name, value in vars(module).items():
         if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__:
             yield name, value

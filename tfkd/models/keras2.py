@@ -1,7 +1,7 @@
-"""Models that Keras 2 wrote: opened by tf_keras, and turned into Keras 3 models of the same layers and weights.
+"""Keras 2 models: opened by tf_keras, and converted to Keras 3 models of the same layers and weights.
 
 tf_keras runs what a file names: functions in Lambda layers, modules to import, any public function of TensorFlow in an
-operator layer. So the configuration is checked beforehand (see `tfkd.models.keras2_config`).
+operator layer. Therefore the configuration is checked first (see `tfkd.models.keras2_config`).
 """
 
 import inspect
@@ -24,25 +24,25 @@ from tfkd.models.keras2_classes import FUNCTION_LAYERS
 from tfkd.quiet import native_logs_silenced
 
 TOLERANCE = 1e-4
-_HALF_TOLERANCE = 0.05  # of the outputs' range, where Keras 2 computes in half precision
+_HALF_TOLERANCE = 0.05  # of the range of the outputs, for half precision in Keras 2
 _PROBES = 4
-_FREE_SIZE = 64  # pixels, where a model takes images of any size
+_FREE_SIZE = 64  # pixels, for a model with a variable input size
 
 
 def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code: bool = False) -> keras.Model:
-    """Return a model that Keras 2 wrote as a Keras 3 model.
+    """Returns a Keras 2 model as a Keras 3 model.
 
-    Its layers are built again in Keras 3 where both libraries give the same outputs; else its frozen graph becomes one
+    Its layers are recreated in Keras 3 if both libraries give the same outputs; otherwise its frozen graph becomes one
     layer.
 
     Args:
         path: a `.keras` or HDF5 file.
         kind: which of the two.
         size: side of the square input, pixels, for a graph that takes images of any size.
-        allow_code: let the file bring code of its own: Lambda layers, any function of TensorFlow.
+        allow_code: accept code in the file: Lambda layers, any function of TensorFlow.
 
     Raises:
-        RequestError: the file is damaged, brings code, needs a class that is not imported, or has no fixed input.
+        RequestError: the file is damaged, contains code, needs a class that is not imported, or has no fixed input.
     """
     try:
         config = config_of(path)
@@ -53,7 +53,7 @@ def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code:
     try:
         with native_logs_silenced(), with_suffix(path, kind) as named:
             model = tf_keras.models.load_model(named, compile=False, safe_mode=not allow_code)
-    except Exception as error:  # a damaged or hostile file can fail anywhere in tf_keras
+    except Exception as error:  # a damaged or hostile file can raise anything in tf_keras
         raise RequestError(f"{path} cannot be loaded as a Keras 2 model: {cause(error)}") from error
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise RequestError(f"{path} has no fixed input; call the model on one batch of images and save it again.")
@@ -61,13 +61,13 @@ def open_keras2(path: Path, kind: FileKind, size: int | None = None, allow_code:
 
 
 def keras3_of(model: Any, name: str, size: int | None = None, graph: bool = True) -> keras.Model:
-    """Return a tf_keras model in memory as a Keras 3 model with a copy of its weights.
+    """Returns a tf_keras model in memory as a Keras 3 model with a copy of its weights.
 
     Args:
         model: a tf_keras model.
-        name: what messages call it.
+        name: name of the model in messages.
         size: side of the square input, pixels, for a graph that takes images of any size.
-        graph: return its frozen graph, which cannot be trained, where Keras 3 does not have its layers.
+        graph: return its frozen graph, which cannot be trained, if Keras 3 does not have its layers.
 
     Raises:
         RequestError: its input is not known, or it has several inputs or outputs or, without `graph`, layers that
@@ -97,7 +97,7 @@ def _as_graph(model: Any, name: str, size: int | None, allow_code: bool = False)
 
 
 def _traced(model: Any, name: str, inputs: list[Any], size: int | None, allow_code: bool = False) -> keras.Model:
-    """Return the frozen graph of a model that takes one tensor, of a specification."""
+    """Returns the frozen graph of a model with one input of a specification."""
     image = form.only(name, "inputs", {each.name or f"input {number}": each for number, each in enumerate(inputs)})
     shape = form.fixed_shape(name, tuple(image.shape), size)
     call = tf.function(lambda images: model(images, training=False))
@@ -109,16 +109,16 @@ def _traced(model: Any, name: str, inputs: list[Any], size: int | None, allow_co
 
 
 def _converted(model: Any) -> keras.Model | None:
-    """Return the same layers with the same weights in Keras 3, or None where that does not give the same outputs."""
+    """Returns the same layers and weights in Keras 3, or None if the outputs differ."""
     try:
         copy = _Translation()(model)
         return copy if _agree(model, copy) else None
-    except Exception:  # a layer or an argument that Keras 3 does not have; the graph is the way out
+    except Exception:  # a layer or an argument that Keras 3 does not have; the graph is used instead
         return None
 
 
 def _agree(model: Any, copy: keras.Model) -> bool:
-    """Compare both on images of noise, over the ranges that models are trained on."""
+    """Compares both on images of noise, over the usual ranges of training."""
     rng = np.random.default_rng(0)
     shape = [size or _FREE_SIZE for size in model.inputs[0].shape[1:]]
     batch = model.inputs[0].shape[0] or _PROBES
@@ -135,13 +135,13 @@ def _agree(model: Any, copy: keras.Model) -> bool:
 
 
 class _Translation:
-    """Keras 3 layers in place of those of tf_keras, one for each, so that shared layers stay shared."""
+    """Keras 3 layers for those of tf_keras, one per layer, so that shared layers stay shared."""
 
     def __init__(self) -> None:
         self._pairs: dict[int, tuple[Any, Any]] = {}
 
     def __call__(self, model: Any) -> keras.Model:
-        """Return a functional or sequential model with its weights."""
+        """Returns a functional or sequential model with its weights."""
         copy = self._model(model)
         for theirs, ours in self._pairs.values():
             if isinstance(ours, keras.layers.Layer) and not isinstance(ours, keras.Model):
@@ -149,7 +149,7 @@ class _Translation:
         return copy
 
     def _model(self, theirs: Any) -> keras.Model:
-        """Return the Keras 3 layers connected as the nodes of tf_keras are, in the order in which it runs them."""
+        """Returns the Keras 3 layers, connected like the nodes of tf_keras, in their order."""
         inputs = [
             keras.Input(tuple(each.shape[1:]), batch_size=each.shape[0], name=_named(each.node.layer))
             for each in theirs.inputs
@@ -179,7 +179,7 @@ class _Translation:
             return _OPERATORS[theirs.symbol]
         kind = getattr(keras.layers, name)
         taken = {*inspect.signature(kind.__init__).parameters, "name", "trainable", "activity_regularizer"}
-        # What Keras 3 does not take, such as batch_input_shape, seldom matters; the outputs are compared.
+        # Arguments unknown to Keras 3, such as batch_input_shape, seldom matter; the outputs are compared.
         config = {
             key: value
             for key, value in theirs.get_config().items()
@@ -191,12 +191,12 @@ class _Translation:
 
 
 def _named(layer: Any) -> str:
-    """Return a layer's name without the slashes that Keras 3 does not take, as in Keras 2's MobileNetV3."""
+    """Returns a layer's name without slashes, which Keras 3 does not allow, as in Keras 2's MobileNetV3."""
     return str(layer.name).replace("/", "_")
 
 
 def _name_operations(tensors: list[Any], name: str) -> None:
-    """Give operations the name that they had, as a name that Keras 3 makes up may be that of a layer."""
+    """Restores the names of operations, because a name that Keras 3 invents may be that of a layer."""
     for tensor in tensors:
         maker(tensor).name = name
 

@@ -1,4 +1,4 @@
-"""The classes and functions of Keras 2 that a model's configuration may name: those that compute, and nothing else.
+"""The classes and functions of Keras 2 that a model's configuration may name: those that only compute.
 
 Left out are layers that run code of the file (Lambda, ResidualWrapper, DropoutWrapper), load a SavedModel, read a
 vocabulary, or choose a device.

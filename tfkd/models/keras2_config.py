@@ -1,6 +1,6 @@
-"""What the configuration of a Keras 2 model names is checked before tf_keras sees it, at every depth.
+"""Checks the names in the configuration of a Keras 2 model, at every depth, before tf_keras reads it.
 
-tf_keras imports any module and calls any class that a configuration names; only what is on a list may be named.
+tf_keras imports any module and calls any class that a configuration names; only listed names are accepted.
 """
 
 from pathlib import Path
@@ -29,16 +29,16 @@ _LIBRARIES = ("keras", "tf_keras", "builtins")
 
 
 def check(config: Any, path: Path) -> None:
-    """Check that a configuration names layers that compute, and classes that imported modules have registered.
+    """Checks that a configuration names only layers that compute, and classes that imported modules have registered.
 
-    What a model was compiled with is not built, and not looked at; that of a model inside it is.
+    The compile arguments of a model are neither built nor checked; those of a nested model are.
 
     Args:
-        config: as `file_kind.config_of` reads it.
-        path: of the model, for messages.
+        config: configuration from `file_kind.config_of`.
+        path: path of the model, for messages.
 
     Raises:
-        RequestError: it names code or anything else, or a class that no imported module defines.
+        RequestError: it names code or anything else that is not listed, or a class that no imported module defines.
     """
     if isinstance(config, dict):
         config = {key: value for key, value in config.items() if key != "compile_config"}
@@ -49,7 +49,7 @@ def check(config: Any, path: Path) -> None:
 
 
 def _check_values(part: dict[str, Any], path: Path) -> None:
-    """Raise a RequestError where an argument is a function as bytecode, or a tensor of a class that it names."""
+    """Raises a RequestError if an argument is a function as bytecode, or a tensor of a named class."""
     for key, value in part.items():
         if key.endswith("_type") and value in ("lambda", "function"):
             raise RequestError(code_refused(path, f"a function, {key} {value!r}"))
@@ -70,7 +70,7 @@ def _check_class(part: dict[str, Any], path: Path) -> None:
 
 
 def _is_registered(part: dict[str, Any]) -> bool:
-    """Tell whether tf_keras takes a class or function that was registered, by whichever name it looks it up."""
+    """Returns whether tf_keras finds a registered class or function, under any of its names."""
     name, config = part["class_name"], part.get("config")
     if name in FUNCTION_LAYERS:
         return False
@@ -95,7 +95,7 @@ def _is_listed(part: dict[str, Any]) -> bool:
 
 
 def _refusal(part: dict[str, Any], path: Path) -> str:
-    """Return the message for a class that is neither listed nor registered."""
+    """Returns the message for a class that is neither listed nor registered."""
     name, module, registered = shown_name(part), part.get("module"), part.get("registered_name")
     if danger := known_danger(path, part):
         return danger
@@ -108,7 +108,7 @@ def _refusal(part: dict[str, Any], path: Path) -> str:
 
 
 def _check_function(part: dict[str, Any], path: Path) -> None:
-    """Raise a RequestError where a layer wraps a function or an operator that does more than compute."""
+    """Raises a RequestError if a layer wraps a function or an operator that does more than compute."""
     kind, config = part["class_name"], part.get("config")
     if kind != NODE_LAYER:
         function = config.get("function") if isinstance(config, dict) else None
@@ -123,7 +123,7 @@ def _check_function(part: dict[str, Any], path: Path) -> None:
 
 
 def _node(config: Any) -> Any:
-    """Return the NodeDef of a layer that wraps one operator, read as tf_keras reads it."""
+    """Returns the NodeDef of a layer that wraps one operator, parsed as by tf_keras."""
     definition = config["node_def"]
     if isinstance(definition, dict):
         return json_format.ParseDict(definition, node_def_pb2.NodeDef())

@@ -1,4 +1,4 @@
-"""What the students share: rounding of channels, and activations made of layers that Keras and tf_keras agree on.
+"""Shared parts of the students: rounding of channels, and activations of layers that Keras and tf_keras share.
 
 `k` is a layers namespace, `keras` or `tf_keras`: one source builds the Keras student and its tf_keras copy.
 """
@@ -21,7 +21,7 @@ def stem_stride(image_size: int) -> int:
 
 
 def normalise(k: Any, x: Any) -> Any:
-    """Maps raw pixels 0..255 to x/128 - 1, which is exactly the quantization of an int8 file's uint8 input."""
+    """Maps raw pixels 0..255 to x/128 - 1, which equals the quantization of an int8 file's uint8 input."""
     return k.layers.Rescaling(scale=1.0 / 128.0, offset=-1.0, name="rescale")(x)
 
 

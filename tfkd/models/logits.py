@@ -1,12 +1,12 @@
-"""Logits and probabilities: which of the two a classifier gives, and the same classifier with float32 logits.
+"""Logits and probabilities: which of the two a classifier outputs, and its conversion to float32 logits.
 
-The graph decides where it can: the last operation, behind those that only copy, cast or move values, is a softmax, a
-sigmoid, a bias or a logarithm. Where it does not (a mean of several softmaxes, a hand-written normalisation), the
-values decide: numbers from 0 to 1 whose rows sum to 1 are probabilities. That is certain but for a classifier whose
-logits do so for each of the different images that it is tried on.
+The graph decides if it can: the last operation, before those that only copy, cast or move values, is a softmax, a
+sigmoid, a bias or a logarithm. If it cannot (a mean of several softmaxes, a hand-written normalisation), the values
+decide: numbers from 0 to 1 whose rows sum to 1 are probabilities. This is wrong only for a classifier whose logits
+have this property for each of the different test images.
 
-A softmax is taken off, which gives the exact logits. Where it is out of reach, inside a subclassed model for instance,
-the logits are the logarithms of the probabilities.
+A softmax is removed, which gives the exact logits. If it is not accessible, as inside a subclassed model, the logits
+are the logarithms of the probabilities.
 """
 
 from dataclasses import dataclass, replace
@@ -20,18 +20,18 @@ from tfkd.errors import RequestError, cause
 from tfkd.kernels.keras_private import call_behind, forget_calls, maker, output_number, structure
 from tfkd.models.graph_end import Kind, ending
 
-ROUNDED = 1e-2  # error of a sum of probabilities that were rounded to half precision or to a few decimals
+ROUNDED = 1e-2  # error of a sum of probabilities rounded to half precision or to a few decimals
 _PROBES = 8
-_FREE_SIDE = 64  # of an input whose size is not fixed
+_FREE_SIDE = 64  # for an input of variable size
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model and what it gives.
+    """A model and the kind of its outputs.
 
     Attributes:
-        logits: gives float32 logits [batch, classes], with the layers and weights of the model.
-        probabilities: the model itself gives probabilities.
+        logits: a model of float32 logits [batch, classes], with the layers and weights of the model.
+        probabilities: whether the model itself outputs probabilities.
     """
 
     logits: keras.Model
@@ -41,26 +41,26 @@ class Classifier:
 def with_logits(
     model: Any, name: str, input_shape: tuple[int | None, ...] | None = None, exact: bool = False
 ) -> keras.Model:
-    """Returns a classifier that gives float32 logits; see `classifier`."""
+    """Returns a classifier with float32 logits; see `classifier`."""
     return classifier(model, name, input_shape, exact).logits
 
 
 def classifier(
     model: Any, name: str, input_shape: tuple[int | None, ...] | None = None, exact: bool = False
 ) -> Classifier:
-    """Returns a model beside one that gives its float32 logits: the same one, where it does so already.
+    """Returns a model, and one with its float32 logits, which is the same if it outputs them already.
 
-    The model itself is left as it is.
+    The model itself is not changed.
 
     Args:
         model: a Keras model with one output [batch, classes].
-        name: what messages call it.
-        input_shape: with the batch; needed for a subclassed model that has never been called.
-        exact: refuse a softmax that cannot be taken off, instead of taking the logarithm of the probabilities.
+        name: name of the model in messages.
+        input_shape: shape with the batch; needed for a subclassed model that has never been called.
+        exact: refuse a softmax that cannot be removed, instead of taking the logarithm of the probabilities.
 
     Raises:
-        RequestError: it is no Keras 3 model of one output, it gives one number per image, it ends in a sigmoid for
-            each class, or its softmax is not over all classes.
+        RequestError: it is not a Keras 3 model of one output, it outputs one number per image, it ends in a sigmoid per
+            class, or its softmax is not over all classes.
     """
     graph = as_graph(model, name, input_shape)
     (output,) = graph.outputs
@@ -84,7 +84,7 @@ def classifier(
         )
     if exact:
         raise RequestError(
-            f"{name} ends in a softmax inside {_maker(output)}, from which it cannot be taken off; end the model in "
+            f"{name} ends in a softmax inside {_maker(output)}, from which it cannot be removed; end the model in "
             "its logits, or in keras.layers.Softmax."
         )
     return Classifier(_in_float32(graph, _logarithm(output, end.dtype)), probabilities=True)
@@ -126,7 +126,7 @@ def is_graph(operation: Any) -> bool:
 
 
 def symbolic(model: keras.Model, which: Literal["inputs", "outputs"]) -> Any:
-    """Returns the symbolic inputs or outputs of a graph in the structure in which the model takes or gives them."""
+    """Returns the symbolic inputs or outputs of a graph in the structure of the model."""
     return structure(model, which)
 
 
@@ -152,14 +152,14 @@ def logarithm(probabilities: Any, dtype: Any = "float32") -> Any:
 
     Args:
         probabilities: float [..., classes].
-        dtype: in which they were computed; a 0 counts as the smallest positive number of that dtype.
+        dtype: dtype of their computation; 0 is replaced by its smallest positive number.
     """
     wide = probabilities if probabilities.dtype == tf.float64 else tf.cast(probabilities, tf.float32)
     return tf.math.log(tf.maximum(wide, smallest(dtype)))
 
 
 def smallest(dtype: Any) -> float:
-    """Returns the smallest positive number that a probability of a dtype can be, without float32's subnormals."""
+    """Returns the smallest positive probability of a dtype, without float32's subnormals."""
     return 6e-8 if tf.as_dtype(dtype) == tf.float16 else float(np.finfo(np.float32).tiny)
 
 
@@ -181,13 +181,13 @@ def single_message(name: str) -> str:
 
 @dataclass(frozen=True)
 class FrozenLogits:
-    """A frozen TensorFlow classifier with its logits in reach.
+    """A frozen TensorFlow classifier with accessible logits.
 
     Attributes:
         function: frozen, one image to [values].
         classes: number of outputs.
-        probabilities: the classifier itself gives probabilities.
-        logarithm: the function gives them too, so that their logarithm is taken.
+        probabilities: whether the classifier itself outputs probabilities.
+        logarithm: whether the function outputs them too, so that their logarithm is needed.
     """
 
     function: Any
@@ -198,7 +198,7 @@ class FrozenLogits:
     def __call__(self, image: Any) -> Any:
         """Returns float32 logits [1, classes] of one image."""
         values = tf.reshape(tf.cast(self.function(image)[0], tf.float32), [1, self.classes])
-        # What is below is rounding in an exported file, and would cost an int8 one its range.
+        # Smaller values are rounding in an exported file, and would widen the range of an int8 file.
         return tf.math.log(tf.maximum(values, 1e-7)) if self.logarithm else values
 
 
@@ -207,8 +207,8 @@ def frozen_logits(whole: Any, name: str, answers: np.ndarray) -> FrozenLogits:
 
     Args:
         whole: frozen concrete function of one image to [values], shape [1, classes].
-        name: what messages call it.
-        answers: what the classifier gives for different images, float [n, classes], on which the values are judged.
+        name: name of the model in messages.
+        answers: outputs of the classifier for different images, float [n, classes], to judge the values.
 
     Raises:
         RequestError: it ends in a sigmoid for each class, or in a softmax that is not over all classes.
@@ -235,12 +235,12 @@ def frozen_logits(whole: Any, name: str, answers: np.ndarray) -> FrozenLogits:
 
 @dataclass(frozen=True)
 class _OutputEnd:
-    """How a Keras graph ends.
+    """The end of a Keras graph.
 
     Attributes:
-        kind: as of `tfkd.models.graph_end.Ending`.
-        logits: symbolic logits, where a softmax could be taken off.
-        dtype: in which the last operation computes.
+        kind: as in `tfkd.models.graph_end.Ending`.
+        logits: symbolic logits, if a softmax could be removed.
+        dtype: dtype of the last operation.
     """
 
     kind: Kind
@@ -249,7 +249,7 @@ class _OutputEnd:
 
 
 def _end(output: Any) -> _OutputEnd:
-    """Walks from a symbolic output back through what only hands values on, into nested models."""
+    """Walks from a symbolic output back through layers that only pass values on, into nested models."""
     operation, node = _origin(output)
     number = output_number(output)
     if is_graph(operation):
@@ -274,7 +274,7 @@ def _end(output: Any) -> _OutputEnd:
 
 
 def _taken_off(operation: Any, node: Any, output: Any, last: Any, inputs: list[Any]) -> Any:
-    """Returns what a layer gives without its softmax, or None where the softmax is out of reach."""
+    """Returns the output of a layer without its softmax, or None if the softmax is not accessible."""
     before = last.before(inputs)
     if before.kind == "input":
         source = node.input_tensors[_index(before.tensor, inputs)]
@@ -285,21 +285,21 @@ def _taken_off(operation: Any, node: Any, output: Any, last: Any, inputs: list[A
 
 
 def _is_softmax(activation: Any, output: Any) -> bool:
-    """Returns whether an activation function is a softmax of what it takes, whatever its name."""
+    """Returns whether an activation function is a softmax, whatever its name."""
     if not callable(activation):
         return False
     try:
         traced = tf.function(lambda values: activation(values), autograph=False).get_concrete_function(
             tf.TensorSpec(output.shape, output.dtype)
         )
-    except Exception:  # a function of the user's can fail in any way
+    except Exception:  # a user's function can raise anything
         return False
     end = ending(traced.outputs[0], traced.inputs)
     return end.kind == "softmax" and end.before(traced.inputs).kind == "input"
 
 
 def _linear(layer: Any) -> Any:
-    """Returns a layer with the weights of another, but no activation; the other layer stays as it is."""
+    """Returns a layer with the weights of another, but no activation; does not change the other layer."""
     copy = object.__new__(type(layer))  # copy.copy would save and load it, and give it weights of its own
     copy.__dict__.update(layer.__dict__)
     forget_calls(copy)
@@ -308,7 +308,7 @@ def _linear(layer: Any) -> Any:
 
 
 def _traced(operation: Any, node: Any, number: int) -> tuple[Any, list[Any]] | None:
-    """Traces one layer in inference mode: returns how its graph ends, and the placeholders of its inputs."""
+    """Traces one layer in inference mode; returns the end of its graph and the placeholders of its inputs."""
     symbolic = node.input_tensors
 
     def run(*values: Any) -> Any:
@@ -319,7 +319,7 @@ def _traced(operation: Any, node: Any, number: int) -> tuple[Any, list[Any]] | N
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in symbolic]
     try:
         traced = tf.function(run, autograph=False).get_concrete_function(*specs)
-    except Exception:  # a layer of the user's can fail in any way
+    except Exception:  # a user's layer can raise anything
         return None
     inputs = traced.inputs[: len(symbolic)]
     return ending(traced.outputs[0], inputs), inputs
@@ -352,18 +352,18 @@ def _in_float32(graph: Any, output: Any) -> keras.Model:
 
 
 def _logarithm(output: Any, dtype: str) -> Any:
-    """The same as `logarithm`, of Keras's operations, which a saved model can name."""
+    """`logarithm` as Keras operations, which a saved model can name."""
     wide = keras.ops.cast(output, "float32")
     return keras.ops.log(keras.ops.maximum(wide, smallest(dtype)))
 
 
 def _answers(graph: Any, outputs: list[Any]) -> list[np.ndarray]:
-    """Returns what a graph gives on different inputs, rows that are finite; [] where it cannot be tried."""
+    """Returns the finite outputs of a graph for different inputs; [] if it cannot be run."""
     models = [keras.Model(symbolic(graph, "inputs"), output) for output in outputs]
     given = [_noise(tensor) for tensor in models[0].inputs]
     try:
         answers = [_answer(model, given) for model in models]
-    except Exception:  # inputs that only the user knows how to make, such as numbers of words
+    except Exception:  # inputs that only the user can create, such as token numbers
         return []
     finite = np.all([np.isfinite(values).all(axis=-1) for values in answers], axis=0)
     return [values[finite] for values in answers] if finite.any() else []
@@ -400,7 +400,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _agree(output: np.ndarray, logits: np.ndarray, tolerance: float) -> bool:
-    """Returns whether a model gives the softmax of logits, but for a factor per row where it leaves classes out."""
+    """Returns whether a model outputs the softmax of logits, up to a factor per row if classes are left out."""
     if logits.shape != output.shape or (output < 0).any():
         return False
     totals = output.sum(axis=-1, keepdims=True)
@@ -411,7 +411,7 @@ def _agree(output: np.ndarray, logits: np.ndarray, tolerance: float) -> bool:
 
 
 def _inputs(model: Any, name: str, input_shape: tuple[int | None, ...] | None) -> Any:
-    """Returns symbolic inputs for a model that shows none."""
+    """Returns symbolic inputs for a model without any."""
     if getattr(model, "inputs", None):
         return keras.tree.map_structure(
             lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype), symbolic(model, "inputs")

@@ -20,7 +20,7 @@ class InvertedResidual:
     """One row of the paper's tables: an inverted residual block."""
 
     kernel: int
-    expansion: float  # of the channels that come in
+    expansion: float  # relative to the input channels
     filters: int
     squeeze_excite: bool
     wide: bool  # True: the activation of the student (the paper's h-swish); False: ReLU
@@ -84,8 +84,8 @@ def build(
         image_size: side of the square input in pixels, at least 32; below 64 the stem's stride is 1.
         classes: number of outputs.
         width: multiplier of every channel count; the hidden layer of the head only grows (above 1).
-        activation: what stands for the paper's h-swish: hard_swish, relu6, silu or relu.
-        dropout: share of the hidden features dropped before the logits.
+        activation: replacement of the paper's h-swish: hard_swish, relu6, silu or relu.
+        dropout: fraction of the hidden features dropped before the logits.
         batch_norm_momentum: of the moving statistics.
 
     Returns:
@@ -147,7 +147,7 @@ def _squeeze_excite(k: Any, x: Any, prefix: str) -> Any:
 def load_pretrained(model: Any, variant: str, student: Student) -> None:
     """Loads the ImageNet weights of keras.applications' MobileNetV3.
 
-    They were trained on x/127.5 - 1. The first convolution and its batch normalisation take over the difference to
+    They were trained on x/127.5 - 1. The first convolution and its batch normalisation absorb the difference to
     x/128 - 1: exact inside, while a zero padded at the right and lower border now means 128 instead of 127.5.
     On a random network that moves the logits by 0.2 % of their range.
 
@@ -173,7 +173,7 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
 
 
 def _rescaled(arrays: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
-    """Makes the stem take x/128 - 1: with a = 128/127.5, p/127.5 - 1 = a (p/128 - 1) + (a - 1)."""
+    """Adapts the stem to x/128 - 1: with a = 128/127.5, p/127.5 - 1 = a (p/128 - 1) + (a - 1)."""
     try:
         (kernel,), (gamma, beta, mean, variance) = arrays["conv"], arrays["conv_bn"]
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Models rebuilt from their own configuration: in float32, and with another input."""
+"""Recreates models from their configuration, in float32 or with another input."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,30 +14,30 @@ _FLOAT32_OF = {name: "float32" for half in _HALVES for name in (half, f"mixed_{h
 
 
 def in_float32(model: keras.Model, allow_code: bool = False) -> keras.Model:
-    """Return the model itself if it computes in float32, else a copy of the same layers and weights that does.
+    """Returns the model itself if it computes in float32, else a float32 copy with the same layers and weights.
 
-    Converters do not take the half precision that GPUs train in; the weights of a mixed policy are float32 anyway.
+    Converters do not support half precision; the weights of a mixed policy are float32 anyway.
 
     Args:
         model: a functional, sequential or registered subclassed model under any dtype policy.
-        allow_code: let Lambda layers be built again.
+        allow_code: recreate Lambda layers.
 
     Raises:
-        RequestError: a layer cannot be built again from its configuration.
+        RequestError: a layer cannot be recreated from its configuration.
     """
     return rebuilt(model, allow_code=allow_code) if _is_half(model) else model
 
 
 def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code: bool = False) -> keras.Model:
-    """Return a float32 copy of a model with the same layers and weights.
+    """Returns a float32 copy of a model with the same layers and weights.
 
     Args:
         model: functional or sequential; without `image`, any model that Keras can save.
-        image: shape with the batch that the copy's only input takes, as float32; None leaves the input's shape.
-        allow_code: let Lambda layers be built again.
+        image: shape with the batch of the copy's only input, float32; None keeps the input's shape.
+        allow_code: recreate Lambda layers.
 
     Raises:
-        RequestError: a layer cannot be built again from its configuration.
+        RequestError: a layer cannot be recreated from its configuration.
     """
     classes = {type(layer).__name__: type(layer) for layer in layers_of(model)}
     try:
@@ -49,7 +49,7 @@ def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code
         with keras.saving.custom_object_scope({name: kind for name, kind in classes.items() if _is_custom(kind)}):
             copy = keras.saving.deserialize_keras_object(config, safe_mode=not allow_code)
         copy.set_weights([_widened(value) for value in model.get_weights()])
-    except Exception as error:  # a layer of the user's can fail in any way
+    except Exception as error:  # a user's layer can raise anything
         raise RequestError(
             f"The model {model.name!r} cannot be built again in float32 from its layers' get_config(): {cause(error)}"
         ) from error
@@ -60,7 +60,7 @@ def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code
 
 
 def _is_half(model: keras.Model) -> bool:
-    """Tell whether a layer or an operation of a model computes in half precision."""
+    """Returns whether a layer or an operation of a model computes in half precision."""
     layers = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Layer)]
     if any(dtype in _HALVES for layer in layers for dtype in (layer.compute_dtype, layer.variable_dtype)):
         return True
@@ -74,7 +74,7 @@ def _is_custom(kind: type) -> bool:
 
 
 def _widen(config: Any) -> None:
-    """Replace half precision wherever a configuration names it, in place."""
+    """Replaces half precision in a configuration, in place."""
     for part in _dictionaries(config):
         if isinstance(part.get("dtype"), str):
             part["dtype"] = _FLOAT32_OF.get(part["dtype"], part["dtype"])
@@ -91,7 +91,7 @@ def _dictionaries(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _set_input(config: Any, shape: tuple[Any, ...]) -> None:
-    """Give the outermost input layer another shape; what follows from it is left to Keras to work out again."""
+    """Changes the shape of the outermost input layer; Keras infers all other shapes."""
     layers = [layer for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
     for layer in layers:
         layer["config"] |= {"batch_shape": list(shape), "dtype": "float32"}

@@ -1,4 +1,4 @@
-"""The public functions of TensorFlow that an operator layer of Keras 2 may name: those that compute, and nothing else.
+"""The public functions of TensorFlow that an operator layer of Keras 2 may name: those that only compute.
 
 Left out are functions that read files (`nn.fixed_unigram_candidate_sampler`), decode, call Python, or are random.
 """

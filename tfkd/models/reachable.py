@@ -1,4 +1,4 @@
-"""The part of a foreign graph that some of its tensors need, cut out without importing or running anything."""
+"""Extracts the part of a foreign graph that some tensors need, without importing or running anything."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,11 +9,11 @@ from tensorflow.core.framework import graph_pb2
 from tfkd.errors import RequestError
 from tfkd.models.operators import called, references, shown
 
-_RUNTIME = ("config", "config_proto", "executor_type")  # how to run a call, in words of the machine that wrote it
+_RUNTIME = ("config", "config_proto", "executor_type")  # execution settings of the machine that wrote it
 
 
 def reachable(graph: Any, outputs: Iterable[str], name: str) -> Any:
-    """Return what some tensors of a graph need: nodes, by data and by control, and the functions that these call.
+    """Returns the part of a graph that some tensors need: nodes, by data and control, and the functions that they call.
 
     A function of the library is visited once and keeps what its results need, by data and by control. Gradients, other
     implementations of functions and functions that nothing calls are left out.
@@ -21,13 +21,13 @@ def reachable(graph: Any, outputs: Iterable[str], name: str) -> Any:
     Args:
         graph: a GraphDef.
         outputs: names of tensors or nodes.
-        name: what messages call the graph.
+        name: name of the graph in messages.
 
     Returns:
         A GraphDef with copies of its nodes, in their order.
 
     Raises:
-        RequestError: a node or function that is needed is not there.
+        RequestError: a required node or function is missing.
     """
     functions = {function.signature.name: function for function in graph.library.function}
     part = graph_pb2.GraphDef(node=needed(graph.node, outputs, name).values(), versions=graph.versions)
@@ -43,16 +43,16 @@ def reachable(graph: Any, outputs: Iterable[str], name: str) -> Any:
 
 
 def needed(nodes: Iterable[Any], tensors: Iterable[str], name: str, given: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the nodes of a body that some tensors need, by name and in their order.
+    """Returns the nodes of a body that some tensors need, by name and in their order.
 
     Args:
         nodes: NodeDefs.
-        tensors: names as inputs have them: `node`, `node:0`, `node:output:0`, `^node`.
+        tensors: names in the form of inputs: `node`, `node:0`, `node:output:0`, `^node`.
         name: what messages call the graph.
         given: names of a function's arguments.
 
     Raises:
-        RequestError: one is not there.
+        RequestError: one is missing.
     """
     known, arguments = {node.name: node for node in nodes}, set(given)
     waiting, found = [node_of(each) for each in tensors], set()
@@ -68,20 +68,20 @@ def needed(nodes: Iterable[Any], tensors: Iterable[str], name: str, given: Itera
 
 
 def free_placeholders(graph: Any) -> None:
-    """Remove the control inputs that come from placeholders: a graph that is imported with others there would wait."""
+    """Removes control inputs from placeholders, for which a graph imported with other inputs would wait."""
     placeholders = {f"^{node.name}" for node in graph.node if node.op == "Placeholder"}
     for node in graph.node:
         node.input[:] = [each for each in node.input if each not in placeholders]
 
 
 def make_portable(graph: Any) -> None:
-    """Remove, in place, what ties a graph to a process or machine.
+    """Removes, in place, what ties a graph to a process or machine.
 
     Its functions get names that depend on its content, so that two graphs in one process do not mix theirs; devices and
     hints to the runtime are removed.
 
     Args:
-        graph: a GraphDef that calls no function outside of its library.
+        graph: a GraphDef that calls only functions of its library.
     """
     _rename(graph, "part")
     for node in _nodes(graph):
@@ -93,7 +93,7 @@ def make_portable(graph: Any) -> None:
 
 
 def _rename(graph: Any, prefix: str) -> None:
-    """Number the functions of a graph."""
+    """Numbers the functions of a graph."""
     names = {each.signature.name: f"{prefix}_{number}" for number, each in enumerate(graph.library.function)}
     for function in graph.library.function:
         function.signature.name = names[function.signature.name]
@@ -110,7 +110,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def node_of(tensor: str) -> str:
-    """Return the name of the node behind an input."""
+    """Returns the name of the node of an input."""
     return tensor.removeprefix("^").split(":")[0]
 
 
@@ -122,10 +122,10 @@ def _called(nodes: Iterable[Any], functions: Mapping[str, Any], name: str) -> se
 
 
 def _trimmed(function: Any, name: str) -> Any:
-    """Return a function without what its results do not need, and without attributes of its own."""
+    """Returns a function reduced to what its results need, without its own attributes."""
     arguments = [each.name for each in function.signature.input_arg]
     nodes = needed(function.node_def, function.ret.values(), name, arguments)
-    ends = {key: node for key, node in function.control_ret.items() if node in nodes}  # as inlining asks for them
+    ends = {key: node for key, node in function.control_ret.items() if node in nodes}  # required for inlining
     copy = type(function)(signature=function.signature, node_def=nodes.values(), ret=function.ret, control_ret=ends)
     copy.signature.control_output[:] = [key for key in function.signature.control_output if key in ends]
     return copy

@@ -1,4 +1,4 @@
-"""Imports tfkd's own Keras layers, so that Keras knows the classes in the files that a run has written."""
+"""Registers tfkd's own Keras layers, for the files of a run."""
 
 from tfkd.models import batch_statistics, frozen_graph, pixels, specialist
 

@@ -1,4 +1,4 @@
-"""What a model's configuration brings beside layers that Keras knows: code, and classes of the user's own."""
+"""Finds code and custom classes in the configuration of a model."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ _FILES = {
 
 
 def dictionaries(config: Any) -> Iterator[dict[str, Any]]:
-    """Yield every dictionary in a configuration, from the outside in."""
+    """Yields every dictionary in a configuration, from the outside in."""
     waiting = [config]
     while waiting:
         part = waiting.pop()
@@ -32,7 +32,7 @@ def dictionaries(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def refused(path: Path, what: str) -> str:
-    """Return the message for a model with something in it that may do more than compute."""
+    """Returns the message for a model with a part that may do more than compute."""
     return (
         f"{path} cannot be loaded safely: it holds {what}. Build it from layers that compute; "
         "`tfkd export --allow-code` lets a model that you trust do this."
@@ -40,7 +40,7 @@ def refused(path: Path, what: str) -> str:
 
 
 def code_refused(path: Path, what: str) -> str:
-    """Return the message for a model that brings code of its own."""
+    """Returns the message for a model that contains code."""
     return (
         f"{path} cannot be loaded safely: it brings code ({what}), which could do anything. Build it from layers; "
         "`tfkd export --allow-code` runs the code of a model that you trust."
@@ -48,7 +48,7 @@ def code_refused(path: Path, what: str) -> str:
 
 
 def known_danger(path: Path, part: dict[str, Any]) -> str | None:
-    """Return the message for a class of Keras that is known to do more than compute, or None."""
+    """Returns the message for a class of Keras that does more than compute, or None."""
     name, config = part["class_name"], part.get("config")
     if name in _CODE:
         return code_refused(path, f"{name} layer")
@@ -60,7 +60,7 @@ def known_danger(path: Path, part: dict[str, Any]) -> str | None:
 
 
 def missing_class(path: Path, name: str, module: str | None, library: str = "keras") -> str:
-    """Return the message for a model that needs a class or function which no imported module has registered."""
+    """Returns the message for a model that needs a class or function that no imported module has registered."""
     if module and _is_of_tfkds_libraries(module):
         return code_refused(path, f"{name!r} of the module {module!r}")
     source = f" It was defined in the module {module!r}." if module else ""
@@ -72,12 +72,12 @@ def missing_class(path: Path, name: str, module: str | None, library: str = "ker
 
 
 def shown_name(part: dict[str, Any]) -> str:
-    """Return the name of the class or function that a dictionary describes."""
+    """Returns the name of the class or function that a dictionary describes."""
     return str(part.get("config") if part["class_name"] == "function" else part["class_name"])
 
 
 def _is_of_tfkds_libraries(module: str) -> bool:
-    """Tell whether a module is of Python, of tfkd or of a package that tfkd needs, and so none of the user's."""
+    """Returns whether a module belongs to Python, tfkd or a package that tfkd needs, not to the user."""
     root = module.split(".")[0]
     if root in sys.stdlib_module_names:
         return True
@@ -86,7 +86,7 @@ def _is_of_tfkds_libraries(module: str) -> bool:
 
 
 def _needed(package: str) -> set[str]:
-    """Return the installed packages that one needs, by whichever way, with itself."""
+    """Returns the installed packages that one needs, directly or indirectly, including itself."""
     found: set[str] = set()
     waiting = [_normal(package)]
     while waiting:

@@ -1,4 +1,4 @@
-"""SavedModels read as data: the graph of the serving signature, and the variables that it needs.
+"""Reads SavedModels as data: the graph of the serving signature, and its variables.
 
 TensorFlow's own loader imports every function of the folder and runs its initialisers and its restoring function.
 Here nothing of the folder is run: the graph is cut down to what the signature's output needs, its operators are
@@ -37,15 +37,15 @@ _ASSIGNMENTS = ("AssignVariableOp", "Assign")
 
 @dataclass(frozen=True)
 class ServingGraph:
-    """What a serving signature computes, as data.
+    """A serving signature as data.
 
     Attributes:
         definition: a serialised GraphDef; the image and the variables are placeholders in it.
-        image: name of the tensor that takes the image.
+        image: name of the image tensor.
         specification: shape and dtype of the image.
         output: name of the only output tensor.
         variables: the value of each variable, by the name of its tensor.
-        handles: which of these tensors are handles of variables; the others are values.
+        handles: names of those tensors that are handles of variables; the others are values.
     """
 
     definition: bytes
@@ -57,7 +57,7 @@ class ServingGraph:
 
 
 def serving_graph(path: Path) -> ServingGraph:
-    """Return the serving signature of a SavedModel; nothing of it is run.
+    """Returns the serving signature of a SavedModel without running it.
 
     Args:
         path: a folder with `saved_model.pb`.
@@ -75,11 +75,11 @@ def serving_graph(path: Path) -> ServingGraph:
 
 
 def traced(graph: ServingGraph, name: str) -> tuple[Any, list[tf.Variable]]:
-    """Return a serving graph as a concrete function, and its variables, which last as long as somebody holds them.
+    """Returns a serving graph as a concrete function, and its variables, to which the caller must keep references.
 
     Args:
-        graph: whose operators have been checked, as TensorFlow runs a part of a graph that it imports.
-        name: what messages call the graph.
+        graph: a graph with checked operators, because TensorFlow runs parts of a graph that it imports.
+        name: name of the graph in messages.
 
     Raises:
         RequestError: TensorFlow cannot import the graph.
@@ -104,9 +104,9 @@ def traced(graph: ServingGraph, name: str) -> tuple[Any, list[tf.Variable]]:
 
 
 def register(definition: Any) -> None:
-    """Let TensorFlow know the functions of a GraphDef; importing the graph into a tf.function leaves that out.
+    """Registers the functions of a GraphDef with TensorFlow, which importing into a tf.function does not.
 
-    Their names depend on their content (`tfkd.models.reachable`), so that a name that is known is the same function.
+    Their names depend on their content (`tfkd.models.reachable`), so that equal names are equal functions.
     """
     with tf.init_scope():
         for function in definition.library.function:
@@ -115,10 +115,10 @@ def register(definition: Any) -> None:
 
 
 def signature_name(path: Path, signatures: Iterable[str]) -> str:
-    """Return the signature to run: the usual one, or the only one.
+    """Returns the signature to run: the usual one, or the only one.
 
     Raises:
-        RequestError: there are others only; names them.
+        RequestError: there is no such signature.
     """
     names = [name for name in signatures if not name.startswith(_INTERNAL)]
     if SIGNATURE in names or len(names) == 1:
@@ -157,7 +157,7 @@ def _read(path: Path) -> ServingGraph:
 
 
 def _for_serving(graphs: Sequence[Any], name: str) -> Any:
-    """Return the only MetaGraphDef, or the one for inference."""
+    """Returns the only MetaGraphDef, or the one for inference."""
     chosen = [each for each in graphs if len(graphs) == 1 or list(each.meta_info_def.tags) == [_SERVE]]
     if len(chosen) != 1:
         raise RequestError(f"{name} has {len(graphs)} graphs, {len(chosen)} of them with the tag {_SERVE!r}; save one.")
@@ -165,7 +165,7 @@ def _for_serving(graphs: Sequence[Any], name: str) -> Any:
 
 
 def _feed(graph: Any, image: Any, name: str) -> None:
-    """Turn the node behind a signature's input into a placeholder, whatever the graph would compute there."""
+    """Replaces the node of a signature's input by a placeholder."""
     node = next((node for node in graph.node if f"{node.name}:0" == image.name), None)
     if node is None:
         raise RequestError(f"{name} is damaged: the input {shown(image.name)} of its signature is not in its graph.")
@@ -181,7 +181,7 @@ def _make_placeholder(node: Any, dtype: int) -> None:
 
 
 def _take_variables(graph: Any) -> dict[str, str]:
-    """Turn the variables of a graph into placeholders, and return the operator that each was, by name."""
+    """Replaces the variables of a graph by placeholders; returns the original operators by name."""
     taken = {node.name: node.op for node in graph.node if node.op in _VARIABLES}
     for node in graph.node:
         if node.name in taken:
@@ -199,14 +199,14 @@ def _check_placeholders(graph: Any, given: set[str], name: str) -> None:
 
 @dataclass(frozen=True)
 class _Saved:
-    """Where a checkpoint holds the value of a variable."""
+    """The place of a variable's value in a checkpoint."""
 
     key: str
     part: str  # "" for all of it, else the shape and "start,length" for each dimension
 
 
 def _checkpoint_keys(meta: Any, name: str) -> dict[str, _Saved]:
-    """Return where the checkpoint holds each variable, by the name of its node, as the restoring operators say."""
+    """Returns the place of each variable in the checkpoint, by the name of its node, from the restoring operators."""
     graph, root = meta.graph_def, meta.saver_def.restore_op_name
     restore = next((node for node in graph.node if node.name == root), None)
     if restore is None:
@@ -228,7 +228,7 @@ def _checkpoint_keys(meta: Any, name: str) -> dict[str, _Saved]:
 
 
 def _restored(body: Mapping[str, Any], tensor: str) -> _Saved | None:
-    """Return what part of the checkpoint a tensor comes from, or None where it comes from elsewhere."""
+    """Returns the part of the checkpoint that a tensor comes from, or None."""
     for _ in body:  # a chain of identities is not longer
         node = body.get(node_of(tensor))
         if node is None or node.op != "Identity":
@@ -243,7 +243,7 @@ def _restored(body: Mapping[str, Any], tensor: str) -> _Saved | None:
 
 
 def _values(path: Path, variables: Mapping[str, _Saved | None]) -> dict[str, np.ndarray]:
-    """Read variables from the checkpoint of a SavedModel."""
+    """Reads variables from the checkpoint of a SavedModel."""
     if not variables:
         return {}
     reader = tf.compat.v1.train.NewCheckpointReader(str(path / "variables" / "variables"))
@@ -256,7 +256,7 @@ def _values(path: Path, variables: Mapping[str, _Saved | None]) -> dict[str, np.
 
 
 def _part(value: np.ndarray, part: str) -> np.ndarray:
-    """Return what a variable holds of a tensor that is divided among several, by TensorFlow's slice specification."""
+    """Returns the part of a partitioned tensor in a variable, by TensorFlow's slice specification."""
     if not part:
         return value
     ranges = [each.split(",") for each in part.split()[-1].split(":")]

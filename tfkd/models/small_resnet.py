@@ -1,6 +1,6 @@
 """ResNets for small images (He et al. 2015, arXiv:1512.03385, section 4.2), 32 px by default.
 
-Where a shortcut changes shape it is a 1 x 1 convolution (the paper's option B), which needs no zero-padded channels.
+A shortcut that changes the shape is a 1 x 1 convolution (the paper's option B), which needs no zero-padded channels.
 """
 
 from typing import Any
@@ -17,8 +17,8 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
     Args:
         variant: number of layers, "20", "32", "44", "56" or "110".
         image_size: side of the input in pixels; None takes 32.
-        weights: "none"; nobody publishes weights for these.
-        classes: unused, there is no classifier to bring along.
+        weights: "none"; there are no published weights.
+        classes: ignored, because there is no pretrained classifier.
 
     Raises:
         RequestError: `weights` is anything else.

@@ -1,4 +1,4 @@
-"""Teachers whose outputs are not the classes of the data in their order, brought to answer on exactly these."""
+"""Teachers with other outputs than the classes of the data, adapted to these classes and their order."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from tfkd.errors import RequestError, nearest
 class Specialist(keras.layers.Layer):
     """Turns a specialist's logits into log-probabilities of all classes.
 
-    A specialist with one output more than classes that it knows says with that one how likely it is any other class;
-    this mass is spread evenly over them. Without such an output the specialist is silent about all others: each class
-    gets the mass 1/C, and what falls on those that it knows is divided as it says.
+    If a specialist has one output more than classes, that output is the probability of all other classes, which is
+    spread evenly over them. Without such an output each class gets the mass 1/C, and the mass of the specialist's
+    classes is divided by its probabilities.
 
     Reference: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 5.
 
     Args:
-        known: numbers of the classes that it knows, in the order of its outputs.
+        known: numbers of its classes, in the order of its outputs.
         classes: number of all classes, C.
     """
 
@@ -47,7 +47,7 @@ class Specialist(keras.layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what makes the same layer again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "known": self.known, "classes": self.classes}
 
 
@@ -72,7 +72,7 @@ def numbers_of(known: Sequence[str], classes: Sequence[str]) -> list[int]:
 
 @keras.saving.register_keras_serializable("tfkd")
 class SelectedOutputs(keras.layers.Layer):
-    """Puts a model's outputs into the order of the data's classes, and leaves out those of other classes.
+    """Reorders a model's outputs by the classes of the data, without those of other classes.
 
     Args:
         outputs: number of the output for each class.
@@ -87,18 +87,18 @@ class SelectedOutputs(keras.layers.Layer):
         return keras.ops.take(logits, self.outputs, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of an equal layer."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "outputs": self.outputs}
 
 
 def in_order(model: keras.Model, outputs: Sequence[int]) -> keras.Model:
-    """Returns a model with the chosen outputs of another one, in this order."""
+    """Returns a model with selected outputs of another one, in this order."""
     if list(outputs) == list(range(model.output_shape[-1])):
         return model
     return keras.Model(model.inputs, SelectedOutputs(outputs, name="labels")(model.outputs[0]), name=model.name)
 
 
 def completed(model: keras.Model, known: Sequence[int], classes: int) -> keras.Model:
-    """Returns a specialist as a model that answers on all classes."""
+    """Returns a model of all classes from a specialist."""
     answer = Specialist(known, classes, name="specialist")(model.outputs[0])
     return keras.Model(model.inputs, answer, name=model.name)

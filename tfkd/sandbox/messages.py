@@ -1,4 +1,4 @@
-"""What a sandbox and its child process say to each other, and how the child's messages are read."""
+"""Messages between a sandbox and its child process, and how the child's messages are read."""
 
 import pickle
 from collections.abc import Callable
@@ -21,13 +21,13 @@ _ARRAYS = {
 
 @dataclass(frozen=True)
 class ResourceLimits:
-    """What a child process may use.
+    """Limits of a child process.
 
     Attributes:
-        phase_seconds: processor time of all threads for each phase, such as loading a file.
-        image_seconds: processor time for each image of a batch.
-        memory: bytes of writable memory.
-        by_the_clock: how many times longer a phase may take by the clock, as a blocked read uses no processor time.
+        phase_seconds: processor time of all threads per phase, such as loading a file.
+        image_seconds: processor time per image of a batch.
+        memory: writable memory, bytes.
+        by_the_clock: ratio of wall-clock time to processor time of a phase, because a blocked read uses no processor.
     """
 
     phase_seconds: float = 300.0
@@ -36,13 +36,13 @@ class ResourceLimits:
     by_the_clock: float = 10.0
 
     def of_phase(self, images: int) -> float:
-        """Returns the processor time of a phase that predicts so many images, seconds."""
+        """Returns the processor time of a phase that predicts a number of images, seconds."""
         return self.phase_seconds + self.image_seconds * images
 
 
 @dataclass(frozen=True)
 class Named:
-    """Which of its named arguments a function takes."""
+    """Named arguments that a function accepts."""
 
     batches: bool
     progress: bool
@@ -59,14 +59,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Unexpected:
-    """An exception that is not tfkd's own."""
+    """An exception that is not one of tfkd's."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A child begins something that may take `seconds` of processor time."""
+    """The child begins a phase of at most `seconds` of processor time."""
 
     seconds: float
 
@@ -94,7 +94,7 @@ class End:
 
 
 class Reader(pickle.Unpickler):
-    """Reads what a child sent, which a hostile file may have taken over: no name of a function is looked up."""
+    """Reads the message of a child, which a hostile file may control; never looks up the name of a function."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _ARRAYS:

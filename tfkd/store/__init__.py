@@ -1,1 +1,1 @@
-"""Soft labels on the disk: layout, writing, reading and the teacher's inference."""
+"""Soft labels on the disk: layout, writing, reading and teacher inference."""

@@ -1,4 +1,4 @@
-"""The teacher's inference that fills a soft-label store, in the batch size and the dtype that are fastest here."""
+"""Teacher inference for a soft-label store, with the fastest batch size and dtype on this machine."""
 
 import hashlib
 import time
@@ -30,9 +30,9 @@ from tfkd.store.layout import LOGITS, Answer
 RECORD = "inference.json"
 BATCH = 64
 BATCHES = (16, 32, 64, 128, 256)
-MOST_INPUT_BYTES = 128 << 20  # a batch's activations are many times its inputs
+MOST_INPUT_BYTES = 128 << 20  # the activations of a batch are many times as large as its inputs
 PROBE = 16
-WORTH_MEASURING = 20_000  # views; fewer are predicted before a measurement has paid
+WORTH_MEASURING = 20_000  # views; for fewer a measurement would take longer than it saves
 SECONDS_A_BATCH_SIZE = 0.3
 SAMPLE = 1_024
 MOST_CHANGED = 0.001
@@ -44,13 +44,13 @@ Run = Callable[[Any], Answer]
 
 @dataclass(frozen=True)
 class Inference:
-    """How a teacher predicts; stored beside its predictions, so that a resumed filling makes them in the same way.
+    """Settings of a teacher's inference, stored with its predictions, so that a resumed filling uses them too.
 
     Attributes:
-        batch: views at a time.
-        dtype: in which the teacher computes.
-        images_per_second: of bare inference, by dtype; empty where too few views were due to measure it.
-        top1_changed: share of a sample of views, 0 to 1, whose top class bfloat16 changed; None where it was not tried.
+        batch: views per batch.
+        dtype: dtype of the computation.
+        images_per_second: speed of the inference by dtype; empty if there were too few views to measure it.
+        top1_changed: fraction of a sample of views, 0 to 1, whose top class bfloat16 changed; None if not measured.
     """
 
     batch: int
@@ -67,7 +67,7 @@ class Inference:
 
 @dataclass(frozen=True)
 class _Views:
-    """The views of a transfer set, fitted to a teacher's input."""
+    """The views of a transfer set, in the size of a teacher's input."""
 
     examples: Split
     augment: Augment
@@ -75,13 +75,13 @@ class _Views:
     signature: Signature
 
     def batches(self, positions: Any, view: int, batch: int) -> Iterator[Any]:
-        """Yields inputs of the signature [b, …]; views are made ahead while the teacher computes."""
+        """Yields inputs of the signature [b, …]; views are prefetched while the teacher computes."""
         with example_errors():
             for made in numbered_views(self.examples, self.augment, self.seed, view, positions, self.signature, batch):
                 yield made["inputs"]
 
     def sample(self, count: int, batch: int) -> Iterator[Any]:
-        """Yields at least `count` views in batches, spread over the examples and over as many views as that takes."""
+        """Yields at least `count` views in batches, spread over the examples and, if necessary, over several views."""
         positions = np.linspace(0, len(self.examples) - 1, min(count, len(self.examples))).astype(np.int64)
         for view in range(-(-count // len(positions))):
             yield from self.batches(positions, view, batch)
@@ -91,7 +91,7 @@ class Answers:
     """A teacher that predicts views, for `write_soft_labels`.
 
     Attributes:
-        inference: how it predicts.
+        inference: settings of its inference.
     """
 
     def __init__(self, run: Run, views: _Views, inference: Inference) -> None:
@@ -115,26 +115,26 @@ def answers(
     views: int,
     folder: Path,
 ) -> Answers:
-    """Returns the function with which `write_soft_labels` gets a teacher's predictions of views of a transfer set.
+    """Returns the function that predicts the views of a transfer set for `write_soft_labels`.
 
-    The batch size is the fastest of a short measurement. bfloat16 takes the place of float32 where it is faster by 5 %
+    The batch size is the fastest of a short measurement. bfloat16 replaces float32 if it is faster by 5 %
     or more and changes the top class of at most 0.1 % of a sample of 1,024 views. Either can change a prediction's last
     digits, so what was chosen is kept: in the store's folder, for when it is filled further, and in the machine's
     cache, so that the same teacher predicts in the same way in every run.
 
     Args:
-        model: the frozen teacher, float32, raw inputs of its own signature to logits [batch, classes]; of a model that
-            gives probabilities, the logits are taken (see `tfkd.models.logits`).
-        taps: features to store beside the logits, as `tfkd.distill.taps` names them.
+        model: the frozen teacher, float32, raw inputs of its own signature to logits [batch, classes]; a model that
+            outputs probabilities is converted to logits (see `tfkd.models.logits`).
+        taps: features to store with the logits (see `tfkd.distill.taps`).
         examples: the transfer set.
-        augment: the ranges of the views.
-        seed: the run's seed, from which the views are drawn.
-        classes: number of classes that the data has.
-        views: how many views of each example are to be predicted.
+        augment: augmentation of the views.
+        seed: seed of the run.
+        classes: number of classes of the data.
+        views: number of views per example.
         folder: the store's folder.
 
     Raises:
-        RequestError: the teacher knows another number of classes, predicts NaN or infinity, or does not take such
+        RequestError: the teacher has another number of classes, predicts NaN or infinity, or does not take such
             examples; or an example is gone.
     """
     model = with_logits(model, "The teacher")
@@ -160,21 +160,21 @@ def feature_shapes(model: keras.Model, taps: Sequence[str]) -> dict[str, tuple[i
 
 
 def images_per_second(model: keras.Model) -> float:
-    """Returns how many examples a model predicts per second, in float32 and its best batch size, measured shortly."""
+    """Returns the examples per second of a model in float32 with its best batch size, from a short measurement."""
     probe = keras.tree.map_structure(lambda spec: tf.zeros((PROBE, *spec.shape[1:]), spec.dtype), specs(model))
     return _best_batch(_runner(model, ()), probe)[1]
 
 
 def in_bfloat16(model: keras.Model) -> keras.Model:
-    """Returns a copy of a functional or sequential model that computes in bfloat16 but for its two ends.
+    """Returns a copy of a functional or sequential model that computes in bfloat16 except at its two ends.
 
-    The weights are the same float32 ones. What comes out is float32.
+    Weights and outputs are float32.
     """
     end = _end(model)
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
-        # Normalizing is cheap, and bfloat16's eight bits would cost raw values their precision.
+        # Normalization is cheap, and bfloat16 has only eight bits of precision for raw values.
         if layer not in end and not isinstance(layer, NORMALIZING):
             config["dtype"] = "mixed_bfloat16"
         return layer.__class__.from_config(config)
@@ -186,7 +186,7 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
 
 def _end(model: keras.Model) -> list[Any]:
-    """Returns the last layer with weights and those behind it, such as a softmax or an order of labels."""
+    """Returns the last layer with weights and the layers after it, such as a softmax or a permutation of labels."""
     tensor, end = model.outputs[0], []
     while True:
         operation = maker(tensor)
@@ -201,7 +201,7 @@ def _end(model: keras.Model) -> list[Any]:
 
 
 def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inference:
-    """Returns what an earlier run on this machine chose for the same network and weights, or measures."""
+    """Returns the settings of an earlier run on this machine for the same network and weights, or measures them."""
     weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
     digits = fingerprint(machine.processor(), machine.cores(), machine.libraries(), model.input_shape, weights)
     path = machine.cache_folder() / "inference" / f"{digits}.json"
@@ -216,11 +216,11 @@ def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any) -> Inferen
     batch, rate = _best_batch(run, probe)
     exact = Inference(batch, "float32", {"float32": rate}, None)
     try:
-        # Without the taps: they cost nothing, and the model is the one whose top class counts.
+        # Without the taps, which cost nothing and do not affect the top class.
         short = _runner(in_bfloat16(model), ())
         short_batch, short_rate = _best_batch(short, probe)
     except (TypeError, ValueError, NotImplementedError, tf.errors.OpError):
-        return exact  # a layer of the user's that cannot be copied or has no bfloat16 kernel
+        return exact  # a user's layer that cannot be copied or has no bfloat16 kernel
     rates = {"float32": rate, "bfloat16": short_rate}
     if short_rate < FASTER * rate:
         return Inference(batch, "float32", rates, None)
@@ -246,13 +246,13 @@ def _best_batch(run: Run, probe: Any) -> tuple[int, float]:
 
 
 def _repeated(inputs: Any, batch: int) -> Any:
-    """Returns a batch of another size, made of the examples of this one in turn."""
+    """Returns a batch of another size, which repeats the examples of this one."""
     return keras.tree.map_structure(lambda each: tf.constant(np.resize(each, (batch, *each.shape[1:]))), inputs)
 
 
 def _seconds(run: Run, inputs: Any) -> float:
-    """Returns the seconds of the quickest of several calls: what else the machine does can only slow one down."""
-    run(inputs)  # traced, and its kernels chosen, outside the clock
+    """Returns the seconds of the fastest of several calls, because other load can only slow one down."""
+    run(inputs)  # tracing and selection of kernels, outside the measurement
     taken: list[float] = []
     while len(taken) < 2 or sum(taken) < SECONDS_A_BATCH_SIZE:
         start = time.perf_counter()
@@ -286,14 +286,14 @@ def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
 def _check(logits: Any, classes: int) -> None:
     if logits.ndim != 2 or logits.shape[1] != classes:
         raise RequestError(
-            f"The teacher gives {list(logits.shape[1:])} values per example, the data has {classes} classes; "
-            "give a teacher of these classes, or let it be fine-tuned."
+            f"The teacher predicts {list(logits.shape[1:])} values per example, the data has {classes} classes; "
+            "use a teacher with these classes, or fine-tune it."
         )
     if not np.isfinite(logits).all():
         raise RequestError("The teacher predicts NaN or infinity; check its weights and its input.")
 
 
 def _recorded(path: Path) -> Inference | None:
-    """Returns what was chosen before, or None where nothing was, or its file is damaged."""
+    """Returns the stored settings, or None if there are none or the file is damaged."""
     recorded = read_sealed(path)
     return None if recorded is None else Inference(**recorded)

@@ -1,4 +1,4 @@
-"""What a teacher's prediction consists of, and how the store writes it: in float16, all classes or the largest."""
+"""The layout of a stored teacher prediction: float16, with all logits or the largest."""
 
 import math
 from collections.abc import Collection
@@ -9,8 +9,8 @@ import numpy as np
 
 from tfkd.errors import RequestError
 
-MOST_ROWS = 16_384  # of a shard: what a kill may cost
-MOST_BYTES = 64 << 20  # of a shard: what the writer holds in memory
+MOST_ROWS = 16_384  # of a shard: the most work that a kill loses
+MOST_BYTES = 64 << 20  # of a shard: memory of the writer
 ALL_CLASSES_UP_TO = 256
 MOST_KEPT = 128
 LOGITS = "logits"
@@ -22,15 +22,15 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """What one prediction consists of.
+    """The layout of one prediction.
 
     Attributes:
         classes: number of the teacher's classes.
-        top: how many of the largest logits are kept, beside the mass of all others; None keeps all classes.
+        top: number of largest logits to store, with the mass of all others; None stores all logits.
         features: shape of each feature, by its tap's name.
 
     Raises:
-        RequestError: these numbers make no prediction.
+        RequestError: a number is out of its range.
     """
 
     classes: int
@@ -47,7 +47,7 @@ class Layout:
 
     @classmethod
     def chosen(cls, classes: int, features: dict[str, tuple[int, ...]] | None = None) -> "Layout":
-        """Returns the layout for a number of classes: up to 256 of them all are kept, of more an eighth, at most 128.
+        """Returns the layout for a number of classes: all logits up to 256 classes, else an eighth, at most 128.
 
         A kept logit takes four bytes with its class and two without, so what is kept of more than 256 classes takes
         about a quarter of the bytes or less.
@@ -57,12 +57,12 @@ class Layout:
 
     @classmethod
     def described_by(cls, value: dict[str, Any]) -> "Layout":
-        """Returns the layout that `described` gave."""
+        """Returns the layout from the result of `described`."""
         features = {tap: tuple(shape) for tap, shape in value["features"].items()}
         return cls(value["classes"], value["top"], features)
 
     def described(self) -> dict[str, Any]:
-        """Returns the layout as JSON has it, for a store's header."""
+        """Returns the layout as JSON values, for a store's header."""
         features = {tap: list(shape) for tap, shape in self.features.items()}
         return {"classes": self.classes, "top": self.top, "features": features}
 
@@ -79,11 +79,11 @@ class Layout:
 
     @property
     def bytes_per_view(self) -> int:
-        """Bytes that the prediction of one view takes."""
+        """Bytes of the prediction of one view."""
         return self.dtype.itemsize
 
     def bytes_until(self, features: Collection[str]) -> int:
-        """Bytes of a record up to the end of the last of these features; the logits stand before all features."""
+        """Bytes of a record up to the end of the last of these features; logits come before all features."""
         if not self.features:
             return self.bytes_per_view
         places = dict(self.dtype.fields or {})
@@ -93,7 +93,7 @@ class Layout:
 
     @property
     def rows_per_shard(self) -> int:
-        """A power of two, so that teacher batches, which are powers of two as well, end where shards do."""
+        """Rows per shard: a power of two, like the batches of teachers, so that batches end with shards."""
         return 1 << int(math.log2(max(1, min(MOST_ROWS, MOST_BYTES // self.bytes_per_view))))
 
     def encode(self, answer: Answer) -> Any:
@@ -142,11 +142,11 @@ def _checked(name: str, values: Any, shape: tuple[int, ...]) -> Any:
     values = np.asarray(values)
     if values.shape[1:] != shape:
         raise RequestError(
-            f"the teacher answers {name} of shape {list(values.shape[1:])} where {list(shape)} is expected; check its "
+            f"the teacher predicts {name} of shape {list(values.shape[1:])} where {list(shape)} is expected; check its "
             "classes, its input size and the tap."
         )
     if not np.isfinite(values).all():
-        raise RequestError(f"the teacher answered NaN or infinity in {name}; check its weights and input size.")
+        raise RequestError(f"the teacher predicted NaN or infinity in {name}; check its weights and input size.")
     return values
 
 

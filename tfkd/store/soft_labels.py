@@ -1,12 +1,12 @@
-"""The soft-label store: a teacher's predictions of every augmented view, paid once and read many times.
+"""The soft-label store: a teacher's predictions of every augmented view, computed once and read many times.
 
 A store is a folder. `header.json` says what the predictions belong to; `view-003-00000.npy` … hold one prediction per
 row, for view 3 the examples 0, 1, 2 …; `shards.json` lists the finished shards with their size and SHA-256. Shards
 belong to one view each, so more views extend a store and touch nothing that is finished. A shard gets its final name
 when it is whole and is listed after that: a killed writer loses at most the shard that it was writing.
 
-Rows are read by position and not through a memory map: a map's pages count as this process's memory for as long as they
-stay, and a file that is cut short under a map ends the process where a read can say what is wrong.
+Rows are read by position instead of through a memory map, because the pages of a map count as memory of this process,
+and a file that is truncated under a map kills the process, where a read can report the error.
 """
 
 import contextlib
@@ -26,29 +26,29 @@ from tfkd.store.layout import LOGITS, Answer, Layout
 SCHEMA = "tfkd-soft-labels-2"
 HEADER = "header.json"
 SHARDS = "shards.json"
-_SEAL = "seal"  # of the header: a hash of the rest of it
-_OWNER = "of"  # in the list of shards: a hash of the header without the number of views
+_SEAL = "seal"  # field of the header: a hash of the other fields
+_OWNER = "of"  # field of the list of shards: a hash of the header without the number of views
 
 
 class SoftLabels:
-    """A finished store. Reading keeps nothing in memory; any number of processes and threads may read at once.
+    """A finished store. Reading caches nothing; any number of processes and threads may read at once.
 
-    Opening looks at every shard's size. Its checksum is computed when a row of it is first read.
+    Opening checks the size of every shard. Its checksum is checked when a row of it is first read.
 
     Args:
         folder: the store's folder.
-        header: what the predictions must belong to, compared field by field with the stored header; a store of more
-            views than `header["views"]` will do.
-        features: those that are read; default: all.
+        header: compared field by field with the stored header; a store with more views than `header["views"]` is
+            accepted.
+        features: features to read; default: all.
 
     Attributes:
         images: number of examples in the transfer set.
-        views: number of views of each.
-        layout: what a prediction consists of.
-        shapes: of the logits and of each feature that is read.
+        views: number of views per example.
+        layout: layout of a prediction.
+        shapes: shapes of the logits and of each feature to read.
 
     Raises:
-        RequestError: the store is of something else, unfinished or damaged.
+        RequestError: the store has another header, is unfinished or damaged.
     """
 
     def __init__(self, folder: Path, header: dict[str, Any], features: Collection[str] | None = None) -> None:
@@ -63,7 +63,7 @@ class SoftLabels:
         self._listed = _listed(folder)
         for shard in self._shards():
             self._check_size(shard)
-        self._begins: dict[str, int] = {}  # of each shard whose content was checked: where its rows begin
+        self._begins: dict[str, int] = {}  # offset of the rows of each shard whose content was checked
         self._opened = _Opened(view=-1, shards=0)
         self._opening = threading.Lock()
 
@@ -75,7 +75,7 @@ class SoftLabels:
             view: number of the view; wraps around after `views`.
 
         Returns:
-            "logits" float32 [n, classes] and each feature that is read, float32 [n, *shape].
+            "logits" float32 [n, classes] and each feature to read, float32 [n, *shape].
 
         Raises:
             RequestError: an example is not in the transfer set, or a shard is damaged.
@@ -84,7 +84,7 @@ class SoftLabels:
         if len(images) and not 0 <= images.min() <= images.max() < self.images:
             raise RequestError(
                 f"Soft-label store {self.folder} holds images 0 to {self.images - 1}, not {images.min()} to "
-                f"{images.max()}; give the store and the training the same data."
+                f"{images.max()}; use the same data for the store and the training."
             )
         numbers, rows = np.divmod(images, self.layout.rows_per_shard)
         opened = self._open(view, numbers)
@@ -100,7 +100,7 @@ class SoftLabels:
         return self.layout.decode(records, self._features)
 
     def mean(self, images: Any) -> Answer:
-        """Returns the mean prediction of all views of some examples; takes and raises what `read` does."""
+        """Returns the mean prediction of all views of some examples; arguments and errors as of `read`."""
         total = self.read(images, 0)
         for view in range(1, self.views):
             for name, values in self.read(images, view).items():
@@ -121,7 +121,7 @@ class SoftLabels:
             yield from _shards(self.layout, self.images, view)
 
     def _open(self, view: int, numbers: Any) -> "_Opened":
-        """Returns a view's files, those of the numbered shards open. Only the view that is read last stays open."""
+        """Returns a view's files, with the numbered shards open. Only the view that was read last stays open."""
         with self._opening:
             shards = _shards(self.layout, self.images, view)
             if self._opened.view != view:
@@ -150,7 +150,7 @@ class SoftLabels:
             raise self._damaged(shard.name, "has the wrong size")
 
     def _check_content(self, shard: "_Shard") -> int:
-        """Compares a shard with its checksum and returns where its rows begin."""
+        """Compares a shard with its checksum and returns the offset of its rows."""
         path = self.folder / shard.name
         with self._file_errors(shard.name):
             if sha256(path) != self._listed[shard.name].get("sha256"):
@@ -167,19 +167,19 @@ class SoftLabels:
         except OSError as error:
             raise RequestError(
                 f"Soft-label store {self.folder} cannot be read: {name}: {error.strerror}; check the disk, the file's "
-                "rights and how many files may be open."
+                "permissions and the limit of open files."
             ) from None
 
     def _damaged(self, name: str, how: str) -> RequestError:
         return RequestError(
-            f"Soft-label store {self.folder} is damaged: {name} {how}; run the recipe again, which makes it again."
+            f"Soft-label store {self.folder} is damaged: {name} {how}; run the recipe again, which recreates it."
         )
 
 
 def _chosen(
     folder: Path, stored: Mapping[str, tuple[int, ...]], features: Collection[str] | None
 ) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of the features that are read: those of these names, or all."""
+    """Returns the shapes of the named features, or of all."""
     for tap in features or ():
         if tap not in stored:
             raise RequestError(f"Soft-label store {folder} has no feature {tap!r}.{nearest(tap, list(stored))}")
@@ -187,12 +187,12 @@ def _chosen(
 
 
 class _Opened:
-    """Files of one view's shards, closed when nobody reads them any more: a thread may still read an earlier view.
+    """Files of one view's shards, closed with the last reference, because threads may still read an earlier view.
 
     Attributes:
-        view: its number.
-        descriptors: int64 [shards], −1 of a shard that is not open.
-        begins: int64 [shards], where the rows of an open shard begin.
+        view: number of the view.
+        descriptors: int64 [shards], −1 for a shard that is not open.
+        begins: int64 [shards], offset of the rows of an open shard.
     """
 
     def __init__(self, view: int, shards: int) -> None:
@@ -214,15 +214,15 @@ def write_soft_labels(
     """Fills a store, or extends it to more views, keeping the shards that earlier calls finished.
 
     Args:
-        folder: the store's folder, made if missing.
-        header: says what the predictions belong to; `images`, `views` and `layout` (`Layout.described()`) give the
-            store its shape. A store whose header differs in anything but `views` is refused.
+        folder: the store's folder, created if missing.
+        header: identity of the predictions; `images`, `views` and `layout` (`Layout.described()`) are
+            the store's shape. A store with another header is refused, unless only `views` differs.
         answer: maps (image numbers int64 [n], view number) to batches of predictions in order, as `Layout.encode` takes
             them.
-        progress: called with the number of views that were just predicted or found predicted.
+        progress: called with the number of views that were predicted or found in the store.
 
     Raises:
-        RequestError: the store belongs to something else, the teacher's predictions do not fit the layout or are NaN or
+        RequestError: the store has another header, the teacher's predictions do not fit the layout or are NaN or
             infinite, or the folder cannot be written.
     """
     listed = _claim(folder, header)
@@ -258,7 +258,7 @@ def _shards(layout: Layout, images: int, view: int) -> list[_Shard]:
 
 
 def _runs(shards: list[_Shard]) -> list[list[_Shard]]:
-    """Groups shards that follow each other, so that the teacher predicts all of them in one go."""
+    """Groups consecutive shards, so that the teacher predicts all of them at once."""
     runs: list[list[_Shard]] = []
     for shard in shards:
         if runs and runs[-1][-1].first + runs[-1][-1].rows == shard.first:
@@ -276,28 +276,28 @@ def _records(
     view: int,
     progress: Callable[[int], None],
 ) -> Iterator[Any]:
-    """Yields the teacher's predictions of the examples of some shards, batch by batch, one for each example."""
+    """Yields the teacher's predictions for the examples of some shards, batch by batch."""
     images = np.arange(run[0].first, run[-1].first + run[-1].rows)
-    answered = 0
+    predicted = 0
     for batch in answer(images, view):
         try:
             records = layout.encode(batch)
         except RequestError as error:
             raise RequestError(f"Soft-label store {folder} cannot be filled: {error}") from None
-        answered += len(records)
-        if answered > len(images):
+        predicted += len(records)
+        if predicted > len(images):
             break
         yield records
         progress(len(records))
-    if answered != len(images):
+    if predicted != len(images):
         raise RequestError(
-            f"Soft-label store {folder} cannot be filled: asked about {len(images)} views, the teacher answered on "
-            f"{'more' if answered > len(images) else answered}; give one row for each image."
+            f"Soft-label store {folder} cannot be filled: of {len(images)} views the teacher predicted "
+            f"{'more' if predicted > len(images) else predicted}; return one row per image."
         )
 
 
 def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) -> Iterator[Any]:
-    """Yields the rows of batches again, cut where shards end."""
+    """Yields the rows of batches, regrouped by shard."""
     rest = np.empty(0, dtype)
     for shard in run:
         records = np.empty(shard.rows, dtype)
@@ -310,7 +310,7 @@ def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) ->
             filled += len(taken)
             rest = rest[len(taken) :]
         yield records
-    next(batches, None)  # lets it complain about rows too many
+    next(batches, None)  # raises its error about too many rows
 
 
 def _save(path: Path, records: Any) -> dict[str, Any]:
@@ -320,11 +320,11 @@ def _save(path: Path, records: Any) -> dict[str, Any]:
 
 
 def _claim(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
-    """Writes the header of a new store, or of one that gets more views; refuses the store of something else.
+    """Writes the header of a new store, or of one with more views; refuses a store with another header.
 
     Returns:
-        The shards that earlier calls finished. A damaged list loses them, and so does a damaged header, unless the list
-        itself says that they belong to this store.
+        The shards that earlier calls finished; none if the list is damaged, or if the header is damaged and the list
+        does not belong to this store.
     """
     stored, listed = _read_object(folder / HEADER), _read_object(folder / SHARDS) or {}
     views = header["views"]
@@ -339,7 +339,7 @@ def _claim(folder: Path, header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_sealed(header: dict[str, Any]) -> bool:
-    """Returns whether a header is as it was written; stores of tfkd 0.1 have no seal."""
+    """Returns whether a header is unchanged; stores of tfkd 0.1 have no seal."""
     content = {key: value for key, value in header.items() if key != _SEAL}
     return header.get(_SEAL, fingerprint(content)) == fingerprint(content)
 
@@ -353,7 +353,7 @@ def _compare(folder: Path, stored: dict[str, Any], header: dict[str, Any]) -> No
         if key != "views" and stored.get(key) != value:
             raise RequestError(
                 f"Soft-label store {folder} belongs to {key} = {stored.get(key)!r}, this run needs {value!r}; "
-                "delete the folder to have it made again."
+                "delete the folder to recreate it."
             )
 
 
@@ -366,13 +366,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     value = _read_object(path)
     if value is None or (path.name == HEADER and not _is_sealed(value)):
         raise RequestError(
-            f"Soft-label store {path.parent} has no readable {path.name}; run the recipe again, which makes it again."
+            f"Soft-label store {path.parent} has no readable {path.name}; run the recipe again, which recreates it."
         )
     return value
 
 
 def _read_object(path: Path) -> dict[str, Any] | None:
-    """Returns a JSON object from a file, or None where the file is missing or damaged."""
+    """Returns a JSON object from a file, or None if the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Distillation losses, one file each; `LOSSES` is the list of those that a recipe may name."""
+"""Distillation losses, one file each; `LOSSES` lists those that a recipe may use."""
 
 from tfkd.distill.losses.attention import AttentionLoss
 from tfkd.distill.losses.contrastive import ContrastiveLoss

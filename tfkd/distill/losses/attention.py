@@ -14,8 +14,8 @@ class AttentionLoss(FeatureDistillationLoss):
     """Squared distance between the attention maps of teacher and student.
 
     A map of activations A has the attention `a_yx = Σ_c |A_yxc|^p`, scaled to length 1 over all positions; the loss is
-    `Σ_yx (a_teacher − a_student)²`, between 0 and 2 at any resolution. Of attention maps of different sizes the larger
-    is resized to the smaller, before they are scaled. A map without any activity has no attention: zeros.
+    `Σ_yx (a_teacher − a_student)²`, between 0 and 2 at any resolution. If the maps differ in size, the larger
+    one is resized to the smaller before scaling. A map without activity gives zeros.
 
     Reference: Zagoruyko, Komodakis, "Paying More Attention to Attention", 2017, arXiv:1612.03928. The paper's formula
     has the distance, its authors' code the mean square over the positions; this is that mean times the positions.
@@ -71,7 +71,7 @@ class AttentionLoss(FeatureDistillationLoss):
         return tf.reduce_sum(tf.math.squared_difference(*maps), axis=[1, 2, 3])
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "power": self.power}
 
 

@@ -1,4 +1,4 @@
-"""What every distillation loss shares: its form, its precision, and what it asks for."""
+"""Base of the distillation losses: their form, precision and needs."""
 
 import contextlib
 import math
@@ -13,14 +13,14 @@ from tfkd.errors import RequestError
 
 LOGITS = "logits"
 Need = Literal["labels", "index"]
-UNNUMBERED = -1  # in an index, of an image whose number in the training set is not known
+UNNUMBERED = -1  # index of an image whose number in the training set is unknown
 
 _EVALUATING = ContextVar("evaluating", default=False)
 
 
 @contextlib.contextmanager
 def evaluation() -> Iterator[None]:
-    """Returns a context in which losses only compute: memories and running moments stay as they are."""
+    """Returns a context in which losses do not update memories and running moments."""
     token = _EVALUATING.set(True)
     try:
         yield
@@ -29,23 +29,23 @@ def evaluation() -> Iterator[None]:
 
 
 def is_evaluation() -> bool:
-    """Returns whether losses are evaluated and not trained on."""
+    """Returns whether losses are only evaluated."""
     return _EVALUATING.get()
 
 
 class DistillationLoss(keras.losses.Loss):
-    """A loss between a teacher's answer and the student's.
+    """A loss between predictions (logits or a feature) of a teacher and of the student.
 
-    A loss is called as `loss(y_true, y_pred, sample_weight)`: `y_true` is the teacher's answer and `y_pred` the
-    student's, both as the taps name them. A loss that `needs` more gets a mapping instead of the bare answer, with
-    `answer` beside what it needs: `labels`, [batch], −1 for an unlabelled image, or `index`, [batch], each image's
-    number in the training set, −1 where it is not known.
+    A loss is called as `loss(y_true, y_pred, sample_weight)`: `y_true` is the teacher's prediction and `y_pred`
+    the student's, at their taps. A loss with `needs` gets a mapping instead, with the teacher's prediction as `answer`,
+    and what it needs: `labels`, [batch], −1 for an unlabelled image, or `index`, [batch], each image's
+    number in the training set, −1 if unknown.
 
     Attributes:
-        needs: what the loss asks for beyond the two answers.
-        teacher_tap: what of the teacher it looks at: "logits", or a feature (see `tfkd.distill.taps`).
-        student_tap: the same of the student.
-        layers: projectors and memories, made by `build`; trained, checkpointed and never exported with the student.
+        needs: what the loss needs in addition to the two predictions.
+        teacher_tap: tap of the teacher: "logits", or a feature (see `tfkd.distill.taps`).
+        student_tap: tap of the student.
+        layers: projectors and memories, created by `build`; trained, checkpointed and never exported with the student.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ()
@@ -57,12 +57,12 @@ class DistillationLoss(keras.losses.Loss):
         self.layers: list[keras.layers.Layer] = []
 
     def build(self, teacher: tuple[int, ...], student: tuple[int, ...], images: int | None = None) -> None:
-        """Makes the loss's layers, once, before the first step.
+        """Creates the loss's layers, once, before the first step.
 
         Args:
-            teacher: shape of the teacher's answer without the batch.
-            student: shape of the student's answer without the batch.
-            images: number of training images, where it is known.
+            teacher: shape of the teacher's prediction without the batch.
+            student: shape of the student's prediction without the batch.
+            images: number of training images, if known.
         """
 
     @property
@@ -71,7 +71,7 @@ class DistillationLoss(keras.losses.Loss):
         return False
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         config: dict[str, Any] = super().get_config()
         if self.teacher_tap != LOGITS:
             config |= {"teacher_tap": self.teacher_tap, "student_tap": self.student_tap}
@@ -79,15 +79,15 @@ class DistillationLoss(keras.losses.Loss):
 
 
 def precise(*tensors: Any) -> tuple[Any, ...]:
-    """Returns tensors of any float dtype as float32, or as float64 where all of them are."""
+    """Returns tensors of any float dtype as float32, or as float64 if all of them are."""
     dtype = tf.float64 if all(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
     return tuple(tf.cast(tensor, dtype) for tensor in tensors)
 
 
 def check_parts(loss: str, **weights: float) -> None:
-    """Refuses weights of a loss's parts that are negative, not finite, or all 0, with a RequestError."""
+    """Raises a RequestError if weights of a loss's parts are negative, not finite, or all 0."""
     for part, weight in weights.items():
         if not 0 <= weight < math.inf:
             raise RequestError(f"{loss}: {part} = {weight!r} must be a finite weight of at least 0.")
     if sum(weights.values()) == 0:
-        raise RequestError(f"{loss}: {' and '.join(weights)} are all 0; give at least one of them weight.")
+        raise RequestError(f"{loss}: {' and '.join(weights)} are all 0; set at least one of them above 0.")

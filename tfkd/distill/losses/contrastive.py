@@ -18,36 +18,36 @@ from tfkd.recipe import Contrastive, default_of
 class ContrastiveLoss(FeatureDistillationLoss):
     """Distinguishes the teacher's and student's features of one image from pairs of different images.
 
-    Both features are projected by a trained dense layer each and scaled to length 1: t_i and s_i. The loss of image i
+    Each feature is projected by a trained dense layer and scaled to length 1: t_i and s_i. The loss of image i
     is that of finding t_i among other images' t, given s_i, plus that of finding s_i among other images' s, given t_i:
     `log (1 + Σ_n e^{(s_i·t_n − s_i·t_i)/T}) + log (1 + Σ_n e^{(t_i·s_n − t_i·s_i)/T})`.
 
-    Where the other images n come from:
+    Sources of the other images n:
 
     - `negatives=None`: the rest of the batch of all replicas. The loss is then the same for each of its images.
-    - The number of training images is known when the loss is built: drawn at every step from two memories that hold the
+    - The number of training images is known when the loss is built: drawn at every step from two memories of the
       latest projections of every training image. All images of a step share the draw, which depends on the seed and
       the step alone. After a step each memory's rows of the batch become `m · row + (1 − m) · projection`, scaled to
-      length 1; an image that is twice in a batch is remembered as it came first.
-    - It is not known: the last `negatives` projections of earlier batches, in a queue (He et al., "Momentum Contrast",
-      2020, arXiv:1911.05722), which needs no number of an image.
+      length 1; of an image that is twice in a batch the first projection counts.
+    - The number is unknown: the last `negatives` projections of earlier batches, in a queue (He et al., "Momentum
+      Contrast", 2020, arXiv:1911.05722), which needs no numbers of images.
 
-    An image is never its own negative where its number is given. A queue of unnumbered images that is longer than the
-    training set holds an image's earlier projections among its negatives.
+    An image with a number is never its own negative. A queue of unnumbered images that is longer than the
+    training set contains earlier projections of an image among its negatives.
 
     Reference: Tian, Krishnan, Isola, "Contrastive Representation Distillation", 2020, arXiv:1910.10699. The paper
     estimates the same ratio with a binary classifier, whose normalising constant depends on the data and the negatives;
     the softmax over the negatives (van den Oord, Li, Vinyals, 2018, arXiv:1807.03748) needs none and bounds the same
-    mutual information. The positive is the current projection, where the paper's code takes the remembered one.
+    mutual information. The positive is the current projection, where the paper's code uses the stored one.
 
     Args:
         teacher_tap: feature of the teacher.
         student_tap: feature of the student.
         temperature: T, positive.
-        dimensions: of the space that both features are projected to.
+        dimensions: dimensions of the common projection space.
         negatives: drawn at every step from the memories, or length of the queue; None: the rest of the batch.
         momentum: m, fraction of a memory's row that stays when its image is in a batch; a queue ignores it.
-        seed: of the projections, of the first content of memories and queue, and of the draws.
+        seed: seed of the projections, of the initial content of memories and queue, and of the draws.
         name: name of the loss in logs.
 
     Raises:
@@ -82,7 +82,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         self.seed = seed
 
     def build(self, teacher: tuple[int, ...], student: tuple[int, ...], images: int | None = None) -> None:
-        """Makes the projections, and the memories or the queue that negatives come from.
+        """Creates the projections, and the memories or the queue of negatives.
 
         Args:
             teacher: (channels,).
@@ -106,11 +106,11 @@ class ContrastiveLoss(FeatureDistillationLoss):
             self.layers.append(_negatives_layer(self, self.negatives, images))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image, and remembers the batch where there are memories.
+        """Returns the loss of every image, and adds the batch to memories or queue.
 
         Args:
             y_true: mapping with `answer`, the teacher's feature, any float dtype, [batch, channels], and `index`, each
-                image's number in the training set, any dtype, [batch]; −1 where it is not known.
+                image's number in the training set, any dtype, [batch]; −1 if unknown.
             y_pred: the student's feature, any float dtype, [batch, channels].
 
         Returns:
@@ -148,7 +148,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         return any(isinstance(layer, Memory) for layer in self.layers)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {
             **super().get_config(),
             "temperature": float(self.temperature),
@@ -213,7 +213,7 @@ def _both_ways(pairs: Pairs, negatives: Pairs, temperature: float) -> Any:
 
 
 def _distinct(index: Any) -> Any:
-    """Gives every image without a number one that no other image has."""
+    """Replaces missing numbers by unique negative ones."""
     return tf.where(index < 0, -2 - tf.range(tf.size(index)), index)
 
 

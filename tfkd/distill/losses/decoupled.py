@@ -8,16 +8,17 @@ from tfkd.recipe import Decoupled, default_of
 
 
 class DecoupledLoss(LogitDistillationLoss):
-    """Hinton's loss taken apart: is it the right class, and how do the other classes compare among themselves.
+    """The soft-target loss split into a part of the target class and a part among the other classes.
 
     `T² (α KL([p_t, 1 − p_t] ‖ [q_t, 1 − q_t]) + β KL(p̂ ‖ q̂))` with `p = softmax(teacher / T)`,
     `q = softmax(student / T)`, right class t, and p̂, q̂ the other classes' probabilities divided by their sum,
-    `p̂_c = p_c / (1 − p_t)`. Hinton's loss is α = 1, β = 1 − p_t: it mutes the other classes where the teacher is sure.
+    `p̂_c = p_c / (1 − p_t)`. Hinton's loss is α = 1, β = 1 − p_t: it suppresses the other
+    classes where the teacher is confident.
 
     Reference: Zhao et al., "Decoupled Knowledge Distillation", 2022, arXiv:2203.08679.
 
     Args:
-        temperature: T, positive; softens teacher and student alike.
+        temperature: T, positive; softens both teacher and student.
         target: α, weight of the part about the right class.
         others: β, weight of the part among the other classes.
         name: name of the loss in logs.
@@ -49,7 +50,7 @@ class DecoupledLoss(LogitDistillationLoss):
 
         Args:
             y_true: `answer`, teacher logits, any float dtype, [batch, classes], and `labels`, [batch] or [batch, 1];
-                the teacher's top class stands for the label of an unlabelled image, −1.
+                the teacher's top class replaces a missing label, −1.
             y_pred: student logits, any float dtype, [batch, classes].
 
         Returns:
@@ -67,5 +68,5 @@ class DecoupledLoss(LogitDistillationLoss):
         return temperature**2 * (self.target * target + self.others * others)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "target": self.target, "others": self.others}

@@ -9,7 +9,7 @@ from tfkd.distill.losses.logits import LogitDistillationLoss
 from tfkd.distill.replicas import whole_batch
 from tfkd.recipe import Dist, default_of
 
-# Added to sums of squared deviations: above the rounding of float32 probabilities, far below a class in use.
+# Added to sums of squared deviations: above float32 rounding of probabilities, far below the value of a used class.
 _EPSILON = 1e-12
 
 
@@ -18,13 +18,13 @@ class DistLoss(LogitDistillationLoss):
 
     `T² (β (1 − ρ(p_i, q_i)) + γ mean_c (1 − ρ(p_·c, q_·c)))` for image i, with `p = softmax(teacher / T)`,
     `q = softmax(student / T)` and Pearson's correlation ρ. The second part compares the images of the whole batch, over
-    all replicas, and is the same for each of them. What does not vary correlates with nothing, ρ = 0. The factor T²
+    all replicas, and is the same for each of them. Constant values have ρ = 0. The factor T²
     keeps the gradient's size when the temperature changes, as in the authors' published code.
 
     Reference: Huang et al., "Knowledge Distillation from A Stronger Teacher", 2022, arXiv:2205.10536.
 
     Args:
-        temperature: T, positive; softens teacher and student alike.
+        temperature: T, positive; softens both teacher and student.
         inter: β, weight of the correlation of each image's classes.
         intra: γ, weight of the correlation of each class over the batch.
         name: name of the loss in logs.
@@ -69,7 +69,7 @@ class DistLoss(LogitDistillationLoss):
         return temperature**2 * (self.inter * inter + self.intra * intra)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "inter": self.inter, "intra": self.intra}
 
 

@@ -1,4 +1,4 @@
-"""What the losses on features share: the taps, the shapes they take, their layers, and maps of another size."""
+"""Base of the losses on features: taps, shapes, layers, and resizing of maps."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class FeatureDistillationLoss(DistillationLoss):
         """Returns the loss's layers.
 
         Raises:
-            RequestError: they were never built.
+            RequestError: the loss was not built.
         """
         if not self.layers:
             raise RequestError(f"{self.name} has no layers yet; call its build(teacher shape, student shape) first.")
@@ -46,12 +46,12 @@ class FeatureDistillationLoss(DistillationLoss):
         return "float64" if self.dtype == "float64" else "float32"
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "teacher_tap": self.teacher_tap, "student_tap": self.student_tap}
 
 
 def state(layer: Any, shape: tuple[int, ...], name: str, initializer: Any = "zeros", dtype: str | None = None) -> Any:
-    """Adds a weight that the layer itself updates: every replica computes the same value, the first one's is kept."""
+    """Adds a weight that the layer itself updates: all replicas compute the same value, the first is used."""
     return layer.add_weight(
         shape=shape, initializer=initializer, dtype=dtype, trainable=False, aggregation="only_first_replica", name=name
     )

@@ -11,7 +11,7 @@ from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
 from tfkd.recipe import Hint, default_of
 
-# Share of the channels' mean variance that is added to each.
+# Fraction of the channels' mean variance that is added to each.
 _LEAST_VARIANCE = 1e-5
 
 
@@ -29,7 +29,7 @@ class HintLoss(FeatureDistillationLoss):
         teacher_tap: feature of the teacher.
         student_tap: feature of the student.
         standardize: regress the teacher's feature with zero mean and unit variance.
-        seed: of the projection's first weights.
+        seed: seed of the projection's initial weights.
         name: name of the loss in logs.
 
     Example:
@@ -54,12 +54,12 @@ class HintLoss(FeatureDistillationLoss):
         self._student: tuple[int, ...] = ()
 
     def build(self, teacher: tuple[int, ...], student: tuple[int, ...], images: int | None = None) -> None:
-        """Makes the projection, and the running moments where the teacher's feature is standardised.
+        """Creates the projection and, to standardise the teacher's feature, the running moments.
 
         Args:
             teacher: (channels,), or (h, w, channels).
             student: the same of the student.
-            images: not needed.
+            images: ignored.
 
         Raises:
             RequestError: the features are not both vectors or both maps of a fixed size.
@@ -78,7 +78,7 @@ class HintLoss(FeatureDistillationLoss):
             self.layers.append(Moments(teacher[-1], dtype=self.precision, name="hint_moments"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image, and counts the teacher's features into the running moments.
+        """Returns the loss of every image, and adds the teacher's features to the running moments.
 
         Args:
             y_true: the teacher's feature, any float dtype, [batch, channels] or [batch, h, w, channels].
@@ -105,20 +105,20 @@ class HintLoss(FeatureDistillationLoss):
         return tf.reduce_mean(tf.math.squared_difference(teacher, projected), axis=list(range(1, teacher.shape.rank)))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "standardize": self.standardize, "seed": self.seed}
 
 
 class Moments(keras.layers.Layer):
-    """Standardises by the mean and variance of every row it was ever called with, on all replicas.
+    """Standardises by the running mean and variance of all rows so far, on all replicas.
 
     Each call merges the moments of the batch into the running ones, then uses them, by the parallel update of Chan,
-    Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979. It keeps the
-    variance and not the sum of squares, which would outgrow what float32 can add to. A channel that never varied is 0.
+    Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979. It stores
+    the variance instead of the sum of squares, which would exceed the precision of float32. A constant channel gives 0.
 
     Args:
         channels: size of the last axis.
-        **kwargs: dtype and name, as of every Keras layer.
+        **kwargs: dtype and name of the Keras layer.
     """
 
     def __init__(self, channels: int, **kwargs: Any) -> None:
@@ -134,12 +134,12 @@ class Moments(keras.layers.Layer):
             mean, variance = self.mean.value, self.variance.value
         else:
             mean, variance = self._seen(tf.reshape(values, [-1, values.shape[-1]]))
-        # A channel that varies far less than the others is noise: it is not blown up to their size.
+        # A channel that varies far less than the others is noise and is not scaled to their size.
         floor = _LEAST_VARIANCE * tf.reduce_mean(variance)
         return tf.math.divide_no_nan(values - mean, tf.sqrt(variance + floor))
 
     def _seen(self, rows: Any) -> tuple[Any, Any]:
-        """Counts rows [n, channels] of this replica and those of the others, returns the mean and variance so far."""
+        """Adds rows [n, channels] of all replicas and returns the running mean and variance."""
         moments = whole_batch(tf.stack(tf.nn.moments(rows, axes=0))[None])  # [replicas, 2, channels]
         counts = tf.concat([self.count[None], whole_batch(tf.shape(rows, tf.int64)[:1])], axis=0)
         means = tf.concat([self.mean[None], moments[:, 0]], axis=0)

@@ -11,12 +11,12 @@ class LabelLoss(keras.losses.Loss):
     """Cross-entropy of logits with labels, optionally smoothed, in float32 log-space.
 
     `−Σ_c ((1 − s) y_c + s/C) log q_c` with `q = softmax(logits)`, C classes, smoothing s and y one-hot, or the mixed
-    label of a mixed image; a part of the label that is unknown teaches nothing.
+    label of a mixed image; an unknown part of the label has no effect.
 
     Reference for the smoothing: Szegedy et al., "Rethinking the Inception Architecture", 2016, arXiv:1512.00567.
 
     Args:
-        smoothing: share of each label that is spread over all classes, 0 ≤ s < 1.
+        smoothing: fraction of each label that is spread over all classes, 0 ≤ s < 1.
         name: name of the loss in logs.
     """
 
@@ -41,5 +41,5 @@ class LabelLoss(keras.losses.Loss):
         return -(1 - self.smoothing) * hit - self.smoothing * known * tf.reduce_mean(log_q, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "smoothing": self.smoothing}

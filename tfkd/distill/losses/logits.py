@@ -1,4 +1,4 @@
-"""What the losses on logits share: the temperature, the shapes they take, and the split at the right class."""
+"""Base of the losses on logits: temperature, shapes, and the split at the target class."""
 
 import math
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class LogitDistillationLoss(DistillationLoss):
         return teacher, student, keras.ops.convert_to_tensor(self.temperature, teacher.dtype)
 
     def labelled(self, y_true: Any) -> tuple[Any, Any]:
-        """Returns the teacher's answer and the labels of a loss that needs labels.
+        """Returns the teacher's logits and the labels, for a loss that needs labels.
 
         Raises:
             RequestError: there are no labels.
@@ -59,7 +59,7 @@ class LogitDistillationLoss(DistillationLoss):
         return y_true["answer"], y_true["labels"]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "temperature": float(self.temperature)}
 
 
@@ -69,7 +69,7 @@ def divergence(log_p: Any, log_q: Any) -> Any:
 
 
 def right_class(labels: Any, teacher: Any) -> Any:
-    """Returns every image's label, int32 [batch]; the teacher's top class stands for a missing one.
+    """Returns every image's label, int32 [batch]; the teacher's top class replaces a missing one.
 
     Args:
         labels: any dtype, [batch] or [batch, 1]; −1 is unlabelled.
@@ -82,14 +82,14 @@ def right_class(labels: Any, teacher: Any) -> Any:
     if not any(labels.shape.is_compatible_with(shape) for shape in ([batch], [batch, 1])):
         raise RequestError(
             f"labels {labels.shape} must be one class number per image, [batch] or [batch, 1], for teacher logits "
-            f"{teacher.shape}; give the index of the class, not one-hot rows."
+            f"{teacher.shape}; pass the index of the class, not one-hot rows."
         )
     numbers = tf.cast(tf.reshape(labels, [-1]), tf.int32)
     return tf.where(numbers == UNLABELLED, tf.argmax(teacher, axis=-1, output_type=tf.int32), numbers)
 
 
 def split(logits: Any, right: Any) -> tuple[Any, Any]:
-    """Splits each image's probabilities `p = softmax(logits)` at its right class t, in log-space.
+    """Splits each image's probabilities `p = softmax(logits)` at its target class t, in log-space.
 
     The margin `z_t − logsumexp_{c≠t} z_c` is the log-odds of the right class, so that neither log p_t nor
     log (1 − p_t) is ever the logarithm of a rounded difference.

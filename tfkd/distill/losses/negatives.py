@@ -24,10 +24,10 @@ class Memory(keras.layers.Layer):
 
     Args:
         images: number of rows.
-        dimensions: of a row.
+        dimensions: length of a row.
         momentum: fraction of a row that stays when its image is in a batch.
-        seed: of the first rows, random directions, and of the draws.
-        **kwargs: dtype and name, as of every Keras layer.
+        seed: seed of the initial rows, random directions, and of the draws.
+        **kwargs: dtype and name of the Keras layer.
     """
 
     def __init__(self, images: int, dimensions: int, momentum: float, seed: int, **kwargs: Any) -> None:
@@ -64,9 +64,9 @@ class Queue(keras.layers.Layer):
 
     Args:
         length: number of rows.
-        dimensions: of a row.
-        seed: of the first rows, random directions.
-        **kwargs: dtype and name, as of every Keras layer.
+        dimensions: length of a row.
+        seed: seed of the initial rows, random directions.
+        **kwargs: dtype and name of the Keras layer.
     """
 
     def __init__(self, length: int, dimensions: int, seed: int, **kwargs: Any) -> None:
@@ -99,5 +99,5 @@ def _directions(seed: int, which: int) -> Any:
 
 
 def unit_length(rows: Any) -> Any:
-    """Scales rows to length 1, but those near 0 by no more than 1000: their gradient must fit into float16."""
+    """Scales rows to length 1, but by no more than 1000, so that gradients fit into float16."""
     return tf.math.l2_normalize(rows, axis=-1, epsilon=1e-6)

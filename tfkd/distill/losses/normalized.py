@@ -10,7 +10,7 @@ from tfkd.recipe import Normalized, default_of
 
 
 class NormalizedLoss(LogitDistillationLoss):
-    """A soft label loss for the right class, and a cross-entropy among the other classes, normalised to sum to 1.
+    """A soft-label loss for the target class, and a normalised cross-entropy among the other classes.
 
     `−p_t log q_t − γ T² Σ_{c≠t} p̂_c log q̂_c` with `p = softmax(teacher)`, `q = softmax(student)`, right class t, and
     p̂, q̂ the softmax of teacher / T and student / T over the other classes alone. The temperature softens the second
@@ -49,7 +49,7 @@ class NormalizedLoss(LogitDistillationLoss):
 
         Args:
             y_true: `answer`, teacher logits, any float dtype, [batch, classes], and `labels`, [batch] or [batch, 1];
-                the teacher's top class stands for the label of an unlabelled image, −1.
+                the teacher's top class replaces a missing label, −1.
             y_pred: student logits, any float dtype, [batch, classes].
 
         Returns:
@@ -68,5 +68,5 @@ class NormalizedLoss(LogitDistillationLoss):
         return target + self.others * temperature**2 * others
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what `from_config` needs to make the same loss again."""
+        """Returns the config for `from_config`."""
         return {**super().get_config(), "others": self.others}

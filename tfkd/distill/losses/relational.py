@@ -14,7 +14,7 @@ _ROUNDING = 1e-12
 
 
 class RelationalLoss(FeatureDistillationLoss):
-    """How differently teacher and student place the images of a batch relative to each other.
+    """Difference between teacher and student in the distances and angles between the images of a batch.
 
     Over all pairs of images it compares the distances `‖f_i − f_j‖ / μ`, μ being their mean over the pairs, and over
     all triples the cosine of the angle at `f_j` between `f_i` and `f_k`; both by the Huber loss with δ = 1, averaged

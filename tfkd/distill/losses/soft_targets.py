@@ -19,7 +19,7 @@ class SoftTargetsLoss(LogitDistillationLoss):
     Reference: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531.
 
     Args:
-        temperature: T, positive; softens teacher and student alike.
+        temperature: T, positive; softens both teacher and student.
         name: name of the loss in logs.
 
     Raises:

@@ -7,22 +7,22 @@ import tensorflow as tf
 from tfkd.distill.losses.logits import LogitDistillationLoss, divergence
 from tfkd.recipe import Standardized, default_of
 
-# Added to the variance: rows that are constant but for rounding become zeros, and their gradient stays bounded.
+# Added to the variance, so that rows that are constant except for rounding become zeros with a bounded gradient.
 _EPSILON = 1e-6
 
 
 class StandardizedLoss(LogitDistillationLoss):
-    """Hinton's loss of standardised logits: the student need not match the scale of the teacher's.
+    """Soft-target loss of standardised logits, which ignores the scale of the teacher's logits.
 
     `T² KL(softmax(Z(teacher) / T) ‖ softmax(Z(student) / T))` where Z takes each image's logits to zero mean and unit
     variance over the classes, `Z(z) = (z − mean z) / sqrt(var z + 1e-6)`. The variance of C classes is divided by C;
     the authors' code divides by C − 1, which is a T larger by sqrt(C / (C − 1)) in the softmax. Shifting or scaling an
-    image's logits leaves the loss as it is.
+    image's logits does not change the loss.
 
     Reference: Sun et al., "Logit Standardization in Knowledge Distillation", 2024, arXiv:2403.01427.
 
     Args:
-        temperature: T, the paper's base temperature, positive; softens the standardised logits of both.
+        temperature: T, the paper's base temperature, positive; softens both standardised logits.
         name: name of the loss in logs.
 
     Raises:

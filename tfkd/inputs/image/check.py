@@ -1,4 +1,4 @@
-"""What a check finds of photos beside those that cannot be decoded: their depth, blank ones, lost contrast."""
+"""Findings about photos: bit depth, blank photos, lost contrast."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,14 +14,14 @@ from tfkd.inputs.image.depth import EIGHT, FULL, Deep, fitting, loses_contrast
 from tfkd.inputs.kind import ExampleError, Ranges
 from tfkd.signature import Range
 
-_DARK = 15  # of 255: brightest value of a photo that is all but black
+_DARK = 15  # of 255: brightest value of an almost black photo
 _PLAIN = 2  # of 255: largest difference of values within a photo of one colour
-_SAMPLE = 32  # side of the thumbnail in which a blank photo shows, pixels
-_COPY = 128  # side of the thumbnail in which two photos differ, pixels
+_SAMPLE = 32  # side of the thumbnail for the detection of blank photos, pixels
+_COPY = 128  # side of the thumbnail for the detection of equal photos, pixels
 
 
 class PhotoFinding(NamedTuple):
-    """What one photo's pixels are.
+    """The finding about one photo.
 
     Attributes:
         digest: of the pixels, odd; even where it is of a thumbnail.
@@ -37,7 +37,7 @@ class PhotoFinding(NamedTuple):
 
 
 def examine(encoded: bytes, longest_side: int) -> PhotoFinding:
-    """Decodes a photo and returns what is found.
+    """Decodes a photo and returns the finding.
 
     Raises:
         ExampleError: it cannot be decoded.
@@ -57,7 +57,7 @@ def examine(encoded: bytes, longest_side: int) -> PhotoFinding:
 
 
 def whole_digest(encoded: bytes, longest_side: int) -> int:
-    """Returns the digest of all pixels of a photo of 8 bits; 0 where it cannot be read any more."""
+    """Returns the digest of all pixels of a photo of 8 bits; 0 if it can no longer be read."""
     try:
         image = read(encoded, longest_side).image
     except ExampleError:
@@ -66,7 +66,7 @@ def whole_digest(encoded: bytes, longest_side: int) -> int:
 
 
 class PhotoFindings:
-    """Gathers what a check finds, photo by photo.
+    """Collects the findings of a check, photo by photo.
 
     Args:
         ranges: the values that become 0 and 255 in photos of more than 8 bits, by kind, where they are settled.
@@ -81,7 +81,7 @@ class PhotoFindings:
         self._quantiles: dict[str, list[np.ndarray]] = {}
 
     def add(self, split: str, position: int, finding: PhotoFinding) -> None:
-        """Adds a photo that could be decoded."""
+        """Adds a decoded photo."""
         if finding.kind != EIGHT:
             lowest, highest = self.found.get(finding.kind, finding.values)
             self.found[finding.kind] = min(finding.values[0], lowest), max(finding.values[1], highest)
@@ -92,7 +92,7 @@ class PhotoFindings:
 
     @property
     def ranges(self) -> Ranges:
-        """The values that become 0 and 255, by kind."""
+        """The values that map to 0 and 255, by kind."""
         return {
             kind: self._declared or self._settled.get(kind) or fitting(kind, *values)
             for kind, values in self.found.items()
@@ -116,7 +116,7 @@ class PhotoFindings:
 
 @dataclass(frozen=True)
 class PhotoReport:
-    """What users are told of a check of photos.
+    """Notes and warnings about photos.
 
     Attributes:
         facts: of the check.
@@ -131,7 +131,7 @@ class PhotoReport:
     is_declared: bool
 
     def notes(self) -> Iterator[str]:
-        """Yields which ranges of values become 0 to 255."""
+        """Yields notes about the ranges of values that map to 0 to 255."""
         for kind, (first, last) in self.facts["ranges"].items():
             low, high = self.facts["found"][kind]
             yield (
@@ -142,7 +142,7 @@ class PhotoReport:
             yield "data.pixel_range is not used: no photo has more than 8 bits"
 
     def warnings(self) -> Iterator[str]:
-        """Yields which photos show next to nothing."""
+        """Yields warnings about blank photos."""
         blank = [self.name(split, position) for split, position in self.facts["blank"]]
         if blank:
             yield f"{counted(len(blank), 'photo')} all but black or of one colour: {some(blank)}; {self._remedy()}"
@@ -156,7 +156,7 @@ class PhotoReport:
                 )
 
     def explanation(self) -> str:
-        """Returns what to add to a message about photos that are all the same, where most show nothing."""
+        """Returns the explanation of a message about equal photos, if most are blank."""
         blank = len(self.facts["blank"])
         if 2 * blank <= self.total:
             return ""
@@ -187,7 +187,7 @@ def _values(image: Image.Image) -> Range:
 
 
 def _blank(values: Range, limits: Range) -> bool:
-    """Tells whether a photo with these values shows next to nothing once `limits` are 0 and 255."""
+    """Returns whether a photo with these values is blank once `limits` map to 0 and 255."""
     factor = 255 / (limits[1] - limits[0])
     low, high = (values[0] - limits[0]) * factor, (values[1] - limits[0]) * factor
     return high <= _DARK or high - low <= _PLAIN or low >= 255 - _PLAIN

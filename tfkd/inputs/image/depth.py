@@ -1,4 +1,4 @@
-"""Photos with more than 8 bits per sample, and the range of values that becomes 0 to 255.
+"""Photos with more than 8 bits per sample, and the range of values that maps to 0 to 255.
 
 A range belongs to a data set, never to one photo: a stretch per photo would change how bright photos are relative to
 each other. It is declared (`data.pixel_range`) or follows from the extreme values of all photos of a kind.
@@ -22,11 +22,11 @@ FULL: dict[str, Range] = {EIGHT: (0, 255), SIXTEEN: (0, 65535)}
 
 _BITS = (8, 10, 12, 14, 16)
 _FLOATS: tuple[Range, ...] = ((0, 1), (-1, 1), (0, 255), *((0, 2**bits - 1) for bits in _BITS[1:]))
-_SLACK = 1e-3  # by how much of a range floats may exceed it, as resampling makes them (of 255 at most)
+_SLACK = 1e-3  # by how much of a range floats may exceed it after resampling (of 255 at most)
 # TIFF 6.0, sections 19 and 4 (page 37).
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, 1, 2
 _PHOTOMETRIC, _WHITE_IS_ZERO, _BLACK_IS_ZERO = 262, 0, 1
-_SAMPLED, _QUANTILES = 4096, 129  # pixels and values by which a photo's contrast is judged
+_SAMPLED, _QUANTILES = 4096, 129  # number of pixels and values to judge a photo's contrast
 _OTHER_BYTE = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
 _COLOURS = ("RGB;16", "RGBA;16", "RGBX;16")
 
@@ -51,7 +51,7 @@ class Deep:
         return self.values[..., :3] if self.values.ndim == 3 else self.values
 
     def finite(self) -> np.ndarray:
-        """Returns the values of the colours that are numbers, [n]."""
+        """Returns the finite values of the colours, [n]."""
         return self.colours[np.isfinite(self.colours)] if self.kind == FLOAT else self.colours.ravel()
 
     def extremes(self) -> Range:
@@ -91,7 +91,7 @@ def _eight_bit(kind: str, offset: np.ndarray, span: float) -> np.ndarray:
 
 
 def loses_contrast(quantiles: np.ndarray, limits: Range) -> bool:
-    """Tells whether most differences within a photo vanish once `limits` are 0 and 255.
+    """Returns whether most differences within a photo vanish once `limits` map to 0 and 255.
 
     Args:
         quantiles: of its values (see `Deep.quantiles`).
@@ -143,7 +143,7 @@ def _tag(image: Image.Image, number: int, default: int) -> int:
 
 
 def _white_is_zero(image: Image.Image) -> bool:
-    """Tells a TIFF photo whose smallest value is white; Pillow inverts those of 8 bits only."""
+    """Returns whether the smallest value of a TIFF photo is white; Pillow inverts only those of 8 bits."""
     return _tag(image, _PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
 
 

@@ -1,7 +1,7 @@
 """Views mixed with another image's: mixup (Zhang et al. 2017, arXiv:1710.09412), CutMix (Yun et al. 2019, 1905.04899).
 
 A mixed view of an image is its view with the same-numbered view of a partner (`tfkd.inputs.seeds`) laid over it.
-Whether a view is mixed, how, and how much comes from the view's own seed. So the same mixed view can be made again from
+The view's own seed determines whether, how and how much it is mixed, so that the same mixed view can be recreated from
 (run's seed, view's number, image), at any size.
 """
 
@@ -14,16 +14,16 @@ from tfkd.inputs.kind import Arrays
 from tfkd.inputs.seeds import drawn
 from tfkd.recipe import Augment
 
-_OVERLAY = 2  # numbers apart from those that a view's seed gives its crop, colours and operations
+_OVERLAY = 2  # separates the random numbers from those of the view's crop, colours and operations
 _MIXUP_ALPHA = 0.8
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """How a partner's view is laid over a view.
+    """The overlay of a partner's view over a view.
 
     Attributes:
-        box: top, left, bottom and right of what it covers, in sides of the view.
+        box: top, left, bottom and right of the covered part, as fractions of the side.
         opacity: 0..1.
     """
 
@@ -31,7 +31,7 @@ class Overlay:
     opacity: float
 
     def share(self) -> float:
-        """Returns the share of the view that stays the image's own; the same at every size."""
+        """Returns the weight of the view's own image, which is the same at every size."""
         top, left, bottom, right = self.box
         return 1.0 - self.opacity * (bottom - top) * (right - left)
 
@@ -60,12 +60,12 @@ def draw(seed: np.ndarray, augment: Augment) -> Overlay:
 
 
 def _mixup(random: np.random.Generator) -> Overlay:
-    """All of the view, as opaque as a draw from Beta(0.8, 0.8)."""
+    """The whole view, with an opacity from Beta(0.8, 0.8)."""
     return Overlay((0.0, 0.0, 1.0, 1.0), random.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
 
 
 def _cutmix(random: np.random.Generator) -> Overlay:
-    """A square whose area is uniform, anywhere inside; the paper lets it reach outside, and its area is less then."""
+    """A square of uniform area inside the view; in the paper it may extend outside, which reduces its area."""
     area, down, across = random.random(3).tolist()
     side = math.sqrt(area)
     top, left = (1.0 - side) * down, (1.0 - side) * across
@@ -73,6 +73,6 @@ def _cutmix(random: np.random.Generator) -> Overlay:
 
 
 def _covered(first: float, last: float, size: int) -> np.ndarray:
-    """Returns float32 [size], the share of each pixel of a row that lies between two positions in 0..1."""
+    """Returns float32 [size], the fraction of each pixel of a row between two positions in 0..1."""
     pixel = np.arange(size, dtype=np.float32)
     return np.clip(np.minimum(size * last, pixel + 1) - np.maximum(size * first, pixel), 0, 1)

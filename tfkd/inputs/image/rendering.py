@@ -1,4 +1,4 @@
-"""What a network sees of an image: its colours, its brightness, its edges, or a paired image from elsewhere.
+"""Input renderings of an image: its colours, its brightness, its edges, or a paired image.
 
 An input rendering is named "rgb", "grey", "edges" or "folder:PATH". The first three are functions of the finished
 image, at the network's own input size: after crop, resize and augmentation. Edges of a larger input are therefore finer
@@ -16,7 +16,7 @@ Transform = Callable[[Any], Any]
 
 
 def rgb(image: Any) -> Any:
-    """Returns the image (float32 [..., h, w, 3], 0..255) as it is."""
+    """Returns the image (float32 [..., h, w, 3], 0..255) unchanged."""
     return image
 
 
@@ -36,7 +36,7 @@ def edges(image: Any) -> Any:
     """Returns the magnitude of the luma's Sobel gradient in three equal channels.
 
     It is divided by 4, so that a straight edge from black to white gives 255; what a corner gives above is clipped.
-    The image goes on beyond its border as the border's own pixels.
+    The image is extended beyond its border by the pixels of the border.
 
     Args:
         image: float32 [..., h, w, 3], 0..255.
@@ -59,7 +59,7 @@ TRANSFORMS: dict[str, Transform] = {"rgb": rgb, "grey": grey, "edges": edges}
 
 
 def transform(name: str) -> Transform:
-    """Returns the function that makes this rendering of finished images; those of a folder stay as they are.
+    """Returns the function that renders finished images; images of a folder are not changed.
 
     Raises:
         RequestError: there is no such rendering.

@@ -1,4 +1,4 @@
-"""The tensor of an image, and what exported files say of it."""
+"""The tensor of an image, and its description in exported files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def signature(side: int) -> Signature:
     """Returns the signature of a square RGB image.
 
     Args:
-        side: pixels.
+        side: side of the image, pixels.
     """
     return Signature("image", (InputTensor(NAME, (side, side, CHANNELS), "float32", RANGE),))
 
@@ -27,13 +27,13 @@ def side_of(given: Signature) -> int:
 
 
 def signature_of(model: Any) -> Signature:
-    """Returns the signature of the square RGB image that a model takes.
+    """Returns the signature of a model's square RGB image.
 
     Args:
         model: keras.Model, float [batch, side, side, 3].
 
     Raises:
-        RequestError: it takes something else, or leaves the side free.
+        RequestError: its input is another one, or of variable size.
     """
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) == 1 and len(shapes[0]) == 4:
@@ -47,15 +47,15 @@ def signature_of(model: Any) -> Signature:
 
 
 def signature_of_file(subject: str, dtype: str, shape: Sequence[int]) -> Signature:
-    """Returns the signature of the square RGB image that an exported file takes.
+    """Returns the signature of an exported file's square RGB image.
 
     Args:
-        subject: what messages call the file.
-        dtype: of its input.
-        shape: of its input, with the batch.
+        subject: name of the file in messages.
+        dtype: dtype of its input.
+        shape: shape of its input, with the batch.
 
     Raises:
-        RequestError: it takes something else.
+        RequestError: its input is another one.
     """
     if len(shape) != 4 or shape[1] != shape[2] or (shape[0], shape[3]) != (1, CHANNELS):
         raise RequestError(f"{subject} takes {dtype} {list(shape)}; photos fit into one square RGB image alone.")
