@@ -1,6 +1,6 @@
-"""tfkd: distils heavy Keras image classifiers into phone-sized ones and proves every exported file.
+"""tfkd: distils heavy Keras image classifiers into phone-sized ones and verifies every exported file.
 
-The functions do what the commands do, with objects for what goes in and what comes out:
+The functions do what the commands do, with objects as arguments and results:
 
     result = tfkd.run("recipe.py")
     result.comparison                                   # a table, in a notebook as HTML
@@ -9,7 +9,7 @@ The functions do what the commands do, with objects for what goes in and what co
     tfkd.verify("exported_models/quickstart").passed
     tfkd.bench("exported_models/quickstart", max_median_ms=5)
 
-Every error that tfkd raises on purpose is a `TfkdError` whose text is one line. The blocks of a recipe are in
+Every error of tfkd is a `TfkdError` with a text of one line. The blocks of a recipe are in
 `tfkd.recipe`, the losses of a `Distiller` in `tfkd.distill.losses`.
 """
 
@@ -17,7 +17,7 @@ import importlib
 
 from tfkd.version import __version__
 
-TYPE_CHECKING = False  # typing's own would be looked for in the current folder under `python -m`
+TYPE_CHECKING = False  # importing typing could find a file of this name in the current folder under `python -m`
 if TYPE_CHECKING:
     from tfkd.bundle.loading import Bundle, load_bundle
     from tfkd.distill.distiller import Distiller

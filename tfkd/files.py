@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the hashes that name their content."""
+"""Writes files atomically, and computes hashes of their content."""
 
 import contextlib
 import ctypes
@@ -27,7 +27,7 @@ def sha256(path: Path) -> str:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Yields all that is in a folder, however deep; links to folders are not followed.
+    """Yields everything in a folder at any depth; does not follow links to folders.
 
     Raises:
         OSError: a folder cannot be read, or its path is longer than the system allows.
@@ -42,10 +42,10 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def is_sidecar(path: str) -> bool:
-    """Returns whether a file is one that macOS or Windows leaves in a folder, and no part of its contents.
+    """Returns whether a file is one that macOS or Windows adds to a folder.
 
     Args:
-        path: in the folder, with forward slashes.
+        path: path in the folder, with forward slashes.
     """
     parts = path.split("/")
     return parts[-1].lower() in _SIDECARS or parts[-1].startswith(_APPLE_DOUBLE) or _OF_ARCHIVES in parts
@@ -56,12 +56,12 @@ _APPLE_DOUBLE, _OF_ARCHIVES = "._", "__MACOSX"  # begins a file's name; a folder
 
 
 def content_size(path: Path) -> int:
-    """Returns the bytes of a file, or of all files in a folder such as an .mlpackage."""
+    """Returns the size in bytes of a file, or of all files in a folder such as an .mlpackage."""
     return sum(file.stat().st_size for file in _contents(path)) if path.is_dir() else path.stat().st_size
 
 
 def compressed_size(path: Path) -> int:
-    """Returns the bytes of a file once it is deflated (RFC 1951) at the highest level, as in an app's package."""
+    """Returns the size in bytes of a file deflated (RFC 1951) at the highest level, as in an app's package."""
     deflate = zlib.compressobj(zlib.Z_BEST_COMPRESSION, wbits=-zlib.MAX_WBITS)
     return len(deflate.compress(path.read_bytes())) + len(deflate.flush())
 
@@ -72,12 +72,12 @@ def content_digest(path: Path) -> str:
 
 
 def checksums(folder: Path) -> list[tuple[str, str]]:
-    """Returns the paths of a folder's files in it, with forward slashes and sorted, each with its hex SHA-256."""
+    """Returns the relative paths of a folder's files, with forward slashes and sorted, each with its hex SHA-256."""
     return sorted((file.relative_to(folder).as_posix(), sha256(file)) for file in _contents(folder))
 
 
 def checksum_lines(sums: list[tuple[str, str]]) -> str:
-    """Returns checksums in the form that `sha256sum -c` reads."""
+    """Returns checksums in the format of `sha256sum -c`."""
     return "".join(f"{digest}  {path}\n" for path, digest in sums)
 
 
@@ -86,12 +86,12 @@ def _contents(folder: Path) -> Iterator[Path]:
 
 
 def described(path: Path) -> dict[str, Any]:
-    """Returns a file's size and SHA-256, which `is_as_described` compares it with."""
+    """Returns a file's size and SHA-256, for `is_as_described`."""
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def is_as_described(path: Path, description: Any) -> bool:
-    """Returns whether a file is of the size and SHA-256 described; False where either is missing or damaged."""
+    """Returns whether a file has the described size and SHA-256; False if either is missing or damaged."""
     try:
         return path.stat().st_size == description["bytes"] and sha256(path) == description["sha256"]
     except (OSError, KeyError, TypeError):
@@ -99,16 +99,16 @@ def is_as_described(path: Path, description: Any) -> bool:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Returns 16 hex digits that name JSON-like values; equal values give equal digits on every machine."""
+    """Returns a fingerprint of JSON-like values, 16 hex digits, which is the same on every machine."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write a file or a folder to; it takes the final name only if the block ends well.
+    """Yields a temporary path beside `path`, which is renamed to `path` if the with-block succeeds.
 
-    A folder takes the place of another one in one step where the system can do that (`exchanged`).
+    A folder replaces another one in one step if the system supports it (`exchanged`).
 
     Raises:
         RequestError: the disk is full or the folder cannot be written.
@@ -126,7 +126,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def cannot_write(path: Path) -> Iterator[None]:
-    """Turns the system's errors in the block into one line.
+    """Turns system errors in a with-block into errors of one line.
 
     Raises:
         RequestError: the disk is full or the folder cannot be written.
@@ -140,7 +140,7 @@ def cannot_write(path: Path) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    """Returns the system's words; for a folder that was copied in part, those about its first file."""
+    """Returns the system's error text; for a partly copied folder that of its first file."""
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
         _, _, text = error.args[0][0]
         return _SYSTEM.sub(r"\1", text)
@@ -152,9 +152,9 @@ _SYSTEM = re.compile(r"\[Errno \d+\] ([^:]*).*", re.DOTALL)  # as str(OSError) h
 
 @contextlib.contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """Yields a new, empty folder beside `path`, for this block alone, and removes it with what is in it.
+    """Yields a new, empty folder beside `path` for a with-block, and removes it afterwards.
 
-    What killed processes left of theirs is removed too: its lock died with them.
+    Removes leftovers of killed processes too, which no longer hold their lock.
 
     Raises:
         OSError: the folder around `path` cannot be written.
@@ -169,12 +169,12 @@ def scratch(path: Path) -> Iterator[Path]:
 
 
 def own_folder(parent: Path, prefix: str, suffix: str = "") -> tuple[Path, int]:
-    """Makes a folder of a new name and removes what killed processes left of theirs.
+    """Creates a folder with a new name and removes leftovers of killed processes.
 
     Args:
-        parent: folder that it is made in.
-        prefix: of its name and of theirs.
-        suffix: the same.
+        parent: folder to create it in.
+        prefix: prefix of its name and of leftovers.
+        suffix: suffix of its name and of leftovers.
 
     Returns:
         Its path, and a descriptor that holds its lock until it is closed.
@@ -187,7 +187,7 @@ def own_folder(parent: Path, prefix: str, suffix: str = "") -> tuple[Path, int]:
     while True:
         place = parent / f"{prefix}{secrets.token_hex(4)}{suffix}"
         place.mkdir()
-        with contextlib.suppress(FileNotFoundError):  # another process took it for a left-over before it was locked
+        with contextlib.suppress(FileNotFoundError):  # another process removed it as a leftover before it was locked
             descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
             _locked(descriptor, fcntl.LOCK_EX)
             if place.exists():
@@ -196,13 +196,13 @@ def own_folder(parent: Path, prefix: str, suffix: str = "") -> tuple[Path, int]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes what killed processes have left in a folder of files that they were writing."""
+    """Removes partly written files of killed processes from a folder."""
     for left in folder.glob(".*.partial"):
         remove_unheld(left)
 
 
 def remove_unheld(folder: Path) -> None:
-    """Removes a folder, unless a process holds its lock, or it cannot be removed."""
+    """Removes a folder if it is not locked and can be removed."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -213,7 +213,7 @@ def remove_unheld(folder: Path) -> None:
 
 
 def share(descriptor: int) -> None:
-    """Keeps `remove_unheld` from an open folder until its descriptor is closed."""
+    """Protects an open folder from `remove_unheld` until its descriptor is closed."""
     _locked(descriptor, fcntl.LOCK_SH)
 
 
@@ -223,12 +223,12 @@ def _locked(descriptor: int, how: int) -> None:
 
 
 def exchanged(one: Path, other: Path) -> bool:
-    """Gives two paths each other's content in one step, so that both names exist at every moment.
+    """Exchanges two paths in one step, so that both names exist at every moment.
 
     This is Linux's `renameat2` with RENAME_EXCHANGE (renameat2(2), Linux 3.15).
 
     Returns:
-        False where the system or the file system cannot do that; nothing is changed then.
+        False if the system or the file system does not support this; nothing is changed then.
 
     Raises:
         OSError: a path is missing, or the folder around it cannot be written.
@@ -249,7 +249,7 @@ _CURRENT_FOLDER, _RENAME_EXCHANGE = -100, 2
 
 @functools.cache
 def _renameat2() -> Callable[..., int] | None:
-    """Returns the C library's function, or None where it has none."""
+    """Returns the C library's function, or None."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is not None:
         function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
@@ -257,31 +257,31 @@ def _renameat2() -> Callable[..., int] | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
+    """Writes a text file atomically."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a binary file whole or not at all."""
+    """Writes a binary file atomically."""
     with replacing(path) as partial:
         partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as indented JSON, whole or not at all."""
+    """Writes a value as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def append_hash(path: Path) -> None:
-    """Appends a file's SHA-256, 32 bytes, to it; the reader of an archive passes over them."""
+    """Appends a file's SHA-256, 32 bytes, to it; readers of archives ignore them."""
     digest = bytes.fromhex(sha256(path))
     with path.open("ab") as stream:
         stream.write(digest)
 
 
 def has_own_hash(path: Path) -> bool:
-    """Returns whether a file ends with the SHA-256 of all that comes before, as `append_hash` left it."""
+    """Returns whether a file ends with the SHA-256 of its preceding bytes, from `append_hash`."""
     whole = hashlib.sha256()
     left = path.stat().st_size - whole.digest_size
     with path.open("rb") as stream:
@@ -292,13 +292,13 @@ def has_own_hash(path: Path) -> bool:
 
 
 def write_sealed(path: Path, value: Any) -> None:
-    """Writes a JSON-like value with its own hash, whole or not at all."""
+    """Writes a JSON-like value with its own hash, atomically."""
     plain = json.loads(json.dumps(value))
     write_json(path, {"sha256": _seal(plain), "value": plain})
 
 
 def read_sealed(path: Path) -> Any:
-    """Returns what `write_sealed` wrote, or None where the file is missing, damaged or of another kind."""
+    """Returns the value of `write_sealed`, or None if the file is missing, damaged or of another kind."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return found["value"] if found["sha256"] == _seal(found["value"]) else None
@@ -311,7 +311,7 @@ def _seal(value: Any) -> str:
 
 
 def flush(folder: Path) -> None:
-    """Has every file of a folder written to the disk, so that a power failure loses none that is published."""
+    """Flushes every file of a folder to the disk, so that a power failure loses no published file."""
     for path in folder.rglob("*"):
         _flush(path)
 

@@ -1,4 +1,4 @@
-"""The machine that a run stands on: what of it can change a result or a latency."""
+"""The machine: the properties that can change a result or a latency."""
 
 import os
 import platform
@@ -39,9 +39,9 @@ def memory() -> int:
 
 
 def stay_on(first: int, count: int) -> None:
-    """Keeps this process on `count` of its cores from number `first` on, where the system can do that.
+    """Pins this process to `count` of its cores from number `first`, if the system supports it.
 
-    Two trainings side by side finish sooner when each stays on its own cores than when the system moves them about.
+    Side-by-side trainings are faster when each is pinned to its own cores.
     """
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
@@ -49,10 +49,10 @@ def stay_on(first: int, count: int) -> None:
 
 
 def processor() -> str:
-    """Returns the processor's name and those of its extensions on which the speed of int8 and of half precision hangs.
+    """Returns the processor's name and the ISA extensions that matter for int8 and fp16 speed.
 
-    The name alone tells little: virtual machines give one to processors of many kinds. ARM kernels give none, so the
-    architecture stands in.
+    The name alone is not sufficient, because virtual machines use one name for many processors. ARM kernels have no
+    name, so the architecture is used.
     """
     cpuinfo = Path("/proc/cpuinfo")
     told = described(cpuinfo.read_text(encoding="utf-8", errors="replace")) if cpuinfo.is_file() else ""
@@ -60,7 +60,7 @@ def processor() -> str:
 
 
 def described(cpuinfo: str) -> str:
-    """Returns what Linux's /proc/cpuinfo tells of the first core: 'AMD EPYC (AVX2, AVX-512, VNNI)'."""
+    """Returns the first core of Linux's /proc/cpuinfo: 'AMD EPYC (AVX2, AVX-512, VNNI)'."""
     fields: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
@@ -72,7 +72,7 @@ def described(cpuinfo: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Returns where what was measured of this machine is kept for the next run, as the XDG base directories have it."""
+    """Returns the cache folder for measurements of this machine, by the XDG base directories."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfkd"
 
 
@@ -82,7 +82,7 @@ def libraries() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """Returns what the manifest says about the machine."""
+    """Returns the description of the machine in the manifest."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

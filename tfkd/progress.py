@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and remaining time in a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar with rate and remaining time in a terminal, occasional lines elsewhere."""
 
 import contextlib
 import html
@@ -17,13 +17,13 @@ Advance = Callable[[int], None]
 
 
 class Progress(Protocol):
-    """Shows what is being done."""
+    """Shows the progress of work."""
 
     def say(self, text: str) -> None:
         """Prints one line."""
 
     def task(self, name: str, total: int | None, unit: str) -> contextlib.AbstractContextManager[Advance]:
-        """Shows a task of `total` units while the block runs; the block calls the yielded function with units done."""
+        """Shows a task of `total` units during a with-block, which calls the yielded function with units done."""
 
 
 class Lines:
@@ -44,7 +44,7 @@ class Lines:
             nonlocal done, last, before, began
             done += units
             now = time.monotonic()
-            if began is None and done:  # start-up and what was resumed tell nothing of the rate
+            if began is None and done:  # start-up and resumed work do not count for the rate
                 began, before = now, done
             if now - last >= SECONDS_BETWEEN_LINES:
                 last = now
@@ -65,7 +65,7 @@ class Bars:
 
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
-        """Draws a bar that goes when the task is done."""
+        """Draws a bar, removed when the task is done."""
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
@@ -99,14 +99,14 @@ class Silent:
 
 
 class Notebook(Lines):
-    """Progress in a notebook: lines, and one bar below the cell that is drawn again for each task."""
+    """Progress in a notebook: lines, and one bar below the cell, reused for each task."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     @contextlib.contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Advance]:
-        """Draws the bar a few times per second, and empties it when the task is done."""
+        """Updates the bar a few times per second, and clears it when the task is done."""
         began = last = time.monotonic()
         done = 0
 
@@ -134,15 +134,15 @@ class Notebook(Lines):
 
 
 def for_output() -> Progress:
-    """Returns bars where standard output is a terminal, lines elsewhere."""
+    """Returns bars if standard output is a terminal, else lines."""
     return Bars() if sys.stdout.isatty() else Lines()
 
 
 def chosen(shown: bool | None) -> Progress:
-    """Returns the progress of a function that is called from Python.
+    """Returns the progress display of a function called from Python.
 
     Args:
-        shown: True shows it, False does not, None shows it in terminals and notebooks alone.
+        shown: show progress; None: in terminals and notebooks only.
     """
     if shown is False:
         return Silent()
@@ -165,7 +165,7 @@ def _state(done: int, total: int | None, unit: str, rate: float) -> str:
 
 
 def counted(advance: Advance) -> Callable[[int, int], None]:
-    """Turns counts (done so far, of how many) into the steps that a progress bar takes."""
+    """Converts counts (done, total) to the steps of a progress bar."""
     done = 0
 
     def report(so_far: int, _: int) -> None:

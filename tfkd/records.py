@@ -1,4 +1,4 @@
-"""Base of the records that a bundle's manifest is composed of, and their types; the ranges are part of its JSON Schema.
+"""Base class and types of the records in a bundle's manifest; the ranges are part of its JSON Schema.
 
 Fractions (accuracy, agreement, calibration error) run from 0 to 1, sizes are bytes.
 """
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Number = Annotated[int, Field(ge=1)]  # of things that there must be
+Number = Annotated[int, Field(ge=1)]  # number of things of which there is at least one
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -1,3 +1,3 @@
-"""The version of tfkd, where every module may read it."""
+"""The version of tfkd."""
 
 __version__ = "0.1.0"

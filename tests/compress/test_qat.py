@@ -87,7 +87,7 @@ def test_real_students_are_known_to_it() -> None:
     ("layers", "said"),
     [
         ([keras.layers.Rescaling(1 / 128, -1), keras.layers.Dense(4, activation="tanh", name="odd")], "'tanh'"),
-        ([keras.layers.Rescaling(1 / 128, -1), keras.layers.Softmax(name="odd")], "no Softmax .layer 'odd'"),
+        ([keras.layers.Rescaling(1 / 128, -1), keras.layers.Softmax(name="odd")], "support Softmax .layer 'odd'"),
         ([keras.layers.Rescaling(1 / 255)], "begin with Rescaling"),
         ([keras.layers.Conv2D(4, 1)], "not with Conv2D"),
     ],

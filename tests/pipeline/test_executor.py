@@ -32,10 +32,10 @@ class Recording(LocalExecutor):
         self.trainings: list[tuple[str, int]] = []
 
     def train(
-        self, jobs: list[Job], in_all: int, progress: Progress, finished: Finished = lambda place, result: None
+        self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None
     ) -> list[StudentResult]:
         self.trainings += [(job.kind, job.seed) for job in jobs]
-        return super().train(jobs, in_all, progress, finished)
+        return super().train(jobs, total, progress, finished)
 
     def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
         self.stores.append(job.folder)

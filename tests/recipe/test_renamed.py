@@ -13,7 +13,7 @@ OLD = {"name": "old", "data": {"source": "folder:x"}, "teachers": [{"model": "a:
 
 @pytest.fixture(autouse=True)
 def _nothing_said() -> None:
-    renamed._say.cache_clear()
+    renamed._note.cache_clear()
 
 
 def recipe(**fields: Any) -> Recipe:

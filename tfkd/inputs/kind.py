@@ -1,4 +1,4 @@
-"""What every kind of input gives to the rest of tfkd: how its examples are read, and what becomes of them.
+"""The interface of a kind of input: how its examples are read, changed, described and stored.
 
 `Kind` holds what is known of the kind; a `Reading` holds how the examples of one split are read. A second kind fills
 both in, and nothing outside of its package asks which kind it is.
@@ -23,12 +23,12 @@ class ExampleError(Exception):
 
 
 def one_line(error: Exception) -> str:
-    """Returns what a library's error says, short enough for a message of one line."""
+    """Returns the text of a library's error on one short line."""
     return textwrap.shorten(str(error).rstrip(" ."), 300, placeholder=" ...") or type(error).__name__
 
 
 class Finding(Protocol):
-    """What the check of one example finds."""
+    """The finding about one example."""
 
     @property
     def digest(self) -> int:
@@ -36,33 +36,33 @@ class Finding(Protocol):
 
 
 class Findings(Protocol):
-    """Gathers what a check finds, example by example."""
+    """Collects the findings of a check, example by example."""
 
     def add(self, split: str, position: int, finding: Any) -> None:
-        """Adds an example that could be decoded."""
+        """Adds a decoded example."""
 
     def facts(self) -> dict[str, Any]:
-        """Returns what was found of all examples, as JSON."""
+        """Returns the findings about all examples, as JSON values."""
 
 
 class Report(Protocol):
-    """What users are told of a check."""
+    """Notes and warnings of a check."""
 
     def notes(self) -> Iterator[str]:
-        """Yields what was decided, a sentence each."""
+        """Yields notes, one sentence each."""
 
     def warnings(self) -> Iterator[str]:
-        """Yields what is probably wrong with the examples, a sentence each."""
+        """Yields warnings, one sentence each."""
 
     def explanation(self) -> str:
         """Returns what to add to a message about equal examples, or nothing."""
 
 
 class Overlay(Protocol):
-    """How a partner's view is laid over a view."""
+    """The overlay of a partner's view over a view."""
 
     def share(self) -> float:
-        """Returns the share of the view that stays the example's own, 0 to 1."""
+        """Returns the weight of the view's own example, 0 to 1."""
 
     def lay(self, own: Arrays, partner: Arrays) -> Arrays:
         """Returns the mixed view, float32."""

@@ -9,7 +9,7 @@ _PARTNERS = 2
 
 @dataclass(frozen=True, eq=False)
 class Partners:
-    """Whom some views are mixed with.
+    """The partners of some views.
 
     Attributes:
         positions: int64 [m], in the split.
@@ -37,13 +37,13 @@ def drawn(seed: np.ndarray, purpose: int) -> np.random.Generator:
 
 
 def partners(seed: int, view: int, positions: np.ndarray, count: int) -> Partners:
-    """Returns whom view number `view` of these examples is mixed with; an example may be its own partner.
+    """Returns the partners of view number `view` of these examples; an example may be its own partner.
 
     Args:
         seed: the run's.
         view: number of the view.
         positions: int64 [m], of examples in the split.
-        count: how many examples the split has.
+        count: number of examples in the split.
     """
     source = np.random.SeedSequence([seed, view], spawn_key=(_PARTNERS,))
     chosen = np.random.default_rng(source).permutation(count)[np.asarray(positions, np.int64)]

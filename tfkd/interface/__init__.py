@@ -1,1 +1,1 @@
-"""The functions that `tfkd` exports: the commands as calls, with objects for what goes in and what comes out."""
+"""The public functions of `tfkd`: the commands as calls, with objects as arguments and results."""

@@ -1,4 +1,4 @@
-"""`tfkd.bench`: files measured on a target from Python."""
+"""`tfkd.bench`: benchmarks files on a target from Python."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ _REQUEST = ("only", "golden", "record")
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class BenchReport(Tables):
-    """What was measured on a target.
+    """Results of a benchmark on a target.
 
     Attributes:
-        results: of every file and number of threads, with every sample.
-        skipped: what a GPU or an NPU did not take, with the reason.
+        results: results of every file and number of threads, with every sample.
+        skipped: what a GPU or an NPU does not support, with the reason.
         gates: the verdicts on the limits and the golden answers; empty without either.
         record: the file in the bundle's `measurements`; None for a file alone, and with `record=False`.
     """
@@ -37,7 +37,7 @@ class BenchReport(Tables):
 
     @property
     def passed(self) -> bool:
-        """True where no limit was missed."""
+        """True if no limit was missed."""
         return all(gate.passed for gate in self.gates)
 
     def tables(self) -> Iterator[Table]:
@@ -50,20 +50,20 @@ class BenchReport(Tables):
 def bench(
     subject: Bundle | PathLike, target: str = "host", *, progress: bool | None = None, **options: Any
 ) -> BenchReport:
-    """Measures the files of a bundle, or a .tflite file, on a target, as `tfkd bench` does.
+    """Benchmarks the files of a bundle, or a .tflite file, on a target, as `tfkd bench` does.
 
     A bundle keeps the results in its folder `measurements`.
 
     Args:
         subject: a bundle, its folder, or the path of a .tflite file.
         target: host, ssh://user@board[:port], arm64, android[:SERIAL], or ios[:DEVICE or RESULTS.json].
-        progress: True shows it, False does not, None shows it in notebooks and terminals.
+        progress: show progress; None: in notebooks and terminals only.
         options: those of `tfkd bench`, with their names in Python: `runs`, `warmup`, `processes`, `threads=(1, 0)`,
             `only="*_int8.tflite"`, `record=False`; limits such as `max_median_ms=5`; and those of a target.
 
     Raises:
         RequestError: the request is wrong, or its results could not be judged: nothing was measured then.
-        MachineError: the device or the machine did not let it be measured.
+        MachineError: the device or the machine could not be measured.
 
     Example:
         >>> tfkd.bench("exported_models/quickstart", max_median_ms=5).passed
@@ -76,7 +76,7 @@ def bench(
 
 
 def _parts(options: dict[str, Any]) -> dict[str, Any]:
-    """Returns the parts of a request that keyword arguments describe; the target's record checks its own options."""
+    """Returns the parts of a request from keyword arguments; the target's record checks its own options."""
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }

@@ -1,4 +1,4 @@
-"""What the public functions share: errors of one line, and work in a process apart."""
+"""Shared parts of the public functions: errors of one line, and work in a separate process."""
 
 import contextlib
 import os
@@ -15,12 +15,12 @@ from tfkd.sandbox import ResourceLimits, Sandbox
 
 PathLike = str | os.PathLike[str]
 
-_DAYS = 10  # without a sign of life, which a run gives every few seconds
+_DAYS = 10  # seconds without a message, which a run sends every few seconds
 
 
 @contextlib.contextmanager
 def public_call() -> Iterator[None]:
-    """Surrounds a public function: what libraries raise when the machine fails becomes an error of one line.
+    """Wraps a public function: errors of libraries when the machine fails become errors of one line.
 
     So does exit() in code of a recipe. TensorFlow writes nothing when it is first imported inside the block.
     """
@@ -38,19 +38,19 @@ def public_call() -> Iterator[None]:
 
 
 def apart(subject: Path, function: Callable[..., Any], *arguments: Any, progress: Progress) -> Any:
-    """Returns what a function returns in a process of its own.
+    """Returns the result of a function that runs in a separate process.
 
     TensorFlow is made deterministic there and limited to the machine's cores, and its memory is freed at the end. The
-    caller's own TensorFlow stays as it is.
+    caller's own TensorFlow does not change.
 
     Args:
-        subject: what the work is about, for messages.
-        function: of a module; it takes the arguments and `progress`.
-        arguments: of the function.
-        progress: shows here what the function reports.
+        subject: subject of the work, for messages.
+        function: function of a module, called with the arguments and `progress`.
+        arguments: arguments of the function.
+        progress: shows the progress of the function.
 
     Raises:
-        TfkdError: as the function raises it; an InternalError for any other exception.
+        TfkdError: raised by the function; an InternalError for any other exception.
     """
     limits = ResourceLimits(phase_seconds=_DAYS * 86_400, by_the_clock=1.0)
     with Sandbox(TfkdError, limits, FORKSERVER) as sandbox:

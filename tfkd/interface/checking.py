@@ -1,4 +1,4 @@
-"""`tfkd.verify`: a bundle proved from Python."""
+"""`tfkd.verify`: verifies a bundle from Python."""
 
 import dataclasses
 import tempfile
@@ -18,11 +18,11 @@ from tfkd.report.tables import Table, Tables
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class VerifyReport(Tables):
-    """What was found in a bundle.
+    """The checks of a bundle.
 
     Attributes:
-        folder: of the bundle.
-        checks: each thing that was checked, in order.
+        folder: folder of the bundle.
+        checks: the checks, in order.
     """
 
     folder: Path
@@ -30,7 +30,7 @@ class VerifyReport(Tables):
 
     @property
     def passed(self) -> bool:
-        """True where no check failed; checks that were not judged did not."""
+        """True if no check failed; a check that was not judged has not failed."""
         return all(check.verdict != "failed" for check in self.checks)
 
     def tables(self) -> Iterator[Table]:
@@ -41,13 +41,13 @@ class VerifyReport(Tables):
 def verify(
     bundle: Bundle | PathLike, data: str | tuple[Any, Any] | None = None, progress: bool | None = None
 ) -> VerifyReport:
-    """Proves a bundle from nothing but its folder, as `tfkd verify` does: every file is run again.
+    """Verifies a bundle from nothing but its folder, as `tfkd verify` does: every file is run again.
 
     Args:
         bundle: its folder, or a loaded bundle, whose folder is read again.
-        data: measures the accuracies again on these images: a source such as `folder:photos`, or a pair of arrays:
+        data: images to measure the accuracies on again: a source such as `folder:photos`, or a pair of arrays:
             images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the bundle's classes.
-        progress: True shows it, False does not, None shows it in notebooks and terminals.
+        progress: show progress; None: in notebooks and terminals only.
 
     Raises:
         RequestError: the folder is no bundle, or the images are not of the bundle's classes.

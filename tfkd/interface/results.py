@@ -21,8 +21,8 @@ class ExportReport(Tables):
     A notebook shows its comparison and its gates.
 
     Attributes:
-        folder: of the run, where its files stay.
-        passed: True where no gate failed; gates that were not judged did not.
+        folder: folder of the run.
+        passed: True if no gate failed; a gate that was not judged has not failed.
     """
 
     def __init__(self, folder: Path, bundle: Path | None, manifest: Manifest | None) -> None:
@@ -44,7 +44,7 @@ class ExportReport(Tables):
 
     @property
     def bundle_folder(self) -> Path:
-        """Where the bundle is; below `folder`, and not published, where a gate failed.
+        """Folder of the bundle; inside `folder`, and not published, if a gate failed.
 
         Raises:
             RequestError: the run stopped before the bundle was made.
@@ -54,7 +54,7 @@ class ExportReport(Tables):
 
     @functools.cached_property
     def bundle(self) -> Bundle:
-        """The bundle, read when it is first asked for."""
+        """The bundle, read on first access."""
         return load_bundle(self.bundle_folder)
 
     @property
@@ -71,7 +71,7 @@ class ExportReport(Tables):
 
     @property
     def devices(self) -> Table:
-        """What `tfkd.bench` has measured of the bundle's files so far."""
+        """All results of `tfkd.bench` for the bundle so far."""
         index = devices.read(self.bundle_folder)
         rows = [row for place in index.places for row in place.rows] + index.superseded
         return Table(console.devices_table(index), (_measured(row) for row in rows))
@@ -94,7 +94,7 @@ class RunReport(ExportReport):
     """A finished run of a recipe.
 
     Attributes:
-        recipe: as it was run.
+        recipe: the recipe of the run.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, bundle: Path | None, manifest: Manifest | None) -> None:
@@ -108,12 +108,12 @@ class RunReport(ExportReport):
 
     @functools.cached_property
     def students(self) -> "Students":
-        """The trained students by seed, before compressions; each is loaded when it is asked for."""
+        """The trained students by seed, before compressions; each is loaded on first access."""
         return Students(self.recipe, self.folder)
 
     @property
     def student(self) -> Any:
-        """The student whose files the bundle holds, before compressions: a keras.Model that ends in logits."""
+        """The exported student before compressions: a keras.Model that ends in logits."""
         seed = self.manifest.student.exported_seed
         assert seed is not None
         return self.students[seed]
@@ -123,8 +123,8 @@ class Students(Mapping[int, Any]):
     """The trained students of a run by their seeds: keras.Model, raw RGB float32 [b, S, S, 3] to logits [b, classes].
 
     Args:
-        recipe: of the run.
-        folder: of the run.
+        recipe: recipe of the run.
+        folder: folder of the run.
     """
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:

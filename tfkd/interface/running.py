@@ -1,4 +1,4 @@
-"""`tfkd.run`: a recipe run from Python."""
+"""`tfkd.run`: runs a recipe from Python."""
 
 from pathlib import Path
 
@@ -20,32 +20,32 @@ def run(
     out: PathLike = "exported_models",
     progress: bool | None = None,
 ) -> RunReport:
-    """Runs a recipe: distils, exports, verifies, times and reports, as `tfkd run` does.
+    """Runs a recipe: distils, exports, verifies, benchmarks and reports, as `tfkd run` does.
 
-    Finished stages are reused, and an interrupted run goes on from its last checkpoint. The work is done in a process
-    of its own. The bundle is published as `out/<name>` unless a gate fails, which `passed` of the result says.
+    Finished stages are reused, and an interrupted run continues from its last checkpoint. The work runs in a separate
+    process. The bundle is published as `out/<name>` unless a gate fails (see `passed` of the result).
 
     Args:
         recipe: a Recipe, or the path of a file with one: Python or JSON.
         overrides: fields to change as `key.path=value`.
         until: name of the last stage to run; default: all.
-        fresh: forget what earlier calls with these settings did.
-        smoke: shrink the recipe to about a minute, to see whether it runs.
-        runs: folder that keeps the runs.
-        out: folder where bundles land.
-        progress: True shows it, False does not, None shows it in notebooks and terminals.
+        fresh: ignore results of earlier calls with these settings.
+        smoke: shrink the recipe to about a minute, to check that it runs.
+        runs: folder of the runs.
+        out: folder of the bundles.
+        progress: show progress; None: in notebooks and terminals only.
 
     Raises:
         RequestError: the request was wrong, or another process works in the run's folder.
-        GateError: a teacher is not better than chance, so that no store of its soft labels was made.
-        MachineError: the machine did not let it be done, e.g. its disk is full.
+        GateError: a teacher is not better than chance, so its soft labels were not computed.
+        MachineError: the machine failed, e.g. its disk is full.
 
     Example:
         >>> result = tfkd.run(recipe, "distill.views=4")
         >>> result.comparison
     """
     with public_call():
-        chosen_recipe = shrunk(asked(recipe, overrides)) if smoke else asked(recipe, overrides)
+        chosen_recipe = shrunk(recipe_of(recipe, overrides)) if smoke else recipe_of(recipe, overrides)
         folder, shown = Path(runs) / chosen_recipe.name, chosen(progress)
         arguments = (chosen_recipe, Path(runs), Path(out), until, fresh)
         outcome: pipeline.Outcome = apart(folder, _run, *arguments, progress=shown)
@@ -56,7 +56,7 @@ def load_recipe(path: PathLike, *overrides: str) -> Recipe:
     """Reads a recipe from a Python file, or from the `recipe.json` of a bundle.
 
     Args:
-        path: of the file. Python files may import modules from beside them.
+        path: path of the file. Python files may import modules from their folder.
         overrides: fields to change as `key.path=value`.
 
     Raises:
@@ -68,8 +68,8 @@ def load_recipe(path: PathLike, *overrides: str) -> Recipe:
     return files.load(file, list(overrides))
 
 
-def asked(recipe: Recipe | PathLike, overrides: tuple[str, ...]) -> Recipe:
-    """Returns the recipe that is meant, with its overrides."""
+def recipe_of(recipe: Recipe | PathLike, overrides: tuple[str, ...]) -> Recipe:
+    """Returns the recipe with its overrides."""
     return recipe.with_(*overrides) if isinstance(recipe, Recipe) else load_recipe(recipe, *overrides)
 
 

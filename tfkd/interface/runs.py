@@ -1,4 +1,4 @@
-"""What finished stages of a run left in its folder, opened again from its recipe."""
+"""Access to the results of finished stages in the folder of a run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +23,8 @@ def student_files(recipe: Recipe, folder: Path) -> dict[int, Path]:
     """Returns the `.keras` file of each trained student by its seed.
 
     Args:
-        recipe: of the run.
-        folder: of the run.
+        recipe: recipe of the run.
+        folder: folder of the run.
 
     Raises:
         RequestError: the students are not trained yet.
@@ -34,17 +34,17 @@ def student_files(recipe: Recipe, folder: Path) -> dict[int, Path]:
 
 
 class SoftLabelBatches:
-    """The training views of a run with what its teachers predicted of them, for a training loop of your own.
+    """The training views of a run with their teacher predictions, for a training loop of your own.
 
-    The teachers are paid for once: `tfkd.run(recipe, until="soft_labels")` fills the store that is read here.
+    The predictions are computed once: `tfkd.run(recipe, until="soft_labels")` fills the store that is read here.
 
     Args:
-        recipe: of the run.
-        runs: folder of the runs' folders.
+        recipe: recipe of the run.
+        runs: folder of the runs.
 
     Attributes:
         classes: names, in the order of the logits.
-        examples: number of them in an epoch: training examples and, behind them, unlabelled ones.
+        examples: number of examples per epoch: training examples, followed by unlabelled ones.
         views: number of stored views per example; epoch e shows view e modulo `views`.
 
     Raises:
@@ -67,19 +67,18 @@ class SoftLabelBatches:
         self.views = recipe.distill.views
 
     def epoch(self, number: int, batch_size: int | None = None) -> Iterator[tuple[Any, Any, Any]]:
-        """Yields the batches of one epoch, in an order that the recipe's seed and the number draw.
+        """Yields the batches of one epoch, in an order drawn from the recipe's seed and the number.
 
         Args:
-            number: of the epoch, from 0.
-            batch_size: examples per batch; default: that of the recipe. A last batch that is not full is left out.
+            number: number of the epoch, from 0.
+            batch_size: examples per batch; default: that of the recipe. An incomplete last batch is left out.
 
         Yields:
-            images float32 [b, S, S, 3] raw RGB 0..255; labels int64 [b], −1 where an image has none, or float32
-            [b, classes] where views are mixed; the teachers' logits float32 [b, classes], weighted where there are
-            several.
+            images float32 [b, S, S, 3] raw RGB 0..255; labels int64 [b], −1 for an image without a label, or float32
+            [b, classes] for mixed views; the logits of the teacher or ensemble, float32 [b, classes].
 
         Raises:
-            RequestError: the store is damaged, or an example is gone.
+            RequestError: the store is damaged, or an example is missing.
         """
         with tensorflow_silenced():
             from tfkd.data.batches import example_errors, numbered_views

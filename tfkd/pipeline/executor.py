@@ -1,4 +1,4 @@
-"""Where the long work of runs and sweeps is done: today on this machine."""
+"""Executes the long work of runs and sweeps, on this machine."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,50 +14,50 @@ Finished = Callable[[int, StudentResult], None]
 
 
 class Executor(Protocol):
-    """Does trainings and fills stores. Jobs are plain values that name every file, so that any process can do them.
+    """Runs trainings and fills stores. Jobs are plain values that name every file, so that any process can run them.
 
-    An exception that leaves a call, such as KeyboardInterrupt, ends all work that the call started; what is finished
-    stays in the jobs' folders, and unfinished work goes on from its checkpoints the next time.
+    An exception such as KeyboardInterrupt ends all work of a call; finished results remain in the jobs' folders, and
+    unfinished work can continue from its checkpoints.
     """
 
     def train(
-        self, jobs: list[Job], in_all: int, progress: Progress, finished: Finished = lambda place, result: None
+        self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None
     ) -> list[StudentResult]:
-        """Does trainings and returns their results in order.
+        """Runs trainings and returns their results in order.
 
         Args:
-            jobs: what to train.
-            in_all: how many there are with those that earlier calls finished, so that each has the threads it had.
-            progress: shows what is going on.
-            finished: called with a job's place among `jobs` and its result, as soon as it is done.
+            jobs: the trainings.
+            total: number of trainings including finished ones, which determines the threads per training.
+            progress: shows progress.
+            finished: called with a job's position in `jobs` and its result, as soon as it is done.
 
         Raises:
             TfkdError: a training failed; the others are stopped.
         """
 
     def fill(self, job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
-        """Fills one soft-label store, or goes on filling it.
+        """Fills one soft-label store, or continues to fill it.
 
         Args:
-            job: what to fill.
-            data: the images, as this process has opened them.
-            progress: shows what is going on.
+            job: the store to fill.
+            data: the images, opened in this process.
+            progress: shows progress.
 
         Raises:
-            RequestError: the network does not fit the data, or a photo is gone.
+            RequestError: the network does not fit the data, or an image is missing.
         """
 
 
 class LocalExecutor:
-    """Trains in processes of this machine, as many side by side as there are cores, and fills stores in this one."""
+    """Trains in processes of this machine, one per core at a time, and fills stores in this process."""
 
     def train(
-        self, jobs: list[Job], in_all: int, progress: Progress, finished: Finished = lambda place, result: None
+        self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None
     ) -> list[StudentResult]:
-        """Does trainings in child processes; see `Executor.train`."""
+        """Runs trainings in child processes; see `Executor.train`."""
         from tfkd.training import loop, workers
 
-        side_by_side = 1 if loop.has_gpu() else min(machine.cores(), in_all)
+        side_by_side = 1 if loop.has_gpu() else min(machine.cores(), total)
         threads = max(1, machine.cores() // side_by_side)
         return workers.run_jobs(jobs, side_by_side, threads, progress, finished)
 

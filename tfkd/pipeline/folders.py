@@ -1,4 +1,4 @@
-"""Names and paths of what a run keeps; no other module of the pipeline puts one together."""
+"""Names and paths in the folder of a run; no other module of the pipeline composes them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +32,12 @@ class RunFolder:
 
     @property
     def checked(self) -> Path:
-        """The folder with the outcome of checking every photo."""
+        """The folder with the result of checking every photo."""
         return self.path / CHECKED
 
     @property
     def proposed_labels(self) -> Path:
-        """The names of the classes in an order that explains wrong predictions better."""
+        """The proposed order of the class names, which explains wrong predictions."""
         return self.path / "proposed_labels.txt"
 
     @property
@@ -52,7 +52,7 @@ class RunFolder:
 
     @property
     def evidence(self) -> Path:
-        """What the report shows beyond the manifest."""
+        """The content of the report that is not in the manifest."""
         return self.path / "report" / "evidence.json"
 
     @property

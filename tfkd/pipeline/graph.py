@@ -1,4 +1,4 @@
-"""Which stages a recipe has, in their order, and the fingerprint of each. No other module knows the order."""
+"""The stages of a recipe, in order, and their fingerprints. No other module knows the order."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +15,15 @@ from tfkd.pipeline.stages.trainings import SIDE_BY_SIDE
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of, number_of
 
-ORDER = (DATA, *STAGES)  # as `--until` takes them
+ORDER = (DATA, *STAGES)  # values of `--until`
 _ALTERNATING = (("teacher", "soft_labels"), ("assistant", "assistant_labels"))
 
 
 def stages_of(recipe: Recipe, data: Dataset, folder: Path) -> dict[str, Stage]:
-    """Returns every stage after the data, in order, each with all that its result depends on.
+    """Returns every stage after the data, in order, with everything that its result depends on.
 
-    What takes long, stores and trainings, is kept under its fingerprint, so that other settings make another one beside
-    it. What is made of them within minutes has one folder per stage.
+    Stores and trainings, which take long, have one folder per fingerprint, so that other settings do not replace them.
+    Quick stages have one folder per stage.
 
     Raises:
         RequestError: a file that the recipe names is missing or unreadable.
@@ -38,9 +38,9 @@ def stages_of(recipe: Recipe, data: Dataset, folder: Path) -> dict[str, Stage]:
 
 
 def groups(recipe: Recipe, names: list[str]) -> list[list[str]]:
-    """Returns the names of stages in the order in which they are done; those of one group are done side by side.
+    """Returns the names of stages in the order of execution; those of one group run side by side.
 
-    Teachers that are used as they are come first: a wrong one stops the run before any other is trained.
+    Teachers that are not fine-tuned come first, so that a wrong one stops the run before any other is trained.
     """
     together: list[str] = [name for name in names if name in SIDE_BY_SIDE]
     alone = [[name] for name in names if name not in SIDE_BY_SIDE[:-1]]

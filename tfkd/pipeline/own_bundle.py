@@ -1,4 +1,4 @@
-"""The bundle of a model that was trained elsewhere: opened, exported, verified, timed, and put together."""
+"""Bundles of models that were trained elsewhere: opens, exports, verifies and benchmarks them."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -36,12 +36,12 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained model and what it is measured on.
+    """A trained model and the images to measure it on.
 
     Attributes:
-        model: as its file says.
+        model: the model.
         data: images with the model's classes.
-        card: what every exported file says of itself.
+        card: metadata of exported files.
     """
 
     model: "OwnModel"
@@ -55,11 +55,11 @@ def open_subject(
     """Opens the model and the images.
 
     Args:
-        request: names both.
+        request: the request.
         labels: the classes of the model, in the order of its outputs.
-        folder: of this work.
-        progress: shows what is going on.
-        in_memory: the model, a keras.Model of the caller's session; default: that of the request's file.
+        folder: folder of the export.
+        progress: shows progress.
+        in_memory: a keras.Model in memory; default: that of the request's file.
 
     Raises:
         RequestError: the model cannot be opened, or the labels or the images do not fit it.
@@ -77,7 +77,7 @@ def open_subject(
     if model.classes != len(labels):
         raise RequestError(
             f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "
-            "give each output one line."
+            "write one line per output."
         )
     data = with_labels(_open_images(request, folder, progress), labels)
     return Subject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
@@ -85,7 +85,7 @@ def open_subject(
 
 def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
     with progress.task("checking examples", None, "examples") as advance:
-        # The splits alone count here: which size the images have is decided where they are read.
+        # Only the splits matter here; the size of the examples is set where they are read.
         found = open_evaluation(Data(source=request.data), request.seed, counted(advance), folder.checked)
     progress.say(
         f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} images to "
@@ -97,10 +97,10 @@ def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> D
 
 
 def with_labels(data: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """Returns the images with the model's classes for their own: label i is output i.
+    """Returns the images with the model's classes: label i is output i.
 
     Raises:
-        RequestError: the data have a class that the model does not know.
+        RequestError: the data have a class that the model lacks.
     """
     outputs = np.array(outputs_of(data.classes, labels, "the labels"), np.int64)
 
@@ -117,7 +117,7 @@ def with_labels(data: Dataset, labels: tuple[str, ...]) -> Dataset:
 
 
 def write(subject: Subject, request: "Request", folder: RunFolder, progress: Progress) -> Manifest:
-    """Exports, verifies and times the model, fills the folder of its bundle, and returns the manifest."""
+    """Exports, verifies and benchmarks the model, writes its bundle, and returns the manifest."""
     from tfkd.benchmark import host
     from tfkd.distill.measures import accuracy
 
@@ -153,11 +153,11 @@ def _batches(subject: Subject) -> Any:
 
 
 def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
-    """Returns what the model itself predicts for the test images, float32 [n, classes]."""
+    """Returns the model's predictions for the test images, float32 [n, classes]."""
     from tfkd.data.batches import example_errors
 
     total = len(subject.data.test)
-    with progress.task("the model's own answers", total, "images") as advance, example_errors():
+    with progress.task("the model's predictions", total, "images") as advance, example_errors():
 
         def predictions() -> Iterator[np.ndarray]:
             for images in _batches(subject):
@@ -196,7 +196,7 @@ def _measured(
 
 
 def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:
-    """Looks for causes of wrong predictions: in those at hand, and with other normalizations where many are wrong."""
+    """Looks for causes of wrong predictions and, if many are wrong, tests other normalizations."""
     from tfkd.verification import diagnosis
 
     model, data = subject.model, subject.data

@@ -1,4 +1,4 @@
-"""Completes bundles with their pages, and writes the report of a finished run again."""
+"""Completes bundles with their pages, and recreates the report of a finished run."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
 
 
 def complete(bundle: Path, manifest: Manifest, golden: Golden, evidence: Evidence) -> None:
-    """Writes everything around the exported files of a bundle, and seals it."""
+    """Writes all other files of a bundle with exported files, and seals it."""
     assembly.write(bundle, manifest, golden)
     write_model_card(manifest, bundle / MODEL_CARD)
     write_report(manifest, evidence, bundle / REPORT)
@@ -28,12 +28,12 @@ def complete(bundle: Path, manifest: Manifest, golden: Golden, evidence: Evidenc
 
 
 def write_evidence(folder: RunFolder, evidence: Evidence) -> None:
-    """Keeps what a report shows beyond the manifest, so that it can be written again."""
+    """Saves the content of a report that is not in the manifest, so that the report can be recreated."""
     write_json(folder.evidence, evidence.model_dump(mode="json"))
 
 
 def rewrite(run: Path) -> tuple[Manifest, Path]:
-    """Writes the report of a finished run again, in the run's folder.
+    """Recreates the report of a finished run in the run's folder.
 
     Raises:
         RequestError: the folder is not that of a finished run.
@@ -62,7 +62,7 @@ def write_page(manifest: Manifest, folder: RunFolder, page: Path) -> Path:
 
 
 def is_published(run: Path, destination: Path) -> bool:
-    """Tells whether a bundle is the one that a run made."""
+    """Returns whether a bundle is that of a run."""
     made, published = (each / MANIFEST for each in (RunFolder(run).bundle, destination))
     return published.is_file() and published.read_bytes() == made.read_bytes()
 

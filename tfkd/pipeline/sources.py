@@ -1,4 +1,4 @@
-"""The contents that a run is made from, each by the name that messages use: the fingerprints of stages are of these."""
+"""The contents behind a run by their names in messages: the inputs of the stages' fingerprints."""
 
 import functools
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from tfkd.recipe.renamed import first_named
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """What a recipe names, and what is there under these names.
+    """A recipe and the contents that it names.
 
     Attributes:
-        recipe: names the files.
+        recipe: the recipe.
         data: the images.
-        kept: folder that keeps digests of images.
+        kept: folder for digests of images.
     """
 
     recipe: Recipe
@@ -31,20 +31,20 @@ class Sources:
 
     @functools.cached_property
     def recipe_json(self) -> dict[str, Any]:
-        """The recipe as JSON, under the names that fingerprints are of."""
+        """The recipe as JSON, under the field names of fingerprints."""
         asked: dict[str, Any] = first_named(self.recipe.model_dump(mode="json"))
         return asked
 
     def labelled(self) -> dict[str, Any]:
-        """Returns what training, validation and test images are, and the seed that divides them."""
+        """Returns the training, validation and test images, and the seed of the splits."""
         return {self.recipe.data.source: self.data.labelled, "seed": self.recipe.seed}
 
     def unmixed(self) -> dict[str, Any]:
-        """Returns the settings of views of one image each."""
+        """Returns the settings of unmixed views."""
         return settings("data", {"augment": self.recipe.data.augment.unmixed.model_dump(mode="json")})
 
     def shown(self) -> dict[str, Any]:
-        """Returns what decides which images a student and its control see, and how both are trained."""
+        """Returns the settings of the images and the training of a student and its control."""
         data, distill = self.recipe_json["data"], self.recipe_json["distill"]
         return {
             **settings("data", {"image_size": data["image_size"], "augment": data["augment"]}),
@@ -53,7 +53,7 @@ class Sources:
         }
 
     def learnt(self) -> dict[str, Any]:
-        """Returns how a network learns from soft labels: losses, and the weight of each teacher."""
+        """Returns the settings of learning from soft labels: losses, and the weight of each teacher."""
         distill = self.recipe_json["distill"]
         return {
             **settings("distill", {name: distill[name] for name in ("losses", "label_weight", "targets")}),
@@ -61,12 +61,12 @@ class Sources:
         }
 
     def files(self, network: Teacher | Student) -> dict[str, Any]:
-        """Returns what a network is built from: its files, and its images paired with the labelled ones."""
+        """Returns the contents behind a network: its files, and its images paired with the labelled ones."""
         splits = (self.data.train, self.data.validation, self.data.test)
         return {**files_of(network), **self._paired(network.rendering, splits, "")}
 
     def unlabelled(self, rendering: str) -> dict[str, Any]:
-        """Returns what the unlabelled images are, as a network of this input rendering sees them."""
+        """Returns the unlabelled images in an input rendering."""
         source, images = self.recipe.data.unlabelled, self.data.unlabelled
         if source is None or images is None:
             return {"data.unlabelled": source}

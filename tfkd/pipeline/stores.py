@@ -1,4 +1,4 @@
-"""What the stages that fill a soft-label store depend on, and what they cost."""
+"""Inputs and costs of the stages that fill a soft-label store."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from tfkd.store.layout import Layout
 
 
 def inputs_of(sources: Sources, network: str, rendering: str) -> Inputs:
-    """Returns what a store depends on.
+    """Returns the inputs of a store.
 
     Args:
-        sources: the contents of the run.
+        sources: contents of the run.
         network: name of the stage that trained the network.
-        rendering: what the network sees of a photo.
+        rendering: input rendering of the network.
     """
     recipe = sources.recipe
     own = {
@@ -28,13 +28,13 @@ def inputs_of(sources: Sources, network: str, rendering: str) -> Inputs:
 
 
 def cost_of(context: RunContext, kind: StageKind[StoreResult], number: int, untrained: Callable[[], Any]) -> str:
-    """Returns what filling a store costs, or did cost, in views, bytes and minutes.
+    """Returns the cost of filling a store, in views, bytes and minutes.
 
     Args:
-        context: of the run.
-        kind: of the stage.
-        number: of the stage.
-        untrained: builds a network like the one that predicts, as fast but not trained.
+        context: context of the run.
+        kind: kind of the stage.
+        number: number of the stage.
+        untrained: builds an untrained network of the same architecture.
     """
     recipe, data = context.recipe, context.data
     views = images_in_transfer_set(data) * recipe.distill.views

@@ -1,6 +1,6 @@
-"""Recipes as people write them: a Python file or a bundle's `recipe.json`, with overrides; and what is wrong with one.
+"""Reads recipes from a Python file or a bundle's `recipe.json`, applies overrides, and reports errors.
 
-Nothing else in the package reads files for settings.
+No other module reads settings from files.
 """
 
 import copy
@@ -19,7 +19,7 @@ from tfkd.errors import RequestError, nearest
 from tfkd.interruption import Terminated
 from tfkd.recipe import Block, Compression, Loss, Recipe, user_code
 
-_MOST_SUGGESTED = 3  # places of a field that is looked for in the wrong one
+_MOST_SUGGESTED = 3  # largest number of suggested places of a field
 
 AnyBlock = TypeVar("AnyBlock", bound=Block)
 
@@ -102,7 +102,7 @@ def overridden(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Returns the values with every `key.path=value` set.
 
     Raises:
-        RequestError: an override has another form, or its path leads nowhere.
+        RequestError: an override has another form, or its path does not exist.
     """
     changed = copy.deepcopy(values)
     for override in overrides:
@@ -111,7 +111,7 @@ def overridden(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
-    """Sets one dotted path; a number steps into a list, and a lone list entry needs no number."""
+    """Sets one dotted path; a number indexes a list, and the only entry of a list needs no number."""
     key, equals, text = override.partition("=")
     if not equals:
         raise RequestError(f"Override {override!r} is not of the form key.path=value, e.g. distill.training.epochs=5.")
@@ -133,7 +133,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def _step(target: Any, parts: list[str], position: int) -> Any:
-    """Returns what one part of a dotted path leads to; a block that is absent or None is begun."""
+    """Returns the value of one part of a dotted path; creates a block that is absent or None."""
     part, key = parts[position], ".".join(parts)
     target = _entry(target, part, key)
     if isinstance(target, list):
@@ -147,7 +147,7 @@ def _step(target: Any, parts: list[str], position: int) -> Any:
 
 
 def _entry(target: Any, part: str, key: str) -> Any:
-    """Returns the list that a number steps into, the lone entry of one that is not numbered, or any other value."""
+    """Returns a list that a number indexes, the only entry of a list without a number, or any other value."""
     if not isinstance(target, list) or (part.isdigit() and int(part) < len(target)):
         return target
     if len(target) == 1 and not part.isdigit():
@@ -160,10 +160,10 @@ def _indices(target: list[Any]) -> str:
 
 
 def _suggested(parts: Sequence[str], position: int, known: list[str]) -> str:
-    """Returns where a field is that was looked for in the wrong place, or which name was meant.
+    """Returns a hint about an unknown field: its right place, or a similar name.
 
     Args:
-        parts: the dotted path that was given.
+        parts: parts of the dotted path.
         position: of the part that does not exist.
         known: the fields that exist in its place.
     """
@@ -181,7 +181,7 @@ def _suggested(parts: Sequence[str], position: int, known: list[str]) -> str:
 
 
 def _ending(paths: list[list[str]], end: Sequence[str], wrong: Sequence[str]) -> str:
-    """Names the paths that end so, those first that begin as the wrong one does; "" where there is none."""
+    """Returns a hint with the paths that have this end, the most similar first; "" if there is none."""
     found = [path for path in paths if path[-len(end) :] == list(end)]
     found.sort(
         key=lambda path: (
@@ -205,7 +205,7 @@ def _paths(block: type[Block], before: tuple[str, ...] = ()) -> Iterator[list[st
 
 
 def _explain(error: pydantic.ValidationError) -> str:
-    """Turns pydantic's errors into one line that names each field, its value and the nearest right name."""
+    """Turns pydantic's errors into one line with each field, its value and the most similar name."""
     lines = []
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"] if not isinstance(part, int)]
@@ -238,7 +238,7 @@ def _fields_at(path: Sequence[str], title: str = "Recipe") -> list[str]:
 
 
 def kinds(base: type[Block] = Block) -> dict[str, type[Block]]:
-    """Returns the blocks that a field `kind` tells apart, by its value; pydantic puts that into an error's path."""
+    """Returns the blocks with a field `kind`, by its value, which pydantic adds to the path of an error."""
     return {block.model_fields["kind"].default: block for block in _subclasses(base) if "kind" in block.model_fields}
 
 
@@ -247,7 +247,7 @@ def _subclasses(block: type[Block]) -> list[type[Block]]:
 
 
 def _is_list(annotation: Any) -> bool:
-    """Tells whether a field holds a list, also where it may be None."""
+    """Returns whether a field holds a list, or a list or None."""
     return get_origin(annotation) is list or any(_is_list(argument) for argument in get_args(annotation))
 
 

@@ -1,9 +1,10 @@
 """Renamed fields of recipes. Old names are read, and fingerprints use them, because a name changes no result."""
 
 import functools
-import sys
 from collections.abc import Collection, Mapping
 from typing import Any
+
+from tfkd.terminal import say
 
 RENAMED = {"modality": "rendering"}  # of teachers, students and assistants
 _FIRST = {new: old for old, new in RENAMED.items()}
@@ -21,7 +22,7 @@ def read(values: Any, fields: Collection[str]) -> Any:
         return values
     old = [name for name, new in RENAMED.items() if name in values and new in fields]
     for name in old:
-        _say(name)
+        _note(name)
     present = {name: value for name, value in values.items() if name not in old}
     return present | {RENAMED[name]: values[name] for name in old}
 
@@ -45,6 +46,6 @@ def _named(values: Any, names: Mapping[str, str], depth: int) -> Any:
 
 
 @functools.cache
-def _say(name: str) -> None:
+def _note(name: str) -> None:
     """Prints the note about a name once."""
-    print(f"note: {name} is called {RENAMED[name]} now; the old name is still read", file=sys.stderr)
+    say(f"note: {name} is called {RENAMED[name]} now; the old name is still read", error=True)

@@ -1,4 +1,4 @@
-"""The source code behind `package.module:function`: its module and what that imports from the user's own folders."""
+"""The source code of `package.module:function`: its module, and the modules of the user's that it imports."""
 
 import ast
 import functools

@@ -1,4 +1,4 @@
-"""Images as arrays: what callers hand over in memory, made into what a model takes, or into files."""
+"""Images as arrays in memory, converted to a model's input or to files."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ LISTED = "images.csv"
 
 
 def fitted(images: Any, given: Signature) -> np.ndarray:
-    """Returns images as a model takes them: the largest square in the middle of each, resized.
+    """Returns images as a model's input: the largest square in the middle of each, resized.
 
     Args:
         images: raw RGB 0..255, uint8 or numbers of another dtype, [n, H, W, 3]; one image [H, W, 3]; or a list of

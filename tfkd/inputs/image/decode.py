@@ -1,4 +1,4 @@
-"""Photos as phones and the web make them, to upright RGB pixels.
+"""Decodes photos to upright RGB pixels.
 
 Pillow decodes, and pillow-heif where it is installed: both are thread-safe and release the GIL, and Pillow shrinks
 JPEGs while it decodes them.
@@ -49,7 +49,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """A photo as its file holds it.
+    """A decoded photo.
 
     Attributes:
         image: upright RGB, at most as large as asked for; None where the photo is a deep one.
@@ -63,7 +63,7 @@ class Pixels:
 
 
 def read(encoded: bytes, longest_side: int) -> Pixels:
-    """Decodes a photo, and leaves values of more than 8 bits as they are.
+    """Decodes a photo without changing values of more than 8 bits.
 
     Args:
         encoded: JPEG, PNG, GIF, WebP, BMP, TIFF, PNM, JPEG 2000 or AVIF; HEIC where pillow-heif is installed.
@@ -90,7 +90,7 @@ def read(encoded: bytes, longest_side: int) -> Pixels:
         raise
     except Image.DecompressionBombError:
         raise ExampleError(f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; shrink it") from None
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
+    except Exception as error:  # Pillow's decoders can raise anything for a damaged file
         raise ExampleError(one_line(error)) from None
 
 
@@ -179,7 +179,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block is no reason to lose the photo
+    except Exception:  # a photo with a damaged EXIF block is still usable
         return 1
 
 

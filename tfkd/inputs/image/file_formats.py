@@ -1,4 +1,4 @@
-"""What the bytes of a file are, by name: for messages about files that are not photos that tfkd reads."""
+"""Names the format of a file by its bytes, for messages about files that are not supported photos."""
 
 import io
 import struct
@@ -66,7 +66,7 @@ _SIGNATURES = (  # offset, bytes, name
     (8, b"WEBP", "a damaged WebP photo"),
 )
 _DOWNLOAD = "perhaps the error message of a download; fetch the file again"
-_TEXTS = (  # how a text begins or what its beginning holds, lower case
+_TEXTS = (  # beginning of a text, or a part of its beginning, lower case
     ("version https://git-lfs.github.com/spec/", "a Git LFS pointer; fetch the file with: git lfs pull"),
     ("/annex/objects/", "a git-annex pointer; fetch the file with: git annex get"),
     ("%pdf", "a PDF document"),
@@ -92,18 +92,18 @@ _TEXT = 2048
 
 
 def is_heic(encoded: bytes) -> bool:
-    """Tells whether these bytes are a HEIC or HEIF photo (ISO/IEC 23008-12) and not an AVIF one."""
+    """Returns whether these bytes are a HEIC or HEIF photo (ISO/IEC 23008-12) and not an AVIF one."""
     brands = _brands(encoded)
     return bool(brands) and not _AVIF & set(brands) and bool(_HEIC & set(brands)) and brands[0] != b"qt  "
 
 
 def is_raw(encoded: bytes) -> bool:
-    """Tells a camera's RAW file that begins as a TIFF photo does."""
+    """Returns the name of a camera's RAW file that begins like a TIFF photo."""
     return encoded[8:11] == b"CR\x02"
 
 
 def described(encoded: bytes) -> str:
-    """Names what a file is that no decoder opens, and what to do with it.
+    """Names the format of a file that no decoder opens, and what to do with it.
 
     Args:
         encoded: the whole file.

@@ -1,4 +1,4 @@
-"""Images as tfkd writes them: golden examples, without loss, and pictures in the report."""
+"""Encodes images: lossless golden examples, and pictures in the report."""
 
 import base64
 import io

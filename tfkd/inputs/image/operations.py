@@ -1,4 +1,4 @@
-"""Further changes of a view, a few drawn for each as in RandAugment (Cubuk et al. 2019, arXiv:1909.13719).
+"""Random operations on views, as in RandAugment (Cubuk et al. 2019, arXiv:1909.13719).
 
 Every operation maps (square RGB view, strength) to such a view. A strength lies in -1..1; the further from 0, the more
 changes, and 0 changes nothing. Operations without a direction ignore its sign. Lengths are shares of the view's side,

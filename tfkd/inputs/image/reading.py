@@ -1,4 +1,4 @@
-"""How the photos of a split are read, and the inputs that are made of them."""
+"""Reads the photos of a split, and converts them to inputs."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ _BYTES_PER_PIXEL = 4  # as Pillow holds RGB
 
 @dataclass(frozen=True)
 class ImageReading:
-    """How photos are read.
+    """Settings of reading photos.
 
     Attributes:
         longest_side: larger photos are decoded to at most this side, pixels.

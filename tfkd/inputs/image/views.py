@@ -1,6 +1,6 @@
-"""Training views: each is a function of the photo and of its seed alone.
+"""Training views, which depend on the photo and a seed alone.
 
-The seed draws the crop relative to the photo, so the same view can be made again at any size: a teacher and a student
+The seed draws the crop relative to the photo, so the same view can be recreated at any size: a teacher and a student
 with different inputs see the same view. A view is made by Pillow in eight bits, as a camera's pictures have them.
 """
 
@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]
 
 
 def make_view(photo: Image.Image, seed: np.ndarray, augment: Augment, size: int) -> np.ndarray:
-    """Makes one view: a random crop, mirrored or not, with changed brightness, saturation and contrast.
+    """Creates one view: a random crop, perhaps flipped, with changed brightness, saturation and contrast.
 
     The crop has an aspect drawn log-uniformly and an area drawn uniformly, as in Szegedy et al. 2014
     (arXiv:1409.4842); where the photo is too narrow for the area, it is the largest crop of that aspect. The

@@ -1,4 +1,4 @@
-"""The soft labels of an assistant, from which the next network learns."""
+"""The soft labels of an assistant, for the training of the next network."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tfkd.recipe.networks import chain
 
 
 def job_of(context: RunContext, number: int) -> StoreJob:
-    """Returns the filling of the store of assistant number 0, 1, …"""
+    """Returns the store job of assistant number 0, 1, …"""
     stage = context.stages[ASSISTANT_LABELS.numbered(number)]
     return StoreJob(
         network=context.stages[numbered("assistant", number)].folder / STUDENT_MODEL,

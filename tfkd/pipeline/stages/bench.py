@@ -1,4 +1,4 @@
-"""The .tflite files of student and teachers, timed on this machine."""
+"""The benchmark of the .tflite files of student and teachers on this machine."""
 
 from dataclasses import dataclass
 

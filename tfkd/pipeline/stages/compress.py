@@ -1,4 +1,4 @@
-"""The student that ships, pruned, clustered or trained with int8 rounding."""
+"""The compressions of the student: pruning, clustering, training with int8 rounding."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +23,11 @@ def compress(
     """Compresses a trained student into the job's folder (see `tfkd.compress.student.compress_student`).
 
     Args:
-        job: the training that the student came from, with the folder of the compression.
+        job: the student's training, with the folder of the compression.
         trained: the student's `.keras` file.
-        blocks: what to do, in order.
-        title: of the task, as progress shows it.
-        progress: shows what is going on.
+        blocks: the compressions, in order.
+        title: title of the task.
+        progress: shows progress.
     """
     from tfkd.compress.student import compress_student, steps
 
@@ -36,7 +36,7 @@ def compress(
 
 
 def shipped_folder(context: RunContext) -> Path:
-    """Returns the folder of the network that ships: the chosen student, or what the compressions made of it."""
+    """Returns the folder of the exported network: the best student, or its compressed form."""
     return context.folder_of(COMPRESS) if context.recipe.compress else best_folder(context)
 
 

@@ -1,4 +1,4 @@
-"""The images of a run: opened, checked and divided. Every call needs them open, so that this stage keeps no result."""
+"""The images of a run: opened, checked and split. Every call opens them, so this stage stores no result."""
 
 from tfkd.data import Dataset, open_source
 from tfkd.pipeline.folders import RunFolder
@@ -10,13 +10,13 @@ VERSION = 1  # of the code, for tools.stage_versions
 
 
 def open_data(recipe: Recipe, folder: RunFolder, progress: Progress) -> Dataset:
-    """Opens a recipe's data; the outcome of checking every example is kept in the run's folder."""
+    """Opens a recipe's data; stores the result of checking every example in the run's folder."""
     with progress.task("checking examples", None, "examples") as advance:
         return open_source(recipe.data, recipe.seed, counted(advance), folder.checked)
 
 
 def say_data(data: Dataset, progress: Progress) -> None:
-    """Prints what the images are, and what was decided about them."""
+    """Prints a summary of the images, with notes and warnings."""
     splits = ", ".join(f"{len(getattr(data, name)):,} {name}" for name in ("train", "validation", "test"))
     extra = f", {len(data.unlabelled):,} unlabelled" if data.unlabelled else ""
     progress.say(f"data: {data.source}, {len(data.classes)} classes ({data.named()}), {splits}{extra}")

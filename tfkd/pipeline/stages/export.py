@@ -23,12 +23,12 @@ from tfkd.writers.records import MissingFile
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export made.
+    """The result of an export.
 
     Attributes:
-        files: of the bundle that were written, in the order of the recipe.
-        missing: those that the recipe names and that cannot be written.
-        teachers_not_exported: why a teacher's .tflite file could not be made, by the name of the file.
+        files: written files of the bundle, in the order of the recipe.
+        missing: files of the recipe that cannot be written.
+        teachers_not_exported: why a teacher's .tflite file could not be written, by the name of the file.
     """
 
     files: tuple[ExportedFile, ...]
@@ -42,11 +42,11 @@ def export_student(
     """Writes the files of a trained student.
 
     Args:
-        network: the folder of the student, as a training or a compression left it.
-        files: which ones to write.
-        card: what is written into each.
-        calibration: raw training examples that set the ranges of quantized files.
-        bundle: the folder that gets the files.
+        network: folder of the student, from a training or a compression.
+        files: files to write.
+        card: metadata of each file.
+        calibration: raw training examples for the ranges of quantized files.
+        bundle: folder for the files.
         say: prints a line for each file.
 
     Raises:
@@ -68,17 +68,17 @@ def export_teachers(
 
     Args:
         networks: the teachers' `.keras` files.
-        card: what is written into each.
+        card: metadata of each file.
         calibration: raw training examples.
-        folder: that gets the files.
-        gates: decide whether the files are needed.
+        folder: folder for the files.
+        gates: gates, which may need the files.
         say: prints a line for each file.
 
     Returns:
-        Why a file could not be made, by its name.
+        Why a file could not be written, by its name.
 
     Raises:
-        RequestError: a file cannot be made, and a gate needs it.
+        RequestError: a file cannot be written, and a gate needs it.
     """
     from tfkd.training import teacher
     from tfkd.writers import tflite
@@ -102,9 +102,9 @@ def bundle_files(context: RunContext) -> Path:
 
 
 def teacher_files(context: RunContext) -> dict[str, Path]:
-    """Returns the teachers' .tflite files by their names in benchmarks; none where one is missing.
+    """Returns the teachers' .tflite files by their names in benchmarks; none if one is missing.
 
-    Several teachers predict together, so that some of them are nothing to compare with.
+    Several teachers form an ensemble, so that a part of them is not comparable.
     """
     if context.result(EXPORT).teachers_not_exported:
         return {}
@@ -113,7 +113,7 @@ def teacher_files(context: RunContext) -> dict[str, Path]:
 
 
 def compared_files(context: RunContext) -> dict[str, dict[str, Path]]:
-    """Returns the timed files behind each row of the comparison, by the names that benchmarks give them."""
+    """Returns the benchmarked files of each row of the comparison, by their names in benchmarks."""
     teachers = teacher_files(context)
     rows = {TAUGHT: teachers} if teachers else {}
     for file in context.result(EXPORT).files:

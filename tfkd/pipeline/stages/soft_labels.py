@@ -1,4 +1,4 @@
-"""The soft labels: what each teacher predicts for every view, stored once and read by every training."""
+"""The soft labels: each teacher's predictions of every view, stored once and read by every training."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tfkd.recipe.names import numbered
 
 
 def job_of(context: RunContext, number: int) -> StoreJob:
-    """Returns the filling of the store of teacher number 0, 1, …"""
+    """Returns the store job of teacher number 0, 1, …"""
     teacher, stage = context.recipe.teachers[number], context.stages[SOFT_LABELS.numbered(number)]
     return StoreJob(
         network=context.stages[numbered("teacher", number)].folder / TEACHER_MODEL,

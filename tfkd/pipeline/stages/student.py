@@ -1,4 +1,4 @@
-"""The student, once per seed; the best on the validation split ships."""
+"""The student, once per seed; the best on the validation split is exported."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tfkd.recipe.networks import chain
 
 
 def best_folder(context: RunContext) -> Path:
-    """Returns the folder of the student that ships, as it was trained."""
+    """Returns the folder of the best student, before compressions."""
     return of_seed(context.folder_of(STUDENT), context.result(STUDENT).best.seed)
 
 

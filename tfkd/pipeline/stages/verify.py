@@ -1,4 +1,4 @@
-"""Every exported file loaded again by what is not its converter, and run on the test images."""
+"""The verification: loads every exported file without its converter, and runs it on the test images."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,17 +32,17 @@ class VerifyResult:
 def measure_files(
     bundle: Path, files: Iterable[ExportedFile], reference: "Reference", card: Card, said: Callable[[Artifact], None]
 ) -> list[Artifact]:
-    """Loads and runs exported files, one after the other.
+    """Loads and runs exported files, one after another.
 
     Args:
-        bundle: the folder of the files.
-        files: what to measure.
-        reference: the images, and what is expected of each.
-        card: what the files must say of themselves.
+        bundle: folder of the files.
+        files: files to measure.
+        reference: the images, with the expected predictions.
+        card: expected metadata of the files.
         said: called with each file as soon as it is measured.
 
     Raises:
-        VerifyError: a file is not what it must be.
+        VerifyError: a file failed a check.
     """
     from tfkd.verification.artifacts import measure
 
@@ -54,7 +54,7 @@ def measure_files(
 
 
 def line_of(artifact: Artifact) -> str:
-    """Returns what was measured of a file, in a line."""
+    """Returns the result for a file in one line."""
     if artifact.not_verified:
         return f"{artifact.bytes:,} bytes, not verified here: {artifact.not_verified}"
     text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
