@@ -36,7 +36,7 @@ def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
 @pytest.mark.parametrize(
-    ("prepare", "arguments", "told"),
+    ("prepare", "arguments", "message"),
     [
         (READ_ONLY, ("doctor", "recipe.py", "--runs", "disk/runs"), "Cannot write"),
         (
@@ -49,14 +49,14 @@ def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None
     ids=["runs read-only", "bundles read-only", "runs full"],
 )
 def test_a_disk_that_cannot_be_written_is_one_line(
-    tmp_path: Path, prepare: str, arguments: tuple[str, ...], told: str
+    tmp_path: Path, prepare: str, arguments: tuple[str, ...], message: str
 ) -> None:
     fill(tmp_path / "photos", {"a": 12, "b": 12})
     (tmp_path / "disk").mkdir()
     (tmp_path / "recipe.py").write_text(RECIPE)
     done = in_namespace(prepare, "-m", "tfkd", *arguments, cwd=tmp_path)
     assert done.returncode in (2, 4), done.stderr
-    assert told in done.stderr and done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr and done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs unshare -Urm: namespaces without root")
@@ -77,7 +77,7 @@ def in_namespace(prepare: str, *arguments: str, cwd: Path) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("run", "none.py"), "No recipe at none.py"),
         (("run", "recipe.py", "student.widht=1"), "Did you mean 'width'"),
@@ -95,7 +95,7 @@ def in_namespace(prepare: str, *arguments: str, cwd: Path) -> subprocess.Complet
         (("dance",), "dance"),
     ],
 )
-def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "recipe.py").write_text(
         "from tfkd.recipe import *\n"
         'recipe = Recipe(name="r", data=Data(source="embedded:fashion_mnist_mini"), '
@@ -103,7 +103,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path: Path, arguments: 
     )
     answer = tfkd(*arguments, cwd=tmp_path)
     assert answer.returncode == 2
-    assert told in answer.stderr
+    assert message in answer.stderr
     assert answer.stderr.startswith("tfkd: ")
     assert answer.stderr.count("\n") == 1
 

@@ -1,4 +1,4 @@
-"""What is kept of a library's message: where it failed and why, in one line."""
+"""Messages of libraries in one line: where it failed and why."""
 
 import errno
 
@@ -41,9 +41,9 @@ def test_the_reason_that_keras_puts_last_is_kept() -> None:
     config["config"]["layers"][1]["config"]["colour"] = "blue"
     with pytest.raises(Exception, match="blue") as caught:
         keras.saving.deserialize_keras_object(config)
-    told = cause(caught.value)
-    assert "Dense" in told and "'colour': 'blue'" in told and "\n" not in told
-    assert "config=" not in told
+    message = cause(caught.value)
+    assert "Dense" in message and "'colour': 'blue'" in message and "\n" not in message
+    assert "config=" not in message
 
 
 def test_a_message_stays_one_line_whatever_a_file_is_called() -> None:
@@ -53,7 +53,7 @@ def test_a_message_stays_one_line_whatever_a_file_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (OSError(errno.ENOSPC, "x", "runs/a.npz"), "No space left on device (runs/a.npz). Free some space"),
         (RuntimeError("Unable to write to runs/s: No space left on device"), "No space left on device. Free some"),
@@ -61,9 +61,9 @@ def test_a_message_stays_one_line_whatever_a_file_is_called() -> None:
         (OSError(errno.EMFILE, "x"), "Too many open files. Allow more"),
     ],
 )
-def test_errors_of_the_machine_are_one_line_with_advice(error: Exception, told: str) -> None:
+def test_errors_of_the_machine_are_one_line_with_advice(error: Exception, message: str) -> None:
     found = of_the_machine(error)
-    assert found is not None and str(found).startswith(told) and found.exit_code == 4
+    assert found is not None and str(found).startswith(message) and found.exit_code == 4
 
 
 @pytest.mark.parametrize(

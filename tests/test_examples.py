@@ -75,7 +75,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def names(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the examples call their reader's own: models, images, and a model file in the current folder."""
+    """The names that the examples expect of their reader: models, images, and a model file in the current folder."""
     import keras
     import numpy as np
     import tensorflow as tf

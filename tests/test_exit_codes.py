@@ -47,8 +47,8 @@ def test_an_error_has_its_code_and_at_most_one_line(
     error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(error) == code
-    told = capsys.readouterr().err
-    assert told.count("\n") == (0 if code == 1 else 1) and "\x1b" not in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == (0 if code == 1 else 1) and "\x1b" not in printed and "Traceback" not in printed
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), RecursionError("\x1b[31m"), GeneratorExit(), BaseException()])
@@ -56,9 +56,9 @@ def test_other_errors_are_internal_ones_with_a_legible_traceback(
     error: BaseException, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(error) == 3
-    told = capsys.readouterr().err
-    assert "Traceback" in told and "\x1b" not in told
-    assert told.endswith("tfkd: internal error; please report it with the lines above\n")
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed and "\x1b" not in printed
+    assert printed.endswith("tfkd: internal error; please report it with the lines above\n")
 
 
 def test_no_error_is_0_and_a_code_is_kept() -> None:
@@ -88,7 +88,7 @@ def test_signals_end_a_command_once_it_has_cleaned_up(number: int, code: int) ->
 
 
 @pytest.mark.parametrize(
-    ("first", "code", "told"),
+    ("first", "code", "message"),
     [
         ("raise KeyboardInterrupt", 130, "interrupted"),
         ("raise MemoryError", 4, "memory"),
@@ -100,12 +100,12 @@ def test_signals_end_a_command_once_it_has_cleaned_up(number: int, code: int) ->
         ("import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()", 2, "folder:none"),
     ],
 )
-def test_a_recipe_cannot_choose_the_exit_code(tmp_path: Path, first: str, code: int, told: str) -> None:
+def test_a_recipe_cannot_choose_the_exit_code(tmp_path: Path, first: str, code: int, message: str) -> None:
     (tmp_path / "r.py").write_text(first + HEADER)
     command = [sys.executable, "-m", "tfkd.cli", "plan", "r.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
-    assert told.removeprefix("folder:") in done.stderr
+    assert message.removeprefix("folder:") in done.stderr
 
 
 def test_arguments_that_are_no_text(capsys: pytest.CaptureFixture[str]) -> None:

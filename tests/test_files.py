@@ -55,7 +55,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_a_killed_process_left_is_removed_and_not_what_a_living_one_writes(tmp_path: Path) -> None:
+def test_files_of_killed_processes_are_removed_and_those_of_running_ones_are_not(tmp_path: Path) -> None:
     writer = (
         "import sys, time; from pathlib import Path; from tfkd.files import replacing\n"
         "with replacing(Path(sys.argv[1])) as partial:\n"
@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 5_000_000])
-def test_a_file_with_its_own_hash_gives_every_change_away(tmp_path: Path, size: int) -> None:
+def test_a_file_with_its_own_hash_reveals_every_change(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(size))
     append_hash(path)
@@ -149,7 +149,7 @@ def test_sealed_values_come_back_and_changed_ones_do_not(tmp_path: Path) -> None
     assert read_sealed(path) is None
 
 
-def test_fingerprints_name_values_not_their_order() -> None:
+def test_fingerprints_depend_on_values_and_not_on_their_order() -> None:
     assert fingerprint({"a": 1, "b": [2, 3]}) == fingerprint({"b": [2, 3], "a": 1})
     assert fingerprint({"a": 1, "b": [2, 3]}) != fingerprint({"a": 1, "b": [3, 2]})
 
@@ -159,7 +159,7 @@ def test_sha256_of_known_content(tmp_path: Path) -> None:
     assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+def test_folders_of_killed_processes_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
     left = tmp_path / ".a.npz.0123.partial"
     left.mkdir()
     (left / "a.npz").write_text("half")

@@ -1,4 +1,4 @@
-"""The current folder and the modules in it: never imported in place of installed ones."""
+"""Modules in the current folder are never imported in place of installed ones."""
 
 import importlib
 import importlib.util
@@ -27,7 +27,7 @@ def current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_current_folder_leaves_the_start_of_the_path_under_any_name(current: Path, tmp_path: Path) -> None:
+def test_the_current_folder_is_removed_from_the_start_of_the_path_under_any_name(current: Path, tmp_path: Path) -> None:
     link, other = tmp_path / "link", tmp_path / "other"
     link.symlink_to(tmp_path)
     other.mkdir()
@@ -67,7 +67,7 @@ def test_an_installed_package_without_init_is_not_replaced_for_installed_code(cu
     assert own is not None and own.origin == str(current / "tfkd_probe.py")
 
 
-def test_a_current_folder_that_is_gone_is_left_out(current: Path) -> None:
+def test_a_deleted_current_folder_is_left_out(current: Path) -> None:
     kept = sys.path[:]
     current.rmdir()
     import_path.without_current_folder()

@@ -1,4 +1,4 @@
-"""The order of the house: a module imports only what is above it in `ORDER`, also where it imports late."""
+"""The order of the packages: a module imports only what is above it in `ORDER`, also in late imports."""
 
 import ast
 import graphlib
@@ -73,7 +73,7 @@ def _edges(with_types: bool) -> dict[str, set[str]]:
 
 
 def without_types(source: str) -> str:
-    """Returns a source without what only type checkers read."""
+    """Returns a source without the parts that only type checkers read."""
     tree = ast.parse(source)
     tree.body = [
         node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))

@@ -1,4 +1,4 @@
-"""Models that are wrong in a way that users meet are refused with the cause, by `tfkd export` and as teachers."""
+"""Models with usual mistakes are refused with the cause, by `tfkd export` and as teachers."""
 
 import contextlib
 import io
@@ -32,7 +32,7 @@ def write_photos(folder: Path, counts: dict[str, dict[str, int]]) -> None:
 
 
 def save_reader(path: Path, names: Sequence[str], pixels: str = "none") -> None:
-    """Writes a network that names the nearest colour, of pixels normalised so; its outputs are in this order."""
+    """Writes a network that predicts the nearest colour, for this normalization and this order of outputs."""
     colours = parse(pixels)(np.array([COLOURS[name] for name in names], np.float32))
     scale = 20 / colours.var()
     image = keras.Input((SIZE, SIZE, 3))
@@ -43,7 +43,7 @@ def save_reader(path: Path, names: Sequence[str], pixels: str = "none") -> None:
 
 
 def save_majority(path: Path, outputs: int) -> None:
-    """Writes a network that names the first class whatever it sees."""
+    """Writes a network that always predicts the first class."""
     image = keras.Input((SIZE, SIZE, 3))
     head = keras.layers.Dense(outputs)
     model = keras.Model(image, head(keras.layers.GlobalAveragePooling2D()(image)))
@@ -70,16 +70,16 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(work: Path, model: str, data: str = "photos") -> tuple[int, str]:
-    """Exports a model in this process, where TensorFlow is loaded once; returns the exit code and what is shown."""
-    asked = ("export", f"{model}.keras", "--labels", f"{data}.txt", "--data", f"folder:{data}", "--name", model)
+    """Exports a model in this process, where TensorFlow is loaded once; returns the exit code and the output."""
+    command = ("export", f"{model}.keras", "--labels", f"{data}.txt", "--data", f"folder:{data}", "--name", model)
     with contextlib.chdir(work), contextlib.redirect_stdout(io.StringIO()) as shown:
-        arguments = [*asked, "--tflite", "fp32", "--coreml", "none", *SMALL]
+        arguments = [*command, "--tflite", "fp32", "--coreml", "none", *SMALL]
         code = cli.execute(arguments)
     return code, " ".join(shown.getvalue().split())
 
 
 def teach(work: Path, model: str, data: str = "photos") -> tuple[int, str]:
-    """Runs a recipe with the model as teacher as far as that is judged."""
+    """Runs a recipe with the model as teacher until the teacher is judged."""
     teacher = (f"teachers.0.model={model}.keras", "teachers.0.image_size=null", "teachers.0.fine_tune=null")
     code, output, errors = tfkd(work, *teacher, f"name={model}", "--until", "teacher", recipe=f"{data}.py")
     return code, " ".join(f"{output} {errors}".split())
@@ -117,7 +117,7 @@ def test_a_good_model_is_published_and_may_teach_where_95_percent_are_of_one_cla
     assert code == 0 and "not judged" not in shown, shown
 
 
-def test_a_model_that_always_says_the_commonest_class_is_refused(work: Path) -> None:
+def test_a_model_that_always_predicts_the_most_frequent_class_is_refused(work: Path) -> None:
     for data, found in (
         ("rare", "95.0 % right (balanced 50.0 %, chance 50.0 %)"),
         ("photos", "25.0 % right (chance 25.0 %)"),

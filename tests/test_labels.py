@@ -1,4 +1,4 @@
-"""Class names as exported label files hold them."""
+"""Class names in exported label files."""
 
 import pytest
 

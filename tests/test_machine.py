@@ -1,4 +1,4 @@
-"""What is told of the machine that figures were measured on."""
+"""The description of the machine on which figures were measured."""
 
 import platform
 
@@ -20,7 +20,7 @@ CPU part\t: 0xd0b
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "told"),
+    ("cpuinfo", "description"),
     [
         (X86, "AMD EPYC (AVX2, AVX-512, VNNI)"),
         ("model name : Old\nflags : fpu sse2\n", "Old"),
@@ -28,8 +28,8 @@ CPU part\t: 0xd0b
         ("", ""),
     ],
 )
-def test_a_processor_is_told_with_what_its_speed_hangs_on(cpuinfo: str, told: str) -> None:
-    assert machine.described(cpuinfo) == told
+def test_a_processor_is_described_with_its_extensions(cpuinfo: str, description: str) -> None:
+    assert machine.described(cpuinfo) == description
 
 
 def test_this_machine_has_a_processor() -> None:

@@ -1,4 +1,4 @@
-"""Bundles in which one file could not be made, and one could not be run here.
+"""Bundles in which one file could not be written, and one could not be run here.
 
 `keras.ops.cumsum` needs iOS 14 in an .mlmodel, whose default is iOS 13, and the evaluator of Core ML lacks it.
 """
@@ -105,14 +105,14 @@ def test_a_file_that_cannot_be_run_here_is_not_judged(bundle: Path) -> None:
     assert set(golden["images"][0]["probabilities"]) == {"keras", "android/running_fp32.tflite"}
 
 
-def test_verify_says_what_it_did_not_verify(bundle: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_reports_what_it_did_not_verify(bundle: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(work, "verify", str(bundle), "--data", "folder:photos") == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "3 of 12 checks not judged" in told and "operator 'cumsum'" in told
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "3 of 12 checks not judged" in printed and "operator 'cumsum'" in printed
 
 
-def test_a_file_without_answers_must_say_so(bundle: Path, work: Path, tmp_path: Path) -> None:
-    """A bundle whose manifest hides that a file was not run has no golden answers where it should."""
+def test_a_file_without_golden_answers_must_be_declared_so(bundle: Path, work: Path, tmp_path: Path) -> None:
+    """Without golden answers for a file, the manifest must state that it was not run."""
     from tfkd.bundle.seal import seal
 
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))

@@ -1,4 +1,4 @@
-"""What a wheel holds beside the code: types for type checkers, templates, and the embedded data."""
+"""Files of a wheel in addition to the code: types for type checkers, templates, and the embedded data."""
 
 import tomllib
 from pathlib import Path

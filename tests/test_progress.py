@@ -3,7 +3,7 @@ import pytest
 from tfkd import progress
 
 
-def test_lines_say_how_far_how_fast_and_how_long(
+def test_lines_have_progress_speed_and_remaining_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 4.0, 12.0, 13.0])

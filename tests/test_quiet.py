@@ -1,4 +1,4 @@
-"""What reaches the user's standard error: nothing of a library, from any command."""
+"""No command lets a library write to the user's standard error."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def tfkd(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run, and its student as a model of the user's own."""
+    """A folder with a finished run, and its student as a model of the user."""
     home = tmp_path_factory.mktemp("home")
     fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
     (home / "recipe.py").write_text(RECIPE)
@@ -76,7 +76,7 @@ def test_no_command_lets_a_library_write(home: Path, arguments: tuple[str, ...])
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_a_failing_command_writes_one_line_of_its_own(home: Path, arguments: tuple[str, ...]) -> None:
+def test_a_failing_command_writes_only_its_own_line(home: Path, arguments: tuple[str, ...]) -> None:
     done = tfkd(home, *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("tfkd: ") and done.stderr.count("\n") == 1

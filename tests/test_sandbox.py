@@ -1,4 +1,4 @@
-"""Functions that read untrusted files run in a process apart: whatever they do, the caller gets one line."""
+"""Functions that read untrusted files run in a separate process: the caller always gets one line."""
 
 import contextlib
 import io
@@ -32,7 +32,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[Sandbox]:
-    """One second of processor time for each phase, on a machine however busy."""
+    """One second of processor time for each phase, independent of the load."""
     limits = ResourceLimits(phase_seconds=1.0, image_seconds=1.0, memory=1 << 30, by_the_clock=200.0)
     with Sandbox(RequestError, limits) as started:
         yield started
@@ -117,7 +117,7 @@ def report(count: int, progress: Progress) -> int:
 
 
 class Recorded:
-    """Keeps what is shown."""
+    """Records the progress."""
 
     def __init__(self) -> None:
         self.shown: list[Any] = []
@@ -182,7 +182,7 @@ def test_endless_recursion_is_one_line(sandbox: Sandbox) -> None:
         sandbox.call(FILE, recurse, 0)
 
 
-def test_an_error_of_the_machine_stays_one(sandbox: Sandbox) -> None:
+def test_an_error_of_the_machine_is_passed_on(sandbox: Sandbox) -> None:
     with pytest.raises(MachineError, match="No space left on device"):
         sandbox.call(FILE, full_disk)
 
@@ -211,7 +211,7 @@ def test_memory_is_limited(hurried: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("value", [RequestError("what"), np.arange(3), {"a": (1, None)}, Path("a")])
-def test_what_a_child_may_send_is_read(value: Any) -> None:
+def test_only_plain_data_is_read_from_a_child(value: Any) -> None:
     read = Reader(io.BytesIO(pickle.dumps(value))).load()
     assert str(read) == str(value)
     assert type(read) is type(value)

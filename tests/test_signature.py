@@ -64,9 +64,9 @@ def test_a_free_side_of_a_model_takes_any() -> None:
     ],
 )
 def test_a_model_of_other_inputs_is_refused(inputs: dict[str, tuple[tuple[int, ...], str]]) -> None:
-    made = {name: keras.Input(shape, dtype=dtype, name=name) for name, (shape, dtype) in inputs.items()}
+    tensors = {name: keras.Input(shape, dtype=dtype, name=name) for name, (shape, dtype) in inputs.items()}
     with pytest.raises(RequestError, match=r"The teacher takes .*photo: .*, not image \(image: float32 \[32, 32, 3\]"):
-        IMAGE.require_taken_by(model(**made), "The teacher")
+        IMAGE.require_taken_by(model(**tensors), "The teacher")
 
 
 def test_several_tensors_are_compared_by_name() -> None:

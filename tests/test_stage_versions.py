@@ -1,4 +1,4 @@
-"""A stage's version is raised, or its results are said to be the same, whenever its code changes."""
+"""Whenever a stage's code changes, its version is raised or its results are recorded as the same."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ def test_the_code_of_every_stage_is_that_of_its_version() -> None:
     assert found == [], "\n".join(map(str, found))
 
 
-def test_a_changed_module_asks_for_a_new_version_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_module_needs_a_new_version_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     digest = stage_versions._tree_digest
 
     def changed(tree: ast.AST) -> str:
@@ -46,7 +46,7 @@ def test_a_new_version_is_to_be_recorded(monkeypatch: pytest.MonkeyPatch) -> Non
         ("def f(y): return y + 1", False),
     ],
 )
-def test_words_and_layout_do_not_count(source: str, same: bool) -> None:
+def test_comments_docstrings_and_layout_do_not_count(source: str, same: bool) -> None:
     def digest(text: str) -> str:
         return stage_versions._tree_digest(ast.parse(text))
 
@@ -70,5 +70,5 @@ def test_modules_are_found_also_where_only_their_names_are_written(stage: str, m
     assert module in stage_versions.code_of(stage)
 
 
-def test_what_is_left_out_exists() -> None:
+def test_the_excluded_modules_exist() -> None:
     assert all(stage_versions._path(name) for name in stage_versions.BESIDE)

@@ -41,7 +41,7 @@ def test_multiprocessing_removes_its_folder_first(tmp_path: Path) -> None:
     assert (list(tmp_path.iterdir()), errors) == ([], "")
 
 
-def test_what_a_killed_command_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_command_is_removed_and_that_of_a_running_one_is_not(tmp_path: Path) -> None:
     killed, living = start(tmp_path, "input()"), start(tmp_path, "input()")
     folders = [Path(process.stdout.readline().split()[1]) for process in (killed, living) if process.stdout]
     killed.kill()

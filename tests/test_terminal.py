@@ -1,4 +1,4 @@
-"""What is printed: foreign text made harmless, on standard streams in any state."""
+"""Output: foreign text is escaped, and standard streams may be in any state."""
 
 import ast
 import io
@@ -26,7 +26,7 @@ def run(shell: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("shell", "code", "told"),
+    ("shell", "code", "message"),
     [
         ("set -o pipefail; $PRINT | head -1", 1, ""),
         ("set -o pipefail; $TFKD --help | true", 0, ""),
@@ -44,11 +44,11 @@ def run(shell: str) -> subprocess.CompletedProcess[str]:
         ("LC_ALL=C PYTHONIOENCODING=ascii $TFKD list students", 0, ""),
     ],
 )
-def test_standard_streams_in_any_state(shell: str, code: int, told: str) -> None:
+def test_standard_streams_in_any_state(shell: str, code: int, message: str) -> None:
     done = run(shell)
     assert done.returncode == code
-    assert told in done.stderr and ("Traceback" in done.stderr) == ("MachineError" in told)
-    assert "Exception ignored" not in done.stderr and bool(done.stderr) == bool(told)
+    assert message in done.stderr and ("Traceback" in done.stderr) == ("MachineError" in message)
+    assert "Exception ignored" not in done.stderr and bool(done.stderr) == bool(message)
 
 
 def test_a_file_does_not_take_the_number_of_a_closed_stream(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_tables_are_escaped_and_their_colours_kept(monkeypatch: pytest.MonkeyPat
 
 
 def test_nothing_else_prints() -> None:
-    """Runners print results for programs, elsewhere; all that people read goes through `terminal`."""
+    """Runners print results for programs elsewhere; all output for people goes through `terminal`."""
     package = Path(tfkd.__file__).parent
     for path in package.rglob("*.py"):
         if path.name in ("terminal.py", "runner.py"):

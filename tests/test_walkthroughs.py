@@ -1,4 +1,4 @@
-"""CONTRIBUTING's walk-throughs, followed literally in a copy of the project: what they add works as it is."""
+"""CONTRIBUTING's walk-throughs are followed literally in a copy of the project, and their tests pass."""
 
 import re
 import shlex
@@ -31,10 +31,10 @@ def sections() -> dict[str, str]:
 
 
 def follow(section: str, project: Path) -> list[str]:
-    """Does what a walk-through says to a project, and returns the tests that it says to run.
+    """Follows a walk-through in a project, and returns the tests that it names.
 
     Raises:
-        ValueError: a step is none of `ORDERS`, or what it names is not there once.
+        ValueError: a step is not in `ORDERS`, or what it names does not occur exactly once.
     """
     tests: list[str] = []
     for step in re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]:
@@ -78,7 +78,7 @@ def _edited(source: str, kind: str | None, found: re.Match[str], code: str) -> s
 
 
 def _end_of(lines: list[str], name: str) -> int:
-    """Returns where the last entry of a dictionary or list ends, which may stand inside of a call."""
+    """Returns where the last entry of a dictionary or list ends, which may be inside of a call."""
     number = _only(lines, name, lambda line: re.match(rf"{name}\b.*[\[({{]$", line) is not None) + 1
     while lines[number].strip() in ("(", "[", "{"):
         number += 1

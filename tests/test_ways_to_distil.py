@@ -1,4 +1,4 @@
-"""Several teachers, assistants, generations, modalities and sweeps: whole runs on a few generated photos."""
+"""Several teachers, assistants, generations, input renderings and sweeps: whole runs on a few generated photos."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ EVERYTHING = EVERYTHING.replace("min_agreement=0.8", "min_agreement=0.8, min_rel
 
 @pytest.fixture(scope="module")
 def everything(home: Path) -> Path:  # noqa: F811
-    """The folder after a run with two teachers, one of them a specialist that sees edges, and two in between."""
+    """The folder after a run with two teachers, one of them a specialist on edges, and two assistants."""
     specialist = """        ),
         Teacher(
             model="tests.tiny:build_teacher", weights="none", image_size=32, rendering="edges", share=0.5,
@@ -41,7 +41,7 @@ def everything(home: Path) -> Path:  # noqa: F811
     return home
 
 
-def test_teachers_answer_together(everything: Path) -> None:
+def test_teachers_form_an_ensemble(everything: Path) -> None:
     manifest = Manifest.model_validate_json((everything / "exported_models/everything/manifest.json").read_bytes())
     together, general, special = manifest.teachers
     assert together.parameters == general.parameters + special.parameters
@@ -116,7 +116,7 @@ def test_a_store_that_lost_a_shard_is_filled_again(everything: Path) -> None:
     np.testing.assert_array_equal(np.load(shard), before)
 
 
-def test_a_student_of_new_views_learns_mean_answers(home: Path) -> None:  # noqa: F811
+def test_a_student_of_new_views_learns_mean_predictions(home: Path) -> None:  # noqa: F811
     (home / "image.py").write_text(RECIPE.replace('name="tiny"', 'name="image"'))
     arguments = ("distill.targets=image", "data.augment.mix=cutmix", "--until", "student")
     code, output, errors = tfkd(home, *arguments, recipe="image.py")

@@ -15,7 +15,7 @@ def build_student(
     dropout: float,
     batch_norm_momentum: float,
 ) -> Any:
-    """A convolution, BatchNorm, dropout and logits: all that a checkpoint must bring back."""
+    """A convolution, BatchNorm, dropout and logits: all kinds of state that a checkpoint must restore."""
     image = k.Input((image_size, image_size, 3))
     x = k.layers.Rescaling(1 / 128, offset=-1.0)(image)
     x = k.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
@@ -40,7 +40,7 @@ def build_teacher(*, image_size: int | None, classes: int) -> Any:
 
 
 def build_unconvertible_teacher(*, image_size: int | None, classes: int) -> Any:
-    """A teacher of an operation that LiteRT does not have."""
+    """A teacher with an operation that LiteRT does not have."""
     import keras
 
     inner = build_teacher(image_size=image_size, classes=classes)
@@ -49,14 +49,14 @@ def build_unconvertible_teacher(*, image_size: int | None, classes: int) -> Any:
 
 
 def build_unconvertible_student(k: Any, *, image_size: int, **arguments: Any) -> Any:
-    """A student of an operation that LiteRT does not have."""
+    """A student with an operation that LiteRT does not have."""
     inner = build_student(k, image_size=image_size, **arguments)
     image = k.Input((image_size, image_size, 3))
     return k.Model(image, inner(512.0 * k.ops.erfinv(image / 512.0)))
 
 
 def build_blind_teacher(*, image_size: int | None, classes: int) -> Any:
-    """A teacher that says the same of every image until it is trained."""
+    """A teacher that predicts the same for every image until it is trained."""
     import keras
 
     image = keras.Input((image_size or 40, image_size or 40, 3))

@@ -1,4 +1,4 @@
-"""`tfkd bench`: its flags, what it writes and what it refuses."""
+"""`tfkd bench`: its flags, its output and its refusals."""
 
 import dataclasses
 import subprocess
@@ -46,7 +46,7 @@ def test_the_command_writes_json_and_junit_and_shows_a_table(run, shipped, tmp_p
     assert (shipped / "measurements" / "index.html").is_file() and "measurements/index.html" in flat(done.output)
 
 
-def test_the_command_fails_where_a_limit_is_missed(run, shipped, tmp_path):
+def test_the_command_fails_when_a_limit_is_missed(run, shipped, tmp_path):
     done = run(shipped, "--only", "*light*", "--max-median-ms", "0", "--junit", tmp_path / "j.xml")
     assert done.exit_code == 1 and "failed" in done.output
     assert 'failures="1"' in (tmp_path / "j.xml").read_text()
@@ -63,7 +63,7 @@ def flat(text):
 
 
 @pytest.mark.parametrize("option", ["--json", "--junit"])
-def test_a_file_that_cannot_be_written_is_told_before_measuring(run, shipped, tmp_path, monkeypatch, option):
+def test_a_file_that_cannot_be_written_is_refused_before_measuring(run, shipped, tmp_path, monkeypatch, option):
     monkeypatch.setattr(host, "bench", never)
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "r.json"):
@@ -78,7 +78,7 @@ def test_a_baseline_without_these_files_is_an_error(run, shipped, tmp_path):
     assert isinstance(done.exception, RequestError) and "The baseline has no result" in str(done.exception)
 
 
-def test_the_command_is_imported_without_what_it_needs_later():
+def test_the_command_is_imported_without_heavy_libraries():
     code = (
         "import sys, tfkd.commands.bench\nsys.exit(any(name in sys.modules for name in ('numpy', 'pydantic', 'rich')))"
     )

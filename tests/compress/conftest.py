@@ -27,15 +27,15 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture
 def student(pixels: np.ndarray) -> Any:
-    return made(STUDENT, pixels)
+    return settled_student(STUDENT, pixels)
 
 
 @pytest.fixture
 def shallow(pixels: np.ndarray) -> Any:
-    return made(SHALLOW, pixels)
+    return settled_student(SHALLOW, pixels)
 
 
-def made(recipe: Student, pixels: np.ndarray) -> Any:
+def settled_student(recipe: Student, pixels: np.ndarray) -> Any:
     """Returns a student whose batch normalisation has seen images."""
     model = build_student(recipe, SIZE, CLASSES, seed=1)
     for _ in range(10):

@@ -66,7 +66,7 @@ def build_shallow(
 
 
 def build_for_keras_alone(k: Any, **arguments: Any) -> Any:
-    """A source that the two libraries understand differently."""
+    """A source that has another meaning in each of the two libraries."""
     image = k.Input((arguments["image_size"], arguments["image_size"], 3))
     x = k.layers.Dense(arguments["classes"])(k.layers.GlobalAveragePooling2D()(normalise(k, image)))
     return k.Model(image, k.layers.Activation("hard_sigmoid")(x))

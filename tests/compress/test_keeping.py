@@ -1,4 +1,4 @@
-"""What earlier compressions did to a kernel outlives an update."""
+"""The effects of earlier compressions on a kernel survive an update."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ KERNEL = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 2.0]], np.float32)
 UPDATED = KERNEL + np.array([[0.3, 0.1, 0.2], [0.3, -0.1, 0.4]], np.float32)
 
 
-def test_zeros_stay() -> None:
+def test_zeros_are_kept() -> None:
     np.testing.assert_allclose(keeping(KERNEL, ["prune"])(tf.Variable(UPDATED)), np.where(KERNEL == 0, 0, UPDATED))
 
 
@@ -24,7 +24,7 @@ def test_a_cluster_moves_by_the_mean_of_its_updates() -> None:
 
 
 @pytest.mark.parametrize("before", [("prune",), ("cluster",)])
-def test_a_training_keeps_it_after_every_step(before: tuple[str, ...]) -> None:
+def test_a_training_restores_it_after_every_step(before: tuple[str, ...]) -> None:
     image = tf_keras.Input((1, 1, 2))
     layer = tf_keras.layers.Dense(3)
     network = tf_keras.Model(image, tf_keras.layers.Flatten()(layer(image)))

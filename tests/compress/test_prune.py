@@ -1,4 +1,4 @@
-"""Pruning ends at the sparsity that was asked for, in the form that was asked for."""
+"""Pruning ends at the requested sparsity, in the requested structure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,14 +46,14 @@ def test_two_of_each_four_input_channels_are_zero(shallow: Any, train: Callable[
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "message"),
     [
         ({"kind": "prune", "structure": "2:4", "sparsity": 0.7}, "2:4 needs a sparsity of 0.5"),
         ({"kind": "prune", "training": {"patience": 2}}, "unpruned weights"),
     ],
 )
-def test_what_cannot_be_is_said_when_the_recipe_is_read(block: dict[str, Any], said: str) -> None:
-    with pytest.raises(RequestError, match=said):
+def test_impossible_settings_are_refused_when_the_recipe_is_read(block: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         parse({"name": "x", "data": {"source": "folder:x"}, "teachers": [{"model": "t"}], "compress": [block]}, "x")
 
 

@@ -1,4 +1,4 @@
-"""A network trained with rounding is the int8 file that is made of it."""
+"""A network trained with rounding predicts as its int8 file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from tests.compress.conftest import STUDENT, made
+from tests.compress.conftest import STUDENT, settled_student
 from tfkd.compress import qat
 from tfkd.compress.tf_keras_copy import copy_layer_by_layer, pass_weights, student_copy
 from tfkd.errors import RequestError
@@ -31,11 +31,11 @@ def converted(network: Any, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("activation", ["hard_swish", "silu"])
-def test_the_int8_file_answers_as_the_trained_network(
+def test_the_int8_file_predicts_as_the_trained_network(
     activation: str, pixels: np.ndarray, train: Callable[..., Any], tmp_path: Path
 ) -> None:
     recipe = STUDENT.model_copy(update={"activation": activation})
-    prepared = qat.prepare(student_copy(recipe, made(recipe, pixels)), QAT, 3, ())
+    prepared = qat.prepare(student_copy(recipe, settled_student(recipe, pixels)), QAT, 3, ())
     trained = train(prepared, 3)
     file = converted(prepared.network, tmp_path)
     found = delegation(file)
@@ -75,7 +75,7 @@ def test_the_float_weights_are_those_that_were_trained(
     assert 0 < noise < 0.1 * signal
 
 
-def test_real_students_are_known_to_it() -> None:
+def test_real_students_are_supported() -> None:
     for model in ("mobilenet_v3_small", "squeezenet_1_1"):
         recipe = Student(model=model, width=0.35)
         copy = student_copy(recipe, build_student(recipe, 32, 5, seed=1))
@@ -84,7 +84,7 @@ def test_real_students_are_known_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "said"),
+    ("layers", "message"),
     [
         ([keras.layers.Rescaling(1 / 128, -1), keras.layers.Dense(4, activation="tanh", name="odd")], "'tanh'"),
         ([keras.layers.Rescaling(1 / 128, -1), keras.layers.Softmax(name="odd")], "support Softmax .layer 'odd'"),
@@ -92,8 +92,8 @@ def test_real_students_are_known_to_it() -> None:
         ([keras.layers.Conv2D(4, 1)], "not with Conv2D"),
     ],
 )
-def test_what_int8_does_not_know_is_named(layers: list[Any], said: str) -> None:
+def test_a_layer_that_int8_does_not_support_is_named(layers: list[Any], message: str) -> None:
     pooled = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
     model = keras.Sequential([keras.Input((32, 32, 3)), *layers, *pooled])
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         qat.prepare(copy_layer_by_layer(model), QAT, 1, ())

@@ -1,4 +1,4 @@
-"""Whole compressions on a few photos and a real store, killed and gone on."""
+"""Whole compressions on a few photos and a real store, killed and resumed."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -48,7 +48,7 @@ def recipe(source: Path, compress: list[dict[str, Any]]) -> Recipe:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos, a store of answers on them, and a student."""
+    """Photos, a soft-label store, and a student."""
     folder = tmp_path_factory.mktemp("compress")
     splits = (("train", IMAGES // 3), ("validation", 3), ("test", 4))
     counts = {f"{split}/{name}": count for split, count in splits for name in ("a", "b", "c")}
@@ -60,13 +60,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compressed(home: Path, folder: Path, blocks: list[dict[str, Any]], say: Callable[[str], None] = print) -> Any:
-    asked = recipe(home / "photos", blocks)
+    whole_recipe = recipe(home / "photos", blocks)
     store = Store(home / "store", {"images": IMAGES, "views": VIEWS, "layout": Layout(3).described()})
     job = Job(
         kind="student",
         seed=5,
-        recipe=asked,
-        student=asked.student,
+        recipe=whole_recipe,
+        student=whole_recipe.student,
         rendering="rgb",
         folder=folder,
         checked=home / "checked",
@@ -74,20 +74,20 @@ def compressed(home: Path, folder: Path, blocks: list[dict[str, Any]], say: Call
         stores=(store,),
     )
     done: list[int] = []
-    result = compress_student(job, home / "student.keras", asked.compress, folder, done.append, say)
-    assert sum(done) == steps(job, asked.compress) == len(blocks) * 2 * IMAGES // 8
+    result = compress_student(job, home / "student.keras", whole_recipe.compress, folder, done.append, say)
+    assert sum(done) == steps(job, whole_recipe.compress) == len(blocks) * 2 * IMAGES // 8
     return result
 
 
 @pytest.fixture(scope="module")
 def everything(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, list[str]]:
     folder = tmp_path_factory.mktemp("whole")
-    said: list[str] = []
-    return compressed(home, folder, EVERYTHING, said.append), folder, said
+    messages: list[str] = []
+    return compressed(home, folder, EVERYTHING, messages.append), folder, messages
 
 
 def test_all_compressions_hold_in_the_end(everything: tuple[Any, Path, list[str]], home: Path) -> None:
-    result, folder, said = everything
+    result, folder, messages = everything
     assert [one.kind for one in result.compressions] == ["prune", "cluster", "qat"]
     assert all(one.sparsity >= 0.499 and one.epochs == 2 for one in result.compressions)
     assert [one.clusters <= 8 for one in result.compressions] == [False, True, True]
@@ -97,7 +97,7 @@ def test_all_compressions_hold_in_the_end(everything: tuple[Any, Path, list[str]
     kernels = [np.asarray(layer.kernel) for layer in compressible(student)]
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels)
     assert np.load(folder / "test_logits.npy").shape == (12, 3)
-    assert any("features are left out" in line for line in said)
+    assert any("features are left out" in line for line in messages)
     assert type(asdict(result)["compressions"][0]["sparsity"]) is float
 
 
@@ -126,7 +126,7 @@ def test_a_killed_compression_ends_with_the_same_bytes(
     np.testing.assert_array_equal(*logits)
 
 
-def test_nothing_to_do_leaves_the_student_as_it_is(home: Path, tmp_path: Path) -> None:
+def test_without_compressions_the_student_does_not_change(home: Path, tmp_path: Path) -> None:
     result = compressed(home, tmp_path, [])
     assert result.compressions == () and not result.quantized and result.seconds == 0
     before, after = (load_model(folder / "student.keras").get_weights() for folder in (home, tmp_path))

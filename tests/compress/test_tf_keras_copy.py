@@ -81,7 +81,7 @@ def test_a_layer_that_cannot_be_copied_is_named(layer: Any, named: str) -> None:
         copy_layer_by_layer(model)
 
 
-def test_a_layer_of_ones_own_is_not_taken_for_keras_layer_of_its_name() -> None:
+def test_a_custom_layer_is_not_taken_for_the_keras_layer_of_its_name() -> None:
     class Dense(keras.layers.Dense):
         def call(self, inputs: Any, training: bool | None = None) -> Any:
             return super().call(inputs) + 1.0
@@ -92,7 +92,7 @@ def test_a_layer_of_ones_own_is_not_taken_for_keras_layer_of_its_name() -> None:
         copy_layer_by_layer(model)
 
 
-def test_what_is_no_functional_model_with_one_input_is_refused() -> None:
+def test_only_functional_models_with_one_input_are_copied() -> None:
     inputs = [keras.Input((3,)), keras.Input((3,))]
     two = keras.Model(inputs, keras.layers.Concatenate()(inputs), name="two")
     for model, named in ((two, "'two'"), ("a text", "'a text'")):

@@ -37,7 +37,7 @@ def fill(root: Path, counts: dict[str, int], start: int = 0) -> Path:
 
 
 def fill_tinted(root: Path, counts: dict[str, int]) -> Path:
-    """Writes noisy photos of up to three classes that a network learns in a few steps: each brighter in its channel."""
+    """Writes noisy photos of up to three classes, each brighter in one channel, which a network learns quickly."""
     rng = np.random.default_rng(0)
     for label, (folder, count) in enumerate(counts.items()):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def png16(values: np.ndarray, transparent: bytes = b"") -> bytes:
 
 
 def tiff(values: np.ndarray, order: str = "<", white_is_zero: bool = False, planes: int = 1) -> bytes:
-    """Encodes one picture of whole or real numbers, [h, w] or [h, w, c], as an uncompressed TIFF of its own depth."""
+    """Encodes one picture of whole or real numbers, [h, w] or [h, w, c], as an uncompressed TIFF of the same depth."""
     height, width = values.shape[:2]
     channels = 1 if values.ndim == 2 else values.shape[2]
     sample = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]

@@ -74,7 +74,7 @@ def test_views_do_not_depend_on_order_batch_size_or_threads(split: Split) -> Non
     np.testing.assert_array_equal(reference["inputs"][2], alone)
 
 
-def test_a_photo_that_fails_in_a_stream_is_told_in_our_words(split: Split) -> None:
+def test_a_photo_that_fails_in_a_stream_is_one_of_our_errors(split: Split) -> None:
     Path(split.examples.root, split.name(5)).unlink()
     with pytest.raises(RequestError, match=rf"^{split.name(5)} can no longer be read \(No such file"), example_errors():
         list(plain_batches(split, signature(16), 4))
@@ -82,7 +82,7 @@ def test_a_photo_that_fails_in_a_stream_is_told_in_our_words(split: Split) -> No
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Counted(Split):
-    """A split that notes which photos it decodes."""
+    """A split that records which photos it decodes."""
 
     loaded: list[int] = dataclasses.field(default_factory=list)
 
@@ -92,7 +92,7 @@ class Counted(Split):
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
-def test_mixed_views_are_two_views_and_tell_their_shares(split: Split, mix: str) -> None:
+def test_mixed_views_are_two_views_and_return_their_fractions(split: Split, mix: str) -> None:
     augment = Augment(mix=mix, mix_share=0.5)
     indices = np.array([3, 0, 10, 3, 7, 5, 1, 2, 4, 6])
     seeds, others = view_seeds(1, indices, 2), partners(1, 2, indices, len(split))
@@ -132,8 +132,8 @@ def test_cached_views_are_those_that_would_be_made_again(split: Split, mix: str)
     for view, seed in ((0, 1), (1, 1), (0, 2), (1, 2), (0, 3)):
         order = np.random.default_rng(seed).permutation(len(split))
         kept = gathered(numbered_views(split, augment, 5, view, order, signature(24), 4, finished))
-        made = gathered(numbered_views(split, augment, 5, view, order, signature(24), 4))
-        for name, values in made.items():
+        batch = gathered(numbered_views(split, augment, 5, view, order, signature(24), 4))
+        for name, values in batch.items():
             np.testing.assert_array_equal(kept[name], values)
 
 
@@ -150,7 +150,7 @@ def test_a_mixed_view_is_the_same_at_every_size(split: Split) -> None:
     assert np.abs(halved - small["inputs"]).mean() < 3
 
 
-def test_a_partner_that_fails_in_a_stream_is_told_in_our_words(split: Split) -> None:
+def test_a_partner_that_fails_in_a_stream_is_one_of_our_errors(split: Split) -> None:
     indices = np.array([0])
     others = partners(1, 0, indices, len(split))
     assert others.positions[0] != 0

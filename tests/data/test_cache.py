@@ -18,7 +18,7 @@ PHOTO = 4 * 24 * 16  # bytes
 
 @dataclass(frozen=True, eq=False)
 class Counted(Split):
-    """A split that notes which photos it decodes."""
+    """A split that records which photos it decodes."""
 
     loaded: list[int] = field(default_factory=list)
 
@@ -43,14 +43,14 @@ def test_a_small_split_is_decoded_once(tmp_path: Path) -> None:
     assert kept.bytes == 5 * PHOTO
 
 
-def test_nothing_is_kept_beside_pixels(tmp_path: Path) -> None:
+def test_only_pixels_are_cached(tmp_path: Path) -> None:
     split, kept = photos(tmp_path, 1), ExampleCache(PHOTO)
     assert "exif" in kept.load(split, 0).info
     assert kept.load(split, 0).info == {}
     assert type(kept.load(split, 0)) is Image.Image  # that of a file would hold what else stood in it
 
 
-def test_of_a_split_too_large_nothing_stays(tmp_path: Path) -> None:
+def test_a_split_that_is_too_large_is_not_cached(tmp_path: Path) -> None:
     split, kept = photos(tmp_path, 5), ExampleCache(5 * PHOTO - 1)
     for i in (*range(5), 0, 1):
         kept.load(split, i)
@@ -102,7 +102,7 @@ def test_threads_may_load_at_once(tmp_path: Path) -> None:
     assert kept.bytes == 20 * PHOTO
 
 
-def test_a_photo_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_missing_photo_is_an_error(tmp_path: Path) -> None:
     split, kept = photos(tmp_path, 2), ExampleCache(2 * PHOTO)
     (tmp_path / "001.jpg").unlink()
     with pytest.raises(RequestError, match=r"^001\.jpg can no longer be read"):
@@ -110,16 +110,16 @@ def test_a_photo_that_is_gone_is_told(tmp_path: Path) -> None:
     assert kept.load(split, 0).size == (24, 16)
 
 
-def test_views_are_kept_until_the_limit_is_reached() -> None:
-    made: list[tuple[int, int]] = []
+def test_views_are_cached_until_the_limit_is_reached() -> None:
+    calls: list[tuple[int, int]] = []
     views = ViewCache(2 * 12)
 
     def load(index: int, seed: int) -> int:
         def make() -> np.ndarray:
-            made.append((index, seed))
+            calls.append((index, seed))
             return np.full((2, 2, 3), 10 * seed + index, np.uint8)
 
         return int(views.load(index, np.array([seed, index]), make)[0, 0, 0])
 
     assert [load(1, 0), load(1, 1), load(1, 0), load(1, 1), load(2, 0), load(2, 0)] == [1, 11, 1, 11, 2, 2]
-    assert made == [(1, 0), (1, 1), (2, 0), (2, 0)]
+    assert calls == [(1, 0), (1, 1), (2, 0), (2, 0)]

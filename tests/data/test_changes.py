@@ -1,4 +1,4 @@
-"""Photos that change while a run is at work are noticed."""
+"""Photos that change during a run are noticed."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from tfkd.progress import Lines
 from tfkd.recipe import Data, Recipe, Student, Teacher
 
 
-def test_a_photo_that_is_written_over_is_named_and_not_learnt(tmp_path: Path) -> None:
+def test_an_overwritten_photo_is_named_and_not_trained_on(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 6, "b": 6})
     data = open_source(Data(source=f"folder:{root}"), 1)
     path = root / data.train.name(0)
@@ -56,15 +56,15 @@ def test_a_touched_photo_is_the_same_photo(tmp_path: Path) -> None:
 
 def test_another_process_of_the_run_refuses_other_photos(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 6, "b": 6})
-    asked = Data(source=f"folder:{root}")
-    first = open_source(asked, 1)
-    assert open_same(asked, 1, None, first.fingerprint).fingerprint == first.fingerprint
+    settings = Data(source=f"folder:{root}")
+    first = open_source(settings, 1)
+    assert open_same(settings, 1, None, first.fingerprint).fingerprint == first.fingerprint
     (root / "a" / "new.jpg").write_bytes(encoded(picture(99), "JPEG"))
     with pytest.raises(RequestError, match="have changed since this run opened them"):
-        open_same(asked, 1, None, first.fingerprint)
+        open_same(settings, 1, None, first.fingerprint)
 
 
-def test_a_photo_that_is_kept_in_memory_changes_no_less(tmp_path: Path) -> None:
+def test_a_change_of_a_cached_photo_is_noticed(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 6, "b": 6})
     data = open_source(Data(source=f"folder:{root}"), 1)
     data.require_unchanged()
@@ -80,7 +80,7 @@ def test_a_photo_that_is_kept_in_memory_changes_no_less(tmp_path: Path) -> None:
         data.require_unchanged()
 
 
-def test_a_run_stops_at_a_photo_that_changed_while_it_was_kept_in_memory(tmp_path: Path) -> None:
+def test_a_run_stops_when_a_cached_photo_changed(tmp_path: Path) -> None:
     recipe = Recipe(
         name="changing",
         data=Data(source=f"folder:{fill(tmp_path / 'set', {'a': 6, 'b': 6})}", image_size=32),

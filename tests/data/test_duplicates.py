@@ -27,7 +27,7 @@ def names(split: Split) -> list[str]:
     return [split.name(i) for i in range(len(split))]
 
 
-def test_without_copies_nothing_is_said(root: Path) -> None:
+def test_without_copies_nothing_is_reported(root: Path) -> None:
     data = opened(root)
     assert (data.notes, data.warnings) == ((), ())
     assert data.fingerprint == opened(root, drop_duplicates=False).fingerprint
@@ -116,7 +116,7 @@ def test_a_training_set_that_is_the_test_set_is_refused(root: Path) -> None:
     assert len(opened(root, drop_duplicates=False).train) == 5
 
 
-def test_a_large_photo_whose_copy_vanishes_meanwhile_is_no_copy(root: Path) -> None:
+def test_a_large_photo_whose_copy_vanishes_is_not_a_duplicate(root: Path) -> None:
     large = Image.effect_noise((400, 300), 50).convert("RGB")
     (root / "train" / "a" / "large.png").write_bytes(encoded(large, "PNG"))
     assert "train/a/large.png" in names(opened(root).train)

@@ -1,4 +1,4 @@
-"""`open_evaluation`: images that measure a finished model are not divided."""
+"""`open_evaluation`: images that measure a finished model are not split."""
 
 import shutil
 from pathlib import Path

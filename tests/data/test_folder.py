@@ -72,13 +72,13 @@ def test_a_zip_reads_like_its_folder_from_many_threads(tmp_path: Path, method: i
         assert list(pool.map(packed["train"].encoded, order)) == list(map(plain["train"].encoded, order))
 
 
-def test_unlabelled_images_stand_anywhere(tmp_path: Path) -> None:
+def test_unlabelled_images_are_found_in_any_folder(tmp_path: Path) -> None:
     split = folder.unlabelled(str(fill(tmp_path, {"": 1, "x/y": 2})), READING)
     assert split.labels.tolist() == [-1, -1, -1]
     assert [split.name(i) for i in range(3)] == ["000.jpg", "x/y/000.jpg", "x/y/001.jpg"]
 
 
-def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
+def test_links_are_followed_without_cycles(tmp_path: Path) -> None:
     fill(tmp_path / "store", {"a": 1})
     fill(tmp_path / "set", {"b": 1})
     (tmp_path / "set" / "a").symlink_to(tmp_path / "store" / "a")
@@ -107,7 +107,7 @@ def test_wrong_layouts_get_one_clear_line(tmp_path: Path, counts: dict[str, int]
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_folder_and_no_zip(tmp_path: Path) -> None:
+def test_a_path_that_is_neither_a_folder_nor_a_zip_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"There is no .*nowhere"):
         folder.listing(str(tmp_path / "nowhere"), READING)
     (tmp_path / "list").write_text("a,b")
@@ -141,7 +141,7 @@ def test_a_zip_packed_in_other_ways_is_refused(tmp_path: Path) -> None:
         folder.listing(str(plain), READING)
 
 
-def test_a_damaged_or_lying_zip_entry_is_a_bad_photo(tmp_path: Path) -> None:
+def test_a_damaged_or_inconsistent_zip_entry_is_a_rejected_photo(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"a": 1, "b": 1})
     path = zipped(root, tmp_path / "set.zip")
     content = bytearray(path.read_bytes())
@@ -191,7 +191,7 @@ def test_a_pair_has_the_same_place_and_any_extension(tmp_path: Path, packed: boo
         assert other.load(0).size == (40, 27)
 
 
-def test_of_two_files_that_differ_by_extension_the_equal_one_is_the_partner(tmp_path: Path) -> None:
+def test_the_file_of_the_same_extension_is_the_partner(tmp_path: Path) -> None:
     split = folder.listing(str(fill(tmp_path / "photos", {"a": 2})), READING).splits["train"]
     fill(tmp_path / "depth", {"a": 2})
     picture().save(tmp_path / "depth" / "a" / "001.png")
@@ -208,9 +208,9 @@ def test_missing_partners_are_named_and_counted(tmp_path: Path) -> None:
     fill(tmp_path / "depth", {"train/a": 1, "train/b": 2, "test/a": 3})  # those of test are no partners
     with pytest.raises(
         RequestError, match=r"no partner for 2 of 5 examples; the first one is 'train/a/001.jpg'"
-    ) as told:
+    ) as caught:
         folder.paired(split, str(tmp_path / "depth"))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     with pytest.raises(RequestError, match="There is no"):
         folder.paired(split, str(tmp_path / "nowhere"))
     assert len(folder.paired(split.take(np.array([], np.int64)), str(tmp_path / "depth"))) == 0

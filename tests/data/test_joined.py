@@ -1,4 +1,4 @@
-"""Two splits answered as one."""
+"""Two splits as one."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tfkd.data.folder import unlabelled
 from tfkd.data.joined import joined
 
 
-def test_photos_and_labels_follow_each_other(tmp_path: Path) -> None:
+def test_photos_and_labels_are_those_of_the_first_split_and_then_of_the_second(tmp_path: Path) -> None:
     for name, level in (("a", 10), ("b", 20)):
         (tmp_path / name).mkdir()
         for number in range(2):

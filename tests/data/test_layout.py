@@ -1,4 +1,4 @@
-"""Folders of splits are recognised under the names that data sets give them, and never become classes."""
+"""Folders of splits are recognised by the usual names of data sets, and never become classes."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def test_a_class_may_be_called_like_its_split(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_looks_like_splits_and_is_not_understood_is_refused(
+def test_folders_that_look_like_splits_and_are_not_understood_are_refused(
     tmp_path: Path, counts: dict[str, int], message: str
 ) -> None:
     fill(tmp_path, counts)
@@ -92,7 +92,7 @@ def test_what_looks_like_splits_and_is_not_understood_is_refused(
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_splits_without_train_are_listed_for_those_who_measure(tmp_path: Path) -> None:
+def test_splits_without_train_are_listed_for_an_evaluation(tmp_path: Path) -> None:
     listing = folder.listing(str(fill(tmp_path, {"val/a": 1, "test/b": 1})), READING)
     assert (listing.classes, set(listing.splits)) == (("a", "b"), {"validation", "test"})
 
@@ -106,7 +106,7 @@ def test_folders_that_hold_the_same_classes_are_no_classes(tmp_path: Path, tops:
         folder.listing(str(root), READING)
 
 
-def test_classes_that_hold_the_same_folders_are_doubted(tmp_path: Path) -> None:
+def test_classes_that_contain_the_same_folders_are_a_warning(tmp_path: Path) -> None:
     root = fill(tmp_path, {f"{top}/{name}": 2 for top in ("fold_1", "fold_2") for name in ("cat", "dog")})
     listing = folder.listing(str(root), READING)
     assert listing.classes == ("fold_1", "fold_2")
@@ -120,13 +120,13 @@ def test_valid_and_invalid_may_be_classes(tmp_path: Path) -> None:
     assert folder.listing(str(fill(tmp_path, {"valid": 2, "invalid": 2})), READING).classes == ("invalid", "valid")
 
 
-def test_photos_in_a_split_without_class_folders_are_called_so(tmp_path: Path) -> None:
+def test_photos_in_a_split_without_class_folders_are_refused_with_the_reason(tmp_path: Path) -> None:
     root = fill(tmp_path, {"train/cat": 2, "train/dog": 2, "test": 1})
     with pytest.raises(RequestError, match=r"test/000.jpg is in test without a class folder. Move it into one"):
         folder.listing(str(root), READING)
 
 
-def test_a_single_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_single_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\n", encoding="utf-8")
     with pytest.raises(RequestError, match=r"is a single file.*files:PATH"):
         folder.listing(str(tmp_path / "list.csv"), READING)

@@ -1,4 +1,4 @@
-"""Class names: one Unicode form, the right code page in zips, and nothing that a label file could not hold."""
+"""Class names: one Unicode form, the right code page in zips, and only names that a label file can hold."""
 
 import os
 import struct
@@ -17,7 +17,7 @@ COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
 
 def packed(path: Path, names: list[bytes], utf_8: bool = False, extra: bytes = b"") -> Path:
-    """Writes a zip whose folders have exactly these bytes for names, with one photo each."""
+    """Writes a zip whose folder names have exactly these bytes, with one photo each."""
     placeholders = [bytes([65 + k]) * len(name) for k, name in enumerate(names)]
     with zipfile.ZipFile(path, "w") as archive:
         for number, name in enumerate(placeholders):

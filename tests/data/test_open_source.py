@@ -19,7 +19,7 @@ def test_a_folder_becomes_three_splits(tmp_path: Path) -> None:
     assert (images.unlabelled, images.rejected) == (None, ())
 
 
-def test_the_fingerprint_names_photos_and_division_not_the_place(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_photos_and_split_but_not_on_the_path(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"a": 5, "b": 5})
     reference = open_source(data(root), 1).fingerprint
     assert open_source(data(zipped(root, tmp_path / "set.zip", "set/")), 1).fingerprint == reference
@@ -34,7 +34,7 @@ def test_the_fingerprint_names_photos_and_division_not_the_place(tmp_path: Path)
     assert len({reference, *(images.fingerprint for images in others)}) == 5
 
 
-def test_unlabelled_images_come_beside(tmp_path: Path) -> None:
+def test_unlabelled_images_are_added(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"a": 5, "b": 5})
     extra = fill(tmp_path / "extra", {"": 3}, start=50)
     images = open_source(data(root, unlabelled=f"folder:{extra}"), 1)
@@ -74,7 +74,7 @@ def test_unknown_sources_get_the_nearest_name(source: str, message: str) -> None
         ({"train/a": 5, "train/b": 5, "validation": 0}, "the validation split holds no readable example"),
     ],
 )
-def test_sources_without_enough_in_them(tmp_path: Path, counts: dict[str, int], message: str) -> None:
+def test_sources_with_too_few_images_are_refused(tmp_path: Path, counts: dict[str, int], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         open_source(data(fill(tmp_path, counts)), 1)
 

@@ -34,7 +34,7 @@ def numbers(splits: tuple[Split, ...]) -> list[list[int]]:
     return [part.numbers.tolist() for part in splits]
 
 
-def test_missing_splits_are_split_off_class_by_class() -> None:
+def test_missing_splits_are_split_off_per_class() -> None:
     whole = split(100, 50, 10)
     train, validation, test = divide("x", CLASSES, {"train": whole}, data(test_share=0.2), 1)
     assert np.bincount(test.labels).tolist() == [20, 10, 2]
@@ -46,7 +46,7 @@ def test_missing_splits_are_split_off_class_by_class() -> None:
         np.testing.assert_array_equal(part.labels, whole.labels[part.numbers])
 
 
-def test_the_seed_alone_decides() -> None:
+def test_only_the_seed_decides_the_split() -> None:
     once, again, other = (numbers(divide("x", CLASSES, {"train": split(40, 40, 40)}, data(), s)) for s in (1, 1, 2))
     assert once == again
     assert once != other
@@ -65,7 +65,7 @@ def test_given_splits_are_kept() -> None:
     assert (len(train), len(validation)) == (54, 6)
 
 
-def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
+def test_fraction_keeps_a_nested_stratified_part_of_train_only() -> None:
     train = split(80, 40, 16)
     kept = {fraction: fraction_and_rest(train, fraction, 1)[0] for fraction in (1.0, 0.5, 0.1)}
     assert np.bincount(kept[0.5].labels).tolist() == [40, 20, 8]
@@ -85,7 +85,7 @@ def test_fraction_keeps_a_nested_stratified_share_of_train_only() -> None:
         (CLASSES, {"train": split(5, 5, 5)}, {"test_share": 0.6, "validation_share": 0.4}, "leave nothing"),
     ],
 )
-def test_what_cannot_be_divided(
+def test_data_that_cannot_be_split_is_refused(
     classes: tuple[str, ...], splits: dict[str, Split], fields: dict[str, float], message: str
 ) -> None:
     with pytest.raises(RequestError, match=message):

@@ -1,4 +1,4 @@
-"""files:LIST.csv: path, label, and where wanted split and group."""
+"""files:LIST.csv: path, label, and optionally split and group."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_paths_are_relative_to_the_list_and_columns_come_in_any_order(photos: Pa
     assert data.train.load(0).size == (24, 16)
 
 
-def test_the_list_alone_decides_the_labels_of_the_same_files(photos: Path, tmp_path: Path) -> None:
+def test_only_the_list_decides_the_labels_of_the_same_files(photos: Path, tmp_path: Path) -> None:
     lines = [f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(20)]
     path, kept = write(photos / "a.csv", "path,label", *lines), tmp_path / "kept"
     first = open_source(Data(source=f"files:{path}"), 1, checked=kept)
@@ -54,7 +54,7 @@ def test_the_list_alone_decides_the_labels_of_the_same_files(photos: Path, tmp_p
     assert open_source(Data(source=f"files:{path}"), 1, checked=kept).fingerprint != first.fingerprint
 
 
-def test_groups_never_stand_on_both_sides_of_a_split(photos: Path) -> None:
+def test_groups_are_never_in_two_splits(photos: Path) -> None:
     lines = [f"x/{i:03}.jpg,{'ab'[i // 12]},p{i // 3}" for i in range(24)]
     lines += [f"y/{i:03}.jpg,{'ab'[i // 12]}," for i in range(24)]
     path = write(photos / "a.csv", "path,label,group", *lines)
@@ -72,7 +72,7 @@ def test_groups_never_stand_on_both_sides_of_a_split(photos: Path) -> None:
     assert names(other.test) != names(data.test)
 
 
-def test_other_groups_are_another_division(photos: Path) -> None:
+def test_other_groups_give_other_splits(photos: Path) -> None:
     def fingerprint(size: int) -> str:
         lines = [f"x/{i:03}.jpg,{'ab'[i % 2]},{i // size}" for i in range(24)]
         return opened(write(photos / "a.csv", "path,label,group", *lines)).fingerprint
@@ -113,7 +113,7 @@ def test_a_wrong_list_names_the_line(photos: Path, lines: list[str], message: st
     assert message in str(error.value) and str(error.value).count("\n") == 0
 
 
-def test_what_is_no_list(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"nowhere\.csv cannot be read: No such file"):
         table.listing(str(tmp_path / "nowhere.csv"), READING)
     with pytest.raises(RequestError, match="cannot be read"):
@@ -123,7 +123,7 @@ def test_what_is_no_list(tmp_path: Path) -> None:
         table.listing(str(tmp_path / "old.csv"), READING)
 
 
-def test_a_photo_that_is_not_there_is_rejected_by_name(photos: Path) -> None:
+def test_a_missing_photo_is_rejected_by_name(photos: Path) -> None:
     lines = [f"x/{i:03}.jpg,{'ab'[i % 2]}" for i in range(26)]
     (photos / "x" / "025.jpg").mkdir()
     data = opened(write(photos / "a.csv", "path,label", *lines), max_rejected=0.1)
@@ -151,7 +151,7 @@ def test_one_photo_under_two_paths_is_refused(photos: Path, spelling: str) -> No
         (["x/000.jpg,a", '"x/001.jpg,a', "x/002.jpg,a"], "line 3: is not CSV"),
     ],
 )
-def test_lines_that_mean_something_else_are_refused(photos: Path, lines: list[str], message: str) -> None:
+def test_ambiguous_lines_are_refused(photos: Path, lines: list[str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         table.listing(str(write(photos / "a.csv", "path,label", *lines)), READING)
 

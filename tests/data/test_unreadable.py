@@ -1,4 +1,4 @@
-"""Files that a source names and that cannot be read: counted as rejected, by name and reason."""
+"""Files of a source that cannot be read are counted as rejected, with name and reason."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ def rejected(path: Path, **fields: object) -> tuple[str, ...]:
     return open_source(Data(source=f"folder:{path}", max_rejected=0.5, **fields), 1).rejected
 
 
-def test_links_to_nothing_are_rejected_by_name(tmp_path: Path) -> None:
+def test_broken_links_are_rejected_by_name(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"blue": 6, "red": 6})
     (root / "red" / "gone.jpg").symlink_to("../../.git/annex/objects/xx/yy.jpg")
     (root / "blue" / "gone0.jpg").symlink_to(tmp_path / "nowhere.jpg")
@@ -34,14 +34,14 @@ def test_links_to_nothing_are_rejected_by_name(tmp_path: Path) -> None:
         open_source(Data(source=f"folder:{root}"), 1)
 
 
-def test_a_class_that_is_a_link_to_nothing_does_not_vanish(tmp_path: Path) -> None:
+def test_a_class_that_is_a_broken_link_is_reported(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"blue": 6, "red": 6})
     (root / "green").symlink_to(tmp_path / "nowhere")
     with pytest.raises(RequestError, match=r"green is a link to nothing \(fetch it\); fetch or remove it"):
         rejected(root)
 
 
-def test_pipes_sockets_and_folders_are_no_photos(tmp_path: Path) -> None:
+def test_pipes_sockets_and_folders_are_not_photos(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"blue": 6, "red": 6})
     os.mkfifo(root / "red" / "pipe.jpg")
     (root / "red" / "folder.jpg").mkdir()
@@ -71,7 +71,7 @@ def test_links_that_a_zip_stores_are_rejected(tmp_path: Path) -> None:
     assert rejected(tmp_path / "set.zip") == ("b/link.jpg: a link stored in the zip (pack the file that it leads to)",)
 
 
-def test_a_link_back_to_a_folder_above_is_no_class(tmp_path: Path) -> None:
+def test_a_link_to_a_parent_folder_is_not_a_class(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"blue": 6, "red": 6})
     (root / "self").symlink_to(".")
     (root / "red" / "up").symlink_to("..")
@@ -79,7 +79,7 @@ def test_a_link_back_to_a_folder_above_is_no_class(tmp_path: Path) -> None:
     assert data.classes == ("blue", "red") and data.warnings == ()
 
 
-def test_a_class_of_a_split_that_is_a_link_to_nothing_is_called_so(tmp_path: Path) -> None:
+def test_a_broken_link_as_a_class_of_a_split_is_named(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"train/blue": 6, "train/red": 6})
     (root / "train" / "green").symlink_to(tmp_path / "nowhere")
     with pytest.raises(RequestError, match=r"train/green is a link to nothing \(fetch it\); fetch or remove it"):
@@ -96,7 +96,7 @@ def test_an_unlabelled_folder_without_images_needs_no_classes(tmp_path: Path) ->
     )
 
 
-def test_a_photo_of_too_many_pixels_is_called_so(tmp_path: Path) -> None:
+def test_a_photo_of_too_many_pixels_is_refused_with_the_reason(tmp_path: Path) -> None:
     root = fill(tmp_path / "set", {"blue": 6, "red": 6})
     huge = bytearray(encoded(picture(), "BMP"))
     huge[18:26] = (20_000).to_bytes(4, "little") * 2

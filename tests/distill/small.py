@@ -1,4 +1,4 @@
-"""The smallest student, teacher and batch for tests of a Distiller, and what one step of training makes of them."""
+"""The smallest student, teacher and batch for tests of a Distiller, and one training step with them."""
 
 import functools
 from typing import Any
@@ -64,12 +64,12 @@ def images_and_labels() -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def taught() -> list[np.ndarray]:
-    """Returns the weights of the student after one step with the teacher, which other ways must give as well."""
+    """Returns the weights of the student after one step with the teacher, the reference for other ways."""
     return weights_after(Distiller(student(), teacher()), *images_and_labels())
 
 
 def in_one_step(distiller: Distiller, *data: Any, loss: Any = None) -> list[np.ndarray]:
-    """Returns the student's weights after one step without a graph, which costs less than building one."""
+    """Returns the student's weights after one step without a graph, which is faster than building one."""
     distiller.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
     distiller.train_on_batch(*data)
     return [weight.copy() for weight in distiller.student.get_weights()]

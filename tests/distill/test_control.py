@@ -1,4 +1,4 @@
-"""The control is the student without its teacher: as many steps, the same schedule, new views in every epoch."""
+"""The control is the student without a teacher: equal steps, the same schedule, new views in every epoch."""
 
 import itertools
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def data(recipe: Recipe) -> Dataset:
 
 @pytest.fixture(scope="module")
 def store(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """What a teacher that prefers the first class answers."""
+    """Soft labels of a teacher that prefers the first class."""
     folder, layout = tmp_path_factory.mktemp("store"), Layout(CLASSES)
     header = {"fingerprint": "a", "images": len(transfer_set(data)), "views": VIEWS, "layout": layout.described()}
 
@@ -75,7 +75,7 @@ def job(request: pytest.FixtureRequest, recipe: Recipe, data: Dataset, store: St
     )
 
 
-def test_both_train_for_all_steps_of_the_pool(job: Job, data: Dataset) -> None:
+def test_both_train_for_all_steps_of_the_transfer_set(job: Job, data: Dataset) -> None:
     steps = EPOCHS * (len(transfer_set(data)) // 8)
     assert len(transfer_set(data)) > len(data.train) and job.steps == steps
     done: list[int] = []

@@ -1,4 +1,4 @@
-"""What a Distiller computes: updates, losses, logs and what it leaves as it is."""
+"""The updates, losses and logs of a Distiller, and the state that it must not change."""
 
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,14 @@ def test_the_update_is_the_gradient_of_the_written_out_loss(batch: Any) -> None:
     assert difference(updated(distiller, images, labels), reference.get_weights()) < 1e-6
 
 
-def test_stored_answers_give_the_same_update_as_the_teacher_itself(batch: Any) -> None:
+def test_stored_predictions_give_the_same_update_as_the_teacher_itself(batch: Any) -> None:
     images, labels = batch
     guide = teacher()
     stored = {"image": images, "teacher_logits": guide(images, training=False).numpy()}
     assert difference(updated(Distiller(student()), stored, labels), taught()) < 1e-6
 
 
-def test_the_teacher_stays_as_it_is(batch: Any) -> None:
+def test_the_teacher_does_not_change(batch: Any) -> None:
     guide = teacher()
     before = [weight.copy() for weight in guide.get_weights()]
     distiller = Distiller(student(), [guide])
@@ -52,7 +52,7 @@ def test_the_teacher_stays_as_it_is(batch: Any) -> None:
     assert not guide.trainable_variables
 
 
-def test_a_teacher_that_changed_teaches_what_it_knows_when_fit_begins(batch: Any) -> None:
+def test_a_changed_teacher_teaches_with_its_weights_at_the_start_of_fit(batch: Any) -> None:
     images, labels = batch
     guide = teacher()
     distiller = Distiller(student(), [guide])
@@ -74,7 +74,7 @@ def test_a_teacher_at_its_own_size_resizes_the_images(batch: Any) -> None:
     assert all(np.isfinite(weight).all() for weight in weights)
 
 
-def test_two_teachers_pull_like_their_mean_probability(batch: Any) -> None:
+def test_two_teachers_give_the_update_of_their_mean_probability(batch: Any) -> None:
     images, labels = batch
     rng = np.random.default_rng(4)
     answers = rng.normal(0, 2, (16, 2, CLASSES)).astype(np.float32)
@@ -103,7 +103,7 @@ def test_sample_weights_of_zero_leave_an_image_out(batch: Any) -> None:
     assert difference(first, taught()) > 1e-4
 
 
-def test_unlabelled_images_teach_through_the_teacher_alone(batch: Any) -> None:
+def test_unlabelled_images_have_only_the_loss_with_the_teacher(batch: Any) -> None:
     images, labels = batch
     guide = teacher()
     none = np.full_like(labels, -1)
@@ -175,7 +175,7 @@ def test_a_validation_without_predictions_of_a_teacher_is_that_of_the_labels_alo
     assert set(distiller.evaluate(*batch, verbose=0, return_dict=True)) == {"loss"}
 
 
-def test_validation_leaves_memories_and_moments_as_they_are(batch: Any) -> None:
+def test_validation_does_not_change_memories_and_moments(batch: Any) -> None:
     losses = [(HintLoss(), 0.5), (ContrastiveLoss(negatives=8), 0.5)]
     for images in (None, 16):
         distiller = Distiller(student(), [teacher()], losses, images=images)
@@ -187,7 +187,7 @@ def test_validation_leaves_memories_and_moments_as_they_are(batch: Any) -> None:
 
 
 def moody_teacher() -> keras.Model:
-    """A teacher that predicts something else in training mode, by BatchNorm and dropout, and moves its statistics."""
+    """A teacher whose BatchNorm and dropout change its predictions in training mode, and its statistics."""
     guide = teacher()
     image = keras.Input((32, 32, 3))
     x = keras.layers.Dropout(0.9, seed=1)(keras.layers.BatchNormalization(momentum=0.1)(guide(image)))
@@ -208,7 +208,7 @@ def test_the_teacher_runs_in_inference_mode(batch: Any) -> None:
 
 
 def test_a_teacher_whose_layers_stay_trainable_runs_in_inference_mode(batch: Any) -> None:
-    """Keras holds BatchNorm still where a layer is frozen, but not where somebody thaws it again."""
+    """Keras does not update BatchNorm in frozen layers, but does so in layers that are thawed again."""
     images, labels = batch
     guide = moody_teacher()
     logits = guide.predict(images, verbose=0)
@@ -243,17 +243,17 @@ def test_other_classes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])
-def test_weights_without_sense_are_refused(weights: tuple[float, float]) -> None:
+def test_invalid_weights_are_refused(weights: tuple[float, float]) -> None:
     with pytest.raises(RequestError, match="weights"):
         Distiller(student(), losses=[(SoftTargetsLoss(), weights[0])], label_weight=weights[1])
 
 
-def test_nobody_to_learn_from_is_refused(batch: Any) -> None:
+def test_a_distiller_without_labels_and_teachers_is_refused(batch: Any) -> None:
     with pytest.raises(RequestError, match="no teachers"):
         updated(Distiller(student()), *batch)
 
 
-def test_mixed_labels_pull_like_their_parts(batch: Any) -> None:
+def test_mixed_labels_give_the_update_of_their_parts(batch: Any) -> None:
     images, labels = batch
     guide = teacher()
     sharp = np.eye(CLASSES, dtype=np.float32)[labels]
@@ -312,7 +312,7 @@ def test_a_tap_that_does_not_exist_is_refused() -> None:
         Distiller(student(), [teacher()], [(HintLoss(teacher_tap="poold"), 1.0)])
 
 
-def test_answers_without_what_a_loss_looks_at_are_refused() -> None:
+def test_predictions_without_the_features_of_a_loss_are_refused() -> None:
     with pytest.raises(RequestError, match="do not hold"):
         Distiller(student(), losses=[(HintLoss(), 1.0)], answers=[{"logits": (CLASSES,)}])
 

@@ -1,4 +1,4 @@
-"""The many forms in which users of Keras give a Distiller models, data, labels and losses."""
+"""The forms of models, data, labels and losses that users of Keras pass to a Distiller."""
 
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ LABEL_LOSSES = [
 
 
 @pytest.mark.parametrize("loss", LABEL_LOSSES)
-def test_a_loss_that_does_not_say_logits_is_taken_from_logits(batch: Any, loss: Any) -> None:
+def test_a_loss_without_from_logits_is_computed_from_logits(batch: Any, loss: Any) -> None:
     assert difference(in_one_step(Distiller(student(), teacher()), *batch, loss=loss), taught()) < 1e-6
 
 
@@ -102,7 +102,7 @@ def test_a_loss_that_does_not_say_logits_is_taken_from_logits(batch: Any, loss: 
     "loss", ["categorical_crossentropy", keras.losses.CategoricalCrossentropy(label_smoothing=0.0), None]
 )
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_rows_of_labels_teach_like_numbers(batch: Any, loss: Any, dtype: str) -> None:
+def test_rows_of_labels_give_the_update_of_class_indices(batch: Any, loss: Any, dtype: str) -> None:
     images, labels = batch
     distiller = Distiller(student(), teacher())
     distiller.compile(keras.optimizers.SGD(0.1), loss=loss, metrics=["accuracy"])
@@ -136,7 +136,7 @@ def test_labels_that_a_loss_does_not_take_are_refused_in_one_line(batch: Any) ->
         trained(Distiller(student(), teacher()), images, np.eye(7)[labels])
 
 
-def test_without_labels_the_teacher_alone_teaches(batch: Any) -> None:
+def test_without_labels_only_the_teacher_is_a_target(batch: Any) -> None:
     images, labels = batch
     distiller = Distiller(student(), teacher())
     distiller.compile(keras.optimizers.SGD(0.1), metrics=["accuracy"])
@@ -185,7 +185,7 @@ def test_subclassed_teachers_and_students_work(batch: Any) -> None:
 
 
 def sized_student(seed: int = 1) -> keras.Model:
-    """A student of a photo and a number, in a mapping."""
+    """A student with a photo and a number as inputs, in a mapping."""
     keras.utils.set_random_seed(seed)
     inputs = {"photo": keras.Input((32, 32, 3), name="photo"), "answers": keras.Input((1,), name="answers")}
     pooled = keras.layers.GlobalAveragePooling2D()(inputs["photo"] / 255.0)
@@ -255,7 +255,7 @@ def test_a_loss_without_weight_has_weight_1(batch: Any, losses: Any) -> None:
         ([0.5], "no distillation loss"),
     ],
 )
-def test_what_is_no_distillation_loss_gets_the_right_spelling(losses: Any, says: str) -> None:
+def test_an_unknown_distillation_loss_gets_the_right_spelling(losses: Any, says: str) -> None:
     with pytest.raises(RequestError, match=says):
         Distiller(student(), teacher(), losses)
 

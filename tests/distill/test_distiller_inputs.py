@@ -92,7 +92,7 @@ def test_the_update_is_that_of_the_written_out_loss(kind: Any) -> None:
     assert difference(given, written_out(make(1), make(2, 16), x)) < 1e-5
 
 
-def test_stored_predictions_teach_as_the_teacher_itself(kind: Any) -> None:
+def test_stored_predictions_give_the_update_of_the_teacher_itself(kind: Any) -> None:
     make, x = kind
     online = weights_after(Distiller(make(1), make(2, 16)), x, LABELS, batch_size=8)
     stored = TeacherPredictions(x, make(2, 16).predict(x, verbose=0))

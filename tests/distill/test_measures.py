@@ -13,14 +13,14 @@ def test_accuracy_counts_the_largest_logit() -> None:
 
 
 def test_calibration_error_of_a_constant_confidence() -> None:
-    """Confidence 0.8 everywhere and half of the answers right: the gap is 0.3."""
+    """Confidence 0.8 everywhere and half of the predictions right: the gap is 0.3."""
     logits = np.tile(np.log([[0.8, 0.2]]), (10, 1))
     labels = np.array([0, 1] * 5)
     assert calibration_error(logits, labels) == pytest.approx(0.3)
 
 
 def test_calibration_error_does_not_cancel_between_bins() -> None:
-    """Too sure in one bin, too unsure in another: the gaps add up."""
+    """Overconfident in one bin, underconfident in another: the gaps add up."""
     logits = np.log(np.array([[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2))
     labels = np.array([1, 1, 0, 0])
     assert calibration_error(logits, labels) == pytest.approx((2 * 0.9 + 2 * 0.4) / 4)

@@ -1,4 +1,4 @@
-"""Metrics of a Distiller that need probabilities get them, whatever the student gives and whatever form labels have."""
+"""Metrics that need probabilities get them, for any output of the student and any form of labels."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ROWS = np.eye(3, dtype=np.float32)[LABELS]
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 
 
-def made(metric: Any) -> keras.metrics.Metric:
+def fresh(metric: Any) -> keras.metrics.Metric:
     return keras.metrics.get(metric) if isinstance(metric, str) else metric()
 
 
@@ -33,7 +33,7 @@ METRICS: list[Any] = [
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_probabilities_and_rows_are_what_a_metric_gets(metric: Any) -> None:
-    plain = made(metric)
+    plain = fresh(metric)
     plain.update_state(ROWS, PROBABILITIES)
     given = metric if isinstance(metric, str) else metric()
     for probabilities, values in ((False, LOGITS), (True, PROBABILITIES)):
@@ -53,7 +53,7 @@ def test_a_metric_of_logits_by_sigmoids_is_one_of_probabilities_too() -> None:
     np.testing.assert_allclose(found.result(), plain.result(), rtol=1e-5)
 
 
-def test_other_metrics_stay_as_they_are() -> None:
+def test_other_metrics_do_not_change() -> None:
     for metric in ("accuracy", keras.metrics.TopKCategoricalAccuracy(2), keras.metrics.MeanSquaredError(), None):
         assert metric_for(metric, probabilities=False) is metric
     assert not issubclass(keras.metrics.SparseCategoricalAccuracy, OF_PROBABILITIES)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfkd.distill.predict import predict, predictor
 
 
-def test_a_network_predicts_in_inference_mode_and_stays_as_it_is() -> None:
+def test_a_network_predicts_in_inference_mode_and_does_not_change() -> None:
     layers = [keras.layers.Flatten(), keras.layers.BatchNormalization(momentum=0.1), keras.layers.Dropout(0.9)]
     model = keras.Sequential([keras.Input((4, 4, 3)), *layers, keras.layers.Dense(3)])
     images = np.random.default_rng(0).normal(3, 2, (10, 4, 4, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Two replicas make the update of one: trainings in a process of their own, on two logical processors."""
+"""Two replicas give the update of one: trainings in a separate process, on two logical processors."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Pairwise(DistillationLoss):
-    """Squared difference of the products of all pairs: the least that needs the whole batch."""
+    """Squared difference of the products of all pairs: the simplest loss that needs the whole batch."""
 
     def __init__(self) -> None:
         super().__init__("pairwise", dtype="float64")
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[Callable[[], DistillationLoss], tuple[int, ...], int]] = 
 
 @pytest.fixture(scope="module")
 def trained() -> dict[str, Any]:
-    """What the process found: weights after training on one replica, on two, and on the second one's copy."""
+    """The weights after training on one replica, on two, and the copy of the second replica."""
     command = [sys.executable, "-m", "tests.distill.test_replicas"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -76,7 +76,7 @@ def test_rows_of_all_replicas_come_in_order(trained: dict[str, Any]) -> None:
     assert trained["rows"] == [rows, rows]
 
 
-def test_one_replica_is_left_alone() -> None:
+def test_one_replica_needs_no_gathering() -> None:
     values = tf.Variable([[1.0, 2.0]])
     assert whole_batch(values) is values
 
@@ -129,7 +129,7 @@ def _train(strategy: tf.distribute.Strategy, case: str) -> dict[str, Any]:
 
 
 def _rows(strategy: tf.distribute.Strategy) -> list[Any]:
-    """What each of two replicas gathers of five rows of integers, cut into three and two."""
+    """The rows that each of two replicas gathers from five rows of integers, split into three and two."""
     rows = tf.data.Dataset.from_tensor_slices(tf.reshape(tf.range(10), [5, 2])).batch(5)
 
     @tf.function

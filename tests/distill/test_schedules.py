@@ -1,4 +1,4 @@
-"""What a recipe's losses become."""
+"""The losses that a recipe describes."""
 
 import pytest
 from pydantic import ValidationError
@@ -21,15 +21,15 @@ def test_scheduled_numbers_follow_the_epochs() -> None:
         SoftTargets(temperature=Schedule(start=8.0, end=2.0), weight=0.5),
         SoftTargets(temperature=3.0, weight=Schedule(start=0.0, end=1.0, shape="cosine")),
     ]
-    made, begin = losses_of(Distill(losses=losses, training=Training(epochs=4)))
+    weighted, begin = losses_of(Distill(losses=losses, training=Training(epochs=4)))
     seen = []
     for epoch in range(4):
         begin(epoch)
-        seen.append((float(made[0][0].temperature), float(made[1][1])))
+        seen.append((float(weighted[0][0].temperature), float(weighted[1][1])))
     assert [temperature for temperature, _ in seen] == pytest.approx([8.0, 6.0, 4.0, 2.0])
     assert [weight for _, weight in seen] == pytest.approx([0.0, 0.25, 0.75, 1.0])
-    assert float(made[0][1]) == 0.5
-    assert float(made[1][0].temperature) == 3.0
+    assert float(weighted[0][1]) == 0.5
+    assert float(weighted[1][0].temperature) == 3.0
 
 
 def test_a_single_epoch_has_the_first_value() -> None:
@@ -42,6 +42,6 @@ def test_a_temperature_must_be_above_zero(temperature: object) -> None:
         SoftTargets.model_validate({"temperature": temperature})
 
 
-def test_a_store_keeps_what_the_losses_look_at_and_what_is_asked_for() -> None:
+def test_a_store_has_the_features_of_the_losses_and_the_requested_ones() -> None:
     distill = Distill(losses=[SoftTargets(), Hint(), Attention(teacher_tap="stage:8")], features=["penultimate"])
     assert distill.teacher_taps == ["penultimate", "pooled", "stage:8"]

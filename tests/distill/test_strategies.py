@@ -1,6 +1,6 @@
-"""A Distiller makes the same update however Keras runs it: on replicas, over workers, in larger or smaller steps.
+"""A Distiller gives the same update in every form of execution: replicas, workers, larger or smaller steps.
 
-The trainings run in processes of their own: strategies want their devices before TensorFlow does any work.
+The trainings run in separate processes, because strategies need their devices before TensorFlow does any work.
 """
 
 import json
@@ -54,13 +54,13 @@ def _answer(process: subprocess.Popen[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def trained() -> Any:
-    """What one process found: for each case the weights before and after, by the way of training."""
+    """The result of one process: for each case the weights before and after, by form of execution."""
     return _answer(_run("replicas"))
 
 
 @pytest.fixture(scope="module")
 def workers() -> list[Any]:
-    """What two processes of one training found."""
+    """The results of two processes of one training."""
     sockets = [socket.socket() for _ in range(2)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -96,7 +96,7 @@ def test_two_replicas_fit_as_one(trained: Any, case: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_form_of_execution_changes_nothing(trained: Any, form: str) -> None:
+def test_the_form_of_execution_does_not_change_the_update(trained: Any, form: str) -> None:
     assert_same(trained[form]["after"], trained["all"]["after"])
 
 
@@ -152,7 +152,7 @@ def _stored(losses: list[tuple[Any, float]]) -> Distiller:
 
 
 def _all_kinds() -> Distiller:
-    """With a loss of each image, one of all pairs, one with moments and one with memories."""
+    """A Distiller with a loss per image, one of all pairs, one with moments and one with memories."""
     return _stored(_losses("soft_targets", "relational", "hint", "contrastive"))
 
 
@@ -169,7 +169,7 @@ def _online(kind: str) -> Distiller:
 
 
 def _batches(size: int = BATCH, steps: int = 2, online: bool = False) -> tf.data.Dataset:
-    """Batches of one seed: some images come twice in one, some have no label, all have their own weight."""
+    """Batches of one seed: some images occur twice, some have no label, all have a weight."""
     rng = np.random.default_rng(5)
     count, dtype = size * steps, keras.config.floatx()
     image = rng.normal(size=(count, 8, 8, 3)).astype(dtype)

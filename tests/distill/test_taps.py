@@ -1,4 +1,4 @@
-"""Taps: the same network with more outputs, under names that mean the same for every network."""
+"""Taps: the same network with more outputs, under names that have the same meaning for every network."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def student(name: str, size: int, **changes: Any) -> keras.Model:
 
 
 def resized(model: keras.Model, size: int) -> keras.Model:
-    """Returns the same layers behind another size of input, which is quicker than building them again."""
+    """Returns the same layers with another input size, which is faster than building them again."""
     inputs = keras.tree.map_structure(lambda _: keras.Input((size, size, 3)), model.input)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -75,7 +75,7 @@ def nested() -> keras.Model:
 
 
 def assert_same_network(model: keras.Model, taps: Sequence[str]) -> dict[str, np.ndarray]:
-    """Checks that the logits are the model's to the bit and that the weights are its own; returns the answers."""
+    """Checks that logits and weights are exactly those of the model; returns the outputs."""
     extended = tapped(model, taps)
     assert [id(weight) for weight in extended.weights] == [id(weight) for weight in model.weights]
     trainable = [id(weight) for weight in model.trainable_weights]
@@ -174,8 +174,8 @@ def test_teachers(name: str, activations: dict[int, str]) -> None:
         assert sides(resized(model, size) if size != 32 else model, expected) == expected
 
 
-def test_a_stage_ends_where_all_of_the_network_goes_through() -> None:
-    """What a shortcut goes around is not the end of a stage, even if it is the last map of its size."""
+def test_a_stage_ends_at_a_layer_that_every_path_passes() -> None:
+    """A layer that a shortcut bypasses is not the end of a stage, even if it is the last map of its size."""
     image = keras.Input((16, 16, 3))
     start = layers.Conv2D(4, 3, padding="same", name="start")(image)
     inner = layers.ReLU(name="inner")(layers.Conv2D(2, 1)(start))
@@ -232,7 +232,7 @@ def test_frozen_layers_stay_frozen() -> None:
 
 @pytest.mark.parametrize("training", [None, False, True])
 def test_a_nested_model_keeps_the_arguments_it_was_called_with(training: bool | None) -> None:
-    """`body(x, training=True)` holds wherever the whole is called without a mode of its own."""
+    """`body(x, training=True)` applies when the whole model is called without a mode."""
     image = keras.Input((16, 16, 3))
     body = nested().get_layer("body")
     model = keras.Model(image, layers.Dense(5)(layers.Flatten()(body(image, training=True))))
@@ -247,8 +247,8 @@ def test_a_nested_model_keeps_the_arguments_it_was_called_with(training: bool | 
     assert np.any(moved != 0) == (training is not False)
 
 
-def test_the_model_is_left_as_it_was(tmp_path: Any) -> None:
-    """It saves, loads and answers as before, and can be tapped again."""
+def test_the_model_does_not_change(tmp_path: Any) -> None:
+    """It saves, loads and predicts as before, and can be tapped again."""
     model = nested()
     expected = model(photos(16, 16))
     config = model.get_config()
@@ -363,7 +363,7 @@ def test_a_size_that_is_not_fixed() -> None:
 
 
 def test_a_compiled_model() -> None:
-    """A loss that Keras cannot make again from its configuration does not matter."""
+    """A loss that Keras cannot recreate from its configuration does not matter."""
     model = tiny.build_teacher(image_size=16, classes=5)
     model.compile("sgd", SoftTargetsLoss(2.0))
     assert not tapped(model, ["pooled"]).compiled
@@ -380,14 +380,14 @@ def test_a_compiled_model() -> None:
         ("%", "has no '%' to tap"),
     ],
 )
-def test_a_tap_that_does_not_exist(tap: str, message: str) -> None:
+def test_a_tap_that_does_not_exist_is_refused(tap: str, message: str) -> None:
     with pytest.raises(RequestError) as error:
         tapped(nested(), [tap])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_taps_that_cannot_be_had() -> None:
+def test_impossible_taps_are_refused() -> None:
     image = keras.Input((16, 16, 3))
     x = layers.Conv2D(4, 3, strides=2, activation="relu")(image)
     model = keras.Model(image, layers.Dense(5)(layers.Flatten()(x)), name="fused")
@@ -406,7 +406,7 @@ def test_taps_that_cannot_be_had() -> None:
         available(Opaque(name="opaque"))
 
 
-def test_structure_is_of_kinds_and_connections_alone() -> None:
+def test_structure_is_of_kinds_and_connections_only() -> None:
     def network(width: int, residual: bool = False, nested: bool = False) -> keras.Model:
         image = keras.Input((16, 16, 3))
         x = keras.layers.Conv2D(width, 3, padding="same")(keras.layers.Rescaling(1 / 255)(image))

@@ -59,7 +59,7 @@ def test_a_teacher_of_tf_keras_teaches_like_its_keras_3_copy() -> None:
             np.testing.assert_allclose(mine, right, atol=1e-5)
 
 
-def test_of_a_student_of_tf_keras_the_copy_is_trained_and_that_is_said() -> None:
+def test_the_copy_of_a_tf_keras_student_is_trained_with_a_warning() -> None:
     teacher, old = network(keras), network(tf_keras)
     before = old.get_weights()
     new = network(keras)

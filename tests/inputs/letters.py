@@ -1,4 +1,4 @@
-"""A kind of input for the tests: texts as numbers of their letters and a mask, in two tensors."""
+"""A kind of input for the tests: texts as indices of letters and a mask, in two tensors."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Texts in two tensors go through sources, checks, batches, soft labels and a Distiller as images do."""
+"""Texts in two tensors work with sources, checks, batches, soft labels and a Distiller, as images do."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    """Words of the first or of the last letters of the alphabet, and a file that is no text."""
+    """Words of the first or of the last letters of the alphabet, and a file that is not a text."""
     rng = np.random.default_rng(0)
     for name, letters in (("early", "abcdefg"), ("late", "tuvwxyz")):
         (tmp_path / "texts" / name).mkdir(parents=True)

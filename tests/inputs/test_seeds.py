@@ -23,7 +23,7 @@ def test_partners_are_a_permutation_that_run_and_view_draw() -> None:
         assert (other.positions != everyone.positions).sum() > pool / 2
 
 
-def test_every_seed_and_every_purpose_has_numbers_of_its_own() -> None:
+def test_every_seed_and_every_purpose_has_its_own_random_numbers() -> None:
     seeds = view_seeds(1, np.arange(20), 0)
     numbers = {(purpose, *drawn(seed, purpose).random(3)) for seed in seeds for purpose in (0, 1)}
     assert len(numbers) == 40 and len({each[1] for each in numbers}) == 40

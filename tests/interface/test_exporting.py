@@ -1,4 +1,4 @@
-"""`tfkd.export` and what takes its bundle further: a model, labels and arrays in memory."""
+"""`tfkd.export` with a model, labels and arrays in memory, and the functions for its bundle."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ GATES = ("bench.runs=5", "gates.min_agreement=null")
 
 
 class Halved(keras.layers.Layer):
-    """A layer of the session: neither registered nor able to say how it is built again."""
+    """A layer of the session, not registered and without a configuration."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Halved(keras.layers.Layer):
 
 
 def photos() -> tuple[np.ndarray, np.ndarray]:
-    """Returns images of noise, uint8 [n, 40, 48, 3], half of them dark, and which are dark."""
+    """Returns images of noise, uint8 [n, 40, 48, 3], half of them dark, and their labels."""
     rng = np.random.default_rng(0)
     images, labels = rng.integers(128, 256, (IMAGES, 40, 48, 3), dtype=np.uint8), np.arange(IMAGES) % 2
     images[labels == 1] //= 4
@@ -34,7 +34,7 @@ def photos() -> tuple[np.ndarray, np.ndarray]:
 
 
 def classifier() -> keras.Model:
-    """Returns a model that tells dark images from bright ones."""
+    """Returns a classifier for dark and bright images."""
     model = keras.Sequential(
         [
             keras.Input((SIZE, SIZE, 3)),

@@ -47,7 +47,7 @@ def test_progress_arrives_in_few_lines(cells: Any) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_of_a_library_is_written(cells: Any) -> None:
+def test_no_library_writes_output(cells: Any) -> None:
     for outputs in cells.values():
         assert not any(output.get("name") == "stderr" for output in outputs)
 

@@ -40,14 +40,14 @@ def test_no_module_takes_the_name_of_a_public_function() -> None:
 
 
 @pytest.mark.parametrize("name", ["run", "export", "verify", "bench", "load_bundle", "Recipe", "SoftLabelBatches"])
-def test_a_name_costs_no_tensorflow(name: str) -> None:
+def test_a_name_does_not_load_tensorflow(name: str) -> None:
     script = f"import sys, tfkd; tfkd.{name}; assert not {{'tensorflow', 'keras', 'coremltools'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", ["Distiller", "TeacherPredictions"])
-def test_what_needs_tensorflow_loads_it_without_a_word(name: str) -> None:
+def test_names_that_need_tensorflow_load_it_without_output(name: str) -> None:
     script = f"import sys, tfkd; tfkd.{name}; assert 'tensorflow' in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,4 +1,4 @@
-"""`tfkd.run` and what its result opens, on a few generated photos."""
+"""`tfkd.run` and the objects of its result, on a few generated photos."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def call(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def result(home: Path) -> Any:
-    """The result of a run that a script has made: it is opened here, where everything is reused."""
+    """The result of a run by a script, opened here, where every stage is reused."""
     done = call(home)
     assert (done.stdout, done.stderr) == ("True 5\n", "")
     with pytest.MonkeyPatch.context() as patch:
@@ -55,7 +55,7 @@ def result(home: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_progress_is_lines_where_it_is_asked_for(result: Any, home: Path) -> None:
+def test_progress_is_printed_on_request(result: Any, home: Path) -> None:
     done = call(home, "--progress")
     assert "student: reused" in done.stdout.splitlines() and done.stderr == ""
 
@@ -113,7 +113,7 @@ def test_batches_are_those_that_the_student_was_trained_on(result: Any, tmp_path
 
 
 @pytest.mark.slow
-def test_what_is_not_finished_is_said(result: Any, home: Path) -> None:
+def test_an_unfinished_run_is_an_error(result: Any, home: Path) -> None:
     other = result.recipe.with_("distill.training.epochs=5")
     with pytest.raises(tfkd.RequestError, match=r"has no finished student of this recipe; call tfkd\.run"):
         len(tfkd.RunReport(other, result.folder, None, None).students)

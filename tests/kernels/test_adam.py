@@ -15,7 +15,7 @@ def network() -> keras.Model:
 
 
 def trained(optimizer: Any, steps: int = 5) -> tuple[list[np.ndarray], set[str]]:
-    """The weights and the optimizer's variables after some steps, and the operations that a step is made of."""
+    """The weights and the optimizer's variables after some steps, and the operations of a step."""
     model = network()
     optimizer.build(model.trainable_variables)
     batches = np.random.default_rng(1).normal(0, 1, (steps, 8, 6)).astype(np.float32)
@@ -57,7 +57,7 @@ def test_the_same_weights_and_state(make: Any) -> None:
 @pytest.mark.parametrize(
     "make", [lambda: keras.optimizers.Adam(1e-2, amsgrad=True), lambda: keras.optimizers.SGD(1e-2)]
 )
-def test_other_optimizers_are_left_as_they_are(make: Any) -> None:
+def test_other_optimizers_do_not_change(make: Any) -> None:
     other = make()
     fuse(other)
     (expected, _), (got, kinds) = trained(make()), trained(other)

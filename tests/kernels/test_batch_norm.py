@@ -27,7 +27,7 @@ def images(batch: int = 7) -> np.ndarray:
 
 
 def step(model: keras.Model, batch: np.ndarray) -> dict[str, np.ndarray]:
-    """Answers, gradients and variables after one training step's forward and backward pass."""
+    """Outputs, gradients and variables after one training step's forward and backward pass."""
     with tf.GradientTape() as tape:
         answers = model(batch, training=True)
         loss = tf.reduce_sum(tf.cast(answers, tf.float32) ** 2)
@@ -42,7 +42,7 @@ def kernels(model: keras.Model, batch: np.ndarray) -> set[str]:
 
 
 @pytest.mark.parametrize("settings", [{}, {"momentum": 0.7, "epsilon": 1e-6}, {"axis": 3}])
-def test_the_same_answers_gradients_and_moving_statistics(settings: dict[str, Any]) -> None:
+def test_the_same_outputs_gradients_and_moving_statistics(settings: dict[str, Any]) -> None:
     plain, fused = network(**settings), network(**settings)
     fuse(fused)
     assert "FusedBatchNormV3" in kernels(fused, images())
@@ -64,7 +64,7 @@ def test_inference_and_frozen_layers_use_the_moving_statistics() -> None:
 @pytest.mark.parametrize(
     "settings", [{"scale": False}, {"center": False}, {"axis": 1}, {"synchronized": True}, {"policy": "float64"}]
 )
-def test_what_the_kernel_cannot_do_stays_as_it_is(settings: dict[str, Any]) -> None:
+def test_layers_that_the_kernel_does_not_support_do_not_change(settings: dict[str, Any]) -> None:
     model = network(**settings)
     fuse(model)
     assert not any("FusedBatchNorm" in kind for kind in kernels(model, images()))

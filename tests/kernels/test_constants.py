@@ -29,13 +29,13 @@ def traced(network: keras.Model, copies: int = 1) -> tf.types.experimental.Concr
     return run.get_concrete_function()
 
 
-def test_a_graph_holds_the_weights_and_answers_the_same(network: keras.Model, images: np.ndarray) -> None:
+def test_a_graph_holds_the_weights_and_computes_the_same(network: keras.Model, images: np.ndarray) -> None:
     run = traced(network)
     assert not run.captured_inputs
     np.testing.assert_allclose(run(tf.constant(images)), network(images, training=False), rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_too_large_for_a_graph_stays_in_variables(
+def test_weights_that_are_too_large_for_a_graph_stay_in_variables(
     network: keras.Model, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "MOST_BYTES", sum(weight.numpy().nbytes for weight in network.weights))

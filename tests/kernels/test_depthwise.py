@@ -24,7 +24,7 @@ def images(model: keras.Model, batch: int = 7) -> np.ndarray:
 
 
 def step(model: keras.Model, batch: np.ndarray) -> list[np.ndarray]:
-    """Answers and gradients of one training step's forward and backward pass."""
+    """Outputs and gradients of one training step's forward and backward pass."""
     with tf.GradientTape() as tape:
         answers = model(batch, training=True)
         loss = tf.reduce_sum(tf.cast(answers, tf.float32) ** 2)
@@ -53,7 +53,7 @@ def operations(model: keras.Model, training: bool) -> set[str]:
         {"bias_initializer": "normal"},
     ],
 )
-def test_the_same_answers_and_gradients(size: tuple[int, int], settings: dict[str, Any]) -> None:
+def test_the_same_outputs_and_gradients(size: tuple[int, int], settings: dict[str, Any]) -> None:
     plain, quick = network(size, **settings), network(size, **settings)
     quicken(quick)
     assert OPERATION in operations(plain, training=True)
@@ -83,13 +83,13 @@ def test_maps_without_borders(strides: int) -> None:
         ((9, 9), {}),
     ],
 )
-def test_what_would_not_be_quicker_is_left_as_it_is(size: tuple[int, int], settings: dict[str, Any]) -> None:
+def test_layers_that_would_not_be_faster_do_not_change(size: tuple[int, int], settings: dict[str, Any]) -> None:
     model = network(size, **settings)
     quicken(model)
     assert OPERATION in operations(model, training=True)
 
 
-def test_images_of_any_size_are_left_as_they_are() -> None:
+def test_layers_for_images_of_any_size_do_not_change() -> None:
     image = keras.Input((None, None, 4))
     model = keras.Model(image, keras.layers.DepthwiseConv2D(5, padding="same")(image))
     quicken(model)

@@ -1,6 +1,6 @@
-"""What Keras 3 and tf_keras keep private is there, and does what tfkd needs of it.
+"""The private names of Keras 3 and tf_keras that tfkd uses exist and work as needed.
 
-A failure names what another version of Keras lacks or has changed; tfkd/kernels/keras_private.py is the place to mend.
+A failure names what is missing or different in another version of Keras; fix tfkd/kernels/keras_private.py.
 """
 
 import ast
@@ -151,13 +151,13 @@ class Shaped(keras_overrides.ShapedModel):
     def __init__(self) -> None:
         super().__init__()
         self.dense = keras.layers.Dense(1)
-        self.asked: list[bool] = []
+        self.calls: list[bool] = []
 
     def call(self, inputs: Any) -> Any:
         return self.dense(inputs)
 
     def shaping_batch(self, iterator: Any, batch: Any) -> tuple[Any, Any]:
-        self.asked.append(iterator is not None)
+        self.calls.append(iterator is not None)
         return iterator, batch
 
 
@@ -165,7 +165,7 @@ def shapes_before_a_training() -> None:
     model = Shaped()
     model.compile(loss="mse")
     model.fit(np.zeros((2, 3), np.float32), np.zeros((2, 1), np.float32), verbose=0)
-    assert model.asked == [True] and model.built
+    assert model.calls == [True] and model.built
     assert list(inspect.signature(keras.Model._maybe_symbolic_build).parameters) == ["self", "iterator", "data_batch"]
 
 
@@ -220,7 +220,7 @@ def test_this_keras_has_the_private_names_that_tfkd_needs(check: Callable[[], No
         )
 
 
-def test_every_private_name_is_touched_in_the_kernels_alone() -> None:
+def test_private_names_are_used_in_the_kernels_only() -> None:
     names = {name for path in KERNELS for name in private_names(path)}
     assert {"_flatten_layers", "_inputs_struct", "_keras_history", "_use_cached_eval_dataset"} <= names
     for path in Path(tfkd.__file__).parent.rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What the contract tests ask of a family: each family's own test states it, under the name of the network."""
+"""The facts that the contract tests need of a family: each family's own test states them by network name."""
 
 import importlib
 from dataclasses import dataclass
@@ -53,13 +53,13 @@ class TeacherFacts:
 
 
 def student(name: str) -> StudentFacts:
-    """Returns what the test of a student's family states about it."""
+    """Returns the facts that the test of a student's family states."""
     facts: StudentFacts = _facts(STUDENTS[name].module, name)
     return facts
 
 
 def teachers() -> dict[str, TeacherFacts]:
-    """Returns what the tests of all families of teachers state, by the teacher's name."""
+    """Returns the facts that the tests of all families of teachers state, by teacher name."""
     modules = dict.fromkeys(kind.module for kind in TEACHERS.values())
     return {name: facts for module in modules for name, facts in _of(module).items()}
 

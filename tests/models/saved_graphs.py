@@ -1,4 +1,4 @@
-"""SavedModels made of graphs, without anything of the graphs being run."""
+"""SavedModels made of graphs, without running the graphs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def head(image: Any) -> Any:
 
 
 def after(effect: Callable[[], Any], image: Any) -> Any:
-    """Return the image, once what an operator does is done."""
+    """Return the image after an operator has run."""
     with tf.control_dependencies([effect()]):
         return tf.identity(image)
 

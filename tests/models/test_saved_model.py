@@ -1,4 +1,4 @@
-"""SavedModels are read as data, and give what TensorFlow's own loader gives."""
+"""SavedModels are read as data, and give the outputs of TensorFlow's own loader."""
 
 import shutil
 from collections.abc import Callable
@@ -21,15 +21,15 @@ v1 = tf.compat.v1
 
 
 def loaded(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Return what TensorFlow's own loader makes of a SavedModel."""
+    """Return the outputs of a SavedModel with TensorFlow's own loader."""
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     (name,) = signature.structured_input_signature[1]
-    (made,) = signature(**{name: tf.constant(images)}).values()
-    return np.asarray(made)
+    (output,) = signature(**{name: tf.constant(images)}).values()
+    return np.asarray(output)
 
 
 def same(folder: Path, images: np.ndarray | None = None) -> Any:
-    """Open a SavedModel that must give what TensorFlow gives."""
+    """Open a SavedModel, which must give the outputs of TensorFlow."""
     images = pixels() if images is None else images
     model = open_saved_model(folder)
     np.testing.assert_allclose(model(images), loaded(folder, images), atol=1e-6)
@@ -149,7 +149,7 @@ def changed(folder: Path, change: Callable[[Any], None]) -> Path:
 
 
 def test_the_input_of_a_signature_may_lie_inside_of_the_graph(tmp_path: Path) -> None:
-    """As where a graph decodes a file, and its signature takes the pixels behind that."""
+    """For example when a graph decodes a file, and its signature takes the decoded pixels."""
     with tf.Graph().as_default() as graph:
         content = v1.placeholder(tf.string, [])
         image = tf.cast(tf.io.decode_image(content, 3, expand_animations=False)[tf.newaxis], tf.float32)
@@ -216,7 +216,7 @@ def constant(saved: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (two_tags, "has 2 graphs, 2 of them with the tag 'serve'"),
         (no_restoring, "has no value for its variable 'same"),
@@ -227,8 +227,8 @@ def constant(saved: Any) -> None:
         (constant, "does not depend on its input"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(copy: Path, change: Callable[[Any], None], told: str) -> None:
-    with pytest.raises(RequestError, match=told) as caught:
+def test_a_saved_model_that_cannot_be_read_is_one_line(copy: Path, change: Callable[[Any], None], message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
         open_saved_model(changed(copy, change))
     assert "\n" not in str(caught.value)
 

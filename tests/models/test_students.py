@@ -22,7 +22,7 @@ def photos(count: int, size: int) -> np.ndarray:
 
 
 def randomise(model: keras.Model) -> None:
-    """Gives every weight, moving statistics included, a value that no layer starts with."""
+    """Sets every weight, moving statistics included, to a value that no layer starts with."""
     rng = np.random.default_rng(3)
     model.set_weights([value + rng.uniform(0.01, 0.1, value.shape) for value in model.get_weights()])
 
@@ -170,7 +170,7 @@ def test_the_softmax_of_an_own_student_is_taken_off(own_module: str, tmp_path: P
         ("{}:broken", r"own_student.py:\d+: \w+Error: "),
     ],
 )
-def test_own_student_that_is_none_gets_one_line(own_module: str, path: str, says: str) -> None:
+def test_an_own_student_that_is_not_a_model_gets_one_line(own_module: str, path: str, says: str) -> None:
     with pytest.raises(RequestError, match=says):
         build_student(Student(model=path.format(own_module)), image_size=32, classes=5, seed=1)
 

@@ -1,4 +1,4 @@
-"""One contract for every family of teachers, and what becomes of a user's own model."""
+"""One contract for every family of teachers, and models of the user as teachers."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_layout_is_normalisation_backbone_head(name: str, facts: families.Teache
     assert np.isfinite(logits).all()
 
 
-def test_every_family_is_looked_at() -> None:
+def test_every_family_is_tested() -> None:
     assert {TEACHERS[name].module for name in families.teachers()} == {kind.module for kind in TEACHERS.values()}
 
 
@@ -106,7 +106,7 @@ def test_labels_that_do_not_fit_get_one_line(tmp_path: Path, labels: list[str], 
 
 
 @pytest.mark.parametrize("text", ["torch", "caffe", "0.5,0.5"])
-def test_a_teacher_of_ones_own_sees_the_pixels_that_it_was_trained_on(tmp_path: Path, text: str) -> None:
+def test_an_own_teacher_gets_the_pixels_that_it_was_trained_on(tmp_path: Path, text: str) -> None:
     path = tmp_path / "own.keras"
     model = own(keras.layers.Dense(5, activation="softmax"))
     model.save(path)

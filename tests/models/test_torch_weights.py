@@ -158,7 +158,7 @@ def test_view_outside_its_storage_is_refused(tmp_path: Path, view: tuple) -> Non
 
 
 class Call:
-    """Pickles as a call, the way an attack does."""
+    """Pickles as a call, like an attack."""
 
     def __init__(self, function: object, *arguments: object) -> None:
         self.call = function, arguments
@@ -214,7 +214,7 @@ def test_hostile_pickle_is_refused_and_never_run(tmp_path: Path, layout: str, at
         b"",
     ],
 )
-def test_odd_programs_are_refused(tmp_path: Path, program: bytes) -> None:
+def test_invalid_programs_are_refused(tmp_path: Path, program: bytes) -> None:
     for content in (zip_file(program, []), stream_file(program, []), program):
         with pytest.raises(RequestError, match="not a plain PyTorch state dict"):
             read(tmp_path, content)
@@ -230,7 +230,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["stream", "zip"])
 def test_a_file_with_flipped_bytes_never_escapes(tmp_path: Path, layout: str) -> None:
-    """Damage may go unnoticed inside a tensor's numbers, but it is tensors or one clear line, whatever happens."""
+    """Damage within a tensor's numbers may be unnoticed, but the result is always tensors or one clear line."""
     rng = np.random.default_rng(11)
     content = valid(layout)
     for _ in range(400):
@@ -246,7 +246,7 @@ def test_a_file_with_flipped_bytes_never_escapes(tmp_path: Path, layout: str) ->
 
 
 def grown(seed: bytes, doubling: bytes) -> bytes:
-    """Opcodes of a value that holds twice what each of a thousand steps before it holds."""
+    """Opcodes of a value that doubles in each of a thousand steps."""
     return seed + b"q\x02" + 1000 * (doubling + b"q\x02")
 
 
@@ -268,9 +268,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("layout", ["stream", "zip"])
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_values_that_grow_without_end_are_refused(tmp_path: Path, bomb: str, layout: str) -> None:
-    program, told = BOMBS[bomb]
-    with pytest.raises(RequestError, match=told) as caught:
+def test_values_that_grow_exponentially_are_refused(tmp_path: Path, bomb: str, layout: str) -> None:
+    program, message = BOMBS[bomb]
+    with pytest.raises(RequestError, match=message) as caught:
         read(tmp_path, zip_file(b"\x80\x02" + program, []) if layout == "zip" else stream_file(program, []))
     assert len(str(caught.value)) < 500
 
@@ -283,7 +283,7 @@ def test_storages_that_are_no_text_are_not_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "told"),
+    ("view", "message"),
     [
         ((0, (1,) * 65, (1,) * 65), "more than 64 dimensions"),
         ((0, (0, 2**62), (1, 1)), "shape is too large"),
@@ -293,13 +293,13 @@ def test_storages_that_are_no_text_are_not_printed(tmp_path: Path) -> None:
         ((True, (1,), (1,)), "damaged"),
     ],
 )
-def test_shapes_that_no_array_can_have_are_refused(tmp_path: Path, view: tuple, told: str) -> None:
+def test_shapes_that_no_array_can_have_are_refused(tmp_path: Path, view: tuple, message: str) -> None:
     storage = Storage(np.arange(6, dtype=np.float32), "0")
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         read(tmp_path, zip_file(pickled({"t": Tensor(storage, *view)}), [storage]))
 
 
-def test_the_stride_of_a_single_element_is_any(tmp_path: Path) -> None:
+def test_the_stride_of_a_single_element_does_not_matter(tmp_path: Path) -> None:
     storage = Storage(np.arange(6, dtype=np.float32), "0")
     tensors = read(tmp_path, zip_file(pickled({"t": Tensor(storage, 2, (1, 3), (2**62, 1))}), [storage]))
     np.testing.assert_array_equal(tensors["t"], [[2, 3, 4]])
@@ -325,13 +325,13 @@ def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path, layout: str, 
 
 def test_weights_may_be_shared_but_not_multiplied(tmp_path: Path) -> None:
     storage = Storage(np.ones(1000, np.float32), "0")
-    for count, told in ((3, None), (100, "many times the bytes of the file")):
+    for count, message in ((3, None), (100, "many times the bytes of the file")):
         values = {f"t{number}": Tensor(storage, 0, (1000,), (1,)) for number in range(count)}
         content = zip_file(pickled(values), [storage])
-        if told is None:
+        if message is None:
             assert len(read(tmp_path, content)) == count
         else:
-            with pytest.raises(RequestError, match=told):
+            with pytest.raises(RequestError, match=message):
                 read(tmp_path, content)
 
 
@@ -342,7 +342,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
         ([("model/data/0", b"")], "two entries of one name"),
         ([("other/data.pkl", b"")], "no data.pkl"),
@@ -350,17 +350,17 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_odd_archives_are_refused(tmp_path: Path, entries: list[tuple[str, bytes]], told: str) -> None:
+def test_odd_archives_are_refused(tmp_path: Path, entries: list[tuple[str, bytes]], message: str) -> None:
     stream = io.BytesIO(valid("zip"))
     with zipfile.ZipFile(stream, "a") as archive:
         for name, body in entries:
             archive.writestr(name, body)
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         read(tmp_path, stream.getvalue())
 
 
 @pytest.mark.parametrize("name", ["absent.pth", "pipe", ".", "a\0b"])
-def test_what_is_no_file_gets_one_line(tmp_path: Path, name: str) -> None:
+def test_a_path_that_is_not_a_file_gets_one_line(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RequestError, match=r"Cannot read the weights .* no such file"):
         read_state_dict(tmp_path / name)

@@ -26,7 +26,7 @@ def test_a_failed_download_is_one_line_and_other_errors_stay_as_they_are(monkeyp
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A file of the user's that no weights file may bring along."""
+    """A file of the user that no weights file may read."""
     path = tmp_path / "secret"
     path.write_bytes(bytes(range(64)))
     with h5py.File(tmp_path / "secret.h5", "w") as file:
@@ -70,7 +70,7 @@ def text(group: h5py.Group, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "told"),
+    ("write", "message"),
     [
         (external_link, "'layer/0' is a link to another place"),
         (external_group, "'layer/more' is a link to another place"),
@@ -83,7 +83,7 @@ def text(group: h5py.Group, folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["model.h5", "model.weights.h5"])
-def test_arrays_that_are_not_in_the_file_are_refused(secret: Path, write: Any, told: str, name: str) -> None:
+def test_arrays_that_are_not_in_the_file_are_refused(secret: Path, write: Any, message: str, name: str) -> None:
     path = secret.with_name(name)
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [b"layer"]
@@ -94,5 +94,5 @@ def test_arrays_that_are_not_in_the_file_are_refused(secret: Path, write: Any, t
     if name.endswith(".weights.h5"):
         readers.append(lambda: load_whole(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), path))
     for read in readers:
-        with pytest.raises(RequestError, match=told):
+        with pytest.raises(RequestError, match=message):
             read()

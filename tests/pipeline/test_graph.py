@@ -1,4 +1,4 @@
-"""What the stages of a run depend on: the contents of files, each by its name."""
+"""The dependencies of the stages of a run: the contents of files, by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ TRAINED = ("teacher", "soft_labels", "assistant", "assistant_labels", "control",
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of photos, paired ones, unlabelled ones, models and modules; it is the current one."""
+    """The current folder, with photos, paired images, unlabelled images, models and modules."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     fill(tmp_path / "photos", {"a": 12, "b": 12})
@@ -73,7 +73,7 @@ BEHIND_THE_STORE = ALL - {"teacher", "control"}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_only_what_depends_on_a_changed_file_is_done_again_and_the_file_is_named(
+def test_only_stages_that_depend_on_a_changed_file_run_again_and_the_file_is_named(
     home: Path, change: Callable[[], object], again: set[str], named: str
 ) -> None:
     for stage in stages(recipe()).values():
@@ -88,18 +88,18 @@ def test_only_what_depends_on_a_changed_file_is_done_again_and_the_file_is_named
 
 def test_paired_images_count_where_they_are_seen(home: Path) -> None:
     fill(home / "depth", {"x": 4}, start=300)
-    asked = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
-    before = stages(asked)
+    paired = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
+    before = stages(paired)
     (home / "depth" / "a" / "003.jpg").write_bytes(encoded(picture(998), "JPEG"))
-    after = stages(asked)
+    after = stages(paired)
     assert {name for name in TRAINED if before[name].fingerprint != after[name].fingerprint} == ALL - {"control"}
 
 
 def test_pictures_that_belong_to_no_photo_do_not_count(home: Path) -> None:
-    asked = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
-    before = stages(asked)
+    paired = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
+    before = stages(paired)
     fill(home / "depth", {"a": 13}, start=100)
-    assert stages(asked)["teacher"].fingerprint == before["teacher"].fingerprint
+    assert stages(paired)["teacher"].fingerprint == before["teacher"].fingerprint
 
 
 def test_a_store_is_named_as_such(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The records of the stages: their order, and their results as `stage.json` keeps them."""
+"""The records of the stages: their order, and their results in `stage.json`."""
 
 from pathlib import Path
 from typing import Any
@@ -74,14 +74,14 @@ KEPT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_result_that_was_kept_is_read_and_written_as_it_was(name: str) -> None:
+def test_a_stored_result_is_read_and_written_without_change(name: str) -> None:
     kind = STAGES[name]
     result = kind.read(KEPT[name])
     assert isinstance(result, kind.result)
     assert kind.work_result(result).result == KEPT[name]
 
 
-def test_what_a_stage_took_is_the_sum_of_its_trainings() -> None:
+def test_the_duration_of_a_stage_is_the_sum_of_its_trainings() -> None:
     assert STAGES["student"].work_result(STAGES["student"].read(KEPT["student"])).seconds == pytest.approx(45.6)
     assert STAGES["report"].work_result(STAGES["report"].read(KEPT["report"])).seconds == 0
 

@@ -1,4 +1,4 @@
-"""`tfkd export`: a trained classifier of the user's own becomes a verified bundle."""
+"""`tfkd export`: a trained classifier of the user becomes a verified bundle."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ LABELS = ["blue", "grey", 'the "green" 🐸', "dark, red"]  # another order than
 
 
 def write_photos(folder: Path, test: int = 4) -> None:
-    """Writes 8 noisy photos of each colour to train on, and some to test on."""
+    """Writes 8 noisy training photos per colour, and some test photos."""
     rng = np.random.default_rng(2)
     for split, count in (("train", 8), ("test", test)):
         for name, colour in COLOURS.items():
@@ -151,14 +151,14 @@ def test_a_model_at_chance_is_not_published(work: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("normalization", "found"),
     [("bgr,127.5,127.5", "127.5,127.5"), ("0.5,0.5", "")],
 )
 def test_wrong_pixels_are_found_and_the_right_ones_proposed(
-    work: Path, capsys: pytest.CaptureFixture[str], asked: str, found: str
+    work: Path, capsys: pytest.CaptureFixture[str], normalization: str, found: str
 ) -> None:
-    name = f"pixels-{len(asked)}"
-    assert ask(work, "--name", name, *SMALL, "--normalization", asked) == (1 if found else 0)
+    name = f"pixels-{len(normalization)}"
+    assert ask(work, "--name", name, *SMALL, "--normalization", normalization) == (1 if found else 0)
     shown = " ".join(capsys.readouterr().out.split())
     if not found:
         assert "(RGB from 0 to 255 - 127.5) / 127.5, read from numbers in units of 1" in shown
@@ -169,7 +169,7 @@ def test_wrong_pixels_are_found_and_the_right_ones_proposed(
     assert f"Try --normalization {proposed[0].text}" in shown
 
 
-def test_three_test_photos_judge_nothing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_three_test_photos_no_gate_is_judged(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_photos(work / "few", test=1)
     assert ask(work, "--name", "few", *SMALL, "--data", "folder:few") == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -190,7 +190,7 @@ def test_min_accuracy_is_a_limit_for_every_file(work: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         (("--labels", "none.txt"), "labels none.txt cannot be read"),
         (("--labels", "short.txt"), "short.txt names 2 classes, my model.keras has 4 outputs"),
@@ -207,18 +207,18 @@ def test_min_accuracy_is_a_limit_for_every_file(work: Path) -> None:
     ],
 )
 def test_a_wrong_request_is_one_line_and_exit_code_2(
-    work: Path, capsys: pytest.CaptureFixture[str], changed: tuple[str, ...], told: str
+    work: Path, capsys: pytest.CaptureFixture[str], changed: tuple[str, ...], message: str
 ) -> None:
     (work / "short.txt").write_text("blue\ngreen\n")
     (work / "other.txt").write_text("blues\nb\nc\nd\n")
     assert ask(work, "--name", "wrong", *changed) == 2
     shown = capsys.readouterr().err
-    assert told in shown and shown.count("\n") == 1
+    assert message in shown and shown.count("\n") == 1
     assert not (work / "exported_models" / "wrong").exists()
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty; give every output"),
         (b"a\n\nb\n", "line 2: is empty"),
@@ -226,9 +226,9 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
         (b"\xff\xfe\x00", "no text in UTF-8"),
     ],
 )
-def test_wrong_labels_name_the_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_wrong_labels_name_the_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "labels.txt").write_bytes(content)
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         read_labels(tmp_path / "labels.txt")
 
 
@@ -239,7 +239,7 @@ def test_names_follow_the_models() -> None:
 
 
 def write_split(folder: Path, seed: int, brightness: int) -> None:
-    """Writes 8 noisy photos of each colour, brighter or darker."""
+    """Writes 8 noisy photos per colour, brighter or darker."""
     rng = np.random.default_rng(seed)
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)

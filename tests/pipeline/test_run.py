@@ -108,7 +108,7 @@ def finished(home: Path) -> Path:
 
 
 def students(runs: Path) -> dict[str, bytes]:
-    """Returns the answers of teacher, control and student to the test images."""
+    """Returns the predictions of teacher, control and student on the test images."""
     found = {
         path.relative_to(runs).as_posix(): path.read_bytes()
         for kind in ("teacher", "control", "student")
@@ -119,7 +119,7 @@ def students(runs: Path) -> dict[str, bytes]:
 
 
 def kept(run: Path, stage: str) -> Path:
-    """Returns the only folder that a run keeps of a stage."""
+    """Returns the only folder of a stage in a run."""
     (folder,) = (run / stage).iterdir()
     return folder
 
@@ -153,7 +153,7 @@ def test_every_link_of_every_copy_of_the_report_leads_to_a_file(finished: Path) 
         assert [file for file in links.files(page) if not file.is_file()] == []
 
 
-def test_the_manifest_tells_what_the_run_measured(finished: Path) -> None:
+def test_the_manifest_has_the_measurements_of_the_run(finished: Path) -> None:
     manifest = Manifest.model_validate_json((finished / "exported_models" / "tiny" / "manifest.json").read_bytes())
     assert manifest.data.splits == {"train": 96, "validation": 12, "test": 12}
     assert manifest.student.control_accuracy is not None
@@ -184,7 +184,7 @@ def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None
 
 
 @pytest.mark.parametrize("statistics", ["moving", "batch"])
-def test_a_teacher_answers_with_the_statistics_that_the_recipe_asks_for(home: Path, statistics: str) -> None:
+def test_a_teacher_predicts_with_the_statistics_of_the_recipe(home: Path, statistics: str) -> None:
     from tests.tiny import build_teacher
     from tfkd.models.batch_statistics import BatchStatistics
 
@@ -208,7 +208,7 @@ def test_the_student_ships_that_is_best_on_validation() -> None:
     assert trained.best.seed == 2
 
 
-def test_golden_images_come_with_every_files_answer(finished: Path) -> None:
+def test_golden_images_have_the_answers_of_every_file(finished: Path) -> None:
     golden = json.loads((finished / "exported_models" / "tiny" / "golden" / "golden.json").read_text())
     assert len(golden["images"]) == 3
     for entry in golden["images"]:
@@ -267,7 +267,7 @@ def test_the_recipe_in_the_bundle_gives_the_same_run(finished: Path) -> None:
     assert planned.stdout.count("finished") == 8
 
 
-def test_what_was_damaged_is_made_again_as_it_was(finished: Path) -> None:
+def test_damaged_files_are_recreated_identically(finished: Path) -> None:
     run, published = finished / "runs/tiny", finished / "exported_models/tiny"
     damaged = {
         kept(run, "teacher") / "test_logits.npy": b"\xff\xfe",
@@ -281,8 +281,8 @@ def test_what_was_damaged_is_made_again_as_it_was(finished: Path) -> None:
         path.write_bytes(content)
     code, output, errors = tfkd(finished)
     assert code == 0 and "Traceback" not in errors, output + errors
-    told = [line for line in output.splitlines() if line.endswith("recreated")]
-    assert [line.partition(":")[0] for line in told] == ["teacher", "soft_labels", "student"]
+    lines = [line for line in output.splitlines() if line.endswith("recreated")]
+    assert [line.partition(":")[0] for line in lines] == ["teacher", "soft_labels", "student"]
     assert "control: reused" in output and "publishing" in output
     assert students(finished / "runs") == answers
     for path in (kept(run, "soft_labels") / "view-001-00000.npy", published / "labels.txt"):
@@ -312,7 +312,7 @@ def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) 
     assert code == 0 and "teacher: reused" in output, output + errors
 
 
-def test_a_teacher_that_cannot_be_converted_is_said_first_and_left_out(home: Path) -> None:
+def test_a_teacher_that_cannot_be_converted_is_reported_first_and_left_out(home: Path) -> None:
     model, short = "teachers.0.model=tests.tiny:build_unconvertible_teacher", "distill.training.epochs=1"
     off = ("gates.min_relative_accuracy=false", "gates.not_worse_than_control=false", "gates.better_than_chance=false")
     code, output, errors = tfkd(home, model, short, *off, "export.coreml=[]", "distill.control=false", "name=left_out")
@@ -343,7 +343,7 @@ def wait_for(process: subprocess.Popen[str], seen: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_killed_again_and_again_a_run_ends_with_the_same_weights(finished: Path) -> None:
+def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(finished: Path) -> None:
     """SIGKILL in the teacher's training, in the students' trainings and in the export."""
     runs = finished / "killed"
     arguments = ("--runs", "killed", "--out", "killed_models", "export.coreml=[]")

@@ -52,7 +52,7 @@ def test_only_the_unfinished_of_two_stages_is_done(tmp_path: Path) -> None:
     assert work == ["control", "student"]
 
 
-def test_an_interrupted_stage_finds_its_files_a_changed_one_does_not(tmp_path: Path) -> None:
+def test_an_interrupted_stage_keeps_its_files_and_a_changed_one_does_not(tmp_path: Path) -> None:
     def killed(stages: list[Stage]) -> list[Any]:
         (stages[0].folder / "checkpoint").write_text("half way")
         raise KeyboardInterrupt
@@ -65,7 +65,7 @@ def test_an_interrupted_stage_finds_its_files_a_changed_one_does_not(tmp_path: P
         assert (stage.folder / "checkpoint").exists() is kept
 
 
-def test_other_settings_stand_beside_and_going_back_reuses_them(tmp_path: Path) -> None:
+def test_results_of_other_settings_are_kept_and_reused(tmp_path: Path) -> None:
     work: list[str] = []
     for digits in ("a", "b", "a"):
         stage = Stage(tmp_path / "student" / digits, digits, name="student")
@@ -73,7 +73,7 @@ def test_other_settings_stand_beside_and_going_back_reuses_them(tmp_path: Path) 
     assert work == ["student", "student"]
 
 
-def test_what_changed_is_named_against_the_nearest_earlier_result(tmp_path: Path) -> None:
+def test_the_change_from_the_nearest_earlier_result_is_named(tmp_path: Path) -> None:
     def stage(**inputs: Any) -> Stage:
         digits = "".join(map(str, inputs.values()))
         return Stage(tmp_path / "student" / digits, digits, inputs, "student", name="student")
@@ -84,7 +84,7 @@ def test_what_changed_is_named_against_the_nearest_earlier_result(tmp_path: Path
     assert stage(width=2, seed=2).outdated() == ""
 
 
-def test_a_larger_result_does_for_a_smaller_one(tmp_path: Path) -> None:
+def test_a_larger_result_serves_a_smaller_request(tmp_path: Path) -> None:
     work: list[str] = []
     for views in (2, 3, 2):
         run_together([Stage(tmp_path / "s", "a", growing={"views": views})], counted(work, {}), Lines())
@@ -110,7 +110,7 @@ def written(stages: list[Stage]) -> list[WorkResult]:
 
 @pytest.mark.parametrize("name", ["stage.json", "weights.bin", "model/curve.json"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_made_again_and_named_in_one_line(
+def test_damaged_files_are_recreated_and_named_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
     stage = Stage(tmp_path / "s", "a")
@@ -121,9 +121,9 @@ def test_what_is_damaged_is_made_again_and_named_in_one_line(
     work: list[str] = []
     assert run_together([stage], lambda stages: [work.append(name), *written(stages)][1:], Lines()) == [{"x": 1}]
     assert work == [name]
-    told = [line for line in capsys.readouterr().out.splitlines() if "recreated" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "recreated" in line]
     lost = name == "stage.json" and damage == "gone"  # then nothing says that the stage was ever finished
-    assert len(told) == (not lost) and all(line.startswith(f"s: {name} ") for line in told)
+    assert len(lines) == (not lost) and all(line.startswith(f"s: {name} ") for line in lines)
     assert (tmp_path / "s" / "weights.bin").read_text() == "half a million weights"
 
 
@@ -133,11 +133,11 @@ def test_damage_that_keeps_size_and_time_is_found_by_the_hashes(tmp_path: Path) 
     status = path.stat()
     path.write_text("half a million weightS")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    said: list[str] = []
-    stage.mend(said.append)
-    assert said == [] and stage.result() is not None
-    stage.mend(said.append, thorough=True)
-    assert said == ["s: weights.bin damaged or missing; recreated"] and stage.result() is None
+    messages: list[str] = []
+    stage.mend(messages.append)
+    assert messages == [] and stage.result() is not None
+    stage.mend(messages.append, thorough=True)
+    assert messages == ["s: weights.bin damaged or missing; recreated"] and stage.result() is None
 
 
 def test_a_copied_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,17 +158,17 @@ def test_a_damaged_checkpoint_is_not_resumed_from(tmp_path: Path, damage: str) -
     stage.begin()
     path.parent.mkdir()
     save_arrays([np.arange(1000)], path)
-    said: list[str] = []
-    stage.begin(said.append)
-    assert path.is_file() and said == []
+    messages: list[str] = []
+    stage.begin(messages.append)
+    assert path.is_file() and messages == []
     DAMAGES[damage](path)
     gone = not path.exists()
-    stage.begin(said.append)
+    stage.begin(messages.append)
     assert not path.exists()
-    assert said == ([] if gone else ["s: seed-1/checkpoint.npz is damaged; recreated"])
+    assert messages == ([] if gone else ["s: seed-1/checkpoint.npz is damaged; recreated"])
 
 
-def test_a_finished_stage_is_valid_elsewhere_and_says_where_it_was_made(
+def test_a_finished_stage_is_valid_on_another_machine_and_its_origin_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for cores in ("2", "4"):
@@ -177,7 +177,9 @@ def test_a_finished_stage_is_valid_elsewhere_and_says_where_it_was_made(
     assert capsys.readouterr().out.splitlines()[-1] == "s: reused (created with cores 2)"
 
 
-def test_a_stage_tells_what_was_other_where_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_prints_the_differences_of_the_machine_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = machine.environment()
     monkeypatch.setattr(machine, "environment", lambda: {**here, "cores": "64", "keras": "3.1"})
     stage = Stage(tmp_path / "s", "a")
@@ -188,25 +190,25 @@ def test_a_stage_tells_what_was_other_where_it_was_made(tmp_path: Path, monkeypa
     assert Stage(tmp_path / "s", "b").other_environment() == {}
 
 
-def test_an_unfinished_stage_waits_for_the_cores_that_it_was_begun_with(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_an_unfinished_stage_is_resumed_only_with_the_same_number_of_cores(tmp_path: Path) -> None:
+    messages: list[str] = []
 
     def begun(cores: str) -> Path:
         stage = Stage(tmp_path / "s" / "a", "a", conditions={"cores": cores}, name="s")
-        stage.begin(said.append)
+        stage.begin(messages.append)
         return stage.folder / "half.txt"
 
     begun("2").write_text("two")
     begun("4").write_text("four")
     assert begun("2").read_text() == "two"
     assert begun("4").read_text() == "four"
-    assert said[0] == "s: begun with other cores; recreated, and the unfinished one is kept"
+    assert messages[0] == "s: begun with other cores; recreated, and the unfinished one is kept"
     (tmp_path / "s" / "a" / "begun.json").write_text("{")
     assert not begun("4").exists()
-    assert said[-1] == "s: begun.json is missing or damaged; recreated, and the unfinished one is kept"
+    assert messages[-1] == "s: begun.json is missing or damaged; recreated, and the unfinished one is kept"
 
 
-def test_a_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
     holder = (
         "import sys, time; from pathlib import Path; from tfkd.pipeline.stage import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -227,13 +229,13 @@ def test_every_command_refuses_a_folder_in_which_another_one_works(tmp_path: Pat
     recipe = Recipe(name="busy", data=Data(source="folder:nowhere"), teachers=[Teacher(model="resnet50")])
     (tmp_path / "labels.txt").write_text("a\nb\n")
     given = {"name": "busy", "model": "m.keras", "labels": str(tmp_path / "labels.txt"), "data": "folder:nowhere"}
-    asked = own_request.request({**given, "normalization": "none", "allow_code": False}, {}, [])
+    request = own_request.request({**given, "normalization": "none", "allow_code": False}, {}, [])
     places = (Lines(), tmp_path, tmp_path / "bundles")
     commands = {
         "run": lambda: run.run(recipe, *places),
         "compare": lambda: compare.compare(recipe, *places),
         "sweep": lambda: sweep.sweep({"only": recipe}, *places[:2]),
-        "export": lambda: own_model.publish_own(asked, *places),
+        "export": lambda: own_model.publish_own(request, *places),
     }
     with locked(tmp_path / "busy"), pytest.raises(RequestError, match="Another run"):
         commands[command]()

@@ -1,4 +1,4 @@
-"""What a run's folder keeps for other settings, and `tfkd clean`."""
+"""Results of other settings in a run's folder, and `tfkd clean`."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -21,13 +21,13 @@ OTHER = "distill.label_weight=0.9"
 
 
 class Quiet(Lines):
-    """Keeps what is said."""
+    """Records the messages."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def say(self, text: str) -> None:
-        self.said.append(text)
+        self.messages.append(text)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_what_is_kept_is_listed_with_its_cost_and_its_difference(trained: None) 
     assert str(found[1]).endswith("unfinished")
 
 
-def test_what_was_made_on_another_machine_says_so(trained: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_another_machine_are_listed_as_such(trained: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfkd.machine.cores", lambda: 64)
     assert str(stored_results(run())[0]).endswith("(created with other cores)")
     assert run().stages["teacher"].result() is not None
@@ -93,17 +93,19 @@ def test_what_was_made_on_another_machine_says_so(trained: None, monkeypatch: py
     ],
     ids=str,
 )
-def test_clean_removes_what_is_not_to_be_kept_after_saying_what_it_cost(
+def test_clean_removes_other_results_after_printing_their_cost(
     trained: None, keep: tuple[str, ...], left: list[str]
 ) -> None:
     progress = Quiet()
     removed = clean(recipe(), progress, Path("runs"), keep)
     assert [each.name for each in stored_results(run())] == left
-    assert [line for line in progress.said if line.startswith("removing")] == [f"removing {each}" for each in removed]
+    assert [line for line in progress.messages if line.startswith("removing")] == [
+        f"removing {each}" for each in removed
+    ]
     assert len(removed) + len(left) == 4
 
 
-def test_clean_refuses_what_it_does_not_know_and_a_run_at_work(trained: None) -> None:
+def test_clean_refuses_unknown_names_and_a_running_run(trained: None) -> None:
     with pytest.raises(RequestError, match=r"--keep studnet.*Did you mean 'student'"):
         clean(recipe(), Lines(), Path("runs"), ("studnet",))
     with pytest.raises(RequestError, match="There is no run in elsewhere/tiny"):

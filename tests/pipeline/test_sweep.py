@@ -13,7 +13,7 @@ def test_variations_are_all_combinations() -> None:
     assert len(found) == 4
 
 
-def test_a_name_tells_what_varies() -> None:
+def test_a_variation_is_named_by_what_varies() -> None:
     found = sweep.variations(["data.source=folder:photos", "distill.temperature=2,4"])
     assert found["distill.temperature=4"] == ["data.source=folder:photos", "distill.temperature=4"]
     assert list(found) == ["distill.temperature=2", "distill.temperature=4"]

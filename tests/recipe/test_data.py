@@ -1,4 +1,4 @@
-"""Data blocks: what no data set may be described by."""
+"""Data blocks: invalid settings."""
 
 import pytest
 from pydantic import ValidationError

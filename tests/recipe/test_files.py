@@ -83,7 +83,7 @@ def test_labels_are_read_when_the_recipe_is(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("distil.views=3", "Did you mean 'distill'"),
         ("distill.viws=3", "Did you mean 'views'"),
@@ -110,15 +110,15 @@ def test_labels_are_read_when_the_recipe_is(file: Path, tmp_path: Path) -> None:
         ("name=../evil", "name = '../evil'"),
     ],
 )
-def test_a_wrong_override_is_one_helpful_line(file: Path, override: str, told: str) -> None:
+def test_a_wrong_override_is_one_helpful_line(file: Path, override: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
         files.load(file, [override])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("recipe = 1", "does not define"),
         ("import no_such_module", "ModuleNotFoundError"),
@@ -132,10 +132,10 @@ def test_a_wrong_override_is_one_helpful_line(file: Path, override: str, told: s
         (SOURCE.replace("name=", "nme="), "'name'"),
     ],
 )
-def test_a_file_without_a_recipe(tmp_path: Path, content: str, told: str) -> None:
+def test_a_file_without_a_recipe(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "recipe.py"
     path.write_text(content)
-    with pytest.raises(RequestError, match=told):
+    with pytest.raises(RequestError, match=message):
         files.load(path)
 
 

@@ -1,4 +1,4 @@
-"""Loss blocks: what may have no weight."""
+"""Loss blocks: which parts may have a weight of zero."""
 
 import pytest
 from pydantic import ValidationError

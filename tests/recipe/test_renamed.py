@@ -1,4 +1,4 @@
-"""`modality` is called `rendering` now: old recipes are read, and what was made from them is found again."""
+"""`modality` is called `rendering` now: old recipes are read, and their results are reused."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_an_override_may_have_the_old_name() -> None:
     assert (changed.student.rendering, changed.teachers[0].rendering) == ("edges", "rgb")
 
 
-def test_the_present_name_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_present_name_prints_no_note(capsys: pytest.CaptureFixture[str]) -> None:
     files.parse(files.values_of(recipe()), "here")
     assert capsys.readouterr().err == ""
 
@@ -54,6 +54,6 @@ def test_fingerprints_are_of_the_first_names() -> None:
     assert renamed.present_named(first) == recipe().model_dump(mode="json")
 
 
-def test_a_block_without_the_field_knows_neither_name() -> None:
+def test_a_block_without_the_field_accepts_neither_name() -> None:
     with pytest.raises(ValueError, match="modality"):
         Data(source="folder:x", modality="grey")

@@ -12,7 +12,7 @@ from tfkd.recipe import user_code
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the user's own on the import path, whose modules are forgotten afterwards."""
+    """A folder of the user on the import path; its modules are removed from the cache afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
     yield tmp_path
@@ -77,7 +77,7 @@ def test_a_digest_is_of_the_bytes(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", "net_c.missing", "no such module", "sys", "net_c.x.y"])
-def test_names_that_lead_nowhere_have_no_sources(home: Path, name: str) -> None:
+def test_names_that_do_not_exist_have_no_sources(home: Path, name: str) -> None:
     write(home, {"net_c.py": "def broken(:"})
     assert files(name) <= {"net_c.py"}
 
@@ -96,7 +96,7 @@ def test_a_module_is_imported_again_when_what_it_imports_changed(home: Path) -> 
 
 @pytest.fixture
 def behind(home: Path) -> Path:
-    """A folder of the user's own behind the installed packages, as the command line has it."""
+    """A folder of the user after the installed packages, as for the command line."""
     sys.path.append(sys.path.pop(sys.path.index(str(home))))
     return home
 
@@ -105,7 +105,7 @@ def behind(home: Path) -> Path:
 def test_a_module_that_an_installed_one_hides_is_refused_where_it_is_imported(behind: Path, name: str) -> None:
     module = name.split("/")[0]
     write(behind, {f"{name}.py": "raise SystemExit", "net_hidden.py": f"from {module} import core"})
-    told = (
+    message = (
         rf"{module}(/__init__)?\.py has the name of (an installed package|a module of the standard library), {module},"
     )
     for look in (
@@ -114,7 +114,7 @@ def test_a_module_that_an_installed_one_hides_is_refused_where_it_is_imported(be
         lambda: user_code.imported("net_hidden"),
         lambda: user_code.imported(f"{module}.core"),
     ):
-        with pytest.raises(RequestError, match=told):
+        with pytest.raises(RequestError, match=message):
             look()
     user_code.check_imports(b"import keras, net_other")
 

@@ -1,4 +1,4 @@
-"""The teacher's answers: of the right views, of the right teacher, in the right dtype."""
+"""Teacher predictions: of the right views, by the right teacher, in the right dtype."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ CLASSES, SIZE, IMAGES, SEED = 5, 24, 70, 3
 
 
 class Pictures:
-    """Photos that lie in memory."""
+    """Photos in memory."""
 
     stamp = "pictures"
 
@@ -51,9 +51,9 @@ def pool() -> Split:
 def network(
     activation: str | None = None, contrast: float = 1.0, margin: float = 0.0, classes: int = CLASSES
 ) -> keras.Model:
-    """A teacher with a nested backbone; the lower the contrast, the less its features say about the view.
+    """A teacher with a nested backbone.
 
-    By the margin the first class is ahead of the others.
+    The lower the contrast, the less its features depend on the view. `margin` is added to the first class.
     """
     keras.utils.set_random_seed(11)
     inner = keras.Input((SIZE, SIZE, 3))
@@ -73,14 +73,14 @@ def network(
     return model
 
 
-def asked(
+def predictor_of(
     model: keras.Model, pool: Split, folder: Path, taps: Any = (), augment: Augment | None = None, views: int = 2
 ) -> Answers:
     return answers(model, taps, pool, augment or Augment(), SEED, CLASSES, views, folder)
 
 
-def collected(made: Answers, images: Any, view: int) -> dict[str, np.ndarray]:
-    batches = list(made(images, view))
+def collected(predictor: Answers, images: Any, view: int) -> dict[str, np.ndarray]:
+    batches = list(predictor(images, view))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
@@ -92,7 +92,7 @@ def views_of(pool: Split, images: Any, view: int, augment: Augment) -> Any:
 
 @pytest.fixture
 def always_measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine that has measured nothing so far."""
+    """A machine without recorded measurements."""
     monkeypatch.setattr(module, "WORTH_MEASURING", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -112,13 +112,13 @@ def quick_bfloat16(monkeypatch: pytest.MonkeyPatch, always_measuring: None) -> N
 
 
 @pytest.mark.parametrize("augment", [Augment(), Augment(mix="mixup", mix_share=1.0)])
-def test_answers_are_those_on_the_views_that_the_student_gets(pool: Split, tmp_path: Path, augment: Augment) -> None:
+def test_predictions_are_those_on_the_views_of_the_student(pool: Split, tmp_path: Path, augment: Augment) -> None:
     model = network()
-    made = asked(model, pool, tmp_path, augment=augment)
+    predictor = predictor_of(model, pool, tmp_path, augment=augment)
     images = np.array([5, 69, 0, 5])
     for view in (0, 3):
         expected = model(views_of(pool, images, view, augment), training=False)
-        np.testing.assert_allclose(collected(made, images, view)["logits"], expected, atol=1e-5)
+        np.testing.assert_allclose(collected(predictor, images, view)["logits"], expected, atol=1e-5)
 
 
 def test_a_store_is_filled_with_logits_and_features(pool: Split, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_store_is_filled_with_logits_and_features(pool: Split, tmp_path: Path)
     layout = Layout.chosen(CLASSES, feature_shapes(model, taps))
     assert layout.features == {"pooled": (8,), "backbone/relu": (12, 12, 8)}
     header = {"fingerprint": "abc", "images": IMAGES, "views": 2, "layout": layout.described()}
-    write_soft_labels(tmp_path, header, asked(model, pool, tmp_path, taps), lambda views: None)
+    write_soft_labels(tmp_path, header, predictor_of(model, pool, tmp_path, taps), lambda views: None)
     images = np.array([69, 3])
     read = SoftLabels(tmp_path, header).read(images, 1)
     views = views_of(pool, images, 1, Augment())
@@ -138,56 +138,56 @@ def test_a_store_is_filled_with_logits_and_features(pool: Split, tmp_path: Path)
 
 
 def test_a_partial_batch_is_not_traced_again(pool: Split, tmp_path: Path) -> None:
-    made = asked(network(), pool, tmp_path)
-    assert [len(batch["logits"]) for batch in made(np.arange(IMAGES), 0)] == [64, 6]
-    assert made._run.experimental_get_tracing_count() == 1  # type: ignore[attr-defined]
+    predictor = predictor_of(network(), pool, tmp_path)
+    assert [len(batch["logits"]) for batch in predictor(np.arange(IMAGES), 0)] == [64, 6]
+    assert predictor._run.experimental_get_tracing_count() == 1  # type: ignore[attr-defined]
 
 
 def test_a_teacher_of_probabilities_is_stored_as_its_logits(pool: Split, tmp_path: Path) -> None:
     images = np.arange(9)
-    logits = collected(asked(network(), pool, tmp_path / "plain"), images, 0)["logits"]
+    logits = collected(predictor_of(network(), pool, tmp_path / "plain"), images, 0)["logits"]
     ended = network()
     ended = keras.Model(ended.input, keras.layers.Activation("linear")(keras.ops.softmax(ended.output)))
     for number, model in enumerate((network("softmax"), ended)):
-        stored = collected(asked(model, pool, tmp_path / str(number)), images, 0)["logits"]
+        stored = collected(predictor_of(model, pool, tmp_path / str(number)), images, 0)["logits"]
         np.testing.assert_allclose(stored, logits, atol=1e-3)
 
 
 def test_a_probability_of_zero_has_a_finite_logarithm(pool: Split, tmp_path: Path) -> None:
     model = network()
     clipped = keras.Model(model.input, keras.ops.clip(keras.ops.softmax(500.0 * model.output), 0.0, 1.0))
-    logits = collected(asked(clipped, pool, tmp_path), np.arange(9), 0)["logits"]
+    logits = collected(predictor_of(clipped, pool, tmp_path), np.arange(9), 0)["logits"]
     assert np.isfinite(logits).all()
     assert (logits < -80).any()
 
 
 def test_a_teacher_of_other_classes_is_refused_before_the_first_view(pool: Split, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"\[7\] values per example, the data has 5 classes"):
-        asked(network(classes=7), pool, tmp_path)
+        predictor_of(network(classes=7), pool, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_teacher_that_answers_nan_is_refused_before_the_first_view(pool: Split, tmp_path: Path) -> None:
+def test_a_teacher_that_predicts_nan_is_refused_before_the_first_view(pool: Split, tmp_path: Path) -> None:
     model = network()
     kernel, bias = model.get_layer("head").get_weights()
     model.get_layer("head").set_weights([kernel, np.full_like(bias, np.nan)])
     with pytest.raises(RequestError, match="NaN"):
-        asked(model, pool, tmp_path)
+        predictor_of(model, pool, tmp_path)
 
 
-def test_a_tap_that_does_not_exist(pool: Split, tmp_path: Path) -> None:
+def test_a_tap_that_does_not_exist_is_refused(pool: Split, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="pooled"):
-        asked(network(), pool, tmp_path, taps=["poled"])
+        predictor_of(network(), pool, tmp_path, taps=["poled"])
 
 
 def test_a_short_filling_is_not_measured(pool: Split, tmp_path: Path) -> None:
-    inference = asked(network(), pool, tmp_path).inference
+    inference = predictor_of(network(), pool, tmp_path).inference
     assert (inference.batch, inference.dtype, inference.images_per_second) == (64, "float32", {})
     assert str(inference) == "batches of 64 in float32"
 
 
 def test_a_long_filling_is_measured_on_this_machine(pool: Split, tmp_path: Path, always_measuring: None) -> None:
-    inference = asked(network(), pool, tmp_path).inference
+    inference = predictor_of(network(), pool, tmp_path).inference
     assert inference.batch in module.BATCHES
     assert all(rate > 0 for rate in inference.images_per_second.values())
     assert inference.images_per_second.keys() == {"float32", "bfloat16"}
@@ -195,19 +195,19 @@ def test_a_long_filling_is_measured_on_this_machine(pool: Split, tmp_path: Path,
 
 def test_bfloat16_is_taken_where_it_is_faster_and_agrees(pool: Split, tmp_path: Path, quick_bfloat16: None) -> None:
     model = network(margin=50.0)
-    made = asked(model, pool, tmp_path)
-    assert (made.inference.batch, made.inference.dtype) == (64, "bfloat16")
-    assert made.inference.top1_changed is not None
-    assert made.inference.top1_changed <= module.MOST_CHANGED
+    predictor = predictor_of(model, pool, tmp_path)
+    assert (predictor.inference.batch, predictor.inference.dtype) == (64, "bfloat16")
+    assert predictor.inference.top1_changed is not None
+    assert predictor.inference.top1_changed <= module.MOST_CHANGED
     images = np.arange(20)
     exact = model(views_of(pool, images, 0, Augment())).numpy()
-    short = collected(made, images, 0)["logits"]
+    short = collected(predictor, images, 0)["logits"]
     assert 0 < np.abs(short - exact).max() < 0.02 * np.abs(exact).max()
-    assert "bfloat16 2" in str(made.inference)
+    assert "bfloat16 2" in str(predictor.inference)
 
 
 def test_bfloat16_is_left_where_it_changes_the_top_class(pool: Split, tmp_path: Path, quick_bfloat16: None) -> None:
-    inference = asked(network(contrast=1e-4), pool, tmp_path).inference
+    inference = predictor_of(network(contrast=1e-4), pool, tmp_path).inference
     assert inference.dtype == "float32"
     assert inference.top1_changed is not None
     assert inference.top1_changed > 0.1
@@ -217,41 +217,41 @@ def test_bfloat16_is_not_compared_where_it_is_slower(
     pool: Split, tmp_path: Path, always_measuring: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_seconds", lambda run, images: float(len(images)))
-    inference = asked(network(), pool, tmp_path).inference
+    inference = predictor_of(network(), pool, tmp_path).inference
     assert (inference.batch, inference.dtype, inference.top1_changed) == (16, "float32", None)
 
 
-def test_a_resumed_filling_is_made_as_it_was_begun(pool: Split, tmp_path: Path, always_measuring: None) -> None:
+def test_a_resumed_filling_keeps_its_batch_size_and_dtype(pool: Split, tmp_path: Path, always_measuring: None) -> None:
     begun = {"batch": 32, "dtype": "bfloat16"}
     begun |= {"images_per_second": {"float32": 1.0, "bfloat16": 2.0}, "top1_changed": 0.0}
     write_sealed(tmp_path / "inference.json", begun)
-    made = asked(network(), pool, tmp_path)
-    assert (made.inference.batch, made.inference.dtype) == (32, "bfloat16")
-    assert [len(batch["logits"]) for batch in made(np.arange(IMAGES), 0)] == [32, 32, 6]
+    predictor = predictor_of(network(), pool, tmp_path)
+    assert (predictor.inference.batch, predictor.inference.dtype) == (32, "bfloat16")
+    assert [len(batch["logits"]) for batch in predictor(np.arange(IMAGES), 0)] == [32, 32, 6]
 
 
 @pytest.mark.parametrize("damage", [("bfloat16", "cfloat16"), ("{", "[")])
-def test_a_damaged_record_is_made_again(
+def test_a_damaged_record_is_recreated(
     pool: Split, tmp_path: Path, always_measuring: None, damage: tuple[str, str]
 ) -> None:
     record = tmp_path / "inference.json"
-    before = asked(network(), pool, tmp_path).inference
+    before = predictor_of(network(), pool, tmp_path).inference
     write_sealed(record, {**json.loads(record.read_text())["value"], "dtype": "bfloat16"})
     record.write_text(record.read_text().replace(*damage))
-    assert asked(network(), pool, tmp_path).inference == before
+    assert predictor_of(network(), pool, tmp_path).inference == before
 
 
-def test_another_run_on_this_machine_asks_in_the_same_way(
+def test_another_run_on_this_machine_uses_the_same_settings(
     pool: Split, tmp_path: Path, always_measuring: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = asked(network(), pool, tmp_path / "first").inference
+    first = predictor_of(network(), pool, tmp_path / "first").inference
     monkeypatch.setattr(module, "_fastest", None)  # measures no more
-    assert asked(network(), pool, tmp_path / "second").inference == first
+    assert predictor_of(network(), pool, tmp_path / "second").inference == first
     with pytest.raises(TypeError):
-        asked(network(margin=1.0), pool, tmp_path / "other")
+        predictor_of(network(margin=1.0), pool, tmp_path / "other")
 
 
-def test_a_sample_of_a_small_pool_takes_more_views(pool: Split) -> None:
+def test_a_sample_of_a_small_transfer_set_takes_more_views(pool: Split) -> None:
     views = module._Views(pool, Augment(), SEED, signature(SIZE))
     drawn = np.concatenate([batch.numpy() for batch in views.sample(100, 64)])
     assert len(drawn) == 2 * IMAGES
@@ -287,7 +287,7 @@ def test_an_order_of_labels_and_a_normalization_keep_the_ends_in_float32() -> No
 
 
 class Stubborn(keras.layers.Layer):
-    """A layer that does not say how it is made again."""
+    """A layer without a configuration."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -297,11 +297,11 @@ class Stubborn(keras.layers.Layer):
         return self.factor * inputs
 
 
-def test_a_teacher_that_cannot_be_copied_answers_in_float32(
+def test_a_teacher_that_cannot_be_copied_predicts_in_float32(
     pool: Split, tmp_path: Path, always_measuring: None
 ) -> None:
     image = keras.Input((SIZE, SIZE, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(Stubborn(0.5)(image))
-    inference = asked(keras.Model(image, keras.layers.Dense(CLASSES)(pooled)), pool, tmp_path).inference
+    inference = predictor_of(keras.Model(image, keras.layers.Dense(CLASSES)(pooled)), pool, tmp_path).inference
     assert inference.dtype == "float32"
     assert inference.images_per_second.keys() == {"float32"}

@@ -1,4 +1,4 @@
-"""Layouts of the soft-label store: what is kept of an answer, and in how many bytes."""
+"""Layouts of the soft-label store: which values of a prediction are stored, and in how many bytes."""
 
 import json
 from typing import Any
@@ -39,10 +39,11 @@ def test_a_layout_survives_json(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [((0,), "class"), ((4, 0), "top"), ((4, 4), "top"), ((4, None, {"logits": (4,)}), "logits")]
+    ("arguments", "message"),
+    [((0,), "class"), ((4, 0), "top"), ((4, 4), "top"), ((4, None, {"logits": (4,)}), "logits")],
 )
-def test_layouts_that_make_no_sense(arguments: Any, told: str) -> None:
-    with pytest.raises(RequestError, match=told):
+def test_invalid_layouts_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         Layout(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""The soft-label store: what is written is read, and nothing else is."""
+"""The soft-label store: exactly what was written is read."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answer(images: Any, view: int) -> dict[str, np.ndarray]:
-    """Numbers that name image and view, with a fraction for the place; float16 holds all of them."""
+    """Numbers that identify image and view, with a fraction for the position; float16 holds all of them."""
     first = 12.0 * view + np.asarray(images)
     shapes = {"logits": (4,), **LAYOUT.features}
     places = {name: np.arange(np.prod(shape)).reshape(shape) / 32 for name, shape in shapes.items()}
@@ -49,24 +49,24 @@ def answer(images: Any, view: int) -> dict[str, np.ndarray]:
 
 
 def teacher(images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
-    """Answers in batches of three, which end where no shard does."""
+    """Predicts in batches of three, which do not end at the ends of shards."""
     for start in range(0, len(images), 3):
         yield answer(images[start : start + 3], view)
 
 
 class Counting:
-    """A teacher that remembers what it was asked and may be interrupted."""
+    """A teacher that records its calls and may be interrupted."""
 
     def __init__(self, patience: int = 1_000) -> None:
-        self.asked: list[tuple[int, int]] = []
+        self.calls: list[tuple[int, int]] = []
         self.patience = patience
 
     def __call__(self, images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, len(images), 3):
-            if len(self.asked) >= self.patience:
+            if len(self.calls) >= self.patience:
                 raise KeyboardInterrupt
             batch = images[start : start + 3]
-            self.asked += [(view, int(image)) for image in batch]
+            self.calls += [(view, int(image)) for image in batch]
             yield answer(batch, view)
 
 
@@ -98,7 +98,7 @@ def test_every_view_of_every_image_comes_back(tmp_path: Path) -> None:
     assert store.read(np.array([], np.int64), 0)["stage:16"].shape == (0, 2, 3, 5)
 
 
-def test_only_the_features_that_are_asked_for_are_read(tmp_path: Path) -> None:
+def test_only_the_requested_features_are_read(tmp_path: Path) -> None:
     write(tmp_path)
     store = SoftLabels(tmp_path, HEADER, ["block/pooled"])
     assert store.shapes == {"logits": (4,), "block/pooled": (6,)}
@@ -134,7 +134,7 @@ def test_an_interrupted_writer_keeps_finished_shards(tmp_path: Path) -> None:
         SoftLabels(tmp_path, HEADER)
     rest = Counting()
     assert write(tmp_path, teacher=rest) == 3 * IMAGES
-    assert rest.asked == [(1, image) for image in range(8, 11)] + [(2, image) for image in range(11)]
+    assert rest.calls == [(1, image) for image in range(8, 11)] + [(2, image) for image in range(11)]
     assert {name: times(tmp_path)[name] for name in finished} == finished
     assert_read(SoftLabels(tmp_path, HEADER), np.arange(IMAGES), 1)
 
@@ -144,7 +144,7 @@ def test_more_views_extend_a_store(tmp_path: Path) -> None:
     finished = times(tmp_path)
     longer, more = header_of(views=5), Counting()
     assert write(tmp_path, longer, more) == 5 * IMAGES
-    assert {view for view, _ in more.asked} == {3, 4}
+    assert {view for view, _ in more.calls} == {3, 4}
     assert {name: times(tmp_path)[name] for name in finished} == finished
     for header, views in ((HEADER, 3), (longer, 5)):
         store = SoftLabels(tmp_path, header)
@@ -154,7 +154,7 @@ def test_more_views_extend_a_store(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "header.json").read_text())["views"] == 5
 
 
-def test_an_unlisted_shard_is_made_again(tmp_path: Path) -> None:
+def test_an_unlisted_shard_is_recreated(tmp_path: Path) -> None:
     """The writer was killed between a shard and the list."""
     write(tmp_path)
     listed = json.loads((tmp_path / "shards.json").read_text())
@@ -163,17 +163,17 @@ def test_an_unlisted_shard_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "view-001-00002.npy").write_bytes(b"something else")
     again = Counting()
     write(tmp_path, teacher=again)
-    assert again.asked == [(1, image) for image in range(8, 11)]
+    assert again.calls == [(1, image) for image in range(8, 11)]
     SoftLabels(tmp_path, HEADER).verify()
 
 
-def test_gaps_are_filled_each_in_one_go(tmp_path: Path) -> None:
+def test_each_gap_is_filled_in_one_pass(tmp_path: Path) -> None:
     write(tmp_path)
     for name in ("view-000-00000.npy", "view-000-00001.npy", "view-002-00000.npy", "view-002-00002.npy"):
         (tmp_path / name).unlink()
     again = Counting()
     write(tmp_path, teacher=again)
-    assert again.asked == [(0, i) for i in range(8)] + [(2, i) for i in (0, 1, 2, 3, 8, 9, 10)]
+    assert again.calls == [(0, i) for i in range(8)] + [(2, i) for i in (0, 1, 2, 3, 8, 9, 10)]
     SoftLabels(tmp_path, HEADER).verify()
 
 
@@ -210,7 +210,7 @@ def test_a_killed_writer_leaves_a_store_that_can_be_finished(tmp_path: Path) -> 
     kept = json.loads((tmp_path / "shards.json").read_text())
     rest = Counting()
     assert write(tmp_path, header, rest) == VIEWS * IMAGES
-    assert len(rest.asked) < VIEWS * IMAGES
+    assert len(rest.calls) < VIEWS * IMAGES
     assert kept.items() <= json.loads((tmp_path / "shards.json").read_text()).items()
     store = SoftLabels(tmp_path, header)
     store.verify()
@@ -219,7 +219,7 @@ def test_a_killed_writer_leaves_a_store_that_can_be_finished(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-def test_damage_is_named_and_made_good(tmp_path: Path, damage: str) -> None:
+def test_damage_is_named_and_repaired(tmp_path: Path, damage: str) -> None:
     write(tmp_path)
     shard = tmp_path / "view-001-00002.npy"
     content = bytearray(shard.read_bytes())
@@ -237,7 +237,7 @@ def test_damage_is_named_and_made_good(tmp_path: Path, damage: str) -> None:
     SoftLabels(tmp_path, HEADER).verify()
 
 
-def test_a_checksum_is_compared_at_the_first_touch(tmp_path: Path) -> None:
+def test_a_checksum_is_compared_at_the_first_read(tmp_path: Path) -> None:
     write(tmp_path)
     shard = tmp_path / "view-001-00002.npy"
     content = bytearray(shard.read_bytes())
@@ -268,12 +268,12 @@ def test_an_unreadable_description(tmp_path: Path, name: str) -> None:
         SoftLabels(tmp_path, HEADER)
     again = Counting()
     write(tmp_path, teacher=again)
-    assert len(again.asked) == (0 if name == "header.json" else HEADER["views"] * IMAGES)
+    assert len(again.calls) == (0 if name == "header.json" else HEADER["views"] * IMAGES)
     SoftLabels(tmp_path, HEADER).verify()
 
 
 @pytest.mark.parametrize("field", ["fingerprint", "images", "views"])
-def test_a_changed_header_is_noticed_and_made_good(tmp_path: Path, field: str) -> None:
+def test_a_changed_header_is_noticed_and_repaired(tmp_path: Path, field: str) -> None:
     write(tmp_path)
     header = json.loads((tmp_path / "header.json").read_text())
     header[field] = header[field] + header[field]
@@ -282,7 +282,7 @@ def test_a_changed_header_is_noticed_and_made_good(tmp_path: Path, field: str) -
         SoftLabels(tmp_path, HEADER)
     again = Counting()
     write(tmp_path, teacher=again)
-    assert again.asked == []
+    assert again.calls == []
     SoftLabels(tmp_path, HEADER).verify()
 
 
@@ -291,7 +291,7 @@ def test_shards_of_another_store_are_not_taken_over_with_a_damaged_header(tmp_pa
     (tmp_path / "header.json").write_text("{")
     again = Counting()
     write(tmp_path, {**HEADER, "fingerprint": "xyz"}, again)
-    assert len(again.asked) == HEADER["views"] * IMAGES
+    assert len(again.calls) == HEADER["views"] * IMAGES
 
 
 def test_a_store_of_another_teacher_is_refused(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_store_of_another_teacher_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image", [-1, IMAGES])
-def test_an_image_that_is_not_in_the_pool(tmp_path: Path, image: int) -> None:
+def test_an_image_that_is_not_in_the_transfer_set_is_refused(tmp_path: Path, image: int) -> None:
     write(tmp_path)
     with pytest.raises(RequestError, match="images 0 to 10"):
         SoftLabels(tmp_path, HEADER).read([3, image], 0)
@@ -313,7 +313,7 @@ def test_an_image_that_is_not_in_the_pool(tmp_path: Path, image: int) -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["logits", "stage:16"])
-def test_an_answer_that_is_no_number_stops(tmp_path: Path, bad: float, name: str) -> None:
+def test_a_prediction_of_nan_stops_the_filling(tmp_path: Path, bad: float, name: str) -> None:
     def broken(images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
         values = answer(images, view)
         values[name][-1, ..., -1] = bad
@@ -325,7 +325,7 @@ def test_an_answer_that_is_no_number_stops(tmp_path: Path, bad: float, name: str
     assert not times(tmp_path)
 
 
-def test_answers_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
+def test_predictions_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
     def broken(images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
         yield {**answer(images, view), "block/pooled": np.zeros((len(images), 1))}
 
@@ -333,9 +333,9 @@ def test_answers_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
         write(tmp_path, teacher=broken)
 
 
-@pytest.mark.parametrize(("rows", "told"), [(-1, "teacher predicted 10"), (1, "teacher predicted more")])
-def test_answers_too_few_or_too_many(tmp_path: Path, rows: int, told: str) -> None:
-    with pytest.raises(RequestError, match=told):
+@pytest.mark.parametrize(("rows", "message"), [(-1, "teacher predicted 10"), (1, "teacher predicted more")])
+def test_answers_too_few_or_too_many(tmp_path: Path, rows: int, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         write(tmp_path, teacher=lambda images, view: iter([answer(np.arange(len(images) + rows), view)]))
 
 
@@ -350,7 +350,7 @@ def test_beyond_float16_logits_are_clipped_and_features_refused(tmp_path: Path) 
         )
 
 
-def test_a_folder_that_is_no_store(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"header\.json"):
         SoftLabels(tmp_path, HEADER)
 

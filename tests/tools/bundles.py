@@ -1,4 +1,4 @@
-"""Bundles whose files hold no networks: enough for what reads manifests, hashes and golden answers."""
+"""Bundles whose files contain no networks, for tests that read manifests, hashes and golden answers."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 class MissingError(Exception):
-    """A compiler cannot be had on this machine: says why."""
+    """A compiler is not available on this machine; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Kotlin:
 
     @property
     def libraries(self) -> str:
-        """The class path that compiled programs need."""
+        """The class path of compiled programs."""
         return f"{self.folder / 'lib' / 'kotlin-stdlib.jar'}:{self.folder / 'json.jar'}"
 
     def compile(self, sources: Iterable[Path], destination: Path) -> subprocess.CompletedProcess[str]:
@@ -196,7 +196,7 @@ def _apt(folder: Path) -> list[str]:
 
 
 def _unpack(archive: Path, folder: Path, partly: bool) -> None:
-    """The compiler's package holds a debugger, a package manager and more, which nothing here runs."""
+    """The compiler's package holds a debugger, a package manager and more, which are not needed here."""
     parts = ["--wildcards", *(f"./usr/libexec/swift/{part}" for part in SWIFT_PARTS)] if partly else []
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as contents:
         done = subprocess.run(
@@ -249,7 +249,7 @@ def _captured(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> int:
-    """Fetches all compilers; returns 1 where one cannot be had."""
+    """Fetches all compilers; returns 1 if one is not available."""
     try:
         kotlin()
         fetch_swift()

@@ -29,7 +29,7 @@ _HERE = Path(__file__).parent
 
 
 class RefusedError(Exception):
-    """A runtime does not load or run a file: the runtime's own words."""
+    """A runtime does not load or run a file; the text is the runtime's message."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Runtime:
             finish([str(partial / "bin/python"), "-m", "pip", "install", "--quiet", *wanted])
 
     def check(self) -> None:
-        """Raises MissingError where `fetch` has not made the environment."""
+        """Raises MissingError if `fetch` has not created the environment."""
         if not self.python.is_file():
             raise MissingError(f"{self.title} is not here: run `{SETUP} {self.package}`")
 
@@ -162,14 +162,14 @@ def ready(title: str) -> Runtime:
         title: a name of `RUNTIMES`.
 
     Raises:
-        MissingError: `fetch` has not made it.
+        MissingError: `fetch` has not created it.
     """
     RUNTIMES[title].check()
     return RUNTIMES[title]
 
 
 def classify(models: Iterable[Path], images: Iterable[Path]) -> dict[str, list[list[tuple[str, float]]]]:
-    """Returns what the newest MediaPipe Tasks answers.
+    """Returns the predictions of the newest MediaPipe Tasks.
 
     Args:
         models: .tflite files.
@@ -188,16 +188,16 @@ def classify(models: Iterable[Path], images: Iterable[Path]) -> dict[str, list[l
 
 
 def main() -> int:
-    """Makes the environments; returns 1 where one cannot be had."""
+    """Makes the environments; returns 1 if one is not available."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     packages = sorted({runtime.package for runtime in RUNTIMES.values()})
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help=f"default: {', '.join(packages)}")
-    asked = parser.parse_args()
-    if unknown := set(asked.packages) - set(packages):
+    options = parser.parse_args()
+    if unknown := set(options.packages) - set(packages):
         parser.error(f"no runtime is called {min(unknown)}; known: {', '.join(packages)}")
     missing = False
     for title, runtime in RUNTIMES.items():
-        if asked.packages and runtime.package not in asked.packages:
+        if options.packages and runtime.package not in options.packages:
             continue
         try:
             runtime.fetch()

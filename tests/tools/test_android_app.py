@@ -50,7 +50,7 @@ def test_the_apps_sources_compile_without_a_warning(check: Check) -> None:
     assert check("tolerances")  # compiled they were by the fixture
 
 
-def test_signs_of_life_come_once_a_second(check: Check) -> None:
+def test_signs_of_life_come_once_per_second(check: Check) -> None:
     signs = [int(line.split()[1]) for line in check("tell", "250").splitlines()]
     assert 1 <= len(signs) <= 25 and signs[0] > 20
 
@@ -65,14 +65,14 @@ def test_an_example_of_the_schema_is_read_and_written_without_loss(check: Check,
 def test_a_bundle_is_measured_on_every_delegate_and_number_of_threads(check: Check, tmp_path: Path) -> None:
     hashes = write_bundle(tmp_path / "tiny", *FILES)
     out = tmp_path / "results.json"
-    said = check("measure", tmp_path / "tiny", out, "0", "runs=7", "warmup=2", "threads=1,0").splitlines()
+    lines = check("measure", tmp_path / "tiny", out, "0", "runs=7", "warmup=2", "threads=1,0").splitlines()
 
     found = results.read(out)
     assert {(each.artifact.path, each.delegate, each.threads) for each in found} == {
         *product(FILES, ["xnnpack"], [1, 4]),
         (FILES[0], "gpu", None),
     }
-    assert said[-1] == f"skipped {FILES[1]} gpu: It is of integers."
+    assert lines[-1] == f"skipped {FILES[1]} gpu: It is of integers."
     for each in found:
         assert each.artifact.sha256 == hashes[each.artifact.path]
         assert each.target == "android" and each.rung == "device" and not each.emulated
@@ -97,8 +97,8 @@ def test_other_answers_than_the_bundles_fail_the_golden_check(check: Check, tmp_
             assert each.golden.max_abs_error == pytest.approx(1 if error == "NaN" else 0.005, rel=1e-4)
 
 
-def test_a_familys_own_answers_come_before_those_that_stand_in(check: Check, tmp_path: Path) -> None:
-    """The engine answers as XNNPACK everywhere; families of later versions are passed over."""
+def test_a_familys_own_answers_come_before_substitutes(check: Check, tmp_path: Path) -> None:
+    """The engine predicts as XNNPACK everywhere; families of later versions are skipped."""
     write_bundle(tmp_path / "tiny", *FILES, accelerated=True)
     index = tmp_path / "tiny" / "golden" / "golden.json"
     index.write_text(index.read_text().replace('"litert_gpu"', '"of_tomorrow": 1, "litert_gpu"'))
@@ -111,7 +111,7 @@ def test_a_familys_own_answers_come_before_those_that_stand_in(check: Check, tmp
 
 
 def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
-    """0.03 too much at one class is within the tolerance of the GPU, and adds up to 1.03."""
+    """0.03 too much for one class is within the tolerance of the GPU, but the sum is 1.03."""
     write_bundle(tmp_path / "tiny", *FILES)
     check("measure", tmp_path / "tiny", tmp_path / "out", "0.029", "runs=1", "warmup=0", "threads=1")
     (gpu,) = [each.golden for each in results.read(tmp_path / "out") if each.delegate == "gpu"]
@@ -120,7 +120,7 @@ def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, t
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / FILES[0]).write_bytes(b"x"), "is not the file that the manifest names"),
         (lambda folder: (folder / FILES[0]).unlink(), "is no bundle"),
@@ -129,11 +129,11 @@ def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, t
         (lambda folder: rename(folder / "manifest.json", FILES[0], "../a"), "is outside the bundle"),
     ],
 )
-def test_a_damaged_bundle_is_an_error_of_one_line(check: Check, tmp_path: Path, damage, said: str) -> None:
+def test_a_damaged_bundle_is_an_error_of_one_line(check: Check, tmp_path: Path, damage, message: str) -> None:
     write_bundle(tmp_path / "tiny", *FILES)
     damage(tmp_path / "tiny")
     (line,) = check("measure", tmp_path / "tiny", tmp_path / "out", "0").splitlines()
-    assert line.startswith("failed: ") and said in line
+    assert line.startswith("failed: ") and message in line
     assert not (tmp_path / "out").exists()
 
 
@@ -169,7 +169,7 @@ def test_numbers_are_quantized_as_on_the_host(check: Check, dtype: str, scale: f
 
 
 class StatedInterpreter:
-    """An interpreter's ends alone, to hold the host's arithmetic against the app's."""
+    """Only the inputs and outputs of an interpreter, to compare the host's arithmetic with the app's."""
 
     def __init__(self, dtype: np.dtype, scale: np.float32, zero_point: int) -> None:
         self.detail = [{"index": 0, "dtype": dtype.type, "quantization": (scale, zero_point)}]

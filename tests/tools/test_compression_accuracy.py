@@ -1,4 +1,4 @@
-"""The benchmark of what compression costs, run as its users run it, with networks that train in an instant."""
+"""The benchmark of the costs of compression, run as by its users, with networks that train in a second."""
 
 import json
 import statistics
@@ -41,7 +41,7 @@ def test_points_lost_are_those_of_every_seed(result: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_makes_nothing_again(folder: Path, result: dict[str, Any]) -> None:
+def test_a_second_run_trains_nothing(folder: Path, result: dict[str, Any]) -> None:
     written = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("model.tflite")}
     done = run("compression_accuracy", "tiny.py", cwd=folder)
     assert done.returncode == 0, done.stderr

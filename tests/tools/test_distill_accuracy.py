@@ -1,4 +1,4 @@
-"""The benchmark of the ways to distil, run as its users run it, with networks that train in an instant."""
+"""The benchmark of the methods of distillation, run as by its users, with networks that train in a second."""
 
 import json
 from pathlib import Path

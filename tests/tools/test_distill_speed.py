@@ -1,4 +1,4 @@
-"""The speed benchmark, run as its users run it, with networks that train in an instant."""
+"""The speed benchmark, run as by its users, with networks that train in a second."""
 
 import json
 import statistics

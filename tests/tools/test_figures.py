@@ -1,4 +1,4 @@
-"""Figures of the documents come from the evidence, which says how each was measured."""
+"""Figures of the documents come from the evidence, which states how each was measured."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_every_evidence_names_its_command(path: Path) -> None:
 
 
 def test_no_figure_begins_a_line_of_text() -> None:
-    """Markdown would take the rest of that line for HTML."""
+    """Markdown would read the rest of that line as HTML."""
     for path in documents():
         for line in path.read_text(encoding="utf-8").splitlines():
             assert not re.match(r"\s*(?:[-*] )?<!--= [^>]+ -->.", line), (path, line)

@@ -1,4 +1,4 @@
-"""The fuzzer of PyTorch files: its good files are good, and what it finds is what there is."""
+"""The fuzzer of PyTorch files: its good files are good, and it finds the faults that exist."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_a_few_files_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out) == result
 
 
-def test_a_reader_that_hangs_crashes_or_tells_too_much_is_found(
+def test_a_reader_that_hangs_crashes_or_prints_too_much_is_found(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def reads(path: Path) -> dict[str, np.ndarray]:

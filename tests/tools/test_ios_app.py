@@ -41,8 +41,8 @@ def modules(swift: compilers.Swift, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("swift")
     for name in FRAMEWORKS:
         stub = HERE / "apple_stubs" / f"{name}.swift"
-        made = ["-emit-module", "-parse-as-library", "-module-name", name, "-o", folder / f"{name}.swiftmodule"]
-        done = swift.frontend(*made, stub, modules=folder)
+        arguments = ["-emit-module", "-parse-as-library", "-module-name", name, "-o", folder / f"{name}.swiftmodule"]
+        done = swift.frontend(*arguments, stub, modules=folder)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -56,8 +56,8 @@ def check(swift: compilers.Swift, modules: Path) -> Check:
     }
     for name, sources in objects.items():
         library = ["-parse-as-library"] if name == "CryptoKit" else []
-        made = ["-c", "-wmo", *library, "-module-name", name, "-o", modules / f"{name}.o"]
-        done = swift.frontend(*made, *sources, modules=modules)
+        arguments = ["-c", "-wmo", *library, "-module-name", name, "-o", modules / f"{name}.o"]
+        done = swift.frontend(*arguments, *sources, modules=modules)
         assert done.returncode == 0, done.stderr
     program = modules / "check"
     linked = swift.link([modules / f"{name}.o" for name in objects], program)
@@ -127,7 +127,7 @@ def test_compute_units_can_be_chosen_and_other_answers_fail(check: Check, tmp_pa
 
 
 def test_the_precision_that_matched_is_named(check: Check, tmp_path: Path) -> None:
-    """The engine answers as the first family everywhere; families of later versions are passed over."""
+    """The engine predicts as the first family everywhere; families of later versions are skipped."""
     write_bundle(tmp_path / "bundle", *FILES, accelerated=True)
     index = tmp_path / "bundle" / "golden" / "golden.json"
     index.write_text(index.read_text().replace('"coreml_fp16"', '"of_tomorrow": 1, "coreml_fp16"'))
@@ -143,7 +143,7 @@ def test_the_precision_that_matched_is_named(check: Check, tmp_path: Path) -> No
 
 
 def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
-    """0.03 too much at one class is within the tolerance of float16, and adds up to 1.03."""
+    """0.03 too much for one class is within the tolerance of float16, but the sum is 1.03."""
     write_bundle(tmp_path / "bundle", "ios/a.mlpackage")
     (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0, "compute_units": ["all"]}')
     check("measure", tmp_path, "0.029")
@@ -153,7 +153,7 @@ def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, t
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "bundle" / FILES[0]).write_bytes(b"x"), "is not the file that the manifest names"),
         (lambda folder: (folder / "bundle" / FILES[1] / "new").write_bytes(b"x"), "is not the file that the manifest"),
@@ -166,13 +166,13 @@ def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, t
         (lambda folder: (folder / "parameters.json").write_text('{"compute_units": ["tpu"]}'), "parameters.json"),
     ],
 )
-def test_what_is_damaged_is_an_error_in_the_status(check: Check, tmp_path: Path, damage, said: str) -> None:
+def test_a_damaged_file_is_an_error_in_the_status(check: Check, tmp_path: Path, damage, message: str) -> None:
     write_bundle(tmp_path / "bundle", *FILES)
     (tmp_path / "results.json").write_text("old")
     damage(tmp_path)
     check("measure", tmp_path, "0")
     found = status(tmp_path)
-    assert found.state == "failed" and found.error is not None and said in found.error
+    assert found.state == "failed" and found.error is not None and message in found.error
     assert not (tmp_path / "results.json").exists()
 
 

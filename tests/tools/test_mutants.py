@@ -1,4 +1,4 @@
-"""The tool that tries mutants: its lists fit the source, its draw is the same again, its verdicts are right."""
+"""The tool that tries mutants: its lists match the source, its draw is reproducible, its verdicts are right."""
 
 import ast
 import json
@@ -39,7 +39,7 @@ def test_every_topic_has_four_mutants_or_more() -> None:
     assert len({mutant.key for mutant in mutants}) == len(mutants)
 
 
-def test_equivalent_mutants_still_stand_in_the_source_and_say_why() -> None:
+def test_equivalent_mutants_are_still_in_the_source_and_have_a_reason() -> None:
     for (file, find, _), why in read_equivalent().items():
         assert find in " ".join((ROOT / file).read_text(encoding="utf-8").split())
         assert len(why) > 30
@@ -56,7 +56,7 @@ def test_the_draw_follows_its_seed_and_gives_other_source_that_can_be_read() -> 
     assert without[1 : len(OPERATORS)] == first[1 : len(OPERATORS)] and without[0] != first[0]
 
 
-def test_a_fragment_that_moved_is_found_and_one_that_stands_twice_is_not() -> None:
+def test_a_fragment_that_moved_is_found_and_one_that_occurs_twice_is_not() -> None:
     mutant = Mutant("topic", "file.py", "a < b", "a > b")
     assert mutant.applied("# moved\nif a < b: pass") == "# moved\nif a > b: pass"
     for source in ("a < b, a < b", "b > a"):
@@ -147,7 +147,7 @@ def attempt(project: Path, words: set[str], *options: str) -> tuple[int, dict]:
     return code, json.loads(out.read_text())
 
 
-def test_verdicts_say_which_test_noticed_a_mutant(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verdicts_name_the_test_that_noticed_a_mutant(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, report = attempt(project, {"caught", "survived", "timeout"}, "--limit=20")
     assert code == 1
     assert {each["topic"]: each["verdict"] for each in report["mutants"]} == {word: word for word, *_ in MUTANTS}

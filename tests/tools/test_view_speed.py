@@ -12,7 +12,7 @@ SHORT = ("--rounds", "1", "--size", "16")
 
 
 @pytest.mark.slow
-def test_every_stream_is_measured_with_and_without_kept_photos(tmp_path: Path) -> None:
+def test_every_stream_is_measured_with_and_without_cached_photos(tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     images = f"folder:{fill(tmp_path / 'photos', {'a': 5})}"
     done = run("view_speed", *SHORT, "--images", images, "--count", "3", "--out", str(out))

@@ -1,4 +1,4 @@
-"""A training that is killed and called again ends as if nothing had happened."""
+"""A training that is killed and resumed ends with the same result."""
 
 import subprocess
 import sys
@@ -19,13 +19,13 @@ STEPS = 2
 
 
 class Kill(BaseException):
-    """Like a kill, it is caught by nothing in the training."""
+    """Like a kill, it is not caught in the training."""
 
 
 def run(
     folder: Path, training: Training, seed: int, kill: int | None = None
 ) -> tuple[Distiller, list[Point], list[int]]:
-    """Trains in a folder; `kill` stops it at the start of that epoch, as nothing but the folder survives it."""
+    """Trains in a folder; `kill` stops it at the start of that epoch, and only the folder remains."""
     folder.mkdir(exist_ok=True)
     model = distiller(seed, adamw(training, STEPS))
     images, labels = data(99)[0]["image"], np.arange(IMAGES) % CLASSES
@@ -69,7 +69,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(
 
 
 def test_an_early_stop_survives_a_kill(tmp_path: Path) -> None:
-    """Nothing gets better without a learning rate: the training stops as soon as patience allows."""
+    """With a learning rate of 0 nothing improves, so the training stops as soon as patience allows."""
     training = Training(epochs=9, learning_rate=1e-30, warmup_epochs=0, patience=2)
     whole, curve, _ = run(tmp_path / "whole", training, seed=1)
     assert len(curve) < training.epochs
@@ -114,6 +114,6 @@ print(numpy.random.random())
 """
 
 
-def test_the_seed_of_a_process_decides_what_is_drawn() -> None:
+def test_the_seed_of_a_process_decides_its_random_numbers() -> None:
     done = subprocess.run([sys.executable, "-c", DRAW], capture_output=True, text=True, check=True)
     assert float(done.stdout) == np.random.RandomState(7).random_sample()

@@ -27,7 +27,7 @@ def a_store(path: Path) -> SoftLabels:
     return SoftLabels(path, header)
 
 
-def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
+def test_every_teacher_predicts_the_view(tmp_path: Path) -> None:
     stores = [a_store(tmp_path / "first"), a_store(tmp_path / "second")]
     split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7})), READING).splits["train"]
     order = np.array([7, 3, 0, 10])
@@ -41,7 +41,7 @@ def test_every_teacher_answers_the_view(tmp_path: Path) -> None:
             np.testing.assert_array_equal(answers[name], values)
 
 
-def test_answers_to_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Path) -> None:
+def test_targets_of_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Path) -> None:
     store = a_store(tmp_path / "store")
     split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7})), READING).splits["train"]
     order = np.arange(IMAGES)

@@ -21,7 +21,7 @@ OWN = Teacher(model="tests.tiny:build_teacher", weights="none", image_size=40)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Images of which a teacher that always gives the first class has 1 of 5 right on validation and 4 of 5 on test."""
+    """Images of which 1 of 5 on validation and 4 of 5 on test are of the first class."""
     counts = {"train/a": 6, "train/b": 6, "validation/a": 1, "validation/b": 4, "test/a": 4, "test/b": 1}
     return open_source(Data(source=f"folder:{fill(tmp_path_factory.mktemp('photos'), counts)}"), 1)
 
@@ -41,7 +41,7 @@ def test_accuracies_are_those_of_their_splits(data: Dataset, tmp_path: Path, fin
         assert found == np.mean(logits(split).argmax(axis=1) == split.labels)
 
 
-def test_a_share_of_the_top_layers_is_thawed_and_no_batch_norm() -> None:
+def test_a_fraction_of_the_top_layers_is_thawed_and_no_batch_norm() -> None:
     model = build_teacher(Teacher(model="resnet20", weights="none", image_size=32), 2, 1)
     backbone = model.get_layer("backbone")
     backbone.trainable = False

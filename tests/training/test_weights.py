@@ -1,4 +1,4 @@
-"""What a training keeps of its weights: in Keras's weight files, and beside the live ones."""
+"""The stored weights of a training: in Keras's weight files, and the running average."""
 
 import os
 from pathlib import Path
@@ -24,9 +24,9 @@ def distiller(seed: int, optimizer: keras.optimizers.Optimizer) -> Distiller:
         keras, image_size=8, classes=CLASSES, width=1.0, activation="relu6", dropout=0.5, batch_norm_momentum=0.9
     )
     losses = [(SoftTargetsLoss(), 0.5), (HintLoss(), 0.5), (ContrastiveLoss(dimensions=3, negatives=5), 0.5)]
-    made = Distiller(student, losses=losses, answers=[ANSWER], images=IMAGES)
-    made.compile(optimizer)
-    return made
+    result = Distiller(student, losses=losses, answers=[ANSWER], images=IMAGES)
+    result.compile(optimizer)
+    return result
 
 
 def data(seed: int) -> tuple[dict[str, Any], np.ndarray]:
@@ -53,7 +53,7 @@ def assert_equal(one: Distiller, other: Distiller) -> None:
         np.testing.assert_array_equal(value, expected, err_msg=name)
 
 
-def test_a_distiller_goes_on_from_its_weight_file_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+def test_a_distiller_resumes_from_its_weight_file_without_a_difference(tmp_path: Path) -> None:
     first = distiller(1, keras.optimizers.AdamW(1e-2))
     train(first, 5)
     first.save_weights(tmp_path / "all.weights.h5")
@@ -69,7 +69,7 @@ def test_a_distiller_goes_on_from_its_weight_file_as_if_it_had_never_stopped(tmp
 
 
 def test_keras_backs_a_distiller_up(tmp_path: Path) -> None:
-    """A killed `fit` that is called again with the same callback goes on from its last epoch."""
+    """A killed `fit` that is called again with the same callback resumes from its last epoch."""
 
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -91,8 +91,8 @@ def test_keras_backs_a_distiller_up(tmp_path: Path) -> None:
     assert_equal(resumed, unbroken)
 
 
-def test_the_average_moves_once_an_update() -> None:
-    """Of four batches that make two updates, only these two count."""
+def test_the_average_moves_once_per_update() -> None:
+    """Four batches that give two updates count as two."""
     model = distiller(1, keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     weights = Weights(model, model.student, momentum=0.9)
     kernel = model.student.layers[-1].kernel

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own: what is said when one of them is gone."""
+"""Trainings in separate processes, and the error when one of them dies."""
 
 import os
 import signal
@@ -62,7 +62,7 @@ def test_a_training_ends_with_its_killed_parent(tmp_path: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Tells whether a process does something; nobody may wait for an orphan, which then stays as a zombie."""
+    """Returns whether a process runs; an orphan for which nobody waits remains as a zombie."""
     try:
         return " Z " not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:4]
     except OSError:
@@ -78,7 +78,7 @@ def test_a_script_without_a_guard_is_not_run_again_by_its_trainings(tmp_path: Pa
     assert done.stderr.splitlines()[-1].startswith("tfkd.errors.RequestError: There is no photos.")
 
 
-def test_the_way_a_process_ended_is_told_apart() -> None:
+def test_an_error_names_how_a_process_ended() -> None:
     assert "memory" in _meaning(-signal.SIGKILL)
     assert "SIGSEGV" in _meaning(-signal.SIGSEGV)
     assert "memory" not in _meaning(1)
@@ -86,7 +86,7 @@ def test_the_way_a_process_ended_is_told_apart() -> None:
 
 @pytest.mark.slow
 def test_trainings_need_no_shared_memory(tmp_path: Path) -> None:
-    """The child's own error arrives where /dev/shm, which queues and locks need, is not there."""
+    """The child's own error arrives without /dev/shm, which queues and locks need."""
     if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs unshare -Urm: namespaces without root")
     script = tmp_path / "script.py"

@@ -118,7 +118,7 @@ def test_memories_start_as_seeded_directions() -> None:
     assert not np.array_equal(first.teacher, first.student)
 
 
-def test_draws_go_on_from_restored_weights() -> None:
+def test_draws_continue_from_restored_weights() -> None:
     batches = [batch() for _ in range(3)]
     whole, first, second = (built() for _ in range(3))
     expected = [float(whole(*each)) for each in batches]
@@ -129,7 +129,7 @@ def test_draws_go_on_from_restored_weights() -> None:
 
 
 @pytest.mark.parametrize("negatives", [None, 6])
-def test_training_brings_the_images_pairs_together(negatives: int | None) -> None:
+def test_gradient_descent_halves_the_loss(negatives: int | None) -> None:
     loss = built(negatives=negatives)
     given, student = batch()
     rows = tf.Variable(student, dtype=tf.float32)

@@ -11,7 +11,7 @@ from tfkd.distill.losses.soft_targets import SoftTargetsLoss
 def reference(
     teacher: np.ndarray, student: np.ndarray, labels: np.ndarray, temperature: float, target: float, others: float
 ) -> np.ndarray:
-    """The paper's two divergences image by image, in float64, the right class cut out of the row."""
+    """The paper's two divergences image by image, in float64, with the right class removed from the row."""
 
     def parts(logits: np.ndarray, right: int) -> tuple[np.ndarray, np.ndarray]:
         logits = logits.astype(np.float64) / temperature
@@ -64,7 +64,7 @@ def test_parts_add_up_to_hintons_loss(temperature: float) -> None:
     np.testing.assert_allclose(target + (1 - p_right) * others, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_sure_teacher_still_teaches_the_other_classes() -> None:
+def test_a_confident_teacher_still_has_gradients_for_the_other_classes() -> None:
     """Where 1 − p_t is below float32's resolution of 1, Hinton's gradient vanishes among the others."""
     teacher = np.array([[60.0, 2.0, 1.0, 0.0]], np.float32)
     variable = tf.Variable([[60.0, 0.0, 1.0, 2.0]])

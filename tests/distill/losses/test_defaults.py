@@ -1,4 +1,4 @@
-"""A loss and its recipe block say the same: every field is an argument with the same default."""
+"""A loss and its recipe block agree: every field is an argument with the same default."""
 
 import inspect
 

@@ -35,14 +35,14 @@ def test_is_zero_for_equal_logits_up_to_a_shift() -> None:
     assert float(DistLoss(2.0)(logits, logits + 7.0)) == pytest.approx(0.0, abs=1e-4)
 
 
-def test_classes_that_do_not_vary_correlate_with_nothing() -> None:
+def test_constant_classes_have_a_correlation_of_zero() -> None:
     teacher = np.random.default_rng(2).normal(0, 3, (8, 5)).astype(np.float32)
     same = np.tile(teacher[:1], (8, 1))
     assert float(DistLoss(inter=0.0)(teacher, same)) == pytest.approx(1.0, abs=1e-3)
     assert float(DistLoss(intra=0.0)(teacher, np.zeros_like(teacher))) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_a_single_image_has_nothing_to_be_compared_with() -> None:
+def test_one_image_gives_no_gradient_of_the_part_between_images() -> None:
     teacher, student = np.random.default_rng(3).normal(0, 3, (2, 1, 5)).astype(np.float32)
     variable = tf.Variable(student)
     with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""What the losses on features share."""
+"""The common parts of the losses on features."""
 
 import numpy as np
 import pytest

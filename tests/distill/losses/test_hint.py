@@ -24,7 +24,7 @@ def feature(*shape: int) -> np.ndarray:
 
 
 def standardized(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Values at the mean and variance of all rows seen, with the floor of a hundred-thousandth of the mean variance."""
+    """Returns values standardised by all rows so far, with a floor of a hundred-thousandth of the mean variance."""
     rows = seen.reshape(-1, seen.shape[-1])
     variance = rows.var(axis=0)
     return (values - rows.mean(axis=0)) / np.sqrt(variance + 1e-5 * variance.mean())
@@ -64,7 +64,7 @@ def test_float32_moments_stay_exact_far_from_zero() -> None:
     np.testing.assert_allclose(variance, rows.var(axis=0), rtol=1e-3)
 
 
-def test_a_channel_that_never_varies_is_nothing_to_regress() -> None:
+def test_a_constant_channel_adds_nothing_to_the_loss() -> None:
     loss = built((5,), (3,), reduction=None)
     teacher = np.ones((4, 5), np.float32)
     np.testing.assert_array_equal(loss(teacher, np.zeros((4, 3), np.float32)), np.zeros(4))
@@ -87,7 +87,7 @@ def test_the_seed_decides_the_projection() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_moments_go_on_from_restored_weights() -> None:
+def test_moments_continue_from_restored_weights() -> None:
     batches = [(feature(6, 5), RNG.normal(size=(6, 3))) for _ in range(3)]
     whole, first, second = (built((5,), (3,)) for _ in range(3))
     expected = [float(whole(*batch)) for batch in batches]

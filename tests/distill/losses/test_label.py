@@ -34,6 +34,6 @@ def test_a_mixed_label_is_the_mixture_of_its_parts(smoothing: float) -> None:
     np.testing.assert_allclose(loss(mixed, logits), expected, rtol=1e-5)
 
 
-def test_an_unknown_label_teaches_nothing() -> None:
+def test_an_unknown_label_has_no_loss() -> None:
     logits = np.random.default_rng(5).normal(0, 2, (2, 5)).astype(np.float32)
     assert LabelLoss(0.1, reduction=None)(np.zeros((2, 5), np.float32), logits).numpy().tolist() == [0.0, 0.0]

@@ -1,4 +1,4 @@
-"""What every loss on logits must do, whatever its formula."""
+"""Properties of every loss on logits."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ EXTREMES = np.array(
 )
 
 
-def made(rows: int, classes: int, spread: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns teacher logits, student logits and labels of which some are missing."""
+def random_batch(rows: int, classes: int, spread: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns teacher logits, student logits and labels, some of them missing."""
     rng = np.random.default_rng(11)
     teacher, student = rng.normal(0, spread, (2, rows, classes)).astype(np.float32)
     return teacher, student, rng.integers(-1, classes, rows)
@@ -47,8 +47,8 @@ def test_gradient_is_finite_at_extreme_logits(kind: type[LogitDistillationLoss])
 
 
 @each_loss
-def test_falls_along_its_gradient_to_its_least_at_the_teachers_logits(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(16, 5)
+def test_gradient_descent_reaches_the_minimum_at_the_teacher_logits(kind: type[LogitDistillationLoss]) -> None:
+    teacher, student, labels = random_batch(16, 5)
     loss = kind(temperature=2.0)
     best = float(loss(answer(loss, teacher, labels), teacher))
     variable = tf.Variable(student)
@@ -60,8 +60,8 @@ def test_falls_along_its_gradient_to_its_least_at_the_teachers_logits(kind: type
 
 @each_loss
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])
-def test_a_shift_of_all_logits_changes_nothing(kind: type[LogitDistillationLoss], shift: float) -> None:
-    teacher, student, labels = made(16, 5)
+def test_a_shift_of_all_logits_does_not_change_the_loss(kind: type[LogitDistillationLoss], shift: float) -> None:
+    teacher, student, labels = random_batch(16, 5)
     loss = kind()
     shifted = loss(answer(loss, teacher + np.float32(shift), labels), student - np.float32(shift))
     assert float(shifted) == pytest.approx(float(loss(answer(loss, teacher, labels), student)), rel=1e-3)
@@ -69,7 +69,7 @@ def test_a_shift_of_all_logits_changes_nothing(kind: type[LogitDistillationLoss]
 
 @each_loss
 def test_float16_logits_are_computed_in_float32(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(16, 10, spread=30.0)
+    teacher, student, labels = random_batch(16, 10, spread=30.0)
     teacher, student = teacher.astype(np.float16), student.astype(np.float16)
     loss = kind()
     got = loss(answer(loss, teacher, labels), student)
@@ -81,7 +81,7 @@ def test_float16_logits_are_computed_in_float32(kind: type[LogitDistillationLoss
 
 @each_loss
 def test_float64_stays_float64(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(16, 10)
+    teacher, student, labels = random_batch(16, 10)
     loss, narrow = kind(reduction=None, dtype="float64"), kind(reduction=None)
     got = loss(answer(loss, teacher.astype(np.float64), labels), student.astype(np.float64))
     assert got.dtype == tf.float64
@@ -90,7 +90,7 @@ def test_float64_stays_float64(kind: type[LogitDistillationLoss]) -> None:
 
 @each_loss
 def test_is_the_same_compiled_by_xla(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(16, 10)
+    teacher, student, labels = random_batch(16, 10)
     loss = kind()
 
     def value(student: Any) -> Any:
@@ -102,7 +102,7 @@ def test_is_the_same_compiled_by_xla(kind: type[LogitDistillationLoss]) -> None:
 
 @each_loss
 def test_takes_batches_of_unknown_size(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(7, 4)
+    teacher, student, labels = random_batch(7, 4)
     loss = kind()
     shapes = [tf.TensorSpec([None, 4]), tf.TensorSpec([None, 4]), tf.TensorSpec([None], tf.int64)]
 
@@ -115,7 +115,7 @@ def test_takes_batches_of_unknown_size(kind: type[LogitDistillationLoss]) -> Non
 
 @each_loss
 def test_temperature_may_become_a_variable(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(8, 5)
+    teacher, student, labels = random_batch(8, 5)
     loss = kind(temperature=1.0)
     loss.temperature = keras.Variable(3.0)
     expected = float(kind(temperature=3.0)(answer(loss, teacher, labels), student))
@@ -133,7 +133,7 @@ def test_config_makes_the_same_loss(kind: type[LogitDistillationLoss]) -> None:
     loss = kind(temperature=2.5, name="mine", reduction="sum", **weights.get(kind, {}))
     again = kind.from_config(loss.get_config())
     assert again.get_config() == loss.get_config()
-    teacher, student, labels = made(8, 5)
+    teacher, student, labels = random_batch(8, 5)
     assert float(again(answer(loss, teacher, labels), student)) == float(loss(answer(loss, teacher, labels), student))
 
 
@@ -190,7 +190,7 @@ def test_refuses_labels_that_are_not_one_per_image(kind: type[LogitDistillationL
 
 
 @each_labelled_loss
-def test_refuses_an_answer_without_labels(kind: type[LogitDistillationLoss]) -> None:
+def test_refuses_predictions_without_labels(kind: type[LogitDistillationLoss]) -> None:
     logits = np.zeros((8, 5), np.float32)
     for y_true in (logits, {"answer": logits}):
         with pytest.raises(RequestError, match="needs labels"):
@@ -199,14 +199,14 @@ def test_refuses_an_answer_without_labels(kind: type[LogitDistillationLoss]) -> 
 
 @each_labelled_loss
 def test_takes_a_column_of_labels(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, labels = made(8, 5)
+    teacher, student, labels = random_batch(8, 5)
     column = kind()({"answer": teacher, "labels": labels[:, None]}, student)
     assert float(column) == float(kind()({"answer": teacher, "labels": labels}, student))
 
 
 @each_labelled_loss
-def test_the_teachers_top_class_stands_for_a_missing_label(kind: type[LogitDistillationLoss]) -> None:
-    teacher, student, _ = made(8, 5)
+def test_the_teachers_top_class_replaces_a_missing_label(kind: type[LogitDistillationLoss]) -> None:
+    teacher, student, _ = random_batch(8, 5)
     missing = kind()({"answer": teacher, "labels": np.full(8, -1)}, student)
     top = kind()({"answer": teacher, "labels": teacher.argmax(axis=1)}, student)
     worst = kind()({"answer": teacher, "labels": teacher.argmin(axis=1)}, student)

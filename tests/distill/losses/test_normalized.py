@@ -10,7 +10,7 @@ from tfkd.distill.losses.normalized import NormalizedLoss
 def reference(
     teacher: np.ndarray, student: np.ndarray, labels: np.ndarray, temperature: float, others: float
 ) -> np.ndarray:
-    """The paper's two cross-entropies image by image, in float64, the right class cut out of the row."""
+    """The paper's two cross-entropies image by image, in float64, with the right class removed from the row."""
 
     def log_softmax(logits: np.ndarray) -> np.ndarray:
         return logits - np.logaddexp.reduce(logits)
@@ -35,7 +35,7 @@ def test_equals_the_reference(temperature: float, spread: float) -> None:
     np.testing.assert_allclose(got, reference(teacher, student, labels, temperature, 1.5), rtol=2e-5, atol=1e-5)
 
 
-def test_gradient_pulls_the_right_class_by_p_and_the_others_to_the_teachers() -> None:
+def test_gradient_is_that_of_the_two_parts() -> None:
     rng = np.random.default_rng(3)
     teacher, student = rng.normal(0, 2, (2, 4, 6)).astype(np.float32)
     labels, temperature, others = np.array([0, 3, 5, 2]), 2.0, 1.5
@@ -49,7 +49,7 @@ def test_gradient_pulls_the_right_class_by_p_and_the_others_to_the_teachers() ->
     np.testing.assert_allclose(tape.gradient(loss, variable), expected, atol=1e-5)
 
 
-def test_without_the_others_a_sure_teacher_gives_the_loss_with_the_label() -> None:
+def test_without_the_others_a_confident_teacher_gives_the_loss_with_the_label() -> None:
     student = np.random.default_rng(5).normal(0, 2, (8, 6)).astype(np.float32)
     labels = np.arange(8) % 6
     sure = 80 * np.eye(6, dtype=np.float32)[labels]

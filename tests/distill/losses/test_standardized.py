@@ -29,7 +29,7 @@ def test_equals_the_reference(temperature: float, spread: float) -> None:
     np.testing.assert_allclose(got, reference(teacher, student, temperature), rtol=2e-5, atol=rounding)
 
 
-def test_shift_and_scale_of_an_image_change_nothing() -> None:
+def test_shift_and_scale_of_an_image_do_not_change_the_loss() -> None:
     rng = np.random.default_rng(1)
     teacher, student = rng.normal(0, 3, (2, 8, 5)).astype(np.float32)
     scale, shift = rng.uniform(0.5, 20, (8, 1)), rng.normal(0, 20, (8, 1))
@@ -39,7 +39,7 @@ def test_shift_and_scale_of_an_image_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 80.0, -33.3])
-def test_constant_rows_say_that_all_classes_are_alike(level: float) -> None:
+def test_constant_rows_give_uniform_probabilities(level: float) -> None:
     teacher = np.random.default_rng(2).normal(0, 3, (4, 7)).astype(np.float32)
     constant = np.full((4, 7), level, np.float32)
     uniform = tf.fill((4, 7), -np.log(np.float32(7)))

@@ -39,7 +39,7 @@ def test_every_exif_orientation_comes_out_upright(orientation: int) -> None:
         np.testing.assert_allclose(corners(small), [240, 160, 80, 0], atol=6)
 
 
-def test_transparency_is_laid_over_white() -> None:
+def test_transparent_images_are_composed_over_white() -> None:
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[:4] = (200, 0, 0, 255)
     pixels[4:] = (200, 0, 0, 0)

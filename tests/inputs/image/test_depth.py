@@ -1,4 +1,4 @@
-"""Photos of more than 8 bits: one range for a whole data set, found or declared, and never black in silence."""
+"""Photos of more than 8 bits: one range per data set, found or declared, and never black without a warning."""
 
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def test_a_deep_photo_is_turned_and_bounded_like_any_other() -> None:
     assert (image.getpixel((5, 2)), image.getpixel((5, 17))) == ((255,) * 3, (0,) * 3)
 
 
-def test_what_is_no_number_is_black_and_does_not_decide_the_range() -> None:
+def test_nan_is_black_and_does_not_decide_the_range() -> None:
     values = RAMP.astype(np.float32)
     values[0, 0], values[0, 1], values[0, 2] = np.nan, -np.inf, np.inf
     deep = read(tiff(values), 1024).deep
@@ -147,15 +147,15 @@ def test_other_photos_are_read_as_those_of_the_training(tmp_path: Path) -> None:
     assert data.fingerprint != open_source(Data(source=f"folder:{root}"), 1).fingerprint
 
 
-def test_a_declared_range_counts(tmp_path: Path) -> None:
+def test_a_declared_range_is_used(tmp_path: Path) -> None:
     root = write(tmp_path, {name: [grey16(RAMP * (900 + 20 * k + i)) for i in range(5)] for k, name in enumerate("ab")})
     data = opened(root, pixel_range=(0, 2047))
     assert data.ranges == {SIXTEEN: (0, 2047)} and 100 < max(brightest(data.train)) < 130
     assert data.fingerprint != opened(root).fingerprint
     kept = tmp_path.parent / "kept"
     for limits in (None, (0, 2047), None):
-        asked = Data(source=f"folder:{root}", pixel_range=limits)
-        assert open_source(asked, 1, checked=kept).ranges == {SIXTEEN: limits or (0, 1023)}
+        settings = Data(source=f"folder:{root}", pixel_range=limits)
+        assert open_source(settings, 1, checked=kept).ranges == {SIXTEEN: limits or (0, 1023)}
     with pytest.raises(ValueError, match="smaller one first"):
         Data(source="folder:x", pixel_range=(1, 1))
 
@@ -217,7 +217,7 @@ def test_opacity_has_the_range_of_its_format_and_not_that_of_the_colours(channel
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_transparent_value_of_16_bits_is_laid_over_white(channels: int) -> None:
+def test_a_transparent_value_of_16_bits_is_composed_over_white(channels: int) -> None:
     values = np.full((4, 4, channels), 2048, np.uint16)
     values[:, 0] = 7
     image = np.asarray(decode(png16(values, transparent=b"\0\7" * channels), 1024, {SIXTEEN: (0, 4095)}))
@@ -231,26 +231,26 @@ def test_a_transparent_value_of_16_bits_is_laid_over_white(channels: int) -> Non
         (RAMP.astype(np.float32), FLOAT, (0, 1)),
     ],
 )
-def test_white_is_zero_where_the_file_says_so(values: np.ndarray, kind: str, limits: tuple[float, float]) -> None:
+def test_photos_with_white_is_zero_are_inverted(values: np.ndarray, kind: str, limits: tuple[float, float]) -> None:
     image = np.asarray(decode(tiff(values, white_is_zero=True), 1024, {kind: limits}))
     np.testing.assert_allclose(image[..., 0], 255 - RAMP * 255, atol=1.5)
 
 
-def test_signed_bytes_are_no_unsigned_ones() -> None:
+def test_signed_bytes_are_not_read_as_unsigned_ones() -> None:
     photo = tiff((RAMP * 255 - 128).astype(np.int8))
     deep = read(photo, 1024).deep
     assert deep is not None and deep.extremes() == (-128, 127)
     np.testing.assert_allclose(np.asarray(decode(photo, 1024, {INTEGER: (-128, 127)}))[..., 0], RAMP * 255, atol=1.5)
 
 
-def test_what_would_be_read_wrongly_is_refused() -> None:
+def test_photos_that_would_be_read_wrongly_are_refused() -> None:
     with pytest.raises(ExampleError, match="a TIFF of 16-bit colours in separate planes; convert it to PNG"):
         decode(tiff(np.zeros((4, 4, 3), np.uint16), planes=2), 1024)
     with pytest.raises(ExampleError, match="none of its values is a number"):
         read(tiff(np.full((4, 4), np.nan, np.float32)), 1024)
 
 
-def test_a_few_extreme_values_do_not_take_the_contrast_in_silence(tmp_path: Path) -> None:
+def test_a_few_extreme_values_that_reduce_the_contrast_are_a_warning(tmp_path: Path) -> None:
     drawn = np.random.default_rng(0)
     unfilled = [np.where(drawn.random((16, 16)) < 0.3, -9999, drawn.random((16, 16))) for _ in range(12)]
     defect = [drawn.integers(0, 4096, (16, 16)) for _ in range(12)]
@@ -276,7 +276,7 @@ def test_a_range_is_two_numbers(value: object) -> None:
         Data(source="folder:x", pixel_range=value)
 
 
-def test_equal_photos_without_a_picture_are_called_so(tmp_path: Path) -> None:
+def test_equal_plain_photos_are_reported_as_such(tmp_path: Path) -> None:
     root = write(tmp_path, {name: [grey16(np.full((8, 8), 1000))] * 6 for name in "ab"})
     with pytest.raises(RequestError, match=r"12 of 12 photos are all but black or of one colour.*data\.pixel_range"):
         opened(root)

@@ -24,7 +24,7 @@ def box(*brands: bytes) -> bytes:
 
 
 def upright(width: int = 64, height: int = 48) -> Image.Image:
-    """Four quarters of their own: 240, 160, 80 and 0, so that every turn shows."""
+    """Four different quarters, 240, 160, 80 and 0, so that every rotation is visible."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[: height // 2, : width // 2], pixels[: height // 2, width // 2 :] = 240, 160
     pixels[height // 2 :, : width // 2] = 80

@@ -9,7 +9,7 @@ VIEWS = 3000
 
 
 def shares(augment: Augment) -> tuple[np.ndarray, np.ndarray]:
-    """Returns [VIEWS] shares and [VIEWS, 4] boxes of views of one number."""
+    """Returns [VIEWS] fractions and [VIEWS, 4] boxes of the views of one image."""
 
     overlays = [draw(seed, augment) for seed in view_seeds(1, np.arange(VIEWS), 0)]
     return np.array([overlay.share() for overlay in overlays]), np.array([overlay.box for overlay in overlays])
@@ -38,7 +38,7 @@ def test_mixup_follows_its_beta_distribution() -> None:
     assert (box == [0, 0, 1, 1]).all()
 
 
-def test_whether_a_view_is_mixed_tells_nothing_of_how_much() -> None:
+def test_whether_a_view_is_mixed_is_independent_of_the_fraction() -> None:
     share, _ = shares(Augment(mix="mixup", mix_share=0.5))
     all_mixed, _ = shares(Augment(mix="mixup", mix_share=1.0))
     is_mixed = share < 1
@@ -59,7 +59,7 @@ def test_cutmix_covers_uniform_areas_by_squares_inside() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 37, 96])
-def test_an_overlay_covers_its_share_at_every_size(size: int) -> None:
+def test_an_overlay_covers_its_fraction_at_every_size(size: int) -> None:
     own, partner = np.zeros((size, size, 3), np.float32), np.full((size, size, 3), 200, np.float32)
     for seed in view_seeds(2, np.arange(10), 0):
         for mix in ("mixup", "cutmix"):

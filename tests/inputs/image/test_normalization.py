@@ -1,4 +1,4 @@
-"""Normalizations: read from words and numbers, never in the wrong unit, and the same in NumPy, Keras and files."""
+"""Normalizations: read from words and numbers in the right unit, and equal in NumPy, Keras and files."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_the_words_are_those_of_keras_applications(mode: str) -> None:
     np.testing.assert_allclose(parse(mode)(PHOTOS), theirs, rtol=1e-5, atol=1e-4)
 
 
-def test_numbers_in_units_of_one_are_said_to_be_read_so() -> None:
+def test_numbers_in_units_of_one_are_reported() -> None:
     assert str(parse("0.5,0.5")) == "(RGB from 0 to 255 - 127.5) / 127.5, read from numbers in units of 1"
     assert "units of 1" not in str(parse("127.5,127.5"))
     assert str(parse("caffe")).startswith("(BGR from 0 to 255 - 103.939,116.779,123.68) / 1")
@@ -68,13 +68,13 @@ def test_numbers_in_units_of_one_are_said_to_be_read_so() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1", "0.5,0", "1,-1", "a,b", "1,2,3", "nan,1", "1,inf", "rgb", "bgr,1", "tf,torch"]
 )
-def test_what_is_no_normalization_is_refused_with_all_forms(text: str) -> None:
+def test_an_unknown_normalization_is_refused_with_all_forms(text: str) -> None:
     with pytest.raises(RequestError, match=r"is not a normalization.*caffe.*0,255"):
         parse(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("0,1", "two things"),
         ("0,0,0,1,1,1", "two things"),
@@ -85,8 +85,8 @@ def test_what_is_no_normalization_is_refused_with_all_forms(text: str) -> None:
         ("127.5,0.5", "mixes"),
     ],
 )
-def test_numbers_in_doubtful_units_are_refused(text: str, told: str) -> None:
-    with pytest.raises(RequestError, match=told) as caught:
+def test_numbers_in_ambiguous_units_are_refused(text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
         parse(text, "teachers.0.normalization")
     assert str(caught.value).startswith("teachers.0.normalization") and "\n" not in str(caught.value)
 

@@ -68,7 +68,7 @@ def test_equalize_and_autocontrast_agree_with_pillow() -> None:
 
 
 @pytest.mark.parametrize("operation", [operations.autocontrast, operations.equalize])
-def test_a_flat_channel_stays(operation: Operation) -> None:
+def test_a_flat_channel_does_not_change(operation: Operation) -> None:
     view = scene(64)
     view[..., 1] = 77
     result = run(operation, view, 1.0)
@@ -135,7 +135,7 @@ def test_each_operation_is_drawn_equally_often() -> None:
     assert ((counts > 65) & (counts < 135)).all()
 
 
-def test_views_with_operations_are_their_seed_and_the_same_at_every_size() -> None:
+def test_views_with_operations_depend_on_the_seed_and_are_the_same_at_every_size() -> None:
     photo = picture(3, 213, 160)
     augment = Augment(operations=2, magnitude=0.8)
     views = []

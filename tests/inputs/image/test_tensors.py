@@ -35,7 +35,7 @@ def test_a_model_that_leaves_its_size_free_is_refused() -> None:
         signature_of(free)
 
 
-def test_files_say_that_the_model_normalises() -> None:
+def test_files_describe_that_the_model_normalises() -> None:
     described = describe(signature(32))
     assert "normalises" in described.tflite and "normalises" in described.coreml
     assert described.properties == {"colours": "RGB", "height": 32, "width": 32}

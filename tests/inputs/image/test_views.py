@@ -22,7 +22,7 @@ def halved(view: np.ndarray) -> np.ndarray:
     return view.reshape(size, 2, size, 2, 3).mean((1, 3))
 
 
-def test_a_view_is_its_seed() -> None:
+def test_a_view_depends_only_on_its_seed() -> None:
     seeds = view_seeds(1, np.arange(3), 0)
     views = [make_view(photo(), seed, Augment(), 48) for seed in (*seeds, seeds[0])]
     np.testing.assert_array_equal(views[0], views[3])
