@@ -244,7 +244,7 @@ def _continued(home: Path) -> frozenset[str]:
 
 def _notices(printed: str) -> frozenset[str]:
     lines = printed.splitlines()
-    return frozenset(line for line in lines if re.search(r" …|again|publishing| epoch |warning", line))
+    return frozenset(line for line in lines if re.search(r" …|again|recreated|publishing| epoch |warning", line))
 
 
 def _copied(home: Path, folder: Path) -> Path:
