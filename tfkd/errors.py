@@ -124,8 +124,8 @@ def first_fault(error: "ValidationError") -> str:
     found = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in found["loc"])
     message = " ".join(found["msg"].split())[:200]
-    told = f"{place}: {message}" if place else message
-    return "".join(character if character.isprintable() else " " for character in told)
+    text_with_place = f"{place}: {message}" if place else message
+    return "".join(character if character.isprintable() else " " for character in text_with_place)
 
 
 def _shortened(line: str) -> str:

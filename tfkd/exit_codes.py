@@ -46,7 +46,7 @@ def _code(call: Callable[[], object]) -> int:
         say_lines(f"{error}\n{_INTERNAL}", error=True)
         return error.exit_code
     except TfkdError as error:
-        return _told(error)
+        return _exit_code_of(error)
     except typer.exceptions.TyperException as error:
         say(f"tfkd: {error.format_message()} Try 'tfkd --help'.", error=True)
         return 2
@@ -57,15 +57,15 @@ def _code(call: Callable[[], object]) -> int:
     except (KeyboardInterrupt, Terminated):
         raise
     except SystemExit as error:
-        return _told(of_exit(error))
+        return _exit_code_of(of_exit(error))
     except BaseException as error:
-        if told := _of_the_machine(error):
-            return _told(told)
+        if reported := _of_the_machine(error):
+            return _exit_code_of(reported)
         say_lines(f"{traceback.format_exc()}{_INTERNAL}", error=True)
         return 3
 
 
-def _told(error: TfkdError) -> int:
+def _exit_code_of(error: TfkdError) -> int:
     say(f"tfkd: {error}", error=True)
     return error.exit_code
 
@@ -75,7 +75,7 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except MachineError as error:
-        return _told(error)
+        return _exit_code_of(error)
     return code
 
 

@@ -55,8 +55,8 @@ def processor() -> str:
     name, so the architecture is used.
     """
     cpuinfo = Path("/proc/cpuinfo")
-    told = described(cpuinfo.read_text(encoding="utf-8", errors="replace")) if cpuinfo.is_file() else ""
-    return told or platform.processor() or platform.machine() or "unknown processor"
+    name = described(cpuinfo.read_text(encoding="utf-8", errors="replace")) if cpuinfo.is_file() else ""
+    return name or platform.processor() or platform.machine() or "unknown processor"
 
 
 def described(cpuinfo: str) -> str:

@@ -110,7 +110,7 @@ def test_a_student_learns_from_the_stored_predictions_of_a_teacher(texts: Path, 
     teacher.trainable = False
     layout = Layout.chosen(CLASSES)
     header = {"fingerprint": "x", "images": len(found.train), "views": 1, "layout": layout.described()}
-    answer = inference.answers(teacher, (), found.train, Augment(), 1, CLASSES, 1, tmp_path)
+    answer = inference.view_predictor(teacher, (), found.train, Augment(), 1, CLASSES, 1, tmp_path)
     write_soft_labels(tmp_path, header, answer, lambda count: None)
     store = SoftLabels(tmp_path, header)
     positions = np.arange(len(found.train))

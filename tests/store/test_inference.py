@@ -21,7 +21,7 @@ from tfkd.models.pixels import in_front
 from tfkd.models.specialist import in_order
 from tfkd.recipe import Augment
 from tfkd.store import inference as module
-from tfkd.store.inference import Answers, answers, feature_shapes, in_bfloat16
+from tfkd.store.inference import ViewPredictor, feature_shapes, in_bfloat16, view_predictor
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
 
@@ -75,11 +75,11 @@ def network(
 
 def predictor_of(
     model: keras.Model, pool: Split, folder: Path, taps: Any = (), augment: Augment | None = None, views: int = 2
-) -> Answers:
-    return answers(model, taps, pool, augment or Augment(), SEED, CLASSES, views, folder)
+) -> ViewPredictor:
+    return view_predictor(model, taps, pool, augment or Augment(), SEED, CLASSES, views, folder)
 
 
-def collected(predictor: Answers, images: Any, view: int) -> dict[str, np.ndarray]:
+def collected(predictor: ViewPredictor, images: Any, view: int) -> dict[str, np.ndarray]:
     batches = list(predictor(images, view))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 

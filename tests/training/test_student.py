@@ -10,7 +10,7 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Augment
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
-from tfkd.training.student import with_mean_answers, with_predictions
+from tfkd.training.student import with_mean_predictions, with_predictions
 
 CLASSES, VIEWS, IMAGES = 3, 4, 11
 LAYOUT = Layout(CLASSES, features={"pooled": (5,)})
@@ -46,7 +46,7 @@ def test_targets_of_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Pat
     split = folder.listing(str(fill(tmp_path / "photos", {"a": 4, "b": 7})), READING).splits["train"]
     order = np.arange(IMAGES)
     (batch,) = numbered_views(split, Augment(mix="cutmix"), 1, 9, order, signature(16), IMAGES)
-    (answers,) = with_mean_answers(batch, [store]).predictions
+    (answers,) = with_mean_predictions(batch, [store]).predictions
     share = batch["share"].numpy()[:, None]
     assert 0 < (share < 1).sum() < IMAGES
     assert answers["pooled"].dtype == tf.float32

@@ -130,10 +130,10 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
     from tfkd.pipeline.stages.data import open_data
     from tfkd.progress import for_output
 
-    chosen = _recipe(recipe, overrides)
-    data = open_data(chosen, RunFolder(runs / chosen.name), for_output())
+    parsed = _recipe(recipe, overrides)
+    data = open_data(parsed, RunFolder(runs / parsed.name), for_output())
     levels = []
-    for finding in physician.examine(chosen, data, runs):
+    for finding in physician.examine(parsed, data, runs):
         levels.append(finding.level)
         say(f"{finding.level:<8} {finding.text}")
     raise typer.Exit(2 if "error" in levels else 0)
@@ -155,9 +155,9 @@ def sweep(
     from tfkd.progress import for_output
     from tfkd.report import trials
 
-    chosen = {name: _recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
-    found = sweeps.sweep(chosen, for_output(), runs)
-    folder = RunFolder(runs / next(iter(chosen.values())).name).sweep
+    parsed = {name: _recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
+    found = sweeps.sweep(parsed, for_output(), runs)
+    folder = RunFolder(runs / next(iter(parsed.values())).name).sweep
     write_text(folder / "sweep.svg", trials.plot(found))
     show(trials.table(found))
     say(f"The plot is in {folder}/sweep.svg, the numbers are in {folder}/sweep.json")
@@ -222,7 +222,7 @@ def export(
 
     if imports:
         import_path.append(os.curdir)
-    given = {
+    fields = {
         "name": name or own_request.name_of(model),
         "model": model,
         "labels": labels,
@@ -234,7 +234,7 @@ def export(
     }
     lists = {"tflite": tflite, "coreml": coreml}
     named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}
-    request = own_request.request(given, {**named, "onnx": onnx}, overrides or [])
+    request = own_request.request(fields, {**named, "onnx": onnx}, overrides or [])
     _finish(own_model.publish_own_apart(request, for_output(), runs, out))
 
 
@@ -387,9 +387,9 @@ def _recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "
     import_path.append(os.curdir)  # a recipe may name models in the current folder
     if recipe.suffix == ".py":
         import_path.append(recipe.parent)
-    chosen = recipe_files.load(recipe, overrides)
+    parsed = recipe_files.load(recipe, overrides)
     restore()
-    return shrunk(chosen) if smoke else chosen
+    return shrunk(parsed) if smoke else parsed
 
 
 def _finish(outcome: "Outcome") -> None:

@@ -1,6 +1,6 @@
 """TensorFlow's model optimization toolkit, imported without changing the environment of this process.
 
-It asks for the old Keras through an environment variable as soon as it is imported, which would give `tf.keras` another
+It requires the old Keras through an environment variable as soon as it is imported, which would give `tf.keras` another
 meaning in this process and in those that it starts.
 """
 

@@ -74,7 +74,7 @@ def listing(name: str, reading: Reading) -> Listing:
 
 
 def listing_of_folder(where: str, folder: Path, reading: Reading) -> Listing:
-    """Opens a data set that stands prepared in a folder (the one with its dataset_info.json).
+    """Opens a prepared data set in a folder (the one with its dataset_info.json).
 
     Raises:
         RequestError: it has no examples of this kind with one label each.

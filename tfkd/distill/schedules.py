@@ -1,4 +1,4 @@
-"""The losses that a recipe asks for, and the numbers of theirs that change from epoch to epoch."""
+"""Losses of a recipe, and their weights and temperatures that change between epochs."""
 
 from collections.abc import Callable
 from typing import Any

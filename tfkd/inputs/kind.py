@@ -106,10 +106,10 @@ class Reading(Protocol):
         """Returns the reading that the facts of a check decide."""
 
     def fitted(self, findings: Iterable[Any]) -> "Reading":
-        """Returns the reading that fits these examples; it stops to take findings where the first one tells enough."""
+        """Returns the reading that fits these examples; reads only the first finding if that is sufficient."""
 
     def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> Report:
-        """Returns what users are told of a check.
+        """Returns the notes and warnings of a check.
 
         Args:
             facts: of the check.

@@ -77,12 +77,12 @@ def bench(
 
 def _parts(options: dict[str, Any]) -> dict[str, Any]:
     """Returns the parts of a request from keyword arguments; the target's record checks its own options."""
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
-    given |= {name: Path(given[name]) for name in _PATHS if given.get(name)}
-    if isinstance(given.get("max_regression"), str):
-        given["max_regression"] = gates.share(given["max_regression"])
-    limits = {name: given.pop(name) for name in names(gates.Limits) if name in given}
-    parts = {name: given.pop(name) for name in _REQUEST if name in given}
-    return {"options": given, "limits": gates.Limits(**limits), **parts}
+    fields |= {name: Path(fields[name]) for name in _PATHS if fields.get(name)}
+    if isinstance(fields.get("max_regression"), str):
+        fields["max_regression"] = gates.share(fields["max_regression"])
+    limits = {name: fields.pop(name) for name in names(gates.Limits) if name in fields}
+    parts = {name: fields.pop(name) for name in _REQUEST if name in fields}
+    return {"options": fields, "limits": gates.Limits(**limits), **parts}

@@ -72,15 +72,15 @@ def classifier(
     if end.kind == "logits":
         return Classifier(_in_float32(graph, output), probabilities=False)
     tolerance = 1e-3 if end.dtype == "float32" else ROUNDED
-    answers = _answers(graph, [output] if end.logits is None else [output, end.logits])
-    if end.kind != "softmax" and not (answers and are_probabilities(answers[0], tolerance)):
+    predictions = _test_predictions(graph, [output] if end.logits is None else [output, end.logits])
+    if end.kind != "softmax" and not (predictions and are_probabilities(predictions[0], tolerance)):
         return Classifier(_in_float32(graph, output), probabilities=False)
-    if end.logits is not None and (not answers or _agree(answers[0], answers[1], tolerance)):
+    if end.logits is not None and (not predictions or _agree(predictions[0], predictions[1], tolerance)):
         return Classifier(_in_float32(graph, end.logits), probabilities=True)
-    if answers and answers[0].sum(axis=-1).max() > 1 + tolerance:
+    if predictions and predictions[0].sum(axis=-1).max() > 1 + tolerance:
         raise RequestError(
             f"{name} ends in a softmax that is not over all of its {output.shape[-1]} outputs: they sum to "
-            f"{answers[0].sum(axis=-1).max():.3g}. Train it with one softmax over all classes."
+            f"{predictions[0].sum(axis=-1).max():.3g}.  Train it with one softmax over all classes."
         )
     if exact:
         raise RequestError(
@@ -202,23 +202,23 @@ class FrozenLogits:
         return tf.math.log(tf.maximum(values, 1e-7)) if self.logarithm else values
 
 
-def frozen_logits(whole: Any, name: str, answers: np.ndarray) -> FrozenLogits:
+def frozen_logits(whole: Any, name: str, predictions: np.ndarray) -> FrozenLogits:
     """Returns the logits of a frozen TensorFlow graph; a softmax that is its last operation is cut off.
 
     Args:
         whole: frozen concrete function of one image to [values], shape [1, classes].
         name: name of the model in messages.
-        answers: outputs of the classifier for different images, float [n, classes], to judge the values.
+        predictions: outputs of the classifier for different images, float [n, classes], to judge the values.
 
     Raises:
         RequestError: it ends in a sigmoid for each class, or in a softmax that is not over all classes.
     """
-    end, classes = ending(whole.outputs[0], whole.inputs), answers.shape[-1]
+    end, classes = ending(whole.outputs[0], whole.inputs), predictions.shape[-1]
     if end.kind == "sigmoid":
         raise RequestError(sigmoid_message(name))
     if end.kind == "logits":
         return FrozenLogits(whole, classes, probabilities=False)
-    finite = answers[np.isfinite(answers).all(axis=-1)]
+    finite = predictions[np.isfinite(predictions).all(axis=-1)]
     probabilities = bool(len(finite)) and are_probabilities(finite)
     if end.kind != "softmax":
         return FrozenLogits(whole, classes, probabilities, logarithm=probabilities)
@@ -357,19 +357,19 @@ def _logarithm(output: Any, dtype: str) -> Any:
     return keras.ops.log(keras.ops.maximum(wide, smallest(dtype)))
 
 
-def _answers(graph: Any, outputs: list[Any]) -> list[np.ndarray]:
+def _test_predictions(graph: Any, outputs: list[Any]) -> list[np.ndarray]:
     """Returns the finite outputs of a graph for different inputs; [] if it cannot be run."""
     models = [keras.Model(symbolic(graph, "inputs"), output) for output in outputs]
     given = [_noise(tensor) for tensor in models[0].inputs]
     try:
-        answers = [_answer(model, given) for model in models]
+        predictions = [_prediction(model, given) for model in models]
     except Exception:  # inputs that only the user can create, such as token numbers
         return []
-    finite = np.all([np.isfinite(values).all(axis=-1) for values in answers], axis=0)
-    return [values[finite] for values in answers] if finite.any() else []
+    finite = np.all([np.isfinite(values).all(axis=-1) for values in predictions], axis=0)
+    return [values[finite] for values in predictions] if finite.any() else []
 
 
-def _answer(model: keras.Model, given: list[np.ndarray]) -> np.ndarray:
+def _prediction(model: keras.Model, given: list[np.ndarray]) -> np.ndarray:
     fixed = any(tensor.shape[0] for tensor in model.inputs)
     batches = [[values[[number]] for values in given] for number in range(_PROBES)] if fixed else [given]
     form = symbolic(model, "inputs")

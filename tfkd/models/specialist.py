@@ -100,5 +100,5 @@ def in_order(model: keras.Model, outputs: Sequence[int]) -> keras.Model:
 
 def completed(model: keras.Model, known: Sequence[int], classes: int) -> keras.Model:
     """Returns a model of all classes from a specialist."""
-    answer = Specialist(known, classes, name="specialist")(model.outputs[0])
-    return keras.Model(model.inputs, answer, name=model.name)
+    logits = Specialist(known, classes, name="specialist")(model.outputs[0])
+    return keras.Model(model.inputs, logits, name=model.name)

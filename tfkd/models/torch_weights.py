@@ -324,8 +324,8 @@ class _Machine:
 
 def _known(name: str) -> _Global:
     if name not in _GLOBALS:
-        asked = _named(name.replace(" ", "."))
-        raise _MalformedError(f"it asks for {asked}, which no state dict needs; it may be hostile")
+        requested = _named(name.replace(" ", "."))
+        raise _MalformedError(f"it asks for {requested}, which no state dict needs; it may be hostile")
     return _Global(name)
 
 

@@ -108,7 +108,7 @@ def variants(context: RunContext) -> Iterator[Variant]:
 
 def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
     trained, images = context.stages[TEACHER.name].fingerprint, context.recipe.export.calibration_images
-    taken = signature(context.result(TEACHER).image_size)
+    input_signature = signature(context.result(TEACHER).image_size)
     data = context.data_for(context.recipe.teachers[0].rendering)
     pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), context.stages[SOFT_LABELS.name].fingerprint]
     pruned = _stage(context, "teacher pruned", *pruning)
@@ -117,7 +117,7 @@ def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
         return _load(context.folder_of(TEACHER) / TEACHER_MODEL)
 
     def quantize(path: Path) -> float:
-        _write(context, load(), "int8", path, data, taken)
+        _write(context, load(), "int8", path, data, input_signature)
         return 0.0
 
     def prune(precision: str, path: Path) -> float:
@@ -126,35 +126,38 @@ def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
             pruned.begin(context.progress.say)
             seconds = _pruned_teacher(context, load(), pruned.folder)
             pruned.finish({"seconds": seconds}, seconds)
-        _write(context, _load(pruned.folder / STUDENT_MODEL), precision, path, data, taken)
+        _write(context, _load(pruned.folder / STUDENT_MODEL), precision, path, data, input_signature)
         return 0.0 if precision == "int8" else float((pruned.result() or {})["seconds"])
 
-    yield Variant("teacher int8", (trained, images), taken, data, quantize)
-    yield Variant("teacher pruned fp32", (*pruning,), taken, data, partial(prune, "fp32"))
-    yield Variant("teacher pruned int8", (*pruning, images), taken, data, partial(prune, "int8"))
+    yield Variant("teacher int8", (trained, images), input_signature, data, quantize)
+    yield Variant("teacher pruned fp32", (*pruning,), input_signature, data, partial(prune, "fp32"))
+    yield Variant("teacher pruned int8", (*pruning, images), input_signature, data, partial(prune, "int8"))
 
 
 def _control(context: RunContext) -> Variant:
-    taken, seed = context.shipped.kind.signature(context.recipe.data), context.result(STUDENT).best.seed
+    input_signature, seed = context.shipped.kind.signature(context.recipe.data), context.result(STUDENT).best.seed
     control = context.result(CONTROL).of(seed)
     assert control is not None
 
     def make(path: Path) -> float:
         network = _load(of_seed(context.folder_of(CONTROL), seed) / STUDENT_MODEL)
-        _write(context, network, "fp32", path, context.shipped, taken)
+        _write(context, network, "fp32", path, context.shipped, input_signature)
         return control.seconds
 
     inputs = (context.stages[CONTROL.name].fingerprint, seed)
-    return Variant("control fp32", inputs, taken, context.shipped, make)
+    return Variant("control fp32", inputs, input_signature, context.shipped, make)
 
 
 def _of_the_student(context: RunContext) -> Iterator[Variant]:
     of_recipe = {block.kind: block for block in context.recipe.compress}
     defaults: list[AnyCompression] = [QuantizationAware(), Prune(), Cluster()]
-    taken, student = context.shipped.kind.signature(context.recipe.data), context.stages[STUDENT.name].fingerprint
+    input_signature, student = (
+        context.shipped.kind.signature(context.recipe.data),
+        context.stages[STUDENT.name].fingerprint,
+    )
 
     def compressed(block: AnyCompression) -> Callable[[Path], float]:
-        return lambda path: _compressed_student(context, block, path, taken)
+        return lambda path: _compressed_student(context, block, path, input_signature)
 
     for default in defaults:
         block = of_recipe.get(default.kind, default)
@@ -164,13 +167,13 @@ def _of_the_student(context: RunContext) -> Iterator[Variant]:
             block.model_dump(mode="json"),
             context.recipe.export.model_dump(mode="json"),
         )
-        yield Variant(f"student {_SHOWN[block.kind]} int8", inputs, taken, context.shipped, compressed(block))
+        yield Variant(f"student {_SHOWN[block.kind]} int8", inputs, input_signature, context.shipped, compressed(block))
 
 
 _SHOWN = {"qat": "QAT", "prune": "pruned", "cluster": "clustered"}
 
 
-def _compressed_student(context: RunContext, block: AnyCompression, path: Path, taken: Signature) -> float:
+def _compressed_student(context: RunContext, block: AnyCompression, path: Path, input_signature: Signature) -> float:
     from tfkd.compress import QUANTIZED
     from tfkd.writers import tflite
 
@@ -179,9 +182,9 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path, 
     source, title = best_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
     result = compress_student(job, source, [block], title, context.progress)
     if result.quantized:
-        tflite.write_quantized(folder / QUANTIZED, path, context.card, taken)
+        tflite.write_quantized(folder / QUANTIZED, path, context.card, input_signature)
     else:
-        _write(context, _load(folder / STUDENT_MODEL), "int8", path, context.shipped, taken)
+        _write(context, _load(folder / STUDENT_MODEL), "int8", path, context.shipped, input_signature)
     return result.seconds + trained.seconds
 
 
@@ -213,11 +216,13 @@ def _load(path: Path) -> Any:
     return teacher.load_teacher(path)
 
 
-def _write(context: RunContext, model: Any, precision: str, path: Path, data: Dataset, taken: Signature) -> None:
+def _write(
+    context: RunContext, model: Any, precision: str, path: Path, data: Dataset, input_signature: Signature
+) -> None:
     from tfkd.writers import samples, tflite
 
     export = context.recipe.export
-    examples = samples.calibration(data, taken, export.calibration_images, context.recipe.seed)
+    examples = samples.calibration(data, input_signature, export.calibration_images, context.recipe.seed)
     tflite.write_tflite(model, precision, path, context.card, examples, ranges=export.ranges)
 
 

@@ -72,7 +72,7 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     layout = Layout.chosen(len(data.classes), inference.feature_shapes(network, taps))
     header = _header(job.fingerprint, layout, recipe, data)
     images = student.transfer_set(rendered(job.rendering, data))
-    predict = inference.answers(
+    predict = inference.view_predictor(
         network, taps, images, recipe.teacher_views, recipe.seed, len(data.classes), recipe.distill.views, job.folder
     )
     progress.say(f"  inference: {predict.inference}")

@@ -32,8 +32,8 @@ class Sources:
     @functools.cached_property
     def recipe_json(self) -> dict[str, Any]:
         """The recipe as JSON, under the field names of fingerprints."""
-        asked: dict[str, Any] = first_named(self.recipe.model_dump(mode="json"))
-        return asked
+        values: dict[str, Any] = first_named(self.recipe.model_dump(mode="json"))
+        return values
 
     def labelled(self) -> dict[str, Any]:
         """Returns the training, validation and test images, and the seed of the splits."""

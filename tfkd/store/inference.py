@@ -25,7 +25,7 @@ from tfkd.models.logits import with_logits
 from tfkd.models.pixels import NORMALIZING
 from tfkd.recipe import Augment
 from tfkd.signature import Signature
-from tfkd.store.layout import LOGITS, Answer
+from tfkd.store.layout import LOGITS, Prediction
 
 RECORD = "inference.json"
 BATCH = 64
@@ -39,7 +39,7 @@ MOST_CHANGED = 0.001
 FASTER = 1.05
 NOTICEABLE = 1.02
 
-Run = Callable[[Any], Answer]
+Run = Callable[[Any], Prediction]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Views:
             yield from self.batches(positions, view, batch)
 
 
-class Answers:
+class ViewPredictor:
     """A teacher that predicts views, for `write_soft_labels`.
 
     Attributes:
@@ -99,13 +99,13 @@ class Answers:
         self._run = run
         self._views = views
 
-    def __call__(self, positions: Any, view: int) -> Iterator[Answer]:
+    def __call__(self, positions: Any, view: int) -> Iterator[Prediction]:
         """Yields "logits" float32 [b, classes] and each tap's feature of one view of examples, int64 [n], in order."""
         for batch in self._views.batches(positions, view, self.inference.batch):
             yield {name: value.numpy() for name, value in self._run(batch).items()}
 
 
-def answers(
+def view_predictor(
     model: keras.Model,
     taps: Sequence[str],
     examples: Split,
@@ -114,12 +114,12 @@ def answers(
     classes: int,
     views: int,
     folder: Path,
-) -> Answers:
+) -> ViewPredictor:
     """Returns the function that predicts the views of a transfer set for `write_soft_labels`.
 
     The batch size is the fastest of a short measurement. bfloat16 replaces float32 if it is faster by 5 %
     or more and changes the top class of at most 0.1 % of a sample of 1,024 views. Either can change a prediction's last
-    digits, so what was chosen is kept: in the store's folder, for when it is filled further, and in the machine's
+    digits, so the settings are stored: in the store's folder, for when it is extended, and in the machine's
     cache, so that the same teacher predicts in the same way in every run.
 
     Args:
@@ -150,7 +150,7 @@ def answers(
         else:
             inference = _remembered(model, lambda: _fastest(model, run, made, probe))
         write_sealed(path, asdict(inference))
-    return Answers(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
+    return ViewPredictor(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
 
 
 def feature_shapes(model: keras.Model, taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -203,8 +203,8 @@ def _end(model: keras.Model) -> list[Any]:
 def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inference:
     """Returns the settings of an earlier run on this machine for the same network and weights, or measures them."""
     weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
-    digits = fingerprint(machine.processor(), machine.cores(), machine.libraries(), model.input_shape, weights)
-    path = machine.cache_folder() / "inference" / f"{digits}.json"
+    key = fingerprint(machine.processor(), machine.cores(), machine.libraries(), model.input_shape, weights)
+    path = machine.cache_folder() / "inference" / f"{key}.json"
     inference = _recorded(path)
     if inference is None:
         inference = measure()
@@ -274,7 +274,7 @@ def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
     network = tapped(model, taps) if taps else model
 
     @tf.function(input_signature=[specs(model)], jit_compile=False)
-    def run(inputs: Any) -> Answer:
+    def run(inputs: Any) -> Prediction:
         with constant_weights(network):
             outputs = network(inputs, training=False)
         named = outputs if taps else {LOGITS: outputs}

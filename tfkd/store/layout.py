@@ -17,7 +17,7 @@ LOGITS = "logits"
 _HALF = np.dtype("<f2")
 _LARGEST = float(np.finfo(_HALF).max)
 
-Answer = dict[str, Any]
+Prediction = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,19 +96,19 @@ class Layout:
         """Rows per shard: a power of two, like the batches of teachers, so that batches end with shards."""
         return 1 << int(math.log2(max(1, min(MOST_ROWS, MOST_BYTES // self.bytes_per_view))))
 
-    def encode(self, answer: Answer) -> Any:
+    def encode(self, prediction: Prediction) -> Any:
         """Returns predictions as records [n].
 
         Logits beyond float16's range are clipped, as softmax has long become one-hot there; a feature beyond it is
         refused, as its clipped value would be a wrong target.
 
         Args:
-            answer: "logits" [n, classes] and each feature [n, *shape], any float dtype.
+            prediction: "logits" [n, classes] and each feature [n, *shape], any float dtype.
 
         Raises:
             RequestError: shapes differ from the layout, or a value is NaN, infinite or, in a feature, too large.
         """
-        logits = _checked(LOGITS, answer[LOGITS], (self.classes,))
+        logits = _checked(LOGITS, prediction[LOGITS], (self.classes,))
         records = np.empty(len(logits), self.dtype)
         logits = np.clip(logits, -_LARGEST, _LARGEST)
         if self.top:
@@ -119,10 +119,10 @@ class Layout:
             logits = np.take_along_axis(logits, kept, axis=1)
         records[LOGITS] = logits
         for tap, shape in self.features.items():
-            records["features"][tap] = _within_half(tap, _checked(tap, answer[tap], shape))
+            records["features"][tap] = _within_half(tap, _checked(tap, prediction[tap], shape))
         return records
 
-    def decode(self, records: Any, features: Collection[str] | None = None) -> Answer:
+    def decode(self, records: Any, features: Collection[str] | None = None) -> Prediction:
         """Returns "logits" float32 [n, classes] and features (default: all) float32 [n, *shape] of records [n].
 
         With `top`, each class that was not kept gets the same logit, so that softmax gives them together the mass that

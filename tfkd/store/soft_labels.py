@@ -21,7 +21,7 @@ import numpy as np
 
 from tfkd.errors import RequestError, nearest
 from tfkd.files import described, fingerprint, is_as_described, replacing, sha256, write_json
-from tfkd.store.layout import LOGITS, Answer, Layout
+from tfkd.store.layout import LOGITS, Layout, Prediction
 
 SCHEMA = "tfkd-soft-labels-2"
 HEADER = "header.json"
@@ -67,7 +67,7 @@ class SoftLabels:
         self._opened = _Opened(view=-1, shards=0)
         self._opening = threading.Lock()
 
-    def read(self, images: Any, view: int) -> Answer:
+    def read(self, images: Any, view: int) -> Prediction:
         """Returns the teacher's predictions of one view of some examples.
 
         Args:
@@ -99,7 +99,7 @@ class SoftLabels:
             raise self._damaged(f"view {view}", "has been cut short")
         return self.layout.decode(records, self._features)
 
-    def mean(self, images: Any) -> Answer:
+    def mean(self, images: Any) -> Prediction:
         """Returns the mean prediction of all views of some examples; arguments and errors as of `read`."""
         total = self.read(images, 0)
         for view in range(1, self.views):
@@ -208,7 +208,7 @@ class _Opened:
 def write_soft_labels(
     folder: Path,
     header: dict[str, Any],
-    answer: Callable[[Any, int], Iterable[Answer]],
+    predict: Callable[[Any, int], Iterable[Prediction]],
     progress: Callable[[int], None],
 ) -> None:
     """Fills a store, or extends it to more views, keeping the shards that earlier calls finished.
@@ -217,8 +217,8 @@ def write_soft_labels(
         folder: the store's folder, created if missing.
         header: identity of the predictions; `images`, `views` and `layout` (`Layout.described()`) are
             the store's shape. A store with another header is refused, unless only `views` differs.
-        answer: maps (image numbers int64 [n], view number) to batches of predictions in order, as `Layout.encode` takes
-            them.
+        predict: maps (image numbers int64 [n], view number) to batches of predictions in order, in the form of
+            `Layout.encode`.
         progress: called with the number of views that were predicted or found in the store.
 
     Raises:
@@ -235,7 +235,7 @@ def write_soft_labels(
             else:
                 due.append(shard)
         for run in _runs(due):
-            batches = _records(folder, layout, answer, run, view, progress)
+            batches = _records(folder, layout, predict, run, view, progress)
             for shard, records in zip(run, _cut(batches, run, layout.dtype), strict=True):
                 listed[shard.name] = _save(folder / shard.name, records)
                 write_json(folder / SHARDS, listed)
@@ -271,7 +271,7 @@ def _runs(shards: list[_Shard]) -> list[list[_Shard]]:
 def _records(
     folder: Path,
     layout: Layout,
-    answer: Callable[[Any, int], Iterable[Answer]],
+    predict: Callable[[Any, int], Iterable[Prediction]],
     run: list[_Shard],
     view: int,
     progress: Callable[[int], None],
@@ -279,7 +279,7 @@ def _records(
     """Yields the teacher's predictions for the examples of some shards, batch by batch."""
     images = np.arange(run[0].first, run[-1].first + run[-1].rows)
     predicted = 0
-    for batch in answer(images, view):
+    for batch in predict(images, view):
         try:
             records = layout.encode(batch)
         except RequestError as error:

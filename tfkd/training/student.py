@@ -131,7 +131,7 @@ def distilled(
 
     def batches(epoch: int) -> tf.data.Dataset:
         if distill.targets == "image":
-            views, answers = _views(job, signature, examples, epoch, epoch), with_mean_answers
+            views, answers = _views(job, signature, examples, epoch, epoch), with_mean_predictions
         else:
             view = epoch % distill.views
             views = _views(job, signature, examples, epoch, view, finished)
@@ -180,7 +180,7 @@ def with_predictions(batch: dict[str, Any], stores: list[SoftLabels], view: int)
     return TeacherPredictions(batch["inputs"], answers, batch["index"])
 
 
-def with_mean_answers(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
+def with_mean_predictions(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
     """Adds the mean of the stored predictions of an image to views without predictions.
 
     The predictions of a mixed view are mixed like its labels. For CutMix this approximates the prediction of a teacher

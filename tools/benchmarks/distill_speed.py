@@ -48,7 +48,7 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.inputs.seeds import view_seeds
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Augment, Data, Student, Teacher
-from tfkd.store.inference import answers, in_bfloat16
+from tfkd.store.inference import in_bfloat16, view_predictor
 from tfkd.store.layout import Layout
 from tfkd.store.soft_labels import SoftLabels, write_soft_labels
 from tfkd.training.loop import epoch_order
@@ -113,7 +113,7 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
     pool = data.train.take(np.arange(min(len(data.train), (WARM_STEPS + pair.steps) * BATCH)))
     teacher = build_teacher(Teacher(model=pair.teacher, weights="none", image_size=SIZE), classes, SEED)
     teacher.trainable = False
-    answer = answers(teacher, (), pool, Augment(), SEED, classes, VIEWS_OF_A_RUN, folder)
+    answer = view_predictor(teacher, (), pool, Augment(), SEED, classes, VIEWS_OF_A_RUN, folder)
     header = {"images": len(pool), "views": 1, "layout": Layout(classes).described()}
 
     def make_store(name: str) -> Path:

@@ -59,7 +59,7 @@ class AttentionLoss(FeatureDistillationLoss):
         Raises:
             RequestError: a feature is not a map of a fixed size, or the batches differ.
         """
-        teacher, student = self.answers(y_true, y_pred)
+        teacher, student = self.predictions(y_true, y_pred)
         for feature, tap in ((teacher, self.teacher_tap), (student, self.student_tap)):
             if feature.shape.rank != 4 or None in feature.shape[1:3]:
                 raise RequestError(

@@ -122,10 +122,10 @@ class ContrastiveLoss(FeatureDistillationLoss):
         if not isinstance(y_true, Mapping) or not {"answer", "index"} <= y_true.keys():
             raise RequestError(f'{self.name} needs an index: call it with {{"answer": feature, "index": numbers}}.')
         teacher_projector, student_projector, *memories = self.built()
-        answers = self.answers(y_true["answer"], y_pred)
+        predictions = self.predictions(y_true["answer"], y_pred)
         teacher, student = (
             _projected(self.name, layer, feature)
-            for layer, feature in zip((teacher_projector, student_projector), answers, strict=True)
+            for layer, feature in zip((teacher_projector, student_projector), predictions, strict=True)
         )
         index = tf.cast(tf.reshape(y_true["index"], [-1]), tf.int32)
         if not index.shape.is_compatible_with(student.shape[:1]):

@@ -59,8 +59,8 @@ class DecoupledLoss(LogitDistillationLoss):
         Raises:
             RequestError: labels are missing, or the shapes do not fit each other.
         """
-        answer, labels = self.labelled(y_true)
-        teacher, student, temperature = self.answers(answer, y_pred)
+        teacher_logits, labels = self.labelled(y_true)
+        teacher, student, temperature = self.predictions(teacher_logits, y_pred)
         right = right_class(labels, teacher)
         target_p, others_p = split(teacher / temperature, right)
         target_q, others_q = split(student / temperature, right)

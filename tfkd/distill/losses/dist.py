@@ -62,7 +62,7 @@ class DistLoss(LogitDistillationLoss):
         Raises:
             RequestError: the shapes differ.
         """
-        teacher, student, temperature = self.answers(y_true, y_pred)
+        teacher, student, temperature = self.predictions(y_true, y_pred)
         p, q = tf.nn.softmax(teacher / temperature), tf.nn.softmax(student / temperature)
         inter = 1 - _correlation(p, q, axis=1)
         intra = 1 - tf.reduce_mean(_correlation(whole_batch(p), whole_batch(q), axis=0))

@@ -12,7 +12,7 @@ from tfkd.errors import RequestError
 class FeatureDistillationLoss(DistillationLoss):
     """A distillation loss between a feature of the teacher and one of the student."""
 
-    def answers(self, teacher: Any, student: Any) -> tuple[Any, Any]:
+    def predictions(self, teacher: Any, student: Any) -> tuple[Any, Any]:
         """Returns both features as float32 (float64 where both are).
 
         Args:

@@ -91,7 +91,7 @@ class HintLoss(FeatureDistillationLoss):
             RequestError: the loss was not built, or not for these shapes.
         """
         projector, *moments = self.built()
-        teacher, student = self.answers(y_true, y_pred)
+        teacher, student = self.predictions(y_true, y_pred)
         if not (_matches(teacher, self._teacher) and _matches(student, self._student)):
             raise RequestError(
                 f"{self.name}: features {teacher.shape} and {student.shape} are not those it was built for, "

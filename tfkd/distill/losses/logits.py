@@ -29,7 +29,7 @@ class LogitDistillationLoss(DistillationLoss):
         super().__init__(name=name, **kwargs)
         self.temperature = temperature
 
-    def answers(self, teacher: Any, student: Any) -> tuple[Any, Any, Any]:
+    def predictions(self, teacher: Any, student: Any) -> tuple[Any, Any, Any]:
         """Returns teacher logits, student logits and temperature, all float32 (float64 where both logits are).
 
         Args:

@@ -58,8 +58,8 @@ class NormalizedLoss(LogitDistillationLoss):
         Raises:
             RequestError: labels are missing, or the shapes do not fit each other.
         """
-        answer, labels = self.labelled(y_true)
-        teacher, student, temperature = self.answers(answer, y_pred)
+        teacher_logits, labels = self.labelled(y_true)
+        teacher, student, temperature = self.predictions(teacher_logits, y_pred)
         right = right_class(labels, teacher)
         (target_p, _), (target_q, _) = split(teacher, right), split(student, right)
         (_, others_p), (_, others_q) = split(teacher / temperature, right), split(student / temperature, right)

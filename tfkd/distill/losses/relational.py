@@ -22,7 +22,7 @@ class RelationalLoss(FeatureDistillationLoss):
 
     The batch is that of all replicas, and the loss is the same for each of its images. The angles follow from the
     distances by the law of cosines: time and memory are batch² · channels + batch³, not batch³ · channels. Squared
-    distances are summed in float64, where features far from the origin and close together keep their digits.
+    distances are summed in float64, where features far from the origin and close together keep their precision.
 
     Reference: Park et al., "Relational Knowledge Distillation", 2019, arXiv:1904.05068.
 
@@ -67,7 +67,7 @@ class RelationalLoss(FeatureDistillationLoss):
         Raises:
             RequestError: the batches differ.
         """
-        teacher, student = (_distances(whole_batch(feature)) for feature in self.answers(y_true, y_pred))
+        teacher, student = (_distances(whole_batch(feature)) for feature in self.predictions(y_true, y_pred))
         images = tf.cast(tf.shape(teacher)[0], teacher.dtype)
         pairs = images * (images - 1)
         loss = tf.zeros((), teacher.dtype)

@@ -44,7 +44,7 @@ class SoftTargetsLoss(LogitDistillationLoss):
         Returns:
             float32 [batch] (float64 where both inputs are float64).
         """
-        teacher, student, temperature = self.answers(y_true, y_pred)
+        teacher, student, temperature = self.predictions(y_true, y_pred)
         log_p = tf.nn.log_softmax(teacher / temperature)
         log_q = tf.nn.log_softmax(student / temperature)
         return temperature**2 * divergence(log_p, log_q)

@@ -50,7 +50,7 @@ class StandardizedLoss(LogitDistillationLoss):
         Raises:
             RequestError: the shapes differ.
         """
-        teacher, student, temperature = self.answers(y_true, y_pred)
+        teacher, student, temperature = self.predictions(y_true, y_pred)
         log_p = tf.nn.log_softmax(_standardized(teacher) / temperature)
         log_q = tf.nn.log_softmax(_standardized(student) / temperature)
         return temperature**2 * divergence(log_p, log_q)

@@ -52,7 +52,7 @@ class Pixels:
     """A decoded photo.
 
     Attributes:
-        image: upright RGB, at most as large as asked for; None where the photo is a deep one.
+        image: upright RGB, at most `longest_side`; None where the photo is a deep one.
         deep: the values of a photo of more than 8 bits, as they are stored.
         orientation: EXIF's, of the deep values.
     """

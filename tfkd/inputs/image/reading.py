@@ -89,7 +89,7 @@ class ImageReading:
         return replace(self, ranges=gathered.ranges)
 
     def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> check.PhotoReport:
-        """Returns what users are told of a check."""
+        """Returns the notes and warnings of a check."""
         return check.PhotoReport(facts, name, total, self.declared is not None)
 
     def rendered(self, rendering: str) -> "ImageReading":
