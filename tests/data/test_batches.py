@@ -101,7 +101,7 @@ def test_mixed_views_are_two_views_and_return_their_fractions(split: Split, mix:
     own = gathered(view_batches(split, Augment(), signature(24), 4, indices, seeds))
     theirs = gathered(view_batches(split, Augment(), signature(24), 4, others.positions, others.seeds))
     overlays = [draw(seed, augment) for seed in seeds]
-    np.testing.assert_allclose(views["share"], [overlay.share() for overlay in overlays], rtol=1e-6)
+    np.testing.assert_allclose(views["share"], [overlay.own_weight() for overlay in overlays], rtol=1e-6)
     np.testing.assert_array_equal(views["partner_label"], split.labels[others.positions])
     np.testing.assert_array_equal(views["label"], split.labels[indices])
     assert (views["share"].dtype, views["partner_label"].dtype) == (np.float32, np.int64)

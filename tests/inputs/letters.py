@@ -52,7 +52,7 @@ class LettersReport:
 class Blend:
     own: float
 
-    def share(self) -> float:
+    def own_weight(self) -> float:
         return self.own
 
     def lay(self, own: Arrays, partner: Arrays) -> Arrays:

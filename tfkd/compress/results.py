@@ -13,7 +13,7 @@ class CompressionResult:
         seconds: that the training took.
         validation_accuracy: 0 to 1, of the network as it was trained: with rounding after "qat".
         accuracy: the same on the test examples.
-        sparsity: share of zeros, 0 to 1, among the weights that are pruned and clustered.
+        sparsity: fraction of zeros, 0 to 1, among the weights that are pruned and clustered.
         clusters: of these layers' kernels, the largest number of different weights.
     """
 

@@ -70,7 +70,7 @@ class _Views:
         """Returns a batch of each tensor, mixed with partners, and the weights of the own labels, float32 [b]."""
         rows = self._rows(indices, seeds)
         overlays = [self.split.reading.overlay(seed, self.augment) for seed in seeds]
-        weights = np.array([overlay.share() for overlay in overlays], np.float32)
+        weights = np.array([overlay.own_weight() for overlay in overlays], np.float32)
         for k in np.flatnonzero(weights < 1.0):
             rows[k] = overlays[k].lay(rows[k], self._view(int(others[k]), other_seeds[k]))
         return [*_columns(rows, self.signature), weights]

@@ -119,7 +119,7 @@ class Distiller(StudentFiles, DistillationSteps):
         frozen = FrozenTeachers(guides, given.logits, student, [loss.teacher_tap for loss, _ in chosen])
         terms = terms_of(
             chosen,
-            shares=teacher_shares or [1.0] * max(1, len(guides), len(answers)),
+            teacher_weights=teacher_shares or [1.0] * max(1, len(guides), len(answers)),
             teachers=answers or frozen.shapes,
             student={tap: tuple(output.shape[1:]) for tap, output in network.output.items()},
             images=images,

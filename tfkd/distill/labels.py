@@ -1,4 +1,4 @@
-"""The labels of a batch: numbers of classes or rows of shares, known or not."""
+"""The labels of a batch: class numbers or rows of probabilities, known or not."""
 
 from typing import Any
 

@@ -20,13 +20,13 @@ class Term:
         loss: the loss, built if it has layers.
         weight: a number, or a variable that changes during the training.
         teacher: the teacher's number.
-        share: the teacher's weight; those of all teachers sum to 1.
+        teacher_weight: the teacher's weight; those of all teachers sum to 1.
     """
 
     loss: DistillationLoss
     weight: Any
     teacher: int
-    share: float
+    teacher_weight: float
 
     @property
     def layers(self) -> list[Any]:
@@ -55,12 +55,12 @@ class Term:
         if self.loss.needs:
             given = {"answer": given, **{need: context[need]() for need in self.loss.needs}}
         value = self.loss(given, student[self.loss.student_tap], sample_weight=sample_weight)
-        return tf.cast(self.weight, value.dtype) * tf.cast(self.share, value.dtype) * value
+        return tf.cast(self.weight, value.dtype) * tf.cast(self.teacher_weight, value.dtype) * value
 
 
 def terms_of(
     losses: Sequence[tuple[DistillationLoss, Any]],
-    shares: Sequence[float],
+    teacher_weights: Sequence[float],
     teachers: Sequence[Shapes],
     student: Shapes,
     images: int | None,
@@ -69,22 +69,26 @@ def terms_of(
 
     Args:
         losses: pairs (loss, weight).
-        shares: relative weight of each teacher.
+        teacher_weights: relative weight of each teacher.
         teachers: shapes of each teacher's predictions by tap, without the batch; empty if only
             logits are known.
         student: shapes of the student's outputs by tap, without the batch.
         images: number of training images, if known.
 
     Raises:
-        RequestError: the shares do not fit the teachers, logits have other classes, or a prediction is missing.
+        RequestError: the weights do not fit the teachers, logits have other classes, or a prediction is missing.
     """
-    shapes = list(teachers) or [{LOGITS: student[LOGITS]}] * len(shares)
-    if len(shares) != len(shapes) or min(shares) < 0 or sum(shares) <= 0:
-        raise RequestError(f"teacher_shares = {list(shares)} must give each of {len(shapes)} teachers a share above 0.")
+    shapes = list(teachers) or [{LOGITS: student[LOGITS]}] * len(teacher_weights)
+    if len(teacher_weights) != len(shapes) or min(teacher_weights) < 0 or sum(teacher_weights) <= 0:
+        raise RequestError(
+            f"teacher_shares = {list(teacher_weights)} must be one number above 0 for each of {len(shapes)} teachers."
+        )
     return [
-        Term(_built(loss, shapes[number], student, number, images), weight, number, share / sum(shares))
+        Term(
+            _built(loss, shapes[number], student, number, images), weight, number, teacher_weight / sum(teacher_weights)
+        )
         for loss, weight in losses
-        for number, share in enumerate(shares)
+        for number, teacher_weight in enumerate(teacher_weights)
     ]
 
 

@@ -61,7 +61,7 @@ class Report(Protocol):
 class Overlay(Protocol):
     """The overlay of a partner's view over a view."""
 
-    def share(self) -> float:
+    def own_weight(self) -> float:
         """Returns the weight of the view's own example, 0 to 1."""
 
     def lay(self, own: Arrays, partner: Arrays) -> Arrays:

@@ -89,7 +89,7 @@ class SoftLabelBatches:
         batch = min(batch_size or recipe.distill.training.batch_size, self.examples)
         order = loop.epoch_order(recipe.seed, number, self.examples, self.examples // batch * batch)
         stores = [SoftLabels(store.folder, store.header, ()) for store in self._stores]
-        weights = [store.share for store in self._stores]
+        weights = [store.weight for store in self._stores]
         split, signature = student.transfer_set(self._data), self._data.kind.signature(recipe.data)
         with example_errors():
             for found in numbered_views(split, recipe.teacher_views, recipe.seed, view, order, signature, batch):

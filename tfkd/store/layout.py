@@ -131,8 +131,8 @@ class Layout:
         logits = records[LOGITS].astype(np.float32)
         if self.top:
             kept = logits
-            share = records["others"] - np.float32(math.log(self.classes - self.top))
-            logits = np.repeat(share[:, None], self.classes, axis=1)
+            others = records["others"] - np.float32(math.log(self.classes - self.top))
+            logits = np.repeat(others[:, None], self.classes, axis=1)
             np.put_along_axis(logits, records["classes"].astype(np.int64), kept, axis=1)
         chosen = self.features if features is None else features
         return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in chosen}}

@@ -16,12 +16,12 @@ class Store:
     Attributes:
         folder: its folder.
         header: the header that it must have.
-        share: weight of the teacher in the ensemble.
+        weight: weight of the teacher in the ensemble.
     """
 
     folder: Path
     header: dict[str, Any]
-    share: float = 1.0
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

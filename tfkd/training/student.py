@@ -121,7 +121,7 @@ def distilled(
         student,
         losses=losses,
         label_weight=distill.label_weight,
-        teacher_shares=[store.share for store in job.stores],
+        teacher_shares=[store.weight for store in job.stores],
         answers=[store.shapes for store in stores],
         images=job.images,
         predictions_are="logits",
@@ -189,8 +189,8 @@ def with_mean_predictions(batch: dict[str, Any], stores: list[SoftLabels]) -> Te
     answers = _answers(batch["index"], stores, SoftLabels.mean)
     if "share" in batch:
         partners = _answers(batch["partner"], stores, SoftLabels.mean)
-        share = batch["share"][:, None]
-        answers = tf.nest.map_structure(lambda own, other: share * own + (1.0 - share) * other, answers, partners)
+        weight = batch["share"][:, None]
+        answers = tf.nest.map_structure(lambda own, other: weight * own + (1.0 - weight) * other, answers, partners)
     return TeacherPredictions(batch["inputs"], answers, batch["index"])
 
 
@@ -215,5 +215,5 @@ def label(batch: dict[str, Any], classes: int) -> Any:
     """Returns a view's label, int64 [b], or that of a mixed view, float32 [b, classes]."""
     if "share" not in batch:
         return batch["label"]
-    share = batch["share"][:, None]
-    return share * tf.one_hot(batch["label"], classes) + (1.0 - share) * tf.one_hot(batch["partner_label"], classes)
+    weight = batch["share"][:, None]
+    return weight * tf.one_hot(batch["label"], classes) + (1.0 - weight) * tf.one_hot(batch["partner_label"], classes)

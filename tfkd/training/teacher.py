@@ -158,9 +158,9 @@ def _train_thawed(
     return seconds
 
 
-def _thaw(backbone: keras.Model, share: float) -> None:
+def _thaw(backbone: keras.Model, fraction: float) -> None:
     """Unfreezes the top fraction of the layers; BatchNorm keeps its pretrained statistics, as batches are small."""
-    first = round(len(backbone.layers) * (1 - share))
+    first = round(len(backbone.layers) * (1 - fraction))
     for number, layer in enumerate(backbone.layers):
         layer.trainable = number >= first and not isinstance(layer, keras.layers.BatchNormalization)
 

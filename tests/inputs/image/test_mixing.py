@@ -12,7 +12,7 @@ def shares(augment: Augment) -> tuple[np.ndarray, np.ndarray]:
     """Returns [VIEWS] fractions and [VIEWS, 4] boxes of the views of one image."""
 
     overlays = [draw(seed, augment) for seed in view_seeds(1, np.arange(VIEWS), 0)]
-    return np.array([overlay.share() for overlay in overlays]), np.array([overlay.box for overlay in overlays])
+    return np.array([overlay.own_weight() for overlay in overlays]), np.array([overlay.box for overlay in overlays])
 
 
 def distance(sample: np.ndarray, distribution: np.ndarray) -> float:
@@ -65,7 +65,7 @@ def test_an_overlay_covers_its_fraction_at_every_size(size: int) -> None:
         for mix in ("mixup", "cutmix"):
             overlay = draw(seed, Augment(mix=mix, mix_share=1.0))
             (mixed,) = overlay.lay((own,), (partner,))
-            np.testing.assert_allclose(1 - mixed.mean() / 200, overlay.share(), atol=1e-4)
+            np.testing.assert_allclose(1 - mixed.mean() / 200, overlay.own_weight(), atol=1e-4)
 
 
 def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:

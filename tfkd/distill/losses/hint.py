@@ -145,9 +145,9 @@ class Moments(keras.layers.Layer):
         means = tf.concat([self.mean[None], moments[:, 0]], axis=0)
         variances = tf.concat([self.variance[None], moments[:, 1]], axis=0)
         count = tf.reduce_sum(counts)
-        shares = tf.cast(counts / count, rows.dtype)[:, None]
-        mean = tf.reduce_sum(shares * means, axis=0)
-        variance = tf.reduce_sum(shares * (variances + (means - mean) ** 2), axis=0)
+        fractions = tf.cast(counts / count, rows.dtype)[:, None]
+        mean = tf.reduce_sum(fractions * means, axis=0)
+        variance = tf.reduce_sum(fractions * (variances + (means - mean) ** 2), axis=0)
         self.count.assign(count)
         self.mean.assign(mean)
         self.variance.assign(variance)

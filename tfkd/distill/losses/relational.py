@@ -9,7 +9,7 @@ from tfkd.distill.losses.features import FeatureDistillationLoss
 from tfkd.distill.replicas import whole_batch
 from tfkd.recipe import Relational, default_of
 
-# Squared distances below this share of the images' squared distances from their mean are rounding: the images are one.
+# Squared distances below this fraction of the images' squared distances from their mean are rounding errors.
 _ROUNDING = 1e-12
 
 

@@ -30,7 +30,7 @@ class Overlay:
     box: tuple[float, float, float, float]
     opacity: float
 
-    def share(self) -> float:
+    def own_weight(self) -> float:
         """Returns the weight of the view's own image, which is the same at every size."""
         top, left, bottom, right = self.box
         return 1.0 - self.opacity * (bottom - top) * (right - left)

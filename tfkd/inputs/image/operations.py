@@ -1,7 +1,7 @@
 """Random operations on views, as in RandAugment (Cubuk et al. 2019, arXiv:1909.13719).
 
 Every operation maps (square RGB view, strength) to such a view. A strength lies in -1..1; the further from 0, the more
-changes, and 0 changes nothing. Operations without a direction ignore its sign. Lengths are shares of the view's side,
+changes, and 0 changes nothing. Operations without a direction ignore its sign. Lengths are relative to the view's side,
 and statistics are measured on a grid of fixed size, so that a view is the same at every size. There is no inversion of
 the whole view.
 """
@@ -19,7 +19,7 @@ _MAX_SHEAR = 0.3
 _MAX_SHIFT = 0.3
 _POSTERIZED_BITS = 4.0  # lost at full strength
 _SHARPENED = 0.9
-_SOLARIZED = 0.5  # share of the range that full strength inverts
+_SOLARIZED = 0.5  # fraction of the range that full strength inverts
 _LEVELS = np.arange(256.0)
 
 
@@ -46,7 +46,7 @@ def autocontrast(view: Image.Image, strength: float) -> Image.Image:
 
 
 def equalize(view: Image.Image, strength: float) -> Image.Image:
-    """Moves each value of a channel, at full strength to the share of the area below it; lowest to 0, highest to 255.
+    """Maps each value of a channel, at full strength to the relative area below it; lowest to 0, highest to 255.
 
     A flat channel stays as it is.
     """
@@ -113,8 +113,8 @@ OPERATIONS = (
 )
 
 
-def _blend(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    return first + share * (second - first)
+def _blend(first: np.ndarray, second: np.ndarray, fraction: float) -> np.ndarray:
+    return first + fraction * (second - first)
 
 
 def _on_grid(view: Image.Image) -> Image.Image:

@@ -98,5 +98,5 @@ def _recolour(view: Image.Image, numbers: list[float], augment: Augment) -> Imag
     )
     mean = float(np.dot(view.convert("L").histogram(), _LEVELS)) / (view.width * view.height)
     gain, offset = brightness * contrast, brightness * (1.0 - contrast) * mean
-    own, (r, g, b) = gain * saturation, (gain * (1.0 - saturation) * share for share in LUMA)
+    own, (r, g, b) = gain * saturation, (gain * (1.0 - saturation) * coefficient for coefficient in LUMA)
     return view.convert("RGB", (own + r, g, b, offset, r, own + g, b, offset, r, g, own + b, offset))
