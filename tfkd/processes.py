@@ -1,5 +1,6 @@
 """Child processes that start with TensorFlow loaded, and end with their parent."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.forkserver
@@ -8,12 +9,14 @@ import signal
 import sys
 import threading
 import types
+from collections.abc import Iterator
 from typing import Any
 
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it loaded.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded"])
 _SERVER = multiprocessing.forkserver._forkserver
+_SAFE = "PYTHONSAFEPATH"
 
 
 def start_server() -> None:
@@ -23,7 +26,8 @@ def start_server() -> None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        _SERVER.ensure_running()
+        with _without_current_folder():
+            _SERVER.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -42,9 +46,27 @@ def start(process: Any) -> None:
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
-        process.start()
+        with _without_current_folder():
+            process.start()
     finally:
         sys.modules["__main__"] = script
+
+
+@contextlib.contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Keeps the current folder off the import path of the processes that are started meanwhile.
+
+    `multiprocessing` starts them with `python -c`, which would import anybody's `types.py` from that folder.
+    """
+    before = os.environ.get(_SAFE)
+    os.environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE]
+        else:
+            os.environ[_SAFE] = before
 
 
 def begin_child(server: str | None = None) -> None:
