@@ -18,3 +18,10 @@ def test_lines_do_not_break(capsys: pytest.CaptureFixture[str]) -> None:
     for shown in (progress.Lines(), progress.Bars()):
         shown.say("left out: a\nb\x1b[2J.jpg")
         assert capsys.readouterr().out == "left out: a\\nb\\x1b[2J.jpg\n"
+
+
+@pytest.mark.parametrize("shown", [None, True])
+def test_nothing_is_shown_where_standard_output_is_closed(monkeypatch: pytest.MonkeyPatch, shown: bool | None) -> None:
+    monkeypatch.setattr(progress.sys, "stdout", None)
+    assert isinstance(progress.chosen(shown), progress.Silent)
+    assert isinstance(progress.for_output(), progress.Silent)

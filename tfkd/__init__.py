@@ -97,4 +97,4 @@ if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -134,7 +134,9 @@ class Notebook(Lines):
 
 
 def for_output() -> Progress:
-    """Returns bars if standard output is a terminal, else lines."""
+    """Returns bars if standard output is a terminal, else lines; nothing where it is closed."""
+    if sys.stdout is None:
+        return Silent()
     return Bars() if sys.stdout.isatty() else Lines()
 
 
@@ -148,7 +150,8 @@ def chosen(shown: bool | None) -> Progress:
         return Silent()
     if _is_notebook():
         return Notebook()
-    return for_output() if shown or sys.stdout.isatty() else Silent()
+    progress = for_output()
+    return progress if shown or isinstance(progress, Bars) else Silent()
 
 
 def _is_notebook() -> bool:

@@ -41,6 +41,11 @@ def test_a_bundle_is_read_whole(folder: Path, tmp_path: Path) -> None:
     assert loaded.save(TFLITE, tmp_path / "app").read_bytes() == loaded.files[TFLITE]
 
 
+def test_it_is_shown_in_one_line(folder: Path) -> None:
+    shown = repr(tfkd.load_bundle(folder))
+    assert shown.startswith(f"Bundle({str(folder)!r}: tiny, 2 files, {len(CLASSES)} classes, ") and len(shown) < 400
+
+
 def test_what_is_not_there_is_named(folder: Path) -> None:
     loaded = tfkd.load_bundle(folder)
     with pytest.raises(RequestError, match=r"has no file 'a_fp16.tflite'\. Did you mean 'android/a_fp32.tflite'"):

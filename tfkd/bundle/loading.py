@@ -26,7 +26,7 @@ from tfkd.verification.records import Artifact
 _BATCH = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """What a bundle holds, read at one moment and independent of its folder afterwards.
 
@@ -46,6 +46,13 @@ class Bundle:
     golden: Golden
     measurements: tuple[Record, ...]
     files: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        made = self.manifest
+        return (
+            f"Bundle({str(self.folder)!r}: {made.name}, {len(made.artifacts)} files, {len(self.labels)} classes, "
+            f"student {made.student.accuracy:.1%} right)"
+        )
 
     def artifact(self, name: str) -> Artifact:
         """Returns what the manifest says of an exported file.
