@@ -28,6 +28,7 @@ from tfkd.writers import (
     coreml_batch_norms,  # registers them
     exported_file,
 )
+from tfkd.writers import coreml_operators as coreml_operators  # registers them
 from tfkd.writers.coreml_compression import compressed
 from tfkd.writers.graph import Graph, frozen
 
