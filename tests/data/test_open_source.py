@@ -81,5 +81,5 @@ def test_sources_with_too_few_images_are_refused(tmp_path: Path, counts: dict[st
 
 def test_unlabelled_comes_from_a_folder(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 5, "b": 5})
-    with pytest.raises(RequestError, match="give folder:PATH"):
+    with pytest.raises(RequestError, match="set it to folder:PATH or rest"):
         open_source(data(root, unlabelled="tfds:mnist"), 1)

@@ -313,7 +313,7 @@ def test_a_tap_that_does_not_exist_is_refused() -> None:
 
 
 def test_predictions_without_the_features_of_a_loss_are_refused() -> None:
-    with pytest.raises(RequestError, match="do not hold"):
+    with pytest.raises(RequestError, match="predictions of teacher 0 lack: they hold logits"):
         Distiller(student(), losses=[(HintLoss(), 1.0)], answers=[{"logits": (CLASSES,)}])
 
 

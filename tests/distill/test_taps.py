@@ -292,7 +292,7 @@ def test_a_layer_and_a_model_used_twice() -> None:
     for name in names:
         x = np.maximum(x, 0) if name.endswith("relu") else np.array(conv(x))
         np.testing.assert_allclose(answers[name], x, rtol=1e-6)
-    with pytest.raises(RequestError, match=r"say which: twice/relu, twice#2/relu\.$"):
+    with pytest.raises(RequestError, match=r"choose one of: twice/relu, twice#2/relu\.$"):
         tapped(model, ["relu"])
 
 

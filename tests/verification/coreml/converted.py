@@ -23,7 +23,7 @@ def convert(model: Any, card: Card, image: Any = None, **options: Any) -> Any:
         options: more arguments of ct.convert.
     """
     with frozen(model, card) as graph:
-        shape = (1, graph.size, graph.size, 3)
+        shape = (1, *graph.signature.single.shape)
         return ct.convert(
             [graph.function],
             source="tensorflow",
