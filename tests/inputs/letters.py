@@ -120,6 +120,12 @@ def signature(_: Any) -> Signature:
     return Signature("letters", (ids, InputTensor("mask", (LENGTH,), "float32", (0.0, 1.0))))
 
 
+def signature_of(model: Any) -> Signature:
+    found = signature(None)
+    found.require_taken_by(model, f"The model {model.name!r}")
+    return found
+
+
 KIND = Kind(
     name="letters",
     suffixes=(".txt",),
@@ -127,7 +133,7 @@ KIND = Kind(
     feature=("Text", "text"),
     reading=lambda data, ranges: LettersReading(),
     signature=signature,
-    signature_of=signature,
+    signature_of=signature_of,
     describe=lambda given: Description("Numbers of letters.", "Numbers of letters.", {}, {}),
     conversion=lambda rendering: "",
     golden_suffix=".txt",
