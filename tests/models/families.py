@@ -1,4 +1,4 @@
-"""The facts that the contract tests need of a family: each family's own test states them by network name."""
+"""Facts for the contract tests of model families, read from `FACTS` in the test module of each family."""
 
 import importlib
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ class FileCase:
     """A student whose .tflite files must run in XNNPACK as a whole.
 
     Attributes:
-        activation: of the student.
+        activation: activation of the student.
         size: side of the input, pixels.
-        width: of the student.
-        precisions: of the files.
+        width: width multiplier of the student.
+        precisions: precisions of the files, such as "int8".
     """
 
     activation: Activation
@@ -26,13 +26,13 @@ class FileCase:
 
 @dataclass(frozen=True)
 class StudentFacts:
-    """A student, as its paper describes it.
+    """What the contract tests check of a student.
 
     Attributes:
-        millions: trainable parameters with 1000 classes, by the paper, in millions.
-        files: at least one per activation that the student offers.
-        sizes: sides of inputs, pixels, at which the last feature map must be larger than one pixel.
-        alike: activations with which the tf_keras copy must give the same logits.
+        millions: trainable parameters with 1000 classes according to the paper, in millions.
+        files: at least one file per activation that the student offers.
+        sizes: input sides, pixels, at which the last feature map must be larger than one pixel.
+        alike: activations for which the tf_keras copy must compute the same logits.
     """
 
     millions: float
@@ -43,30 +43,30 @@ class StudentFacts:
 
 @dataclass(frozen=True)
 class TeacherFacts:
-    """A teacher; one network stands for those that its family builds by the same code.
+    """What the contract tests check of a teacher. A family lists one network for all that the same code builds.
 
     Attributes:
-        size: side of a small input that the network takes, pixels.
+        size: side of a small input that the network accepts, pixels.
     """
 
     size: int
 
 
 def student(name: str) -> StudentFacts:
-    """Returns the facts that the test of a student's family states."""
+    """Returns the facts of a student."""
     facts: StudentFacts = _facts(STUDENTS[name].module, name)
     return facts
 
 
 def teachers() -> dict[str, TeacherFacts]:
-    """Returns the facts that the tests of all families of teachers state, by teacher name."""
+    """Returns the facts of all listed teachers by name."""
     modules = dict.fromkeys(kind.module for kind in TEACHERS.values())
     return {name: facts for module in modules for name, facts in _of(module).items()}
 
 
 def _facts(module: str, name: str) -> StudentFacts:
     facts = _of(module)
-    assert name in facts, f"FACTS in the test of {module} says nothing of {name}"
+    assert name in facts, f"FACTS in the test module of {module} has no entry {name}"
     return facts[name]
 
 

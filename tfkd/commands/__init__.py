@@ -368,7 +368,7 @@ def list_kinds(
 
 
 def _named(name: str, places: dict[str, str], what: str) -> Any:
-    """Returns the object that a name stands for; `places` maps names to `module:attribute`."""
+    """Imports and returns an object by name; `places` maps names to `module:attribute`."""
     if name not in places:
         raise RequestError(f"There is no {what} {name!r}.{nearest(name, list(places))}")
     module, _, attribute = places[name].partition(":")

@@ -81,29 +81,29 @@ class Reading(Protocol):
 
     @property
     def stamp(self) -> list[Any]:
-        """All that the outcome of a check depends on beside the files, as JSON."""
+        """Everything but the files that the result of a check depends on, as JSON values."""
 
     @property
     def identity(self) -> tuple[Any, dict[str, Any]]:
-        """What counts for the fingerprint of the data: the settings, and facts by name, of which empty ones do not."""
+        """Its part of the data's fingerprint: the settings, and facts by name; empty facts are left out."""
 
     def decode(self, encoded: bytes) -> Any:
         """Returns an example; raises an ExampleError."""
 
     def compact(self, example: Any) -> tuple[Any, int]:
-        """Returns an example as memory may hold it for long, and the bytes that it takes."""
+        """Returns an example in the form that is cached in memory, and its size in bytes."""
 
     def examine(self, encoded: bytes) -> Finding:
         """Decodes an example for a check; raises an ExampleError."""
 
     def whole_digest(self, encoded: bytes) -> int:
-        """Returns the digest of all of an example whose `Finding.digest` is even; 0 where it cannot be read."""
+        """Returns the digest of a whole example whose `Finding.digest` is even; 0 if it cannot be read."""
 
     def findings(self) -> Findings:
         """Returns an empty `Findings` for a check."""
 
     def settled(self, facts: Mapping[str, Any]) -> "Reading":
-        """Returns the reading that the facts of a check decide."""
+        """Returns the reading with the settings that the facts of a check determine."""
 
     def fitted(self, findings: Iterable[Any]) -> "Reading":
         """Returns the reading that fits these examples; reads only the first finding if that is sufficient."""
@@ -118,10 +118,10 @@ class Reading(Protocol):
         """
 
     def rendered(self, rendering: str) -> "Reading":
-        """Returns the reading as a network of this input rendering sees it; raises a RequestError."""
+        """Returns the reading for networks with this input rendering; raises a RequestError."""
 
     def plain(self, example: Any, signature: Signature) -> Arrays:
-        """Returns the deterministic form: what a model is evaluated on."""
+        """Returns the deterministic form, which models are evaluated on."""
 
     def view(self, example: Any, seed: np.ndarray, augment: Augment, signature: Signature) -> Arrays:
         """Returns the training view that a seed (int [2]) draws; the same at every size."""
@@ -130,36 +130,36 @@ class Reading(Protocol):
         """Draws from a view's seed how a partner's view is laid over it."""
 
     def finish(self, inputs: Any) -> Any:
-        """Returns a batch of finished inputs, tensors in the signature's structure, as the input rendering shows it."""
+        """Returns a batch of finished inputs in the input rendering: tensors in the signature's structure."""
 
 
 class Normalization(Protocol):
-    """What a model wants done to raw values before it sees them."""
+    """The normalization of raw values that a model expects."""
 
     @property
     def text(self) -> str:
-        """The words that it was read from."""
+        """The text that was parsed."""
 
     @property
     def rarity(self) -> int:
-        """How seldom models want it, 0 for what is common."""
+        """How unusual it is, 0 for the common ones."""
 
     def __call__(self, raw: np.ndarray, /) -> np.ndarray:
-        """Returns raw values [b, ...] as the model was trained on them, float32."""
+        """Returns normalized values, float32, of raw values [b, ...]."""
 
     def undone(self, values: np.ndarray, /) -> np.ndarray:
-        """Returns the raw values, also outside of the raw range, that it turns into the given ones."""
+        """Returns the raw values, perhaps outside of the raw range, whose normalization gives these values."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What an exported file says of its input.
+    """The description of the input in exported files.
 
     Attributes:
-        tflite: the sentence in a `.tflite` file's metadata.
-        coreml: the sentence in a Core ML file.
-        properties: what the formats state in fields of their own, by the kind's names.
-        apps: what the developer of an app reads of the input, by the library that runs the file.
+        tflite: sentence for the metadata of `.tflite` files.
+        coreml: sentence for Core ML files.
+        properties: properties that file formats have fields for, by the kind's names.
+        apps: sentence for app developers, by the library that runs the file.
     """
 
     tflite: str
@@ -169,7 +169,7 @@ class Description:
 
 
 def listed(properties: Mapping[str, Any]) -> str:
-    """Returns a description's properties as messages state them."""
+    """Returns a description's properties as text for messages."""
     return ", ".join(f"{name} {value}" for name, value in properties.items())
 
 
@@ -180,26 +180,25 @@ class Kind:
     Attributes:
         name: in `tfkd.inputs.KINDS` and in signatures.
         suffixes: of the files that hold one example each, lower case, with the dot.
-        companions: suffixes of files that are ignored beside an example of the same name.
-        feature: the class in `tensorflow_datasets.features` that holds such examples, and the usual name of it.
-        reading: maps a recipe's data, and ranges that were settled on other examples, to how examples are read.
-        signature: maps a recipe's data to what the student takes.
-        signature_of: maps a keras.Model, such as a teacher with an input of its own, to what it takes; raises a
-            RequestError where that is no input of this kind.
-        describe: maps a signature to what exported files say of it.
-        conversion: maps an input rendering to what an app does with an example first; empty where that is nothing.
-        golden_suffix: of the files of golden examples.
-        values: what messages call the numbers of an example.
-        normalization: reads what a model wants done to raw values from words, and the flag or field that they are of,
-            for messages; raises a RequestError.
-        other_normalizations: maps such a normalization to others that models may want instead.
-        from_memory: maps examples that a caller hands over in memory, and the signature, to raw inputs as golden files
-            hold them; raises a RequestError.
-        to_golden: maps a batch of finished inputs to the arrays that golden examples and files hold, in fewer bytes.
-        encode_golden: maps one raw example, as the student takes it, to the bytes of its golden file.
+        companions: suffixes of sidecar files, which are ignored beside an example of the same name.
+        feature: class in `tensorflow_datasets.features` of such examples, and its usual name in a data set.
+        reading: maps a recipe's data, and the ranges determined from other examples, to the `Reading`.
+        signature: maps a recipe's data to the student's signature.
+        signature_of: maps a keras.Model, such as a teacher, to its signature; raises a RequestError if its input is
+            not of this kind.
+        describe: maps a signature to the description in exported files.
+        conversion: maps an input rendering to the conversion that an app applies first; empty for none.
+        golden_suffix: suffix of golden files.
+        values: name of an example's numbers in messages, such as "pixels".
+        normalization: parses a normalization from its text and the flag or field it comes from; raises a RequestError.
+        other_normalizations: maps a normalization to others that a model may expect instead.
+        from_memory: maps examples in memory and the signature to raw inputs in the form of golden files; raises a
+            RequestError.
+        to_golden: maps a batch of finished inputs to the smaller arrays that golden files hold.
+        encode_golden: maps one raw example of the student's input to the bytes of its golden file.
         decode_golden: maps the bytes of a golden file and the signature to the example; raises an ExampleError.
         encode_shown: maps one raw example to the base64 text that the report embeds.
-        shown_type: maps such a text to its media type; raises a ValueError where it is none.
+        shown_type: maps such a text to its media type; raises a ValueError if it has none.
     """
 
     name: str

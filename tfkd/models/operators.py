@@ -1,7 +1,7 @@
-"""The operators of TensorFlow that a graph of somebody else may hold: those that compute and do nothing else.
+"""TensorFlow operators allowed in graphs from elsewhere: those that only compute.
 
-Whatever is not in the list is refused: operators that read or write files, print, call Python, use the network, a
-device or a table, keep state or are random, and operators that this version of TensorFlow does not know.
+All others are refused: operators that read or write files, print, call Python, use the network, a device or a table,
+keep state or are random, and operators that this version of TensorFlow does not know.
 """
 
 import graphlib
@@ -70,7 +70,7 @@ Assert Case ControlTrigger Enter Exit If LoopCond Merge NextIteration NoOp Parti
 StatelessCase StatelessIf StatelessWhile Switch While
 """
 
-# The values of variables, and the lists that a loop fills: both live in the memory of one call.
+# Variables and the lists that loops fill; both live in the memory of one call.
 _MEMORY = """
 EmptyTensorList ReadVariableOp ResourceGather ResourceGatherNd TensorArrayCloseV3 TensorArrayConcatV3
 TensorArrayGatherV3 TensorArrayReadV3 TensorArrayScatterV3 TensorArraySizeV3 TensorArraySplitV3 TensorArrayV3
@@ -89,22 +89,22 @@ COMPUTING = frozenset(
 )
 
 _OPAQUE = (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT)
-_MOST_OPERATORS = 500_000  # once every call of a function is written out
-_DEEPEST = 100  # calls within calls
+_MOST_OPERATORS = 500_000  # with every function call inlined
+_DEEPEST = 100  # nested calls
 
 
 def check(graph: Any, name: str) -> None:
-    """Refuse a graph that holds, in its body or in any function of its library, what does more than compute.
+    """Refuses a graph with operators, in its body or in the functions of its library, that do more than compute.
 
     Nothing is run or imported. The time is linear in the size of the graph.
 
     Args:
         graph: a GraphDef.
-        name: what the message calls it.
+        name: of the model, for messages.
 
     Raises:
-        RequestError: an operator is not in `COMPUTING`, a function is missing, calls itself, or the calls amount to
-            more operators than any model has.
+        RequestError: an operator is not in `COMPUTING`, a function is missing or calls itself, or the graph is too deep
+            or too large with its calls inlined.
     """
     functions = {function.signature.name for function in graph.library.function}
     bodies = {None: graph.node} | {each.signature.name: each.node_def for each in graph.library.function}
@@ -123,7 +123,7 @@ def check(graph: Any, name: str) -> None:
 
 
 def called(node: Any, functions: Collection[str]) -> Iterator[str]:
-    """Yield the names of the functions that a node calls, or names in any of its attributes."""
+    """Yields the names of the functions that a node calls or refers to in its attributes."""
     if node.op in functions:
         yield node.op
     for reference in references(node):
@@ -131,7 +131,7 @@ def called(node: Any, functions: Collection[str]) -> Iterator[str]:
 
 
 def references(node: Any) -> Iterator[Any]:
-    """Yield every NameAttrList in the attributes of a node, also those inside of others."""
+    """Yields every NameAttrList in the attributes of a node, nested ones included."""
     waiting = list(node.attr.values())
     while waiting:
         value = waiting.pop()
@@ -141,27 +141,28 @@ def references(node: Any) -> Iterator[Any]:
 
 
 def refusal(name: str, node: Any, function: str | None) -> str:
-    """Return the message about an operator that is not in the list."""
+    """Returns the message about an operator that is not in the list."""
     where = f"node {shown(node.name)}" + (f" of the function {shown(function)}" if function else "")
     return (
-        f"{name} cannot be opened safely: it needs the operator {shown(node.op)} ({where}), which is not among those "
-        "that compute and do nothing else. Save the model without it; `tfkd export --allow-code` runs it, if you trust "
-        "who made the model."
+        f"{name} cannot be opened safely: it needs the operator {shown(node.op)} ({where}), which is not one of those "
+        "that only compute. Save the model without it; if you trust its author, run it with `tfkd export --allow-code`."
     )
 
 
 def shown(text: str) -> str:
-    """Return a name from a foreign file between quotes, on one line and not longer than names are."""
+    """Returns a name from a foreign file in quotes, on one line and shortened."""
     return f"'{legible(text[:100])}{'…' if len(text) > 100 else ''}'"
 
 
 def _check_calls(bodies: dict[str | None, Any], calls: dict[str | None, list[str]], name: str) -> None:
-    """Refuse functions that call themselves, and calls that grow beyond any model once they are written out."""
+    """Refuses functions that call themselves, and graphs that are too deep or too large with their calls inlined."""
     try:
         order = tuple(graphlib.TopologicalSorter({body: set(names) for body, names in calls.items()}).static_order())
     except graphlib.CycleError as error:
         again = next(each for each in error.args[1] if each)
-        raise RequestError(f"{name}: the function {shown(again)} of its graph calls itself; save it without.") from None
+        raise RequestError(
+            f"{name}: the function {shown(again)} of its graph calls itself; save the model without it."
+        ) from None
     sizes: dict[str | None, int] = {}
     depths: dict[str | None, int] = {}
     for body in order:
@@ -169,6 +170,6 @@ def _check_calls(bodies: dict[str | None, Any], calls: dict[str | None, list[str
         depths[body] = 1 + max((depths[each] for each in calls[body]), default=0)
         if sizes[body] > _MOST_OPERATORS or depths[body] > _DEEPEST:
             raise RequestError(
-                f"{name}: the functions of its graph call each other {_DEEPEST} deep, or amount to more than "
-                f"{_MOST_OPERATORS:,} operators; no classifier does."
+                f"{name}: the function calls of its graph are nested more than {_DEEPEST} deep, or amount to more than "
+                f"{_MOST_OPERATORS:,} operators; save a smaller graph."
             )

@@ -1,14 +1,14 @@
 """Reads the tensors of a PyTorch state dict, without torch and without unpickling anything.
 
-A `.pth` file is a pickle program, and a pickle can run any code. So the program is never given to `pickle`: it is
-stepped through here, by a machine that knows the two dozen opcodes a state dict needs and whose only calls are
-"make an ordered dict" and "view this storage as a tensor". It can import nothing, so it can run nothing.
+A `.pth` file is a pickle program, which can run any code, so this module does not use `pickle`. Its own machine
+interprets the two dozen opcodes that a state dict needs. The only calls it makes are "make an ordered dict" and "view
+this storage as a tensor"; it imports nothing.
 
 Both layouts are read: the zip archive of torch >= 1.6 (`data.pkl` and `data/KEY`), and the older stream of five
 pickles (magic number, protocol, system info, state dict, storage keys) followed by the raw storages.
 
-Time and memory are bounded by the file's size: opcodes, entries and dimensions are counted, nothing is hashed or
-printed but text and integers, and the tensors together hold at most a small multiple of the file's bytes.
+Time and memory are bounded by the file's size: opcodes, entries and dimensions are limited, only text and integers are
+hashed or printed, and all tensors together hold at most a small multiple of the file's bytes.
 """
 
 import io
@@ -46,12 +46,12 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
-_LARGEST_FILE = 1 << 31  # bytes; the networks that are read from these files have a hundredth of that
-_MOST_OPCODES = 1_000_000  # of one pickle; a tensor takes about 30
+_LARGEST_FILE = 1 << 31  # bytes; about a hundred times the files of the supported networks
+_MOST_OPCODES = 1_000_000  # of one pickle; a tensor needs about 30
 _MOST_ENTRIES = 100_000  # of an archive
 _MOST_DIMENSIONS = 64  # of a NumPy array
 _LARGEST_NUMBER = (1 << 63) - 1
-_MOST_SHARING = 4  # bytes of all tensors, for each byte of the file
+_MOST_SHARING = 4  # bytes of all tensors per byte of the file
 
 
 class _MalformedError(Exception):
@@ -60,7 +60,7 @@ class _MalformedError(Exception):
 
 @dataclass(frozen=True)
 class _Global:
-    """A name that the pickle wants imported. It stays a name."""
+    """The name of an object that the pickle imports; it is never imported here."""
 
     name: str
 
@@ -84,10 +84,10 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     """Returns every tensor of a PyTorch state dict by its name, as read-only arrays.
 
     Args:
-        path: a `.pth` or `.pt` file that holds a state dict, in either of PyTorch's layouts.
+        path: a `.pth` or `.pt` file with a state dict in either of PyTorch's layouts.
 
     Raises:
-        RequestError: the file is missing, cut short, or holds anything but tensors of finite numbers by name.
+        RequestError: the file is missing, cut short, or not a mapping of names to tensors of finite numbers.
     """
     try:
         content = _content(path)
@@ -116,7 +116,7 @@ def _content(path: Path) -> bytes:
 
 
 def _named(name: str) -> str:
-    """Returns a name from the file for a message."""
+    """Returns a name from the file, shortened and quoted, for a message."""
     return repr(name if len(name) <= 100 else f"{name[:100]}…")
 
 
@@ -158,7 +158,7 @@ def _read_zip(content: bytes) -> tuple[Any, dict[str, bytes]]:
 
 
 def _entries(content: bytes) -> dict[str, bytes]:
-    """Reads an archive whose entries are stored, as PyTorch stores them: a compressed one could be a bomb."""
+    """Reads an uncompressed archive, as PyTorch writes it; a compressed one could be a zip bomb."""
     if content.count(b"PK\x01\x02") > _MOST_ENTRIES:
         raise _MalformedError(f"the archive has more than {_MOST_ENTRIES:,} entries")
     try:
@@ -212,9 +212,11 @@ def _view(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
 
 
 def _run(stream: io.BytesIO, sizes: dict[str, int] | None = None) -> Any:
-    """Steps through one pickle, leaves the stream behind it, and returns what it builds.
+    """Interprets one pickle, leaves the stream at its end, and returns the object it builds.
 
-    `sizes` collects the bytes of every storage by its key; without it a storage is refused.
+    Args:
+        stream: at the start of the pickle.
+        sizes: receives the bytes of every storage by key; if None, storages are refused.
     """
     machine = _Machine(sizes)
     try:
@@ -279,22 +281,22 @@ class _Machine:
             function, arguments = self.take(2)
             stack.append(_rebuild(function, arguments))
         elif name == "BUILD":
-            self.take(1)  # the metadata that a state dict carries as attributes
+            self.take(1)  # the state dict's metadata, which PyTorch stores as attributes
         else:
             raise _MalformedError(f"its pickle uses {name}, which no state dict needs")
 
     def take(self, count: int) -> list[Any]:
         if len(self.stack) < count:
             raise IndexError
-        taken = self.stack[-count:]
+        values = self.stack[-count:]
         del self.stack[-count:]
-        return taken
+        return values
 
     def since_mark(self) -> list[Any]:
         mark = self.marks.pop()
-        taken = self.stack[mark:]
+        values = self.stack[mark:]
         del self.stack[mark:]
-        return taken
+        return values
 
     def extend(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
@@ -305,7 +307,7 @@ class _Machine:
         if not isinstance(self.stack[-1], dict):
             raise TypeError
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str):  # the hash of another key may take for ever
+            if not isinstance(key, str):  # hashing a nested key may never end
                 raise _MalformedError("it has a name that is no text")
             if key in self.stack[-1]:
                 raise _MalformedError(f"it has two entries of the name {_named(key)}")

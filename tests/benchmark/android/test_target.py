@@ -178,7 +178,7 @@ def test_a_limit_on_what_the_tool_does_not_tell_is_refused_before_measuring(
         results.write(tmp_path / "b.json", [told])
     asked = BenchRequest(shipped, f"android:{device.serial}", few(tool(tmp_path)), Limits(**limit), only="*light*")
     message = refused(60, lambda: bundles.bench(asked))
-    assert "benchmark_model does not tell that" in message
+    assert "benchmark_model does not report it" in message
 
 
 def test_an_option_that_the_runner_does_not_read_is_refused(

@@ -37,18 +37,18 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("text", EXPECTED)
-def test_words_and_numbers_give_the_pixels_that_libraries_give(text: str) -> None:
+def test_words_and_numbers_normalise_as_the_libraries_do(text: str) -> None:
     np.testing.assert_allclose(parse(text)(PHOTOS), EXPECTED[text], rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("text", EXPECTED)
-def test_a_keras_model_normalises_as_numpy_does_also_after_it_was_saved(tmp_path: Path, text: str) -> None:
+def test_a_keras_model_normalises_as_numpy_does_before_and_after_saving(tmp_path: Path, text: str) -> None:
     body = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     model = in_front(parse(text), body)
     model.save(tmp_path / "m.keras")
     for each in (model, keras.saving.load_model(tmp_path / "m.keras")):
-        given = np.asarray(each(PHOTOS.astype(np.float32)))
-        np.testing.assert_allclose(given, parse(text)(PHOTOS).reshape(2, -1), rtol=1e-5, atol=1e-4)
+        pixels = np.asarray(each(PHOTOS.astype(np.float32)))
+        np.testing.assert_allclose(pixels, parse(text)(PHOTOS).reshape(2, -1), rtol=1e-5, atol=1e-4)
         assert not each.weights
 
 
@@ -58,9 +58,9 @@ def test_the_words_are_those_of_keras_applications(mode: str) -> None:
     np.testing.assert_allclose(parse(mode)(PHOTOS), theirs, rtol=1e-5, atol=1e-4)
 
 
-def test_numbers_in_units_of_one_are_reported() -> None:
-    assert str(parse("0.5,0.5")) == "(RGB from 0 to 255 - 127.5) / 127.5, read from numbers in units of 1"
-    assert "units of 1" not in str(parse("127.5,127.5"))
+def test_the_conversion_of_numbers_for_pixels_from_0_to_1_is_reported() -> None:
+    assert str(parse("0.5,0.5")) == "(RGB from 0 to 255 - 127.5) / 127.5, converted from numbers for pixels from 0 to 1"
+    assert "pixels from 0 to 1" not in str(parse("127.5,127.5"))
     assert str(parse("caffe")).startswith("(BGR from 0 to 255 - 103.939,116.779,123.68) / 1")
     assert str(parse("bgr")) == "BGR from 0 to 255"
 
@@ -76,8 +76,8 @@ def test_an_unknown_normalization_is_refused_with_all_forms(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0,1", "two things"),
-        ("0,0,0,1,1,1", "two things"),
+        ("0,1", "is ambiguous"),
+        ("0,0,0,1,1,1", "is ambiguous"),
         ("0,0.00392157", "write 0,255"),
         ("123.675,116.28,103.53,0.229,0.224,0.225", "mixes"),
         ("0.485,0.456,0.406,58.395,57.12,57.375", "mixes"),

@@ -63,7 +63,7 @@ def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: 
 
 
 class _Form:
-    """How a file takes images and gives answers: its types and scales."""
+    """Converts images to a file's input tensor and its output tensor to probabilities."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter

@@ -1,4 +1,4 @@
-"""The user's benchmark binary on an Android device: TFLite's tool or LiteRT's, told apart by what they print."""
+"""The user's benchmark binary on an Android device: TFLite's or LiteRT's, recognised by its output."""
 
 import tempfile
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Tool:
     """The user's binary on a device.
 
     Attributes:
-        path: here.
-        remote: there.
-        session: the device.
-        patience: seconds without a sign of life, a printed line or processor time, after which a process is ended.
-        litert: whether it is LiteRT's tool, which has other options than TFLite's.
+        path: of the binary on this machine.
+        remote: its path on the device.
+        session: the session on the device.
+        patience: seconds without printed line or processor time after which a process is ended.
+        litert: whether it is LiteRT's tool, whose options differ from TFLite's.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Tool:
 
     @property
     def runtime(self) -> Runtime:
-        """The tool tells no version: its hash stands in."""
+        """The binary's name and hash; it prints no version."""
         return Runtime(name=self.path.name, version=f"sha256:{files.sha256(self.path)[:12]}")
 
     def run(self, graph: str, threads: int, delegate: str, **options: str | int | float) -> str:

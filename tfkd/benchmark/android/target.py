@@ -81,7 +81,7 @@ def _measure(job: PhoneJob, told: PhoneDescription, cores: int) -> tuple[Measure
         require_read(options, tool.READS, options.benchmark_model.name)
         for limit in sorted(job.listener.limits & tool.UNJUDGED):
             raise RequestError(
-                f"{flag(limit)} cannot be judged: {options.benchmark_model.name} does not tell that. "
+                f"{flag(limit)} cannot be judged: {options.benchmark_model.name} does not report it. "
                 "Leave it out, or measure with the app of tools/android or with the kit."
             )
         return lambda ready, device: tool.measure(ready, device, job), driver.counts(options, cores)

@@ -1,4 +1,4 @@
-"""What a classifier wants done to raw pixels before it sees them: a word such as `torch`, or means and deviations."""
+"""The normalization of raw pixels that a classifier expects: a word such as `torch`, or means and deviations."""
 
 import math
 from collections.abc import Sequence
@@ -10,35 +10,35 @@ import numpy as np
 from tfkd.errors import RequestError
 
 BGR = "bgr"
-_UNIT = 255.0  # pixels in a unit of 1
-_SMALLEST_UNIT_DEVIATION = 0.01  # in units of 1; a number below is 1/255, a factor and no deviation
+_UNIT = 255.0  # the pixel value that a scale from 0 to 1 maps to 1
+_SMALLEST_UNIT_DEVIATION = 0.01  # on a scale from 0 to 1; a smaller number is a factor such as 1/255, not a deviation
 _FORMS = (
     "Give none, tf (-1 to 1), torch (ImageNet's mean and deviation), caffe (BGR minus ImageNet's means), or numbers: "
     "mean,std or three means and three deviations, in pixels from 0 to 255 (0,255 for 0 to 1); bgr,... for the order "
     "blue, green, red."
 )
 AS_THEY_ARE = "pixels as they are"
-ADVICE = "say what it wants of pixels from 0 to 255: --normalization none, tf, torch, caffe or mean,std."
+ADVICE = "set how it normalizes pixels from 0 to 255: --normalization none, tf, torch, caffe or mean,std."
 
-_TRIED = (
+_CANDIDATES = (
     *("none", "0,255", "tf", "torch", "caffe", "123.68,116.779,103.939,1,1,1"),
     *("bgr", "bgr,0,255", "bgr,tf", "bgr,torch"),
 )
-BYTES = {"uint8": 0, "int8": 128}  # how much lower a pixel is stored
+BYTES = {"uint8": 0, "int8": 128}  # what is subtracted from a pixel before it is stored
 _PLAIN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-128.0, 127.0))  # what pixels from 0 to 255 are scaled to
-_NEAR = 0.02  # of the range: 1/128 for 1/127.5, and limits that a calibration found
+_NEAR = 0.02  # tolerance as a fraction of the range: files use 1/128 for 1/127.5, and limits found by calibration
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """(pixel - mean) / std of pixels from 0 to 255, for all channels or for each of them.
+    """The normalization (pixel - mean) / std of pixels from 0 to 255.
 
     Attributes:
-        mean: one number or three, in pixels, in the order of the channels that the model takes.
-        std: as many deviations, in pixels, above 0.
-        bgr: the model takes blue, green, red.
-        text: the words that this was read from.
-        rescaled: the words held numbers in units of 1, which are 255 times as many pixels here.
+        mean: one number for all channels or three, in pixel values, in the model's channel order.
+        std: as many standard deviations, in pixel values, above 0.
+        bgr: the model's channel order is blue, green, red.
+        text: the text that was parsed.
+        rescaled: the numbers in the text were on a scale from 0 to 1; they have been multiplied by 255.
     """
 
     mean: tuple[float, ...] = (0.0,)
@@ -48,19 +48,19 @@ class Normalization:
     rescaled: bool = False
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns images, [..., 3] raw RGB 0..255, as the model was trained on them, float32."""
+        """Returns normalized images, float32, of images [..., 3] raw RGB 0..255."""
         pixels = np.asarray(images, np.float32)
         pixels = pixels[..., ::-1] if self.bgr else pixels
         return (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
 
     def undone(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns float32 images, RGB and not only in 0..255, that this normalization turns into the given pixels."""
+        """Returns the images, float32 RGB, perhaps outside of 0..255, whose normalization gives these pixels."""
         images = pixels * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
         return np.ascontiguousarray(images[..., ::-1] if self.bgr else images, np.float32)
 
     @property
     def rarity(self) -> int:
-        """How seldom models want it, 0 for what is common; of models that take BGR most are Caffe's."""
+        """How unusual it is, 0 for the common ones; most models with BGR inputs come from Caffe."""
         if max(self.std) > 1 and not self.bgr:
             return 0
         if self.same_as(WORDS["caffe"]):
@@ -72,29 +72,29 @@ class Normalization:
         if self.is_identity:
             return f"{order} from 0 to 255"
         numbers = f"({order} from 0 to 255 - {_listed(self.mean)}) / {_listed(self.std)}"
-        return f"{numbers}, read from numbers in units of 1" if self.rescaled else numbers
+        return f"{numbers}, converted from numbers for pixels from 0 to 1" if self.rescaled else numbers
 
     @property
     def is_identity(self) -> bool:
-        """Whether the numbers leave every pixel as it is; the order of the channels may still be another."""
+        """Whether the numbers change no pixel value; the channel order may still differ."""
         return set(self.mean) == {0.0} and set(self.std) == {1.0}
 
     @property
     def changes(self) -> bool:
-        """Whether it does anything to an RGB image from 0 to 255."""
+        """Whether it changes an RGB image from 0 to 255."""
         return self.bgr or not self.is_identity
 
     def same_as(self, other: "Normalization") -> bool:
-        """Whether both give the same pixels, however they were written."""
+        """Whether both compute the same pixels, even if their texts differ."""
         each = [np.broadcast_to(numbers, 3) for numbers in (self.mean, other.mean, self.std, other.std)]
         return self.bgr == other.bgr and np.allclose(each[0], each[1]) and np.allclose(each[2], each[3])
 
     def apply(self, images: Any) -> Any:
-        """Returns a backend tensor of images, float [b, h, w, 3] raw RGB 0..255, as the model was trained on them.
+        """Returns the normalized images as a backend tensor, of images float [b, h, w, 3] raw RGB 0..255.
 
         One number for all channels is a multiplication, which an int8 file absorbs into the quantization of its input.
-        Anything else is one 1 x 1 convolution: it stays inside of every accelerator's partition, and is faster than a
-        reordering of channels.
+        Anything else is one 1 x 1 convolution, which every accelerator runs inside of its partition. It is faster than
+        reordering channels.
         """
         from keras import ops
 
@@ -120,18 +120,19 @@ WORDS = {
 
 
 def parse(text: str, where: str = "--normalization") -> Normalization:
-    """Reads what a model wants of its pixels.
+    """Parses a normalization.
 
-    Numbers are in pixels from 0 to 255. Where every mean is at most 1 and every deviation too, they are in units of 1,
-    as ImageNet's 0.485,0.456,0.406,0.229,0.224,0.225 are in most tutorials, and are multiplied by 255.
+    Numbers are for pixels from 0 to 255. If every mean and every deviation is at most 1, as in most tutorials
+    (ImageNet's 0.485,0.456,0.406,0.229,0.224,0.225), they are for pixels from 0 to 1 and are multiplied by 255.
 
     Args:
-        text: none, tf, torch, caffe, `mean,std`, three means and three deviations, each of these behind `bgr,`, or
-            `bgr` alone. Numbers stand in the order of the channels that the model takes.
-        where: the flag or field that it comes from, for messages.
+        text: none, tf, torch, caffe, `mean,std`, or three means and three deviations, optionally after `bgr,`; or `bgr`
+            alone. Numbers are in the channel order of the model.
+        where: the flag or field that the text comes from, for messages.
 
     Raises:
-        RequestError: it is none of these, a deviation is not above 0, or pixels and units of 1 are mixed.
+        RequestError: it is none of these, a deviation is not above 0, or some numbers are for pixels from 0 to 255 and
+            others for pixels from 0 to 1.
     """
     first, _, rest = text.strip().lower().partition(",")
     bgr = first.strip() == BGR
@@ -153,19 +154,19 @@ def parse(text: str, where: str = "--normalization") -> Normalization:
     return Normalization(mean, std, bgr, text.strip(), rescaled)
 
 
-def others(asked: Normalization) -> list[Normalization]:
-    """Returns what else a model may want done to its pixels, without what was asked for."""
-    swapped = "" if asked.bgr or asked.is_identity else f"bgr,{asked.text}"
-    found = [asked]
-    for words in (*_TRIED, *([swapped] if swapped else [])):
+def others(stated: Normalization) -> list[Normalization]:
+    """Returns the normalizations that a model may expect instead of the stated one."""
+    swapped = "" if stated.bgr or stated.is_identity else f"bgr,{stated.text}"
+    distinct = [stated]
+    for words in (*_CANDIDATES, *([swapped] if swapped else [])):
         candidate = parse(words)
-        if not any(candidate.same_as(each) for each in found):
-            found.append(candidate)
-    return found[1:]
+        if not any(candidate.same_as(each) for each in distinct):
+            distinct.append(candidate)
+    return distinct[1:]
 
 
 def of_bytes(dtype: str, scale: float, zero_point: int) -> Normalization | None:
-    """Returns what makes pixels as they are into the values that bytes stand for; None where these are no image's.
+    """Returns the normalization that a quantized input applies to raw pixels, or None if its range fits no image.
 
     Args:
         dtype: uint8 or int8.
@@ -179,20 +180,24 @@ def of_bytes(dtype: str, scale: float, zero_point: int) -> Normalization | None:
     return None
 
 
-def _in_units_of_one(mean: Sequence[float], std: Sequence[float], asked: str) -> bool:
+def _in_units_of_one(mean: Sequence[float], std: Sequence[float], subject: str) -> bool:
+    """Returns whether the numbers are for pixels from 0 to 1; raises a RequestError, which begins with `subject`."""
     small = [abs(number) <= 1 for number in mean]
     if set(mean) == {0.0} and set(std) == {1.0}:
-        raise RequestError(f"{asked} can mean two things: write none for pixels from 0 to 255, or 0,255 for 0 to 1.")
+        raise RequestError(
+            f"{subject} is ambiguous: write none for pixels from 0 to 255, or 0,255 for pixels from 0 to 1."
+        )
     if all(small) and max(std) <= 1:
         if min(std) < _SMALLEST_UNIT_DEVIATION:
             raise RequestError(
-                f"{asked}: {min(std):g} is no deviation, by which pixels are divided; write 0,255 to scale by 1/255."
+                f"{subject}: pixels are divided by the deviation, and {min(std):g} is too small for one; "
+                "write 0,255 to scale by 1/255."
             )
         return True
     if min(std) < 1 or any(0 < abs(number) <= 1 for number in mean):
         raise RequestError(
-            f"{asked} mixes pixels from 0 to 255 with units of 1; write all numbers in pixels: multiply those in units "
-            "of 1 by 255."
+            f"{subject} mixes numbers for pixels from 0 to 255 with numbers for pixels from 0 to 1; "
+            "multiply the latter by 255."
         )
     return False
 
