@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import tfkd
+from tfkd.pipeline.stage import locked
 
 SIZE, IMAGES = 32, 60
 GATES = ("bench.runs=5", "gates.min_agreement=null")
@@ -104,6 +105,12 @@ def test_images_of_any_size_are_fitted_or_refused(exported: Any) -> None:
     ):
         with pytest.raises(tfkd.RequestError, match=message):
             exported.bundle.predict(wrong)
+
+
+def test_an_export_writes_nothing_where_another_one_works(tmp_path: Path) -> None:
+    with locked(tmp_path / "light"), pytest.raises(tfkd.RequestError, match="Another run"):
+        tfkd.export(classifier(), labels=["bright", "dark"], data=photos(), runs=tmp_path, out=tmp_path / "bundles")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
 
 
 @pytest.mark.slow

@@ -235,7 +235,7 @@ def export(
     lists = {"tflite": tflite, "coreml": coreml}
     named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}
     request = own_request.request(fields, {**named, "onnx": onnx}, overrides or [])
-    _finish(own_model.publish_own_apart(request, for_output(), runs, out))
+    _finish(own_model.publish_own(request, for_output(), runs, out))
 
 
 @app.command()

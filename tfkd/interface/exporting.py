@@ -10,7 +10,7 @@ from tfkd.files import write_text
 from tfkd.inputs.image.arrays import LISTED, write_files
 from tfkd.interface.calls import PathLike, public_call
 from tfkd.interface.results import ExportReport
-from tfkd.labels import labels_text, read_labels
+from tfkd.labels import LABELS, labels_text, read_labels
 from tfkd.pipeline import own_model, own_request
 from tfkd.progress import chosen
 
@@ -77,8 +77,9 @@ def export(
             "imports": list(imports),
         }
         request = own_request.request({**fields, **settings}, _files(tflite, coreml, onnx), list(overrides))
-        inputs.write(Path(request.labels))
-        outcome = own_model.publish_own_apart(request, chosen(progress), Path(runs), Path(out), None if path else model)
+        outcome = own_model.publish_own(
+            request, chosen(progress), Path(runs), Path(out), None if path else model, inputs.write
+        )
         return ExportReport(outcome.folder, outcome.bundle, outcome.manifest)
 
 
@@ -93,15 +94,16 @@ class _Inputs:
     def fields(self) -> dict[str, str]:
         """Returns the fields of the request that name the files."""
         listed = f"files:{self.folder / IMAGES / LISTED}"
-        labels = self.labels if isinstance(self.labels, str | os.PathLike) else self.folder / "labels.txt"
+        labels = self.labels if _is_path(self.labels) else self.folder / LABELS
         return {"labels": str(labels), "data": listed if isinstance(self.data, tuple) else _source(str(self.data))}
 
-    def write(self, labels_file: Path) -> None:
-        """Writes labels and arrays from memory into the folder of the export."""
+    def write(self) -> None:
+        """Writes labels and arrays from memory into the folder of the export, which must be locked."""
+        labels = Path(self.fields()["labels"])
         if not isinstance(self.labels, str | os.PathLike):
-            write_text(labels_file, labels_text(self.labels))
+            write_text(labels, labels_text(self.labels))
         if isinstance(self.data, tuple):
-            write_files(*self.data, read_labels(labels_file), self.folder / IMAGES)
+            write_files(*self.data, read_labels(labels), self.folder / IMAGES)
 
 
 def _files(tflite: Sequence[str] | None, coreml: Sequence[str] | None, onnx: bool) -> dict[str, Any]:
