@@ -14,6 +14,7 @@ SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_DRAWINGS = 0.5
 
 Advance = Callable[[int], None]
+Say = Callable[[str], None]
 
 
 class Progress(Protocol):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfkd.inputs.kind import Arrays, Description, ExampleError, Kind, Ranges
+from tfkd.inputs.kind import Arrays, Description, ExampleError, InputKind, Ranges
 from tfkd.inputs.seeds import drawn
 from tfkd.recipe import Augment
 from tfkd.signature import InputTensor, Signature
@@ -126,7 +126,7 @@ def signature_of(model: Any) -> Signature:
     return found
 
 
-KIND = Kind(
+KIND = InputKind(
     name="letters",
     suffixes=(".txt",),
     companions=(),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.data.photos import fill
 from tests.pipeline.test_run import RECIPE, tfkd
-from tfkd.pipeline.doctor import Finding, examine
+from tfkd.pipeline.doctor import DoctorFinding, examine
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.stages.data import open_data
 from tfkd.progress import Lines
@@ -26,12 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def found(folder: Path, *overrides: str, photos: str = "photos") -> list[Finding]:
+def found(folder: Path, *overrides: str, photos: str = "photos") -> list[DoctorFinding]:
     recipe = load(folder / "recipe.py", [f"data.source=folder:{folder / photos}", *overrides])
     return list(examine(recipe, open_data(recipe, RunFolder(folder / "runs" / recipe.name), Lines()), folder / "runs"))
 
 
-def warnings(findings: list[Finding]) -> list[Finding]:
+def warnings(findings: list[DoctorFinding]) -> list[DoctorFinding]:
     """Returns the findings about the recipe itself, without those about the disk and the number of test photos."""
     beside = ("GiB free", "test images: an accuracy")
     return [it for it in findings if it.level != "ok" and not any(text in it.text for text in beside)]
@@ -103,7 +103,7 @@ def save(path: Path, factor: float, order: tuple[int, int, int] = (2, 1, 0)) -> 
     model.save(path)
 
 
-def measured(folder: Path, model: str, *overrides: str) -> list[Finding]:
+def measured(folder: Path, model: str, *overrides: str) -> list[DoctorFinding]:
     own = (f"teachers.0.model={folder / model}", "teachers.0.image_size=null", "teachers.0.fine_tune=null")
     return found(folder, *own, *overrides, photos="colours")
 

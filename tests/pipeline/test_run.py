@@ -30,7 +30,7 @@ from tfkd.pipeline.stages.trainings import TrainingsResult, training_job
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
 from tfkd.store.layout import Layout
-from tfkd.training.job import Kind, StudentResult
+from tfkd.training.job import StudentResult, TrainingKind
 from tfkd.verification.records import Gate
 
 PROJECT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None
     recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
     run = open_run(recipe, RunFolder(home / "steps"), Lines())
     stores = (store_of(run.stages["soft_labels"], Layout(len(CLASSES)), recipe, run.data),)
-    kinds: tuple[Kind, ...] = ("student", "control")
+    kinds: tuple[TrainingKind, ...] = ("student", "control")
     student, control = (
         training_job(
             recipe, run.data, home, kind=kind, seed=1, network=recipe.student, stores=stores, folder=home / kind

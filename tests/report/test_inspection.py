@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from tfkd.report.inspection import plot, tables
-from tfkd.verification.delegates import DelegateReport, Finding
+from tfkd.verification.delegates import DelegateFinding, DelegateReport
 from tfkd.verification.inspect import Inspection, Row
-from tfkd.verification.noise import Comparison, Noise
+from tfkd.verification.noise import Noise, NoiseComparison
 
 ROWS = (
     Row(0, "QUANTIZE", "tfl.quantize", (1, 8, 8, 3), "int8", 0, 0, None),
@@ -17,7 +17,7 @@ ROWS = (
     Row(2, "CONV_2D", "net/conv_1/Relu6", (1, 8, 8, 4), "int8", 500, 300_000, 0),
     Row(3, "HARD_SWISH", "net/swish", (1, 8, 8, 4), "int8", 0, 0, None),
 )
-COMPARISON = Comparison(
+COMPARISON = NoiseComparison(
     "bundle/net_fp32.tflite",
     32,
     "pixels as they are (uint8 input)",
@@ -34,7 +34,7 @@ COREML = DelegateReport(
     "Core ML",
     4,
     2,
-    tuple(Finding(number, "CONV_2D", "x", "left out", "int8 is not taken", "ship fp32") for number in (1, 2)),
+    tuple(DelegateFinding(number, "CONV_2D", "x", "left out", "int8 is not taken", "ship fp32") for number in (1, 2)),
     ("https://example.org",),
     "float",
 )

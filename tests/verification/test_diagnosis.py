@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from tfkd.inputs import kind_of
-from tfkd.inputs.image.normalization import Normalization, parse
-from tfkd.verification.diagnosis import Subject, Wording, diagnose, initial_weights, order_of_labels, read_or_diagnose
+from tfkd.inputs.image.normalization import ImageNormalization, parse
+from tfkd.verification.diagnosis import (
+    DiagnosisSubject,
+    Wording,
+    diagnose,
+    initial_weights,
+    order_of_labels,
+    read_or_diagnose,
+)
 from tfkd.verification.records import Diagnosis
 
 SIZE = 4
@@ -41,9 +48,11 @@ def trained(classes: int, words: str, order: Sequence[int] | None = None, sharp:
     return logits
 
 
-def subject(network: Callable, asked: str, names: Sequence[str], **changes: object) -> Subject:
+def subject(network: Callable, asked: str, names: Sequence[str], **changes: object) -> DiagnosisSubject:
     pixels = parse(asked)
-    return Subject("m.keras", lambda raw: network(pixels(raw)), pixels, names, WORDING, kind_of("image"), **changes)
+    return DiagnosisSubject(
+        "m.keras", lambda raw: network(pixels(raw)), pixels, names, WORDING, kind_of("image"), **changes
+    )
 
 
 def names_of(classes: int) -> list[str]:
@@ -311,6 +320,6 @@ def test_an_untrained_model_is_said_to_be_so_before_anything_is_guessed() -> Non
 def test_normalised_pixels_can_be_undone() -> None:
     images, _ = images_of(2, 2)
     for words in ("torch", "caffe", "bgr,tf", "none"):
-        pixels: Normalization = parse(words)
+        pixels: ImageNormalization = parse(words)
         np.testing.assert_allclose(pixels(pixels.undone(pixels(images))), pixels(images), atol=1e-3)
         np.testing.assert_allclose(pixels.undone(pixels(images)), images, atol=1e-3)

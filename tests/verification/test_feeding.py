@@ -13,23 +13,23 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.verification.conftest import SIGNATURE, SIZE, Exported
 from tfkd.errors import RequestError
-from tfkd.inputs.image.normalization import NONE, WORDS, Normalization, parse
+from tfkd.inputs.image.normalization import NONE, WORDS, ImageNormalization, parse
 from tfkd.verification import feeding, metadata, tflite
 from tfkd.verification.feeding import feeds
 from tfkd.verification.inspect import inspect
 from tfkd.writers import metadata as written
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 
 UNIT = parse("0,255")
 TORCH = WORDS["torch"]
 
 
 @pytest.fixture(scope="module")
-def foreign(images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Normalization], Path]:
+def foreign(images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Callable[[ImageNormalization], Path]:
     """Writes NAME_fp32.tflite and NAME_int8.tflite of a network that wants normalised pixels, without metadata."""
 
     @functools.cache
-    def convert(normalization: Normalization) -> Path:
+    def convert(normalization: ImageNormalization) -> Path:
         keras.utils.set_random_seed(6)
         image = keras.Input((SIZE, SIZE, 3), batch_size=1)
         x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
@@ -51,7 +51,7 @@ def foreign(images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Cal
     return convert
 
 
-def stating(path: Path, normalization: Normalization, to: Path) -> Path:
+def stating(path: Path, normalization: ImageNormalization, to: Path) -> Path:
     """Writes a copy of a file whose metadata hold NormalizationOptions."""
     builder = flatbuffers.Builder(256)
     numbers = [written._floats(builder, *each) for each in (normalization.mean, normalization.std)]
@@ -59,7 +59,7 @@ def stating(path: Path, normalization: Normalization, to: Path) -> Path:
     tensor = written._table(builder, None, None, None, None, written._tables(builder, unit))
     graph = written._table(builder, None, None, written._tables(builder, tensor))
     builder.Finish(written._table(builder, None, None, None, written._tables(builder, graph)), b"M001")
-    network = Network(path.read_bytes())
+    network = TfliteNetwork(path.read_bytes())
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(bytes(builder.Output()), np.uint8)
     entry.name, entry.buffer = b"TFLITE_METADATA", len(network.model.buffers)
@@ -69,7 +69,7 @@ def stating(path: Path, normalization: Normalization, to: Path) -> Path:
     return to
 
 
-def worst(path: Path, against: Path, images: np.ndarray, given: Normalization | None = None) -> float:
+def worst(path: Path, against: Path, images: np.ndarray, given: ImageNormalization | None = None) -> float:
     comparison = inspect(path, against, images[:4], given).comparison
     assert comparison is not None
     return min(each.signal_to_noise for each in comparison.layers if each.signal_to_noise is not None)
@@ -86,7 +86,7 @@ def test_a_bundles_files_are_fed_as_their_metadata_say(exported: Exported) -> No
 
 
 def test_a_float_file_without_metadata_takes_the_range_of_its_quantized_twin(
-    foreign: Callable[[Normalization], Path], images: np.ndarray
+    foreign: Callable[[ImageNormalization], Path], images: np.ndarray
 ) -> None:
     folder = foreign(UNIT)
     path, against = folder / "net_int8.tflite", folder / "net_fp32.tflite"
@@ -100,7 +100,7 @@ def test_a_float_file_without_metadata_takes_the_range_of_its_quantized_twin(
 
 
 def test_a_float_file_that_nothing_is_known_of_is_refused(
-    foreign: Callable[[Normalization], Path], images: np.ndarray, tmp_path: Path
+    foreign: Callable[[ImageNormalization], Path], images: np.ndarray, tmp_path: Path
 ) -> None:
     path = foreign(UNIT) / "net_fp32.tflite"
     with pytest.raises(RequestError, match=r"does not say which range of floats it takes; .* --normalization none, tf"):
@@ -116,7 +116,7 @@ def test_a_float_file_that_nothing_is_known_of_is_refused(
 
 
 def test_bytes_that_stand_for_no_pixels_need_a_word(
-    foreign: Callable[[Normalization], Path], images: np.ndarray
+    foreign: Callable[[ImageNormalization], Path], images: np.ndarray
 ) -> None:
     folder = foreign(TORCH)
     path, against = folder / "net_int8.tflite", folder / "net_fp32.tflite"

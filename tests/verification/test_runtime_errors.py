@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tests.verification.conftest import SIZE, Exported
 from tfkd.cli import execute
 from tfkd.verification import VerifyError, runtime_errors, tflite
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def unknown(code: Any) -> None:
     ],
 )
 def test_the_operator_is_named(exported: Exported, tmp_path: Path, change: Callable[[Any], None], told: str) -> None:
-    network = Network(exported.path("_fp32.tflite").read_bytes())
+    network = TfliteNetwork(exported.path("_fp32.tflite").read_bytes())
     (code,) = (each for each in network.model.operatorCodes if each.builtinCode == schema.BuiltinOperator.CONV_2D)
     change(code)
     path = tmp_path / "x.tflite"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.writers.conftest import CARD, SIZE, Exported
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.quantize import _bare
 from tfkd.writers.ranges import best_range, min_max
 from tfkd.writers.tflite import write_tflite
@@ -81,7 +81,7 @@ def test_a_narrow_range_is_widened_until_xnnpack_can_add_it(exported: Exported, 
     x = keras.layers.Conv2D(4, 3, activation="relu", kernel_initializer=kernel)(image)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Multiply()([x, x + 3.0]))
     write_tflite(keras.Model(image, keras.layers.Dense(3)(x)), "int8", tmp_path / "x.tflite", CARD, exported.images[:4])
-    network = Network((tmp_path / "x.tflite").read_bytes())
+    network = TfliteNetwork((tmp_path / "x.tflite").read_bytes())
     (added,) = [operator for operator in network.graph.operators if network.kind(operator) == "ADD"]
     tensors = [network.graph.tensors[number] for number in (*added.inputs, *added.outputs)]
     scales = [float(tensor.quantization.scale[0]) for tensor in tensors]

@@ -10,14 +10,14 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tests.writers.conftest import CARD, SIZE
 from tfkd.verification.tflite import delegation
 from tfkd.writers import rewrite
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.graph import frozen
 from tfkd.writers.tflite import write_tflite
 
 
-def converted(model: keras.Model) -> Network:
+def converted(model: keras.Model) -> TfliteNetwork:
     with frozen(model, CARD) as graph:
-        return Network(tf.lite.TFLiteConverter.from_saved_model(str(graph.saved_model)).convert())
+        return TfliteNetwork(tf.lite.TFLiteConverter.from_saved_model(str(graph.saved_model)).convert())
 
 
 def classifier(*first: Any, activation: str = "relu") -> keras.Model:
@@ -31,7 +31,7 @@ def classifier(*first: Any, activation: str = "relu") -> keras.Model:
     return keras.Model(image, keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))(x))
 
 
-def run(network: Network, images: np.ndarray) -> np.ndarray:
+def run(network: TfliteNetwork, images: np.ndarray) -> np.ndarray:
     interpreter = Interpreter(
         model_content=network.packed(), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
@@ -40,19 +40,25 @@ def run(network: Network, images: np.ndarray) -> np.ndarray:
 
 
 RESCALES = {
-    "the students'": ([keras.layers.Rescaling(1 / 128, offset=-1)], rewrite.Pixels(1 / 128, 128)),
-    "EfficientNet-Lite's": ([keras.layers.Rescaling(1 / 128, offset=-127 / 128)], rewrite.Pixels(1 / 128, 127)),
+    "the students'": ([keras.layers.Rescaling(1 / 128, offset=-1)], rewrite.PixelQuantization(1 / 128, 128)),
+    "EfficientNet-Lite's": (
+        [keras.layers.Rescaling(1 / 128, offset=-127 / 128)],
+        rewrite.PixelQuantization(1 / 128, 127),
+    ),
     "none but the converter's": ([keras.layers.Rescaling(1 / 255)], rewrite.RAW),  # its weights take the factor
-    "a difference": ([keras.layers.Rescaling(1.0, offset=-100)], rewrite.Pixels(1.0, 100)),
+    "a difference": ([keras.layers.Rescaling(1.0, offset=-100)], rewrite.PixelQuantization(1.0, 100)),
     "two layers": (
         [keras.layers.Rescaling(0.5), keras.layers.Rescaling(0.02, offset=-1.0)],
-        rewrite.Pixels(0.01, 100),
+        rewrite.PixelQuantization(0.01, 100),
     ),
     "half a pixel off": ([keras.layers.Rescaling(1 / 127.5, offset=-1)], rewrite.RAW),
     "upside down": ([keras.layers.Rescaling(-1 / 128, offset=1)], rewrite.RAW),
     "beyond a byte": ([keras.layers.Rescaling(1 / 128, offset=1)], rewrite.RAW),
     "by channel": ([keras.layers.Rescaling([0.1, 0.2, 0.3])], rewrite.RAW),
-    "clipped": ([keras.layers.Rescaling(1 / 128, offset=-1), keras.layers.ReLU()], rewrite.Pixels(1 / 128, 0)),
+    "clipped": (
+        [keras.layers.Rescaling(1 / 128, offset=-1), keras.layers.ReLU()],
+        rewrite.PixelQuantization(1 / 128, 0),
+    ),
     "none": ([], rewrite.RAW),
 }
 
@@ -64,7 +70,7 @@ def test_a_rescale_is_a_quantization_where_a_byte_can_say_it(name: str, images: 
     network = converted(model)
     before = len(network.graph.operators)
     pixels = rewrite.without_ends(network)
-    assert pixels == rewrite.Pixels(pytest.approx(expected.scale), expected.zero_point)
+    assert pixels == rewrite.PixelQuantization(pytest.approx(expected.scale), expected.zero_point)
     assert (len(network.graph.operators) < before - 1) == (pixels != rewrite.RAW), "only the softmax is always taken"
     numbers = ((images.astype(np.float64) - pixels.zero_point) * pixels.scale).astype(np.float32)
     assert numbers.min() >= pixels.range[0] and numbers.max() <= pixels.range[1]
@@ -99,7 +105,7 @@ def test_no_operator_is_outside(precision: str, images: np.ndarray, tmp_path: Pa
 
 def test_weights_of_a_dynamic_depthwise_convolution_stay_int8(images: np.ndarray, tmp_path: Path) -> None:
     write_tflite(classifier(), "dynamic", tmp_path / "x.tflite", CARD, images)
-    network = Network((tmp_path / "x.tflite").read_bytes())
+    network = TfliteNetwork((tmp_path / "x.tflite").read_bytes())
     (unpacking,) = [each for each in network.graph.operators if network.kind(each) == "DEQUANTIZE"]
     (weights,) = unpacking.inputs
     assert (network.dtype(weights), network.shape(weights)) == (np.int8, (1, 5, 5, 128))

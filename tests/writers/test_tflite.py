@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tests.writers.conftest import CARD, SIGNATURE, SIZE, Exported, make_model
 from tfkd.errors import RequestError
 from tfkd.verification.tflite import delegation
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.tflite import write_quantized, write_tflite
 
 PRECISIONS = ["fp32", "fp16", "dynamic", "int8"]
@@ -78,7 +78,7 @@ def test_least_squares_clip_rare_values(exported: Exported, tmp_path: Path) -> N
     for ranges in ("min_max", "mse"):
         write_tflite(exported.model, "int8", tmp_path / "x.tflite", CARD, noise, ranges=ranges)
         assert np.abs(run(tmp_path / "x.tflite", noise) / 256 - softmax(exported, noise)).max() < 0.05
-        tensors = Network((tmp_path / "x.tflite").read_bytes()).graph.tensors
+        tensors = TfliteNetwork((tmp_path / "x.tflite").read_bytes()).graph.tensors
         scales.append(
             {each.name: each.quantization.scale[0] for each in tensors if each.type == schema.TensorType.INT8}
         )
@@ -92,7 +92,7 @@ def test_chosen_operators_stay_in_float(exported: Exported, tmp_path: Path) -> N
     write_tflite(
         exported.model, "int8", tmp_path / "x.tflite", CARD, exported.images, float_layers=["depthwise_conv2d"]
     )
-    network = Network((tmp_path / "x.tflite").read_bytes())
+    network = TfliteNetwork((tmp_path / "x.tflite").read_bytes())
     (chosen,) = [each for each in network.graph.operators if network.kind(each) == "DEPTHWISE_CONV_2D"]
     others = [each for each in network.graph.operators if network.kind(each) == "CONV_2D"]
     assert {network.dtype(int(tensor)) for tensor in [*chosen.inputs, *chosen.outputs]} == {np.dtype(np.float32)}

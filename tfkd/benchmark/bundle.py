@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from tfkd.benchmark import TARGETS, gates, statistics, subject
-from tfkd.benchmark.driver import Listener, Say
+from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.gates import Limits
 from tfkd.benchmark.options import AnyOptions, flag, names
 from tfkd.benchmark.subject import BenchSubject
@@ -19,6 +19,7 @@ from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.results import Device, Result, Skipped
 from tfkd.errors import RequestError, nearest
+from tfkd.progress import Say
 from tfkd.verification.records import Gate
 
 MORE = 4  # times that an unclear change is measured again

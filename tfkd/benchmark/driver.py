@@ -17,12 +17,11 @@ from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import DURATIONS, Device, Result, Rung, Runtime, Skipped, possible
 from tfkd.errors import MachineError, RequestError, first_fault
 from tfkd.formats.families import LITERT_KERNELS, XNNPACK
-from tfkd.progress import SECONDS_BETWEEN_LINES
+from tfkd.progress import SECONDS_BETWEEN_LINES, Say
 from tfkd.records import Entry
 from tfkd.verification import runtime_errors
 
 RUNNER = Path(__file__).with_name("runner.py")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.benchmark import driver, gates
-from tfkd.benchmark.driver import Listener, RunnerPlace, Say
+from tfkd.benchmark.driver import Listener, RunnerPlace
 from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import BenchSubject, of_files
 from tfkd.bundle.results import BenchEntry, Result
 from tfkd.errors import RequestError, nearest
+from tfkd.progress import Say
 from tfkd.recipe import Bench
 
 FORMATS = ("tflite",)

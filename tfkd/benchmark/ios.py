@@ -19,13 +19,14 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tfkd import files
 from tfkd.benchmark import driver, gates, programs, statistics
-from tfkd.benchmark.driver import Listener, Say
+from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import IosOptions, require_read
 from tfkd.benchmark.programs import ChildError, completed
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle import results
 from tfkd.bundle.results import Device, File, Result, Runtime, Skipped
 from tfkd.errors import MachineError, RequestError, first_fault, nearest
+from tfkd.progress import Say
 
 FORMATS = ("mlmodel", "mlpackage")
 LIMITS = gates.TIMES | {"max_memory_mb"}

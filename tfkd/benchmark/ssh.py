@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tfkd.benchmark import driver, gates, programs
-from tfkd.benchmark.driver import Listener, RunnerPlace, Say
+from tfkd.benchmark.driver import Listener, RunnerPlace
 from tfkd.benchmark.options import SshOptions
 from tfkd.benchmark.programs import ChildError, completed
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import Result
 from tfkd.errors import MachineError, RequestError, TfkdError
+from tfkd.progress import Say
 
 FORMATS = ("tflite",)
 LIMITS = gates.TIMES | {"max_memory_mb"}

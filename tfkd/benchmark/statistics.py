@@ -26,7 +26,7 @@ FEWEST = 6  # processes that are compared one by one; the samples of fewer are c
 WIDEST = 1.5  # limits: an unchanged file's ratio then stays 2.6 standard errors away from the limit
 MOST = 60  # parts that are compared; more processes go into one part together
 
-Verdict = Literal["same", "slower", "unclear"]
+SpeedVerdict = Literal["same", "slower", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Change:
 
     ratio: float
     interval: tuple[float, float]
-    verdict: Verdict
+    verdict: SpeedVerdict
 
 
 def summary(samples: Sequence[float]) -> Latency:
@@ -162,7 +162,7 @@ def regression(baseline: Result, current: Result, limit: float) -> Change:
     return Change(ratio, (low, high), _verdict(low, ratio, high, limit))
 
 
-def _verdict(low: float, ratio: float, high: float, limit: float) -> Verdict:
+def _verdict(low: float, ratio: float, high: float, limit: float) -> SpeedVerdict:
     if low <= 1 + limit <= high and high - low > WIDEST * limit:
         return "unclear"
     return "slower" if ratio > 1 + limit else "same"

@@ -23,7 +23,7 @@ _LARGEST_FLOAT_ERROR = 0.1  # of recipes that allow more
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GoldenComparison:
     """Answers of a device beside the golden answers of the runtime family that they are nearest to.
 
     Attributes:
@@ -75,7 +75,7 @@ def tolerance(file: Artifact, family: str, precision: str | None = None) -> floa
 
 def compare(
     answers: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
-) -> Comparison:
+) -> GoldenComparison:
     """Compares answers with those of every family; returns the comparison that passes, else the nearest.
 
     Equal first classes are reported, not judged: where they differ within the tolerance, two classes were level.
@@ -90,14 +90,16 @@ def compare(
     return min(compared, key=lambda each: (not each.passed, each.error / max(each.tolerance, 1e-9)))
 
 
-def _compared(answers: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None) -> Comparison:
+def _compared(
+    answers: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None
+) -> GoldenComparison:
     differences = np.abs(answers - right)
     error = float(np.where(np.isfinite(differences), differences, np.inf).max())
     equal = float(np.mean(answers.argmax(axis=1) == right.argmax(axis=1)))
     wrong = fault(answers, right, step)
     if wrong is None and error <= allowed:
         wrong = _moved(differences, allowed) or unrelated(answers, right, allowed)
-    return Comparison(family, error, allowed, equal, wrong)
+    return GoldenComparison(family, error, allowed, equal, wrong)
 
 
 def _moved(differences: np.ndarray, allowed: float) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfkd.data import duplicates, embedded, folder, table, tfds
 from tfkd.data.check import Checked, check
-from tfkd.data.dataset import Dataset, Listing, Progress, Split
+from tfkd.data.dataset import CountProgress, Dataset, Listing, Split
 from tfkd.data.splits import divide, fraction_and_rest, require_classes
 from tfkd.errors import RequestError, counted, nearest, some
 from tfkd.files import fingerprint
@@ -33,7 +33,7 @@ SOURCES: dict[str, Callable[[str, Reading], Listing]] = {
 def open_source(
     data: Data,
     seed: int,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     checked: Path | None = None,
     ranges: Ranges | None = None,
 ) -> Dataset:
@@ -95,7 +95,7 @@ def open_source(
 def open_evaluation(
     data: Data,
     seed: int,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     checked: Path | None = None,
     ranges: Ranges | None = None,
 ) -> Dataset:
@@ -219,7 +219,7 @@ class _Source:
         return fingerprint(content, self.classes, seed, *fractions, *([further] if further else []))
 
 
-def _checked(data: Data, progress: Progress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
+def _checked(data: Data, progress: CountProgress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
     reading = kind_of(_KIND).reading(data, ranges or {})
     listing = _listing(data.source, reading)
     classes = tuple(map(composed, listing.classes))

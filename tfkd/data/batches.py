@@ -52,7 +52,7 @@ def plain_batches(split: Split, signature: Signature, batch_size: int, threads: 
 
 
 @dataclass(frozen=True)
-class _Views:
+class _ViewBatches:
     """Creates batches of views of a split, as NumPy arrays."""
 
     split: Split
@@ -115,7 +115,7 @@ def view_batches(
         dict(inputs of the signature [b, …], index int64 [b], label int64 [b]), and where views are mixed partner int64
         [b], partner_label int64 [b] and share float32 [b], the weight of the example's own label: 1 in an unmixed view.
     """
-    reading, views = split.reading, _Views(split, augment, signature, finished)
+    reading, views = split.reading, _ViewBatches(split, augment, signature, finished)
 
     def plain(index: tf.Tensor, seed: tf.Tensor, label: tf.Tensor) -> dict[str, Any]:
         inputs, _ = _from_numpy(views.plain, [index, seed], signature)

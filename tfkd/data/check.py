@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfkd.data import duplicates
-from tfkd.data.dataset import Progress, Split
+from tfkd.data.dataset import CountProgress, Split
 from tfkd.errors import RequestError, some
 from tfkd.files import fingerprint, read_sealed, write_sealed
-from tfkd.inputs.kind import ExampleError, Finding, Reading, Report
+from tfkd.inputs.kind import ExampleError, ExampleFinding, Reading, Report
 
 _CODE = 5  # increase it when the outcome contains other facts
 _CHUNK = 512
@@ -50,12 +50,12 @@ class _Examined(NamedTuple):
     """The result for one example: the CRC-32 of its bytes, and a finding or why it cannot be decoded."""
 
     checksum: int
-    finding: Finding | None
+    finding: ExampleFinding | None
     reason: str = ""
 
 
 def check(
-    splits: dict[str, Split], max_rejected: float, progress: Progress | None = None, folder: Path | None = None
+    splits: dict[str, Split], max_rejected: float, progress: CountProgress | None = None, folder: Path | None = None
 ) -> Checked:
     """Decodes every example of these splits in parallel, holding a few hundred at a time.
 
@@ -120,7 +120,7 @@ def _column(count: int, numbers: dict[str, int]) -> np.ndarray:
     return column
 
 
-def _outcome(splits: dict[str, Split], reading: Reading, progress: Progress | None) -> dict[str, Any]:
+def _outcome(splits: dict[str, Split], reading: Reading, progress: CountProgress | None) -> dict[str, Any]:
     facts = _Facts(splits, reading)
     total, done = sum(map(len, splits.values())), 0
     for name, split in splits.items():
@@ -229,7 +229,7 @@ def fitted(splits: list[Split]) -> list[Split]:
     return [dataclasses.replace(split, reading=reading) for split in splits]
 
 
-def _findings(splits: list[Split]) -> Iterator[Finding]:
+def _findings(splits: list[Split]) -> Iterator[ExampleFinding]:
     """Yields the finding of the first example, which may be sufficient, then that of each example."""
     first = (_examine(split, 0) for split in splits if len(split))
     yield from (example.finding for example in first if example.finding is not None)

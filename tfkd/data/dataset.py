@@ -10,9 +10,9 @@ import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.inputs import kind_of
-from tfkd.inputs.kind import ExampleError, Kind, Ranges, Reading
+from tfkd.inputs.kind import ExampleError, InputKind, Ranges, Reading
 
-Progress = Callable[[int, int], None]
+CountProgress = Callable[[int, int], None]
 UNLABELLED = -1
 MAX_BYTES = 1 << 28  # largest file of one example
 _NAMED, _LONGEST = 10, 60  # number of classes in a message, and characters of each
@@ -184,7 +184,7 @@ class Dataset:
     for_evaluation: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> InputKind:
         """The kind of input of the examples."""
         return kind_of(self.test.reading.kind_name)
 

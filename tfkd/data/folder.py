@@ -19,7 +19,7 @@ from tfkd.data.archive import Archive, open_archive
 from tfkd.data.dataset import MAX_BYTES, UNLABELLED, Listing, Split
 from tfkd.errors import RequestError
 from tfkd.inputs import kind_of
-from tfkd.inputs.kind import ExampleError, Kind, Reading
+from tfkd.inputs.kind import ExampleError, InputKind, Reading
 from tfkd.labels import composed, meant, require_usable
 
 # Sidecar files, ignored and counted by extension. Anything else that cannot be decoded is rejected and named.
@@ -201,7 +201,7 @@ def paired(split: Split, path: str) -> Split:
     return Split(files, np.array([one for (one,) in found], np.int64), split.labels, split.reading)
 
 
-def _opened(path: str, kind: Kind) -> Folder | Archive:
+def _opened(path: str, kind: InputKind) -> Folder | Archive:
     place = Path(path).expanduser()
     if place.is_dir():
         return _open_folder(place, kind)
@@ -214,7 +214,7 @@ def _opened(path: str, kind: Kind) -> Folder | Archive:
     return open_archive(place)
 
 
-def _open_folder(root: Path, kind: Kind) -> Folder:
+def _open_folder(root: Path, kind: InputKind) -> Folder:
     files = Files(root)
     try:
         for entry, name in _walk(root, "", set()):
@@ -234,7 +234,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_named_as_example(entry: os.DirEntry[str], name: str, kind: Kind) -> bool:
+def _is_named_as_example(entry: os.DirEntry[str], name: str, kind: InputKind) -> bool:
     """Returns whether an entry is an empty folder inside a class with the name of an example."""
     return "/" in name and name.lower().endswith(kind.suffixes) and not any(Path(entry.path).iterdir())
 
@@ -266,7 +266,7 @@ def _is_hidden(name: str) -> bool:
     return any(map(_hidden, name.split("/")))
 
 
-def _examples(path: str, files: Folder | Archive, kind: Kind, advice: str = _ADVICE) -> list[int]:
+def _examples(path: str, files: Folder | Archive, kind: InputKind, advice: str = _ADVICE) -> list[int]:
     """Returns the numbers of the examples in the order of their names."""
     names = [(number, name) for number, name in enumerate(files.names) if not _is_hidden(name)]
     stems = {_stem(name).casefold() for _, name in names if name.lower().endswith(kind.suffixes)}
@@ -276,7 +276,7 @@ def _examples(path: str, files: Folder | Archive, kind: Kind, advice: str = _ADV
     return sorted(numbers, key=files.names.__getitem__)
 
 
-def _is_sidecar(name: str, stems: set[str], kind: Kind) -> bool:
+def _is_sidecar(name: str, stems: set[str], kind: InputKind) -> bool:
     """Returns whether a file is a sidecar file; `stems` are the examples' paths without extension, casefolded."""
     lower = name.lower()
     if lower.endswith(kind.suffixes):

@@ -8,13 +8,13 @@ import keras
 from tfkd.distill import arguments
 from tfkd.distill.arguments import names_of, student_of, teachers_of, weighted_losses
 from tfkd.distill.config import loss_config, loss_of_config, teacher_key, teacher_named
-from tfkd.distill.frozen import FrozenTeachers, Hidden, Shapes, name_of
+from tfkd.distill.frozen import FrozenTeachers, Hidden, name_of
 from tfkd.distill.objective import Objective
 from tfkd.distill.predictions import Form, inputs_of
 from tfkd.distill.steps import DistillationSteps
 from tfkd.distill.student_files import StudentFiles
 from tfkd.distill.taps import tapped
-from tfkd.distill.terms import terms_of
+from tfkd.distill.terms import Shapes, terms_of
 from tfkd.errors import RequestError, cause
 from tfkd.kernels import batch_norm, depthwise
 from tfkd.models.logits import classifier, symbolic

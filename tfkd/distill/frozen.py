@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from tfkd.distill.predictions import Batch, taken
 from tfkd.distill.taps import tapped
+from tfkd.distill.terms import Shapes
 from tfkd.errors import RequestError
 from tfkd.kernels.constants import checksum, constant_weights
 from tfkd.models.logits import is_tf_keras, symbolic, with_logits
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Hidden:

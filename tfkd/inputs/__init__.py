@@ -1,19 +1,20 @@
 """Kinds of input, with one package per kind.
 
-A package defines `KIND`, a `tfkd.inputs.kind.Kind`. Adding a kind touches its package, its test and one line below.
+A package defines `KIND`, a `tfkd.inputs.kind.InputKind`. Adding a kind touches its package, its test and one line
+below.
 """
 
 import importlib
 from typing import Any
 
 from tfkd.errors import RequestError, nearest
-from tfkd.inputs.kind import Kind
+from tfkd.inputs.kind import InputKind
 from tfkd.signature import Signature
 
 KINDS = {"image": "tfkd.inputs.image"}
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> InputKind:
     """Returns a kind of input by its name.
 
     Raises:
@@ -21,7 +22,7 @@ def kind_of(name: str) -> Kind:
     """
     if name not in KINDS:
         raise RequestError(f"There is no kind of input {name!r}.{nearest(name, list(KINDS))}")
-    kind: Kind = importlib.import_module(KINDS[name]).KIND
+    kind: InputKind = importlib.import_module(KINDS[name]).KIND
     return kind
 
 

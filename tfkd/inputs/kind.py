@@ -1,7 +1,7 @@
 """The interface of a kind of input: how its examples are read, changed, described and stored.
 
-`Kind` holds what is known of the kind; a `Reading` holds how the examples of one split are read. A second kind fills
-both in, and nothing outside of its package asks which kind it is.
+`InputKind` holds what is known of the kind; a `Reading` holds how the examples of one split are read. A second kind
+fills both in, and nothing outside of its package asks which kind it is.
 """
 
 import textwrap
@@ -27,7 +27,7 @@ def one_line(error: Exception) -> str:
     return textwrap.shorten(str(error).rstrip(" ."), 300, placeholder=" ...") or type(error).__name__
 
 
-class Finding(Protocol):
+class ExampleFinding(Protocol):
     """The finding about one example."""
 
     @property
@@ -93,11 +93,11 @@ class Reading(Protocol):
     def compact(self, example: Any) -> tuple[Any, int]:
         """Returns an example in the form that is cached in memory, and its size in bytes."""
 
-    def examine(self, encoded: bytes) -> Finding:
+    def examine(self, encoded: bytes) -> ExampleFinding:
         """Decodes an example for a check; raises an ExampleError."""
 
     def whole_digest(self, encoded: bytes) -> int:
-        """Returns the digest of a whole example whose `Finding.digest` is even; 0 if it cannot be read."""
+        """Returns the digest of a whole example whose `ExampleFinding.digest` is even; 0 if it cannot be read."""
 
     def findings(self) -> Findings:
         """Returns an empty `Findings` for a check."""
@@ -174,7 +174,7 @@ def listed(properties: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Kind:
+class InputKind:
     """One kind of input.
 
     Attributes:

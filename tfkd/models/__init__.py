@@ -20,7 +20,7 @@ from tfkd.recipe import Student, Teacher, is_model_file, user_code
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModelKind:
     """The source of a model: a module with a `build` function, and a variant."""
 
     module: str
@@ -28,7 +28,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class StudentKind(Kind):
+class StudentKind(ModelKind):
     """A student with its costs at 224 px, 1,000 classes and width 1, so that listing students does not build them.
 
     Attributes:
@@ -48,15 +48,15 @@ STUDENTS = {
 }
 
 TEACHERS = {
-    **{f"efficientnet_{v}": Kind("tfkd.models.efficientnet_lite", v) for v in ("lite0", "lite1", "lite2")},
-    **{f"efficientnet_b{n}": Kind("tfkd.models.efficientnet", f"B{n}") for n in range(8)},
+    **{f"efficientnet_{v}": ModelKind("tfkd.models.efficientnet_lite", v) for v in ("lite0", "lite1", "lite2")},
+    **{f"efficientnet_b{n}": ModelKind("tfkd.models.efficientnet", f"B{n}") for n in range(8)},
     **{
-        f"efficientnet_v2_{v}": Kind("tfkd.models.efficientnet", f"V2{v.upper()}")
+        f"efficientnet_v2_{v}": ModelKind("tfkd.models.efficientnet", f"V2{v.upper()}")
         for v in ("b0", "b1", "b2", "b3", "s", "m", "l")
     },
-    **{f"resnet{n}": Kind("tfkd.models.resnet", f"ResNet{n}") for n in (50, 101, 152)},
-    **{f"resnet{n}_v2": Kind("tfkd.models.resnet", f"ResNet{n}V2") for n in (50, 101, 152)},
-    **{f"resnet{n}": Kind("tfkd.models.small_resnet", str(n)) for n in (20, 32, 44, 56, 110)},
+    **{f"resnet{n}": ModelKind("tfkd.models.resnet", f"ResNet{n}") for n in (50, 101, 152)},
+    **{f"resnet{n}_v2": ModelKind("tfkd.models.resnet", f"ResNet{n}V2") for n in (50, 101, 152)},
+    **{f"resnet{n}": ModelKind("tfkd.models.small_resnet", str(n)) for n in (20, 32, 44, 56, 110)},
 }
 
 
@@ -236,7 +236,7 @@ def _policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _known(name: str, kinds: Mapping[str, Kind], what: str) -> Kind:
+def _known(name: str, kinds: Mapping[str, ModelKind], what: str) -> ModelKind:
     if name not in kinds:
         raise RequestError(f"There is no {what} {name!r}.{nearest(name, list(kinds))}")
     return kinds[name]

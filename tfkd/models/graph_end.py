@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["softmax", "sigmoid", "logits", "input", "unknown"]
+EndKind = Literal["softmax", "sigmoid", "logits", "input", "unknown"]
 
 _RESHAPES = (
     *("Identity", "IdentityN", "Cast", "Reshape", "Squeeze", "ExpandDims", "EnsureShape", "Snapshot"),
@@ -13,7 +13,7 @@ _RESHAPES = (
 _MOVES = ("Transpose", "Slice", "StridedSlice", "GatherV2", "ReverseV2")
 _REDUCTIONS = ("Mean", "Sum", "Max", "Min")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_ENDS: dict[str, Kind] = {
+_ENDS: dict[str, EndKind] = {
     "Softmax": "softmax",
     "Sigmoid": "sigmoid",
     "LogSoftmax": "logits",
@@ -33,7 +33,7 @@ class Ending:
         calls: the functions that contain the tensor, each with the operation that calls it.
     """
 
-    kind: Kind
+    kind: EndKind
     tensor: Any
     moved: bool
     calls: tuple[tuple[Any, Any], ...] = ()

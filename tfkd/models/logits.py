@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfkd.errors import RequestError, cause
 from tfkd.kernels.keras_private import call_behind, forget_calls, maker, output_number, structure
-from tfkd.models.graph_end import Kind, ending
+from tfkd.models.graph_end import EndKind, ending
 
 ROUNDED = 1e-2  # error of a sum of probabilities rounded to half precision or to a few decimals
 _PROBES = 8
@@ -243,7 +243,7 @@ class _OutputEnd:
         dtype: dtype of the last operation.
     """
 
-    kind: Kind
+    kind: EndKind
     dtype: str
     logits: Any = None
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfkd.inputs.image.normalization import Normalization
+from tfkd.inputs.image.normalization import ImageNormalization
 
 
 @keras.saving.register_keras_serializable("tfkd")
@@ -20,7 +20,7 @@ class PixelNormalization(keras.layers.Layer):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.normalization = Normalization(tuple(mean), tuple(std), bgr=True)
+        self.normalization = ImageNormalization(tuple(mean), tuple(std), bgr=True)
 
     def call(self, images: Any) -> Any:
         """Returns float [batch, height, width, 3] for images of that shape."""
@@ -38,7 +38,7 @@ class PixelNormalization(keras.layers.Layer):
 NORMALIZING = (keras.layers.Rescaling, keras.layers.Normalization, PixelNormalization)
 
 
-def normalizing_layer(normalization: Normalization) -> keras.layers.Layer:
+def normalizing_layer(normalization: ImageNormalization) -> keras.layers.Layer:
     """Returns a layer without weights; a Rescaling where the channels keep their order, which every tool knows."""
     if normalization.bgr:
         return PixelNormalization(normalization.mean, normalization.std, name="normalization")
@@ -49,7 +49,7 @@ def normalizing_layer(normalization: Normalization) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="normalization")
 
 
-def in_front(normalization: Normalization, model: keras.Model) -> keras.Model:
+def in_front(normalization: ImageNormalization, model: keras.Model) -> keras.Model:
     """Returns a Keras model that takes raw RGB 0..255 and normalises it for the given one.
 
     Args:

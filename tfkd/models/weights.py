@@ -16,10 +16,10 @@ from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.processes import FORKSERVER
 from tfkd.sandbox import Sandbox
 
-Arrays = dict[str, Any]
+NamedArrays = dict[str, Any]
 
 
-def read_apart(read: Callable[..., Arrays], path: Path, *arguments: Any) -> Arrays:
+def read_apart(read: Callable[..., NamedArrays], path: Path, *arguments: Any) -> NamedArrays:
     """Returns the arrays of a weights file, read in a separate process.
 
     Args:
@@ -31,7 +31,7 @@ def read_apart(read: Callable[..., Arrays], path: Path, *arguments: Any) -> Arra
         RequestError: raised by the reader, or the file crashed it, or needs too much memory or time.
     """
     with Sandbox(RequestError) as sandbox:
-        arrays: Arrays = sandbox.call(path, read, path, *arguments)
+        arrays: NamedArrays = sandbox.call(path, read, path, *arguments)
     return arrays
 
 

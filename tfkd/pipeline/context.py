@@ -10,7 +10,7 @@ from tfkd.data import Dataset
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.kind import Result, StageKind
+from tfkd.pipeline.kind import StageKind, StageResult
 from tfkd.pipeline.stage import Stage
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
@@ -43,14 +43,14 @@ class RunContext:
         """Returns the folder of stage number 0, 1, … of a kind."""
         return self.stages[kind.numbered(number)].folder
 
-    def result(self, kind: StageKind[Result], number: int = 0) -> Result:
+    def result(self, kind: StageKind[StageResult], number: int = 0) -> StageResult:
         """Returns the result of stage number 0, 1, … of a kind, which must be finished."""
         name = kind.numbered(number)
         if name not in self._results:
             kept = self.stages[name].result()
             assert kept is not None, f"{name} is not finished"
             self._results[name] = kind.read(kept)
-        found: Result = self._results[name]
+        found: StageResult = self._results[name]
         return found
 
     @functools.cached_property

@@ -24,7 +24,7 @@ from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
-    from tfkd.verification.diagnosis import Subject
+    from tfkd.verification.diagnosis import DiagnosisSubject
     from tfkd.verification.records import Diagnosis
 
 FREE_BYTES = 2 * 1024**3
@@ -39,14 +39,14 @@ Level = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One result of the check; an error would stop the run, a warning would degrade it."""
 
     level: Level
     text: str
 
 
-def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
+def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding]:
     """Yields findings about the machine, the data, the models and the settings, in this order."""
     yield from _machine(runs)
     yield from _packages(recipe)
@@ -55,22 +55,22 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
     yield from _settings(recipe, data)
 
 
-def _machine(runs: Path) -> Iterator[Finding]:
-    yield Finding("ok", f"{machine.cores()} cores of {machine.processor()}")
+def _machine(runs: Path) -> Iterator[DoctorFinding]:
+    yield DoctorFinding("ok", f"{machine.cores()} cores of {machine.processor()}")
     existing = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    yield Finding("ok" if free > FREE_BYTES else "warning", f"{free / 1024**3:.1f} GiB free for {runs}")
+    yield DoctorFinding("ok" if free > FREE_BYTES else "warning", f"{free / 1024**3:.1f} GiB free for {runs}")
 
 
-def _packages(recipe: Recipe) -> Iterator[Finding]:
+def _packages(recipe: Recipe) -> Iterator[DoctorFinding]:
     for requirement in importlib.metadata.requires("tfkd") or []:
         name = re.split(r"[^A-Za-z0-9._-]", requirement)[0]
         if "extra ==" not in requirement and not _is_installed(name):
-            yield Finding("error", f'the package {name} is not installed: pip install "{requirement}"')
+            yield DoctorFinding("error", f'the package {name} is not installed: pip install "{requirement}"')
     try:
         check_installed(recipe.export)
     except TfkdError as error:
-        yield Finding("error", str(error))
+        yield DoctorFinding("error", str(error))
 
 
 def _is_installed(name: str) -> bool:
@@ -81,9 +81,9 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _data(data: Dataset) -> Iterator[Finding]:
+def _data(data: Dataset) -> Iterator[DoctorFinding]:
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
-    yield Finding(
+    yield DoctorFinding(
         "ok",
         f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({data.named()}), "
         f"{counts.min():,} to {counts.max():,} per class",
@@ -91,16 +91,16 @@ def _data(data: Dataset) -> Iterator[Finding]:
     rare = int(counts.argmin())
     if counts[rare] * 10 < counts.max():
         commonest = data.classes[int(counts.argmax())]
-        yield Finding(
+        yield DoctorFinding(
             "warning", f"class {data.classes[rare]!r} has {counts[rare]} training images, {commonest!r} {counts.max()}"
         )
     if data.rejected:
-        yield Finding("warning", f"{counted(len(data.rejected), 'file')} left out: {some(list(data.rejected))}")
-    yield from (Finding("ok", note) for note in data.notes)
-    yield from (Finding("warning", warning) for warning in data.warnings)
+        yield DoctorFinding("warning", f"{counted(len(data.rejected), 'file')} left out: {some(list(data.rejected))}")
+    yield from (DoctorFinding("ok", note) for note in data.notes)
+    yield from (DoctorFinding("warning", warning) for warning in data.warnings)
 
 
-def _resolution(data: Dataset, expected: float) -> Finding:
+def _resolution(data: Dataset, expected: float) -> DoctorFinding:
     """Returns the resolution of the test split; differences are between two independent networks."""
     from tfkd.verification.truth import chance_test, significant
 
@@ -113,16 +113,16 @@ def _resolution(data: Dataset, expected: float) -> Finding:
     )
     if not significant(chance_test(labels, labels).perfect_p_value):
         text += "; too few to judge better_than_chance"
-    return Finding("ok" if difference <= COARSE else "warning", text)
+    return DoctorFinding("ok" if difference <= COARSE else "warning", text)
 
 
-def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
+def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding]:
     with native_logs_silenced():
         import tensorflow as tf  # noqa: F401  (building models would load it with its messages)
     try:
         import_modules(recipe.imports)
     except TfkdError as error:
-        yield Finding("error", str(error))
+        yield DoctorFinding("error", str(error))
     names, seed, taps = data.classes, recipe.seed, recipe.distill.teacher_taps
     teachers = []
     for number, teacher in enumerate(recipe.teachers):
@@ -132,7 +132,7 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
         if model is not None and teacher.fine_tune is None:
             yield from _measured(recipe, number, model, data, runs)
         elif model is not None:
-            yield Finding("ok", f"{teacher.model} will be fine-tuned; the run measures its accuracy")
+            yield DoctorFinding("ok", f"{teacher.model} will be fine-tuned; the run measures its accuracy")
         if model is not None and is_own(teacher.model):
             yield from _converted(model, teacher.model, recipe, data, is_teacher=True)
     if not any(model is not None and not it.fine_tune for model, it in zip(teachers, recipe.teachers, strict=True)):
@@ -150,7 +150,7 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[Finding]:
         yield from _compared(student, known)
 
 
-def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator[Finding, None, Any]:
+def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator[DoctorFinding, None, Any]:
     """Yields a finding about a network; returns the network, or None if it cannot be built."""
     from tfkd.distill.taps import tapped
 
@@ -158,13 +158,15 @@ def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator
         model = make()
         tapped(model, list(taps))
     except TfkdError as error:
-        yield Finding("error", str(error))
+        yield DoctorFinding("error", str(error))
         return None
-    yield Finding("ok", f"{what} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px")
+    yield DoctorFinding(
+        "ok", f"{what} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
+    )
     return model
 
 
-def _converted(model: Any, name: str, recipe: Recipe, data: Dataset, is_teacher: bool) -> Iterator[Finding]:
+def _converted(model: Any, name: str, recipe: Recipe, data: Dataset, is_teacher: bool) -> Iterator[DoctorFinding]:
     """Converts a network of the user's own: a run needs the student's file, but not a teacher's."""
     from tfkd.writers.tflite import check_convertible
 
@@ -172,17 +174,17 @@ def _converted(model: Any, name: str, recipe: Recipe, data: Dataset, is_teacher:
     try:
         check_convertible(model, card, name)
     except RequestError as error:
-        yield _without_file(error, recipe) if is_teacher else Finding("error", str(error))
+        yield _without_file(error, recipe) if is_teacher else DoctorFinding("error", str(error))
 
 
-def _without_file(error: RequestError, recipe: Recipe) -> Finding:
+def _without_file(error: RequestError, recipe: Recipe) -> DoctorFinding:
     try:
-        return Finding("warning", teacher_is_left_out(error, recipe.gates))
+        return DoctorFinding("warning", teacher_is_left_out(error, recipe.gates))
     except RequestError as needed:
-        return Finding("error", str(needed))
+        return DoctorFinding("error", str(needed))
 
 
-def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:
+def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[DoctorFinding]:
     """Compares the student with its teachers by their layers and connections, and by their sizes."""
     from tfkd.distill.taps import structure
 
@@ -193,15 +195,17 @@ def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[Finding]:
         fraction = size / teacher.count_params()
         text = f"the student has the architecture of {teacher.name} ({len(mine)} layers), {fraction:.0%} of its weights"
         if fraction < 1:
-            yield Finding("ok", text)
+            yield DoctorFinding("ok", text)
         else:
-            yield Finding("warning", f"{text}: a copy learns little; for self-distillation set distill.generations=2")
+            yield DoctorFinding(
+                "warning", f"{text}: a copy learns little; for self-distillation set distill.generations=2"
+            )
             return
     if size >= max(teacher.count_params() for teacher in teachers):
-        yield Finding("warning", "the student is not smaller than its teacher")
+        yield DoctorFinding("warning", "the student is not smaller than its teacher")
 
 
-def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path) -> Iterator[Finding]:
+def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path) -> Iterator[DoctorFinding]:
     """Measures a teacher that is not fine-tuned on a few hundred images."""
     from tfkd.data.renderings import rendered
     from tfkd.distill.measures import confidence, flatness
@@ -214,31 +218,33 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
     logits = np.concatenate([run(batch).numpy() for batch in batches])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
-    yield Finding("ok", f"{teacher.model} is used unchanged: accuracy {accuracy:.1%} on {len(labels)} images")
+    yield DoctorFinding("ok", f"{teacher.model} is used unchanged: accuracy {accuracy:.1%} on {len(labels)} images")
     if not teacher.classes:
         proposed = RunFolder(runs / recipe.name).proposed_labels
         subject = diagnosis.subject_of(teacher, number, model, data, proposed)
         for found in _causes(subject, images, labels, logits):
-            yield Finding("error" if recipe.gates.diagnosis else "warning", str(found))
+            yield DoctorFinding("error" if recipe.gates.diagnosis else "warning", str(found))
     yield _resolution(data, min(max(accuracy, 1 / len(data.classes)), 1 - 1 / len(labels)))
     softened = diagnosis.temperatures(recipe.distill)
     for place, temperature in softened:
         if (flat := flatness(logits, temperature)) >= diagnosis.FLAT:
-            yield Finding(
+            yield DoctorFinding(
                 "warning",
                 f"distill.losses.{place}.temperature={temperature:g} flattens {teacher.model}: its soft labels have "
                 f"{flat:.1%} of the entropy of a uniform guess; lower it",
             )
     sure = [confidence(logits, temperature) for _, temperature in softened]
     if sure and min(sure) >= ONE_HOT:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"{teacher.model} is so confident on these images (mean softened probability {min(sure):.3f}) that its "
             "soft labels are one-hot: raise the temperature, or add data.unlabelled images it was not trained on",
         )
 
 
-def _causes(subject: "Subject", images: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> "list[Diagnosis]":
+def _causes(
+    subject: "DiagnosisSubject", images: np.ndarray, labels: np.ndarray, logits: np.ndarray
+) -> "list[Diagnosis]":
     from tfkd.verification import diagnosis
 
     if diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
@@ -246,7 +252,7 @@ def _causes(subject: "Subject", images: np.ndarray, labels: np.ndarray, logits: 
     return diagnosis.order_of_labels(subject, logits, labels)
 
 
-def _steps(recipe: Recipe, steps: int, per_epoch: int) -> Finding:
+def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
     """Returns a finding about the number of training steps; too few hardly change the weights of a large student."""
     from tfkd.verification.diagnosis import FEW_STEPS, FEW_STEPS_OF_TRAINED
 
@@ -254,29 +260,31 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> Finding:
     text = f"training: {steps:,} steps ({recipe.distill.training.epochs} epochs of {per_epoch:,})"
     least = FEW_STEPS if is_fresh else FEW_STEPS_OF_TRAINED
     if student.model not in STUDENTS or steps >= least:
-        return Finding("ok", text)
+        return DoctorFinding("ok", text)
     start = "random" if is_fresh else "trained"
-    return Finding(
+    return DoctorFinding(
         "warning",
         f"{text}; from {start} weights {student.model} needs about {least:,}: increase distill.training.epochs, or "
         "lower distill.training.batch_size",
     )
 
 
-def _settings(recipe: Recipe, data: Dataset) -> Iterator[Finding]:
+def _settings(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
     distill, student = recipe.distill, recipe.student
     transfer = len(data.train) + len(data.unlabelled or ())
     if student.weights == "none" and student.model in STUDENTS and transfer < FEW_IMAGES:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; set "
             "student.weights to trained weights or add data.unlabelled",
         )
     if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
-        yield Finding("warning", "temperature 1 hides the teacher's probabilities of wrong classes; 2 to 8 is usual")
+        yield DoctorFinding(
+            "warning", "temperature 1 hides the teacher's probabilities of wrong classes; 2 to 8 is usual"
+        )
     times = distill.training.epochs / distill.views
     if distill.targets == "view" and times > MAX_REPEATS:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"every stored view is shown {times:.0f} times: the student memorises the views, its control does not; "
             f"set distill.views={math.ceil(distill.training.epochs / MAX_REPEATS)} or "
@@ -286,9 +294,9 @@ def _settings(recipe: Recipe, data: Dataset) -> Iterator[Finding]:
     steps = distill.training.epochs * per_epoch
     yield _steps(recipe, steps, per_epoch)
     if steps * (1 - student.batch_norm_momentum) < 5:
-        yield Finding(
+        yield DoctorFinding(
             "warning",
             f"student.batch_norm_momentum = {student.batch_norm_momentum} needs more than {steps} steps; lower it",
         )
     if not distill.control:
-        yield Finding("warning", "without distill.control the effect of the teacher cannot be measured")
+        yield DoctorFinding("warning", "without distill.control the effect of the teacher cannot be measured")

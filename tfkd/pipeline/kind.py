@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tfkd.pipeline.context import RunContext
     from tfkd.pipeline.sources import Sources
 
-Result = TypeVar("Result")
+StageResult = TypeVar("StageResult")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, eq=False)
-class StageKind(Generic[Result]):
+class StageKind(Generic[StageResult]):
     """One stage of a run, or one of several that differ by their number, such as teacher, teacher-2, …
 
     Attributes:
@@ -54,27 +54,27 @@ class StageKind(Generic[Result]):
 
     name: str
     version: int
-    result: type[Result]
+    result: type[StageResult]
     inputs: "Callable[[Sources, int], Inputs]"
-    work: "Callable[[RunContext, int], Result]"
+    work: "Callable[[RunContext, int], StageResult]"
     cost: "Callable[[RunContext, int], str]" = lambda context, number: ""
     count: Callable[[Recipe], int] = lambda recipe: 1
     kept: Literal["latest", "store", "training"] = "latest"
     product: str = ""
 
     @functools.cached_property
-    def _adapter(self) -> TypeAdapter[Result]:
+    def _adapter(self) -> TypeAdapter[StageResult]:
         return TypeAdapter(self.result)
 
     def numbered(self, number: int) -> str:
         """Returns the name of stage number 0, 1, …"""
         return numbered(self.name, number)
 
-    def read(self, kept: Mapping[str, Any]) -> Result:
+    def read(self, kept: Mapping[str, Any]) -> StageResult:
         """Returns the result from the content of `stage.json`."""
         return self._adapter.validate_python(kept)
 
-    def work_result(self, result: Result) -> WorkResult:
+    def work_result(self, result: StageResult) -> WorkResult:
         """Returns a result in the form of `stage.json`."""
         kept = self._adapter.dump_python(result, mode="json")
         return WorkResult(kept, getattr(result, "seconds", 0.0))

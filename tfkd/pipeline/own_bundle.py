@@ -35,7 +35,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExportSubject:
     """A trained model and the images to measure it on.
 
     Attributes:
@@ -51,7 +51,7 @@ class Subject:
 
 def open_subject(
     request: "Request", labels: tuple[str, ...], folder: RunFolder, progress: Progress, in_memory: Any = None
-) -> Subject:
+) -> ExportSubject:
     """Opens the model and the images.
 
     Args:
@@ -80,7 +80,7 @@ def open_subject(
             "write one line per output."
         )
     data = with_labels(_open_images(request, folder, progress), labels)
-    return Subject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
+    return ExportSubject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
 
 
 def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
@@ -116,7 +116,7 @@ def with_labels(data: Dataset, labels: tuple[str, ...]) -> Dataset:
     )
 
 
-def write(subject: Subject, request: "Request", folder: RunFolder, progress: Progress) -> Manifest:
+def write(subject: ExportSubject, request: "Request", folder: RunFolder, progress: Progress) -> Manifest:
     """Exports, verifies and benchmarks the model, writes its bundle, and returns the manifest."""
     from tfkd.benchmark import host
     from tfkd.distill.measures import accuracy
@@ -146,13 +146,13 @@ def write(subject: Subject, request: "Request", folder: RunFolder, progress: Pro
     return manifest
 
 
-def _batches(subject: Subject) -> Any:
+def _batches(subject: ExportSubject) -> Any:
     from tfkd.data.batches import plain_batches
 
     return plain_batches(subject.data.test, subject.model.signature, BATCH).map(lambda inputs, _: inputs)
 
 
-def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
+def _predictions(subject: ExportSubject, progress: Progress) -> np.ndarray:
     """Returns the model's predictions for the test images, float32 [n, classes]."""
     from tfkd.data.batches import example_errors
 
@@ -167,7 +167,7 @@ def _predictions(subject: Subject, progress: Progress) -> np.ndarray:
         return np.concatenate(list(predictions()))
 
 
-def _exported(subject: Subject, request: "Request", bundle: Path, progress: Progress) -> Exported:
+def _exported(subject: ExportSubject, request: "Request", bundle: Path, progress: Progress) -> Exported:
     from tfkd.writers import export, samples
 
     model, count = subject.model, request.export.calibration_images
@@ -176,7 +176,7 @@ def _exported(subject: Subject, request: "Request", bundle: Path, progress: Prog
 
 
 def _measured(
-    subject: Subject, made: Exported, probabilities: np.ndarray, bundle: Path, progress: Progress
+    subject: ExportSubject, made: Exported, probabilities: np.ndarray, bundle: Path, progress: Progress
 ) -> list[Artifact]:
     from tfkd.verification.artifacts import Reference
 
@@ -195,7 +195,7 @@ def _measured(
     return measure_files(bundle, made.files, reference, subject.card, say)
 
 
-def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:
+def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:
     """Looks for causes of wrong predictions and, if many are wrong, tests other normalizations."""
     from tfkd.verification import diagnosis
 
@@ -204,7 +204,9 @@ def _diagnosed(subject: Subject, probabilities: np.ndarray, folder: RunFolder, s
         lambda words: f"--normalization {words}",
         lambda names: f"--labels {diagnosis.write_labels(folder.proposed_labels, names)}",
     )
-    examined = diagnosis.Subject(model.name, model.answer, model.normalization, data.classes, wording, data.kind)
+    examined = diagnosis.DiagnosisSubject(
+        model.name, model.answer, model.normalization, data.classes, wording, data.kind
+    )
     test = data.test.labels
     if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
         return diagnosis.order_of_labels(examined, probabilities, test)
@@ -239,7 +241,7 @@ def _comparison(
             yield assembly.comparison_row(artifact.precision, files, bench, artifact.accuracy, keras)
 
 
-def _evidence(subject: Subject, probabilities: np.ndarray, seed: int) -> "Evidence":
+def _evidence(subject: ExportSubject, probabilities: np.ndarray, seed: int) -> "Evidence":
     from tfkd.report import predictions
 
     signature = subject.model.signature

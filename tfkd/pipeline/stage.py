@@ -15,11 +15,9 @@ from tfkd import machine
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, read_sealed, write_sealed
 from tfkd.pipeline.stage_files import BEGUN, DONE, damaged, is_begun, listed, note_times, remove_damaged_checkpoints
-from tfkd.progress import Progress
+from tfkd.progress import Progress, Say
 
 NAMED = 3  # inputs or files in a message
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

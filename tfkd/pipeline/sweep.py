@@ -30,7 +30,7 @@ from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 from tfkd.recipe.networks import chain, seeds
-from tfkd.training.job import Job, Kind, StudentResult
+from tfkd.training.job import Job, StudentResult, TrainingKind
 from tfkd.training.trials import Sweep, Trial
 
 _SHARED = (SOFT_LABELS.name, ASSISTANT.name, ASSISTANT_LABELS.name)
@@ -118,9 +118,9 @@ def _trainings(context: RunContext, recipe: Recipe, name: str) -> list[_Training
     stages = stages_of(alone, context.data, context.folder.path)
     _require_same_stores(context, stages, name)
     stores = stores_behind(alone, context.data, stages, len(chain(alone)))
-    kinds: list[Kind] = ["student", "control"] if recipe.distill.control else ["student"]
+    kinds: list[TrainingKind] = ["student", "control"] if recipe.distill.control else ["student"]
 
-    def training(kind: Kind, seed: int) -> _Training:
+    def training(kind: TrainingKind, seed: int) -> _Training:
         stage = _stage(context.folder, stages[kind], kind, seed)
         job = training_job(
             alone,
@@ -145,7 +145,7 @@ def _require_same_stores(context: RunContext, stages: Mapping[str, Stage], name:
             )
 
 
-def _stage(folder: RunFolder, trained: Stage, kind: Kind, seed: int) -> Stage:
+def _stage(folder: RunFolder, trained: Stage, kind: TrainingKind, seed: int) -> Stage:
     """Returns the stage of one training; `trained` is the corresponding stage of a run."""
     own = fingerprint(trained.fingerprint, seed)
     inputs = {**trained.inputs, "seed of the training": seed}
@@ -172,8 +172,8 @@ def _train(context: RunContext, trainings: list[_Training]) -> None:
 
 
 def _trial(name: str, trainings: list[_Training], labels: Any) -> Trial:
-    by_kind: dict[Kind, list[StudentResult]] = {"student": [], "control": []}
-    right: dict[Kind, list[Any]] = {"student": [], "control": []}
+    by_kind: dict[TrainingKind, list[StudentResult]] = {"student": [], "control": []}
+    right: dict[TrainingKind, list[Any]] = {"student": [], "control": []}
     for training in trainings:
         if result := training.result():
             by_kind[result.kind].append(result)

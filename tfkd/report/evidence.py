@@ -62,7 +62,9 @@ class Confusion(EvidenceEntry):
 
 
 class Example(EvidenceEntry):
-    image: Shown = Field(description="base64 text of the example as the student takes it (see `Kind.encode_shown`)")
+    image: Shown = Field(
+        description="base64 text of the example as the student takes it (see `InputKind.encode_shown`)"
+    )
     label: str = Field(description="the true class")
     teacher: list[float] | None = Field(None, description="probabilities in class order")
     control: list[float] | None = None
@@ -77,7 +79,9 @@ class Prediction(EvidenceEntry):
 class Mistake(EvidenceEntry):
     """A test image that the student takes for another class."""
 
-    image: Shown = Field(description="base64 text of the example as the student takes it (see `Kind.encode_shown`)")
+    image: Shown = Field(
+        description="base64 text of the example as the student takes it (see `InputKind.encode_shown`)"
+    )
     label: str = Field(description="the true class")
     teacher: Prediction | None = None
     control: Prediction | None = None

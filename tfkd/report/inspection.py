@@ -12,7 +12,7 @@ from rich.text import Text
 from tfkd.report import units
 from tfkd.verification.delegates import DelegateReport, replacement
 from tfkd.verification.inspect import Inspection
-from tfkd.verification.noise import Comparison, Noise
+from tfkd.verification.noise import Noise, NoiseComparison
 
 WORST = 10
 _INK, _FAINT, _DOT, _WORST = "#222222", "#dddddd", "#0b6e99", "#b3611e"
@@ -29,7 +29,7 @@ def tables(inspection: Inspection) -> Iterator[Table]:
         yield _noise(inspection.comparison)
 
 
-def plot(comparison: Comparison) -> str:
+def plot(comparison: NoiseComparison) -> str:
     """Draws the signal-to-noise ratio of every layer in the order in which they run, as an SVG document."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ def _points(layers: Sequence[Noise]) -> tuple[list[int], list[float]]:
     return list(ratios), list(ratios.values())
 
 
-def _labelled(comparison: Comparison) -> list[Noise]:
+def _labelled(comparison: NoiseComparison) -> list[Noise]:
     return [layer for layer in comparison.worst[:_LABELLED] if layer.signal_to_noise is not None]
 
 
@@ -151,7 +151,7 @@ def _grouped(report: DelegateReport) -> dict[tuple[str, str], list[str]]:
     return kinds
 
 
-def _noise(comparison: Comparison) -> Table:
+def _noise(comparison: NoiseComparison) -> Table:
     table = Table(
         title=Text(f"noisiest of {len(comparison.layers)} layers, against {Path(comparison.against).name}"),
         caption=f"on {comparison.images} images, fed with {comparison.pixels}, the float file with "

@@ -13,7 +13,7 @@ _FLOAT_BYTES, _INT8_BYTES = 4, 1
 
 
 @dataclass(frozen=True)
-class Activation:
+class PublishedActivation:
     """What is published of an activation's effect on the accuracy."""
 
     name: str
@@ -24,10 +24,12 @@ class Activation:
 _HOWARD = "Howard et al. 2019, arXiv:1905.02244"
 
 ACTIVATIONS = (
-    Activation("hard_swish", "the paper's own: 75.2 % top-1 with MobileNetV3-Large on ImageNet", f"{_HOWARD}, table 5"),
-    Activation("relu", "0.7 points less than hard_swish, same network", f"{_HOWARD}, table 5"),
-    Activation("relu6", "not published for this network", "–"),
-    Activation("silu", "no discernible difference from hard_swish", f"{_HOWARD}, section 5.2"),
+    PublishedActivation(
+        "hard_swish", "the paper's own: 75.2 % top-1 with MobileNetV3-Large on ImageNet", f"{_HOWARD}, table 5"
+    ),
+    PublishedActivation("relu", "0.7 points less than hard_swish, same network", f"{_HOWARD}, table 5"),
+    PublishedActivation("relu6", "not published for this network", "–"),
+    PublishedActivation("silu", "no discernible difference from hard_swish", f"{_HOWARD}, section 5.2"),
 )
 
 

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from tfkd.errors import counted as counted
 
-Number = TypeVar("Number", int, float)
+Value = TypeVar("Value", int, float)
 
 
-def known(value: Number | None, written: Callable[[Number], str]) -> str:
+def known(value: Value | None, written: Callable[[Value], str]) -> str:
     """Writes a number that was measured; one that was not is a dash."""
     return "–" if value is None else written(value)
 

@@ -25,7 +25,7 @@ from tfkd.models.logits import with_logits
 from tfkd.models.pixels import NORMALIZING
 from tfkd.recipe import Augment
 from tfkd.signature import Signature
-from tfkd.store.layout import LOGITS, Prediction
+from tfkd.store.layout import LOGITS, TeacherOutputs
 
 RECORD = "inference.json"
 BATCH = 64
@@ -39,7 +39,7 @@ MOST_CHANGED = 0.001
 FASTER = 1.05
 NOTICEABLE = 1.02
 
-Run = Callable[[Any], Prediction]
+RunTeacher = Callable[[Any], TeacherOutputs]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class _Views:
+class _TransferViews:
     """The views of a transfer set, in the size of a teacher's input."""
 
     examples: Split
@@ -94,12 +94,12 @@ class ViewPredictor:
         inference: settings of its inference.
     """
 
-    def __init__(self, run: Run, views: _Views, inference: Inference) -> None:
+    def __init__(self, run: RunTeacher, views: _TransferViews, inference: Inference) -> None:
         self.inference = inference
         self._run = run
         self._views = views
 
-    def __call__(self, positions: Any, view: int) -> Iterator[Prediction]:
+    def __call__(self, positions: Any, view: int) -> Iterator[TeacherOutputs]:
         """Yields "logits" float32 [b, classes] and each tap's feature of one view of examples, int64 [n], in order."""
         for batch in self._views.batches(positions, view, self.inference.batch):
             yield {name: value.numpy() for name, value in self._run(batch).items()}
@@ -138,7 +138,7 @@ def view_predictor(
             examples; or an example is gone.
     """
     model = with_logits(model, "The teacher")
-    made = _Views(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
+    made = _TransferViews(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
     run = _runner(model, taps)
     probe = next(made.batches(np.arange(min(PROBE, len(examples))), 0, PROBE))
     _check(run(probe)[LOGITS].numpy(), classes)
@@ -212,7 +212,7 @@ def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inferen
     return inference
 
 
-def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any) -> Inference:
+def _fastest(model: keras.Model, run: RunTeacher, views: _TransferViews, probe: Any) -> Inference:
     batch, rate = _best_batch(run, probe)
     exact = Inference(batch, "float32", {"float32": rate}, None)
     try:
@@ -230,7 +230,7 @@ def _fastest(model: keras.Model, run: Run, views: _Views, probe: Any) -> Inferen
     return Inference(short_batch, "bfloat16", rates, changed)
 
 
-def _best_batch(run: Run, probe: Any) -> tuple[int, float]:
+def _best_batch(run: RunTeacher, probe: Any) -> tuple[int, float]:
     """Returns the fastest batch size and its examples per second; gives up after two sizes that are not faster."""
     best, best_rate, slower = BATCHES[0], 0.0, 0
     for batch in BATCHES:
@@ -250,7 +250,7 @@ def _repeated(inputs: Any, batch: int) -> Any:
     return keras.tree.map_structure(lambda each: tf.constant(np.resize(each, (batch, *each.shape[1:]))), inputs)
 
 
-def _seconds(run: Run, inputs: Any) -> float:
+def _seconds(run: RunTeacher, inputs: Any) -> float:
     """Returns the seconds of the fastest of several calls, because other load can only slow one down."""
     run(inputs)  # tracing and selection of kernels, outside the measurement
     taken: list[float] = []
@@ -261,7 +261,7 @@ def _seconds(run: Run, inputs: Any) -> float:
     return min(taken)
 
 
-def _share_changed(first: Run, second: Run, batches: Iterator[Any]) -> float:
+def _share_changed(first: RunTeacher, second: RunTeacher, batches: Iterator[Any]) -> float:
     same = [
         first(inputs)[LOGITS].numpy().argmax(axis=1) == second(inputs)[LOGITS].numpy().argmax(axis=1)
         for inputs in batches
@@ -269,12 +269,12 @@ def _share_changed(first: Run, second: Run, batches: Iterator[Any]) -> float:
     return 1.0 - float(np.concatenate(same).mean())
 
 
-def _runner(model: keras.Model, taps: Sequence[str]) -> Run:
+def _runner(model: keras.Model, taps: Sequence[str]) -> RunTeacher:
     """Returns a function from inputs to float32 predictions, traced once for batches of every size, without XLA."""
     network = tapped(model, taps) if taps else model
 
     @tf.function(input_signature=[specs(model)], jit_compile=False)
-    def run(inputs: Any) -> Prediction:
+    def run(inputs: Any) -> TeacherOutputs:
         with constant_weights(network):
             outputs = network(inputs, training=False)
         named = outputs if taps else {LOGITS: outputs}

@@ -17,7 +17,7 @@ LOGITS = "logits"
 _HALF = np.dtype("<f2")
 _LARGEST = float(np.finfo(_HALF).max)
 
-Prediction = dict[str, Any]
+TeacherOutputs = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Layout:
         """Rows per shard: a power of two, like the batches of teachers, so that batches end with shards."""
         return 1 << int(math.log2(max(1, min(MOST_ROWS, MOST_BYTES // self.bytes_per_view))))
 
-    def encode(self, prediction: Prediction) -> Any:
+    def encode(self, prediction: TeacherOutputs) -> Any:
         """Returns predictions as records [n].
 
         Logits beyond float16's range are clipped, as softmax has long become one-hot there; a feature beyond it is
@@ -122,7 +122,7 @@ class Layout:
             records["features"][tap] = _within_half(tap, _checked(tap, prediction[tap], shape))
         return records
 
-    def decode(self, records: Any, features: Collection[str] | None = None) -> Prediction:
+    def decode(self, records: Any, features: Collection[str] | None = None) -> TeacherOutputs:
         """Returns "logits" float32 [n, classes] and features (default: all) float32 [n, *shape] of records [n].
 
         With `top`, each class that was not kept gets the same logit, so that softmax gives them together the mass that

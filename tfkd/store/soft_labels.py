@@ -21,7 +21,7 @@ import numpy as np
 
 from tfkd.errors import RequestError, nearest
 from tfkd.files import described, fingerprint, is_as_described, replacing, sha256, write_json
-from tfkd.store.layout import LOGITS, Layout, Prediction
+from tfkd.store.layout import LOGITS, Layout, TeacherOutputs
 
 SCHEMA = "tfkd-soft-labels-2"
 HEADER = "header.json"
@@ -67,7 +67,7 @@ class SoftLabels:
         self._opened = _Opened(view=-1, shards=0)
         self._opening = threading.Lock()
 
-    def read(self, images: Any, view: int) -> Prediction:
+    def read(self, images: Any, view: int) -> TeacherOutputs:
         """Returns the teacher's predictions of one view of some examples.
 
         Args:
@@ -99,7 +99,7 @@ class SoftLabels:
             raise self._damaged(f"view {view}", "has been cut short")
         return self.layout.decode(records, self._features)
 
-    def mean(self, images: Any) -> Prediction:
+    def mean(self, images: Any) -> TeacherOutputs:
         """Returns the mean prediction of all views of some examples; arguments and errors as of `read`."""
         total = self.read(images, 0)
         for view in range(1, self.views):
@@ -208,7 +208,7 @@ class _Opened:
 def write_soft_labels(
     folder: Path,
     header: dict[str, Any],
-    predict: Callable[[Any, int], Iterable[Prediction]],
+    predict: Callable[[Any, int], Iterable[TeacherOutputs]],
     progress: Callable[[int], None],
 ) -> None:
     """Fills a store, or extends it to more views, keeping the shards that earlier calls finished.
@@ -271,7 +271,7 @@ def _runs(shards: list[_Shard]) -> list[list[_Shard]]:
 def _records(
     folder: Path,
     layout: Layout,
-    predict: Callable[[Any, int], Iterable[Prediction]],
+    predict: Callable[[Any, int], Iterable[TeacherOutputs]],
     run: list[_Shard],
     view: int,
     progress: Callable[[int], None],

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tfkd.recipe import Recipe, Student
 
-Kind = Literal["student", "control"]
+TrainingKind = Literal["student", "control"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Job(Lesson):
         student: what to train: the recipe's student, or an assistant.
     """
 
-    kind: Kind
+    kind: TrainingKind
     student: Student
 
 
@@ -81,7 +81,7 @@ class Job(Lesson):
 class StudentResult:
     """A trained and measured student or control; accuracies run from 0 to 1."""
 
-    kind: Kind
+    kind: TrainingKind
     seed: int
     parameters: int
     accuracy: float

@@ -13,13 +13,13 @@ from typing import Literal
 from tfkd.verification.operators import Operator, read
 from tfkd.verification.records import Accelerator
 
-Verdict = Literal["left out", "not stated"]
+DelegateVerdict = Literal["left out", "not stated"]
 
 _SOURCE = "https://github.com/tensorflow/tensorflow/blob/{}/tensorflow/lite/{}"
 
 
 @dataclass(frozen=True)
-class Finding:
+class DelegateFinding:
     """Why a delegate would not take an operator, and what to change.
 
     Attributes:
@@ -34,7 +34,7 @@ class Finding:
     number: int
     kind: str
     name: str
-    verdict: Verdict
+    verdict: DelegateVerdict
     reason: str
     change: str
 
@@ -55,12 +55,12 @@ class DelegateReport:
     delegate: str
     operators: int
     taken: int
-    findings: tuple[Finding, ...]
+    findings: tuple[DelegateFinding, ...]
     sources: tuple[str, ...]
     note: str
 
 
-Objection = tuple[Verdict, str, str]
+Objection = tuple[DelegateVerdict, str, str]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def accelerators(path: Path) -> list[Accelerator]:
     ]
 
 
-def _kinds_found(report: DelegateReport, verdict: Verdict) -> list[str]:
+def _kinds_found(report: DelegateReport, verdict: DelegateVerdict) -> list[str]:
     return sorted({finding.kind for finding in report.findings if finding.verdict == verdict})
 
 
@@ -114,11 +114,11 @@ def _report(delegate: Delegate, operators: Sequence[Operator]) -> DelegateReport
     )
 
 
-def _findings(delegate: Delegate, operators: Sequence[Operator]) -> Iterator[Finding]:
+def _findings(delegate: Delegate, operators: Sequence[Operator]) -> Iterator[DelegateFinding]:
     for operator in operators:
         objection = delegate.objection(operator)
         if objection:
-            yield Finding(operator.number, operator.kind, operator.name, *objection)
+            yield DelegateFinding(operator.number, operator.kind, operator.name, *objection)
 
 
 def _kinds(text: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import flatness
 from tfkd.files import read_sealed, write_sealed, write_text
-from tfkd.inputs.kind import Kind, Normalization
+from tfkd.inputs.kind import InputKind, Normalization
 from tfkd.kernels.keras_private import layers_of
 from tfkd.labels import relabelled
 from tfkd.models import is_own
@@ -61,7 +61,7 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class Subject:
+class DiagnosisSubject:
     """A classifier that is diagnosed.
 
     Attributes:
@@ -81,13 +81,13 @@ class Subject:
     normalization: Normalization
     names: Sequence[str]
     wording: Wording
-    kind: Kind
+    kind: InputKind
     normalization_is_known: bool = False
     weights: str = ""
     fine_tuning: str = ""
 
 
-def subject_of(teacher: Teacher, number: int, model: Any, data: Dataset, proposed: Path) -> Subject:
+def subject_of(teacher: Teacher, number: int, model: Any, data: Dataset, proposed: Path) -> DiagnosisSubject:
     """Returns a teacher as a subject.
 
     Args:
@@ -104,7 +104,7 @@ def subject_of(teacher: Teacher, number: int, model: Any, data: Dataset, propose
         return f"teachers.{number}.labels={write_labels(proposed, relabelled(teacher.labels, data.classes, names))}"
 
     run = predictor(model)
-    return Subject(
+    return DiagnosisSubject(
         teacher.model,
         lambda raw: run(raw).numpy(),
         data.kind.normalization(teacher.normalization, f"teachers.{number}.normalization"),
@@ -134,7 +134,7 @@ def probe_images(
     return np.concatenate(images), np.concatenate(labels)
 
 
-def diagnose(subject: Subject, examples: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
+def diagnose(subject: DiagnosisSubject, examples: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
     """Returns the likely causes of a low accuracy, the best supported first; empty where none is found.
 
     Args:
@@ -222,7 +222,7 @@ def is_suspicious(labels: np.ndarray, classes: np.ndarray) -> bool:
     return balanced_accuracy(labels, classes) < SUSPICIOUS
 
 
-def order_of_labels(subject: Subject, scores: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
+def order_of_labels(subject: DiagnosisSubject, scores: np.ndarray, labels: np.ndarray) -> list[Diagnosis]:
     """Returns the causes that predictions at hand support: labels in another order.
 
     Args:
@@ -266,14 +266,14 @@ def _ends_in_bias(model: Any) -> bool:
     return getattr(last, "bias", None) is not None
 
 
-def _hypotheses(subject: Subject, examples: np.ndarray, labels: np.ndarray) -> Iterator[Hypothesis]:
+def _hypotheses(subject: DiagnosisSubject, examples: np.ndarray, labels: np.ndarray) -> Iterator[Hypothesis]:
     """Yields what was asked for first, then every other order of labels and every other normalization."""
     yield from orders(subject.names, _predicted(subject, examples, None), labels, None)
     for other in [] if subject.normalization_is_known else subject.kind.other_normalizations(subject.normalization):
         yield from orders(subject.names, _predicted(subject, examples, other), labels, other)
 
 
-def _predicted(subject: Subject, examples: np.ndarray, other: Normalization | None) -> np.ndarray:
+def _predicted(subject: DiagnosisSubject, examples: np.ndarray, other: Normalization | None) -> np.ndarray:
     def batches() -> Iterator[np.ndarray]:
         for start in range(0, len(examples), BATCH):
             raw = examples[start : start + BATCH].astype(np.float32)
@@ -282,7 +282,7 @@ def _predicted(subject: Subject, examples: np.ndarray, other: Normalization | No
     return np.concatenate(list(batches()))
 
 
-def _described(subject: Subject, equals: list[Hypothesis], asked: Hypothesis, labels: np.ndarray) -> Diagnosis:
+def _described(subject: DiagnosisSubject, equals: list[Hypothesis], asked: Hypothesis, labels: np.ndarray) -> Diagnosis:
     """Describes the first of hypotheses that explain the same."""
     found = equals[0]
     reached, level = (balanced_accuracy(labels, each.classes) for each in (found, asked))
@@ -339,7 +339,7 @@ def _cycles(order: Sequence[int]) -> list[list[int]]:
     return cycles
 
 
-def _nothing_helps(subject: Subject, tried: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
+def _nothing_helps(subject: DiagnosisSubject, tried: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
     """Yields what can be said where no order of labels and no normalization make the classifier better.
 
     On few images a classifier at chance may still be a fair one: nothing is said before that is refuted.
@@ -367,7 +367,7 @@ _OTHER_CLASSES = "it was probably trained for other classes, or never"
 _LEARNED_LITTLE = "its fine-tuning was too short, had too few images or failed"
 
 
-def _without_skill(subject: Subject, found: str, cause: str, meaning: str, proposal: str) -> Diagnosis:
+def _without_skill(subject: DiagnosisSubject, found: str, cause: str, meaning: str, proposal: str) -> Diagnosis:
     """Describes a classifier that knows next to nothing; what tfkd trained on these classes is of no others."""
     field = subject.fine_tuning
     if field:

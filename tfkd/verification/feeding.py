@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.errors import RequestError
-from tfkd.inputs.image.normalization import ADVICE, AS_THEY_ARE, BYTES, Normalization, of_bytes
+from tfkd.inputs.image.normalization import ADVICE, AS_THEY_ARE, BYTES, ImageNormalization, of_bytes
 from tfkd.inputs.image.tensors import signature_of_file
 from tfkd.signature import Signature
 from tfkd.verification import metadata, tflite
@@ -24,7 +24,7 @@ class Feed:
     """
 
     tensor: Tensor
-    normalization: Normalization | None
+    normalization: ImageNormalization | None
     source: str
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
@@ -49,14 +49,14 @@ class _Input:
 
     path: Path
     tensor: Tensor
-    stated: Normalization | None
+    stated: ImageNormalization | None
 
     @property
     def is_bytes(self) -> bool:
         return self.tensor.dtype in BYTES
 
     @property
-    def plain(self) -> Normalization | None:
+    def plain(self) -> ImageNormalization | None:
         """What makes raw values into those that bytes stand for, where these are of a known range."""
         scale, zero_point = self.tensor.scale, self.tensor.zero_point
         if not self.is_bytes or scale is None or zero_point is None:
@@ -75,7 +75,7 @@ def signature(path: Path) -> Signature:
     return signature_of_file(str(path), tensor.dtype, tensor.shape)
 
 
-def feeds(path: Path, against: Path, given: Normalization | None = None) -> tuple[Feed, Feed]:
+def feeds(path: Path, against: Path, given: ImageNormalization | None = None) -> tuple[Feed, Feed]:
     """Returns how a file and its float file are each fed with the same examples.
 
     Bytes take raw values as they are, as apps give them. A float input takes what, in this order, `given` says, the
@@ -100,7 +100,7 @@ def _input(path: Path) -> _Input:
     return _Input(path, tflite.io(path).input, metadata.normalization(tflite.model(path)))
 
 
-def _feed(file: _Input, other: _Input, given: Normalization | None) -> Feed:
+def _feed(file: _Input, other: _Input, given: ImageNormalization | None) -> Feed:
     if given and file.stated and not replace(given, bgr=False).same_as(file.stated):
         raise RequestError(
             f"{file.path} states in its metadata that it wants {file.stated}, not {given}; leave --normalization out."
@@ -121,7 +121,7 @@ def _feed(file: _Input, other: _Input, given: Normalization | None) -> Feed:
     raise RequestError(f"{file.path} does not say which range of floats it takes; {ADVICE}")
 
 
-def _feed_bytes(file: _Input, given: Normalization | None) -> Feed:
+def _feed_bytes(file: _Input, given: ImageNormalization | None) -> Feed:
     if given and not file.stated:
         return Feed(file.tensor, given, "--normalization")
     if file.stated or file.plain or file.tensor.scale is None:

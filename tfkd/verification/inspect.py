@@ -9,14 +9,14 @@ import numpy as np
 from tfkd.data import open_evaluation
 from tfkd.errors import RequestError
 from tfkd.files import compressed_size
-from tfkd.inputs.image.normalization import Normalization
+from tfkd.inputs.image.normalization import ImageNormalization
 from tfkd.progress import Progress, counted
 from tfkd.recipe import Data
 from tfkd.signature import Signature
 from tfkd.verification import VerifyError, feeding, operators, tflite
 from tfkd.verification.apart import Apart
 from tfkd.verification.delegates import DelegateReport, reports
-from tfkd.verification.noise import Comparison, compare
+from tfkd.verification.noise import NoiseComparison, compare
 from tfkd.verification.operators import Operand, Operator
 from tfkd.writers import samples
 
@@ -64,7 +64,7 @@ class ComparedOn:
     count: int
     seed: int
     against: Path | None = None
-    normalization: Normalization | None = None
+    normalization: ImageNormalization | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Inspection:
     operators: tuple[Row, ...]
     partitions: int
     delegates: tuple[DelegateReport, ...]
-    comparison: Comparison | None
+    comparison: NoiseComparison | None
 
     @property
     def outside(self) -> list[Row]:
@@ -105,7 +105,7 @@ def inspect(
     path: Path,
     against: Path | None = None,
     examples: np.ndarray | None = None,
-    normalization: Normalization | None = None,
+    normalization: ImageNormalization | None = None,
 ) -> Inspection:
     """Reads a file, and runs it beside its float file where examples are given.
 
@@ -159,7 +159,7 @@ def _ignored(_: int) -> None: ...
 
 
 def _inspect(
-    path: Path, against: Path | None, examples: np.ndarray | None, normalization: Normalization | None
+    path: Path, against: Path | None, examples: np.ndarray | None, normalization: ImageNormalization | None
 ) -> Inspection:
     found = operators.read(path)
     _, parts = tflite.partitions(path)

@@ -14,7 +14,7 @@ from flatbuffers.number_types import Float32Flags, Int8Flags, Uint32Flags
 from flatbuffers.table import Table
 
 from tfkd.inputs import kind_of
-from tfkd.inputs.image.normalization import Normalization
+from tfkd.inputs.image.normalization import ImageNormalization
 from tfkd.inputs.kind import listed
 from tfkd.labels import LABELS
 from tfkd.signature import Signature
@@ -50,7 +50,7 @@ def problems(model: Any, card: Card, signature: Signature) -> list[str]:
         return ["its TFLite Metadata is damaged"]
 
 
-def normalization(model: Any) -> Normalization | None:
+def normalization(model: Any) -> ImageNormalization | None:
     """Returns what a file's metadata want done to raw values (NormalizationOptions); None where they do not say it.
 
     Args:
@@ -67,7 +67,7 @@ def normalization(model: Any) -> Normalization | None:
     except (struct.error, ValueError, IndexError, TypeError, OverflowError, MemoryError):
         return None
     fits = len(means) == len(deviations) in (1, 3) and all(map(math.isfinite, means)) and min(deviations) > 0
-    return Normalization(means, deviations) if fits else None
+    return ImageNormalization(means, deviations) if fits else None
 
 
 def _content(model: Any) -> bytes | None:

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import OpResolverType
 
 from tfkd.errors import RequestError, cause
-from tfkd.inputs.image.normalization import Normalization
+from tfkd.inputs.image.normalization import ImageNormalization
 from tfkd.verification import VerifyError, feeding, operators, tflite
 from tfkd.verification.feeding import Feed
 from tfkd.verification.operators import Operand, Operator
@@ -41,7 +41,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class NoiseComparison:
     """The noise of a file's operators against the float file, in the order in which they run.
 
     Attributes:
@@ -66,7 +66,9 @@ class Comparison:
         return sorted(self.layers, key=lambda layer: math.inf if (db := layer.signal_to_noise) is None else db)
 
 
-def compare(path: Path, against: Path, examples: np.ndarray, normalization: Normalization | None = None) -> Comparison:
+def compare(
+    path: Path, against: Path, examples: np.ndarray, normalization: ImageNormalization | None = None
+) -> NoiseComparison:
     """Runs a quantized file and its float file on examples, without a delegate, and compares what each operator gives.
 
     Operators are matched by the names of their outputs; those that a rewriting has renamed by kind, shape and order.
@@ -105,7 +107,7 @@ def compare(path: Path, against: Path, examples: np.ndarray, normalization: Norm
         for index, (mine, reference) in enumerate(pairs)
     )
     _require_same_values(path, against, layers, feed, feed_float)
-    return Comparison(
+    return NoiseComparison(
         against=str(against),
         images=len(examples),
         pixels=str(feed),

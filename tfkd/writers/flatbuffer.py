@@ -22,7 +22,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 _TYPES = {dtype: number for number, dtype in _DTYPES.items()}
 
 
-class Network:
+class TfliteNetwork:
     """A TFLite model with one graph, as the schema's objects.
 
     Attributes:

@@ -17,7 +17,7 @@ from tfkd.inputs import kind_of
 from tfkd.labels import LABELS, labels_text
 from tfkd.signature import Signature
 from tfkd.writers import Card
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 
 _BUFFER_NAME = b"TFLITE_METADATA"
 _METADATA_IDENTIFIER = b"M001"
@@ -40,7 +40,7 @@ def pack(content: bytes, card: Card, signature: Signature) -> bytes:
         card: what to write.
         signature: of the input.
     """
-    network = Network(content)
+    network = TfliteNetwork(content)
     model = network.model
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(_metadata(card, signature), np.uint8)

@@ -12,7 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
-from tfkd.inputs.image.normalization import NONE, Normalization
+from tfkd.inputs.image.normalization import NONE, ImageNormalization
 from tfkd.inputs.image.tensors import signature
 from tfkd.models.foreign import open_model
 from tfkd.models.logits import FrozenLogits, frozen_logits, single_message
@@ -43,7 +43,7 @@ class OwnModel:
     output_shape: tuple[int, int]
     parameters: int
     answer: Callable[[np.ndarray], np.ndarray]
-    normalization: Normalization
+    normalization: ImageNormalization
     logits: FrozenLogits
     opened: keras.Model
 
@@ -59,7 +59,7 @@ class OwnModel:
 
 def load(
     path: Path,
-    normalized: Normalization = NONE,
+    normalized: ImageNormalization = NONE,
     allow_code: bool = False,
     imports: Sequence[str] = (),
     image_size: int | None = None,
@@ -81,7 +81,7 @@ def load(
     return prepared(opened, path.name, normalized)
 
 
-def prepared(opened: keras.Model, name: str, normalized: Normalization = NONE) -> OwnModel:
+def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NONE) -> OwnModel:
     """Checks the form of a classifier and freezes it for export.
 
     Args:
@@ -144,7 +144,7 @@ def _check_weights(model: keras.Model, name: str) -> None:
             )
 
 
-def _answering(model: keras.Model, name: str, normalized: Normalization) -> Callable[[np.ndarray], np.ndarray]:
+def _answering(model: keras.Model, name: str, normalized: ImageNormalization) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the model as it was loaded: float32 [b, S, S, 3] raw RGB to float32 [b, classes]."""
     run = tf.function(lambda images: model(images, training=False), jit_compile=False, reduce_retracing=True)
 

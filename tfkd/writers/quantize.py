@@ -11,9 +11,9 @@ from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from tfkd.errors import RequestError, nearest
 from tfkd.writers import Calibration, ranges, rewrite
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 
-RANGES: dict[str, Callable[[Network, np.ndarray], ranges.Ranges]] = {
+RANGES: dict[str, Callable[[TfliteNetwork, np.ndarray], ranges.TensorRanges]] = {
     "min_max": ranges.min_max,
     "mse": ranges.least_squares,
 }
@@ -24,8 +24,8 @@ _DTYPES: dict[str, type] = {"uint8": np.uint8, "int8": np.int8}
 class Bare:
     """A float classifier from normalised pixels to logits, and images as it takes them, float32 [n, S, S, 3]."""
 
-    network: Network
-    pixels: rewrite.Pixels
+    network: TfliteNetwork
+    pixels: rewrite.PixelQuantization
     images: np.ndarray
 
 
@@ -64,7 +64,7 @@ def int16(content: bytes, calibration: Calibration) -> bytes:
     return with_bytes(quantized, bare.pixels, calibration.io)
 
 
-def with_bytes(content: bytes, pixels: rewrite.Pixels, io: str) -> bytes:
+def with_bytes(content: bytes, pixels: rewrite.PixelQuantization, io: str) -> bytes:
     """Returns a quantized network with float ends as a classifier that takes and gives bytes (`rewrite.with_ends`).
 
     Raises:
@@ -72,20 +72,20 @@ def with_bytes(content: bytes, pixels: rewrite.Pixels, io: str) -> bytes:
     """
     if io not in _DTYPES:
         raise RequestError(f"An int8 file cannot take {io!r}.{nearest(io, list(_DTYPES))}")
-    network = Network(content)
+    network = TfliteNetwork(content)
     rewrite.with_ends(network, pixels, _DTYPES[io])
     return network.packed()
 
 
 def _bare(content: bytes, images: np.ndarray) -> Bare:
-    network = Network(content)
+    network = TfliteNetwork(content)
     rewrite.without_hard_swish(network)
     pixels = rewrite.without_ends(network)
     normalised = (images.astype(np.float32) - pixels.zero_point) * np.float32(pixels.scale)
     return Bare(network, pixels, normalised)
 
 
-def _in_float(network: Network, wanted: Sequence[str]) -> list[str]:
+def _in_float(network: TfliteNetwork, wanted: Sequence[str]) -> list[str]:
     """Returns the names of the operators, by what they compute, that hold one of the wanted texts."""
     names = [network.name(int(operator.outputs[0])) for operator in network.graph.operators]
     for text in wanted:

@@ -6,17 +6,17 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd.quiet import native_logs_silenced
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 
 _BINS = 2048  # eight to a level of int8
 _CLIPS = np.linspace(1.0, 0.02, 99)  # what is tried of each end of a range
 _ROUNDS = 2  # of trying both ends in turn
 _ADDED = 64  # the widest range of a sum over the narrowest
 
-Ranges = dict[int, tuple[float, float]]  # by tensor, smallest and largest value; 0 lies inside
+TensorRanges = dict[int, tuple[float, float]]  # by tensor, smallest and largest value; 0 lies inside
 
 
-def min_max(network: Network, images: np.ndarray) -> Ranges:
+def min_max(network: TfliteNetwork, images: np.ndarray) -> TensorRanges:
     """Returns the smallest and the largest value of every float tensor that depends on the input.
 
     Args:
@@ -31,7 +31,7 @@ def min_max(network: Network, images: np.ndarray) -> Ranges:
     return {tensor: (float(lowest[n]), float(highest[n])) for n, tensor in enumerate(tensors)}
 
 
-def least_squares(network: Network, images: np.ndarray, levels: int = 256) -> Ranges:
+def least_squares(network: TfliteNetwork, images: np.ndarray, levels: int = 256) -> TensorRanges:
     """Returns the ranges whose quantization has the least squared error on the images, clipping included.
 
     Few large values are clipped where that makes all others finer (Choukroun et al. 2019, arXiv:1902.06822; Nagel et
@@ -54,7 +54,7 @@ def least_squares(network: Network, images: np.ndarray, levels: int = 256) -> Ra
     return seen | {tensor: best_range(counts[n], *seen[tensor], levels) for n, tensor in enumerate(clipped)}
 
 
-def addable(network: Network, found: Ranges) -> Ranges:
+def addable(network: TfliteNetwork, found: TensorRanges) -> TensorRanges:
     """Returns the ranges, those widened that are too narrow for XNNPACK to add them to what they are added to.
 
     It adds tensors whose scales differ by less than 2**8. In x + 3, as of a hard swish, a range of x narrower than the
@@ -72,7 +72,7 @@ def addable(network: Network, found: Ranges) -> Ranges:
     return widened
 
 
-def _width(network: Network, found: Ranges, tensor: int) -> float:
+def _width(network: TfliteNetwork, found: TensorRanges, tensor: int) -> float:
     if tensor in found:
         low, high = found[tensor]
         return high - low
@@ -108,7 +108,7 @@ def best_range(counts: np.ndarray, low: float, high: float, levels: int) -> tupl
     return float(best_low), float(best_high)
 
 
-def _activations(network: Network, tensors: list[int], images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _activations(network: TfliteNetwork, tensors: list[int], images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the place of each tensor in the list and its values, image by image.
 
     LiteRT runs on one thread and without a delegate, so that all tensors exist and equal images give equal values.

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.inputs.image.tensors import NAME
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.graph import OUTPUT
 
 _LOGITS = "logits"
@@ -21,7 +21,7 @@ _NO_ACTIVATION = schema.ActivationFunctionType.NONE
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelQuantization:
     """What number a pixel p from 0 to 255 stands for: scale * (p - zero_point)."""
 
     scale: float
@@ -33,11 +33,11 @@ class Pixels:
         return -self.scale * self.zero_point, self.scale * (255 - self.zero_point)
 
 
-RAW = Pixels(scale=1.0, zero_point=0)
-NORMALISED = Pixels(scale=1 / 128, zero_point=128)  # x/128 - 1, what every student's first layer makes of its pixels
+RAW = PixelQuantization(scale=1.0, zero_point=0)
+NORMALISED = PixelQuantization(scale=1 / 128, zero_point=128)  # x/128 - 1, as in every student's first layer
 
 
-def without_ends(network: Network) -> Pixels:
+def without_ends(network: TfliteNetwork) -> PixelQuantization:
     """Takes the softmax off a classifier's end, and off its beginning the rescale, where a byte's quantization says it.
 
     Multiplications, additions and subtractions of single numbers that follow the input are together a * p + b, which is
@@ -65,7 +65,7 @@ def without_ends(network: Network) -> Pixels:
     return pixels or RAW
 
 
-def without_hard_swish(network: Network) -> None:
+def without_hard_swish(network: TfliteNetwork) -> None:
     """Says every HARD_SWISH of a float network as x * (relu6(x + 3) * 1/6) (Howard et al. 2019, arXiv:1905.02244).
 
     The product with 1/6 costs no accuracy in int8: it changes the scale of what it is given, not the integers.
@@ -77,7 +77,7 @@ def without_hard_swish(network: Network) -> None:
     network.tidy()
 
 
-def with_float_depthwise(network: Network) -> None:
+def with_float_depthwise(network: TfliteNetwork) -> None:
     """Lets depthwise convolutions of float activations read their int8 weights through a DEQUANTIZE.
 
     XNNPACK unpacks such weights once, when the file is loaded; the file does not grow.
@@ -94,7 +94,7 @@ def with_float_depthwise(network: Network) -> None:
     network.graph.operators = operators
 
 
-def with_ends(network: Network, pixels: Pixels, dtype: type) -> None:
+def with_ends(network: TfliteNetwork, pixels: PixelQuantization, dtype: type) -> None:
     """Lets a quantized network with float input and logits take and give bytes, and ends it in a float softmax.
 
     Args:
@@ -120,7 +120,7 @@ def with_ends(network: Network, pixels: Pixels, dtype: type) -> None:
     network.tidy()
 
 
-def _rescale(network: Network) -> Iterator[tuple[str, float, Any]]:
+def _rescale(network: TfliteNetwork) -> Iterator[tuple[str, float, Any]]:
     """Yields what happens to the image before anything else: MUL or ADD, the number, the operator."""
     tensor = int(network.graph.inputs[0])
     while len(readers := network.consumers(tensor)) == 1:
@@ -137,15 +137,15 @@ def _rescale(network: Network) -> Iterator[tuple[str, float, Any]]:
         tensor = int(operator.outputs[0])
 
 
-def _quantization(scale: float, offset: float) -> Pixels | None:
+def _quantization(scale: float, offset: float) -> PixelQuantization | None:
     if not scale > 0:
         return None
     zero_point = round(-offset / scale)
     exact = abs(-offset / scale - zero_point) < 1e-4  # the file's numbers are float32
-    return Pixels(scale, zero_point) if exact and 0 <= zero_point <= 255 else None
+    return PixelQuantization(scale, zero_point) if exact and 0 <= zero_point <= 255 else None
 
 
-def _spelled_out(network: Network, operator: Any) -> list[Any]:
+def _spelled_out(network: TfliteNetwork, operator: Any) -> list[Any]:
     (x,), (y,) = operator.inputs, operator.outputs
     name, shape = network.name(y), network.shape(y)
     three = network.add_constant(f"{name}_three", np.array(3, np.float32))

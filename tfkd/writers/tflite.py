@@ -17,7 +17,7 @@ from tfkd.recipe import TflitePrecision
 from tfkd.sandbox import Sandbox
 from tfkd.signature import Signature
 from tfkd.writers import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
-from tfkd.writers.flatbuffer import Network
+from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.graph import Graph, frozen
 
 _NO_IMAGES = np.zeros((0, 0, 0, 3), np.uint8)
@@ -113,7 +113,7 @@ def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signat
         raise RequestError(f"There is no SavedModel at {saved_model}; train with quantization first.")
     with _conversion(f"{path.name}: TensorFlow cannot convert the SavedModel at {saved_model}"):
         content = _convert(saved_model, optimize=True)
-    network = Network(content)
+    network = TfliteNetwork(content)
     shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
     wanted = [(1, *signature.single.shape), (1, len(card.classes))]
     if shapes != wanted:
@@ -148,7 +148,7 @@ def _float(graph: Graph) -> bytes:
 
 
 def _dynamic(saved_model: Path) -> bytes:
-    network = Network(_convert(saved_model, optimize=True))
+    network = TfliteNetwork(_convert(saved_model, optimize=True))
     rewrite.with_float_depthwise(network)
     return network.packed()
 

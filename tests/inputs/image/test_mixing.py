@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfkd.inputs.image.mixing import Overlay, draw
+from tfkd.inputs.image.mixing import ImageOverlay, draw
 from tfkd.inputs.seeds import view_seeds
 from tfkd.recipe import Augment
 
@@ -71,7 +71,7 @@ def test_an_overlay_covers_its_fraction_at_every_size(size: int) -> None:
 def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:
     rng = np.random.default_rng(0)
     own, partner = rng.uniform(0, 255, (2, 20, 20, 3)).astype(np.float32)
-    overlay = Overlay((0.1, 0.25, 0.6, 0.775), 1.0)
+    overlay = ImageOverlay((0.1, 0.25, 0.6, 0.775), 1.0)
     (mixed,) = overlay.lay((own,), (partner,))
     expected = own.copy()
     expected[2:12, 5:15] = partner[2:12, 5:15]
@@ -81,5 +81,5 @@ def test_a_box_shows_the_partner_inside_and_the_image_outside() -> None:
 
 def test_opacity_mixes_linearly() -> None:
     own, partner = np.random.default_rng(0).uniform(0, 255, (2, 6, 6, 3)).astype(np.float32)
-    (mixed,) = Overlay((0.0, 0.0, 1.0, 1.0), 0.3).lay((own,), (partner,))
+    (mixed,) = ImageOverlay((0.0, 0.0, 1.0, 1.0), 0.3).lay((own,), (partner,))
     np.testing.assert_allclose(mixed, 0.7 * own + 0.3 * partner, atol=1e-3)

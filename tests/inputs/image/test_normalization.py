@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.inputs.image.normalization import Normalization, parse
+from tfkd.inputs.image.normalization import ImageNormalization, parse
 from tfkd.models.pixels import in_front
 
 PHOTOS = np.random.default_rng(5).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
@@ -93,7 +93,7 @@ def test_numbers_in_ambiguous_units_are_refused(text: str, message: str) -> None
 
 def test_equal_pixels_are_recognised_however_they_were_written() -> None:
     assert parse("0.5,0.5").same_as(parse("tf")) and parse("bgr,caffe").same_as(parse("caffe"))
-    assert not parse("bgr").same_as(Normalization())
+    assert not parse("bgr").same_as(ImageNormalization())
 
 
 def test_usual_normalizations_are_less_rare_than_unusual_ones() -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from tfkd import files
 from tfkd.benchmark.android.adb import ANSWERING, Phone, explained
-from tfkd.benchmark.driver import Listener, Say, busy
+from tfkd.benchmark.driver import Listener, busy
 from tfkd.benchmark.options import AndroidOptions
 from tfkd.benchmark.programs import ALIVE, standing
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.errors import MachineError, TfkdError
+from tfkd.progress import Say
 
 SHARED = "/data/local/tmp"
 FOLDER = f"{SHARED}/tfkd-bench"

@@ -20,12 +20,13 @@ from tfkd.benchmark.android.device import PhoneDescription
 from tfkd.benchmark.android.session import RUN, PhoneJob, Session, session
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Root
-from tfkd.benchmark.driver import Listener, RunnerPlace, Say
+from tfkd.benchmark.driver import Listener, RunnerPlace
 from tfkd.benchmark.options import AndroidOptions, RunnerOptions, flag, names, require_read
 from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import Device, Result
 from tfkd.errors import RequestError
+from tfkd.progress import Say
 
 FORMATS = ("tflite",)
 LIMITS = gates.TIMES | {"max_memory_mb"}

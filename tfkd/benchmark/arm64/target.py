@@ -16,7 +16,7 @@ from tfkd.benchmark import driver, programs
 from tfkd.benchmark.arm64 import counts
 from tfkd.benchmark.arm64 import root as arm64_root
 from tfkd.benchmark.arm64.root import Processor, Root
-from tfkd.benchmark.driver import Listener, Say
+from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import Arm64Options
 from tfkd.benchmark.programs import ChildError
 from tfkd.benchmark.subject import BenchSubject, Expected
@@ -24,6 +24,7 @@ from tfkd.bundle.results import Cores, Device, GoldenCheck, Result, Runtime
 from tfkd.errors import RequestError, nearest
 from tfkd.formats.families import XNNPACK
 from tfkd.formats.tflite import TFLITE
+from tfkd.progress import Say
 
 FORMATS = ("tflite",)
 LIMITS = frozenset({"max_instructions", "max_regression"})

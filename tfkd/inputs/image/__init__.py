@@ -6,9 +6,9 @@ from tfkd.inputs.image.normalization import others, parse
 from tfkd.inputs.image.reading import reading
 from tfkd.inputs.image.rendering import conversion
 from tfkd.inputs.image.tensors import describe, signature, signature_of
-from tfkd.inputs.kind import Kind
+from tfkd.inputs.kind import InputKind
 
-KIND = Kind(
+KIND = InputKind(
     name="image",
     suffixes=(".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"),
     companions=(".mov", ".mp4"),  # the moving half of a phone's photo

@@ -48,7 +48,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class DecodedPhoto:
     """A decoded photo.
 
     Attributes:
@@ -62,7 +62,7 @@ class Pixels:
     orientation: int = 1
 
 
-def read(encoded: bytes, longest_side: int) -> Pixels:
+def read(encoded: bytes, longest_side: int) -> DecodedPhoto:
     """Decodes a photo without changing values of more than 8 bits.
 
     Args:
@@ -80,10 +80,10 @@ def read(encoded: bytes, longest_side: int) -> Pixels:
             values = deep(image, encoded)
             if values is not None:
                 _refuse_nothing(values)
-                return Pixels(None, values, _orientation(image))
+                return DecodedPhoto(None, values, _orientation(image))
             image.draft("RGB", (longest_side, longest_side))
             image.load()
-            return Pixels(_rgb(_upright(_shrunk(image, longest_side))))
+            return DecodedPhoto(_rgb(_upright(_shrunk(image, longest_side))))
     except UnidentifiedImageError:
         raise ExampleError(described(encoded)) from None
     except ExampleError:

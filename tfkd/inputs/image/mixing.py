@@ -19,7 +19,7 @@ _MIXUP_ALPHA = 0.8
 
 
 @dataclass(frozen=True)
-class Overlay:
+class ImageOverlay:
     """The overlay of a partner's view over a view.
 
     Attributes:
@@ -51,25 +51,25 @@ class Overlay:
         return own + weight * (partner - own.astype(np.float32))
 
 
-def draw(seed: np.ndarray, augment: Augment) -> Overlay:
+def draw(seed: np.ndarray, augment: Augment) -> ImageOverlay:
     """Draws a view's overlay from its seed (int [2]); opacity 0 where the view is not mixed."""
     random = drawn(seed, _OVERLAY)
     is_mixed = augment.mix != "none" and random.random() < augment.mix_share
     overlay = _mixup(random) if augment.mix == "mixup" else _cutmix(random)
-    return overlay if is_mixed else Overlay(overlay.box, 0.0)
+    return overlay if is_mixed else ImageOverlay(overlay.box, 0.0)
 
 
-def _mixup(random: np.random.Generator) -> Overlay:
+def _mixup(random: np.random.Generator) -> ImageOverlay:
     """The whole view, with an opacity from Beta(0.8, 0.8)."""
-    return Overlay((0.0, 0.0, 1.0, 1.0), random.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
+    return ImageOverlay((0.0, 0.0, 1.0, 1.0), random.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
 
 
-def _cutmix(random: np.random.Generator) -> Overlay:
+def _cutmix(random: np.random.Generator) -> ImageOverlay:
     """A square of uniform area inside the view; in the paper it may extend outside, which reduces its area."""
     area, down, across = random.random(3).tolist()
     side = math.sqrt(area)
     top, left = (1.0 - side) * down, (1.0 - side) * across
-    return Overlay((top, left, top + side, left + side), 1.0)
+    return ImageOverlay((top, left, top + side, left + side), 1.0)
 
 
 def _covered(first: float, last: float, size: int) -> np.ndarray:

@@ -30,7 +30,7 @@ _NEAR = 0.02  # tolerance as a fraction of the range: files use 1/128 for 1/127.
 
 
 @dataclass(frozen=True)
-class Normalization:
+class ImageNormalization:
     """The normalization (pixel - mean) / std of pixels from 0 to 255.
 
     Attributes:
@@ -84,7 +84,7 @@ class Normalization:
         """Whether it changes an RGB image from 0 to 255."""
         return self.bgr or not self.is_identity
 
-    def same_as(self, other: "Normalization") -> bool:
+    def same_as(self, other: "ImageNormalization") -> bool:
         """Whether both compute the same pixels, even if their texts differ."""
         each = [np.broadcast_to(numbers, 3) for numbers in (self.mean, other.mean, self.std, other.std)]
         return self.bgr == other.bgr and np.allclose(each[0], each[1]) and np.allclose(each[2], each[3])
@@ -109,17 +109,17 @@ class Normalization:
         return mixed + ops.convert_to_tensor(np.broadcast_to(offset, 3))
 
 
-NONE = Normalization()
+NONE = ImageNormalization()
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 WORDS = {
     "none": NONE,
-    "tf": Normalization((127.5,), (127.5,), text="tf"),
-    "torch": Normalization(_IMAGENET_MEAN, _IMAGENET_STD, text="torch"),
-    "caffe": Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True, text="caffe"),
+    "tf": ImageNormalization((127.5,), (127.5,), text="tf"),
+    "torch": ImageNormalization(_IMAGENET_MEAN, _IMAGENET_STD, text="torch"),
+    "caffe": ImageNormalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True, text="caffe"),
 }
 
 
-def parse(text: str, where: str = "--normalization") -> Normalization:
+def parse(text: str, where: str = "--normalization") -> ImageNormalization:
     """Parses a normalization.
 
     Numbers are for pixels from 0 to 255. If every mean and every deviation is at most 1, as in most tutorials
@@ -139,7 +139,7 @@ def parse(text: str, where: str = "--normalization") -> Normalization:
     named = (rest.strip() if bgr else text.strip().lower()) or ("none" if bgr else "")
     if named in WORDS:
         word = WORDS[named]
-        return Normalization(word.mean, word.std, word.bgr or bgr, text.strip()) if bgr else word
+        return ImageNormalization(word.mean, word.std, word.bgr or bgr, text.strip()) if bgr else word
     try:
         numbers = [float(part) for part in named.split(",")]
     except ValueError:
@@ -151,10 +151,10 @@ def parse(text: str, where: str = "--normalization") -> Normalization:
     rescaled = _in_units_of_one(mean, std, f"{where} {text!r}")
     if rescaled:
         mean, std = tuple(_UNIT * number for number in mean), tuple(_UNIT * number for number in std)
-    return Normalization(mean, std, bgr, text.strip(), rescaled)
+    return ImageNormalization(mean, std, bgr, text.strip(), rescaled)
 
 
-def others(stated: Normalization) -> list[Normalization]:
+def others(stated: ImageNormalization) -> list[ImageNormalization]:
     """Returns the normalizations that a model may expect instead of the stated one."""
     swapped = "" if stated.bgr or stated.is_identity else f"bgr,{stated.text}"
     distinct = [stated]
@@ -165,7 +165,7 @@ def others(stated: Normalization) -> list[Normalization]:
     return distinct[1:]
 
 
-def of_bytes(dtype: str, scale: float, zero_point: int) -> Normalization | None:
+def of_bytes(dtype: str, scale: float, zero_point: int) -> ImageNormalization | None:
     """Returns the normalization that a quantized input applies to raw pixels, or None if its range fits no image.
 
     Args:
@@ -176,7 +176,7 @@ def of_bytes(dtype: str, scale: float, zero_point: int) -> Normalization | None:
     mean = zero_point + BYTES[dtype]
     low, high = -mean * scale, (255 - mean) * scale
     if any(abs(low - a) + abs(high - b) <= 2 * _NEAR * (b - a) for a, b in _PLAIN):
-        return Normalization((float(mean),), (1 / scale,))
+        return ImageNormalization((float(mean),), (1 / scale,))
     return None
 
 

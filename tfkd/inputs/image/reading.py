@@ -109,7 +109,7 @@ class ImageReading:
         """Returns a training view of a photo, one uint8 [side, side, 3]."""
         return (make_view(example, seed, augment, side_of(signature)),)
 
-    def overlay(self, seed: np.ndarray, augment: Augment) -> mixing.Overlay:
+    def overlay(self, seed: np.ndarray, augment: Augment) -> mixing.ImageOverlay:
         """Draws how a partner's view is laid over a view."""
         return mixing.draw(seed, augment)
 

@@ -15,9 +15,9 @@ from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.recipe import Recipe, Student
 from tfkd.recipe.networks import chain, seeds
-from tfkd.training.job import Job, Kind, Lesson, Store, StudentResult
+from tfkd.training.job import Job, Lesson, Store, StudentResult, TrainingKind
 
-SIDE_BY_SIDE: tuple[Kind, ...] = ("control", "student")  # stages whose trainings run at the same time
+SIDE_BY_SIDE: tuple[TrainingKind, ...] = ("control", "student")  # stages whose trainings run at the same time
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def training_job(
     data: Dataset,
     checked: Path,
     *,
-    kind: Kind,
+    kind: TrainingKind,
     seed: int,
     network: Student,
     stores: tuple[Store, ...],
@@ -100,7 +100,9 @@ def training_job(
     return Job(kind=kind, student=network, **vars(lesson))
 
 
-def job_in_run(context: RunContext, kind: Kind, seed: int, folder: Path, network: Student, assistants: int) -> Job:
+def job_in_run(
+    context: RunContext, kind: TrainingKind, seed: int, folder: Path, network: Student, assistants: int
+) -> Job:
     """Returns one training of a network after `assistants` assistants, whose stores must be finished."""
     return training_job(
         context.recipe,
@@ -139,7 +141,7 @@ def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], as
     return tuple(found)
 
 
-def train_side_by_side(context: RunContext, kinds: Sequence[Kind]) -> list[TrainingsResult]:
+def train_side_by_side(context: RunContext, kinds: Sequence[TrainingKind]) -> list[TrainingsResult]:
     """Trains the students, their controls, or both, and returns the result of each kind."""
     context.start_tensorflow()
     recipe = context.recipe
@@ -150,7 +152,7 @@ def train_side_by_side(context: RunContext, kinds: Sequence[Kind]) -> list[Train
     return [TrainingsResult(tuple(result for result in results if result.kind == kind)) for kind in kinds]
 
 
-def _jobs(context: RunContext, kind: Kind) -> list[Job]:
+def _jobs(context: RunContext, kind: TrainingKind) -> list[Job]:
     recipe = context.recipe
     if kind == "control" and not recipe.distill.control:
         return []

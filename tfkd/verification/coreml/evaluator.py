@@ -12,7 +12,7 @@ from tfkd.errors import cause
 from tfkd.verification import VerifyError
 from tfkd.verification.coreml.image import Image, declared_image
 from tfkd.verification.coreml.limits import BatchError
-from tfkd.verification.coreml.network import Network
+from tfkd.verification.coreml.network import NeuralNetwork
 from tfkd.verification.coreml.program import Program
 from tfkd.verification.coreml.specification import NETWORK, class_labels, computes_in_float16, read
 from tfkd.verification.probabilities import must_be_finite
@@ -72,7 +72,7 @@ def load(path: Path) -> Evaluator:
     specification = read(path)
     image = declared_image(specification, path)
     names = tuple(class_labels(specification))
-    model = (Network if specification.WhichOneof("Type") == NETWORK else Program)(specification, path)
+    model = (NeuralNetwork if specification.WhichOneof("Type") == NETWORK else Program)(specification, path)
 
     def classify(raw: tf.Tensor) -> tf.Tensor:
         return _one_a_class(model(image.prepared(raw)), names, path)

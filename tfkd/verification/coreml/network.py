@@ -121,7 +121,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
 _RANK_4 = 1  # RANK4_IMAGE_MAPPING: an image is [1, C, H, W]
 
 
-class Network:
+class NeuralNetwork:
     """A neural network that classifies images.
 
     Args:

@@ -1,14 +1,12 @@
 """Comparisons, logic and what they select. A neural network holds truth values as the numbers 0 and 1."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfkd.verification.coreml.layout import pointwise
-
-Kernel = Callable[..., Any]
+from tfkd.verification.coreml.running import Kernel
 
 
 def select(cond: Any, a: Any, b: Any) -> Any:

@@ -1,14 +1,12 @@
 """Arithmetic on single elements, with NumPy's broadcasting."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfkd.verification.coreml.layout import pointwise
-
-Kernel = Callable[..., Any]
+from tfkd.verification.coreml.running import Kernel
 
 _UNARY_FUNCTION = {
     "SQRT": lambda x, layer: tf.sqrt(x),
