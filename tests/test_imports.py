@@ -12,6 +12,7 @@ ORDER = (
     *(
         "version",
         "errors",
+        "arguments",
         "records",
         "files",
         "machine",

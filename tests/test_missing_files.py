@@ -11,11 +11,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from tests.pipeline.test_own_model import COLOURS, LABELS, SIZE, write_photos
 from tfkd import cli
 from tfkd.bundle.manifest import Manifest
+from tfkd.errors import RequestError
 from tfkd.recipe import Export
 from tfkd.report import facts
 from tfkd.verification.records import Gate
@@ -141,5 +141,5 @@ def test_names_that_are_required() -> None:
     files = Export(tflite=["int8"], coreml=["mlmodel_int8"], onnx=True)
     assert files.forms == ["int8", "mlmodel_int8", "onnx"]
     assert Export(tflite=["int8"], require=["int8"]).require == ["int8"]
-    with pytest.raises(ValidationError, match=r"require names 'fp32', but the files to write are int8, mlmodel"):
+    with pytest.raises(RequestError, match=r"require names 'fp32', but the files to write are int8, mlmodel"):
         Export(tflite=["int8"], require=["fp32"])

@@ -57,6 +57,7 @@ BESIDE = (
     "tfkd.pipeline.executor",
     "tfkd.pipeline.folders",
     "tfkd.training.workers",
+    "tfkd.arguments",
     "tfkd.errors",
     "tfkd.exit_codes",
     "tfkd.files",

@@ -101,7 +101,7 @@ def test_images_of_any_size_are_fitted_or_refused(exported: Any) -> None:
         (images / 255.0, "to 1; give RGB values from 0 to 255, not normalised"),
         (images[..., 0], r"has the shape \(60, 40, 48\)"),
         (np.full((1, 8, 8, 3), np.nan), "not finite"),
-        (7, "A int is no array of images"),
+        (7, "images = 7 must be an array, or a list of images"),
     ):
         with pytest.raises(tfkd.RequestError, match=message):
             exported.bundle.predict(wrong)
@@ -126,7 +126,10 @@ def test_a_bundle_is_timed_and_keeps_the_results(exported: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tfkd.export(3, labels=["a", "b"], data=photos(), name="m"), "has the type int and is no Keras model"),
+        (
+            lambda: tfkd.export(3, labels=["a", "b"], data=photos(), name="m"),
+            "model = 3 must be a keras.Model, or the path",
+        ),
         (lambda: tfkd.export("none.keras", labels=["a"], data=photos()), r"the 1 classes are 0 to 0"),
         (lambda: tfkd.export("none.keras", labels=["a", "a"], data=photos()), "Two classes are named 'a'"),
         (lambda: tfkd.export("none.keras", labels=["a"], data=photos(), name="../x"), "name = '../x'"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tfkd.errors import RequestError
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher, files, renamed
 
 OLD = {"name": "old", "data": {"source": "folder:x"}, "teachers": [{"model": "a:b", "modality": "edges"}]}
@@ -55,5 +56,5 @@ def test_fingerprints_are_of_the_first_names() -> None:
 
 
 def test_a_block_without_the_field_accepts_neither_name() -> None:
-    with pytest.raises(ValueError, match="modality"):
+    with pytest.raises(RequestError, match="modality"):
         Data(source="folder:x", modality="grey")

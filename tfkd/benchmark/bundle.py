@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from tfkd.benchmark import TARGETS, gates, statistics, subject
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.gates import Limits
-from tfkd.benchmark.options import AnyOptions, flag, names
+from tfkd.benchmark.options import AnyOptions, checked, flag, names
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle import measurements, results
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
@@ -213,13 +212,13 @@ def _chosen(request: BenchRequest) -> _Chosen:
             continue
         readers = [each for each in TARGETS if option in names(TARGETS[each].options)]
         if not readers:
-            known = dict.fromkeys(known for each in TARGETS.values() for known in names(each.options))
-            raise RequestError(f"There is no option {option!r}.{nearest(option, list(known))}")
+            known = {known for each in TARGETS.values() for known in names(each.options)}
+            known |= {*names(Limits), *names(BenchRequest)} - {"path", "target", "options", "limits"}
+            raise RequestError(f"There is no option {option!r}.{nearest(option, sorted(known))}")
         raise RequestError(
             f"{flag(option)} is for {' and '.join(readers)}; the target {name} does not read it. Leave it out."
         )
-    options: Any = target.options
-    return _Chosen(name, address, _module(name), options(**request.options))
+    return _Chosen(name, address, _module(name), checked(target.options, request.options))
 
 
 def _module(name: str) -> ModuleType:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from tfkd import arguments
 from tfkd.benchmark import statistics
 from tfkd.bundle.results import Device, Result
 from tfkd.errors import MachineError, RequestError
@@ -36,7 +37,9 @@ class Limits:
     max_regression: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises RequestError for a baseline without a limit, or the reverse."""
+        """Raises RequestError for a limit that is no finite number, or a baseline without a limit or the reverse."""
+        for name in self.set_names:
+            arguments.number(name, getattr(self, name))
         if (self.baseline is None) != (self.max_regression is None):
             raise RequestError("--baseline FILE and --max-regression 5% go together; give both.")
 

@@ -5,13 +5,14 @@ same name, the same type and the same default on every target that reads it.
 """
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from typer import Option
 
+from tfkd import arguments
 from tfkd.errors import RequestError
 
 ALL_CORES = 0
@@ -115,6 +116,34 @@ AnyOptions = HostOptions | SshOptions | AndroidOptions | Arm64Options | IosOptio
 def names(record: type) -> list[str]:
     """Returns the names of a record's options."""
     return [each.name for each in dataclasses.fields(record)]
+
+
+def checked(record: type, given: Mapping[str, Any]) -> Any:
+    """Returns a target's record with some of its options, of the types and within the bounds that its flags have.
+
+    Raises:
+        RequestError: a value has another type, or is out of bounds.
+    """
+    hints = get_type_hints(record, include_extras=True)
+    return record(**{name: _checked(name, value, *get_args(hints[name])) for name, value in given.items()})
+
+
+def _checked(name: str, value: Any, kind: Any, option: Any) -> Any:
+    if get_origin(kind) is tuple:
+        if not isinstance(value, tuple | list) or not value:
+            raise arguments.wrong(name, value, "a list or tuple of values, and not empty")
+        return tuple(_checked(name, each, get_args(kind)[0], option) for each in value)
+    if kind is bool:
+        arguments.flag(name, value)
+    elif kind is str:
+        arguments.text(name, value)
+    elif kind is int:
+        return arguments.whole(name, value, option.min, option.max)
+    elif kind is float:
+        return arguments.number(name, value, option.min, option.max)
+    elif value is not None:
+        return arguments.path(name, value)
+    return value
 
 
 def flag(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfkd import arguments
 from tfkd.bundle import golden, measurements, seal
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest, read_manifest
@@ -24,6 +25,7 @@ from tfkd.verification.apart import Apart
 from tfkd.verification.records import Artifact
 
 _BATCH = 64
+_NAME = "the path of a file in the bundle, or its name, e.g. 'pets_int8.tflite'"
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +65,7 @@ class Bundle:
         Raises:
             RequestError: there is no such file.
         """
+        arguments.text("name", name, _NAME)
         by_name = {each.path.rpartition("/")[2]: each for each in self.manifest.artifacts}
         by_name |= {each.path: each for each in self.manifest.artifacts}
         if name not in by_name:
@@ -102,7 +105,8 @@ class Bundle:
             RequestError: there is no such file, or the images have another shape or other values.
             VerifyError: the file cannot be run here, or crashes its runtime.
         """
-        artifact = self.artifact(file or self.manifest.artifacts[0].path)
+        arguments.text("file", file, _NAME, optional=True)
+        artifact = self.artifact(self.manifest.artifacts[0].path if file is None else file)
         signature = self.manifest.signature
         inputs = kind_of(signature.kind).from_memory(images, signature)
         if not len(inputs):
@@ -123,15 +127,15 @@ class Bundle:
         Raises:
             RequestError: there is no such file, or it cannot be written.
         """
-        path = self.artifact(name).path
+        path, place = self.artifact(name).path, arguments.path("folder", folder)
         before = len(path.rpartition("/")[0])
         for inside in _parts(path, self.files):
-            target = Path(folder, inside[before:].lstrip("/"))
+            target = Path(place, inside[before:].lstrip("/"))
             if inside.endswith("/"):
                 target.mkdir(parents=True, exist_ok=True)
             else:
                 write_bytes(target, self.files[inside])
-        return Path(folder, path.rpartition("/")[2])
+        return Path(place, path.rpartition("/")[2])
 
 
 def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
@@ -146,12 +150,13 @@ def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
     Raises:
         RequestError: the folder is no bundle, or a file of it is missing, damaged or another one than the manifest's.
     """
-    with opened(Path(folder)) as here:
+    path = arguments.path("folder", folder)
+    with opened(path) as here:
         manifest = read_manifest(here)
         try:
             listed, _ = seal.listing(here)
             return Bundle(
-                folder=Path(folder),
+                folder=path,
                 manifest=manifest,
                 labels=_labels(here, manifest),
                 golden=golden.read(here, manifest.data.classes, manifest.signature),

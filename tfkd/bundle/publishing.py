@@ -12,6 +12,7 @@ import glob
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def publish(
 
 
 def require_writable(destination: Path) -> None:
-    """Looks whether a bundle can be published there, before hours are spent on it; nothing is made.
+    """Looks whether a bundle can be published there, before hours are spent on it; nothing stays.
 
     Raises:
         RequestError: it cannot be written, or something else than a bundle is there.
@@ -68,8 +69,12 @@ def require_writable(destination: Path) -> None:
     around = next(folder for folder in destination.absolute().parents if os.path.lexists(folder))
     if not around.is_dir():
         raise RequestError(f"Cannot write {destination}: {around} is no folder. Choose another one with --out.")
-    if not os.access(around, os.W_OK):
-        raise RequestError(f"Cannot write {destination}: {around} is not writable. Choose another one with --out.")
+    try:
+        Path(tempfile.mkdtemp(prefix=".tfkd-", dir=around)).rmdir()
+    except OSError as error:
+        raise RequestError(
+            f"Cannot write {destination}: {around} is not writable. Choose another one with --out."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,22 +1,21 @@
 """`tfkd.bench`: benchmarks files on a target from Python."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tfkd import arguments
+from tfkd.arguments import PathLike
+from tfkd.benchmark import TARGETS, gates, outputs
 from tfkd.benchmark import bundle as bundles
-from tfkd.benchmark import gates, outputs
 from tfkd.benchmark.options import names
 from tfkd.bundle.loading import Bundle
 from tfkd.bundle.results import Result, Skipped
-from tfkd.interface.calls import PathLike, public_call
+from tfkd.interface.calls import folder_of, public_call
 from tfkd.progress import chosen
 from tfkd.report.tables import Table, Tables
 from tfkd.verification.records import Gate
-
-_PATHS = ("ssh_config", "benchmark_model", "profile", "baseline", "golden")
-_REQUEST = ("only", "golden", "record")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -47,6 +46,7 @@ class BenchReport(Tables):
             yield Table(outputs.gates_table(list(self.gates)), (gate.model_dump(mode="json") for gate in self.gates))
 
 
+@public_call()
 def bench(
     subject: Bundle | PathLike, target: str = "host", *, progress: bool | None = None, **options: Any
 ) -> BenchReport:
@@ -68,21 +68,37 @@ def bench(
     Example:
         >>> tfkd.bench("exported_models/quickstart", max_median_ms=5).passed
     """
-    with public_call():
-        path = subject.folder if isinstance(subject, Bundle) else Path(subject)
-        request = bundles.BenchRequest(path, target, **_parts(options))
-        measured, verdicts = bundles.bench(request, chosen(progress).say)
-        return BenchReport(tuple(measured.results), tuple(measured.skipped), tuple(verdicts), measured.record)
+    arguments.text("target", target, f"the name of a target: {', '.join(TARGETS)}")
+    arguments.flag("progress", progress, optional=True)
+    path = folder_of("subject", subject, "a Bundle, its folder, or the path of a .tflite file")
+    measured, verdicts = bundles.bench(bundles.BenchRequest(path, target, **_parts(options)), chosen(progress).say)
+    return BenchReport(tuple(measured.results), tuple(measured.skipped), tuple(verdicts), measured.record)
 
 
 def _parts(options: dict[str, Any]) -> dict[str, Any]:
     """Returns the parts of a request from keyword arguments; the target's record checks its own options."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
-    }
-    fields |= {name: Path(fields[name]) for name in _PATHS if fields.get(name)}
-    if isinstance(fields.get("max_regression"), str):
-        fields["max_regression"] = gates.share(fields["max_regression"])
+    fields = dict(options)
+    parts = {name: _REQUEST[name](name, fields.pop(name)) for name in _REQUEST if name in fields}
     limits = {name: fields.pop(name) for name in names(gates.Limits) if name in fields}
-    parts = {name: fields.pop(name) for name in _REQUEST if name in fields}
+    if limits.get("baseline") is not None:
+        limits["baseline"] = arguments.path("baseline", limits["baseline"])
+    if limits.get("max_regression") is not None:
+        limits["max_regression"] = gates.share(str(limits["max_regression"]))
     return {"options": fields, "limits": gates.Limits(**limits), **parts}
+
+
+def _pattern(name: str, value: Any) -> str:
+    arguments.text(name, value, "a pattern of files, e.g. '*_int8.tflite'")
+    return str(value)
+
+
+def _file(name: str, value: Any) -> Path | None:
+    return None if value is None else arguments.path(name, value)
+
+
+def _choice(name: str, value: Any) -> bool:
+    arguments.flag(name, value)
+    return bool(value)
+
+
+_REQUEST: dict[str, Callable[[str, Any], Any]] = {"only": _pattern, "golden": _file, "record": _choice}

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfkd.bundle.loading import Bundle
+from tfkd import arguments
+from tfkd.arguments import PathLike
+from tfkd.bundle.loading import Bundle, load_bundle
 from tfkd.bundle.verification import Check
 from tfkd.bundle.verification import verify as verify_bundle
 from tfkd.inputs.image.arrays import write_files
-from tfkd.interface.calls import PathLike, public_call
+from tfkd.interface.calls import folder_of, public_call, source_of
 from tfkd.progress import chosen
 from tfkd.report.console import checks_table
 from tfkd.report.tables import Table, Tables
@@ -38,15 +40,17 @@ class VerifyReport(Tables):
         yield Table(checks_table(str(self.folder), list(self.checks)), map(dataclasses.asdict, self.checks))
 
 
+@public_call()
 def verify(
-    bundle: Bundle | PathLike, data: str | tuple[Any, Any] | None = None, progress: bool | None = None
+    bundle: Bundle | PathLike, data: PathLike | tuple[Any, Any] | None = None, progress: bool | None = None
 ) -> VerifyReport:
     """Verifies a bundle from nothing but its folder, as `tfkd verify` does: every file is run again.
 
     Args:
         bundle: its folder, or a loaded bundle, whose folder is read again.
-        data: images to measure the accuracies on again: a source such as `folder:photos`, or a pair of arrays:
-            images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the bundle's classes.
+        data: images to measure the accuracies on again: a source such as `folder:photos`, a folder or zip of class
+            folders, or a pair of arrays: images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the bundle's
+            classes.
         progress: show progress; None: in notebooks and terminals only.
 
     Raises:
@@ -55,14 +59,10 @@ def verify(
     Example:
         >>> assert tfkd.verify("exported_models/quickstart").passed
     """
-    folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    with public_call(), tempfile.TemporaryDirectory() as written:
-        if isinstance(data, tuple):
-            data = write_files(*data, _classes(folder), Path(written))
-        return VerifyReport(folder, tuple(verify_bundle(folder, data, chosen(progress))))
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    from tfkd.bundle.loading import load_bundle
-
-    return load_bundle(folder).labels
+    arguments.flag("progress", progress, optional=True)
+    folder = folder_of("bundle", bundle)
+    source = None if data is None else source_of(data)
+    with tempfile.TemporaryDirectory() as written:
+        if isinstance(source, tuple):
+            source = write_files(*source, load_bundle(folder).labels, Path(written))
+        return VerifyReport(folder, tuple(verify_bundle(folder, source, chosen(progress))))

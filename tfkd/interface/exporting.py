@@ -1,14 +1,17 @@
 """`tfkd.export`: a verified bundle of a trained classifier, from memory or from a file."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfkd import arguments
+from tfkd.arguments import PathLike
+from tfkd.errors import RequestError
 from tfkd.files import write_text
 from tfkd.inputs.image.arrays import LISTED, write_files
-from tfkd.interface.calls import PathLike, public_call
+from tfkd.interface.calls import public_call, source_of
 from tfkd.interface.results import ExportReport
 from tfkd.labels import LABELS, labels_text, read_labels
 from tfkd.pipeline import own_model, own_request
@@ -17,14 +20,16 @@ from tfkd.progress import chosen
 if TYPE_CHECKING:
     import keras
 
+_LABELS = "the class names in the order of the outputs, or the path of a text file with one per line"
 IMAGES = "images"  # folder of images from arrays, inside that of the export
 
 
+@public_call()
 def export(
     model: "keras.Model | PathLike",
     *overrides: str,
     labels: Sequence[str] | PathLike,
-    data: str | tuple[Any, Any],
+    data: PathLike | tuple[Any, Any],
     normalization: str = "none",
     name: str | None = None,
     tflite: Sequence[str] | None = None,
@@ -64,56 +69,85 @@ def export(
         >>> result = tfkd.export(model, labels=["cat", "dog"], data=(images, labels), name="pets")
         >>> result.bundle.predict(images)
     """
-    with public_call():
-        settings = {"normalization": normalization, "allow_code": allow_code, "imports": list(imports)}
-        path = str(model) if _is_path(model) else None
-        bundle_name = name or own_request.name_of(path or str(getattr(model, "name", "model")))
-        inputs = _Inputs(labels, data, Path(runs) / bundle_name)
-        fields = {
-            "name": bundle_name,
-            "model": path or bundle_name,
-            **inputs.fields(),
-            **settings,
-            "imports": list(imports),
-        }
-        request = own_request.request({**fields, **settings}, _files(tflite, coreml, onnx), list(overrides))
-        outcome = own_model.publish_own(
-            request, chosen(progress), Path(runs), Path(out), None if path else model, inputs.write
-        )
-        return ExportReport(outcome.folder, outcome.bundle, outcome.manifest)
+    arguments.text("name", name, optional=True)
+    arguments.text("normalization", normalization)
+    for flag, value in {"onnx": onnx, "allow_code": allow_code}.items():
+        arguments.flag(flag, value)
+    arguments.flag("progress", progress, optional=True)
+    if image_size is not None:
+        arguments.whole("image_size", image_size, least=1)
+    places = arguments.path("runs", runs), arguments.path("out", out)
+    # A keras.Model can be called; whatever else can be is refused where the model is opened.
+    path = None if callable(model) else str(arguments.path("model", model, "a keras.Model, or the path of its file"))
+    bundle_name = name or own_request.name_of(path or str(getattr(model, "name", "model")))
+    inputs = _Inputs.of(labels, data, places[0] / bundle_name)
+    fields = {
+        "name": bundle_name,
+        "model": path or bundle_name,
+        **inputs.fields(),
+        "normalization": normalization,
+        "allow_code": allow_code,
+        "imports": arguments.texts("imports", imports, "a list of the names of modules"),
+        "image_size": image_size,
+    }
+    request = own_request.request(fields, _files(tflite, coreml, onnx), _changes(overrides, fields))
+    in_memory = None if path else model
+    outcome = own_model.publish_own(request, chosen(progress), *places, in_memory, inputs.write)
+    return ExportReport(outcome.folder, outcome.bundle, outcome.manifest)
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Labels and data of an export; those from memory become files in its folder."""
+    """Labels and data of an export; those from memory become files in its folder.
 
-    labels: Sequence[str] | PathLike
+    Attributes:
+        labels: class names, or the path of their file.
+        data: a source, or arrays.
+        folder: folder of the export.
+    """
+
+    labels: list[str] | Path
     data: str | tuple[Any, Any]
     folder: Path
+
+    @classmethod
+    def of(cls, labels: Any, data: Any, folder: Path) -> "_Inputs":
+        """Returns the inputs of arguments; raises a RequestError if they are of a wrong type."""
+        is_file = isinstance(labels, str | os.PathLike)
+        names = arguments.path("labels", labels) if is_file else arguments.texts("labels", labels, _LABELS)
+        return cls(names, source_of(data), folder)
 
     def fields(self) -> dict[str, str]:
         """Returns the fields of the request that name the files."""
         listed = f"files:{self.folder / IMAGES / LISTED}"
-        labels = self.labels if _is_path(self.labels) else self.folder / LABELS
-        return {"labels": str(labels), "data": listed if isinstance(self.data, tuple) else _source(str(self.data))}
+        return {"labels": str(self._labels_file), "data": self.data if isinstance(self.data, str) else listed}
 
     def write(self) -> None:
         """Writes labels and arrays from memory into the folder of the export, which must be locked."""
-        labels = Path(self.fields()["labels"])
-        if not isinstance(self.labels, str | os.PathLike):
-            write_text(labels, labels_text(self.labels))
+        if not isinstance(self.labels, Path):
+            write_text(self._labels_file, labels_text(self.labels))
         if isinstance(self.data, tuple):
-            write_files(*self.data, read_labels(labels), self.folder / IMAGES)
+            write_files(*self.data, read_labels(self._labels_file), self.folder / IMAGES)
+
+    @property
+    def _labels_file(self) -> Path:
+        return self.labels if isinstance(self.labels, Path) else self.folder / LABELS
 
 
-def _files(tflite: Sequence[str] | None, coreml: Sequence[str] | None, onnx: bool) -> dict[str, Any]:
-    lists = {"tflite": tflite, "coreml": coreml}
-    return {**{field: list(names) for field, names in lists.items() if names is not None}, "onnx": onnx}
+def _files(tflite: Any, coreml: Any, onnx: bool) -> dict[str, Any]:
+    lists = {
+        "tflite": (tflite, "a list of precisions, e.g. ['fp32', 'int8']"),
+        "coreml": (coreml, "a list of formats, e.g. ['mlmodel', 'mlpackage']"),
+    }
+    named = {name: arguments.texts(name, given, wanted) for name, (given, wanted) in lists.items() if given is not None}
+    return {**named, "onnx": onnx}
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str | os.PathLike)
-
-
-def _source(data: str) -> str:
-    return data if ":" in data else f"folder:{data}"
+def _changes(overrides: tuple[str, ...], fields: Mapping[str, Any]) -> list[str]:
+    """Returns the overrides; refuses those of fields that are arguments."""
+    changes = arguments.texts("overrides", overrides, "texts such as 'export.license=MIT', one argument each")
+    for change in changes:
+        field = change.partition("=")[0]
+        if field in fields:
+            raise RequestError(f"Override {change!r}: {field} is an argument of tfkd.export; pass {field}=….")
+    return changes

@@ -119,6 +119,12 @@ class RunReport(ExportReport):
         return self.students[seed]
 
 
+class UnknownSeedError(RequestError, KeyError):
+    """A run has no student of this seed; a KeyError, too, as of any mapping."""
+
+    __str__ = Exception.__str__  # that of KeyError adds quotes
+
+
 class Students(Mapping[int, Any]):
     """The trained students of a run by their seeds: keras.Model, raw RGB float32 [b, S, S, 3] to logits [b, classes].
 
@@ -132,6 +138,8 @@ class Students(Mapping[int, Any]):
         self._loaded: dict[int, Any] = {}
 
     def __getitem__(self, seed: int) -> Any:
+        if seed not in self._files:
+            raise UnknownSeedError(f"There is no student of seed {seed!r}. Known: {', '.join(map(str, self))}.")
         if seed not in self._loaded:
             with tensorflow_silenced():
                 from tfkd.training.saving import load_model

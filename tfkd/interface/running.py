@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from tfkd import import_path
-from tfkd.interface.calls import PathLike, apart, public_call
+from tfkd import arguments, import_path
+from tfkd.arguments import PathLike
+from tfkd.interface.calls import apart, public_call
 from tfkd.interface.results import RunReport
 from tfkd.pipeline import run as pipeline
 from tfkd.progress import Progress, chosen
-from tfkd.recipe import Recipe, files, shrunk
+from tfkd.recipe import OVERRIDES, Recipe, files, shrunk
 
 
+@public_call()
 def run(
     recipe: Recipe | PathLike,
     *overrides: str,
@@ -44,14 +46,20 @@ def run(
         >>> result = tfkd.run(recipe, "distill.views=4")
         >>> result.comparison
     """
-    with public_call():
-        chosen_recipe = shrunk(recipe_of(recipe, overrides)) if smoke else recipe_of(recipe, overrides)
-        folder, shown = Path(runs) / chosen_recipe.name, chosen(progress)
-        arguments = (chosen_recipe, Path(runs), Path(out), until, fresh)
-        outcome: pipeline.Outcome = apart(folder, _run, *arguments, progress=shown)
-        return RunReport(chosen_recipe, outcome.folder, outcome.bundle, outcome.manifest)
+    arguments.text("until", until, "the name of a stage", optional=True)
+    arguments.flag("fresh", fresh)
+    arguments.flag("smoke", smoke)
+    arguments.flag("progress", progress, optional=True)
+    places = arguments.path("runs", runs), arguments.path("out", out)
+    full = recipe_of(recipe, overrides)
+    used = shrunk(full) if smoke else full
+    outcome: pipeline.Outcome = apart(
+        places[0] / used.name, _run, used, *places, until, fresh, progress=chosen(progress)
+    )
+    return RunReport(used, outcome.folder, outcome.bundle, outcome.manifest)
 
 
+@public_call()
 def load_recipe(path: PathLike, *overrides: str) -> Recipe:
     """Reads a recipe from a Python file, or from the `recipe.json` of a bundle.
 
@@ -62,15 +70,17 @@ def load_recipe(path: PathLike, *overrides: str) -> Recipe:
     Raises:
         RequestError: the file is missing or holds no recipe, or a field is unknown or has a wrong value.
     """
-    file = Path(path)
+    file = arguments.path("path", path)
     if file.suffix == ".py":
         import_path.append(file.parent)
-    return files.load(file, list(overrides))
+    return files.load(file, arguments.texts("overrides", overrides, OVERRIDES))
 
 
 def recipe_of(recipe: Recipe | PathLike, overrides: tuple[str, ...]) -> Recipe:
     """Returns the recipe with its overrides."""
-    return recipe.with_(*overrides) if isinstance(recipe, Recipe) else load_recipe(recipe, *overrides)
+    if isinstance(recipe, Recipe):
+        return recipe.with_(*overrides)
+    return load_recipe(arguments.path("recipe", recipe, "a Recipe, or the path of a file with one"), *overrides)
 
 
 def _run(recipe: Recipe, runs: Path, out: Path, until: str | None, fresh: bool, progress: Progress) -> pipeline.Outcome:

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tfkd import arguments
+from tfkd.arguments import PathLike
 from tfkd.errors import RequestError
+from tfkd.interface.calls import public_call
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
 from tfkd.pipeline.kind import StageKind
@@ -57,8 +60,13 @@ class SoftLabelBatches:
         ...     ...
     """
 
-    def __init__(self, recipe: Recipe, runs: str | Path = "runs") -> None:
-        run = _opened(recipe, Path(runs) / recipe.name, SOFT_LABELS)
+    @public_call()
+    def __init__(self, recipe: Recipe, runs: PathLike = "runs") -> None:
+        if not isinstance(recipe, Recipe):
+            raise arguments.wrong("recipe", recipe, "a Recipe, such as tfkd.load_recipe(path)")
+        folder = arguments.path("runs", runs) / recipe.name
+        run = _opened(recipe, folder, SOFT_LABELS)
+        self._folder = folder
         self._recipe = recipe
         self._data = run.shipped
         self._stores = stores_behind(recipe, run.data, run.stages, assistants=0)
@@ -66,6 +74,21 @@ class SoftLabelBatches:
         self.examples: int = self._stores[0].header["images"]
         self.views = recipe.distill.views
 
+    def __repr__(self) -> str:
+        return (
+            f"SoftLabelBatches({str(self._folder)!r}: {self.examples:,} examples, {self.views} views, "
+            f"{len(self.classes)} classes)"
+        )
+
+    def __len__(self) -> int:
+        """Returns the number of batches per epoch with the recipe's batch size."""
+        return self.examples // self._size(None)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
+        """Yields the batches of the first epoch, `epoch(0)`."""
+        return self.epoch(0)
+
+    @public_call()
     def epoch(self, number: int, batch_size: int | None = None) -> Iterator[tuple[Any, Any, Any]]:
         """Yields the batches of one epoch, in an order drawn from the recipe's seed and the number.
 
@@ -78,15 +101,23 @@ class SoftLabelBatches:
             [b, classes] for mixed views; the logits of the teacher or ensemble, float32 [b, classes].
 
         Raises:
-            RequestError: the store is damaged, or an example is missing.
+            RequestError: an argument is wrong, the store is damaged, or an example is missing.
         """
+        return self._batches(arguments.whole("number", number), self._size(batch_size))
+
+    def _size(self, batch_size: int | None) -> int:
+        """Returns the number of examples per batch."""
+        if batch_size is not None:
+            return arguments.whole("batch_size", batch_size, 1, self.examples)
+        return min(self._recipe.distill.training.batch_size, self.examples)
+
+    def _batches(self, number: int, batch: int) -> Iterator[tuple[Any, Any, Any]]:
         with tensorflow_silenced():
             from tfkd.data.batches import example_errors, numbered_views
             from tfkd.distill.ensemble import together
             from tfkd.store.soft_labels import SoftLabels
             from tfkd.training import loop, student
         recipe, view = self._recipe, number % self.views
-        batch = min(batch_size or recipe.distill.training.batch_size, self.examples)
         order = loop.epoch_order(recipe.seed, number, self.examples, self.examples // batch * batch)
         stores = [SoftLabels(store.folder, store.header, ()) for store in self._stores]
         weights = [store.weight for store in self._stores]

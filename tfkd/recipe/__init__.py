@@ -27,7 +27,7 @@ from tfkd.recipe.losses import (
     SoftTargets,
     Standardized,
 )
-from tfkd.recipe.recipe import NAME, SMOKE, Recipe, shrunk
+from tfkd.recipe.recipe import NAME, OVERRIDES, SMOKE, Recipe, shrunk
 from tfkd.recipe.student import Activation, Student
 from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
 from tfkd.recipe.training import FineTune, Training
@@ -35,6 +35,7 @@ from tfkd.recipe.training import FineTune, Training
 __all__ = [
     "MODEL_SUFFIXES",
     "NAME",
+    "OVERRIDES",
     "SMOKE",
     "Activation",
     "AnyCompression",

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from tfkd.errors import RequestError
 from tfkd.recipe import renamed
 
 
@@ -17,10 +18,30 @@ def _separated(value: Any) -> Any:
 Separated = BeforeValidator(_separated)  # for a list of names that an override gives as one text
 
 
+_COPY = "take another recipe: recipe.with_('distill.views=4')."
+
+
 class Block(BaseModel):
     """A part of a recipe: immutable, and strict about the names of its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            from tfkd.recipe.files import explained
+
+            raise RequestError(f"{type(self).__name__}: {explained(error)}") from error
+
+    # Lets pydantic validate blocks within blocks without calling this constructor, so that errors have the whole path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise RequestError(f"{name} of a {type(self).__name__} cannot be set; {_COPY}")
+
+    def __delattr__(self, name: str) -> None:
+        raise RequestError(f"{name} of a {type(self).__name__} cannot be deleted; {_COPY}")
 
     @model_validator(mode="before")
     @classmethod

@@ -61,7 +61,7 @@ def validated(values: Any, block: type[AnyBlock], where: str) -> AnyBlock:
     try:
         return block.model_validate(values)
     except pydantic.ValidationError as error:
-        raise RequestError(f"{where}: {_explain(error)}") from None
+        raise RequestError(f"{where}: {explained(error)}") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -75,13 +75,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_python(path: Path) -> dict[str, Any]:
+    user_code.check_imports(path.read_bytes())
     try:
-        user_code.check_imports(path.read_bytes())
         recipe = runpy.run_path(str(path)).get("recipe")
-    except (RequestError, MemoryError, KeyboardInterrupt, Terminated):
+    except (MemoryError, KeyboardInterrupt, Terminated):
         raise
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from error
     except pydantic.ValidationError as error:
-        raise RequestError(f"{path}: {_explain(error)}") from None
+        raise RequestError(f"{path}: {explained(error)}") from error
     except BaseException as error:  # exit() is one
         raise RequestError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     if not isinstance(recipe, Recipe):
@@ -113,7 +115,7 @@ def overridden(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
 def _apply(values: dict[str, Any], override: str) -> None:
     """Sets one dotted path; a number indexes a list, and the only entry of a list needs no number."""
     key, equals, text = override.partition("=")
-    if not equals:
+    if not equals or not key:
         raise RequestError(f"Override {override!r} is not of the form key.path=value, e.g. distill.training.epochs=5.")
     try:
         value = json.loads(text)
@@ -159,15 +161,16 @@ def _indices(target: list[Any]) -> str:
     return f"0 to {len(target) - 1}" if target else "it is empty"
 
 
-def _suggested(parts: Sequence[str], position: int, known: list[str]) -> str:
+def _suggested(parts: Sequence[str], position: int, known: list[str], root: type[Block] = Recipe) -> str:
     """Returns a hint about an unknown field: its right place, or a similar name.
 
     Args:
         parts: parts of the dotted path.
         position: of the part that does not exist.
         known: the fields that exist in its place.
+        root: the block whose fields are suggested.
     """
-    everywhere = list(_paths(Recipe))
+    everywhere = list(_paths(root))
     if there := _ending(everywhere, parts[position:], parts):
         return there
     if difflib.get_close_matches(parts[position], known, n=1, cutoff=0.7):
@@ -188,6 +191,8 @@ def _ending(paths: list[list[str]], end: Sequence[str], wrong: Sequence[str]) ->
             -len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(path, wrong, strict=False))))
         )
     )
+    if list(wrong) in found:  # the path is that of the recipe, and the block is another one
+        return f" It is a field of Recipe: Recipe({wrong[0]}=…)."
     return f" It is {' or '.join('.'.join(path) for path in found[:_MOST_SUGGESTED])}." if found else ""
 
 
@@ -204,7 +209,7 @@ def _paths(block: type[Block], before: tuple[str, ...] = ()) -> Iterator[list[st
                     yield path
 
 
-def _explain(error: pydantic.ValidationError) -> str:
+def explained(error: pydantic.ValidationError) -> str:
     """Turns pydantic's errors into one line with each field, its value and the most similar name."""
     lines = []
     for item in error.errors(include_url=False):
@@ -213,7 +218,7 @@ def _explain(error: pydantic.ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             known = _fields_at(path[:-1], error.title)
             parts = where.split(".")
-            lines.append(f"there is no field {where!r}.{_suggested(parts, len(parts) - 1, known)}")
+            lines.append(f"there is no field {where!r}.{_suggested(parts, len(parts) - 1, known, _root(error.title))}")
         elif item["type"] == "missing":
             lines.append(f"the field {where!r} is missing.")
         elif item["type"].startswith("union_tag"):
@@ -223,6 +228,12 @@ def _explain(error: pydantic.ValidationError) -> str:
         else:
             lines.append(f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}.")
     return " ".join(lines)
+
+
+def _root(title: str) -> type[Block]:
+    """Returns the block called `title` if it is no part of a recipe, or else the recipe."""
+    named = {block.__name__: block for block in Block.__subclasses__()}.get(title, Recipe)
+    return Recipe if named.__module__.startswith(Recipe.__module__.rpartition(".")[0]) else named
 
 
 def _fields_at(path: Sequence[str], title: str = "Recipe") -> list[str]:

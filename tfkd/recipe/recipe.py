@@ -4,6 +4,7 @@ import itertools
 
 from pydantic import Field, field_validator
 
+from tfkd import arguments
 from tfkd.recipe.base import Block
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import AnyCompression
@@ -15,6 +16,8 @@ from tfkd.recipe.student import Student
 from tfkd.recipe.teachers import Teacher
 
 SMOKE = "--smoke"  # value of gates.switched_off_by in a shrunk recipe
+
+OVERRIDES = "texts such as 'distill.views=4', one argument each"
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in every path
 
@@ -48,7 +51,8 @@ class Recipe(Block):
         """
         from tfkd.recipe.files import overridden, parse, values_of
 
-        return parse(overridden(values_of(self), list(overrides)), f"the recipe {self.name!r}")
+        changes = arguments.texts("overrides", overrides, OVERRIDES)
+        return parse(overridden(values_of(self), changes), f"the recipe {self.name!r}")
 
     @property
     def teacher_views(self) -> Augment:

@@ -1,14 +1,16 @@
 """Images as arrays in memory, converted to a model's input or to files."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from tfkd.errors import RequestError
+from tfkd import arguments
+from tfkd.errors import RequestError, counted
+from tfkd.inputs.image.decode import upright_rgb
 from tfkd.inputs.image.tensors import side_of
 from tfkd.inputs.image.views import center
 from tfkd.signature import Signature
@@ -47,10 +49,11 @@ def write_files(images: Any, labels: Any, classes: Sequence[str], folder: Path) 
     Raises:
         RequestError: the images have another shape or other values, or a label is no class.
     """
-    listed, numbers = _listed(images), np.asarray(labels)
+    listed, numbers = _listed(images), _numbers(labels)
     if numbers.shape != (len(listed),) or not np.issubdtype(numbers.dtype, np.integer):
         raise RequestError(
-            f"The labels have the shape {numbers.shape} and the dtype {numbers.dtype}; give one whole number per image."
+            f"The labels have the shape {numbers.shape} and the dtype {numbers.dtype}, and there are "
+            f"{counted(len(listed), 'image')}; give one whole number per image."
         )
     if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes):
         raise RequestError(
@@ -68,21 +71,48 @@ def write_files(images: Any, labels: Any, classes: Sequence[str], folder: Path) 
     return f"files:{folder / 'images.csv'}"
 
 
+def _numbers(labels: Any) -> np.ndarray:
+    try:
+        return np.asarray(labels)
+    except ValueError as error:
+        raise arguments.wrong("the labels", labels, "one whole number per image") from error
+
+
 def _listed(images: Any) -> list[np.ndarray]:
     """Returns each image as uint8 [H, W, 3]."""
-    if isinstance(images, np.ndarray) and images.ndim == 3:
-        images = images[np.newaxis]
-    if not isinstance(images, Iterable):
-        raise RequestError(f"A {type(images).__name__} is no array of images; give RGB [n, H, W, 3], values 0 to 255.")
-    return [_pixels(np.asarray(each)) for each in images]
+    if isinstance(images, Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        images = [images]
+    if isinstance(images, str | bytes | Mapping) or not isinstance(images, Iterable):
+        raise arguments.wrong("images", images, "an array, or a list of images: RGB [n, H, W, 3], values 0 to 255")
+    return [_pixels(_array(each)) for each in images]
+
+
+def _array(image: Any) -> np.ndarray:
+    if isinstance(image, Image.Image):
+        if image.mode[0] in "IF":
+            raise RequestError(
+                f"An image of Pillow has the mode {image.mode!r}; convert it to 8 bits per channel first."
+            )
+        return np.asarray(upright_rgb(image))
+    try:
+        return np.asarray(image)
+    except ValueError as error:
+        raise arguments.wrong("an image", image, "RGB [H, W, 3], values 0 to 255") from error
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise RequestError(f"An image has the shape {image.shape}; give RGB [n, H, W, 3], values 0 to 255.")
+        raise RequestError(
+            f"An image has the shape {image.shape}; give RGB [H, W, 3], values 0 to 255. For a grey one, repeat its "
+            "channel: np.stack([grey] * 3, axis=-1)."
+        )
     if image.dtype == np.uint8:
         return np.ascontiguousarray(image)
-    if not np.issubdtype(image.dtype, np.number) or not np.isfinite(image).all():
+    if not (np.issubdtype(image.dtype, np.integer) or np.issubdtype(image.dtype, np.floating)):
+        raise RequestError(
+            f"An image has the dtype {image.dtype}; give RGB values from 0 to 255 as numbers, e.g. uint8."
+        )
+    if not np.isfinite(image).all():
         raise RequestError("An image holds values that are not finite numbers; give RGB values from 0 to 255.")
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 255 or 0 < high <= 1:

@@ -158,6 +158,11 @@ def _refuse_nothing(values: Deep) -> None:
         raise ExampleError("none of its values is a number (all are NaN or infinite)")
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Returns an image of 8 bits per channel as RGB, upright by its EXIF orientation, on white where transparent."""
+    return _rgb(_upright(image))
+
+
 def _shrunk(image: Image.Image, longest_side: int) -> Image.Image:
     ratio = longest_side / max(image.size)
     if ratio >= 1:
