@@ -1,6 +1,7 @@
 """The Android driver on a virtual device: real adb, adbd, mksh and toybox, with faults of every kind."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -342,6 +343,15 @@ def test_a_device_that_does_not_come_back(
 def test_a_tool_that_hangs_is_ended(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     message = refused(60, lambda: target.bench(device.serial, subject, options(tool(tmp_path, 60), patience=1)))
     assert "gave no sign of life for 1 seconds" in message
+
+
+def test_signs_of_life_end_with_the_tool(device: VirtualDevice) -> None:
+    """A tool may end before the process that watches it has started; the run leaves neither on the device."""
+    phone = adb.Phone(device.adb, device.serial)
+    with session.session(phone, (), keep=False) as ready:
+        run = f"setsid sh -c {shlex.quote(ready.watched('true')[-1])} &"  # its own process group, as adb gives it
+        phone.shell(f"for n in $(seq 100); do {run} done; wait")
+        assert "sleep 1" not in device.left_behind()["processes"]
 
 
 def test_a_link_that_stalls(

@@ -98,7 +98,10 @@ class Session:
         """
         alive = f'echo "{ALIVE} $(wc -c < log) $(cut -d" " -f14,15 /proc/$p/stat)"'
         watch = f"(while sleep 1 >/dev/null; do {alive}; done) 2>/dev/null & w=$!"
-        end = "wait $p; c=$?; kill $w; cat log; exit $c"
+        # Android's shell, mksh, drops a SIGTERM in a new subshell, and else acts on it only when `sleep` has ended.
+        # It handles no SIGUSR1, which therefore ends whatever the watch was running.
+        stop = "kill -9 $w; trap '' USR1; kill -USR1 -$$"
+        end = f"wait $p; c=$?; {stop}; cat log; exit $c"
         return self._started(f"{self._pinned}{words} > log 2>&1 & p=$!; {watch}; {end}", RUN)
 
     @property
