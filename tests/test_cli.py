@@ -123,7 +123,7 @@ def test_list_names_what_a_recipe_may_use(tmp_path: Path, kind: str) -> None:
     assert expected[kind] in answer.stdout.split()
 
 
-@pytest.mark.parametrize("what", ["recipe", "manifest", "bench"])
+@pytest.mark.parametrize("what", ["recipe", "manifest", "bench", "evidence"])
 def test_published_schemas(tmp_path: Path, what: str) -> None:
     answer = tfkd("schema", what, cwd=tmp_path)
     assert answer.returncode == 0 and answer.stderr == ""
@@ -152,7 +152,7 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
     [
         ("bash", {"COMP_WORDS": "tfkd re", "COMP_CWORD": "1"}, ["report"]),
         ("bash", {"COMP_WORDS": "tfkd list t", "COMP_CWORD": "2"}, ["teachers", "targets"]),
-        ("bash", {"COMP_WORDS": "tfkd schema ", "COMP_CWORD": "2"}, ["recipe", "manifest", "bench"]),
+        ("bash", {"COMP_WORDS": "tfkd schema ", "COMP_CWORD": "2"}, ["recipe", "manifest", "bench", "evidence"]),
         ("zsh", {"_TYPER_COMPLETE_ARGS": "tfkd verify --da"}, ["--data"]),
         ("fish", {"_TYPER_COMPLETE_ARGS": "tfkd ex", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}, ["export"]),
     ],

@@ -137,7 +137,7 @@ def test_the_bundle_holds_everything(finished: Path) -> None:
     files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
     expected = {f"android/tiny_{precision}.tflite" for precision in ("fp32", "fp16", "dynamic", "int8")}
     expected |= {"ios/tiny.mlmodel", "labels.txt", "golden/golden.json", "golden/000.png", "manifest.json"}
-    expected |= {"recipe.json", "MODEL_CARD.md", "report.html", "SHA256SUMS"}
+    expected |= {"recipe.json", "evidence.json", "MODEL_CARD.md", "report.html", "SHA256SUMS"}
     expected |= {"measurements/index.html", "measurements/index.md"}
     assert expected <= files
     assert any(file.startswith("ios/tiny.mlpackage/") for file in files)

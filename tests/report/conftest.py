@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfkd.bundle.evidence import Confusion, Evidence, EvidencePoint, Example, Mistake, Prediction
 from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.predictions import frequent_pairs
 from tfkd.inputs.image.files import encode_shown
 from tfkd.recipe import Data, Recipe, Teacher
-from tfkd.report.evidence import Confusion, Evidence, EvidencePoint, Example, Mistake, Prediction
-from tfkd.report.predictions import frequent_pairs
 from tfkd.verification.records import Gate, Verdict
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

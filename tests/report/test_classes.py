@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfkd.bundle.evidence import Confusion, Mistake, Prediction
 from tfkd.inputs.image.files import encode_shown
 from tfkd.report import classes
-from tfkd.report.evidence import Confusion, Mistake, Prediction
 
 NAMES = ("cat", "dog", "fox", "hen")
 

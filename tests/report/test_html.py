@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.report.conftest import give
+from tfkd.bundle.evidence import Confusion, Evidence
 from tfkd.errors import RequestError
 from tfkd.recipe import Recipe, shrunk
-from tfkd.report.evidence import Confusion, Evidence
 from tfkd.report.html import write_report
 from tfkd.verification.records import Diagnosis
 

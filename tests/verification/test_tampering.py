@@ -392,11 +392,12 @@ def test_golden_answers_that_are_too_often_wrong_for_the_accuracy(good: Path) ->
 
 def test_what_stands_in_two_files_or_twice_in_one_must_be_equal(copy: Path, apart: Apart) -> None:
     (copy / "recipe.json").write_text("{}")
+    (copy / "evidence.json").write_text('{"confusion": {"variant": "it", "classes": 3, "cells": [[0, 0, 1]]}}')
     change_manifest(copy, put("2999-01-01T00:00:00Z", "created"))
     change_manifest(copy, lambda manifest: manifest["comparison"][4].update(compressed_bytes=4))
     seal(copy)
     checks = verify(copy, apart=apart)
-    refused(checks, "numbers", "its recipe is another one than recipe.json (and 1 more contradictions)")
+    refused(checks, "numbers", "its recipe is another one than recipe.json (and 2 more contradictions)")
     refused(checks, INT8, "bytes deflated, not 4.")
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace('"seed": 1,', '"seed": 1, "seed": 1,', 1))

@@ -9,8 +9,9 @@ import numpy as np
 
 from tfkd import machine
 from tfkd.bundle import golden, snippets
+from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.layout import RECIPE
+from tfkd.bundle.layout import EVIDENCE, RECIPE
 from tfkd.bundle.manifest import SCHEMA, ComparisonRow, DataEntry, Manifest, StudentEntry, TeacherEntry, latency
 from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.verdicts import measured
@@ -195,8 +196,9 @@ def golden_examples(
     return golden.collect(folder, list(artifacts), found, data.test.labels[positions], keras)
 
 
-def write(folder: Path, manifest: Manifest, examples: Golden) -> None:
-    """Writes what belongs to the exported files: labels, golden examples, manifest, code to copy, recipe."""
+def write(folder: Path, manifest: Manifest, examples: Golden, evidence: Evidence) -> None:
+    """Writes what belongs to the exported files: labels, golden examples, manifest, evidence, code to copy, recipe."""
     assemble(folder, manifest, examples)
+    write_json(folder / EVIDENCE, evidence.model_dump(mode="json"))
     snippets.write(manifest, folder)
     write_json(folder / RECIPE, manifest.recipe)

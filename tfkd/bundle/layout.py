@@ -3,6 +3,7 @@
 CHECKSUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 RECIPE = "recipe.json"
+EVIDENCE = "evidence.json"
 MEASUREMENTS = "measurements"  # outside of the seal
 GOLDEN = "golden"
 GOLDEN_INDEX = "golden.json"

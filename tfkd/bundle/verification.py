@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from tfkd.bundle import consistency, golden, golden_answers, golden_labels, seal, verdicts
+from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, seal, verdicts
+from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.layout import CHECKSUMS, MANIFEST, RECIPE
+from tfkd.bundle.layout import CHECKSUMS, EVIDENCE, MANIFEST, RECIPE
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.reading import checked_manifest
 from tfkd.bundle.seal import few, text
-from tfkd.errors import RequestError, legible
+from tfkd.errors import RequestError, first_fault, legible
 from tfkd.files import compressed_size, content_digest, content_size
 from tfkd.formats import TIMED
 from tfkd.formats.families import FAMILIES
@@ -235,7 +236,8 @@ def _labels(folder: Path, manifest: Manifest) -> tuple[int, str]:
 
 def _numbers(folder: Path, manifest: Manifest, listed: dict[str, Path], stored: Golden | None) -> tuple[bool, str]:
     """Compares what the manifest says in several places, in recipe.json, and of the golden images."""
-    wrong = [*consistency.contradictions(manifest), *_other_recipe(folder, manifest, listed), *_future(manifest)]
+    wrong = [*consistency.contradictions(manifest), *_other_recipe(folder, manifest, listed)]
+    wrong += [*_other_evidence(folder, manifest, listed), *_future(manifest)]
     _require_none([*wrong, *(golden_labels.contradictions(stored, manifest) if stored else [])])
     return True, f"the numbers and names of {MANIFEST} agree with each other and with its recipe"
 
@@ -255,6 +257,17 @@ def _other_recipe(folder: Path, manifest: Manifest, listed: dict[str, Path]) -> 
         same = False
     if not same:
         yield f"its recipe is another one than {RECIPE}"
+
+
+def _other_evidence(folder: Path, manifest: Manifest, listed: dict[str, Path]) -> Iterator[str]:
+    if EVIDENCE not in listed:
+        return  # a bundle of an earlier version
+    try:
+        found = Evidence.model_validate_json(text(folder / EVIDENCE))
+    except ValidationError as error:
+        yield f"{EVIDENCE} cannot be read: {first_fault(error)}"
+    else:
+        yield from evidence.contradictions(found, manifest)
 
 
 def _future(manifest: Manifest) -> Iterator[str]:

@@ -324,6 +324,7 @@ SCHEMAS = {
     "recipe": "tfkd.recipe:Recipe",
     "manifest": "tfkd.bundle.manifest:Manifest",
     "bench": "tfkd.bundle.results:Results",
+    "evidence": "tfkd.bundle.evidence:Evidence",
 }
 KINDS = {
     "students": "tfkd.models:STUDENTS",
@@ -338,10 +339,10 @@ KINDS = {
 @app.command()
 def schema(
     what: Annotated[
-        str, typer.Argument(help="recipe, manifest or bench", autocompletion=lambda: list(SCHEMAS))
+        str, typer.Argument(help="recipe, manifest, bench or evidence", autocompletion=lambda: list(SCHEMAS))
     ] = "manifest",
 ) -> None:
-    """Print the JSON Schema of a recipe, of a bundle's manifest.json, or of the results of `tfkd bench --json`."""
+    """Print the JSON Schema of recipes, of a bundle's manifest.json or evidence.json, or of `tfkd bench --json`."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     written = _named(what, SCHEMAS, "schema of").model_json_schema()
     say_lines(json.dumps({"$schema": dialect, **written}, indent=2))

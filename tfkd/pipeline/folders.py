@@ -51,8 +51,8 @@ class RunFolder:
         return self.path / "report" / BUNDLE
 
     @property
-    def evidence(self) -> Path:
-        """The content of the report that is not in the manifest."""
+    def evidence_of_before(self) -> Path:
+        """The evidence of runs of earlier versions, whose bundles lack it."""
         return self.path / "report" / "evidence.json"
 
     @property

@@ -27,8 +27,8 @@ from tfkd.verification.records import Artifact, Diagnosis
 from tfkd.writers import Card, Exported, card_of
 
 if TYPE_CHECKING:
+    from tfkd.bundle.evidence import Evidence
     from tfkd.pipeline.own_request import Request
-    from tfkd.report.evidence import Evidence
     from tfkd.writers.own import OwnModel
 
 BATCH = 64
@@ -242,7 +242,7 @@ def _comparison(
 
 
 def _evidence(subject: ExportSubject, probabilities: np.ndarray, seed: int) -> "Evidence":
-    from tfkd.report import predictions
+    from tfkd.bundle import predictions
 
     signature = subject.model.signature
     return predictions.evidence(

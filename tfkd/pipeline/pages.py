@@ -4,16 +4,15 @@ import os
 from pathlib import Path
 
 from tfkd.bundle import assembly
+from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
+from tfkd.bundle.layout import EVIDENCE, MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.seal import seal
 from tfkd.errors import RequestError, cause
-from tfkd.files import write_json
 from tfkd.pipeline.folders import RunFolder
 from tfkd.report.card import write_model_card
 from tfkd.report.devices import HTML
-from tfkd.report.evidence import Evidence
 from tfkd.report.html import write_report
 
 REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
@@ -21,15 +20,10 @@ REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
 
 def complete(bundle: Path, manifest: Manifest, golden: Golden, evidence: Evidence) -> None:
     """Writes all other files of a bundle with exported files, and seals it."""
-    assembly.write(bundle, manifest, golden)
+    assembly.write(bundle, manifest, golden, evidence)
     write_model_card(manifest, bundle / MODEL_CARD)
     write_report(manifest, evidence, bundle / REPORT)
     seal(bundle)
-
-
-def write_evidence(folder: RunFolder, evidence: Evidence) -> None:
-    """Saves the content of a report that is not in the manifest, so that the report can be recreated."""
-    write_json(folder.evidence, evidence.model_dump(mode="json"))
 
 
 def rewrite(run: Path) -> tuple[Manifest, Path]:
@@ -52,8 +46,10 @@ def write_page(manifest: Manifest, folder: RunFolder, page: Path) -> Path:
     Raises:
         RequestError: the folder is not that of a finished run.
     """
+    stored = folder.bundle / EVIDENCE
     try:
-        evidence = Evidence.model_validate_json(folder.evidence.read_bytes())
+        content = (stored if stored.exists() else folder.evidence_of_before).read_bytes()
+        evidence = Evidence.model_validate_json(content)
     except (OSError, ValueError) as error:
         raise _unfinished(folder.path, error) from None
     devices = folder.bundle / MEASUREMENTS / HTML

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfkd.bundle import predictions
+from tfkd.bundle.evidence import Confusion, Mistake
 from tfkd.inputs.image.files import encode_drawing
-from tfkd.report import predictions
-from tfkd.report.evidence import Confusion, Mistake
 
 LABELLED_CLASSES = 24  # a labelled matrix or an open list of more classes is not readable on a page
 _DRAWN_CLASSES = 1000  # a drawing of more has more cells than a screen has dots, and takes memory with their square

@@ -12,12 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tfkd import files
+from tfkd.bundle.evidence import Evidence, Example, other_classes
 from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
 from tfkd.inputs.image.files import shown_type
 from tfkd.recipe import Gates
 from tfkd.report import classes, facts, measurements, plots, units, usage
-from tfkd.report.evidence import Evidence, Example
 from tfkd.verification.gates import REQUIRED, VERIFIED
 from tfkd.verification.records import Gate
 
@@ -41,7 +41,7 @@ def write_report(
     Raises:
         RequestError: the evidence has other classes than the manifest, or the page cannot be written.
     """
-    _check(manifest, evidence)
+    _require_same_classes(manifest, evidence)
     images, names, confusion = manifest.data.splits["test"], manifest.data.classes, evidence.confusion
     page = render(
         "report.html.j2",
@@ -124,17 +124,12 @@ def role(variant: str) -> str:
     return next((each for each in ("teacher", "control") if variant.startswith(each)), "student")
 
 
-def _check(manifest: Manifest, evidence: Evidence) -> None:
-    classes = len(manifest.data.classes)
-    lengths = {
-        len(answer) for each in evidence.examples for answer in (each.teacher, each.control, each.student) if answer
-    }
-    if evidence.confusion is not None:
-        lengths.add(evidence.confusion.classes)
-    if lengths - {classes}:
+def _require_same_classes(manifest: Manifest, evidence: Evidence) -> None:
+    classes = other_classes(evidence, manifest)
+    if classes is not None:
         raise RequestError(
-            f"The evidence of {manifest.name} has {max(lengths - {classes})} classes where its manifest has {classes}: "
-            "they are of different runs. Run the recipe again."
+            f"The evidence of {manifest.name} has {classes} classes where its manifest has "
+            f"{len(manifest.data.classes)}: they are of different runs. Run the recipe again."
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfkd.report.evidence import EvidencePoint
+from tfkd.bundle.evidence import EvidencePoint
 
 _ROLES = {
     "ink": "#010101",

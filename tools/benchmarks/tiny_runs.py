@@ -190,7 +190,7 @@ _FORKSERVER.set_forkserver_preload(
         ),
         *(
             "tfkd.pipeline.own_bundle",
-            "tfkd.report.predictions",
+            "tfkd.bundle.predictions",
             "tfkd.report.devices",
             "tfkd.report.trials",
             "tfkd.benchmark.host",

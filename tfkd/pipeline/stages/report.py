@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.bundle import assembly
+from tfkd.bundle import assembly, predictions
+from tfkd.bundle.evidence import Evidence, EvidencePoint, Trained
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import ComparisonRow, CompressionEntry, Manifest, StudentEntry, TeacherEntry
 from tfkd.distill.measures import accuracy, softmax
@@ -30,8 +31,6 @@ from tfkd.pipeline.stages.teacher import TEACHER, ensemble_logits
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.recipe.networks import chain
-from tfkd.report import predictions
-from tfkd.report.evidence import Evidence, EvidencePoint, Trained
 from tfkd.verification import diagnosis
 from tfkd.verification.gates import TAUGHT
 from tfkd.verification.records import Artifact, Diagnosis, Gate, PairedTest
@@ -235,9 +234,8 @@ def _work(context: RunContext, number: int) -> ReportResult:
     shutil.rmtree(bundle, ignore_errors=True)
     shutil.copytree(bundle_files(context), bundle)
     manifest, evidence = manifest_of(context), evidence_of(context)
-    pages.write_evidence(context.folder, evidence)
     pages.complete(bundle, manifest, _golden(context, bundle), evidence)
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=10, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=11, result=ReportResult, inputs=_inputs, work=_work)

@@ -1,13 +1,15 @@
-"""What the report shows beyond the manifest: learning curves, the confusion matrix and predictions on real examples.
+"""`evidence.json`: learning curves, the confusion matrix and predictions on real examples, which the report shows.
 
-A run stores it as `evidence.json`; parts that an earlier version of tfkd did not write are empty. Shares and
-probabilities run from 0 to 1.
+Bundles of earlier versions lack the file or parts of it. Shares and probabilities run from 0 to 1.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from tfkd.bundle.layout import EVIDENCE
+from tfkd.bundle.manifest import Manifest
 from tfkd.inputs.image.files import shown_type
 
 
@@ -98,3 +100,25 @@ class Evidence(EvidenceEntry):
     confusion: Confusion | None = None
     examples: list[Example] = []
     mistakes: list[Mistake] = Field([], description="of the most frequent confused pairs, the most confident ones")
+
+
+def other_classes(evidence: Evidence, manifest: Manifest) -> int | None:
+    """Returns how many classes the evidence has, if its manifest has another number of them."""
+    answers = [answer for each in evidence.examples for answer in (each.teacher, each.control, each.student) if answer]
+    counts = {len(answer) for answer in answers} | ({evidence.confusion.classes} if evidence.confusion else set())
+    return max(counts - {len(manifest.data.classes)}, default=None)
+
+
+def contradictions(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
+    """Yields what the evidence says otherwise than its manifest."""
+    if (classes := other_classes(evidence, manifest)) is not None:
+        yield f"it has {len(manifest.data.classes)} classes, {EVIDENCE} has {classes}"
+    if evidence.confusion is None:
+        return
+    cells = evidence.confusion.cells
+    images, right = sum(count for *_, count in cells), sum(count for i, j, count in cells if i == j)
+    expected = round(manifest.student.accuracy * manifest.images)
+    if (images, right) != (manifest.images, expected):
+        yield (
+            f"the student is right for {expected} of {manifest.images} images, by {EVIDENCE} for {right} of {images}"
+        )

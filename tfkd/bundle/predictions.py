@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from tfkd.bundle.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained
 from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import softmax
 from tfkd.inputs import kind_of
-from tfkd.report.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained
 from tfkd.signature import Signature
 from tfkd.writers import samples
 

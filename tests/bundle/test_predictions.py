@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.data.photos import fill
+from tfkd.bundle import predictions
+from tfkd.bundle.evidence import Confusion
 from tfkd.data import open_evaluation
 from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Data
-from tfkd.report import predictions
-from tfkd.report.evidence import Confusion
 from tfkd.writers import samples
 
 

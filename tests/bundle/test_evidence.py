@@ -1,0 +1,58 @@
+"""`evidence.json`: what it may hold, and how it must agree with its manifest."""
+
+import json
+
+import pydantic
+import pytest
+
+from tests.report.conftest import build_evidence, build_manifest
+from tfkd.bundle.evidence import Confusion, Evidence, Example, contradictions
+
+
+def test_evidence_survives_json():
+    evidence = build_evidence()
+    stored = json.loads(json.dumps(evidence.model_dump(mode="json")))
+    assert Evidence.model_validate(stored) == evidence
+    assert list(evidence.curves["student"]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("image", ["", "AAAA", "'><script>", 'iVBORw0KGgo=" onload="x'])
+def test_what_is_no_picture_is_refused(image):
+    with pytest.raises(pydantic.ValidationError):
+        Example(image=image, label="a", teacher=[1.0], student=[1.0])
+
+
+def test_evidence_of_before_holds_a_square_of_counts():
+    cells = [(0, 0, 1), (0, 1, 2), (1, 1, 3)]
+    assert Confusion(variant="student", counts=[[1, 2], [0, 3]]) == Confusion(variant="student", classes=2, cells=cells)
+    with pytest.raises(pydantic.ValidationError, match="not every row"):
+        Confusion(variant="student", counts=[[1, 2], [3]])
+
+
+@pytest.mark.parametrize("cell", [(2, 0, 1), (0, -1, 1), (0, 0, 0)])
+def test_confusion_counts_images_of_known_classes(cell):
+    with pytest.raises(pydantic.ValidationError, match="of 2 classes"):
+        Confusion(variant="student", classes=2, cells=[cell])
+
+
+def test_unknown_fields_are_errors():
+    with pytest.raises(pydantic.ValidationError):
+        Evidence.model_validate({"curve": {}})
+
+
+def test_evidence_must_count_what_the_manifest_says():
+    manifest = build_manifest(("a", "b"), student=build_manifest().student.model_copy(update={"accuracy": 0.75}))
+    found = {
+        "right": Confusion(variant="it", counts=[[400, 150], [100, 350]]),
+        "more right": Confusion(variant="it", counts=[[401, 149], [100, 350]]),
+        "more images": Confusion(variant="it", counts=[[400, 151], [100, 350]]),
+        "more classes": Confusion(variant="it", classes=3, cells=[(0, 0, 750), (0, 2, 250)]),
+    }
+    said = {name: list(contradictions(Evidence(confusion=each), manifest)) for name, each in found.items()}
+    assert said == {
+        "right": [],
+        "more right": ["the student is right for 750 of 1000 images, by evidence.json for 751 of 1000"],
+        "more images": ["the student is right for 750 of 1000 images, by evidence.json for 750 of 1001"],
+        "more classes": ["it has 2 classes, evidence.json has 3"],
+    }
+    assert list(contradictions(Evidence(), manifest)) == []
