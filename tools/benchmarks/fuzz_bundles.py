@@ -1,6 +1,6 @@
 """Checks that `tfkd verify` refuses damaged bundles and does not crash on them.
 
-    python tools/benchmarks/fuzz_bundles.py exported_models/quickstart --count 1000 --out fuzz.json
+    python -m tools.benchmarks.fuzz_bundles exported_models/quickstart --count 1000 --out fuzz.json
 
 Each round changes a copy of a good bundle: bytes anywhere, missing and added files, labels, links, hostile paths and
 archives. Half of the copies keep their checksums, which must reveal every change. The others get new checksums, and
@@ -12,16 +12,12 @@ Everything is drawn from the seed. Rounds of a small bundle are short. JSON goes
 anything crashed or was wrongly accepted.
 """
 
-import argparse
 import collections
 import io
 import json
 import os
-import shlex
 import shutil
-import sys
 import tempfile
-import time
 import traceback
 import zipfile
 from collections.abc import Callable
@@ -30,15 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from tfkd import machine
 from tfkd.bundle.layout import CHECKSUMS
 from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import MANIFEST, verify
 from tfkd.errors import TfkdError
-from tfkd.files import content_digest, content_size, write_json
+from tfkd.files import content_digest, content_size
 from tfkd.labels import LABELS
 from tfkd.sandbox import ResourceLimits
 from tfkd.verification.apart import Apart
+from tools.benchmarks import fuzzing
 
 SECONDS = 60.0  # limit per damaged file
 GOLDEN = Path("golden", "golden.json")
@@ -295,13 +291,10 @@ def _kind(check: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = fuzzing.parser(__doc__, 1000, "copies")
     parser.add_argument("bundle", type=Path, help="a good bundle")
-    parser.add_argument("--count", type=int, default=1000, help="number of changed copies")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
     options = parser.parse_args(arguments)
-    start = time.perf_counter()
+    session = fuzzing.Session("fuzz_bundles", options)
     found = []
     with Apart(ResourceLimits(SECONDS)) as apart, tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
@@ -315,16 +308,11 @@ def main(arguments: list[str] | None = None) -> None:
                 attempt(good, folder, np.random.default_rng([options.seed, number]), apart) | {"number": number}
             )
             shutil.rmtree(folder.parent)
-            if (number + 1) % 50 == 0:
-                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+            session.done(number)
     crashes = [each for each in found if each["outcome"] == "crashed"]
     wrongly = [each for each in found if each["outcome"] == "accepted" and each["must_be_refused"]]
     accepted = [each for each in found if each["outcome"] == "accepted" and not each["must_be_refused"]]
-    result = {
-        "benchmark": "fuzz_bundles",
-        "command": shlex.join(["python", *sys.argv]),
-        "count": options.count,
-        "seed": options.seed,
+    facts = {
         "crashes": crashes,
         "wrongly_accepted": wrongly,
         "refused": sum(each["outcome"] == "refused" for each in found),
@@ -336,13 +324,8 @@ def main(arguments: list[str] | None = None) -> None:
             seals: collections.Counter(each["mutation"] for each in found if each["seals"] == seals)
             for seals in dict.fromkeys(SEALS)
         },
-        "seconds": round(time.perf_counter() - start, 1),
-        "machine": machine.environment(),
     }
-    print(json.dumps(result, indent=2))
-    if options.out:
-        write_json(options.out, result)
-    sys.exit(1 if crashes or wrongly else 0)
+    session.end(facts, bool(crashes or wrongly))
 
 
 if __name__ == "__main__":

@@ -9,22 +9,16 @@ end with exit code 0 or with one line and exit code 2. Everything is drawn from 
 code is 1 if the command itself crashed or had another exit code.
 """
 
-import argparse
 import collections
-import json
-import shlex
 import struct
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfkd import machine
-from tfkd.files import write_json
+from tools.benchmarks import fuzzing
 from tools.benchmarks.fuzz_verdicts import called, drawn, one_child
 
 ALLOWED = (0, 2)
@@ -118,40 +112,27 @@ def attempt(files: list[bytes], path: Path, random: np.random.Generator) -> dict
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = fuzzing.parser(__doc__, 2000, "copies")
     parser.add_argument("folder", type=Path, help="folder of good .tflite files")
-    parser.add_argument("--count", type=int, default=2000, help="number of changed copies")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
     options = parser.parse_args(arguments)
     files = [path.read_bytes() for path in sorted(options.folder.glob("*.tflite"))]
     if not files:
         parser.error(f"{options.folder} holds no .tflite files")
-    start = time.perf_counter()
+    session = fuzzing.Session("fuzz_inspect", options)
     found = []
     with one_child("tfkd.verification.inspect"), tempfile.TemporaryDirectory() as scratch:
         for number in range(options.count):
             random = np.random.default_rng([options.seed, number])
             found.append(attempt(files, Path(scratch) / "changed.tflite", random) | {"number": number})
-            if (number + 1) % 50 == 0:
-                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+            session.done(number)
     wrong = [each for each in found if each["exit_code"] not in ALLOWED or each["crashed"] or not each["one_line"]]
-    result = {
-        "benchmark": "fuzz_inspect",
-        "command": shlex.join(["python", *sys.argv]),
-        "count": options.count,
-        "seed": options.seed,
+    facts = {
         "exit_codes": collections.Counter(str(each["exit_code"]) for each in found),
         "wrong": wrong,
         "runtimes_that_crashed_apart": sum(each["crashed_apart"] for each in found),
         "mutations": collections.Counter(each["mutation"] for each in found),
-        "seconds": round(time.perf_counter() - start, 1),
-        "machine": machine.environment(),
     }
-    print(json.dumps(result, indent=2))
-    if options.out:
-        write_json(options.out, result)
-    sys.exit(1 if wrong else 0)
+    session.end(facts, bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Checks that the reader of PyTorch weights ends with tensors or with one line for any `.pth` file.
 
-    python tools/benchmarks/fuzz_pth.py --count 100000 --out fuzz.json
+    python -m tools.benchmarks.fuzz_pth --count 100000 --out fuzz.json
 
 Each round changes a small good file, of the layout with an archive or of the one before torch 1.6: bytes, cuts, slices
 in other places, opcodes and numbers of its pickle, values that grow exponentially, entries of its archive. A changed
@@ -11,20 +11,15 @@ Everything is drawn from the seed. JSON goes to stdout; the exit code is 1 if a 
 but tensors or a RequestError of one line.
 """
 
-import argparse
 import collections
 import io
-import json
 import multiprocessing
 import pickletools
 import re
 import resource
-import shlex
 import signal
 import struct
-import sys
 import tempfile
-import time
 import traceback
 import warnings
 import zipfile
@@ -35,10 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from tfkd import machine
 from tfkd.errors import RequestError
-from tfkd.files import write_json
 from tfkd.models.torch_weights import read_state_dict
+from tools.benchmarks import fuzzing
 
 SECONDS = 5  # of CPU time per file
 MEMORY = 1 << 30  # bytes that a process may use for a file, in addition to its libraries
@@ -337,12 +331,9 @@ def reason(message: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100_000, help="number of changed files")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
+    parser = fuzzing.parser(__doc__, 100_000, "files")
     options = parser.parse_args(arguments)
-    start = time.perf_counter()
+    session = fuzzing.Session("fuzz_pth", options, every=10_000)
     outcomes: collections.Counter[str] = collections.Counter()
     reasons: collections.Counter[str] = collections.Counter()
     by_mutation: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -361,25 +352,15 @@ def main(arguments: list[str] | None = None) -> None:
                 reasons[reason(done["said"])] += 1
             elif outcome != "tensors":
                 wrong.append(done)
-            if (number + 1) % 10_000 == 0:
-                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
-    result = {
-        "benchmark": "fuzz_pth",
-        "command": shlex.join(["python", *sys.argv]),
-        "count": options.count,
-        "seed": options.seed,
+            session.done(number)
+    facts = {
         "cpu_seconds_per_file": SECONDS,
         "wrong": wrong,
         "outcomes": outcomes,
         "refused_because": dict(reasons.most_common()),
         "outcomes_of": dict(sorted(by_mutation.items())),
-        "seconds": round(time.perf_counter() - start, 1),
-        "machine": machine.environment(),
     }
-    print(json.dumps(result, indent=2))
-    if options.out:
-        write_json(options.out, result)
-    sys.exit(1 if wrong else 0)
+    session.end(facts, bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Checks that `tfkd verify` refuses bundles with impossible numbers and valid seals.
 
-    python tools/benchmarks/fuzz_verdicts.py exported_models/quickstart --count 1000 --out fuzz_verdicts.json
+    python -m tools.benchmarks.fuzz_verdicts exported_models/quickstart --count 1000 --out fuzz_verdicts.json
 
 Each round changes a copy of a good bundle in one place, as somebody might to make it look better: a number out of its
 range, an accuracy, a latency, a size, a verdict, a limit, a name, a precision, a golden label. Then all checksums
@@ -9,18 +9,14 @@ which runs each of them once. Every round must end with exit code 1. Everything 
 to stdout; the exit code is 1 if a bundle was accepted, anything crashed, or the command had another exit code.
 """
 
-import argparse
 import collections
 import contextlib
 import hashlib
 import io
 import json
 import os
-import shlex
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -28,14 +24,14 @@ from unittest import mock
 
 import numpy as np
 
-from tfkd import machine
 from tfkd.bundle.layout import CHECKSUMS
 from tfkd.bundle.seal import seal
 from tfkd.cli import execute
-from tfkd.files import content_digest, write_json
+from tfkd.files import content_digest
 from tfkd.signature import Signature
 from tfkd.verification.apart import Answered, Apart
 from tfkd.writers import Card
+from tools.benchmarks import fuzzing
 from tools.benchmarks.fuzz_bundles import GOLDEN, MANIFEST, put, put_json, read
 
 REFUSED = 1
@@ -321,13 +317,10 @@ def one_child(module: str, kind: Callable[[], Apart] = Apart) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = fuzzing.parser(__doc__, 1000, "copies")
     parser.add_argument("bundle", type=Path, help="a good bundle")
-    parser.add_argument("--count", type=int, default=1000, help="number of changed copies")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
     options = parser.parse_args(arguments)
-    start = time.perf_counter()
+    session = fuzzing.Session("fuzz_verdicts", options)
     with one_child("tfkd.bundle.verification", Remembering), tempfile.TemporaryDirectory() as scratch:
         good = Path(scratch) / "good"
         shutil.copytree(options.bundle, good)
@@ -339,26 +332,16 @@ def main(arguments: list[str] | None = None) -> None:
             folder = Path(scratch) / "round" / "bundle"
             found.append(attempt(good, folder, np.random.default_rng([options.seed, number])) | {"number": number})
             shutil.rmtree(folder.parent)
-            if (number + 1) % 50 == 0:
-                print(f"{number + 1} of {options.count}, {time.perf_counter() - start:,.0f} s", file=sys.stderr)
+            session.done(number)
     wrong = [each for each in found if each["exit_code"] != REFUSED or each["crashed"]]
-    result = {
-        "benchmark": "fuzz_verdicts",
-        "command": shlex.join(["python", *sys.argv]),
-        "count": options.count,
-        "seed": options.seed,
+    facts = {
         "exit_codes": collections.Counter(str(each["exit_code"]) for each in found),
         "accepted": [each for each in wrong if each["exit_code"] == 0],
         "other_exit_codes": [each for each in wrong if each["exit_code"] not in (0, REFUSED)],
         "crashes": [each for each in wrong if each["crashed"]],
         "changes": collections.Counter(each["change"] for each in found),
-        "seconds": round(time.perf_counter() - start, 1),
-        "machine": machine.environment(),
     }
-    print(json.dumps(result, indent=2))
-    if options.out:
-        write_json(options.out, result)
-    sys.exit(1 if wrong else 0)
+    session.end(facts, bool(wrong))
 
 
 if __name__ == "__main__":
