@@ -122,33 +122,6 @@ class Signature:
                 )
                 raise RequestError(f"{subject} takes {inputs_text}, not {self}. Use a model with these inputs.")
 
-    def as_json(self) -> dict[str, Any]:
-        """Returns the signature as JSON values, for `from_json`."""
-        tensors = [
-            {
-                "name": tensor.name,
-                "shape": list(tensor.shape),
-                "dtype": tensor.dtype,
-                "range": None if tensor.range is None else list(tensor.range),
-            }
-            for tensor in self.tensors
-        ]
-        return {"kind": self.kind, "tensors": tensors}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Signature":
-        """Returns a signature from the values of `as_json`."""
-        tensors = [
-            InputTensor(
-                name=each["name"],
-                shape=tuple(each["shape"]),
-                dtype=each["dtype"],
-                range=None if each["range"] is None else (each["range"][0], each["range"][1]),
-            )
-            for each in value["tensors"]
-        ]
-        return cls(value["kind"], tuple(tensors))
-
 
 def _written(shape: Sequence[int | None]) -> str:
     return f"[{', '.join('any' if side is None else str(side) for side in shape)}]"

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from tests.inputs.letters import LENGTH
+from tests.report.conftest import build_manifest
 from tfkd import Distiller, data
+from tfkd.bundle.manifest import Manifest
 from tfkd.data import Dataset
 from tfkd.data.batches import numbered_views, plain_batches
 from tfkd.data.renderings import rendered
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
+from tfkd.errors import RequestError
 from tfkd.inputs import KINDS, kind_of
 from tfkd.recipe import Augment, Data
 from tfkd.store import inference
@@ -27,7 +30,6 @@ layers = keras.layers
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "letters", "tests.inputs.letters")
-    monkeypatch.setattr(data, "_KIND", "letters")
 
 
 @pytest.fixture
@@ -45,7 +47,15 @@ def texts(tmp_path: Path) -> Path:
 
 
 def opened(texts: Path) -> Dataset:
-    return data.open_source(Data(source=f"folder:{texts}", max_rejected=0.1), 1)
+    return data.open_source(Data(source=f"folder:{texts}", kind="letters", max_rejected=0.1), 1)
+
+
+def test_a_manifest_states_what_its_student_takes() -> None:
+    letters = kind_of("letters").signature(None)
+    student = build_manifest().student.model_copy(update={"signature": letters})
+    stored = build_manifest(student=student).model_dump_json(by_alias=True)
+    assert Manifest.model_validate_json(stored, strict=True).signature == letters
+    assert build_manifest().signature == kind_of("image").signature(Data(source="folder:x"))
 
 
 def network(seed: int, width: int) -> keras.Model:
@@ -65,6 +75,8 @@ def test_a_source_is_checked_by_the_package_of_its_kind(texts: Path) -> None:
     assert "texts are read letter by letter" in found.notes
     assert "late/empty.txt holds no letter" in found.warnings
     assert len(found.train) + len(found.validation) + len(found.test) == 61
+    with pytest.raises(RequestError, match=r"no kind of input 'letter'\. Did you mean 'letters'"):
+        data.open_source(Data(source=f"folder:{texts}", kind="letter"), 1)
 
 
 def test_batches_hold_every_tensor_by_its_name(texts: Path) -> None:

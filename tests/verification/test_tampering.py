@@ -327,6 +327,8 @@ def gates_of(manifest: Manifest) -> list[str]:
         (put("imagenet", "teachers", 1, "weights"), "teachers is"),
         (put("embedded:other", "data", "source"), "data.source is 'embedded:other'"),
         (put(64, "student", "image_size"), "student.image_size is 64"),
+        (put([64, 64, 3], "student", "signature", "tensors", 0, "shape"), "student.signature is image (image: float32"),
+        (put("text", "student", "signature", "kind"), "the kind of input is 'text', its recipe has 'image'"),
         (put("int8", "artifacts", 0, "precision"), "is said to be tflite int8, not tflite fp32"),
         (put(["fp32"], "recipe", "export", "tflite"), "is listed, for which its recipe does not ask"),
         (put(True, "recipe", "export", "onnx"), "onnx/tiny.onnx is not listed, for which its recipe asks"),

@@ -99,6 +99,7 @@ def _manifest(
             model="tiny",
             parameters=1,
             image_size=SIZE,
+            signature=SIGNATURE,
             accuracy=right / images,
             control_accuracy=(right - 2) / images,
             accuracies=[right / images],

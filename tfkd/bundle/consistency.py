@@ -16,6 +16,7 @@ from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single
 from tfkd.bundle.verdicts import has_gate
 from tfkd.formats import TIMED
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Export
 from tfkd.recipe.names import numbered
 from tfkd.verification import VerifyError
@@ -37,6 +38,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         VerifyError: the recipe does not say which files were to be made.
     """
     yield from _recipe(manifest)
+    yield from _input(manifest)
     yield from _files(manifest)
     yield from _shares(manifest)
     yield from _trainings(manifest) if manifest.teachers else _untrained(manifest)
@@ -67,6 +69,7 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
         pairs += [
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
             ("student.model", student.model, _part(recipe, "student", "model")),
+            ("the kind of input", manifest.signature.kind, _part(recipe, "data", "kind") or "image"),
             ("student.image_size", student.image_size, _part(recipe, "data", "image_size")),
             ("teachers", [(each.model, each.weights) for each in single(manifest.teachers)], asked),
         ]
@@ -78,6 +81,13 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
     for name, stated, asked_for in pairs:
         if stated != asked_for:
             yield f"{name} is {stated!r}, its recipe has {asked_for!r}"
+
+
+def _input(manifest: Manifest) -> Iterator[str]:
+    size, stated = manifest.student.image_size, manifest.signature
+    image = signature(size)
+    if stated.kind == image.kind and stated != image:
+        yield f"student.signature is {stated}, student.image_size {size}"
 
 
 def _part(value: Any, *names: str) -> Any:

@@ -107,6 +107,9 @@ class StudentEntry(Entry):
     model: str
     parameters: Number
     image_size: Number
+    signature: Signature | None = Field(
+        None, description="raw inputs; None in bundles of earlier versions: one square RGB image of image_size"
+    )
     accuracy: Fraction = Field(description="of the exported network in Keras, on the test split")
     control_accuracy: Fraction | None = Field(
         description="of the control with the same seed; None where it was not run"
@@ -165,8 +168,8 @@ class Manifest(Entry):
 
     @property
     def signature(self) -> Signature:
-        """What the student takes; a manifest states its side."""
-        return signature(self.student.image_size)
+        """What the student takes."""
+        return self.student.signature or signature(self.student.image_size)
 
     @property
     def images(self) -> int:

@@ -20,7 +20,6 @@ from tfkd.recipe import Data
 __all__ = ["REST", "SOURCES", "Dataset", "Split", "open_evaluation", "open_same", "open_source"]
 
 REST = "rest"
-_KIND = "image"  # of input, in all sources
 
 SOURCES: dict[str, Callable[[str, Reading], Listing]] = {
     "embedded": embedded.listing,
@@ -220,7 +219,7 @@ class _Source:
 
 
 def _checked(data: Data, progress: CountProgress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
-    reading = kind_of(_KIND).reading(data, ranges or {})
+    reading = kind_of(data.kind).reading(data, ranges or {})
     listing = _listing(data.source, reading)
     classes = tuple(map(composed, listing.classes))
     require_usable(listing.where, classes)

@@ -220,6 +220,7 @@ def _student(model: "OwnModel", accuracy: float) -> StudentEntry:
         model=model.name,
         parameters=model.parameters,
         image_size=side_of(model.signature),
+        signature=model.signature,
         accuracy=accuracy,
         control_accuracy=None,
         accuracies=[accuracy],

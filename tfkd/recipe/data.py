@@ -36,6 +36,7 @@ class Data(Block):
         description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), or files:LIST.csv "
         "(path, label, optional split and group)"
     )
+    kind: str = Field("image", description="kind of input, a name of tfkd.inputs.KINDS")
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
     fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training images to use, per class")
     unlabelled: str | None = Field(

@@ -150,7 +150,7 @@ def inspect_apart(path: Path, on: ComparedOn | None = None, progress: Progress |
 def _examples(on: ComparedOn, signature: Signature, progress: Progress | None) -> np.ndarray:
     """Picks examples of the validation split; without one of the test split, without either of all."""
     with progress.task("checking examples", None, "examples") if progress else nullcontext(_ignored) as advance:
-        found = open_evaluation(Data(source=on.source), on.seed, counted(advance))
+        found = open_evaluation(Data(source=on.source, kind=signature.kind), on.seed, counted(advance))
     split = found.validation if len(found.validation) else found.test
     return samples.examples(split, signature, on.count, on.seed)[0]
 

@@ -103,11 +103,13 @@ def _student(context: RunContext) -> StudentEntry:
     students, controls = context.result(STUDENT), context.result(CONTROL)
     control = controls.of(students.best.seed)
     logits, teacher = _student_logits(context), ensemble_logits(context)
+    signature = context.shipped.kind.signature(context.recipe.data)
     compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
     return StudentEntry(
         model=context.recipe.student.model,
         parameters=students.best.parameters,
-        image_size=side_of(context.shipped.kind.signature(context.recipe.data)),
+        image_size=side_of(signature),
+        signature=signature,
         accuracy=accuracy(logits, context.data.test.labels),
         control_accuracy=control.accuracy if control else None,
         accuracies=students.accuracies,
@@ -238,4 +240,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=11, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=12, result=ReportResult, inputs=_inputs, work=_work)
