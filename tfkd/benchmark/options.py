@@ -1,7 +1,7 @@
-"""What can be chosen on each bench target: one frozen record per target, with exactly the options that it reads.
+"""The options of each bench target: one frozen record per target, with exactly the options that it reads.
 
-The flags of `tfkd bench` are made of these records, so nothing here imports what takes long to load. An option has the
-same name, the same type and the same default on every target that reads it.
+The flags of `tfkd bench` are created from these records, so this module has no slow imports. An option has the same
+name, type and default on every target that reads it.
 """
 
 import dataclasses
@@ -24,13 +24,14 @@ class Timing:
     """The options of every target that measures time.
 
     Attributes:
-        runs: timed inferences of each file with each number of threads; rounded up to equal shares of the processes.
-        warmup: untimed ones before them in each process, at least; more until the latency is steady.
+        runs: timed inferences per file and number of threads, rounded up to a multiple of the number of processes.
+        warmup: minimum number of untimed inferences before them in each process; more follow until the latency is
+            steady.
         patience: seconds without a sign of life after which a wait ends.
     """
 
     runs: Annotated[int, Option(min=1, max=100_000, help="timed inferences per file")] = 300
-    warmup: Annotated[int, Option(min=0, max=10_000, help="untimed ones in each process, at least")] = 10
+    warmup: Annotated[int, Option(min=0, max=10_000, help="untimed inferences per process, at least")] = 10
     patience: Annotated[float, Option(min=1, help="seconds without a sign of life before giving up")] = 120
 
 
@@ -39,12 +40,15 @@ class RunnerOptions(Timing):
     """The options of every target that measures with tfkd's own runner.
 
     Attributes:
-        processes: take the runs one after the other.
-        threads: numbers of threads, ALL_CORES among them.
+        processes: number of processes that share the runs, one after the other.
+        threads: numbers of threads; ALL_CORES is one of them.
     """
 
-    processes: Annotated[int, Option(min=1, max=50, help="that share the runs, one after the other")] = 10
-    threads: Annotated[tuple[int, ...], Option(min=0, max=256, help="again for more; 0: all cores")] = (1, ALL_CORES)
+    processes: Annotated[int, Option(min=1, max=50, help="processes that share the runs, one after the other")] = 10
+    threads: Annotated[tuple[int, ...], Option(min=0, max=256, help="threads, repeatable; 0: all cores")] = (
+        1,
+        ALL_CORES,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,41 +61,39 @@ class SshOptions(RunnerOptions):
     """The options of `ssh`.
 
     Attributes:
-        ssh_config: an OpenSSH configuration file in place of the user's own.
-        python: the interpreter on the board.
+        ssh_config: OpenSSH configuration file to use instead of the user's own.
+        python: Python interpreter on the board.
     """
 
     ssh_config: Annotated[Path | None, Option(help="ssh: an OpenSSH configuration file")] = None
-    python: Annotated[str, Option(help="ssh: the interpreter on the board")] = "python3"
+    python: Annotated[str, Option(help="ssh: Python interpreter on the board")] = "python3"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AndroidOptions(RunnerOptions):
-    """The options of `android`; each of its ways to measure reads some of them.
+    """The options of `android`; each way to measure reads some of them.
 
     Attributes:
         benchmark_model: a `benchmark_model` or `benchmark_litert_model` binary for android_arm64.
-        profile: a folder for that binary's operator profiles, one CSV per file.
-        delegate: what runs the graphs, each a name of DELEGATES; empty for the CPU with that binary, and for all that
-            the device has with the app.
-        cores: numbers of the cores to run on; empty for all but the slowest kind.
-        cooling: seconds to wait for a device that is hot.
-        keep: the files stay on the device, so that the next run need not copy them.
+        profile: folder for that binary's operator profiles, one CSV per file.
+        delegate: delegates that run the graphs, names of DELEGATES; if empty, the binary uses the CPU, and the app all
+            delegates of the device.
+        cores: numbers of the cores to run on; if empty, all but the slowest kind.
+        cooling: seconds to wait for a hot device.
+        keep: leave the files on the device, so that the next run need not copy them.
 
     Raises:
         RequestError: there is no such delegate.
     """
 
     benchmark_model: Annotated[
-        Path | None, Option(help="android: a benchmark_model binary of yours, TFLite's or LiteRT's")
+        Path | None, Option(help="android: your benchmark_model binary, TFLite's or LiteRT's")
     ] = None
     profile: Annotated[Path | None, Option(help="android: folder for that binary's operator profiles")] = None
-    delegate: Annotated[
-        tuple[str, ...], Option(help="android: cpu, gpu or npu, again for more; the app measures all")
-    ] = ()
-    cores: Annotated[tuple[int, ...], Option(min=0, help="android: a core to run on, again for more")] = ()
+    delegate: Annotated[tuple[str, ...], Option(help="android: cpu, gpu or npu, repeatable; the app measures all")] = ()
+    cores: Annotated[tuple[int, ...], Option(min=0, help="android: core to run on, repeatable")] = ()
     cooling: Annotated[float, Option(min=0, help="android: seconds to wait for a hot device")] = 300
-    keep: Annotated[bool, Option("--keep", help="android: leave the files there for the next run")] = False
+    keep: Annotated[bool, Option("--keep", help="android: leave the files on the device for the next run")] = False
 
     def __post_init__(self) -> None:
         """Checks the names of the delegates."""

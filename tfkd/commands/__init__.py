@@ -201,7 +201,7 @@ def export(
     normalization: Annotated[
         str,
         typer.Option(
-            help="what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR), or mean,std"
+            help="pixels that the model expects: none (0 to 255), tf (-1 to 1), torch, caffe (BGR), or mean,std"
         ),
     ] = "none",
     name: Annotated[str | None, typer.Option(help="name of the bundle; default: the model's")] = None,
@@ -212,7 +212,7 @@ def export(
         bool, typer.Option("--allow-code", help="run code that the model file contains, e.g. Lambda layers")
     ] = False,
     imports: Imports = None,
-    image_size: Annotated[int | None, typer.Option(help="input size, pixels, where the model has none")] = None,
+    image_size: Annotated[int | None, typer.Option(help="input size, pixels, for a model without one")] = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
@@ -241,7 +241,8 @@ def export(
 @app.command()
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN|BUNDLE", help="of a finished run, e.g. runs/quickstart, or of a bundle")
+        Path,
+        typer.Argument(metavar="RUN|BUNDLE", help="folder of a finished run, e.g. runs/quickstart, or of a bundle"),
     ],
     out: Out = Path("exported_models"),
 ) -> None:
@@ -304,10 +305,12 @@ def inspect(
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="its folder, e.g. exported_models/quickstart")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="folder of the bundle, e.g. exported_models/quickstart")
+    ],
     data: Annotated[str | None, typer.Option(help="photos to measure accuracies on, e.g. folder:photos")] = None,
 ) -> None:
-    """Verify a bundle from nothing but its folder. Exit code 1 when a check fails."""
+    """Verify a bundle from its folder alone. Exit code 1 when a check fails."""
     from tfkd.bundle import verification
     from tfkd.progress import for_output
     from tfkd.report.console import checks_table
