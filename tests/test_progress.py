@@ -23,5 +23,5 @@ def test_lines_do_not_break(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("shown", [None, True])
 def test_nothing_is_shown_where_standard_output_is_closed(monkeypatch: pytest.MonkeyPatch, shown: bool | None) -> None:
     monkeypatch.setattr(progress.sys, "stdout", None)
-    assert isinstance(progress.chosen(shown), progress.Silent)
+    assert isinstance(progress.for_caller(shown), progress.Silent)
     assert isinstance(progress.for_output(), progress.Silent)

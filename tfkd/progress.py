@@ -141,7 +141,7 @@ def for_output() -> Progress:
     return Bars() if sys.stdout.isatty() else Lines()
 
 
-def chosen(shown: bool | None) -> Progress:
+def for_caller(shown: bool | None) -> Progress:
     """Returns the progress display of a function called from Python.
 
     Args:

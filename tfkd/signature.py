@@ -115,8 +115,12 @@ class Signature:
         inputs = {tensor.name: tensor for tensor in model.inputs}
         several = len(self.tensors) > 1
         for tensor in self.tensors:
-            taken = inputs.get(tensor.name) if several else model.inputs[0]
-            if len(inputs) != len(self.tensors) or taken is None or not tensor.fits(taken.shape[1:], str(taken.dtype)):
+            model_input = inputs.get(tensor.name) if several else model.inputs[0]
+            if (
+                len(inputs) != len(self.tensors)
+                or model_input is None
+                or not tensor.fits(model_input.shape[1:], str(model_input.dtype))
+            ):
                 inputs_text = "; ".join(
                     f"{name}: {each.dtype} {_written(each.shape[1:])}" for name, each in inputs.items()
                 )

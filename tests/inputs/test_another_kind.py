@@ -120,7 +120,7 @@ def test_a_student_learns_from_the_stored_predictions_of_a_teacher(texts: Path, 
     alone.fit(plain_batches(found.train, signature, 8), epochs=8, verbose=0)
     assert accuracy(batches(teacher), found.test.labels) > 0.9
     teacher.trainable = False
-    layout = Layout.chosen(CLASSES)
+    layout = Layout.for_classes(CLASSES)
     header = {"fingerprint": "x", "images": len(found.train), "views": 1, "layout": layout.described()}
     answer = inference.view_predictor(teacher, (), found.train, Augment(), 1, CLASSES, 1, tmp_path)
     write_soft_labels(tmp_path, header, answer, lambda count: None)

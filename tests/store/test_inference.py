@@ -123,7 +123,7 @@ def test_predictions_are_those_on_the_views_of_the_student(pool: Split, tmp_path
 
 def test_a_store_is_filled_with_logits_and_features(pool: Split, tmp_path: Path) -> None:
     model, taps = network(), ("pooled", "backbone/relu")
-    layout = Layout.chosen(CLASSES, feature_shapes(model, taps))
+    layout = Layout.for_classes(CLASSES, feature_shapes(model, taps))
     assert layout.features == {"pooled": (8,), "backbone/relu": (12, 12, 8)}
     header = {"fingerprint": "abc", "images": IMAGES, "views": 2, "layout": layout.described()}
     write_soft_labels(tmp_path, header, predictor_of(model, pool, tmp_path, taps), lambda views: None)

@@ -22,12 +22,12 @@ def test_more_classes_than_two_bytes_can_name() -> None:
 
 
 def test_the_layout_is_chosen_by_size() -> None:
-    assert Layout.chosen(256).top is None
-    assert Layout.chosen(257).top == 32
-    assert Layout.chosen(1_000, {"pooled": (64,)}) == Layout(1_000, 125, {"pooled": (64,)})
-    assert Layout.chosen(100_000).top == 128
+    assert Layout.for_classes(256).top is None
+    assert Layout.for_classes(257).top == 32
+    assert Layout.for_classes(1_000, {"pooled": (64,)}) == Layout(1_000, 125, {"pooled": (64,)})
+    assert Layout.for_classes(100_000).top == 128
     for classes in (257, 1_000, 21_841, 100_000):
-        assert Layout.chosen(classes).bytes_per_view <= 0.26 * Layout(classes).bytes_per_view
+        assert Layout.for_classes(classes).bytes_per_view <= 0.26 * Layout(classes).bytes_per_view
     assert Layout(1_000).bytes_per_view == 2_000
     assert Layout(1_000, 125).bytes_per_view == 504
     assert FEATURES.bytes_per_view == 2 * (4 + 30 + 6)

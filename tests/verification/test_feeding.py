@@ -69,14 +69,14 @@ def stating(path: Path, normalization: ImageNormalization, to: Path) -> Path:
     return to
 
 
-def worst(path: Path, against: Path, images: np.ndarray, given: ImageNormalization | None = None) -> float:
-    comparison = inspect(path, against, images[:4], given).comparison
+def lowest_ratio(path: Path, against: Path, images: np.ndarray, stated: ImageNormalization | None = None) -> float:
+    comparison = inspect(path, against, images[:4], stated).comparison
     assert comparison is not None
     return min(each.signal_to_noise for each in comparison.layers if each.signal_to_noise is not None)
 
 
-def test_a_bundles_files_are_fed_as_their_metadata_say(exported: Exported) -> None:
-    """The int8 file's bytes stand for -1 to 1, and its float file still wants pixels from 0 to 255."""
+def test_the_files_of_a_bundle_are_fed_by_their_metadata(exported: Exported) -> None:
+    """The int8 file's input has the range -1 to 1, and its float file expects pixels from 0 to 255."""
     feed, feed_float = feeds(exported.path("_int8.tflite"), exported.path("_fp32.tflite"))
     image = exported.images[0]
     np.testing.assert_array_equal(feed(image), image[np.newaxis])
@@ -85,7 +85,7 @@ def test_a_bundles_files_are_fed_as_their_metadata_say(exported: Exported) -> No
     assert metadata.normalization(tflite.model(exported.path("_fp32.tflite"))) == NONE
 
 
-def test_a_float_file_without_metadata_takes_the_range_of_its_quantized_twin(
+def test_a_float_file_without_metadata_is_fed_in_the_range_of_the_quantized_file(
     foreign: Callable[[ImageNormalization], Path], images: np.ndarray
 ) -> None:
     folder = foreign(UNIT)
@@ -94,35 +94,37 @@ def test_a_float_file_without_metadata_takes_the_range_of_its_quantized_twin(
     np.testing.assert_array_equal(feed(images[0]), images[:1])
     np.testing.assert_allclose(feed_float(images[0]), images[:1] / 255, atol=0.01)
     assert str(feed_float).endswith("(the range of net_int8.tflite)")
-    assert worst(path, against, images) > 10
+    assert lowest_ratio(path, against, images) > 10
     with pytest.raises(RequestError, match=r"computes other values than .* with RGB from 0 to 255 \(--normalization\)"):
         inspect(path, against, images[:4], NONE)
 
 
-def test_a_float_file_that_nothing_is_known_of_is_refused(
+def test_a_float_file_of_unknown_range_is_refused(
     foreign: Callable[[ImageNormalization], Path], images: np.ndarray, tmp_path: Path
 ) -> None:
     path = foreign(UNIT) / "net_fp32.tflite"
-    with pytest.raises(RequestError, match=r"does not say which range of floats it takes; .* --normalization none, tf"):
+    with pytest.raises(RequestError, match=r"does not state its range of pixel values; .* --normalization none, tf"):
         inspect(path, path, images[:2])
     feed, _ = feeds(path, path, TORCH)
     np.testing.assert_allclose(feed(images[0]), TORCH(images[:1]))
-    told = stating(path, TORCH, tmp_path / "told.tflite")
-    feed, feed_other = feeds(told, path)
+    described = stating(path, TORCH, tmp_path / "described.tflite")
+    feed, feed_other = feeds(described, path)
     np.testing.assert_allclose(feed(images[0]), TORCH(images[:1]), rtol=1e-6)
-    assert str(feed_other).endswith("(the metadata of told.tflite)")
-    with pytest.raises(RequestError, match=r"told.tflite states in its metadata that it wants .*123.675.*, not RGB fr"):
-        feeds(told, path, NONE)
+    assert str(feed_other).endswith("(the metadata of described.tflite)")
+    with pytest.raises(
+        RequestError, match=r"described.tflite states in its metadata that it wants .*123.675.*, not RGB fr"
+    ):
+        feeds(described, path, NONE)
 
 
-def test_bytes_that_stand_for_no_pixels_need_a_word(
+def test_a_quantized_input_of_an_unusual_range_needs_a_normalization(
     foreign: Callable[[ImageNormalization], Path], images: np.ndarray
 ) -> None:
     folder = foreign(TORCH)
     path, against = folder / "net_int8.tflite", folder / "net_fp32.tflite"
-    with pytest.raises(RequestError, match=r"bytes that stand for -2\.\d+ to 2\.\d+, which are no pixels; say what"):
+    with pytest.raises(RequestError, match=r"values from -2\.\d+ to 2\.\d+, not a usual range of pixels; set how"):
         inspect(path, against, images[:2])
-    assert worst(path, against, images, TORCH) > 10
+    assert lowest_ratio(path, against, images, TORCH) > 10
     feed, _ = feeds(path, against, TORCH)
     tensor = tflite.io(path).input
     assert tensor.scale is not None and tensor.zero_point is not None

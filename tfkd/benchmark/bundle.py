@@ -76,8 +76,8 @@ class BenchRequest:
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """A target that was chosen: its name, the address behind it, its module and its options."""
+class _TargetRequest:
+    """A requested target: its name, its address, its module and its options."""
 
     name: str
     address: str
@@ -98,7 +98,7 @@ def measure(request: BenchRequest, progress: Say | None = None) -> BenchOutcome:
         RequestError: the request is wrong, or its results could not be judged: nothing was measured then.
         MachineError: the device or the machine did not let it be measured.
     """
-    target = _chosen(request)
+    target = _select_target(request)
     _require_judged(target.name, target.module, request.limits)
     earlier = results.read(request.limits.baseline) if request.limits.baseline else []
     bundle, only = _bundle(request)
@@ -133,7 +133,7 @@ def _bundle(request: BenchRequest) -> tuple[Path | None, str]:
 
 
 def _measured(
-    request: BenchRequest, target: _Chosen, files: BenchSubject, earlier: list[Result], progress: Say | None
+    request: BenchRequest, target: _TargetRequest, files: BenchSubject, earlier: list[Result], progress: Say | None
 ) -> BenchOutcome:
     limits, name = request.limits, target.name
     gates.require_baseline(limits, earlier, name, files.paths)
@@ -197,7 +197,7 @@ def until_clear(
     return found
 
 
-def _chosen(request: BenchRequest) -> _Chosen:
+def _select_target(request: BenchRequest) -> _TargetRequest:
     """Returns the target that is meant, with the address behind its name and the record of its options.
 
     Raises:
@@ -218,7 +218,7 @@ def _chosen(request: BenchRequest) -> _Chosen:
         raise RequestError(
             f"{flag(option)} is for {' and '.join(readers)}; the target {name} does not read it. Leave it out."
         )
-    return _Chosen(name, address, _module(name), checked(target.options, request.options))
+    return _TargetRequest(name, address, _module(name), checked(target.options, request.options))
 
 
 def _module(name: str) -> ModuleType:

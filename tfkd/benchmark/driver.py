@@ -133,13 +133,13 @@ def run(
         progress(
             f"timing {len(place.files)} files in turn on {place.title}, {processes} processes of {job['runs']} runs"
         )
-    last, said = _Event(), time.monotonic()
+    last, reported = _Event(), time.monotonic()
     # The runner ends a process that hangs and says so: it must have the time to.
     for line in spoken(place.command, json.dumps(job), options.patience + 10):
         last = _event(line, place.title)
-        if last.doing and progress is not None and time.monotonic() - said > SECONDS_BETWEEN_LINES:
+        if last.doing and progress is not None and time.monotonic() - reported > SECONDS_BETWEEN_LINES:
             progress(last.doing)
-            said = time.monotonic()
+            reported = time.monotonic()
         if last.busy:
             raise busy(place.title)
         if last.device is not None and last.measured is None:

@@ -88,7 +88,7 @@ def bench(
             "The target ios needs a Mac with Xcode. On this machine, run the app by hand and read what it wrote: "
             f"--target ios:results.json; {_SETUP}"
         )
-    device = _chosen(_listed(), address)
+    device = _select_device(_listed(), address)
     if device.hardware.product:
         listener.on_device(device.described, ())
     with tempfile.TemporaryDirectory() as temporary:
@@ -239,7 +239,7 @@ def _listed() -> list[_AppleDevice]:
         return [phone for phone in _parsed(listing, _DeviceListing).result.devices if phone.usable]
 
 
-def _chosen(phones: list[_AppleDevice], address: str) -> _AppleDevice:
+def _select_device(phones: list[_AppleDevice], address: str) -> _AppleDevice:
     names = ", ".join(f"{phone.name} ({phone.hardware.udid})" for phone in phones)
     if not phones:
         raise MachineError("No iPhone or iPad is within reach. Connect one, unlock it, trust this Mac, and pair it.")
@@ -262,8 +262,8 @@ def _push(device: _AppleDevice, subject: BenchSubject, options: IosOptions, fold
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if path.is_dir() else shutil.copyfile)(path, staged / name)
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-    chosen = [entry for entry in manifest["artifacts"] if entry["path"] in subject.paths]
-    files.write_json(staged / "manifest.json", {"artifacts": chosen})
+    artifacts = [entry for entry in manifest["artifacts"] if entry["path"] in subject.paths]
+    files.write_json(staged / "manifest.json", {"artifacts": artifacts})
     files.write_json(folder / "parameters.json", {"runs": options.runs, "warmup": options.warmup})
     size = sum(path.stat().st_size for path in staged.rglob("*") if path.is_file())
     # At a megabyte a second, with the patience on top.

@@ -38,12 +38,12 @@ class ChildError(Exception):
         return next(iter(reversed(self.log.strip().splitlines())), "no message")[:300]
 
 
-def spoken(command: list[str], said: str, patience: float) -> Generator[str, None, None]:
+def spoken(command: list[str], text: str, patience: float) -> Generator[str, None, None]:
     """Yields the lines that a program writes to stdout; leaves nothing of it running, however the caller ends.
 
     Args:
         command: program and arguments; no shell reads them.
-        said: for its stdin.
+        text: for its stdin.
         patience: seconds without a line after which it is ended.
 
     Raises:
@@ -52,7 +52,7 @@ def spoken(command: list[str], said: str, patience: float) -> Generator[str, Non
         ChildError: it ended with another code than zero.
     """
     with tempfile.TemporaryFile("w+") as stdin, tempfile.TemporaryFile("w+", errors="replace") as log:
-        stdin.write(said)
+        stdin.write(text)
         stdin.seek(0)
         child = _started(command, stdin, log)
         try:

@@ -167,15 +167,15 @@ def _folder(board: Board) -> Iterator[str]:
     """
     named = f'd="${{TMPDIR:-/tmp}}/tfkd-bench.{secrets.token_hex(8)}"'
     try:
-        made = _asked(board, f'{named}; umask 077 && mkdir "$d" && echo "$d"').strip().splitlines()
-        folder = made[-1] if made else ""
+        output = _remote_output(board, f'{named}; umask 077 && mkdir "$d" && echo "$d"').strip().splitlines()
+        folder = output[-1] if output else ""
         if not _FOLDER.fullmatch(folder) or ".." in folder:
             raise RequestError(f"{board} made no folder for the files but said {folder[:100]!r}. Set TMPDIR there.")
         yield folder
     finally:
         # An error on the way says more than that the folder could not be removed either.
         with contextlib.suppress(TfkdError):
-            _asked(board, f'{named}; p=$(cat "$d/{_PID}" 2>/dev/null) && {_STOP}; rm -rf -- "$d"')
+            _remote_output(board, f'{named}; p=$(cat "$d/{_PID}" 2>/dev/null) && {_STOP}; rm -rf -- "$d"')
 
 
 def _copy(board: Board, folder: str, subject: BenchSubject, names: dict[str, str], patience: float) -> None:
@@ -185,26 +185,26 @@ def _copy(board: Board, folder: str, subject: BenchSubject, names: dict[str, str
             (stage / names[name]).symlink_to(path.absolute())
         (stage / driver.RUNNER.name).symlink_to(driver.RUNNER.resolve())
         np.save(stage / "golden.npy", subject.images)
-        sent = sorted(stage.iterdir())
+        local_paths = sorted(stage.iterdir())
         # At a megabyte a second, with the patience on top.
-        limit = patience + sum(path.stat().st_size for path in sent) / 1e6
-        _done(board, board.scp(sent, folder), limit)
+        limit = patience + sum(path.stat().st_size for path in local_paths) / 1e6
+        _output(board, board.scp(local_paths, folder), limit)
 
 
-def _asked(board: Board, command: str) -> str:
-    return _done(board, board.ssh(command), 2 * CONNECTING)
+def _remote_output(board: Board, command: str) -> str:
+    return _output(board, board.ssh(command), 2 * CONNECTING)
 
 
-def _done(board: Board, command: list[str], limit: float) -> str:
+def _output(board: Board, command: list[str], limit: float) -> str:
     try:
-        done = completed(command, limit)
+        process = completed(command, limit)
     except FileNotFoundError:
         raise RequestError(f"{command[0]} is not installed here. Install the OpenSSH client.") from None
     except subprocess.TimeoutExpired:
         raise MachineError(f"{board} did not finish {command[0]} within {limit:.0f} seconds. Try again.") from None
-    if done.returncode != 0:
-        raise _unreachable(board, ChildError(done.returncode, done.stderr).last_line)
-    return done.stdout
+    if process.returncode != 0:
+        raise _unreachable(board, ChildError(process.returncode, process.stderr).last_line)
+    return process.stdout
 
 
 def _explained(board: Board, python: str, error: ChildError) -> TfkdError:

@@ -177,14 +177,16 @@ def of_bundle(folder: Path, formats: tuple[str, ...] = ("tflite",), only: str = 
     fitting = {each.path: each for each in described.artifacts if each.format in formats}
     if not fitting:
         raise RequestError(f"{folder} holds no {' or '.join(formats)} file. Add it to the recipe's export and run it.")
-    chosen = {path: each for path, each in fitting.items() if fnmatchcase(path, only)}
-    if not chosen:
+    artifacts = {path: each for path, each in fitting.items() if fnmatchcase(path, only)}
+    if not artifacts:
         raise RequestError(f"No file of {folder} is called {only!r}.{nearest(only, list(fitting))}")
-    paths = {name: _verified(folder, artifact) for name, artifact in chosen.items()}
-    files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in chosen.items()}
+    paths = {name: _verified(folder, artifact) for name, artifact in artifacts.items()}
+    files = {name: File(path=name, sha256=artifact.sha256) for name, artifact in artifacts.items()}
     try:
         stored = golden.read(folder, described.data.classes, described.signature)
-        expected = {name: _expected(stored, artifact) for name, artifact in chosen.items() if name in stored.expected}
+        expected = {
+            name: _expected(stored, artifact) for name, artifact in artifacts.items() if name in stored.expected
+        }
     except VerifyError as error:
         raise RequestError(f"{folder}: {error} Make the bundle again.") from None
     return BenchSubject(paths, files, stored.images, expected)

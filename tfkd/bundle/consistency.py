@@ -65,13 +65,15 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
     ]
     if manifest.teachers:
         taught = _part(recipe, "teachers")
-        asked = [(_part(each, "model"), _part(each, "weights")) for each in taught] if isinstance(taught, list) else []
+        in_recipe = (
+            [(_part(each, "model"), _part(each, "weights")) for each in taught] if isinstance(taught, list) else []
+        )
         pairs += [
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
             ("student.model", student.model, _part(recipe, "student", "model")),
             ("the kind of input", manifest.signature.kind, _part(recipe, "data", "kind") or "image"),
             ("student.image_size", student.image_size, _part(recipe, "data", "image_size")),
-            ("teachers", [(each.model, each.weights) for each in single(manifest.teachers)], asked),
+            ("teachers", [(each.model, each.weights) for each in single(manifest.teachers)], in_recipe),
         ]
     else:
         pairs += [
@@ -104,21 +106,21 @@ def _files(manifest: Manifest) -> Iterator[str]:
         first = error.errors()[0]
         place = ".".join(map(str, ("recipe", "export", *first["loc"])))
         raise VerifyError(f"{MANIFEST}: {place}: {first['msg']}.") from None
-    asked = {file.path: file for file in exported_files(export, manifest.name)}
+    in_recipe = {file.path: file for file in exported_files(export, manifest.name)}
     listed: list[Artifact | MissingFile] = [*manifest.artifacts, *manifest.missing]
     for path, times in Counter(each.path for each in listed).items():
         if times > 1:
             yield f"{path} is listed {times} times"
-    for path in sorted(asked.keys() - {each.path for each in listed}):
+    for path in sorted(in_recipe.keys() - {each.path for each in listed}):
         yield f"{path} is not listed, for which its recipe asks"
     for each in listed:
-        file = asked.get(each.path)
+        file = in_recipe.get(each.path)
         if file is None:
             yield f"{each.path} is listed, for which its recipe does not ask"
         elif (each.format, each.precision) != (file.format, file.precision):
             yield f"{each.path} is said to be {each.format} {each.precision}, not {file.format} {file.precision}"
     for lost in manifest.missing:
-        if lost.path in asked and lost.required is not (asked[lost.path].form in export.require):
+        if lost.path in in_recipe and lost.required is not (in_recipe[lost.path].form in export.require):
             yield f"{lost.path} is required by its recipe or as a missing file, not as both"
 
 
@@ -163,13 +165,13 @@ def _trainings(manifest: Manifest) -> Iterator[str]:
     """Yields contradictions among the students of several seeds and their controls."""
     student, recipe = manifest.student, manifest.recipe
     repeats = _part(recipe, "distill", "repeats")
-    asked = [manifest.seed + number for number in range(len(student.seeds))]
-    if student.seeds != asked or len(student.seeds) != repeats:
+    seeds = [manifest.seed + number for number in range(len(student.seeds))]
+    if student.seeds != seeds or len(student.seeds) != repeats:
         yield f"student.seeds are {student.seeds}; its recipe has {repeats} repeats from the seed {manifest.seed}"
     kinds = [_part(each, "kind") for each in recipe.get("compress") or []]
     if [each.kind for each in student.compressions] != kinds:
         yield f"student.compressions are {[each.kind for each in student.compressions]}, its recipe has {kinds}"
-    for name, accuracies, chosen, expected in (
+    for name, accuracies, of_exported_seed, expected in (
         ("accuracies", student.accuracies, None if student.compressions else student.accuracy, True),
         (
             "control_accuracies",
@@ -182,8 +184,11 @@ def _trainings(manifest: Manifest) -> Iterator[str]:
             yield f"student.{name} are {len(accuracies)}, its seeds {len(student.seeds)}"
         elif student.exported_seed not in student.seeds:
             yield f"student.exported_seed is {student.exported_seed}, which is none of its seeds"
-        elif chosen is not None and [chosen] != accuracies[student.seeds.index(student.exported_seed) :][:1]:
-            yield f"student.{name} are {accuracies}, that of the exported seed is {chosen}"
+        elif (
+            of_exported_seed is not None
+            and [of_exported_seed] != accuracies[student.seeds.index(student.exported_seed) :][:1]
+        ):
+            yield f"student.{name} are {accuracies}, that of the exported seed is {of_exported_seed}"
     if (student.control_accuracy is None) is not (not student.control_accuracies):
         yield f"student.control_accuracy is {student.control_accuracy}, control_accuracies {student.control_accuracies}"
     if student.agreement_with_teacher is None:

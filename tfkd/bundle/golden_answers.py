@@ -122,9 +122,9 @@ def check(stored: Golden, manifest: Manifest) -> None:
         raise VerifyError(f"{_INDEX}: has answers of {min(named - known)}, which the manifest does not know.")
     if KERAS not in stored.expected:
         raise VerifyError(f"{_INDEX}: has no answers of the Keras model.")
-    wanted = _wanted(manifest)
-    if len(stored.images) < wanted:
-        raise VerifyError(f"{_INDEX}: has {len(stored.images)} golden images; the bundle was made with {wanted}.")
+    images = _expected_images(manifest)
+    if len(stored.images) < images:
+        raise VerifyError(f"{_INDEX}: has {len(stored.images)} golden images; the bundle was made with {images}.")
     if len(stored.images) > 1 and (stored.images == stored.images[0]).all():
         raise VerifyError(f"{GOLDEN}: all of the {len(stored.images)} golden images are the same.")
     _must_be_right(no_probabilities(stored.expected[KERAS], None), "the Keras model")
@@ -170,11 +170,11 @@ def missing(artifact: Artifact, found: Mapping[str, np.ndarray]) -> Iterator[str
             yield FAMILIES[name].title
 
 
-def _wanted(manifest: Manifest) -> int:
+def _expected_images(manifest: Manifest) -> int:
     """Returns how many golden images the bundle was made with; 1 where it does not say."""
     export = manifest.recipe.get("export")
-    asked = export.get("golden_images") if isinstance(export, dict) else None
-    return min(asked, manifest.data.splits.get("test", asked)) if isinstance(asked, int) else 1
+    requested = export.get("golden_images") if isinstance(export, dict) else None
+    return min(requested, manifest.data.splits.get("test", requested)) if isinstance(requested, int) else 1
 
 
 def _far(answers: np.ndarray, keras: np.ndarray, artifact: Artifact) -> str | None:

@@ -83,10 +83,10 @@ def _likely(right: int, images: int, classes: int, accuracies: list[float]) -> b
     """
     from scipy.stats import binom
 
-    chosen = min(images, classes)
+    covered = min(images, classes)
     for mean in accuracies:
-        hardest = max(0.0, (mean * classes - (classes - chosen)) / chosen)
-        easiest = min(1.0, mean * classes / chosen)
+        hardest = max(0.0, (mean * classes - (classes - covered)) / covered)
+        easiest = min(1.0, mean * classes / covered)
         if binom.cdf(right, images, hardest) >= _ALPHA and binom.sf(right - 1, images, easiest) >= _ALPHA:
             return True
     return False

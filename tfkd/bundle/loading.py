@@ -50,10 +50,10 @@ class Bundle:
     files: Mapping[str, bytes]
 
     def __repr__(self) -> str:
-        made = self.manifest
+        manifest = self.manifest
         return (
-            f"Bundle({str(self.folder)!r}: {made.name}, {len(made.artifacts)} files, {len(self.labels)} classes, "
-            f"student {made.student.accuracy:.1%} right)"
+            f"Bundle({str(self.folder)!r}: {manifest.name}, {len(manifest.artifacts)} files, "
+            f"{len(self.labels)} classes, student {manifest.student.accuracy:.1%} right)"
         )
 
     def artifact(self, name: str) -> Artifact:

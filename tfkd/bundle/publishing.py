@@ -48,14 +48,14 @@ def publish(
     destination = _named(destination)
     _require_bundle(destination)
     with files.cannot_write(destination), files.scratch(destination) as place:
-        made = place / destination.name
-        shutil.copytree(folder, made)
-        check(made)
-        files.flush(made)
+        copy = place / destination.name
+        shutil.copytree(folder, copy)
+        check(copy)
+        files.flush(copy)
         with claimed(destination):
-            _keep(destination / MEASUREMENTS, made / MEASUREMENTS)
-            complete(made)
-            _replace(made, destination)
+            _keep(destination / MEASUREMENTS, copy / MEASUREMENTS)
+            complete(copy)
+            _replace(copy, destination)
 
 
 def require_writable(destination: Path) -> None:
@@ -173,16 +173,16 @@ def _keep(old: Path, new: Path) -> None:
         shutil.copytree(old, new, dirs_exist_ok=True)
 
 
-def _replace(made: Path, destination: Path) -> None:
+def _replace(copy: Path, destination: Path) -> None:
     """Gives the new folder its final name, and retires what had it; the lock must be held."""
     for left in destination.parent.glob(f".{glob.escape(destination.name)}.retired-*"):
         if time.time() - left.stat().st_ctime > READING:
             files.remove_unheld(left)
     retired = destination.with_name(f".{destination.name}.retired-{secrets.token_hex(4)}")
     if not destination.exists():
-        made.rename(destination)
-    elif files.exchanged(made, destination):
-        made.rename(retired)
+        copy.rename(destination)
+    elif files.exchanged(copy, destination):
+        copy.rename(retired)
     else:
         destination.rename(retired)
-        made.rename(destination)
+        copy.rename(destination)

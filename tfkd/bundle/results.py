@@ -90,8 +90,8 @@ class Latency(Entry):
 
     @model_validator(mode="after")
     def _ordered(self) -> "Latency":
-        told = (self.min, self.median, self.p90, self.p95, self.p99)
-        rising = [quantile for quantile in told if quantile is not None]
+        quantiles = (self.min, self.median, self.p90, self.p95, self.p99)
+        rising = [quantile for quantile in quantiles if quantile is not None]
         if rising != sorted(rising):
             raise ValueError("min, median, p90, p95 and p99 must not fall in this order")
         if self.interval is not None and self.interval[0] > self.interval[1]:

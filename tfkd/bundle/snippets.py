@@ -57,10 +57,10 @@ def _snippets(manifest: Manifest) -> Iterator[Snippet]:
     for folder in dict.fromkeys(format.folder for format in FORMATS.values() if format.code):
         files = [each for each in manifest.artifacts if _folder_with_code(each) == folder]
         if files:
-            chosen = min(files, key=lambda each: (each.not_verified is not None, not _shipped(each)))
-            for code in FORMATS[chosen.format].code:
+            example = min(files, key=lambda each: (each.not_verified is not None, not _shipped(each)))
+            for code in FORMATS[example.format].code:
                 path = f"{folder}/{code.file.format(type=name)}"
-                yield _rendered(manifest, chosen, code, path)
+                yield _rendered(manifest, example, code, path)
 
 
 def _folder_with_code(artifact: Artifact) -> str | None:

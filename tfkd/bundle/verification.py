@@ -316,12 +316,12 @@ class _TestImages:
             from tfkd.data.renderings import rendered
 
         self._manifest = manifest
-        asked = _data(source, manifest)
+        requested = _data(source, manifest)
         # A path in a manifest is nothing to open.
-        self._complete = asked.unlabelled in (None, REST)
+        self._complete = requested.unlabelled in (None, REST)
         opened = open_evaluation if manifest.data.for_evaluation else open_source
-        wanted = asked if self._complete else asked.model_copy(update={"unlabelled": None})
-        found = opened(wanted, manifest.seed, ranges=manifest.data.pixel_ranges)
+        settings = requested if self._complete else requested.model_copy(update={"unlabelled": None})
+        found = opened(settings, manifest.seed, ranges=manifest.data.pixel_ranges)
         outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
         self._fingerprint = found.fingerprint
         self._images = rendered(_rendering(manifest), found).test
@@ -358,9 +358,9 @@ class _TestImages:
 
 def _data(source: str, manifest: Manifest) -> Data:
     """Returns the part of the bundle's recipe that divides the images, with another source."""
-    asked = manifest.recipe.get("data")
+    block = manifest.recipe.get("data")
     try:
-        return Data.model_validate({**(asked if isinstance(asked, dict) else {}), "source": source})
+        return Data.model_validate({**(block if isinstance(block, dict) else {}), "source": source})
     except ValidationError:
         raise RequestError(
             f"{MANIFEST}: its recipe does not say how the images are divided; leave --data out."

@@ -45,17 +45,17 @@ def built_with(model: Any, change: Callable[[Any], Callable[[Any], Any] | None],
     """
     start = tf_keras.Input(model.input_shape[1:], name="image") if image is None else image
     replaced: dict[int, Any] = {}  # by layer, so that a shared layer stays shared
-    made: dict[int, Any] = {id(model.inputs[0]): start}
+    tensors: dict[int, Any] = {id(model.inputs[0]): start}
     for call in calls(model):
-        if id(call.output) in made:
+        if id(call.output) in tensors:
             continue
-        inputs = [made[id(tensor)] for tensor in call.inputs]
+        inputs = [tensors[id(tensor)] for tensor in call.inputs]
         if id(call.layer) not in replaced:
             replaced[id(call.layer)] = change(call.layer)
         layer = replaced[id(call.layer)]
-        given = inputs[0] if len(inputs) == 1 else inputs
-        made[id(call.output)] = given if layer is None else layer(given)
-    output = made[id(model.outputs[0])]
+        argument = inputs[0] if len(inputs) == 1 else inputs
+        tensors[id(call.output)] = argument if layer is None else layer(argument)
+    output = tensors[id(model.outputs[0])]
     return tf_keras.Model(start, output, name=model.name) if image is None else output
 
 

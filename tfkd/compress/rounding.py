@@ -90,9 +90,14 @@ class RangeRounding(_Quantizer):
         """Returns the rounded activations; those outside the range are clipped and get no gradient."""
         low, high = weights["low"], weights["high"]
         if training:
-            seen = tf.stop_gradient((tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0)))
+            batch_range = tf.stop_gradient(
+                (tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0))
+            )
             weight = tf.where(high - low > 0, 1.0 - RANGE_MOMENTUM, 1.0)
-            low, high = low.assign(low + weight * (seen[0] - low)), high.assign(high + weight * (seen[1] - high))
+            low, high = (
+                low.assign(low + weight * (batch_range[0] - low)),
+                high.assign(high + weight * (batch_range[1] - high)),
+            )
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, tf.maximum(high, low + self.smallest))
 
     def get_config(self) -> dict[str, Any]:

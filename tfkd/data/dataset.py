@@ -118,10 +118,10 @@ class Split:
     def take(self, positions: np.ndarray) -> "Split":
         """Returns the split of the examples at these positions, in their order."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
-        taken: dict[str, Any] = {
+        changes: dict[str, Any] = {
             name: column if column is None else column[positions] for name, column in columns.items()
         }
-        return dataclasses.replace(self, **taken)
+        return dataclasses.replace(self, **changes)
 
     def without_labels(self) -> "Split":
         """Returns the same examples as unlabelled ones."""

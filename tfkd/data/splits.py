@@ -115,15 +115,15 @@ def _split_off_groups(
     names = [*fractions, "train"]
     counts = _counts(groups, train.labels, len(classes))
     targets = np.array([*fractions.values(), 1 - sum(fractions.values())])
-    wanted = targets[:, None] * counts.sum(axis=0)
+    wanted_counts = targets[:, None] * counts.sum(axis=0)
     drawn = np.random.default_rng([seed, _DIVIDE]).permutation(len(counts))
-    held = np.zeros_like(wanted)
+    counts_so_far = np.zeros_like(wanted_counts)
     split_of = np.empty(len(counts), np.int64)
     for group in drawn[np.argsort(-counts[drawn].sum(axis=1), kind="stable")].tolist():
-        missing = np.maximum(wanted - held, 0)
+        missing = np.maximum(wanted_counts - counts_so_far, 0)
         gain = missing**2 - np.maximum(missing - counts[group], 0) ** 2 - np.maximum(counts[group] - missing, 0) ** 2
-        split_of[group] = int((gain / np.maximum(wanted, 1)).sum(axis=1).argmax())
-        held[split_of[group]] += counts[group]
+        split_of[group] = int((gain / np.maximum(wanted_counts, 1)).sum(axis=1).argmax())
+        counts_so_far[split_of[group]] += counts[group]
     _fill_gaps(split_of, counts, len(names))
     for row, name in enumerate(names):
         for k in np.flatnonzero(counts[split_of == row].sum(axis=0) == 0):

@@ -93,8 +93,8 @@ def label_loss(loss: Any) -> keras.losses.Loss:
     except ValueError:
         raise RequestError(f"compile: there is no loss {loss!r}; leave it out for the cross-entropy.") from None
     name = getattr(found, "__name__", type(found).__name__)
-    wanted = getattr(found, "from_logits", config_of(found).get("from_logits"))
-    if name in _OF_PROBABILITIES or (name in _OF_SIGMOIDS and not wanted):
+    from_logits = getattr(found, "from_logits", config_of(found).get("from_logits"))
+    if name in _OF_PROBABILITIES or (name in _OF_SIGMOIDS and not from_logits):
         takes = "a sigmoid per class" if name in _OF_SIGMOIDS else "probabilities"
         raise RequestError(
             f"compile: the loss {name} takes {takes}, and the student is trained on its logits; leave the loss out for "
@@ -104,7 +104,7 @@ def label_loss(loss: Any) -> keras.losses.Loss:
         return LabelLoss()
     if name == "categorical_focal_crossentropy":
         return keras.losses.CategoricalFocalCrossentropy(from_logits=True)
-    if wanted is False:
+    if from_logits is False:
         return _from_logits(found)
     return found if isinstance(found, keras.losses.Loss) else FunctionLoss(found)
 
@@ -130,33 +130,33 @@ class FunctionLoss(keras.losses.Loss):
         return self.function(y_true, y_pred)
 
 
-def _weighted(given: Any) -> Weighted:
-    if isinstance(given, (list, tuple)):
-        if len(given) != 2:
-            raise RequestError(f"losses holds {given!r}; pass pairs (loss, weight), or losses alone.")
-        return _weighted(given[0])[0], given[1]
-    if isinstance(given, Loss):
-        return loss_of(given)
-    if isinstance(given, DistillationLoss):
-        return given, 1.0
-    if given in LOSSES.values():
-        return given(), 1.0
-    if isinstance(given, str) and given in LOSSES:
-        return LOSSES[given](), 1.0
-    if isinstance(given, str):
-        raise RequestError(f"losses: there is no distillation loss {given!r}.{nearest(given, list(LOSSES))}")
+def _weighted(loss: Any) -> Weighted:
+    if isinstance(loss, (list, tuple)):
+        if len(loss) != 2:
+            raise RequestError(f"losses holds {loss!r}; pass pairs (loss, weight), or losses alone.")
+        return _weighted(loss[0])[0], loss[1]
+    if isinstance(loss, Loss):
+        return loss_of(loss)
+    if isinstance(loss, DistillationLoss):
+        return loss, 1.0
+    if loss in LOSSES.values():
+        return loss(), 1.0
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss](), 1.0
+    if isinstance(loss, str):
+        raise RequestError(f"losses: there is no distillation loss {loss!r}.{nearest(loss, list(LOSSES))}")
     raise RequestError(
-        f"losses holds {_named(given)}, which is no distillation loss; write for instance "
+        f"losses holds {_named(loss)}, which is no distillation loss; write for instance "
         "losses=[(SoftTargetsLoss(temperature=4.0), 0.7)], from tfkd.distill.losses import SoftTargetsLoss."
     )
 
 
-def _is_loss(given: Any) -> bool:
-    return isinstance(given, (DistillationLoss, Loss, list, tuple, str, type))
+def _is_loss(value: Any) -> bool:
+    return isinstance(value, (DistillationLoss, Loss, list, tuple, str, type))
 
 
-def _named(given: Any) -> str:
-    return f"keras.losses.{type(given).__name__}" if isinstance(given, keras.losses.Loss) else repr(given)
+def _named(value: Any) -> str:
+    return f"keras.losses.{type(value).__name__}" if isinstance(value, keras.losses.Loss) else repr(value)
 
 
 def names_of(losses: Sequence[Weighted]) -> list[str]:

@@ -101,34 +101,34 @@ class Distiller(StudentFiles, DistillationSteps):
         **kwargs: Any,
     ) -> None:
         student = student_of(student)
-        given = classifier(student, f"Student {name_of(student)}")
+        student_classifier = classifier(student, f"Student {name_of(student)}")
         super().__init__(dtype=student.dtype_policy, **kwargs)
-        chosen = weighted_losses(losses)
+        weighted = weighted_losses(losses)
         guides = teachers_of(teachers, teacher)
-        arguments.check_weights([label_weight, *(float(weight) for _, weight in chosen)])
+        arguments.check_weights([label_weight, *(float(weight) for _, weight in weighted)])
         arguments.check_form(predictions_are)
         batch_norm.fuse(student)
         depthwise.quicken(student)
         self.student = student
         self.label_weight = label_weight
-        self._takes = Hidden([symbolic(given.logits, "inputs")])
-        self._gives_probabilities = given.probabilities
+        self._takes = Hidden([symbolic(student_classifier.logits, "inputs")])
+        self._gives_probabilities = student_classifier.probabilities
         self._form: Form = predictions_are
         self._images = images
-        network = tapped(given.logits, [loss.student_tap for loss, _ in chosen])
-        frozen = FrozenTeachers(guides, given.logits, student, [loss.teacher_tap for loss, _ in chosen])
+        network = tapped(student_classifier.logits, [loss.student_tap for loss, _ in weighted])
+        frozen = FrozenTeachers(guides, student_classifier.logits, student, [loss.teacher_tap for loss, _ in weighted])
         terms = terms_of(
-            chosen,
+            weighted,
             teacher_weights=teacher_shares or [1.0] * max(1, len(guides), len(answers)),
             teachers=answers or frozen.shapes,
             student={tap: tuple(output.shape[1:]) for tap, output in network.output.items()},
             images=images,
         )
-        self._arguments = Hidden([(chosen, guides, teacher_shares, answers)])
-        self._objective = Objective(network, frozen, terms, names_of(chosen))
+        self._arguments = Hidden([(weighted, guides, teacher_shares, answers)])
+        self._objective = Objective(network, frozen, terms, names_of(weighted))
         self.loss_layers = [layer for term in terms for layer in term.layers]
         self._begin_logs(["label_loss", "distillation_loss", *self._objective.names])
-        self.build(given.logits.input_shape)
+        self.build(student_classifier.logits.input_shape)
 
     def build(self, input_shape: Any) -> None:
         """Marks the model as built; the student has its own variables."""

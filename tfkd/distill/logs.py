@@ -76,14 +76,14 @@ class Logged(keras.Model):
         return logs
 
     def _metrics_of(self, batch: Batch, logits: Any) -> dict[str, Any]:
-        y, weight, given = batch.labels, batch.sample_weight, logits
+        y, weight, predictions = batch.labels, batch.sample_weight, logits
         if is_sparse(y, logits):
             labelled = tf.reshape(y, [-1]) != UNLABELLED
-            y, given = tf.boolean_mask(y, labelled), tf.boolean_mask(logits, labelled)
+            y, predictions = tf.boolean_mask(y, labelled), tf.boolean_mask(logits, labelled)
             weight = None if weight is None else tf.boolean_mask(weight, labelled)
-        given = tf.nn.softmax(given) if self._gives_probabilities else given
+        predictions = tf.nn.softmax(predictions) if self._gives_probabilities else predictions
         metrics = compiled_metrics(self)
         if metrics is None:
             return {}
-        metrics.update_state(y, given, sample_weight=weight)
+        metrics.update_state(y, predictions, sample_weight=weight)
         return dict(metrics.result())

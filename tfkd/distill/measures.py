@@ -48,9 +48,9 @@ def paired_p_value(first: Any, second: Any, thousands: int = 10) -> float:
     differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     differences = differences[differences != 0]
     rng = np.random.default_rng(0)
-    seen = abs(differences.sum()) - 1e-9
+    observed = abs(differences.sum()) - 1e-9
     signs = (rng.integers(0, 2, (1000, len(differences))) * 2 - 1 for _ in range(thousands))
-    beyond = sum(int((np.abs(block @ differences) >= seen).sum()) for block in signs)
+    beyond = sum(int((np.abs(block @ differences) >= observed).sum()) for block in signs)
     return (beyond + 1) / (1000 * thousands + 1)
 
 

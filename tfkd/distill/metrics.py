@@ -88,10 +88,10 @@ class OfProbabilities(keras.metrics.Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch: labels [batch] or [batch, classes], and the student's outputs, [batch, classes]."""
         y_true, y_pred = keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred)
-        given = y_pred if self.probabilities else keras.ops.softmax(y_pred)
+        probabilities = y_pred if self.probabilities else keras.ops.softmax(y_pred)
         if is_sparse(y_true, y_pred):
             y_true = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(y_true, [-1]), "int32"), y_pred.shape[-1])
-        self.metric.update_state(y_true, given, sample_weight=sample_weight)
+        self.metric.update_state(y_true, probabilities, sample_weight=sample_weight)
 
     def result(self) -> Any:
         """Returns the metric so far."""
@@ -128,9 +128,9 @@ def _of_probabilities(metric: Any) -> keras.metrics.Metric | None:
     return type(metric).from_config({**config, "from_logits": False}) if config.get("from_logits") else metric
 
 
-def config_of(given: Any) -> dict[str, Any]:
+def config_of(value: Any) -> dict[str, Any]:
     """Returns the config of a loss or metric, or {}."""
     try:
-        return dict(given.get_config())
+        return dict(value.get_config())
     except (AttributeError, NotImplementedError, TypeError):
         return {}

@@ -113,29 +113,29 @@ def inputs_of(x: Any, takes: Any) -> Any:
     return taken(x.inputs, takes) if isinstance(x, TeacherPredictions) else x
 
 
-def taken(given: Any, takes: Any) -> Any:
+def taken(x: Any, takes: Any) -> Any:
     """Returns a model's inputs from those of a batch.
 
     Args:
-        given: a tensor, a list or tuple, or a mapping of tensors by name.
+        x: a tensor, a list or tuple, or a mapping of tensors by name.
         takes: structure of the model's inputs, of Keras tensors.
 
     Raises:
         RequestError: a mapping lacks an input of the model.
     """
-    if not isinstance(given, Mapping):
-        return given
+    if not isinstance(x, Mapping):
+        return x
     tensors = keras.tree.flatten(takes)
     if len(tensors) == 1 and not isinstance(takes, Mapping):
-        found = [name for name in (_IMAGE, tensors[0].name) if name in given]
+        found = [name for name in (_IMAGE, tensors[0].name) if name in x]
         if not found:
-            raise _lacks(given, _IMAGE)
-        return given[found[0]]
+            raise _lacks(x, _IMAGE)
+        return x[found[0]]
     names = list(takes) if isinstance(takes, Mapping) else [tensor.name for tensor in tensors]
-    missing = sorted(set(names) - given.keys())
+    missing = sorted(set(names) - x.keys())
     if missing:
-        raise _lacks(given, missing[0])
-    return {name: given[name] for name in names} if isinstance(takes, Mapping) else [given[name] for name in names]
+        raise _lacks(x, missing[0])
+    return {name: x[name] for name in names} if isinstance(takes, Mapping) else [x[name] for name in names]
 
 
 def numbered(x: Any, rows: int) -> Any:
@@ -143,8 +143,8 @@ def numbered(x: Any, rows: int) -> Any:
     numbers = np.arange(rows, dtype=np.int32)
     if isinstance(x, Mapping):
         return {_INDEX: numbers, **x}
-    given = x if isinstance(x, TeacherPredictions) else TeacherPredictions(x)
-    return given._replace(index=numbers) if _is_empty(given.index) else given
+    predictions = x if isinstance(x, TeacherPredictions) else TeacherPredictions(x)
+    return predictions._replace(index=numbers) if _is_empty(predictions.index) else predictions
 
 
 def _read(x: Mapping[str, Any], takes: Any) -> tuple[TeacherPredictions, Any]:
@@ -157,9 +157,9 @@ def _read(x: Mapping[str, Any], takes: Any) -> tuple[TeacherPredictions, Any]:
     return TeacherPredictions(inputs, predictions, beside.get(_INDEX, ())), beside.get(_LABEL)
 
 
-def _lacks(given: Mapping[str, Any], name: str) -> RequestError:
+def _lacks(x: Mapping[str, Any], name: str) -> RequestError:
     return RequestError(
-        f"The batch holds {sorted(given)}, but no {name!r}, which a model takes; give (x, y), a mapping with its "
+        f"The batch holds {sorted(x)}, but no {name!r}, which a model takes; give (x, y), a mapping with its "
         "inputs and 'label', or tfkd.TeacherPredictions."
     )
 

@@ -167,12 +167,12 @@ class _Recorder:
         if id(model) not in self._nested:
             self._nested[id(model)] = _Recorder(model)
         inside = self._nested[id(model)]
-        given = keras.tree.flatten(inputs)
-        tensors = inside.in_full(given, *args, **kwargs)
+        flat_inputs = keras.tree.flatten(inputs)
+        tensors = inside.in_full(flat_inputs, *args, **kwargs)
         outputs, tensors = tensors[: len(inside.outputs)], tensors[len(inside.outputs) :]
         first = len(self.steps)
         for number, (step, tensor) in enumerate(zip(inside.steps, tensors, strict=True)):
-            outer = self._sources(given[number]) if number < len(given) else ()
+            outer = self._sources(flat_inputs[number]) if number < len(flat_inputs) else ()
             sources = outer + tuple(first + source for source in step.sources)
             self._write(replace(step, name=f"{name}/{step.name}", sources=sources, tensor=tensor))
         for number, (source, tensor) in enumerate(zip(inside.outputs, outputs, strict=True)):
@@ -180,8 +180,8 @@ class _Recorder:
         return outputs
 
     def _sources(self, arguments: Any) -> tuple[int, ...]:
-        given = (self._numbers.get(id(value)) for value in keras.tree.flatten(arguments))
-        return tuple(number for number in given if number is not None)
+        numbers = (self._numbers.get(id(value)) for value in keras.tree.flatten(arguments))
+        return tuple(number for number in numbers if number is not None)
 
     def _write(self, step: _Step) -> None:
         self._numbers[id(step.tensor)] = len(self.steps)
@@ -350,21 +350,26 @@ def _strides(steps: list[_Step]) -> list[float]:
 
 def _factor(source: _Step, step: _Step) -> float:
     """Returns the stride of a step relative to its source."""
-    taken, given = source.tensor.shape[1], step.tensor.shape[1]
+    input_side, output_side = source.tensor.shape[1], step.tensor.shape[1]
     strides = getattr(step.operation, "strides", None)
-    if strides and not (taken and given and given > taken):
+    if strides and not (input_side and output_side and output_side > input_side):
         return float(keras.tree.flatten(strides)[0])
     # Without strides, or transposed: only a whole multiple is a change of scale, everything else one of the border.
-    resized = not _passes(step) and taken and given and (taken % given == 0 or given % taken == 0)
-    return taken / given if resized else 1.0
+    resized = (
+        not _passes(step)
+        and input_side
+        and output_side
+        and (input_side % output_side == 0 or output_side % input_side == 0)
+    )
+    return input_side / output_side if resized else 1.0
 
 
 def _before(steps: list[_Step], number: int) -> Any:
     """Returns a map before its activation; the map itself without one, or None if they are one layer."""
     step = steps[_maker(steps, number)]
-    taken = _activated(steps, step)
-    if taken is not None:
-        return steps[taken].tensor
+    activated = _activated(steps, step)
+    if activated is not None:
+        return steps[activated].tensor
     if getattr(step.operation, "activation", None) not in (None, keras.activations.linear):
         return None
     if isinstance(step.operation, keras.layers.Concatenate):

@@ -48,13 +48,13 @@ class Term:
             context: source of what a loss may need beyond the predictions.
             sample_weight: weights of the images, [batch], or None.
         """
-        given = answer.get(self.loss.teacher_tap)
-        if given is None:
+        features = answer.get(self.loss.teacher_tap)
+        if features is None:
             raise RequestError(_missing(self.loss, self.teacher, list(answer)))
-        given = tf.stop_gradient(given)
+        features = tf.stop_gradient(features)
         if self.loss.needs:
-            given = {"answer": given, **{need: context[need]() for need in self.loss.needs}}
-        value = self.loss(given, student[self.loss.student_tap], sample_weight=sample_weight)
+            features = {"answer": features, **{need: context[need]() for need in self.loss.needs}}
+        value = self.loss(features, student[self.loss.student_tap], sample_weight=sample_weight)
         return tf.cast(self.weight, value.dtype) * tf.cast(self.teacher_weight, value.dtype) * value
 
 
@@ -98,12 +98,14 @@ def _built(
     """Returns a copy of the loss with its own layers, but the scheduled temperature of the original."""
     if loss.teacher_tap not in teacher:
         raise RequestError(_missing(loss, number, list(teacher)))
-    given, own = tuple(teacher[loss.teacher_tap]), tuple(student[loss.student_tap])
-    if loss.teacher_tap == loss.student_tap == LOGITS and given != own:
-        raise RequestError(f"Teacher {number} predicts logits of shape {given}, the student {own}; they must be equal.")
+    theirs, own = tuple(teacher[loss.teacher_tap]), tuple(student[loss.student_tap])
+    if loss.teacher_tap == loss.student_tap == LOGITS and theirs != own:
+        raise RequestError(
+            f"Teacher {number} predicts logits of shape {theirs}, the student {own}; they must be equal."
+        )
     built = type(loss).__new__(type(loss))  # copy.copy would save and load it, and lose a scheduled temperature
     built.__dict__.update(loss.__dict__)
-    built.build(given, own, images)
+    built.build(theirs, own, images)
     return built
 
 

@@ -139,8 +139,8 @@ class Format:
         oldest = self.precisions[precision].oldest_ios
         if oldest is None:
             return None
-        wanted = max(oldest, target or 0)
-        return min(wanted, self.newest_ios) if self.newest_ios else wanted
+        version = max(oldest, target or 0)
+        return min(version, self.newest_ios) if self.newest_ios else version
 
     def stored_families(self, precision: str) -> tuple[str, ...]:
         """Returns the runtime families whose golden answers a bundle holds of a file, the reference first."""

@@ -46,5 +46,5 @@ def partners(seed: int, view: int, positions: np.ndarray, count: int) -> Partner
         count: number of examples in the split.
     """
     source = np.random.SeedSequence([seed, view], spawn_key=(_PARTNERS,))
-    chosen = np.random.default_rng(source).permutation(count)[np.asarray(positions, np.int64)]
-    return Partners(chosen, view_seeds(seed, chosen, view))
+    numbers = np.random.default_rng(source).permutation(count)[np.asarray(positions, np.int64)]
+    return Partners(numbers, view_seeds(seed, numbers, view))

@@ -13,7 +13,7 @@ from tfkd.benchmark.options import names
 from tfkd.bundle.loading import Bundle
 from tfkd.bundle.results import Result, Skipped
 from tfkd.interface.calls import folder_of, public_call
-from tfkd.progress import chosen
+from tfkd.progress import for_caller
 from tfkd.report.tables import Table, Tables
 from tfkd.verification.records import Gate
 
@@ -71,7 +71,7 @@ def bench(
     arguments.text("target", target, f"the name of a target: {', '.join(TARGETS)}")
     arguments.flag("progress", progress, optional=True)
     path = folder_of("subject", subject, "a Bundle, its folder, or the path of a .tflite file")
-    measured, verdicts = bundles.bench(bundles.BenchRequest(path, target, **_parts(options)), chosen(progress).say)
+    measured, verdicts = bundles.bench(bundles.BenchRequest(path, target, **_parts(options)), for_caller(progress).say)
     return BenchReport(tuple(measured.results), tuple(measured.skipped), tuple(verdicts), measured.record)
 
 

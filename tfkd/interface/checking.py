@@ -13,7 +13,7 @@ from tfkd.bundle.verification import Check
 from tfkd.bundle.verification import verify as verify_bundle
 from tfkd.inputs.image.arrays import write_files
 from tfkd.interface.calls import folder_of, public_call, source_of
-from tfkd.progress import chosen
+from tfkd.progress import for_caller
 from tfkd.report.console import checks_table
 from tfkd.report.tables import Table, Tables
 
@@ -65,4 +65,4 @@ def verify(
     with tempfile.TemporaryDirectory() as written:
         if isinstance(source, tuple):
             source = write_files(*source, load_bundle(folder).labels, Path(written))
-        return VerifyReport(folder, tuple(verify_bundle(folder, source, chosen(progress))))
+        return VerifyReport(folder, tuple(verify_bundle(folder, source, for_caller(progress))))

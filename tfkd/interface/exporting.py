@@ -15,7 +15,7 @@ from tfkd.interface.calls import public_call, source_of
 from tfkd.interface.results import ExportReport
 from tfkd.labels import LABELS, labels_text, read_labels
 from tfkd.pipeline import own_model, own_request
-from tfkd.progress import chosen
+from tfkd.progress import for_caller
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +92,7 @@ def export(
     }
     request = own_request.request(fields, _files(tflite, coreml, onnx), _changes(overrides, fields))
     in_memory = None if path else model
-    outcome = own_model.publish_own(request, chosen(progress), *places, in_memory, inputs.write)
+    outcome = own_model.publish_own(request, for_caller(progress), *places, in_memory, inputs.write)
     return ExportReport(outcome.folder, outcome.bundle, outcome.manifest)
 
 

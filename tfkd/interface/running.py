@@ -7,7 +7,7 @@ from tfkd.arguments import PathLike
 from tfkd.interface.calls import apart, public_call
 from tfkd.interface.results import RunReport
 from tfkd.pipeline import run as pipeline
-from tfkd.progress import Progress, chosen
+from tfkd.progress import Progress, for_caller
 from tfkd.recipe import OVERRIDES, Recipe, files, shrunk
 
 
@@ -54,7 +54,7 @@ def run(
     full = recipe_of(recipe, overrides)
     used = shrunk(full) if smoke else full
     outcome: pipeline.Outcome = apart(
-        places[0] / used.name, _run, used, *places, until, fresh, progress=chosen(progress)
+        places[0] / used.name, _run, used, *places, until, fresh, progress=for_caller(progress)
     )
     return RunReport(used, outcome.folder, outcome.bundle, outcome.manifest)
 

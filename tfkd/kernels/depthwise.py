@@ -46,8 +46,8 @@ def _call(self: Any, inputs: Any) -> Any:
     return outputs if self.activation is None else self.activation(outputs)
 
 
-def _is_small(taken: Any, given: Any) -> bool:
-    sides = [*taken[1:3], *given[1:3]]
+def _is_small(input_shape: Any, output_shape: Any) -> bool:
+    sides = [*input_shape[1:3], *output_shape[1:3]]
     return None not in sides and int(np.prod(sides)) <= _MOST_PAIRS
 
 
@@ -81,15 +81,15 @@ def _kernel_gradient(images: Any, errors: Any, kernel: Any, stride: int, padding
 
 @cache
 def _meetings(
-    taken: tuple[int, int], given: tuple[int, int], sides: tuple[int, int], stride: int, padding: str
+    input_sides: tuple[int, int], output_sides: tuple[int, int], sides: tuple[int, int], stride: int, padding: str
 ) -> npt.NDArray[np.float32]:
     """Returns which weight every pair of a position taken and one given meets: 0 or 1, [pairs, weights]."""
-    tall, wide = (_along(*axis, stride, padding) for axis in zip(taken, given, sides, strict=True))
+    tall, wide = (_along(*axis, stride, padding) for axis in zip(input_sides, output_sides, sides, strict=True))
     return np.einsum("pqi,rsj->prqsij", tall, wide).reshape(-1, sides[0] * sides[1])
 
 
-def _along(taken: int, given: int, side: int, stride: int, padding: str) -> npt.NDArray[np.float32]:
+def _along(inputs: int, outputs: int, side: int, stride: int, padding: str) -> npt.NDArray[np.float32]:
     """Returns the same along one axis, [taken, given, side]."""
-    border = max((given - 1) * stride + side - taken, 0) // 2 if padding == "SAME" else 0
-    weight = np.arange(taken)[:, None] + border - stride * np.arange(given)
+    border = max((outputs - 1) * stride + side - inputs, 0) // 2 if padding == "SAME" else 0
+    weight = np.arange(inputs)[:, None] + border - stride * np.arange(outputs)
     return (weight[..., None] == np.arange(side)).astype(np.float32)

@@ -141,8 +141,8 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         RequestError: the name is unknown, or the weights or the model don't fit.
     """
     kind = None if is_own(teacher.model) else _known(teacher.model, TEACHERS, "teacher")
-    wanted = normalization.parse(teacher.normalization, "A teacher's normalization")
-    if kind and wanted.changes:
+    normalized = normalization.parse(teacher.normalization, "A teacher's normalization")
+    if kind and normalized.changes:
         raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
     import keras
 
@@ -164,7 +164,7 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
             f"{teacher.model} is a frozen graph, which can predict but not be trained; set fine_tune=None."
         )
     if not kind:
-        model = pixels.in_front(wanted, _logits(model, teacher.model))
+        model = pixels.in_front(normalized, _logits(model, teacher.model))
     if known and model.output_shape[-1] in (len(known), len(known) + 1):
         model = specialist.completed(model, known, classes)
     if order:
@@ -283,11 +283,11 @@ def _check(model: Any, name: str, image_size: int | None, classes: int, counted:
         raise RequestError(
             f"{name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; give it one of each."
         )
-    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    if len(taken) != 4 or taken[3] != 3 or taken[1] is None or taken[1] != taken[2]:
-        raise RequestError(f"{name} takes {taken}; a classifier here takes (None, S, S, 3) raw RGB.")
-    if image_size not in (None, taken[1]):
-        raise RequestError(f"{name} takes {taken[1]} px images but image_size is {image_size}; make them equal.")
-    if given != (None, classes):
+    input_shape, output_shape = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+    if len(input_shape) != 4 or input_shape[3] != 3 or input_shape[1] is None or input_shape[1] != input_shape[2]:
+        raise RequestError(f"{name} takes {input_shape}; a classifier here takes (None, S, S, 3) raw RGB.")
+    if image_size not in (None, input_shape[1]):
+        raise RequestError(f"{name} takes {input_shape[1]} px images but image_size is {image_size}; make them equal.")
+    if output_shape != (None, classes):
         counted = counted or f"the data has {classes} classes"
-        raise RequestError(f"{name} gives {given}, but {counted}: (None, {classes}) is needed.")
+        raise RequestError(f"{name} gives {output_shape}, but {counted}: (None, {classes}) is needed.")

@@ -73,12 +73,12 @@ def config_of(path: Path) -> Any:
 @contextlib.contextmanager
 def with_suffix(path: Path, kind: FileKind) -> Iterator[Path]:
     """Returns a path to the file with the suffix of its kind, because Keras decides by suffix how to read a file."""
-    wanted = (".keras",) if kind in (FileKind.KERAS2, FileKind.KERAS3) else (".h5", ".hdf5")
-    if path.name.endswith(wanted):
+    suffixes = (".keras",) if kind in (FileKind.KERAS2, FileKind.KERAS3) else (".h5", ".hdf5")
+    if path.name.endswith(suffixes):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / f"model{wanted[0]}"
+        link = Path(folder) / f"model{suffixes[0]}"
         link.symlink_to(path.absolute())
         yield link
 

@@ -193,9 +193,9 @@ def _prepared(model: Any, name: str, size: int | None, allow_code: bool) -> kera
         raise RequestError(f"{name} has the type {type(model).__name__} and is no Keras model.")
     model = _functional(model, name)
     image = form.only(name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
-    made = form.only(name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
-    if not isinstance(model, keras.Sequential) and (model.input is not image or model.output is not made):
-        model = keras.Model(image, made, name=model.name)  # not in a mapping
+    output = form.only(name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
+    if not isinstance(model, keras.Sequential) and (model.input is not image or model.output is not output):
+        model = keras.Model(image, output, name=model.name)  # not in a mapping
     shape = form.fixed_shape(name, tuple(image.shape), size)
     if (None, *shape[1:]) == tuple(image.shape) and "int" not in str(image.dtype):
         return in_float32(model, allow_code)
@@ -239,6 +239,8 @@ def _predicted(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(keras.ops.cast(outputs, "float32"))
 
 
-def _are_close(given: np.ndarray, expected: np.ndarray) -> bool:
+def _are_close(computed: np.ndarray, expected: np.ndarray) -> bool:
     largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=1e-6))
-    return given.shape == expected.shape and np.allclose(given, expected, atol=_TOLERANCE * largest, equal_nan=True)
+    return computed.shape == expected.shape and np.allclose(
+        computed, expected, atol=_TOLERANCE * largest, equal_nan=True
+    )

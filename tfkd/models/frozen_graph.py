@@ -163,9 +163,9 @@ def frozen_model(function: Any, name: str, size: int | None = None, allow_code: 
             an operator that does more than compute.
     """
     image = form.only(name, "inputs", _inputs(function))
-    made = form.only(name, "outputs", _outputs(function), ONE_OUTPUT)
-    if not made.dtype.is_floating:
-        raise RequestError(f"{name} gives {made.dtype.name}, not a probability or logit for each class.")
+    output = form.only(name, "outputs", _outputs(function), ONE_OUTPUT)
+    if not output.dtype.is_floating:
+        raise RequestError(f"{name} gives {output.dtype.name}, not a probability or logit for each class.")
     shape = _image_shape(name, image, size)
     with native_logs_silenced():
         try:
@@ -192,13 +192,13 @@ def _model_of(
     name: str, definition: Any, frozen: Any, values: dict[str, np.ndarray], shape: Sequence[int | None]
 ) -> keras.Model:
     content = zlib.compress(definition.SerializeToString(deterministic=True))
-    made = frozen.outputs[0]
+    output = frozen.outputs[0]
     layer = FrozenGraph(
         graph=base64.b64encode(content).decode(),
         image=frozen.inputs[0].name,
-        output=made.name,
+        output=output.name,
         weights=[(f"{key}:0", list(value.shape)) for key, value in values.items()],
-        output_shape=made.shape.as_list() if made.shape.rank is not None else [None],
+        output_shape=output.shape.as_list() if output.shape.rank is not None else [None],
         batch=shape[0],
         name="graph",
     )
@@ -214,10 +214,10 @@ def _inputs(function: Any) -> dict[str, Any]:
 
 
 def _outputs(function: Any) -> dict[str, Any]:
-    made = function.structured_outputs
-    if isinstance(made, dict):
-        return dict(sorted(made.items()))
-    return {f"output {number}": each for number, each in enumerate(tf.nest.flatten(made))}
+    outputs = function.structured_outputs
+    if isinstance(outputs, dict):
+        return dict(sorted(outputs.items()))
+    return {f"output {number}": each for number, each in enumerate(tf.nest.flatten(outputs))}
 
 
 def _image_shape(name: str, image: Any, size: int | None) -> tuple[int | None, ...]:
@@ -245,19 +245,19 @@ def _take_float(definition: Any, image: str) -> None:
 
 def _take_out_weights(definition: Any) -> dict[str, np.ndarray]:
     """Replaces large constants of a graph, the weights, by placeholders; returns them by name."""
-    taken = {}
+    weights = {}
     for node in definition.node:
         if node.op != "Const" or node.attr["dtype"].type not in (types_pb2.DT_FLOAT, *_HALVES):
             continue
         value = tf.make_ndarray(node.attr["value"].tensor)
         if value.size < _SMALLEST_WEIGHT:
             continue
-        taken[node.name] = value.astype(np.float32)
+        weights[node.name] = value.astype(np.float32)
         node.op = "Placeholder"
         node.ClearField("attr")
         node.attr["dtype"].type = types_pb2.DT_FLOAT
         node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
-    return taken
+    return weights
 
 
 def _widen(definition: Any) -> bool:
@@ -293,8 +293,8 @@ def _check_same(name: str, function: Any, model: keras.Model, shape: Sequence[in
     """Compares the layer with the frozen function on noise of whole pixels."""
     (key, image), named = next(iter(_inputs(function).items())), function.structured_input_signature[1]
     pixels = np.random.default_rng(0).integers(0, 256, (shape[0] or 2, *model.input_shape[1:])).astype(np.float32)
-    given = tf.cast(pixels, image.dtype)
-    (expected,) = tf.nest.flatten(function(**{key: given}) if named else function(given))
+    tensor = tf.cast(pixels, image.dtype)
+    (expected,) = tf.nest.flatten(function(**{key: tensor}) if named else function(tensor))
     expected = np.asarray(tf.cast(expected, tf.float32))
     error = np.abs(np.asarray(model(pixels, training=False)) - expected)
     if np.isfinite(expected).all() and not (error <= tolerance * max(float(np.abs(expected).max()), 1e-6)).all():

@@ -88,8 +88,8 @@ def _body(operation: Any) -> Any:
 
 def _keeps_all(operation: Any) -> bool:
     """Returns whether a reduction is over axes of length 1, as global pooling of a map of one pixel."""
-    taken, given = operation.inputs[0].shape[1:], operation.outputs[0].shape[1:]
-    return bool(taken.is_fully_defined() and given.num_elements() == taken.num_elements())
+    before, after = operation.inputs[0].shape[1:], operation.outputs[0].shape[1:]
+    return bool(before.is_fully_defined() and after.num_elements() == before.num_elements())
 
 
 def _keeps_order(operation: Any) -> bool:

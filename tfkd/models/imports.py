@@ -54,8 +54,8 @@ def _register(module: ModuleType) -> None:
     for library in (keras, tf_keras):
         known = library.saving.get_custom_objects()
         for name, value in _own(module):
-            wanted = (library.layers.Layer, library.regularizers.Regularizer, library.initializers.Initializer)
-            if inspect.isfunction(value) or issubclass(value, wanted):
+            kinds = (library.layers.Layer, library.regularizers.Regularizer, library.initializers.Initializer)
+            if inspect.isfunction(value) or issubclass(value, kinds):
                 known.setdefault(name, value)
 
 

@@ -126,8 +126,8 @@ def _agree(model: Any, copy: keras.Model) -> bool:
     for low, high in ((0, 255), (-1, 1)):
         images = rng.uniform(low, high, (batch, *shape)).astype(np.float32)
         expected = [np.asarray(each, np.float32) for each in tf.nest.flatten(model(images, training=False))]
-        given = [np.asarray(each, np.float32) for each in tf.nest.flatten(copy(images, training=False))]
-        for theirs, ours in zip(expected, given, strict=True):
+        computed = [np.asarray(each, np.float32) for each in tf.nest.flatten(copy(images, training=False))]
+        for theirs, ours in zip(expected, computed, strict=True):
             error = np.abs(theirs - ours).max() / max(float(np.abs(theirs).max()), 1e-6)
             if theirs.shape != ours.shape or not error <= (_HALF_TOLERANCE if is_half else TOLERANCE):
                 return False
@@ -159,10 +159,10 @@ class _Translation:
         for node in nodes(theirs):
             if not node.is_input:
                 arguments, named = node.map_arguments(known)
-                made = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
+                tensors = tf.nest.flatten(self._layer(node.layer)(*arguments, **named))
                 if type(node.layer).__name__ in FUNCTION_LAYERS:
-                    _name_operations(made, _named(node.layer))
-                known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, made, strict=True)}
+                    _name_operations(tensors, _named(node.layer))
+                known |= {key: [each] * uses[key] for key, each in zip(node.flat_output_ids, tensors, strict=True)}
         outputs = tf.nest.pack_sequence_as(keras2_outputs(theirs), [known[_key(each)][-1] for each in theirs.outputs])
         return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=_named(theirs))
 
@@ -178,12 +178,12 @@ class _Translation:
         if name in FUNCTION_LAYERS:
             return _OPERATORS[theirs.symbol]
         kind = getattr(keras.layers, name)
-        taken = {*inspect.signature(kind.__init__).parameters, "name", "trainable", "activity_regularizer"}
+        parameters = {*inspect.signature(kind.__init__).parameters, "name", "trainable", "activity_regularizer"}
         # Arguments unknown to Keras 3, such as batch_input_shape, seldom matter; the outputs are compared.
         config = {
             key: value
             for key, value in theirs.get_config().items()
-            if key in taken and not key.endswith(("_initializer", "_constraint"))
+            if key in parameters and not key.endswith(("_initializer", "_constraint"))
         }
         if name == "BatchNormalization" and not isinstance(config["axis"], int):
             (config["axis"],) = config["axis"]

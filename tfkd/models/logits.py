@@ -360,18 +360,18 @@ def _logarithm(output: Any, dtype: str) -> Any:
 def _test_predictions(graph: Any, outputs: list[Any]) -> list[np.ndarray]:
     """Returns the finite outputs of a graph for different inputs; [] if it cannot be run."""
     models = [keras.Model(symbolic(graph, "inputs"), output) for output in outputs]
-    given = [_noise(tensor) for tensor in models[0].inputs]
+    inputs = [_noise(tensor) for tensor in models[0].inputs]
     try:
-        predictions = [_prediction(model, given) for model in models]
+        predictions = [_prediction(model, inputs) for model in models]
     except Exception:  # inputs that only the user can create, such as token numbers
         return []
     finite = np.all([np.isfinite(values).all(axis=-1) for values in predictions], axis=0)
     return [values[finite] for values in predictions] if finite.any() else []
 
 
-def _prediction(model: keras.Model, given: list[np.ndarray]) -> np.ndarray:
+def _prediction(model: keras.Model, inputs: list[np.ndarray]) -> np.ndarray:
     fixed = any(tensor.shape[0] for tensor in model.inputs)
-    batches = [[values[[number]] for values in given] for number in range(_PROBES)] if fixed else [given]
+    batches = [[values[[number]] for values in inputs] for number in range(_PROBES)] if fixed else [inputs]
     form = symbolic(model, "inputs")
     return np.concatenate(
         [

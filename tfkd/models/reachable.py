@@ -42,19 +42,21 @@ def reachable(graph: Any, outputs: Iterable[str], name: str) -> Any:
     return part
 
 
-def needed(nodes: Iterable[Any], tensors: Iterable[str], name: str, given: Iterable[str] = ()) -> dict[str, Any]:
+def needed(
+    nodes: Iterable[Any], tensors: Iterable[str], name: str, argument_names: Iterable[str] = ()
+) -> dict[str, Any]:
     """Returns the nodes of a body that some tensors need, by name and in their order.
 
     Args:
         nodes: NodeDefs.
         tensors: names in the form of inputs: `node`, `node:0`, `node:output:0`, `^node`.
         name: what messages call the graph.
-        given: names of a function's arguments.
+        argument_names: names of a function's arguments.
 
     Raises:
         RequestError: one is missing.
     """
-    known, arguments = {node.name: node for node in nodes}, set(given)
+    known, arguments = {node.name: node for node in nodes}, set(argument_names)
     waiting, found = [node_of(each) for each in tensors], set()
     while waiting:
         key = waiting.pop()

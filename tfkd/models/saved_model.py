@@ -88,11 +88,11 @@ def traced(graph: ServingGraph, name: str) -> tuple[Any, list[tf.Variable]]:
     variables = {key: tf.Variable(value, trainable=False) for key, value in graph.variables.items()}
 
     def serve(image: tf.Tensor) -> tf.Tensor:
-        given, outer = {graph.image: image}, tf.compat.v1.get_default_graph()
+        inputs, outer = {graph.image: image}, tf.compat.v1.get_default_graph()
         for key, variable in variables.items():
             outer.watch_variable(variable)
-            given[key] = outer.capture(variable.handle) if key in graph.handles else variable.read_value()
-        (output,) = tf.graph_util.import_graph_def(definition, given, [graph.output], name="")
+            inputs[key] = outer.capture(variable.handle) if key in graph.handles else variable.read_value()
+        (output,) = tf.graph_util.import_graph_def(definition, inputs, [graph.output], name="")
         return output
 
     try:
@@ -158,10 +158,12 @@ def _read(path: Path) -> ServingGraph:
 
 def _for_serving(graphs: Sequence[Any], name: str) -> Any:
     """Returns the only MetaGraphDef, or the one for inference."""
-    chosen = [each for each in graphs if len(graphs) == 1 or list(each.meta_info_def.tags) == [_SERVE]]
-    if len(chosen) != 1:
-        raise RequestError(f"{name} has {len(graphs)} graphs, {len(chosen)} of them with the tag {_SERVE!r}; save one.")
-    return chosen[0]
+    serving = [each for each in graphs if len(graphs) == 1 or list(each.meta_info_def.tags) == [_SERVE]]
+    if len(serving) != 1:
+        raise RequestError(
+            f"{name} has {len(graphs)} graphs, {len(serving)} of them with the tag {_SERVE!r}; save one."
+        )
+    return serving[0]
 
 
 def _feed(graph: Any, image: Any, name: str) -> None:
@@ -182,18 +184,18 @@ def _make_placeholder(node: Any, dtype: int) -> None:
 
 def _take_variables(graph: Any) -> dict[str, str]:
     """Replaces the variables of a graph by placeholders; returns the original operators by name."""
-    taken = {node.name: node.op for node in graph.node if node.op in _VARIABLES}
+    variables = {node.name: node.op for node in graph.node if node.op in _VARIABLES}
     for node in graph.node:
-        if node.name in taken:
+        if node.name in variables:
             _make_placeholder(node, types_pb2.DT_RESOURCE if node.op == _HANDLE else node.attr["dtype"].type)
-    return taken
+    return variables
 
 
-def _check_placeholders(graph: Any, given: set[str], name: str) -> None:
+def _check_placeholders(graph: Any, known: set[str], name: str) -> None:
     placeholders = [node.name for node in graph.node if node.op == "Placeholder"]
-    if others := sorted(set(placeholders) - given):
+    if others := sorted(set(placeholders) - known):
         raise RequestError(f"{name} needs the input {shown(others[0])}, which its signature lacks; save it without.")
-    if missing := sorted(given - set(placeholders)):
+    if missing := sorted(known - set(placeholders)):
         raise RequestError(f"{name}: the output of its signature does not depend on its input {shown(missing[0])}.")
 
 

@@ -213,8 +213,10 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
     from tfkd.verification import diagnosis
 
     teacher, run = recipe.teachers[number], predictor(model)
-    seen = rendered(teacher.rendering, data)
-    images, labels = diagnosis.probe_images(seen, data.kind.signature_of(model), recipe.seed, ("validation", "train"))
+    rendered_data = rendered(teacher.rendering, data)
+    images, labels = diagnosis.probe_images(
+        rendered_data, data.kind.signature_of(model), recipe.seed, ("validation", "train")
+    )
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
     logits = np.concatenate([run(batch).numpy() for batch in batches])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))

@@ -69,7 +69,7 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     start = time.perf_counter()
     recipe, taps = job.recipe, job.recipe.distill.teacher_taps
     network = load_predictor(job.network, job.batch_statistics)
-    layout = Layout.chosen(len(data.classes), inference.feature_shapes(network, taps))
+    layout = Layout.for_classes(len(data.classes), inference.feature_shapes(network, taps))
     header = _header(job.fingerprint, layout, recipe, data)
     images = student.transfer_set(rendered(job.rendering, data))
     predict = inference.view_predictor(

@@ -67,13 +67,13 @@ def open_subject(
     with native_logs_silenced():
         from tfkd.models.foreign import from_memory
         from tfkd.writers import own
-    chosen, size = KIND.normalization(request.normalization, "--normalization"), request.image_size
-    if chosen.changes:
-        progress.say(f"{KIND.values}: {request.normalization} = {chosen}")
+    normalization, size = KIND.normalization(request.normalization, "--normalization"), request.image_size
+    if normalization.changes:
+        progress.say(f"{KIND.values}: {request.normalization} = {normalization}")
     if in_memory is None:
-        model = own.load(Path(request.model), chosen, request.allow_code, request.imports, size)
+        model = own.load(Path(request.model), normalization, request.allow_code, request.imports, size)
     else:
-        model = own.prepared(from_memory(in_memory, request.name, size), request.name, chosen)
+        model = own.prepared(from_memory(in_memory, request.name, size), request.name, normalization)
     if model.classes != len(labels):
         raise RequestError(
             f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "
@@ -124,8 +124,8 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
     bundle = folder.own_bundle
     probabilities = _predictions(subject, progress)
     diagnosis = _diagnosed(subject, probabilities, folder, request.seed)
-    made = _exported(subject, request, bundle, progress)
-    artifacts = _measured(subject, made, probabilities, bundle, progress)
+    exported = _exported(subject, request, bundle, progress)
+    artifacts = _measured(subject, exported, probabilities, bundle, progress)
     timed = {artifact.path: bundle / artifact.path for artifact in artifacts if artifact.format in TIMED}
     bench = host.measure(timed, request.bench, lambda text: progress.say(f"  {text}"))
     right = accuracy(probabilities, subject.data.test.labels)
@@ -135,7 +135,7 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
         teachers=[],
         student=_student(subject.model, right),
         artifacts=artifacts,
-        missing=made.missing,
+        missing=exported.missing,
         comparison=_comparison(right, artifacts, timed, bench),
         bench=bench,
         diagnosis=diagnosis,
@@ -176,7 +176,7 @@ def _exported(subject: ExportSubject, request: "Request", bundle: Path, progress
 
 
 def _measured(
-    subject: ExportSubject, made: Exported, probabilities: np.ndarray, bundle: Path, progress: Progress
+    subject: ExportSubject, exported: Exported, probabilities: np.ndarray, bundle: Path, progress: Progress
 ) -> list[Artifact]:
     from tfkd.verification.artifacts import Reference
 
@@ -192,7 +192,7 @@ def _measured(
         lacking = artifact.not_verified
         progress.say(f"  {artifact.path}: {f'not verified here: {lacking}' if lacking else 'loaded again and run'}")
 
-    return measure_files(bundle, made.files, reference, subject.card, say)
+    return measure_files(bundle, exported.files, reference, subject.card, say)
 
 
 def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFolder, seed: int) -> list[Diagnosis]:

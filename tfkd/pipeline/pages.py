@@ -59,8 +59,8 @@ def write_page(manifest: Manifest, folder: RunFolder, page: Path) -> Path:
 
 def is_published(run: Path, destination: Path) -> bool:
     """Returns whether a bundle is that of a run."""
-    made, published = (each / MANIFEST for each in (RunFolder(run).bundle, destination))
-    return published.is_file() and published.read_bytes() == made.read_bytes()
+    in_run, published = (each / MANIFEST for each in (RunFolder(run).bundle, destination))
+    return published.is_file() and published.read_bytes() == in_run.read_bytes()
 
 
 def _unfinished(run: Path, error: Exception) -> RequestError:

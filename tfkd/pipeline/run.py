@@ -109,8 +109,8 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
         RequestError, GateError, VerifyError: as `run`.
     """
     say_data(context.data, context.progress)
-    wanted = ORDER[: ORDER.index(last) + 1]
-    names = [name for name in context.stages if kind_of(name) in wanted]
+    kinds = ORDER[: ORDER.index(last) + 1]
+    names = [name for name in context.stages if kind_of(name) in kinds]
     _mend(context, names, destination)
     context.data.require_unchanged()
     for group in groups(context.recipe, names):

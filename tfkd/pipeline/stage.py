@@ -96,8 +96,8 @@ class Stage:
 
     def other_environment(self) -> dict[str, str]:
         """Returns the libraries and processor of the finished stage that differ from the current ones."""
-        here, made = machine.environment(), (self._done() or {}).get("environment", {})
-        return {name: value for name, value in made.items() if here.get(name) != value}
+        here, recorded = machine.environment(), (self._done() or {}).get("environment", {})
+        return {name: value for name, value in recorded.items() if here.get(name) != value}
 
     def mend(self, say: Say, thorough: bool = False) -> None:
         """Removes damaged files of a finished stage, marks it as unfinished, and reports this in one line.

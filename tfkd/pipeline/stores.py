@@ -45,6 +45,6 @@ def cost_of(context: RunContext, kind: StageKind[StoreResult], number: int, untr
     from tfkd.store import inference
 
     model = untrained()
-    layout = Layout.chosen(len(data.classes), inference.feature_shapes(model, recipe.distill.teacher_taps))
+    layout = Layout.for_classes(len(data.classes), inference.feature_shapes(model, recipe.distill.teacher_taps))
     minutes = views / inference.images_per_second(model) / 60
     return f"{views:,} views, {views * layout.bytes_per_view / 1e6:,.1f} MB, about {minutes:,.1f} minutes"

@@ -120,10 +120,11 @@ def per_class(confusion: Confusion, classes: Sequence[str]) -> PerClass | None:
         return None
     accuracies = right[tested] / images[tested]
     shown = tested[np.argsort(accuracies, kind="stable")[:_LISTED_CLASSES]]
-    taken = _most_taken(cells)
+    confused = _most_taken(cells)
     return PerClass(
         results=[
-            ClassResult(classes[i], int(right[i]), int(images[i]), *_named(taken.get(int(i)), classes)) for i in shown
+            ClassResult(classes[i], int(right[i]), int(images[i]), *_named(confused.get(int(i)), classes))
+            for i in shown
         ],
         tenths=np.bincount(
             np.minimum(_TENTHS * right[tested] // images[tested], _TENTHS - 1), minlength=_TENTHS
@@ -163,5 +164,5 @@ def _most_taken(cells: np.ndarray) -> dict[int, tuple[int, int]]:
     return {truth: (predicted, count) for truth, predicted, count in rising.tolist()}
 
 
-def _named(taken: tuple[int, int] | None, classes: Sequence[str]) -> tuple[str, int]:
-    return (classes[taken[0]], taken[1]) if taken else ("", 0)
+def _named(confused: tuple[int, int] | None, classes: Sequence[str]) -> tuple[str, int]:
+    return (classes[confused[0]], confused[1]) if confused else ("", 0)

@@ -180,12 +180,16 @@ def _order(row: DeviceRow) -> tuple[str, str, int]:
 
 def _described(row: DeviceRow, device: Device | None) -> str:
     entry = row.entry
-    told = [f"evidence level {entry.rung}" if entry.rung else "", "emulated" if entry.emulated else "", entry.runtime]
+    details = [
+        f"evidence level {entry.rung}" if entry.rung else "",
+        "emulated" if entry.emulated else "",
+        entry.runtime,
+    ]
     if device is None:
-        return "; ".join(filter(None, [*told, f"measured {_IN_THE_RUN}, {row.created}"]))
-    told += [device.os, f"build {device.build}" if device.build else ""]
-    told += [f"governor {device.governor}" if device.governor else "", condition(device.before, device.after)]
-    return "; ".join(filter(None, [*told, f"last measured {row.created or 'at an unknown time'}"]))
+        return "; ".join(filter(None, [*details, f"measured {_IN_THE_RUN}, {row.created}"]))
+    details += [device.os, f"build {device.build}" if device.build else ""]
+    details += [f"governor {device.governor}" if device.governor else "", condition(device.before, device.after)]
+    return "; ".join(filter(None, [*details, f"last measured {row.created or 'at an unknown time'}"]))
 
 
 def condition(before: Condition, after: Condition) -> str:

@@ -147,9 +147,9 @@ def again(manifest: Manifest) -> str:
     """Returns the command that makes the bundle again."""
     if manifest.teachers:
         return "tfkd run recipe.json"
-    asked = manifest.recipe
-    options = [f"--{name}={asked[name]}" for name in ("labels", "data", "normalization", "name")]
-    return shlex.join(["tfkd", "export", asked["model"], *options])
+    request = manifest.recipe
+    options = [f"--{name}={request[name]}" for name in ("labels", "data", "normalization", "name")]
+    return shlex.join(["tfkd", "export", request["model"], *options])
 
 
 def limit(gate: Gate) -> str:

@@ -220,15 +220,17 @@ class _Answers:
 
 def _example(example: Example, classes: list[str]) -> _Answers:
     answers = {"teacher": example.teacher, "control": example.control, "student": example.student}
-    given = {who: np.asarray(probabilities) for who, probabilities in answers.items() if probabilities is not None}
-    highest = np.max(list(given.values()), axis=0)
+    predictions = {
+        who: np.asarray(probabilities) for who, probabilities in answers.items() if probabilities is not None
+    }
+    highest = np.max(list(predictions.values()), axis=0)
     if example.label in classes:
         highest[classes.index(example.label)] = np.inf  # the true class is always shown, and first
     shown = [int(index) for index in np.argsort(-highest, kind="stable")[:_SHOWN_CLASSES]]
-    best = {who: classes[int(probabilities.argmax())] for who, probabilities in given.items()}
+    best = {who: classes[int(probabilities.argmax())] for who, probabilities in predictions.items()}
     return _Answers(
         image=example.image,
         label=example.label,
         verdicts={who: (name, name == example.label) for who, name in best.items()},
-        bars=[(classes[index], {who: float(each[index]) for who, each in given.items()}) for index in shown],
+        bars=[(classes[index], {who: float(each[index]) for who, each in predictions.items()}) for index in shown],
     )

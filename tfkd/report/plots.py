@@ -168,7 +168,7 @@ def _label_dots(figure: Any, axes: Any, dots: Sequence[Dot]) -> None:
     from matplotlib.text import Text
 
     figure.draw_without_rendering()
-    taken = [*_along(figure, axes, front(dots)), *(box for dot in dots for box in _boxes(figure, axes, dot))]
+    occupied = [*_along(figure, axes, front(dots)), *(box for dot in dots for box in _boxes(figure, axes, dot))]
     for dot in _outside_in(dots):
         label = axes.annotate(
             dot.label,
@@ -187,9 +187,9 @@ def _label_dots(figure: Any, axes: Any, dots: Sequence[Dot]) -> None:
             label.set_horizontalalignment(_side(math.cos(angle)))
             label.update_positions(figure.canvas.get_renderer())
             extent = Text.get_window_extent(label, figure.canvas.get_renderer())
-            if _within(extent, axes) and not any(extent.overlaps(other) for other in taken):
+            if _within(extent, axes) and not any(extent.overlaps(other) for other in occupied):
                 break
-        taken.append(extent)
+        occupied.append(extent)
 
 
 def _outside_in(dots: Sequence[Dot]) -> list[Dot]:

@@ -138,9 +138,9 @@ def view_predictor(
             examples; or an example is gone.
     """
     model = with_logits(model, "The teacher")
-    made = _TransferViews(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
+    view_batches = _TransferViews(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
     run = _runner(model, taps)
-    probe = next(made.batches(np.arange(min(PROBE, len(examples))), 0, PROBE))
+    probe = next(view_batches.batches(np.arange(min(PROBE, len(examples))), 0, PROBE))
     _check(run(probe)[LOGITS].numpy(), classes)
     path = folder / RECORD
     inference = _recorded(path)
@@ -148,9 +148,11 @@ def view_predictor(
         if len(examples) * views < WORTH_MEASURING:
             inference = Inference(BATCH, "float32", {}, None)
         else:
-            inference = _remembered(model, lambda: _fastest(model, run, made, probe))
+            inference = _remembered(model, lambda: _fastest(model, run, view_batches, probe))
         write_sealed(path, asdict(inference))
-    return ViewPredictor(run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), made, inference)
+    return ViewPredictor(
+        run if inference.dtype == "float32" else _runner(in_bfloat16(model), taps), view_batches, inference
+    )
 
 
 def feature_shapes(model: keras.Model, taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -194,10 +196,10 @@ def _end(model: keras.Model) -> list[Any]:
             tensor = operation.outputs[0]
             continue
         end.append(operation)
-        given = call_behind(tensor).input_tensors
-        if len(given) != 1 or getattr(operation, "weights", None):
+        inputs = call_behind(tensor).input_tensors
+        if len(inputs) != 1 or getattr(operation, "weights", None):
             return end
-        tensor = given[0]
+        tensor = inputs[0]
 
 
 def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inference:
@@ -253,12 +255,12 @@ def _repeated(inputs: Any, batch: int) -> Any:
 def _seconds(run: RunTeacher, inputs: Any) -> float:
     """Returns the seconds of the fastest of several calls, because other load can only slow one down."""
     run(inputs)  # tracing and selection of kernels, outside the measurement
-    taken: list[float] = []
-    while len(taken) < 2 or sum(taken) < SECONDS_A_BATCH_SIZE:
+    durations: list[float] = []
+    while len(durations) < 2 or sum(durations) < SECONDS_A_BATCH_SIZE:
         start = time.perf_counter()
         run(inputs)[LOGITS].numpy()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        durations.append(time.perf_counter() - start)
+    return min(durations)
 
 
 def _share_changed(first: RunTeacher, second: RunTeacher, batches: Iterator[Any]) -> float:

@@ -46,7 +46,7 @@ class Layout:
             raise RequestError(f"A soft-label store always holds {LOGITS!r}; leave it out of the features.")
 
     @classmethod
-    def chosen(cls, classes: int, features: dict[str, tuple[int, ...]] | None = None) -> "Layout":
+    def for_classes(cls, classes: int, features: dict[str, tuple[int, ...]] | None = None) -> "Layout":
         """Returns the layout for a number of classes: all logits up to 256 classes, else an eighth, at most 128.
 
         A kept logit takes four bytes with its class and two without, so what is kept of more than 256 classes takes
@@ -134,8 +134,8 @@ class Layout:
             others = records["others"] - np.float32(math.log(self.classes - self.top))
             logits = np.repeat(others[:, None], self.classes, axis=1)
             np.put_along_axis(logits, records["classes"].astype(np.int64), kept, axis=1)
-        chosen = self.features if features is None else features
-        return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in chosen}}
+        taps = self.features if features is None else features
+        return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in taps}}
 
 
 def _checked(name: str, values: Any, shape: tuple[int, ...]) -> Any:

@@ -57,7 +57,7 @@ class SoftLabels:
         self.images: int = header["images"]
         self.views: int = header["views"]
         self.layout = Layout.described_by(header["layout"])
-        self._features = _chosen(folder, self.layout.features, features)
+        self._features = _feature_shapes(folder, self.layout.features, features)
         self._bytes_read = self.layout.bytes_until(self._features)
         self.shapes = {LOGITS: (self.layout.classes,), **self._features}
         self._listed = _listed(folder)
@@ -91,8 +91,8 @@ class SoftLabels:
         size = self.layout.bytes_per_view
         begins = (opened.begins[numbers] + rows * size).tolist()
         records = np.empty(len(images), self.layout.dtype)
-        wanted = records.view(np.uint8).reshape(len(images), size)[:, : self._bytes_read]
-        places = zip(opened.descriptors[numbers].tolist(), wanted, begins, strict=True)
+        buffers = records.view(np.uint8).reshape(len(images), size)[:, : self._bytes_read]
+        places = zip(opened.descriptors[numbers].tolist(), buffers, begins, strict=True)
         with self._file_errors(f"view {view}"):
             read = [os.preadv(descriptor, [row], begin) for descriptor, row, begin in places]
         if any(count != self._bytes_read for count in read):
@@ -176,7 +176,7 @@ class SoftLabels:
         )
 
 
-def _chosen(
+def _feature_shapes(
     folder: Path, stored: Mapping[str, tuple[int, ...]], features: Collection[str] | None
 ) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of the named features, or of all."""
@@ -305,10 +305,10 @@ def _cut(batches: Iterator[Any], run: list[_Shard], dtype: np.dtype[np.void]) ->
         while filled < shard.rows:
             if not len(rest):
                 rest = next(batches)
-            taken = rest[: shard.rows - filled]
-            records[filled : filled + len(taken)] = taken
-            filled += len(taken)
-            rest = rest[len(taken) :]
+            rows = rest[: shard.rows - filled]
+            records[filled : filled + len(rows)] = rows
+            filled += len(rows)
+            rest = rest[len(rows) :]
         yield records
     next(batches, None)  # raises its error about too many rows
 

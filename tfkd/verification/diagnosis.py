@@ -127,8 +127,8 @@ def probe_images(
     images, labels, missing = [], [], MOST_IMAGES
     for split in (getattr(data, name) for name in splits):
         if missing > 0 and len(split):
-            taken, positions = samples.examples(split, signature, missing, seed)
-            images.append(taken)
+            examples, positions = samples.examples(split, signature, missing, seed)
+            images.append(examples)
             labels.append(split.labels[positions])
             missing -= len(positions)
     return np.concatenate(images), np.concatenate(labels)
@@ -282,10 +282,12 @@ def _predicted(subject: DiagnosisSubject, examples: np.ndarray, other: Normaliza
     return np.concatenate(list(batches()))
 
 
-def _described(subject: DiagnosisSubject, equals: list[Hypothesis], asked: Hypothesis, labels: np.ndarray) -> Diagnosis:
+def _described(
+    subject: DiagnosisSubject, equals: list[Hypothesis], stated: Hypothesis, labels: np.ndarray
+) -> Diagnosis:
     """Describes the first of hypotheses that explain the same."""
     found = equals[0]
-    reached, level = (balanced_accuracy(labels, each.classes) for each in (found, asked))
+    reached, level = (balanced_accuracy(labels, each.classes) for each in (found, stated))
     causes, proposals = [], []
     labels_in_order = [subject.names[number] for number in np.argsort(found.order)] if found.order else []
     if found.normalization is not None:
@@ -322,8 +324,8 @@ def _order_described(names: Sequence[str], found: Hypothesis) -> str:
         return f"its outputs {found.kind}"
     if len(moved) <= _NAMED_CLASSES:
         owners = np.argsort(order)
-        told = ", ".join(f"{number} is {names[owners[number]]}" for number in moved)
-        return f"outputs in another order ({told})"
+        description = ", ".join(f"{number} is {names[owners[number]]}" for number in moved)
+        return f"outputs in another order ({description})"
     return f"{len(moved)} of {len(order)} outputs in another order"
 
 
@@ -344,12 +346,12 @@ def _nothing_helps(subject: DiagnosisSubject, tried: list[Hypothesis], labels: n
 
     On few images a classifier at chance may still be a fair one: nothing is said before that is refuted.
     """
-    asked = [each for each in tried if each.order is None]
-    share = min(float(np.bincount(each.classes).max()) / len(labels) for each in asked)
+    in_order = [each for each in tried if each.order is None]
+    share = min(float(np.bincount(each.classes).max()) / len(labels) for each in in_order)
     best = max(balanced_accuracy(labels, each.classes) for each in tried)
     if significant(chance_test(labels, tried[0].classes).p_value):
         return
-    ways = "" if subject.normalization_is_known else f" with any of {len(asked)} normalizations"
+    ways = "" if subject.normalization_is_known else f" with any of {len(in_order)} normalizations"
     if share >= ONE_ANSWER and is_refuted_by_one_answer(share, labels):
         found = f"gives the same class for {share:.0%} of {len(labels)} images{ways}"
         yield _without_skill(subject, found, "untrained", _UNTRAINED, _TRAINED)

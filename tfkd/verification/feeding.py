@@ -1,4 +1,4 @@
-"""How raw values become the input of a .tflite file, as the file, its quantized form or its user says."""
+"""Conversion of raw values to the input of a .tflite file, by its metadata, its quantized form or its user."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,9 @@ class Feed:
     """Turns raw values into a file's input.
 
     Attributes:
-        tensor: the input.
-        normalization: of the values that the input stands for; None where bytes take them as they are.
-        source: who says so, for reports.
+        tensor: the input tensor.
+        normalization: of raw values; None if the input takes them as they are, as bytes.
+        source: where the normalization comes from, for reports.
     """
 
     tensor: Tensor
@@ -45,7 +45,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class _Input:
-    """What is known of a file's input from the file alone; `stated` by its metadata."""
+    """A file's input; `stated` is the normalization in the file's metadata."""
 
     path: Path
     tensor: Tensor
@@ -57,7 +57,7 @@ class _Input:
 
     @property
     def plain(self) -> ImageNormalization | None:
-        """What makes raw values into those that bytes stand for, where these are of a known range."""
+        """The normalization of a quantized input, if its range is a usual one."""
         scale, zero_point = self.tensor.scale, self.tensor.zero_point
         if not self.is_bytes or scale is None or zero_point is None:
             return None
@@ -65,52 +65,52 @@ class _Input:
 
 
 def signature(path: Path) -> Signature:
-    """Returns the signature of the example that a file takes.
+    """Returns the signature of a file's examples.
 
     Raises:
-        RequestError: it takes something else.
+        RequestError: its input is of no known kind.
         VerifyError: the file cannot be loaded.
     """
     tensor = tflite.io(path).input
     return signature_of_file(str(path), tensor.dtype, tensor.shape)
 
 
-def feeds(path: Path, against: Path, given: ImageNormalization | None = None) -> tuple[Feed, Feed]:
-    """Returns how a file and its float file are each fed with the same examples.
+def feeds(path: Path, against: Path, stated: ImageNormalization | None = None) -> tuple[Feed, Feed]:
+    """Returns how the same examples are converted to the inputs of a file and of its float file.
 
-    Bytes take raw values as they are, as apps give them. A float input takes what, in this order, `given` says, the
-    file's metadata, the metadata of the other file, or the range of the other file's bytes.
+    Byte inputs get raw values, as from apps. Float inputs are normalized by the first of: `stated`, the file's
+    metadata, the metadata of the other file, the range of the other file's bytes.
 
     Args:
         path: of a file.
         against: of the float file of the same network.
-        given: what the user says that the network wants done to raw values; the files' metadata must not say otherwise.
+        stated: the user's normalization; must not contradict the files' metadata.
 
     Raises:
-        RequestError: nothing says what a file wants, or its metadata contradict `given`.
+        RequestError: the normalization of a file is unknown, or its metadata contradict `stated`.
         VerifyError: a file cannot be loaded.
     """
     ours, theirs = (
         _Input(each, tflite.io(each).input, metadata.normalization(tflite.model(each))) for each in (path, against)
     )
-    return _feed(ours, theirs, given), _feed(theirs, ours, given)
+    return _feed(ours, theirs, stated), _feed(theirs, ours, stated)
 
 
 def _input(path: Path) -> _Input:
     return _Input(path, tflite.io(path).input, metadata.normalization(tflite.model(path)))
 
 
-def _feed(file: _Input, other: _Input, given: ImageNormalization | None) -> Feed:
-    if given and file.stated and not replace(given, bgr=False).same_as(file.stated):
+def _feed(file: _Input, other: _Input, stated: ImageNormalization | None) -> Feed:
+    if stated and file.stated and not replace(stated, bgr=False).same_as(file.stated):
         raise RequestError(
-            f"{file.path} states in its metadata that it wants {file.stated}, not {given}; leave --normalization out."
+            f"{file.path} states in its metadata that it wants {file.stated}, not {stated}; leave --normalization out."
         )
     if file.is_bytes:
-        return _feed_bytes(file, given)
+        return _feed_bytes(file, stated)
     if file.tensor.dtype != "float32":
         raise RequestError(f"{file.path} takes {file.tensor.dtype}; give a file that takes float32, uint8 or int8.")
     known = (
-        (given, "--normalization"),
+        (stated, "--normalization"),
         (file.stated, "its metadata"),
         (other.stated, f"the metadata of {other.path.name}"),
         (other.plain, f"the range of {other.path.name}"),
@@ -118,13 +118,13 @@ def _feed(file: _Input, other: _Input, given: ImageNormalization | None) -> Feed
     for normalization, source in known:
         if normalization is not None:
             return Feed(file.tensor, normalization, source)
-    raise RequestError(f"{file.path} does not say which range of floats it takes; {ADVICE}")
+    raise RequestError(f"{file.path} does not state its range of pixel values; {ADVICE}")
 
 
-def _feed_bytes(file: _Input, given: ImageNormalization | None) -> Feed:
-    if given and not file.stated:
-        return Feed(file.tensor, given, "--normalization")
+def _feed_bytes(file: _Input, stated: ImageNormalization | None) -> Feed:
+    if stated and not file.stated:
+        return Feed(file.tensor, stated, "--normalization")
     if file.stated or file.plain or file.tensor.scale is None:
         return Feed(file.tensor, None, f"{file.tensor.dtype} input")
     low, high = file.tensor.range or (0.0, 0.0)
-    raise RequestError(f"{file.path} takes bytes that stand for {low:.3g} to {high:.3g}, which are no pixels; {ADVICE}")
+    raise RequestError(f"{file.path} takes values from {low:.3g} to {high:.3g}, not a usual range of pixels; {ADVICE}")

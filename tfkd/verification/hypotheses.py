@@ -66,19 +66,19 @@ def orders(
     top, probabilities = scores.argmax(axis=1), _probabilities(scores)
 
     def likelihood(columns: np.ndarray) -> float:
-        chosen = probabilities[np.arange(len(labels)), columns]
-        return float(np.log(np.maximum(chosen, 1e-6)).mean())
+        of_labels = probabilities[np.arange(len(labels)), columns]
+        return float(np.log(np.maximum(of_labels, 1e-6)).mean())
 
     outputs = scores.shape[1]
     yield Hypothesis(normalization, None, "", top, likelihood(labels))
-    seen = {tuple(range(outputs))}
+    distinct = {tuple(range(outputs))}
     for kind, order in _known_orders(names):
-        if order not in seen:
-            seen.add(order)
+        if order not in distinct:
+            distinct.add(order)
             columns = np.array(order)
             yield Hypothesis(normalization, order, kind, np.argsort(columns)[top], likelihood(columns[labels]))
     order = _matched(top, probabilities, labels)
-    if order not in seen:
+    if order not in distinct:
         classes, columns = _held_out(top, probabilities, labels)
         yield Hypothesis(normalization, order, "matched", classes, likelihood(columns))
 
@@ -153,10 +153,10 @@ def supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float = 
 
     Those about labels alone and those about normalizations are apart, each with the best first.
     """
-    asked, *others = tried
+    stated, *others = tried
     weights = _weights(labels)
-    asked_right = (asked.classes == labels) * weights
-    level = balanced_accuracy(labels, asked.classes)
+    stated_right = (stated.classes == labels) * weights
+    level = balanced_accuracy(labels, stated.classes)
 
     def holds(other: Hypothesis) -> bool:
         reached = balanced_accuracy(labels, other.classes)
@@ -164,7 +164,7 @@ def supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float = 
             return False
         if not significant(chance_test(labels, other.classes).p_value):
             return False
-        return paired_p_value((other.classes == labels) * weights, asked_right) <= ALPHA / len(others)
+        return paired_p_value((other.classes == labels) * weights, stated_right) <= ALPHA / len(others)
 
     found = [other for other in others if holds(other)]
     if not found:

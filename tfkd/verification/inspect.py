@@ -191,13 +191,13 @@ def sibling(path: Path) -> Path:
 
 
 def _row(operator: Operator, part: int | None) -> Row:
-    made = operator.outputs[0]
+    output = operator.outputs[0]
     return Row(
         number=operator.number,
         kind=operator.kind,
         name=operator.name,
-        shape=made.shape,
-        dtype=made.dtype,
+        shape=output.shape,
+        dtype=output.dtype,
         stored=sum(operand.stored for operand in operator.inputs),
         multiply_adds=operator.multiply_adds,
         part=part,

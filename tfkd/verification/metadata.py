@@ -91,11 +91,11 @@ def _problems(metadata: "_Reader", card: Card, signature: Signature) -> Iterator
         yield f"its metadata do not name {LABELS} as the labels of its output"
 
 
-def _wrong_input(tensor: "_Reader", wanted: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_input(tensor: "_Reader", expected: Mapping[str, Any]) -> Iterator[str]:
     content, unit = tensor.child(_CONTENT), tensor.only(_UNITS)
     found = _image_properties(content.child(1)) if content.number(0, Int8Flags) == _IMAGE else {}
-    if found != wanted:
-        yield f"its metadata give its input {listed(found) or 'no properties'}, not {listed(wanted)}"
+    if found != expected:
+        yield f"its metadata give its input {listed(found) or 'no properties'}, not {listed(expected)}"
     normalization = unit.child(1)
     if unit.number(0, Int8Flags) != _NORMALIZATION or (normalization.floats(0), normalization.floats(1)) != ([0], [1]):
         yield "its metadata make an app normalise its input, which the model does itself"

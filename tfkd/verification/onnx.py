@@ -25,14 +25,14 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     session = load(path)
     ends = [(each.name, each.shape, each.type) for each in (*session.get_inputs(), *session.get_outputs())]
     tensor, row = signature.single, [1, len(card.classes)]
-    taken = [1, *(int(side or 0) for side in tensor.shape)]
-    wanted = [(tensor.name, taken, "tensor(float)"), (OUTPUT, row, "tensor(float)")]
-    if ends != wanted:
-        raise VerifyError(f"{path}: takes and gives {ends}, not {wanted}.")
+    shape = [1, *(int(side or 0) for side in tensor.shape)]
+    expected = [(tensor.name, shape, "tensor(float)"), (OUTPUT, row, "tensor(float)")]
+    if ends != expected:
+        raise VerifyError(f"{path}: takes and gives {ends}, not {expected}.")
     if labels(path) != card.classes:
         raise VerifyError(f"{path}: the labels in its metadata are not the model's classes; export it again.")
     return InputOutput(
-        input=Tensor(name=tensor.name, shape=taken, dtype="float32", range=tensor.range and [*tensor.range]),
+        input=Tensor(name=tensor.name, shape=shape, dtype="float32", range=tensor.range and [*tensor.range]),
         output=Tensor(name=OUTPUT, shape=row, dtype="float32", range=[0.0, 1.0]),
     )
 

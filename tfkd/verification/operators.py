@@ -86,17 +86,17 @@ class Operator:
     @property
     def multiply_adds(self) -> int:
         """Products that are summed up, of convolutions and dense layers; 0 for every other kind."""
-        made = self.outputs[0]
+        output = self.outputs[0]
         if self.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"):
             return 0
         kernel = self.inputs[1].shape
         match self.kind:
             case "DEPTHWISE_CONV_2D":
-                return made.size * kernel[1] * kernel[2]
+                return output.size * kernel[1] * kernel[2]
             case "TRANSPOSE_CONV":
                 return self.inputs[2].size * kernel[0] * kernel[1] * kernel[2]
             case _:
-                return made.size * math.prod(kernel[1:])
+                return output.size * math.prod(kernel[1:])
 
 
 def read(path: Path) -> tuple[Operator, ...]:

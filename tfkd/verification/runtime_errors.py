@@ -57,5 +57,5 @@ def reason(error: Exception | str, oldest: str | None = None) -> str:
         if found := re.search(pattern, text):
             is_newer = worded in (_version, _number)
             return worded(found) + (f"; the file states {oldest} or newer" if oldest and is_newer else "")
-    told = cause(error if isinstance(error, Exception) else ValueError(error))
-    return f"cannot be loaded by LiteRT: {told.rstrip('.')}"
+    reason = cause(error if isinstance(error, Exception) else ValueError(error))
+    return f"cannot be loaded by LiteRT: {reason.rstrip('.')}"

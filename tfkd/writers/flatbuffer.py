@@ -67,8 +67,8 @@ class TfliteNetwork:
 
     def computed(self) -> list[int]:
         """Returns the float32 tensors that depend on the input, the input first, in the order of the operators."""
-        made = [int(tensor) for operator in self.graph.operators for tensor in operator.outputs]
-        return [tensor for tensor in [int(self.graph.inputs[0]), *made] if self.dtype(tensor) == np.float32]
+        outputs = [int(tensor) for operator in self.graph.operators for tensor in operator.outputs]
+        return [tensor for tensor in [int(self.graph.inputs[0]), *outputs] if self.dtype(tensor) == np.float32]
 
     def consumers(self, tensor: int) -> list[Any]:
         """Returns the operators that read a tensor."""
@@ -96,22 +96,22 @@ class TfliteNetwork:
             outputs: numbers of tensors.
             options: fields of the kind's options table, such as `beta` of SOFTMAX.
         """
-        made = schema.OperatorT()
-        made.opcodeIndex = self._code(getattr(schema.BuiltinOperator, kind))
-        made.inputs, made.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(getattr(schema.BuiltinOperator, kind))
+        operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         table = f"{kind.title()}Options"
-        made.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-        made.builtinOptions = getattr(schema, f"{table}T")()
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+        operator.builtinOptions = getattr(schema, f"{table}T")()
         for field, value in options.items():
-            setattr(made.builtinOptions, field, value)
-        return made
+            setattr(operator.builtinOptions, field, value)
+        return operator
 
-    def sign(self, given: str, made: str) -> None:
+    def sign(self, input_name: str, output_name: str) -> None:
         """Names the network's input and output in its one signature."""
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-        signature.inputs = [_named(given, self.graph.inputs[0])]
-        signature.outputs = [_named(made, self.graph.outputs[0])]
+        signature.inputs = [_named(input_name, self.graph.inputs[0])]
+        signature.outputs = [_named(output_name, self.graph.outputs[0])]
         self.model.signatureDefs = [signature]
 
     def tidy(self) -> None:

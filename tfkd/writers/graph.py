@@ -114,7 +114,7 @@ def _inlined(function: Any) -> Any:
 
 
 def _classes_of(model: keras.Model) -> int:
-    made = model.output_shape
-    if not (isinstance(made, tuple) and len(made) == 2 and made[1]):
-        raise RequestError(f"The model {model.name!r} gives {made}, not logits [None, classes]; export needs that.")
-    return int(made[1])
+    shape = model.output_shape
+    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1]):
+        raise RequestError(f"The model {model.name!r} gives {shape}, not logits [None, classes]; export needs that.")
+    return int(shape[1])

@@ -64,8 +64,8 @@ def _metadata(card: Card, signature: Signature) -> bytes:
     """Builds the ModelMetadata table; fields stand in the order of the schema."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
-    given, made = _tables(builder, _input(builder, signature)), _tables(builder, _output(builder))
-    subgraph = _table(builder, None, None, given, made)
+    inputs, outputs = _tables(builder, _input(builder, signature)), _tables(builder, _output(builder))
+    subgraph = _table(builder, None, None, inputs, outputs)
     model = _table(
         builder,
         text(card.name),

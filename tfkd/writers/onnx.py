@@ -64,7 +64,7 @@ def _converted(graph: Graph, path: Path) -> Any:
             import tf2onnx
     except ImportError as error:
         raise RequestError(f'ONNX files need the extra "onnx" ({error}): pip install "tfkd[onnx]".') from None
-    given = graph.signature.single.name
+    image = graph.signature.single.name
     ends = [tensor.name for tensor in (*graph.function.inputs, *graph.function.outputs)]
     with native_logs_silenced():
         try:
@@ -73,9 +73,9 @@ def _converted(graph: Graph, path: Path) -> Any:
                 input_names=ends[:1],
                 output_names=ends[1:],
                 opset=OPSET,
-                tensors_to_rename=dict(zip(ends, (given, OUTPUT), strict=True)),
+                tensors_to_rename=dict(zip(ends, (image, OUTPUT), strict=True)),
             )
-            _renumber(model.graph, (given, OUTPUT))
+            _renumber(model.graph, (image, OUTPUT))
             onnx.checker.check_model(model)
             onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -148,9 +148,9 @@ def _scales(model: Any, images: np.ndarray) -> dict[str, float]:
 
 def _largest(session: Any, names: list[str], images: np.ndarray) -> Iterator[list[float]]:
     for image in images:
-        given = image[np.newaxis].astype(np.float32)
-        made = session.run(names[1:], {names[0]: given})
-        yield [float(np.abs(values).max(initial=0)) for values in (given, *made)]
+        batch = image[np.newaxis].astype(np.float32)
+        outputs = session.run(names[1:], {names[0]: batch})
+        yield [float(np.abs(values).max(initial=0)) for values in (batch, *outputs)]
 
 
 def _guide(path: Path, graph: Graph, calibrated: bool) -> str:

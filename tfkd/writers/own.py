@@ -95,10 +95,12 @@ def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NO
     """
     size, classes = _checked(opened, name)
     _check_weights(opened, name)
-    taken = signature(size)
+    model_signature = signature(size)
     with native_logs_silenced():
         try:
-            traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(taken.spec(1))
+            traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(
+                model_signature.spec(1)
+            )
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
             raise RequestError(f"{name} cannot be traced for one image: {cause(error)}") from error
@@ -106,7 +108,7 @@ def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NO
     logits = frozen_logits(whole, name, _tried(raw, size, name))
     return OwnModel(
         name=name,
-        signature=taken,
+        signature=model_signature,
         output_shape=(1, classes),
         parameters=opened.count_params(),
         answer=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),
@@ -118,20 +120,20 @@ def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NO
 
 def _checked(model: keras.Model, name: str) -> tuple[int, int]:
     """Returns the side of the input and the number of classes."""
-    taken, given = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    if len(taken) != 4 or taken[3] != 3:
-        raise RequestError(f"{name} takes {taken}; a classifier here takes RGB images (None, S, S, 3).")
-    if taken[1] != taken[2]:
+    input_shape, output_shape = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+    if len(input_shape) != 4 or input_shape[3] != 3:
+        raise RequestError(f"{name} takes {input_shape}; a classifier here takes RGB images (None, S, S, 3).")
+    if input_shape[1] != input_shape[2]:
         raise RequestError(
-            f"{name} takes {taken[1]} x {taken[2]} pixels; build it for a square: keras.Input((S, S, 3))."
+            f"{name} takes {input_shape[1]} x {input_shape[2]} pixels; build it for a square: keras.Input((S, S, 3))."
         )
-    if len(given) != 2 or given[1] is None or given[0] not in (None, taken[0]):
+    if len(output_shape) != 2 or output_shape[1] is None or output_shape[0] not in (None, input_shape[0]):
         raise RequestError(
-            f"{name} gives {given} for {taken}; a classifier gives a row (None, classes) for each image."
+            f"{name} gives {output_shape} for {input_shape}; a classifier gives a row (None, classes) for each image."
         )
-    if given[1] < 2:
+    if output_shape[1] < 2:
         raise RequestError(single_message(name))
-    return taken[1], given[1]
+    return input_shape[1], output_shape[1]
 
 
 def _check_weights(model: keras.Model, name: str) -> None:

@@ -85,16 +85,16 @@ def _bare(content: bytes, images: np.ndarray) -> Bare:
     return Bare(network, pixels, normalised)
 
 
-def _in_float(network: TfliteNetwork, wanted: Sequence[str]) -> list[str]:
+def _in_float(network: TfliteNetwork, texts: Sequence[str]) -> list[str]:
     """Returns the names of the operators, by what they compute, that hold one of the wanted texts."""
     names = [network.name(int(operator.outputs[0])) for operator in network.graph.operators]
-    for text in wanted:
+    for text in texts:
         if not any(text in name for name in names):
             parts = sorted({part for name in names for part in (name, *name.split(";"))})
             raise RequestError(
                 f"export.float_layers: no operator of the int8 file has {text!r} in its name.{nearest(text, parts)}"
             )
-    return [name for name in names if any(text in name for text in wanted)]
+    return [name for name in names if any(text in name for text in texts)]
 
 
 def _limits(low: float, high: float) -> schema.QuantizationParametersT:

@@ -43,15 +43,15 @@ def least_squares(network: TfliteNetwork, images: np.ndarray, levels: int = 256)
         images: float32 [n, S, S, 3] as the network takes them.
         levels: of the quantization, 256 for int8.
     """
-    seen = min_max(network, images)
-    clipped = [tensor for tensor in seen if tensor not in (*network.graph.inputs, *network.graph.outputs)]
+    ranges = min_max(network, images)
+    clipped = [tensor for tensor in ranges if tensor not in (*network.graph.inputs, *network.graph.outputs)]
     counts = np.zeros((len(clipped), _BINS))
     for number, values in _activations(network, clipped, images):
-        low, high = seen[clipped[number]]
+        low, high = ranges[clipped[number]]
         if high > low:
             places = ((values.ravel() - low) * ((_BINS - 1) / (high - low))).astype(np.int32)
             counts[number] += np.bincount(places, minlength=_BINS)
-    return seen | {tensor: best_range(counts[n], *seen[tensor], levels) for n, tensor in enumerate(clipped)}
+    return ranges | {tensor: best_range(counts[n], *ranges[tensor], levels) for n, tensor in enumerate(clipped)}
 
 
 def addable(network: TfliteNetwork, found: TensorRanges) -> TensorRanges:
@@ -121,9 +121,9 @@ def _activations(network: TfliteNetwork, tensors: list[int], images: np.ndarray)
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         interpreter.allocate_tensors()
-    given = interpreter.get_input_details()[0]["index"]
+    image_index = interpreter.get_input_details()[0]["index"]
     for image in images:
-        interpreter.set_tensor(given, image[np.newaxis])
+        interpreter.set_tensor(image_index, image[np.newaxis])
         interpreter.invoke()
         for number, tensor in enumerate(tensors):
             yield number, interpreter.get_tensor(tensor)

@@ -82,10 +82,10 @@ def _without(function: Any, operator: Any) -> Any:
     (image,), (output,) = function.inputs, function.outputs
 
     def replaced(pixels: Any) -> Any:
-        given = {image.name: pixels}
-        (before,) = tf.graph_util.import_graph_def(definition, given, [operator.inputs[0].name])
-        given[operator.outputs[0].name] = resized(before, rows, columns)
-        (after,) = tf.graph_util.import_graph_def(definition, given, [output.name])
+        replacements = {image.name: pixels}
+        (before,) = tf.graph_util.import_graph_def(definition, replacements, [operator.inputs[0].name])
+        replacements[operator.outputs[0].name] = resized(before, rows, columns)
+        (after,) = tf.graph_util.import_graph_def(definition, replacements, [output.name])
         return after
 
     specification = tf.TensorSpec(image.shape, image.dtype, name=image.op.name)

@@ -50,8 +50,8 @@ def write_tflite(
         ConversionError: the converter cannot write the model in this precision.
     """
     with frozen(model, card) as graph:
-        asked = Calibration(calibration, ranges, tuple(float_layers), io)
-        write(graph, ExportedFile(path.name, "tflite", precision), path, card, asked)
+        settings = Calibration(calibration, ranges, tuple(float_layers), io)
+        write(graph, ExportedFile(path.name, "tflite", precision), path, card, settings)
 
 
 def check_convertible(model: Any, card: Card, name: str) -> None:
@@ -115,10 +115,11 @@ def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signat
         content = _convert(saved_model, optimize=True)
     network = TfliteNetwork(content)
     shapes = [network.shape(int(end[0])) for end in (network.graph.inputs, network.graph.outputs)]
-    wanted = [(1, *signature.single.shape), (1, len(card.classes))]
-    if shapes != wanted:
+    expected = [(1, *signature.single.shape), (1, len(card.classes))]
+    if shapes != expected:
         raise RequestError(
-            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}; {wanted[0]} to {wanted[1]} is needed."
+            f"The SavedModel at {saved_model} maps {shapes[0]} to {shapes[1]}, not {expected[0]} to {expected[1]}; "
+            "save a classifier of these inputs and classes."
         )
     if "QUANTIZE" not in {network.kind(operator) for operator in network.graph.operators}:
         raise RequestError(f"The SavedModel at {saved_model} holds no ranges of activations; train it with 'qat'.")
@@ -180,15 +181,15 @@ def _reason(error: Exception) -> str:
         return f"LiteRT has no operator for TensorFlow's {found[1].strip()}"
     if found := re.search(r"^Custom ops: (.+)$", text, re.MULTILINE):
         return f"LiteRT has no operator {found[1].strip()}"
-    said = re.findall(r"error: (?:loc\(.*\): )?(.+)$", text, re.MULTILINE)
-    return said[-1] if said else cause(error)
+    errors = re.findall(r"error: (?:loc\(.*\): )?(.+)$", text, re.MULTILINE)
+    return errors[-1] if errors else cause(error)
 
 
 def _check_examples(examples: np.ndarray, precision: str, signature: Signature) -> None:
     shape = signature.single.shape
     if examples.dtype != np.uint8 or examples.shape[1:] != shape:
-        wanted = f"uint8 [n, {', '.join(map(str, shape))}]"
-        raise RequestError(f"{precision} needs calibration images {wanted}, not {examples.dtype} {examples.shape}.")
+        expected = f"uint8 [n, {', '.join(map(str, shape))}]"
+        raise RequestError(f"{precision} needs calibration images {expected}, not {examples.dtype} {examples.shape}.")
     if not len(examples):
         raise RequestError(
             f"{precision} needs at least one calibration image; set export.calibration_images to 1 or more."

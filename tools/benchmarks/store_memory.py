@@ -31,7 +31,7 @@ from tfkd.store.soft_labels import SoftLabels, write_soft_labels
 CLASSES, BATCH, SEED = 1_000, 64, 1
 STEPS_BETWEEN_LOOKS = 20
 MIB = 1 << 20
-LAYOUTS = {"all": Layout(CLASSES), "top": Layout.chosen(CLASSES)}
+LAYOUTS = {"all": Layout(CLASSES), "top": Layout.for_classes(CLASSES)}
 
 
 def main() -> None:

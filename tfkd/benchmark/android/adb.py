@@ -99,7 +99,7 @@ class Phone:
             return False
 
 
-def chosen(serial: str) -> Phone:
+def select_phone(serial: str) -> Phone:
     """Returns the device that is meant.
 
     Args:

@@ -132,13 +132,13 @@ def _waited(job: PhoneJob) -> _AndroidStatus:
     last, alive = "", time.monotonic()
     script = f"{_as_app(f'cat {RESULTS}/status.json 2>/dev/null')} || {{ pidof {PACKAGE} >/dev/null && echo alive; }}"
     while time.monotonic() - alive < patience:
-        said = phone.shell(f"{script}; true", ANSWERING).strip()
-        if not said:
+        output = phone.shell(f"{script}; true", ANSWERING).strip()
+        if not output:
             raise RequestError(f"The app ended without results on {phone.serial}. See `adb logcat -s AndroidRuntime`.")
-        if said != last:
-            last, alive = said, time.monotonic()
-        if said.startswith("{"):
-            status = _status(said)
+        if output != last:
+            last, alive = output, time.monotonic()
+        if output.startswith("{"):
+            status = _status(output)
             if status.state == "failed":
                 reason = " ".join(str(status.error).split())
                 raise RequestError(f"The app failed on {phone.serial}: {reason[:300]}")

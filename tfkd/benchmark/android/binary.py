@@ -54,14 +54,14 @@ class Tool:
             RequestError: it failed.
             MachineError: it gave no sign of life for too long, or the device failed.
         """
-        chosen = {"graph": graph, "num_threads": threads, **self._delegation(delegate), **options}
-        words = " ".join(f"--{name}={value}" for name, value in chosen.items())
-        said: list[str] = []
+        flags = {"graph": graph, "num_threads": threads, **self._delegation(delegate), **options}
+        words = " ".join(f"--{name}={value}" for name, value in flags.items())
+        output: list[str] = []
         try:
-            said.extend(programs.living(self.session.watched(f"{self.remote} {words}"), self.patience))
+            output.extend(programs.living(self.session.watched(f"{self.remote} {words}"), self.patience))
         except ChildError as error:
-            raise _failed(self.session.phone, self.path, "".join(said), error) from None
-        return "".join(said)
+            raise _failed(self.session.phone, self.path, "".join(output), error) from None
+        return "".join(output)
 
     def _delegation(self, delegate: str) -> dict[str, str]:
         if delegate != "cpu":
@@ -113,8 +113,8 @@ def _check_binary(binary: Path) -> None:
 def _failed(phone: Phone, binary: Path, log: str, error: ChildError) -> RequestError:
     try:
         benchmark_model.read_log(log)
-    except RequestError as told:
-        return RequestError(f"{told} ({binary.name} ended with code {error.code} on {phone.serial}.)")
+    except RequestError as explanation:
+        return RequestError(f"{explanation} ({binary.name} ended with code {error.code} on {phone.serial}.)")
     return RequestError(
         f"{binary.name} ended with code {error.code} on {phone.serial} after it had measured. Try again."
     )

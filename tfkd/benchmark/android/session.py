@@ -36,7 +36,7 @@ _STOP = f"p=$(cat {RUN}/pid 2>/dev/null) && kill -9 -$p 2>/dev/null; rm -rf {RUN
 # Android before 8 has no flock, and lets every run in.
 _LOCK = f"{{ flock -n 9 2>/dev/null; echo lock $? $$; cat >/dev/null; }} 9<{SHARED}"
 _LOCKED = re.compile(r"lock (\d{1,3}) (\d{1,9})")
-_TAKEN = "1"
+_LOCK_HELD = "1"
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class Session:
 
     def _holds(self, remote: str, digest: str, path: Path) -> bool:
         limit = ANSWERING + path.stat().st_size / _HASHING
-        said = self.phone.shell(f"[ ! -f {remote} ] || sha256sum {shlex.quote(remote)}", limit)
-        return said.startswith(digest)
+        output = self.phone.shell(f"[ ! -f {remote} ] || sha256sum {shlex.quote(remote)}", limit)
+        return output.startswith(digest)
 
 
 @contextlib.contextmanager
@@ -148,13 +148,13 @@ def _alone(phone: Phone) -> Iterator[str]:
     Raises:
         MachineError: another run has the lock, or the device is gone.
     """
-    with standing(phone.command("shell", "-T", _LOCK), ANSWERING) as said:
-        told = _LOCKED.fullmatch(said)
-        if told is None:
-            raise explained(phone, said, "its lock could not be taken")
-        if told[1] == _TAKEN:
+    with standing(phone.command("shell", "-T", _LOCK), ANSWERING) as line:
+        lock = _LOCKED.fullmatch(line)
+        if lock is None:
+            raise explained(phone, line, "its lock could not be taken")
+        if lock[1] == _LOCK_HELD:
             raise busy(phone.serial)
-        yield told[2]
+        yield lock[2]
 
 
 def _clean_after(phone: Phone, holder: str, clean: str, boot: str, error: BaseException) -> None:

@@ -60,22 +60,22 @@ def bench(
         MachineError: the device cannot be used now: it is gone, full, too hot or being measured.
     """
     say: Say = progress or (lambda _: None)
-    phone = adb.chosen(address)
-    told = android_device.describe(phone)
-    cores = _cores(phone, told, options)
-    measure, threads = _measure(PhoneJob(phone, subject, options, say, listener), told, len(cores))
-    listener.on_device(told.device, threads)
+    phone = adb.select_phone(address)
+    description = android_device.describe(phone)
+    cores = _cores(phone, description, options)
+    measure, threads = _measure(PhoneJob(phone, subject, options, say, listener), description, len(cores))
+    listener.on_device(description.device, threads)
     say(f"waiting until {phone.serial} is cool")
     before = android_device.cool(phone, options.cooling)
-    device = told.device.model_copy(update={"before": before})
+    device = description.device.model_copy(update={"before": before})
     with session(phone, cores, options.keep) as ready:
-        found = measure(ready, device)
+        results = measure(ready, device)
     after = {"device": device.model_copy(update={"after": android_device.condition(phone)})}
-    rung = {"emulated": True, "rung": "virtual device"} if told.emulated else {}
-    return [each.model_copy(update={**after, **rung}) for each in found]
+    evidence = {"emulated": True, "rung": "virtual device"} if description.emulated else {}
+    return [each.model_copy(update={**after, **evidence}) for each in results]
 
 
-def _measure(job: PhoneJob, told: PhoneDescription, cores: int) -> tuple[Measure, tuple[int, ...]]:
+def _measure(job: PhoneJob, description: PhoneDescription, cores: int) -> tuple[Measure, tuple[int, ...]]:
     """Returns the first way to measure that is there, and the numbers of threads where they are known."""
     phone, options = job.phone, job.options
     if options.benchmark_model is not None:
@@ -95,9 +95,9 @@ def _measure(job: PhoneJob, told: PhoneDescription, cores: int) -> tuple[Measure
             f"There is nothing to measure with on {phone.serial}. Install the app of tools/android, or name a "
             f"benchmark_model binary, or run `{arm64_root.SETUP}` in a checkout of tfkd for a kit that needs neither."
         )
-    if told.abi != android_kit.ABI:
+    if description.abi != android_kit.ABI:
         raise RequestError(
-            f"{phone.serial} runs {told.abi} programs, and the kit is for {android_kit.ABI}. "
+            f"{phone.serial} runs {description.abi} programs, and the kit is for {android_kit.ABI}. "
             "Install the app of tools/android there."
         )
     require_read(options, _KIT_READS, f"the kit on {phone.serial}")
@@ -120,10 +120,10 @@ def _with_kit(root: Root, ready: Session, device: Device, job: PhoneJob) -> list
         )
     try:
         with connected(phone, "the run was interrupted"):
-            found = driver.run(place, subject, job.options, job.say)
+            results = driver.run(place, subject, job.options, job.say)
     except ChildError as error:
         raise explained(phone, error.log, f"the run ended with code {error.code}") from None
-    return [each.model_copy(update={"device": device}) for each in found]
+    return [each.model_copy(update={"device": device}) for each in results]
 
 
 def _unpacked(root: Root, ready: Session, say: Say) -> str:
@@ -136,15 +136,15 @@ def _unpacked(root: Root, ready: Session, say: Say) -> str:
     return kit
 
 
-def _cores(phone: Phone, told: PhoneDescription, options: AndroidOptions) -> tuple[int, ...]:
+def _cores(phone: Phone, description: PhoneDescription, options: AndroidOptions) -> tuple[int, ...]:
     """Returns the cores to run on.
 
     Raises:
         RequestError: the device has no such core.
     """
-    unknown = sorted(set(options.cores) - set(told.speeds)) if told.speeds else []
+    unknown = sorted(set(options.cores) - set(description.speeds)) if description.speeds else []
     if unknown:
         raise RequestError(
-            f"{phone.serial} has no core {unknown[0]}. It has {', '.join(map(str, sorted(told.speeds)))}."
+            f"{phone.serial} has no core {unknown[0]}. It has {', '.join(map(str, sorted(description.speeds)))}."
         )
-    return options.cores or tuple(android_device.fast_cores(told.speeds))
+    return options.cores or tuple(android_device.fast_cores(description.speeds))

@@ -98,22 +98,22 @@ class Root:
 
     def _lay_out(self, processor: Processor, program: Path, job: Path, root: Path) -> None:
         """Lays out what the program finds before it would find the host's: Debian, and one core of the right kind."""
-        seen = {name: self.folder / GUEST / name for name in ("lib", "usr")}
-        seen |= {"site": self.folder / SITE, "program.py": program, "job": job}
+        contents = {name: self.folder / GUEST / name for name in ("lib", "usr")}
+        contents |= {"site": self.folder / SITE, "program.py": program, "job": job}
         cores = "sys/devices/system/cpu"
         written = {"proc/cpuinfo": processor.cpuinfo(), f"{cores}/possible": "0\n", f"{cores}/present": "0\n"}
         written |= {"etc/ld.so.cache": ""}
         for name, content in written.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content)
-        for name, path in seen.items():
+        for name, path in contents.items():
             (root / name).symlink_to(path.absolute())
 
 
 def folder() -> Path:
     """Returns where the root lies: $TFKD_ARM64, else in tfkd's cache folder."""
-    chosen = os.environ.get("TFKD_ARM64")
-    return Path(chosen).absolute() if chosen else machine.cache_folder() / "arm64"
+    override = os.environ.get("TFKD_ARM64")
+    return Path(override).absolute() if override else machine.cache_folder() / "arm64"
 
 
 def find(place: Path) -> Root:

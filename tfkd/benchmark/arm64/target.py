@@ -64,7 +64,7 @@ def bench(
     Raises:
         RequestError: the ARM64 root is missing, there is no such profile, or LiteRT cannot run a file.
     """
-    profiles, root = _chosen(address), arm64_root.find(arm64_root.folder())
+    profiles, root = _select_profiles(address), arm64_root.find(arm64_root.folder())
     for processor in profiles:
         listener.on_device(_device(root, processor), (1,))
     results = []
@@ -102,7 +102,7 @@ class _Responses:
     litert: str
 
 
-def _chosen(address: str) -> list[Processor]:
+def _select_profiles(address: str) -> list[Processor]:
     if not address:
         return list(PROFILES.values())
     if address not in PROFILES:
@@ -138,11 +138,11 @@ def _prepared(job: Path, path: Path, images: np.ndarray) -> Path:
 
 def _run(command: list[str], job: Path, path: Path, where: str) -> _Responses:
     try:
-        *_, said = programs.spoken(command, "", LIMIT)
+        *_, line = programs.spoken(command, "", LIMIT)
     except ChildError as error:
         raise RequestError(f"LiteRT cannot run {path} on {where}: {error.last_line}. Export the file again.") from None
-    told = json.loads(said)
-    return _Responses(np.load(job / "answers.npy", allow_pickle=False), told["integer"], told["litert"])
+    response = json.loads(line)
+    return _Responses(np.load(job / "answers.npy", allow_pickle=False), response["integer"], response["litert"])
 
 
 def _compared(here: _Responses, there: _Responses, stated: Expected | None) -> GoldenCheck:

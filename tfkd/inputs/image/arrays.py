@@ -18,13 +18,13 @@ from tfkd.signature import Signature
 LISTED = "images.csv"
 
 
-def fitted(images: Any, given: Signature) -> np.ndarray:
+def fitted(images: Any, signature: Signature) -> np.ndarray:
     """Returns images as a model's input: the largest square in the middle of each, resized.
 
     Args:
         images: raw RGB 0..255, uint8 or numbers of another dtype, [n, H, W, 3]; one image [H, W, 3]; or a list of
             images of any sizes.
-        given: the model's signature, a square of side S.
+        signature: the model's signature, a square of side S.
 
     Returns:
         uint8 [n, S, S, 3].
@@ -32,7 +32,7 @@ def fitted(images: Any, given: Signature) -> np.ndarray:
     Raises:
         RequestError: they have another shape or other values.
     """
-    side = side_of(given)
+    side = side_of(signature)
     squares = [center(Image.fromarray(each), side) for each in _listed(images)]
     return np.stack(squares) if squares else np.zeros((0, side, side, 3), np.uint8)
 

@@ -27,12 +27,12 @@ def encode_golden(image: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def decode_golden(encoded: bytes, given: Signature) -> np.ndarray:
+def decode_golden(encoded: bytes, signature: Signature) -> np.ndarray:
     """Decodes a golden PNG once its header shows that it has the right size.
 
     Args:
         encoded: the file.
-        given: the student's signature.
+        signature: the student's signature.
 
     Returns:
         uint8 [side, side, 3].
@@ -40,7 +40,7 @@ def decode_golden(encoded: bytes, given: Signature) -> np.ndarray:
     Raises:
         ExampleError: it is no PNG, damaged, or of another size.
     """
-    size = (side_of(given), side_of(given))
+    size = (side_of(signature), side_of(signature))
     try:
         with Image.open(io.BytesIO(encoded), formats=["PNG"]) as image:
             if (image.size, image.mode) != (size, "RGB"):

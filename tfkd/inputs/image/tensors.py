@@ -21,9 +21,9 @@ def signature(side: int) -> Signature:
     return Signature("image", (InputTensor(NAME, (side, side, CHANNELS), "float32", RANGE),))
 
 
-def side_of(given: Signature) -> int:
+def side_of(signature: Signature) -> int:
     """Returns the side of the square image of a signature, pixels."""
-    return int(given.single.shape[0] or 0)
+    return int(signature.single.shape[0] or 0)
 
 
 def signature_of(model: Any) -> Signature:
@@ -62,9 +62,9 @@ def signature_of_file(subject: str, dtype: str, shape: Sequence[int]) -> Signatu
     return signature(shape[1])
 
 
-def describe(given: Signature) -> Description:
+def describe(signature: Signature) -> Description:
     """Returns what files say of an image: its properties are the size and the order of the colours."""
-    side = side_of(given)
+    side = side_of(signature)
     return Description(
         tflite="RGB pixels from 0 to 255, as they are; the model normalises them.",
         coreml="RGB image; the model normalises its pixels itself.",

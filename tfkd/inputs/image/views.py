@@ -81,8 +81,8 @@ def _crop_box(height: int, width: int, numbers: list[float], augment: Augment) -
     ratio = augment.max_aspect ** (2.0 * aspect - 1.0)
     widest = min(width, height * ratio)
     largest = widest * widest / ratio
-    asked = (augment.min_area + (1.0 - augment.min_area) * area) * height * width
-    shrink = min(math.sqrt(asked / largest), 1.0)
+    pixels = (augment.min_area + (1.0 - augment.min_area) * area) * height * width
+    shrink = min(math.sqrt(pixels / largest), 1.0)
     tall, wide = min(shrink * widest / ratio, height), min(shrink * widest, width)
     return (height - tall) * top, (width - wide) * left, tall, wide
 

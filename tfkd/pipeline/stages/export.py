@@ -144,10 +144,12 @@ def _work(context: RunContext, number: int) -> ExportResult:
     def say(text: str) -> None:
         context.progress.say(f"  {text}")
 
-    made = export_student(shipped_folder(context), recipe.export, context.card, examples, bundle_files(context), say)
+    exported = export_student(
+        shipped_folder(context), recipe.export, context.card, examples, bundle_files(context), say
+    )
     networks = [context.folder_of(TEACHER, each) / TEACHER_MODEL for each in range(len(recipe.teachers))]
     reasons = export_teachers(networks, context.card, examples, folder, recipe.gates, say)
-    return ExportResult(tuple(made.files), tuple(made.missing), reasons)
+    return ExportResult(tuple(exported.files), tuple(exported.missing), reasons)
 
 
 def _cost(context: RunContext, number: int) -> str:

@@ -30,7 +30,11 @@ class VerifyResult:
 
 
 def measure_files(
-    bundle: Path, files: Iterable[ExportedFile], reference: "Reference", card: Card, said: Callable[[Artifact], None]
+    bundle: Path,
+    files: Iterable[ExportedFile],
+    reference: "Reference",
+    card: Card,
+    on_measured: Callable[[Artifact], None],
 ) -> list[Artifact]:
     """Loads and runs exported files, one after another.
 
@@ -39,7 +43,7 @@ def measure_files(
         files: files to measure.
         reference: the images, with the expected predictions.
         card: expected metadata of the files.
-        said: called with each file as soon as it is measured.
+        on_measured: called with each file as soon as it is measured.
 
     Raises:
         VerifyError: a file failed a check.
@@ -49,7 +53,7 @@ def measure_files(
     artifacts = []
     for file in files:
         artifacts.append(measure(bundle, file, reference, card))
-        said(artifacts[-1])
+        on_measured(artifacts[-1])
     return artifacts
 
 

@@ -80,11 +80,11 @@ def _wrong_input(specification: Any, signature: Signature) -> Iterator[str]:
         return
     if inputs[0].name != name:
         yield f"its input is named {inputs[0].name!r}, not {name!r}"
-    image, wanted = inputs[0].type.imageType, kind_of(signature.kind).describe(signature).properties
+    image, expected = inputs[0].type.imageType, kind_of(signature.kind).describe(signature).properties
     colours = _COLOURS.get(image.colorSpace, "unknown")
     found = {"colours": colours, "height": image.height, "width": image.width}
-    if found != wanted:
-        yield f"its input has {listed(found)}, not {listed(wanted)}"
+    if found != expected:
+        yield f"its input has {listed(found)}, not {listed(expected)}"
 
 
 def _wrong_outputs(specification: Any) -> Iterator[str]:

@@ -90,7 +90,7 @@ def reshape(value: Any, target: Sequence[int]) -> Any:
     return tf.reshape(value, [-1, *target[1:]])
 
 
-def axes(value: Any, chosen: Sequence[int]) -> list[int]:
+def axes(value: Any, numbers: Sequence[int]) -> list[int]:
     """Returns axes counted from the front.
 
     Raises:
@@ -98,9 +98,9 @@ def axes(value: Any, chosen: Sequence[int]) -> list[int]:
         ValueError: there is no such axis.
     """
     rank = len(value.shape)
-    counted = [int(axis) + rank if axis < 0 else int(axis) for axis in chosen]
+    counted = [int(axis) + rank if axis < 0 else int(axis) for axis in numbers]
     if any(not 0 <= axis < rank for axis in counted):
-        raise ValueError(f"there are no axes {list(map(int, chosen))} in {shape(value)}")
+        raise ValueError(f"there are no axes {list(map(int, numbers))} in {shape(value)}")
     if batched(value) and 0 in counted:
         raise BatchError("it computes across the images of a batch")
     return counted

@@ -241,9 +241,9 @@ def _arguments(argument: Any, run: Run, constants: Constants) -> list[Any]:
 
 def _as(kind: Declared, value: Any) -> Any:
     """Rounds a value to the type that the program declares, and checks that it has the declared shape."""
-    made = [1 if size is None else size for size in value.shape]
-    if made != kind.shape:
-        raise ValueError(f"it makes the shape {made}, not {kind.shape} as the program says")
+    shape = [1 if size is None else size for size in value.shape]
+    if shape != kind.shape:
+        raise ValueError(f"it makes the shape {shape}, not {kind.shape} as the program says")
     return rounded(value) if kind.dtype == _FLOAT16 else value
 
 

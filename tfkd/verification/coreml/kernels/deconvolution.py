@@ -45,11 +45,11 @@ def conv_transpose(
         raise ValueError(f"weights {weight.shape} in {groups} groups do not fit {x.shape[1]} channels")
     filters = spread(np.transpose(weight, _WEIGHTS_LAST), dilations)
     whole = _spread_out(transpose(x, CHANNELS_LAST), filters, strides, groups)
-    asked: list[int | None] = [None, None] if output_shape is None else [int(size) for size in output_shape[-2:]]
+    sizes: list[int | None] = [None, None] if output_shape is None else [int(size) for size in output_shape[-2:]]
     edges = [
         _cut(pad_type, size * step, full, ends, wanted)
         for size, step, full, ends, wanted in zip(
-            x.shape[2:], strides, whole.shape[1:3], (list(pad[:2]), list(pad[2:])), asked, strict=True
+            x.shape[2:], strides, whole.shape[1:3], (list(pad[:2]), list(pad[2:])), sizes, strict=True
         )
     ]
     (top, height), (left, width) = edges
@@ -72,14 +72,14 @@ def _spread_out(x: Any, filters: np.ndarray, strides: list[int], groups: int) ->
     return tf.ensure_shape(joined, [x.shape[0], *sizes, joined.shape[-1]])
 
 
-def _cut(pad_type: str, same: int, full: int, pad: list[int], asked: int | None) -> tuple[int, int]:
+def _cut(pad_type: str, same: int, full: int, pad: list[int], requested: int | None) -> tuple[int, int]:
     """Returns where the result begins along an axis, and its size."""
     if pad_type in ("same", "same_lower"):
-        size = asked or same
+        size = requested or same
         odd = pad_type == "same_lower"
         return (max(full - size, 0) + odd) // 2, size
     before, after = (int(amount) for amount in pad) if pad_type == "custom" else (0, 0)
-    return before, asked or full - before - after
+    return before, requested or full - before - after
 
 
 def spread(filters: np.ndarray, dilations: Sequence[int]) -> np.ndarray:

@@ -34,10 +34,10 @@ def instance_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: Any = 1e
 
 def layer_norm(x: Any, axes: Any = None, gamma: Any = None, beta: Any = None, epsilon: Any = 1e-5) -> Any:
     """Normalises by mean and variance over axes, whose sizes are the shape of `gamma` and `beta` (arXiv:1607.06450)."""
-    chosen = layout.axes(x, range(1, len(x.shape)) if axes is None else axes)
-    sizes = [size if axis in chosen else 1 for axis, size in enumerate(layout.shape(x))]
+    reduced = layout.axes(x, range(1, len(x.shape)) if axes is None else axes)
+    sizes = [size if axis in reduced else 1 for axis, size in enumerate(layout.shape(x))]
     scale, shift = (None if value is None else np.reshape(value, sizes) for value in (gamma, beta))
-    return _normalised(x, chosen, scale, shift, epsilon)
+    return _normalised(x, reduced, scale, shift, epsilon)
 
 
 def layer_norm_layer(layer: Any, x: Any) -> Any:
@@ -48,8 +48,8 @@ def layer_norm_layer(layer: Any, x: Any) -> Any:
 
 def l2_norm(x: Any, epsilon: Any = 1e-6) -> Any:
     """Divides by the root of the sum of squares over the last three axes."""
-    chosen = layout.axes(x, range(-min(3, len(x.shape)), 0))
-    return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), chosen, keepdims=True) + epsilon)
+    reduced = layout.axes(x, range(-min(3, len(x.shape)), 0))
+    return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), reduced, keepdims=True) + epsilon)
 
 
 def l2_norm_layer(layer: Any, x: Any) -> Any:

@@ -12,10 +12,10 @@ def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns the kernel that reduces by one of TensorFlow's functions, such as tf.reduce_mean."""
 
     def kernel(x: Any, axes: Any = None, keep_dims: Any = False) -> Any:
-        chosen = layout.axes(x, range(len(x.shape)) if axes is None else axes)
+        reduced_axes = layout.axes(x, range(len(x.shape)) if axes is None else axes)
         (source,), order = layout.aligned(x)
-        reduced = layout.transpose(function(source, [order[axis] for axis in chosen], keepdims=True), order)
-        rest = [size for axis, size in enumerate(layout.shape(x)) if axis not in chosen]
+        reduced = layout.transpose(function(source, [order[axis] for axis in reduced_axes], keepdims=True), order)
+        rest = [size for axis, size in enumerate(layout.shape(x)) if axis not in reduced_axes]
         return reduced if keep_dims else layout.reshape(reduced, rest)
 
     return kernel
@@ -31,9 +31,9 @@ def argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns the kernel that gives the place of the largest or smallest value along an axis."""
 
     def kernel(x: Any, axis: Any = -1, keep_dims: Any = True, output_dtype: Any = None) -> Any:
-        (chosen,) = layout.axes(x, [axis])
-        places = function(x, chosen, output_type=tf.int32)
-        return tf.expand_dims(places, chosen) if keep_dims else places
+        (reduced_axis,) = layout.axes(x, [axis])
+        places = function(x, reduced_axis, output_type=tf.int32)
+        return tf.expand_dims(places, reduced_axis) if keep_dims else places
 
     return kernel
 

@@ -34,8 +34,8 @@ def gather_along_axis(x: Any, indices: Any, axis: Any = 0, validate_indices: Any
     axes = [each for each in range(len(x.shape)) if each != axis] + [axis]
     back = [axes.index(each) for each in range(len(axes))]
     places = _places(indices, int(x.shape[axis]))
-    taken = tf.gather(tf.transpose(x, axes), tf.transpose(places, axes), axis=-1, batch_dims=len(axes) - 1)
-    return tf.transpose(taken, back)
+    gathered = tf.gather(tf.transpose(x, axes), tf.transpose(places, axes), axis=-1, batch_dims=len(axes) - 1)
+    return tf.transpose(gathered, back)
 
 
 def gather_along_axis_layer(layer: Any, x: Any, indices: Any) -> Any:
