@@ -99,7 +99,7 @@ def test_baseline_and_its_limit_go_together(tmp_path):
     ("text", "value"), [("5%", 0.05), (" 0.5 % ", 0.005), ("0.05", 0.05), ("20%", 0.2), ("500%", 5.0), ("0.99", 0.99)]
 )
 def test_shares(text, value):
-    assert gates.share(text) == pytest.approx(value)
+    assert gates.parse_fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "%", "five", "0", "-5%", "nan", "inf%", "1000%"])

@@ -49,7 +49,7 @@ class Limits:
         return [each.name for each in fields(self) if each.name != "baseline" and getattr(self, each.name) is not None]
 
 
-def share(text: str) -> float:
+def parse_fraction(text: str) -> float:
     """Returns the share that `5%` or `0.05` stands for.
 
     Raises:

@@ -144,9 +144,9 @@ def probe(path: str, threads: int, golden: np.ndarray, tell: Tell = _quiet) -> d
     loaded = time.perf_counter_ns()
     interpreter.invoke()
     first = time.perf_counter_ns()
-    answers = []
+    predictions = []
     for number, image in enumerate(golden, 1):
-        answers.append(answer(interpreter, image).tolist())
+        predictions.append(answer(interpreter, image).tolist())
         tell(f"golden image {number} of {len(golden)}")
     peak = _memory("VmHWM")
     return {
@@ -154,7 +154,7 @@ def probe(path: str, threads: int, golden: np.ndarray, tell: Tell = _quiet) -> d
         "first_inference_ms": (first - loaded) / 1e6,
         "peak_memory_mb": None if memory is None or peak is None else max(0.0, peak - memory),
         "partitions": sum(operator["op_name"] == "DELEGATE" for operator in interpreter._get_ops_details()),
-        "answers": answers,
+        "answers": predictions,
     }
 
 

@@ -43,11 +43,11 @@ class Expected:
     def classes(self) -> int:
         return next(iter(self.answers.values())).shape[1]
 
-    def compare(self, answers: np.ndarray, accepted: Sequence[str]) -> GoldenCheck | None:
+    def compare(self, predictions: np.ndarray, accepted: Sequence[str]) -> GoldenCheck | None:
         """Compares a device's answers with those of the families that its runtime can be.
 
         Args:
-            answers: float [n, classes].
+            predictions: float [n, classes].
             accepted: names of families; one that the bundle has no answers of is compared with what stands in for it.
 
         Returns:
@@ -57,20 +57,20 @@ class Expected:
             RequestError: the answers have another shape.
         """
         shape = next(iter(self.answers.values())).shape
-        if answers.shape != shape:
+        if predictions.shape != shape:
             raise RequestError(
-                f"The device gave answers of shape {answers.shape} to the golden images, not "
+                f"The device gave answers of shape {predictions.shape} to the golden images, not "
                 f"{shape}. The file is not the bundle's; export it again."
             )
         right = {family: self._right(family) for family in accepted}
         known = {family: probabilities for family, probabilities in right.items() if probabilities is not None}
         if not known:
             return None
-        compared = golden_answers.compare(answers, known, self.tolerances, self.step)
+        compared = golden_answers.compare(predictions, known, self.tolerances, self.step)
         return GoldenCheck(
             family=compared.family,
             fault=compared.fault,
-            checked=len(answers),
+            checked=len(predictions),
             max_abs_error=min(compared.error, 1.0),
             tolerance=compared.tolerance,
             top1_equal=compared.top1_equal,
@@ -154,10 +154,10 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
     subject = of_files({path.name: path})
     if golden_answers is None:
         return subject
-    images, answers, tolerance = _archive(golden_answers)
+    images, predictions, tolerance = _archive(golden_answers)
     format = FORMATS["tflite"]
     tolerances = {family: min(format.widest(family), tolerance) for family in format.families}
-    expected = Expected(format.name, "", dict.fromkeys(format.stored, answers), tolerances)
+    expected = Expected(format.name, "", dict.fromkeys(format.stored, predictions), tolerances)
     return BenchSubject(subject.paths, subject.artifacts, images, {path.name: expected})
 
 
@@ -204,27 +204,27 @@ def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     """Reads images, answers and tolerance (see `of_file`)."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            images, answers = archive["images"], archive["answers"].astype(np.float32)
+            images, predictions = archive["images"], archive["answers"].astype(np.float32)
             tolerance = float(archive["tolerance"]) if "tolerance" in archive else np.inf
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RequestError(f"{path}: {cause(error)}. Give golden answers as .npz with images and answers.") from None
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or answers.ndim != 2:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or predictions.ndim != 2:
         raise RequestError(
-            f"{path}: images {images.dtype} {images.shape} and answers {answers.shape} are not uint8 [n, H, W, 3] and "
+            f"{path}: images {images.dtype} {images.shape} and answers {predictions.shape} are not uint8 [n, H, W, 3] and "
             "float [n, classes]. Write them so."
         )
-    if not len(images) or len(images) != len(answers) or not np.isfinite(answers).all() or not tolerance > 0:
+    if not len(images) or len(images) != len(predictions) or not np.isfinite(predictions).all() or not tolerance > 0:
         raise RequestError(
-            f"{path}: {len(images)} images and {len(answers)} answers, which must be equally many finite ones, and a "
+            f"{path}: {len(images)} images and {len(predictions)} answers, which must be equally many finite ones, and a "
             "tolerance above 0."
         )
-    return images, answers, tolerance
+    return images, predictions, tolerance
 
 
 def _expected(stored: Golden, artifact: Artifact) -> Expected:
     tolerances = {name: golden_answers.tolerance(artifact, name) for name in FORMATS[artifact.format].families}
-    answers = golden_answers.answers_of(stored, artifact)
-    return Expected(artifact.format, artifact.precision, answers, tolerances, artifact.io.output.scale)
+    predictions = golden_answers.answers_of(stored, artifact)
+    return Expected(artifact.format, artifact.precision, predictions, tolerances, artifact.io.output.scale)
 
 
 def _verified(folder: Path, artifact: Artifact) -> Path:

@@ -40,7 +40,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _recipe(manifest)
     yield from _input(manifest)
     yield from _files(manifest)
-    yield from _shares(manifest)
+    yield from _fractions(manifest)
     yield from _trainings(manifest) if manifest.teachers else _untrained(manifest)
     yield from _teachers(manifest)
     yield from _against_control(manifest)
@@ -124,7 +124,7 @@ def _files(manifest: Manifest) -> Iterator[str]:
             yield f"{lost.path} is required by its recipe or as a missing file, not as both"
 
 
-def _shares(manifest: Manifest) -> Iterator[str]:
+def _fractions(manifest: Manifest) -> Iterator[str]:
     """Yields the fractions of the test images that are no whole number of images."""
     student, images = manifest.student, manifest.images
     fractions = [("student.accuracy", student.accuracy), ("student.control_accuracy", student.control_accuracy)]

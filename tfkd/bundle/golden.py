@@ -98,8 +98,8 @@ def collect(
         reference, *further = FORMATS[file.format].stored_families(file.precision)
         expected[file.path] = artifacts.predict(folder / file.path, file.format, [images], reference)
         for family in further:
-            answers = artifacts.predict(folder / file.path, file.format, [images], family)
-            others.setdefault(family, {})[file.path] = answers
+            predictions = artifacts.predict(folder / file.path, file.format, [images], family)
+            others.setdefault(family, {})[file.path] = predictions
     return Golden(images, labels, expected, others)
 
 
@@ -124,15 +124,15 @@ def write(bundle: Path, golden: Golden, classes: list[str], signature: Signature
             "file": name,
             "label": classes[label] if label >= 0 else None,
             "probabilities": _row(golden.expected, index),
-            "families": {family: _row(answers, index) for family, answers in golden.others.items()},
+            "families": {family: _row(predictions, index) for family, predictions in golden.others.items()},
         }
         for index, (name, label) in enumerate(zip(names, golden.labels.tolist(), strict=True))
     ]
     write_json(folder / GOLDEN_INDEX, {"classes": classes, "images": entries})
 
 
-def _row(answers: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
-    return {source: probabilities[index].tolist() for source, probabilities in answers.items()}
+def _row(predictions: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
+    return {source: probabilities[index].tolist() for source, probabilities in predictions.items()}
 
 
 def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
@@ -177,10 +177,10 @@ def _of_family(image: _Example, family: str) -> dict[str, list[float]]:
         raise VerifyError(f"{_INDEX}: {image.file}: {place}: {first['msg']}.") from None
 
 
-def _stacked(images: list[_Example], answers: list[dict[str, list[float]]], classes: int) -> dict[str, np.ndarray]:
+def _stacked(images: list[_Example], predictions: list[dict[str, list[float]]], classes: int) -> dict[str, np.ndarray]:
     """Returns float32 [n, classes] by path of a file."""
-    for image, found in zip(images, answers, strict=True):
-        if found.keys() != answers[0].keys():
+    for image, found in zip(images, predictions, strict=True):
+        if found.keys() != predictions[0].keys():
             raise VerifyError(f"{_INDEX}: {image.file} has the answers of other files than the first image.")
         for path, probabilities in found.items():
             if len(probabilities) != classes:
@@ -189,7 +189,7 @@ def _stacked(images: list[_Example], answers: list[dict[str, list[float]]], clas
                     f"probability for each of the {classes} classes."
                 )
     with np.errstate(over="ignore"):  # becomes infinite, which no comparison accepts
-        return {path: np.array([found[path] for found in answers]).astype(np.float32) for path in answers[0]}
+        return {path: np.array([found[path] for found in predictions]).astype(np.float32) for path in predictions[0]}
 
 
 def _index(path: Path) -> _Index:

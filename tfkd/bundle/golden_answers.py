@@ -52,7 +52,7 @@ def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
         VerifyError: there are two answers of one family, or answers of a family that does not run the file's format.
     """
     reference, *_ = FORMATS[file.format].stored_families(file.precision)
-    others = {name: answers[file.path] for name, answers in golden.others.items() if file.path in answers}
+    others = {name: predictions[file.path] for name, predictions in golden.others.items() if file.path in predictions}
     for name in others:
         if name not in FORMATS[file.format].families:
             raise VerifyError(f"{_INDEX}: has answers of {FAMILIES[name].title} of {file.path}, which it cannot run.")
@@ -74,31 +74,31 @@ def tolerance(file: Artifact, family: str, precision: str | None = None) -> floa
 
 
 def compare(
-    answers: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
+    predictions: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
 ) -> GoldenComparison:
     """Compares answers with those of every family; returns the comparison that passes, else the nearest.
 
     Equal first classes are reported, not judged: where they differ within the tolerance, two classes were level.
 
     Args:
-        answers: float [n, classes].
+        predictions: float [n, classes].
         expected: float32 [n, classes] by family, at least one.
         tolerances: by family.
         step: of a quantized output; None for floats.
     """
-    compared = [_compared(answers, right, family, tolerances[family], step) for family, right in expected.items()]
+    compared = [_compared(predictions, right, family, tolerances[family], step) for family, right in expected.items()]
     return min(compared, key=lambda each: (not each.passed, each.error / max(each.tolerance, 1e-9)))
 
 
 def _compared(
-    answers: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None
+    predictions: np.ndarray, right: np.ndarray, family: str, allowed: float, step: float | None
 ) -> GoldenComparison:
-    differences = np.abs(answers - right)
+    differences = np.abs(predictions - right)
     error = float(np.where(np.isfinite(differences), differences, np.inf).max())
-    equal = float(np.mean(answers.argmax(axis=1) == right.argmax(axis=1)))
-    wrong = fault(answers, right, step)
+    equal = float(np.mean(predictions.argmax(axis=1) == right.argmax(axis=1)))
+    wrong = fault(predictions, right, step)
     if wrong is None and error <= allowed:
-        wrong = _moved(differences, allowed) or unrelated(answers, right, allowed)
+        wrong = _moved(differences, allowed) or unrelated(predictions, right, allowed)
     return GoldenComparison(family, error, allowed, equal, wrong)
 
 
@@ -143,24 +143,24 @@ def of_file(stored: Golden, artifact: Artifact) -> dict[str, np.ndarray]:
     for name in needed:
         if name not in found:
             raise VerifyError(f"{_INDEX}: has no answers of {artifact.path} as {FAMILIES[name].title}.")
-    for name, answers in found.items():
-        _must_be_right(impossible(answers, stored, artifact), f"{artifact.path} as {FAMILIES[name].title}")
+    for name, predictions in found.items():
+        _must_be_right(impossible(predictions, stored, artifact), f"{artifact.path} as {FAMILIES[name].title}")
     if "max_float_error" in FORMATS[artifact.format].precision(artifact.precision).gates:
         _must_be_right(_far(found[reference], stored.expected[KERAS], artifact), f"the Keras model and {artifact.path}")
     return found
 
 
-def impossible(answers: np.ndarray, stored: Golden, artifact: Artifact) -> str | None:
+def impossible(predictions: np.ndarray, stored: Golden, artifact: Artifact) -> str | None:
     """Says that answers are no probabilities, or the same for images or classes that the Keras model tells apart.
 
     Args:
-        answers: float32 [n, classes], of the file or of a bundle, to the golden images.
+        predictions: float32 [n, classes], of the file or of a bundle, to the golden images.
         stored: with the Keras model's answers.
         artifact: the file.
     """
     step = artifact.io.output.scale
     keras = stored.expected[KERAS]
-    return no_probabilities(answers, step) or constant(answers, keras, max(step or 0, _FLOAT_STEP))
+    return no_probabilities(predictions, step) or constant(predictions, keras, max(step or 0, _FLOAT_STEP))
 
 
 def missing(artifact: Artifact, found: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -177,8 +177,8 @@ def _expected_images(manifest: Manifest) -> int:
     return min(requested, manifest.data.splits.get("test", requested)) if isinstance(requested, int) else 1
 
 
-def _far(answers: np.ndarray, keras: np.ndarray, artifact: Artifact) -> str | None:
-    error = float(np.abs(answers - keras).max())
+def _far(predictions: np.ndarray, keras: np.ndarray, artifact: Artifact) -> str | None:
+    error = float(np.abs(predictions - keras).max())
     allowed = min(max(_FLOAT_ERROR, 2 * (artifact.max_abs_error or 0)), _LARGEST_FLOAT_ERROR)
     return None if error <= allowed else f"are {error:.2g} apart; {allowed:.2g} is allowed"
 

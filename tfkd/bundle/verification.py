@@ -140,10 +140,10 @@ class _Bundle:
                 found.append(f"not run as {title}")
                 continue
             answered = self._run(artifact, card, manifest, [stored.images], family)
-            answers = answered.probabilities
+            predictions = answered.probabilities
             allowed = golden_answers.tolerance(artifact, family, answered.requirements.precision)
-            compared = golden_answers.compare(answers, {family: right}, {family: allowed}, artifact.io.output.scale)
-            wrong = compared.fault or golden_answers.impossible(answers, stored, artifact)
+            compared = golden_answers.compare(predictions, {family: right}, {family: allowed}, artifact.io.output.scale)
+            wrong = compared.fault or golden_answers.impossible(predictions, stored, artifact)
             if wrong is not None:
                 raise VerifyError(f"{artifact.path}: its answers {wrong} ({title}); export it again.")
             if not compared.passed:
@@ -177,8 +177,8 @@ class _Bundle:
             NotVerifiedError: it cannot be run here either, or its answers are possible.
             VerifyError: its answers cannot be right.
         """
-        answers = self._run(artifact, card, manifest, [stored.images]).probabilities
-        if wrong := golden_answers.impossible(answers, stored, artifact):
+        predictions = self._run(artifact, card, manifest, [stored.images]).probabilities
+        if wrong := golden_answers.impossible(predictions, stored, artifact):
             raise VerifyError(f"{artifact.path}: its answers {wrong}; export it again.")
         raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
 

@@ -101,7 +101,7 @@ def bench(
             max_memory_mb,
             max_instructions,
             baseline,
-            None if max_regression is None else gates.share(max_regression),
+            None if max_regression is None else gates.parse_fraction(max_regression),
         )
         request = bundles.BenchRequest(path, target, _changed(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)

@@ -72,12 +72,12 @@ def check(
     stamp = fingerprint(
         [_CODE, before.kind_name, before.stamp], {name: _stamp(split) for name, split in splits.items()}
     )
-    kept = None if folder is None else folder / f"check-{stamp}.json"
-    outcome = None if kept is None else read_sealed(kept)
+    path = None if folder is None else folder / f"check-{stamp}.json"
+    outcome = None if path is None else read_sealed(path)
     if outcome is None:
         outcome = _outcome(splits, before, progress)
-        if kept is not None:
-            write_sealed(kept, outcome)
+        if path is not None:
+            write_sealed(path, outcome)
     rejected = [
         (split.name(int(i)), reason)
         for name, split in splits.items()

@@ -38,8 +38,8 @@ def distinct(split: Split) -> tuple[Split, list[str]]:
         return split, []
     first: dict[int, int] = {}
     again = [(i, first[copy]) for i, copy in _copied(split) if first.setdefault(copy, i) != i]
-    kept = np.setdiff1d(np.arange(len(split)), np.array([i for i, _ in again], np.int64))
-    return split.take(kept), [f"{split.name(i)} = {split.name(other)}" for i, other in again]
+    positions = np.setdiff1d(np.arange(len(split)), np.array([i for i, _ in again], np.int64))
+    return split.take(positions), [f"{split.name(i)} = {split.name(other)}" for i, other in again]
 
 
 def repeated(split: Split) -> int:

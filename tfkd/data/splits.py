@@ -41,9 +41,9 @@ def fraction_and_rest(train: Split, fraction: float, seed: int) -> tuple[Split, 
 
     A smaller fraction is a subset of a larger one.
     """
-    kept = _fraction(train.labels, fraction, seed)
-    rest = train.take(np.setdiff1d(np.arange(len(train)), kept)).without_labels()
-    return train.take(kept), rest
+    positions = _fraction(train.labels, fraction, seed)
+    rest = train.take(np.setdiff1d(np.arange(len(train)), positions)).without_labels()
+    return train.take(positions), rest
 
 
 def require_classes(where: str, classes: tuple[str, ...], train: Split, reason: str = "") -> None:
@@ -167,8 +167,8 @@ def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _fraction(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    kept = [members[: max(1, round(fraction * len(members)))] for members in _shuffled(labels, seed, _FRACTION)]
-    return np.sort(np.concatenate(kept))
+    positions = [members[: max(1, round(fraction * len(members)))] for members in _shuffled(labels, seed, _FRACTION)]
+    return np.sort(np.concatenate(positions))
 
 
 def _shuffled(labels: np.ndarray, seed: int, purpose: int) -> list[np.ndarray]:

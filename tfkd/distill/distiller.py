@@ -140,7 +140,7 @@ class Distiller(StudentFiles, DistillationSteps):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the config for `from_config` in this process: architectures without weights, keys of teachers."""
-        losses, teachers, shares, answers = self._arguments.items[0]
+        losses, teachers, weights, answers = self._arguments.items[0]
         try:
             student = keras.saving.serialize_keras_object(self.student)
         except (NotImplementedError, TypeError) as error:
@@ -151,7 +151,7 @@ class Distiller(StudentFiles, DistillationSteps):
             "teachers": [teacher_key(teacher) for teacher in teachers],
             "losses": [[loss_config(loss), float(weight)] for loss, weight in losses],
             "label_weight": float(self.label_weight),
-            "teacher_shares": None if shares is None else list(shares),
+            "teacher_shares": None if weights is None else list(weights),
             "answers": [{tap: list(shape) for tap, shape in each.items()} for each in answers],
             "images": self._images,
             "predictions_are": self._form,

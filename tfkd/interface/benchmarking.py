@@ -83,7 +83,7 @@ def _parts(options: dict[str, Any]) -> dict[str, Any]:
     if limits.get("baseline") is not None:
         limits["baseline"] = arguments.path("baseline", limits["baseline"])
     if limits.get("max_regression") is not None:
-        limits["max_regression"] = gates.share(str(limits["max_regression"]))
+        limits["max_regression"] = gates.parse_fraction(str(limits["max_regression"]))
     return {"options": fields, "limits": gates.Limits(**limits), **parts}
 
 

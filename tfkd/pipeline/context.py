@@ -47,9 +47,9 @@ class RunContext:
         """Returns the result of stage number 0, 1, … of a kind, which must be finished."""
         name = kind.numbered(number)
         if name not in self._results:
-            kept = self.stages[name].result()
-            assert kept is not None, f"{name} is not finished"
-            self._results[name] = kind.read(kept)
+            record = self.stages[name].result()
+            assert record is not None, f"{name} is not finished"
+            self._results[name] = kind.read(record)
         found: StageResult = self._results[name]
         return found
 

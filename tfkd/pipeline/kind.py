@@ -70,11 +70,11 @@ class StageKind(Generic[StageResult]):
         """Returns the name of stage number 0, 1, …"""
         return numbered(self.name, number)
 
-    def read(self, kept: Mapping[str, Any]) -> StageResult:
+    def read(self, record: Mapping[str, Any]) -> StageResult:
         """Returns the result from the content of `stage.json`."""
-        return self._adapter.validate_python(kept)
+        return self._adapter.validate_python(record)
 
     def work_result(self, result: StageResult) -> WorkResult:
         """Returns a result in the form of `stage.json`."""
-        kept = self._adapter.dump_python(result, mode="json")
-        return WorkResult(kept, getattr(result, "seconds", 0.0))
+        record = self._adapter.dump_python(result, mode="json")
+        return WorkResult(record, getattr(result, "seconds", 0.0))

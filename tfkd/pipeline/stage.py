@@ -135,8 +135,8 @@ class Stage:
             self._set_aside(begun.get("conditions"), say)
         self.reopen()
         remove_damaged_checkpoints(self.folder, lambda path: say(f"{self.name}: {path} is damaged; recreated"))
-        kept = {"name": self.name, "base": self.base, "inputs": self.inputs, "conditions": self.conditions}
-        write_sealed(self.folder / BEGUN, kept)
+        record = {"name": self.name, "base": self.base, "inputs": self.inputs, "conditions": self.conditions}
+        write_sealed(self.folder / BEGUN, record)
 
     def forget(self) -> None:
         """Removes the stage's folder."""

@@ -24,7 +24,7 @@ def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], thorough: bool
 
     Unless `thorough`, a file with the same size and modification time is assumed to be unchanged.
     """
-    return [name for name, kept in files.items() if not _is_same(folder / name, kept, thorough)]
+    return [name for name, record in files.items() if not _is_same(folder / name, record, thorough)]
 
 
 def is_begun(folder: Path) -> bool:
@@ -35,10 +35,10 @@ def is_begun(folder: Path) -> bool:
 def note_times(folder: Path, files: Described) -> bool:
     """Updates the times of unchanged files, as in a copied folder; returns whether any time differed."""
     changed = False
-    for name, kept in files.items():
+    for name, record in files.items():
         now = (folder / name).stat().st_mtime_ns
-        changed |= now != kept["mtime_ns"]
-        kept["mtime_ns"] = now
+        changed |= now != record["mtime_ns"]
+        record["mtime_ns"] = now
     return changed
 
 
@@ -51,16 +51,16 @@ def remove_damaged_checkpoints(folder: Path, say: Callable[[str], None]) -> None
                 path.unlink()
 
 
-def _is_same(path: Path, kept: Mapping[str, Any], thorough: bool) -> bool:
-    return (not thorough and _has_time(path, kept)) or is_as_described(path, kept)
+def _is_same(path: Path, record: Mapping[str, Any], thorough: bool) -> bool:
+    return (not thorough and _has_time(path, record)) or is_as_described(path, record)
 
 
-def _has_time(path: Path, kept: Mapping[str, Any]) -> bool:
+def _has_time(path: Path, record: Mapping[str, Any]) -> bool:
     try:
         status = path.stat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (kept["bytes"], kept["mtime_ns"])
+    return (status.st_size, status.st_mtime_ns) == (record["bytes"], record["mtime_ns"])
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -86,10 +86,10 @@ def matrix(confusion: Confusion) -> Matrix:
         return Matrix(confusion.variant, [], [], None)
     counts = np.zeros((confusion.classes, confusion.classes), np.int64)
     counts[cells[:, 0], cells[:, 1]] = cells[:, 2]
-    shares = counts / np.maximum(images, 1)[:, None]
+    fractions = counts / np.maximum(images, 1)[:, None]
     if confusion.classes > LABELLED_CLASSES:
-        return Matrix(confusion.variant, [], [], heat_map(shares))
-    return Matrix(confusion.variant, counts.tolist(), np.sqrt(shares).round(3).tolist(), None)
+        return Matrix(confusion.variant, [], [], heat_map(fractions))
+    return Matrix(confusion.variant, counts.tolist(), np.sqrt(fractions).round(3).tolist(), None)
 
 
 def pairs(confusion: Confusion, classes: Sequence[str], mistakes: Sequence[Mistake]) -> list[Pair]:
@@ -135,18 +135,18 @@ def per_class(confusion: Confusion, classes: Sequence[str]) -> PerClass | None:
     )
 
 
-def heat_map(shares: np.ndarray) -> str:
+def heat_map(fractions: np.ndarray) -> str:
     """Draws shares as the opacity of blue on the diagonal and of orange off it, one dot per cell.
 
     Args:
-        shares: float [classes, classes], 0 to 1.
+        fractions: float [classes, classes], 0 to 1.
 
     Returns:
         Its base64 text (see encode_drawing).
     """
-    cells = np.empty((*shares.shape, 4), np.uint8)
-    cells[..., :3] = np.where(np.eye(len(shares), dtype=bool)[..., None], (0, 114, 178), (213, 94, 0))
-    cells[..., 3] = np.round(255 * np.sqrt(shares))
+    cells = np.empty((*fractions.shape, 4), np.uint8)
+    cells[..., :3] = np.where(np.eye(len(fractions), dtype=bool)[..., None], (0, 114, 178), (213, 94, 0))
+    cells[..., 3] = np.round(255 * np.sqrt(fractions))
     return encode_drawing(cells)
 
 

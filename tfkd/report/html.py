@@ -53,7 +53,7 @@ def write_report(
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
         images=images,
-        error=lambda share: 100 * facts.standard_error(share, images),
+        error=lambda fraction: 100 * facts.standard_error(fraction, images),
         role=role,
         known=units.known,
         size=units.size,
@@ -219,9 +219,9 @@ class _Answers:
 
 
 def _example(example: Example, classes: list[str]) -> _Answers:
-    answers = {"teacher": example.teacher, "control": example.control, "student": example.student}
+    outputs = {"teacher": example.teacher, "control": example.control, "student": example.student}
     predictions = {
-        who: np.asarray(probabilities) for who, probabilities in answers.items() if probabilities is not None
+        who: np.asarray(probabilities) for who, probabilities in outputs.items() if probabilities is not None
     }
     highest = np.max(list(predictions.values()), axis=0)
     if example.label in classes:

@@ -18,12 +18,12 @@ _INCHES_A_ROW, _INCHES_A_LINE = 0.32, 0.15
 _LETTERS_A_LINE = 40
 
 
-def mean_and_spread(shares: Sequence[float]) -> str:
+def mean_and_spread(fractions: Sequence[float]) -> str:
     """[0.81, 0.83] -> '82.0 % ± 1.4': the mean, and the standard deviation where there are several."""
-    if not shares:
+    if not fractions:
         return "not run"
-    mean = statistics.fmean(shares)
-    return units.plus_minus(mean, statistics.stdev(shares)) if len(shares) > 1 else units.percent(mean)
+    mean = statistics.fmean(fractions)
+    return units.plus_minus(mean, statistics.stdev(fractions)) if len(fractions) > 1 else units.percent(mean)
 
 
 def gain(trial: Trial) -> str:
@@ -97,9 +97,9 @@ def plot(sweep: Sweep) -> str:
     return stream.getvalue()
 
 
-def _dots(axes: Any, row: float, shares: Sequence[float], colour: str, marker: str) -> None:
+def _dots(axes: Any, row: float, fractions: Sequence[float], colour: str, marker: str) -> None:
     """Draws one value a seed, faintly, and their mean."""
-    if shares:
-        values = [100 * share for share in shares]
+    if fractions:
+        values = [100 * fraction for fraction in fractions]
         axes.plot(values, [row] * len(values), marker, color=colour, alpha=0.35, markersize=4, linestyle="none")
         axes.plot(statistics.fmean(values), row, marker, color=colour, markersize=6)

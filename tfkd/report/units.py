@@ -19,14 +19,14 @@ def seconds(value: float) -> str:
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(fraction: float, digits: int = 1) -> str:
     """0.9123 -> '91.2 %'."""
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * fraction:.{digits}f} %"
 
 
-def plus_minus(share: float, spread: float) -> str:
+def plus_minus(fraction: float, spread: float) -> str:
     """(0.9123, 0.0042) -> '91.2 % ± 0.4'."""
-    return f"{percent(share)} ± {100 * spread:.1f}"
+    return f"{percent(fraction)} ± {100 * spread:.1f}"
 
 
 def points(difference: float) -> str:

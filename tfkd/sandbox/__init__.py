@@ -77,12 +77,12 @@ class Sandbox:
         messages: Iterable[Any] = [Call(path, function, arguments, named, Path.cwd())]
         if batches is not None:
             messages = itertools.chain(messages, map(np.asarray, batches), [None])
-        answer = self._answer(path, messages, progress)
-        if isinstance(answer, Unexpected):
-            raise self._error(f"{path}: cannot be run: {answer.text}")
-        if isinstance(answer, TfkdError):
-            raise answer
-        return answer
+        outcome = self._answer(path, messages, progress)
+        if isinstance(outcome, Unexpected):
+            raise self._error(f"{path}: cannot be run: {outcome.text}")
+        if isinstance(outcome, TfkdError):
+            raise outcome
+        return outcome
 
     def _answer(self, path: Path, messages: Iterable[Any], progress: Progress | None) -> Any:
         self._start()

@@ -93,10 +93,10 @@ def serve(connection: Connection, limits: ResourceLimits, server: str | None = N
         batches = _child.batches() if call.named.batches else iter(())
         named: dict[str, Any] = {"batches": batches} if call.named.batches else {}
         named |= {"progress": _child} if call.named.progress else {}
-        answer = _guarded(call, named)
+        result = _guarded(call, named)
         for _ in batches:  # unread after an error
             pass
-        _child.send(answer)
+        _child.send(result)
 
 
 def _guarded(call: Call, named: dict[str, Any]) -> Any:

@@ -113,10 +113,10 @@ class Layout:
         logits = np.clip(logits, -_LARGEST, _LARGEST)
         if self.top:
             order = np.argpartition(logits, -self.top, axis=1)
-            kept = order[:, -self.top :]
-            records["classes"] = kept
+            classes = order[:, -self.top :]
+            records["classes"] = classes
             records["others"] = _log_sum_exp(np.take_along_axis(logits, order[:, : -self.top], axis=1))
-            logits = np.take_along_axis(logits, kept, axis=1)
+            logits = np.take_along_axis(logits, classes, axis=1)
         records[LOGITS] = logits
         for tap, shape in self.features.items():
             records["features"][tap] = _within_half(tap, _checked(tap, prediction[tap], shape))
@@ -130,10 +130,10 @@ class Layout:
         """
         logits = records[LOGITS].astype(np.float32)
         if self.top:
-            kept = logits
+            stored_logits = logits
             others = records["others"] - np.float32(math.log(self.classes - self.top))
             logits = np.repeat(others[:, None], self.classes, axis=1)
-            np.put_along_axis(logits, records["classes"].astype(np.int64), kept, axis=1)
+            np.put_along_axis(logits, records["classes"].astype(np.int64), stored_logits, axis=1)
         taps = self.features if features is None else features
         return {LOGITS: logits, **{tap: records["features"][tap].astype(np.float32) for tap in taps}}
 

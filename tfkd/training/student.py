@@ -131,12 +131,14 @@ def distilled(
 
     def batches(epoch: int) -> tf.data.Dataset:
         if distill.targets == "image":
-            views, answers = _views(job, signature, examples, epoch, epoch), with_mean_predictions
+            views, predictions = _views(job, signature, examples, epoch, epoch), with_mean_predictions
         else:
             view = epoch % distill.views
             views = _views(job, signature, examples, epoch, view, finished)
-            answers = functools.partial(with_predictions, view=view)
-        return views.map(lambda batch: (answers(batch, stores), label(batch, len(data.classes))), num_parallel_calls=1)
+            predictions = functools.partial(with_predictions, view=view)
+        return views.map(
+            lambda batch: (predictions(batch, stores), label(batch, len(data.classes))), num_parallel_calls=1
+        )
 
     return model, batches, begin
 
@@ -176,8 +178,8 @@ def with_predictions(batch: dict[str, Any], stores: list[SoftLabels], view: int)
         stores: one per teacher, of the transfer set that `index` refers to.
         view: number of the views.
     """
-    answers = _answers(batch["index"], stores, lambda store, positions: store.read(positions, view))
-    return TeacherPredictions(batch["inputs"], answers, batch["index"])
+    predictions = _predictions(batch["index"], stores, lambda store, positions: store.read(positions, view))
+    return TeacherPredictions(batch["inputs"], predictions, batch["index"])
 
 
 def with_mean_predictions(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
@@ -186,15 +188,17 @@ def with_mean_predictions(batch: dict[str, Any], stores: list[SoftLabels]) -> Te
     The predictions of a mixed view are mixed like its labels. For CutMix this approximates the prediction of a teacher
     that ends in global pooling and one dense layer, because both are linear.
     """
-    answers = _answers(batch["index"], stores, SoftLabels.mean)
+    predictions = _predictions(batch["index"], stores, SoftLabels.mean)
     if "share" in batch:
-        partners = _answers(batch["partner"], stores, SoftLabels.mean)
+        partners = _predictions(batch["partner"], stores, SoftLabels.mean)
         weight = batch["share"][:, None]
-        answers = tf.nest.map_structure(lambda own, other: weight * own + (1.0 - weight) * other, answers, partners)
-    return TeacherPredictions(batch["inputs"], answers, batch["index"])
+        predictions = tf.nest.map_structure(
+            lambda own, other: weight * own + (1.0 - weight) * other, predictions, partners
+        )
+    return TeacherPredictions(batch["inputs"], predictions, batch["index"])
 
 
-def _answers(
+def _predictions(
     positions: Any, stores: list[SoftLabels], read: Callable[[SoftLabels, Any], dict[str, Any]]
 ) -> tuple[dict[str, Any], ...]:
     taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in store.shapes.items()]
@@ -204,11 +208,11 @@ def _answers(
         return [found[number][tap] for number, tap, _ in taps]
 
     values = tf.numpy_function(values_of, [positions], [tf.float32] * len(taps), stateful=False)
-    answers: tuple[dict[str, Any], ...] = tuple({} for _ in stores)
+    predictions: tuple[dict[str, Any], ...] = tuple({} for _ in stores)
     for value, (number, tap, shape) in zip(values, taps, strict=True):
         value.set_shape((positions.shape[0], *shape))
-        answers[number][tap] = value
-    return answers
+        predictions[number][tap] = value
+    return predictions
 
 
 def label(batch: dict[str, Any], classes: int) -> Any:

@@ -27,7 +27,7 @@ from tfkd.verification.hypotheses import (
     Hypothesis,
     balanced_accuracy,
     is_refuted,
-    is_refuted_by_one_answer,
+    is_refuted_by_one_class,
     orders,
     skill,
     supported,
@@ -41,7 +41,7 @@ BATCH = 64
 SKILL_OF_TRAINED = 0.8  # LEAST_SKILL where the weights look untrained
 SKILL_OF_RANDOM = 0.5  # is more than random weights reach, which tell some images apart by their colours
 SUSPICIOUS = 0.9  # balanced accuracy below which other normalizations are tried
-ONE_ANSWER = 0.9  # share of images that get the same class from a network that tells nothing apart
+ONE_CLASS = 0.9  # share of images that get the same class from a network that tells nothing apart
 FLAT = 0.95  # share of the entropy of guessing: such soft labels tell next to nothing
 FEW_STEPS, FEW_STEPS_OF_TRAINED = 1_000, 300  # of a training from random and from trained weights
 _NAMED_CLASSES = 6  # in a sentence
@@ -142,16 +142,16 @@ def diagnose(subject: DiagnosisSubject, examples: np.ndarray, labels: np.ndarray
         examples: raw [n, ...].
         labels: int64 [n], the number of each example's class among `subject.names`.
     """
-    tried = list(_hypotheses(subject, examples, labels))
+    hypotheses = list(_hypotheses(subject, examples, labels))
     # Random weights may fit some order of the labels a little; none makes them a good classifier.
-    plausible = supported(tried, labels, SKILL_OF_TRAINED if subject.weights else LEAST_SKILL)
-    level = balanced_accuracy(labels, tried[0].classes)
+    plausible = supported(hypotheses, labels, SKILL_OF_TRAINED if subject.weights else LEAST_SKILL)
+    level = balanced_accuracy(labels, hypotheses[0].classes)
     if subject.weights and not plausible and skill(level, labels) < SKILL_OF_RANDOM:
         text = f"{subject.name} was never trained: {subject.weights}."
         return [Diagnosis(subject=subject.name, cause="untrained", evidence=text, proposal=_TRAINED)]
     if plausible:
-        return [_described(subject, each, tried[0], labels) for each in plausible]
-    return list(_nothing_helps(subject, tried, labels))
+        return [_described(subject, each, hypotheses[0], labels) for each in plausible]
+    return list(_nothing_helps(subject, hypotheses, labels))
 
 
 def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps: int) -> list[Diagnosis]:
@@ -164,9 +164,11 @@ def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps
         steps: of the training.
     """
     found = []
-    share = np.bincount(student.argmax(axis=1)).max() / len(student)
-    if share >= ONE_ANSWER:
-        text = f"The student gives the same class for {share:.0%} of {len(student)} test images after {steps:,} steps."
+    fraction = np.bincount(student.argmax(axis=1)).max() / len(student)
+    if fraction >= ONE_CLASS:
+        text = (
+            f"The student gives the same class for {fraction:.0%} of {len(student)} test images after {steps:,} steps."
+        )
         fields = ("a larger distill.training.epochs", "a smaller distill.training.learning_rate")
         settled = f"{', '.join(fields)} or a smaller student.batch_norm_momentum"
         found.append(Diagnosis(subject=STUDENT, cause="one answer", evidence=text, proposal=settled))
@@ -203,9 +205,9 @@ def read_or_diagnose(path: Path, version: int, find: Callable[[], list[Diagnosis
         version: of the rules.
         find: looks for causes.
     """
-    kept = read_sealed(path)
-    if isinstance(kept, dict) and kept.get("version") == version:
-        return [Diagnosis.model_validate(each) for each in kept["found"]]
+    record = read_sealed(path)
+    if isinstance(record, dict) and record.get("version") == version:
+        return [Diagnosis.model_validate(each) for each in record["found"]]
     found = find()
     write_sealed(path, {"version": version, "found": [each.model_dump(mode="json") for each in found]})
     return found
@@ -230,8 +232,8 @@ def order_of_labels(subject: DiagnosisSubject, scores: np.ndarray, labels: np.nd
         scores: float [n, outputs], its logits or probabilities.
         labels: int64 [n], the true classes.
     """
-    tried = list(orders(subject.names, scores, labels, None))
-    return [_described(subject, each, tried[0], labels) for each in supported(tried, labels)]
+    hypotheses = list(orders(subject.names, scores, labels, None))
+    return [_described(subject, each, hypotheses[0], labels) for each in supported(hypotheses, labels)]
 
 
 def initial_weights(model: Any) -> str:
@@ -341,21 +343,21 @@ def _cycles(order: Sequence[int]) -> list[list[int]]:
     return cycles
 
 
-def _nothing_helps(subject: DiagnosisSubject, tried: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
+def _nothing_helps(subject: DiagnosisSubject, hypotheses: list[Hypothesis], labels: np.ndarray) -> Iterator[Diagnosis]:
     """Yields what can be said where no order of labels and no normalization make the classifier better.
 
     On few images a classifier at chance may still be a fair one: nothing is said before that is refuted.
     """
-    in_order = [each for each in tried if each.order is None]
-    share = min(float(np.bincount(each.classes).max()) / len(labels) for each in in_order)
-    best = max(balanced_accuracy(labels, each.classes) for each in tried)
-    if significant(chance_test(labels, tried[0].classes).p_value):
+    in_order = [each for each in hypotheses if each.order is None]
+    fraction = min(float(np.bincount(each.classes).max()) / len(labels) for each in in_order)
+    best = max(balanced_accuracy(labels, each.classes) for each in hypotheses)
+    if significant(chance_test(labels, hypotheses[0].classes).p_value):
         return
     ways = "" if subject.normalization_is_known else f" with any of {len(in_order)} normalizations"
-    if share >= ONE_ANSWER and is_refuted_by_one_answer(share, labels):
-        found = f"gives the same class for {share:.0%} of {len(labels)} images{ways}"
+    if fraction >= ONE_CLASS and is_refuted_by_one_class(fraction, labels):
+        found = f"gives the same class for {fraction:.0%} of {len(labels)} images{ways}"
         yield _without_skill(subject, found, "untrained", _UNTRAINED, _TRAINED)
-    elif all(is_refuted(each, labels) for each in tried):
+    elif all(is_refuted(each, labels) for each in hypotheses):
         ways = ways.replace(" with", " and")
         found = (
             f"tells images apart, but not these classes: in any order of labels{ways} it is right for at most "

@@ -90,9 +90,7 @@ def feeds(path: Path, against: Path, stated: ImageNormalization | None = None) -
         RequestError: the normalization of a file is unknown, or its metadata contradict `stated`.
         VerifyError: a file cannot be loaded.
     """
-    ours, theirs = (
-        _Input(each, tflite.io(each).input, metadata.normalization(tflite.model(each))) for each in (path, against)
-    )
+    ours, theirs = _input(path), _input(against)
     return _feed(ours, theirs, stated), _feed(theirs, ours, stated)
 
 

@@ -20,7 +20,7 @@ MOST_CELLS = 1 << 23  # of a table of classes and outputs that are matched
 LEAST_GAIN = 0.05  # of balanced accuracy
 LEAST_SKILL = 0.3  # share of the way from chance to perfect that a hypothesis must reach
 SKILL_OF_MATCHED = 0.6  # the same where most classes are matched: a model of other classes fits some of them
-SKILL_OF_ONE_ANSWER = 0.4  # and what gives one answer is below this
+SKILL_OF_ONE_CLASS = 0.4  # and what gives one answer is below this
 AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much worse
 
 
@@ -122,8 +122,8 @@ def _matched(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> 
     score[np.arange(len(present)), present] += 1e-6
     order = np.full(outputs, -1)
     order[present] = linear_sum_assignment(score, maximize=True)[1]
-    kept = (order < 0) & ~np.isin(np.arange(outputs), order)
-    order[kept] = np.flatnonzero(kept)
+    unmatched = (order < 0) & ~np.isin(np.arange(outputs), order)
+    order[unmatched] = np.flatnonzero(unmatched)
     order[order < 0] = np.setdiff1d(np.arange(outputs), order)
     return tuple(order.tolist())
 
@@ -148,12 +148,14 @@ def _rank_in_class(labels: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def supported(tried: list[Hypothesis], labels: np.ndarray, least_skill: float = LEAST_SKILL) -> list[list[Hypothesis]]:
+def supported(
+    hypotheses: list[Hypothesis], labels: np.ndarray, least_skill: float = LEAST_SKILL
+) -> list[list[Hypothesis]]:
     """Returns the simplest hypotheses that are clearly better than what was asked for.
 
     Those about labels alone and those about normalizations are apart, each with the best first.
     """
-    stated, *others = tried
+    stated, *others = hypotheses
     weights = _weights(labels)
     stated_right = (stated.classes == labels) * weights
     level = balanced_accuracy(labels, stated.classes)
@@ -208,12 +210,12 @@ def is_refuted(hypothesis: Hypothesis, labels: np.ndarray) -> bool:
     return skill(highest, labels) < hypothesis.least_skill
 
 
-def is_refuted_by_one_answer(share: float, labels: np.ndarray) -> bool:
+def is_refuted_by_one_class(fraction: float, labels: np.ndarray) -> bool:
     """Tells whether too few images get another class than most, for a classifier with SKILL_OF_ONE_ANSWER."""
     from scipy.stats import binom
 
     others = len(labels) - np.bincount(labels).max()
-    return bool(binom.cdf(round((1 - share) * len(labels)), others, SKILL_OF_ONE_ANSWER) <= ALPHA)
+    return bool(binom.cdf(round((1 - fraction) * len(labels)), others, SKILL_OF_ONE_CLASS) <= ALPHA)
 
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:

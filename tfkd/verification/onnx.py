@@ -60,8 +60,8 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
         VerifyError: the file cannot be loaded or run, or its answers are not numbers.
     """
     session = load(path)
-    answers = [_answer(session, image, path) for batch in batches for image in np.asarray(batch, np.float32)]
-    probabilities = np.concatenate(answers) if answers else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
+    outputs = [_predict_one(session, image, path) for batch in batches for image in np.asarray(batch, np.float32)]
+    probabilities = np.concatenate(outputs) if outputs else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
     must_be_finite(probabilities, path, lambda: False)
     return probabilities
 
@@ -88,9 +88,9 @@ def load(path: Path) -> Any:
     return session
 
 
-def _answer(session: Any, image: np.ndarray, path: Path) -> np.ndarray:
+def _predict_one(session: Any, image: np.ndarray, path: Path) -> np.ndarray:
     try:
-        answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: image[np.newaxis]})[0]
+        output: np.ndarray = session.run(None, {session.get_inputs()[0].name: image[np.newaxis]})[0]
     except Exception as error:
         raise VerifyError(f"{path}: cannot be run on an image {image.shape}: {cause(error)}") from None
-    return answer
+    return output

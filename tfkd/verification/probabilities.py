@@ -35,57 +35,57 @@ def must_be_finite(probabilities: np.ndarray, path: Path, half: Callable[[], boo
     raise VerifyError(f"{path}: some probabilities are not finite numbers: {cause}.")
 
 
-def fault(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
+def fault(predictions: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
     """Says why answers cannot be right, at any tolerance.
 
     Broken files and accelerators answer all zeros, the same to every image, or numbers that are no probabilities; where
     many classes share the probability, such answers differ from the right ones by less than any tolerance.
 
     Args:
-        answers: float [n, classes].
+        predictions: float [n, classes].
         expected: float [n, classes], the right answers to the same images.
         step: of a quantized output; None for floats.
 
     Returns:
         What is wrong, as the end of the sentence "its answers ..."; None where nothing is.
     """
-    return no_probabilities(answers, step) or constant(answers, expected, step)
+    return no_probabilities(predictions, step) or constant(predictions, expected, step)
 
 
-def no_probabilities(answers: np.ndarray, step: float | None) -> str | None:
+def no_probabilities(predictions: np.ndarray, step: float | None) -> str | None:
     """Says why answers are no probabilities (see `fault`)."""
-    if not np.isfinite(answers).all():
+    if not np.isfinite(predictions).all():
         return "are not all numbers"
-    if not answers.any():
+    if not predictions.any():
         return "are all zero"
-    if answers.min() < -_SUM or answers.max() > 1 + _SUM:
-        return f"lie between {answers.min():.3g} and {answers.max():.3g}, not between 0 and 1"
-    sums = answers.sum(axis=1, dtype=np.float64)
+    if predictions.min() < -_SUM or predictions.max() > 1 + _SUM:
+        return f"lie between {predictions.min():.3g} and {predictions.max():.3g}, not between 0 and 1"
+    sums = predictions.sum(axis=1, dtype=np.float64)
     off = sums[np.abs(sums - 1).argmax()]
-    if abs(off - 1) > _SUM + answers.shape[1] * (step or 0) / 2:
+    if abs(off - 1) > _SUM + predictions.shape[1] * (step or 0) / 2:
         return f"add up to {off:.3g}, not to 1"
     return None
 
 
-def constant(answers: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
+def constant(predictions: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
     """Says that answers are the same for every image or class, where the expected ones are not (see `fault`)."""
     for axis, what in ((0, "are the same for every image"), (1, "are the same for every class")):
-        level = answers.shape[axis] > 1 and not np.ptp(answers, axis=axis).any()
+        level = predictions.shape[axis] > 1 and not np.ptp(predictions, axis=axis).any()
         if level and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
             return what
     return None
 
 
-def unrelated(answers: np.ndarray, expected: np.ndarray, allowed: float) -> str | None:
+def unrelated(predictions: np.ndarray, expected: np.ndarray, allowed: float) -> str | None:
     """Says that one answer to all images would be as near; a tolerance may be wider than images differ.
 
     Args:
-        answers: float [n, classes].
+        predictions: float [n, classes].
         expected: float [n, classes], the right answers to the same images.
         allowed: the tolerance; where images differ by a fraction of it, networks hardly tell them apart.
     """
     between = expected - expected.mean(axis=0, dtype=np.float64)
-    off = np.square(answers - expected, dtype=np.float64).sum()
+    off = np.square(predictions - expected, dtype=np.float64).sum()
     if np.ptp(expected, axis=0).max() > _FRACTION * allowed and off > _UNEXPLAINED * np.square(between).sum():
         return "tell the images apart no better than one answer to all of them"
     return None

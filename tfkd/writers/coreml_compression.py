@@ -70,8 +70,8 @@ def palette(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """
     flat = values.astype(np.float64).ravel()
     ordered = np.sort(flat)
-    shares = (np.arange(2**bits) + 0.5) / 2**bits
-    starts = (np.quantile(ordered, shares), ordered[0] + shares * (ordered[-1] - ordered[0]))
+    quantiles = (np.arange(2**bits) + 0.5) / 2**bits
+    starts = (np.quantile(ordered, quantiles), ordered[0] + quantiles * (ordered[-1] - ordered[0]))
     centres = min((_settled(ordered, start) for start in starts), key=lambda found: _error(ordered, found))
     table = centres.astype(values.dtype)
     return table, _nearest(flat, table.astype(np.float64)).astype(np.uint8)

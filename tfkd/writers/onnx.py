@@ -83,13 +83,13 @@ def _converted(graph: Graph, path: Path) -> Any:
     return model
 
 
-def _renumber(graph: Any, kept: tuple[str, ...]) -> None:
+def _renumber(graph: Any, io_names: tuple[str, ...]) -> None:
     """Numbers the converter's own names from 0 in this graph; it counts on from one model to the next.
 
     Constants are called by the order of their use: of equal ones the converter keeps any.
     """
     counts: Counter[str] = Counter()
-    names = {name: name for name in (*kept, "")}
+    names = {name: name for name in (*io_names, "")}
     constants = {tensor.name for tensor in graph.initializer}
 
     def named(name: str) -> str:

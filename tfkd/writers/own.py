@@ -104,8 +104,8 @@ def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NO
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
             raise RequestError(f"{name} cannot be traced for one image: {cause(error)}") from error
-    raw = _answering(opened, name, normalized)
-    logits = frozen_logits(whole, name, _tried(raw, size, name))
+    raw = _predictor(opened, name, normalized)
+    logits = frozen_logits(whole, name, _predictions_on_noise(raw, size, name))
     return OwnModel(
         name=name,
         signature=model_signature,
@@ -146,24 +146,24 @@ def _check_weights(model: keras.Model, name: str) -> None:
             )
 
 
-def _answering(model: keras.Model, name: str, normalized: ImageNormalization) -> Callable[[np.ndarray], np.ndarray]:
+def _predictor(model: keras.Model, name: str, normalized: ImageNormalization) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the model as it was loaded: float32 [b, S, S, 3] raw RGB to float32 [b, classes]."""
     run = tf.function(lambda images: model(images, training=False), jit_compile=False, reduce_retracing=True)
 
-    def answer(images: np.ndarray) -> np.ndarray:
+    def predict(images: np.ndarray) -> np.ndarray:
         try:
             return run(tf.constant(normalized(images.astype(np.float32)))).numpy()
         except Exception as error:
             raise RequestError(f"{name} cannot answer images: {cause(error)}") from error
 
-    return answer
+    return predict
 
 
-def _tried(answer: Callable[[np.ndarray], np.ndarray], size: int, name: str) -> np.ndarray:
+def _predictions_on_noise(predict: Callable[[np.ndarray], np.ndarray], size: int, name: str) -> np.ndarray:
     """Returns what a model gives for images of noise, bright and dark, which must be numbers."""
     rng = np.random.default_rng(0)
     noise = rng.uniform(0, 255, (_PROBES, size, size, 3)) * rng.uniform(0, 1, (_PROBES, 1, 1, 3))
-    answers = answer(noise.astype(np.float32))
-    if not np.isfinite(answers).all():
+    predictions = predict(noise.astype(np.float32))
+    if not np.isfinite(predictions).all():
         raise RequestError(f"{name} answers with numbers that are not finite; its weights are damaged.")
-    return answers
+    return predictions

@@ -42,11 +42,11 @@ def int8(content: bytes, calibration: Calibration) -> bytes:
     if calibration.ranges not in RANGES:
         raise RequestError(f"There are no ranges {calibration.ranges!r}.{nearest(calibration.ranges, list(RANGES))}")
     bare = _bare(content, calibration.images)
-    kept = _in_float(bare.network, calibration.float_layers)
+    in_float = _in_float(bare.network, calibration.float_layers)
     found = ranges.addable(bare.network, RANGES[calibration.ranges](bare.network, bare.images))
     for tensor, limits in (found | {int(bare.network.graph.inputs[0]): bare.pixels.range}).items():
         bare.network.graph.tensors[tensor].quantization = _limits(*limits)
-    return with_bytes(mlir_quantize(bare.network.packed(), denylisted_nodes=kept), bare.pixels, calibration.io)
+    return with_bytes(mlir_quantize(bare.network.packed(), denylisted_nodes=in_float), bare.pixels, calibration.io)
 
 
 def int16(content: bytes, calibration: Calibration) -> bytes:

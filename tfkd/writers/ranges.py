@@ -95,16 +95,16 @@ def best_range(counts: np.ndarray, low: float, high: float, levels: int) -> tupl
 
     def error(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         step = (upper - lower) / (levels - 1)
-        kept = np.clip(values, lower[:, np.newaxis], upper[:, np.newaxis])
-        rounded = np.rint(kept / step[:, np.newaxis]) * step[:, np.newaxis]
+        clipped = np.clip(values, lower[:, np.newaxis], upper[:, np.newaxis])
+        rounded = np.rint(clipped / step[:, np.newaxis]) * step[:, np.newaxis]
         return ((values - rounded) ** 2) @ counts
 
     best_low, best_high = low, high
     for _ in range(_ROUNDS):
-        tried = high * _CLIPS
-        best_high = tried[error(np.full_like(tried, best_low), tried).argmin()] if high > 0 else high
-        tried = low * _CLIPS
-        best_low = tried[error(tried, np.full_like(tried, best_high)).argmin()] if low < 0 else low
+        candidates = high * _CLIPS
+        best_high = candidates[error(np.full_like(candidates, best_low), candidates).argmin()] if high > 0 else high
+        candidates = low * _CLIPS
+        best_low = candidates[error(candidates, np.full_like(candidates, best_high)).argmin()] if low < 0 else low
     return float(best_low), float(best_high)
 
 

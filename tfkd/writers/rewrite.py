@@ -108,14 +108,14 @@ def with_ends(network: TfliteNetwork, pixels: PixelQuantization, dtype: type) ->
     image = network.add_tensor(NAME, network.shape(numbers), dtype, pixels.scale, pixels.zero_point + shift)
     shape = network.shape(logits)
     floats = network.add_tensor(f"{OUTPUT}_float", shape, np.float32)
-    answer = network.add_tensor(OUTPUT, shape, dtype, 1 / 256, shift)
+    probabilities = network.add_tensor(OUTPUT, shape, dtype, 1 / 256, shift)
     graph.operators = [
         network.operator("DEQUANTIZE", [image], [numbers]),
         *graph.operators,
         network.operator("SOFTMAX", [logits], [floats], beta=1.0),
-        network.operator("QUANTIZE", [floats], [answer]),
+        network.operator("QUANTIZE", [floats], [probabilities]),
     ]
-    graph.inputs, graph.outputs = [image], [answer]
+    graph.inputs, graph.outputs = [image], [probabilities]
     network.sign(NAME, OUTPUT)
     network.tidy()
 

@@ -26,15 +26,15 @@ def compared(
     if expected is None or tool.litert:
         return None
     form = _Form(subject.paths[name])
-    answers = [_answer(tool, graph, form, image, expected, delegate) for image in subject.images]
+    predictions = [_predict(tool, graph, form, image, expected, delegate) for image in subject.images]
     if delegate != "cpu":
         accepted = FORMATS[expected.format].accepted_families(expected.precision, delegate)
     else:
         accepted = (LITERT_KERNELS,) if partitions == 0 else (XNNPACK, LITERT_KERNELS)
-    return expected.compare(np.stack(answers), accepted)
+    return expected.compare(np.stack(predictions), accepted)
 
 
-def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: Expected, delegate: str) -> np.ndarray:
+def _predict(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: Expected, delegate: str) -> np.ndarray:
     output = f"{RUN}/output.bin"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.bin"
@@ -56,10 +56,10 @@ def _answer(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: 
     )
     tool.session.phone.shell(f"rm -f {remote}")
     content = tool.fetched(output) or b""
-    answer = form.decoded(content)
-    if answer.shape != (expected.classes,):
+    probabilities = form.decoded(content)
+    if probabilities.shape != (expected.classes,):
         raise RequestError(f"{tool.path.name} wrote {len(content)} bytes of output to a golden image. Measure again.")
-    return answer
+    return probabilities
 
 
 class _Form:

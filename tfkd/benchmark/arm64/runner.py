@@ -27,12 +27,12 @@ def main(folder: Path) -> None:
     interpreter = Interpreter(model_path=str(folder / "model.tflite"), num_threads=1)
     interpreter.allocate_tensors()
     noise = np.random.default_rng(0).integers(0, 256, (2, *_shape(interpreter)), dtype=np.uint8)
-    _answer(interpreter, noise[0])
+    _predict(interpreter, noise[0])
     for _ in range(2):
         _bracket(interpreter.invoke)
     images = np.load(folder / "images.npy", allow_pickle=False)
-    answers = [_answer(interpreter, image) for image in (images if len(images) else noise)]
-    np.save(folder / "answers.npy", np.stack(answers))
+    predictions = [_predict(interpreter, image) for image in (images if len(images) else noise)]
+    np.save(folder / "answers.npy", np.stack(predictions))
     integer = np.issubdtype(interpreter.get_output_details()[0]["dtype"], np.integer)
     print(json.dumps({"litert": version("ai-edge-litert"), "integer": bool(integer)}))
 
@@ -42,7 +42,7 @@ def _shape(interpreter: Any) -> tuple[int, ...]:
     return tuple(entry["shape"][1:])
 
 
-def _answer(interpreter: Any, image: np.ndarray) -> np.ndarray:
+def _predict(interpreter: Any, image: np.ndarray) -> np.ndarray:
     """Files take raw values: as floats, as bytes, or 128 lower as int8."""
     (entry,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
     offset = -128 if entry["dtype"] == np.int8 else 0

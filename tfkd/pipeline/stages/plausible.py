@@ -44,8 +44,8 @@ def diagnosis_of_teacher(context: RunContext, number: int) -> list[Diagnosis]:
 
     if context.recipe.teachers[number].classes:
         return []
-    kept = context.folder_of(TEACHER, number) / DIAGNOSIS
-    return diagnosis.read_or_diagnose(kept, VERSION, lambda: _diagnosed(context, number))
+    path = context.folder_of(TEACHER, number) / DIAGNOSIS
+    return diagnosis.read_or_diagnose(path, VERSION, lambda: _diagnosed(context, number))
 
 
 def chance_test_of(context: RunContext, name: str) -> ChanceTest:

@@ -135,9 +135,9 @@ def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], as
     found = []
     for kind, number, weight in store_kinds(recipe, assistants):
         stage = stages[kind.numbered(number)]
-        kept = stage.result()
-        assert kept is not None, f"{stage.name} is not finished"
-        found.append(store_of(stage, kind.read(kept).layout, recipe, data, weight))
+        record = stage.result()
+        assert record is not None, f"{stage.name} is not finished"
+        found.append(store_of(stage, kind.read(record).layout, recipe, data, weight))
     return tuple(found)
 
 

@@ -151,8 +151,8 @@ def unpacked(content: bytes, bits: int, count: int) -> np.ndarray:
     """
     if len(content) != (count * bits + 7) // 8:
         raise ValueError(f"it has {len(content)} bytes for {count} numbers of {bits} bits")
-    digits = np.unpackbits(np.frombuffer(content, np.uint8), count=count * bits, bitorder="little")
-    return np.packbits(digits.reshape(count, bits), axis=1, bitorder="little")[:, 0]
+    bit_rows = np.unpackbits(np.frombuffer(content, np.uint8), count=count * bits, bitorder="little")
+    return np.packbits(bit_rows.reshape(count, bits), axis=1, bitorder="little")[:, 0]
 
 
 def _immediate(tensor: Any, kind: Declared) -> np.ndarray:

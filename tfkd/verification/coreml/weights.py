@@ -64,8 +64,8 @@ def _codes(raw: bytes, bits: int, count: int) -> np.ndarray:
     """Reads unsigned numbers that follow each other bit by bit, the most significant bit first."""
     if not 1 <= bits <= 8 or len(raw) != (count * bits + 7) // 8:
         raise ValueError(f"it has {len(raw)} bytes for {count} weights of {bits} bits")
-    digits = np.unpackbits(np.frombuffer(raw, np.uint8), count=count * bits).reshape(count, bits)
-    return np.packbits(np.pad(digits, ((0, 0), (8 - bits, 0))), axis=1)[:, 0]
+    bit_rows = np.unpackbits(np.frombuffer(raw, np.uint8), count=count * bits).reshape(count, bits)
+    return np.packbits(np.pad(bit_rows, ((0, 0), (8 - bits, 0))), axis=1)[:, 0]
 
 
 def _per_channel(values: Any, shape: list[int], neutral: float) -> np.ndarray:
