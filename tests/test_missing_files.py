@@ -112,7 +112,7 @@ def test_verify_reports_what_it_did_not_verify(bundle: Path, work: Path, capsys:
 
 
 def test_a_file_without_golden_answers_must_be_declared_so(bundle: Path, work: Path, tmp_path: Path) -> None:
-    """Without golden answers for a file, the manifest must state that it was not run."""
+    """Without golden predictions for a file, the manifest must state that it was not run."""
     from tfkd.bundle.seal import seal
 
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))

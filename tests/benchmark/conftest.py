@@ -50,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def shipped(files: dict[str, Path], tmp_path: Path) -> Path:
-    """A bundle of both files, with three golden images and the answers to them."""
+    """A bundle of both files, with three golden images and their predictions."""
     from tfkd.verification import tflite
 
     folder = tmp_path / "tiny"

@@ -168,7 +168,7 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
     [
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, "answers"),
         ({"images": np.zeros((2, 4, 4, 3), np.float32), "answers": np.zeros((2, 3))}, "not uint8"),
-        ({"images": np.zeros((2, 4, 4, 3), np.uint8), "answers": np.zeros((1, 3))}, "2 images and 1 answers"),
+        ({"images": np.zeros((2, 4, 4, 3), np.uint8), "answers": np.zeros((1, 3))}, "has 2 images and 1 answers"),
         ({"images": np.zeros((1, 4, 4, 3), np.uint8), "answers": np.full((1, 3), np.nan)}, "finite"),
         ({"images": np.array([{}]), "answers": np.zeros((1, 3))}, "allow_pickle"),
     ],

@@ -1,8 +1,7 @@
 import pytest
 
 from tests.benchmark.conftest import counted, result
-from tfkd.benchmark import gates
-from tfkd.benchmark.gates import Limits, judge, share, unclear
+from tfkd.benchmark.gates import Limits, judge, parse_fraction, unclear
 from tfkd.bundle import results
 from tfkd.errors import MachineError, RequestError
 
@@ -57,7 +56,7 @@ def test_a_fault_of_the_answers_is_the_gates_reason():
         checked=2, max_abs_error=0.01, tolerance=0.1, top1_equal=0.5, passed=False, fault="are all zero"
     )
     (gate,) = judge(Limits(), [result(golden=golden)], [])
-    assert (gate.passed, gate.reason) == (False, "its answers are all zero")
+    assert (gate.passed, gate.reason) == (False, "its predictions are all zero")
 
 
 def test_regression_is_judged_against_the_same_file_on_the_same_device(tmp_path):
@@ -98,17 +97,17 @@ def test_baseline_and_its_limit_go_together(tmp_path):
 @pytest.mark.parametrize(
     ("text", "value"), [("5%", 0.05), (" 0.5 % ", 0.005), ("0.05", 0.05), ("20%", 0.2), ("500%", 5.0), ("0.99", 0.99)]
 )
-def test_shares(text, value):
-    assert gates.parse_fraction(text) == pytest.approx(value)
+def test_fractions_and_percentages_are_parsed(text, value):
+    assert parse_fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "%", "five", "0", "-5%", "nan", "inf%", "1000%"])
-def test_what_is_no_share(text):
-    with pytest.raises(RequestError, match="Write a share"):
-        share(text)
+def test_other_texts_are_not_fractions(text):
+    with pytest.raises(RequestError, match="Write a fraction"):
+        parse_fraction(text)
 
 
 @pytest.mark.parametrize("text", ["5", "1", "9.5"])
 def test_a_number_that_would_be_hundreds_of_percent_is_refused(text):
     with pytest.raises(RequestError, match=f"{text} would be .* % of change. Write {text}%, or"):
-        share(text)
+        parse_fraction(text)

@@ -61,7 +61,7 @@ def test_a_manifest_cannot_name_files_outside(shipped, inside):
         (lambda golden: golden.pop("classes"), "classes"),
         (
             lambda golden: [each["families"].update(xnnpack=each["probabilities"]) for each in golden["images"]],
-            "two answers of LiteRT with XNNPACK",
+            "two predictions of LiteRT with XNNPACK",
         ),
         (lambda golden: golden["images"][0].update(file="777.png"), "cannot be read"),
     ],

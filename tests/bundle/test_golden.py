@@ -1,4 +1,4 @@
-"""Golden answers compared with those of runtime families."""
+"""Golden predictions compared with those of runtime families."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_every_runtime_gave_the_golden_answers_of_the_quickstart_bundle() -> Non
 
 
 def test_answers_within_a_wide_tolerance_must_tell_the_images_apart() -> None:
-    """The answers of another image, and the mean answer, are within 0.04 where the network is unsure."""
+    """The predictions of another image, and the mean prediction, are within 0.04 where the network is unsure."""
     right = np.float32([[0.52, 0.48], [0.49, 0.51], [0.505, 0.495]])
     near, mean = right + np.float32([[0.005, -0.005]]), right.mean(axis=0) + np.float32([[1e-4], [0], [0]])
     for answers, passed in ((right, True), (near, True), (mean, False), (right[::-1], False)):

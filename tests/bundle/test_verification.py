@@ -28,7 +28,7 @@ from tfkd.verification.apart import Answered, Apart
 
 @pytest.fixture(scope="module")
 def photos(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders that the untrained network answers rightly."""
+    """Class folders that the untrained network predicts correctly."""
     folder = tmp_path_factory.mktemp("photos")
     write_photos(folder, exported.model)
     return folder
@@ -292,7 +292,7 @@ def rewrite_answers(folder: Path) -> None:
         (other_archive("../../outside.txt"), "packs 'labels.txt', '../../outside.txt', not labels.txt alone"),
         (other_archive("labels.txt"), "packs 'labels.txt', 'labels.txt', not labels.txt alone"),
         (swap, "takes or gives something else than manifest.json says"),
-        (rewrite_answers, "its answers to the golden images are"),
+        (rewrite_answers, "its predictions for the golden images are"),
     ],
 )
 def test_a_model_that_is_not_what_the_bundle_says(
@@ -333,7 +333,7 @@ def test_a_package_without_its_list(copy: Path, apart: Apart) -> None:
 
 
 def of_int8(entry: dict[str, Any], family: str | None = None) -> dict[str, list[float]]:
-    """Returns what holds the answers of the int8 file to an image, by path."""
+    """Returns the mapping that holds the int8 file's predictions for an image, by path."""
     answers: dict[str, list[float]] = entry["families"][family] if family else entry["probabilities"]
     assert "android/tiny_int8.tflite" in answers
     return answers
@@ -366,7 +366,7 @@ def test_a_bundle_without_a_familys_answers_says_so(copy: Path, apart: Apart) ->
     checks = verify(copy, apart=apart)
     assert not failures(checks)
     found = [check.found for check in checks if check.name.endswith(".tflite")]
-    assert len(found) == 4 and all("no golden answers of LiteRT's own kernels" in each for each in found)
+    assert len(found) == 4 and all("no golden predictions of LiteRT's own kernels" in each for each in found)
 
 
 def test_families_of_later_versions_are_ignored_with_words(copy: Path, apart: Apart) -> None:
@@ -374,7 +374,7 @@ def test_families_of_later_versions_are_ignored_with_words(copy: Path, apart: Ap
     checks = verify(copy, apart=apart)
     assert not failures(checks)
     (check,) = [check for check in checks if check.name == "golden images"]
-    assert "ignored: answers of 'of_tomorrow', unknown to this version" in check.found
+    assert "ignored: predictions of 'of_tomorrow', unknown to this version" in check.found
 
 
 @pytest.mark.parametrize("labels", [2, [2], [1.0], ["cat"], [[0.1, 0.2, 0.7]], None])
@@ -422,7 +422,7 @@ def test_a_file_that_answers_zeros_fails_though_the_bundle_expects_them(
 
     run = Apart.run
     monkeypatch.setattr(Apart, "run", zeros)
-    refused(verify(copy, apart=apart), path, "its answers are all zero")
+    refused(verify(copy, apart=apart), path, "its predictions are all zero")
     set_answers(copy, lambda entry: of_int8(entry).update({path: [0.0, 0.0, 0.0]}))
     refused(verify(copy, apart=apart), path, "android/tiny_int8.tflite as LiteRT with XNNPACK are all zero")
 

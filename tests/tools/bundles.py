@@ -1,4 +1,4 @@
-"""Bundles whose files contain no networks, for tests that read manifests, hashes and golden answers."""
+"""Bundles whose files contain no networks, for tests that read manifests, hashes and golden predictions."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ PRECISION = {"mlmodel": "fp32", "mlpackage": "fp16"}
 
 
 def write_bundle(folder: Path, *paths: str, accelerated: bool = False) -> dict[str, str]:
-    """Writes a bundle with golden answers, and returns its files' hashes.
+    """Writes a bundle with golden predictions, and returns its files' hashes.
 
     Args:
         folder: of the bundle.
         paths: `android/a_fp32.tflite`, `ios/a.mlmodel` and so on; an .mlpackage becomes a folder.
-        accelerated: with other answers, in the reverse order of the classes, for LiteRT's GPU and Core ML in float16.
+        accelerated: with predictions in the reverse order of the classes for LiteRT's GPU and Core ML in float16.
     """
     draw = np.random.default_rng(5)
     for path in paths:

@@ -1,6 +1,6 @@
 """Runtimes of apps in environments of their own, kept in tfkd's cache folder: python -m tests.tools.runtimes
 
-Every environment holds one version of one runtime, so that the answers of versions and of runtimes can be compared.
+Every environment holds one version of one runtime, so that the predictions of versions and of runtimes can be compared.
 MediaPipe is what Android apps load classifiers with; its absl-py is too new for tensorflow-model-optimization, so that
 the two cannot share an environment.
 """

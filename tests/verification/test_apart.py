@@ -28,7 +28,7 @@ def test_answers_are_those_of_the_file(exported: Exported, apart: Apart) -> None
 
 
 def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
-    """The int8 file of the bundle that 0.1.0 made answers differently under XNNPACK."""
+    """The int8 file of a bundle of tfkd 0.1.0, whose predictions differ under XNNPACK."""
     folder = FIXTURES / "0.1.0" / "bundle"
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     card = card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)

@@ -62,8 +62,8 @@ def test_layers_of_int8_are_matched_and_measured(exported: Exported) -> None:
     assert found.images == len(exported.images)
 
 
-def test_the_noise_of_the_softmax_is_that_of_the_answers(exported: Exported) -> None:
-    """The same from whole runs through XNNPACK; their answers also carry the rounding to 1/256, of variance 1/12."""
+def test_the_noise_of_the_softmax_is_that_of_the_predictions(exported: Exported) -> None:
+    """Compares with whole runs under XNNPACK, whose predictions also have the rounding to 1/256, of variance 1/12."""
     found = compare(exported.path("_int8.tflite"), exported.path("_fp32.tflite"), exported.images)
     quantized, single = (
         tflite.predict(exported.path(f"_{kind}.tflite"), [exported.images]) for kind in ("int8", "fp32")

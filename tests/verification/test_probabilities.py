@@ -1,4 +1,4 @@
-"""Answers that are wrong at any tolerance."""
+"""Predictions that are wrong at any tolerance."""
 
 import numpy as np
 import pytest

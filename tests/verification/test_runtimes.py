@@ -1,4 +1,4 @@
-"""Every version of every runtime, in an environment of its own, gives the golden answers of its family."""
+"""Every version of every runtime, in an environment of its own, gives the golden predictions of its family."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bundles whose manifest or golden answers were changed and sealed again: nothing that is stated is trusted."""
+"""Bundles whose manifest or golden predictions were changed and sealed again: `tfkd verify` trusts neither."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def every(change: Change) -> Change:
 
 
 def family(name: str, path: str, of: str = FP32) -> Change:
-    """Adds answers of a family: those of a file's reference."""
+    """Adds predictions of a family, copied from a file's reference family."""
     return every(lambda entry: entry["families"].setdefault(name, {}).update({path: entry["probabilities"][of]}))
 
 
@@ -51,32 +51,60 @@ def reversed_of(path: str) -> Change:
         (
             every(lambda entry: entry.pop("families")),
             FP32,
-            "has no answers of android/tiny_fp32.tflite as LiteRT's own",
+            "has no predictions of android/tiny_fp32.tflite as LiteRT's own",
         ),
-        (lambda index: index["images"][0].pop("families"), "golden images", "000.png has no answers of litert_kernels"),
-        (lambda index: index["images"][1].pop("families"), "golden images", "001.png has no answers of litert_kernels"),
+        (
+            lambda index: index["images"][0].pop("families"),
+            "golden images",
+            "000.png has no predictions of litert_kernels",
+        ),
+        (
+            lambda index: index["images"][1].pop("families"),
+            "golden images",
+            "001.png has no predictions of litert_kernels",
+        ),
         (
             every(lambda entry: entry["families"]["litert_kernels"].pop(INT8)),
             INT8,
-            "has no answers of android/tiny_int8.tflite as LiteRT's own kernels",
+            "has no predictions of android/tiny_int8.tflite as LiteRT's own kernels",
         ),
-        (family("xnnpack", FP32), FP32, "has two answers of LiteRT with XNNPACK"),
-        (family("coreml_fp32", FP32), FP32, "has answers of Core ML in float32 of android/tiny_fp32.tflite, which it"),
-        (family("litert_kernels", MLMODEL), MLMODEL, "has answers of LiteRT's own kernels of ios/tiny.mlmodel, which"),
-        (family("litert_kernels", "android/x.tflite"), "golden images", "answers of android/x.tflite, which the manif"),
-        (answers("android/x.tflite", [1.0, 0.0, 0.0]), "golden images", "answers of android/x.tflite, which the manif"),
+        (family("xnnpack", FP32), FP32, "has two predictions of LiteRT with XNNPACK"),
+        (
+            family("coreml_fp32", FP32),
+            FP32,
+            "has predictions of Core ML in float32 of android/tiny_fp32.tflite, which it",
+        ),
+        (
+            family("litert_kernels", MLMODEL),
+            MLMODEL,
+            "has predictions of LiteRT's own kernels of ios/tiny.mlmodel, which",
+        ),
+        (
+            family("litert_kernels", "android/x.tflite"),
+            "golden images",
+            "predictions of android/x.tflite, which the manif",
+        ),
+        (
+            answers("android/x.tflite", [1.0, 0.0, 0.0]),
+            "golden images",
+            "predictions of android/x.tflite, which the manif",
+        ),
         (family("a\n\x1b[31m", FP32), "golden images", "String should match pattern"),
         (
             answers(INT8, [0.0, 0.0, 0.0]),
             INT8,
-            "the answers of android/tiny_int8.tflite as LiteRT with XNNPACK are all",
+            "the predictions of android/tiny_int8.tflite as LiteRT with XNNPACK are all",
         ),
         (answers(INT8, [0.5, 0.5, 0.5]), INT8, "add up to 1.5, not to 1"),
         (answers(INT8, [1e308, 0.0, 0.0]), INT8, "are not all numbers"),
         (answers(INT8, ["0.5", "0.5", "0"]), "golden images", "Input should be a valid number"),
         (answers(INT8, [True, False, False]), "golden images", "Input should be a valid number"),
-        (every(lambda entry: entry["probabilities"].pop("keras")), "golden images", "no answers of the Keras model"),
-        (answers("keras", [0.0, 0.0, 0.0]), "golden images", "the answers of the Keras model are all zero"),
+        (
+            every(lambda entry: entry["probabilities"].pop("keras")),
+            "golden images",
+            "no predictions of the Keras model",
+        ),
+        (answers("keras", [0.0, 0.0, 0.0]), "golden images", "the predictions of the Keras model are all zero"),
         (lambda index: index["images"].append(index["images"][0]), "golden images", "names an image twice"),
     ],
 )
@@ -95,8 +123,8 @@ def test_the_answers_of_the_keras_model_are_those_of_the_float_files(copy: Path,
     seal(copy)
     numbers, *failed = failures(verify(copy, apart=apart))
     assert [check.name for check in failed] == [FP32, MLMODEL]
-    assert "the answers of the Keras model and android/tiny_fp32.tflite are" in failed[0].found
-    assert "the accuracy of keras on" in numbers.found and "of its 2 golden answers are right" in numbers.found
+    assert "the predictions of the Keras model and android/tiny_fp32.tflite are" in failed[0].found
+    assert "the accuracy of keras on" in numbers.found and "of its 2 golden predictions are correct" in numbers.found
 
 
 @pytest.mark.parametrize(
@@ -196,7 +224,7 @@ def test_that_a_file_could_not_be_run_is_tried_again(copy: Path, apart: Apart, m
 
     run = Apart.run
     monkeypatch.setattr(Apart, "run", zeros)
-    refused(verify(copy, apart=apart), INT8, "its answers are all zero")
+    refused(verify(copy, apart=apart), INT8, "its predictions are all zero")
 
 
 def put(value: Any, *place: Any) -> Change:
@@ -367,10 +395,10 @@ def test_one_number_in_several_places_must_be_equal(good: Path, change: Change, 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([1, 0], "not in the order in which these are chosen"),
-        ([1, 2], "not in the order in which these are chosen"),
+        ([1, 0], "not in the order in which tfkd draws them"),
+        ([1, 2], "not in the order in which tfkd draws them"),
         ([0, -1], "1 golden images have no label"),
-        ([0, 2], "but 1 of its 2 golden answers are right"),
+        ([0, 2], "but 1 of its 2 golden predictions are correct"),
     ],
 )
 def test_golden_labels_must_agree_with_the_accuracies(good: Path, labels: list[int], message: str) -> None:
@@ -389,7 +417,7 @@ def test_golden_answers_that_are_too_often_wrong_for_the_accuracy(good: Path) ->
         stored, labels=np.arange(9) % 3, expected={"keras": np.eye(3, dtype=np.float32)[(np.arange(9) + 1) % 3]}
     )
     (wrong,) = golden_labels.contradictions(many, manifest)
-    assert wrong == "the accuracy of keras on 1,000 test images is 0.9, but 0 of its 9 golden answers are right"
+    assert wrong == "the accuracy of keras on 1,000 test images is 0.9, but 0 of its 9 golden predictions are correct"
 
 
 def test_what_stands_in_two_files_or_twice_in_one_must_be_equal(copy: Path, apart: Apart) -> None:

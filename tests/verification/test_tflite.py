@@ -16,7 +16,7 @@ def test_predicts_what_keras_does(exported: Exported) -> None:
     answers = tflite.predict(exported.path("_fp32.tflite"), batches)
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, exported.probabilities, atol=1e-5)
-    assert len(np.unique(answers, axis=0)) > 10, "the order of the answers would not be proved"
+    assert len(np.unique(answers, axis=0)) > 10, "the order of the predictions would not be proved"
 
 
 def test_int8_answers_are_dequantized(exported: Exported) -> None:

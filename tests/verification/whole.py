@@ -24,7 +24,7 @@ from tfkd.verification.truth import chance_test, exact_test
 from tfkd.writers import samples
 
 GOLDEN = 2
-_PHOTOS = (20, 3, 20)  # of each class; the untrained network seldom answers with the second
+_PHOTOS = (20, 3, 20)  # of each class; the untrained network seldom predicts the second
 
 
 def write_photos(folder: Path, model: Any) -> None:

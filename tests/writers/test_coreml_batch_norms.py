@@ -29,7 +29,7 @@ def deep(images: np.ndarray) -> keras.Model:
 
 def test_batch_normalisations_are_exact(deep: keras.Model, images: np.ndarray, tmp_path: Path) -> None:
     wanted = tf.nn.softmax(deep(images.astype(np.float32), training=False)).numpy()
-    assert wanted.std(0).mean() > 0.02, "answers that are all alike would prove little"
+    assert wanted.std(0).mean() > 0.02, "predictions that are all alike would prove little"
     plain = tmp_path / "plain.mlmodel"
     convert(deep, CARD, convert_to="neuralnetwork").save(str(plain))
     drift = np.abs(coreml.predict(plain, [images]) - wanted).max()

@@ -62,7 +62,7 @@ def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarr
     path = written(form)
     precision = exported_file(form, "n").precision
     wanted = tf.nn.softmax(wide(images.astype(np.float32), training=False)).numpy()
-    assert wanted.std(0).mean() > 0.01, "answers that are all alike would prove little"
+    assert wanted.std(0).mean() > 0.01, "predictions that are all alike would prove little"
     error = np.abs(coreml.predict(path, [images]) - wanted).max()
     assert error < NEARNESS[precision]
     assert precision == "fp32" or error > 1e-6, "nothing was compressed"

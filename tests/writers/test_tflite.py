@@ -1,4 +1,4 @@
-"""The answers are read here with LiteRT's bare interpreter and schema, not with tfkd.verification."""
+"""The predictions are read here with LiteRT's bare interpreter and schema, not with tfkd.verification."""
 
 import re
 import zipfile
@@ -26,7 +26,7 @@ def softmax(exported: Exported, images: np.ndarray) -> np.ndarray:
 
 
 def error(exported: Exported, answers: np.ndarray) -> float:
-    """Mean difference of uint8 answers from the Keras model's probabilities."""
+    """Mean difference of uint8 predictions from the Keras model's probabilities."""
     return float(np.abs(answers / 256 - exported.probabilities).mean())
 
 
@@ -41,7 +41,7 @@ def run(path: Path, images: np.ndarray) -> np.ndarray:
 def test_float_files_agree_with_keras(exported: Exported, precision: str, tolerance: float) -> None:
     answers = run(exported.path(f"_{precision}.tflite"), exported.images)
     assert np.abs(answers - exported.probabilities).max() < tolerance
-    assert np.ptp(exported.probabilities) > 0.3, "a model that always answers the same would prove nothing"
+    assert np.ptp(exported.probabilities) > 0.3, "equal predictions would prove nothing"
 
 
 def test_int8_takes_pixels_as_they_are(exported: Exported) -> None:

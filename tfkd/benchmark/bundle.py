@@ -43,7 +43,7 @@ class BenchOutcome:
     earlier: list[Result]
 
     def judged(self) -> list[Gate]:
-        """Returns the verdicts; none without limits and without golden answers.
+        """Returns the verdicts; none without limits and without golden predictions.
 
         Raises:
             MachineError: the noise is too large to tell a change from.
@@ -62,7 +62,7 @@ class BenchRequest:
         options: how to measure, by name: those that the target's record in `benchmark.options` has.
         limits: what to keep.
         only: pattern of the files' paths in the bundle.
-        golden: golden answers for a single file (see `subject.of_file`).
+        golden: golden predictions for a single file (see `subject.of_file`).
         record: whether a bundle keeps the results.
     """
 
@@ -106,7 +106,7 @@ def measure(request: BenchRequest, progress: Say | None = None) -> BenchOutcome:
         files = subject.of_file(request.path, target.module.FORMATS, request.golden)
         return _measured(request, target, files, earlier, progress)
     if request.golden is not None:
-        raise RequestError(f"--golden is for a file in no bundle; {bundle} holds golden answers. Leave it out.")
+        raise RequestError(f"--golden is for a file in no bundle; {bundle} holds golden predictions. Leave it out.")
     with opened(bundle) as here:
         files = subject.of_bundle(here, target.module.FORMATS, only)
         return _measured(replace(request, path=bundle), target, files, earlier, progress)

@@ -50,10 +50,10 @@ class Limits:
 
 
 def parse_fraction(text: str) -> float:
-    """Returns the share that `5%` or `0.05` stands for.
+    """Returns the fraction of a text such as `5%` or `0.05`.
 
     Raises:
-        RequestError: it is no share above 0 and below 1000 %, or one of 100 % and more without the sign.
+        RequestError: it is not above 0 and below 1000 %, or is 100 % or more without the sign.
     """
     number = text.strip()
     try:
@@ -61,7 +61,7 @@ def parse_fraction(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 10:
-        raise RequestError(f"{text!r} is no limit of a change. Write a share above 0, such as 5% or 0.05.")
+        raise RequestError(f"{text!r} is not a limit of a change. Write a fraction above 0, such as 5% or 0.05.")
     if value >= 1 and not number.endswith("%"):
         raise RequestError(f"{number} would be {100 * value:g} % of change. Write {number}%, or {100 * value:g}%.")
     return value
@@ -110,7 +110,7 @@ def _not_in_baseline(what: str, target: str) -> RequestError:
 
 
 def judge(limits: Limits, results: list[Result], earlier: list[Result]) -> list[Gate]:
-    """Returns the verdict on every limit for every result, and on the golden answers wherever they were checked.
+    """Returns the verdict on every limit for every result, and on the golden predictions wherever they were checked.
 
     Args:
         limits: the limits.
@@ -141,7 +141,7 @@ def _judged(limits: Limits, result: Result, earlier: list[Result]) -> Iterator[G
             value=golden.max_abs_error,
             limit=golden.tolerance,
             passed=golden.passed,
-            reason="" if golden.fault is None else f"its answers {golden.fault}",
+            reason="" if golden.fault is None else f"its predictions {golden.fault}",
         )
     latency = result.latency_ms
     for name, limit, value in (

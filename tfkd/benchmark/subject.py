@@ -1,4 +1,4 @@
-"""What is measured: the files of a bundle, with the golden images and the answers that each file must give to them."""
+"""The files to measure, with golden images and the expected predictions of each file."""
 
 import zipfile
 import zlib
@@ -23,7 +23,7 @@ from tfkd.verification.records import Artifact
 
 @dataclass(frozen=True)
 class Expected:
-    """The answers that a file must give.
+    """The expected predictions of a file.
 
     Attributes:
         format: of the file.
@@ -44,22 +44,22 @@ class Expected:
         return next(iter(self.answers.values())).shape[1]
 
     def compare(self, predictions: np.ndarray, accepted: Sequence[str]) -> GoldenCheck | None:
-        """Compares a device's answers with those of the families that its runtime can be.
+        """Compares a device's predictions with those of the families that its runtime can belong to.
 
         Args:
             predictions: float [n, classes].
-            accepted: names of families; one that the bundle has no answers of is compared with what stands in for it.
+            accepted: names of families; a family that the bundle lacks is replaced by its `stands_in`.
 
         Returns:
-            The comparison that passes, else the nearest; None where the bundle has answers of none of the families.
+            The comparison that passes, else the nearest; None if the bundle has none of the families.
 
         Raises:
-            RequestError: the answers have another shape.
+            RequestError: the predictions have another shape.
         """
         shape = next(iter(self.answers.values())).shape
         if predictions.shape != shape:
             raise RequestError(
-                f"The device gave answers of shape {predictions.shape} to the golden images, not "
+                f"The device's predictions for the golden images have the shape {predictions.shape}, not "
                 f"{shape}. The file is not the bundle's; export it again."
             )
         right = {family: self._right(family) for family in accepted}
@@ -104,9 +104,9 @@ class BenchSubject:
 
     Attributes:
         paths: artifact name (in a bundle: its path there) to the file.
-        artifacts: the same names to what results say about them.
-        images: uint8 [n, S, S, 3], the golden images; n is 0 without.
-        expected: names to the answers; without those that have none.
+        artifacts: the same names to the files' records in results.
+        images: uint8 [n, S, S, 3], the golden images; n is 0 if there are none.
+        expected: the same names to the expected predictions, for files that have some.
     """
 
     paths: dict[str, Path]
@@ -115,7 +115,7 @@ class BenchSubject:
     expected: dict[str, Expected] = field(default_factory=dict)
 
     def rejudged(self, result: Result) -> Result:
-        """Judges an app's own comparison with the golden answers again (see `Expected.rejudged`)."""
+        """Judges an app's own comparison with the golden predictions again (see `Expected.rejudged`)."""
         expected = self.expected.get(result.artifact.path)
         if expected is None or result.golden is None:
             return result
@@ -123,7 +123,7 @@ class BenchSubject:
 
 
 def of_files(paths: dict[str, Path]) -> BenchSubject:
-    """Makes a subject of single files, without golden answers.
+    """Creates a subject from single files, without expected predictions.
 
     Raises:
         RequestError: a file is missing.
@@ -135,17 +135,17 @@ def of_files(paths: dict[str, Path]) -> BenchSubject:
 
 
 def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = None) -> BenchSubject:
-    """Makes a subject of a .tflite file that is in no bundle.
+    """Creates a subject from a .tflite file that is in no bundle.
 
     Args:
         path: of the file.
-        formats: what the target can run.
+        formats: formats that the target runs.
         golden_answers: a NumPy archive (.npz) with `images`, uint8 [n, H, W, 3] raw RGB, and `answers`, float
-            [n, classes], the probabilities that the file must give; optionally `tolerance`, the largest difference of
-            a probability that passes, where it is narrower than that of the runtime (tfkd.formats).
+            [n, classes], the expected probabilities; optionally `tolerance`, the largest difference of a probability
+            that passes, if narrower than that of the runtime (tfkd.formats).
 
     Raises:
-        RequestError: it is no .tflite file, the target runs none, or the answers are not of this form.
+        RequestError: it is not a .tflite file, the target cannot run it, or the archive is not of this form.
     """
     if path.suffix != ".tflite" or "tflite" not in formats:
         raise RequestError(
@@ -201,22 +201,22 @@ def _require_plain_files(folder: Path) -> None:
 
 
 def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """Reads images, answers and tolerance (see `of_file`)."""
+    """Reads images, predictions and tolerance (see `of_file`)."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             images, predictions = archive["images"], archive["answers"].astype(np.float32)
             tolerance = float(archive["tolerance"]) if "tolerance" in archive else np.inf
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(f"{path}: {cause(error)}. Give golden answers as .npz with images and answers.") from None
+        raise RequestError(f"{path}: {cause(error)}. Save an .npz with the arrays images and answers.") from None
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or predictions.ndim != 2:
         raise RequestError(
-            f"{path}: images {images.dtype} {images.shape} and answers {predictions.shape} are not uint8 [n, H, W, 3] and "
-            "float [n, classes]. Write them so."
+            f"{path}: images {images.dtype} {images.shape} and answers {predictions.shape} are not uint8 [n, H, W, 3] "
+            "and float [n, classes]. Save them in this form."
         )
     if not len(images) or len(images) != len(predictions) or not np.isfinite(predictions).all() or not tolerance > 0:
         raise RequestError(
-            f"{path}: {len(images)} images and {len(predictions)} answers, which must be equally many finite ones, and a "
-            "tolerance above 0."
+            f"{path}: has {len(images)} images and {len(predictions)} answers. Save as many images as answers, all of "
+            "them finite, and a tolerance above 0."
         )
     return images, predictions, tolerance
 

@@ -285,9 +285,9 @@ def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
         ("agreement", artifact.agreement, student.agreement_with_teacher),
     ):
         if value is not None and of_student is not None and abs(value - of_student) > 1 - same + _ROUNDING:
-            yield f"{name} of {path} is {value}, of the student {of_student}, though {same} of the answers are the same"
+            yield f"{name} of {path} is {value}, of the student {of_student}, though {same} of their classes are equal"
     if error == 0 and same < 1:
-        yield f"{path} is said to give the Keras student's probabilities, and other classes"
+        yield f"{path} is said to predict the Keras student's probabilities, but other classes"
     most, least = error * len(manifest.data.classes) / 2, error / (2 * manifest.images)
     if moved is not None and not least - _ROUNDING <= moved <= most + _ROUNDING:
         yield f"mean_total_variation of {path} is {moved}, which its max_abs_error {error} does not allow"

@@ -1,7 +1,7 @@
-"""The golden examples of a bundle and the probabilities that its files must give: collected, written, read.
+"""Collects, writes and reads the golden examples of a bundle and the expected probabilities of its files.
 
-`golden.json` holds for every example, under `probabilities`, the answers of each file's reference family by the file's
-path, and under `families` those of the other families. Nothing that is read is trusted.
+For each example `golden.json` holds the predictions of each file's reference family under `probabilities`, by the path
+of the file, and those of the other families under `families`. Nothing that is read is trusted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ class _Index(BaseModel):
 
 @dataclass(frozen=True)
 class Golden:
-    """A few real examples with the answers that every runtime must give.
+    """A few real examples with the expected predictions of every runtime.
 
     Attributes:
         images: raw examples as the student takes them, [n, ...], such as uint8 images.
@@ -65,7 +65,7 @@ class Golden:
         expected: float32 [n, classes] probabilities of each file's reference family, by its path in the bundle; `keras`
             for the Keras student.
         others: the same of further runtime families (tfkd.formats.families), by family and path.
-        unknown: families whose answers were not read, because this version does not know them.
+        unknown: families whose predictions were not read, because this version does not know them.
     """
 
     images: np.ndarray
@@ -136,7 +136,7 @@ def _row(predictions: dict[str, np.ndarray], index: int) -> dict[str, list[float
 
 
 def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
-    """Reads the golden examples of a bundle; answers of families that this version does not know are left out.
+    """Reads the golden examples of a bundle; predictions of families that this version does not know are left out.
 
     Args:
         bundle: its folder.
@@ -144,7 +144,7 @@ def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
         signature: what it takes.
 
     Raises:
-        VerifyError: they cannot be read, are of another form, or their answers are of other classes.
+        VerifyError: they cannot be read, are of another form, or their predictions are of other classes.
     """
     folder = bundle / GOLDEN
     index = _index(folder / GOLDEN_INDEX)
@@ -168,7 +168,7 @@ def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
 
 def _of_family(image: _Example, family: str) -> dict[str, list[float]]:
     if family not in image.families:
-        raise VerifyError(f"{_INDEX}: {image.file} has no answers of {family}, other images have.")
+        raise VerifyError(f"{_INDEX}: {image.file} has no predictions of {family}, other images have.")
     try:
         return _ANSWERS.validate_python(image.families[family])
     except ValidationError as error:
@@ -181,7 +181,7 @@ def _stacked(images: list[_Example], predictions: list[dict[str, list[float]]], 
     """Returns float32 [n, classes] by path of a file."""
     for image, found in zip(images, predictions, strict=True):
         if found.keys() != predictions[0].keys():
-            raise VerifyError(f"{_INDEX}: {image.file} has the answers of other files than the first image.")
+            raise VerifyError(f"{_INDEX}: {image.file} has the predictions of other files than the first image.")
         for path, probabilities in found.items():
             if len(probabilities) != classes:
                 raise VerifyError(

@@ -1,4 +1,4 @@
-"""The answers to a bundle's golden examples: what they must be, and how answers of a runtime are compared with them."""
+"""The expected predictions for a bundle's golden examples: their checks, and the comparison with those of a runtime."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -24,14 +24,14 @@ _LARGEST_FLOAT_ERROR = 0.1  # of recipes that allow more
 
 @dataclass(frozen=True)
 class GoldenComparison:
-    """Answers of a device beside the golden answers of the runtime family that they are nearest to.
+    """A device's predictions, compared with the golden predictions of the nearest runtime family.
 
     Attributes:
         family: a name of `FAMILIES`.
-        error: the largest difference of a probability; infinite where an answer is not a number.
+        error: the largest difference of a probability; infinite if a prediction is not a number.
         tolerance: the largest difference that passes.
-        top1_equal: fraction of the images with the same class first.
-        fault: why the answers cannot be right at any tolerance; None where they can.
+        top1_equal: fraction of the images with the same top class.
+        fault: why the predictions fail at any tolerance; None if they do not.
     """
 
     family: str
@@ -46,18 +46,20 @@ class GoldenComparison:
 
 
 def answers_of(golden: Golden, file: Artifact) -> dict[str, np.ndarray]:
-    """Returns a file's golden answers, float32 [n, classes], by runtime family; the reference family first.
+    """Returns a file's golden predictions, float32 [n, classes], by runtime family; the reference family first.
 
     Raises:
-        VerifyError: there are two answers of one family, or answers of a family that does not run the file's format.
+        VerifyError: a family has two predictions, or does not run the file's format.
     """
     reference, *_ = FORMATS[file.format].stored_families(file.precision)
     others = {name: predictions[file.path] for name, predictions in golden.others.items() if file.path in predictions}
     for name in others:
         if name not in FORMATS[file.format].families:
-            raise VerifyError(f"{_INDEX}: has answers of {FAMILIES[name].title} of {file.path}, which it cannot run.")
+            raise VerifyError(
+                f"{_INDEX}: has predictions of {FAMILIES[name].title} of {file.path}, which it cannot run."
+            )
     if reference in others:
-        raise VerifyError(f"{_INDEX}: has two answers of {FAMILIES[reference].title} of {file.path}.")
+        raise VerifyError(f"{_INDEX}: has two predictions of {FAMILIES[reference].title} of {file.path}.")
     return ({reference: golden.expected[file.path]} if file.path in golden.expected else {}) | others
 
 
@@ -76,7 +78,7 @@ def tolerance(file: Artifact, family: str, precision: str | None = None) -> floa
 def compare(
     predictions: np.ndarray, expected: Mapping[str, np.ndarray], tolerances: Mapping[str, float], step: float | None
 ) -> GoldenComparison:
-    """Compares answers with those of every family; returns the comparison that passes, else the nearest.
+    """Compares predictions with those of every family; returns the comparison that passes, else the nearest.
 
     Equal first classes are reported, not judged: where they differ within the tolerance, two classes were level.
 
@@ -103,7 +105,7 @@ def _compared(
 
 
 def _moved(differences: np.ndarray, allowed: float) -> str | None:
-    """Says how much probability is at other classes: of a thousand level ones each differs by next to nothing."""
+    """Returns a fault if too much probability moved in total: of a thousand classes each may differ by very little."""
     moved = float(differences.sum(axis=1).max()) / 2
     if moved <= _MASS * allowed:
         return None
@@ -111,17 +113,17 @@ def _moved(differences: np.ndarray, allowed: float) -> str | None:
 
 
 def check(stored: Golden, manifest: Manifest) -> None:
-    """Checks the golden images, whose answers they are, and the answers of the Keras model.
+    """Checks the golden images, the files that have predictions, and the predictions of the Keras model.
 
     Raises:
-        VerifyError: says what is missing, too much or wrong.
+        VerifyError: something is missing, unknown or wrong.
     """
     known = {artifact.path for artifact in manifest.artifacts}
     named = set(stored.expected).union(*stored.others.values()) - {KERAS}
     if named - known:
-        raise VerifyError(f"{_INDEX}: has answers of {min(named - known)}, which the manifest does not know.")
+        raise VerifyError(f"{_INDEX}: has predictions of {min(named - known)}, which the manifest does not know.")
     if KERAS not in stored.expected:
-        raise VerifyError(f"{_INDEX}: has no answers of the Keras model.")
+        raise VerifyError(f"{_INDEX}: has no predictions of the Keras model.")
     images = _expected_images(manifest)
     if len(stored.images) < images:
         raise VerifyError(f"{_INDEX}: has {len(stored.images)} golden images; the bundle was made with {images}.")
@@ -131,18 +133,18 @@ def check(stored: Golden, manifest: Manifest) -> None:
 
 
 def of_file(stored: Golden, artifact: Artifact) -> dict[str, np.ndarray]:
-    """Returns a file's golden answers, float32 [n, classes], by runtime family, once they are checked.
+    """Checks and returns a file's golden predictions, float32 [n, classes], by runtime family.
 
     Raises:
-        VerifyError: answers are missing that the bundle says to have, they are no probabilities, the same for images
-            that the Keras model tells apart, or they are far from its answers although the file computes in float32.
+        VerifyError: predictions are missing, are not probabilities, are equal for images that the Keras model
+            distinguishes, or are far from its predictions although the file computes in float32.
     """
     found = answers_of(stored, artifact)
     reference, *further = FORMATS[artifact.format].stored_families(artifact.precision)
     needed = [reference, *(name for name in further if name in artifact.golden_tolerances)]
     for name in needed:
         if name not in found:
-            raise VerifyError(f"{_INDEX}: has no answers of {artifact.path} as {FAMILIES[name].title}.")
+            raise VerifyError(f"{_INDEX}: has no predictions of {artifact.path} as {FAMILIES[name].title}.")
     for name, predictions in found.items():
         _must_be_right(impossible(predictions, stored, artifact), f"{artifact.path} as {FAMILIES[name].title}")
     if "max_float_error" in FORMATS[artifact.format].precision(artifact.precision).gates:
@@ -151,11 +153,11 @@ def of_file(stored: Golden, artifact: Artifact) -> dict[str, np.ndarray]:
 
 
 def impossible(predictions: np.ndarray, stored: Golden, artifact: Artifact) -> str | None:
-    """Says that answers are no probabilities, or the same for images or classes that the Keras model tells apart.
+    """Returns a fault if predictions are not probabilities, or equal for images that the Keras model distinguishes.
 
     Args:
-        predictions: float32 [n, classes], of the file or of a bundle, to the golden images.
-        stored: with the Keras model's answers.
+        predictions: float32 [n, classes], of the file or of a bundle, for the golden images.
+        stored: with the Keras model's predictions.
         artifact: the file.
     """
     step = artifact.io.output.scale
@@ -164,14 +166,14 @@ def impossible(predictions: np.ndarray, stored: Golden, artifact: Artifact) -> s
 
 
 def missing(artifact: Artifact, found: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """Yields the titles of the families whose answers a bundle of an earlier version does not hold."""
+    """Yields the titles of the families that a bundle of an earlier version has no predictions of."""
     for name in FORMATS[artifact.format].stored_families(artifact.precision):
         if name not in found:
             yield FAMILIES[name].title
 
 
 def _expected_images(manifest: Manifest) -> int:
-    """Returns how many golden images the bundle was made with; 1 where it does not say."""
+    """Returns the number of golden images by the bundle's recipe; 1 if unknown."""
     export = manifest.recipe.get("export")
     requested = export.get("golden_images") if isinstance(export, dict) else None
     return min(requested, manifest.data.splits.get("test", requested)) if isinstance(requested, int) else 1
@@ -185,4 +187,4 @@ def _far(predictions: np.ndarray, keras: np.ndarray, artifact: Artifact) -> str 
 
 def _must_be_right(wrong: str | None, whose: str) -> None:
     if wrong is not None:
-        raise VerifyError(f"{_INDEX}: the answers of {whose} {wrong}.")
+        raise VerifyError(f"{_INDEX}: the predictions of {whose} {wrong}.")

@@ -1,4 +1,4 @@
-"""The true classes of a bundle's golden images, compared with the answers to them and with the stated accuracies."""
+"""Comparison of the golden images' true classes with their predictions and with the stated accuracies."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ from tfkd.bundle import golden
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import Manifest
 
-_ALPHA = 1e-5  # of golden answers that are rightly or wrongly too often for the accuracy on the whole test split
+_ALPHA = 1e-5  # level at which too many or too few golden predictions are correct for the stated accuracy
 
 
 def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
-    """Yields what cannot be, as sentences without a full stop.
+    """Yields contradictions, as sentences without a full stop.
 
-    The golden images are test images. So among them cannot be more that are predicted rightly, or wrongly, than in the
-    whole test split; and a fraction of them that is far from the accuracy is no chance.
+    The golden images are test images, so they cannot include more correct or more wrong predictions than the whole test
+    split, and their accuracy cannot be far from that of the split.
     """
     if (stored.labels < 0).any():
         yield f"{int((stored.labels < 0).sum())} golden images have no label, and every test image has one"
         return
     classes = _classes(manifest)
     if not _in_turn(stored.labels, len(manifest.data.classes) if classes == len(manifest.data.classes) else None):
-        yield "the labels of the golden images are not in the order in which these are chosen, class after class"
+        yield "the labels of the golden images are not in the order in which tfkd draws them, class after class"
     for name, accuracy in _accuracies(manifest):
         if name not in stored.expected:
             continue
@@ -35,7 +35,7 @@ def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
         if not possible:
             yield (
                 f"the accuracy of {name} on {manifest.images:,} test images is {accuracy}, but {right} of its "
-                f"{len(stored.labels)} golden answers are right"
+                f"{len(stored.labels)} golden predictions are correct"
             )
 
 
@@ -57,11 +57,11 @@ def _balanced(manifest: Manifest, accuracy: float) -> list[float]:
 
 
 def _in_turn(labels: np.ndarray, classes: int | None) -> bool:
-    """Returns whether labels are those of images that take the classes in turn (see `tfkd.writers.samples.examples`).
+    """Returns whether images were drawn from the classes in turn (see `tfkd.writers.samples.examples`).
 
     Args:
         labels: int [n].
-        classes: how many there are; None where some may have no test image.
+        classes: number of classes; None if some may have no test image.
     """
     rounds = np.split(labels, np.flatnonzero(np.diff(labels) <= 0) + 1)
     nested = all(set(later) <= set(earlier) for earlier, later in itertools.pairwise(rounds))
@@ -73,13 +73,13 @@ def _possible(right: int, golden_images: int, all_right: int, images: int) -> bo
 
 
 def _likely(right: int, images: int, classes: int, accuracies: list[float]) -> bool:
-    """Returns whether so many right answers may be chance, were the chosen classes the easiest or the hardest ones.
+    """Returns whether so many correct predictions are possible, if the golden classes are the easiest or the hardest.
 
     Args:
-        right: answers.
+        right: predictions.
         images: golden images, of one class after the other.
         classes: of the test split.
-        accuracies: one of them must explain the answers.
+        accuracies: one of them must explain the predictions.
     """
     from scipy.stats import binom
 

@@ -100,12 +100,14 @@ class Latency(Entry):
 
 
 class GoldenCheck(Entry):
-    """The device's own answers to the bundle's golden images, compared with those that the bundle states."""
+    """Comparison of a device's predictions for the golden images with the bundle's."""
 
     family: str | None = Field(
-        None, description="runtime family whose golden answers these match, or are nearest to; None: not reported"
+        None, description="runtime family whose golden predictions these match, or are nearest to; None: not reported"
     )
-    fault: str | None = Field(None, description="why the answers fail at any tolerance: all zero, constant, no numbers")
+    fault: str | None = Field(
+        None, description="why the predictions fail at any tolerance: all zero, constant, no numbers"
+    )
     checked: int = Field(ge=1, description="images")
     max_abs_error: float = Field(ge=0, description="largest difference of a probability")
     tolerance: float = Field(ge=0, description="the largest difference that passes")
@@ -145,7 +147,9 @@ class Result(MeasuredFile):
         [], description="a fixed piece of work, timed in turn with each sample; as cpu_ms if that is there"
     )
     dropped: int = Field(0, ge=0, description="further timed inferences whose duration no clock can have measured")
-    golden: GoldenCheck | None = Field(None, description="None where the bundle has no golden answers for this file")
+    golden: GoldenCheck | None = Field(
+        None, description="None where the bundle has no golden predictions for this file"
+    )
     rung: Rung = Field(description="of the verification ladder")
     superseded: str | None = Field(
         None, description="UTC, ISO 8601: when a bundle was published in which this file is another, or no more"
@@ -208,11 +212,11 @@ class BenchEntry(MeasuredFile):
     soc: str | None = Field(None, description="processor, where the device has a name of its own; or the emulated one")
     rung: str | None = Field(None, description="of the verification ladder")
     golden_error: float | None = Field(
-        None, ge=0, description="largest difference from the golden answers on the device"
+        None, ge=0, description="largest difference from the golden predictions on the device"
     )
     golden_passed: bool | None = None
     golden_family: str | None = Field(
-        None, description="runtime family whose golden answers matched, or are nearest; None in older bundles"
+        None, description="runtime family whose golden predictions matched, or are nearest; None in older bundles"
     )
 
     @classmethod

@@ -126,7 +126,7 @@ class _Bundle:
     def _golden_answers(
         self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden | None
     ) -> tuple[None, str]:
-        """Runs a file as every family whose golden answers the bundle holds, and that can be run here."""
+        """Runs a file as every family that the bundle has golden predictions of and that can be run here."""
         self._require_described(artifact)
         if stored is None:
             raise NotVerifiedError(Path(artifact.path), "there are no golden images to run it on")
@@ -145,15 +145,15 @@ class _Bundle:
             compared = golden_answers.compare(predictions, {family: right}, {family: allowed}, artifact.io.output.scale)
             wrong = compared.fault or golden_answers.impossible(predictions, stored, artifact)
             if wrong is not None:
-                raise VerifyError(f"{artifact.path}: its answers {wrong} ({title}); export it again.")
+                raise VerifyError(f"{artifact.path}: its predictions {wrong} ({title}); export it again.")
             if not compared.passed:
                 raise VerifyError(
-                    f"{artifact.path}: its answers to the golden images are {compared.error:.2g} off; {allowed:.2g} is "
-                    f"allowed ({title})."
+                    f"{artifact.path}: its predictions for the golden images are {compared.error:.2g} off; "
+                    f"{allowed:.2g} is allowed ({title})."
                 )
             found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
         self._require_deflated(artifact, manifest)
-        found += [f"no golden answers of {title}" for title in golden_answers.missing(artifact, right_answers)]
+        found += [f"no golden predictions of {title}" for title in golden_answers.missing(artifact, right_answers)]
         return None, ", ".join(found)
 
     def _require_described(self, artifact: Artifact) -> None:
@@ -171,15 +171,15 @@ class _Bundle:
             raise VerifyError(f"{artifact.path}: takes {deflated:,} bytes deflated, not {row.compressed_bytes:,}.")
 
     def _without_answers(self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden) -> None:
-        """Runs a file that could not be run when the bundle was made: what the manifest says of that is not trusted.
+        """Runs a file that could not be run when the bundle was written; the manifest is not trusted on that.
 
         Raises:
-            NotVerifiedError: it cannot be run here either, or its answers are possible.
-            VerifyError: its answers cannot be right.
+            NotVerifiedError: it cannot be run here either, or its predictions are possible.
+            VerifyError: its predictions cannot be right.
         """
         predictions = self._run(artifact, card, manifest, [stored.images]).probabilities
         if wrong := golden_answers.impossible(predictions, stored, artifact):
-            raise VerifyError(f"{artifact.path}: its answers {wrong}; export it again.")
+            raise VerifyError(f"{artifact.path}: its predictions {wrong}; export it again.")
         raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
 
     def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:
@@ -280,9 +280,9 @@ def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
     stored = golden.read(folder, manifest.data.classes, manifest.signature)
     golden_answers.check(stored, manifest)
     ignored = (
-        f"; ignored: answers of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
+        f"; ignored: predictions of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
     )
-    return stored, f"{len(stored.images)} images with the answers of {len(stored.expected)} models{ignored}"
+    return stored, f"{len(stored.images)} images with the predictions of {len(stored.expected)} models{ignored}"
 
 
 def _gates(manifest: Manifest) -> Check:

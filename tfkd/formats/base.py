@@ -13,17 +13,17 @@ QUANTIZED_GATES = ("min_agreement",)
 
 @dataclass(frozen=True)
 class Precision:
-    """What is known of the files of a format in one precision.
+    """A precision of a format.
 
     Attributes:
-        tolerances: by runtime family, the largest difference of a probability from the golden answers that passes, on
-            this machine and on devices.
-        gates: fields of `tfkd.recipe.Gates` that judge such a file, in this order, beside those that judge every file.
-        stored: runtime families whose golden answers a bundle holds, the reference first; empty: those of the format.
-        oldest_ios: the iOS that brought what such a file is made of.
+        tolerances: by runtime family, the largest difference of a probability from the golden predictions that passes,
+            on this machine and on devices.
+        gates: fields of `tfkd.recipe.Gates` that judge such files, in this order, in addition to those for every file.
+        stored: runtime families whose golden predictions a bundle holds, the reference first; empty: the format's.
+        oldest_ios: minimum iOS version for such files.
         shipped: whether the source code for apps runs this file rather than others of its folder.
-        from_qat: writes the file of a network that quantization-aware training has left, as "module:function" with
-            (saved_model, path, card, signature, io).
+        from_qat: writes the file after quantization-aware training, as "module:function" with (saved_model, path,
+            card, signature, io).
     """
 
     tolerances: Mapping[str, float]
@@ -64,9 +64,9 @@ class Format:
         predict: runs a file; called with (path, batches) and the options of a runtime family.
         requirements: reads what a file needs of its runtime; called with (path).
         accelerators: lists what phones' accelerators take of a file; called with (path).
-        stored: runtime families whose golden answers a bundle holds, the reference first.
+        stored: runtime families whose golden predictions a bundle holds, the reference first.
         delegates: the runtime families that a device can be, by the delegate that runs the graph.
-        any_delegate: the same for delegates that are not named; empty: those of the stored answers.
+        any_delegate: the same for delegates that are not named; empty: those of the stored predictions.
         timed: whether a run times the files on this machine and compares them with each other.
         is_folder: whether a file is a folder.
         newest_ios: the last iOS that added to the format; a later deployment target changes nothing.
@@ -143,7 +143,7 @@ class Format:
         return min(version, self.newest_ios) if self.newest_ios else version
 
     def stored_families(self, precision: str) -> tuple[str, ...]:
-        """Returns the runtime families whose golden answers a bundle holds of a file, the reference first."""
+        """Returns the runtime families whose golden predictions a bundle holds of a file, the reference first."""
         return self.precision(precision).stored or self.stored
 
     def accepted_families(self, precision: str, delegate: str) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Runtime families: runtimes that compute a file's probabilities alike, so that the same golden answers hold for them.
+"""Runtime families: runtimes whose predictions differ only by rounding, so that they share golden predictions.
 
 LiteRT computes int8 and dynamic files differently under XNNPACK and with its own kernels, and Core ML computes in
-float32 or in float16; within a family, versions and processors differ by rounding alone. How far they differ was
-measured by tools/benchmarks/runtime_families.py (docs/evidence/runtime_families.json); the tolerances in the records of
-the formats are larger than that and are the widest that pass, whatever a bundle says.
+float32 or in float16; within a family, versions and processors differ only by rounding. The differences were measured
+by tools/benchmarks/runtime_families.py (docs/evidence/runtime_families.json). The tolerances in the records of the
+formats are larger; a bundle can only narrow them.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ ONNXRUNTIME = "onnxruntime"
 
 @dataclass(frozen=True)
 class Family:
-    """Runtimes that compute alike.
+    """Runtimes whose predictions differ only by rounding.
 
     Attributes:
-        title: in sentences.
-        options: of a format's `predict`, which make it compute as this family; None where only a device can.
-        stands_in: the family whose golden answers are compared with where a bundle has none of this one.
+        title: name in sentences.
+        options: options of a format's `predict` that make it compute as this family; None if only a device can.
+        stands_in: family to compare with if a bundle has no golden predictions of this one.
     """
 
     title: str

@@ -17,7 +17,7 @@ MLPACKAGE = Format(
             "fp16": Precision(coreml.TOLERANCES, HALF_GATES, oldest_ios=_PROGRAMS, shipped=True),
             "fp32": Precision(coreml.TOLERANCES, FLOAT_GATES, stored=(COREML_FP32,), oldest_ios=_PROGRAMS),
             "int8": Precision(coreml.TOLERANCES, QUANTIZED_GATES, oldest_ios=_COMPRESSED),
-            # These give answers up on purpose: their accuracy alone is judged.
+            # These change predictions on purpose, so that only their accuracy is judged.
             "palette6": Precision(coreml.TOLERANCES, (), oldest_ios=_COMPRESSED),
             "palette4": Precision(coreml.TOLERANCES, (), oldest_ios=_COMPRESSED),
             "pruned": Precision(coreml.TOLERANCES, (), oldest_ios=_COMPRESSED),

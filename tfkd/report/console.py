@@ -84,7 +84,7 @@ def devices_table(index: Index) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("threads", "median", "runs"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("golden answers", overflow="fold")
+    table.add_column("golden predictions", overflow="fold")
     table.add_column("measured", overflow="fold")
     for row in [row for place in index.places for row in place.rows] + index.superseded:
         table.add_row(

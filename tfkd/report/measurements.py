@@ -54,7 +54,7 @@ def interval(latency: Latency) -> str | None:
 
 
 def golden(entry: BenchEntry) -> str:
-    """Says how far the device's answers to the golden images lie from the bundle's."""
+    """Describes how far the device's predictions for the golden images are from the bundle's."""
     if entry.golden_passed is None or entry.golden_error is None:
         return "not checked"
     family = FAMILIES.get(entry.golden_family or "")

@@ -18,7 +18,7 @@ from tfkd.writers import Card
 
 @dataclass(frozen=True)
 class Answered:
-    """What a file says of itself, what it needs, and what it answers: float32 [n, classes] probabilities."""
+    """Inputs and outputs of a file, its requirements, and its predictions: float32 [n, classes] probabilities."""
 
     io: InputOutput
     requirements: Requirements

@@ -114,7 +114,7 @@ def predict(path: Path, format: str, batches: Iterable[Any], family: str | None 
 
     Raises:
         NotVerifiedError: nothing here can run it although it may be right.
-        VerifyError: it cannot be loaded or run, or its answers are not numbers.
+        VerifyError: it cannot be loaded or run, or its predictions are not numbers.
     """
     options = FAMILIES[family].options if family else {}
     if options is None:

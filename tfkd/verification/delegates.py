@@ -1,7 +1,7 @@
 """What the accelerators of a phone would take of a .tflite file, by rules that were published.
 
-No phone is needed and none is simulated: every rule is read off a document or the source of the delegate itself, whose
-address stands with it. Where no published rule speaks of an operator, the answer is "not stated". XNNPACK is not here,
+No phone is needed and none is simulated: every rule comes from a document or from the source of the delegate, and is
+listed with its address. If no published rule mentions an operator, the result is "not stated". XNNPACK is not here,
 because it is measured (`tfkd.verification.tflite.delegation`).
 """
 

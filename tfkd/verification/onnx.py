@@ -57,7 +57,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
         float32 [n, classes] probabilities.
 
     Raises:
-        VerifyError: the file cannot be loaded or run, or its answers are not numbers.
+        VerifyError: the file cannot be loaded or run, or its predictions are not numbers.
     """
     session = load(path)
     outputs = [_predict_one(session, image, path) for batch in batches for image in np.asarray(batch, np.float32)]

@@ -1,4 +1,4 @@
-"""What is wrong with a classifier's answers whatever they are compared with: zeros, constants, no probabilities."""
+"""Faults of predictions that no tolerance excuses: zeros, constants, numbers that are not probabilities."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,19 +10,19 @@ from tfkd.verification import VerifyError
 _SUM = 0.02  # float16 softmax of a thousand classes adds up to 1 within this
 _LEAST_STEP = 1e-6  # float32 probabilities that differ by less are equal
 _FRACTION = 0.25
-_UNEXPLAINED = 0.5  # of the squared differences between images; all of them where every answer is the mean answer
+_UNEXPLAINED = 0.5  # of the squared differences between images; 1 if every prediction is the mean prediction
 
 
 def must_be_finite(probabilities: np.ndarray, path: Path, half: Callable[[], bool]) -> None:
-    """Refuses a file's probabilities that are infinite or no numbers.
+    """Refuses a file's probabilities that are infinite or NaN.
 
     Args:
         probabilities: float [n, classes].
         path: of the file.
-        half: tells whether the file holds numbers in float16.
+        half: returns whether the file holds float16 numbers.
 
     Raises:
-        VerifyError: names the file, and float16 where that is the likely cause.
+        VerifyError: they are; the message names the file, and float16 if that is the likely cause.
     """
     if np.isfinite(probabilities).all():
         return
@@ -36,24 +36,24 @@ def must_be_finite(probabilities: np.ndarray, path: Path, half: Callable[[], boo
 
 
 def fault(predictions: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
-    """Says why answers cannot be right, at any tolerance.
+    """Returns why predictions fail at any tolerance.
 
-    Broken files and accelerators answer all zeros, the same to every image, or numbers that are no probabilities; where
-    many classes share the probability, such answers differ from the right ones by less than any tolerance.
+    Broken files and accelerators return zeros, the same for every image, or numbers that are not probabilities. With
+    many classes such predictions differ from the expected ones by less than any tolerance.
 
     Args:
         predictions: float [n, classes].
-        expected: float [n, classes], the right answers to the same images.
+        expected: float [n, classes], the expected predictions for the same images.
         step: of a quantized output; None for floats.
 
     Returns:
-        What is wrong, as the end of the sentence "its answers ..."; None where nothing is.
+        The fault, as the end of the sentence "its predictions ..."; None if there is none.
     """
     return no_probabilities(predictions, step) or constant(predictions, expected, step)
 
 
 def no_probabilities(predictions: np.ndarray, step: float | None) -> str | None:
-    """Says why answers are no probabilities (see `fault`)."""
+    """Returns why predictions are not probabilities (see `fault`)."""
     if not np.isfinite(predictions).all():
         return "are not all numbers"
     if not predictions.any():
@@ -68,7 +68,7 @@ def no_probabilities(predictions: np.ndarray, step: float | None) -> str | None:
 
 
 def constant(predictions: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
-    """Says that answers are the same for every image or class, where the expected ones are not (see `fault`)."""
+    """Returns a fault if predictions, but not the expected ones, are equal for every image or class (see `fault`)."""
     for axis, what in ((0, "are the same for every image"), (1, "are the same for every class")):
         level = predictions.shape[axis] > 1 and not np.ptp(predictions, axis=axis).any()
         if level and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
@@ -77,15 +77,15 @@ def constant(predictions: np.ndarray, expected: np.ndarray, step: float | None) 
 
 
 def unrelated(predictions: np.ndarray, expected: np.ndarray, allowed: float) -> str | None:
-    """Says that one answer to all images would be as near; a tolerance may be wider than images differ.
+    """Returns a fault if a constant prediction would be as near, as the tolerance may exceed differences of images.
 
     Args:
         predictions: float [n, classes].
-        expected: float [n, classes], the right answers to the same images.
-        allowed: the tolerance; where images differ by a fraction of it, networks hardly tell them apart.
+        expected: float [n, classes], the expected predictions for the same images.
+        allowed: the tolerance; predictions that differ by a fraction of it are not judged.
     """
     between = expected - expected.mean(axis=0, dtype=np.float64)
     off = np.square(predictions - expected, dtype=np.float64).sum()
     if np.ptp(expected, axis=0).max() > _FRACTION * allowed and off > _UNEXPLAINED * np.square(between).sum():
-        return "tell the images apart no better than one answer to all of them"
+        return "distinguish the images no better than a constant prediction"
     return None

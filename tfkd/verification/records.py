@@ -84,7 +84,8 @@ class Artifact(Entry):
     )
     top1_vs_keras: Fraction | None = Field(None, description="equal top-1 with the Keras student")
     golden_tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        {}, description="largest difference from the golden answers that passes, by runtime family; wider is ignored"
+        {},
+        description="largest difference from the golden predictions that passes, by runtime family; wider is ignored",
     )
     min_runtime: str | None = Field(
         None, description="oldest runtime that loads the file, such as TensorFlow Lite 2.17.0 or iOS 15; None: unknown"

@@ -181,7 +181,7 @@ def predict(path: Path, batches: Iterable[Any], own_kernels: bool = False) -> np
         float32 [n, classes] probabilities; quantized ones are dequantized with the file's own scale and zero point.
 
     Raises:
-        VerifyError: the file cannot be loaded or run, or its answers are not numbers.
+        VerifyError: the file cannot be loaded or run, or its predictions are not numbers.
     """
     workers = machine.cores()
     options = {"experimental_op_resolver_type": _OWN_KERNELS} if own_kernels else {}

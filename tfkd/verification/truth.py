@@ -27,7 +27,7 @@ def significant(p_value: float) -> bool:
 def chance_test(labels: np.ndarray, predictions: np.ndarray) -> ChanceTest:
     """Tests whether predictions know more about the labels than any order of the same predictions does.
 
-    The statistic is the balanced accuracy, so that a model that always answers with the most frequent class is at
+    The statistic is the balanced accuracy, so that a model that always predicts the most frequent class is at
     chance. A permutation test needs no assumption on the predictions (Ojala, Garriga, "Permutation Tests for Studying
     Classifier Performance", JMLR 11, 2010, test 1); the p-value of drawn permutations counts the labels as they are
     (Phipson, Smyth, "Permutation P-values Should Never Be Zero", 2010).

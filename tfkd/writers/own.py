@@ -137,7 +137,7 @@ def _checked(model: keras.Model, name: str) -> tuple[int, int]:
 
 
 def _check_weights(model: keras.Model, name: str) -> None:
-    """Refuses weights that are no numbers: a ReLU hides them here, and answers with them in other runtimes."""
+    """Refuses weights that are NaN: a ReLU hides them here, but not in other runtimes."""
     for weight in model.weights:
         if "float" in str(weight.dtype) and np.isnan(np.asarray(keras.ops.cast(weight, "float32"))).any():
             place = getattr(weight, "path", weight.name)
@@ -154,7 +154,7 @@ def _predictor(model: keras.Model, name: str, normalized: ImageNormalization) ->
         try:
             return run(tf.constant(normalized(images.astype(np.float32)))).numpy()
         except Exception as error:
-            raise RequestError(f"{name} cannot answer images: {cause(error)}") from error
+            raise RequestError(f"{name} cannot predict images: {cause(error)}") from error
 
     return predict
 
@@ -165,5 +165,7 @@ def _predictions_on_noise(predict: Callable[[np.ndarray], np.ndarray], size: int
     noise = rng.uniform(0, 255, (_PROBES, size, size, 3)) * rng.uniform(0, 1, (_PROBES, 1, 1, 3))
     predictions = predict(noise.astype(np.float32))
     if not np.isfinite(predictions).all():
-        raise RequestError(f"{name} answers with numbers that are not finite; its weights are damaged.")
+        raise RequestError(
+            f"{name} predicts values that are not finite; its weights are damaged. Save the model again."
+        )
     return predictions

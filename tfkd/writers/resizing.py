@@ -1,7 +1,7 @@
 """Resizing of images by matrices.
 
 An image of a fixed size is resized along each axis by a fixed linear map, whatever the kernel: a matrix [new, old] that
-TensorFlow's own operator gives for the unit vectors. So TensorFlow's answers are kept where a converter lacks the
+TensorFlow's own operator gives for the unit vectors. This keeps TensorFlow's results where a converter lacks the
 operator (bicubic and antialiased resizing), needs a newer system for it or computes another one instead.
 """
 

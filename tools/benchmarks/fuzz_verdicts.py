@@ -250,7 +250,7 @@ CHANGES: tuple[Change, ...] = (
 
 
 def other_golden_labels(folder: Path, random: np.random.Generator) -> str:
-    """Changes the classes of golden images, so that other answers would be right."""
+    """Changes the classes of golden images, so that other predictions would be right."""
     golden = read(folder / GOLDEN)
     shift = int(random.integers(1, len(golden["classes"])))
     for image in golden["images"]:

@@ -1,4 +1,4 @@
-"""Measures the differences between runtimes of one family, the basis of the tolerances of golden answers.
+"""Measures the differences between runtimes of one family, the basis of the tolerances of golden predictions.
 
 Runs the files of a bundle, of EfficientNet-Lite0 with its 1,000 ImageNet classes, and of a network that was trained to
 saturation on two easy classes, with several versions of every runtime, each in an environment of its own
@@ -205,7 +205,7 @@ def measure(model: Model, report: dict[str, Any]) -> None:
 
 
 def golden_answers(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yields the differences of every runtime from the golden answers of its family in a bundle."""
+    """Yields the differences of every runtime from the golden predictions of its family in a bundle."""
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     stored = golden.read(folder, manifest.data.classes, manifest.signature)
     for file in manifest.artifacts:

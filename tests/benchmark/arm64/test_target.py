@@ -95,7 +95,7 @@ def test_the_runner_answers_here_as_litert_does(files, tmp_path, precision):
     wanted = np.concatenate([runner(image=image[None].astype(kind))["probabilities"] for image in photos(3)])
     answers = np.load(tmp_path / "answers.npy")
     np.testing.assert_allclose(answers, wanted / (256 if precision == "int8" else 1), atol=1e-6)
-    assert np.ptp(answers) > 0.1, "equal answers would prove nothing"
+    assert np.ptp(answers) > 0.1, "equal predictions would prove nothing"
 
 
 class TestEmulated:
@@ -124,7 +124,7 @@ class TestEmulated:
         assert old.instructions["dot"] == 0 < old.instructions["int_mac"]
 
     def test_a_second_run_counts_the_same_to_the_instruction(self, results, files, tmp_path, monkeypatch):
-        """Elsewhere, alone, with other images, from another environment; and the bundle's answers are looked at."""
+        """Changes the place, the images and the environment, and compares with the bundle's predictions too."""
         moved = tmp_path / "a rather longer name" / "x.tflite"
         moved.parent.mkdir()
         moved.write_bytes(files["int8"].read_bytes())

@@ -1,4 +1,4 @@
-"""What the user's benchmark binary answers to the golden images, one process per image."""
+"""Predictions of the user's benchmark binary for the golden images, one process per image."""
 
 import tempfile
 from pathlib import Path
@@ -17,10 +17,10 @@ from tfkd.formats.families import LITERT_KERNELS, XNNPACK
 def compared(
     tool: Tool, graph: str, subject: BenchSubject, name: str, delegate: str, partitions: int | None
 ) -> GoldenCheck | None:
-    """Compares the answers to the golden images, one process per image; LiteRT's tool cannot be fed.
+    """Compares the predictions for the golden images; returns None for LiteRT's tool, which accepts no input.
 
-    A tool of any age may have run an integer file inside XNNPACK or outside, so both families are accepted unless the
-    tool says that XNNPACK took nothing.
+    Depending on its version a tool runs an integer file inside XNNPACK or outside, so both families are accepted unless
+    the tool reports that XNNPACK runs nothing.
     """
     expected = subject.expected.get(name)
     if expected is None or tool.litert:

@@ -1,10 +1,10 @@
-"""Runs one TFLite file with LiteRT, alike on ARM64 and on the machine at hand: `python runner.py FOLDER`.
+"""Runs one TFLite file with LiteRT, on ARM64 and on this machine in the same way: `python runner.py FOLDER`.
 
-The folder holds model.tflite and images.npy (raw, uint8 [n, ...]; two examples of noise are drawn where n is 0).
-answers.npy (float32 [n, classes], probabilities) is written over, and one line of JSON comes on stdout: {"litert":
-version, "integer": whether the file's output is one}. Any Python that has LiteRT starts it by its path; nothing of tfkd
-is imported. One inference stands between the last two marks (tools/arm64/count.c), and nothing between the two marks
-before it: what marking costs.
+The folder holds model.tflite and images.npy (raw, uint8 [n, ...]; if n is 0, two examples of noise are drawn). The
+runner overwrites answers.npy (float32 [n, classes], probabilities) and prints one line of JSON: {"litert": version,
+"integer": whether the output is an integer}. Any Python with LiteRT runs it by its path; it imports nothing of tfkd.
+One inference is between the last two marks (tools/arm64/count.c), and nothing between the two marks before them, which
+measures the cost of marking.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ _close = ctypes.CDLL(None).close
 
 
 def main(folder: Path) -> None:
-    """Marks an inference, then answers every image; the former comes first so that no image can change its cost."""
+    """Marks an inference, then predicts every image; the inference comes first, so that no image changes its cost."""
     interpreter = Interpreter(model_path=str(folder / "model.tflite"), num_threads=1)
     interpreter.allocate_tensors()
     noise = np.random.default_rng(0).integers(0, 256, (2, *_shape(interpreter)), dtype=np.uint8)

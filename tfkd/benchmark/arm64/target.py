@@ -1,7 +1,7 @@
 """Instructions of one inference on ARM64, counted under QEMU: a number without noise, and never a time.
 
-A file is run by LiteRT's aarch64 build on one core of each profile, in a process of its own, so that its count depends
-on nothing but the file and the pinned packages. Its answers are compared with those that LiteRT gives here.
+A file is run by LiteRT's aarch64 build on one core of each profile, in a separate process, so that its count depends
+only on the file and the pinned packages. Its predictions are compared with those of LiteRT on this machine.
 """
 
 import json
@@ -51,15 +51,15 @@ def bench(
     """Counts the instructions of one inference (batch 1, one thread) of every file on every profile.
 
     Args:
-        address: what stands behind `arm64:`: one of PROFILES; all of them where empty.
+        address: the text after `arm64:`: one of PROFILES; if empty, all of them.
         subject: .tflite files, each with one image input of raw pixels.
         options: of the targets that measure time; a count needs none of them.
-        progress: receives a line about what is being done.
-        listener: hears of each profile before anything is counted.
+        progress: receives lines about the progress.
+        listener: receives each profile before anything is counted.
 
     Returns:
-        For every file one result a profile. Its `golden` tells whether ARM64 answers as this machine does: bit for bit
-        where the output is an integer, within the tolerance of its precision elsewhere; and as the bundle states.
+        One result per file and profile. Its `golden` compares the predictions with those of this machine (integer
+        outputs bit for bit, others within the tolerance of their precision), and with the bundle's.
 
     Raises:
         RequestError: the ARM64 root is missing, there is no such profile, or LiteRT cannot run a file.
@@ -146,7 +146,7 @@ def _run(command: list[str], job: Path, path: Path, where: str) -> _Responses:
 
 
 def _compared(here: _Responses, there: _Responses, stated: Expected | None) -> GoldenCheck:
-    """Compares ARM64's answers with this machine's, then with the bundle's; returns what failed, else the former."""
+    """Compares ARM64's predictions with this machine's and with the bundle's; returns what failed, else the former."""
     widest = stated.tolerances[XNNPACK] if stated else TFLITE.widest(XNNPACK)
     step = (stated.step if stated else None) or (1 / 256 if here.integer else None)
     tolerances = {XNNPACK: 0.0 if here.integer else widest}

@@ -112,7 +112,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
 
     Raises:
         NotVerifiedError: the file holds an operator that is not known.
-        VerifyError: the file cannot be loaded or run, or its answers are not numbers.
+        VerifyError: the file cannot be loaded or run, or its predictions are not numbers.
     """
     evaluator = load(path)
     results = [evaluator(batch) for batch in batches]
