@@ -140,8 +140,8 @@ def parsed(arguments: list[str]) -> None:
     values = command.make_context(arguments[0], list(rest), parent=context).params
     recipe = load(PROJECT / "pipelines" / "quickstart.py")
     if command.name == "export":
-        given = {"name": "shoes", "model": "m", "labels": "l", "data": values["data"]}
-        own_request.request(given, {}, values["overrides"] or [])
+        fields = {"name": "shoes", "model": "m", "labels": "l", "data": values["data"]}
+        own_request.request(fields, {}, values["overrides"] or [])
     elif command.name == "sweep":
         for overrides in sweep.variations(values["settings"]).values():
             recipe.with_(*overrides)

@@ -17,8 +17,8 @@ STRING = Signature("text", (InputTensor("text", (), "string"),))
 
 def model(**inputs: keras.KerasTensor) -> keras.Model:
     flat = [keras.layers.Flatten()(keras.ops.cast(each, "float32")) for each in inputs.values()]
-    given = inputs if len(inputs) > 1 else next(iter(inputs.values()))
-    return keras.Model(given, keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0], name="mine")
+    input_or_inputs = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+    return keras.Model(input_or_inputs, keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0], name="mine")
 
 
 @pytest.mark.parametrize("signature", [IMAGE, TOKENS, SOUND, STRING])

@@ -88,7 +88,7 @@ def test_an_unknown_target_is_named(shipped):
 
 
 @pytest.mark.parametrize(
-    ("target", "more", "said"),
+    ("target", "more", "message"),
     [
         ("host", {"python": "python3.12"}, "--python is for ssh; the target host does not read it"),
         ("host", {"cores": (1,)}, "--cores is for android; the target host does not"),
@@ -97,30 +97,30 @@ def test_an_unknown_target_is_named(shipped):
         ("android", {"delegate": ("tpu",)}, "no delegate 'tpu'. Known: cpu, gpu, npu"),
     ],
 )
-def test_options_that_a_target_does_not_read_are_refused(shipped, target, more, said):
-    with pytest.raises(RequestError, match=said):
+def test_options_that_a_target_does_not_read_are_refused(shipped, target, more, message):
+    with pytest.raises(RequestError, match=message):
         measure(BenchRequest(shipped, target, more))
 
 
 @pytest.mark.parametrize(
-    ("target", "limits", "said"),
+    ("target", "limits", "message"),
     [
         ("host", {"max_instructions": 5}, "--max-instructions is for arm64; the target host does not measure that"),
         ("arm64", {"max_median_ms": 5}, "--max-median-ms is for host and .*; the target arm64 does not measure"),
         ("arm64", {"max_memory_mb": 5}, "--max-memory-mb is for host"),
     ],
 )
-def test_limits_on_what_a_target_does_not_measure_are_refused(shipped, monkeypatch, target, limits, said):
+def test_limits_on_what_a_target_does_not_measure_are_refused(shipped, monkeypatch, target, limits, message):
     monkeypatch.setattr(host, "bench", never)
     monkeypatch.setattr(arm64, "bench", never)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         measure(BenchRequest(shipped, target, limits=Limits(**limits)))
 
 
 def test_a_baseline_of_other_files_or_of_another_device_is_refused_before_measuring(shipped, tmp_path, monkeypatch):
     artifact = results.File(path="android/light.tflite", sha256="0" * 64)
     here = results.Device(**results.Device(os="x", abi="y").model_dump() | {"soc": "Another 1"})
-    for baseline, said in (
+    for baseline, message in (
         ([result()], r"no result of android/light\.tflite by host"),
         ([counted(5, artifact=artifact)], r"no result of android/light\.tflite by host"),
         ([result(artifact=artifact, samples_ms=[], latency_ms={"median": 1, "min": 1})], "has no samples"),
@@ -129,7 +129,7 @@ def test_a_baseline_of_other_files_or_of_another_device_is_refused_before_measur
         results.write(tmp_path / "b.json", baseline)
         limits = Limits(baseline=tmp_path / "b.json", max_regression=0.05)
         monkeypatch.setattr("tfkd.benchmark.driver._result", never)
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=message):
             measure(BenchRequest(shipped, "host", QUICK, limits, only="*light*"))
     assert recorded(shipped) == []
 
@@ -164,7 +164,7 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, "answers"),
         ({"images": np.zeros((2, 4, 4, 3), np.float32), "answers": np.zeros((2, 3))}, "not uint8"),
@@ -173,38 +173,38 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
         ({"images": np.array([{}]), "answers": np.zeros((1, 3))}, "allow_pickle"),
     ],
 )
-def test_golden_answers_of_another_form_are_refused(files, tmp_path, arrays, said):
+def test_golden_answers_of_another_form_are_refused(files, tmp_path, arrays, message):
     np.savez(tmp_path / "g.npz", **arrays)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         measure(BenchRequest(files["light"], "host", QUICK, golden=tmp_path / "g.npz"))
 
 
 def test_what_can_be_measured_in_a_bundle_alone_is_refused(tmp_path, shipped):
     (tmp_path / "a.mlmodel").write_bytes(b"x")
-    for request, said in (
+    for request, message in (
         (BenchRequest(tmp_path / "a.mlmodel", "ios"), "cannot be measured alone"),
         (BenchRequest(shipped, "host", golden=tmp_path / "g.npz"), "--golden is for a file in no bundle"),
         (BenchRequest(shipped / "android" / "light.tflite", "host", only="*x*"), "--only chooses"),
         (BenchRequest(tmp_path / "none", "host"), "is no bundle"),
     ):
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=message):
             measure(request)
 
 
 def test_what_is_lost_in_noise_is_measured_again_until_it_is_clear(tmp_path):
     baseline = [result([1.0, 1.0, 1.0], processes=3)]
-    asked = []
+    calls = []
 
     def measure():
-        asked.append(1)
+        calls.append(1)
         return [result([1.0, 1.0, 1.0], processes=3)]
 
     (found,) = until_clear(measure, Limits(baseline=tmp_path, max_regression=0.05), baseline)
-    assert len(asked) == 2 and found.runs == 6 and found.processes == 6  # three against three tell nothing
+    assert len(calls) == 2 and found.runs == 6 and found.processes == 6  # three against three tell nothing
     assert found.latency_ms.p99 is not None
-    asked.clear()
+    calls.clear()
     until_clear(measure, Limits(), [])
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_stored_results_are_not_measured_again(shipped, tmp_path, monkeypatch):

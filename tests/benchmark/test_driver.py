@@ -21,7 +21,7 @@ def answering(code, files):
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("line", "expected"),
     [
         ('{"measured": 7}', "never says"),
         ('{"surprise": 1}', "surprise"),
@@ -30,9 +30,9 @@ def answering(code, files):
         ("", "without results"),
     ],
 )
-def test_what_the_runner_never_says_is_one_clear_line(files, said, expected):
+def test_what_the_runner_never_says_is_one_clear_line(files, line, expected):
     with pytest.raises(RequestError, match=expected) as caught:
-        answering(f"print({said!r})", files)
+        answering(f"print({line!r})", files)
     assert "the board" in str(caught.value) and "\n" not in str(caught.value)
 
 

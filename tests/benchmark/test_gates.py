@@ -20,11 +20,11 @@ def test_a_limit_passes_at_its_value_and_fails_beyond():
 
 
 def test_no_percentile_stands_in_for_another():
-    told = result(samples_ms=[], latency_ms=results.Latency(median=2.0, p95=4.0, min=1.0))
-    assert [gate.passed for gate in judge(Limits(max_p95_ms=4.0), [told], [])] == [True]
-    assert [gate.passed for gate in judge(Limits(max_p95_ms=3.9), [told], [])] == [False]
+    entry = result(samples_ms=[], latency_ms=results.Latency(median=2.0, p95=4.0, min=1.0))
+    assert [gate.passed for gate in judge(Limits(max_p95_ms=4.0), [entry], [])] == [True]
+    assert [gate.passed for gate in judge(Limits(max_p95_ms=3.9), [entry], [])] == [False]
     with pytest.raises(RequestError, match="--max-p90-ms: host does not measure that"):
-        judge(Limits(max_p90_ms=5.0), [told], [])
+        judge(Limits(max_p90_ms=5.0), [entry], [])
 
 
 def test_every_file_is_judged():

@@ -15,13 +15,13 @@ from tfkd.recipe import Bench
 
 
 def test_every_file_is_timed_with_one_thread_and_with_all(files):
-    said = []
-    entries = host.measure(files, Bench(runs=9, warmup=2), said.append)
+    lines = []
+    entries = host.measure(files, Bench(runs=9, warmup=2), lines.append)
 
     cores = len(os.sched_getaffinity(0))
-    wanted = [(name, threads) for threads in sorted({1, cores}) for name in files]
-    assert [(entry.artifact, entry.threads) for entry in entries] == wanted
-    assert said[0] == "timing 2 files in turn on this machine, 9 processes of 1 runs"
+    expected = [(name, threads) for threads in sorted({1, cores}) for name in files]
+    assert [(entry.artifact, entry.threads) for entry in entries] == expected
+    assert lines[0] == "timing 2 files in turn on this machine, 9 processes of 1 runs"
     for entry in entries:
         assert BenchEntry.model_validate(entry.model_dump()) == entry
         assert entry.target == "host" and entry.runs == 9 and not entry.emulated

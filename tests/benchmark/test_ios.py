@@ -105,9 +105,9 @@ def test_results_of_other_files_or_targets_are_refused(subject: BenchSubject, tm
         "none of the bundle's files, but ios/b.mlmodel": measured(subject, "ios/b.mlmodel", "all"),
         "of the target android": measured(subject, FILES[0], "all").model_copy(update={"target": "android"}),
     }
-    for said, result in cases.items():
+    for message, result in cases.items():
         results.write(path, [result])
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=message):
             ios.bench(str(path), subject, IosOptions())
     results.write(path, [])
     with pytest.raises(RequestError, match="holds no results"):
@@ -128,12 +128,12 @@ def test_the_files_are_pushed_the_app_started_and_its_results_fetched(
     monkeypatch.setenv("TFKD_IOS_APP", "com.example.bench")
     skipped = {"path": FILES[0], "delegate": "cpuAndNeuralEngine", "reason": "too old"}
     mac.is_like(listing=listing(phone("one")), **written(subject, FILES, skipped=[skipped]))
-    said: list[str] = []
+    message: list[str] = []
     heard: list[Skipped] = []
-    found = ios.bench("", subject, QUICK, said.append, Listener(on_skipped=heard.append))
+    found = ios.bench("", subject, QUICK, message.append, Listener(on_skipped=heard.append))
 
     assert [each.artifact.path for each in found] == list(FILES)
-    assert said == ["Launched application."] and [each.model_dump() for each in heard] == [skipped]
+    assert message == ["Launched application."] and [each.model_dump() for each in heard] == [skipped]
     assert json.loads((mac.pushed / "parameters.json").read_text()) == {"runs": 3, "warmup": 1}
     # What was pushed is a bundle by itself, without the files for other phones.
     kept = of_bundle_parts(mac.pushed / "bundle")
@@ -184,9 +184,9 @@ def test_every_failure_of_the_device_is_one_line(subject: BenchSubject, mac: Mac
         "devicectl failed: ERROR: The device is locked": {"listing": one, "refuses": "list"},
         "devicectl failed on one: ERROR: The device is locked": {"listing": one, **good, "refuses": "launch"},
     }
-    for said, state in cases.items():
+    for message, state in cases.items():
         mac.is_like(**state)
-        with pytest.raises(RequestError, match=said) as caught:
+        with pytest.raises(RequestError, match=message) as caught:
             ios.bench("", subject, QUICK)
         assert "\n" not in str(caught.value)
         for old in mac.pushed.glob("*.json"):

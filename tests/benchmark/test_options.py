@@ -11,13 +11,13 @@ from tfkd.errors import RequestError
 
 
 def test_an_option_of_several_targets_is_the_same_everywhere() -> None:
-    seen: dict[str, object] = {}
+    options: dict[str, object] = {}
     for target in TARGETS.values():
         types = get_type_hints(target.options, include_extras=True)
         for each in dataclasses.fields(target.options):
             described = (types[each.name], each.default)
-            assert seen.setdefault(each.name, described) == described
-    assert {"runs", "ssh_config", "keep"} <= set(seen)
+            assert options.setdefault(each.name, described) == described
+    assert {"runs", "ssh_config", "keep"} <= set(options)
 
 
 def test_options_are_given_by_name_and_stay_as_they_are() -> None:

@@ -24,10 +24,10 @@ def shown(table):
 def test_the_table_shows_every_result_and_what_is_special_about_it():
     golden = results.GoldenCheck(checked=1, max_abs_error=1, tolerance=0, top1_equal=0, passed=False)
     slowing = [1 + 0.01 * number for number in range(100)]
-    told = {"golden": golden, "partitions": 9, "init_ms": 5.5, "first_inference_ms": 7.7, "peak_memory_mb": 8.8}
-    text = shown(outputs.table([result(**told), result(slowing, threads=4)]))
-    for wanted in ("a_int8.tflite", "1.1", "differs 1", "9 partitions", "throttled", "Fast 9", "rung: x86"):
-        assert wanted in text
+    fields = {"golden": golden, "partitions": 9, "init_ms": 5.5, "first_inference_ms": 7.7, "peak_memory_mb": 8.8}
+    text = shown(outputs.table([result(**fields), result(slowing, threads=4)]))
+    for text_of_cell in ("a_int8.tflite", "1.1", "differs 1", "9 partitions", "throttled", "Fast 9", "rung: x86"):
+        assert text_of_cell in text
     assert all(f"{column} " in text for column in ("p90", "p95", "init", "first", "MB"))
     assert all(f" {value} " in text for value in ("5.5", "7.7", "8.8"))
     assert "instructions" not in text, "a column without values"

@@ -20,8 +20,8 @@ def started(job):
 
 
 def job(files, **changes):
-    asked = {"processes": 2, "runs": 3, "warmup": 1, "threads": [1], "golden": None, "patience": 60, "lock": None}
-    return {"files": {name: str(path) for name, path in files.items()}, **asked, **changes}
+    request = {"processes": 2, "runs": 3, "warmup": 1, "threads": [1], "golden": None, "patience": 60, "lock": None}
+    return {"files": {name: str(path) for name, path in files.items()}, **request, **changes}
 
 
 def test_it_speaks_json_lines(files):
@@ -80,8 +80,8 @@ def test_patience_is_per_sign_of_life_not_per_process(monkeypatch, capsys):
         return {"done": 20}
 
     assert runner._apart(work, 1.0, doing="timing") == {"done": 20}
-    said = [json.loads(line)["doing"] for line in capsys.readouterr().out.splitlines()]
-    assert len(said) > 5 and said[-1].startswith("timing, round ")
+    lines = [json.loads(line)["doing"] for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) > 5 and lines[-1].startswith("timing, round ")
 
 
 def test_signs_of_life_are_rare():
@@ -93,21 +93,21 @@ def test_signs_of_life_are_rare():
 
 
 def test_timing_and_answering_give_signs_of_life(files):
-    said = []
+    lines = []
     images = np.zeros((2, 32, 32, 3), np.uint8)
-    runner.probe(str(files["light"]), 1, images, said.append)
-    assert said == ["golden image 1 of 2", "golden image 2 of 2"]
-    runner.block({"light": str(files["light"])}, 1, 2, 1, 0, said.append)
-    assert {"loaded light", "warming up", "round 1 of 2", "round 2 of 2"} <= set(said)
+    runner.probe(str(files["light"]), 1, images, lines.append)
+    assert lines == ["golden image 1 of 2", "golden image 2 of 2"]
+    runner.block({"light": str(files["light"])}, 1, 2, 1, 0, lines.append)
+    assert {"loaded light", "warming up", "round 1 of 2", "round 2 of 2"} <= set(lines)
 
 
 def test_a_runner_that_nobody_listens_to_ends(files):
     """As when the connection to a board breaks: the next sign of life has no reader."""
-    asked = json.dumps(job(files, processes=50, runs=100_000))
+    request = json.dumps(job(files, processes=50, runs=100_000))
     child = subprocess.Popen(
         [sys.executable, "-P", str(driver.RUNNER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    child.stdin.write(asked)
+    child.stdin.write(request)
     child.stdin.close()
     assert "device" in child.stdout.readline()
     child.stdout.close()
@@ -120,11 +120,11 @@ def test_a_crash_is_told_by_its_signal():
 
 
 def test_calls_alternate_and_keep_their_own_times():
-    made = []
+    order = []
 
     def call(name, seconds):
         def run():
-            made.append(name)
+            order.append(name)
             time.sleep(seconds)
 
         return run
@@ -132,7 +132,7 @@ def test_calls_alternate_and_keep_their_own_times():
     calls = {"a": call("a", 0.001), "b": call("b", 0.004), "c": call("c", 0.0)}
     durations = runner.alternate(calls, runs=20)
 
-    rounds = [made[6 * number : 6 * number + 6] for number in range(20)]
+    rounds = [order[6 * number : 6 * number + 6] for number in range(20)]
     assert all(sorted(each) == ["a", "a", "b", "b", "c", "c"] for each in rounds)
     assert all(each[0::2] == each[1::2] for each in rounds)  # each timed call comes right after its own untimed one
     assert len({tuple(each) for each in rounds}) > 1

@@ -87,8 +87,8 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     separation = Path("/run/sshd")  # where OpenSSH locks its unprivileged half in; the init script makes it
-    made = os.getuid() == 0 and not separation.exists()
-    if made:
+    created = os.getuid() == 0 and not separation.exists()
+    if created:
         separation.mkdir(mode=0o755)
     running = Server(tmp_path_factory.mktemp("sshd"), tmp_path_factory.mktemp("board"))
     try:
@@ -98,7 +98,7 @@ def server(tmp_path_factory):
     finally:
         running.process.terminate()
         running.process.wait()
-        if made:
+        if created:
             separation.rmdir()
 
 
@@ -108,14 +108,14 @@ def options(server, **changes):
 
 @NEEDED
 def test_a_bundle_is_measured_over_ssh_and_nothing_stays_there(server, shipped):
-    said = []
-    results = ssh.bench(server.address, of_bundle(shipped), options(server), said.append)
+    lines = []
+    results = ssh.bench(server.address, of_bundle(shipped), options(server), lines.append)
     assert [result.artifact.path for result in results] == ["android/heavy.tflite", "android/light.tflite"]
     for result in results:
         assert result.target == "ssh" and result.runs == 2 and len(result.samples_ms) == 2
         assert result.golden.passed and result.golden.checked == 3
         assert result.rung == ("x86" if os.uname().machine == "x86_64" else "device") and not result.emulated
-    assert said[0].startswith("copying 2 files to ssh://")
+    assert lines[0].startswith("copying 2 files to ssh://")
     assert list(server.temporary.iterdir()) == []
 
 
@@ -167,12 +167,12 @@ def test_the_lock_is_held_while_files_are_timed(server, files, monkeypatch):
         if text.startswith("timing, "):
             with pytest.raises(BlockingIOError):
                 fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            seen.append(text)
+            texts.append(text)
 
-    seen, mine = [], os.open(server.temporary, os.O_RDONLY)
+    texts, mine = [], os.open(server.temporary, os.O_RDONLY)
     monkeypatch.setattr(driver, "SECONDS_BETWEEN_LINES", 0.0)
     ssh.bench(server.address, of_files(files), options(server), look)
-    assert seen
+    assert texts
     os.close(mine)
 
 

@@ -19,8 +19,10 @@ def test_a_bundle_brings_its_files_images_and_answers(shipped):
     subject = of_bundle(shipped)
     assert list(subject.paths) == ["android/heavy.tflite", "android/light.tflite"]
     assert subject.images.shape == (3, 32, 32, 3) and subject.images.dtype == np.uint8
-    wanted = [each["probabilities"]["android/light.tflite"] for each in golden_of(shipped)["images"]]
-    np.testing.assert_array_equal(subject.expected["android/light.tflite"].answers["xnnpack"], np.float32(wanted))
+    probabilities = [each["probabilities"]["android/light.tflite"] for each in golden_of(shipped)["images"]]
+    np.testing.assert_array_equal(
+        subject.expected["android/light.tflite"].answers["xnnpack"], np.float32(probabilities)
+    )
 
 
 def test_a_pattern_chooses_files(shipped):
@@ -51,7 +53,7 @@ def test_a_manifest_cannot_name_files_outside(shipped, inside):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda golden: golden["images"][0].update(file="../manifest.json"), "file"),
         (
@@ -66,11 +68,11 @@ def test_a_manifest_cannot_name_files_outside(shipped, inside):
         (lambda golden: golden["images"][0].update(file="777.png"), "cannot be read"),
     ],
 )
-def test_damaged_golden_answers_are_named(shipped, change, said):
+def test_damaged_golden_answers_are_named(shipped, change, message):
     golden = golden_of(shipped)
     change(golden)
     (shipped / "golden" / "golden.json").write_text(json.dumps(golden))
-    with pytest.raises(RequestError, match=said) as caught:
+    with pytest.raises(RequestError, match=message) as caught:
         of_bundle(shipped)
     assert "\n" not in str(caught.value)
 

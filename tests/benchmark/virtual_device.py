@@ -25,8 +25,8 @@ class VirtualDevice:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self._lock = threading.Lock()
-        told = self._heard()
-        self.adb, self.serial = told["adb"], told["serial"]
+        greeting = self._heard()
+        self.adb, self.serial = greeting["adb"], greeting["serial"]
 
     def tell(self, do: str, **order: Any) -> dict[str, Any]:
         """Gives an order and returns the answer."""

@@ -103,15 +103,15 @@ def test_a_bundle_is_of_one_version_while_others_are_published(tmp_path: Path) -
     publisher = forked.Process(target=publish_in_turn, args=(versions, destination, stop))
     publisher.start()
     try:
-        seen = set()
-        while len(seen) < 2:
+        folders = set()
+        while len(folders) < 2:
             for _ in range(20):
                 loaded = tfkd.load_bundle(destination)
                 (path,) = loaded.files
                 assert (
                     [artifact.path for artifact in loaded.manifest.artifacts] == [path] == list(loaded.golden.expected)
                 )
-                seen.add(path)
+                folders.add(path)
     finally:
         stop.set()
         publisher.join()

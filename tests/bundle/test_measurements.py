@@ -43,15 +43,15 @@ def command(folder, *more):
 
 def other_bundle(folder, place):
     """The same bundle with another light.tflite, made elsewhere."""
-    made = place / "made"
-    shutil.copytree(folder, made, ignore=shutil.ignore_patterns(MEASUREMENTS))
-    shutil.copy(made / "android/heavy.tflite", made / "android/light.tflite")
-    manifest = json.loads((made / "manifest.json").read_text())
+    copy = place / "made"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(MEASUREMENTS))
+    shutil.copy(copy / "android/heavy.tflite", copy / "android/light.tflite")
+    manifest = json.loads((copy / "manifest.json").read_text())
     light = next(each for each in manifest["artifacts"] if each["path"] == "android/light.tflite")
-    light["sha256"] = content_digest(made / "android/light.tflite")
-    (made / "manifest.json").write_text(json.dumps(manifest))
-    seal(made)
-    return made
+    light["sha256"] = content_digest(copy / "android/light.tflite")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    seal(copy)
+    return copy
 
 
 def test_names_are_dated_and_never_the_same():
@@ -61,8 +61,8 @@ def test_names_are_dated_and_never_the_same():
 
 def test_a_measurement_outlives_the_next_publishing(shipped, tmp_path):
     kept = keep(shipped, of_bundle(shipped), of_bundle(shipped, "android/heavy.tflite"))
-    made = other_bundle(shipped, tmp_path)
-    publishing.publish(made, shipped, lambda _: None)
+    another = other_bundle(shipped, tmp_path)
+    publishing.publish(another, shipped, lambda _: None)
     devices.rewrite(shipped)
 
     (record,) = measurements.read(shipped)
@@ -207,10 +207,10 @@ def test_instructions_and_latencies_of_all_devices_stand_on_the_pages(shipped):
     keep(shipped, *emulated)
     page = devices.rewrite(shipped)
     for text in (page.read_text(), page.with_name("index.md").read_text()):
-        for wanted in ("android: Fairphone 5, QCM6490", "FP5.UT20", "31.5 °C before, 35 °C after", "battery 80 %",
+        for expected in ("android: Fairphone 5, QCM6490", "FP5.UT20", "31.5 °C before, 35 °C after", "battery 80 %",
                        "not charging", "1.10 ms", "4,870,000 instructions", "2,540,000 instructions",
                        "It is &lt;of&gt; floats."):  # fmt: skip
-            assert wanted in text, wanted
+            assert expected in text, expected
     assert "2 dropped" in page.read_text()
 
 

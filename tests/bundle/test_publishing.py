@@ -26,7 +26,7 @@ def accept(folder: Path) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Callable[[str], Path]:
+def new_bundle(tmp_path: Path) -> Callable[[str], Path]:
     """Makes a sealed folder with these words in it."""
 
     def make(words: str) -> Path:
@@ -55,40 +55,40 @@ def hidden(destination: Path, kind: str) -> list[Path]:
 
 @EXCHANGING
 def test_the_old_bundle_is_retired_until_a_later_publishing(
-    made: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool
+    new_bundle: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool
 ) -> None:
     system(monkeypatch, exchanging)
     for words in ("one", "two", "three"):
-        publish(made(words), destination, accept)
+        publish(new_bundle(words), destination, accept)
     assert (destination / "labels.txt").read_text() == "three"
     assert {(old / "labels.txt").read_text() for old in hidden(destination, "retired-*")} == {"one", "two"}
     monkeypatch.setattr(publishing, "READING", 0.0)
     time.sleep(0.01)
-    publish(made("four"), destination, accept)
+    publish(new_bundle("four"), destination, accept)
     assert [(old / "labels.txt").read_text() for old in hidden(destination, "retired-*")] == ["three"]
     assert hidden(destination, "*.partial") == []
 
 
 @EXCHANGING
 def test_who_reads_a_bundle_keeps_it(
-    made: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool
+    new_bundle: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool
 ) -> None:
     system(monkeypatch, exchanging)
     monkeypatch.setattr(publishing, "READING", 0.0)
-    publish(made("one"), destination, accept)
+    publish(new_bundle("one"), destination, accept)
     with opened(destination) as here:
         for words in ("two", "three", "four"):
-            publish(made(words), destination, accept)
+            publish(new_bundle(words), destination, accept)
             time.sleep(0.01)
         assert (here / "labels.txt").read_text() == "one"
         seen = subprocess.run(["cat", here / "labels.txt"], capture_output=True, text=True, check=True)
         assert seen.stdout == "one"
-    publish(made("five"), destination, accept)
+    publish(new_bundle("five"), destination, accept)
     assert [(old / "labels.txt").read_text() for old in hidden(destination, "retired-*")] == ["four"]
 
 
-def test_the_copy_is_checked_before_it_is_published(made: Callable[[str], Path], destination: Path) -> None:
-    publish(made("one"), destination, accept)
+def test_the_copy_is_checked_before_it_is_published(new_bundle: Callable[[str], Path], destination: Path) -> None:
+    publish(new_bundle("one"), destination, accept)
     checked = []
 
     def refuse(folder: Path) -> None:
@@ -96,45 +96,47 @@ def test_the_copy_is_checked_before_it_is_published(made: Callable[[str], Path],
         raise TfkdError("not that one")
 
     with pytest.raises(TfkdError, match="not that one"):
-        publish(made("two"), destination, refuse)
+        publish(new_bundle("two"), destination, refuse)
     assert checked == ["two"]
     assert [entry.name for entry in destination.parent.iterdir() if entry.name != ".tiny.lock"] == ["tiny"]
     assert (destination / "labels.txt").read_text() == "one"
 
 
-def test_measurements_are_kept_and_do_not_make_a_bundle_another(made: Callable[[str], Path], destination: Path) -> None:
-    one = made("one")
+def test_measurements_are_kept_and_do_not_make_a_bundle_another(
+    new_bundle: Callable[[str], Path], destination: Path
+) -> None:
+    one = new_bundle("one")
     publish(one, destination, accept)
     (destination / "measurements").mkdir()
     (destination / "measurements" / "phone.json").write_text("{}")
     assert same(one, destination)
-    publish(made("two"), destination, accept)
+    publish(new_bundle("two"), destination, accept)
     assert (destination / "measurements" / "phone.json").read_text() == "{}"
 
 
-def test_a_copy_is_completed_before_it_can_be_seen(made: Callable[[str], Path], destination: Path) -> None:
+def test_a_copy_is_completed_before_it_can_be_seen(new_bundle: Callable[[str], Path], destination: Path) -> None:
     def list_measurements(copy: Path) -> None:
         seen.append((destination / "labels.txt").read_text())
         names = sorted(path.name for path in (copy / "measurements").iterdir())
         (copy / "measurements" / "index.md").write_text(" ".join(names))
 
     seen: list[str] = []
-    publish(made("one"), destination, accept)
+    publish(new_bundle("one"), destination, accept)
     (destination / "measurements").mkdir()
     (destination / "measurements" / "phone.json").write_text("{}")
-    publish(made("two"), destination, accept, list_measurements)
+    publish(new_bundle("two"), destination, accept, list_measurements)
     assert seen == ["one"]
     assert (destination / "measurements" / "index.md").read_text() == "phone.json"
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_no_bundle_is_not_replaced(made: Callable[[str], Path], destination: Path, kind: str) -> None:
+def test_what_is_no_bundle_is_not_replaced(new_bundle: Callable[[str], Path], destination: Path, kind: str) -> None:
     destination.parent.mkdir(parents=True)
     if kind == "folder":
         (destination / "photos").mkdir(parents=True)
     else:
         destination.write_text("a thesis")
-    for call in (lambda: publish(made("one"), destination, accept), lambda: require_writable(destination)):
+    for call in (lambda: publish(new_bundle("one"), destination, accept), lambda: require_writable(destination)):
         with pytest.raises(RequestError, match="is no bundle and would be replaced"):
             call()
     assert (destination / "photos").is_dir() or destination.read_text() == "a thesis"
@@ -148,16 +150,16 @@ def test_a_destination_that_cannot_be_written_is_found_before_the_work(tmp_path:
         require_writable(destination)
 
 
-def test_a_link_stays_a_link(made: Callable[[str], Path], destination: Path, tmp_path: Path) -> None:
+def test_a_link_stays_a_link(new_bundle: Callable[[str], Path], destination: Path, tmp_path: Path) -> None:
     destination.parent.mkdir(parents=True)
     destination.symlink_to(tmp_path / "elsewhere" / "tiny")
     for words in ("one", "two"):
-        publish(made(words), destination, accept)
+        publish(new_bundle(words), destination, accept)
     assert destination.is_symlink() and (tmp_path / "elsewhere" / "tiny" / "labels.txt").read_text() == "two"
 
 
 def test_left_overs_of_killed_processes_are_removed_and_not_those_of_living_ones(
-    made: Callable[[str], Path], destination: Path
+    new_bundle: Callable[[str], Path], destination: Path
 ) -> None:
     left = destination.with_name(".tiny.0123abcd.partial")
     living = destination.with_name(".tiny.4567abcd.partial")
@@ -165,15 +167,15 @@ def test_left_overs_of_killed_processes_are_removed_and_not_those_of_living_ones
         (folder / "tiny").mkdir(parents=True)
     descriptor = os.open(living, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    publish(made("one"), destination, accept)
+    publish(new_bundle("one"), destination, accept)
     assert hidden(destination, "*.partial") == [living]
     os.close(descriptor)
-    publish(made("two"), destination, accept)
+    publish(new_bundle("two"), destination, accept)
     assert hidden(destination, "*.partial") == []
 
 
 def test_a_second_process_waits_for_the_lock_and_then_says_who_is_in_the_way(
-    made: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch
+    new_bundle: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = (
         "import sys, time; from pathlib import Path; from tfkd.bundle.publishing import claimed\n"
@@ -184,15 +186,15 @@ def test_a_second_process_waits_for_the_lock_and_then_says_who_is_in_the_way(
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         monkeypatch.setattr(publishing, "WAITING", 0.1)
         with pytest.raises(RequestError, match=r"Another process has been changing .*tiny"):
-            publish(made("one"), destination, accept)
+            publish(new_bundle("one"), destination, accept)
         process.kill()
-    publish(made("two"), destination, accept)
+    publish(new_bundle("two"), destination, accept)
     with claimed(destination):
         pass
 
 
-def test_errors_name_a_bundle_by_the_name_that_was_given(made: Callable[[str], Path], destination: Path) -> None:
-    publish(made("one"), destination, accept)
+def test_errors_name_a_bundle_by_the_name_that_was_given(new_bundle: Callable[[str], Path], destination: Path) -> None:
+    publish(new_bundle("one"), destination, accept)
     with pytest.raises(RequestError) as raised, opened(destination) as here:
         assert here != destination
         raise RequestError(f"{here}/labels.txt is damaged.")
@@ -200,9 +202,9 @@ def test_errors_name_a_bundle_by_the_name_that_was_given(made: Callable[[str], P
 
 
 def test_the_current_folder_can_be_read_and_changed(
-    made: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch
+    new_bundle: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(made("one"), destination, accept)
+    publish(new_bundle("one"), destination, accept)
     monkeypatch.chdir(destination)
     with opened(Path()) as here, claimed(Path()):
         assert (here / "labels.txt").read_text() == "one"

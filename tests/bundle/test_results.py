@@ -33,7 +33,7 @@ def test_json_schema_describes_what_is_written():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"latncy": 1}, "latncy"),
         ({"runs": 4}, "3 samples of 4 runs"),
@@ -49,11 +49,11 @@ def test_json_schema_describes_what_is_written():
         ({"rung": "moon"}, "rung"),
     ],
 )
-def test_what_is_not_of_the_schema_is_refused_with_its_place(tmp_path, change, said):
+def test_what_is_not_of_the_schema_is_refused_with_its_place(tmp_path, change, message):
     path = tmp_path / "r.json"
     one = {**result().model_dump(mode="json"), **change}
     path.write_text(json.dumps({"schema": "tfkd-bench-1", "results": [one]}))
-    with pytest.raises(RequestError, match=said) as caught:
+    with pytest.raises(RequestError, match=message) as caught:
         results.read(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
@@ -100,8 +100,8 @@ def test_the_manifest_keeps_the_summary():
 
 
 def test_a_percentile_is_kept_under_its_own_name():
-    told = results.Latency(median=2.0, p95=4.0, min=1.0)
-    entry = results.BenchEntry.of(result(samples_ms=[], latency_ms=told))
+    latency = results.Latency(median=2.0, p95=4.0, min=1.0)
+    entry = results.BenchEntry.of(result(samples_ms=[], latency_ms=latency))
     assert (entry.latency_ms.p90, entry.latency_ms.p95) == (None, 4.0)
 
 

@@ -69,14 +69,14 @@ def test_every_kind_of_difference_is_named(folder: Path) -> None:
     (folder / "android" / "a_fp32.tflite").write_bytes(b"other\r\n")
     with pytest.raises(VerifyError) as raised:
         checked(folder)
-    told = str(raised.value)
+    message = str(raised.value)
     for words in (
         "golden/001.png: is missing.",
         "notes.txt: is not in SHA256SUMS.",
         "labels.txt: has Windows line ends",
         "android/a_fp32.tflite: not as it was when the bundle was sealed",
     ):
-        assert words in told
+        assert words in message
 
 
 def nested(folder: Path, name: str, depth: int) -> None:

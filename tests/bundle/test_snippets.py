@@ -62,10 +62,10 @@ def test_they_run_the_int8_file_on_android_and_a_verified_program_on_ios() -> No
 
     manifest = build_manifest()
     manifest.artifacts.reverse()
-    chosen = {snippet.runtime: snippet.artifact for snippet in snippets.snippets(manifest)}
-    assert chosen["litert"].precision == chosen["mediapipe"].precision == "int8"
-    assert (chosen["coreml"].format, chosen["coreml"].precision) == ("mlpackage", "fp16")
-    chosen["coreml"].not_verified = "operator 'lstm'"
+    artifacts = {snippet.runtime: snippet.artifact for snippet in snippets.snippets(manifest)}
+    assert artifacts["litert"].precision == artifacts["mediapipe"].precision == "int8"
+    assert (artifacts["coreml"].format, artifacts["coreml"].precision) == ("mlpackage", "fp16")
+    artifacts["coreml"].not_verified = "operator 'lstm'"
     assert [each.artifact.format for each in snippets.snippets(manifest)] == ["tflite", "tflite", "mlmodel"]
 
 

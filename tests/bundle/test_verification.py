@@ -69,10 +69,10 @@ def test_a_good_bundle_passes_wherever_it_lies(copy: Path, apart: Apart) -> None
 
 def test_the_accuracies_are_measured_again(copy: Path, photos: Path, apart: Apart) -> None:
     checks = verify(copy, f"folder:{photos}", apart=apart)
-    told = {check.name: check for check in checks}
+    by_name = {check.name: check for check in checks}
     assert [check.name for check in failures(checks)] == ["data"], "the fingerprint in this manifest is made up"
-    assert f"{DATA}" in told["data"].found
-    assert sum(name.startswith("accuracy of ") for name in told) == 6
+    assert f"{DATA}" in by_name["data"].found
+    assert sum(name.startswith("accuracy of ") for name in by_name) == 6
 
     def worse(manifest: dict[str, Any]) -> None:
         manifest["artifacts"][0]["accuracy"] -= 0.5

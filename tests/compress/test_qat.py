@@ -43,11 +43,11 @@ def test_the_int8_file_predicts_as_the_trained_network(
     assert set(found.outside) == {"QUANTIZE"}  # at the ends: uint8 to int8 and back
     interpreter = Interpreter(str(file))
     interpreter.allocate_tensors()
-    (given,), (made_of,) = interpreter.get_input_details(), interpreter.get_output_details()
-    assert given["quantization"] == (1 / 128, 128)
+    (image_input,), (made_of,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert image_input["quantization"] == (1 / 128, 128)
     scale, zero = made_of["quantization"]
     for image, expected in zip(pixels, trained(pixels).numpy(), strict=True):
-        interpreter.set_tensor(given["index"], image[None].astype(np.uint8))
+        interpreter.set_tensor(image_input["index"], image[None].astype(np.uint8))
         interpreter.invoke()
         answer = (interpreter.get_tensor(made_of["index"])[0].astype(np.float64) - zero) * scale
         np.testing.assert_allclose(answer, expected, atol=2.01 * scale)

@@ -32,15 +32,15 @@ def test_a_range_starts_with_the_first_batch_and_follows_the_others() -> None:
     rounding = RangeRounding(1e-6)
     limits = rounding.build((None, 2), "output", owner)
 
-    def seen(low: float, high: float, training: bool) -> Any:
+    def rounded_range(low: float, high: float, training: bool) -> Any:
         return rounding(tf.constant([[low, high]]), training, limits)
 
-    seen(-1.0, 3.0, True)
+    rounded_range(-1.0, 3.0, True)
     assert [float(limits[end]) for end in ("low", "high")] == [-1.0, 3.0]
-    seen(0.5, 5.0, True)
+    rounded_range(0.5, 5.0, True)
     assert float(limits["high"]) == pytest.approx(3 + (1 - RANGE_MOMENTUM) * 2)
     assert float(limits["low"]) == pytest.approx(-RANGE_MOMENTUM)
-    clipped = seen(-9.0, 9.0, False)
+    clipped = rounded_range(-9.0, 9.0, False)
     assert np.ptp(clipped) == pytest.approx(float(limits["high"] - limits["low"]), rel=1e-5)
 
 

@@ -23,13 +23,13 @@ def damaged(tmp_path: Path) -> Path:
 
 def test_damaged_files_are_named_counted_and_left_out(tmp_path: Path) -> None:
     splits = listed(damaged(tmp_path))
-    seen: list[tuple[int, int]] = []
-    outcome = check(splits, 0.2, lambda done, total: seen.append((done, total)))
+    calls: list[tuple[int, int]] = []
+    outcome = check(splits, 0.2, lambda done, total: calls.append((done, total)))
     assert [line.split(":")[0] for line in outcome.rejected] == ["a/003.jpg", "b/scan.heic"]
     sound = outcome.splits["train"]
     assert len(sound) == 15
     assert not {"a/003.jpg", "b/scan.heic"} & {sound.name(i) for i in range(15)}
-    assert seen[-1] == (17, 17)
+    assert calls[-1] == (17, 17)
 
 
 def test_too_many_damaged_files_stop_the_run(tmp_path: Path) -> None:
@@ -40,13 +40,13 @@ def test_too_many_damaged_files_stop_the_run(tmp_path: Path) -> None:
 def test_the_outcome_is_kept_until_a_file_changes(tmp_path: Path) -> None:
     root = damaged(tmp_path)
     first = check(listed(root), 1.0, folder=tmp_path / "kept")
-    seen: list[int] = []
-    second = check(listed(root), 1.0, lambda done, total: seen.append(done), tmp_path / "kept")
-    assert seen == []
+    calls: list[int] = []
+    second = check(listed(root), 1.0, lambda done, total: calls.append(done), tmp_path / "kept")
+    assert calls == []
     assert (first.rejected, first.content) == (second.rejected, second.content)
     assert first.splits["train"].numbers.tolist() == second.splits["train"].numbers.tolist()
     (root / "a" / "003.jpg").write_bytes((root / "a" / "004.jpg").read_bytes())
-    third = check(listed(root), 1.0, lambda done, total: seen.append(done), tmp_path / "kept")
-    assert seen
+    third = check(listed(root), 1.0, lambda done, total: calls.append(done), tmp_path / "kept")
+    assert calls
     assert len(third.rejected) == 1
     assert third.content != first.content

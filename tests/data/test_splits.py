@@ -59,9 +59,9 @@ def test_the_test_split_does_not_depend_on_the_others() -> None:
 
 
 def test_given_splits_are_kept() -> None:
-    given = {"train": split(20, 20, 20), "test": split(3, 3, 3)}
-    train, validation, test = divide("x", CLASSES, given, data(), 1)
-    assert test.numbers.tolist() == given["test"].numbers.tolist()
+    of_source = {"train": split(20, 20, 20), "test": split(3, 3, 3)}
+    train, validation, test = divide("x", CLASSES, of_source, data(), 1)
+    assert test.numbers.tolist() == of_source["test"].numbers.tolist()
     assert (len(train), len(validation)) == (54, 6)
 
 

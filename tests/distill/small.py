@@ -42,16 +42,16 @@ def difference(first: list[np.ndarray], second: list[np.ndarray]) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
 
 
-def trained(distiller: Distiller, *data: Any, **given: Any) -> dict[str, float]:
+def trained(distiller: Distiller, *data: Any, **arguments: Any) -> dict[str, float]:
     """Returns the logs of one epoch of gradient descent."""
     if not distiller.compiled:
         distiller.compile(keras.optimizers.SGD(0.1))
-    history = distiller.fit(*data, verbose=0, shuffle=False, **given).history
+    history = distiller.fit(*data, verbose=0, shuffle=False, **arguments).history
     return {name: values[-1] for name, values in history.items()}
 
 
-def weights_after(distiller: Distiller, *data: Any, **given: Any) -> list[np.ndarray]:
-    trained(distiller, *data, **given)
+def weights_after(distiller: Distiller, *data: Any, **arguments: Any) -> list[np.ndarray]:
+    trained(distiller, *data, **arguments)
     return [weight.copy() for weight in distiller.student.get_weights()]
 
 

@@ -99,11 +99,11 @@ def test_the_control_sees_other_views_in_every_epoch_and_the_student_those_of_th
     student = keras.models.clone_model(build_student(job.student, 32, CLASSES, 1))
     _, batches, _ = TRAIN[job.kind](job, student, data, signature(32))
 
-    def seen(epoch: int) -> set[bytes]:
+    def views_of(epoch: int) -> set[bytes]:
         images = [batch[0] if job.kind == "control" else batch[0].inputs for batch in batches(epoch)]
         return {image.tobytes() for batch in images for image in batch.numpy()}
 
-    epochs = [seen(epoch) for epoch in range(EPOCHS)]
+    epochs = [views_of(epoch) for epoch in range(EPOCHS)]
     assert all(len(images) >= len(data.train) for images in epochs)
     for first, second in itertools.combinations(range(EPOCHS), 2):
         again = job.kind == "student" and (second - first) % VIEWS == 0

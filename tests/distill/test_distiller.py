@@ -127,10 +127,10 @@ def test_regularisers_of_the_student_count(batch: Any) -> None:
 def test_metrics_and_validation(batch: Any) -> None:
     distiller = Distiller(student(), [teacher()])
     distiller.compile(keras.optimizers.SGD(0.01), metrics=["accuracy"])
-    seen: list[int] = []
-    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    epochs: list[int] = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
     history = distiller.fit(*batch, validation_data=batch, epochs=2, verbose=0, callbacks=[callback]).history
-    assert seen == [0, 1]
+    assert epochs == [0, 1]
     names = {"loss", "label_loss", "distillation_loss", "soft_targets_loss", "accuracy"}
     assert set(history) == names | {f"val_{name}" for name in names} | {"val_total_loss"}
     answers = distiller.predict(batch[0], verbose=0).argmax(axis=1)

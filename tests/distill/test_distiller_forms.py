@@ -49,13 +49,13 @@ def plain(batch: Any) -> tuple[Distiller, dict[str, float]]:
 @pytest.mark.parametrize("end", SOFTMAXES)
 def test_a_student_of_probabilities_is_trained_on_its_logits(batch: Any, plain: Any, end: str, tmp_path: Path) -> None:
     of_logits, logs = plain
-    given = Distiller(ended(student(), end), teacher())
-    assert logged(given, batch) == pytest.approx(logs, rel=1e-4)
-    assert difference(of_logits.student.get_weights(), given.student.get_weights()) < 1e-5
-    probabilities = given(batch[0])
+    of_probabilities = Distiller(ended(student(), end), teacher())
+    assert logged(of_probabilities, batch) == pytest.approx(logs, rel=1e-4)
+    assert difference(of_logits.student.get_weights(), of_probabilities.student.get_weights()) < 1e-5
+    probabilities = of_probabilities(batch[0])
     np.testing.assert_allclose(probabilities, keras.ops.softmax(of_logits(batch[0])), atol=1e-5)
     if end != "out of reach":
-        given.save(tmp_path / "student.keras")
+        of_probabilities.save(tmp_path / "student.keras")
         np.testing.assert_allclose(keras.saving.load_model(tmp_path / "student.keras")(batch[0]), probabilities)
 
 
@@ -230,10 +230,10 @@ WAYS: list[tuple[dict[str, Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "losses"), WAYS)
-def test_teachers_and_losses_may_be_given_in_several_ways(batch: Any, given: dict[str, Any], losses: Any) -> None:
-    guides = {"teacher": teacher()} if "teacher" in given else {"teachers": teacher()}
-    if "teachers" in given:
+@pytest.mark.parametrize(("arguments", "losses"), WAYS)
+def test_teachers_and_losses_may_be_given_in_several_ways(batch: Any, arguments: dict[str, Any], losses: Any) -> None:
+    guides = {"teacher": teacher()} if "teacher" in arguments else {"teachers": teacher()}
+    if "teachers" in arguments:
         guides = {"teachers": (teacher(),)}
     assert difference(in_one_step(Distiller(student(), losses=losses, **guides), *batch), taught()) < 1e-6
 

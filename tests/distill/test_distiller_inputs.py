@@ -88,8 +88,8 @@ def written_out(student: keras.Model, teacher: keras.Model, x: Any) -> list[np.n
 
 def test_the_update_is_that_of_the_written_out_loss(kind: Any) -> None:
     make, x = kind
-    given = in_one_step(Distiller(make(1), make(2, 16)), x, LABELS)
-    assert difference(given, written_out(make(1), make(2, 16), x)) < 1e-5
+    updated = in_one_step(Distiller(make(1), make(2, 16)), x, LABELS)
+    assert difference(updated, written_out(make(1), make(2, 16), x)) < 1e-5
 
 
 def test_stored_predictions_give_the_update_of_the_teacher_itself(kind: Any) -> None:

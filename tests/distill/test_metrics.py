@@ -35,14 +35,14 @@ METRICS: list[Any] = [
 def test_probabilities_and_rows_are_what_a_metric_gets(metric: Any) -> None:
     plain = fresh(metric)
     plain.update_state(ROWS, PROBABILITIES)
-    given = metric if isinstance(metric, str) else metric()
+    instance = metric if isinstance(metric, str) else metric()
     for probabilities, values in ((False, LOGITS), (True, PROBABILITIES)):
         for labels in (LABELS, LABELS[:, None], ROWS):
-            found = metric_for([given], probabilities)[0]
+            found = metric_for([instance], probabilities)[0]
             found.reset_state()
             found.update_state(labels, values)
             np.testing.assert_allclose(found.result(), plain.result(), rtol=1e-5)
-            assert found.name == (metric if isinstance(metric, str) else given.name)
+            assert found.name == (metric if isinstance(metric, str) else instance.name)
 
 
 def test_a_metric_of_logits_by_sigmoids_is_one_of_probabilities_too() -> None:

@@ -109,8 +109,8 @@ def _train(strategy: tf.distribute.Strategy, case: str) -> dict[str, Any]:
     def update(rows: dict[str, Any]) -> None:
         with tf.GradientTape() as tape:
             answer = student(rows["image"], training=True)
-            given = {"answer": rows["teacher"], "index": rows["index"]} if loss.needs else rows["teacher"]
-            value = loss(given, answer, sample_weight=rows["weight"])
+            inputs = {"answer": rows["teacher"], "index": rows["index"]} if loss.needs else rows["teacher"]
+            value = loss(inputs, answer, sample_weight=rows["weight"])
         gradients = tape.gradient(value, trainable, unconnected_gradients="zero")
         optimizer.apply(gradients, trainable)
 

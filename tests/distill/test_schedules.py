@@ -22,12 +22,12 @@ def test_scheduled_numbers_follow_the_epochs() -> None:
         SoftTargets(temperature=3.0, weight=Schedule(start=0.0, end=1.0, shape="cosine")),
     ]
     weighted, begin = losses_of(Distill(losses=losses, training=Training(epochs=4)))
-    seen = []
+    values = []
     for epoch in range(4):
         begin(epoch)
-        seen.append((float(weighted[0][0].temperature), float(weighted[1][1])))
-    assert [temperature for temperature, _ in seen] == pytest.approx([8.0, 6.0, 4.0, 2.0])
-    assert [weight for _, weight in seen] == pytest.approx([0.0, 0.25, 0.75, 1.0])
+        values.append((float(weighted[0][0].temperature), float(weighted[1][1])))
+    assert [temperature for temperature, _ in values] == pytest.approx([8.0, 6.0, 4.0, 2.0])
+    assert [weight for _, weight in values] == pytest.approx([0.0, 0.25, 0.75, 1.0])
     assert float(weighted[0][1]) == 0.5
     assert float(weighted[1][0].temperature) == 3.0
 

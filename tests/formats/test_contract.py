@@ -84,12 +84,12 @@ def forms_of(field: str) -> list[str]:
 
 
 def test_a_recipe_asks_for_every_form_and_no_other() -> None:
-    asked = {field: forms_of(field) for field in {format.recipe_field for format in FORMATS.values()}}
-    for field, forms in asked.items():
+    requested = {field: forms_of(field) for field in {format.recipe_field for format in FORMATS.values()}}
+    for field, forms in requested.items():
         assert sorted(forms) == sorted(form for form, (format, _) in FORMS.items() if format.recipe_field == field)
     assert len(FORMS) == sum(len(format.precisions) for format in FORMATS.values()), "no two files have one form"
-    switches = {field for field in asked if Export.model_fields[field].annotation is bool}
-    everything = {field: field in switches or forms for field, forms in asked.items()}
+    switches = {field for field in requested if Export.model_fields[field].annotation is bool}
+    everything = {field: field in switches or forms for field, forms in requested.items()}
     assert sorted(Export.model_validate(everything).forms) == sorted(FORMS)
 
 

@@ -29,5 +29,5 @@ def test_efficientnet_file_is_normalised_as_the_download_is(tmp_path: Path, monk
     model = build_teacher(untrained("efficientnet_b0", weights=str(path), image_size=64), classes=6, seed=1)
     images = photos(64)
     expected = np.asarray(downloaded(images, training=False))
-    given = np.asarray(model.get_layer("backbone")(images, training=False))
-    np.testing.assert_allclose(given, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    features = np.asarray(model.get_layer("backbone")(images, training=False))
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())

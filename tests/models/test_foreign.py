@@ -34,8 +34,8 @@ def outputs(model: Any, images: np.ndarray) -> np.ndarray:
     return np.asarray(tf.cast(output, tf.float32))
 
 
-def plain(k: Any, **given: Any) -> Any:
-    image = k.Input((given.pop("size", SIZE),) * 2 + (3,), **given)
+def plain(k: Any, **options: Any) -> Any:
+    image = k.Input((options.pop("size", SIZE),) * 2 + (3,), **options)
     x = k.layers.Rescaling(1 / 128, offset=-1.0)(image)
     x = k.layers.Conv2D(4, 3, strides=2, use_bias=False)(x)
     x = k.layers.BatchNormalization(beta_initializer="ones")(x)
@@ -141,13 +141,13 @@ def saved_by_keras(model: Any) -> Callable[[Path], Any]:
     return save
 
 
-def saved_by_tensorflow(**given: Any) -> Callable[[Path], Any]:
+def saved_by_tensorflow(**options: Any) -> Callable[[Path], Any]:
     def save(folder: Path) -> Any:
-        module = Module(**given)
+        module = Module(**options)
         tf.saved_model.save(module, folder, signatures={"classify": module.serve})
         return lambda images, training: tf.concat(
             [module.serve(tf.cast(part, module.serve.input_signature[0].dtype))["classes"]
-             for part in (images[:, None] if given.get("batch") else [images])], 0)  # fmt: skip
+             for part in (images[:, None] if options.get("batch") else [images])], 0)  # fmt: skip
 
     return save
 
@@ -219,8 +219,8 @@ def test_half_precision_becomes_float32(tmp_path: Path, policy: str, kind: str) 
     tensors = [model.inputs[0], model.outputs[0], *model.weights]
     assert {str(each.dtype) for each in tensors} == {"float32"}
     images = pixels()
-    given = {"picture": images} if kind != "keras 2 graph" else images
-    np.testing.assert_allclose(outputs(model, images), outputs(theirs, given), atol=0.05)
+    options = {"picture": images} if kind != "keras 2 graph" else images
+    np.testing.assert_allclose(outputs(model, images), outputs(theirs, options), atol=0.05)
     operators = {
         tensor.dtype.name
         for operation in tf.function(model).get_concrete_function(images).graph.get_operations()
@@ -238,8 +238,8 @@ def test_operations_in_half_precision_become_float32(tmp_path: Path) -> None:
 
 
 def test_bytes_any_size_and_fixed_batches_are_taken_as_float32_images(tmp_path: Path) -> None:
-    for number, given in enumerate(({"dtype": "uint8"}, {"size": None}, {"batch_size": 2})):
-        theirs = plain(keras, **given)
+    for number, options in enumerate(({"dtype": "uint8"}, {"size": None}, {"batch_size": 2})):
+        theirs = plain(keras, **options)
         theirs.save(tmp_path / f"{number}.keras")
         model = open_model(tmp_path / f"{number}.keras", image_size=SIZE)
         assert (model.input_shape, str(model.inputs[0].dtype)) == ((None, SIZE, SIZE, 3), "float32")

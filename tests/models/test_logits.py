@@ -23,8 +23,8 @@ def features() -> tuple[Any, Any]:
     return image, layers.GlobalAveragePooling2D()(layers.BatchNormalization()(x))
 
 
-def dense(**given: Any) -> Any:
-    return layers.Dense(CLASSES, kernel_initializer=keras.initializers.RandomNormal(stddev=3.0, seed=1), **given)
+def dense(**options: Any) -> Any:
+    return layers.Dense(CLASSES, kernel_initializer=keras.initializers.RandomNormal(stddev=3.0, seed=1), **options)
 
 
 def behind_dense(end: Callable[[Any], Any]) -> keras.Model:

@@ -234,8 +234,15 @@ def test_wrong_labels_name_the_line(tmp_path: Path, content: bytes, message: str
 
 def test_names_follow_the_models() -> None:
     assert [name_of(path) for path in ("a/my model.keras", "folder/saved", "ß.keras")] == ["my-model", "saved", "model"]
-    given = {"name": "a", "model": "m", "labels": "l", "data": "folder:p", "normalization": "none", "allow_code": False}
-    assert request(given, {"onnx": True}, ["export.author=Ada"]).export.author == "Ada"
+    options = {
+        "name": "a",
+        "model": "m",
+        "labels": "l",
+        "data": "folder:p",
+        "normalization": "none",
+        "allow_code": False,
+    }
+    assert request(options, {"onnx": True}, ["export.author=Ada"]).export.author == "Ada"
 
 
 def write_split(folder: Path, seed: int, brightness: int) -> None:

@@ -334,10 +334,10 @@ def test_a_full_or_closed_destination_is_one_line(finished: Path) -> None:
     assert errors.startswith("tfkd: Cannot write in_the_way")
 
 
-def wait_for(process: subprocess.Popen[str], seen: Callable[[], bool]) -> None:
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
     """Waits until something can be seen that the process did; it must not end before."""
     deadline = time.monotonic() + 240
-    while not seen():
+    while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

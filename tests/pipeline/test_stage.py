@@ -228,8 +228,8 @@ def test_a_second_process_is_refused_and_the_lock_ends_with_its_holder(tmp_path:
 def test_every_command_refuses_a_folder_in_which_another_one_works(tmp_path: Path, command: str) -> None:
     recipe = Recipe(name="busy", data=Data(source="folder:nowhere"), teachers=[Teacher(model="resnet50")])
     (tmp_path / "labels.txt").write_text("a\nb\n")
-    given = {"name": "busy", "model": "m.keras", "labels": str(tmp_path / "labels.txt"), "data": "folder:nowhere"}
-    request = own_request.request({**given, "normalization": "none", "allow_code": False}, {}, [])
+    arguments = {"name": "busy", "model": "m.keras", "labels": str(tmp_path / "labels.txt"), "data": "folder:nowhere"}
+    request = own_request.request({**arguments, "normalization": "none", "allow_code": False}, {}, [])
     places = (Lines(), tmp_path, tmp_path / "bundles")
     commands = {
         "run": lambda: run.run(recipe, *places),

@@ -32,18 +32,18 @@ def test_front_matter_is_what_hubs_read(card, make_manifest):
 
 
 @pytest.mark.parametrize(
-    ("license", "wanted"),
+    ("license", "expected"),
     [
         ("Apache-2.0", {"license": "apache-2.0"}),
         ("see MODEL_CARD.md", {"license": "other", "license_name": "see-model-card.md"}),
         ('our "own": yes', {"license": "other", "license_name": "our-own-yes"}),
     ],
 )
-def test_license_is_one_that_hubs_know_or_other(card, make_manifest, license, wanted):
+def test_license_is_one_that_hubs_know_or_other(card, make_manifest, license, expected):
     manifest = make_manifest()
     manifest.recipe["export"]["license"] = license
     front, _ = card(manifest)
-    assert {key: value for key, value in front.items() if key.startswith("license")} == wanted
+    assert {key: value for key, value in front.items() if key.startswith("license")} == expected
 
 
 def test_front_matter_keeps_hostile_text(card, make_manifest):

@@ -79,8 +79,14 @@ def test_a_manifest_without_tests_against_chance_has_a_headline(make_manifest):
 
 def test_the_command_that_makes_it_again_can_be_pasted(make_manifest):
     assert facts.again(make_manifest()) == "tfkd run recipe.json"
-    asked = {"model": "my $model.keras", "labels": "l.txt", "data": "folder:p", "normalization": "none", "name": "mine"}
-    command = facts.again(make_manifest(teachers=[], recipe=asked))
+    request = {
+        "model": "my $model.keras",
+        "labels": "l.txt",
+        "data": "folder:p",
+        "normalization": "none",
+        "name": "mine",
+    }
+    command = facts.again(make_manifest(teachers=[], recipe=request))
     assert command.startswith("tfkd export 'my $model.keras' --labels=l.txt") and command.endswith("--name=mine")
 
 
@@ -119,16 +125,16 @@ def test_standard_error_is_binomial():
 
 
 def test_control_over_seeds_has_mean_and_spread(make_manifest):
-    said = facts.control_says(make_manifest())
+    text = facts.control_says(make_manifest())
     assert (
-        "88.6 % ± 0.3" in said and "87.1 % ± 0.3" in said
+        "88.6 % ± 0.3" in text and "87.1 % ± 0.3" in text
     )  # mean and standard deviation of 88.9 88.4 88.6, 87.1 86.8 87.4
-    assert "+1.5 points ± 0.3" in said and "3 of 3 seeds" in said
+    assert "+1.5 points ± 0.3" in text and "3 of 3 seeds" in text
 
 
 def test_one_seed_within_the_noise_is_called_so(make_manifest):
-    said = facts.control_says(make_manifest(seeds=1))
-    assert "+1.8 points" in said and "within the noise" in said and "2.9 points" in said
+    text = facts.control_says(make_manifest(seeds=1))
+    assert "+1.8 points" in text and "within the noise" in text and "2.9 points" in text
 
 
 def test_one_seed_far_from_its_control_is_called_so(make_manifest):
@@ -138,8 +144,8 @@ def test_one_seed_far_from_its_control_is_called_so(make_manifest):
 
 def test_a_student_worse_than_its_control_is_not_hidden(make_manifest):
     student = make_manifest().model_dump()["student"] | {"control_accuracies": [0.9, 0.9, 0.88]}
-    said = facts.control_says(make_manifest(student=student))
-    assert "−0.7 points" in said and "1 of 3 seeds" in said
+    text = facts.control_says(make_manifest(student=student))
+    assert "−0.7 points" in text and "1 of 3 seeds" in text
 
 
 def test_without_a_control_nothing_is_claimed(make_manifest):

@@ -4,7 +4,7 @@ from tfkd.report import units
 
 
 @pytest.mark.parametrize(
-    ("written", "wanted"),
+    ("text", "expected"),
     [
         (units.percent(0.9123), "91.2 %"),
         (units.percent(1.0), "100.0 %"),
@@ -39,5 +39,5 @@ from tfkd.report import units
         (units.significant(float("nan")), "nan"),
     ],
 )
-def test_numbers_are_written_plainly(written, wanted):
-    assert written == wanted
+def test_numbers_are_written_plainly(text, expected):
+    assert text == expected

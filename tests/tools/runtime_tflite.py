@@ -20,8 +20,8 @@ def main() -> None:
     scale, zero_point = result["quantization"]
     answers = []
     for image in np.load(job["images"]):
-        taken = (image.astype(np.int16) - 128 * (entry["dtype"] == np.int8)).astype(entry["dtype"])
-        interpreter.set_tensor(entry["index"], taken[np.newaxis])
+        pixels = (image.astype(np.int16) - 128 * (entry["dtype"] == np.int8)).astype(entry["dtype"])
+        interpreter.set_tensor(entry["index"], pixels[np.newaxis])
         interpreter.invoke()
         values = interpreter.get_tensor(result["index"])[0].astype(np.float32)
         answers.append((values - zero_point) * np.float32(scale) if scale else values)

@@ -67,8 +67,8 @@ class Runtime:
             return
         with files.replacing(self._folder) as partial:
             venv.create(partial, with_pip=True, symlinks=True)
-            wanted = [f"{self.package}=={self.version}", *self.others]
-            finish([str(partial / "bin/python"), "-m", "pip", "install", "--quiet", *wanted])
+            requirements = [f"{self.package}=={self.version}", *self.others]
+            finish([str(partial / "bin/python"), "-m", "pip", "install", "--quiet", *requirements])
 
     def check(self) -> None:
         """Raises MissingError if `fetch` has not created the environment."""

@@ -96,8 +96,8 @@ def test_a_bundle_is_measured_on_every_choice_of_compute_units(check: Check, tmp
     check("measure", tmp_path, "0")
 
     found = results.read(tmp_path / "results.json")
-    wanted = set(product(FILES, UNITS)) - {(FILES[0], "cpuAndNeuralEngine")}
-    assert {(each.artifact.path, each.delegate) for each in found} == wanted
+    expected = set(product(FILES, UNITS)) - {(FILES[0], "cpuAndNeuralEngine")}
+    assert {(each.artifact.path, each.delegate) for each in found} == expected
     skipped = {"path": FILES[0], "delegate": "cpuAndNeuralEngine", "reason": f"{FILES[0]} is too old."}
     assert status(tmp_path) == ios._IosStatus(state="done", skipped=[ios._AppSkipped(**skipped)])
     for each in found:
@@ -178,13 +178,13 @@ def test_a_damaged_file_is_an_error_in_the_status(check: Check, tmp_path: Path, 
 
 def test_tolerances_are_those_of_tfkd(check: Check) -> None:
     lines = [tuple(line.split()) for line in check("tolerances").splitlines()]
-    wanted = [
+    expected = [
         (units, format, precision, family, str(FORMATS[format].precision(precision).tolerances[family]))
         for units in UNITS
         for format, precision in (("mlmodel", "fp32"), ("mlpackage", "fp32"), ("mlpackage", "int8"))
         for family in FORMATS[format].accepted_families(precision, units)
     ]
-    assert [(*line[:4], str(float(line[4]))) for line in lines] == wanted
+    assert [(*line[:4], str(float(line[4]))) for line in lines] == expected
 
 
 def test_the_project_refers_only_to_what_it_defines() -> None:

@@ -96,11 +96,15 @@ def test_the_average_moves_once_per_update() -> None:
     model = distiller(1, keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     weights = Weights(model, model.student, momentum=0.9)
     kernel = model.student.layers[-1].kernel
-    seen = [kernel.numpy()]
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(kernel.numpy()))
+    snapshots = [kernel.numpy()]
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: snapshots.append(kernel.numpy()))
     model.fit(*data(5), batch_size=4, shuffle=False, verbose=0, callbacks=[watch, *weights.callbacks])
-    initial, first, second = seen[0], seen[2], seen[4]
-    assert np.array_equal(seen[1], initial) and np.array_equal(seen[3], first) and not np.array_equal(first, initial)
+    initial, first, second = snapshots[0], snapshots[2], snapshots[4]
+    assert (
+        np.array_equal(snapshots[1], initial)
+        and np.array_equal(snapshots[3], first)
+        and not np.array_equal(first, initial)
+    )
     expected = initial
     for number, value in enumerate([first, second], start=1):
         momentum = min(0.9, (1 + number) / (10 + number))

@@ -41,15 +41,15 @@ def trained(classes: int, words: str, order: Sequence[int] | None = None, sharp:
     patterns = patterns[list(order if order is not None else range(classes))].reshape(classes, -1)
     scale = sharp / patterns.var() / patterns.shape[1]
 
-    def logits(given: np.ndarray) -> np.ndarray:
-        flat = given.reshape(len(given), -1)
+    def logits(images: np.ndarray) -> np.ndarray:
+        flat = images.reshape(len(images), -1)
         return scale * (flat @ patterns.T - (patterns**2).sum(axis=1) / 2)
 
     return logits
 
 
-def subject(network: Callable, asked: str, names: Sequence[str], **changes: object) -> DiagnosisSubject:
-    pixels = parse(asked)
+def subject(network: Callable, stated: str, names: Sequence[str], **changes: object) -> DiagnosisSubject:
+    pixels = parse(stated)
     return DiagnosisSubject(
         "m.keras", lambda raw: network(pixels(raw)), pixels, names, WORDING, kind_of("image"), **changes
     )
@@ -92,20 +92,20 @@ def test_a_general_permutation_is_told_shortly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (["shoe", "bag", "hat", "tie", "coat"], "its outputs in alphabetical order"),
         (["c10", "c2", "c1", "c3"], "its outputs in the order of the numbers in their names"),
         (["zebra", "Ape", "bear", "cow", "Dog"], "its outputs in alphabetical order without regard to case"),
     ],
 )
-def test_a_well_known_order_is_called_by_its_name(names: list[str], told: str) -> None:
+def test_a_well_known_order_is_called_by_its_name(names: list[str], message: str) -> None:
     keys = {"in alph": lambda name: name, "order of": lambda name: int(name[1:]), "regard": str.casefold}
-    key = keys["regard" if "regard" in told else "order of" if "numbers" in told else "in alph"]
+    key = keys["regard" if "regard" in message else "order of" if "numbers" in message else "in alph"]
     order = sorted(range(len(names)), key=lambda number: key(names[number]))
     images, labels = images_of(len(names), 12)
     found = one(diagnose(subject(trained(len(names), "none", order), "none", names), images, labels))
-    assert told in found.evidence and found.labels == [names[number] for number in order]
+    assert message in found.evidence and found.labels == [names[number] for number in order]
 
 
 def test_a_known_order_of_a_thousand_classes_needs_one_image_each() -> None:
@@ -117,11 +117,11 @@ def test_a_known_order_of_a_thousand_classes_needs_one_image_each() -> None:
 
 
 @pytest.mark.parametrize("right", ["none", "tf", "torch", "caffe", "0,255", "bgr", "bgr,0,255"])
-@pytest.mark.parametrize("asked", ["none", "103.939,116.779,123.68,1,1,1"])
-def test_pixels_are_found_whatever_was_asked_for(right: str, asked: str) -> None:
+@pytest.mark.parametrize("stated", ["none", "103.939,116.779,123.68,1,1,1"])
+def test_pixels_are_found_whatever_was_asked_for(right: str, stated: str) -> None:
     images, labels = images_of(5, 20, noise=60)
-    found = diagnose(subject(trained(5, right, sharp=8), asked, names_of(5)), images, labels)
-    classes = trained(5, right, sharp=8)(parse(asked)(images)).argmax(axis=1)
+    found = diagnose(subject(trained(5, right, sharp=8), stated, names_of(5)), images, labels)
+    classes = trained(5, right, sharp=8)(parse(stated)(images)).argmax(axis=1)
     if (classes == labels).mean() > 0.9:
         assert found == []
         return
@@ -144,8 +144,8 @@ def test_pixels_and_labels_together() -> None:
 
 def test_the_order_of_channels_is_tried_with_the_numbers_that_were_asked_for() -> None:
     images, labels = images_of(5, 20)
-    asked, right = "90,100,110,40,50,60", "bgr,90,100,110,40,50,60"
-    found = diagnose(subject(trained(5, right, sharp=60), asked, names_of(5)), images, labels)
+    stated, right = "90,100,110,40,50,60", "bgr,90,100,110,40,50,60"
+    found = diagnose(subject(trained(5, right, sharp=60), stated, names_of(5)), images, labels)
     assert found[0].normalization is not None and parse(found[0].normalization).bgr
     assert "bgr,90,100,110,40,50,60" in found[0].evidence
 
@@ -158,18 +158,18 @@ def test_a_good_model_is_left_alone_also_on_few_images_and_rare_positives() -> N
 
 def test_a_model_that_always_says_the_commonest_class_is_not_called_mislabelled() -> None:
     images, labels = images_of(2, [190, 10])
-    always = subject(lambda given: np.tile([1.0, 0.0], (len(given), 1)), "none", ["negative", "positive"])
+    always = subject(lambda batch: np.tile([1.0, 0.0], (len(batch), 1)), "none", ["negative", "positive"])
     found = one(diagnose(always, images, labels))
     assert found.cause == "untrained" and "the same class for 100% of 200 images" in found.evidence
 
 
 def constant(outputs: int) -> Callable:
-    return lambda given: np.tile(np.arange(outputs, dtype=np.float32), (len(given), 1))
+    return lambda batch: np.tile(np.arange(outputs, dtype=np.float32), (len(batch), 1))
 
 
 def guess(outputs: int, seed: int = 0) -> Callable:
     rng = np.random.default_rng(seed)
-    return lambda given: rng.normal(size=(len(given), outputs))
+    return lambda batch: rng.normal(size=(len(batch), outputs))
 
 
 @pytest.mark.parametrize(("classes", "each"), [(3, 1), (3, 2), (2, 6), (3, 3), (2, [95, 5])])
@@ -180,12 +180,12 @@ def test_few_images_accuse_nobody(classes: int, each: int, network: Callable, fi
     assert diagnose(subject(network(classes), "none", names_of(classes), fine_tuning=fine_tuning), images, labels) == []
 
 
-@pytest.mark.parametrize(("network", "told"), [(constant, "same class for 100%"), (guess, "tells images apart")])
-def test_what_was_fine_tuned_on_these_classes_is_of_no_others(network: Callable, told: str) -> None:
+@pytest.mark.parametrize(("network", "message"), [(constant, "same class for 100%"), (guess, "tells images apart")])
+def test_what_was_fine_tuned_on_these_classes_is_of_no_others(network: Callable, message: str) -> None:
     images, labels = images_of(4, 60)
     judged = subject(network(4), "none", names_of(4), fine_tuning="teachers.1.fine_tune")
     found = one(diagnose(judged, images, labels))
-    assert found.cause == "fine-tuning" and told in found.evidence
+    assert found.cause == "fine-tuning" and message in found.evidence
     assert "fine-tuning was too short" in found.evidence and "teachers.1.fine_tune.epochs" in found.proposal
     assert "other classes" not in str(found) and "never trained" not in str(found)
 
@@ -246,8 +246,8 @@ def test_a_model_of_other_classes() -> None:
     images, labels = images_of(6, 30)
     strange = np.random.default_rng(5).normal(size=(SIZE * SIZE * 3, 6))
 
-    def network(given: np.ndarray) -> np.ndarray:
-        hashed = np.sin(given.reshape(len(given), -1) @ strange * 1e3)
+    def network(batch: np.ndarray) -> np.ndarray:
+        hashed = np.sin(batch.reshape(len(batch), -1) @ strange * 1e3)
         return 5 * hashed
 
     found = one(diagnose(subject(network, "none", names_of(6)), images, labels))
@@ -258,8 +258,8 @@ def test_what_a_model_of_other_classes_happens_to_fit_is_no_order_of_labels() ->
     images, labels = images_of(10, 30)
     others = np.random.default_rng(3).uniform(30, 225, (10, SIZE * SIZE * 3))
 
-    def nearest_other(given: np.ndarray) -> np.ndarray:
-        return -((given.reshape(len(given), 1, -1) - others) ** 2).mean(axis=2) / 50
+    def nearest_other(batch: np.ndarray) -> np.ndarray:
+        return -((batch.reshape(len(batch), 1, -1) - others) ** 2).mean(axis=2) / 50
 
     found = one(diagnose(subject(nearest_other, "none", names_of(10), normalization_is_known=True), images, labels))
     assert found.cause == "other classes" and not found.labels
@@ -271,7 +271,7 @@ def test_ten_thousand_classes_are_diagnosed_in_little_memory() -> None:
     order = np.argsort(names)
     scores = np.zeros((len(labels), 10_000), np.float32)
     scores[np.arange(len(labels)), np.argsort(order)[labels]] = 9
-    judged = subject(lambda given: pytest.fail("it is not to be run"), "none", names)
+    judged = subject(lambda batch: pytest.fail("it is not to be run"), "none", names)
     assert one(order_of_labels(judged, scores, labels)).labels == sorted(names)
 
 
@@ -285,7 +285,7 @@ def test_labels_are_judged_by_predictions_at_hand() -> None:
     images, labels = images_of(10, 12)
     order = [0, 1, 7, 3, 4, 5, 6, 2, 8, 9]
     scores = trained(10, "none", order)(images.astype(np.float32))
-    judged = subject(lambda given: pytest.fail("it is not to be run"), "none", names_of(10))
+    judged = subject(lambda batch: pytest.fail("it is not to be run"), "none", names_of(10))
     assert one(order_of_labels(judged, scores, labels)).cause == "labels"
     assert order_of_labels(judged, trained(10, "none")(images.astype(np.float32)), labels) == []
 
@@ -310,7 +310,7 @@ def test_an_untrained_model_is_said_to_be_so_before_anything_is_guessed() -> Non
     images, labels = images_of(6, 20)
     project = np.random.default_rng(4).normal(size=(SIZE * SIZE * 3, 6)) / 100
     for words in ("none", "torch"):
-        network = subject(lambda given: given.reshape(len(given), -1) @ project, words, names_of(6), weights="w")
+        network = subject(lambda batch: batch.reshape(len(batch), -1) @ project, words, names_of(6), weights="w")
         found = one(diagnose(network, images, labels))
         assert found.cause == "untrained" and "never trained: w" in found.evidence
     mislabelled = subject(trained(6, "none", [1, 2, 0, 3, 4, 5]), "none", names_of(6), weights="w")

@@ -29,8 +29,8 @@ def large(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.get_layer("down").set_weights([same / 6e4, nothing])
     network.get_layer("last").set_weights(last.get_weights())
     folder = tmp_path_factory.mktemp("large")
-    asked = Export(tflite=["fp32"], coreml=["mlpackage"])
-    export(network, asked, CARD, exported.images, folder, lambda path: None)
+    requested = Export(tflite=["fp32"], coreml=["mlpackage"])
+    export(network, requested, CARD, exported.images, folder, lambda path: None)
     return folder
 
 

@@ -337,8 +337,8 @@ def test_a_file_that_could_not_be_made_fails_where_it_is_required() -> None:
 @pytest.mark.parametrize("gate", ["min_size_ratio", "min_speed_ratio"])
 def test_a_ratio_of_an_int8_file_that_could_not_be_made_fails(gate: str) -> None:
     missing = [lost("android/n_int8.tflite", "tflite", "int8")]
-    asked = OFF.model_copy(update={gate: 2.0})
-    (found,) = judged(asked, make_measured(make_artifact("fp32"), missing=missing, size_ratio=None, speed_ratio=None))
+    limits = OFF.model_copy(update={gate: 2.0})
+    (found,) = judged(limits, make_measured(make_artifact("fp32"), missing=missing, size_ratio=None, speed_ratio=None))
     assert (found.name, found.verdict) == (gate, "failed") and "could not be made" in found.reason
 
 

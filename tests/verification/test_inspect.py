@@ -76,8 +76,8 @@ def test_the_noise_of_the_softmax_is_that_of_the_predictions(exported: Exported)
 
 
 def operator(kind: str, name: str, number: int = 0, activation: int = 0) -> Operator:
-    made = Operand(number, name, (1, 4, 4, 8), "int8", 0, 0.1, 0)
-    return Operator(number, kind, 1, (made,), (made,), {"fusedActivationFunction": activation})
+    operand = Operand(number, name, (1, 4, 4, 8), "int8", 0, 0.1, 0)
+    return Operator(number, kind, 1, (operand,), (operand,), {"fusedActivationFunction": activation})
 
 
 def test_an_activation_that_is_spelled_out_does_not_shift_the_layers() -> None:
@@ -122,7 +122,7 @@ def test_the_float_file_stands_beside_the_others(exported: Exported, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is no .tflite file but an empty file."),
         (b"garbage" * 100, "is no .tflite file but a text file that begins with 'garbage"),
@@ -130,10 +130,10 @@ def test_the_float_file_stands_beside_the_others(exported: Exported, tmp_path: P
         (b"\xff\xff\xff\x7fTFL3" + bytes(5000), "is a damaged .tflite file"),
     ],
 )
-def test_what_is_no_tflite_file_is_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_is_no_tflite_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "hostile.tflite"
     path.write_bytes(content)
-    with pytest.raises(RequestError, match=re.escape(told)) as caught:
+    with pytest.raises(RequestError, match=re.escape(message)) as caught:
         inspect(path)
     assert "\n" not in str(caught.value)
 
@@ -196,10 +196,10 @@ def test_the_command_prints_json_and_writes_the_plot(
     plot = tmp_path / "plot.svg"
     path = str(exported.path("_int8.tflite"))
     app(["inspect", path, "--data", source, "--images", "4", "--out", str(plot), "--json"], standalone_mode=False)
-    told = json.loads(capsys.readouterr().out)
-    assert told["path"] == path
-    assert told["comparison"]["images"] == 4
-    assert {report["delegate"].split()[0] for report in told["delegates"]} == {"GPU", "NNAPI", "Core", "Apple"}
+    message = json.loads(capsys.readouterr().out)
+    assert message["path"] == path
+    assert message["comparison"]["images"] == 4
+    assert {report["delegate"].split()[0] for report in message["delegates"]} == {"GPU", "NNAPI", "Core", "Apple"}
     assert "<svg" in plot.read_text()
 
 

@@ -11,7 +11,7 @@ ADD, SDOT, CLOSE = "0b000020", "4f80e090", "d4000001"
 
 
 @pytest.mark.parametrize(
-    ("word", "instruction", "wanted"),
+    ("word", "instruction", "expected"),
     [
         (0x0B000020, "add w0, w1, w0", "int"),
         (0x1A800021, "csel w1, w1, w0, eq", "int"),
@@ -58,8 +58,8 @@ ADD, SDOT, CLOSE = "0b000020", "4f80e090", "d4000001"
         (0x04A00000, "add z0.s, z0.s, z0.s", "other"),
     ],
 )
-def test_every_kind_of_instruction_has_its_class(word, instruction, wanted):
-    assert kind(word) == wanted, instruction
+def test_every_kind_of_instruction_has_its_class(word, instruction, expected):
+    assert kind(word) == expected, instruction
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -92,9 +92,9 @@ def test_the_runner_answers_here_as_litert_does(files, tmp_path, precision):
     interpreter = Interpreter(str(files[precision]))
     runner = interpreter.get_signature_runner("serving_default")
     kind = runner.get_input_details()["image"]["dtype"]
-    wanted = np.concatenate([runner(image=image[None].astype(kind))["probabilities"] for image in photos(3)])
+    expected = np.concatenate([runner(image=image[None].astype(kind))["probabilities"] for image in photos(3)])
     answers = np.load(tmp_path / "answers.npy")
-    np.testing.assert_allclose(answers, wanted / (256 if precision == "int8" else 1), atol=1e-6)
+    np.testing.assert_allclose(answers, expected / (256 if precision == "int8" else 1), atol=1e-6)
     assert np.ptp(answers) > 0.1, "equal predictions would prove nothing"
 
 

@@ -45,39 +45,39 @@ def maps(size: int, channels: int, seed: int, spread: float = 1.0) -> np.ndarray
 @pytest.mark.parametrize("power", [0.5, 1, 2, 4])
 @pytest.mark.parametrize(("teacher", "student"), [(4, 4), (8, 4), (4, 8)])
 def test_equals_the_reference(power: float, teacher: int, student: int) -> None:
-    given, own = maps(teacher, 5, seed=1), maps(student, 3, seed=2)
-    got = AttentionLoss(power=power, reduction=None)(given, own)
-    np.testing.assert_allclose(got, reference(given, own, power), rtol=1e-4, atol=1e-6)
+    theirs, own = maps(teacher, 5, seed=1), maps(student, 3, seed=2)
+    got = AttentionLoss(power=power, reduction=None)(theirs, own)
+    np.testing.assert_allclose(got, reference(theirs, own, power), rtol=1e-4, atol=1e-6)
 
 
 def test_does_not_depend_on_the_size_of_the_activations() -> None:
-    given, own = maps(4, 5, seed=1), maps(4, 3, seed=2)
+    theirs, own = maps(4, 5, seed=1), maps(4, 3, seed=2)
     np.testing.assert_allclose(
-        AttentionLoss(reduction=None)(given * 1e4, own * 1e-4), AttentionLoss(reduction=None)(given, own), rtol=1e-4
+        AttentionLoss(reduction=None)(theirs * 1e4, own * 1e-4), AttentionLoss(reduction=None)(theirs, own), rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("power", [0.5, 1, 2, 10])
 @pytest.mark.parametrize("spread", [0.0, 80.0, 60_000.0])
 def test_gradient_is_finite_for_dead_and_for_extreme_float16_maps(power: float, spread: float) -> None:
-    given = tf.constant(np.full((2, 4, 4, 3), spread), tf.float16)
+    theirs = tf.constant(np.full((2, 4, 4, 3), spread), tf.float16)
     own = tf.Variable(tf.constant(maps(4, 3, seed=5)[:2] > 0.5, tf.float16) * spread)
     with tf.GradientTape() as tape:
-        loss = AttentionLoss(power=power).call(given, own)
+        loss = AttentionLoss(power=power).call(theirs, own)
     assert loss.dtype == tf.float32
     assert np.isfinite(loss).all() and np.isfinite(tape.gradient(loss, own)).all()
 
 
 def test_gradient_is_that_of_the_reference() -> None:
-    given, own = maps(4, 5, seed=1).astype(np.float64), maps(4, 3, seed=2).astype(np.float64) + 0.1
+    theirs, own = maps(4, 5, seed=1).astype(np.float64), maps(4, 3, seed=2).astype(np.float64) + 0.1
     variable = tf.Variable(own)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(AttentionLoss(power=3).call(tf.constant(given), variable))
+        loss = tf.reduce_sum(AttentionLoss(power=3).call(tf.constant(theirs), variable))
     gradient, step = tape.gradient(loss, variable).numpy(), 1e-6
     for place in [(0, 0, 0, 0), (1, 2, 3, 1), (5, 3, 0, 2)]:
         moved = np.zeros_like(own)
         moved[place] = step
-        slope = (reference(given, own + moved, 3) - reference(given, own - moved, 3)).sum() / (2 * step)
+        slope = (reference(theirs, own + moved, 3) - reference(theirs, own - moved, 3)).sum() / (2 * step)
         assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-9)
 
 

@@ -29,8 +29,8 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def projected(loss: ContrastiveLoss, given: dict[str, np.ndarray], student: np.ndarray) -> list[np.ndarray]:
-    pairs = zip(loss.layers, (given["answer"], student), strict=False)
+def projected(loss: ContrastiveLoss, inputs: dict[str, np.ndarray], student: np.ndarray) -> list[np.ndarray]:
+    pairs = zip(loss.layers, (inputs["answer"], student), strict=False)
     return [unit(rows @ layer.kernel.numpy() + layer.bias.numpy()) for layer, rows in pairs]
 
 
@@ -54,24 +54,24 @@ def reference(
 
 def test_equals_the_reference_in_the_batch() -> None:
     loss = built(negatives=None, temperature=0.3, dtype="float64", reduction=None)
-    given, student = batch()
-    images = (INDEX, *projected(loss, given, student))
-    np.testing.assert_allclose(loss(given, student), np.full(5, reference(images, images, 0.3).mean()), rtol=1e-9)
+    inputs, student = batch()
+    images = (INDEX, *projected(loss, inputs, student))
+    np.testing.assert_allclose(loss(inputs, student), np.full(5, reference(images, images, 0.3).mean()), rtol=1e-9)
 
 
 def test_equals_the_reference_with_memories_over_several_steps() -> None:
     loss = built(temperature=0.3, momentum=0.25, seed=5, dtype="float64", reduction=None)
     memory = loss.layers[2]
     for step in range(4):
-        given, student = batch(INDEX + step % 2 - (INDEX == 8))
+        inputs, student = batch(INDEX + step % 2 - (INDEX == 8))
         teachers, students = memory.teacher.numpy(), memory.student.numpy()
         drawn = tf.random.stateless_uniform([6], [5, step], maxval=IMAGES, dtype=tf.int32).numpy()
-        teacher, own = projected(loss, given, student)
-        expected = reference((given["index"], teacher, own), (drawn, teachers[drawn], students[drawn]), 0.3)
-        np.testing.assert_allclose(loss(given, student), expected, rtol=1e-9)
+        teacher, own = projected(loss, inputs, student)
+        expected = reference((inputs["index"], teacher, own), (drawn, teachers[drawn], students[drawn]), 0.3)
+        np.testing.assert_allclose(loss(inputs, student), expected, rtol=1e-9)
         for rows, now, kept in ((teacher, memory.teacher, teachers), (own, memory.student, students)):
-            for number in np.unique(given["index"]):
-                first = rows[np.flatnonzero(given["index"] == number)[0]]
+            for number in np.unique(inputs["index"]):
+                first = rows[np.flatnonzero(inputs["index"] == number)[0]]
                 kept[number] = unit((0.25 * kept[number] + 0.75 * first)[None])[0]
             np.testing.assert_allclose(now, kept, rtol=1e-12)
     assert int(memory.step.numpy()) == 4
@@ -79,10 +79,10 @@ def test_equals_the_reference_with_memories_over_several_steps() -> None:
 
 def test_images_without_numbers_count_as_different_ones() -> None:
     loss = built(negatives=None, temperature=0.3, dtype="float64")
-    given, student = batch()
-    apart = float(loss(given | {"index": np.arange(5)}, student))
-    assert float(loss(given | {"index": np.full(5, -1)}, student)) == apart
-    assert float(loss(given, student)) != apart
+    inputs, student = batch()
+    apart = float(loss(inputs | {"index": np.arange(5)}, student))
+    assert float(loss(inputs | {"index": np.full(5, -1)}, student)) == apart
+    assert float(loss(inputs, student)) != apart
 
 
 def test_equals_the_reference_with_a_queue_over_several_steps() -> None:
@@ -92,13 +92,13 @@ def test_equals_the_reference_with_a_queue_over_several_steps() -> None:
     assert not loss.counts_images and built().counts_images
     kept = [(-1, teacher, own) for teacher, own in zip(queue.teacher.numpy(), queue.student.numpy(), strict=True)]
     for step in range(4):
-        given, student = batch(INDEX if step % 2 else np.full(5, -1))
-        teacher, own = projected(loss, given, student)
-        numbers = given["index"] if step % 2 else np.arange(100, 105)
+        inputs, student = batch(INDEX if step % 2 else np.full(5, -1))
+        teacher, own = projected(loss, inputs, student)
+        numbers = inputs["index"] if step % 2 else np.arange(100, 105)
         others = tuple(map(np.array, zip(*kept, strict=True)))
         expected = reference((numbers, teacher, own), others, 0.3)
-        np.testing.assert_allclose(loss(given, student), expected, rtol=1e-9)
-        kept = [*kept, *zip(given["index"], teacher, own, strict=True)][-7:]
+        np.testing.assert_allclose(loss(inputs, student), expected, rtol=1e-9)
+        kept = [*kept, *zip(inputs["index"], teacher, own, strict=True)][-7:]
     in_order = np.roll(queue.index.numpy(), -int(queue.next.numpy()))
     assert in_order.tolist() == [number for number, _, _ in kept]
 
@@ -131,14 +131,14 @@ def test_draws_continue_from_restored_weights() -> None:
 @pytest.mark.parametrize("negatives", [None, 6])
 def test_gradient_descent_halves_the_loss(negatives: int | None) -> None:
     loss = built(negatives=negatives)
-    given, student = batch()
+    inputs, student = batch()
     rows = tf.Variable(student, dtype=tf.float32)
-    before = float(loss(given, rows))
+    before = float(loss(inputs, rows))
     for _ in range(10):
         with tf.GradientTape() as tape:
-            value = loss(given, rows)
+            value = loss(inputs, rows)
         rows.assign_sub(0.5 * tape.gradient(value, rows))
-    assert float(loss(given, rows)) < before / 2
+    assert float(loss(inputs, rows)) < before / 2
 
 
 @pytest.mark.parametrize("negatives", [None, 6])
@@ -146,19 +146,19 @@ def test_gradient_descent_halves_the_loss(negatives: int | None) -> None:
 def test_gradients_are_finite_for_extreme_float16_features(negatives: int | None, value: float) -> None:
     loss = built(negatives=negatives)
     student = tf.Variable(tf.fill([5, 5], tf.constant(value, tf.float16)))
-    given = {"answer": tf.fill([5, 7], tf.constant(-value, tf.float16)), "index": tf.constant(INDEX)}
+    inputs = {"answer": tf.fill([5, 7], tf.constant(-value, tf.float16)), "index": tf.constant(INDEX)}
     with tf.GradientTape() as tape:
-        losses = loss.call(given, student)
+        losses = loss.call(inputs, student)
     weights = [weight.value for layer in loss.layers for weight in layer.trainable_weights]
     assert losses.dtype == tf.float32 and losses.shape == (5,) and len(weights) == 4
     assert all(np.isfinite(gradient).all() for gradient in [losses, *tape.gradient(losses, [student, *weights])])
 
 
 def test_temperature_may_be_a_variable() -> None:
-    given, student = batch()
+    inputs, student = batch()
     constant, variable = built(temperature=0.5), built()
     variable.temperature = keras.Variable(0.5)
-    assert float(variable(given, student)) == float(constant(given, student))
+    assert float(variable(inputs, student)) == float(constant(inputs, student))
     assert variable.get_config()["temperature"] == 0.5
 
 
@@ -180,17 +180,17 @@ def test_refuses_to_be_built_without_what_it_needs() -> None:
 
 def test_refuses_a_call_that_does_not_fit() -> None:
     loss = built()
-    given, student = batch()
+    inputs, student = batch()
     with pytest.raises(RequestError, match="needs an index"):
-        loss(given["answer"], student)
+        loss(inputs["answer"], student)
     with pytest.raises(RequestError, match="built for"):
-        loss(given, student[:, :1])
+        loss(inputs, student[:, :1])
     with pytest.raises(RequestError, match="same images"):
-        loss(given, student[:1])
+        loss(inputs, student[:1])
     with pytest.raises(RequestError, match="one number for each"):
-        loss(given | {"index": INDEX[:1]}, student)
+        loss(inputs | {"index": INDEX[:1]}, student)
     with pytest.raises(RequestError, match="build"):
-        ContrastiveLoss()(given, student)
+        ContrastiveLoss()(inputs, student)
 
 
 def test_config_makes_the_same_loss() -> None:

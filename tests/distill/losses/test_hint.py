@@ -23,9 +23,9 @@ def feature(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape) * SCALE + 3 * SCALE
 
 
-def standardized(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def standardized(values: np.ndarray, earlier: np.ndarray) -> np.ndarray:
     """Returns values standardised by all rows so far, with a floor of a hundred-thousandth of the mean variance."""
-    rows = seen.reshape(-1, seen.shape[-1])
+    rows = earlier.reshape(-1, earlier.shape[-1])
     variance = rows.var(axis=0)
     return (values - rows.mean(axis=0)) / np.sqrt(variance + 1e-5 * variance.mean())
 
@@ -35,11 +35,11 @@ def test_equals_the_reference_over_batches_of_any_size(standardize: bool) -> Non
     loss = built((5,), (3,), standardize=standardize, dtype="float64", reduction=None)
     projector = loss.layers[0]
     projector.bias.assign(RNG.normal(size=5))
-    seen = feature(0, 5)
+    earlier = feature(0, 5)
     for rows in (1, 8, 3, 20):
         teacher, student = feature(rows, 5), RNG.normal(size=(rows, 3))
-        seen = np.concatenate([seen, teacher])
-        target = standardized(teacher, seen) if standardize and len(seen) > 1 else teacher - standardize * teacher
+        earlier = np.concatenate([earlier, teacher])
+        target = standardized(teacher, earlier) if standardize and len(earlier) > 1 else teacher - standardize * teacher
         projected = student @ projector.kernel.numpy() + projector.bias.numpy()
         np.testing.assert_allclose(loss(teacher, student), ((target - projected) ** 2).mean(axis=1), rtol=1e-9)
 
@@ -54,11 +54,11 @@ def test_maps_are_resized_to_the_teacher_s_and_projected() -> None:
 
 def test_float32_moments_stay_exact_far_from_zero() -> None:
     loss = built((5,), (3,))
-    seen = [feature(16, 5) + 1000 * SCALE for _ in range(20)]
-    for teacher in seen:
+    earlier = [feature(16, 5) + 1000 * SCALE for _ in range(20)]
+    for teacher in earlier:
         loss(teacher, RNG.normal(size=(16, 3)))
     count, mean, variance = loss.layers[1].weights
-    rows = np.concatenate(seen)
+    rows = np.concatenate(earlier)
     assert int(count.numpy()) == 320
     np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(variance, rows.var(axis=0), rtol=1e-3)

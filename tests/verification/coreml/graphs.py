@@ -32,8 +32,8 @@ def images(batch: int, channels: int, height: int, width: int, seed: int = 0) ->
 def run(function: Callable[..., Any], *inputs: np.ndarray) -> Any:
     """Calls a function of batched tensors in a graph; returns what it makes, as NumPy."""
     signature = [tf.TensorSpec([None, *value.shape[1:]], tf.float32) for value in inputs]
-    made = tf.function(function, input_signature=signature, autograph=False)(*inputs)
-    return [part.numpy() for part in made] if isinstance(made, list | tuple) else made.numpy()
+    outputs = tf.function(function, input_signature=signature, autograph=False)(*inputs)
+    return [part.numpy() for part in outputs] if isinstance(outputs, list | tuple) else outputs.numpy()
 
 
 def run_both_ways(function: Callable[[Any], Any], x: np.ndarray) -> Any:

@@ -68,14 +68,14 @@ def test_students(name: str, activation: str, kinds: list[str], images: np.ndarr
     """Each student and each activation once; the benchmark of the evaluator takes every pair."""
     student = Student(model=name, activation=activation, width=0.25)
     model = spread(build_student(student, image_size=SIZE, classes=3, seed=1), images)
-    wanted = answers(model, images)
-    assert wanted.argmax(1).std() > 0
+    expected = answers(model, images)
+    assert expected.argmax(1).std() > 0
     for kind in kinds:
         path = tmp_path / f"student{kind}"
         write_coreml(model, kind[1:], path, CARD)
         got = coreml.predict(path, [images])
-        assert np.abs(got - wanted).max() < (1e-4 if kind == ".mlmodel" else 0.1)
-        assert np.mean(got.argmax(1) == wanted.argmax(1)) > 0.9
+        assert np.abs(got - expected).max() < (1e-4 if kind == ".mlmodel" else 0.1)
+        assert np.mean(got.argmax(1) == expected.argmax(1)) > 0.9
 
 
 def many_operators() -> keras.Model:
@@ -108,14 +108,14 @@ def many_operators() -> keras.Model:
 
 def test_a_network_of_many_operators(images: np.ndarray, tmp_path: Path) -> None:
     model = many_operators()
-    wanted = answers(model, images)
+    expected = answers(model, images)
     for target in (
         {"convert_to": "neuralnetwork"},
         {"convert_to": "mlprogram", "compute_precision": ct.precision.FLOAT32},
     ):
-        made = convert(model, CARD, **target)
+        converted = convert(model, CARD, **target)
         kind = ".mlmodel" if target["convert_to"] == "neuralnetwork" else ".mlpackage"
-        np.testing.assert_allclose(predicted(made, tmp_path / f"model{kind}", images), wanted, atol=1e-5)
+        np.testing.assert_allclose(predicted(converted, tmp_path / f"model{kind}", images), expected, atol=1e-5)
 
 
 def predicted(model: Any, path: Path, images: np.ndarray) -> np.ndarray:
@@ -130,11 +130,11 @@ def test_declared_preprocessing(exported: Exported, kind: str, layout: str, imag
     """Core ML computes scale * pixel + bias, with the channels in the order that the model asks for."""
     options = {"scale": 0.5, "bias": [3.0, 5.0, 7.0], "color_layout": getattr(ct.colorlayout, layout)}
     target = {"convert_to": "neuralnetwork"} if kind == ".mlmodel" else {"convert_to": "mlprogram"}
-    made = convert(exported.model, CARD, options, **target)
+    converted = convert(exported.model, CARD, options, **target)
     ordered = images if layout == "RGB" else images[..., ::-1]
-    wanted = answers(exported.model, 0.5 * ordered + np.array([3.0, 5.0, 7.0]))
-    got = predicted(made, tmp_path / f"model{kind}", images)
-    np.testing.assert_allclose(got, wanted, atol=TOLERANCE[kind])
+    expected = answers(exported.model, 0.5 * ordered + np.array([3.0, 5.0, 7.0]))
+    got = predicted(converted, tmp_path / f"model{kind}", images)
+    np.testing.assert_allclose(got, expected, atol=TOLERANCE[kind])
 
 
 def test_biases_belong_to_colours(exported: Exported, images: np.ndarray, tmp_path: Path) -> None:
@@ -150,14 +150,14 @@ def test_biases_belong_to_colours(exported: Exported, images: np.ndarray, tmp_pa
         specification.neuralNetworkClassifier.preprocessing.add().meanImage.meanImage.extend(mean.reshape(-1))
 
     path = change(exported.path(".mlmodel"), tmp_path / "prepared.mlmodel", prepare)
-    seen = 0.5 * images[..., ::-1] + np.array([7.0, 5.0, 3.0]) - np.array([1.0, 2.0, 4.0])
-    np.testing.assert_allclose(coreml.predict(path, [images]), answers(exported.model, seen), atol=1e-5)
+    pixels = 0.5 * images[..., ::-1] + np.array([7.0, 5.0, 3.0]) - np.array([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(coreml.predict(path, [images]), answers(exported.model, pixels), atol=1e-5)
 
 
 def test_programs_of_float16_are_rounded(exported: Exported, images: np.ndarray, tmp_path: Path) -> None:
-    made = convert(exported.model, CARD, convert_to="mlprogram", compute_precision=ct.precision.FLOAT16)
+    converted = convert(exported.model, CARD, convert_to="mlprogram", compute_precision=ct.precision.FLOAT16)
     exact = convert(exported.model, CARD, convert_to="mlprogram", compute_precision=ct.precision.FLOAT32)
-    halves = predicted(made, tmp_path / "halves.mlpackage", images)
+    halves = predicted(converted, tmp_path / "halves.mlpackage", images)
     floats = predicted(exact, tmp_path / "floats.mlpackage", images)
     np.testing.assert_allclose(floats, exported.probabilities, atol=1e-6)
     assert 0 < np.abs(halves - floats).max() < TOLERANCE[".mlpackage"]
@@ -179,11 +179,11 @@ def prune(model: Any) -> Any:
     return ct.optimize.coreml.prune_weights(model, ct.optimize.coreml.OptimizationConfig(operation))
 
 
-def check_compressed(made: Any, folder: Path, images: np.ndarray) -> None:
+def check_compressed(converted: Any, folder: Path, images: np.ndarray) -> None:
     """Compares a compressed package with the one that coremltools unpacks itself."""
-    assert "constexpr_" in str(made.get_spec())
-    unpacked = ct.optimize.coreml.decompress_weights(made)
-    got = predicted(made, folder / "made.mlpackage", images)
+    assert "constexpr_" in str(converted.get_spec())
+    unpacked = ct.optimize.coreml.decompress_weights(converted)
+    got = predicted(converted, folder / "made.mlpackage", images)
     np.testing.assert_allclose(got, predicted(unpacked, folder / "unpacked.mlpackage", images), atol=2e-3)
 
 
@@ -274,8 +274,8 @@ def test_a_card_of_other_length(exported: Exported, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_that_are_integers(exported: Exported, images: np.ndarray, kind: str, tmp_path: Path) -> None:
     card = dataclasses.replace(CARD, classes=(3, 10, 2))  # type: ignore[arg-type]
-    made = convert(exported.model, card, convert_to="neuralnetwork" if kind == ".mlmodel" else "mlprogram")
+    converted = convert(exported.model, card, convert_to="neuralnetwork" if kind == ".mlmodel" else "mlprogram")
     path = tmp_path / f"model{kind}"
-    got = predicted(made, path, images)
+    got = predicted(converted, path, images)
     np.testing.assert_allclose(got, exported.probabilities, atol=TOLERANCE[kind])
     assert coreml.labels(path) == ("3", "10", "2")

@@ -14,6 +14,6 @@ floats = st.floats(-70000, 70000, width=32)
 def test_rounds_as_numpy_does(numbers: list[float]) -> None:
     x = np.array([*numbers, 1e-8, 6e-8, 65519, 65520, -65520, 2049, 2051, 0.0], np.float32)
     with np.errstate(over="ignore"):
-        wanted = x.astype(np.float16).astype(np.float32)
-    np.testing.assert_array_equal(rounded(x), wanted)
-    np.testing.assert_array_equal(tf.function(rounded, autograph=False)(tf.constant(x)), wanted)
+        expected = x.astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(rounded(x), expected)
+    np.testing.assert_array_equal(tf.function(rounded, autograph=False)(tf.constant(x)), expected)

@@ -71,21 +71,21 @@ def test_layers(name: str, parameters: dict[str, float], reference: Any, seed: i
 @given(seeds, channels)
 def test_prelu_has_a_slope_for_each_channel(seed: int, depth: int) -> None:
     x, slopes = images(2, depth, 3, 4, seed), values((depth,), seed + 1)
-    wanted = np.where(x < 0, x * slopes.reshape(-1, 1, 1), x)
-    np.testing.assert_allclose(run_both_ways(lambda x: OPERATORS["prelu"](x, slopes), x), wanted, rtol=1e-5)
+    expected = np.where(x < 0, x * slopes.reshape(-1, 1, 1), x)
+    np.testing.assert_allclose(run_both_ways(lambda x: OPERATORS["prelu"](x, slopes), x), expected, rtol=1e-5)
     layer = NETWORK.ActivationParams()
     layer.PReLU.alpha.floatValue.extend(slopes)
-    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["activation"](layer, x), x), wanted, rtol=1e-5)
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["activation"](layer, x), x), expected, rtol=1e-5)
 
 
 @few
 @given(seeds, st.sampled_from([1, 2, 3, -1, -3]))
 def test_softmax(seed: int, axis: int) -> None:
     x = images(2, 3, 4, 5, seed)
-    wanted = tf.nn.softmax(x, axis).numpy()
+    expected = tf.nn.softmax(x, axis).numpy()
     layer = NETWORK.SoftmaxNDLayerParams(axis=axis)
     for kernel in (lambda x: OPERATORS["softmax"](x, axis), lambda x: LAYERS["softmaxND"](layer, x)):
-        np.testing.assert_allclose(run_both_ways(kernel, x), wanted, rtol=1e-5)
+        np.testing.assert_allclose(run_both_ways(kernel, x), expected, rtol=1e-5)
 
 
 def test_softmax_of_channels() -> None:
@@ -110,9 +110,9 @@ def test_gelu_layer(mode: str) -> None:
     x = images(2, 3, 4, 5)
     exact = x.astype(np.float64)
     inner = np.sqrt(2 / np.pi) * (exact + 0.044715 * exact**3)
-    wanted = exact / 2 * (1 + (special.erf(exact / np.sqrt(2)) if mode == "EXACT" else np.tanh(inner)))
+    expected = exact / 2 * (1 + (special.erf(exact / np.sqrt(2)) if mode == "EXACT" else np.tanh(inner)))
     layer = NETWORK.GeluLayerParams(mode=mode)
-    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["gelu"](layer, x), x), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["gelu"](layer, x), x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_layers_with_parameters_of_their_own() -> None:
@@ -120,9 +120,9 @@ def test_layers_with_parameters_of_their_own() -> None:
     layer = NETWORK.ClampedReLULayerParams(alpha=0.1, beta=1.0)
     got = run_both_ways(lambda x: LAYERS["clampedReLU"](layer, x), x)
     np.testing.assert_allclose(got, np.minimum(np.where(x < 0, 0.1 * x, x), 1.0), rtol=1e-5)
-    wanted = alpha.reshape(3, 1, 1) * np.logaddexp(0, beta.reshape(3, 1, 1) * x)
+    expected = alpha.reshape(3, 1, 1) * np.logaddexp(0, beta.reshape(3, 1, 1) * x)
     got = run_both_ways(lambda x: OPERATORS["softplus_parametric"](x, alpha, beta), x)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
     parameters = NETWORK.ActivationParams()
     parameters.parametricSoftplus.alpha.floatValue.extend(alpha)
     parameters.parametricSoftplus.beta.floatValue.extend(beta)

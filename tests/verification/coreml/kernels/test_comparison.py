@@ -36,12 +36,14 @@ def test_comparisons(operation: str, layer: str, kind: str, reference: Any) -> N
 
 @pytest.mark.parametrize(("name", "reference"), LOGIC)
 def test_logic(name: str, reference: Any) -> None:
-    wanted = reference(X > 0, Y > 1)
+    expected = reference(X > 0, Y > 1)
     got = run(lambda x, y: OPERATORS[f"logical_{name}"](x > 0, y > 1), X, Y)
-    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, expected)
     parameters = getattr(NETWORK, f"Logical{name.title()}LayerParams")()
     values = (X > 0).astype(np.float32), (Y > 1).astype(np.float32)
-    np.testing.assert_array_equal(run(lambda x, y: LAYERS[f"logical{name.title()}"](parameters, x, y), *values), wanted)
+    np.testing.assert_array_equal(
+        run(lambda x, y: LAYERS[f"logical{name.title()}"](parameters, x, y), *values), expected
+    )
 
 
 def test_negation() -> None:
@@ -51,12 +53,12 @@ def test_negation() -> None:
 
 
 def test_selection() -> None:
-    wanted = np.where(X > 0, Y, 7)
+    expected = np.where(X > 0, Y, 7)
     got = run(lambda x, y: OPERATORS["select"](x > 0, y, np.float32(7)), X, Y)
-    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, expected)
     values, parameters = (X > 0).astype(np.float32), NETWORK.WhereBroadcastableLayerParams()
     got = run(lambda x, y: LAYERS["whereBroadcastable"](parameters, x, y, np.float32(7)), values, Y)
-    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, expected)
     row = (X[:, :1] > 0).astype(np.float32)
     got = run(lambda x, y: LAYERS["whereBroadcastable"](parameters, x, y, np.float32(7)), row, Y)
     np.testing.assert_array_equal(got, np.where(row > 0, Y, 7), "the condition broadcasts")

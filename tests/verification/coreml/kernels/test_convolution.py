@@ -40,8 +40,8 @@ def test_plain(
     x, weight = images(2, 3, height, width, seed), values((4, 3, *kernel), seed + 1)
     bias = values((4,), seed + 2)
     got = run_both_ways(lambda x: conv(x, weight, kind, strides, bias=bias), x)
-    wanted = reference(x, weight, strides, kind.upper()) + bias.reshape(4, 1, 1)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    expected = reference(x, weight, strides, kind.upper()) + bias.reshape(4, 1, 1)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 @few
@@ -49,8 +49,8 @@ def test_plain(
 def test_custom_padding(seed: int, pad: list[int], strides: tuple[int, int]) -> None:
     x, weight = images(2, 3, 6, 5, seed), values((4, 3, 3, 2), seed + 1)
     got = run_both_ways(lambda x: conv(x, weight, "custom", strides, np.array(pad)), x)
-    wanted = reference(x, weight, strides, [(pad[0], pad[1]), (pad[2], pad[3])])
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    expected = reference(x, weight, strides, [(pad[0], pad[1]), (pad[2], pad[3])])
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 @few
@@ -126,8 +126,8 @@ def test_layer_of_the_same_size(groups: int, mode: str) -> None:
     parameters.same.asymmetryMode = NETWORK.SamePadding.SamePaddingMode.Value(mode)
     got = run_both_ways(lambda x: convolution_layer(parameters, x), x)
     pad = (0, 1) if mode == "BOTTOM_RIGHT_HEAVY" else (1, 0)
-    wanted = reference(x, weight, (2, 2), [pad, pad], groups=groups) + np.arange(8).reshape(8, 1, 1)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    expected = reference(x, weight, (2, 2), [pad, pad], groups=groups) + np.arange(8).reshape(8, 1, 1)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_layer_with_borders() -> None:
@@ -136,5 +136,5 @@ def test_layer_with_borders() -> None:
     for start, end in ((1, 2), (0, 3)):
         parameters.valid.paddingAmounts.borderAmounts.add(startEdgeSize=start, endEdgeSize=end)
     got = run_both_ways(lambda x: convolution_layer(parameters, x), x)
-    wanted = reference(x, weight, (1, 1), [(1, 2), (0, 3)]) + np.arange(2).reshape(2, 1, 1)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    expected = reference(x, weight, (1, 1), [(1, 2), (0, 3)]) + np.arange(2).reshape(2, 1, 1)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)

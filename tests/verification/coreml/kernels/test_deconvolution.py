@@ -18,14 +18,14 @@ def spread(x: np.ndarray, weight: np.ndarray, strides: tuple[int, int], dilation
     (n, _, high, wide), (_, out, rows, columns) = x.shape, weight.shape
     sides = zip((high, wide), strides, (rows, columns), dilations, strict=True)
     size = [(side - 1) * step + (extent - 1) * gap + 1 for side, step, extent, gap in sides]
-    made = np.zeros((n, out, *size))
+    output = np.zeros((n, out, *size))
     for i in range(high):
         for j in range(wide):
             for a in range(rows):
                 for b in range(columns):
                     place = i * strides[0] + a * dilations[0], j * strides[1] + b * dilations[1]
-                    made[:, :, place[0], place[1]] += x[:, :, i, j].astype(np.float64) @ weight[:, :, a, b]
-    return made
+                    output[:, :, place[0], place[1]] += x[:, :, i, j].astype(np.float64) @ weight[:, :, a, b]
+    return output
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def spread(x: np.ndarray, weight: np.ndarray, strides: tuple[int, int], dilation
 )
 def test_what_pixels_reach(strides: tuple[int, int], dilations: tuple[int, int]) -> None:
     x, weight, bias = images(2, 3, 4, 5), values((3, 2, 3, 2), 1), values((2,), 2)
-    wanted = spread(x, weight, strides, dilations) + bias.reshape(2, 1, 1)
+    expected = spread(x, weight, strides, dilations) + bias.reshape(2, 1, 1)
     got = run_both_ways(lambda x: conv_transpose(x, weight, "valid", strides, dilations=dilations, bias=bias), x)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
     cut = run_both_ways(lambda x: conv_transpose(x, weight, "custom", strides, [1, 0, 0, 1], dilations, bias=bias), x)
     np.testing.assert_allclose(cut, got[:, :, 1:, :-1], rtol=1e-5)
 
@@ -51,9 +51,9 @@ def test_same_is_tensorflows(strides: tuple[int, int], groups: int) -> None:
         )
         for part in ([slice(None)] if groups == 1 else [slice(0, 2), slice(2, 4)])
     ]
-    wanted = np.transpose(np.concatenate(parts, -1), CHANNELS_FIRST)
+    expected = np.transpose(np.concatenate(parts, -1), CHANNELS_FIRST)
     got = run_both_ways(lambda x: conv_transpose(x, weight, "same", strides, groups=groups), x)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
     layer = NETWORK.ConvolutionLayerParams(
         outputChannels=3 * groups,
         kernelChannels=4,

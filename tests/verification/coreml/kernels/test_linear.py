@@ -19,18 +19,18 @@ def test_by_a_constant_matrix(seed: int, rows: int, depth: int, columns: int, tr
     matrix = values((columns, depth) if transposed else (depth, columns), seed)
     for shape in ((3, depth), (3, rows, depth), (3, rows, 2, depth)):
         x = values(shape, seed + 1)
-        wanted = tf.matmul(x, np.broadcast_to(matrix, (*shape[:-2], *matrix.shape)), transpose_b=transposed)
+        expected = tf.matmul(x, np.broadcast_to(matrix, (*shape[:-2], *matrix.shape)), transpose_b=transposed)
         got = run(lambda x: OPERATORS["matmul"](x, matrix, False, transposed), x)
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 @few
 @given(seeds, st.booleans(), st.booleans())
 def test_of_two_values(seed: int, first: bool, second: bool) -> None:
     x, y = values((3, 2, 5, 4) if first else (3, 2, 4, 5), seed), values((3, 2, 6, 5) if second else (3, 2, 5, 6), seed)
-    wanted = tf.matmul(x, y, transpose_a=first, transpose_b=second)
+    expected = tf.matmul(x, y, transpose_a=first, transpose_b=second)
     got = run(lambda x, y: OPERATORS["matmul"](x, y, first, second), x, y)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
     layer = NETWORK.BatchedMatMulLayerParams(transposeA=first, transposeB=second)
     np.testing.assert_allclose(run(lambda x, y: LAYERS["batchedMatmul"](layer, x, y), x, y), got, rtol=1e-6)
 
@@ -39,8 +39,8 @@ def test_of_two_values(seed: int, first: bool, second: bool) -> None:
 @given(seeds, sizes, sizes)
 def test_linear(seed: int, depth: int, columns: int) -> None:
     x, weight, bias = values((3, depth), seed), values((columns, depth), seed + 1), values((columns,), seed + 2)
-    wanted = x @ weight.T + bias
-    np.testing.assert_allclose(run(lambda x: OPERATORS["linear"](x, weight, bias), x), wanted, rtol=1e-4, atol=1e-4)
+    expected = x @ weight.T + bias
+    np.testing.assert_allclose(run(lambda x: OPERATORS["linear"](x, weight, bias), x), expected, rtol=1e-4, atol=1e-4)
     inner = NETWORK.InnerProductLayerParams(inputChannels=depth, outputChannels=columns, hasBias=True)
     batched = NETWORK.BatchedMatMulLayerParams(
         weightMatrixFirstDimension=depth, weightMatrixSecondDimension=columns, hasBias=True
@@ -49,7 +49,7 @@ def test_linear(seed: int, depth: int, columns: int) -> None:
         layer.weights.floatValue.extend(weight.reshape(-1))
         layer.bias.floatValue.extend(bias)
         got = run(lambda x: LAYERS[name](layer, x), x)  # noqa: B023
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_after_a_pooling_with_the_channels_last() -> None:
@@ -60,8 +60,8 @@ def test_after_a_pooling_with_the_channels_last() -> None:
         pooled = OPERATORS["reduce_mean"](x, [2, 3], True)
         return OPERATORS["matmul"](OPERATORS["transpose"](pooled, [0, 2, 3, 1]), matrix)
 
-    wanted = np.mean(x, (2, 3)) @ matrix
-    np.testing.assert_allclose(run_both_ways(excite, x), wanted.reshape(2, 1, 1, 6), rtol=1e-4, atol=1e-5)
+    expected = np.mean(x, (2, 3)) @ matrix
+    np.testing.assert_allclose(run_both_ways(excite, x), expected.reshape(2, 1, 1, 6), rtol=1e-4, atol=1e-5)
 
 
 def test_images_of_a_batch_never_mix() -> None:

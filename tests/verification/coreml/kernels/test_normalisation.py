@@ -17,9 +17,9 @@ def test_batch_norm(seed: int, depth: int, height: int, width: int) -> None:
     x = images(2, depth, height, width, seed)
     mean, gamma, beta = (values((depth,), seed + k) for k in (1, 2, 3))
     variance = np.abs(values((depth,), seed + 4))
-    wanted = tf.nn.batch_normalization(np.moveaxis(x, 1, -1), mean, variance, beta, gamma, 1e-3)
+    expected = tf.nn.batch_normalization(np.moveaxis(x, 1, -1), mean, variance, beta, gamma, 1e-3)
     got = run_both_ways(lambda x: OPERATORS["batch_norm"](x, mean, variance, gamma, beta, 1e-3), x)
-    np.testing.assert_allclose(got, np.moveaxis(wanted, -1, 1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, np.moveaxis(expected, -1, 1), rtol=1e-4, atol=1e-4)
     layer = NETWORK.BatchnormLayerParams(channels=depth, epsilon=1e-3)
     for field, numbers in (("mean", mean), ("variance", variance), ("gamma", gamma), ("beta", beta)):
         getattr(layer, field).floatValue.extend(numbers)
@@ -57,9 +57,9 @@ def test_layer_norm(axes: tuple[int, ...]) -> None:
     sizes = [x.shape[axis] for axis in axes]
     gamma, beta = values(tuple(sizes), 1), values(tuple(sizes), 2)
     broadcast = [size if axis in {each % 4 for each in axes} else 1 for axis, size in enumerate(x.shape)]
-    wanted = normalised(x, axes, 1e-2) * gamma.reshape(broadcast) + beta.reshape(broadcast)
+    expected = normalised(x, axes, 1e-2) * gamma.reshape(broadcast) + beta.reshape(broadcast)
     got = run_both_ways(lambda x: OPERATORS["layer_norm"](x, axes, gamma, beta, 1e-2), x)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
     plain = run_both_ways(lambda x: OPERATORS["layer_norm"](x, axes, epsilon=1e-2), x)
     np.testing.assert_allclose(plain, normalised(x, axes, 1e-2), rtol=1e-4, atol=1e-5)
     if axes == tuple(range(4 - len(axes), 4)):
@@ -71,9 +71,9 @@ def test_layer_norm(axes: tuple[int, ...]) -> None:
 
 def test_layers_of_the_images_own_statistics() -> None:
     x, gamma, beta = images(2, 3, 4, 5), values((3,), 1), values((3,), 2)
-    wanted = normalised(x, (2, 3), 1e-3) * gamma.reshape(3, 1, 1) + beta.reshape(3, 1, 1)
+    expected = normalised(x, (2, 3), 1e-3) * gamma.reshape(3, 1, 1) + beta.reshape(3, 1, 1)
     got = run_both_ways(lambda x: OPERATORS["instance_norm"](x, gamma, beta, 1e-3), x)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
     layer = NETWORK.BatchnormLayerParams(channels=3, computeMeanVar=True, instanceNormalization=True, epsilon=1e-3)
     layer.gamma.floatValue.extend(gamma)
     layer.beta.floatValue.extend(beta)
@@ -82,7 +82,7 @@ def test_layers_of_the_images_own_statistics() -> None:
 
 def test_length_of_one() -> None:
     x = images(2, 3, 4, 5)
-    wanted = x / np.sqrt(np.square(x.astype(np.float64)).sum((1, 2, 3), keepdims=True) + 1e-3)
-    np.testing.assert_allclose(run_both_ways(lambda x: OPERATORS["l2_norm"](x, 1e-3), x), wanted, rtol=1e-5)
+    expected = x / np.sqrt(np.square(x.astype(np.float64)).sum((1, 2, 3), keepdims=True) + 1e-3)
+    np.testing.assert_allclose(run_both_ways(lambda x: OPERATORS["l2_norm"](x, 1e-3), x), expected, rtol=1e-5)
     layer = NETWORK.L2NormalizeLayerParams(epsilon=1e-3)
-    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["l2normalize"](layer, x), x), wanted, rtol=1e-5)
+    np.testing.assert_allclose(run_both_ways(lambda x: LAYERS["l2normalize"](layer, x), x), expected, rtol=1e-5)

@@ -51,8 +51,8 @@ def test_average(seed: int, window: tuple[int, int], strides: tuple[int, int]) -
     x = images(2, 3, 5, 6, seed)
     for kind in ("valid", "same"):
         got = run_both_ways(lambda x: avg_pool(x, window, kind, strides, exclude_padding_from_average=True), x)  # noqa: B023
-        wanted = tensorflow("avg_pool2d", x, window, strides, kind.upper())
-        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+        expected = tensorflow("avg_pool2d", x, window, strides, kind.upper())
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 @few
@@ -64,8 +64,8 @@ def test_average_with_borders(
     x = images(2, 3, 5, 6, seed)
     got = run_both_ways(lambda x: avg_pool(x, window, "custom", strides, pad, excluded), x)
     counted = windows(np.ones_like(x), window, strides, pad, 0.0 if excluded else 1.0).sum((-1, -2))
-    wanted = windows(x, window, strides, pad, 0.0).sum((-1, -2)) / counted
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    expected = windows(x, window, strides, pad, 0.0).sum((-1, -2)) / counted
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def rounded_up(x: np.ndarray, window: int, step: int, pad: int, kind: str, exclu
         return [(start, min(start + window, size + pad)) for start in inside]
 
     rows, columns = spans(x.shape[2]), spans(x.shape[3])
-    made = np.zeros((*x.shape[:2], len(rows), len(columns)))
+    output = np.zeros((*x.shape[:2], len(rows), len(columns)))
     for i, (top, bottom) in enumerate(rows):
         for j, (left, right) in enumerate(columns):
             part = x[:, :, max(top, 0) : bottom, max(left, 0) : right].astype(np.float64)
             area = part.shape[2] * part.shape[3] if excluded else (bottom - top) * (right - left)
-            made[:, :, i, j] = part.max((2, 3)) if kind == "MAX" else part.sum((2, 3)) / area
-    return made
+            output[:, :, i, j] = part.max((2, 3)) if kind == "MAX" else part.sum((2, 3)) / area
+    return output
 
 
 @pytest.mark.parametrize(("window", "step", "pad"), [(2, 2, 0), (3, 2, 0), (3, 2, 1), (2, 3, 0), (3, 3, 1), (3, 1, 1)])
@@ -133,16 +133,16 @@ def rounded_up(x: np.ndarray, window: int, step: int, pad: int, kind: str, exclu
 def test_sizes_that_are_rounded_up(window: int, step: int, pad: int, excluded: bool) -> None:
     x, edges = images(2, 3, 6, 7) - 3, [pad] * 4
     for kind, pool, options in (("MAX", max_pool, ()), ("AVERAGE", avg_pool, (excluded,))):
-        wanted = rounded_up(x, window, step, pad, kind, excluded)
+        expected = rounded_up(x, window, step, pad, kind, excluded)
         got = run_both_ways(
             lambda x: pool(x, (window, window), "custom", (step, step), edges, *options, ceil_mode=True),  # noqa: B023
             x,
         )
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
         parameters = layer(kind, kernelSize=[window] * 2, stride=[step] * 2, avgPoolExcludePadding=excluded)
         parameters.includeLastPixel.paddingAmounts.extend([pad, pad])
         got = run_both_ways(lambda x: pooling_layer(parameters, x), x)  # noqa: B023
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_of_pixels() -> None:

@@ -30,11 +30,11 @@ REDUCTIONS: list[tuple[str, str, Any]] = [
 @given(seeds, st.sampled_from([(2, 3), (-1, -2), (1,), (3,), (1, 2, 3), (-3, 2)]), st.booleans())
 def test_images(operator: str, layer: str, reference: Any, seed: int, axes: tuple[int, ...], keep: bool) -> None:
     x = images(2, 3, 4, 5, seed)
-    wanted = reference(x, axes, keepdims=keep)
+    expected = reference(x, axes, keepdims=keep)
     if axes == (1, 2, 3) and not keep:
-        keep, wanted = True, wanted.reshape(2, 1, 1, 1)
+        keep, expected = True, expected.reshape(2, 1, 1, 1)
     got = run_both_ways(lambda x: OPERATORS[operator](x, axes, keep), x)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
     parameters = getattr(NETWORK, f"{layer[0].upper()}{layer[1:]}LayerParams")(axes=axes, keepDims=keep)
     np.testing.assert_allclose(run_both_ways(lambda x: LAYERS[layer](parameters, x), x), got, rtol=1e-6)
 
@@ -69,9 +69,9 @@ def test_logarithm_of_a_sum() -> None:
 def test_places(operator: str, layer: str, reference: Any) -> None:
     x = images(2, 3, 4, 5)
     for axis in (1, -1):
-        wanted = reference(x, axis)
+        expected = reference(x, axis)
         got = run_both_ways(lambda x: OPERATORS[f"reduce_arg{operator}"](x, axis, False), x)  # noqa: B023
-        np.testing.assert_array_equal(got, wanted)
+        np.testing.assert_array_equal(got, expected)
         parameters = getattr(NETWORK, f"{layer[0].upper()}{layer[1:]}LayerParams")(axis=axis, removeDim=False)
         got = run_both_ways(lambda x: LAYERS[layer](parameters, x), x)  # noqa: B023
-        np.testing.assert_array_equal(got, np.expand_dims(wanted, axis))
+        np.testing.assert_array_equal(got, np.expand_dims(expected, axis))

@@ -116,10 +116,10 @@ def test_blocks_of_pixels_become_channels_and_back() -> None:
     x = images(2, 8, 4, 6)
     for name in ("space_to_depth", "depth_to_space"):
         got = run_both_ways(lambda x: OPERATORS[name](x, 2), x)  # noqa: B023
-        wanted = np.transpose(getattr(tf.nn, name)(np.transpose(x, CHANNELS_LAST), 2), CHANNELS_FIRST)
-        np.testing.assert_array_equal(got, wanted)
+        expected = np.transpose(getattr(tf.nn, name)(np.transpose(x, CHANNELS_LAST), 2), CHANNELS_FIRST)
+        np.testing.assert_array_equal(got, expected)
         layer = NETWORK.ReorganizeDataLayerParams(mode=name.upper(), blockSize=2)
-        np.testing.assert_array_equal(run_both_ways(lambda x: rearranging.reorganize_layer(layer, x), x), wanted)  # noqa: B023
+        np.testing.assert_array_equal(run_both_ways(lambda x: rearranging.reorganize_layer(layer, x), x), expected)  # noqa: B023
     shuffled = run_both_ways(lambda x: rearranging.depth_to_space_by_channel(x, 2), x)
     for channel, row, column in ((0, 0, 0), (1, 3, 2), (1, 7, 11)):  # PyTorch: channel, then the place in the block
         source = x[:, channel * 4 + row % 2 * 2 + column % 2, row // 2, column // 2]

@@ -20,7 +20,7 @@ def layer(kind: str, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "wanted"),
+    ("name", "arguments", "expected"),
     [
         ("gather", {"indices": PLACES, "axis": 1}, X[:, PLACES]),
         ("gather", {"indices": PLACES, "axis": -1}, X[..., PLACES]),
@@ -32,16 +32,16 @@ def layer(kind: str, **fields: Any) -> Any:
         ("topk", {"k": 2, "axis": 3, "ascending": True}, [np.sort(X, 3)[..., :2], np.argsort(X, 3)[..., :2]]),
     ],
 )
-def test_operations(name: str, arguments: dict[str, Any], wanted: Any) -> None:
-    x = X if wanted is not None else np.abs(np.round(X)).clip(0, 2).astype(np.float32)
-    wanted = 2 * np.eye(3)[x.astype(int)] if wanted is None else wanted
+def test_operations(name: str, arguments: dict[str, Any], expected: Any) -> None:
+    x = X if expected is not None else np.abs(np.round(X)).clip(0, 2).astype(np.float32)
+    expected = 2 * np.eye(3)[x.astype(int)] if expected is None else expected
     got = run_both_ways(lambda x: OPERATORS[name](x, **arguments), x)
-    for one, other in zip(got, wanted, strict=True) if isinstance(wanted, list) else [(got, wanted)]:
+    for one, other in zip(got, expected, strict=True) if isinstance(expected, list) else [(got, expected)]:
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "others", "wanted"),
+    ("name", "parameters", "others", "expected"),
     [
         ("gather", layer("GatherLayerParams", axis=-3), [PLACES.astype(np.float32)], X[:, PLACES]),
         ("tile", layer("TileLayerParams", reps=[1, 2, 1, 3]), [], np.tile(X, (1, 2, 1, 3))),
@@ -56,9 +56,9 @@ def test_operations(name: str, arguments: dict[str, Any], wanted: Any) -> None:
         ("topK", layer("TopKLayerParams", axis=1, K=1), [], [X.max(1, keepdims=True), X.argmax(1)[:, None]]),
     ],
 )
-def test_layers(name: str, parameters: Any, others: list[np.ndarray], wanted: Any) -> None:
+def test_layers(name: str, parameters: Any, others: list[np.ndarray], expected: Any) -> None:
     got = run_both_ways(lambda x: LAYERS[name](parameters, x, *others), X)
-    for one, other in zip(got, wanted, strict=True) if isinstance(wanted, list) else [(got, wanted)]:
+    for one, other in zip(got, expected, strict=True) if isinstance(expected, list) else [(got, expected)]:
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
@@ -68,12 +68,12 @@ def test_stacking_and_gathering_by_values_of_the_same_image() -> None:
     stacked = run(lambda x, y: LAYERS["stack"](layer("StackLayerParams", axis=-1), x, y), X, y)
     np.testing.assert_array_equal(stacked, np.stack([X, y], -1))
     places = np.abs(np.round(y[:, :2])).clip(0, 4).astype(np.float32)
-    wanted = np.take_along_axis(X, places.astype(int), 1)
+    expected = np.take_along_axis(X, places.astype(int), 1)
     for gathered in (
         run(lambda x, p: OPERATORS["gather_along_axis"](x, p, 1), X, places),
         run(lambda x, p: LAYERS["gatherAlongAxis"](layer("GatherAlongAxisLayerParams", axis=1), x, p), X, places),
     ):
-        np.testing.assert_array_equal(gathered, wanted)
+        np.testing.assert_array_equal(gathered, expected)
 
 
 def test_a_table_is_read_by_values_of_the_image() -> None:

@@ -56,11 +56,11 @@ def test_impossible_reshapes(shape: tuple[int, ...], message: str) -> None:
 @few
 @given(st.permutations([1, 2, 3]), st.permutations([1, 2, 3]))
 def test_transpose(first: list[int], second: list[int]) -> None:
-    wanted = np.transpose(np.transpose(X, [0, *first]), [0, *second])
+    expected = np.transpose(np.transpose(X, [0, *first]), [0, *second])
     got = run_both_ways(
         lambda x: OPERATORS["transpose"](OPERATORS["transpose"](x, [0, *first]), [0, *(a - 4 for a in second)]), X
     )
-    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, expected)
     parameters = NETWORK.TransposeLayerParams(axes=[0, *first])
     np.testing.assert_array_equal(layered("transpose", parameters), np.transpose(X, [0, *first]))
 
@@ -114,11 +114,11 @@ def test_concat_of_channels() -> None:
 def test_joins_in_turn(axis: int) -> None:
     sizes = list(X.shape)
     sizes[axis] *= 3
-    wanted = np.stack([X, 2 * X, 3 * X], axis + 1 if axis > 0 else len(sizes)).reshape(sizes)
+    expected = np.stack([X, 2 * X, 3 * X], axis + 1 if axis > 0 else len(sizes)).reshape(sizes)
     got = run(lambda x: OPERATORS["concat"]([x, 2 * x, 3 * x], axis, True), X)
-    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, expected)
     layer = NETWORK.ConcatNDLayerParams(axis=axis, interleave=True)
-    np.testing.assert_array_equal(run(lambda x: LAYERS["concatND"](layer, x, 2 * x, 3 * x), X), wanted)
+    np.testing.assert_array_equal(run(lambda x: LAYERS["concatND"](layer, x, 2 * x, 3 * x), X), expected)
 
 
 def test_impossible_joins() -> None:
@@ -137,8 +137,8 @@ def test_impossible_joins() -> None:
 
 def test_split() -> None:
     for arguments, cuts in (({"split_sizes": [1, 3, 2]}, [1, 4]), ({"num_splits": 3}, [2, 4])):
-        for part, wanted in zip(both("split", axis=1, **arguments), np.split(X, cuts, 1), strict=True):
-            np.testing.assert_array_equal(part, wanted)
+        for part, expected in zip(both("split", axis=1, **arguments), np.split(X, cuts, 1), strict=True):
+            np.testing.assert_array_equal(part, expected)
     parts = layered("splitND", NETWORK.SplitNDLayerParams(axis=1, numSplits=2, splitSizes=[2, 4]))
     assert [part.shape for part in parts] == [(2, 2, 4, 5), (2, 4, 4, 5)]
     assert len(layered("splitND", NETWORK.SplitNDLayerParams(axis=2, numSplits=2))) == 2
@@ -149,12 +149,12 @@ def test_split() -> None:
 def test_pad(seed: int, pad: list[int]) -> None:
     x = images(2, 3, 4, 5, seed)
     pairs = [(0, 0), (0, 0), tuple(pad[:2]), tuple(pad[2:])]
-    wanted = np.pad(x, pairs, constant_values=1.5)
-    np.testing.assert_array_equal(both("pad", pad, "constant", np.float32(1.5), x=x), wanted)
-    np.testing.assert_array_equal(both("pad", [0, 0, 0, 0, *pad], "constant", 1.5, x=x), wanted)
+    expected = np.pad(x, pairs, constant_values=1.5)
+    np.testing.assert_array_equal(both("pad", pad, "constant", np.float32(1.5), x=x), expected)
+    np.testing.assert_array_equal(both("pad", [0, 0, 0, 0, *pad], "constant", 1.5, x=x), expected)
     np.testing.assert_array_equal(both("pad", pad, "reflect", x=x), np.pad(x, pairs, "reflect"))
     constant = NETWORK.ConstantPaddingLayerParams(value=1.5, padAmounts=[0, 0, 0, 0, *pad])
-    np.testing.assert_array_equal(layered("constantPad", constant, x), wanted)
+    np.testing.assert_array_equal(layered("constantPad", constant, x), expected)
     for kind, result in (("constant", np.pad(x, pairs)), ("reflection", np.pad(x, pairs, "reflect"))):
         old = NETWORK.PaddingLayerParams()
         getattr(old, kind).SetInParent()
