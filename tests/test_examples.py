@@ -114,7 +114,7 @@ def names(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", **ids(list(python_blocks())))
-def test_python_runs_as_it_stands(example: Example, names: dict[str, Any]) -> None:
+def test_python_examples_run_unchanged(example: Example, names: dict[str, Any]) -> None:
     if example.reason:
         pytest.skip(f"not run: {example.reason}")
     exec(compile(example.text, example.place, "exec"), names)  # noqa: S102  (the project's own pages)

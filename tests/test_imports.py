@@ -107,6 +107,6 @@ def test_the_order_names_every_package_and_nothing_else_but_what_is_to_come() ->
     assert present <= set(ORDER)
 
 
-def test_late_and_relative_imports_are_seen() -> None:
+def test_late_and_relative_imports_are_found() -> None:
     source = "def f():\n    from tfkd.bundle import seal\n    from . import layout\n    import tfkd.report.html\n"
     assert set(imported(source, "store")) == {"bundle.seal", "store.layout", "report.html"}

@@ -111,7 +111,7 @@ def test_verify_reports_what_it_did_not_verify(bundle: Path, work: Path, capsys:
     assert "3 of 12 checks not judged" in printed and "operator 'cumsum'" in printed
 
 
-def test_a_file_without_golden_answers_must_be_declared_so(bundle: Path, work: Path, tmp_path: Path) -> None:
+def test_a_file_without_golden_predictions_must_be_declared(bundle: Path, work: Path, tmp_path: Path) -> None:
     """Without golden predictions for a file, the manifest must state that it was not run."""
     from tfkd.bundle.seal import seal
 

@@ -47,7 +47,7 @@ def of_files_hash(folder, name):
     return artifact.sha256
 
 
-def test_a_missed_limit_is_no_pass_and_the_results_are_kept(shipped):
+def test_an_exceeded_limit_fails_and_the_results_are_kept(shipped):
     _, verdicts = bench(BenchRequest(shipped, "host", QUICK, Limits(max_median_ms=0.0), only="*light*"))
     assert not all(gate.passed for gate in verdicts) and len(recorded(shipped)) == 1
 
@@ -70,7 +70,7 @@ def noisy(folder):
     return result(samples, artifact=artifact, processes=1)
 
 
-def test_nothing_is_recorded_where_that_is_not_wanted(shipped):
+def test_no_record_keeps_no_results(shipped):
     measured = measure(BenchRequest(shipped, "host", QUICK, only="*light*", record=False))
     assert measured.record is None and not (shipped / "measurements").exists()
 
@@ -143,7 +143,7 @@ def test_a_baseline_with_other_numbers_of_threads_is_refused_before_measuring(sh
         measure(BenchRequest(shipped, "host", {**QUICK, "threads": (2,)}, limits, only="*light*"))
 
 
-def test_a_single_file_is_measured_and_compared_with_golden_answers(files, tmp_path):
+def test_a_single_file_is_measured_and_compared_with_golden_predictions(files, tmp_path):
     from tfkd.verification import tflite
 
     images = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -173,13 +173,13 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
         ({"images": np.array([{}]), "answers": np.zeros((1, 3))}, "allow_pickle"),
     ],
 )
-def test_golden_answers_of_another_form_are_refused(files, tmp_path, arrays, message):
+def test_golden_archives_of_another_form_are_refused(files, tmp_path, arrays, message):
     np.savez(tmp_path / "g.npz", **arrays)
     with pytest.raises(RequestError, match=message):
         measure(BenchRequest(files["light"], "host", QUICK, golden=tmp_path / "g.npz"))
 
 
-def test_what_can_be_measured_in_a_bundle_alone_is_refused(tmp_path, shipped):
+def test_files_that_need_a_bundle_are_refused(tmp_path, shipped):
     (tmp_path / "a.mlmodel").write_bytes(b"x")
     for request, message in (
         (BenchRequest(tmp_path / "a.mlmodel", "ios"), "cannot be measured alone"),
@@ -191,7 +191,7 @@ def test_what_can_be_measured_in_a_bundle_alone_is_refused(tmp_path, shipped):
             measure(request)
 
 
-def test_what_is_lost_in_noise_is_measured_again_until_it_is_clear(tmp_path):
+def test_an_unclear_change_is_measured_again_until_it_is_clear(tmp_path):
     baseline = [result([1.0, 1.0, 1.0], processes=3)]
     calls = []
 

@@ -30,7 +30,7 @@ def answering(code, files):
         ("", "without results"),
     ],
 )
-def test_what_the_runner_never_says_is_one_clear_line(files, line, expected):
+def test_invalid_output_of_the_runner_is_one_clear_line(files, line, expected):
     with pytest.raises(RequestError, match=expected) as caught:
         answering(f"print({line!r})", files)
     assert "the board" in str(caught.value) and "\n" not in str(caught.value)
@@ -47,14 +47,14 @@ def test_results_of_a_file_that_was_not_sent_are_refused(files):
         answering(f"print({json.dumps(event)!r})", files)
 
 
-def test_a_program_that_dies_is_told_by_its_code_and_last_line(files):
+def test_a_dead_program_is_reported_with_its_code_and_last_line(files):
     with pytest.raises(ChildError) as caught:
         answering("import sys; print('so be it', file=sys.stderr); sys.exit(9)", files)
     assert caught.value.code == 9 and caught.value.last_line == "so be it"
 
 
 @pytest.mark.parametrize(("abi", "rung"), [("x86_64", "x86"), ("AMD64", "x86"), ("aarch64", "device")])
-def test_rungs(abi, rung):
+def test_evidence_levels(abi, rung):
     assert driver.rung(abi) == rung
 
 

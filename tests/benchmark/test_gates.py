@@ -19,7 +19,7 @@ def test_a_limit_passes_at_its_value_and_fails_beyond():
     assert verdicts == {"max_median_ms": True, "max_p90_ms": False, "max_memory_mb": True}
 
 
-def test_no_percentile_stands_in_for_another():
+def test_a_percentile_is_not_judged_by_another():
     entry = result(samples_ms=[], latency_ms=results.Latency(median=2.0, p95=4.0, min=1.0))
     assert [gate.passed for gate in judge(Limits(max_p95_ms=4.0), [entry], [])] == [True]
     assert [gate.passed for gate in judge(Limits(max_p95_ms=3.9), [entry], [])] == [False]
@@ -45,13 +45,13 @@ def test_nothing_measured_is_no_pass():
         judge(Limits(), [], [])
 
 
-def test_golden_answers_are_judged_without_being_asked_for():
+def test_golden_predictions_are_always_judged():
     golden = results.GoldenCheck(checked=2, max_abs_error=0.5, tolerance=0.1, top1_equal=0.5, passed=False)
     (gate,) = judge(Limits(), [result(golden=golden)], [])
     assert gate.name.startswith("golden/") and (gate.value, gate.limit, gate.passed) == (0.5, 0.1, False)
 
 
-def test_a_fault_of_the_answers_is_the_gates_reason():
+def test_a_fault_of_the_predictions_is_the_gates_reason():
     golden = results.GoldenCheck(
         checked=2, max_abs_error=0.01, tolerance=0.1, top1_equal=0.5, passed=False, fault="are all zero"
     )

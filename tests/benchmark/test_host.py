@@ -30,7 +30,7 @@ def test_every_file_is_timed_with_one_thread_and_with_all(files):
     assert host.ratio(entries, "heavy", "light") > 3  # 144 times the multiplications
 
 
-def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
+def test_a_bundle_is_measured_with_every_sample_and_its_golden_predictions(shipped):
     results = host.bench("", of_bundle(shipped), HostOptions(runs=4, warmup=1, processes=2, threads=(1,)))
     assert [result.artifact.path for result in results] == ["android/heavy.tflite", "android/light.tflite"]
     for result in results:
@@ -41,7 +41,7 @@ def test_a_bundle_is_measured_with_every_sample_and_its_golden_answers(shipped):
         assert result.device.abi == os.uname().machine and sum(kind.count for kind in result.device.cores) >= 1
 
 
-def test_wrong_answers_are_seen(shipped):
+def test_wrong_predictions_are_reported(shipped):
     subject = of_bundle(shipped)
     subject.images[:] = 255 - subject.images
     results = host.bench("", subject, HostOptions(runs=1, warmup=0, processes=1, threads=(1,)))

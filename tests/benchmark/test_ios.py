@@ -116,7 +116,7 @@ def test_results_of_other_files_or_targets_are_refused(subject: BenchSubject, tm
         ios.bench(str(tmp_path / "gone.json"), subject, IosOptions())
 
 
-def test_without_a_mac_it_says_so_at_once(subject: BenchSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mac_is_reported_first(subject: BenchSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(RequestError, match=r"needs a Mac with Xcode.*--target ios:results\.json"):
         ios.bench("", subject, QUICK)
@@ -146,7 +146,7 @@ def test_the_files_are_pushed_the_app_started_and_its_results_fetched(
     assert all(call[call.index("--device") + 1] == "id-one" for call in mac.calls if call[0] == "device")
 
 
-def test_the_device_is_told_before_anything_is_pushed(subject: BenchSubject, mac: Mac) -> None:
+def test_the_listener_gets_the_device_before_anything_is_pushed(subject: BenchSubject, mac: Mac) -> None:
     def refuse(device: results.Device, threads: tuple[int, ...]) -> None:
         raise RequestError(f"no baseline of {device.name}, {threads}")
 

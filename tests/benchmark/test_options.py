@@ -20,7 +20,7 @@ def test_an_option_of_several_targets_is_the_same_everywhere() -> None:
     assert {"runs", "ssh_config", "keep"} <= set(options)
 
 
-def test_options_are_given_by_name_and_stay_as_they_are() -> None:
+def test_options_are_keyword_only_and_frozen() -> None:
     with pytest.raises(TypeError):
         IosOptions(5)  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -27,7 +27,7 @@ def test_nothing_is_left_running_when_the_caller_stops(tmp_path):
     assert ended(int(pid.read_text()))
 
 
-def test_a_program_that_only_says_that_it_lives_is_ended_once_it_does_no_more():
+def test_a_program_that_only_repeats_one_line_is_ended():
     working = "for n in 1 2 3 4 5 6; do echo tfkd-alive $n; sleep 0.3; done; echo done"
     assert list(programs.living(["sh", "-c", working], 1.0)) == ["done\n"]
     hanging = "for n in $(seq 100); do echo tfkd-alive 1; sleep 0.1; done"

@@ -92,7 +92,7 @@ def test_signs_of_life_are_rare():
     assert sent == []
 
 
-def test_timing_and_answering_give_signs_of_life(files):
+def test_timing_and_predicting_give_signs_of_life(files):
     lines = []
     images = np.zeros((2, 32, 32, 3), np.uint8)
     runner.probe(str(files["light"]), 1, images, lines.append)
@@ -114,7 +114,7 @@ def test_a_runner_that_nobody_listens_to_ends(files):
     assert child.wait(60) == 1
 
 
-def test_a_crash_is_told_by_its_signal():
+def test_a_crash_is_reported_with_its_signal():
     with pytest.raises(runner.UnusableError, match="ended by SIGKILL"):
         runner._apart(lambda tell: os.kill(os.getpid(), signal.SIGKILL) or {}, 60, "broken")
 
@@ -154,7 +154,7 @@ def test_warm_up_ends_on_a_machine_that_never_gets_steady():
     assert runner.settle({"ever faster": lambda: time.sleep(next(waits))}, warmup=3) <= 30
 
 
-def test_answers_are_those_of_the_verification(files):
+def test_predictions_are_those_of_the_verification(files):
     from tfkd.verification import tflite
 
     images = np.random.default_rng(7).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

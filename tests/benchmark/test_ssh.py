@@ -185,7 +185,7 @@ def test_names_with_spaces_and_quotes_arrive(server, files, tmp_path):
 
 
 @NEEDED
-def test_a_board_that_refuses_the_key_says_so(server, files):
+def test_a_board_that_refuses_the_key_is_reported(server, files):
     with pytest.raises(RequestError, match="Permission denied") as caught:
         ssh.bench(server.address, of_files(files), options(server, ssh_config=server.config(user_key="other_key")))
     assert "\n" not in str(caught.value) and "See that `ssh" in str(caught.value)
@@ -199,7 +199,7 @@ def test_a_board_that_is_another_is_refused(server, files):
 
 
 @NEEDED
-def test_a_board_that_does_not_answer_is_named(files):
+def test_an_unreachable_board_is_named(files):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # bound, but nobody listens
         with pytest.raises(MachineError, match=r"127\.0\.0\.1.*Connection refused"):
@@ -207,14 +207,14 @@ def test_a_board_that_does_not_answer_is_named(files):
 
 
 @NEEDED
-def test_a_board_without_python_is_told_what_to_install(server, files):
+def test_a_missing_python_on_the_board_names_what_to_install(server, files):
     with pytest.raises(RequestError, match=r"has no /no/python; touch x\. Install Python"):
         ssh.bench(server.address, of_files(files), options(server, python="/no/python; touch x"))
     assert list(server.temporary.iterdir()) == []
 
 
 @NEEDED
-def test_a_board_without_litert_is_told_what_to_install(server, files, tmp_path):
+def test_a_missing_litert_on_the_board_names_what_to_install(server, files, tmp_path):
     bare = tmp_path / "bare"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
     bare.chmod(0o755)

@@ -53,7 +53,7 @@ def test_interval_of_the_median_needs_six_samples():
     assert statistics.median_interval([1.0] * 5) is None
 
 
-def test_interval_covers_the_median_as_often_as_it_says():
+def test_the_interval_covers_the_median_at_its_confidence_level():
     random = np.random.default_rng(5)
     covered = 0
     for _ in range(400):

@@ -15,7 +15,7 @@ def golden_of(folder):
     return json.loads((folder / "golden" / "golden.json").read_text())
 
 
-def test_a_bundle_brings_its_files_images_and_answers(shipped):
+def test_a_bundle_has_files_images_and_golden_predictions(shipped):
     subject = of_bundle(shipped)
     assert list(subject.paths) == ["android/heavy.tflite", "android/light.tflite"]
     assert subject.images.shape == (3, 32, 32, 3) and subject.images.dtype == np.uint8
@@ -68,7 +68,7 @@ def test_a_manifest_cannot_name_files_outside(shipped, inside):
         (lambda golden: golden["images"][0].update(file="777.png"), "cannot be read"),
     ],
 )
-def test_damaged_golden_answers_are_named(shipped, change, message):
+def test_damaged_golden_predictions_are_named(shipped, change, message):
     golden = golden_of(shipped)
     change(golden)
     (shipped / "golden" / "golden.json").write_text(json.dumps(golden))
@@ -105,7 +105,7 @@ def expected(precision="int8", families=(("xnnpack", OURS), ("litert_kernels", T
     return Expected("tflite", precision, dict(families), allowed)
 
 
-def test_answers_are_compared_by_their_largest_difference():
+def test_predictions_are_compared_by_their_largest_difference():
     xnnpack = ("xnnpack",)
     close = expected().compare(np.float32([[0.9, 0.1], [0.495, 0.505]]), xnnpack)
     assert close.passed and close.checked == 2 and close.top1_equal == 0.5
@@ -127,7 +127,7 @@ def test_only_the_families_that_a_runtime_can_be_are_accepted_and_the_result_nam
     assert (between.passed, between.family, between.tolerance) == (True, "xnnpack", 0.5)
 
 
-def test_a_family_without_answers_is_not_compared_unless_another_stands_in_for_it():
+def test_a_family_without_predictions_is_compared_only_through_its_substitute():
     old = expected(families=[("xnnpack", OURS)])
     assert old.compare(THEIRS, ("litert_kernels",)) is None
     gpu = old.compare(OURS, ("litert_gpu",))

@@ -28,7 +28,7 @@ def test_where_none_matches_the_nearest_is_named() -> None:
     assert found.error == pytest.approx(0.02, abs=1e-6)
 
 
-def test_level_classes_that_change_places_are_seen() -> None:
+def test_swaps_of_equal_classes_are_reported() -> None:
     """No probability of a thousand differs by more than 2e-3, and half of the mass is elsewhere."""
     draw = np.random.default_rng(0)
     right = draw.uniform(0, 2e-3, (4, 1000)).astype(np.float32)
@@ -54,14 +54,14 @@ def test_tolerances_rest_on_what_was_measured() -> None:
     assert {"xnnpack", "litert_kernels", "coreml_fp16", "onnxruntime"} == {family for family, _ in largest}
 
 
-def test_every_runtime_gave_the_golden_answers_of_the_quickstart_bundle() -> None:
+def test_every_runtime_matched_the_golden_predictions_of_the_quickstart_bundle() -> None:
     found = json.loads(EVIDENCE.read_text())["golden"]
     refused = {(row["file"].rpartition("_")[2], row["runtime"].split()[0]) for row in found if "refused" in row}
     assert refused == {("dynamic.tflite", "tflite-runtime")}
     assert all(row["passed"] for row in found if "refused" not in row) and len(found) == 40
 
 
-def test_answers_within_a_wide_tolerance_must_tell_the_images_apart() -> None:
+def test_predictions_within_a_wide_tolerance_must_distinguish_the_images() -> None:
     """The predictions of another image, and the mean prediction, are within 0.04 where the network is unsure."""
     right = np.float32([[0.52, 0.48], [0.49, 0.51], [0.505, 0.495]])
     near, mean = right + np.float32([[0.005, -0.005]]), right.mean(axis=0) + np.float32([[1e-4], [0], [0]])

@@ -109,7 +109,7 @@ def test_measurements_are_sorted_by_their_time_and_a_damaged_one_is_named(shippe
     assert "c.json" in (folder / "index.html").read_text()
 
 
-def test_a_folder_that_cannot_be_written_is_told_before(shipped):
+def test_a_folder_that_cannot_be_written_is_reported_before_measuring(shipped):
     (shipped / MEASUREMENTS).write_text("")
     with pytest.raises(RequestError, match="--no-record"):
         measurements.require_writable(shipped)
@@ -188,7 +188,7 @@ def children(pid):
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_instructions_and_latencies_of_all_devices_stand_on_the_pages(shipped):
+def test_the_pages_show_instructions_and_latencies_of_all_devices(shipped):
     phone = results.Device(
         maker="Fairphone", model="5", soc="QCM6490", os="Android 14, API 34", build="FP5.UT20", abi="arm64-v8a",
         before=results.Condition(celsius=31.5, battery=0.8, charging=False), after=results.Condition(celsius=35),

@@ -70,7 +70,7 @@ def test_the_old_bundle_is_retired_until_a_later_publishing(
 
 
 @EXCHANGING
-def test_who_reads_a_bundle_keeps_it(
+def test_a_reader_keeps_its_bundle(
     new_bundle: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch, exchanging: bool
 ) -> None:
     system(monkeypatch, exchanging)
@@ -102,7 +102,7 @@ def test_the_copy_is_checked_before_it_is_published(new_bundle: Callable[[str], 
     assert (destination / "labels.txt").read_text() == "one"
 
 
-def test_measurements_are_kept_and_do_not_make_a_bundle_another(
+def test_measurements_are_kept_and_do_not_change_a_bundles_identity(
     new_bundle: Callable[[str], Path], destination: Path
 ) -> None:
     one = new_bundle("one")
@@ -114,7 +114,7 @@ def test_measurements_are_kept_and_do_not_make_a_bundle_another(
     assert (destination / "measurements" / "phone.json").read_text() == "{}"
 
 
-def test_a_copy_is_completed_before_it_can_be_seen(new_bundle: Callable[[str], Path], destination: Path) -> None:
+def test_a_copy_is_completed_before_it_is_visible(new_bundle: Callable[[str], Path], destination: Path) -> None:
     def list_measurements(copy: Path) -> None:
         seen.append((destination / "labels.txt").read_text())
         names = sorted(path.name for path in (copy / "measurements").iterdir())
@@ -130,7 +130,7 @@ def test_a_copy_is_completed_before_it_can_be_seen(new_bundle: Callable[[str], P
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_no_bundle_is_not_replaced(new_bundle: Callable[[str], Path], destination: Path, kind: str) -> None:
+def test_other_folders_are_not_replaced(new_bundle: Callable[[str], Path], destination: Path, kind: str) -> None:
     destination.parent.mkdir(parents=True)
     if kind == "folder":
         (destination / "photos").mkdir(parents=True)
@@ -174,7 +174,7 @@ def test_left_overs_of_killed_processes_are_removed_and_not_those_of_living_ones
     assert hidden(destination, "*.partial") == []
 
 
-def test_a_second_process_waits_for_the_lock_and_then_says_who_is_in_the_way(
+def test_a_second_process_waits_for_the_lock_and_then_names_its_holder(
     new_bundle: Callable[[str], Path], destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = (
@@ -193,7 +193,7 @@ def test_a_second_process_waits_for_the_lock_and_then_says_who_is_in_the_way(
         pass
 
 
-def test_errors_name_a_bundle_by_the_name_that_was_given(new_bundle: Callable[[str], Path], destination: Path) -> None:
+def test_errors_name_a_bundle_by_the_callers_path(new_bundle: Callable[[str], Path], destination: Path) -> None:
     publish(new_bundle("one"), destination, accept)
     with pytest.raises(RequestError) as raised, opened(destination) as here:
         assert here != destination

@@ -49,7 +49,7 @@ def test_json_schema_describes_what_is_written():
         ({"rung": "moon"}, "rung"),
     ],
 )
-def test_what_is_not_of_the_schema_is_refused_with_its_place(tmp_path, change, message):
+def test_other_content_is_refused_with_its_field(tmp_path, change, message):
     path = tmp_path / "r.json"
     one = {**result().model_dump(mode="json"), **change}
     path.write_text(json.dumps({"schema": "tfkd-bench-1", "results": [one]}))
@@ -110,7 +110,7 @@ def test_the_manifest_keeps_a_count_too():
     assert entry.latency_ms is None and entry.instructions["total"] == 10 and entry.rung == "arm64 emulated"
 
 
-def test_what_two_emulated_processors_did_is_told_apart():
+def test_results_of_two_emulated_processors_are_distinguished():
     titles = [
         counted(10, device=results.Device(soc=soc, os="Linux", abi="aarch64")).title
         for soc in ("Cortex-A53", "Cortex-A76")
@@ -146,7 +146,7 @@ def test_a_sample_without_processor_time_is_impossible():
     assert (read.samples_ms, read.cpu_ms, read.dropped) == ([1.0, 3.0], [1.0, 2.0], 1)
 
 
-def test_what_is_written_says_when_and_by_which_version(tmp_path):
+def test_results_hold_their_time_and_version(tmp_path):
     skipped = [results.Skipped(path="a", delegate="npu", reason="no")]
     results.write(tmp_path / "r.json", [result()], skipped)
     read = results.read_all(tmp_path / "r.json")

@@ -106,7 +106,7 @@ def test_a_folder_that_is_nested_less_is_listed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("rename", [str.upper, lambda name: name.replace("b", "B")])
-def test_names_that_some_systems_do_not_tell_apart(folder: Path, rename: Callable[[str], str]) -> None:
+def test_names_that_differ_only_by_case_are_refused(folder: Path, rename: Callable[[str], str]) -> None:
     assert seal.twins(seal.listing(folder)[0]) == []
     (folder / rename("labels.txt")).write_text("x")
     assert seal.twins(seal.listing(folder)[0]) == sorted(["labels.txt", rename("labels.txt")])

@@ -47,7 +47,7 @@ def test_names_of_bundles_become_names_of_types() -> None:
     assert {name: snippets.type_name(name) for name in names} == names
 
 
-def test_they_stand_beside_the_files_that_they_run(make: Make, tmp_path: Path) -> None:
+def test_they_are_in_the_folder_of_the_files_that_they_run(make: Make, tmp_path: Path) -> None:
     manifest = make("my-shoes", "int8", "uint8")
     snippets.write(manifest, tmp_path)
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}

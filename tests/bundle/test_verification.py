@@ -295,7 +295,7 @@ def rewrite_answers(folder: Path) -> None:
         (rewrite_answers, "its predictions for the golden images are"),
     ],
 )
-def test_a_model_that_is_not_what_the_bundle_says(
+def test_a_model_that_contradicts_the_manifest_fails(
     copy: Path, apart: Apart, damage: Callable[[Path], None], message: str
 ) -> None:
     damage(copy)
@@ -353,7 +353,7 @@ def test_files_are_run_with_xnnpack_and_with_litert_s_own_kernels(copy: Path, ap
     assert failed.name == path and "(LiteRT's own kernels)" in failed.found
 
 
-def test_a_bundle_without_a_familys_answers_says_so(copy: Path, apart: Apart) -> None:
+def test_missing_predictions_of_a_family_are_reported(copy: Path, apart: Apart) -> None:
     """As tfkd 0.1.0 made them: without tolerances, and without what a runtime needs."""
 
     def older(manifest: dict[str, Any]) -> None:
@@ -379,7 +379,7 @@ def test_families_of_later_versions_are_ignored_with_words(copy: Path, apart: Ap
 
 @pytest.mark.parametrize("labels", [2, [2], [1.0], ["cat"], [[0.1, 0.2, 0.7]], None])
 @pytest.mark.parametrize("family", [None, "litert_kernels"])
-def test_golden_answers_that_are_no_probabilities_per_class_are_refused(
+def test_golden_predictions_must_be_probabilities_per_class(
     copy: Path, apart: Apart, family: str | None, labels: Any
 ) -> None:
     set_answers(copy, lambda entry: of_int8(entry, family).update({"android/tiny_int8.tflite": labels}))
@@ -388,7 +388,7 @@ def test_golden_answers_that_are_no_probabilities_per_class_are_refused(
     assert {check.verdict for check in checks[-6:]} == {"not judged"}, "there is nothing to run them on"
 
 
-def test_a_tolerance_in_the_manifest_is_kept_where_it_is_narrower_only(copy: Path, apart: Apart) -> None:
+def test_a_tolerance_in_the_manifest_counts_only_if_narrower(copy: Path, apart: Apart) -> None:
     path = "android/tiny_int8.tflite"
 
     def move(entry: dict[str, Any]) -> None:
@@ -411,7 +411,7 @@ def test_a_tolerance_in_the_manifest_is_kept_where_it_is_narrower_only(copy: Pat
     refused(verify(copy, apart=apart), path, " 0 is allowed")
 
 
-def test_a_file_that_answers_zeros_fails_though_the_bundle_expects_them(
+def test_a_file_of_zero_predictions_fails_even_if_the_bundle_expects_them(
     copy: Path, apart: Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = "android/tiny_int8.tflite"
@@ -427,7 +427,7 @@ def test_a_file_that_answers_zeros_fails_though_the_bundle_expects_them(
     refused(verify(copy, apart=apart), path, "android/tiny_int8.tflite as LiteRT with XNNPACK are all zero")
 
 
-def test_a_failed_gate_is_told(copy: Path, apart: Apart) -> None:
+def test_a_failed_gate_is_reported(copy: Path, apart: Apart) -> None:
     def fail(manifest: dict[str, Any]) -> None:
         student = manifest["student"]
         gain = student["accuracy"] - student["control_accuracy"]
@@ -462,7 +462,7 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(
     assert "12 of 13 checks passed, 1 of 13 checks not judged" in shown and "checks passed: " not in shown
 
 
-def test_a_gate_that_contradicts_itself_is_told(copy: Path, apart: Apart) -> None:
+def test_a_gate_that_contradicts_itself_is_reported(copy: Path, apart: Apart) -> None:
     change_manifest(copy, lambda manifest: manifest["gates"][0].update(passed=True, verdict="failed"))
     seal(copy)
     refused(verify(copy, apart=apart), "manifest", "passed = True and the verdict 'failed'")

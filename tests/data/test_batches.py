@@ -127,7 +127,7 @@ def test_a_recipe_that_mixes_nothing_has_no_use_for_partners(split: Split) -> No
 
 
 @pytest.mark.parametrize("mix", ["none", "cutmix"])
-def test_cached_views_are_those_that_would_be_made_again(split: Split, mix: str) -> None:
+def test_cached_views_equal_recomputed_ones(split: Split, mix: str) -> None:
     augment, finished = Augment(mix=mix), ViewCache(1 << 20)
     for view, seed in ((0, 1), (1, 1), (0, 2), (1, 2), (0, 3)):
         order = np.random.default_rng(seed).permutation(len(split))

@@ -69,7 +69,7 @@ def test_a_split_that_would_become_too_large_is_given_up_early(tmp_path: Path) -
     assert sizes[63:] == [0] * 7
 
 
-def test_splits_share_the_limit_and_give_back_what_they_had(tmp_path: Path) -> None:
+def test_splits_share_the_limit_and_release_their_memory(tmp_path: Path) -> None:
     first, kept = photos(tmp_path, 3), ExampleCache(4 * PHOTO)
     second, third = first.take(np.arange(2)), first.take(np.arange(2))
     for i in range(3):

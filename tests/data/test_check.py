@@ -37,7 +37,7 @@ def test_too_many_damaged_files_stop_the_run(tmp_path: Path) -> None:
         check(listed(damaged(tmp_path)), 0.1)
 
 
-def test_the_outcome_is_kept_until_a_file_changes(tmp_path: Path) -> None:
+def test_the_result_is_reused_until_a_file_changes(tmp_path: Path) -> None:
     root = damaged(tmp_path)
     first = check(listed(root), 1.0, folder=tmp_path / "kept")
     calls: list[int] = []

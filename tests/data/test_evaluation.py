@@ -27,7 +27,7 @@ def opened(root: Path, **fields: object) -> Dataset:
         ({"train/a": 3, "train/b": 3}, 0, 6, "all examples are measured"),
     ],
 )
-def test_what_is_measured(tmp_path: Path, counts: dict[str, int], train: int, test: int, note: str) -> None:
+def test_the_measured_split(tmp_path: Path, counts: dict[str, int], train: int, test: int, note: str) -> None:
     start, root = 0, tmp_path
     for name, count in counts.items():
         fill(root, {name: count}, start)
@@ -54,7 +54,7 @@ def test_another_use_is_another_fingerprint(tmp_path: Path) -> None:
     assert opened(tmp_path).fingerprint != open_source(Data(source=f"folder:{tmp_path}"), 1).fingerprint
 
 
-def test_a_training_asks_for_a_training_split(tmp_path: Path) -> None:
+def test_a_training_needs_a_training_split(tmp_path: Path) -> None:
     fill(tmp_path, {"test/a": 5, "val/b": 6})
     with pytest.raises(RequestError, match=r"has no training split \(found: test, validation\)"):
         open_source(Data(source=f"folder:{tmp_path}"), 1)

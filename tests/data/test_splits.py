@@ -58,7 +58,7 @@ def test_the_test_split_does_not_depend_on_the_others() -> None:
     assert reference.numbers.tolist() == changed.numbers.tolist()
 
 
-def test_given_splits_are_kept() -> None:
+def test_splits_of_the_source_are_kept() -> None:
     of_source = {"train": split(20, 20, 20), "test": split(3, 3, 3)}
     train, validation, test = divide("x", CLASSES, of_source, data(), 1)
     assert test.numbers.tolist() == of_source["test"].numbers.tolist()

@@ -231,7 +231,7 @@ WAYS: list[tuple[dict[str, Any], Any]] = [
 
 
 @pytest.mark.parametrize(("arguments", "losses"), WAYS)
-def test_teachers_and_losses_may_be_given_in_several_ways(batch: Any, arguments: dict[str, Any], losses: Any) -> None:
+def test_teachers_and_losses_in_several_forms(batch: Any, arguments: dict[str, Any], losses: Any) -> None:
     guides = {"teacher": teacher()} if "teacher" in arguments else {"teachers": teacher()}
     if "teachers" in arguments:
         guides = {"teachers": (teacher(),)}

@@ -40,7 +40,7 @@ def test_every_function_that_a_record_names_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
-def test_a_record_is_whole(format: Format) -> None:
+def test_a_record_is_complete(format: Format) -> None:
     assert FORMATS[format.name] is format
     assert format.usual is None or format.usual in format.precisions
     assert {format.writer, format.check, format.predict} <= set(functions())
@@ -83,7 +83,7 @@ def forms_of(field: str) -> list[str]:
     return [field] if annotation is bool else [*get_args(get_args(annotation)[0])]
 
 
-def test_a_recipe_asks_for_every_form_and_no_other() -> None:
+def test_a_recipe_can_request_every_form_and_no_other() -> None:
     requested = {field: forms_of(field) for field in {format.recipe_field for format in FORMATS.values()}}
     for field, forms in requested.items():
         assert sorted(forms) == sorted(form for form, (format, _) in FORMS.items() if format.recipe_field == field)

@@ -32,7 +32,7 @@ def test_a_newer_target_is_kept(precision: str, target: int | None, ios: int) ->
     assert MLPACKAGE.ios(precision, target) == ios
 
 
-def test_what_gives_answers_up_on_purpose_is_not_compared_with_keras() -> None:
+def test_forms_that_change_predictions_are_not_compared_with_keras() -> None:
     assert {name for name, precision in MLPACKAGE.precisions.items() if not precision.gates} == {
         "palette6",
         "palette4",

@@ -18,7 +18,7 @@ FACTS = FormatFacts(
 )
 
 
-def test_a_bundle_holds_the_answers_with_and_without_xnnpack() -> None:
+def test_a_bundle_holds_predictions_with_and_without_xnnpack() -> None:
     assert TFLITE.stored_families("int8") == ("xnnpack", "litert_kernels")
 
 
@@ -31,11 +31,11 @@ def test_a_bundle_holds_the_answers_with_and_without_xnnpack() -> None:
         ("of a vendor", ("xnnpack", "litert_kernels")),
     ],
 )
-def test_a_device_is_accepted_as_what_its_delegate_can_be(delegate: str, names: tuple[str, ...]) -> None:
+def test_a_device_is_accepted_as_the_families_of_its_delegate(delegate: str, names: tuple[str, ...]) -> None:
     assert TFLITE.accepted_families("int8", delegate) == names
 
 
-def test_only_what_xnnpack_can_run_in_one_piece_is_judged_by_that() -> None:
+def test_one_partition_is_required_only_of_files_that_xnnpack_runs_whole() -> None:
     judged = {name for name, precision in TFLITE.precisions.items() if "one_partition" in precision.gates}
     assert judged == {"fp32", "fp16", "int8"}
 

@@ -89,7 +89,7 @@ def special() -> Any:
     ],
     ids=["plain", "sequential", "nested", "arithmetic", "special"],
 )
-def test_keras_2_files_give_what_keras_2_gives(tmp_path: Path, make: Source, layered: bool, suffix: str) -> None:
+def test_keras_2_files_predict_as_in_keras_2(tmp_path: Path, make: Source, layered: bool, suffix: str) -> None:
     tf_keras.utils.set_random_seed(2)
     theirs = make()
     theirs.save(tmp_path / f"old{suffix}")

@@ -143,7 +143,7 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 
 @pytest.mark.parametrize("end", [*CUT, *LOGARITHM])
-def test_the_softmax_of_the_logits_is_what_the_model_gives(images: np.ndarray, end: str) -> None:
+def test_the_softmax_of_the_logits_equals_the_models_output(images: np.ndarray, end: str) -> None:
     model = {**CUT, **LOGARITHM}[end]()
     found = logits_model(model)
     before = np.asarray(model(images))
@@ -262,7 +262,7 @@ def test_a_model_of_tf_keras_is_named() -> None:
         logits_model(tf_keras.Sequential([tf_keras.layers.Dense(3)]))
 
 
-def test_a_subclassed_model_of_unknown_input_says_what_to_do() -> None:
+def test_a_subclassed_model_of_unknown_input_is_refused_with_the_remedy() -> None:
     with pytest.raises(RequestError, match="call the model once"):
         with_logits(Subclassed(), "The teacher")
 

@@ -86,7 +86,7 @@ def test_only_stages_that_depend_on_a_changed_file_run_again_and_the_file_is_nam
     assert all(now[name].outdated() == "" for name in TRAINED if name not in again)
 
 
-def test_paired_images_count_where_they_are_seen(home: Path) -> None:
+def test_paired_images_count_for_the_networks_that_use_them(home: Path) -> None:
     fill(home / "depth", {"x": 4}, start=300)
     paired = recipe(rendering="folder:depth").model_copy(update={"data": Data(source="folder:photos")})
     before = stages(paired)

@@ -108,7 +108,7 @@ def test_every_file_is_measured_against_the_model_itself(manifest: Manifest) -> 
     assert {entry.artifact for entry in manifest.bench} == {a.path for a in manifest.artifacts if a.format == "tflite"}
 
 
-def test_the_bundle_is_whole_and_says_what_it_is(bundle: Path, manifest: Manifest) -> None:
+def test_the_bundle_is_complete_and_describes_itself(bundle: Path, manifest: Manifest) -> None:
     golden = json.loads((bundle / "golden" / "golden.json").read_text(encoding="utf-8"))
     assert set(golden["images"][0]["probabilities"]) == {"keras", *(artifact.path for artifact in manifest.artifacts)}
     card, page = ((bundle / name).read_text(encoding="utf-8") for name in ("MODEL_CARD.md", "report.html"))

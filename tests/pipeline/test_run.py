@@ -208,7 +208,7 @@ def test_the_student_ships_that_is_best_on_validation() -> None:
     assert trained.best.seed == 2
 
 
-def test_golden_images_have_the_answers_of_every_file(finished: Path) -> None:
+def test_golden_images_have_the_predictions_of_every_file(finished: Path) -> None:
     golden = json.loads((finished / "exported_models" / "tiny" / "golden" / "golden.json").read_text())
     assert len(golden["images"]) == 3
     for entry in golden["images"]:

@@ -65,7 +65,7 @@ def names(found: Collection[StoredResult]) -> list[tuple[str, bool, bool]]:
     return [(each.name, each.finished, each.current) for each in found]
 
 
-def test_what_is_kept_is_listed_with_its_cost_and_its_difference(trained: None) -> None:
+def test_results_of_other_settings_are_listed_with_cost_and_difference(trained: None) -> None:
     found = stored_results(run())
     assert names(found) == [
         ("teacher", True, True),

@@ -49,7 +49,7 @@ def test_pairs_hold_their_own_mistakes_the_most_frequent_pair_first():
     assert [each.mistakes for each in found] == [[mistakes[0], mistakes[2]], [mistakes[1]]]
 
 
-def test_the_picture_of_many_classes_shows_shares_by_opacity():
+def test_the_picture_of_many_classes_shows_fractions_by_opacity():
     picture = Image.open(io.BytesIO(base64.b64decode(classes.heat_map(np.array([[1.0, 0.0], [0.25, 0.75]])))))
     pixels = np.asarray(picture)
     assert pixels.shape == (2, 2, 4) and pixels[0, 0].tolist() == [0, 114, 178, 255]

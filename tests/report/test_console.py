@@ -28,7 +28,7 @@ def test_a_row_shows_all_that_was_measured(make_manifest):
     assert cells[2] == "5.43 MB" and cells[4] == "0.987 ms" and cells[7:] == ["90.3 %", "12.6 min"]
 
 
-def test_missing_control_is_said(make_manifest):
+def test_a_missing_control_is_shown(make_manifest):
     text = printed(comparison_table(make_manifest(control=False)))
     assert "control" in text and "not run" in text
 

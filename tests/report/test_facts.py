@@ -63,7 +63,7 @@ def test_the_headline_begins_with_a_verdict_that_is_not_passed(make_manifest, ve
     assert str(facts.headline(make_manifest(gates=[]))).startswith("not judged: ")
 
 
-def test_the_headline_of_a_model_that_always_answers_alike_shows_its_balanced_accuracy(make_manifest):
+def test_the_headline_of_a_constant_model_shows_its_balanced_accuracy(make_manifest):
     manifest = make_manifest()
     int8 = next(artifact for artifact in manifest.artifacts if artifact.precision == "int8")
     int8.chance.balanced_accuracy, int8.chance.chance_level = 0.5, 0.5

@@ -116,7 +116,7 @@ def test_every_number_of_the_comparison_follows_the_manifest(render, make_manife
     assert page.row(rows[4]["variant"])[7:] == ["90.3 %", "75 s"]
 
 
-def test_a_failed_gate_stands_on_top(render, make_manifest, make_evidence):
+def test_a_failed_gate_is_on_top(render, make_manifest, make_evidence):
     manifest = make_manifest()
     give(manifest.gates[0], "failed")
     page = render(manifest, make_evidence())
@@ -137,7 +137,7 @@ def test_gates_that_did_not_pass_come_first(render, make_manifest, make_evidence
     assert names == [*expected, "one_partition/quickstart_int8.tflite"]
 
 
-def test_gates_are_folded_when_all_passed_and_say_what_they_check(page):
+def test_gates_are_folded_when_all_passed_and_are_explained(page):
     assert "open" not in page.fold("gates")
     checks = "Accuracy of the Keras model minus that of a file"
     assert page.text.index(checks) < page.text.index("max_accuracy_drop/quickstart_int8.tflite")
@@ -241,7 +241,7 @@ def test_the_link_to_the_devices_is_where_they_are_or_is_absent(tmp_path, make_m
     assert links == ([devices] if devices else [])
 
 
-def test_a_stage_that_was_made_elsewhere_is_shown(render, make_manifest, make_evidence):
+def test_a_stage_that_was_computed_elsewhere_is_shown(render, make_manifest, make_evidence):
     assert "made elsewhere" not in render(make_manifest(), make_evidence()).text
     manifest = make_manifest()
     manifest.environments = {"teacher": {"cores": "64", "keras": "3.1"}}
@@ -275,7 +275,7 @@ def test_same_input_gives_the_same_bytes(tmp_path, make_manifest, make_evidence)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-def test_without_control_the_page_says_so(render, make_manifest, make_evidence):
+def test_a_missing_control_is_shown_on_the_page(render, make_manifest, make_evidence):
     page = render(make_manifest(control=False, seeds=1), make_evidence(control=False, seeds=1))
     assert page.row("control") == ["control", "control not run"]
     assert "Control not run: this run cannot tell" in page.text

@@ -62,7 +62,7 @@ def test_operators_are_summed_by_kind() -> None:
     assert "1 partition with 2 operators outside" in " ".join(text.split())
 
 
-def test_what_falls_off_is_told_with_what_to_change() -> None:
+def test_operators_outside_a_delegate_are_shown_with_the_remedy() -> None:
     text = printed(INSPECTION)
     assert cells(text, "Core ML")[:4] == ["Core ML", "2", "2", "0"]
     assert "2 CONV_2D" in text and "int8 is not taken" in text and "ship fp32" in text

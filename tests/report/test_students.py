@@ -25,6 +25,6 @@ def test_every_student_is_listed_with_its_costs() -> None:
     assert "224 px with 1,000 classes" in text
 
 
-def test_every_activation_of_a_recipe_is_told() -> None:
+def test_every_activation_of_a_recipe_is_shown() -> None:
     assert {activation.name for activation in ACTIVATIONS} == set(Activation.__args__)  # type: ignore[attr-defined]
     assert "arXiv:1905.02244, table 5" in printed(activation_table())

@@ -24,7 +24,7 @@ def sweep() -> Sweep:
     return Sweep(0.9, [trial("views=2", 0.76), trial("views=8", 0.80, 0.84), trial(LONG, 0.70)])
 
 
-def test_the_table_ranks_by_validation_and_tells_gains(sweep: Sweep) -> None:
+def test_the_table_ranks_by_validation_and_shows_gains(sweep: Sweep) -> None:
     stream = io.StringIO()
     Console(file=stream, width=140).print(trials.table(sweep))
     rows = [line for line in stream.getvalue().splitlines() if "%" in line and "│" in line]

@@ -193,7 +193,7 @@ def test_a_long_filling_is_measured_on_this_machine(pool: Split, tmp_path: Path,
     assert inference.images_per_second.keys() == {"float32", "bfloat16"}
 
 
-def test_bfloat16_is_taken_where_it_is_faster_and_agrees(pool: Split, tmp_path: Path, quick_bfloat16: None) -> None:
+def test_bfloat16_is_used_if_it_is_faster_and_agrees(pool: Split, tmp_path: Path, quick_bfloat16: None) -> None:
     model = network(margin=50.0)
     predictor = predictor_of(model, pool, tmp_path)
     assert (predictor.inference.batch, predictor.inference.dtype) == (64, "bfloat16")
@@ -206,7 +206,7 @@ def test_bfloat16_is_taken_where_it_is_faster_and_agrees(pool: Split, tmp_path: 
     assert "bfloat16 2" in str(predictor.inference)
 
 
-def test_bfloat16_is_left_where_it_changes_the_top_class(pool: Split, tmp_path: Path, quick_bfloat16: None) -> None:
+def test_bfloat16_is_not_used_if_it_changes_the_top_class(pool: Split, tmp_path: Path, quick_bfloat16: None) -> None:
     inference = predictor_of(network(contrast=1e-4), pool, tmp_path).inference
     assert inference.dtype == "float32"
     assert inference.top1_changed is not None

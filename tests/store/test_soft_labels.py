@@ -334,7 +334,7 @@ def test_predictions_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "message"), [(-1, "teacher predicted 10"), (1, "teacher predicted more")])
-def test_answers_too_few_or_too_many(tmp_path: Path, rows: int, message: str) -> None:
+def test_too_few_or_too_many_predictions_are_refused(tmp_path: Path, rows: int, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         write(tmp_path, teacher=lambda images, view: iter([answer(np.arange(len(images) + rows), view)]))
 

@@ -85,7 +85,7 @@ def test_a_bundle_is_measured_on_every_delegate_and_number_of_threads(check: Che
             assert getattr(each.latency_ms, name) == pytest.approx(getattr(ours, name), abs=1e-4)
 
 
-def test_other_answers_than_the_bundles_fail_the_golden_check(check: Check, tmp_path: Path) -> None:
+def test_other_predictions_than_the_bundles_fail_the_golden_check(check: Check, tmp_path: Path) -> None:
     write_bundle(tmp_path / "tiny", *FILES)
     out = tmp_path / "results.json"
     for error, passed in (("0.005", {"xnnpack": [False, True], "gpu": [True]}), ("NaN", {})):
@@ -97,7 +97,7 @@ def test_other_answers_than_the_bundles_fail_the_golden_check(check: Check, tmp_
             assert each.golden.max_abs_error == pytest.approx(1 if error == "NaN" else 0.005, rel=1e-4)
 
 
-def test_a_familys_own_answers_come_before_substitutes(check: Check, tmp_path: Path) -> None:
+def test_a_familys_own_predictions_come_before_substitutes(check: Check, tmp_path: Path) -> None:
     """The engine predicts as XNNPACK everywhere; families of later versions are skipped."""
     write_bundle(tmp_path / "tiny", *FILES, accelerated=True)
     index = tmp_path / "tiny" / "golden" / "golden.json"
@@ -110,7 +110,7 @@ def test_a_familys_own_answers_come_before_substitutes(check: Check, tmp_path: P
     }
 
 
-def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
+def test_invalid_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
     """0.03 too much for one class is within the tolerance of the GPU, but the sum is 1.03."""
     write_bundle(tmp_path / "tiny", *FILES)
     check("measure", tmp_path / "tiny", tmp_path / "out", "0.029", "runs=1", "warmup=0", "threads=1")

@@ -111,7 +111,7 @@ def test_a_bundle_is_measured_on_every_choice_of_compute_units(check: Check, tmp
             assert getattr(each.latency_ms, name) == pytest.approx(getattr(ours, name), abs=1e-4)
 
 
-def test_compute_units_can_be_chosen_and_other_answers_fail(check: Check, tmp_path: Path) -> None:
+def test_compute_units_can_be_chosen_and_other_predictions_fail(check: Check, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", *FILES)
     (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0, "compute_units": ["cpuOnly", "all"]}')
     for error, passing in (
@@ -142,7 +142,7 @@ def test_the_precision_that_matched_is_named(check: Check, tmp_path: Path) -> No
     }
 
 
-def test_answers_that_are_no_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
+def test_invalid_probabilities_fail_at_any_tolerance(check: Check, tmp_path: Path) -> None:
     """0.03 too much for one class is within the tolerance of float16, but the sum is 1.03."""
     write_bundle(tmp_path / "bundle", "ios/a.mlpackage")
     (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0, "compute_units": ["all"]}')

@@ -19,7 +19,7 @@ def apart() -> Iterator[Apart]:
         yield runner
 
 
-def test_answers_are_those_of_the_file(exported: Exported, apart: Apart) -> None:
+def test_predictions_are_those_of_the_file(exported: Exported, apart: Apart) -> None:
     path = exported.path("_fp32.tflite")
     batches = [exported.images[:30], exported.images[30:].astype(np.float32)]
     answered = apart.run(path, "tflite", CARD, SIGNATURE, batches)
@@ -27,7 +27,7 @@ def test_answers_are_those_of_the_file(exported: Exported, apart: Apart) -> None
     assert answered.io.input.name == "image"
 
 
-def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
+def test_a_file_is_run_as_the_requested_family(apart: Apart) -> None:
     """The int8 file of a bundle of tfkd 0.1.0, whose predictions differ under XNNPACK."""
     folder = FIXTURES / "0.1.0" / "bundle"
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
@@ -45,7 +45,7 @@ def test_a_file_is_run_as_the_family_that_is_asked_for(apart: Apart) -> None:
     assert np.abs(answers["xnnpack"] - answers["litert_kernels"]).max() > allowed
 
 
-def test_an_error_is_told_and_the_next_file_runs(exported: Exported, apart: Apart, tmp_path: Path) -> None:
+def test_an_error_is_returned_and_the_next_file_runs(exported: Exported, apart: Apart, tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(VerifyError, match=r"gone\.tflite: holds no readable labels"):
             apart.run(tmp_path / "gone.tflite", "tflite", CARD, SIGNATURE, [exported.images] * 20)
@@ -53,7 +53,7 @@ def test_an_error_is_told_and_the_next_file_runs(exported: Exported, apart: Apar
         assert answered.probabilities.shape == (1, 3)
 
 
-def test_a_child_that_dies_is_told_and_replaced(exported: Exported, apart: Apart) -> None:
+def test_a_child_that_dies_is_reported_and_replaced(exported: Exported, apart: Apart) -> None:
     """The images are what ends it here; a file that crashes its runtime ends it in the same way."""
 
     def images() -> Iterator[np.ndarray]:

@@ -30,7 +30,7 @@ def test_a_float_file(exported: Exported, reference: Reference) -> None:
     assert artifact.sha256 == content_digest(exported.path("_fp32.tflite"))
 
 
-def test_errors_against_keras_are_seen(exported: Exported, reference: Reference) -> None:
+def test_differences_from_keras_are_refused(exported: Exported, reference: Reference) -> None:
     other = reference.keras[:, ::-1]
     artifact = measure(exported.folder, exported.files[0], dataclasses.replace(reference, keras=other), CARD)
     assert artifact.max_abs_error == pytest.approx(np.abs(other - reference.keras).max(), abs=1e-5)

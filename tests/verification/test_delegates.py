@@ -29,7 +29,7 @@ def test_every_operator_is_taken_or_has_a_reason(exported: Exported) -> None:
             assert all(finding.reason for finding in report.findings)
 
 
-def test_weights_made_float_do_not_count(exported: Exported) -> None:
+def test_dequantized_weights_do_not_count(exported: Exported) -> None:
     single, half = (judged(exported.path(f"_{kind}.tflite")) for kind in ("fp32", "fp16"))
     assert {name: report.operators for name, report in half.items()} == {
         name: report.operators for name, report in single.items()

@@ -83,7 +83,7 @@ def test_a_three_cycle_is_brought_back() -> None:
     assert found.cause == "labels" and found.labels == ["coat", "sock", "hat"] and found.normalization is None
 
 
-def test_a_general_permutation_is_told_shortly() -> None:
+def test_a_general_permutation_is_described_in_short() -> None:
     images, labels = images_of(10, 12)
     order = [3, 0, 1, 9, 5, 2, 8, 4, 7, 6]
     found = one(diagnose(subject(trained(10, "none", order), "none", names_of(10)), images, labels))
@@ -99,7 +99,7 @@ def test_a_general_permutation_is_told_shortly() -> None:
         (["zebra", "Ape", "bear", "cow", "Dog"], "its outputs in alphabetical order without regard to case"),
     ],
 )
-def test_a_well_known_order_is_called_by_its_name(names: list[str], message: str) -> None:
+def test_a_well_known_order_is_named(names: list[str], message: str) -> None:
     keys = {"in alph": lambda name: name, "order of": lambda name: int(name[1:]), "regard": str.casefold}
     key = keys["regard" if "regard" in message else "order of" if "numbers" in message else "in alph"]
     order = sorted(range(len(names)), key=lambda number: key(names[number]))
@@ -118,7 +118,7 @@ def test_a_known_order_of_a_thousand_classes_needs_one_image_each() -> None:
 
 @pytest.mark.parametrize("right", ["none", "tf", "torch", "caffe", "0,255", "bgr", "bgr,0,255"])
 @pytest.mark.parametrize("stated", ["none", "103.939,116.779,123.68,1,1,1"])
-def test_pixels_are_found_whatever_was_asked_for(right: str, stated: str) -> None:
+def test_the_right_normalization_is_found_from_any_other(right: str, stated: str) -> None:
     images, labels = images_of(5, 20, noise=60)
     found = diagnose(subject(trained(5, right, sharp=8), stated, names_of(5)), images, labels)
     classes = trained(5, right, sharp=8)(parse(stated)(images)).argmax(axis=1)
@@ -142,7 +142,7 @@ def test_pixels_and_labels_together() -> None:
     assert "outputs 1 (coat) and 4 (bag) swapped" in found.evidence and found.proposal.count("--") == 2
 
 
-def test_the_order_of_channels_is_tried_with_the_numbers_that_were_asked_for() -> None:
+def test_the_other_channel_order_is_tried_with_the_stated_numbers() -> None:
     images, labels = images_of(5, 20)
     stated, right = "90,100,110,40,50,60", "bgr,90,100,110,40,50,60"
     found = diagnose(subject(trained(5, right, sharp=60), stated, names_of(5)), images, labels)
@@ -156,7 +156,7 @@ def test_a_good_model_is_left_alone_also_on_few_images_and_rare_positives() -> N
         assert diagnose(subject(trained(classes, "torch"), "torch", names_of(classes)), images, labels) == []
 
 
-def test_a_model_that_always_says_the_commonest_class_is_not_called_mislabelled() -> None:
+def test_a_model_that_always_predicts_the_most_frequent_class_is_not_called_mislabelled() -> None:
     images, labels = images_of(2, [190, 10])
     always = subject(lambda batch: np.tile([1.0, 0.0], (len(batch), 1)), "none", ["negative", "positive"])
     found = one(diagnose(always, images, labels))
@@ -175,13 +175,13 @@ def guess(outputs: int, seed: int = 0) -> Callable:
 @pytest.mark.parametrize(("classes", "each"), [(3, 1), (3, 2), (2, 6), (3, 3), (2, [95, 5])])
 @pytest.mark.parametrize("network", [constant, guess])
 @pytest.mark.parametrize("fine_tuning", ["", "teachers.0.fine_tune"])
-def test_few_images_accuse_nobody(classes: int, each: int, network: Callable, fine_tuning: str) -> None:
+def test_few_images_give_no_diagnosis(classes: int, each: int, network: Callable, fine_tuning: str) -> None:
     images, labels = images_of(classes, each)
     assert diagnose(subject(network(classes), "none", names_of(classes), fine_tuning=fine_tuning), images, labels) == []
 
 
 @pytest.mark.parametrize(("network", "message"), [(constant, "same class for 100%"), (guess, "tells images apart")])
-def test_what_was_fine_tuned_on_these_classes_is_of_no_others(network: Callable, message: str) -> None:
+def test_a_model_fine_tuned_on_these_classes_is_not_said_to_have_others(network: Callable, message: str) -> None:
     images, labels = images_of(4, 60)
     judged = subject(network(4), "none", names_of(4), fine_tuning="teachers.1.fine_tune")
     found = one(diagnose(judged, images, labels))
@@ -190,7 +190,7 @@ def test_what_was_fine_tuned_on_these_classes_is_of_no_others(network: Callable,
     assert "other classes" not in str(found) and "never trained" not in str(found)
 
 
-def test_a_kept_diagnosis_is_renewed_with_the_rules_and_when_it_is_damaged(tmp_path: Path) -> None:
+def test_a_stored_diagnosis_is_repeated_for_other_rules_and_when_damaged(tmp_path: Path) -> None:
     path, calls = tmp_path / "diagnosis.json", []
 
     def found(version: int) -> str:
@@ -235,7 +235,7 @@ def test_three_images_prove_nothing() -> None:
     assert not any(each.labels or each.normalization for each in found)
 
 
-def test_a_named_teachers_pixels_are_not_doubted() -> None:
+def test_other_normalizations_are_not_tried_for_a_named_teacher() -> None:
     images, labels = images_of(5, 20)
     wrong = trained(5, "bgr,0,255")
     found = diagnose(subject(wrong, "none", names_of(5), normalization_is_known=True), images, labels)
@@ -254,7 +254,7 @@ def test_a_model_of_other_classes() -> None:
     assert found.cause == "other classes" and "any order of labels" in found.evidence
 
 
-def test_what_a_model_of_other_classes_happens_to_fit_is_no_order_of_labels() -> None:
+def test_a_chance_fit_of_a_model_of_other_classes_is_not_an_order_of_labels() -> None:
     images, labels = images_of(10, 30)
     others = np.random.default_rng(3).uniform(30, 225, (10, SIZE * SIZE * 3))
 
@@ -306,7 +306,7 @@ def test_initial_weights_are_recognised_and_trained_ones_are_not() -> None:
     assert "the bias of its last layer is 0" in initial_weights(model)
 
 
-def test_an_untrained_model_is_said_to_be_so_before_anything_is_guessed() -> None:
+def test_an_untrained_model_is_reported_before_other_hypotheses() -> None:
     images, labels = images_of(6, 20)
     project = np.random.default_rng(4).normal(size=(SIZE * SIZE * 3, 6)) / 100
     for words in ("none", "torch"):

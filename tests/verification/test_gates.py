@@ -211,7 +211,7 @@ def test_default_gates_judge_every_file() -> None:
 
 
 @pytest.mark.parametrize("precision", ["palette6", "palette4", "pruned"])
-def test_forms_that_give_answers_up_are_judged_by_their_accuracy(precision: str) -> None:
+def test_forms_that_change_predictions_are_judged_by_their_accuracy(precision: str) -> None:
     file = make_artifact(precision, format="mlpackage", top1_vs_keras=0.5, delegation=None)
     of_file = {gate.name: gate.passed for gate in judge(Gates(), make_measured(file)) if "/" in gate.name}
     assert of_file == {
@@ -220,7 +220,7 @@ def test_forms_that_give_answers_up_are_judged_by_their_accuracy(precision: str)
     }
 
 
-def test_a_gate_without_its_number_says_what_to_do() -> None:
+def test_a_gate_without_its_value_raises_an_error_with_the_remedy() -> None:
     with pytest.raises(RequestError, match=r"set distill\.control=true"):
         judge(OFF.model_copy(update={"min_gain_over_control": 0.0}), make_measured(control=None))
     with pytest.raises(RequestError, match=r"add int8 to export\.tflite"):
@@ -327,7 +327,7 @@ def lost(path: str, format: str, precision: str, required: bool = False) -> Miss
     return MissingFile(path=path, format=format, precision=precision, reason="no such operator", required=required)
 
 
-def test_a_file_that_could_not_be_made_fails_where_it_is_required() -> None:
+def test_a_required_file_that_could_not_be_written_fails() -> None:
     missing = [lost("ios/n.mlmodel", "mlmodel", "fp32"), lost("ios/n.mlpackage", "mlpackage", "fp16", required=True)]
     (gate,) = judged(OFF, make_measured(make_artifact(), missing=missing))
     assert (gate.name, gate.verdict) == ("required/n.mlpackage", "failed")
@@ -335,7 +335,7 @@ def test_a_file_that_could_not_be_made_fails_where_it_is_required() -> None:
 
 
 @pytest.mark.parametrize("gate", ["min_size_ratio", "min_speed_ratio"])
-def test_a_ratio_of_an_int8_file_that_could_not_be_made_fails(gate: str) -> None:
+def test_a_ratio_fails_without_the_int8_file(gate: str) -> None:
     missing = [lost("android/n_int8.tflite", "tflite", "int8")]
     limits = OFF.model_copy(update={gate: 2.0})
     (found,) = judged(limits, make_measured(make_artifact("fp32"), missing=missing, size_ratio=None, speed_ratio=None))

@@ -100,7 +100,7 @@ def test_names_of_a_fused_operator_have_no_order() -> None:
     assert _matched(ours, [operator("DEPTHWISE_CONV_2D", "conv;relu")]) == []
 
 
-def test_everything_of_a_file_is_told(exported: Exported) -> None:
+def test_inspect_reports_every_operator_of_a_file(exported: Exported) -> None:
     path = exported.path("_int8.tflite")
     found = inspect(path, examples=exported.images[:2])
     delegation = tflite.delegation(path)
@@ -114,7 +114,7 @@ def test_everything_of_a_file_is_told(exported: Exported) -> None:
     assert inspect(path).comparison is None
 
 
-def test_the_float_file_stands_beside_the_others(exported: Exported, tmp_path: Path) -> None:
+def test_the_float_file_is_found_in_the_same_folder(exported: Exported, tmp_path: Path) -> None:
     assert sibling(exported.path("_int8.tflite")) == exported.path("_fp32.tflite")
     for path in (tmp_path / "alone_int8.tflite", exported.path("_fp32.tflite")):
         with pytest.raises(RequestError, match=r"_fp32\.tflite to compare it with; name the float file: --against"):
@@ -130,7 +130,7 @@ def test_the_float_file_stands_beside_the_others(exported: Exported, tmp_path: P
         (b"\xff\xff\xff\x7fTFL3" + bytes(5000), "is a damaged .tflite file"),
     ],
 )
-def test_what_is_no_tflite_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_other_files_are_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "hostile.tflite"
     path.write_bytes(content)
     with pytest.raises(RequestError, match=re.escape(message)) as caught:
@@ -139,7 +139,7 @@ def test_what_is_no_tflite_file_is_one_line(tmp_path: Path, content: bytes, mess
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_truncated_file_is_one_line(exported: Exported, tmp_path: Path, share: float) -> None:
+def test_a_truncated_file_is_refused_in_one_line(exported: Exported, tmp_path: Path, share: float) -> None:
     content = exported.path("_int8.tflite").read_bytes()
     path = tmp_path / "cut.tflite"
     path.write_bytes(content[: int(share * len(content))])
@@ -203,7 +203,7 @@ def test_the_command_prints_json_and_writes_the_plot(
     assert "<svg" in plot.read_text()
 
 
-def test_a_file_is_inspected_in_a_process_apart(
+def test_a_file_is_inspected_in_a_separate_process(
     exported: Exported, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tflite, "load", None)  # here; the process apart has its own

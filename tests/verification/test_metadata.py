@@ -21,7 +21,7 @@ def packed(model: Any) -> Any:
     return model.buffers[entry.buffer]
 
 
-def test_what_was_packed_is_right(int8: Any) -> None:
+def test_packed_metadata_are_correct(int8: Any) -> None:
     assert metadata.problems(int8, CARD, SIGNATURE) == []
 
 
@@ -62,7 +62,7 @@ def test_a_second_normalisation_is_caught(exported: Exported) -> None:
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(st.data())
-def test_damaged_metadata_are_told_and_raise_nothing(exported: Exported, data: st.DataObject) -> None:
+def test_damaged_metadata_are_reported_without_an_exception(exported: Exported, data: st.DataObject) -> None:
     model = tflite.model(exported.path("_int8.tflite"))
     content = bytearray(np.asarray(packed(model).data, np.uint8).tobytes())
     for _ in range(data.draw(st.integers(1, 6))):

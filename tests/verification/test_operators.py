@@ -21,7 +21,7 @@ def test_arithmetic_is_that_of_the_network(exported: Exported, precision: str) -
     assert {kind: count for kind, count in counted.items() if count} == MULTIPLY_ADDS
 
 
-def test_operators_say_what_litert_says(exported: Exported) -> None:
+def test_operators_agree_with_litert(exported: Exported) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     path = exported.path("_int8.tflite")

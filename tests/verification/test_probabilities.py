@@ -9,13 +9,13 @@ RIGHT = np.float32([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
 LEVEL = np.full((4, 1000), 1e-3, np.float32) + np.eye(4, 1000, dtype=np.float32) * 1e-4
 
 
-def test_right_answers_have_no_fault() -> None:
+def test_correct_predictions_have_no_fault() -> None:
     assert fault(RIGHT, RIGHT, None) is None
     assert fault(LEVEL / LEVEL.sum(axis=1, keepdims=True), LEVEL, None) is None
     assert fault(np.float32([[1, 0], [1, 0]]), np.float32([[1, 0], [1, 0]]), None) is None, "saturated, of one class"
 
 
-def test_quantized_answers_need_not_add_up_to_one() -> None:
+def test_quantized_predictions_need_not_add_up_to_one() -> None:
     """Each of the three is 1.5/256 too low: the sum is 0.982."""
     rounded = RIGHT - np.float32(1.5 / 256) * np.float32([1, 1, 1])
     assert fault(rounded - 0.003, RIGHT, None) is not None
@@ -39,6 +39,6 @@ def test_quantized_answers_need_not_add_up_to_one() -> None:
         (np.full((4, 1000), 1e-3, np.float32), LEVEL, "are the same for every image"),
     ],
 )
-def test_what_is_wrong_is_named(answers: np.ndarray, right: np.ndarray, what: str) -> None:
+def test_faults_are_named(answers: np.ndarray, right: np.ndarray, what: str) -> None:
     found = fault(answers, right, None)
     assert found is not None and found.startswith(what)

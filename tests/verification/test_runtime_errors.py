@@ -66,6 +66,6 @@ def test_the_operator_is_named(exported: Exported, tmp_path: Path, change: Calla
             read(path)
 
 
-def test_what_is_not_known_stays_in_the_runtimes_words() -> None:
+def test_an_unknown_error_keeps_the_runtimes_text() -> None:
     said = "tensorflow/lite/kernels/conv.cc:351 input->type != filter->type. Node number 3 (CONV_2D) failed to prepare."
     assert runtime_errors.reason(said) == f"cannot be loaded by LiteRT: {said.removesuffix('.')}"

@@ -44,7 +44,7 @@ def artifact(folder: Path, path: str, precision: str) -> Artifact:
 
 
 @pytest.mark.parametrize(("title", "own_kernels"), CASES)
-def test_a_runtime_gives_the_golden_answers_of_its_family(
+def test_a_runtime_matches_the_golden_predictions_of_its_family(
     title: str, own_kernels: bool, exported: Exported, files: list[Artifact], stored: Golden
 ) -> None:
     runtime = RUNTIMES[title]

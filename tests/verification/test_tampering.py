@@ -108,7 +108,7 @@ def reversed_of(path: str) -> Change:
         (lambda index: index["images"].append(index["images"][0]), "golden images", "names an image twice"),
     ],
 )
-def test_golden_answers_that_are_not_whole_or_not_of_the_bundles_files(
+def test_incomplete_or_foreign_golden_predictions_are_refused(
     copy: Path, apart: Apart, change: Change, check: str, message: str
 ) -> None:
     change_golden(copy, change)
@@ -118,7 +118,7 @@ def test_golden_answers_that_are_not_whole_or_not_of_the_bundles_files(
     assert message in named[check] and named[check].isprintable()
 
 
-def test_the_answers_of_the_keras_model_are_those_of_the_float_files(copy: Path, apart: Apart) -> None:
+def test_golden_predictions_of_float_files_must_agree_with_the_keras_model(copy: Path, apart: Apart) -> None:
     change_golden(copy, reversed_of("keras"))
     seal(copy)
     numbers, *failed = failures(verify(copy, apart=apart))
@@ -138,7 +138,7 @@ def test_the_answers_of_the_keras_model_are_those_of_the_float_files(copy: Path,
         ("golden_tolerances", {"xnnpack": "0.5"}, "Input should be a valid number"),
     ],
 )
-def test_what_a_manifest_says_of_a_file_is_read_from_the_file(
+def test_statements_of_the_manifest_are_compared_with_the_file(
     copy: Path, apart: Apart, field: str, value: Any, message: str
 ) -> None:
     def change(manifest: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ def test_golden_images_that_are_too_few_or_all_the_same(copy: Path, apart: Apart
     refused(verify(copy, apart=apart), "golden images", "all of the 2 golden images are the same")
 
 
-def test_a_file_that_answers_the_same_to_all_images_fails_though_the_bundle_expects_that(
+def test_a_constant_file_fails_even_if_the_bundle_expects_it(
     copy: Path, apart: Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = [0.25, 0.5, 0.25]
@@ -203,7 +203,9 @@ def test_a_file_that_answers_the_same_to_all_images_fails_though_the_bundle_expe
     refused(verify(copy, apart=apart), INT8, "are the same for every image")
 
 
-def test_that_a_file_could_not_be_run_is_tried_again(copy: Path, apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_the_manifest_calls_not_verified_is_run(
+    copy: Path, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unverified(manifest: dict[str, Any]) -> None:
         (artifact,) = [each for each in manifest["artifacts"] if each["path"] == INT8]
         artifact["not_verified"] = "operator 'x'"
@@ -329,7 +331,7 @@ def both(*changes: Change) -> Change:
         (put(0.9, "recipe", "gates", "min_size_ratio"), "the gate min_size_ratio is missing"),
     ],
 )
-def test_verdicts_are_given_again_from_values_and_limits(good: Path, change: Change, message: str) -> None:
+def test_verdicts_are_computed_again_from_values_and_limits(good: Path, change: Change, message: str) -> None:
     assert message in " ".join(gates_of(changed(good, change)))
 
 
@@ -409,7 +411,7 @@ def test_golden_labels_must_agree_with_the_accuracies(good: Path, labels: list[i
     assert message in "; ".join(golden_labels.contradictions(other, manifest))
 
 
-def test_golden_answers_that_are_too_often_wrong_for_the_accuracy(good: Path) -> None:
+def test_golden_predictions_too_often_wrong_for_the_accuracy_are_refused(good: Path) -> None:
     """Half of a thousand images may be wrong, and still not all of the golden ones by chance."""
     manifest = changed(good, both(put(1000, "data", "splits", "test"), put(0.9, "student", "accuracy")))
     stored = golden.read(good, manifest.data.classes, manifest.signature)
@@ -420,7 +422,7 @@ def test_golden_answers_that_are_too_often_wrong_for_the_accuracy(good: Path) ->
     assert wrong == "the accuracy of keras on 1,000 test images is 0.9, but 0 of its 9 golden predictions are correct"
 
 
-def test_what_stands_in_two_files_or_twice_in_one_must_be_equal(copy: Path, apart: Apart) -> None:
+def test_values_in_two_files_or_twice_in_one_must_be_equal(copy: Path, apart: Apart) -> None:
     (copy / "recipe.json").write_text("{}")
     (copy / "evidence.json").write_text('{"confusion": {"variant": "it", "classes": 3, "cells": [[0, 0, 1]]}}')
     change_manifest(copy, put("2999-01-01T00:00:00Z", "created"))

@@ -19,7 +19,7 @@ def test_predicts_what_keras_does(exported: Exported) -> None:
     assert len(np.unique(answers, axis=0)) > 10, "the order of the predictions would not be proved"
 
 
-def test_int8_answers_are_dequantized(exported: Exported) -> None:
+def test_int8_predictions_are_dequantized(exported: Exported) -> None:
     path = exported.path("_int8.tflite")
     answers = tflite.predict(path, [exported.images])
     assert np.abs(answers - exported.probabilities).max() < 0.05
@@ -30,7 +30,7 @@ def test_int8_answers_are_dequantized(exported: Exported) -> None:
     )
 
 
-def test_no_images_give_no_answers(exported: Exported) -> None:
+def test_no_images_give_no_predictions(exported: Exported) -> None:
     assert tflite.predict(exported.path("_fp32.tflite"), []).shape == (0, 3)
 
 
@@ -51,7 +51,7 @@ def test_graph_runs_in_one_partition(exported: Exported, precision: str) -> None
     assert delegation.operators >= 8
 
 
-def test_what_leaves_the_fast_path_is_told(tmp_path: Path, images: np.ndarray) -> None:
+def test_operators_outside_xnnpack_are_reported(tmp_path: Path, images: np.ndarray) -> None:
     image = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Conv2D(8, 3, strides=2)(keras.layers.Rescaling(1 / 128, offset=-1)(image))
     model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
@@ -64,7 +64,7 @@ def test_labels(exported: Exported) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9])
-def test_a_truncated_file_is_one_line(exported: Exported, tmp_path: Path, share: float) -> None:
+def test_a_truncated_file_is_refused_in_one_line(exported: Exported, tmp_path: Path, share: float) -> None:
     content = exported.path("_int8.tflite").read_bytes()
     refused(tmp_path / "cut.tflite", content[: int(share * len(content))])
 
@@ -101,7 +101,7 @@ def test_images_of_another_size_are_one_line(exported: Exported) -> None:
         tflite.predict(exported.path("_fp32.tflite"), [np.zeros((2, 16, 16, 3), np.float32)])
 
 
-def test_answers_that_are_not_numbers_are_refused(exported: Exported) -> None:
+def test_nan_predictions_are_refused(exported: Exported) -> None:
     broken: Any = np.full((1, SIZE, SIZE, 3), np.nan, np.float32)
     with pytest.raises(VerifyError, match="not finite numbers"):
         tflite.predict(exported.path("_fp32.tflite"), [broken])

@@ -25,13 +25,13 @@ def test_takes_an_rgb_image_and_names_the_class(specification: Any) -> None:
     assert specification.description.predictedProbabilitiesName == "classProbability"
 
 
-def test_says_who_made_it(specification: Any) -> None:
+def test_it_names_its_author(specification: Any) -> None:
     metadata = specification.description.metadata
     assert (metadata.author, metadata.license, metadata.versionString) == ("Ada", "MIT", "3")
     assert metadata.shortDescription == "Tells cats from dogs"
 
 
-def test_says_what_it_was_made_of(specification: Any) -> None:
+def test_it_names_its_source(specification: Any) -> None:
     found = dict(specification.description.metadata.userDefined)
     assert found["teacher"] == "large + larger"
     assert found["data_fingerprint"] == DATA

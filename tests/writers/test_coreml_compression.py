@@ -58,7 +58,7 @@ def written(wide: Any, tmp_path_factory: pytest.TempPathFactory) -> Write:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_answers_as_keras(written: Write, wide: Any, images: np.ndarray, form: CoremlForm) -> None:
+def test_every_form_predicts_as_keras(written: Write, wide: Any, images: np.ndarray, form: CoremlForm) -> None:
     path = written(form)
     precision = exported_file(form, "n").precision
     wanted = tf.nn.softmax(wide(images.astype(np.float32), training=False)).numpy()

@@ -97,7 +97,7 @@ def last_map_of_one_pixel() -> keras.Model:
 
 
 @pytest.mark.parametrize("make", [trunk, last_map_of_one_pixel])
-def test_both_formats_answer_as_keras(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+def test_both_formats_predict_as_keras(make: Callable[[], keras.Model], tmp_path: Path) -> None:
     model, images = make(), images_of(SIZE)
     wanted = answers(model, images)
     assert wanted.std(0).min() > 1e-4, "the images are told apart"

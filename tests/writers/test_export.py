@@ -10,7 +10,7 @@ from tfkd.recipe import Export, files
 from tfkd.writers import ExportedFile, card_of, export, exported_files
 
 
-def test_every_file_is_written_and_told(exported: Exported) -> None:
+def test_every_file_is_written_and_reported(exported: Exported) -> None:
     assert [file.path for file in exported.files] == exported.told
     assert exported.told == [
         "android/tiny_fp32.tflite",
@@ -57,7 +57,7 @@ def test_a_form_that_is_too_new_is_refused_beforehand() -> None:
         files.parse(values, "r.py")
 
 
-def test_the_card_tells_what_changes_the_files_and_nothing_else() -> None:
+def test_the_card_has_all_fields_that_change_the_files_and_no_others() -> None:
     def origin(**changes: object) -> str:
         return card_of(RECIPE | changes, CARD.classes, DATA).origin["recipe_fingerprint"]
 

@@ -44,7 +44,7 @@ def metadata_of(exported: Exported) -> Reader:
     return Reader(content, int.from_bytes(content[:4], "little"))
 
 
-def test_says_who_made_it(exported: Exported) -> None:
+def test_it_names_its_author(exported: Exported) -> None:
     model = metadata_of(exported)
     assert [model.text(slot) for slot in (0, 1, 2, 4, 5, 7)] == [
         "tiny",

@@ -66,7 +66,7 @@ def test_the_cache_has_a_scale_for_every_tensor(folder: Path, exported: Exported
 
 @needs_extra
 @pytest.mark.parametrize("damage", ["absent", "cut", "empty", "other classes", "other size"])
-def test_a_file_that_is_not_what_it_must_be(folder: Path, tmp_path: Path, damage: str) -> None:
+def test_other_inputs_outputs_or_labels_are_refused(folder: Path, tmp_path: Path, damage: str) -> None:
     from tfkd.verification import onnx
 
     content = (folder / "tiny.onnx").read_bytes()
@@ -79,7 +79,7 @@ def test_a_file_that_is_not_what_it_must_be(folder: Path, tmp_path: Path, damage
     assert "tiny.onnx" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_missing_extra_is_told_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     check_installed(Export())
     with pytest.raises(RequestError, match=r'pip install "tfkd\[onnx\]"'):

@@ -58,7 +58,7 @@ def through_the_graph(model: own.OwnModel, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("text", ["none", "127.5,127.5", "0,255", PER_CHANNEL, "bgr,0,255", "bgr"])
 @pytest.mark.parametrize("end", ["logits", "softmax", "nested"])
-def test_raw_pixels_give_what_the_model_gives_of_normalised_ones(
+def test_raw_pixels_give_the_predictions_of_normalised_ones(
     saved: Callable[[Any], Path], photos: np.ndarray, end: str, text: str
 ) -> None:
     body = network(dense(activation="softmax" if end != "logits" else None))
@@ -76,7 +76,7 @@ def test_raw_pixels_give_what_the_model_gives_of_normalised_ones(
 
 
 @pytest.mark.parametrize("batch", [None, 1])
-def test_a_saved_model_answers_as_the_model_it_was_made_of(
+def test_a_saved_model_predicts_as_the_model_it_was_saved_from(
     tmp_path: Path, photos: np.ndarray, batch: int | None
 ) -> None:
     model = network(dense(), keras.layers.Softmax(), batch_size=batch)
@@ -166,7 +166,7 @@ def over_the_batch() -> Any:
         (lambda: network(keras.layers.Lambda(lambda x: x), dense()), "--allow-code"),
     ],
 )
-def test_what_is_no_image_classifier_is_refused_in_one_line(
+def test_models_that_are_no_image_classifiers_are_refused_in_one_line(
     saved: Callable[[Any], Path], make: Callable[[], Any], told: str
 ) -> None:
     with pytest.raises(RequestError) as caught:

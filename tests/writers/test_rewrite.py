@@ -64,7 +64,7 @@ RESCALES = {
 
 
 @pytest.mark.parametrize("name", RESCALES)
-def test_a_rescale_is_a_quantization_where_a_byte_can_say_it(name: str, images: np.ndarray) -> None:
+def test_a_rescale_becomes_the_input_quantization_if_bytes_can_represent_it(name: str, images: np.ndarray) -> None:
     layers, expected = RESCALES[name]
     model = classifier(*layers)
     network = converted(model)

@@ -97,6 +97,6 @@ def test_a_line_that_is_no_count_is_named(log):
 
 
 @pytest.mark.parametrize("log", ["", "mark\n", f"mark\nmark\n{ADD} 3\n"])
-def test_a_log_that_ends_early_is_told(log):
+def test_a_truncated_log_is_refused(log):
     with pytest.raises(TfkdError, match="before the inference was counted"):
         inference(log.splitlines())

@@ -41,14 +41,14 @@ def test_the_version_of_qemu_comes_from_its_package():
 
 
 @linux_pc
-def test_what_the_machine_lacks_is_told_in_one_line(tmp_path):
+def test_missing_tools_are_reported_in_one_line(tmp_path):
     done = setup(tmp_path / "root", PATH=str(tmp_path), CC="")
     assert done.returncode == 2
     assert done.stderr == "This machine lacks dpkg gcc. On Debian or Ubuntu run `sudo apt-get install dpkg gcc`.\n"
 
 
 @linux_pc
-def test_a_mirror_that_does_not_answer_leaves_nothing_behind(tmp_path):
+def test_an_unreachable_mirror_leaves_nothing_behind(tmp_path):
     done = setup(tmp_path / "root", "--mirror", "http://127.0.0.1:9/debian")
     assert done.returncode == 2
     assert re.match("apt-helper failed: E: .*Check the network", done.stderr.splitlines()[-1])

@@ -54,19 +54,19 @@ def bench(measured: BenchSubject, address: str = "cortex-a76") -> list[Result]:
     return target.bench(address, measured, Arm64Options())
 
 
-def test_a_missing_root_is_told_in_one_line(no_root):
+def test_a_missing_root_is_reported_in_one_line(no_root):
     with pytest.raises(RequestError, match=r"no ARM64 root at .*Run `python tools/arm64/setup\.py`"):
         bench(BenchSubject({}, {}))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"qemu": "7.2"}', "\x00"])
-def test_a_damaged_root_is_told_in_one_line(no_root, content):
+def test_a_damaged_root_is_reported_in_one_line(no_root, content):
     (no_root / root.READY).write_text(content)
     with pytest.raises(RequestError, match=r"is damaged\. Run"):
         root.find(no_root)
 
 
-def test_an_unknown_profile_is_told_before_anything_else(no_root):
+def test_an_unknown_profile_is_reported_first(no_root):
     with pytest.raises(RequestError, match=r"no ARM64 profile .cortex-a75.\. Did you mean .cortex-a76."):
         target.bench("cortex-a75", BenchSubject({}, {}), Arm64Options())
 
@@ -80,7 +80,7 @@ def test_a_processor_shows_its_own_part_and_features(processor):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_runner_answers_here_as_litert_does(files, tmp_path, precision):
+def test_the_runner_predicts_as_litert_on_this_machine(files, tmp_path, precision):
     from ai_edge_litert.interpreter import Interpreter
 
     (tmp_path / "model.tflite").symlink_to(files[precision])

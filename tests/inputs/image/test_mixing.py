@@ -22,7 +22,7 @@ def distance(sample: np.ndarray, distribution: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
-def test_as_many_views_are_mixed_as_asked(mix: str) -> None:
+def test_the_requested_fraction_of_views_is_mixed(mix: str) -> None:
     share, _ = shares(Augment(mix=mix, mix_share=0.3))
     assert 0.26 < (share < 1).mean() < 0.34
     assert (share[share < 1] >= 0).all()

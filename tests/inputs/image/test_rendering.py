@@ -85,6 +85,6 @@ def test_a_folder_gives_other_pictures_and_the_rest_the_same(tmp_path: Path) -> 
     assert rendered_split("edges", split).examples is split.examples
 
 
-def test_an_app_is_told_to_convert_photos_for_other_renderings_than_colours() -> None:
+def test_apps_must_convert_photos_for_other_renderings_than_rgb() -> None:
     assert rendering.conversion("rgb") == ""
     assert rendering.conversion("edges") == "The model expects edges images; convert the photo first."

@@ -12,7 +12,7 @@ from tfkd.verification import VerifyError, coreml
 
 
 @pytest.mark.parametrize("kind", [".mlmodel", ".mlpackage"])
-def test_what_was_exported_is_right(exported: Exported, kind: str) -> None:
+def test_an_exported_description_is_correct(exported: Exported, kind: str) -> None:
     io = coreml.check(exported.path(kind), CARD, SIGNATURE)
     assert (io.input.name, io.input.shape, io.input.range) == ("image", [1, SIZE, SIZE, 3], [0, 255])
     assert (io.output.name, io.output.shape) == ("classProbability", [1, 3])
@@ -98,7 +98,7 @@ def test_a_hostile_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_truncated_file_is_one_line(exported: Exported, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused_in_one_line(exported: Exported, tmp_path: Path) -> None:
     content = exported.path(".mlmodel").read_bytes()
     path = tmp_path / "cut.mlmodel"
     path.write_bytes(content[: len(content) // 2])

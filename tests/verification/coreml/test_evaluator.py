@@ -250,7 +250,7 @@ def test_images_of_another_size(exported: Exported, shape: tuple[int, ...]) -> N
         coreml.predict(exported.path(".mlmodel"), [np.zeros(shape, np.uint8)])
 
 
-def test_answers_that_are_no_numbers(exported: Exported, images: np.ndarray, tmp_path: Path) -> None:
+def test_nan_predictions_are_refused(exported: Exported, images: np.ndarray, tmp_path: Path) -> None:
     def spoil(specification: Any) -> None:
         for layer in specification.neuralNetworkClassifier.layers:
             if layer.WhichOneof("layer") == "convolution":

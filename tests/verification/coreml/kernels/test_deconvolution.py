@@ -67,7 +67,7 @@ def test_same_is_tensorflows(strides: tuple[int, int], groups: int) -> None:
     np.testing.assert_allclose(run_both_ways(lambda x: convolution_layer(layer, x), x), got, rtol=1e-5)
 
 
-def test_a_size_that_is_asked_for_is_filled_with_zeros() -> None:
+def test_a_requested_size_is_filled_with_zeros() -> None:
     x, weight = images(2, 3, 4, 4), values((3, 2, 2, 2), 1)
     got = run_both_ways(lambda x: conv_transpose(x, weight, "valid", (2, 2), output_shape=[1, 2, 9, 8]), x)
     np.testing.assert_allclose(got[:, :, :8], spread(x, weight, (2, 2), (1, 1)), rtol=1e-4, atol=1e-4)

@@ -126,7 +126,7 @@ def test_blocks_of_pixels_become_channels_and_back() -> None:
         np.testing.assert_array_equal(shuffled[:, channel, row, column], source)
 
 
-def test_what_is_impossible_or_not_known() -> None:
+def test_impossible_or_unknown_arguments_are_refused() -> None:
     x = images(1, 3, 4, 4)
     with pytest.raises(UnsupportedError, match="unknown way SOMEHOW"):
         run_both_ways(lambda x: resampling.resize_bilinear(x, 2, 2, "SOMEHOW"), x)
