@@ -55,7 +55,7 @@ def test_a_dead_program_is_reported_with_its_code_and_last_line(files):
 
 @pytest.mark.parametrize(("abi", "rung"), [("x86_64", "x86"), ("AMD64", "x86"), ("aarch64", "device")])
 def test_evidence_levels(abi, rung):
-    assert driver.rung(abi) == rung
+    assert driver.evidence_level(abi) == rung
 
 
 def test_the_runner_is_measured_where_no_module_can_take_its_place(files, tmp_path, monkeypatch):

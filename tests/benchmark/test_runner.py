@@ -160,8 +160,8 @@ def test_predictions_are_those_of_the_verification(files):
     images = np.random.default_rng(7).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for path in files.values():
         interpreter = runner.load(str(path), 1)
-        answers = np.stack([runner.answer(interpreter, image) for image in images])
-        np.testing.assert_array_equal(answers, tflite.predict(path, [images]))
+        predictions = np.stack([runner.predict(interpreter, image) for image in images])
+        np.testing.assert_array_equal(predictions, tflite.predict(path, [images]))
 
 
 def test_one_run_at_a_time_measures_in_a_folder(tmp_path: Path) -> None:

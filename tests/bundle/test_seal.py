@@ -107,7 +107,7 @@ def test_a_folder_that_is_nested_less_is_listed(folder: Path) -> None:
 
 @pytest.mark.parametrize("rename", [str.upper, lambda name: name.replace("b", "B")])
 def test_names_that_differ_only_by_case_are_refused(folder: Path, rename: Callable[[str], str]) -> None:
-    assert seal.twins(seal.listing(folder)[0]) == []
+    assert seal.colliding_names(seal.listing(folder)[0]) == []
     (folder / rename("labels.txt")).write_text("x")
-    assert seal.twins(seal.listing(folder)[0]) == sorted(["labels.txt", rename("labels.txt")])
-    assert seal.twins(["\u00d6.txt", "O\u0308.txt", "o.txt"]) == ["O\u0308.txt", "\u00d6.txt"]
+    assert seal.colliding_names(seal.listing(folder)[0]) == sorted(["labels.txt", rename("labels.txt")])
+    assert seal.colliding_names(["\u00d6.txt", "O\u0308.txt", "o.txt"]) == ["O\u0308.txt", "\u00d6.txt"]

@@ -29,7 +29,7 @@ EVERYTHING = [
 ]
 
 
-def answer(images: Any, view: int) -> Any:
+def predict(images: Any, view: int) -> Any:
     for image in images:
         yield {"logits": np.random.default_rng([int(image), view]).normal(0, 2, (1, 3))}
 
@@ -54,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = {f"{split}/{name}": count for split, count in splits for name in ("a", "b", "c")}
     fill(folder / "photos", counts)
     header = {"images": IMAGES, "views": VIEWS, "layout": Layout(3).described()}
-    write_soft_labels(folder / "store", header, answer, lambda done: None)
+    write_soft_labels(folder / "store", header, predict, lambda done: None)
     save_model(build_student(SHALLOW, 32, 3, seed=4), folder / "student.keras")
     return folder
 

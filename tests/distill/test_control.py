@@ -53,10 +53,10 @@ def store(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder, layout = tmp_path_factory.mktemp("store"), Layout(CLASSES)
     header = {"fingerprint": "a", "images": len(transfer_set(data)), "views": VIEWS, "layout": layout.described()}
 
-    def answer(images: np.ndarray, view: int) -> Iterator[dict[str, np.ndarray]]:
+    def predict(images: np.ndarray, view: int) -> Iterator[dict[str, np.ndarray]]:
         return iter([{"logits": np.tile([1.0, 0.0], (len(images), 1)).astype(np.float32)}])
 
-    write_soft_labels(folder, header, answer, lambda count: None)
+    write_soft_labels(folder, header, predict, lambda count: None)
     return Store(folder, header)
 
 

@@ -150,7 +150,7 @@ def _curve(best: float, seed: int) -> list[EvidencePoint]:
 def _example(classes: tuple[str, ...], random: np.random.Generator, control: bool) -> Example:
     truth = int(random.integers(len(classes)))
 
-    def answer(sureness: float) -> list[float]:
+    def probabilities(sureness: float) -> list[float]:
         logits = random.normal(0, 1, len(classes))
         logits[truth] += sureness
         return [float(share) for share in np.exp(logits) / np.exp(logits).sum()]
@@ -158,9 +158,9 @@ def _example(classes: tuple[str, ...], random: np.random.Generator, control: boo
     return Example(
         image=_image(random),
         label=classes[truth],
-        teacher=answer(4),
-        control=answer(1.5) if control else None,
-        student=answer(3),
+        teacher=probabilities(4),
+        control=probabilities(1.5) if control else None,
+        student=probabilities(3),
     )
 
 

@@ -37,7 +37,7 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "MOST_ROWS", 4)
 
 
-def answer(images: Any, view: int) -> dict[str, np.ndarray]:
+def predict(images: Any, view: int) -> dict[str, np.ndarray]:
     """Numbers that identify image and view, with a fraction for the position; float16 holds all of them."""
     first = 12.0 * view + np.asarray(images)
     shapes = {"logits": (4,), **LAYOUT.features}
@@ -51,7 +51,7 @@ def answer(images: Any, view: int) -> dict[str, np.ndarray]:
 def teacher(images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
     """Predicts in batches of three, which do not end at the ends of shards."""
     for start in range(0, len(images), 3):
-        yield answer(images[start : start + 3], view)
+        yield predict(images[start : start + 3], view)
 
 
 class Counting:
@@ -67,7 +67,7 @@ class Counting:
                 raise KeyboardInterrupt
             batch = images[start : start + 3]
             self.calls += [(view, int(image)) for image in batch]
-            yield answer(batch, view)
+            yield predict(batch, view)
 
 
 def write(folder: Path, header: dict[str, Any] = HEADER, teacher: Any = teacher) -> int:
@@ -81,7 +81,7 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def assert_read(store: SoftLabels, images: Any, view: int) -> None:
-    read, expected = store.read(images, view), answer(images, view)
+    read, expected = store.read(images, view), predict(images, view)
     assert read.keys() == expected.keys()
     for name, value in expected.items():
         assert read[name].dtype == np.float32
@@ -104,7 +104,7 @@ def test_only_the_requested_features_are_read(tmp_path: Path) -> None:
     assert store.shapes == {"logits": (4,), "block/pooled": (6,)}
     read = store.read([3, 1], 2)
     assert read.keys() == {"logits", "block/pooled"}
-    np.testing.assert_array_equal(read["block/pooled"], answer([3, 1], 2)["block/pooled"])
+    np.testing.assert_array_equal(read["block/pooled"], predict([3, 1], 2)["block/pooled"])
     assert SoftLabels(tmp_path, HEADER, []).read([3], 2).keys() == {"logits"}
     with pytest.raises(RequestError, match=r"has no feature 'block/poled'. Did you mean 'block/pooled'\?"):
         SoftLabels(tmp_path, HEADER, ["block/poled"])
@@ -122,7 +122,7 @@ def test_shards_hold_one_view_each_and_no_pickle(tmp_path: Path) -> None:
     assert shards == [f"view-{view:03d}-{number:05d}.npy" for view in range(3) for number in range(3)]
     rows = np.load(tmp_path / "view-002-00001.npy", allow_pickle=False)
     assert rows.dtype == LAYOUT.dtype
-    np.testing.assert_array_equal(rows["logits"], answer(np.arange(4, 8), 2)["logits"])
+    np.testing.assert_array_equal(rows["logits"], predict(np.arange(4, 8), 2)["logits"])
 
 
 def test_an_interrupted_writer_keeps_finished_shards(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_an_image_that_is_not_in_the_transfer_set_is_refused(tmp_path: Path, ima
 @pytest.mark.parametrize("name", ["logits", "stage:16"])
 def test_a_prediction_of_nan_stops_the_filling(tmp_path: Path, bad: float, name: str) -> None:
     def broken(images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
-        values = answer(images, view)
+        values = predict(images, view)
         values[name][-1, ..., -1] = bad
         yield values
 
@@ -327,7 +327,7 @@ def test_a_prediction_of_nan_stops_the_filling(tmp_path: Path, bad: float, name:
 
 def test_predictions_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
     def broken(images: Any, view: int) -> Iterator[dict[str, np.ndarray]]:
-        yield {**answer(images, view), "block/pooled": np.zeros((len(images), 1))}
+        yield {**predict(images, view), "block/pooled": np.zeros((len(images), 1))}
 
     with pytest.raises(RequestError, match=r"block/pooled of shape \[1\] where \[6\]"):
         write(tmp_path, teacher=broken)
@@ -336,7 +336,7 @@ def test_predictions_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rows", "message"), [(-1, "teacher predicted 10"), (1, "teacher predicted more")])
 def test_too_few_or_too_many_predictions_are_refused(tmp_path: Path, rows: int, message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        write(tmp_path, teacher=lambda images, view: iter([answer(np.arange(len(images) + rows), view)]))
+        write(tmp_path, teacher=lambda images, view: iter([predict(np.arange(len(images) + rows), view)]))
 
 
 def test_beyond_float16_logits_are_clipped_and_features_refused(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_beyond_float16_logits_are_clipped_and_features_refused(tmp_path: Path) 
     with pytest.raises(RequestError, match=r"block/pooled.*float16"):
         write(
             tmp_path / "features",
-            teacher=lambda images, view: [{**answer(images, view), "block/pooled": np.full((len(images), 6), -1e6)}],
+            teacher=lambda images, view: [{**predict(images, view), "block/pooled": np.full((len(images), 6), -1e6)}],
         )
 
 

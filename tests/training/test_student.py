@@ -16,14 +16,14 @@ CLASSES, VIEWS, IMAGES = 3, 4, 11
 LAYOUT = Layout(CLASSES, features={"pooled": (5,)})
 
 
-def answer(images: np.ndarray, view: int) -> dict[str, np.ndarray]:
+def predict(images: np.ndarray, view: int) -> dict[str, np.ndarray]:
     first = 8.0 * np.asarray(images)[:, None] + view
     return {"logits": first + np.arange(CLASSES) / 4, "pooled": -first + np.arange(5) / 4}
 
 
 def a_store(path: Path) -> SoftLabels:
     header = {"fingerprint": "abc", "images": IMAGES, "views": VIEWS, "layout": LAYOUT.described()}
-    write_soft_labels(path, header, lambda images, view: iter([answer(images, view)]), lambda count: None)
+    write_soft_labels(path, header, lambda images, view: iter([predict(images, view)]), lambda count: None)
     return SoftLabels(path, header)
 
 
@@ -37,7 +37,7 @@ def test_every_teacher_predicts_the_view(tmp_path: Path) -> None:
     np.testing.assert_array_equal(x.index, order)
     assert len(x.predictions) == 2
     for answers in x.predictions:
-        for name, values in answer(order, 2).items():
+        for name, values in predict(order, 2).items():
             np.testing.assert_array_equal(answers[name], values)
 
 
@@ -50,6 +50,6 @@ def test_targets_of_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Pat
     share = batch["share"].numpy()[:, None]
     assert 0 < (share < 1).sum() < IMAGES
     assert answers["pooled"].dtype == tf.float32
-    for name, values in answer(order, 0).items():
+    for name, values in predict(order, 0).items():
         mean = values + np.sign(values[-1, 0]) * (VIEWS - 1) / 2
         np.testing.assert_allclose(answers[name], share * mean + (1 - share) * mean[batch["partner"]], rtol=1e-6)

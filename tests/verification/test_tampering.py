@@ -317,7 +317,7 @@ def both(*changes: Change) -> Change:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put([], "gates"), "is missing, which its recipe asks for"),
+        (put([], "gates"), "is missing, which its recipe requires"),
         (gate("diagnosis", name="other"), "the gate diagnosis is missing"),
         (gate("min_relative_accuracy", limit=0.0), "stated as passed (value 1.08333, limit 0)"),
         (gate("min_relative_accuracy", value=2.0), "stated as passed (value 2, limit"),
@@ -360,8 +360,8 @@ def gates_of(manifest: Manifest) -> list[str]:
         (put([64, 64, 3], "student", "signature", "tensors", 0, "shape"), "student.signature is image (image: float32"),
         (put("text", "student", "signature", "kind"), "the kind of input is 'text', its recipe has 'image'"),
         (put("int8", "artifacts", 0, "precision"), "is said to be tflite int8, not tflite fp32"),
-        (put(["fp32"], "recipe", "export", "tflite"), "is listed, for which its recipe does not ask"),
-        (put(True, "recipe", "export", "onnx"), "onnx/tiny.onnx is not listed, for which its recipe asks"),
+        (put(["fp32"], "recipe", "export", "tflite"), "is listed, which its recipe does not request"),
+        (put(True, "recipe", "export", "onnx"), "onnx/tiny.onnx is not listed, which its recipe requests"),
         (put(0.99, "artifacts", 0, "accuracy"), "is 0.99, which is no whole number of 13 test images"),
         (put(0.5, "artifacts", 0, "accuracy"), "accuracy of android/tiny_fp32.tflite is 0.5, of the student 1.0"),
         (put(6 / 13, "student", "accuracies", 0), "that of the exported seed is 1.0"),

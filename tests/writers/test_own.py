@@ -71,7 +71,7 @@ def test_raw_pixels_give_the_predictions_of_normalised_ones(
 
     loaded = own.load(saved(model), normalization.parse(text))
     assert (loaded.signature, loaded.classes, loaded.parameters) == (signature(SIZE), CLASSES, body.count_params())
-    np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(photos), expected, atol=1e-5)
     np.testing.assert_allclose(through_the_graph(loaded, photos), expected, atol=1e-5)
 
 
@@ -83,7 +83,7 @@ def test_a_saved_model_predicts_as_the_model_it_was_saved_from(
     model.export(tmp_path / "mine", verbose=False)
     loaded = own.load(tmp_path / "mine")
     expected = np.concatenate([model(image[np.newaxis]) for image in photos])
-    np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(photos), expected, atol=1e-5)
     np.testing.assert_allclose(through_the_graph(loaded, photos), expected, atol=1e-5)
     assert loaded.parameters == model.count_params()
 
@@ -95,8 +95,8 @@ def test_half_precision_is_widened(saved: Callable[[Any], Path], photos: np.ndar
     finally:
         keras.config.set_dtype_policy("float32")
     loaded = own.load(saved(model))
-    assert loaded.answer(photos).dtype == np.float32
-    np.testing.assert_allclose(through_the_graph(loaded, photos), loaded.answer(photos), atol=2e-2)
+    assert loaded.predict(photos).dtype == np.float32
+    np.testing.assert_allclose(through_the_graph(loaded, photos), loaded.predict(photos), atol=2e-2)
 
 
 ENDS: dict[str, Callable[[Any], Any]] = {
@@ -122,7 +122,7 @@ def test_probabilities_are_exported_as_they_are(saved: Callable[[Any], Path], ph
     model = keras.Model(body.input, ENDS[end](body.output))
     loaded = own.load(saved(model), normalization.parse("0,255"))
     expected = model.predict(photos / 255, verbose=0)
-    np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(photos), expected, atol=1e-5)
     np.testing.assert_allclose(through_the_graph(loaded, photos), expected, atol=1e-5)
     graph = tf.function(loaded).get_concrete_function(tf.TensorSpec([1, SIZE, SIZE, 3])).graph
     kinds = [node.op for node in graph.as_graph_def().library.function[0].node_def]
@@ -134,7 +134,7 @@ def test_small_logits_of_two_classes_are_no_probabilities(saved: Callable[[Any],
     squashed.layers[-1].set_weights([np.array([[0.6, 0.1], [0.2, 0.3]], np.float32)])
     expected = squashed.predict(photos, verbose=0)
     assert (expected > 0).all() and (expected < 1).all()
-    np.testing.assert_allclose(own.load(saved(squashed)).answer(photos), keras.ops.softmax(expected), atol=1e-5)
+    np.testing.assert_allclose(own.load(saved(squashed)).predict(photos), keras.ops.softmax(expected), atol=1e-5)
 
 
 def two_inputs() -> Any:
@@ -178,7 +178,7 @@ def test_a_lambda_that_is_trusted_runs(saved: Callable[[Any], Path], photos: np.
     model = network(keras.layers.Lambda(lambda x: 2 * x, output_shape=(4,)), dense())
     loaded = own.load(saved(model), allow_code=True)
     expected = np.asarray(keras.ops.softmax(model.predict(photos, verbose=0)))
-    np.testing.assert_allclose(loaded.answer(photos), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(photos), expected, atol=1e-5)
 
 
 def test_a_weight_that_a_relu_hides_is_named(saved: Callable[[Any], Path]) -> None:
@@ -264,7 +264,7 @@ def test_files_hold_the_normalization_in_one_partition(
     images = np.concatenate([photos, np.full_like(photos, [220, 20, 20]), np.full_like(photos, [20, 20, 220])])
     card = Card("mine", ("a", "b", "c"), "", "", "1", "")
     write_tflite(loaded, precision, tmp_path / "x.tflite", card, images.astype(np.uint8))
-    expected = loaded.answer(images)
+    expected = loaded.predict(images)
     assert np.ptp(expected, axis=0).max() > 0.1, "red and blue must differ, or the order of channels does not matter"
     given = tflite.predict(tmp_path / "x.tflite", [images])
     assert np.abs(given - expected).max() < tolerance

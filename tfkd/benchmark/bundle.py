@@ -31,7 +31,7 @@ class BenchOutcome:
     Attributes:
         results: for every file and number of threads.
         skipped: what the target's delegates did not take.
-        record: the file in the bundle's `measurements`; None where none was asked for, or there is no bundle.
+        record: the file in the bundle's `measurements`; None if none was requested, or there is no bundle.
         limits: what is to be kept.
         earlier: the results in `limits.baseline`.
     """
@@ -46,7 +46,7 @@ class BenchOutcome:
         """Returns the verdicts; none without limits and without golden predictions.
 
         Raises:
-            MachineError: the noise is too large to tell a change from.
+            MachineError: the noise is too large to detect a change.
             RequestError: a limit needs what was not measured.
         """
         return gates.judge(self.limits, self.results, self.earlier)
@@ -183,7 +183,7 @@ def until_clear(
         earlier: the results of the baseline.
         progress: receives a line about what is being done.
         keep: called with all results so far, before any are judged.
-        repeatable: asked after the first time: whether measuring again brings other samples.
+        repeatable: called after the first time; returns whether measuring again gives other samples.
     """
     found = measure()
     keep(found)

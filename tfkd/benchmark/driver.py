@@ -159,7 +159,7 @@ def run(
 
 
 def counts(options: RunnerOptions, cores: int) -> tuple[int, ...]:
-    """Returns the numbers of threads that are asked for on a device with so many cores, the smallest first."""
+    """Returns the requested numbers of threads on a device with so many cores, the smallest first."""
     return tuple(sorted({count or max(1, cores) for count in options.threads}))
 
 
@@ -168,8 +168,8 @@ def busy(title: str) -> MachineError:
     return MachineError(f"{title} is being measured by another run of tfkd bench. Wait until that has ended.")
 
 
-def rung(abi: str) -> Rung:
-    """Returns the step of the verification ladder on which a machine that runs files natively stands."""
+def evidence_level(abi: str) -> Rung:
+    """Returns the evidence level of a machine that runs files natively."""
     return "x86" if abi.lower() in ("x86_64", "amd64", "i686", "i386") else "device"
 
 
@@ -212,5 +212,5 @@ def _result(target: str, subject: BenchSubject, device: Device, runtime: Runtime
         partitions=measured.partitions,
         golden=expected.compare(np.asarray(measured.answers, np.float32), accepted) if expected else None,
         emulated=False,
-        rung=rung(device.abi),
+        rung=evidence_level(device.abi),
     )

@@ -119,7 +119,7 @@ def judge(limits: Limits, results: list[Result], earlier: list[Result]) -> list[
 
     Raises:
         RequestError: a limit needs what was not measured, or the baseline lacks a file.
-        MachineError: there are no results, or the noise is too large to tell a change from.
+        MachineError: there are no results, or the noise is too large to detect a change.
     """
     if not results:
         raise MachineError("Nothing was measured, so nothing passes.")
@@ -127,7 +127,7 @@ def judge(limits: Limits, results: list[Result], earlier: list[Result]) -> list[
 
 
 def unclear(limits: Limits, results: list[Result], earlier: list[Result]) -> list[Result]:
-    """Returns the results that must be measured longer before their change can be told from noise."""
+    """Returns the results that must be measured longer to separate their change from noise."""
     if limits.max_regression is None:
         return []
     return [each for each in results if _change(each, earlier, limits.max_regression).verdict == "unclear"]

@@ -30,7 +30,7 @@ def bench(
     """Times one inference (batch 1) of every file, all files in turn, in a process without TensorFlow.
 
     Args:
-        address: what stands behind `host:`; must be empty.
+        address: the text after `host:`; must be empty.
         subject: .tflite files, each with one uint8 or float32 image input.
         options: how often.
         progress: receives a line about what is being done.
@@ -62,7 +62,7 @@ def bench(
 
 
 def measure(files: dict[str, Path], settings: Bench, progress: Say | None = None) -> list[BenchEntry]:
-    """Times files as a recipe asks for it; returns what the manifest keeps, by number of threads.
+    """Times files by the settings of a recipe; returns the manifest's entries, by number of threads.
 
     Args:
         files: artifact name to .tflite file.

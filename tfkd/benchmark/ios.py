@@ -146,10 +146,10 @@ def of_benchmarker(
     Args:
         predicted: from `benchmark_predict`; its samples are milliseconds.
         artifact: the file.
-        device: where it ran; its `os` stands for the version of Core ML.
+        device: where it ran; its `os` identifies the version of Core ML.
         compute_units: name of the coremltools.ComputeUnit, as CPU_AND_NE.
         loaded: from `benchmark_load`.
-        warmup: whether `benchmark_predict` was told to warm up, which takes one inference.
+        warmup: whether `benchmark_predict` warmed up, which takes one inference.
 
     Raises:
         RequestError: there are no samples, or no such compute units.

@@ -66,7 +66,7 @@ def spoken(command: list[str], text: str, patience: float) -> Generator[str, Non
 
 
 def living(command: list[str], patience: float) -> Iterator[str]:
-    """Yields the lines of a program that tells about once a second, with a line of ALIVE, how far it is.
+    """Yields the lines of a program that reports its progress about once per second with a line of ALIVE.
 
     Args:
         command: program and arguments; no shell reads them.

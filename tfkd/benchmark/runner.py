@@ -1,4 +1,4 @@
-"""Measures .tflite files with LiteRT; stands alone, so that it can be copied to a board: `python runner.py < JOB`.
+"""Measures .tflite files with LiteRT; a single file that can be copied to a board: `python runner.py < JOB`.
 
 The job is one JSON object on stdin:
 
@@ -13,13 +13,12 @@ The job is one JSON object on stdin:
 
 Each line of stdout is a JSON object: {"busy": true} where another run has the lock, else {"device", "threads"}, then
 {"doing": text} about once a second, then {"error": {"artifact", "reason"}} or {"device", "runtime", "measured"} in the
-terms of `tfkd.bundle.results`. Whatever touches a file happens in a forked
-process of its own: a file that crashes or hangs the runtime is named, and every process lays out its memory anew, which
-alone can change a latency by some percent.
+terms of `tfkd.bundle.results`. Files are only used in forked processes, so that a file that crashes or hangs the
+runtime is named; every process has another memory layout, which alone can change a latency by some percent.
 
 A yardstick, a product of matrices, is timed in turn with the files. What slows the machine down for seconds or for
-hours, a neighbour or the heat, strikes both; their ratio tells a slower file from a slower machine. With one thread the
-processor time is taken too: a busy machine lets an inference wait, but does not make it work longer.
+hours, a neighbour or the heat, affects both; their ratio separates a slower file from a slower machine. With one thread
+the processor time is measured too: on a busy machine an inference waits, but does not use more processor time.
 """
 
 import contextlib
@@ -146,7 +145,7 @@ def probe(path: str, threads: int, golden: np.ndarray, tell: Tell = _quiet) -> d
     first = time.perf_counter_ns()
     predictions = []
     for number, image in enumerate(golden, 1):
-        predictions.append(answer(interpreter, image).tolist())
+        predictions.append(predict(interpreter, image).tolist())
         tell(f"golden image {number} of {len(golden)}")
     peak = _memory("VmHWM")
     return {
@@ -205,7 +204,7 @@ def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
     return (image.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else image.astype(dtype)
 
 
-def answer(interpreter: Any, image: np.ndarray) -> np.ndarray:
+def predict(interpreter: Any, image: np.ndarray) -> np.ndarray:
     """Returns float32 [classes] probabilities, by the file's own scale, for a uint8 [S, S, 3] image."""
     entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     interpreter.set_tensor(entry["index"], as_taken(image, entry["dtype"])[np.newaxis])
@@ -247,10 +246,10 @@ def settle(calls: Mapping[str, Callable[[], Any]], warmup: int, tell: Tell = _qu
 def alternate(
     calls: Mapping[str, Callable[[], Any]], runs: int, seed: int = 0, tell: Tell = _quiet
 ) -> dict[str, list[tuple[float, float]]]:
-    """Times calls in turn, so that a slow second of the machine strikes all of them alike.
+    """Times calls in turn, so that a slow second of the machine affects all of them equally.
 
-    A call is made twice a turn and the second is timed: the first brings its weights back into the caches and lets the
-    previous call's worker threads fall asleep, as on a phone that runs one model. The order is drawn anew every round.
+    Each turn makes a call twice and times the second: the first brings its weights back into the caches and lets the
+    previous call's worker threads fall asleep, as on a phone that runs one model. Each round draws the order again.
 
     Args:
         calls: name to what is timed.
@@ -274,7 +273,7 @@ def alternate(
 
 
 def device() -> dict[str, Any]:
-    """Returns what Linux tells about the machine: device tree on boards, DMI on PCs; None for what neither says."""
+    """Returns what Linux reports about the machine: device tree on boards, DMI on PCs; None if neither does."""
     dmi = Path("/sys/class/dmi/id")
     return {
         "maker": _text(dmi / "sys_vendor"),
@@ -324,14 +323,14 @@ def _apart(
         work: called with `tell`.
         patience: seconds without a sign of life.
         artifact: the file that an error names; None where there are several.
-        doing: stands before each sign of life.
+        doing: prefix of each sign of life.
 
     Raises:
         UnusableError: the work failed, crashed, or gave no sign of life for `patience` seconds.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(work, artifact, sender))
+    child = context.Process(target=_send_result, args=(work, artifact, sender))
     child.start()
     sender.close()
     try:
@@ -353,7 +352,7 @@ def _apart(
     return answered
 
 
-def _answer(work: Callable[..., dict[str, Any]], artifact: str | None, sender: Any) -> None:
+def _send_result(work: Callable[..., dict[str, Any]], artifact: str | None, sender: Any) -> None:
     try:
         result = work(tell=_Teller(sender))
     except UnusableError as error:
@@ -430,7 +429,7 @@ def _text(path: Path) -> str | None:
 
 
 def _number(path: Path) -> float | None:
-    """Returns a finite number in a file of one number: some sensors answer with an error, or with nothing."""
+    """Returns the finite number in a file; None if a sensor reports an error or nothing."""
     try:
         value = float(_text(path) or "")
     except ValueError:

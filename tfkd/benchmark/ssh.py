@@ -3,7 +3,7 @@
 The runner and the files are copied to a fresh folder there, run with the board's own Python and LiteRT, and removed,
 whatever ends the run here: an error, Ctrl-C or SIGTERM.
 Two runs at once would disturb each other: the second is refused, by the lock of the folder above.
-What stands in the user's OpenSSH configuration holds: keys, jump hosts, known hosts. Nothing is asked for: a board that
+The user's OpenSSH configuration applies: keys, jump hosts, known hosts. There are no prompts: a board that
 would want a password is an error.
 """
 

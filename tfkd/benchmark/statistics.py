@@ -1,4 +1,4 @@
-"""What noisy samples say: a median with its confidence interval, outliers, throttling, and change told from noise.
+"""Statistics of noisy samples: median with confidence interval, outliers, throttling, and change beyond noise.
 
 Nothing here assumes a distribution: latencies have a long tail, and a shared machine has bursts that last seconds.
 """
@@ -72,7 +72,7 @@ def summary(samples: Sequence[float]) -> Latency:
 
 
 def summarised(result: Result) -> Result:
-    """Returns a result with the summary of its samples made anew; one without samples stays as it is."""
+    """Returns a result with a recomputed summary of its samples; one without samples is unchanged."""
     return result.model_copy(update={"latency_ms": summary(result.samples_ms)}) if result.samples_ms else result
 
 

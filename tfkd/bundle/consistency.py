@@ -99,7 +99,7 @@ def _part(value: Any, *names: str) -> Any:
 
 
 def _files(manifest: Manifest) -> Iterator[str]:
-    """Yields the files that the recipe does not ask for, and those that it asks for and nothing is said of."""
+    """Yields the files that the recipe does not request, and the requested ones that are not listed."""
     try:
         export = Export.model_validate(manifest.recipe.get("export"))
     except ValidationError as error:
@@ -112,11 +112,11 @@ def _files(manifest: Manifest) -> Iterator[str]:
         if times > 1:
             yield f"{path} is listed {times} times"
     for path in sorted(in_recipe.keys() - {each.path for each in listed}):
-        yield f"{path} is not listed, for which its recipe asks"
+        yield f"{path} is not listed, which its recipe requests"
     for each in listed:
         file = in_recipe.get(each.path)
         if file is None:
-            yield f"{each.path} is listed, for which its recipe does not ask"
+            yield f"{each.path} is listed, which its recipe does not request"
         elif (each.format, each.precision) != (file.format, file.precision):
             yield f"{each.path} is said to be {each.format} {each.precision}, not {file.format} {file.precision}"
     for lost in manifest.missing:

@@ -104,8 +104,8 @@ class Evidence(EvidenceEntry):
 
 def other_classes(evidence: Evidence, manifest: Manifest) -> int | None:
     """Returns how many classes the evidence has, if its manifest has another number of them."""
-    answers = [answer for each in evidence.examples for answer in (each.teacher, each.control, each.student) if answer]
-    counts = {len(answer) for answer in answers} | ({evidence.confusion.classes} if evidence.confusion else set())
+    predictions = [row for each in evidence.examples for row in (each.teacher, each.control, each.student) if row]
+    counts = {len(row) for row in predictions} | ({evidence.confusion.classes} if evidence.confusion else set())
     return max(counts - {len(manifest.data.classes)}, default=None)
 
 

@@ -45,7 +45,7 @@ class Condition(Entry):
 
 
 class Device(Entry):
-    """Where a file was run; None for what the device does not tell."""
+    """The device that ran a file; None for properties that it does not report."""
 
     maker: str | None = None
     model: str | None = None
@@ -60,7 +60,7 @@ class Device(Entry):
 
     @property
     def name(self) -> str:
-        """What people call the device; the processor stands in where it has no name of its own."""
+        """The name of the device, or of its processor if it has none."""
         named = " ".join(part for part in (self.maker, self.model) if part)
         return named or self.soc or self.abi
 
@@ -79,7 +79,7 @@ class Latency(Entry):
     """Of one inference, batch 1, after the warm-up; milliseconds."""
 
     median: float = Field(ge=0)
-    p90: float | None = Field(None, ge=0, description="None where the tool tells p95 alone")
+    p90: float | None = Field(None, ge=0, description="None where the tool reports p95 only")
     p95: float | None = Field(None, ge=0)
     p99: float | None = Field(None, ge=0)
     min: float = Field(ge=0)
@@ -142,7 +142,7 @@ class Result(MeasuredFile):
     warmup: int = Field(0, ge=0, description="untimed inferences before the timed ones, in each process")
     processes: int = Field(1, ge=1, description="that took the samples one after the other, in equal shares")
     samples_ms: list[float] = Field([], description="every timed inference in order; empty if only a summary is known")
-    cpu_ms: list[float] = Field([], description="processor time of each sample; only with one thread, where it is told")
+    cpu_ms: list[float] = Field([], description="processor time of each sample; only with one thread, if reported")
     yardstick_ms: list[float] = Field(
         [], description="a fixed piece of work, timed in turn with each sample; as cpu_ms if that is there"
     )

@@ -69,7 +69,7 @@ def listing(folder: Path) -> tuple[dict[str, Path], str]:
     return listed, f"{len(listed)} files, no links{ignored}"
 
 
-def twins(listed: Iterable[str]) -> list[str]:
+def colliding_names(listed: Iterable[str]) -> list[str]:
     """Returns paths of which macOS and Windows keep only one, which distinguish neither capitals nor Unicode forms."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in listed:

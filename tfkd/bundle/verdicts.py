@@ -61,9 +61,9 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         if times > 1:
             yield f"the gate {name} is listed {times} times"
     for name in right.keys() - stated.keys():
-        yield f"the gate {name} is missing, which its recipe asks for"
+        yield f"the gate {name} is missing, which its recipe requires"
     for name in stated.keys() - right.keys():
-        yield f"the gate {name} is listed, for which its recipe does not ask"
+        yield f"the gate {name} is listed, which its recipe does not require"
     for name in stated.keys() & right.keys():
         if not _same(stated[name], right[name]):
             yield f"the gate {name} is stated as {_written(stated[name])}; by its numbers it is {_written(right[name])}"

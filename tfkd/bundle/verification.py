@@ -106,22 +106,22 @@ class _Bundle:
 
     def check(self, source: str | None) -> None:
         listed = self._needed("files", lambda: seal.listing(self._folder))
-        if alike := seal.twins(listed):
+        if alike := seal.colliding_names(listed):
             found = f"{', '.join(alike)}: differ in capitals or Unicode form alone; macOS and Windows keep one of them."
             self.checks.append(Check("names", "failed", legible(found)))
-        self._tried("checksums", lambda: seal.checked(self._folder, listed))
+        self._run_check("checksums", lambda: seal.checked(self._folder, listed))
         manifest, card = self._needed("manifest", lambda: checked_manifest(self._folder, listed))
-        self._tried("labels", lambda: _labels(self._folder, manifest))
-        stored = self._tried("golden images", lambda: _golden(self._folder, manifest))
-        self._tried("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
+        self._run_check("labels", lambda: _labels(self._folder, manifest))
+        stored = self._run_check("golden images", lambda: _golden(self._folder, manifest))
+        self._run_check("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
         self.checks.append(_gates(manifest))
         for artifact in manifest.artifacts:
-            self._tried(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
+            self._run_check(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
         if source is not None:
             test = _TestImages(source, manifest)
-            self._tried("data", test.compared)
+            self._run_check("data", test.compared)
             for artifact in manifest.artifacts:
-                self._tried(f"accuracy of {artifact.path}", partial(self._accuracy, artifact, card, manifest, test))
+                self._run_check(f"accuracy of {artifact.path}", partial(self._accuracy, artifact, card, manifest, test))
 
     def _golden_answers(
         self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden | None
@@ -200,7 +200,7 @@ class _Bundle:
             raise VerifyError(f"{artifact.path}: {wrong}.")
         return answered
 
-    def _tried(self, name: str, work: Callable[[], tuple[T, str]]) -> T | None:
+    def _run_check(self, name: str, work: Callable[[], tuple[T, str]]) -> T | None:
         """Adds a check; the others go on where it fails."""
         try:
             value, found = work()
@@ -213,7 +213,7 @@ class _Bundle:
 
     def _needed(self, name: str, work: Callable[[], tuple[T, str]]) -> T:
         """Adds a check whose outcome the others need."""
-        value = self._tried(name, work)
+        value = self._run_check(name, work)
         if value is None:
             raise _StoppedError
         return value

@@ -1,4 +1,4 @@
-"""File formats, one file each; `FORMATS` is the list of those that a recipe may ask for.
+"""File formats, one file each; `FORMATS` lists those that a recipe can request.
 
 What is known of a format is in its record and nowhere else: how it is written, run and judged, and how an app uses it.
 """
@@ -22,7 +22,7 @@ FORMATS = MappingProxyType(
     }
 )
 
-# The names by which a recipe asks for files, each with the format and the precision.
+# The names by which a recipe requests files, each with the format and the precision.
 FORMS = MappingProxyType(
     {format.form(name): (format, name) for format in FORMATS.values() for name in format.precisions}
 )

@@ -51,12 +51,12 @@ class AppCode:
 
 @dataclass(frozen=True)
 class Format:
-    """All that is known of a file format.
+    """A file format.
 
     Attributes:
         name: in manifests; after a dot, the suffix of its files.
         folder: in a bundle.
-        recipe_field: of `tfkd.recipe.Export`, which asks for such files.
+        recipe_field: field of `tfkd.recipe.Export` that requests such files.
         precisions: by name.
         usual: the precision that names of files and forms do not state; None where they state every one.
         writer: writes a file; called with (graph, file, path, card, calibration).
@@ -119,7 +119,7 @@ class Format:
         return max(precision.tolerances[family] for precision in self.precisions.values())
 
     def form(self, precision: str) -> str:
-        """Returns the name by which a recipe asks for a file."""
+        """Returns the name by which a recipe requests a file."""
         if precision == self.usual:
             return self.name
         return precision if self.recipe_field == self.name else f"{self.name}_{precision}"
@@ -134,7 +134,7 @@ class Format:
 
         Args:
             precision: of the file.
-            target: the oldest iOS that the recipe asks for; None for the oldest that the file can have.
+            target: the oldest iOS that the recipe requests; None for the oldest possible for the file.
         """
         oldest = self.precisions[precision].oldest_ios
         if oldest is None:

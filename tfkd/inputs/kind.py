@@ -1,7 +1,7 @@
 """The interface of a kind of input: how its examples are read, changed, described and stored.
 
 `InputKind` holds what is known of the kind; a `Reading` holds how the examples of one split are read. A second kind
-fills both in, and nothing outside of its package asks which kind it is.
+fills both in, and no code outside of its package depends on the kind.
 """
 
 import textwrap

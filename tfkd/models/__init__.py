@@ -250,7 +250,7 @@ def _imported(path: str) -> Callable[..., Any]:
         raise RequestError(f"Cannot import {module_name!r} of {path!r}: {cause(error)}") from error
     function = getattr(module, name, None)
     if function is None:
-        raise RequestError(f"{module_name!r} has no {name!r}, which {path!r} asks for.")
+        raise RequestError(f"{module_name!r} has no {name!r}, which {path!r} needs.")
     if not callable(function):
         raise RequestError(f"{path!r} is a {type(function).__name__}, not a function that builds a model.")
 

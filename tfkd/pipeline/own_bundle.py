@@ -141,7 +141,7 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
         diagnosis=diagnosis,
     )
     model, data, count = subject.model, subject.data, request.export.golden_images
-    golden = assembly.golden_examples(bundle, artifacts, data, model.signature, count, request.seed, model.answer)
+    golden = assembly.golden_examples(bundle, artifacts, data, model.signature, count, request.seed, model.predict)
     pages.complete(bundle, manifest, golden, _evidence(subject, probabilities, request.seed))
     return manifest
 
@@ -161,7 +161,7 @@ def _predictions(subject: ExportSubject, progress: Progress) -> np.ndarray:
 
         def predictions() -> Iterator[np.ndarray]:
             for images in _batches(subject):
-                yield subject.model.answer(images.numpy())
+                yield subject.model.predict(images.numpy())
                 advance(len(images))
 
         return np.concatenate(list(predictions()))
@@ -205,7 +205,7 @@ def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFol
         lambda names: f"--labels {diagnosis.write_labels(folder.proposed_labels, names)}",
     )
     examined = diagnosis.DiagnosisSubject(
-        model.name, model.answer, model.normalization, data.classes, wording, data.kind
+        model.name, model.predict, model.normalization, data.classes, wording, data.kind
     )
     test = data.test.labels
     if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):

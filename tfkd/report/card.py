@@ -1,4 +1,4 @@
-"""MODEL_CARD.md in the form that model hubs read: YAML front matter, then what Mitchell et al. 2019 ask for.
+"""MODEL_CARD.md in the form that model hubs read: YAML front matter, then the sections of Mitchell et al. 2019.
 
 Sources: arXiv:1810.03993; the Hugging Face Hub's model card metadata (`license`, `pipeline_tag`, `model-index`).
 """
@@ -43,7 +43,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         images=images,
         value=facts.value,
         limit=facts.limit,
-        again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it stands between fences
+        again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it is between fences
         usages=usage.usages(manifest),
         percent=units.percent,
         points=units.points,

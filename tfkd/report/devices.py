@@ -1,6 +1,6 @@
 """The pages of a bundle's measurements: every device that its files were measured on, in HTML and in Markdown.
 
-They stand beside the measurements, outside of the seal; report.html and MODEL_CARD.md link there.
+They are beside the measurements, outside of the seal; report.html and MODEL_CARD.md link to them.
 """
 
 from collections import defaultdict
@@ -125,7 +125,7 @@ def index(manifest: Manifest, records: list[Record]) -> Index:
     """Sorts measurements by device.
 
     Args:
-        manifest: of the bundle; what was timed when it was made stands in it.
+        manifest: of the bundle, with the latencies measured when it was written.
         records: what was measured later, the oldest first.
     """
     held = {artifact.path for artifact in manifest.artifacts}

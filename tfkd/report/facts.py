@@ -187,7 +187,7 @@ def over_seeds(accuracies: list[float], images: int) -> str:
 
 
 def control_says(manifest: Manifest) -> str:
-    """Says in a sentence or two what the teacher was worth, with the noise that the claim stands in."""
+    """Describes in a sentence or two the gain from the teacher, with its noise."""
     student, images = manifest.student, manifest.data.splits["test"]
     students, controls = student.accuracies, student.control_accuracies
     if not controls:

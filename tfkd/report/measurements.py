@@ -42,7 +42,7 @@ def counted(entries: list[BenchEntry]) -> list[BenchEntry]:
 
 
 def quantile(latency: Latency) -> str:
-    """'1.52 ms', of nine inferences in ten; where the tool tells only the 95th percentile, '1.6 ms (95th)'."""
+    """'1.52 ms', of nine inferences in ten; if the tool reports only the 95th percentile, '1.6 ms (95th)'."""
     if latency.p90 is None and latency.p95 is not None:
         return f"{units.milliseconds(latency.p95)} (95th)"
     return units.known(latency.p90, units.milliseconds)

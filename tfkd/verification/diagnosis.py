@@ -2,7 +2,7 @@
 
 A cause is a hypothesis that is tried on examples: the same network with another order of labels, another normalization,
 or both. It is proposed with its evidence, and only where the examples that did not suggest it show that it is better
-than what was asked for. Nothing is ever applied.
+than the stated settings. Nothing is ever applied.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +39,10 @@ from tfkd.writers import samples
 MOST_IMAGES = 400
 BATCH = 64
 SKILL_OF_TRAINED = 0.8  # LEAST_SKILL where the weights look untrained
-SKILL_OF_RANDOM = 0.5  # is more than random weights reach, which tell some images apart by their colours
+SKILL_OF_RANDOM = 0.5  # more than random weights reach, which distinguish some images by their colours
 SUSPICIOUS = 0.9  # balanced accuracy below which other normalizations are tried
-ONE_CLASS = 0.9  # share of images that get the same class from a network that tells nothing apart
-FLAT = 0.95  # share of the entropy of guessing: such soft labels tell next to nothing
+ONE_CLASS = 0.9  # fraction of images with the same predicted class above which a network distinguishes nothing
+FLAT = 0.95  # fraction of the entropy of guessing above which soft labels contain almost no information
 FEW_STEPS, FEW_STEPS_OF_TRAINED = 1_000, 300  # of a training from random and from trained weights
 _NAMED_CLASSES = 6  # in a sentence
 
@@ -269,7 +269,7 @@ def _ends_in_bias(model: Any) -> bool:
 
 
 def _hypotheses(subject: DiagnosisSubject, examples: np.ndarray, labels: np.ndarray) -> Iterator[Hypothesis]:
-    """Yields what was asked for first, then every other order of labels and every other normalization."""
+    """Yields the stated settings, then every other order of labels and every other normalization."""
     yield from orders(subject.names, _predicted(subject, examples, None), labels, None)
     for other in [] if subject.normalization_is_known else subject.kind.other_normalizations(subject.normalization):
         yield from orders(subject.names, _predicted(subject, examples, other), labels, other)

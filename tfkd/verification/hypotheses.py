@@ -1,6 +1,6 @@
 """What may be wrong with a classifier: another order of its outputs, another normalization; tried and weighed.
 
-A hypothesis holds only where it is significantly better than what was asked for, on examples that did not suggest it.
+A hypothesis holds only if it is significantly better than the stated settings, on examples not used to find it.
 """
 
 import functools
@@ -20,7 +20,7 @@ MOST_CELLS = 1 << 23  # of a table of classes and outputs that are matched
 LEAST_GAIN = 0.05  # of balanced accuracy
 LEAST_SKILL = 0.3  # share of the way from chance to perfect that a hypothesis must reach
 SKILL_OF_MATCHED = 0.6  # the same where most classes are matched: a model of other classes fits some of them
-SKILL_OF_ONE_CLASS = 0.4  # and what gives one answer is below this
+SKILL_OF_ONE_CLASS = 0.4  # and a constant prediction is below this
 AS_GOOD = 0.02  # of balanced accuracy: a simpler explanation may be this much worse
 
 
@@ -29,9 +29,9 @@ class Hypothesis:
     """What is supposed about a classifier, and what it would be worth.
 
     Attributes:
-        normalization: that is supposed; None for the one that was asked for.
-        order: number of the output of each class; None for the order that was asked for.
-        kind: how the order was found, "" for that which was asked for.
+        normalization: the supposed one; None for the stated one.
+        order: number of the output of each class; None for the stated order.
+        kind: how the order was found, "" for the stated order.
         classes: int [n], the predicted classes under this hypothesis, none of them fitted to its example; -1 is none.
         likelihood: mean logarithm of the probability of the true class.
     """
@@ -62,7 +62,7 @@ class Hypothesis:
 def orders(
     names: Sequence[str], scores: np.ndarray, labels: np.ndarray, normalization: Normalization | None
 ) -> Iterator[Hypothesis]:
-    """Yields the order that was asked for, well-known ones, and the one that fits best."""
+    """Yields the stated order, well-known ones, and the one that fits best."""
     top, probabilities = scores.argmax(axis=1), _probabilities(scores)
 
     def likelihood(columns: np.ndarray) -> float:
@@ -106,7 +106,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _matched(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> tuple[int, ...]:
     """Returns the output that fits each class best, each output for one class (Kuhn 1955).
 
-    A class without images keeps its output where that is free. Too many classes to match keep the order asked for.
+    A class without images keeps its output if that is free. With too many classes the stated order is kept.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -117,7 +117,7 @@ def _matched(top: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> 
     recall, mass = np.zeros((len(present), outputs)), np.zeros((len(present), outputs))
     np.add.at(recall, (rows, top), 1.0)
     np.add.at(mass, rows, probabilities)
-    # Where the top classes leave a choice, the probabilities decide, and last of all the order that was asked for.
+    # If the top classes leave a choice, the probabilities decide, and then the stated order.
     score = (recall + 1e-3 * mass) / counts[:, None]
     score[np.arange(len(present)), present] += 1e-6
     order = np.full(outputs, -1)
@@ -151,7 +151,7 @@ def _rank_in_class(labels: np.ndarray) -> np.ndarray:
 def supported(
     hypotheses: list[Hypothesis], labels: np.ndarray, least_skill: float = LEAST_SKILL
 ) -> list[list[Hypothesis]]:
-    """Returns the simplest hypotheses that are clearly better than what was asked for.
+    """Returns the simplest hypotheses that are clearly better than the stated settings.
 
     Those about labels alone and those about normalizations are apart, each with the best first.
     """

@@ -69,7 +69,7 @@ class ComparedOn:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What stands in a file.
+    """The operators and sizes of a file.
 
     Attributes:
         path: of the file.

@@ -38,7 +38,7 @@ def problems(model: Any, card: Card, signature: Signature) -> list[str]:
 
     Args:
         model: a ModelT of TFLite's schema.
-        card: what must stand in it.
+        card: the expected content.
         signature: what the classifier must take.
     """
     content = _content(model)
@@ -107,7 +107,7 @@ def _image_properties(properties: "_Reader") -> dict[str, Any]:
 
 
 class _Reader:
-    """A table whose fields are asked for by slot; raises ValueError where one is missing that must be there."""
+    """A table whose fields are read by slot; raises a ValueError if a required one is missing."""
 
     def __init__(self, content: bytearray, position: int) -> None:
         self._table = Table(content, position)

@@ -164,7 +164,7 @@ def _matched(ours: Sequence[Operator], theirs: Sequence[Operator]) -> list[tuple
 
 
 def _identity(operator: Operator) -> tuple[frozenset[str], tuple[int, ...]]:
-    """Names what an operator computes; a fused operator's names stand in the file in no fixed order."""
+    """Names what an operator computes; the names of a fused operator have no fixed order in the file."""
     return frozenset(operator.outputs[0].name.split(";")), operator.outputs[0].shape
 
 

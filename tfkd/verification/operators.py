@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.verification import VerifyError, tflite
 
-_NO_TENSOR = -1  # stands for an optional input that is left out
+_NO_TENSOR = -1  # marks an optional input that is left out
 
 
 def _names(enumeration: type) -> dict[int, str]:
@@ -31,7 +31,7 @@ class Operand:
         name: as the file has it; for a fused operator the names of all its parts, joined by semicolons.
         shape: of its values; empty for a scalar.
         dtype: float32, int8 …
-        stored: bytes of the values that stand in the file; 0 for one that is computed.
+        stored: bytes of its values in the file; 0 if it is computed.
         scale: of its quantization; None where it has none, or one for each channel.
         zero_point: the same.
     """

@@ -37,7 +37,7 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
 
     Args:
         path: of a .tflite file.
-        card: the classes and the description that must stand in it.
+        card: the expected classes and description.
         signature: what it must take.
 
     Raises:

@@ -27,7 +27,7 @@ class TfliteNetwork:
 
     Attributes:
         model: schema.ModelT.
-        graph: schema.SubGraphT; its `operators` stand in the order in which they run.
+        graph: schema.SubGraphT; its `operators` are in the order in which they run.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -115,9 +115,9 @@ class TfliteNetwork:
         self.model.signatureDefs = [signature]
 
     def tidy(self) -> None:
-        """Drops the kinds of operators, the tensors and the buffers that nothing uses; tensors are numbered anew.
+        """Drops unused operator codes, tensors and buffers, and renumbers the tensors.
 
-        The signature must name tensors that are used: `sign` the network anew where its ends have changed. LiteRT
+        The signature must name tensors that are used: `sign` the network again if its ends have changed. LiteRT
         refuses a file that lists a kind of operator in a version that it lacks, used or not.
         """
         graph, model = self.graph, self.model
@@ -156,7 +156,7 @@ class TfliteNetwork:
 
 
 class _AlignedBuilder(flatbuffers.Builder):
-    """Aligns vectors as the TFLite schema asks for weights (16 bytes); the Python packer knows no `force_align`."""
+    """Aligns vectors as the TFLite schema requires for weights (16 bytes); the Python packer ignores `force_align`."""
 
     def CreateNumpyVector(self, x: np.ndarray) -> Any:  # noqa: N802
         self.Prep(16, x.nbytes)

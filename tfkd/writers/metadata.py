@@ -61,7 +61,7 @@ def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
 
 
 def _metadata(card: Card, signature: Signature) -> bytes:
-    """Builds the ModelMetadata table; fields stand in the order of the schema."""
+    """Builds the ModelMetadata table; fields are in the order of the schema."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
     inputs, outputs = _tables(builder, _input(builder, signature)), _tables(builder, _output(builder))

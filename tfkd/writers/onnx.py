@@ -26,7 +26,7 @@ CACHE = ".calibration"
 GUIDE = "TENSORRT.md"
 
 # What TensorRT's own entropy calibrator writes on top; trtexec reads the lines below it for the implicit quantization
-# of TensorRT 7 to 10. Version 8.6 stands for all.
+# of TensorRT 7 to 10. Version 8.6 is used for all.
 _HEADER = "TRT-8600-EntropyCalibration2"
 _LEVELS = 127
 

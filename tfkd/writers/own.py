@@ -31,7 +31,7 @@ class OwnModel:
         signature: what it takes.
         output_shape: (1, classes).
         parameters: numbers in its variables.
-        answer: the model as it was loaded, not through the graph that is exported: float32 [b, S, S, 3] raw RGB
+        predict: the model as it was loaded, not through the graph that is exported: float32 [b, S, S, 3] raw RGB
             to float32 probabilities [b, classes].
         normalization: what becomes part of the exported graph.
         logits: float32 [1, S, S, 3] normalised to float32 [1, classes].
@@ -42,7 +42,7 @@ class OwnModel:
     signature: Signature
     output_shape: tuple[int, int]
     parameters: int
-    answer: Callable[[np.ndarray], np.ndarray]
+    predict: Callable[[np.ndarray], np.ndarray]
     normalization: ImageNormalization
     logits: FrozenLogits
     opened: keras.Model
@@ -111,7 +111,7 @@ def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NO
         signature=model_signature,
         output_shape=(1, classes),
         parameters=opened.count_params(),
-        answer=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),
+        predict=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),
         normalization=normalized,
         logits=logits,
         opened=opened,

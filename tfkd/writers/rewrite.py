@@ -22,7 +22,7 @@ _NO_ACTIVATION = schema.ActivationFunctionType.NONE
 
 @dataclass(frozen=True)
 class PixelQuantization:
-    """What number a pixel p from 0 to 255 stands for: scale * (p - zero_point)."""
+    """The value of a pixel p from 0 to 255: scale * (p - zero_point)."""
 
     scale: float
     zero_point: int
@@ -45,7 +45,7 @@ def without_ends(network: TfliteNetwork) -> PixelQuantization:
     128.
 
     Returns:
-        What the pixels stand for at the input that the network has now.
+        The values of pixels at the new input of the network.
     """
     last = network.graph.operators.pop()
     if network.kind(last) != "SOFTMAX":
@@ -99,7 +99,7 @@ def with_ends(network: TfliteNetwork, pixels: PixelQuantization, dtype: type) ->
 
     Args:
         network: float32 [1, S, S, 3] to float32 logits [1, classes].
-        pixels: what a pixel stands for at its input.
+        pixels: values of pixels at its input.
         dtype: np.uint8 for pixels 0 to 255 and probabilities in 1/256; np.int8 for both less 128.
     """
     shift = np.iinfo(dtype).min

@@ -389,7 +389,7 @@ def test_a_full_device(device: VirtualDevice, subject: BenchSubject, tmp_path: P
     [
         ("echo 'ERROR: Failed to load model'; exit 1", "Failed to load model"),
         ("kill -9 $$", "did not finish"),
-        ("echo 'INFO: count=9 curr=1'; exit 0", "so old that it tells no median"),
+        ("echo 'INFO: count=9 curr=1'; exit 0", "so old that it reports no median"),
         ("exit 0", "did not finish"),
     ],
 )

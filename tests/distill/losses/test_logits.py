@@ -30,7 +30,7 @@ def random_batch(rows: int, classes: int, spread: float = 3.0) -> tuple[np.ndarr
     return teacher, student, rng.integers(-1, classes, rows)
 
 
-def answer(loss: LogitDistillationLoss, teacher: Any, labels: Any) -> Any:
+def teacher_input(loss: LogitDistillationLoss, teacher: Any, labels: Any) -> Any:
     return {"answer": teacher, "labels": labels} if loss.needs else teacher
 
 
@@ -41,7 +41,7 @@ def test_gradient_is_finite_at_extreme_logits(kind: type[LogitDistillationLoss])
     for turn in range(len(EXTREMES)):
         student = tf.Variable(np.roll(EXTREMES, turn, axis=0))
         with tf.GradientTape() as tape:
-            value = loss(answer(loss, EXTREMES, labels), student)
+            value = loss(teacher_input(loss, EXTREMES, labels), student)
         assert np.isfinite(value)
         assert np.isfinite(tape.gradient(value, student)).all()
 
@@ -50,12 +50,12 @@ def test_gradient_is_finite_at_extreme_logits(kind: type[LogitDistillationLoss])
 def test_gradient_descent_reaches_the_minimum_at_the_teacher_logits(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = random_batch(16, 5)
     loss = kind(temperature=2.0)
-    best = float(loss(answer(loss, teacher, labels), teacher))
+    best = float(loss(teacher_input(loss, teacher, labels), teacher))
     variable = tf.Variable(student)
     with tf.GradientTape() as tape:
-        value = loss(answer(loss, teacher, labels), variable)
+        value = loss(teacher_input(loss, teacher, labels), variable)
     variable.assign_sub(0.1 * tape.gradient(value, variable))
-    assert best < float(loss(answer(loss, teacher, labels), variable)) < float(value)
+    assert best < float(loss(teacher_input(loss, teacher, labels), variable)) < float(value)
 
 
 @each_loss
@@ -63,8 +63,8 @@ def test_gradient_descent_reaches_the_minimum_at_the_teacher_logits(kind: type[L
 def test_a_shift_of_all_logits_does_not_change_the_loss(kind: type[LogitDistillationLoss], shift: float) -> None:
     teacher, student, labels = random_batch(16, 5)
     loss = kind()
-    shifted = loss(answer(loss, teacher + np.float32(shift), labels), student - np.float32(shift))
-    assert float(shifted) == pytest.approx(float(loss(answer(loss, teacher, labels), student)), rel=1e-3)
+    shifted = loss(teacher_input(loss, teacher + np.float32(shift), labels), student - np.float32(shift))
+    assert float(shifted) == pytest.approx(float(loss(teacher_input(loss, teacher, labels), student)), rel=1e-3)
 
 
 @each_loss
@@ -72,10 +72,10 @@ def test_float16_logits_are_computed_in_float32(kind: type[LogitDistillationLoss
     teacher, student, labels = random_batch(16, 10, spread=30.0)
     teacher, student = teacher.astype(np.float16), student.astype(np.float16)
     loss = kind()
-    got = loss(answer(loss, teacher, labels), student)
+    got = loss(teacher_input(loss, teacher, labels), student)
     assert got.dtype == tf.float32
     assert np.isfinite(got)
-    wide = loss(answer(loss, teacher.astype(np.float32), labels), student.astype(np.float32))
+    wide = loss(teacher_input(loss, teacher.astype(np.float32), labels), student.astype(np.float32))
     assert float(got) == pytest.approx(float(wide), rel=1e-6)
 
 
@@ -83,9 +83,9 @@ def test_float16_logits_are_computed_in_float32(kind: type[LogitDistillationLoss
 def test_float64_stays_float64(kind: type[LogitDistillationLoss]) -> None:
     teacher, student, labels = random_batch(16, 10)
     loss, narrow = kind(reduction=None, dtype="float64"), kind(reduction=None)
-    got = loss(answer(loss, teacher.astype(np.float64), labels), student.astype(np.float64))
+    got = loss(teacher_input(loss, teacher.astype(np.float64), labels), student.astype(np.float64))
     assert got.dtype == tf.float64
-    np.testing.assert_allclose(got, narrow(answer(loss, teacher, labels), student), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, narrow(teacher_input(loss, teacher, labels), student), rtol=1e-4, atol=1e-4)
 
 
 @each_loss
@@ -94,7 +94,7 @@ def test_is_the_same_compiled_by_xla(kind: type[LogitDistillationLoss]) -> None:
     loss = kind()
 
     def value(student: Any) -> Any:
-        return loss(answer(loss, teacher, labels), student)
+        return loss(teacher_input(loss, teacher, labels), student)
 
     compiled = tf.function(value, jit_compile=True, autograph=False)(tf.constant(student))
     assert float(compiled) == pytest.approx(float(value(student)), rel=1e-5)
@@ -108,9 +108,11 @@ def test_takes_batches_of_unknown_size(kind: type[LogitDistillationLoss]) -> Non
 
     @tf.function(input_signature=shapes, autograph=False)
     def value(teacher: Any, student: Any, labels: Any) -> Any:
-        return loss(answer(loss, teacher, labels), student)
+        return loss(teacher_input(loss, teacher, labels), student)
 
-    assert float(value(teacher, student, labels)) == pytest.approx(float(loss(answer(loss, teacher, labels), student)))
+    assert float(value(teacher, student, labels)) == pytest.approx(
+        float(loss(teacher_input(loss, teacher, labels), student))
+    )
 
 
 @each_loss
@@ -118,8 +120,8 @@ def test_temperature_may_become_a_variable(kind: type[LogitDistillationLoss]) ->
     teacher, student, labels = random_batch(8, 5)
     loss = kind(temperature=1.0)
     loss.temperature = keras.Variable(3.0)
-    expected = float(kind(temperature=3.0)(answer(loss, teacher, labels), student))
-    assert float(loss(answer(loss, teacher, labels), student)) == pytest.approx(expected, rel=1e-6)
+    expected = float(kind(temperature=3.0)(teacher_input(loss, teacher, labels), student))
+    assert float(loss(teacher_input(loss, teacher, labels), student)) == pytest.approx(expected, rel=1e-6)
     assert loss.get_config()["temperature"] == 3.0
 
 
@@ -134,7 +136,9 @@ def test_config_makes_the_same_loss(kind: type[LogitDistillationLoss]) -> None:
     again = kind.from_config(loss.get_config())
     assert again.get_config() == loss.get_config()
     teacher, student, labels = random_batch(8, 5)
-    assert float(again(answer(loss, teacher, labels), student)) == float(loss(answer(loss, teacher, labels), student))
+    assert float(again(teacher_input(loss, teacher, labels), student)) == float(
+        loss(teacher_input(loss, teacher, labels), student)
+    )
 
 
 @each_loss
@@ -178,7 +182,7 @@ def test_refuses_shapes_that_would_broadcast(
 ) -> None:
     loss = kind()
     with pytest.raises(RequestError, match=r"same two or more classes"):
-        loss(answer(loss, np.zeros(teacher, np.float32), np.zeros(8, np.int64)), np.zeros(student, np.float32))
+        loss(teacher_input(loss, np.zeros(teacher, np.float32), np.zeros(8, np.int64)), np.zeros(student, np.float32))
 
 
 @each_labelled_loss

@@ -1,7 +1,7 @@
 """Android devices through adb: which one is meant, commands, files, and what went wrong in words.
 
 Every call of adb has a limit in seconds. What adb or the device says of a failure is read in one place, `explained`,
-which also asks whether the device is still there: a cable that was pulled shows itself in many ways.
+which also checks whether the device is still there: a pulled cable causes many different errors.
 """
 
 import contextlib
@@ -92,7 +92,7 @@ class Phone:
         return dict(attached(self.adb)).get(self.serial)
 
     def returns(self, limit: float) -> bool:
-        """Waits for a device that is gone; tells whether it came back in time."""
+        """Waits for a device that is gone; returns whether it came back in time."""
         try:
             return _run(self.command("wait-for-device"), limit).returncode == 0
         except TfkdError:
@@ -179,7 +179,7 @@ def explained(phone: Phone, log: str, what: str) -> TfkdError:
 def connected(phone: Phone, what: str) -> Iterator[None]:
     """Says of whatever goes wrong in the block that the device is gone, where it is.
 
-    A call of adb does not always tell: one whose device has gone can end with code zero.
+    The exit code of adb is not enough: a call whose device has gone can end with code zero.
 
     Args:
         phone: the device.

@@ -43,9 +43,9 @@ class Summary:
         warmup: untimed ones before.
         median_ms, p95_ms, min_ms: of the timed ones.
         init_ms: loading the file until it can be run.
-        first_ms: the first inference; None where it was not told apart.
-        peak_memory_mb: what the process gained, 10⁶ bytes; None where it was not told.
-        partitions: of the delegate; None where it was not told.
+        first_ms: the first inference; None if it was not reported separately.
+        peak_memory_mb: memory growth of the process, 10⁶ bytes; None if not reported.
+        partitions: of the delegate; None if not reported.
     """
 
     runs: int
@@ -87,7 +87,7 @@ def read_log(log: str) -> Summary:
     """Reads what either tool wrote to stdout and stderr.
 
     Raises:
-        RequestError: the tool did not finish, or is so old that it tells no median.
+        RequestError: the tool did not finish, or is so old that it reports no median.
     """
     phases = _STATISTICS.findall(log)
     timings, init, first = _TIMINGS.search(log), _LITERT_INIT.search(log), _LITERT_FIRST.search(log)
@@ -201,7 +201,7 @@ def _partitions(log: str) -> int | None:
 
 def _unfinished(log: str) -> RequestError:
     if "count=" in log and "median=" not in log:
-        return RequestError("The benchmark tool is so old that it tells no median. Build or download a newer one.")
+        return RequestError("The benchmark tool is so old that it reports no median. Build or download a newer one.")
     errors = [line for line in log.splitlines() if re.match(r"\s*(ERROR|FATAL|E/|F/|error)", line)]
     last = next(iter(errors), next(iter(reversed(log.strip().splitlines())), "it wrote nothing"))
     return RequestError(f"The benchmark tool did not finish: {' '.join(last.split())[:300]} {_MODEL}")

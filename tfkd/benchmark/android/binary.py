@@ -80,7 +80,7 @@ class Tool:
 
 
 def installed(session: Session, binary: Path, patience: float) -> Tool:
-    """Copies a binary to the device, and asks it which of the two tools it is.
+    """Copies a binary to the device, and finds out which of the two tools it is.
 
     Args:
         session: the device.

@@ -1,7 +1,7 @@
-"""What an Android device tells about itself: properties, cores, temperature, battery.
+"""What an Android device reports about itself: properties, cores, temperature, battery.
 
 The texts are those of `getprop`, of sysfs, and of `dumpsys battery` and `dumpsys thermalservice` (from Android 10
-on); what a device does not tell is None.
+on); what a device does not report is None.
 """
 
 import re
@@ -21,7 +21,7 @@ _POLLING = 2.0  # seconds
 _EMULATORS = ("ranchu", "goldfish", "cutf_cvm")
 _PROPERTY = re.compile(r"^\[([^\]]+)\]: \[(.*)\]$", re.MULTILINE)
 _CPUS = "/sys/devices/system/cpu"
-# One line a core: its number, the highest frequency in kHz, the governor; a dash for what it does not tell.
+# One line per core: its number, the highest frequency in kHz, the governor; a dash for what it does not report.
 _CORES = (
     f"for c in {_CPUS}/cpu[0-9]*; do f=$(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null); "
     'g=$(cat $c/cpufreq/scaling_governor 2>/dev/null); echo "${c##*cpu} ${f:--} ${g:--}"; done'
@@ -53,7 +53,7 @@ def describe(phone: Phone) -> PhoneDescription:
     """Asks a device what it is.
 
     Raises:
-        MachineError: it does not answer, or has not booted yet.
+        MachineError: it does not respond, or has not booted yet.
     """
     properties = dict(_PROPERTY.findall(phone.shell("getprop")))
     if properties.get("sys.boot_completed") != "1":
@@ -148,7 +148,7 @@ def _cores(text: str) -> dict[int, tuple[int, str | None]]:
 
 
 def _temperatures(thermal: str) -> list[float]:
-    """Returns the degrees of the chip's and the skin's sensors as the hardware tells them now (types 0, 1 and 3)."""
+    """Returns the present temperatures of the chip's and the skin's sensors, °C (types 0, 1 and 3)."""
     _, _, now = thermal.partition("Current temperatures from HAL:")
     found = re.findall(r"Temperature\{mValue=(-?\d{1,3}(?:\.\d+)?), mType=([013]),", now)
     return [float(value) for value, _ in found]

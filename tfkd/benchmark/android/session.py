@@ -93,7 +93,7 @@ class Session:
     def watched(self, words: str) -> list[str]:
         """Returns the arguments that run shell words likewise, for `programs.living`.
 
-        Once a second a line tells the size of what the program has written and its processor time (fields 14 and 15 of
+        Once per second a line reports the size of the program's output and its processor time (fields 14 and 15 of
         proc(5)'s stat); what it wrote comes at the end, so that no line of it is torn.
         """
         alive = f'echo "{ALIVE} $(wc -c < log) $(cut -d" " -f14,15 /proc/$p/stat)"'
@@ -174,10 +174,10 @@ def _clean_after(phone: Phone, holder: str, clean: str, boot: str, error: BaseEx
 
 
 def _cleaned(phone: Phone, holder: str, clean: str, boot: str) -> bool:
-    """Cleans a device as soon as it answers, and tells whether it has restarted.
+    """Cleans a device as soon as it responds, and returns whether it has restarted.
 
     Raises:
-        TfkdError: it does not answer in time, or is another run's by now.
+        TfkdError: it does not respond in time, or another run uses it by now.
     """
     end = time.monotonic() + RETURNING
     while True:

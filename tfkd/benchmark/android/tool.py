@@ -1,4 +1,4 @@
-"""Runs a benchmark binary of the user's on an Android device: TFLite's, or LiteRT's, told apart by what they print."""
+"""Runs the user's benchmark binary on an Android device: TFLite's or LiteRT's, recognised by its output."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from tfkd.errors import RequestError
 
 READS = {*names(RunnerOptions)} | {"benchmark_model", "profile", "delegate", "cores", "cooling", "keep"}
 UNJUDGED = frozenset({"max_p90_ms", "max_regression"})
-"""Limits on what the tools do not tell: they print the median and the 95th percentile, and no samples."""
+"""Limits that the tools cannot be judged by: they print the median and the 95th percentile, and no samples."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _RunVariant:
 
 
 def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
-    """Times every file in turn, in as many processes as asked for.
+    """Times every file in turn, in the requested number of processes.
 
     Args:
         session: the device.
@@ -41,7 +41,7 @@ def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
         job: the files, how often, by which tool, for Android on ARM64, and who hears of what it does not take.
 
     Returns:
-        For every file one result a delegate and number of threads, without samples: the tool tells only quantiles.
+        One result per file, delegate and number of threads, without samples: the tool reports only quantiles.
 
     Raises:
         RequestError: the tool is not for this device, cannot run a file on the CPU, or says what it should not.
@@ -78,7 +78,7 @@ def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
 def _usable(
     tool: Tool, graphs: dict[str, str], threads: tuple[int, ...], job: PhoneJob
 ) -> dict[_RunVariant, list[Summary]]:
-    """Returns the variants to time; what a GPU or an NPU does not take is told to the listener."""
+    """Returns the variants to time; the listener receives those that a GPU or an NPU does not run."""
     found: dict[_RunVariant, list[Summary]] = {}
     for delegate in job.options.delegate or ("cpu",):
         for name, graph in graphs.items():

@@ -33,7 +33,7 @@ _MEMORY = (
     (0x3F000000, 0x08000000, 22),  # exclusive, ordered
     (0x3A000000, 0x28000000, 22),  # pairs
     (0xBE000000, 0x0C000000, 22),  # vector structures
-    (0x3F000000, 0x3C000000, 22),  # one vector register; bit 23 tells the 128-bit ones
+    (0x3F000000, 0x3C000000, 22),  # one vector register; bit 23 marks the 128-bit ones
     (0x3F000000, 0x3D000000, 22),
     (0xFF200400, 0xF8200400, True),  # with pointer authentication
     (0x3FC00000, 0x38000000, False),  # one general register; both sizes of the load's extension load
@@ -87,7 +87,7 @@ def inference(log: Iterable[str]) -> dict[str, int]:
     """Returns the instructions of one inference by class, with their `total`.
 
     Args:
-        log: the plugin's lines, as tools/arm64/count.c describes them. The inference stands between the last two marks;
+        log: the plugin's lines, as tools/arm64/count.c describes them. The inference is between the last two marks;
             between the two marks before it nothing was done, so that theirs are the instructions of marking.
 
     Raises:

@@ -32,7 +32,7 @@ _SIGNATURES = (  # offset, bytes, name
     (0, b"BPG\xfb", "a BPG photo; convert it to JPEG"),
     (0, b"qoif", "a QOI picture; convert it to PNG"),
     (0, b"AT&TFORM", "a DjVu document"),
-    (0, b"HTTP/1.", "a web server's answer with its headers; download the file again"),
+    (0, b"HTTP/1.", "a web server's response with its headers; download the file again"),
     (0, b"DDS ", "a DirectDraw surface (DDS); convert it to PNG"),
     (0, b"\0\0\x01\0", "a Windows icon (ICO); convert it to PNG"),
     (0, b"%PDF", "a PDF document"),

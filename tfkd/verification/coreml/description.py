@@ -28,7 +28,7 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
 
     Args:
         path: of the file or package.
-        card: the classes and the description that must stand in it.
+        card: the expected classes and description.
         signature: what it must take.
 
     Returns:
@@ -114,7 +114,7 @@ def _wrong_labels(specification: Any, classes: tuple[str, ...]) -> Iterator[str]
 def _wrong_preprocessing(specification: Any) -> Iterator[str]:
     """Refuses what a neural network does to its input before its first layer: the model normalises it itself.
 
-    An ML program has no such place: what was declared at conversion stands among its operations, like the model's own.
+    An ML program has no such place: preprocessing declared at conversion is among its operations, like the model's own.
     """
     if specification.WhichOneof("Type") != NETWORK:
         return

@@ -67,7 +67,7 @@ def declared_image(specification: Any, path: Path) -> Image:
 
 
 def _preprocessing(specification: Any) -> Any:
-    """Only a neural network has such steps; in an ML program they stand among the operations."""
+    """Only a neural network has such steps; in an ML program they are among the operations."""
     if specification.WhichOneof("Type") == NETWORK:
         return specification.neuralNetworkClassifier.preprocessing
     return ()

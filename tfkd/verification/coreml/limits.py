@@ -2,7 +2,7 @@
 
 
 class UnsupportedError(ValueError):
-    """An operator asks for something that no kernel computes."""
+    """An operator needs something that no kernel computes."""
 
 
 class BatchError(ValueError):

@@ -222,7 +222,7 @@ def _compute(operation: Any, run: Run, constants: Constants) -> None:
 
 
 def _named(operation: Any, run: Run, constants: Constants) -> dict[str, Any]:
-    """Returns the arguments by name; those of compressed constants stand among the attributes before iOS 18."""
+    """Returns the arguments by name; before iOS 18 those of compressed constants are among the attributes."""
     arguments = {
         name: constants.read(value) for name, value in operation.attributes.items() if name not in ("name", "val")
     }

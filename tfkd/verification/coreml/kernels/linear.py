@@ -11,7 +11,7 @@ from tfkd.verification.coreml.weights import weights
 
 
 def matmul(x: Any, y: Any, transpose_x: Any = False, transpose_y: Any = False) -> Any:
-    """Multiplies matrices, [..., m, k] by [..., k, n], and broadcasts what stands before them.
+    """Multiplies matrices, [..., m, k] by [..., k, n], and broadcasts the leading dimensions.
 
     Raises:
         ValueError: the shapes do not fit, or the images of a batch would mix.

@@ -47,7 +47,7 @@ def positive(sizes: Sequence[int]) -> list[int]:
 def borders(
     pad_type: str, pad: Sequence[int], extent: Sequence[int], strides: Sequence[int], size: Sequence[int]
 ) -> Borders:
-    """Returns the borders that a kind of padding asks for.
+    """Returns the borders of a kind of padding.
 
     Args:
         pad_type: valid (none); same (output = ceil(input / stride), the odd row and column at the bottom and

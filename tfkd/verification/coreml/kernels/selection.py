@@ -1,4 +1,4 @@
-"""Operators that take elements by their place, repeat them or order them anew."""
+"""Operators that select, repeat or reorder elements."""
 
 from collections.abc import Sequence
 from typing import Any
