@@ -12,8 +12,7 @@ LONG = (
     "test_contract.py",
     "test_quickstart.py",
     "test_evaluator.py",
-    "test_arm64.py",
-    "test_android.py",
+    "test_target.py",
     "test_student.py",
     "test_strategies.py",
 )

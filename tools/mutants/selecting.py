@@ -5,7 +5,10 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 END_TO_END = ("tests/pipeline/test_run.py", "tests/pipeline/test_own_model.py", "tests/test_cli.py")
-DEVICES = ("tests/benchmark/arm64/test_target.py", "tests/benchmark/android/test_target.py")  # minutes each
+DEVICES = (  # a minute each
+    "tests/benchmark/arm64/test_target.py",
+    *(f"tests/benchmark/android/test_{name}.py" for name in ("answers", "session", "target", "tool")),
+)
 FEW = 3
 FAR = 2  # steps of imports from a test to a module
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmark.virtual_device import VirtualDevice, started
+from tests.benchmark.virtual_device import VirtualDevice
 from tfkd.benchmark.android import app, target
 from tfkd.benchmark.android.adb import Phone
 from tfkd.benchmark.driver import Listener
@@ -39,18 +39,23 @@ cat {NAME} golden/golden.json > /data/given
 cd {OWN}/{app.RESULTS}
 [ ! -f /data/results ] || cp /data/results results.json
 [ ! -f /data/status ] || cp /data/status status.json
-[ ! -f /data/steps ] || . /data/steps &
+if [ -f /data/steps ]; then sh /data/steps > /dev/null 2>&1 & fi
 """
 OPTIONS = AndroidOptions(runs=6, warmup=3, threads=(1, 0), patience=3.0, cooling=0.0)
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[VirtualDevice]:
-    with started() as running:
-        for name, text in (("pm", PM), ("am", AM), ("run-as", RUN_AS)):
-            running.tell("write", path=f"/system/bin/{name}", text=text)
-        Phone(running.adb, running.serial).shell("chmod 755 /system/bin/run-as")
-        yield running
+@pytest.fixture(scope="module", autouse=True)
+def stand_ins(running_device: VirtualDevice) -> Iterator[None]:
+    """Installs the scripts, and restores those of a device without the app."""
+    phone = Phone(running_device.adb, running_device.serial)
+    originals = {name: phone.shell(f"cat /system/bin/{name}") for name in ("pm", "am")}
+    for name, text in (("pm", PM), ("am", AM), ("run-as", RUN_AS)):
+        running_device.tell("write", path=f"/system/bin/{name}", text=text)
+    phone.shell("chmod 755 /system/bin/run-as")
+    yield
+    for name, text in originals.items():
+        running_device.tell("write", path=f"/system/bin/{name}", text=text)
+    phone.shell("rm /system/bin/run-as")
 
 
 @pytest.fixture
@@ -98,9 +103,8 @@ def prepare(
 
 
 def test_the_app_gets_the_bundle_and_leaves_results(
-    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: VirtualDevice, subject: BenchSubject, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("ADB", device.adb)
     phone = prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "done", "skipped": []}')
     (found,) = target.bench("", subject, OPTIONS)
     assert (found.delegate, found.samples_ms, found.rung) == ("gpu", [1.0, 3.0], "virtual device")
@@ -130,35 +134,27 @@ def test_an_app_that_fails(
     device: VirtualDevice,
     subject: BenchSubject,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     named: bool,
     status: str | None,
     told: str,
 ) -> None:
-    monkeypatch.setenv("ADB", device.adb)
     prepare(device, tmp_path, subject.artifacts[NAME] if named else None, status)
     with pytest.raises(RequestError, match=told):
         target.bench("", subject, OPTIONS)
 
 
-def test_an_app_that_is_no_debug_build_is_told(
-    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADB", device.adb)
+def test_an_app_that_is_no_debug_build_is_told(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     phone = prepare(device, tmp_path, None, None)
     phone.shell("touch /data/release")
     with pytest.raises(RequestError, match=r"package not debuggable.* Install the debug build"):
         target.bench("", subject, OPTIONS)
 
 
-def test_patience_is_per_sign_of_life_of_the_app(
-    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patience_is_per_sign_of_life_of_the_app(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     """An app that says what it is doing is waited for; one that says the same for too long is not."""
-    monkeypatch.setenv("ADB", device.adb)
     prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "running", "doing": "0"}')
-    state = """echo '{"state": "%s", "doing": "'$n'"}' > status.json"""
-    steps = f"for n in 1 2 3 4 5 6; do sleep 1; {state % 'running'}; done; sleep 1; n=7; {state % 'done'}\n"
+    state = """echo '{"state": "%s", "doing": "'$n'"}' > next; mv next status.json"""
+    steps = f"for n in 1 2 3 4; do sleep 1; {state % 'running'}; done; n=5; {state % 'done'}\n"
     device.tell("write", path="/data/steps", text=steps)
     (found,) = target.bench("", subject, OPTIONS)
     assert found.runs == 2
@@ -169,10 +165,7 @@ def test_patience_is_per_sign_of_life_of_the_app(
     assert device.left_behind() == {"files": [], "processes": []}
 
 
-def test_skipped_delegates_say_why(
-    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADB", device.adb)
+def test_skipped_delegates_say_why(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     skipped = {"path": NAME, "delegate": "npu", "reason": "There is no runtime of the vendor."}
     prepare(device, tmp_path, subject.artifacts[NAME], json.dumps({"state": "done", "skipped": [skipped]}))
     heard: list[Skipped] = []
@@ -180,20 +173,14 @@ def test_skipped_delegates_say_why(
     assert [each.model_dump() for each in heard] == [skipped]
 
 
-def test_results_of_another_file_are_refused(
-    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADB", device.adb)
+def test_results_of_another_file_are_refused(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     prepare(device, tmp_path, File(path=NAME, sha256="0" * 64), '{"state": "done"}')
     with pytest.raises(RequestError, match="which it was not given"):
         target.bench("", subject, OPTIONS)
 
 
-def test_what_the_app_compared_is_judged_again(
-    device: VirtualDevice, subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_app_compared_is_judged_again(device: VirtualDevice, subject: BenchSubject, tmp_path: Path) -> None:
     """An app that allows 0.5 says that a file passes which is 0.2 off."""
-    monkeypatch.setenv("ADB", device.adb)
     expected = Expected("tflite", "fp32", {"xnnpack": np.float32([[0.5, 0.5]])}, {"litert_gpu": 0.03})
     golden = GoldenCheck(checked=1, max_abs_error=0.2, tolerance=0.5, top1_equal=1, passed=True, family="litert_gpu")
     prepare(device, tmp_path, subject.artifacts[NAME], '{"state": "done", "skipped": []}', golden)
@@ -201,8 +188,7 @@ def test_what_the_app_compared_is_judged_again(
     assert found.golden is not None and (found.golden.passed, found.golden.tolerance) == (False, 0.03)
 
 
-def test_single_files_are_no_bundle(device: VirtualDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADB", device.adb)
+def test_single_files_are_no_bundle(device: VirtualDevice, tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"a model")
     with pytest.raises(RequestError, match="bundles only"):
         target.bench("", of_files({"model.tflite": tmp_path / "model.tflite"}), OPTIONS)
