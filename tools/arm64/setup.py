@@ -19,7 +19,6 @@ from pathlib import Path
 
 from tfkd import files
 from tfkd.benchmark.arm64 import root as arm64_root
-from tfkd.benchmark.arm64 import target
 from tfkd.errors import RequestError, TfkdError
 
 HERE = Path(__file__).resolve().parent
@@ -152,7 +151,7 @@ def check_start(root: arm64_root.Root) -> None:
     Raises:
         RequestError: QEMU or a package does not work on this machine.
     """
-    for processor in target.PROFILES.values():
+    for processor in arm64_root.PROFILES.values():
         with tempfile.TemporaryDirectory() as job, tempfile.TemporaryDirectory() as work:
             program = Path(job) / "program.py"
             program.write_text("import ai_edge_litert.interpreter\n")

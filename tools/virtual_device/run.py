@@ -38,7 +38,6 @@ from typing import Any
 
 from tfkd import machine
 from tfkd.benchmark.arm64 import root as arm64_root
-from tfkd.benchmark.arm64 import target
 from tfkd.errors import RequestError, TfkdError
 
 HERE = Path(__file__).resolve().parent
@@ -131,7 +130,7 @@ class Device:
             "HOME": "/",
             "TMPDIR": "/data/local/tmp",
             "ADBD_PORT": str(ADBD_PORT),
-            "QEMU_CPU": target.PROFILES["cortex-a76"].qemu,
+            "QEMU_CPU": arm64_root.PROFILES["cortex-a76"].qemu,
         }
         with self._lock:
             if not self.runs():
@@ -350,7 +349,7 @@ def add_kernel(root: Path) -> None:
     (root / "dev/ptmx").symlink_to("pts/ptmx")
     mount("-t", "proc", "proc", "/proc")
     mount("-t", "proc", "proc", root / "proc")
-    (root / "etc/cpuinfo").write_text(target.PROFILES["cortex-a76"].cpuinfo())
+    (root / "etc/cpuinfo").write_text(arm64_root.PROFILES["cortex-a76"].cpuinfo())
     (root / "etc/boot_id").touch()
     mount("--bind", root / "etc/cpuinfo", root / "proc/cpuinfo")
     mount("--bind", root / "etc/boot_id", root / "proc/sys/kernel/random/boot_id")

@@ -71,7 +71,7 @@ def test_an_unknown_profile_is_reported_first(no_root):
         target.bench("cortex-a75", BenchSubject({}, {}), Arm64Options())
 
 
-@pytest.mark.parametrize("processor", target.PROFILES.values(), ids=list(target.PROFILES))
+@pytest.mark.parametrize("processor", root.PROFILES.values(), ids=list(root.PROFILES))
 def test_a_processor_shows_its_own_part_and_features(processor):
     lines = dict(re.split(r"\t: ", line) for line in processor.cpuinfo().strip().splitlines())
     assert (lines["processor"], lines["CPU implementer"]) == ("0", "0x41")

@@ -57,6 +57,16 @@ class Processor:
         return "".join(f"{key}\t: {value}\n" for key, value in lines.items()) + "\n"
 
 
+_ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
+PROFILES = {
+    "cortex-a53": Processor("Cortex-A53", "cortex-a53", 0xD03, f"{_ARMV8} cpuid"),
+    "cortex-a76": Processor(
+        "Cortex-A76", "cortex-a76", 0xD0B, f"{_ARMV8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
+    ),
+}
+"""Two ends of the phones in use: ARMv8.0 with neither dot products nor half precision, and ARMv8.2 with both."""
+
+
 @dataclass(frozen=True)
 class Root:
     """A folder that is ready for use.

@@ -15,7 +15,7 @@ import numpy as np
 from tfkd.benchmark import driver, programs
 from tfkd.benchmark.arm64 import counts
 from tfkd.benchmark.arm64 import root as arm64_root
-from tfkd.benchmark.arm64.root import Processor, Root
+from tfkd.benchmark.arm64.root import PROFILES, Processor, Root
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import Arm64Options
 from tfkd.benchmark.programs import ChildError
@@ -30,15 +30,6 @@ FORMATS = ("tflite",)
 LIMITS = frozenset({"max_instructions", "max_regression"})
 RUNNER = Path(__file__).with_name("runner.py")
 LIMIT = 3600.0  # seconds that one file may take: QEMU is some fifty times slower than the processor
-
-_ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
-PROFILES = {
-    "cortex-a53": Processor("Cortex-A53", "cortex-a53", 0xD03, f"{_ARMV8} cpuid"),
-    "cortex-a76": Processor(
-        "Cortex-A76", "cortex-a76", 0xD0B, f"{_ARMV8} atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
-    ),
-}
-"""Two ends of the phones in use: ARMv8.0 with neither dot products nor half precision, and ARMv8.2 with both."""
 
 
 def bench(
