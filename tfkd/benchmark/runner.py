@@ -200,7 +200,7 @@ def load(path: str, threads: int) -> Any:
 
 
 def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
-    """Returns raw pixel values in a file's input type; int8 values are 128 lower."""
+    """Returns raw values in a file's input type; int8 values are 128 lower."""
     return (image.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else image.astype(dtype)
 
 

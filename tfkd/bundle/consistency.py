@@ -86,10 +86,9 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
 
 
 def _input(manifest: Manifest) -> Iterator[str]:
-    size, stated = manifest.student.image_size, manifest.signature
-    image = signature(size)
+    stated, image = manifest.signature, signature(manifest.student.image_size)
     if stated.kind == image.kind and stated != image:
-        yield f"student.signature is {stated}, student.image_size {size}"
+        yield f"student.signature is {stated}, not {image}"
 
 
 def _part(value: Any, *names: str) -> Any:

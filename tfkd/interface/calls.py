@@ -16,7 +16,7 @@ from tfkd.progress import Progress
 from tfkd.quiet import tensorflow_silenced
 from tfkd.sandbox import ResourceLimits, Sandbox
 
-_DATA = "a source such as 'folder:photos', or a pair of arrays: (images, labels)"
+_DATA = "a source such as 'folder:PATH', or a pair of arrays: (images, labels)"
 _DAYS = 10  # seconds without a message, which a run sends every few seconds
 
 # Flags of the command line in messages, by the argument that each is in Python.
