@@ -41,9 +41,11 @@ VERSIONS = {DATA: data.VERSION, **{name: kind.version for name, kind in STAGES.i
 # Modules that are reached by other means than an import, such as a process that is started.
 REACHED = {
     "data": ("tfkd.data",),
+    "teacher": ("tfkd.training.teacher",),
     "assistant": ("tfkd.training.preloaded",),
     "control": ("tfkd.training.preloaded",),
     "student": ("tfkd.training.preloaded",),
+    "compress": ("tfkd.compress.student",),
     "bench": ("tfkd.benchmark.runner",),
 }
 BESIDE = (

@@ -9,6 +9,8 @@ import pytest
 from tests.data.photos import fill
 from tests.pipeline.test_run import RECIPE
 from tests.tiny import build_teacher
+from tfkd.compress.job import CompressJob
+from tfkd.compress.results import CompressResult
 from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError
 from tfkd.pipeline.executor import Finished, LocalExecutor
@@ -18,10 +20,10 @@ from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.run import open_run, run_stages
 from tfkd.processes import FORKSERVER
 from tfkd.progress import Lines, Progress
-from tfkd.recipe import Data, Distill, Recipe, Student, Teacher
+from tfkd.recipe import Data, Distill, Prune, Recipe, Student, Teacher
 from tfkd.recipe.files import load
 from tfkd.store.soft_labels import SoftLabels
-from tfkd.training.job import Job, StudentResult
+from tfkd.training.job import Job, StudentResult, TeacherJob, TeacherResult
 
 CLASSES = {"blue": 20, "red": 20}
 
@@ -30,8 +32,19 @@ class Recording(LocalExecutor):
     """Does the work on this machine and records the requests."""
 
     def __init__(self) -> None:
+        self.teachers: list[str] = []
+        self.compressions: list[list[str]] = []
         self.stores: list[Path] = []
         self.trainings: list[tuple[str, int]] = []
+
+    def prepare(self, job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResult:
+        self.teachers.append(job.teacher.model)
+        return super().prepare(job, data, progress)
+
+    def compress(self, job: CompressJob, progress: Progress) -> CompressResult:
+        """Compresses nothing, which would take most of the test's time."""
+        self.compressions.append([block.kind for block in job.blocks])
+        return CompressResult((), accuracy=1.0, quantized=False, seconds=0.0)
 
     def train(
         self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None
@@ -52,22 +65,24 @@ def recorded(folder: Path) -> list[Recording]:
     changes = ["distill.training.epochs=1", "teachers.0.fine_tune=null", "distill.repeats=2"]
     off = ["gates.better_than_chance=false", "gates.diagnosis=false"]
     recipe = load(folder / "recipe.py", [f"data.source=folder:{folder / 'photos'}", *changes, *off])
+    recipe = recipe.model_copy(update={"compress": [Prune()]})
     executors = [Recording(), Recording()]
     for executor in executors:
         run = open_run(recipe, RunFolder(folder / "run"), Lines(), executor)
-        run_stages(run, "student", folder / "bundle")
+        run_stages(run, "compress", folder / "bundle")
     return executors
 
 
-def test_a_run_trains_and_fills_stores_by_its_executor_only(tmp_path: Path) -> None:
+def test_a_run_trains_compresses_and_fills_stores_by_its_executor_only(tmp_path: Path) -> None:
     fill(tmp_path / "photos", CLASSES)
     (tmp_path / "recipe.py").write_text(RECIPE)
     with ProcessPoolExecutor(1, mp_context=FORKSERVER) as pool:
         first, second = pool.submit(recorded, tmp_path).result()
+    assert (first.teachers, first.compressions) == (["tests.tiny:build_teacher"], [["prune"]])
     (store,) = first.stores
     assert store.parent.name == "soft_labels" and store.is_relative_to(tmp_path / "run")
     assert first.trainings == [("control", 1), ("control", 2), ("student", 1), ("student", 2)]
-    assert not second.trainings and not second.stores
+    assert not any((second.teachers, second.compressions, second.trainings, second.stores))
 
 
 @pytest.fixture

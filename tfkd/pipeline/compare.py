@@ -15,6 +15,7 @@ from tfkd.bundle import assembly
 from tfkd.bundle.manifest import ComparisonRow, Manifest, latency
 from tfkd.bundle.publishing import require_writable
 from tfkd.bundle.results import BenchEntry
+from tfkd.compress.job import CompressJob
 from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint, write_json
@@ -25,7 +26,6 @@ from tfkd.pipeline.folders import STUDENT_MODEL, TEACHER_MODEL, RunFolder, of_se
 from tfkd.pipeline.graph import ORDER as STAGE_ORDER
 from tfkd.pipeline.run import Outcome, open_run, run_stages
 from tfkd.pipeline.stage import Stage, conditions, locked
-from tfkd.pipeline.stages.compress import compress as compress_student
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import compared_files
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
@@ -180,7 +180,7 @@ def _compressed_student(context: RunContext, block: AnyCompression, path: Path, 
     recipe, folder, trained = context.recipe, path.parent / "compressed", context.result(STUDENT).best
     job = job_in_run(context, "student", trained.seed, folder, recipe.student, len(chain(recipe)))
     source, title = best_folder(context) / STUDENT_MODEL, f"compression ({block.kind})"
-    result = compress_student(job, source, [block], title, context.progress)
+    result = context.executor.compress(CompressJob(job, source, (block,), title), context.progress)
     if result.quantized:
         tflite.write_quantized(folder / QUANTIZED, path, context.card, input_signature)
     else:

@@ -28,7 +28,7 @@ class RunContext:
         folder: folder of the run.
         stages: the folder and the fingerprint of every stage, in order, by name.
         progress: shows progress.
-        executor: runs the trainings and fills the stores.
+        executor: trains, compresses and fills the stores.
     """
 
     recipe: Recipe

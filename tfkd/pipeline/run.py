@@ -87,7 +87,7 @@ def open_run(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Ex
         recipe: the recipe.
         folder: of the run.
         progress: shows progress.
-        executor: runs the trainings and fills the stores; default: this machine.
+        executor: trains, compresses and fills the stores; default: this machine.
 
     Raises:
         RequestError: the images cannot be opened, or a file that the recipe names is missing.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tfkd.recipe import Recipe, Student
+from tfkd.recipe import Augment, Recipe, Student, Teacher
 
 TrainingKind = Literal["student", "control"]
 
@@ -75,6 +75,25 @@ class Job(Lesson):
 
     kind: TrainingKind
     student: Student
+
+
+@dataclass(frozen=True)
+class TeacherJob:
+    """The preparation of one teacher: fine-tuning, if it asks for it, and measuring.
+
+    Attributes:
+        teacher: the teacher.
+        augment: augmentation of its training views.
+        seed: seed of initial weights and training views.
+        folder: folder of checkpoint and results.
+        taps: layers whose features the student learns from.
+    """
+
+    teacher: Teacher
+    augment: Augment
+    seed: int
+    folder: Path
+    taps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 
 from tfkd import machine
 from tfkd.compress import QUANTIZED
+from tfkd.compress.job import CompressJob
 from tfkd.data.batches import plain_batches
 from tfkd.distill.measures import accuracy
 from tfkd.errors import TfkdError
@@ -29,7 +30,6 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
 from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import Stage, locked
-from tfkd.pipeline.stages.compress import compress
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.trainings import job_in_run
 from tfkd.progress import for_output
@@ -85,7 +85,9 @@ class Student:
         def train() -> dict[str, Any]:
             job = job_in_run(run, "student", self._seed, folder, recipe.student, len(chain(recipe)))
             title = f"seed {self._seed}, {block.kind}"
-            compressed = compress(job, self._trained / STUDENT_MODEL, [block], title, run.progress)
+            compressed = run.executor.compress(
+                CompressJob(job, self._trained / STUDENT_MODEL, (block,), title), run.progress
+            )
             return {"seconds": compressed.seconds}
 
         self._once(folder, train, block.model_dump(mode="json"))

@@ -1,8 +1,8 @@
 """The compressions of the student: pruning, clustering, training with int8 rounding."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from tfkd.compress.job import CompressJob
 from tfkd.compress.results import CompressResult
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import images_in_transfer_set
@@ -11,28 +11,7 @@ from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.trainings import job_in_run
-from tfkd.progress import Progress
-from tfkd.recipe import AnyCompression
 from tfkd.recipe.networks import chain
-from tfkd.training.job import Job
-
-
-def compress(
-    job: Job, trained: Path, blocks: Sequence[AnyCompression], title: str, progress: Progress
-) -> CompressResult:
-    """Compresses a trained student into the job's folder (see `tfkd.compress.student.compress_student`).
-
-    Args:
-        job: the student's training, with the folder of the compression.
-        trained: the student's `.keras` file.
-        blocks: the compressions, in order.
-        title: title of the task.
-        progress: shows progress.
-    """
-    from tfkd.compress.student import compress_student, steps
-
-    with progress.task(title, steps(job, blocks), "steps") as advance:
-        return compress_student(job, trained, blocks, job.folder, advance, progress.say)
 
 
 def shipped_folder(context: RunContext) -> Path:
@@ -50,7 +29,7 @@ def _work(context: RunContext, number: int) -> CompressResult:
     folder, assistants = context.folder_of(COMPRESS), len(chain(recipe))
     job = job_in_run(context, "student", seed, folder, recipe.student, assistants)
     trained = best_folder(context) / STUDENT_MODEL
-    return compress(job, trained, recipe.compress, "compression", context.progress)
+    return context.executor.compress(CompressJob(job, trained, tuple(recipe.compress), "compression"), context.progress)
 
 
 def _cost(context: RunContext, number: int) -> str:

@@ -7,7 +7,7 @@ from tfkd.pipeline.folders import TEST_LOGITS
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import check_networks
-from tfkd.training.job import TeacherResult
+from tfkd.training.job import TeacherJob, TeacherResult
 
 
 def ensemble_logits(context: RunContext) -> Any:
@@ -41,19 +41,11 @@ def _inputs(sources: Sources, number: int) -> Inputs:
 
 def _work(context: RunContext, number: int) -> TeacherResult:
     context.start_tensorflow()
-    from tfkd.training.teacher import prepare_teacher
-
     recipe, teacher = context.recipe, context.recipe.teachers[number]
     check_networks(recipe, number, context.data.classes, context.card, context.progress)
-    return prepare_teacher(
-        teacher,
-        context.data_for(teacher.rendering),
-        recipe.data.augment,
-        recipe.seed,
-        context.folder_of(TEACHER, number),
-        context.progress,
-        recipe.distill.teacher_taps,
-    )
+    folder, taps = context.folder_of(TEACHER, number), tuple(recipe.distill.teacher_taps)
+    job = TeacherJob(teacher, recipe.data.augment, recipe.seed, folder, taps)
+    return context.executor.prepare(job, context.data_for(teacher.rendering), context.progress)
 
 
 def _cost(context: RunContext, number: int) -> str:
