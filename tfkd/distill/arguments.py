@@ -1,9 +1,10 @@
 """Normalises the arguments of a Distiller: losses with weights, teachers, Keras's losses."""
 
 import inspect
+import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -168,10 +169,23 @@ def names_of(losses: Sequence[Weighted]) -> list[str]:
     return names
 
 
-def check_weights(weights: list[float]) -> None:
-    """Raises a RequestError if a weight is negative or all are 0."""
-    if min(weights) < 0 or sum(weights) <= 0:
-        raise RequestError(f"The loss weights {weights} must not be negative and must not sum to zero.")
+def check_keywords(keywords: Collection[str], known: Collection[str]) -> None:
+    """Raises a RequestError for arguments that a Distiller does not have; Keras's own `name` is one that it has."""
+    for name in sorted(set(keywords) - {"name", "trainable"}):
+        hint = nearest(name, [*known, "name"])
+        if losses := [kind for kind in LOSSES.values() if name in inspect.signature(kind).parameters]:
+            hint = f" It belongs to a loss: losses=[{losses[0].__name__}({name}=…)]."
+        raise RequestError(f"The Distiller has no argument {name!r}.{hint}")
+
+
+def check_weights(weights: list[Any]) -> None:
+    """Raises a RequestError if a weight is no number or negative, or all are 0."""
+    try:
+        numbers = [float(weight) for weight in weights]
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"The loss weights {weights} must be numbers.") from error
+    if not all(0 <= number < math.inf for number in numbers) or sum(numbers) <= 0:
+        raise RequestError(f"The loss weights {numbers} must not be negative and must not sum to zero.")
 
 
 def check_form(form: str) -> None:

@@ -1,5 +1,6 @@
 """`Distiller`: a Keras model that trains a student on the predictions of teachers."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,12 +101,13 @@ class Distiller(StudentFiles, DistillationSteps):
         teacher: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
+        arguments.check_keywords(kwargs, list(inspect.signature(Distiller.__init__).parameters)[1:-1])
         student = student_of(student)
         student_classifier = classifier(student, f"Student {name_of(student)}")
         super().__init__(dtype=student.dtype_policy, **kwargs)
         weighted = weighted_losses(losses)
         guides = teachers_of(teachers, teacher)
-        arguments.check_weights([label_weight, *(float(weight) for _, weight in weighted)])
+        arguments.check_weights([label_weight, *(weight for _, weight in weighted)])
         arguments.check_form(predictions_are)
         batch_norm.fuse(student)
         depthwise.quicken(student)
@@ -115,6 +117,7 @@ class Distiller(StudentFiles, DistillationSteps):
         self._gives_probabilities = student_classifier.probabilities
         self._form: Form = predictions_are
         self._images = images
+        self._classes = int(student_classifier.logits.output_shape[-1])
         network = tapped(student_classifier.logits, [loss.student_tap for loss, _ in weighted])
         frozen = FrozenTeachers(guides, student_classifier.logits, student, [loss.teacher_tap for loss, _ in weighted])
         terms = terms_of(

@@ -13,8 +13,9 @@ from tfkd.errors import RequestError
 from tfkd.models.logits import logarithm, logits_of
 
 Form = Literal["auto", "logits", "probabilities"]
-_IMAGE, _LABEL, _INDEX = "image", "label", "index"
-_BESIDE = (_LABEL, _INDEX, "teacher_logits", "answers")  # keys of a mapping that are not inputs
+LABEL = "label"  # key of the labels in a mapping
+_IMAGE, _INDEX = "image", "index"
+_BESIDE = (LABEL, _INDEX, "teacher_logits", "answers")  # keys of a mapping that are not inputs
 
 
 class TeacherPredictions(NamedTuple):
@@ -101,16 +102,52 @@ def unpacked(data: Any, takes: Any, form: Form) -> Batch:
         x, label = _read(x, takes)
         y = label if y is None else y
     if not isinstance(x, TeacherPredictions):
+        require_fitting(x, takes)
         return Batch(x, x, None, None, y, sample_weight)
     index = None if _is_empty(x.index) else x.index
     predictions = None if _is_empty(x.predictions) else [_logits(each, form) for each in _by_teacher(x.predictions)]
-    return Batch(taken(x.inputs, takes), x.inputs, predictions, index, y, sample_weight)
+    inputs = taken(x.inputs, takes)
+    require_fitting(inputs, takes)
+    return Batch(inputs, x.inputs, predictions, index, y, sample_weight)
 
 
 def inputs_of(x: Any, takes: Any) -> Any:
     """Returns the student's input from an `x`, as `unpacked` does."""
     x = _read(x, takes)[0] if isinstance(x, Mapping) else x
-    return taken(x.inputs, takes) if isinstance(x, TeacherPredictions) else x
+    inputs = taken(x.inputs, takes) if isinstance(x, TeacherPredictions) else x
+    require_fitting(inputs, takes)
+    return inputs
+
+
+def require_fitting(inputs: Any, takes: Any) -> None:
+    """Refuses inputs of other shapes than those of the student.
+
+    Args:
+        inputs: a tensor, or a structure of tensors.
+        takes: structure of the student's inputs, of Keras tensors.
+
+    Raises:
+        RequestError: an input has another shape per example.
+    """
+    for tensor, own in zip(keras.tree.flatten(inputs), keras.tree.flatten(takes), strict=False):
+        shape = getattr(tensor, "shape", None)
+        if shape is None or getattr(shape, "rank", 0) is None or _fits(tuple(shape)[1:], tuple(own.shape)[1:]):
+            continue
+        raise RequestError(
+            f"The inputs have the shape {list(shape)[1:]} per example, the student takes {list(own.shape)[1:]}; resize "
+            "or convert them."
+        )
+
+
+def _fits(given: tuple[int | None, ...], own: tuple[int | None, ...]) -> bool:
+    """Returns whether Keras accepts a shape: it adds or removes a last axis of one."""
+    if len(given) == len(own) + 1 and given[-1] == 1:
+        given = given[:-1]
+    elif len(given) == len(own) - 1 and own[-1] == 1:
+        own = own[:-1]
+    return len(given) == len(own) and all(
+        None in sides or sides[0] == sides[1] for sides in zip(given, own, strict=True)
+    )
 
 
 def taken(x: Any, takes: Any) -> Any:
@@ -154,7 +191,7 @@ def _read(x: Mapping[str, Any], takes: Any) -> tuple[TeacherPredictions, Any]:
     inputs = {name: value for name, value in x.items() if name not in beside}
     taken(inputs, takes)
     predictions = beside.get("answers", beside.get("teacher_logits", ()))
-    return TeacherPredictions(inputs, predictions, beside.get(_INDEX, ())), beside.get(_LABEL)
+    return TeacherPredictions(inputs, predictions, beside.get(_INDEX, ())), beside.get(LABEL)
 
 
 def _lacks(x: Mapping[str, Any], name: str) -> RequestError:

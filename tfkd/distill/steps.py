@@ -1,5 +1,7 @@
 """The steps of a Distiller: one update of the student, and one batch of an evaluation."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,10 +10,11 @@ import tensorflow as tf
 
 from tfkd.distill.compiled import Compiled
 from tfkd.distill.frozen import Hidden
+from tfkd.distill.labels import asserted_in_range, label_errors, require_in_range
 from tfkd.distill.logs import TOTAL
 from tfkd.distill.losses.base import LOGITS
 from tfkd.distill.objective import Objective
-from tfkd.distill.predictions import Batch, Form, numbered, unpacked
+from tfkd.distill.predictions import LABEL, Batch, Form, TeacherPredictions, inputs_of, numbered, unpacked
 from tfkd.distill.replicas import BuiltOnReplicas
 from tfkd.errors import RequestError
 from tfkd.kernels.keras_private import is_validation_of_fit
@@ -24,17 +27,45 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
     _takes: Hidden
     _form: Form
     _images: int | None
+    _classes: int
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains as `keras.Model.fit` does."""
+        self._require_compiled("fit")
+        self._require_fitting(x, y)
+        match kwargs.get("validation_data"):
+            case (validation_x, validation_y, *_):
+                self._require_fitting(validation_x, validation_y)
         self._read_teachers()
-        return super().fit(self._numbered(x), y, *args, **kwargs)
+        with label_errors(self._classes):
+            return super().fit(self._numbered(x), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluates as `keras.Model.evaluate` does."""
-        if not is_validation_of_fit(kwargs):
-            self._read_teachers()
-        return super().evaluate(x, y, *args, **kwargs)
+        if is_validation_of_fit(kwargs):
+            return super().evaluate(x, y, *args, **kwargs)
+        self._require_compiled("evaluate")
+        self._require_fitting(x, y)
+        self._read_teachers()
+        with label_errors(self._classes):
+            return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predicts as `keras.Model.predict` does."""
+        self._require_fitting(x)
+        return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains on one batch as `keras.Model.train_on_batch` does."""
+        self._require_compiled("train_on_batch")
+        with label_errors(self._classes):
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates one batch as `keras.Model.test_on_batch` does."""
+        self._require_compiled("test_on_batch")
+        with label_errors(self._classes):
+            return super().test_on_batch(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Updates the student once and returns the logs so far."""
@@ -83,12 +114,28 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
         if self._objective.teachers.changed():
             self.train_function = self.test_function = None
 
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise RequestError(f"Call compile before {method}: distiller.compile(keras.optimizers.AdamW(2e-3)).")
+
+    def _require_fitting(self, x: Any, y: Any = None) -> None:
+        """Checks the shapes of inputs, and the labels in arrays, once for the whole training."""
+        if isinstance(x, tf.data.Dataset):
+            inputs_of(keras.utils.unpack_x_y_sample_weight(x.element_spec)[0], self._takes.items[0])
+            return
+        if isinstance(x, Mapping | TeacherPredictions) or hasattr(x, "shape"):
+            inputs_of(x, self._takes.items[0])
+        require_in_range(x.get(LABEL) if y is None and isinstance(x, Mapping) else y, self._classes)
+
     def _unpacked(self, data: Any) -> Batch:
         # Without a graph, train_on_batch passes arrays unchanged.
         tensors = keras.tree.map_structure(
             lambda each: tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each, data
         )
-        return unpacked(tensors, self._takes.items[0], self._form)
+        batch = unpacked(tensors, self._takes.items[0], self._form)
+        if self.jit_compile:  # XLA has no assertions
+            return batch
+        return dataclasses.replace(batch, labels=asserted_in_range(batch.labels, self._classes))
 
     def _numbered(self, x: Any) -> Any:
         """Numbers the rows of arrays for losses that need to recognise examples."""
