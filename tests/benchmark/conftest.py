@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bundle.manifests import tiny_manifest
 from tfkd.bundle import results
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
 from tfkd.bundle.seal import seal
 from tfkd.bundle.writing import assemble
 from tfkd.files import content_digest
@@ -62,22 +62,7 @@ def shipped(files: dict[str, Path], tmp_path: Path) -> Path:
         (folder / inside).write_bytes(path.read_bytes())
         expected[inside] = tflite.predict(folder / inside, [images])
         artifacts.append(_artifact(folder, inside))
-    manifest = Manifest(
-        name="tiny",
-        tfkd_version="0",
-        created="2026-01-01T00:00:00Z",
-        recipe={},
-        environment={},
-        seed=1,
-        data=DataEntry(source="embedded:x", fingerprint="0", classes=CLASSES, splits={"test": 3}),
-        teachers=[],
-        student=_student(),
-        artifacts=artifacts,
-        comparison=[],
-        bench=[],
-        gates=[],
-    )
-    assemble(folder, manifest, Golden(images, np.zeros(3, np.int64), expected))
+    assemble(folder, tiny_manifest(CLASSES, artifacts), Golden(images, np.zeros(3, np.int64), expected))
     seal(folder)
     return folder
 
@@ -117,23 +102,6 @@ def _artifact(folder: Path, inside: str) -> Artifact:
         bytes=(folder / inside).stat().st_size,
         sha256=content_digest(folder / inside),
         io=InputOutput(input=image, output=probabilities),
-    )
-
-
-def _student() -> StudentEntry:
-    return StudentEntry(
-        model="x",
-        parameters=1,
-        image_size=SIZE,
-        accuracy=1,
-        control_accuracy=None,
-        accuracies=[1],
-        control_accuracies=[],
-        seeds=[1],
-        exported_seed=1,
-        agreement_with_teacher=1,
-        seconds_training=0,
-        teacher_seconds=0,
     )
 
 

@@ -9,43 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.bundle.manifests import tiny_manifest
 from tests.writers.conftest import CARD, Exported
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import SCHEMA, DataEntry, Manifest, StudentEntry
+from tfkd.bundle.manifest import SCHEMA, Manifest
 from tfkd.bundle.seal import seal
 from tfkd.bundle.writing import assemble
-
-
-def make_manifest(classes: list[str]) -> Manifest:
-    return Manifest(
-        schema=SCHEMA,
-        name="tiny",
-        tfkd_version="0",
-        created="2026-01-01T00:00:00Z",
-        recipe={},
-        environment={},
-        seed=1,
-        data=DataEntry(source="made", fingerprint="f", classes=classes, splits={"test": 40}),
-        teachers=[],
-        student=StudentEntry(
-            model="tiny",
-            parameters=1,
-            image_size=32,
-            accuracy=1.0,
-            control_accuracy=None,
-            accuracies=[1.0],
-            control_accuracies=[],
-            seeds=[1],
-            exported_seed=1,
-            agreement_with_teacher=1.0,
-            seconds_training=1.0,
-            teacher_seconds=1.0,
-        ),
-        artifacts=[],
-        comparison=[],
-        bench=[],
-        gates=[],
-    )
 
 
 @pytest.fixture
@@ -53,7 +22,7 @@ def folder(exported: Exported, tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "bundle"
     shutil.copytree(exported.folder, folder)
     golden = Golden(exported.images[:3], np.array([0, 2, -1]), {"keras": exported.probabilities[:3]})
-    assemble(folder, make_manifest(list(CARD.classes)), golden)
+    assemble(folder, tiny_manifest(list(CARD.classes)), golden)
     seal(folder)
     return folder
 
@@ -90,5 +59,5 @@ def test_golden_images_come_back_as_they_were(exported: Exported, folder: Path) 
 def test_manifest_reads_back(folder: Path) -> None:
     text = (folder / "manifest.json").read_text(encoding="utf-8")
     assert json.loads(text)["schema"] == SCHEMA
-    assert Manifest.model_validate_json(text) == make_manifest(list(CARD.classes))
+    assert Manifest.model_validate_json(text) == tiny_manifest(list(CARD.classes))
     assert (folder / "labels.txt").read_text(encoding="utf-8") == "cat\ndog\ngrößerer Hund\n"
