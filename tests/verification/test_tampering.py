@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from tests.bundle.test_verification import apart as apart
-from tests.bundle.test_verification import change_golden, change_manifest, described_anew, failures, refused
-from tests.bundle.test_verification import copy as copy
-from tests.bundle.test_verification import good as good
-from tests.bundle.test_verification import photos as photos
+from tests.bundle.changes import change_golden, change_manifest, described_anew, failures, refused
+from tests.bundle.conftest import apart as apart
+from tests.bundle.conftest import copy as copy
+from tests.bundle.conftest import good as good
+from tests.bundle.conftest import photos as photos
 from tfkd.bundle import consistency, golden, golden_labels, verdicts
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.seal import seal
