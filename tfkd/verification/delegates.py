@@ -138,7 +138,7 @@ _GPU_KINDS = _kinds(
 
 def _gpu(operator: Operator) -> Objection | None:
     if operator.kind not in _GPU_KINDS:
-        return "left out", "the delegate has no such operator", replacement(operator.kind)
+        return _no_such_operator(operator)
     wrong = _other_types(operator, ("float32", "float16", "int8", "uint8"))
     if wrong:
         return "left out", f"{wrong} values are not taken", "ship the fp16 or the int8 file to GPUs"
@@ -171,14 +171,13 @@ _NNAPI_FLOAT_ONLY = _kinds("DIV EXP LOG ABS POW SQRT RSQRT ELU SUM")
 
 def _nnapi(operator: Operator) -> Objection | None:
     if operator.kind not in _NNAPI_VERSIONS:
-        return "left out", "the delegate has no such operator", replacement(operator.kind)
+        return _no_such_operator(operator)
     wrong = _other_types(operator, ("float32",) if operator.kind in _NNAPI_FLOAT_ONLY else _BYTES_AND_FLOAT)
     if wrong:
         return "left out", f"{wrong} values are not taken", "ship the fp32 or the int8 file"
     if operator.version > _NNAPI_VERSIONS[operator.kind]:
         change = "ship the int8 file: its weights and values are both quantized" if _mixed(operator) else ""
-        newest = _NNAPI_VERSIONS[operator.kind]
-        return "left out", f"version {operator.version} of the operator, {newest} is the newest it takes", change
+        return _too_new(operator, _NNAPI_VERSIONS[operator.kind], change)
     if operator.kind == "CONCATENATION" and operator.options.get("fusedActivationFunction", 0):
         return _FUSED
     if operator.kind == "MEAN" and not operator.outputs[0].shape:
@@ -200,11 +199,10 @@ def _coreml(operator: Operator) -> Objection | None:
     if _other_types(operator, ("float32",)):
         return "left out", "quantized models are not taken", "ship the .mlpackage, or the fp32 or fp16 .tflite"
     if operator.kind not in _COREML_KINDS:
-        return "left out", "the delegate has no such operator", replacement(operator.kind)
+        return _no_such_operator(operator)
     newest = _COREML_VERSIONS.get(operator.kind, 1)
     if operator.version > newest:
-        reason = f"version {operator.version} of the operator, {newest} is the newest it takes"
-        return "left out", reason, "ship the .mlpackage, or the fp32 or fp16 .tflite"
+        return _too_new(operator, newest, "ship the .mlpackage, or the fp32 or fp16 .tflite")
     if operator.kind == "MEAN" and not operator.options.get("keepDims"):
         return "left out", "a mean must keep its dimensions", "GlobalAveragePooling2D(keepdims=True), or the .mlpackage"
     if operator.kind in ("ADD", "MUL") and not _broadcasts_over_the_map(operator):
@@ -226,6 +224,14 @@ def _broadcasts_over_the_map(operator: Operator) -> bool:
 
 def _neural_engine(_: Operator) -> Objection:
     return "not stated", "Apple publishes no list by operator", "ship the .mlpackage and measure it in Xcode"
+
+
+def _no_such_operator(operator: Operator) -> Objection:
+    return "left out", "the delegate has no such operator", replacement(operator.kind)
+
+
+def _too_new(operator: Operator, newest: int, change: str) -> Objection:
+    return "left out", f"version {operator.version} of the operator, {newest} is the newest it takes", change
 
 
 def _other_types(operator: Operator, known: tuple[str, ...]) -> str:
