@@ -1,4 +1,4 @@
-"""The notebook in pipelines/, executed as it stands: quickstart's smoke form through the public interface."""
+"""Quickstart's smoke form: the notebook in pipelines/, executed as it stands, and then the command."""
 
 import ast
 import shutil
@@ -9,13 +9,21 @@ import nbclient
 import nbformat
 import pytest
 
+from tests import running
+from tfkd.bundle.manifest import Manifest
+
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the notebook, in which its run and its bundle remain."""
+    return tmp_path_factory.mktemp("notebook")
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> Any:
     """The executed code cells by their source."""
-    folder = tmp_path_factory.mktemp("notebook")
     for name in ("quickstart.ipynb", "quickstart.py"):
         shutil.copy(PIPELINES / name, folder)
     notebook = nbformat.read(folder / "quickstart.ipynb", as_version=4)
@@ -71,3 +79,28 @@ def test_objects_come_out(cells: Any) -> None:
     assert shown(cells['result.student.predict(photos.astype("float32"), verbose=0).shape'], "text/plain") == "(8, 10)"
     shapes = ast.literal_eval(shown(cells["images.shape, labels.shape, teacher_logits.shape"], "text/plain"))
     assert shapes == ((128, 32, 32, 3), (128,), (128, 10))
+
+
+@pytest.mark.slow
+def test_the_command_takes_over_the_run(cells: Any, folder: Path) -> None:
+    code, printed, errors = running.run(folder, "run", "quickstart.py", "--smoke", 'export.coreml=["mlpackage"]')
+    assert (code, errors) == (0, "")
+    assert "student: reused" in printed
+    assert "quickstart-smoke: not judged: " in printed and "All " not in printed
+    bundle = folder / "exported_models" / "quickstart-smoke"
+    written = [(bundle / name).read_text(encoding="utf-8") for name in ("report.html", "MODEL_CARD.md")]
+    for text in (printed, *written):
+        assert "gates not judged: switched off by --smoke (" in " ".join(text.split()).replace("\\", "")
+
+
+@pytest.mark.slow
+def test_a_smoke_run_judges_no_accuracy(cells: Any, folder: Path) -> None:
+    bundle = folder / "exported_models" / "quickstart-smoke"
+    manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
+    assert manifest.student.model == "mobilenet_v3_small"
+    off = {gate.name for gate in manifest.gates if gate.reason == "switched off by --smoke"}
+    assert {"better_than_chance", "not_worse_than_control", "min_relative_accuracy"} < off
+    for artifact in manifest.artifacts:
+        assert (bundle / artifact.path).exists()
+        if artifact.precision in ("fp32", "fp16", "int8") and artifact.delegation is not None:
+            assert artifact.delegation.partitions == 1
