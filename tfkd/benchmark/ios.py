@@ -266,7 +266,7 @@ def _push(device: _AppleDevice, subject: BenchSubject, options: IosOptions, fold
     files.write_json(staged / "manifest.json", {"artifacts": artifacts})
     files.write_json(folder / "parameters.json", {"runs": options.runs, "warmup": options.warmup})
     size = sum(path.stat().st_size for path in staged.rglob("*") if path.is_file())
-    # At a megabyte a second, with the patience on top.
+    # At a megabyte per second, with the patience on top.
     limit = options.patience + size / 1e6
     for name in ("bundle", "parameters.json"):
         _devicectl(["device", "copy", "to", *_place(device, str(folder / name), f"Documents/{name}")], limit, device)

@@ -186,7 +186,7 @@ def _copy(board: Board, folder: str, subject: BenchSubject, names: dict[str, str
         (stage / driver.RUNNER.name).symlink_to(driver.RUNNER.resolve())
         np.save(stage / "golden.npy", subject.images)
         local_paths = sorted(stage.iterdir())
-        # At a megabyte a second, with the patience on top.
+        # At a megabyte per second, with the patience on top.
         limit = patience + sum(path.stat().st_size for path in local_paths) / 1e6
         _output(board, board.scp(local_paths, folder), limit)
 

@@ -169,7 +169,7 @@ def _inspect(
         bytes=path.stat().st_size,
         compressed=compressed_size(path),
         stored=sum({operand.index: operand.stored for each in found for operand in each.inputs}.values()),
-        computed=sum(_bytes(made) for each in found if not each.prepares_constants for made in each.outputs),
+        computed=sum(_bytes(tensor) for each in found if not each.prepares_constants for tensor in each.outputs),
         multiply_adds=sum(operator.multiply_adds for operator in found),
         operators=tuple(_row(operator, part_of.get(operator.number)) for operator in found),
         partitions=len(parts),

@@ -50,9 +50,9 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
     tensor = signature.single
     found = io(path, tensor.range)
-    shapes, wanted = (found.input.shape, found.output.shape), ([1, *tensor.shape], [1, len(card.classes)])
-    if shapes != wanted:
-        raise VerifyError(f"{path}: takes and gives {shapes}, not {wanted}.")
+    shapes, expected = (found.input.shape, found.output.shape), ([1, *tensor.shape], [1, len(card.classes)])
+    if shapes != expected:
+        raise VerifyError(f"{path}: takes and gives {shapes}, not {expected}.")
     return found
 
 

@@ -122,7 +122,7 @@ def _every_order(counts: np.ndarray) -> np.ndarray:
     orders = np.full((1, int(counts.sum())), -1, np.int32)
     for label, count in enumerate(counts.tolist()):
         free = np.nonzero(orders < 0)[1].reshape(len(orders), -1)
-        chosen = free[:, list(itertools.combinations(range(free.shape[1]), count))].reshape(-1, count)
-        orders = np.repeat(orders, len(chosen) // len(orders), axis=0)
-        np.put_along_axis(orders, chosen, label, axis=1)
+        places = free[:, list(itertools.combinations(range(free.shape[1]), count))].reshape(-1, count)
+        orders = np.repeat(orders, len(places) // len(orders), axis=0)
+        np.put_along_axis(orders, places, label, axis=1)
     return orders

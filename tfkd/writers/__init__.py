@@ -177,7 +177,7 @@ def export(
 
     files = exported_files(export, card.name)
     quantization = Calibration(calibration, export.ranges, tuple(export.float_layers), export.int8_io)
-    made = Exported([], [])
+    outcome = Exported([], [])
     with frozen(student, card) as graph:
         for file in files:
             progress(file.path)
@@ -188,12 +188,12 @@ def export(
                     load(from_qat)(quantized, folder / file.path, card, graph.signature, export.int8_io)
                 else:
                     load(format.writer)(graph, file, folder / file.path, card, quantization)
-                made.files.append(file)
+                outcome.files.append(file)
             except ConversionError as error:
                 progress(f"{file.path} cannot be made. {error}")
-                made.missing.append(_missing(file, error, export))
-    _check_some_timed(made)
-    return made
+                outcome.missing.append(_missing(file, error, export))
+    _check_some_timed(outcome)
+    return outcome
 
 
 def _missing(file: ExportedFile, error: ConversionError, export: Export) -> MissingFile:
@@ -207,10 +207,10 @@ def _missing(file: ExportedFile, error: ConversionError, export: Export) -> Miss
     )
 
 
-def _check_some_timed(made: Exported) -> None:
+def _check_some_timed(outcome: Exported) -> None:
     """Raises RequestError where all files are missing that a bundle compares by size and latency."""
-    lost = [file for file in made.missing if file.format in TIMED]
-    if lost and not any(file.format in TIMED for file in made.files):
+    lost = [file for file in outcome.missing if file.format in TIMED]
+    if lost and not any(file.format in TIMED for file in outcome.files):
         raise RequestError(
             f"None of the .{lost[0].format} files can be made, which a bundle compares. {lost[0].reason}"
         )

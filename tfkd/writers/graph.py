@@ -40,13 +40,13 @@ class Graph:
     saved_model: Path
     signature: Signature
     classes: int
-    _made: dict[str, bytes] = field(default_factory=dict)
+    _cache: dict[str, bytes] = field(default_factory=dict)
 
     def once(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """Returns what several files start from, made for the first of them."""
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
+        """Returns what several files start from; it is made once."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        return self._cache[name]
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from tfkd.benchmark.programs import ChildError, completed
 from tfkd.errors import MachineError, RequestError, TfkdError, nearest
 
 ANSWERING = 20.0  # seconds for what needs no work
-SLOWEST_LINK = 1e6  # bytes a second
+SLOWEST_LINK = 1e6  # bytes per second
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\[\]-]*")
 _STATES = {
     "unauthorized": "has not allowed this computer. Unlock it, accept the question on its screen",

@@ -30,7 +30,7 @@ STORE, RUN = f"{FOLDER}/store", f"{FOLDER}/run"
 RETURNING = 30.0  # seconds in which a device that is gone may come back
 _POLLING = 0.5  # seconds
 _BOOT = "cat /proc/sys/kernel/random/boot_id"
-_HASHING = 5e6  # bytes a second, on a slow device
+_HASHING = 5e6  # bytes per second, on a slow device
 # What an interrupted run left: its process group, then its files.
 _STOP = f"p=$(cat {RUN}/pid 2>/dev/null) && kill -9 -$p 2>/dev/null; rm -rf {RUN}"
 # Android before 8 has no flock, and lets every run in.

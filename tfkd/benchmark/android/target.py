@@ -31,7 +31,7 @@ from tfkd.progress import Say
 FORMATS = ("tflite",)
 LIMITS = gates.TIMES | {"max_memory_mb"}
 _KIT_READS = {*names(RunnerOptions)} | {"cores", "cooling", "keep"}
-_UNPACKING = 2e6  # bytes a second, on a slow device
+_UNPACKING = 2e6  # bytes per second, on a slow device
 
 Measure = Callable[[Session, Device], list[Result]]
 

@@ -47,8 +47,8 @@ def conv_transpose(
     whole = _spread_out(transpose(x, CHANNELS_LAST), filters, strides, groups)
     sizes: list[int | None] = [None, None] if output_shape is None else [int(size) for size in output_shape[-2:]]
     edges = [
-        _cut(pad_type, size * step, full, ends, wanted)
-        for size, step, full, ends, wanted in zip(
+        _cut(pad_type, size * step, full, ends, requested)
+        for size, step, full, ends, requested in zip(
             x.shape[2:], strides, whole.shape[1:3], (list(pad[:2]), list(pad[2:])), sizes, strict=True
         )
     ]

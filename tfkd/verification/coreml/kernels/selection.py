@@ -85,8 +85,8 @@ def one_hot(indices: Any, one_hot_vector_size: Any, axis: Any = -1, on_value: An
     size = int(one_hot_vector_size)
     if not 1 <= size <= _MOST_REPEATS:
         raise ValueError(f"it makes vectors of {size} numbers")
-    made = tf.one_hot(tf.cast(indices, tf.int32), size, np.float32(on_value), np.float32(off_value), axis=place)
-    return made
+    encoded = tf.one_hot(tf.cast(indices, tf.int32), size, np.float32(on_value), np.float32(off_value), axis=place)
+    return encoded
 
 
 def one_hot_layer(layer: Any, indices: Any, *size: Any) -> Any:
