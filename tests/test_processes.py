@@ -1,10 +1,15 @@
 """Child processes of child processes."""
 
+import importlib
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.traps import set_traps
 from tfkd.errors import RequestError
 from tfkd.processes import FORKSERVER
 from tfkd.sandbox import Sandbox
@@ -49,3 +54,39 @@ def test_children_import_nothing_from_the_current_folder(tmp_path: Path) -> None
         [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.returncode) == ("4\n", 0), done.stderr
+
+
+def modules_of_a_child() -> list[str]:
+    """Imports two installed packages as installed code does, and a module of the user's; returns their files."""
+    found = runpy.run_path("site-packages/asking.py")
+    own = importlib.import_module("own_module")
+    return [found["google"].protobuf.__file__, found["flatbuffers"].__file__, str(own.__file__)]
+
+
+@pytest.mark.parametrize("arguments", [("script.py",), ("-c", "import runpy; runpy.run_path('script.py')")])
+def test_modules_of_the_current_folder_replace_no_installed_ones_in_a_child(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    mark = set_traps(tmp_path, "google", "flatbuffers")
+    (tmp_path / "own_module.py").touch()
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "asking.py").write_text("import google.protobuf, flatbuffers")
+    (tmp_path / "script.py").write_text(
+        "import sys\n"
+        "path, sys.path[:] = sys.path[:], [entry for entry in sys.path if entry not in ('', sys.argv[1])]\n"
+        "from pathlib import Path\n"
+        "from tests.test_processes import modules_of_a_child\n"
+        "from tfkd.errors import RequestError\n"
+        "from tfkd.sandbox import Sandbox\n"
+        "sys.path[:] = path\n"
+        "with Sandbox(RequestError) as sandbox:\n"
+        "    print(*sandbox.call(Path('x'), modules_of_a_child), sep='\\n')\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    environment["PYTHONPATH"] = str(HERE.parents[1])
+    command = [sys.executable, *arguments, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    protobuf, flatbuffers, own = done.stdout.splitlines()
+    assert "site-packages" in protobuf and "site-packages" in flatbuffers and own == str(tmp_path / "own_module.py")
+    assert not mark.exists()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _appended: list[str] = []
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _STANDARD = os.path.dirname(os.__file__)
+_INSTALLED = ("site-packages", "dist-packages")  # ends of the folders of installed packages
 
 
 def without_current_folder() -> None:
@@ -29,6 +30,27 @@ def without_current_folder() -> None:
     if named := os.environ.get("PYTHONPATH"):
         entries = [entry for entry in named.split(os.pathsep) if not _is_current(entry)]
         os.environ["PYTHONPATH"] = os.pathsep.join(entries)
+
+
+def of_children() -> list[str]:
+    """Returns the import path for child processes: the current folder and that of the script come last.
+
+    A child imports what tfkd needs; modules of the user's are found when no installed one has their name.
+    """
+    first = sys.path[: sys.path.index(_STANDARD)] if _STANDARD in sys.path else sys.path[:]
+    script = os.path.dirname(os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or ""))
+    own = [entry for entry in first if _is_current(entry) or os.path.abspath(entry) == script]
+    kept = [entry for number, entry in enumerate(sys.path) if number >= len(first) or entry not in own]
+    return [*kept, *(os.path.abspath(entry) for entry in own)]
+
+
+def protect_namespaces() -> None:
+    """Lets installed code find installed packages without `__init__.py` in a child process; see `of_children`."""
+    installed = [number for number, entry in enumerate(sys.path) if entry.endswith(_INSTALLED)]
+    later = sys.path[installed[-1] + 1 :] if installed else []
+    if later and not _appended:
+        sys.meta_path.insert(0, _InstalledNamespaces)
+    _appended.extend(later)
 
 
 def append(folder: "str | os.PathLike[str]") -> None:
@@ -65,7 +87,7 @@ def _is_asked_for_by_installed_code() -> bool:
     while "importlib" in frame.f_code.co_filename and frame.f_back is not None:
         frame = frame.f_back
     file = frame.f_code.co_filename
-    return ("site-packages" in file or "dist-packages" in file) and not file.startswith(os.path.join(_OWN, "tfkd"))
+    return any(name in file for name in _INSTALLED) and not file.startswith(os.path.join(_OWN, "tfkd"))
 
 
 def _is_current(entry: str) -> bool:

@@ -12,6 +12,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from tfkd import import_path
+
 # Importing TensorFlow takes longer than a short training or opening a model; a fork has it loaded.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded"])
@@ -43,26 +45,29 @@ def start(process: Any) -> None:
 
     No child needs it, and a script that calls tfkd without `if __name__ == "__main__":` would run again.
     """
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        with _without_current_folder():
+    with _without_current_folder():
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
             process.start()
-    finally:
-        sys.modules["__main__"] = script
+        finally:
+            sys.modules["__main__"] = script
 
 
 @contextlib.contextmanager
 def _without_current_folder() -> Iterator[None]:
-    """Keeps the current folder off the import path of the processes that are started meanwhile.
+    """Keeps the current folder off the start of the import path of the processes that are started meanwhile.
 
-    `multiprocessing` starts them with `python -c`, which would import anybody's `types.py` from that folder.
+    `multiprocessing` starts them with `python -c`, which would import anybody's `types.py` from that folder, and then
+    gives them the import path of this process.
     """
-    before = os.environ.get(_SAFE)
+    before, path = os.environ.get(_SAFE), sys.path[:]
     os.environ[_SAFE] = "1"
+    sys.path[:] = import_path.of_children()
     try:
         yield
     finally:
+        sys.path[:] = path
         if before is None:
             del os.environ[_SAFE]
         else:
@@ -79,6 +84,7 @@ def begin_child(server: str | None = None) -> None:
         server: the parent's `server_address`, from which this process starts children too. Without it they are forked
             from a second server, which imports TensorFlow again.
     """
+    import_path.protect_namespaces()
     multiprocessing.set_start_method("fork", force=True)
     if server is not None:
         vars(_SERVER)["_forkserver_address"] = server
