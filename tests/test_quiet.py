@@ -1,5 +1,7 @@
 """No command lets a library write to the user's standard error."""
 
+import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 
 from tests.data.photos import fill_tinted
 from tests.pipeline.test_run import CLASSES, RECIPE
+from tfkd import quiet
 
 PROJECT = Path(__file__).parents[1]
 BUNDLE = "exported_models/tiny"
@@ -100,3 +103,16 @@ def test_no_public_function_lets_a_library_write(home: Path, name: str) -> None:
     command = [sys.executable, "-c", f"import tfkd\n{CALLS[name]}"]
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_advice_on_retracing_is_suppressed_inside_calls_only(caplog: pytest.LogCaptureFixture) -> None:
+    advice = "5 out of the last 5 calls to <function run> triggered tf.function retracing. Tracing is expensive"
+    log = logging.getLogger("tensorflow")
+    for block, seen in ((quiet.tensorflow_silenced(), 0), (contextlib.nullcontext(), 1)):
+        caplog.clear()
+        with block, caplog.at_level(logging.WARNING, "tensorflow"):
+            log.propagate, before = True, log.propagate
+            log.warning(advice)
+            log.warning("another warning")
+            log.propagate = before
+        assert [record.message for record in caplog.records] == [*[advice][:seen], "another warning"]

@@ -4,6 +4,7 @@ import contextlib
 import importlib.abc
 import importlib.util
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -26,9 +27,25 @@ def tensorflow_silenced() -> Iterator[None]:
     before = sys.meta_path[:]
     silence_tensorflow()
     try:
-        yield
+        with retracing_silenced():
+            yield
     finally:
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before or type(finder) is not _SilentImport]
+
+
+@contextlib.contextmanager
+def retracing_silenced() -> Iterator[None]:
+    """Suppresses TensorFlow's advice on functions that are traced again and again, as for one model after the other."""
+    log = logging.getLogger("tensorflow")
+    log.addFilter(_is_no_retracing)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 class _SilentImport(importlib.abc.MetaPathFinder):

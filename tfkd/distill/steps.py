@@ -18,6 +18,7 @@ from tfkd.distill.predictions import LABEL, Batch, Form, TeacherPredictions, inp
 from tfkd.distill.replicas import BuiltOnReplicas
 from tfkd.errors import RequestError
 from tfkd.kernels.keras_private import is_validation_of_fit
+from tfkd.quiet import retracing_silenced
 
 
 class DistillationSteps(Compiled, BuiltOnReplicas):
@@ -37,7 +38,7 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
             case (validation_x, validation_y, *_):
                 self._require_fitting(validation_x, validation_y)
         self._read_teachers()
-        with label_errors(self._classes):
+        with retracing_silenced(), label_errors(self._classes):
             return super().fit(self._numbered(x), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -47,24 +48,25 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
         self._require_compiled("evaluate")
         self._require_fitting(x, y)
         self._read_teachers()
-        with label_errors(self._classes):
+        with retracing_silenced(), label_errors(self._classes):
             return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Predicts as `keras.Model.predict` does."""
         self._require_fitting(x)
-        return super().predict(x, *args, **kwargs)
+        with retracing_silenced():
+            return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch as `keras.Model.train_on_batch` does."""
         self._require_compiled("train_on_batch")
-        with label_errors(self._classes):
+        with retracing_silenced(), label_errors(self._classes):
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluates one batch as `keras.Model.test_on_batch` does."""
         self._require_compiled("test_on_batch")
-        with label_errors(self._classes):
+        with retracing_silenced(), label_errors(self._classes):
             return super().test_on_batch(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
