@@ -153,6 +153,8 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
         ("bash", {"COMP_WORDS": "tfkd re", "COMP_CWORD": "1"}, ["report"]),
         ("bash", {"COMP_WORDS": "tfkd list t", "COMP_CWORD": "2"}, ["teachers", "targets"]),
         ("bash", {"COMP_WORDS": "tfkd schema ", "COMP_CWORD": "2"}, ["recipe", "manifest", "bench", "evidence"]),
+        ("bash", {"COMP_WORDS": "tfkd bench x --target a", "COMP_CWORD": "4"}, ["android", "arm64"]),
+        ("bash", {"COMP_WORDS": "tfkd run x --until so", "COMP_CWORD": "4"}, ["soft_labels"]),
         ("zsh", {"_TYPER_COMPLETE_ARGS": "tfkd verify --da"}, ["--data"]),
         ("fish", {"_TYPER_COMPLETE_ARGS": "tfkd ex", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}, ["export"]),
     ],

@@ -94,9 +94,9 @@ def legible(text: str) -> str:
     return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
-def counted(count: int, noun: str) -> str:
-    """Returns "1 file", "2 files" or "1,000 files": a number with a noun whose plural ends in s."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def counted(count: int, noun: str, ending: str = "s") -> str:
+    """Returns "1 file", "2 files" or "1,000 files": a number with a noun, and the ending of its plural."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{ending}"
 
 
 def some(names: list[str], separator: str = "; ") -> str:

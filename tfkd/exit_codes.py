@@ -48,7 +48,9 @@ def _code(call: Callable[[], object]) -> int:
     except TfkdError as error:
         return _exit_code_of(error)
     except typer.exceptions.TyperException as error:
-        say(f"tfkd: {error.format_message()} Try 'tfkd --help'.", error=True)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "tfkd"
+        say(f"tfkd: {error.format_message().rstrip('.?')}. Try '{command} --help'.", error=True)
         return 2
     except typer.Exit as error:
         return error.exit_code

@@ -120,8 +120,10 @@ class Notebook(Lines):
                 self._draw(f"{name}: {_state(done, total, unit, done / (now - began))}", done, total)
 
         self._draw(name, 0, total)
-        yield advance
-        self._draw("", 0, None)
+        try:
+            yield advance
+        finally:
+            self._draw("", 0, None)
 
     def _draw(self, text: str, done: int, total: int | None) -> None:
         from IPython.display import HTML, display

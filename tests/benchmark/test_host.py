@@ -21,7 +21,7 @@ def test_every_file_is_timed_with_one_thread_and_with_all(files):
     cores = len(os.sched_getaffinity(0))
     expected = [(name, threads) for threads in sorted({1, cores}) for name in files]
     assert [(entry.artifact, entry.threads) for entry in entries] == expected
-    assert lines[0] == "timing 2 files in turn on this machine, 9 processes of 1 runs"
+    assert lines[0] == "timing 2 files in turn on this machine, 9 processes of 1 run"
     for entry in entries:
         assert BenchEntry.model_validate(entry.model_dump()) == entry
         assert entry.target == "host" and entry.runs == 9 and not entry.emulated

@@ -119,6 +119,7 @@ def test_an_unfinished_run_is_an_error(result: Any, home: Path) -> None:
         len(tfkd.RunReport(other, result.folder, None, None).students)
     stopped = tfkd.run(result.recipe, until="soft_labels")
     assert stopped.passed and "stopped before its bundle" in repr(stopped)
+    assert "stopped before its bundle" in stopped._repr_html_()
     with pytest.raises(tfkd.RequestError, match="has no bundle yet"):
         len(stopped.comparison)
     with pytest.raises(tfkd.RequestError, match="There is no stage 'exprot'"):

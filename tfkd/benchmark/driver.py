@@ -15,7 +15,7 @@ from tfkd.benchmark.options import RunnerOptions
 from tfkd.benchmark.programs import spoken
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import DURATIONS, Device, Result, Rung, Runtime, Skipped, possible
-from tfkd.errors import MachineError, RequestError, first_fault
+from tfkd.errors import MachineError, RequestError, counted, first_fault
 from tfkd.formats.families import LITERT_KERNELS, XNNPACK
 from tfkd.progress import SECONDS_BETWEEN_LINES, Say
 from tfkd.records import Entry
@@ -130,9 +130,9 @@ def run(
         "lock": place.lock,
     }
     if progress is not None:
-        progress(
-            f"timing {len(place.files)} files in turn on {place.title}, {processes} processes of {job['runs']} runs"
-        )
+        files, shares = counted(len(place.files), "file"), counted(processes, "process", "es")
+        runs = counted(math.ceil(options.runs / processes), "run")
+        progress(f"timing {files} in turn on {place.title}, {shares} of {runs}")
     last, reported = _Event(), time.monotonic()
     # The runner ends a process that hangs and says so: it must have the time to.
     for line in spoken(place.command, json.dumps(job), options.patience + 10):

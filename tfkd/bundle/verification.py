@@ -191,7 +191,7 @@ class _Bundle:
         self, artifact: Artifact, card: Card, manifest: Manifest, batches: Iterable[Any], family: str | None = None
     ) -> Answered:
         if self._progress:
-            self._progress.say(f"  {artifact.path}")
+            self._progress.say(f"  {artifact.path}{f', {FAMILIES[family].title}' if family else ''}")
         path, signature = self._folder / artifact.path, manifest.signature
         answered = self._apart.run(path, artifact.format, card, signature, batches, family)
         if answered.io != artifact.io:

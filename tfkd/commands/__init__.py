@@ -66,11 +66,17 @@ Imports = Annotated[
 Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
 
 
+def _stages() -> list[str]:
+    from tfkd.pipeline.graph import ORDER
+
+    return list(ORDER)
+
+
 @app.command()
 def run(
     recipe: RecipeFile,
     overrides: Overrides = None,
-    until: Annotated[str | None, typer.Option(help="stop after this stage")] = None,
+    until: Annotated[str | None, typer.Option(help="stop after this stage", autocompletion=_stages)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="ignore results of earlier calls with these settings")] = False,
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
@@ -358,9 +364,11 @@ def list_kinds(
         typer.Argument(
             help="students, teachers, losses, sources, formats or targets", autocompletion=lambda: list(KINDS)
         ),
-    ],
+    ] = "",
 ) -> None:
     """List the names that recipes and commands accept."""
+    if not kind:
+        raise RequestError(f"Name what to list: {', '.join(KINDS)}.")
     names = _named(kind, KINDS, "kind")
     if kind == "students":
         from tfkd.report import students

@@ -59,7 +59,10 @@ def _changed(options: dict[str, Any]) -> dict[str, object]:
 @_with_flags
 def bench(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="folder of a bundle, or a .tflite file")],
-    target: Annotated[str, typer.Option(help=", ".join(each.written for each in TARGETS.values()))] = "host",
+    target: Annotated[
+        str,
+        typer.Option(help=", ".join(each.written for each in TARGETS.values()), autocompletion=lambda: list(TARGETS)),
+    ] = "host",
     only: Annotated[str, typer.Option(help="pattern of the files to measure, e.g. '*_int8.tflite'")] = "*",
     golden: Annotated[
         Path | None, typer.Option(help="for a single file: .npz of images and expected predictions")

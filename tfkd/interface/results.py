@@ -1,6 +1,7 @@
 """What `tfkd.run` and `tfkd.export` return: tables, the bundle and the trained networks."""
 
 import functools
+import html
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,9 @@ class ExportReport(Tables):
 
     def __repr__(self) -> str:
         return super().__repr__() or f"{type(self).__name__}({str(self.folder)!r}), stopped before its bundle"
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() or html.escape(repr(self))
 
 
 def _measured(row: devices.DeviceRow) -> Mapping[str, Any]:
