@@ -86,7 +86,7 @@ def in_namespace(prepare: str, *arguments: str, cwd: Path) -> subprocess.Complet
         (("run", "recipe.py", "data.source=folder:nowhere"), "nowhere"),
         (("run", "recipe.py", "--bogus"), "--bogus"),
         (("list", "student"), "Did you mean 'students'"),
-        (("report", "runs/none"), "not the folder of a finished run"),
+        (("report", "runs/none"), "There is no folder runs/none. Name that of a run"),
         (("inspect", "none.tflite"), "none.tflite: cannot be read: No such file"),
         (("inspect", "recipe.py", "--out", "plot.svg"), "--data folder:PATH"),
         (("inspect", "recipe.py", "--data", "folder:photos"), "no recipe_fp32.tflite"),

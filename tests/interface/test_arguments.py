@@ -218,6 +218,28 @@ def test_a_seed_without_a_student() -> None:
     assert 99 not in students and students.get(99) is None
 
 
+@pytest.fixture
+def batches() -> tfkd.SoftLabelBatches:
+    made = tfkd.SoftLabelBatches.__new__(tfkd.SoftLabelBatches)
+    made._recipe, made._folder = RECIPE.with_("distill.training.batch_size=16"), Path("runs/a")
+    made.classes, made.examples, made.views = ("x", "y"), 100, 2
+    return made
+
+
+@pytest.mark.parametrize("number", [-1, "x", None, 0.5, True])
+def test_a_wrong_number_of_an_epoch(batches: tfkd.SoftLabelBatches, number: Any) -> None:
+    assert refusal(batches.epoch, number).startswith(f"number = {number!r} must be a whole number of at least 0")
+
+
+@pytest.mark.parametrize("size", [0, -3, "x", 101])
+def test_a_wrong_size_of_batches(batches: tfkd.SoftLabelBatches, size: Any) -> None:
+    assert refusal(batches.epoch, 0, size) == f"batch_size = {size!r} must be a whole number from 1 to 100."
+
+
+def test_batches_show_what_they_are(batches: tfkd.SoftLabelBatches) -> None:
+    assert repr(batches) == "SoftLabelBatches('runs/a': 100 examples, 2 views, 2 classes)" and len(batches) == 6
+
+
 def test_messages_name_arguments_in_place_of_flags() -> None:
     functions = (tfkd.run, tfkd.export, tfkd.verify, tfkd.bench)
     arguments = {name for function in functions for name in inspect.signature(function).parameters}

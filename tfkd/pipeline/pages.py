@@ -32,6 +32,8 @@ def rewrite(run: Path) -> tuple[Manifest, Path]:
     Raises:
         RequestError: the folder is not that of a finished run.
     """
+    if not run.is_dir():
+        raise RequestError(f"There is no folder {run}. Name that of a run, e.g. runs/quickstart, or of a bundle.")
     folder = RunFolder(run)
     try:
         manifest = Manifest.model_validate_json((folder.bundle / MANIFEST).read_bytes())
