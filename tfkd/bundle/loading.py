@@ -88,7 +88,7 @@ class Bundle:
         return self.files[path]
 
     def predict(self, images: Any, file: str | None = None) -> np.ndarray:
-        """Runs an exported file on images in a process apart, as `tfkd verify` does.
+        """Runs an exported file on images in a separate process, as `tfkd verify` does.
 
         .tflite files run on LiteRT, .onnx files on ONNX Runtime, and Core ML files on tfkd's own evaluator.
 

@@ -25,7 +25,7 @@ class BenchReport(Tables):
     Attributes:
         results: results of every file and number of threads, with every sample.
         skipped: what a GPU or an NPU does not support, with the reason.
-        gates: the verdicts on the limits and the golden answers; empty without either.
+        gates: the verdicts on the limits and the golden predictions; empty without either.
         record: the file in the bundle's `measurements`; None for a file alone, and with `record=False`.
     """
 

@@ -1,4 +1,4 @@
-"""Checks and runs exported files in a process apart."""
+"""Checks and runs exported files in a separate process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -57,7 +57,7 @@ def write_tflite(
 def check_convertible(model: Any, card: Card, name: str) -> None:
     """Convert a network to fp32 and forget the file, to learn before a training that this works.
 
-    The converter runs in a process apart, as an unusual network can crash it.
+    The converter runs in a separate process, as an unusual network can crash it.
 
     Args:
         model: keras.Model, raw inputs of its signature to logits [None, classes].
