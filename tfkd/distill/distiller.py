@@ -25,8 +25,7 @@ from tfkd.models.logits import classifier, symbolic
 class Distiller(StudentFiles, DistillationSteps):
     """Trains a student on the true labels and on the predictions of frozen teachers.
 
-    It has fit, evaluate, predict and callbacks like any Keras model. Data is `x`, `(x, y)` or `(x, y,
-    sample_weight)`, as arrays or batches of a data set:
+    It is used like any Keras model. Data is `x`, `(x, y)` or `(x, y, sample_weight)`, as arrays or data sets:
 
     - `x` is the student's input: a tensor, for instance images float [batch, height, width, 3], or a list or
       dictionary of tensors. The teachers run on it (online); a dictionary may have further inputs of theirs.

@@ -71,25 +71,16 @@ def export(
     """
     arguments.text("name", name, optional=True)
     arguments.text("normalization", normalization)
-    for flag, value in {"onnx": onnx, "allow_code": allow_code}.items():
-        arguments.flag(flag, value)
+    arguments.flag("onnx", onnx)
     arguments.flag("progress", progress, optional=True)
-    if image_size is not None:
-        arguments.whole("image_size", image_size, least=1)
+    settings = _settings(allow_code, imports, image_size)
     places = arguments.path("runs", runs), arguments.path("out", out)
     # A keras.Model can be called; whatever else can be is refused where the model is opened.
     path = None if callable(model) else str(arguments.path("model", model, "a keras.Model, or the path of its file"))
     bundle_name = name or own_request.name_of(path or str(getattr(model, "name", "model")))
     inputs = _Inputs.of(labels, data, places[0] / bundle_name)
-    fields = {
-        "name": bundle_name,
-        "model": path or bundle_name,
-        **inputs.fields(),
-        "normalization": normalization,
-        "allow_code": allow_code,
-        "imports": arguments.texts("imports", imports, "a list of the names of modules"),
-        "image_size": image_size,
-    }
+    network = {"name": bundle_name, "model": path or bundle_name, "normalization": normalization}
+    fields = {**network, **settings, **inputs.fields()}
     request = own_request.request(fields, _files(tflite, coreml, onnx), _changes(overrides, fields))
     in_memory = None if path else model
     outcome = own_model.publish_own(request, for_caller(progress), *places, in_memory, inputs.write)
@@ -132,6 +123,15 @@ class _Inputs:
     @property
     def _labels_file(self) -> Path:
         return self.labels if isinstance(self.labels, Path) else self.folder / LABELS
+
+
+def _settings(allow_code: Any, imports: Any, image_size: Any) -> dict[str, Any]:
+    """Returns the fields of the request that say how the model is opened; refuses values of a wrong type."""
+    arguments.flag("allow_code", allow_code)
+    if image_size is not None:
+        arguments.whole("image_size", image_size, least=1)
+    names = arguments.texts("imports", imports, "a list of the names of modules")
+    return {"allow_code": allow_code, "imports": names, "image_size": image_size}
 
 
 def _files(tflite: Any, coreml: Any, onnx: bool) -> dict[str, Any]:
