@@ -97,15 +97,10 @@ def bench(
         _require_writable(written)
     began = time.monotonic()
     try:
-        limits = gates.Limits(
-            max_median_ms,
-            max_p90_ms,
-            max_p95_ms,
-            max_memory_mb,
-            max_instructions,
-            baseline,
-            None if max_regression is None else gates.parse_fraction(max_regression),
-        )
+        times, regression = (max_median_ms, max_p90_ms, max_p95_ms), None
+        if max_regression is not None:
+            regression = gates.parse_fraction(max_regression)
+        limits = gates.Limits(*times, max_memory_mb, max_instructions, baseline, regression)
         request = bundles.BenchRequest(path, target, _changed(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)
         _show(measured, json)
