@@ -3,11 +3,14 @@
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tfkd.processes import FORKSERVER, begin_child, server_address, start_server
 
 SECONDS = 900.0
+FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded", "tfkd.commands", "tfkd.pipeline.run"])
 
 
 def run(home: Path, *arguments: str) -> tuple[int, str, str]:
@@ -16,11 +19,9 @@ def run(home: Path, *arguments: str) -> tuple[int, str, str]:
     Raises:
         TimeoutError: it took longer than SECONDS.
     """
-    start_server()
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder) / name for name in ("out", "err")]
-        process = FORKSERVER.Process(target=_run, args=(list(arguments), home, streams, server_address()))
-        process.start()
+        process = start(home, *arguments, streams=streams)
         process.join(SECONDS)
         if process.exitcode is None:
             process.kill()
@@ -29,7 +30,15 @@ def run(home: Path, *arguments: str) -> tuple[int, str, str]:
     return process.exitcode, output, errors
 
 
-def _run(arguments: list[str], home: Path, streams: list[Path], server: str | None) -> None:
+def start(home: Path, *arguments: str, streams: Sequence[Path] = (Path(os.devnull),) * 2) -> BaseProcess:
+    """Starts a command in a folder; `streams` are the files of its stdout and stderr."""
+    start_server()
+    process = FORKSERVER.Process(target=_run, args=(arguments, home, streams, server_address()))
+    process.start()
+    return process
+
+
+def _run(arguments: Sequence[str], home: Path, streams: Sequence[Path], server: str | None) -> None:
     import atexit
 
     for number, stream in enumerate(streams, start=1):

@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +62,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill_tinted(home / "photos", dict.fromkeys(CLASSES, 40))
     (home / "recipe.py").write_text(RECIPE)
     return home
-
-
-def start(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    line = [sys.executable, "-m", "tfkd.cli", command, recipe, *arguments]
-    return subprocess.Popen(line, cwd=home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def tfkd(home: Path, *arguments: str, command: str = "run", recipe: str = "recipe.py") -> tuple[int, str, str]:
@@ -260,11 +253,8 @@ def test_a_second_call_reuses_every_stage(finished: Path) -> None:
 
 
 def test_the_recipe_in_the_bundle_gives_the_same_run(finished: Path) -> None:
-    recipe = "exported_models/tiny/recipe.json"
-    command = [sys.executable, "-m", "tfkd.cli", "plan", recipe]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    planned = subprocess.run(command, cwd=finished, env=environment, text=True, capture_output=True, check=True)
-    assert planned.stdout.count("finished") == 8
+    code, output, errors = tfkd(finished, command="plan", recipe="exported_models/tiny/recipe.json")
+    assert code == 0 and output.count("finished") == 8, output + errors
 
 
 def test_damaged_files_are_recreated_identically(finished: Path) -> None:
@@ -314,8 +304,9 @@ def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) 
 
 def test_a_teacher_that_cannot_be_converted_is_reported_first_and_left_out(home: Path) -> None:
     model, short = "teachers.0.model=tests.tiny:build_unconvertible_teacher", "distill.training.epochs=1"
+    files = ('export.tflite=["fp32"]', "export.coreml=[]")
     off = ("gates.min_relative_accuracy=false", "gates.not_worse_than_control=false", "gates.better_than_chance=false")
-    code, output, errors = tfkd(home, model, short, *off, "export.coreml=[]", "distill.control=false", "name=left_out")
+    code, output, errors = tfkd(home, model, short, *off, *files, "distill.control=false", "name=left_out")
     assert code == 0, output + errors
     assert "Erfinv" in output[: output.index("teacher epoch 1")]
     manifest = Manifest.model_validate_json((home / "exported_models/left_out/manifest.json").read_bytes())
@@ -334,11 +325,11 @@ def test_a_full_or_closed_destination_is_one_line(finished: Path) -> None:
     assert errors.startswith("tfkd: Cannot write in_the_way")
 
 
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+def wait_for(process: BaseProcess, condition: Callable[[], bool]) -> None:
     """Waits until something can be seen that the process did; it must not end before."""
     deadline = time.monotonic() + 240
     while not condition():
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -346,18 +337,17 @@ def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> N
 def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(finished: Path) -> None:
     """SIGKILL in the teacher's training, in the students' trainings and in the export."""
     runs = finished / "killed"
-    arguments = ("--runs", "killed", "--out", "killed_models", "export.coreml=[]")
+    arguments = ("--runs", "killed", "--until", "export", 'export.tflite=["fp16","int8"]', "export.coreml=[]")
     moments = [
         lambda: any((runs / "tiny/teacher").glob("*/checkpoint.npz")),
         lambda: any(any((runs / "tiny" / kind).glob("*/seed-1/checkpoint.npz")) for kind in ("control", "student")),
         lambda: any((runs / "tiny/export").glob("bundle/android/*_fp16.tflite")),
     ]
     for moment in moments:
-        process = start(finished, *arguments)
+        process = running.start(finished, "run", "recipe.py", *arguments)
         wait_for(process, moment)
         process.kill()
-        process.communicate()
-        assert not (finished / "killed_models").exists()
+        process.join()
     code, output, errors = tfkd(finished, *arguments)
     assert code == 0, output + errors
     assert students(runs) == students(finished / "runs")
@@ -367,10 +357,10 @@ def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(finished: Pa
 
 def test_two_runs_in_one_folder(home: Path) -> None:
     arguments = ("--runs", "shared", "--until", "teacher")
-    first = start(home, *arguments)
+    first = running.start(home, "run", "recipe.py", *arguments)
     wait_for(first, lambda: (home / "shared" / "tiny" / "teacher").exists())
     code, _, errors = tfkd(home, *arguments)
     first.kill()
-    first.communicate()
+    first.join()
     assert code == 2
     assert f"process {first.pid}" in errors
