@@ -8,6 +8,7 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.recipe import Data, Distill, Recipe, Student, Teacher, files, renamed
+from tfkd.writers import card_of
 
 OLD = {"name": "old", "data": {"source": "folder:x"}, "teachers": [{"model": "a:b", "modality": "edges"}]}
 
@@ -52,7 +53,19 @@ def test_fingerprints_are_of_the_first_names() -> None:
     assert "rendering" not in json.dumps(first)
     assert first["student"]["modality"] == "grey" and first["teachers"][0]["modality"] == "edges"
     assert first["distill"]["assistants"][0]["modality"] == "edges"
-    assert renamed.present_named(first) == recipe().model_dump(mode="json")
+    assert Recipe.model_validate(renamed.present_named(first)) == recipe()
+
+
+def test_the_fingerprint_of_an_earlier_recipe_never_changes() -> None:
+    """Its bundles hold it. A new field belongs in `renamed.ADDED`, with the value that earlier recipes imply."""
+    plain = Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="a:b")])
+    assert card_of(plain.model_dump(mode="json"), ["a", "b"], "0").origin["recipe_fingerprint"] == "02a42d2dd1b6fbea"
+
+
+def test_another_kind_of_input_changes_the_fingerprint() -> None:
+    values = recipe().model_dump(mode="json")
+    other = {**values, "data": {**values["data"], "kind": "text"}}
+    assert renamed.first_named(other) != renamed.first_named(values)
 
 
 def test_a_block_without_the_field_accepts_neither_name() -> None:

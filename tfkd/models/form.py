@@ -41,13 +41,9 @@ def fixed_shape(name: str, shape: tuple[int | None, ...], size: int | None) -> t
         size: side of the square images, pixels, or None.
 
     Raises:
-        RequestError: the model takes images of any size and `size` is None, or of another size.
+        RequestError: the model takes images of any size and `size` is None.
     """
     if len(shape) != 4 or None not in shape[1:3]:
-        if size is not None and len(shape) == 4 and set(shape[1:3]) != {size}:
-            raise RequestError(
-                f"{name} takes images of {shape[1]} x {shape[2]} pixels, not {size}; leave image_size out."
-            )
         return shape
     if size is None:
         raise RequestError(

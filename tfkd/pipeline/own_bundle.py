@@ -74,6 +74,7 @@ def open_subject(
         model = own.load(Path(request.model), normalization, request.allow_code, request.imports, size)
     else:
         model = own.prepared(from_memory(in_memory, request.name, size), request.name, normalization)
+    _check_size(model, size)
     if model.classes != len(labels):
         raise RequestError(
             f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "
@@ -81,6 +82,13 @@ def open_subject(
         )
     data = with_labels(_open_images(request, folder, progress), labels)
     return ExportSubject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
+
+
+def _check_size(model: "OwnModel", size: int | None) -> None:
+    """Raises a RequestError for a size that a model of a fixed size does not take."""
+    height, width = model.signature.single.shape[:2]
+    if size not in (None, height):
+        raise RequestError(f"{model.name} takes images of {height} x {width} pixels, not {size}; leave image_size out.")
 
 
 def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:

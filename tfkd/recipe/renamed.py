@@ -1,4 +1,8 @@
-"""Renamed fields of recipes. Old names are read, and fingerprints use them, because a name changes no result."""
+"""Renamed and new fields of recipes, which must not change the fingerprints of earlier recipes.
+
+Old names are read, and fingerprints use them, because a name changes no result. A field that was added after the first
+release is not part of a fingerprint while it has the value that all earlier recipes imply.
+"""
 
 import functools
 from collections.abc import Collection, Mapping
@@ -8,6 +12,7 @@ from tfkd.terminal import say
 
 RENAMED = {"modality": "rendering"}  # of teachers, students and assistants
 _FIRST = {new: old for old, new in RENAMED.items()}
+ADDED = {("data", "kind"): "image"}  # implied value by block and field
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe
 
 
@@ -28,8 +33,13 @@ def read(values: Any, fields: Collection[str]) -> Any:
 
 
 def first_named(values: Any) -> Any:
-    """Returns the JSON of a recipe or block under the first names of its fields, which fingerprints use."""
-    return _named(values, _FIRST, _DEPTH)
+    """Returns the JSON of a recipe or block as fingerprints use it: first names, no added field with its default."""
+    named = _named(values, _FIRST, _DEPTH)
+    for (block, field), implied in ADDED.items():
+        part = named.get(block)
+        if isinstance(part, Mapping) and part.get(field) == implied:
+            named[block] = {name: value for name, value in part.items() if name != field}
+    return named
 
 
 def present_named(values: Any) -> Any:
