@@ -45,12 +45,12 @@ def settled_student(recipe: Student, pixels: np.ndarray) -> Any:
 
 @pytest.fixture
 def train(pixels: np.ndarray) -> Callable[..., Any]:
-    """Trains a prepared network for some steps and returns the Keras 3 model around it."""
+    """Trains a prepared network for some steps, without a graph, and returns the Keras 3 model around it."""
 
     def run(prepared: Prepared, steps: int, learning_rate: float = 1e-3) -> Any:
         model = trainee(prepared)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.AdamW(learning_rate), loss, jit_compile=False)
+        model.compile(keras.optimizers.AdamW(learning_rate), loss, jit_compile=False, run_eagerly=True)
         model.fit(pixels, np.arange(16) % CLASSES, batch_size=16, epochs=steps, verbose=0, shuffle=False)
         return model
 

@@ -92,6 +92,7 @@ def test_the_update_is_that_of_the_written_out_loss(kind: Any) -> None:
     assert difference(updated, written_out(make(1), make(2, 16), x)) < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["names", "tuple", "vectors"], indirect=True)
 def test_stored_predictions_give_the_update_of_the_teacher_itself(kind: Any) -> None:
     make, x = kind
     online = weights_after(Distiller(make(1), make(2, 16)), x, LABELS, batch_size=8)
@@ -99,6 +100,7 @@ def test_stored_predictions_give_the_update_of_the_teacher_itself(kind: Any) -> 
     assert difference(online, weights_after(Distiller(make(1)), stored, LABELS, batch_size=8)) < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["names", "list", "sequences"], indirect=True)
 def test_it_evaluates_predicts_and_saves_the_student(kind: Any, tmp_path: Path) -> None:
     make, x = kind
     distiller = Distiller(make(1), make(2, 16))
