@@ -56,8 +56,18 @@ def through_the_graph(model: own.OwnModel, images: np.ndarray) -> np.ndarray:
     return np.concatenate([tf.nn.softmax(model(tf.constant(image[np.newaxis]))).numpy() for image in images])
 
 
-@pytest.mark.parametrize("text", ["none", "127.5,127.5", "0,255", PER_CHANNEL, "bgr,0,255", "bgr"])
-@pytest.mark.parametrize("end", ["logits", "softmax", "nested"])
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        ("logits", "none"),
+        ("logits", PER_CHANNEL),
+        ("logits", "bgr"),
+        ("softmax", "127.5,127.5"),
+        ("softmax", "bgr,0,255"),
+        ("nested", "0,255"),
+        ("nested", "bgr"),
+    ],
+)
 def test_raw_pixels_give_the_predictions_of_normalised_ones(
     saved: Callable[[Any], Path], photos: np.ndarray, end: str, text: str
 ) -> None:
@@ -253,10 +263,18 @@ def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["caffe", "bgr,0,255", PER_CHANNEL])
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2), ("int8", 0.05)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance", "text"),
+    [
+        ("fp32", 1e-4, "caffe"),
+        ("fp16", 1e-2, "bgr,0,255"),
+        ("int8", 0.05, "caffe"),
+        ("int8", 0.05, "bgr,0,255"),
+        ("int8", 0.05, PER_CHANNEL),
+    ],
+)
 def test_files_hold_the_normalization_in_one_partition(
-    tmp_path: Path, saved: Callable[[Any], Path], photos: np.ndarray, text: str, precision: str, tolerance: float
+    tmp_path: Path, saved: Callable[[Any], Path], photos: np.ndarray, precision: str, tolerance: float, text: str
 ) -> None:
     spread = 0.02 if text == "caffe" else 2.0  # its pixels are as large
     model = network(keras.layers.Dense(CLASSES, kernel_initializer=keras.initializers.RandomNormal(stddev=spread)))
