@@ -13,26 +13,25 @@ from tfkd.models import build_student
 from tfkd.models.weights import load_by_name, read_h5
 from tfkd.recipe import Student
 
-FLOATS = ("fp32", "fp16", "dynamic")
 FACTS = {
     "mobilenet_v3_small": StudentFacts(
         millions=2.5,
         sizes=(32, 64),
-        alike=("relu6", "relu", "silu", "hard_swish"),
+        alike=("silu", "hard_swish"),
         files=(
-            FileCase("relu6", 32, 0.75, (*FLOATS, "int8")),
-            FileCase("relu", 65, 0.35, (*FLOATS, "int8")),
-            FileCase("silu", 64, 1.0, (*FLOATS, "int8")),
-            FileCase("hard_swish", 96, 0.5, (*FLOATS, "int8")),
+            FileCase("relu6", 32, 0.75, ("int8",)),
+            FileCase("relu", 65, 0.35, ("int8",)),
+            FileCase("silu", 64, 1.0, ("int8",)),
+            FileCase("hard_swish", 96, 0.5, ("fp32", "fp16", "dynamic", "int8")),
         ),
     ),
     "mobilenet_v3_large": StudentFacts(
         millions=5.4,
         files=(
-            FileCase("relu6", 64, 0.25, ("dynamic", "int8")),
+            FileCase("relu6", 64, 0.25, ("int8",)),
             FileCase("relu", 33, 0.25, ("int8",)),
             FileCase("silu", 32, 0.25, ("int8",)),
-            FileCase("hard_swish", 32, 0.25, ("dynamic", "int8")),
+            FileCase("hard_swish", 32, 0.25, ("int8",)),
         ),
     ),
 }
