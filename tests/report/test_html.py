@@ -75,9 +75,14 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, make_manifest, make_evidence):
+def path(tmp_path_factory, make_manifest, make_evidence):
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(make_manifest(), make_evidence(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(path):
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -106,31 +111,31 @@ def test_headline_and_tables_show_the_manifests_numbers(page):
     assert page.row("ios/quickstart.mlmodel" + "fp32")[1:6:2] == ["not run"] * 3
 
 
-def test_every_number_of_the_comparison_follows_the_manifest(render, make_manifest, make_evidence):
+def test_every_number_of_the_comparison_follows_the_manifest(render, make_manifest):
     rows = make_manifest().model_dump()["comparison"]
     rows[3] |= {"bytes": 7_654_321, "latency_ms": 3.21, "accuracy": 0.8123, "drop": 0.1017}
     rows[4] |= {"compressed_bytes": 1_234_567, "latency_all_ms": 2.34, "agreement": 0.9034, "seconds": 75.4}
-    page = render(make_manifest(comparison=rows), make_evidence())
+    page = render(make_manifest(comparison=rows), Evidence())
     assert page.row(rows[3]["variant"])[1:] == ["81.2 % ± 1.2", "−10.2", "7.65 MB", "–", "3.21 ms", "–", "–", "–"]
     assert page.row(rows[4]["variant"])[4:7:2] == ["1.23 MB", "2.34 ms"]
     assert page.row(rows[4]["variant"])[7:] == ["90.3 %", "75 s"]
 
 
-def test_a_failed_gate_is_on_top(render, make_manifest, make_evidence):
+def test_a_failed_gate_is_on_top(render, make_manifest):
     manifest = make_manifest()
     give(manifest.gates[0], "failed")
-    page = render(manifest, make_evidence())
+    page = render(manifest, Evidence())
     assert "✗ 1 of 4 gates failed: max_accuracy_drop/quickstart_int8.tflite" in page.text
     assert page.row("max_accuracy_drop/quickstart_int8.tflite")[3] == "✗ failed"
     assert "open" in page.fold("gates")
 
 
-def test_gates_that_did_not_pass_come_first(render, make_manifest, make_evidence):
+def test_gates_that_did_not_pass_come_first(render, make_manifest):
     manifest = make_manifest()
     manifest.gates.append(manifest.gates[1].model_copy(update={"name": "min_agreement/z.tflite"}))
     give(manifest.gates[4], "failed")
     give(manifest.gates[3], "not judged", "why not")
-    page = render(manifest, make_evidence())
+    page = render(manifest, Evidence())
     names = [row[0] for row in page.rows if len(row) == 4 and row[3] and row[3][0] in "✓✗–"]
     expected = [f"min_agreement/{name}.tflite" for name in ("z", "quickstart_int8")]
     expected += ["min_speed_ratiowhy not", "max_accuracy_drop/quickstart_int8.tflite"]
@@ -166,11 +171,11 @@ def test_photos_enlarge_without_a_script(page):
         assert (label, box, kind["type"]) == ("label", "input", "checkbox")
 
 
-def test_only_a_smoke_run_has_a_banner(render, make_manifest, make_evidence, page):
+def test_only_a_smoke_run_has_a_banner(render, make_manifest, page):
     manifest = make_manifest()
     recipe = shrunk(Recipe.model_validate(manifest.recipe))
     manifest.recipe = recipe.model_dump(mode="json")
-    assert "Smoke run. Every step ran" in render(manifest, make_evidence()).text
+    assert "Smoke run. Every step ran" in render(manifest, Evidence()).text
     assert "Smoke run" not in page.text
 
 
@@ -181,10 +186,10 @@ def test_quality_comes_before_size_and_speed(page):
     assert "teacher 91.4 %, control 87.1 %, chance 10.0 %" in page.text
 
 
-def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest, make_evidence):
+def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest):
     manifest = make_manifest()
     give(manifest.gates[0], "not judged", "switched off by --smoke")
-    page = render(manifest, make_evidence())
+    page = render(manifest, Evidence())
     assert (
         "– 1 of 4 gates not judged: switched off by --smoke (max_accuracy_drop/quickstart_int8.tflite); 3 passed"
         in page.text
@@ -193,20 +198,20 @@ def test_a_gate_that_was_not_judged_is_not_called_passed(render, make_manifest, 
     assert row[3] == "– not judged" and "gates passed" not in page.text
 
 
-def test_a_failed_bundle_has_nothing_to_ship(render, make_manifest, make_evidence):
+def test_a_failed_bundle_has_nothing_to_ship(render, make_manifest, page):
+    assert "The marked row is the one to ship." in page.text
     manifest = make_manifest()
-    assert "The marked row is the one to ship." in render(manifest, make_evidence()).text
     give(manifest.gates[0], "failed")
-    text = render(manifest, make_evidence()).text
+    text = render(manifest, Evidence()).text
     assert "would ship if no gate had failed" in text and "to ship." not in text and "passed; " not in text
 
 
-def test_likely_causes_are_listed(render, make_manifest, make_evidence):
+def test_likely_causes_are_listed(render, make_manifest, page):
     manifest = make_manifest()
     manifest.diagnosis = [Diagnosis(subject="m", cause="labels", evidence="As if <swapped>.", proposal="--labels x")]
-    text = render(manifest, make_evidence()).text
+    text = render(manifest, Evidence()).text
     assert 0 < text.index("As if <swapped>. Try --labels x.") < text.index("Comparison"), "beside the headline"
-    assert "Likely causes" not in render(make_manifest(), make_evidence()).text
+    assert "Likely causes" not in page.text
 
 
 @pytest.mark.filterwarnings("error")
@@ -234,18 +239,18 @@ def test_page_loads_nothing(page):
 
 
 @pytest.mark.parametrize("devices", ["../report/bundle/measurements/index.html", None])
-def test_the_link_to_the_devices_is_where_they_are_or_is_absent(tmp_path, make_manifest, make_evidence, devices):
-    write_report(make_manifest(), make_evidence(), tmp_path / "page.html", devices)
+def test_the_link_to_the_devices_is_where_they_are_or_is_absent(tmp_path, make_manifest, devices):
+    write_report(make_manifest(), Evidence(), tmp_path / "page.html", devices)
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a" and attributes["href"][0] != "#"]
     assert links == ([devices] if devices else [])
 
 
-def test_a_stage_that_was_computed_elsewhere_is_shown(render, make_manifest, make_evidence):
-    assert "made elsewhere" not in render(make_manifest(), make_evidence()).text
+def test_a_stage_that_was_computed_elsewhere_is_shown(render, make_manifest, page):
+    assert "made elsewhere" not in page.text
     manifest = make_manifest()
     manifest.environments = {"teacher": {"cores": "64", "keras": "3.1"}}
-    assert "teacher was made elsewhere: cores 64, keras 3.1." in render(manifest, make_evidence()).text
+    assert "teacher was made elsewhere: cores 64, keras 3.1." in render(manifest, Evidence()).text
 
 
 def test_references_inside_the_plots_meet_one_target_each(page):
@@ -269,10 +274,9 @@ def test_plots_take_their_colours_from_the_page(page):
     assert not re.findall(r"#[0-9a-f]{6}", drawn)
 
 
-def test_same_input_gives_the_same_bytes(tmp_path, make_manifest, make_evidence):
-    for name in ("a.html", "b.html"):
-        write_report(make_manifest(), make_evidence(), tmp_path / name)
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+def test_same_input_gives_the_same_bytes(tmp_path, make_manifest, make_evidence, path):
+    write_report(make_manifest(), make_evidence(), tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == path.read_bytes()
 
 
 def test_a_missing_control_is_shown_on_the_page(render, make_manifest, make_evidence):
@@ -283,14 +287,14 @@ def test_a_missing_control_is_shown_on_the_page(render, make_manifest, make_evid
     assert "var(--control)" not in drawn
 
 
-def test_control_that_was_not_exported_shows_its_accuracy(render, make_manifest, make_evidence):
+def test_control_that_was_not_exported_shows_its_accuracy(render, make_manifest):
     rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
-    page = render(make_manifest(comparison=rows), make_evidence())
+    page = render(make_manifest(comparison=rows), Evidence())
     assert page.row("control") == ["control", "87.1 % ± 1.1", "−4.3", "not exported", "", ""]
 
 
-def test_a_run_with_no_evidence_bench_or_gates_is_still_a_page(render, make_manifest, make_evidence):
-    page = render(make_manifest(bench=[], gates=[]), type(make_evidence())())
+def test_a_run_with_no_evidence_bench_or_gates_is_still_a_page(render, make_manifest):
+    page = render(make_manifest(bench=[], gates=[]), Evidence())
     assert "Latency was not measured." in page.text and "No gates were set" in page.text
     assert not {"mistakes", "classes", "examples"} & set(page.ids())
 
@@ -382,14 +386,14 @@ def test_evidence_of_another_run_is_refused(tmp_path, make_manifest, make_eviden
     assert not list(tmp_path.iterdir())
 
 
-def test_every_place_shows_what_was_measured_there(render, make_manifest, make_evidence):
+def test_every_place_shows_what_was_measured_there(render, make_manifest):
     host = make_manifest().model_dump()["bench"][0]
     full = host | {"soc": "Fast 9", "delegate": "xnnpack", "rung": "device", "partitions": 3, "init_ms": 5.25}
     full |= {"first_inference_ms": 7.75, "peak_memory_mb": 8.25, "golden_error": 0.0004, "golden_passed": True}
     full |= {"latency_ms": {"median": 2.0, "p90": 2.5, "min": 1.5, "interval": [1.9, 2.1], "throttled": True}}
     tool = full | {"target": "android", "threads": None, "golden_passed": False, "golden_error": 0.2, "emulated": True}
     tool |= {"rung": "virtual device", "latency_ms": {"median": 3.0, "p95": 3.5, "min": 2.5}}
-    page = render(make_manifest(bench=[tool, full]), make_evidence())
+    page = render(make_manifest(bench=[tool, full]), Evidence())
     assert "android: AMD EPYC, Fast 9, LiteRT 2.3.0" in page.text and "host: AMD EPYC, Fast 9" in page.text
     assert "level: device." in page.text and "level: virtual device, emulated." in page.text
     rows = [row[1:] for row in page.rows if row and row[0] == host["artifact"]]
@@ -400,7 +404,7 @@ def test_every_place_shows_what_was_measured_there(render, make_manifest, make_e
     ]
 
 
-def test_a_count_is_never_shown_as_a_time(render, make_manifest, make_evidence):
+def test_a_count_is_never_shown_as_a_time(render, make_manifest):
     host = make_manifest().model_dump()["bench"][0]
     count = host | {
         "target": "arm64",
@@ -413,7 +417,7 @@ def test_a_count_is_never_shown_as_a_time(render, make_manifest, make_evidence):
         count | {"soc": soc, "instructions": {"total": total, "load": total // 4, "dot": dot, "simd": total // 2}}
         for soc, total, dot in (("Cortex-A53", 4_870_000, 0), ("Cortex-A76", 2_540_000, 530_000))
     ]
-    page = render(make_manifest(bench=counts), make_evidence())
+    page = render(make_manifest(bench=counts), Evidence())
     assert "Latency was not measured." in page.text
     assert [row for row in page.rows if row and row[0] == "a.tflite"] == [
         ["a.tflite", "Cortex-A53 (emulated)", "4,870,000", "simd 50.0 %, load 25.0 %", "not checked"],
@@ -422,7 +426,7 @@ def test_a_count_is_never_shown_as_a_time(render, make_manifest, make_evidence):
     assert "no time: LiteRT 2.3.0 on QEMU 7.2." in page.text
 
 
-def test_accelerators_and_compressions_are_shown(render, make_manifest, make_evidence):
+def test_accelerators_and_compressions_are_shown(render, make_manifest):
     values = make_manifest().model_dump(by_alias=True)
     judged = [
         {"name": "GPU", "operators": 65, "taken": 64, "left_out": ["MEAN"], "not_stated": []},
@@ -433,7 +437,7 @@ def test_accelerators_and_compressions_are_shown(render, make_manifest, make_evi
     values["artifacts"][3]["accelerators"] = judged
     pruned = {"kind": "prune", "epochs": 5, "seconds": 61.4, "validation_accuracy": 0.88, "accuracy": 0.884}
     values["student"]["compressions"] = [pruned | {"sparsity": 0.5, "clusters": 1234}]
-    page = render(make_manifest(**{name: values[name] for name in ("artifacts", "student")}), make_evidence())
+    page = render(make_manifest(**{name: values[name] for name in ("artifacts", "student")}), Evidence())
     row = ["android/quickstart_int8.tflite", "64 of 65not MEAN", "all 65", "none", "not stated"]
     assert row in page.rows
     assert "5 epochs in 61 s on the stored soft labels: accuracy 88.4 %" in page.text

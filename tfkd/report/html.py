@@ -1,5 +1,6 @@
 """report.html: one page that shows what a run achieved, with everything it needs inside."""
 
+import functools
 import itertools
 import json
 import re
@@ -87,6 +88,11 @@ def write_report(
 
 def render(template: str, **values: Any) -> str:
     """Returns an HTML template of tfkd.report filled in; every value but `Markup` is escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache  # which compiles each template once
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tfkd.report"),
         autoescape=True,
@@ -104,7 +110,7 @@ def render(template: str, **values: Any) -> str:
         "breakable": _breakable,
         "media_type": shown_type,
     }
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def _legible(value: Any) -> Any:
