@@ -1,14 +1,16 @@
 """CONTRIBUTING's walk-throughs are followed literally in a copy of the project, and their tests pass."""
 
+import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tfkd.processes import FORKSERVER, start_server
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -106,12 +108,31 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", sections())
-def test_following_a_walk_through_adds_a_thing_that_works(title: str, followed) -> None:
+def test_following_a_walk_through_adds_a_thing_that_works(title: str, followed, tmp_path: Path) -> None:
     project, tests = followed
     assert tests[title], f"the walk-through for {title} names no test"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests[title]]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout[-6000:]
+    printed = tmp_path / "printed"
+    start_server()
+    process = FORKSERVER.Process(target=_test, args=(project, tests[title], printed))
+    process.start()
+    process.join(600)
+    process.kill()
+    assert process.exitcode == 0, printed.read_text(encoding="utf-8")[-6000:]
+
+
+def _test(project: Path, tests: list[str], printed: Path) -> None:
+    """Runs tests of another copy of the project in this process, which is forked with TensorFlow loaded."""
+    for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "tfkd", "tools")]:
+        del sys.modules[name]
+    for descriptor in (1, 2):
+        os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    os.chdir(project)
+    sys.path.insert(0, str(project))
+    code = pytest.main(["-q", "-p", "no:cacheprovider", *tests])
+    import tfkd
+
+    assert Path(tfkd.__file__).is_relative_to(project)
+    sys.exit(code)
 
 
 def test_every_thing_that_comes_in_kinds_has_a_walk_through() -> None:
