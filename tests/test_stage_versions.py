@@ -1,6 +1,7 @@
 """Whenever a stage's code changes, its version is raised or its results are recorded as the same."""
 
 import ast
+import functools
 import json
 from typing import Any
 
@@ -24,7 +25,7 @@ def test_a_changed_module_needs_a_new_version_and_is_named(monkeypatch: pytest.M
         return "changed" if one else digest(tree)
 
     monkeypatch.setattr(stage_versions, "_tree_digest", changed)
-    monkeypatch.setattr(stage_versions, "_module", stage_versions._module.__wrapped__)
+    monkeypatch.setattr(stage_versions, "_module", functools.cache(stage_versions._module.__wrapped__))
     found = {change.stage: change for change in stage_versions.changes(RECORDED)}
     assert "teacher" in found and "data" not in found and "bench" not in found
     assert found["teacher"].modules == ("tfkd.training.teacher",) and not found["teacher"].new

@@ -46,9 +46,8 @@ def test_a_name_does_not_load_tensorflow(name: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["Distiller", "TeacherPredictions"])
-def test_names_that_need_tensorflow_load_it_without_output(name: str) -> None:
-    script = f"import sys, tfkd; tfkd.{name}; assert 'tensorflow' in sys.modules"
+def test_names_that_need_tensorflow_load_it_without_output() -> None:
+    script = "import sys, tfkd; tfkd.Distiller; assert 'tensorflow' in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
