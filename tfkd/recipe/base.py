@@ -1,8 +1,8 @@
 """The base class of all blocks of a recipe."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tfkd.errors import RequestError
 from tfkd.recipe import renamed
@@ -16,7 +16,9 @@ def _separated(value: Any) -> Any:
 
 
 Separated = BeforeValidator(_separated)  # for a list of names that an override gives as one text
-
+Rendering = Annotated[
+    str, Field(description="rendering of the input: rgb, grey, edges, or folder:PATH of paired images")
+]
 
 _COPY = "take another recipe: recipe.with_('distill.views=4')."
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tfkd.recipe.base import Block
+from tfkd.recipe.base import Block, Rendering
 
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
@@ -22,6 +22,4 @@ class Student(Block):
     batch_norm_momentum: float = Field(
         0.9, gt=0, lt=1, description="momentum of the BatchNorm statistics; Keras's 0.99 needs longer runs to converge"
     )
-    rendering: str = Field(
-        "rgb", description="rendering of the input: rgb, grey, edges, or folder:PATH of paired images"
-    )
+    rendering: Rendering = "rgb"

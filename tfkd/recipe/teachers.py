@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tfkd.errors import RequestError
 from tfkd.labels import read_labels
-from tfkd.recipe.base import Block, Separated
+from tfkd.recipe.base import Block, Rendering, Separated
 from tfkd.recipe.training import FineTune
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -43,7 +43,7 @@ class Teacher(Block):
         "moving", description="BatchNorm statistics at inference: those of its training, or of each batch"
     )
     share: float = Field(1.0, gt=0, description="weight in an ensemble, relative to the other teachers")
-    rendering: str = Field("rgb", description="what it sees: rgb, grey, edges, or folder:PATH of paired images")
+    rendering: Rendering = "rgb"
 
     @field_validator("labels", mode="before")
     @classmethod
