@@ -1,5 +1,7 @@
 import textwrap
+from pathlib import Path
 
+import tfkd
 from tools.structure import image_terms, structure
 
 
@@ -28,3 +30,9 @@ def test_lines_functions_classes_and_image_terms_are_counted(tmp_path) -> None:
 def test_words_that_only_look_like_image_terms_do_not_count() -> None:
     assert image_terms({"a.py": "scrop pngs outside brgb resize: int image"})["with_3_or_more"] == 0
     assert image_terms({"a.py": "grey gray [B, S, S, 3]"})["where"] == {"a.py": 3}
+
+
+def test_the_package_stays_within_its_bounds() -> None:
+    found = structure(Path(tfkd.__file__).parent)
+    assert (found["functions_over_60_lines"], found["classes_over_150_lines"]) == (0, 0), found
+    assert found["image_terms"]["with_3_or_more"] <= 10, found["image_terms"]["where"]
