@@ -156,7 +156,7 @@ def test_a_declared_range_is_used(tmp_path: Path) -> None:
     for limits in (None, (0, 2047), None):
         settings = Data(source=f"folder:{root}", pixel_range=limits)
         assert open_source(settings, 1, checked=kept).ranges == {SIXTEEN: limits or (0, 1023)}
-    with pytest.raises(ValueError, match="smaller one first"):
+    with pytest.raises(RequestError, match="smaller one first"):
         Data(source="folder:x", pixel_range=(1, 1))
 
 
@@ -272,7 +272,7 @@ def test_a_range_that_no_photo_needs_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["0,4095", [0], [0, 1, 2], [4095, 0], [0, float("nan")], "auto", 4095])
 def test_a_range_is_two_numbers(value: object) -> None:
-    with pytest.raises(ValueError, match=r"must be two numbers, the smaller one first, e\.g\. \[0, 4095\]"):
+    with pytest.raises(RequestError, match=r"must be two numbers, the smaller one first, e\.g\. \[0, 4095\]"):
         Data(source="folder:x", pixel_range=value)
 
 

@@ -71,7 +71,7 @@ def upright(width: int = 64, height: int = 48) -> Image.Image:
         (b"https://example.com/a.jpg", "a web address as text (https://example.com/a.jpg)"),
         (b"/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgH", "a picture encoded as text (base64)"),
         (b"data:image/png;base64,iVBORw0KGgo", "a picture encoded as text (a data URL)"),
-        (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff", "a web server's answer"),
+        (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff", "a web server's response"),
         (b"\n%PDF-1.7\n", "a PDF document"),
         (b"a.jpg".ljust(257, b"\0") + b"ustar\0", "a tar archive"),
         (b"\xff\xd8", "a damaged JPEG photo"),
