@@ -161,11 +161,11 @@ def test_numbers_are_quantized_as_on_the_host(check: Check, dtype: str, scale: f
     quantized, dequantized = check("quantize", dtype, str(scale), str(zero_point)).splitlines()
     pixels = np.arange(256, dtype=np.uint8)
     file = StatedInterpreter(np.dtype(dtype), np.float32(scale), zero_point)
-    runner.answer(file, pixels)
+    runner.predict(file, pixels)
     assert np.array_equal(np.array(quantized.split(), np.int8).view(dtype), file.given[0])
     file.output = pixels.view(dtype)
     answered = np.array(dequantized.split(), np.float32)
-    assert np.array_equal(answered, runner.answer(file, pixels))
+    assert np.array_equal(answered, runner.predict(file, pixels))
 
 
 class StatedInterpreter:
