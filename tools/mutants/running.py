@@ -2,10 +2,12 @@
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import re
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,7 +26,10 @@ _NOTICED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py(?:::.*?)?)(?: - .*)?$", re.MU
 _PASSED, _FAILED, _INTERRUPTED = 0, 1, 2  # exit codes of pytest
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["tools.mutants.warm"])
+# A fork server apart from that of tfkd, which has the very modules loaded that mutants change.
+_SERVER = multiprocessing.forkserver.ForkServer()
+_SERVER.set_forkserver_preload(["tools.mutants.warm"])
+_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Copy:
         """
         output = self.folder.with_suffix(".txt")
         process = _WARM.Process(target=_run_tests, args=(str(self.folder), tests, str(output)))
-        process.start()
+        _start(process)
         process.join(limit)
         code = process.exitcode
         _end(process)
@@ -102,6 +107,17 @@ def _run_tests(folder: str, tests: list[str], output: str) -> None:
     from tools.mutants.warm import run_tests  # slow, unless the fork has imported it
 
     run_tests(folder, tests, output)
+
+
+def _start(process: Any) -> None:
+    """Starts a process from the server of this module."""
+    with _STARTING:
+        connect = multiprocessing.forkserver.connect_to_new_process
+        multiprocessing.forkserver.connect_to_new_process = _SERVER.connect_to_new_process
+        try:
+            process.start()
+        finally:
+            multiprocessing.forkserver.connect_to_new_process = connect
 
 
 def _end(process: Any) -> None:
