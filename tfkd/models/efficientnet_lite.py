@@ -4,8 +4,7 @@ with ReLU6, and with a stem and head that do not grow (github.com/tensorflow/tpu
 
 import importlib.util
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.models.backbone import Backbone
+from tfkd.models.inverted_residual import Convolutions, InvertedResidual, StageShape, inverted_residual
 from tfkd.models.layers import channels
 from tfkd.models.torch_weights import read_state_dict
 from tfkd.models.weights import read_apart
@@ -29,17 +29,6 @@ class Scale:
 
 _FEATURES = 1280
 SCALES = {"lite0": Scale(1.0, 1.0, 224), "lite1": Scale(1.0, 1.1, 240), "lite2": Scale(1.1, 1.2, 260)}
-
-
-@dataclass(frozen=True)
-class StageShape:
-    """One row of EfficientNet-B0's table."""
-
-    kernel: int
-    repeats: int
-    filters: int
-    expansion: int
-    stride: int
 
 
 STAGES = (
@@ -81,41 +70,32 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
     return Backbone(size, normalisation, body, classifier if len(classifier[1]) == classes else None)
 
 
-def _blocks(scale: Scale) -> Iterator[tuple[StageShape, int, int]]:
-    """Yields stage, filters and stride of every block; the first and the last stage are never repeated more often."""
-    for stage in STAGES:
-        grows = stage not in (STAGES[0], STAGES[-1])
-        repeats = math.ceil(stage.repeats * scale.depth) if grows else stage.repeats
-        for repeat in range(repeats):
-            yield stage, channels(stage.filters * scale.width), stage.stride if repeat == 0 else 1
+def pooled_features(layers: Convolutions, image: Any, scale: Scale, stride: int) -> Any:
+    """Applies the network up to its pooled features; stem and head do not grow with the width.
+
+    Args:
+        layers: convolutions whose names end in `_conv`.
+        image: normalised image.
+        scale: width and depth.
+        stride: of the stem.
+    """
+    x = layers.conv(image, 32, "stem", layers.activation, 3, stride)
+    for index, block in enumerate(_blocks(scale.depth)):
+        x = inverted_residual(layers, x, block, channels(block.filters * scale.width), f"block_{index}_")
+    x = layers.conv(x, _FEATURES, "top", layers.activation)
+    return layers.k.layers.GlobalAveragePooling2D(name="pool")(x)
+
+
+def _blocks(depth: float) -> list[InvertedResidual]:
+    """Returns every block; the first and the last stage are never repeated more often."""
+    growing = [replace(stage, repeats=math.ceil(stage.repeats * depth)) for stage in STAGES[1:-1]]
+    return [block for stage in (STAGES[0], *growing, STAGES[-1]) for block in stage.blocks()]
 
 
 def _body(k: Any, scale: Scale, image_size: int) -> Any:
-    def norm(x: Any, name: str) -> Any:
-        return k.layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
-
-    def relu6(x: Any, name: str) -> Any:
-        return k.layers.ReLU(max_value=6.0, name=f"{name}_relu6")(x)
-
-    inputs = k.Input((image_size, image_size, 3), name="normalised")
-    x = k.layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
-    x = relu6(norm(x, "stem"), "stem")
-    for index, (stage, filters, stride) in enumerate(_blocks(scale)):
-        name, shortcut, incoming = f"block_{index}", x, x.shape[-1]
-        if stage.expansion > 1:
-            x = k.layers.Conv2D(incoming * stage.expansion, 1, use_bias=False, name=f"{name}_expand_conv")(x)
-            x = relu6(norm(x, f"{name}_expand"), f"{name}_expand")
-        x = k.layers.DepthwiseConv2D(
-            stage.kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
-        )(x)
-        x = relu6(norm(x, f"{name}_depthwise"), f"{name}_depthwise")
-        x = k.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
-        x = norm(x, f"{name}_project")
-        if stride == 1 and incoming == filters:
-            x = k.layers.Add(name=f"{name}_add")([shortcut, x])
-    x = k.layers.Conv2D(_FEATURES, 1, use_bias=False, name="top_conv")(x)
-    x = relu6(norm(x, "top"), "top")
-    return k.Model(inputs, k.layers.GlobalAveragePooling2D(name="pool")(x), name="backbone")
+    layers = Convolutions(k, "relu6", momentum=0.99, conv_suffix="_conv", activation_suffix="_relu6")
+    image = k.Input((image_size, image_size, 3), name="normalised")
+    return k.Model(image, pooled_features(layers, image, scale, stride=2), name="backbone")
 
 
 _TORCH_NAMES = {

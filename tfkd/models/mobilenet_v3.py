@@ -3,59 +3,46 @@
 Layer names are those of keras.applications, whose ImageNet weights fit by name.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfkd.errors import RequestError
-from tfkd.models.layers import activate, channels, hard_sigmoid, normalise, stem_stride
+from tfkd.models.inverted_residual import Convolutions, InvertedResidual, inverted_residual
+from tfkd.models.layers import activate, channels, normalise, stem_stride
 from tfkd.models.weights import application, load_by_name, read_apart, read_h5
 from tfkd.recipe import Student
 
-
-@dataclass(frozen=True)
-class InvertedResidual:
-    """One row of the paper's tables: an inverted residual block."""
-
-    kernel: int
-    expansion: float  # relative to the input channels
-    filters: int
-    squeeze_excite: bool
-    wide: bool  # True: the activation of the student (the paper's h-swish); False: ReLU
-    stride: int
-
-
 SMALL = (
-    InvertedResidual(3, 1, 16, True, False, 2),
-    InvertedResidual(3, 72 / 16, 24, False, False, 2),
-    InvertedResidual(3, 88 / 24, 24, False, False, 1),
-    InvertedResidual(5, 4, 40, True, True, 2),
-    InvertedResidual(5, 6, 40, True, True, 1),
-    InvertedResidual(5, 6, 40, True, True, 1),
-    InvertedResidual(5, 3, 48, True, True, 1),
-    InvertedResidual(5, 3, 48, True, True, 1),
-    InvertedResidual(5, 6, 96, True, True, 2),
-    InvertedResidual(5, 6, 96, True, True, 1),
-    InvertedResidual(5, 6, 96, True, True, 1),
+    InvertedResidual(3, 1, 16, 2, squeeze_excite=True, relu=True),
+    InvertedResidual(3, 72 / 16, 24, 2, relu=True),
+    InvertedResidual(3, 88 / 24, 24, 1, relu=True),
+    InvertedResidual(5, 4, 40, 2, squeeze_excite=True),
+    InvertedResidual(5, 6, 40, 1, squeeze_excite=True),
+    InvertedResidual(5, 6, 40, 1, squeeze_excite=True),
+    InvertedResidual(5, 3, 48, 1, squeeze_excite=True),
+    InvertedResidual(5, 3, 48, 1, squeeze_excite=True),
+    InvertedResidual(5, 6, 96, 2, squeeze_excite=True),
+    InvertedResidual(5, 6, 96, 1, squeeze_excite=True),
+    InvertedResidual(5, 6, 96, 1, squeeze_excite=True),
 )
 LARGE = (
-    InvertedResidual(3, 1, 16, False, False, 1),
-    InvertedResidual(3, 4, 24, False, False, 2),
-    InvertedResidual(3, 3, 24, False, False, 1),
-    InvertedResidual(5, 3, 40, True, False, 2),
-    InvertedResidual(5, 3, 40, True, False, 1),
-    InvertedResidual(5, 3, 40, True, False, 1),
-    InvertedResidual(3, 6, 80, False, True, 2),
-    InvertedResidual(3, 2.5, 80, False, True, 1),
-    InvertedResidual(3, 2.3, 80, False, True, 1),
-    InvertedResidual(3, 2.3, 80, False, True, 1),
-    InvertedResidual(3, 6, 112, True, True, 1),
-    InvertedResidual(3, 6, 112, True, True, 1),
-    InvertedResidual(5, 6, 160, True, True, 2),
-    InvertedResidual(5, 6, 160, True, True, 1),
-    InvertedResidual(5, 6, 160, True, True, 1),
+    InvertedResidual(3, 1, 16, 1, relu=True),
+    InvertedResidual(3, 4, 24, 2, relu=True),
+    InvertedResidual(3, 3, 24, 1, relu=True),
+    InvertedResidual(5, 3, 40, 2, squeeze_excite=True, relu=True),
+    InvertedResidual(5, 3, 40, 1, squeeze_excite=True, relu=True),
+    InvertedResidual(5, 3, 40, 1, squeeze_excite=True, relu=True),
+    InvertedResidual(3, 6, 80, 2),
+    InvertedResidual(3, 2.5, 80, 1),
+    InvertedResidual(3, 2.3, 80, 1),
+    InvertedResidual(3, 2.3, 80, 1),
+    InvertedResidual(3, 6, 112, 1, squeeze_excite=True),
+    InvertedResidual(3, 6, 112, 1, squeeze_excite=True),
+    InvertedResidual(5, 6, 160, 2, squeeze_excite=True),
+    InvertedResidual(5, 6, 160, 1, squeeze_excite=True),
+    InvertedResidual(5, 6, 160, 1, squeeze_excite=True),
 )
 _BLOCKS = {"small": SMALL, "large": LARGE}
 _HIDDEN = {"small": 1024, "large": 1280}
@@ -91,57 +78,19 @@ def build(
     Returns:
         A model from float32 [B, image_size, image_size, 3] raw RGB to float32 logits [B, classes].
     """
-
-    def norm(x: Any, name: str) -> Any:
-        return k.layers.BatchNormalization(epsilon=1e-3, momentum=batch_norm_momentum, name=name)(x)
-
+    layers = Convolutions(k, activation, batch_norm_momentum)
     inputs = k.Input((image_size, image_size, 3), name="image")
-    x = normalise(k, inputs)
-    x = k.layers.Conv2D(16, 3, strides=stem_stride(image_size), padding="same", use_bias=False, name="conv")(x)
-    x = activate(k, norm(x, "conv_bn"), activation, "conv_act")
+    x = layers.conv(normalise(k, inputs), 16, "conv", activation, 3, stem_stride(image_size))
     for index, block in enumerate(_BLOCKS[variant]):
         prefix = f"expanded_conv_{index}_" if index else "expanded_conv_"
-        x = _inverted_residual(k, norm, x, block, channels(block.filters * width), activation, prefix)
-    x = k.layers.Conv2D(channels(x.shape[-1] * 6), 1, use_bias=False, name="conv_1")(x)
-    x = activate(k, norm(x, "conv_1_bn"), activation, "conv_1_act")
+        x = inverted_residual(layers, x, block, channels(block.filters * width), prefix)
+    x = layers.conv(x, channels(x.shape[-1] * 6), "conv_1", activation)
     x = k.layers.GlobalAveragePooling2D(name="pool")(x)
     hidden = _HIDDEN[variant]
     x = k.layers.Dense(channels(hidden * width) if width > 1 else hidden, name="conv_2")(x)
     x = activate(k, x, activation, "conv_2_act")
     x = k.layers.Dropout(dropout, name="dropout")(x)
     return k.Model(inputs, k.layers.Dense(classes, name="logits")(x), name=f"mobilenet_v3_{variant}")
-
-
-def _inverted_residual(
-    k: Any, norm: Any, x: Any, block: InvertedResidual, filters: int, activation: str, prefix: str
-) -> Any:
-    shortcut, incoming = x, x.shape[-1]
-    expanded = channels(incoming * block.expansion)
-    nonlinearity = activation if block.wide else "relu"
-    if prefix != "expanded_conv_":  # the first block has nothing to expand
-        x = k.layers.Conv2D(expanded, 1, use_bias=False, name=f"{prefix}expand")(x)
-        x = activate(k, norm(x, f"{prefix}expand_bn"), nonlinearity, f"{prefix}expand_act")
-    x = k.layers.DepthwiseConv2D(
-        block.kernel, strides=block.stride, padding="same", use_bias=False, name=f"{prefix}depthwise"
-    )(x)
-    x = activate(k, norm(x, f"{prefix}depthwise_bn"), nonlinearity, f"{prefix}depthwise_act")
-    if block.squeeze_excite:
-        x = _squeeze_excite(k, x, f"{prefix}squeeze_excite_")
-    x = norm(k.layers.Conv2D(filters, 1, use_bias=False, name=f"{prefix}project")(x), f"{prefix}project_bn")
-    if block.stride == 1 and incoming == filters:
-        x = k.layers.Add(name=f"{prefix}add")([shortcut, x])
-    return x
-
-
-def _squeeze_excite(k: Any, x: Any, prefix: str) -> Any:
-    size = x.shape[-1]
-    gate = k.layers.GlobalAveragePooling2D(name=f"{prefix}avg_pool")(x)
-    gate = k.layers.Dense(channels(size * 0.25), name=f"{prefix}conv")(gate)
-    gate = k.layers.ReLU(name=f"{prefix}relu")(gate)
-    gate = k.layers.Dense(size, name=f"{prefix}conv_1")(gate)
-    gate = hard_sigmoid(k, gate, f"{prefix}gate")
-    gate = k.layers.Reshape((1, 1, size), name=f"{prefix}reshape")(gate)
-    return k.layers.Multiply(name=f"{prefix}mul")([x, gate])
 
 
 def load_pretrained(model: Any, variant: str, student: Student) -> None:
