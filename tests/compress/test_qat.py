@@ -30,11 +30,19 @@ def converted(network: Any, folder: Path) -> Path:
     return folder / "int8.tflite"
 
 
-@pytest.mark.parametrize("activation", ["hard_swish", "silu"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"activation": "hard_swish"},
+        {"activation": "silu"},
+        # Paddings, and an offset per colour.
+        pytest.param({"model": "mobilenet_v2", "width": 0.25, "activation": "relu6"}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_int8_file_predicts_as_the_trained_network(
-    activation: str, pixels: np.ndarray, train: Callable[..., Any], tmp_path: Path
+    changes: dict[str, Any], pixels: np.ndarray, train: Callable[..., Any], tmp_path: Path
 ) -> None:
-    recipe = STUDENT.model_copy(update={"activation": activation})
+    recipe = STUDENT.model_copy(update=changes)
     prepared = qat.prepare(student_copy(recipe, settled_student(recipe, pixels)), QAT, 3, ())
     trained = train(prepared, 3)
     file = converted(prepared.network, tmp_path)
@@ -76,7 +84,7 @@ def test_the_float_weights_are_those_that_were_trained(
 
 
 def test_real_students_are_supported() -> None:
-    for model in ("mobilenet_v3_small", "squeezenet_1_1"):
+    for model in ("mobilenet_v3_small", "mobilenet_v2", "squeezenet_1_1"):
         recipe = Student(model=model, width=0.35)
         copy = student_copy(recipe, build_student(recipe, 32, 5, seed=1))
         kernels = [layer for layer in copy.layers if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")]

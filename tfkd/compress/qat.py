@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -170,7 +171,7 @@ def _needed_range(consumer: Any) -> float:
     XNNPACK adds only tensors whose scales differ by less than 2**8. In x + 3, as in a hard sigmoid, a range of x below
     the resolution of the sum has no effect and would not run on the delegate.
     """
-    return abs(consumer.offset) / _ADDED if isinstance(consumer, _layers.Rescaling) else 0.0
+    return float(np.abs(consumer.offset).max()) / _ADDED if isinstance(consumer, _layers.Rescaling) else 0.0
 
 
 def _fuses(layer: Any, following: Any) -> bool:

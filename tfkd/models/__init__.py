@@ -43,6 +43,7 @@ class StudentKind(ModelKind):
 STUDENTS = {
     "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400),
     "mobilenet_v3_large": StudentKind("tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760),
+    "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272),
     "squeezenet_1_0": StudentKind("tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152),
     "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936),
 }

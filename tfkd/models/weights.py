@@ -14,6 +14,7 @@ from tfkd.errors import RequestError, cause
 from tfkd.models import hdf5
 from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.processes import FORKSERVER
+from tfkd.recipe import Student
 from tfkd.sandbox import Sandbox
 
 NamedArrays = dict[str, Any]
@@ -63,6 +64,15 @@ def read_h5(source: Path | bytes, name: str) -> dict[str, list[np.ndarray]]:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def check_pretrained(student: Student, activation: str) -> None:
+    """Raises a RequestError unless the student has width 1 and the activation of the pretrained weights."""
+    if student.width != 1 or student.activation != activation:
+        raise RequestError(
+            f"Pretrained weights exist for {student.model} with width=1 and activation={activation} only, not with "
+            f"width={student.width:g} and activation={student.activation}; change them, or use weights='none'."
+        )
 
 
 def load_by_name(model: Any, arrays: dict[str, list[np.ndarray]], fresh: tuple[str, ...], name: str) -> None:
