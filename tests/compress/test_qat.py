@@ -35,8 +35,9 @@ def converted(network: Any, folder: Path) -> Path:
     [
         {"activation": "hard_swish"},
         {"activation": "silu"},
-        # Paddings, and an offset per colour.
+        # Paddings, and an offset per colour; a dense layer with batch normalisation.
         pytest.param({"model": "mobilenet_v2", "width": 0.25, "activation": "relu6"}, marks=pytest.mark.slow),
+        pytest.param({"model": "mobilenet_v4_conv_small", "width": 0.25, "activation": "relu"}, marks=pytest.mark.slow),
     ],
 )
 def test_the_int8_file_predicts_as_the_trained_network(
@@ -84,7 +85,7 @@ def test_the_float_weights_are_those_that_were_trained(
 
 
 def test_real_students_are_supported() -> None:
-    for model in ("mobilenet_v3_small", "mobilenet_v2", "squeezenet_1_1"):
+    for model in ("mobilenet_v3_small", "mobilenet_v2", "mobilenet_v4_conv_small", "squeezenet_1_1"):
         recipe = Student(model=model, width=0.35)
         copy = student_copy(recipe, build_student(recipe, 32, 5, seed=1))
         kernels = [layer for layer in copy.layers if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")]

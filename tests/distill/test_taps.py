@@ -16,7 +16,14 @@ from tfkd.errors import RequestError
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Student, Teacher
 
-STUDENTS = ("mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2", "squeezenet_1_0", "squeezenet_1_1")
+STUDENTS = (
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "mobilenet_v2",
+    "mobilenet_v4_conv_small",
+    "squeezenet_1_0",
+    "squeezenet_1_1",
+)
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
@@ -118,7 +125,7 @@ SIDES = {
     "resnet20": {32: {1: 32, 2: 16, 4: 8}, 96: {1: 96, 2: 48, 4: 24}},
     "teachers": {size: {stride: size // stride for stride in (2, 4, 8, 16, 32)} for size in (32, 96, 224)},
 }
-SIDES |= dict.fromkeys(("mobilenet_v3_large", "mobilenet_v2"), SIDES["mobilenet_v3_small"])
+SIDES |= dict.fromkeys(("mobilenet_v3_large", "mobilenet_v2", "mobilenet_v4_conv_small"), SIDES["mobilenet_v3_small"])
 
 
 @pytest.mark.parametrize(
@@ -128,6 +135,7 @@ SIDES |= dict.fromkeys(("mobilenet_v3_large", "mobilenet_v2"), SIDES["mobilenet_
         *[("squeezenet_1_1", activation) for activation in ("relu", "relu6", "silu", "hard_swish")],
         ("mobilenet_v3_large", "hard_swish"),
         ("mobilenet_v2", "relu6"),
+        ("mobilenet_v4_conv_small", "relu"),
         ("squeezenet_1_0", "hard_swish"),
     ],
 )

@@ -44,6 +44,8 @@ STUDENTS = {
     "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400),
     "mobilenet_v3_large": StudentKind("tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760),
     "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272),
+    "mobilenet_v4_conv_small": StudentKind("tfkd.models.mobilenet_v4", "conv_small", 3_799_112, 186_005_568),
+    "mobilenet_v4_conv_medium": StudentKind("tfkd.models.mobilenet_v4", "conv_medium", 9_783_416, 827_649_984),
     "squeezenet_1_0": StudentKind("tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152),
     "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936),
 }
@@ -210,7 +212,13 @@ def _load_student(model: Any, student: Student) -> None:
         )
     else:
         kind = STUDENTS[student.model]
-        importlib.import_module(kind.module).load_pretrained(model, kind.variant, student)
+        load = getattr(importlib.import_module(kind.module), "load_pretrained", None)
+        if load is None:
+            raise RequestError(
+                f"{student.model} has no pretrained weights {student.weights!r}; give a .weights.h5 or .keras file of "
+                "its own, or weights='none'."
+            )
+        load(model, kind.variant, student)
 
 
 @contextlib.contextmanager

@@ -61,6 +61,7 @@ def test_the_files_of_an_export(exported: Exported, kind: str) -> None:
         ("mobilenet_v3_small", "hard_swish", KINDS[:1]),
         ("mobilenet_v3_small", "silu", KINDS[1:]),
         ("mobilenet_v2", "relu6", KINDS),
+        ("mobilenet_v4_conv_small", "relu", KINDS[1:]),
         ("squeezenet_1_0", "relu", KINDS[:1]),
         ("squeezenet_1_1", "relu6", KINDS[1:]),
     ],
