@@ -16,7 +16,7 @@ class Student(Block):
     weights: str = Field("none", description="initial weights: none, imagenet, or the path of a weights file")
     width: float = Field(1.0, ge=0.1, le=4, description="multiplier of the number of channels")
     activation: Activation = Field(
-        "relu6", description="activation function; hard_swish is that of the paper, relu6 the fastest"
+        "relu6", description="activation function; hard_swish is MobileNetV3's own, relu6 the fastest"
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="fraction of features dropped before the classifier")
     batch_norm_momentum: float = Field(
