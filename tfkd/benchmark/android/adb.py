@@ -92,7 +92,7 @@ class Phone:
         return dict(attached(self.adb)).get(self.serial)
 
     def returns(self, limit: float) -> bool:
-        """Waits for a device that is gone; returns whether it came back in time."""
+        """Waits for a disconnected device and returns whether it is connected again in time."""
         try:
             return _run(self.command("wait-for-device"), limit).returncode == 0
         except TfkdError:
