@@ -33,12 +33,14 @@ class StudentFacts:
         files: at least one file per activation that the student offers.
         sizes: input sides, pixels, at which the last feature map must be larger than one pixel.
         alike: activations for which the tf_keras copy must compute the same logits.
+        closeness: largest relative difference of these logits; a deep network adds up in another order.
     """
 
     millions: float
     files: tuple[FileCase, ...]
     sizes: tuple[int, ...] = (32,)
     alike: tuple[Activation, ...] = ("relu6",)
+    closeness: float = 1e-5
 
 
 @dataclass(frozen=True)

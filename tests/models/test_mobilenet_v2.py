@@ -21,6 +21,7 @@ FACTS = {
         millions=3.47,  # github.com/tensorflow/models, slim/nets/mobilenet; 3.4 in the paper
         sizes=(32, 33, 64, 65),
         alike=("relu6", "silu"),
+        closeness=1e-4,
         files=(
             FileCase("relu6", 64, 0.35, ("fp32", "fp16", "dynamic", "int8")),
             FileCase("relu", 33, 0.25, ("int8",)),
