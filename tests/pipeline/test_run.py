@@ -162,9 +162,21 @@ def test_the_manifest_has_the_measurements_of_the_run(finished: Path) -> None:
     assert {entry.artifact for entry in manifest.bench} >= {"teacher_fp32", measured["int8"].path}
 
 
+def test_what_the_run_chose_is_in_every_record(finished: Path) -> None:
+    bundle = finished / "exported_models/tiny"
+    why = "There are no ImageNet weights of tests.tiny:build_student"
+    for recipe in (bundle / "recipe.json", finished / "runs/tiny/recipe.json"):
+        assert json.loads(recipe.read_text())["student"]["weights"] == "none"
+    (choice,) = Manifest.model_validate_json((bundle / "manifest.json").read_bytes()).choices
+    assert (choice.field, choice.value) == ("student.weights", "none (random weights)") and why in choice.why
+    assert "random weights" in (bundle / "report.html").read_text() and why in (bundle / "report.html").read_text()
+    assert "Student and control start from random weights" in (bundle / "MODEL_CARD.md").read_text()
+
+
 def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None:
     recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
     run = open_run(recipe, RunFolder(home / "steps"), Lines())
+    recipe = run.recipe
     stores = (store_of(run.stages["soft_labels"], Layout(len(CLASSES)), recipe, run.data),)
     kinds: tuple[TrainingKind, ...] = ("student", "control")
     student, control = (
@@ -216,7 +228,7 @@ def test_the_int8_file_is_calibrated_on_training_images_and_not_on_test_images(f
     from tfkd.writers import card_of, samples, tflite
 
     with contextlib.chdir(finished):
-        recipe = load(Path("recipe.py"), [])
+        recipe = load(Path("runs/tiny/recipe.json"), [])
         data = open_data(recipe, RunFolder(Path("runs/tiny")), Lines())
         student = keras.saving.load_model(kept(Path("runs/tiny"), "student") / "seed-1/student.keras")
         published = Path("exported_models/tiny/android/tiny_int8.tflite").read_bytes()
@@ -249,6 +261,7 @@ def test_a_second_call_reuses_every_stage(finished: Path) -> None:
     code, output, _ = tfkd(finished)
     assert code == 0
     assert output.count(": reused") == 8
+    assert "student.weights: none (random weights), chosen by an earlier run" in output
     assert bundle.stat().st_mtime_ns == before
 
 

@@ -12,7 +12,16 @@ from tfkd.bundle import golden, snippets
 from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import EVIDENCE, RECIPE
-from tfkd.bundle.manifest import SCHEMA, ComparisonRow, DataEntry, Manifest, StudentEntry, TeacherEntry, latency
+from tfkd.bundle.manifest import (
+    SCHEMA,
+    ChoiceEntry,
+    ComparisonRow,
+    DataEntry,
+    Manifest,
+    StudentEntry,
+    TeacherEntry,
+    latency,
+)
 from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.verdicts import measured
 from tfkd.bundle.writing import assemble
@@ -60,6 +69,7 @@ def judged_manifest(
     bench: Iterable[BenchEntry],
     diagnosis: list[Diagnosis],
     environments: Mapping[str, dict[str, str]] | None = None,
+    choices: Iterable[ChoiceEntry] = (),
 ) -> Manifest:
     """Returns a manifest with the verdict of every gate.
 
@@ -74,6 +84,7 @@ def judged_manifest(
         bench: the latencies.
         diagnosis: likely causes of wrong predictions.
         environments: what differed from here where a part was made, by the part's name.
+        choices: what the run chose where its recipe said `auto`.
     """
     manifest = Manifest(
         schema=SCHEMA,
@@ -81,6 +92,7 @@ def judged_manifest(
         tfkd_version=__version__,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         recipe=settings.model_dump(mode="json"),
+        choices=list(choices),
         environment=machine.environment(),
         environments=dict(environments or {}),
         seed=settings.seed,

@@ -139,12 +139,19 @@ class ComparisonRow(Entry):
     seconds: Seconds | None = Field(None, description="of the training of this network, without that of its teacher")
 
 
+class ChoiceEntry(Entry):
+    field: str = Field(description="dotted path of the recipe's field that said auto")
+    value: str = Field(description="what it got, in a few words; recipe has the value itself")
+    why: str
+
+
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema", json_schema_extra={"const": SCHEMA})
     name: str = Field(pattern=NAME)
     tfkd_version: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*[A-Za-z0-9.+-]{0,64}$")
     created: Utc = Field(description="UTC, ISO 8601")
-    recipe: dict[str, Any]
+    recipe: dict[str, Any] = Field(description="resolved: without auto")
+    choices: list[ChoiceEntry] = Field([], description="what the run chose where its recipe said auto")
     environment: dict[str, str] = Field(description="libraries and processor that the report was made with")
     environments: dict[str, dict[str, str]] = Field(
         {}, description="the same of each stage that was made elsewhere, by its name: what differs from `environment`"

@@ -67,7 +67,7 @@ class SoftLabelBatches:
         folder = arguments.path("runs", runs) / recipe.name
         run = _opened(recipe, folder, SOFT_LABELS)
         self._folder = folder
-        self._recipe = recipe
+        self._recipe = recipe = run.recipe
         self._data = run.shipped
         self._stores = stores_behind(recipe, run.data, run.stages, assistants=0)
         self.classes = run.data.classes

@@ -3,7 +3,9 @@
 tests/kernels/test_keras_private.py fails for each name that another version of Keras lacks or changes.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 # The structures of the inputs and outputs of a functional or sequential model.
@@ -116,3 +118,27 @@ def keras2_uses(model: Any) -> Mapping[str, int]:
 def keras2_outputs(model: Any) -> Any:
     """Returns a functional tf_keras model's outputs in their structure."""
     return model._nested_outputs
+
+
+@contextlib.contextmanager
+def downloads_by(download: Callable[[str, Path], None]) -> Iterator[list[Path]]:
+    """Lets Keras 3 download files with a function of a URL and a path during a with-block.
+
+    Yields:
+        A list that receives the path of each file that Keras gets, from its cache too.
+    """
+    from keras.src.utils import file_utils
+
+    retrieve, get = file_utils.urlretrieve, file_utils.get_file
+    files: list[Path] = []
+
+    def recorded(*arguments: Any, **named: Any) -> str:
+        files.append(Path(get(*arguments, **named)))
+        return str(files[-1])
+
+    file_utils.urlretrieve = lambda url, path, *_: download(url, Path(path))
+    file_utils.get_file = recorded
+    try:
+        yield files
+    finally:
+        file_utils.urlretrieve, file_utils.get_file = retrieve, get

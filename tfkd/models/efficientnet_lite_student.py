@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.errors import RequestError
+from tfkd.models import require_fit
 from tfkd.models.efficientnet_lite import SCALES, arrays_of, installed_weights, pooled_features
 from tfkd.models.inverted_residual import Convolutions
 from tfkd.models.layers import normalise, stem_stride
 from tfkd.models.torch_weights import read_state_dict
-from tfkd.models.weights import check_pretrained, load_by_name, read_apart
+from tfkd.models.weights import initial_file, load_by_name, read_apart
 from tfkd.recipe import Student
 
 
@@ -60,15 +61,23 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
     Raises:
         RequestError: the weights aren't there, or they don't fit this student.
     """
-    check_pretrained(student, activation="relu6")
-    path = installed_weights(variant) if student.weights == "imagenet" else Path(student.weights)
-    tensors = read_apart(read_state_dict, path)
+    require_fit(student)
+    tensors = read_apart(read_state_dict, initial_file(student, variant, imagenet_file))
     try:
         arrays = {layer.name: arrays_of(layer.name, tensors) for layer in model.layers if layer.weights}
     except KeyError as error:
         raise RequestError(f"{student.weights} doesn't fit {model.name}: it has no tensor {error}.") from None
     load_by_name(model, arrays, fresh=("logits",), name=student.weights)
     _shift_stem(model)
+
+
+def imagenet_file(variant: str, width: float) -> Path:
+    """Finds the weights of the teacher's package.
+
+    Raises:
+        RequestError: it is not installed.
+    """
+    return installed_weights(variant)
 
 
 def _shift_stem(model: Any) -> None:

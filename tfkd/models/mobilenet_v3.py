@@ -3,6 +3,7 @@
 Layer names are those of keras.applications, whose ImageNet weights fit by name.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from tfkd.errors import RequestError
 from tfkd.models.inverted_residual import Convolutions, InvertedResidual, inverted_residual
 from tfkd.models.layers import activate, channels, normalise, stem_stride
-from tfkd.models.weights import application, load_by_name, read_apart, read_h5
+from tfkd.models.weights import application_with_file, initial_file, load_by_name, read_apart, read_h5
 from tfkd.recipe import Student
 
 SMALL = (
@@ -47,6 +48,7 @@ LARGE = (
 _BLOCKS = {"small": SMALL, "large": LARGE}
 _HIDDEN = {"small": 1024, "large": 1280}
 _APPLICATIONS = {"small": "MobileNetV3Small", "large": "MobileNetV3Large"}
+_WIDTHS = (0.75, 1.0)
 
 
 def build(
@@ -109,24 +111,42 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
     Raises:
         RequestError: the weights cannot be had, or don't fit this student.
     """
-    if student.weights != "imagenet":
-        arrays = read_apart(read_h5, Path(student.weights), student.weights)
-    elif student.width in (0.75, 1.0):
-        source = application(_APPLICATIONS[variant], alpha=student.width, weights="imagenet")
-        arrays = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    path = initial_file(student, variant, imagenet_file)
+    if student.weights_file:
+        arrays = read_apart(read_h5, path, student.weights)
     else:
-        raise RequestError(
-            f"ImageNet weights exist for width 0.75 and 1, not {student.width:g}; or use weights='none'."
-        )
-    load_by_name(model, _rescaled(arrays), fresh=("conv_2", "logits"), name=student.weights)
+        source, _ = _published(variant, student.width)
+        arrays = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    load_by_name(model, _rescaled(arrays, student.weights), fresh=("conv_2", "logits"), name=student.weights)
 
 
-def _rescaled(arrays: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
+def imagenet_file(variant: str, width: float) -> Path:
+    """Returns the file that Keras downloaded, now or earlier.
+
+    Raises:
+        RequestError: there are no weights for this width, or they cannot be downloaded.
+    """
+    if width not in _WIDTHS:
+        raise RequestError(f"ImageNet weights exist for width 0.75 and 1, not {width:g}; or use weights='none'.")
+    return _published(variant, width)[1]
+
+
+@functools.lru_cache(1)  # to hash the file and to read the network
+def _published(variant: str, width: float) -> tuple[Any, Path]:
+    """Returns the network of keras.applications with its ImageNet weights, and their file."""
+    return application_with_file(_APPLICATIONS[variant], alpha=width, weights="imagenet")
+
+
+def _rescaled(arrays: dict[str, list[np.ndarray]], name: str) -> dict[str, list[np.ndarray]]:
     """Adapts the stem to x/128 - 1: with a = 128/127.5, p/127.5 - 1 = a (p/128 - 1) + (a - 1)."""
+    ratio = 128.0 / 127.5
     try:
         (kernel,), (gamma, beta, mean, variance) = arrays["conv"], arrays["conv_bn"]
+        offset = (ratio - 1.0) * kernel.sum(axis=(0, 1, 2))
+        norm = [gamma, beta, mean - offset, variance]
     except (KeyError, ValueError):
-        raise RequestError("The weights file is not a MobileNetV3 of keras.applications.") from None
-    ratio = 128.0 / 127.5
-    offset = (ratio - 1.0) * kernel.sum(axis=(0, 1, 2))
-    return {**arrays, "conv": [kernel * np.float32(ratio)], "conv_bn": [gamma, beta, mean - offset, variance]}
+        raise RequestError(
+            f"{name} is not a MobileNetV3 of keras.applications: the layers 'conv' and 'conv_bn' are missing or "
+            "differ. Check which network it is of."
+        ) from None
+    return {**arrays, "conv": [kernel * np.float32(ratio)], "conv_bn": norm}

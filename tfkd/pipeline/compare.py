@@ -86,7 +86,7 @@ def compare(
     folder = RunFolder(runs / recipe.name)
     require_writable(bundles / recipe.name)
     with locked(folder.path):
-        context = open_run(recipe, folder, progress)
+        context = open_run(recipe, folder, progress, keep=True)
         outcome = run_stages(context, STAGE_ORDER[-1], bundles / recipe.name)
         context.start_tensorflow()
         compared = {variant.name: variant for variant in variants(context)}

@@ -1,4 +1,4 @@
-"""Digests of the files behind a network: models, weights, labels, and source code of the user's own functions.
+"""Digests of the files behind a network: models, weights, and source code of the user's own functions.
 
 They are computed without importing or loading anything, so that planning a run is quick and safe.
 """
@@ -13,8 +13,6 @@ from tfkd.files import sha256
 from tfkd.models import STUDENTS, TEACHERS
 from tfkd.recipe import Student, Teacher
 from tfkd.recipe.user_code import sources_of
-
-_NO_FILE = {"weights": ("none", "imagenet")}
 
 
 def files_of(network: Teacher | Student) -> dict[str, str]:
@@ -31,11 +29,8 @@ def files_of(network: Teacher | Student) -> dict[str, str]:
         found |= {source.file: source.digest for source in sources}
     elif network.model not in (STUDENTS if isinstance(network, Student) else TEACHERS):
         found |= _file(network.model, "model")
-    for field in ("weights", "labels"):
-        value = getattr(network, field, None)
-        if isinstance(value, str) and value not in _NO_FILE.get(field, ()):
-            found |= _file(value, field)
-    return found
+    weights = network.weights_file
+    return found | _file(weights, "weights") if weights else found
 
 
 def _file(text: str, field: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tfkd.models.imports import import_modules
 from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.kind import StageKind, StageResult
+from tfkd.pipeline.resolving import Choice
 from tfkd.pipeline.stage import Stage
 from tfkd.progress import Progress
 from tfkd.quiet import native_logs_silenced
@@ -23,12 +24,13 @@ class RunContext:
     """Read-only values for the work of a stage.
 
     Attributes:
-        recipe: the recipe.
+        recipe: the recipe, resolved.
         data: the images.
         folder: folder of the run.
         stages: the folder and the fingerprint of every stage, in order, by name.
         progress: shows progress.
         executor: trains, compresses and fills the stores.
+        choices: what was chosen where the recipe said `auto`.
     """
 
     recipe: Recipe
@@ -37,6 +39,7 @@ class RunContext:
     stages: dict[str, Stage]
     progress: Progress
     executor: Executor
+    choices: tuple[Choice, ...] = ()
     _results: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def folder_of(self, kind: StageKind[Any], number: int = 0) -> Path:

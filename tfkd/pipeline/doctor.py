@@ -18,9 +18,10 @@ from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, build_teacher, is_own
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import FeatureLoss, Recipe, SoftTargets
+from tfkd.recipe import FeatureLoss, Recipe, SoftTargets, Student
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ COARSE = 0.1  # smallest difference between two networks that a test split shoul
 FEW_IMAGES = 5_000  # for a student that starts from random weights
 ONE_HOT = 0.99  # mean probability of the top class above which soft labels add nothing to labels
 BATCH = 64
+_INSTALLABLE = "mobilenet_v2"  # a student whose weights need no download by Keras
 
 Level = Literal["ok", "warning", "error"]
 
@@ -51,8 +53,12 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from _machine(runs)
     yield from _packages(recipe)
     yield from _data(data)
-    yield from _models(recipe, data, runs)
-    yield from _settings(recipe, data)
+    notes = list[str]()
+    resolved = resolve(recipe, data, RunFolder(runs / recipe.name), notes.append)
+    yield from (DoctorFinding("warning", note) for note in notes)
+    yield from (DoctorFinding("ok", str(choice)) for choice in resolved.choices)
+    yield from _models(resolved.recipe, data, runs)
+    yield from _settings(resolved.recipe, data)
 
 
 def _machine(runs: Path) -> Iterator[DoctorFinding]:
@@ -258,7 +264,7 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
     """Returns a finding about the number of training steps; too few hardly change the weights of a large student."""
     from tfkd.verification.diagnosis import FEW_STEPS, FEW_STEPS_OF_TRAINED
 
-    student, is_fresh = recipe.student, recipe.student.weights == "none"
+    student, is_fresh = recipe.student, recipe.student.is_random
     text = f"training: {steps:,} steps ({recipe.distill.training.epochs} epochs of {per_epoch:,})"
     least = FEW_STEPS if is_fresh else FEW_STEPS_OF_TRAINED
     if student.model not in STUDENTS or steps >= least:
@@ -271,14 +277,33 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
     )
 
 
+def _trained_weights(student: Student) -> str:
+    """Returns the settings with which a student starts from trained weights; those of its own network come first."""
+    advised = student.model_copy(update={"model": _INSTALLABLE})
+    return ", or ".join(text for each in (student, advised) if (text := _imagenet_settings(each, student.model)))
+
+
+def _imagenet_settings(student: Student, present: str) -> str:
+    published = STUDENTS[student.model].pretrained
+    if published is None:
+        return ""
+    fields = {"model": student.model, "weights": "imagenet", "activation": published.activation, "width": 1}
+    if student.model == present:
+        del fields["model"]
+    if student.width in published.widths:
+        del fields["width"]
+    settings = " ".join(f"student.{name}={value}" for name, value in fields.items())
+    return f"set {settings} ({published.install or 'Keras downloads the weights'})"
+
+
 def _settings(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
     distill, student = recipe.distill, recipe.student
     transfer = len(data.train) + len(data.unlabelled or ())
-    if student.weights == "none" and student.model in STUDENTS and transfer < FEW_IMAGES:
+    if student.is_random and student.model in STUDENTS and transfer < FEW_IMAGES:
         yield DoctorFinding(
             "warning",
-            f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; set "
-            "student.weights to trained weights or add data.unlabelled",
+            f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; "
+            f"{_trained_weights(student)}, or add data.unlabelled",
         )
     if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
         yield DoctorFinding(

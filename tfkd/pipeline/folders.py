@@ -31,6 +31,11 @@ class RunFolder:
         return self.path / "recipe.json"
 
     @property
+    def choices(self) -> Path:
+        """The choices that runs made where the recipe says `auto`."""
+        return self.path / "choices.json"
+
+    @property
     def checked(self) -> Path:
         """The folder with the result of checking every photo."""
         return self.path / CHECKED

@@ -43,6 +43,8 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple
         RequestError: the data cannot be opened.
     """
     context = open_run(recipe, RunFolder(runs / recipe.name), progress)
+    for choice in context.choices:
+        progress.say(str(choice))
     steps = [_step(context, name) for name in context.stages]
     return steps, [each for each in stored_results(context) if not each.current]
 

@@ -14,6 +14,7 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor, LocalExecutor
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import ORDER, groups, stages_of
+from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stage import Stage, WorkResult, locked, run_together
 from tfkd.pipeline.stages import STAGES
 from tfkd.pipeline.stages.data import open_data, say_data
@@ -72,29 +73,40 @@ def run(
         require_writable(bundles / recipe.name)
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
-        write_json(folder.recipe, recipe.model_dump(mode="json"))
-        context = open_run(recipe, folder, progress)
+        context = open_run(recipe, folder, progress, keep=True, fresh=fresh)
+        write_json(folder.recipe, context.recipe.model_dump(mode="json"))
         if fresh:
             for stage in context.stages.values():
                 stage.forget()
         return run_stages(context, until or ORDER[-1], bundles / recipe.name)
 
 
-def open_run(recipe: Recipe, folder: RunFolder, progress: Progress, executor: Executor | None = None) -> RunContext:
-    """Opens the images of a run and finds its stages, without running any.
+def open_run(
+    recipe: Recipe,
+    folder: RunFolder,
+    progress: Progress,
+    executor: Executor | None = None,
+    *,
+    keep: bool = False,
+    fresh: bool = False,
+) -> RunContext:
+    """Opens the images of a run, resolves its recipe and finds its stages, without running any.
 
     Args:
         recipe: the recipe.
         folder: of the run.
         progress: shows progress.
         executor: trains, compresses and fills the stores; default: this machine.
+        keep: store new choices, see `tfkd.pipeline.resolving`.
+        fresh: make all choices again.
 
     Raises:
         RequestError: the images cannot be opened, or a file that the recipe names is missing.
     """
     data = open_data(recipe, folder, progress)
-    stages = stages_of(recipe, data, folder.path)
-    return RunContext(recipe, data, folder, stages, progress, executor or LocalExecutor())
+    resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
+    stages = stages_of(resolved.recipe, data, folder.path)
+    return RunContext(resolved.recipe, data, folder, stages, progress, executor or LocalExecutor(), resolved.choices)
 
 
 def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
@@ -109,6 +121,8 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
         RequestError, GateError, VerifyError: as `run`.
     """
     say_data(context.data, context.progress)
+    for choice in context.choices:
+        context.progress.say(f"  {choice}")
     kinds = ORDER[: ORDER.index(last) + 1]
     names = [name for name in context.stages if kind_of(name) in kinds]
     _mend(context, names, destination)

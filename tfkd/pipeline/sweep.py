@@ -19,10 +19,12 @@ from tfkd.files import fingerprint, write_json
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
 from tfkd.pipeline.graph import stages_of
+from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import Stage, locked
 from tfkd.pipeline.stages.assistant import ASSISTANT
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
+from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.teacher import ensemble_accuracy
 from tfkd.pipeline.stages.trainings import stores_behind, training_job
@@ -74,10 +76,10 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
     Raises:
         RequestError: a variation needs other teachers, another data set or another run.
     """
-    shared = _sharing(recipes)
-    most = max(shared.values(), key=lambda recipe: recipe.distill.views)
-    folder = RunFolder(runs / most.name)
+    folder = RunFolder(runs / next(iter(recipes.values())).name)
     with locked(folder.path):
+        shared = _sharing(_resolved(recipes, folder, progress))
+        most = max(shared.values(), key=lambda recipe: recipe.distill.views)
         context = open_run(most, folder, progress)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
         planned = {name: _trainings(context, recipe, name) for name, recipe in shared.items()}
@@ -98,6 +100,18 @@ def _values(axis: str) -> list[str]:
     except ValueError:
         whole = False
     return [f"{key}={value}" for value in ([text] if whole else text.split(","))]
+
+
+def _resolved(recipes: Mapping[str, Recipe], folder: RunFolder, progress: Progress) -> dict[str, Recipe]:
+    """Returns the recipes with the run's choices where they say `auto`."""
+    data = open_data(next(iter(recipes.values())), folder, progress)
+    found = {}
+    for name, recipe in recipes.items():
+        resolved = resolve(recipe, data, folder, progress.say, keep=True)
+        found[name] = resolved.recipe
+        for choice in resolved.choices:
+            progress.say(f"{name}: {choice}")
+    return found
 
 
 def _sharing(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:

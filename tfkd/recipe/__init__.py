@@ -28,14 +28,16 @@ from tfkd.recipe.losses import (
     Standardized,
 )
 from tfkd.recipe.recipe import NAME, OVERRIDES, SMOKE, Recipe, shrunk
-from tfkd.recipe.student import Activation, Student
+from tfkd.recipe.student import AUTO, RANDOM, Activation, Student, imagenet_of
 from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
 from tfkd.recipe.training import FineTune, Training
 
 __all__ = [
+    "AUTO",
     "MODEL_SUFFIXES",
     "NAME",
     "OVERRIDES",
+    "RANDOM",
     "SMOKE",
     "Activation",
     "AnyCompression",
@@ -73,6 +75,7 @@ __all__ = [
     "TflitePrecision",
     "Training",
     "default_of",
+    "imagenet_of",
     "is_model_file",
     "oldest_ios",
     "shrunk",

@@ -8,12 +8,19 @@ from tfkd.recipe.base import Block, Rendering
 
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
+AUTO, RANDOM, IMAGENET = "auto", "none", "imagenet"  # weights that are not the path of a file
+_OF_HASH = "@sha256:"
+
 
 class Student(Block):
     """The classifier that ships."""
 
     model: str = Field("mobilenet_v3_small", description="name from `tfkd list students`, or package.module:function")
-    weights: str = Field("none", description="initial weights: none, imagenet, or the path of a weights file")
+    weights: str = Field(
+        "auto",
+        description="initial weights: auto (a run chooses imagenet where these weights can be had, otherwise none), "
+        "none, imagenet, imagenet@sha256:HASH (no other file), or the path of a weights file",
+    )
     width: float = Field(1.0, ge=0.1, le=4, description="multiplier of the number of channels")
     activation: Activation = Field(
         "relu6", description="activation function; hard_swish is MobileNetV3's own, relu6 the fastest"
@@ -23,3 +30,23 @@ class Student(Block):
         0.9, gt=0, lt=1, description="momentum of the BatchNorm statistics; Keras's 0.99 needs longer runs to converge"
     )
     rendering: Rendering = "rgb"
+
+    @property
+    def weights_file(self) -> str | None:
+        """The path of the file of initial weights, or None."""
+        return None if self.is_random or self.weights.partition(_OF_HASH)[0] == IMAGENET else self.weights
+
+    @property
+    def weights_hash(self) -> str | None:
+        """The SHA-256 that the file of ImageNet weights must have, or None for any."""
+        return None if self.weights_file else self.weights.partition(_OF_HASH)[2] or None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the initial weights are random; `auto` is, until a run has chosen."""
+        return self.weights in (AUTO, RANDOM)
+
+
+def imagenet_of(sha256: str) -> str:
+    """Returns `weights` of a student that starts from one file of ImageNet weights."""
+    return f"{IMAGENET}{_OF_HASH}{sha256}"

@@ -45,6 +45,11 @@ class Teacher(Block):
     share: float = Field(1.0, gt=0, description="weight in an ensemble, relative to the other teachers")
     rendering: Rendering = "rgb"
 
+    @property
+    def weights_file(self) -> str | None:
+        """The path of the file of initial weights, or None."""
+        return None if self.weights in ("none", "imagenet") else self.weights
+
     @field_validator("labels", mode="before")
     @classmethod
     def _read_labels(cls, value: Any) -> Any:

@@ -39,6 +39,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         verdict=facts.verdict(manifest),
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
+        initial_weights=facts.initial_weights(manifest),
         accuracy=lambda fraction: units.plus_minus(fraction, facts.standard_error(fraction, images)),
         images=images,
         value=facts.value,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
-from tfkd.recipe import SMOKE
+from tfkd.recipe import RANDOM, SMOKE
 from tfkd.report import units
 from tfkd.verification.gates import named
 from tfkd.verification.gates import unjudged as why_unjudged
@@ -184,6 +184,15 @@ def over_seeds(accuracies: list[float], images: int) -> str:
     if len(accuracies) > 1:
         return units.plus_minus(statistics.mean(accuracies), statistics.stdev(accuracies))
     return units.plus_minus(accuracies[0], standard_error(accuracies[0], images))
+
+
+def initial_weights(manifest: Manifest) -> str | None:
+    """Returns what the student and its control started from, or None for a model trained outside tfkd."""
+    student = manifest.recipe.get("student")
+    weights = student.get("weights") if isinstance(student, dict) else None
+    if not isinstance(weights, str):
+        return None
+    return "random weights" if weights == RANDOM else f"the weights {weights}"
 
 
 def control_says(manifest: Manifest) -> str:

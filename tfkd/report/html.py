@@ -53,6 +53,7 @@ def write_report(
         is_smoke=facts.is_smoke(manifest),
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
+        initial_weights=facts.initial_weights(manifest),
         images=images,
         error=lambda fraction: 100 * facts.standard_error(fraction, images),
         role=role,

@@ -36,11 +36,18 @@ class Sandbox:
         error: class of the errors that calls raise about a file.
         limits: limits of the child.
         context: multiprocessing context that starts the child.
+        blocked: what a function did that neither ended nor began another phase in time; default: it read a file.
     """
 
-    def __init__(self, error: type[TfkdError], limits: ResourceLimits | None = None, context: Any = _SPAWN) -> None:
+    def __init__(
+        self,
+        error: type[TfkdError],
+        limits: ResourceLimits | None = None,
+        context: Any = _SPAWN,
+        blocked: str | None = None,
+    ) -> None:
         self._error = error
-        self._limits = limits or ResourceLimits()
+        self._limits, self._blocked = limits or ResourceLimits(), blocked
         self._context = context
         self._process: Any = None
         self._connection: Any = None
@@ -165,7 +172,7 @@ class Sandbox:
         self._end()
         if was_blocked:
             seconds = self._limits.by_the_clock * self._limits.phase_seconds
-            return f"reading it was blocked for more than {seconds:g} seconds and was ended."
+            return self._blocked or f"reading it was blocked for more than {seconds:g} seconds and was ended."
         if code == -signal.SIGXCPU:
             return "it exceeded the processor time of a file and was ended."
         if code == -signal.SIGKILL:

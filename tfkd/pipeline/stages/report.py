@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from tfkd.bundle import assembly, predictions
 from tfkd.bundle.evidence import Evidence, EvidencePoint, Trained
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import ComparisonRow, CompressionEntry, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.manifest import ChoiceEntry, ComparisonRow, CompressionEntry, Manifest, StudentEntry, TeacherEntry
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import side_of
@@ -18,6 +19,7 @@ from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import BUNDLE, CURVE, STUDENT_MODEL, TEST_LOGITS, of_seed, teacher_file_name
 from tfkd.pipeline.kind import Inputs, StageKind
+from tfkd.pipeline.resolving import Choice
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages import plausible
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
@@ -64,6 +66,7 @@ def manifest_of(context: RunContext) -> Manifest:
         bench=context.result(BENCH).entries,
         diagnosis=found,
         environments={name: other for name, other in environments.items() if other},
+        choices=_choices(context.choices),
     )
     causes = [*found, *_why_the_student_failed(context, manifest.gates)]
     return manifest.model_copy(update={"diagnosis": causes})
@@ -78,6 +81,10 @@ def evidence_of(context: RunContext) -> Evidence:
     data, recipe = context.shipped, context.recipe
     shown = predictions.evidence("the Keras student", data, data.kind.signature(recipe.data), recipe.seed, logits)
     return shown.model_copy(update={"curves": _curves(context)})
+
+
+def _choices(choices: Iterable[Choice]) -> list[ChoiceEntry]:
+    return [ChoiceEntry(field=each.field, value=each.answer.summary, why=each.answer.why) for each in choices]
 
 
 def _teachers(context: RunContext) -> list[TeacherEntry]:
@@ -240,4 +247,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=12, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=13, result=ReportResult, inputs=_inputs, work=_work)

@@ -1,0 +1,149 @@
+"""Choices are made once per run, and kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.data.photos import fill
+from tfkd.data import Dataset, open_source
+from tfkd.errors import RequestError
+from tfkd.files import sha256
+from tfkd.pipeline.choices import weights
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.graph import stages_of
+from tfkd.pipeline.resolving import Choice, resolve
+from tfkd.recipe import Data, Distill, Recipe, Student, Teacher, files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    fill(tmp_path / "photos", {"a": 12, "b": 12})
+    return open_source(Data(source=f"folder:{tmp_path / 'photos'}"), 1, checked=tmp_path / "data")
+
+
+class World:
+    """What is installed: the file of the ImageNet weights, or nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.asked = path, list[str]()
+
+    def imagenet_file(self, student: Student) -> Path:
+        self.asked.append(student.model)
+        if not self.path.exists():
+            raise RequestError("They are not installed.")
+        return self.path
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path / "imagenet.pt")
+    monkeypatch.setattr(weights, "imagenet_file", world.imagenet_file)
+    return world
+
+
+def recipe(student: Student | None = None, **distill: Any) -> Recipe:
+    return Recipe(
+        name="r",
+        data=Data(source="folder:photos"),
+        teachers=[Teacher(model="a:b")],
+        student=student or Student(model="mobilenet_v2"),
+        distill=Distill(**distill),
+    )
+
+
+def chosen(found: tuple[Choice, ...]) -> list[tuple[str, str, bool]]:
+    return [(each.field, each.answer.value, each.is_kept) for each in found]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_a_choice_is_kept_whatever_is_there_later(
+    folder: RunFolder, data: Dataset, world: World, said: list[str]
+) -> None:
+    first = resolve(recipe(), data, folder, said.append, keep=True)
+    assert chosen(first.choices) == [("student.weights", "none", False)]
+    world.path.write_bytes(b"weights")
+    again = resolve(recipe(), data, folder, said.append)
+    assert chosen(again.choices) == [("student.weights", "none", True)]
+    assert again.recipe == first.recipe and again.recipe.student.weights == "none"
+    assert str(again.choices[0]) == (
+        "student.weights: none (random weights), chosen by an earlier run; set student.weights to choose otherwise. "
+        "They are not installed."
+    )
+    assert world.asked == ["mobilenet_v2"]
+
+    imagenet = f"imagenet@sha256:{sha256(world.path)}"
+    fresh = resolve(recipe(), data, folder, said.append, keep=True, fresh=True)
+    assert chosen(fresh.choices) == [("student.weights", imagenet, False)]
+    world.path.unlink()
+    assert chosen(resolve(recipe(), data, folder, said.append).choices) == [("student.weights", imagenet, True)]
+    assert said == []
+
+
+def test_another_question_gets_an_answer_of_its_own(
+    folder: RunFolder, data: Dataset, world: World, said: list[str]
+) -> None:
+    resolve(recipe(), data, folder, said.append, keep=True)
+    world.path.write_bytes(b"weights")
+    same = recipe(Student(model="mobilenet_v2", dropout=0.5))
+    assert resolve(same, data, folder, said.append).recipe.student.weights == "none"
+    for other in (Student(model="mobilenet_v2", width=0.5), Student(model="squeezenet_1_1")):
+        assert resolve(recipe(other), data, folder, said.append).recipe.student.weights.startswith("imagenet@sha256:")
+
+
+def test_assistants_are_asked_for_and_explicit_weights_are_not(
+    folder: RunFolder, data: Dataset, world: World, said: list[str]
+) -> None:
+    explicit = recipe(Student(weights="imagenet"), assistants=[Student(weights="none"), Student(model="mobilenet_v2")])
+    found = resolve(explicit, data, folder, said.append, keep=True)
+    assert chosen(found.choices) == [("distill.assistants.1.weights", "none", False)]
+    assert [each.weights for each in found.recipe.distill.assistants] == ["none", "none"]
+    assert world.asked == ["mobilenet_v2"]
+    plain = recipe(Student(weights="none"))
+    assert resolve(plain, data, folder, said.append).recipe is plain
+
+
+def test_a_look_stores_nothing_and_a_damaged_record_is_made_again(
+    folder: RunFolder, data: Dataset, world: World, said: list[str]
+) -> None:
+    resolve(recipe(), data, folder, said.append)
+    assert not folder.choices.exists()
+    resolve(recipe(), data, folder, said.append, keep=True)
+    folder.choices.write_text(folder.choices.read_text().replace("none", "imagenet"))
+    assert not resolve(recipe(), data, folder, said.append).choices[0].is_kept
+    assert said == ["choices.json is damaged; its choices are made again"]
+
+
+def test_the_fingerprint_is_that_of_the_choice(folder: RunFolder, data: Dataset, world: World, said: list[str]) -> None:
+    def fingerprint(recipe: Recipe) -> str:
+        return stages_of(recipe, data, folder.path)["student"].fingerprint
+
+    random = resolve(recipe(), data, folder, said.append).recipe
+    assert fingerprint(random) == fingerprint(recipe(Student(model="mobilenet_v2", weights="none")))
+    of_files = []
+    for content in (b"one", b"other"):
+        world.path.write_bytes(content)
+        of_files.append(fingerprint(resolve(recipe(), data, folder, said.append).recipe))
+    assert len({fingerprint(random), *of_files}) == 3
+
+
+def test_a_resolved_recipe_can_be_stored_and_run_again(
+    folder: RunFolder, data: Dataset, world: World, said: list[str], tmp_path: Path
+) -> None:
+    world.path.write_bytes(b"weights")
+    resolved = resolve(recipe(), data, folder, said.append).recipe
+    (tmp_path / "recipe.json").write_text(json.dumps(resolved.model_dump(mode="json")))
+    again = files.load(tmp_path / "recipe.json")
+    assert again == resolved
+    assert resolve(again, data, RunFolder(tmp_path / "elsewhere"), said.append).choices == ()
+    assert files.load(tmp_path / "recipe.json", ["student.weights=none"]).student.weights == "none"
