@@ -4,18 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test check figures mutants evidence arm64 devices format clean
+.PHONY: quickstart test test-all check figures mutants evidence arm64 devices format clean
 
 quickstart: $(INSTALLED)  ## install, then run the main job
 	$(BIN)/tfkd run pipelines/quickstart.py
 
-test: $(INSTALLED)  ## install, then check and test everything
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest -n 3 --dist loadfile  # one more than two cores: some wait for devices
+# One worker more than two cores: some tests wait for devices.
+test: check  ## the checks, and every test that is not slow
+	$(BIN)/pytest -n 3 --dist loadfile -m "not slow"
 
-check: $(INSTALLED)  ## the fast checks alone
+test-all: check  ## the checks, and every test: whole commands, full matrices and the benchmark tools too
+	$(BIN)/pytest -n 3 --dist loadfile
+
+check: $(INSTALLED)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -3,9 +3,27 @@ from pathlib import Path
 
 import pytest
 
+from tfkd.processes import FORKSERVER
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, and more threads only wait
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+# What commands and opened models import, loaded once in the process that the children of tests are forked from.
+FORKSERVER.set_forkserver_preload(
+    [
+        "tfkd.training.preloaded",
+        "tfkd.commands",
+        "tfkd.pipeline.run",
+        "tfkd.pipeline.own_model",
+        "tfkd.models.keras2",
+        "tfkd.writers.tflite",
+        "tfkd.bundle.verification",
+        "tfkd.report.html",
+        "scipy.optimize",
+        "scipy.stats",
+    ]
+)
 
 TESTS = Path(__file__).parent
 # The files that take longest, longest first. Whichever came last would keep one worker busy and leave the others idle.

@@ -10,7 +10,6 @@ from pathlib import Path
 from tfkd.processes import FORKSERVER, begin_child, server_address, start_server
 
 SECONDS = 900.0
-FORKSERVER.set_forkserver_preload(["tfkd.training.preloaded", "tfkd.commands", "tfkd.pipeline.run"])
 
 
 def run(home: Path, *arguments: str) -> tuple[int, str, str]:

@@ -9,6 +9,8 @@ from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.verification import verify
 from tfkd.store.soft_labels import SoftLabels
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = sorted(folder.name for folder in FIXTURES.iterdir() if folder.is_dir())
 

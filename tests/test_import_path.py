@@ -13,6 +13,8 @@ from tests.pipeline.test_run import RECIPE
 from tests.traps import set_traps
 from tfkd import import_path
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[1]
 TRAPS = ("numpy", "typing", "json", "pickle", "signal", "struct", "keras", "tensorflow", "typer", "rich", "h5py")
 

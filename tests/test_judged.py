@@ -14,6 +14,8 @@ from tests.pipeline.test_run import RECIPE, tfkd
 from tfkd import cli
 from tfkd.inputs.image.normalization import parse
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 # Neither another order of the channels nor another range of the pixels turns these into each other.
 COLOURS = {"moss": (60, 150, 60), "rust": (170, 90, 50), "sand": (200, 190, 120), "soil": (70, 60, 40)}

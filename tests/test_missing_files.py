@@ -20,6 +20,8 @@ from tfkd.recipe import Export
 from tfkd.report import facts
 from tfkd.verification.records import Gate
 
+pytestmark = pytest.mark.slow
+
 ASKED = ("export", "running.keras", "--import", "running_layer", "--labels", "labels.txt", "--data", "folder:photos")
 QUICK = ("export.golden_images=2", "bench.runs=5", "bench.warmup=1")
 

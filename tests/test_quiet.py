@@ -18,6 +18,8 @@ from tests.data.photos import fill_tinted
 from tests.pipeline.test_run import CLASSES, RECIPE
 from tfkd import quiet
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[1]
 BUNDLE = "exported_models/tiny"
 FILE = f"{BUNDLE}/android/tiny_int8.tflite"
@@ -49,7 +51,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -72,7 +73,6 @@ def test_no_command_lets_a_library_write(home: Path, arguments: tuple[str, ...])
     assert "WARNING" not in output and "Warning:" not in output
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -102,12 +102,10 @@ next(tfkd.SoftLabelBatches(tfkd.load_recipe("recipe.py")).epoch(0))
 """
 
 
-@pytest.mark.slow
 def test_no_public_function_lets_a_library_write(home: Path) -> None:
     assert in_a_new_python(home, "-c", CALLS) == (0, "", "")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     [

@@ -12,6 +12,8 @@ import pytest
 
 from tfkd.processes import FORKSERVER, start_server
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^(?P<margin> +)```python\n(?P<code>.*?)\n +```$", re.MULTILINE | re.DOTALL)
@@ -106,7 +108,6 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return project, {title: follow(section, project) for title, section in sections().items()}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("title", sections())
 def test_following_a_walk_through_adds_a_thing_that_works(title: str, followed, tmp_path: Path) -> None:
     project, tests = followed

@@ -9,6 +9,8 @@ import pytest
 from tests.pipeline.test_run import CLASSES, RECIPE, home, kept, tfkd  # noqa: F401
 from tfkd.bundle.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = RECIPE.replace(
     "distill=Distill(views=2, training=Training(epochs=4, batch_size=16, learning_rate=1e-2)),",
     """distill=Distill(

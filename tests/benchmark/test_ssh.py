@@ -131,6 +131,7 @@ def running_in(folder):
     return found
 
 
+@pytest.mark.slow
 @NEEDED
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_nothing_on_the_board(server, shipped, tmp_path, number):

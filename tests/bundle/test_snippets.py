@@ -69,6 +69,7 @@ def test_they_run_the_int8_file_on_android_and_a_verified_program_on_ios() -> No
     assert [each.artifact.format for each in snippets.snippets(manifest)] == ["tflite", "tflite", "mlmodel"]
 
 
+@pytest.mark.slow
 def test_kotlin_compiles_without_a_warning_and_reads_every_label(make: Make, tmp_path: Path) -> None:
     try:
         kotlin = compilers.kotlin()
@@ -96,6 +97,7 @@ def test_sources_do_not_grow_with_the_classes(make: Make) -> None:
         assert len(snippet.code) < before + 20 and "class 9999" not in snippet.code
 
 
+@pytest.mark.slow
 def test_swift_compiles_without_a_warning(make: Make, tmp_path: Path) -> None:
     try:
         swift = compilers.swift()

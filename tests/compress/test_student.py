@@ -86,6 +86,7 @@ def everything(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[An
     return compressed(home, folder, EVERYTHING, messages.append), folder, messages
 
 
+@pytest.mark.slow
 def test_all_compressions_hold_in_the_end(everything: tuple[Any, Path, list[str]], home: Path) -> None:
     result, folder, messages = everything
     assert [one.kind for one in result.compressions] == ["prune", "cluster", "qat"]
@@ -101,6 +102,7 @@ def test_all_compressions_hold_in_the_end(everything: tuple[Any, Path, list[str]
     assert type(asdict(result)["compressions"][0]["sparsity"]) is float
 
 
+@pytest.mark.slow
 def test_a_killed_compression_ends_with_the_same_bytes(
     everything: tuple[Any, Path, list[str]], home: Path, tmp_path: Path
 ) -> None:

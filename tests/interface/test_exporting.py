@@ -11,6 +11,8 @@ from PIL import Image
 import tfkd
 from tfkd.pipeline.stage import locked
 
+pytestmark = pytest.mark.slow
+
 SIZE, IMAGES = 32, 60
 GATES = ("bench.runs=5", "gates.min_agreement=null")
 
@@ -66,7 +68,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
 
 
-@pytest.mark.slow
 def test_a_model_in_memory_becomes_a_published_bundle(exported: Any) -> None:
     assert exported.passed and exported.bundle_folder.parts[-2:] == ("bundles", "light")
     assert exported.manifest.student.accuracy == 1.0
@@ -76,7 +77,6 @@ def test_a_model_in_memory_becomes_a_published_bundle(exported: Any) -> None:
     assert tfkd.verify(exported.bundle, data=photos()).passed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(5))
 def test_every_file_predicts_as_the_model(exported: Any, number: int) -> None:
     images, labels = photos()
@@ -90,7 +90,6 @@ def test_every_file_predicts_as_the_model(exported: Any, number: int) -> None:
     assert np.abs(found - classifier()(resized.astype(np.float32)).numpy()).max() < 0.03
 
 
-@pytest.mark.slow
 def test_images_of_any_size_are_fitted_or_refused(exported: Any) -> None:
     images, _ = photos()
     several = exported.bundle.predict([images[0], images[1][:33, :47], np.repeat(images[0], 3, axis=0)])
@@ -113,7 +112,6 @@ def test_an_export_writes_nothing_where_another_one_works(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
 
 
-@pytest.mark.slow
 def test_a_bundle_is_timed_and_keeps_the_results(exported: Any) -> None:
     found = tfkd.bench(exported.bundle, only="*_fp32.tflite", runs=5, processes=1, warmup=1, threads=[1])
     assert found.passed and found.record is not None and found.record.is_file()

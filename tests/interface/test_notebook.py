@@ -12,6 +12,8 @@ import pytest
 from tests import running
 from tfkd.bundle.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
 
@@ -44,7 +46,6 @@ def printed(outputs: Any) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
-@pytest.mark.slow
 def test_progress_arrives_in_few_lines(cells: Any) -> None:
     outputs = cells["result = tfkd.run(recipe, smoke=True)"]
     lines = printed(outputs).splitlines()
@@ -54,13 +55,11 @@ def test_progress_arrives_in_few_lines(cells: Any) -> None:
     assert [bar["data"]["text/html"] for bar in bars] == [""]  # one bar, which is emptied at the end
 
 
-@pytest.mark.slow
 def test_no_library_writes_output(cells: Any) -> None:
     for outputs in cells.values():
         assert not any(output.get("name") == "stderr" for output in outputs)
 
 
-@pytest.mark.slow
 def test_tables_are_html(cells: Any) -> None:
     comparison, gates = shown(cells["result.comparison"]), shown(cells["result.gates"])
     assert "<table>" in comparison and "student int8" in comparison and "control" in comparison
@@ -71,7 +70,6 @@ def test_tables_are_html(cells: Any) -> None:
     )
 
 
-@pytest.mark.slow
 def test_objects_come_out(cells: Any) -> None:
     assert shown(cells['recipe.with_("distill.views=4").distill.views'], "text/plain") == "4"
     predicted = shown(cells["[bundle.labels[best] for best in probabilities.argmax(axis=1)]"], "text/plain")
@@ -81,7 +79,6 @@ def test_objects_come_out(cells: Any) -> None:
     assert shapes == ((128, 32, 32, 3), (128,), (128, 10))
 
 
-@pytest.mark.slow
 def test_the_command_takes_over_the_run(cells: Any, folder: Path) -> None:
     code, printed, errors = running.run(folder, "run", "quickstart.py", "--smoke", 'export.coreml=["mlpackage"]')
     assert (code, errors) == (0, "")
@@ -93,7 +90,6 @@ def test_the_command_takes_over_the_run(cells: Any, folder: Path) -> None:
         assert "gates not judged: switched off by --smoke (" in " ".join(text.split()).replace("\\", "")
 
 
-@pytest.mark.slow
 def test_a_smoke_run_judges_no_accuracy(cells: Any, folder: Path) -> None:
     bundle = folder / "exported_models" / "quickstart-smoke"
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())

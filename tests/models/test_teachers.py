@@ -37,6 +37,7 @@ def test_the_seed_decides_the_weights() -> None:
     assert not all(map(np.array_equal, first, other))
 
 
+@pytest.mark.slow
 def test_whole_teacher_comes_back_from_its_file(tmp_path: Path) -> None:
     model = build_teacher(untrained("resnet20"), classes=5, seed=1)
     for name in ("teacher.weights.h5", "teacher.keras"):

@@ -9,6 +9,8 @@ from tests.pipeline.test_run import RECIPE, home, tfkd  # noqa: F401
 from tests.report import links
 from tfkd.bundle.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 SHORT = "Training(epochs=1, batch_size=16, learning_rate=1e-3)"
 COMPRESSED = (
     RECIPE.replace('name="tiny"', 'name="small"')

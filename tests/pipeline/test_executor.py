@@ -73,6 +73,7 @@ def recorded(folder: Path) -> list[Recording]:
     return executors
 
 
+@pytest.mark.slow
 def test_a_run_trains_compresses_and_fills_stores_by_its_executor_only(tmp_path: Path) -> None:
     fill(tmp_path / "photos", CLASSES)
     (tmp_path / "recipe.py").write_text(RECIPE)

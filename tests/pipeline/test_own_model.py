@@ -137,6 +137,7 @@ def test_a_failed_gate_publishes_nothing(work: Path, capsys: pytest.CaptureFixtu
 SMALL = ("--tflite", "fp32", "--coreml", "none")
 
 
+@pytest.mark.slow
 def test_a_model_at_chance_is_not_published(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "swapped.txt").write_text("".join(f"{name}\n" for name in [*LABELS[2:], *LABELS[:2]]), encoding="utf-8")
     assert ask(work, "--name", "swapped", *SMALL, "--labels", "swapped.txt") == 1
@@ -161,6 +162,7 @@ def test_wrong_pixels_are_found_and_the_right_ones_proposed(work: Path, capsys: 
     assert f"Try --normalization {proposed[0].text}" in shown
 
 
+@pytest.mark.slow
 def test_with_three_test_photos_no_gate_is_judged(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_photos(work / "few", test=1)
     assert ask(work, "--name", "few", *SMALL, "--data", "folder:few") == 0
@@ -172,6 +174,7 @@ def test_with_three_test_photos_no_gate_is_judged(work: Path, capsys: pytest.Cap
         assert "1 of 5 gates not judged" in (folder / name).read_text(encoding="utf-8").replace("\\", "")
 
 
+@pytest.mark.slow
 def test_min_accuracy_is_a_limit_for_every_file(work: Path) -> None:
     write_photos(work / "wrong")
     photos = sorted((work / "wrong" / "test" / "blue").iterdir())
@@ -260,6 +263,7 @@ def flat(work: Path) -> tuple[Path, str]:
     return work / "exported_models" / "flat", shown.getvalue()
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_on_training_images_wherever_there_are_any(
     work: Path, bundle: Path, flat: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -270,6 +270,7 @@ def test_the_recipe_in_the_bundle_gives_the_same_run(finished: Path) -> None:
     assert code == 0 and output.count("finished") == 8, output + errors
 
 
+@pytest.mark.slow
 def test_damaged_files_are_recreated_identically(finished: Path) -> None:
     run, published = finished / "runs/tiny", finished / "exported_models/tiny"
     damaged = {
@@ -315,6 +316,7 @@ def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) 
     assert code == 0 and "teacher: reused" in output, output + errors
 
 
+@pytest.mark.slow
 def test_a_teacher_that_cannot_be_converted_is_reported_first_and_left_out(home: Path) -> None:
     model, short = "teachers.0.model=tests.tiny:build_unconvertible_teacher", "distill.training.epochs=1"
     files = ('export.tflite=["fp32"]', "export.coreml=[]")
@@ -347,6 +349,7 @@ def wait_for(process: BaseProcess, condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(finished: Path) -> None:
     """SIGKILL in the teacher's training, in the students' trainings and in the export."""
     runs = finished / "killed"

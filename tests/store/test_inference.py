@@ -230,6 +230,7 @@ def test_a_resumed_filling_keeps_its_batch_size_and_dtype(pool: Split, tmp_path:
     assert [len(batch["logits"]) for batch in predictor(np.arange(IMAGES), 0)] == [32, 32, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [("bfloat16", "cfloat16"), ("{", "[")])
 def test_a_damaged_record_is_recreated(
     pool: Split, tmp_path: Path, always_measuring: None, damage: tuple[str, str]

@@ -17,6 +17,8 @@ from tfkd.benchmark import runner, statistics
 from tfkd.bundle import results
 from tfkd.formats.tflite import TFLITE
 
+pytestmark = pytest.mark.slow
+
 APP = Path(__file__).resolve().parents[2] / "tools" / "android"
 HERE = Path(__file__).resolve().parent
 PACKAGE = "org.tfkd.bench"

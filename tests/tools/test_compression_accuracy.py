@@ -11,6 +11,8 @@ from tests.data.photos import fill_tinted
 from tests.pipeline.test_run import RECIPE
 from tests.tools.benchmark import run
 
+pytestmark = pytest.mark.slow
+
 STUDENT = RECIPE.replace('"tests.tiny:build_student"', '"tests.compress.network:build_shallow"')
 
 
@@ -31,7 +33,6 @@ def result(folder: Path) -> dict[str, Any]:
     return printed
 
 
-@pytest.mark.slow
 def test_points_lost_are_those_of_every_seed(result: dict[str, Any]) -> None:
     assert result["accuracies"]
     for name, row in result["points_lost"].items():
@@ -40,7 +41,6 @@ def test_points_lost_are_those_of_every_seed(result: dict[str, Any]) -> None:
         assert row["mean_drop"] == pytest.approx(statistics.fmean(drops), abs=1e-3)
 
 
-@pytest.mark.slow
 def test_a_second_run_trains_nothing(folder: Path, result: dict[str, Any]) -> None:
     written = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("model.tflite")}
     done = run("compression_accuracy", "tiny.py", cwd=folder)
@@ -50,7 +50,6 @@ def test_a_second_run_trains_nothing(folder: Path, result: dict[str, Any]) -> No
     assert written == {path: path.stat().st_mtime_ns for path in written}
 
 
-@pytest.mark.slow
 def test_a_wrong_recipe_is_one_line(folder: Path) -> None:
     done = run("compression_accuracy", "none.py", cwd=folder)
     assert done.returncode == 2

@@ -10,6 +10,8 @@ from tests.data.photos import fill_tinted
 from tests.pipeline.test_run import RECIPE
 from tests.tools.benchmark import run
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["soft targets T=4", "soft targets T=2", "DIST", "hint (FitNets)"]
 
 
@@ -33,7 +35,6 @@ def trials(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.slow
 def test_the_three_best_on_validation_get_the_other_seeds(trials: list[dict[str, Any]]) -> None:
     once = {trial["name"]: trial for trial in trials[: len(METHODS)]}
     assert list(once) == METHODS
@@ -43,7 +44,6 @@ def test_the_three_best_on_validation_get_the_other_seeds(trials: list[dict[str,
     assert [trial["seeds"] for name, trial in once.items() if name != left] == [[1, 2, 3]] * 3
 
 
-@pytest.mark.slow
 def test_the_best_on_validation_is_trained_half_as_long_with_its_control(
     trials: list[dict[str, Any]], folder: Path
 ) -> None:
@@ -57,7 +57,6 @@ def test_the_best_on_validation_is_trained_half_as_long_with_its_control(
     assert set(epochs[2:]) == {epochs[-1]}
 
 
-@pytest.mark.slow
 def test_all_methods_share_one_control(trials: list[dict[str, Any]]) -> None:
     controls = [trial["control_accuracies"] for trial in trials[: len(METHODS)]]
     longest = max(controls, key=len)

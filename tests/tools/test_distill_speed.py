@@ -8,6 +8,8 @@ import pytest
 
 from tests.tools.benchmark import run
 
+pytestmark = pytest.mark.slow
+
 STUDENT = ("--student", "tests.tiny:build_student")
 
 
@@ -22,14 +24,12 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return printed
 
 
-@pytest.mark.slow
 def test_every_contestant_takes_every_turn(result: dict[str, Any]) -> None:
     rates = result["images_per_second"]
     assert {"peer_default", "peer_best", "online", "stored", "student", "store"} < set(rates)
     assert all(len(rate["rounds"]) == 2 and rate["min"] > 0 for rate in rates.values())
 
 
-@pytest.mark.slow
 def test_ratios_are_taken_within_rounds(result: dict[str, Any]) -> None:
     rates = result["images_per_second"]
     for name, ratio in result["ratios"].items():
@@ -39,7 +39,6 @@ def test_ratios_are_taken_within_rounds(result: dict[str, Any]) -> None:
         assert ratio["median"] == pytest.approx(statistics.median(expected), rel=1e-2)
 
 
-@pytest.mark.slow
 def test_a_wrong_teacher_is_one_line() -> None:
     done = run("distill_speed", *STUDENT, "--teacher", "resnet500", "--quick")
     assert done.returncode == 2

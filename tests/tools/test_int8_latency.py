@@ -7,8 +7,9 @@ import pytest
 
 from tests.tools.benchmark import run
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_every_file_is_timed_and_described(tmp_path: Path) -> None:
     out = tmp_path / "latency.json"
     done = run("int8_latency", "--quick", "--out", str(out))

@@ -16,6 +16,8 @@ from tfkd.benchmark import ios, statistics
 from tfkd.bundle import results
 from tfkd.formats import FORMATS
 
+pytestmark = pytest.mark.slow
+
 APP = Path(__file__).resolve().parents[2] / "tools" / "ios"
 HERE = Path(__file__).resolve().parent
 PROJECT = APP / "TfkdBench.xcodeproj"

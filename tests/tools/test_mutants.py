@@ -147,6 +147,7 @@ def attempt(project: Path, words: set[str], *options: str) -> tuple[int, dict]:
     return code, json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_verdicts_name_the_test_that_noticed_a_mutant(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, report = attempt(project, {"caught", "survived", "timeout"}, "--limit=20")
     assert code == 1
@@ -158,6 +159,7 @@ def test_verdicts_name_the_test_that_noticed_a_mutant(project: Path, capsys: pyt
     assert "3 mutants tried, 2 caught (1 by timeout), 1 survived" in shown and "→ a - 1" in shown
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_anyway_catches_nothing(project: Path) -> None:
     path = project / "tests/test_numbers.py"
     path.write_text(TESTS.replace("larger(1, 2) == 2", "larger(1, 2) == 3"))
@@ -165,6 +167,7 @@ def test_a_test_that_fails_anyway_catches_nothing(project: Path) -> None:
     assert code == 1 and report["unclear"] == 1 and report["caught"] == 0
 
 
+@pytest.mark.slow
 def test_a_resumed_call_tries_what_changed_since(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert attempt(project, {"caught"})[0] == 0
     capsys.readouterr()

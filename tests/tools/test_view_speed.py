@@ -8,10 +8,11 @@ import pytest
 from tests.data.photos import fill
 from tests.tools.benchmark import run
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--rounds", "1", "--size", "16")
 
 
-@pytest.mark.slow
 def test_every_stream_is_measured_with_and_without_cached_photos(tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     images = f"folder:{fill(tmp_path / 'photos', {'a': 5})}"
@@ -26,7 +27,6 @@ def test_every_stream_is_measured_with_and_without_cached_photos(tmp_path: Path)
         assert all(0 < spread["min"] <= spread["median"] <= spread["max"] for spread in streams.values())
 
 
-@pytest.mark.slow
 def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
     done = run("view_speed", *SHORT, "--images", f"folder:{tmp_path / 'none'}")
     assert done.returncode == 2

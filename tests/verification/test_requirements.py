@@ -13,6 +13,7 @@ from tfkd.verification.requirements import Requirements
 from tfkd.writers import export
 
 
+@pytest.mark.slow
 def test_the_precision_of_every_file_is_read_from_it(exported: Exported, tmp_path: Path) -> None:
     others = export(
         exported.model,

@@ -17,8 +17,9 @@ from tfkd.benchmark.android.adb import Phone
 from tfkd.benchmark.subject import BenchSubject, of_files
 from tfkd.formats.families import XNNPACK
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_the_kit_runs_litert_on_the_device(device: VirtualDevice, classifier: Path) -> None:
     if kit.find() is None:
         pytest.skip("no ARM64 root: run tools/arm64/setup.py")
