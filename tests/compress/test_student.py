@@ -71,6 +71,7 @@ def compressed(home: Path, folder: Path, blocks: list[dict[str, Any]], say: Call
         folder=folder,
         checked=home / "checked",
         images=IMAGES,
+        labelled=IMAGES,
         stores=(store,),
     )
     done: list[int] = []

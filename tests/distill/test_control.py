@@ -71,6 +71,7 @@ def job(request: pytest.FixtureRequest, recipe: Recipe, data: Dataset, store: St
         folder=tmp_path,
         checked=tmp_path / "checked",
         images=len(transfer_set(data)),
+        labelled=len(data.train),
         stores=(store,),
     )
 

@@ -22,7 +22,7 @@ print("the script")
 here = Path()
 recipe = Recipe(name="r", data=Data(source="folder:photos"), teachers=[Teacher(model="resnet50")])
 places = {"folder": here, "checked": here, "stores": ()}
-job = Job(kind="control", seed=1, recipe=recipe, student=Student(), rendering="rgb", images=64, **places)
+job = Job(kind="control", seed=1, recipe=recipe, student=Student(), rendering="rgb", images=64, labelled=64, **places)
 run_jobs([job], 1, 1, Lines())
 """
 

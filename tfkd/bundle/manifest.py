@@ -120,6 +120,9 @@ class StudentEntry(Entry):
     exported_seed: Count | None = Field(description="the seed with the best validation accuracy")
     agreement_with_teacher: Fraction | None = Field(description="equal top-1 on the test split")
     against_control: PairedTest | None = Field(None, description="against the control of its seed; None without one")
+    temperature: Annotated[float, Field(ge=1, le=8)] | None = Field(
+        None, description="chosen from the stored predictions for the exported seed; None where the recipe names all"
+    )
     compressions: list[CompressionEntry] = Field([], description="what was done after the training, in order")
     seconds_training: Seconds | None
     teacher_seconds: Seconds | None = Field(description="fine-tuning and answering every view, paid once")

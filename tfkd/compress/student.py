@@ -156,7 +156,8 @@ def _as_training(lesson: Lesson, block: AnyCompression, folder: Path) -> Lesson:
     """Returns the lesson of one compression: the student's, with the block's training and losses on logits."""
     distill = lesson.recipe.distill
     losses = [loss for loss in distill.losses if not _is_on_features(loss)] or [SoftTargets()]
-    changed = Distill.model_validate({**dict(distill), "losses": losses, "training": block.training})
+    own = {"losses": losses, "training": block.training, "label_head": None, "finish": None}
+    changed = Distill.model_validate({**dict(distill), **own})
     recipe = Recipe.model_validate({**dict(lesson.recipe), "distill": changed})
     return replace(lesson, recipe=recipe, folder=folder)
 

@@ -10,6 +10,7 @@ from tfkd.distill import arguments
 from tfkd.distill.arguments import names_of, student_of, teachers_of, weighted_losses
 from tfkd.distill.config import loss_config, loss_of_config, teacher_key, teacher_named
 from tfkd.distill.frozen import FrozenTeachers, Hidden, name_of
+from tfkd.distill.losses.base import LOGITS
 from tfkd.distill.objective import Objective
 from tfkd.distill.predictions import Form, inputs_of
 from tfkd.distill.steps import DistillationSteps
@@ -73,6 +74,7 @@ class Distiller(StudentFiles, DistillationSteps):
         answers: for losses on stored features: one mapping per teacher from tap to shape without the batch.
         images: number of training examples, for losses with a memory of all of them. If None, they use a queue
             of recent examples instead.
+        label_tap: tap of the student that learns the labels, if it is not the student's output.
         predictions_are: what stored predictions are: "logits", "probabilities", or "auto" to decide by their values.
         teacher: a single teacher, instead of `teachers`.
 
@@ -98,6 +100,7 @@ class Distiller(StudentFiles, DistillationSteps):
         images: int | None = None,
         predictions_are: Form = "auto",
         teacher: keras.Model | None = None,
+        label_tap: str = LOGITS,
         **kwargs: Any,
     ) -> None:
         arguments.check_keywords(kwargs, list(inspect.signature(Distiller.__init__).parameters)[1:-1])
@@ -117,7 +120,8 @@ class Distiller(StudentFiles, DistillationSteps):
         self._form: Form = predictions_are
         self._images = images
         self._classes = int(student_classifier.logits.output_shape[-1])
-        network = tapped(student_classifier.logits, [loss.student_tap for loss, _ in weighted])
+        network = tapped(student_classifier.logits, [label_tap, *(loss.student_tap for loss, _ in weighted)])
+        self._label_tap = label_tap
         frozen = FrozenTeachers(guides, student_classifier.logits, student, [loss.teacher_tap for loss, _ in weighted])
         terms = terms_of(
             weighted,
@@ -156,6 +160,7 @@ class Distiller(StudentFiles, DistillationSteps):
             "teacher_shares": None if weights is None else list(weights),
             "answers": [{tap: list(shape) for tap, shape in each.items()} for each in answers],
             "images": self._images,
+            "label_tap": self._label_tap,
             "predictions_are": self._form,
         }
 

@@ -8,7 +8,7 @@ import keras
 from tfkd.distill.losses import LOSSES
 from tfkd.distill.losses.base import DistillationLoss
 from tfkd.errors import RequestError
-from tfkd.recipe import Distill, Schedule
+from tfkd.recipe import AUTO, Distill, Schedule
 
 
 def losses_of(distill: Distill) -> tuple[list[tuple[DistillationLoss, Any]], Callable[[int], None]]:
@@ -43,7 +43,7 @@ def loss_of(block: Any) -> tuple[DistillationLoss, float]:
     """Returns the loss of a recipe's block, and its weight.
 
     Raises:
-        RequestError: a number of it changes over the training, which only a run can know.
+        RequestError: a number of it changes over the training or is chosen at its start, which only a run can do.
     """
     arguments = {name: getattr(block, name) for name in type(block).model_fields if name not in ("kind", "weight")}
     for name, value in {**arguments, "weight": block.weight}.items():
@@ -52,4 +52,8 @@ def loss_of(block: Any) -> tuple[DistillationLoss, float]:
                 f"{block.kind}: {name} is a Schedule of a recipe, which only `tfkd run` follows; give a keras.Variable "
                 "and change it in a callback."
             )
+    if arguments.get("temperature") == AUTO:
+        raise RequestError(
+            f"{block.kind}: temperature='auto' is chosen from a run's stored predictions; give a number from 1 to 8."
+        )
     return LOSSES[block.kind](**arguments), block.weight

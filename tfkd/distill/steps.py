@@ -29,6 +29,7 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
     _form: Form
     _images: int | None
     _classes: int
+    _label_tap: str
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains as `keras.Model.fit` does."""
@@ -81,7 +82,7 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
         with tf.GradientTape() as tape:
             outputs = objective.network(batch.inputs, training=True)
             logits = outputs[LOGITS]
-            own_loss, label_loss = self._own_loss(batch, logits)
+            own_loss, label_loss = self._own_loss(batch, outputs[self._label_tap])
             values = objective.values(predictions, outputs, batch, training=True)
             distillation_loss = tf.add_n(values) if values else tf.zeros(())
             loss = own_loss + tf.cast(distillation_loss, own_loss.dtype)
@@ -105,7 +106,7 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
             predictions = objective.predictions(batch, constant=not self.jit_compile)
             values = objective.values(predictions, outputs, batch, training=False)
             distillation_loss = tf.add_n(values)
-            own_loss, label_loss = self._own_loss(batch, logits)
+            own_loss, label_loss = self._own_loss(batch, outputs[self._label_tap])
             losses[TOTAL] = own_loss + tf.cast(distillation_loss, own_loss.dtype)
             losses |= objective.parts(label_loss, distillation_loss, values)
             losses.setdefault("loss", losses[TOTAL])

@@ -21,7 +21,7 @@ from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import FeatureLoss, Recipe, SoftTargets, Student
+from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe, Student
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
     from tfkd.data.renderings import rendered
     from tfkd.distill.measures import confidence, flatness
     from tfkd.distill.predict import predictor
+    from tfkd.training.temperature import temperature_for
     from tfkd.verification import diagnosis
 
     teacher, run = recipe.teachers[number], predictor(model)
@@ -241,6 +242,9 @@ def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path
                 f"distill.losses.{place}.temperature={temperature:g} flattens {teacher.model}: its soft labels have "
                 f"{flat:.1%} of the entropy of a uniform guess; lower it",
             )
+    if any(isinstance(loss, LogitLoss) and loss.temperature == AUTO for loss in recipe.distill.losses):
+        chosen = temperature_for([logits], [1.0])
+        yield DoctorFinding("ok", f"temperature auto: {chosen:g} by the predictions of {teacher.model} on these images")
     sure = [confidence(logits, temperature) for _, temperature in softened]
     if sure and min(sure) >= ONE_HOT:
         yield DoctorFinding(
@@ -304,10 +308,6 @@ def _settings(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
             "warning",
             f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; "
             f"{_trained_weights(student)}, or add data.unlabelled",
-        )
-    if any(isinstance(loss, SoftTargets) and loss.temperature == 1 for loss in distill.losses):
-        yield DoctorFinding(
-            "warning", "temperature 1 hides the teacher's probabilities of wrong classes; 2 to 8 is usual"
         )
     times = distill.training.epochs / distill.views
     if distill.targets == "view" and times > MAX_REPEATS:

@@ -48,7 +48,7 @@ class Sources:
         data, distill = self.recipe_json["data"], self.recipe_json["distill"]
         return {
             **settings("data", {"image_size": data["image_size"], "augment": data["augment"]}),
-            **settings("distill", {"training": distill["training"], "precision": distill["precision"]}),
+            **settings("distill", present(distill, "training", "precision", "finish")),
             "number of unlabelled images": len(self.data.unlabelled or ()),
         }
 
@@ -56,7 +56,7 @@ class Sources:
         """Returns the settings of learning from soft labels: losses, and the weight of each teacher."""
         distill = self.recipe_json["distill"]
         return {
-            **settings("distill", {name: distill[name] for name in ("losses", "label_weight", "targets")}),
+            **settings("distill", present(distill, "losses", "label_weight", "targets", "label_head")),
             **settings("teachers", [{"share": teacher.share} for teacher in self.recipe.teachers]),
         }
 
@@ -78,6 +78,11 @@ class Sources:
         if not path:
             return {}
         return {path + note: fingerprint([content(paired(split, path), self.kept) for split in splits])}
+
+
+def present(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Returns the named settings; one that was added later and has the value of earlier recipes is left out."""
+    return {name: values[name] for name in names if name in values}
 
 
 def settings(path: str, value: Any) -> dict[str, Any]:

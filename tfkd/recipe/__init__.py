@@ -4,7 +4,7 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 `tfkd.recipe.files` reads both.
 """
 
-from tfkd.recipe.base import Block, Separated, default_of
+from tfkd.recipe.base import AUTO, Block, Separated, default_of
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import AnyCompression, Cluster, Compression, Prune, QuantizationAware
 from tfkd.recipe.data import Augment, Data
@@ -28,9 +28,9 @@ from tfkd.recipe.losses import (
     Standardized,
 )
 from tfkd.recipe.recipe import NAME, OVERRIDES, SMOKE, Recipe, shrunk
-from tfkd.recipe.student import AUTO, RANDOM, Activation, Student, imagenet_of
+from tfkd.recipe.student import RANDOM, Activation, Student, imagenet_of
 from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
-from tfkd.recipe.training import FineTune, Training
+from tfkd.recipe.training import FineTune, Finish, Training
 
 __all__ = [
     "AUTO",
@@ -57,6 +57,7 @@ __all__ = [
     "Export",
     "FeatureLoss",
     "FineTune",
+    "Finish",
     "Gates",
     "Hint",
     "LogitLoss",

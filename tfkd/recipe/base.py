@@ -15,6 +15,8 @@ def _separated(value: Any) -> Any:
     return [] if value == "none" else [name.strip() for name in value.split(",")]
 
 
+AUTO = "auto"  # what a run chooses
+
 Separated = BeforeValidator(_separated)  # for a list of names that an override gives as one text
 Rendering = Annotated[
     str, Field(description="rendering of the input: rgb, grey, edges, or folder:PATH of paired images")

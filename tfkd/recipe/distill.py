@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tfkd.recipe.base import Block, Separated
-from tfkd.recipe.losses import AnyLoss, FeatureLoss, Schedule, SoftTargets
+from tfkd.recipe.losses import AnyLoss, FeatureLoss, LogitLoss, Schedule, SoftTargets
 from tfkd.recipe.student import Student
-from tfkd.recipe.training import Training
+from tfkd.recipe.training import Finish, Training
 
 
 class Distill(Block):
@@ -15,6 +15,14 @@ class Distill(Block):
 
     losses: list[AnyLoss] = Field([SoftTargets()], min_length=1, description="distillation losses, summed by weight")
     label_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the true labels")
+    label_head: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="weight of a second classifier, which alone learns the labels, while the first learns from the "
+        "teachers alone; after the training both become one, whose logits are the weighted mean (DHO, "
+        "arXiv:2505.07675); None: one classifier learns both",
+    )
     views: int = Field(8, ge=1, description="augmented views per training image whose teacher predictions are stored")
     targets: Literal["view", "image"] = Field(
         "view",
@@ -32,6 +40,7 @@ class Distill(Block):
         "float32", description="precision of the computation; weights stay float32, float16 uses loss scaling"
     )
     training: Training = Training()
+    finish: Finish | None = Field(None, description="a last training on the labels alone")
 
     @property
     def teacher_taps(self) -> list[str]:
@@ -42,6 +51,17 @@ class Distill(Block):
     def loss_taps(self) -> list[str]:
         """The teacher features that the losses use, sorted, without the logits."""
         return sorted({loss.teacher_tap for loss in self.losses if isinstance(loss, FeatureLoss)} - {"logits"})
+
+    @model_validator(mode="after")
+    def _two_teachings(self) -> "Distill":
+        if self.label_head is None:
+            return self
+        if self.label_weight == 0 or not any(isinstance(loss, LogitLoss) for loss in self.losses):
+            raise ValueError(
+                "label_head adds a classifier that learns the labels alone; set label_weight above 0 and a loss on "
+                "logits, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _some_weight(self) -> "Distill":

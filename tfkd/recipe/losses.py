@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tfkd.recipe.base import Block
+from tfkd.recipe.base import AUTO, Block
 
 
 class Schedule(Block):
@@ -20,6 +20,9 @@ class Schedule(Block):
         progress = epoch / max(1, epochs - 1)
         fraction = progress if self.shape == "linear" else (1 - math.cos(math.pi * progress)) / 2
         return self.start + (self.end - self.start) * fraction
+
+
+Temperature = float | Schedule | Literal["auto"]  # auto: see tfkd.training.temperature
 
 
 class Loss(Block):
@@ -38,13 +41,15 @@ class Loss(Block):
 class LogitLoss(Loss):
     """A distillation loss on logits, both softened by a temperature."""
 
-    temperature: float | Schedule = Field(4.0, description="softens both teacher and student")
+    temperature: Temperature = Field(
+        4.0, description="softens both teacher and student; auto: chosen from the entropy of the stored predictions"
+    )
 
     @field_validator("temperature")
     @classmethod
-    def _positive(cls, value: float | Schedule) -> float | Schedule:
+    def _positive(cls, value: Temperature) -> Temperature:
         ends = [value.start, value.end] if isinstance(value, Schedule) else [value]
-        if not all(end > 0 for end in ends):
+        if not all(isinstance(end, str) or end > 0 for end in ends):
             raise ValueError("must be above 0; 1 to 20 is usual")
         return value
 
@@ -68,14 +73,21 @@ class Standardized(LogitLoss):
     """Soft targets of standardised logits (Sun et al. 2024, arXiv:2403.01427)."""
 
     kind: Literal["standardized"] = "standardized"
-    temperature: float | Schedule = Field(2.0, description="softens both standardised logits")
+    temperature: Temperature = Field(2.0, description="softens both standardised logits; auto is not available")
+
+    @field_validator("temperature")
+    @classmethod
+    def _number(cls, value: Temperature) -> Temperature:
+        if value == AUTO:
+            raise ValueError("is not available: standardised logits have the same spread for every teacher; set it")
+        return value
 
 
 class Dist(LogitLoss):
     """Correlation between and within classes, DIST (Huang et al. 2022, arXiv:2205.10536)."""
 
     kind: Literal["dist"] = "dist"
-    temperature: float | Schedule = Field(1.0, description="softens both teacher and student")
+    temperature: Temperature = Field(1.0, description="softens both teacher and student; auto: see soft_targets")
     inter: float = Field(1.0, ge=0, description="weight of the correlation between the classes of an image")
     intra: float = Field(1.0, ge=0, description="weight of the correlation of a class over the batch")
 
@@ -84,7 +96,7 @@ class Normalized(LogitLoss):
     """Normalised knowledge distillation, NKD (Yang et al. 2023, arXiv:2303.13005)."""
 
     kind: Literal["normalized"] = "normalized"
-    temperature: float | Schedule = Field(1.0, description="softens the part over the other classes")
+    temperature: Temperature = Field(1.0, description="softens the part over the other classes; auto: see soft_targets")
     others: float = Field(1.5, ge=0, description="weight of the part over the other classes")
 
 

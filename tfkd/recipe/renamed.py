@@ -12,7 +12,11 @@ from tfkd.terminal import say
 
 RENAMED = {"modality": "rendering"}  # of teachers, students and assistants
 _FIRST = {new: old for old, new in RENAMED.items()}
-ADDED = {("data", "kind"): "image"}  # implied value by block and field
+ADDED = {  # implied value by block and field
+    ("data", "kind"): "image",
+    ("distill", "label_head"): None,
+    ("distill", "finish"): None,
+}
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe
 
 

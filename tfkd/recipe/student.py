@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from tfkd.recipe.base import Block, Rendering
+from tfkd.recipe.base import AUTO, Block, Rendering
 
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
-AUTO, RANDOM, IMAGENET = "auto", "none", "imagenet"  # weights that are not the path of a file
+RANDOM, IMAGENET = "none", "imagenet"  # weights that are not the path of a file
 _OF_HASH = "@sha256:"
 
 

@@ -34,3 +34,13 @@ class FineTune(Training):
     head_epochs: int = Field(20, ge=0, description="epochs of the head on stored features of the backbone")
     head_learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the head epochs")
     thaw: float = Field(1.0, ge=0, le=1, description="fraction of the backbone's layers to unfreeze, from the top")
+
+
+class Finish(Block):
+    """A last training of student and control on the labels alone, kept where the validation accuracy is not worse.
+
+    The last step of PaddleClas's SSLD (Cui et al. 2021, arXiv:2103.05959). Both take the same steps.
+    """
+
+    epochs: int = Field(4, ge=1, description="passes over the labelled images")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate; the other settings are the training's")

@@ -1,12 +1,14 @@
 """Jobs and results of trainings, as plain values that pass between processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tfkd.recipe import Augment, Recipe, Student, Teacher
 
 TrainingKind = Literal["student", "control"]
+
+_NO_EXTRAS = {"warmup_epochs": 0.0, "average": None, "patience": None}  # of a short training
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Lesson:
         folder: folder of checkpoint and results.
         checked: folder in which `open_source` stores its check of the examples.
         images: number of examples per epoch, for student and control: those in the stores.
+        labelled: number of examples with a label.
         stores: stores of the teachers' predictions.
         data: fingerprint of the run's examples; None before they were opened.
     """
@@ -45,6 +48,7 @@ class Lesson:
     folder: Path
     checked: Path
     images: int
+    labelled: int
     stores: tuple[Store, ...]
     data: str | None = None
 
@@ -60,8 +64,26 @@ class Lesson:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
-        return self.steps_an_epoch * self.recipe.distill.training.epochs
+        """Steps of the whole training, with those on the labels alone at its end."""
+        last = self.on_labels_alone
+        return self.steps_an_epoch * self.recipe.distill.training.epochs + (last.steps if last else 0)
+
+    @property
+    def views_seen(self) -> int:
+        """Number of views of an example that student or control have seen before the last part of the training."""
+        return max(self.recipe.distill.training.epochs, self.recipe.distill.views)
+
+    @property
+    def on_labels_alone(self) -> "Lesson | None":
+        """The last part of the training, on the labels alone; None where the recipe has none."""
+        finish = self.recipe.distill.finish
+        if finish is None:
+            return None
+        changed = {"epochs": finish.epochs, "learning_rate": finish.learning_rate, **_NO_EXTRAS}
+        training = self.recipe.distill.training.model_copy(update=changed)
+        distill = self.recipe.distill.model_copy(update={"training": training, "finish": None})
+        recipe = self.recipe.model_copy(update={"distill": distill})
+        return replace(self, recipe=recipe, images=self.labelled, folder=self.folder / "finish")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +120,12 @@ class TeacherJob:
 
 @dataclass(frozen=True)
 class StudentResult:
-    """A trained and measured student or control; accuracies run from 0 to 1."""
+    """A trained and measured student or control; accuracies run from 0 to 1.
+
+    Attributes:
+        temperature: chosen from the stored predictions; None where the recipe names all.
+        finish: validation accuracy before and after the last training on the labels alone; None without one.
+    """
 
     kind: TrainingKind
     seed: int
@@ -107,6 +134,8 @@ class StudentResult:
     validation_accuracy: float
     epochs: int
     seconds: float
+    temperature: float | None = None
+    finish: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

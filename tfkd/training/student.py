@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from tfkd.data.dataset import Dataset, Split
 from tfkd.data.joined import joined
 from tfkd.data.renderings import rendered
 from tfkd.distill.distiller import Distiller
+from tfkd.distill.losses.base import LOGITS
 from tfkd.distill.losses.label import LabelLoss
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
@@ -29,8 +31,10 @@ from tfkd.recipe import FeatureLoss, Recipe, Student
 from tfkd.signature import Signature
 from tfkd.store.soft_labels import SoftLabels
 from tfkd.training import loop
+from tfkd.training.heads import LABEL_HEAD, TEACHER_HEAD, teacher_head_of, two_heads
 from tfkd.training.job import Job, Lesson, StudentResult
 from tfkd.training.saving import save_array, save_model
+from tfkd.training.temperature import with_temperatures
 
 BATCH = 64
 
@@ -51,6 +55,8 @@ def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
     losses = [loss for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
     for network in networks:
         model = build_student(network, recipe.data.image_size, classes, recipe.seed)
+        if recipe.distill.label_head is not None:
+            teacher_head_of(model)
         outputs = tapped(model, [loss.student_tap for loss in losses]).output if losses else {}
         for loss in losses:
             if recipe.distill.targets == "image" and len(outputs[loss.student_tap].shape) > 2:
@@ -71,18 +77,16 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     import_modules(job.recipe.imports)
     data = rendered(job.rendering, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     student = _build(job, data, job.recipe.distill.precision)
-    train = distilled if job.kind == "student" else _alone
-    signature = data.kind.signature(job.recipe.data)
-    model, batches, begin = train(job, student, data, signature)
-    tuning = job.recipe.distill.training
-
-    def report(point: loop.Point) -> None:
-        say(f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {tuning.epochs}: {point}")
-
+    signature, temperature = data.kind.signature(job.recipe.data), None
+    if job.kind == "student":
+        job, temperature = with_temperatures(job)
+    if temperature is not None:
+        say(f"  {job.kind} (seed {job.seed}): temperature {temperature:g}, chosen from the stored predictions")
     run = predictor(student)
     held_out = plain_batches(data.validation, signature, BATCH)
     validation = loop.Validation(run, held_out, data.validation.labels)
-    points, seconds = loop.fit(model, student, batches, validation, tuning, job.folder, advance, report, begin)
+    points, seconds = _learnt(job, student, data, validation, advance, say)
+    finish, more = _finished(job, student, data, validation, advance, say)
     test = predict(run, plain_batches(data.test, signature, BATCH))
     save_array(test, job.folder / "test_logits.npy")
     save_model(_in_float32(job, student, data), job.folder / "student.keras")
@@ -93,8 +97,68 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
         accuracy=accuracy(test, data.test.labels),
         validation_accuracy=validation.accuracy(),
         epochs=len(points),
-        seconds=seconds,
+        seconds=seconds + more,
+        temperature=temperature,
+        finish=finish,
     )
+
+
+def _learnt(
+    job: Job,
+    student: keras.Model,
+    data: Dataset,
+    validation: loop.Validation,
+    advance: Advance,
+    say: Callable[[str], None],
+) -> tuple[list[loop.Point], float]:
+    """Trains the student with or without a teacher; returns the learning curve and the seconds."""
+    distill, signature = job.recipe.distill, data.kind.signature(job.recipe.data)
+    heads = None
+    if job.kind == "student" and distill.label_head is not None:
+        heads = two_heads(student, distill.label_head, job.seed)
+        validation = replace(validation, run=predictor(heads.network))
+    network = heads.network if heads else student
+    model, batches, begin = (distilled if job.kind == "student" else _alone)(job, network, data, signature)
+
+    def report(point: loop.Point) -> None:
+        say(f"  {job.kind} (seed {job.seed}) epoch {point.epoch} of {distill.training.epochs}: {point}")
+
+    learnt = loop.fit(model, network, batches, validation, distill.training, job.folder, advance, report, begin)
+    if heads:
+        heads.merge()
+    return learnt
+
+
+def _finished(
+    job: Job,
+    student: keras.Model,
+    data: Dataset,
+    validation: loop.Validation,
+    advance: Advance,
+    say: Callable[[str], None],
+) -> tuple[tuple[float, float] | None, float]:
+    """Trains on the labels alone, if the recipe says so, and takes the weights back where validation gets worse.
+
+    Student and control do so alike, so that they are compared after equal steps.
+
+    Returns:
+        The validation accuracy before and after, and the seconds.
+    """
+    lesson = job.on_labels_alone
+    if lesson is None:
+        return None, 0.0
+    before, weights, tuning = validation.accuracy(), student.get_weights(), lesson.recipe.distill.training
+    model, batches, begin = _alone(lesson, student, data, data.kind.signature(job.recipe.data), job.views_seen)
+    lesson.folder.mkdir(parents=True, exist_ok=True)
+    points, seconds = loop.fit(
+        model, student, batches, validation, tuning, lesson.folder, advance, lambda point: None, begin
+    )
+    after = points[-1].validation_accuracy
+    if after < before:
+        student.set_weights(weights)
+    outcome = "dropped" if after < before else "kept"
+    say(f"  {job.kind} (seed {job.seed}) on labels alone: validation {before:.1%}, then {after:.1%}: {outcome}")
+    return (before, after), seconds
 
 
 def _build(job: Job, data: Dataset, precision: str) -> keras.Model:
@@ -117,6 +181,9 @@ def distilled(
     distill = job.recipe.distill
     stores = [SoftLabels(store.folder, store.header, distill.loss_taps) for store in job.stores]
     losses, begin = losses_of(distill)
+    if distill.label_head is not None:
+        for loss, _ in losses:
+            loss.student_tap = TEACHER_HEAD if loss.student_tap == LOGITS else loss.student_tap
     model = Distiller(
         student,
         losses=losses,
@@ -124,6 +191,7 @@ def distilled(
         teacher_shares=[store.weight for store in job.stores],
         answers=[store.shapes for store in stores],
         images=job.images,
+        label_tap=LOGITS if distill.label_head is None else LABEL_HEAD,
         predictions_are="logits",
     )
     model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
@@ -144,14 +212,22 @@ def distilled(
 
 
 def _alone(
-    job: Lesson, student: keras.Model, data: Dataset, signature: Signature
+    job: Lesson, student: keras.Model, data: Dataset, signature: Signature, seen: int = 0
 ) -> tuple[keras.Model, Batches, Callable[[int], None]]:
-    """Returns the control, which sees new views in every epoch, because it needs no stored predictions."""
+    """Returns what learns from labels alone, with new views in every epoch, because it needs no stored predictions.
+
+    Args:
+        job: the lesson.
+        student: raw inputs to logits.
+        data: its examples.
+        signature: input of the student.
+        seen: number of views of every example that the student has seen already.
+    """
     model = Distiller(student, losses=[], label_weight=1.0)
     model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
 
     def batches(epoch: int) -> tf.data.Dataset:
-        return _views(job, signature, data.train, epoch, epoch).map(
+        return _views(job, signature, data.train, seen + epoch, seen + epoch).map(
             lambda batch: (batch["inputs"], label(batch, len(data.classes)))
         )
 

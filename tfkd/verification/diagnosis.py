@@ -187,12 +187,11 @@ def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps
 
 
 def temperatures(distill: Distill) -> list[tuple[int, float]]:
-    """Returns the place and the highest temperature of every loss on softened probabilities."""
+    """Returns the place and the highest temperature of every loss on softened probabilities whose recipe names it."""
     kinds = (SoftTargets, Decoupled, Normalized, Dist)
     found = []
     for place, loss in enumerate(distill.losses):
-        if isinstance(loss, kinds):
-            value = loss.temperature
+        if isinstance(loss, kinds) and not isinstance(value := loss.temperature, str):
             found.append((place, max(value.start, value.end) if isinstance(value, Schedule) else value))
     return found
 

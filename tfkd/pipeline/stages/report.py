@@ -125,6 +125,7 @@ def _student(context: RunContext) -> StudentEntry:
         exported_seed=students.best.seed,
         agreement_with_teacher=float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1))),
         against_control=_paired(context),
+        temperature=students.best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
         seconds_training=_seconds_of_student(context),
         teacher_seconds=_seconds_of_teachers(context) + _seconds_of_stores(context),

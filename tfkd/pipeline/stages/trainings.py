@@ -79,6 +79,7 @@ def lesson_of(
         folder=folder,
         checked=checked,
         images=stores[0].header["images"],
+        labelled=len(data.train),
         stores=stores,
         data=data.fingerprint,
     )
