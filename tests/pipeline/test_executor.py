@@ -13,6 +13,7 @@ from tfkd.compress.job import CompressJob
 from tfkd.compress.results import CompressResult
 from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError
+from tfkd.models import build_student
 from tfkd.pipeline.executor import Finished, LocalExecutor
 from tfkd.pipeline.filling import StoreJob, StoreResult
 from tfkd.pipeline.filling import fill as fill_store
@@ -63,6 +64,7 @@ def recorded(folder: Path) -> list[Recording]:
     A run sets TensorFlow's threads, which a process that has computed already refuses.
     """
     changes = ["distill.training.epochs=1", "teachers.0.fine_tune=null", "distill.repeats=2"]
+    changes += [f"student.weights={folder / 'start.weights.h5'}"]  # each training reads it in a process of its own
     off = ["gates.better_than_chance=false", "gates.diagnosis=false"]
     recipe = load(folder / "recipe.py", [f"data.source=folder:{folder / 'photos'}", *changes, *off])
     recipe = recipe.model_copy(update={"compress": [Prune()]})
@@ -77,6 +79,8 @@ def recorded(folder: Path) -> list[Recording]:
 def test_a_run_trains_compresses_and_fills_stores_by_its_executor_only(tmp_path: Path) -> None:
     fill(tmp_path / "photos", CLASSES)
     (tmp_path / "recipe.py").write_text(RECIPE)
+    student = Student(model="tests.tiny:build_student")
+    build_student(student, image_size=32, classes=2, seed=1).save_weights(tmp_path / "start.weights.h5")
     with ProcessPoolExecutor(1, mp_context=FORKSERVER) as pool:
         first, second = pool.submit(recorded, tmp_path).result()
     assert (first.teachers, first.compressions) == (["tests.tiny:build_teacher"], [["prune"]])

@@ -75,7 +75,8 @@ def _start(job: Job, threads: int, place: int) -> _Running:
     # Pipes instead of queues, because queues need semaphores, and these need /dev/shm.
     start_server()
     messages, theirs = FORKSERVER.Pipe(duplex=False)
-    process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs), daemon=True)
+    # No daemon, because a daemon may start no process, and weights files are read in one.
+    process = FORKSERVER.Process(target=_work, args=(job, threads, place, theirs))
     start(process)
     theirs.close()
     return _Running(process, messages, place)
