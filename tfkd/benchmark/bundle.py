@@ -1,23 +1,22 @@
 """Measures a bundle or a single file on a target, records the results, and judges them."""
 
 import glob
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 
-from tfkd.benchmark import TARGETS, gates, statistics, subject
+from tfkd.benchmark import gates, statistics, subject
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.gates import Limits
-from tfkd.benchmark.options import AnyOptions, checked, flag, names
+from tfkd.benchmark.options import flag, names
+from tfkd.benchmark.selecting import SelectedTarget, select_target, targets_with
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle import measurements, results
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.results import Device, Result, Skipped
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError
 from tfkd.progress import Say
 from tfkd.verification.records import Gate
 
@@ -75,16 +74,6 @@ class BenchRequest:
     record: bool = True
 
 
-@dataclass(frozen=True)
-class _TargetRequest:
-    """A requested target: its name, its address, its module and its options."""
-
-    name: str
-    address: str
-    module: ModuleType
-    options: AnyOptions
-
-
 def measure(request: BenchRequest, progress: Say | None = None) -> BenchOutcome:
     """Measures files and records the results, whether or not they keep the limits.
 
@@ -98,8 +87,9 @@ def measure(request: BenchRequest, progress: Say | None = None) -> BenchOutcome:
         RequestError: the request is wrong, or its results could not be judged: nothing was measured then.
         MachineError: the device or the machine did not let it be measured.
     """
-    target = _select_target(request)
-    _require_judged(target.name, target.module, request.limits)
+    others = {*names(Limits), *names(BenchRequest)} - {"path", "target", "options", "limits"}
+    target = select_target(request.target, request.options, others)
+    _require_judged(target, request.limits)
     earlier = results.read(request.limits.baseline) if request.limits.baseline else []
     bundle, only = _bundle(request)
     if bundle is None:
@@ -133,7 +123,7 @@ def _bundle(request: BenchRequest) -> tuple[Path | None, str]:
 
 
 def _measured(
-    request: BenchRequest, target: _TargetRequest, files: BenchSubject, earlier: list[Result], progress: Say | None
+    request: BenchRequest, target: SelectedTarget, files: BenchSubject, earlier: list[Result], progress: Say | None
 ) -> BenchOutcome:
     limits, name = request.limits, target.name
     gates.require_baseline(limits, earlier, name, files.paths)
@@ -197,37 +187,11 @@ def until_clear(
     return found
 
 
-def _select_target(request: BenchRequest) -> _TargetRequest:
-    """Returns the target that is meant, with the address behind its name and the record of its options.
-
-    Raises:
-        RequestError: there is no such target, or it does not read an option.
-    """
-    name, _, address = request.target.partition(":")
-    if name not in TARGETS:
-        raise RequestError(f"There is no target {name!r}.{nearest(name, list(TARGETS))}")
-    target = TARGETS[name]
-    for option in request.options:
-        if option in names(target.options):
-            continue
-        readers = [each for each in TARGETS if option in names(TARGETS[each].options)]
-        if not readers:
-            known = {known for each in TARGETS.values() for known in names(each.options)}
-            known |= {*names(Limits), *names(BenchRequest)} - {"path", "target", "options", "limits"}
-            raise RequestError(f"There is no option {option!r}.{nearest(option, sorted(known))}")
-        raise RequestError(
-            f"{flag(option)} is for {' and '.join(readers)}; the target {name} does not read it. Leave it out."
-        )
-    return _TargetRequest(name, address, _module(name), checked(target.options, request.options))
-
-
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(TARGETS[name].module)
-
-
-def _require_judged(name: str, module: ModuleType, limits: Limits) -> None:
+def _require_judged(target: SelectedTarget, limits: Limits) -> None:
     """Refuses limits on what a target does not measure."""
     for limit in limits.set_names:
-        if limit not in module.LIMITS:
-            others = " and ".join(each for each in TARGETS if limit in _module(each).LIMITS)
-            raise RequestError(f"{flag(limit)} is for {others}; the target {name} does not measure that. Leave it out.")
+        if limit not in target.module.LIMITS:
+            others = " and ".join(targets_with(limit))
+            raise RequestError(
+                f"{flag(limit)} is for {others}; the target {target.name} does not measure that. Leave it out."
+            )
