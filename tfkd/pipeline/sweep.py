@@ -7,7 +7,7 @@ fingerprint of its settings, so that an interrupted or extended sweep trains onl
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,19 @@ import numpy as np
 
 from tfkd.distill.measures import paired_p_value
 from tfkd.errors import RequestError
-from tfkd.files import fingerprint, write_json
-from tfkd.pipeline.context import RunContext
+from tfkd.files import write_json
 from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
-from tfkd.pipeline.graph import stages_of
+from tfkd.pipeline.kept_trainings import KeptTraining, train, trainings_of
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.run import open_run, run_stages
-from tfkd.pipeline.stage import Stage, locked
-from tfkd.pipeline.stages.assistant import ASSISTANT
+from tfkd.pipeline.stage import locked
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.data import open_data
-from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.teacher import ensemble_accuracy
-from tfkd.pipeline.stages.trainings import stores_behind, training_job
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
-from tfkd.recipe.names import kind_of
-from tfkd.recipe.networks import chain, seeds
-from tfkd.training.job import Job, StudentResult, TrainingKind
+from tfkd.training.job import StudentResult, TrainingKind
 from tfkd.training.trials import Sweep, Trial
-
-_SHARED = (SOFT_LABELS.name, ASSISTANT.name, ASSISTANT_LABELS.name)
-
-
-@dataclass(frozen=True)
-class _Training:
-    job: Job
-    stage: Stage
-
-    def result(self) -> StudentResult | None:
-        done = self.stage.result()
-        return StudentResult(**done) if done else None
 
 
 def variations(axes: Sequence[str]) -> dict[str, list[str]]:
@@ -82,8 +64,8 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
         most = max(shared.values(), key=lambda recipe: recipe.distill.views)
         context = open_run(most, folder, progress)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
-        planned = {name: _trainings(context, recipe, name) for name, recipe in shared.items()}
-        _train(context, [training for trainings in planned.values() for training in trainings])
+        planned = {name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()}
+        train(context, [training for trainings in planned.values() for training in trainings])
         labels = context.data.test.labels
         trials = [_trial(name, trainings, labels) for name, trainings in planned.items()]
         found = Sweep(ensemble_accuracy(context), trials)
@@ -123,69 +105,7 @@ def _sharing(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
     }
 
 
-def _trainings(context: RunContext, recipe: Recipe, name: str) -> list[_Training]:
-    """Returns the trainings of one variation: the students of all seeds, then the controls.
-
-    Each seed is stored separately, so that more repeats train only the new seeds.
-    """
-    alone = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"repeats": 1})})
-    stages = stages_of(alone, context.data, context.folder.path)
-    _require_same_stores(context, stages, name)
-    stores = stores_behind(alone, context.data, stages, len(chain(alone)))
-    kinds: list[TrainingKind] = ["student", "control"] if recipe.distill.control else ["student"]
-
-    def training(kind: TrainingKind, seed: int) -> _Training:
-        stage = _stage(context.folder, stages[kind], kind, seed)
-        job = training_job(
-            alone,
-            context.data,
-            context.folder.checked,
-            kind=kind,
-            seed=seed,
-            network=alone.student,
-            stores=stores,
-            folder=stage.folder,
-        )
-        return _Training(job, stage)
-
-    return [training(kind, seed) for kind in kinds for seed in seeds(recipe)]
-
-
-def _require_same_stores(context: RunContext, stages: Mapping[str, Stage], name: str) -> None:
-    for each, stage in context.stages.items():
-        if kind_of(each) in _SHARED and (each not in stages or stages[each].base != stage.base):
-            raise RequestError(
-                f"{name} needs other data, teachers or assistants than the rest of the sweep; run it separately."
-            )
-
-
-def _stage(folder: RunFolder, trained: Stage, kind: TrainingKind, seed: int) -> Stage:
-    """Returns the stage of one training; `trained` is the corresponding stage of a run."""
-    own = fingerprint(trained.fingerprint, seed)
-    inputs = {**trained.inputs, "seed of the training": seed}
-    title = f"{SWEEP}: {kind}, seed {seed}"
-    return Stage(folder.sweep / own, own, inputs, conditions=trained.conditions, name=title)
-
-
-def _train(context: RunContext, trainings: list[_Training]) -> None:
-    once = {training.stage.folder: training for training in trainings}
-    say = context.progress.say
-    for training in once.values():
-        training.stage.mend(say, thorough=True)
-    due = [training for training in once.values() if training.result() is None]
-    say(f"{len(once)} trainings, {len(once) - len(due)} of them already finished")
-    for training in due:
-        training.stage.begin(say)
-
-    def finished(place: int, result: StudentResult) -> None:
-        due[place].stage.finish(asdict(result), result.seconds)
-
-    if due:
-        context.start_tensorflow()
-        context.executor.train([training.job for training in due], len(once), context.progress, finished)
-
-
-def _trial(name: str, trainings: list[_Training], labels: Any) -> Trial:
+def _trial(name: str, trainings: list[KeptTraining], labels: Any) -> Trial:
     by_kind: dict[TrainingKind, list[StudentResult]] = {"student": [], "control": []}
     right: dict[TrainingKind, list[Any]] = {"student": [], "control": []}
     for training in trainings:
