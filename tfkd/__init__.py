@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfkd.interface.benchmarking import BenchReport, bench
     from tfkd.interface.checking import VerifyReport, verify
     from tfkd.interface.exporting import export
+    from tfkd.interface.fitting import FitReport, fit
     from tfkd.interface.results import ExportReport, RunReport
     from tfkd.interface.running import load_recipe, run
     from tfkd.interface.runs import SoftLabelBatches
@@ -38,6 +39,7 @@ __all__ = [
     "Bundle",
     "Distiller",
     "ExportReport",
+    "FitReport",
     "GateError",
     "InternalError",
     "MachineError",
@@ -53,6 +55,7 @@ __all__ = [
     "__version__",
     "bench",
     "export",
+    "fit",
     "load_bundle",
     "load_recipe",
     "run",
@@ -64,6 +67,7 @@ _MODULES = {
     "Bundle": "tfkd.bundle.loading",
     "Distiller": "tfkd.distill.distiller",
     "ExportReport": "tfkd.interface.results",
+    "FitReport": "tfkd.interface.fitting",
     "GateError": "tfkd.verification",
     "InternalError": "tfkd.errors",
     "MachineError": "tfkd.errors",
@@ -78,6 +82,7 @@ _MODULES = {
     "VerifyReport": "tfkd.interface.checking",
     "bench": "tfkd.interface.benchmarking",
     "export": "tfkd.interface.exporting",
+    "fit": "tfkd.interface.fitting",
     "load_bundle": "tfkd.bundle.loading",
     "load_recipe": "tfkd.interface.running",
     "run": "tfkd.interface.running",

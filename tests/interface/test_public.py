@@ -14,7 +14,7 @@ import tfkd
 from tfkd.report.tables import Table
 
 SOURCE = Path(tfkd.__file__)
-FUNCTIONS = ("run", "export", "verify", "bench", "load_bundle", "load_recipe")
+FUNCTIONS = ("run", "export", "verify", "bench", "fit", "load_bundle", "load_recipe")
 
 
 def test_every_public_name_is_listed_documented_and_imported_for_type_checkers() -> None:
@@ -34,12 +34,14 @@ def test_no_module_takes_the_name_of_a_public_function() -> None:
             importlib.import_module(module.name)
     assert {name: getattr(tfkd, name) for name in FUNCTIONS} == before
     for _ in range(2):
-        for function in (tfkd.run, tfkd.verify, tfkd.load_bundle, tfkd.load_recipe):
+        for function in (tfkd.run, tfkd.fit, tfkd.verify, tfkd.load_bundle, tfkd.load_recipe):
             with pytest.raises(tfkd.RequestError, match="none"):
                 function("none")
 
 
-@pytest.mark.parametrize("name", ["run", "export", "verify", "bench", "load_bundle", "Recipe", "SoftLabelBatches"])
+@pytest.mark.parametrize(
+    "name", ["run", "export", "verify", "bench", "fit", "load_bundle", "Recipe", "SoftLabelBatches"]
+)
 def test_a_name_does_not_load_tensorflow(name: str) -> None:
     script = f"import sys, tfkd; tfkd.{name}; assert not {{'tensorflow', 'keras', 'coremltools'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

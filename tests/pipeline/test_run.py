@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -380,3 +383,73 @@ def test_two_runs_in_one_folder(home: Path) -> None:
     first.join()
     assert code == 2
     assert f"process {first.pid}" in errors
+
+
+FIT = {"families": ["tests.tiny:build_student"], "widths": [1.0, 1.5], "sizes": [32], "rounds": 1, "finalists": 1}
+
+
+@pytest.fixture(scope="module")
+def fitted(finished: Path) -> Path:
+    """The folder after a fit that reused the run's trainings and was killed twice on the way."""
+    fit = finished / "fits/tiny/fit"
+    for stage in ("data", "teacher", "soft_labels", "student", "control"):
+        shutil.copytree(finished / "runs/tiny" / stage, finished / "fits/tiny" / stage)
+    for moment in (
+        lambda: len(list(fit.glob("measurements/*.json"))) == 3,  # the device and two files; the teacher is the third
+        lambda: any(fit.glob("*/checkpoint.npz")),
+    ):
+        process = running.start(finished, *fit_command("--max-kb", "5.2"))
+        wait_for(process, moment)
+        process.kill()
+        process.join()
+    kept = {path: path.stat().st_mtime_ns for path in (*fit.glob("measurements/*.json"), *fit.glob("candidates/*/*"))}
+    code, output, errors = running.run(finished, *fit_command("--max-kb", "5.2"))
+    assert code == 0, output + errors
+    assert "tests.tiny:build_student ×1, 32 px, relu6 ships" in output
+    assert len(kept) > 3 and {path: path.stat().st_mtime_ns for path in kept} == kept
+    return finished
+
+
+def fit_command(*flags: str) -> tuple[str, ...]:
+    settings = (f"fit={json.dumps(FIT)}", 'export.tflite=["int8"]', "export.coreml=[]")
+    wanted = ("--min-relative-accuracy", "0.5", "--runs", "fits", "--out", "fitted")
+    return ("fit", "recipe.py", *settings, *wanted, *flags)
+
+
+@pytest.mark.slow
+def test_a_fit_publishes_the_student_and_the_recipe_that_makes_it_again(fitted: Path) -> None:
+    manifest = Manifest.model_validate_json((fitted / "fitted/tiny/manifest.json").read_bytes())
+    recipe = json.loads((fitted / "fits/tiny/fit/recipe.json").read_text())
+    assert manifest.recipe == recipe and manifest.student.control_accuracy is not None
+    assert recipe["gates"]["min_relative_accuracy"] == 0.5 and recipe["fit"] is None
+    code, output, errors = tfkd(fitted, "--runs", "fits", "--out", "fitted", recipe="fits/tiny/fit/recipe.json")
+    assert code == 0 and output.count(": reused") == 8, output + errors
+    result = json.loads((fitted / "fits/tiny/fit/result.json").read_text())
+    assert result["chosen"] == "tests.tiny:build_student ×1, 32 px, relu6" and result["device"]
+    assert {row["name"]: list(row["excesses"]) for row in result["rows"]}["teacher"] == ["max_kb"]
+    assert (fitted / "fits/tiny/fit/fit.html").read_text().count("<svg") == 1
+
+
+@pytest.mark.slow
+def test_another_budget_repeats_nothing(fitted: Path) -> None:
+    def fit(*flags: str) -> tuple[int, str]:
+        code, output, errors = running.run(fitted, *fit_command(*flags))
+        assert "measuring" not in output and "epoch 1" not in output and "Traceback" not in errors, output + errors
+        return code, output
+
+    code, output = fit("--max-kb", "1")
+    assert code == 1 and "Nothing meets the budget" in output and "The nearest is tests.tiny:build_student" in output
+    code, output = fit("--max-kb", "5.2", "--min-relative-accuracy", "1.9")
+    assert code == 1 and "nothing reaches 190 % of the teacher's accuracy" in output
+    code, output = fit("--max-kb", "5.2", "--plan")
+    assert code == 0 and "0 measurements, at most 4 trainings" in output
+
+
+@pytest.mark.slow
+def test_a_teacher_that_meets_the_budget_is_not_distilled(fitted: Path) -> None:
+    code, output, errors = running.run(fitted, *fit_command("--max-kb", "9"))
+    assert code == 0 and "Do not distil: the quantized teacher itself meets the budget" in output, output + errors
+    (command,) = re.findall(r"This publishes it: tfkd (.*)", output)
+    words = shlex.split(command)
+    assert words[0] == "export" and all((fitted / words[number]).is_file() for number in (1, 3))
+    assert (fitted / words[3]).read_text().splitlines() == list(CLASSES)

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd import import_path
-from tfkd.commands import bench
+from tfkd.commands import bench, fit
+from tfkd.commands.recipes import Out, Overrides, RecipeFile, Runs, Smoke, read_recipe
 from tfkd.errors import RequestError, nearest
 from tfkd.quiet import silence_tensorflow
-from tfkd.terminal import restore, say, say_lines, show
+from tfkd.terminal import say, say_lines, show
 from tfkd.version import __version__
 
 if TYPE_CHECKING:
     from tfkd.bundle.manifest import Manifest
     from tfkd.pipeline.run import Outcome
     from tfkd.pipeline.storage import StoredResult
-    from tfkd.recipe import Recipe
 
 silence_tensorflow()
 
@@ -51,19 +51,10 @@ def main(
         say_lines(context.get_help())
 
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Python file with `recipe = Recipe(...)`, or JSON")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[key=value ...]", help="fields to change, e.g. distill.views=4")
-]
-Runs = Annotated[Path, typer.Option(help="folder of the runs")]
-
-
-Out = Annotated[Path, typer.Option(help="folder of the bundles")]
 Imports = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="MODULE", help="module that registers the model's custom layers"),
 ]
-Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
 
 
 def _stages() -> list[str]:
@@ -86,7 +77,7 @@ def run(
     from tfkd.pipeline import run as pipeline
     from tfkd.progress import for_output
 
-    outcome = pipeline.run(_recipe(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
+    outcome = pipeline.run(read_recipe(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
     if outcome.manifest is None:
         say(f"Stopped after {until}; the results so far are in {outcome.folder}")
         return
@@ -99,7 +90,7 @@ def plan(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("run
     from tfkd.pipeline import plan as planning
     from tfkd.progress import for_output
 
-    steps, others = planning.plan(_recipe(recipe, overrides), for_output(), runs)
+    steps, others = planning.plan(read_recipe(recipe, overrides), for_output(), runs)
     for step in steps:
         reason = f" ({step.reason})" if step.reason else ""
         size = f"{step.bytes / 1e6:,.1f} MB" if step.bytes else ""
@@ -116,7 +107,7 @@ def clean(
     overrides: Overrides = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="a stage, sweep, compare, nothing, or current (what the recipe uses); repeatable"),
+        typer.Option(help="a stage, sweep, compare, fit, nothing, or current (what the recipe uses); repeatable"),
     ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -124,7 +115,7 @@ def clean(
     from tfkd.pipeline import storage
     from tfkd.progress import for_output
 
-    removed = storage.clean(_recipe(recipe, overrides), for_output(), runs, keep or (storage.CURRENT,))
+    removed = storage.clean(read_recipe(recipe, overrides), for_output(), runs, keep or (storage.CURRENT,))
     say(f"Removed: {_total(removed)}" if removed else "Nothing to remove")
 
 
@@ -136,7 +127,7 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
     from tfkd.pipeline.stages.data import open_data
     from tfkd.progress import for_output
 
-    parsed = _recipe(recipe, overrides)
+    parsed = read_recipe(recipe, overrides)
     data = open_data(parsed, RunFolder(runs / parsed.name), for_output())
     levels = []
     for finding in physician.examine(parsed, data, runs):
@@ -161,7 +152,7 @@ def sweep(
     from tfkd.progress import for_output
     from tfkd.report import trials
 
-    parsed = {name: _recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
+    parsed = {name: read_recipe(recipe, overrides, smoke) for name, overrides in sweeps.variations(settings).items()}
     found = sweeps.sweep(parsed, for_output(), runs)
     folder = RunFolder(runs / next(iter(parsed.values())).name).sweep
     write_text(folder / "sweep.svg", trials.plot(found))
@@ -186,7 +177,7 @@ def compare(
     from tfkd.report import facts
     from tfkd.report.console import comparison_table
 
-    manifest, page = comparison.compare(_recipe(recipe, overrides, smoke), for_output(), runs, out)
+    manifest, page = comparison.compare(read_recipe(recipe, overrides, smoke), for_output(), runs, out)
     show(comparison_table(manifest))
     say(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
     if facts.failed_gates(manifest):
@@ -327,6 +318,7 @@ def verify(
 
 
 app.command(name="bench")(bench.bench)
+app.command(name="fit")(fit.fit)
 
 
 SCHEMAS = {
@@ -390,18 +382,6 @@ def _named(name: str, places: dict[str, str], what: str) -> Any:
 def _total(results: "list[StoredResult]") -> str:
     size, minutes = sum(each.bytes for each in results) / 1e6, sum(each.seconds for each in results) / 60
     return f"{len(results)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
-
-
-def _recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
-    from tfkd.recipe import files as recipe_files
-    from tfkd.recipe import shrunk
-
-    import_path.append(os.curdir)  # a recipe may name models in the current folder
-    if recipe.suffix == ".py":
-        import_path.append(recipe.parent)
-    parsed = recipe_files.load(recipe, overrides)
-    restore()
-    return shrunk(parsed) if smoke else parsed
 
 
 def _finish(outcome: "Outcome") -> None:

@@ -1,16 +1,14 @@
 """The command `tfkd bench`. Every call of tfkd imports this module, so it imports little itself."""
 
-import dataclasses
-import inspect
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tfkd.benchmark import TARGETS
+from tfkd.commands.target_flags import changed, with_flags
 from tfkd.errors import RequestError, TfkdError
 from tfkd.terminal import say, show
 
@@ -18,45 +16,7 @@ if TYPE_CHECKING:
     from tfkd.benchmark.bundle import BenchOutcome
 
 
-def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Replaces the `**options` of a command by one flag per option of any target."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    flags = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in _flags().items()
-    ]
-    place = next(number for number, each in enumerate(own) if each.kind is inspect.Parameter.KEYWORD_ONLY)
-    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*own[:place], *flags, *own[place:]]
-    )
-    return command
-
-
-def _flags() -> dict[str, tuple[Any, Any]]:
-    """Returns the type and the default of each option of any target; a tuple of values is a repeatable flag."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for target in TARGETS.values():
-        types = get_type_hints(target.options, include_extras=True)
-        for each in dataclasses.fields(target.options):
-            kind, *described = get_args(types[each.name])
-            several = get_origin(kind) is tuple
-            annotation = list[get_args(kind)[0]] | None if several else kind  # type: ignore[misc]
-            found[each.name] = Annotated[annotation, *described], None if several else each.default
-    return found
-
-
-def _changed(options: dict[str, Any]) -> dict[str, object]:
-    """Returns the options that differ from their defaults; the values of a repeatable flag become a tuple."""
-    defaults = {name: default for name, (_, default) in _flags().items()}
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in options.items()
-        if value != defaults[name] and value != []
-    }
-
-
-@_with_flags
+@with_flags()
 def bench(
     path: Annotated[Path, typer.Argument(metavar="BUNDLE|FILE", help="folder of a bundle, or a .tflite file")],
     target: Annotated[
@@ -101,7 +61,7 @@ def bench(
         if max_regression is not None:
             regression = gates.parse_fraction(max_regression)
         limits = gates.Limits(*times, max_memory_mb, max_instructions, baseline, regression)
-        request = bundles.BenchRequest(path, target, _changed(options), limits, only, golden, record)
+        request = bundles.BenchRequest(path, target, changed(options), limits, only, golden, record)
         measured = bundles.measure(request, for_output().say)
         _show(measured, json)
         verdicts = measured.judged()

@@ -17,6 +17,7 @@ BUNDLE = "bundle"
 CHECKED = "data"
 SWEEP = "sweep"
 COMPARISON = "compare"
+FIT = "fit"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class RunFolder:
     def comparison(self) -> Path:
         """The variants of comparisons, one folder each, and the latest comparison's result."""
         return self.path / COMPARISON
+
+    @property
+    def fit(self) -> Path:
+        """The files, measurements and trainings of fits, and the latest fit's result."""
+        return self.path / FIT
 
 
 def of_seed(stage: Path, seed: int) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_size, read_sealed
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import COMPARISON, SWEEP, RunFolder
+from tfkd.pipeline.folders import COMPARISON, FIT, SWEEP, RunFolder
 from tfkd.pipeline.graph import ORDER
 from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stage import changed, locked, some
@@ -19,7 +19,7 @@ from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 
 CURRENT, NOTHING = "current", "nothing"
-_KINDS = [*ORDER, SWEEP, COMPARISON]
+_KINDS = [*ORDER, SWEEP, COMPARISON, FIT]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StoredResult:
     """One store, training or other result in the folder of a run.
 
     Attributes:
-        kind: name of the stage without its number, or "sweep" or "compare".
+        kind: name of the stage without its number, or "sweep", "compare" or "fit".
         name: name in messages.
         folder: its folder.
         bytes: size of its files.
@@ -67,7 +67,7 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
         recipe: whose run it is.
         progress: receives the lines.
         runs: the folder of the runs' folders.
-        keep: names of stages, "sweep", "compare", "current" (what a run of this recipe uses) or "nothing".
+        keep: names of stages, "sweep", "compare", "fit", "current" (what a run of this recipe uses) or "nothing".
 
     Returns:
         The removed results.

@@ -10,6 +10,7 @@ from tfkd.recipe.compress import AnyCompression, Cluster, Compression, Prune, Qu
 from tfkd.recipe.data import Augment, Data
 from tfkd.recipe.distill import Distill
 from tfkd.recipe.export import CoremlForm, Export, TflitePrecision, oldest_ios
+from tfkd.recipe.fit import Fit
 from tfkd.recipe.gates import Gates
 from tfkd.recipe.losses import (
     AnyLoss,
@@ -58,6 +59,7 @@ __all__ = [
     "FeatureLoss",
     "FineTune",
     "Finish",
+    "Fit",
     "Gates",
     "Hint",
     "LogitLoss",

@@ -11,6 +11,7 @@ from tfkd.recipe.compress import AnyCompression
 from tfkd.recipe.data import Augment, Data
 from tfkd.recipe.distill import Distill
 from tfkd.recipe.export import Export
+from tfkd.recipe.fit import Fit
 from tfkd.recipe.gates import Gates
 from tfkd.recipe.student import Student
 from tfkd.recipe.teachers import Teacher
@@ -34,6 +35,7 @@ class Recipe(Block):
     export: Export = Export()
     bench: Bench = Bench()
     gates: Gates = Gates()
+    fit: Fit | None = Field(None, description="candidates and budget of `tfkd fit`; `tfkd run` ignores it")
     imports: list[str] = Field([], description="modules that register custom layers; imported before models are loaded")
     seed: int = Field(1, ge=0, lt=2**31, description="seed of everything random")
 

@@ -17,6 +17,7 @@ ADDED = {  # implied value by block and field
     ("distill", "label_head"): None,
     ("distill", "finish"): None,
 }
+NOT_AT_FIRST = ("fit",)  # fields of the recipe itself, which all earlier recipes imply to be None
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe
 
 
@@ -43,7 +44,9 @@ def first_named(values: Any) -> Any:
         part = named.get(block)
         if isinstance(part, Mapping) and part.get(field) == implied:
             named[block] = {name: value for name, value in part.items() if name != field}
-    return named
+    if not isinstance(named, dict):
+        return named
+    return {name: value for name, value in named.items() if name not in NOT_AT_FIRST or value is not None}
 
 
 def present_named(values: Any) -> Any:

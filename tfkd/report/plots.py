@@ -53,9 +53,9 @@ class Curve:
     seeds: list[list[EvidencePoint]]
 
 
-def scatter(dots: Sequence[Dot], x_label: str) -> str:
+def scatter(dots: Sequence[Dot], x_label: str, split: str = "test") -> str:
     """Draws accuracy (percent, with error bars) over a cost, better the smaller it is, and the Pareto front."""
-    figure, axes = _figure("accuracy on the test images, %")
+    figure, axes = _figure(f"accuracy on the {split} images, %")
     best = front(dots)
     axes.plot(
         [dot.x for dot in best],

@@ -1,0 +1,34 @@
+"""The arguments of commands that read a recipe, and reading it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfkd import import_path
+from tfkd.terminal import restore
+
+if TYPE_CHECKING:
+    from tfkd.recipe import Recipe
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Python file with `recipe = Recipe(...)`, or JSON")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value ...]", help="fields to change, e.g. distill.views=4")
+]
+Runs = Annotated[Path, typer.Option(help="folder of the runs")]
+Out = Annotated[Path, typer.Option(help="folder of the bundles")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
+
+
+def read_recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":
+    """Reads a recipe with overrides, which may name modules in the current folder and in its own."""
+    from tfkd.recipe import files as recipe_files
+    from tfkd.recipe import shrunk
+
+    import_path.append(os.curdir)  # a recipe may name models in the current folder
+    if recipe.suffix == ".py":
+        import_path.append(recipe.parent)
+    parsed = recipe_files.load(recipe, overrides)
+    restore()
+    return shrunk(parsed) if smoke else parsed

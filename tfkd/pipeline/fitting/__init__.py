@@ -1,0 +1,1 @@
+"""`tfkd fit`: the search for the best student within a budget."""
