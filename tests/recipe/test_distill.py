@@ -21,6 +21,6 @@ def test_weights_that_sum_to_zero() -> None:
 
 
 def test_defaults_follow_hinton() -> None:
-    recipe = Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="resnet50")])
+    recipe = Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="resnet50")], distill=Distill())
     assert recipe.distill == Distill(losses=[SoftTargets(temperature=4.0, weight=0.7)], label_weight=0.3)
     assert recipe.distill.control

@@ -59,7 +59,8 @@ def test_fingerprints_are_of_the_first_names() -> None:
 def test_the_fingerprint_of_an_earlier_recipe_never_changes() -> None:
     """Its bundles hold it. A new field belongs in `renamed.ADDED`, with the value that earlier recipes imply."""
     student = Student(weights="none")
-    plain = Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="a:b")], student=student)
+    own = {"student": student, "distill": Distill()}
+    plain = Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="a:b")], **own)
     assert card_of(plain.model_dump(mode="json"), ["a", "b"], "0").origin["recipe_fingerprint"] == "02a42d2dd1b6fbea"
 
 

@@ -18,6 +18,7 @@ from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, build_teacher, is_own
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.gains import expected_gain, setting_of
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.quiet import native_logs_silenced
@@ -57,6 +58,7 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     resolved = resolve(recipe, data, RunFolder(runs / recipe.name), notes.append)
     yield from (DoctorFinding("warning", note) for note in notes)
     yield from (DoctorFinding("ok", str(choice)) for choice in resolved.choices)
+    yield DoctorFinding("ok", expected_gain(setting_of(resolved.recipe, data)))
     yield from _models(resolved.recipe, data, runs)
     yield from _settings(resolved.recipe, data)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from tfkd.files import content_size
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.gains import expected_gain, setting_of
 from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stages import STAGES
 from tfkd.pipeline.storage import StoredResult, stored_results
@@ -45,6 +46,7 @@ def plan(recipe: Recipe, progress: Progress, runs: Path = Path("runs")) -> tuple
     context = open_run(recipe, RunFolder(runs / recipe.name), progress)
     for choice in context.choices:
         progress.say(str(choice))
+    progress.say(expected_gain(setting_of(context.recipe, context.data)))
     steps = [_step(context, name) for name in context.stages]
     return steps, [each for each in stored_results(context) if not each.current]
 

@@ -4,7 +4,7 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 `tfkd.recipe.files` reads both.
 """
 
-from tfkd.recipe.base import AUTO, Block, Separated, default_of
+from tfkd.recipe.base import AUTO, Block, Separated, as_set, default_of
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import AnyCompression, Cluster, Compression, Prune, QuantizationAware
 from tfkd.recipe.data import Augment, Data
@@ -77,6 +77,7 @@ __all__ = [
     "Teacher",
     "TflitePrecision",
     "Training",
+    "as_set",
     "default_of",
     "imagenet_of",
     "is_model_file",

@@ -56,3 +56,13 @@ class Block(BaseModel):
 def default_of(block: type[Block], field: str) -> Any:
     """Returns the default of a block's field, for functions with an argument of the same meaning."""
     return block.model_fields[field].default
+
+
+def as_set(part: Any) -> Any:
+    """Returns the fields of a block that were set, also of the blocks in it, as JSON; another value unchanged."""
+    if isinstance(part, list):
+        return [as_set(each) for each in part]
+    if not isinstance(part, Block):
+        return part
+    named = {"kind", *part.model_fields_set}
+    return {name: as_set(getattr(part, name)) for name in type(part).model_fields if name in named}

@@ -1,18 +1,24 @@
 """Settings of the distillation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from tfkd.recipe.base import Block, Separated
+from tfkd.recipe.base import AUTO, Block, Separated, as_set
 from tfkd.recipe.losses import AnyLoss, FeatureLoss, LogitLoss, Schedule, SoftTargets
 from tfkd.recipe.student import Student
 from tfkd.recipe.training import Finish, Training
 
 
 class Distill(Block):
-    """Settings of the distillation."""
+    """Settings of the distillation.
 
+    With `auto`, a run chooses every field that is not set (see tfkd.pipeline.choices.distill), also within `training`,
+    `finish` and a single loss. `distill="auto"` is the same with no field set, and the default of a recipe.
+    """
+
+    auto: bool = Field(False, description="let a run choose the fields that are not set")
+    reasons: list[str] = Field([], description="why a run chose the others; written by the run")
     losses: list[AnyLoss] = Field([SoftTargets()], min_length=1, description="distillation losses, summed by weight")
     label_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the true labels")
     label_head: float | None = Field(
@@ -52,6 +58,12 @@ class Distill(Block):
         """The teacher features that the losses use, sorted, without the logits."""
         return sorted({loss.teacher_tap for loss in self.losses if isinstance(loss, FeatureLoss)} - {"logits"})
 
+    @model_serializer(mode="wrap")
+    def _as_set(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out what is still to be chosen, so that a recipe that is stored and read again leaves it open too."""
+        values: dict[str, Any] = as_set(self) if self.auto else serialized(self)
+        return values
+
     @model_validator(mode="after")
     def _two_teachings(self) -> "Distill":
         if self.label_head is None:
@@ -69,3 +81,10 @@ class Distill(Block):
         if self.label_weight + sum(max(w.start, w.end) if isinstance(w, Schedule) else w for w in weights) <= 0:
             raise ValueError("the weights of the losses and label_weight sum to zero; give at least one of them weight")
         return self
+
+
+def _with_auto(value: Any) -> Any:
+    return {"auto": True} if value == AUTO else value
+
+
+DistillOrAuto = Annotated[Distill, BeforeValidator(_with_auto, json_schema_input_type=Distill | Literal["auto"])]

@@ -17,7 +17,7 @@ import pydantic
 
 from tfkd.errors import RequestError, nearest
 from tfkd.interruption import Terminated
-from tfkd.recipe import Block, Compression, Loss, Recipe, user_code
+from tfkd.recipe import AUTO, Block, Compression, Loss, Recipe, as_set, user_code
 
 _MOST_SUGGESTED = 3  # largest number of suggested places of a field
 
@@ -143,9 +143,18 @@ def _step(target: Any, parts: list[str], position: int) -> Any:
     known = _fields_at(parts[:position]) if isinstance(target, dict) else []
     if not isinstance(target, dict) or (part not in target and part not in known):
         raise RequestError(f"Override {key!r}: there is no field {part!r}.{_suggested(parts, position, known)}")
-    if target.get(part) is None:
-        target[part] = {}
+    if target.get(part) == AUTO:
+        target[part] = {"auto": True}
+    elif target.get(part) is None:
+        target[part] = _initial(_block_at(parts[:position]), part)
     return target[part]
+
+
+def _initial(block: type[Block], name: str) -> Any:
+    """Returns the value of an absent field for an override of a part of it: of its default, what is set, or {}."""
+    field = block.model_fields.get(name)
+    value = as_set(field.default) if field else None
+    return value if value and isinstance(value, dict | list) else {}
 
 
 def _entry(target: Any, part: str, key: str) -> Any:
@@ -238,6 +247,11 @@ def _root(title: str) -> type[Block]:
 
 def _fields_at(path: Sequence[str], title: str = "Recipe") -> list[str]:
     """Returns the field names of the block that a path of names leads to from the block called `title`."""
+    return list(_block_at(path, title).model_fields)
+
+
+def _block_at(path: Sequence[str], title: str = "Recipe") -> type[Block]:
+    """Returns the block that a path of names leads to from the block called `title`."""
     blocks: dict[str, type[Block]] = {block.__name__: block for block in _subclasses(Block)}
     block = blocks.get(title, Recipe)
     for part in path:
@@ -245,7 +259,7 @@ def _fields_at(path: Sequence[str], title: str = "Recipe") -> list[str]:
             block = next(iter(_blocks_of(block.model_fields[part].annotation)), Block)
         else:
             block = kinds().get(part, block)
-    return list(block.model_fields)
+    return block
 
 
 def kinds(base: type[Block] = Block) -> dict[str, type[Block]]:

@@ -9,7 +9,7 @@ from tfkd.recipe.base import Block
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import AnyCompression
 from tfkd.recipe.data import Augment, Data
-from tfkd.recipe.distill import Distill
+from tfkd.recipe.distill import Distill, DistillOrAuto
 from tfkd.recipe.export import Export
 from tfkd.recipe.fit import Fit
 from tfkd.recipe.gates import Gates
@@ -30,7 +30,7 @@ class Recipe(Block):
     data: Data
     teachers: list[Teacher] = Field(min_length=1, description="one teacher, or an ensemble of several")
     student: Student = Student()
-    distill: Distill = Distill()
+    distill: DistillOrAuto = Field(Distill(auto=True), description="or auto: a run chooses all settings")
     compress: list[AnyCompression] = Field([], description="compressions of the trained student, in this order")
     export: Export = Export()
     bench: Bench = Bench()
@@ -82,9 +82,9 @@ def shrunk(recipe: Recipe) -> Recipe:
     values = recipe.model_dump(mode="json")
     values["name"] = f"{recipe.name}-smoke"[:64]
     values["data"] |= {"fraction": min(recipe.data.fraction, 0.05), "unlabelled": None}
-    values["distill"]["views"] = 1
-    values["distill"]["repeats"] = 1
-    values["distill"]["training"]["epochs"] = 1
+    values["distill"] |= {"views": 1, "repeats": 1}
+    for training in ("training", *(["finish"] if values["distill"].get("finish") else [])):
+        values["distill"][training] = {**values["distill"].get(training, {}), "epochs": 1}
     for compression in values["compress"]:
         compression["training"]["epochs"] = 1
     values["export"]["calibration_images"] = 20

@@ -14,6 +14,8 @@ RENAMED = {"modality": "rendering"}  # of teachers, students and assistants
 _FIRST = {new: old for old, new in RENAMED.items()}
 ADDED = {  # implied value by block and field
     ("data", "kind"): "image",
+    ("distill", "auto"): False,
+    ("distill", "reasons"): [],
     ("distill", "label_head"): None,
     ("distill", "finish"): None,
 }

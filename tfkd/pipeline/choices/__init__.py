@@ -4,8 +4,10 @@ A later choice sees the recipe with the earlier ones in it. `tfkd.pipeline.resol
 """
 
 from tfkd.pipeline.choices.base import ChoiceKind
+from tfkd.pipeline.choices.distill import DISTILL
 from tfkd.pipeline.choices.weights import WEIGHTS
 
 CHOICES: dict[str, ChoiceKind] = {
     "weights": WEIGHTS,
+    "distill": DISTILL,
 }

@@ -1,0 +1,144 @@
+"""`distill="auto"`: the settings of a distillation, chosen from labels, unlabelled images and initial weights.
+
+They are chosen group by group, each with its reason. A field that the recipe sets is kept, also one of a single loss or
+of the training. docs/distillation.md has the measurements behind them. The teacher's entropy decides the temperature,
+at the start of the training (see tfkd.training.temperature).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tfkd.data import Dataset
+from tfkd.pipeline.choices.base import Answer, ChoiceKind, Question
+from tfkd.recipe import Distill, Recipe
+
+SHOWN_TO_TRAINED, SHOWN_TO_RANDOM = 12_000, 100_000  # images, at least, in one training
+EPOCHS_OF_TRAINED, EPOCHS_OF_RANDOM = (6, 60), (20, 200)
+AVERAGED = 20  # part of the steps that the running average spans
+VIEWS_OF_FEW, VIEWS_OF_MANY, MANY = 8, 4, 1_000
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the settings are chosen from.
+
+    Attributes:
+        labelled: labelled training images.
+        unlabelled: images without a label.
+        is_trained: whether the student starts from trained weights.
+    """
+
+    labelled: int
+    unlabelled: int
+    is_trained: bool
+
+    @property
+    def images(self) -> int:
+        """Images of one epoch."""
+        return self.labelled + self.unlabelled
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields of `distill` that are chosen for the same reason; values as in a recipe's JSON."""
+
+    fields: Mapping[str, Any]
+    reason: str
+
+
+def groups(situation: Situation) -> list[Group]:
+    """Returns the chosen settings."""
+    return [_losses(situation), _views(situation), _training(situation), *_finish(situation)]
+
+
+def _losses(situation: Situation) -> Group:
+    loss = {"kind": "soft_targets", "temperature": "auto", "weight": 0.9}
+    return Group(
+        {"losses": [loss], "label_weight": 0.1},
+        "soft targets with weight 0.9, as no loss is clearly better, at a temperature by the entropy of the stored "
+        "predictions",
+    )
+
+
+def _views(situation: Situation) -> Group:
+    views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
+    return Group(
+        {"targets": "image", "views": views},
+        f"new views in every epoch, with the mean of {views} stored predictions per image, so that none is memorised",
+    )
+
+
+def _training(situation: Situation) -> Group:
+    shown, (least, most) = (
+        (SHOWN_TO_TRAINED, EPOCHS_OF_TRAINED) if situation.is_trained else (SHOWN_TO_RANDOM, EPOCHS_OF_RANDOM)
+    )
+    epochs = min(max(math.ceil(shown / situation.images), least), most)
+    batch = 16 if situation.images < MANY else 32 if situation.is_trained else 64
+    steps = epochs * max(1, situation.images // batch)
+    rate = 1e-3 * batch / 32 if situation.is_trained else 3e-3 * batch / 64
+    fields = {
+        "epochs": epochs,
+        "batch_size": batch,
+        "learning_rate": rate,
+        "warmup_epochs": epochs / 10,
+        "average": round(min(max(1 - AVERAGED / steps, 0.9), 0.999), 3),
+    }
+    start = "trained" if situation.is_trained else "random"
+    return Group(
+        {"training": fields},
+        f"{epochs} epochs in batches of {batch}: {steps:,} steps from {start} weights with {situation.images:,} images",
+    )
+
+
+def _finish(situation: Situation) -> list[Group]:
+    if not situation.unlabelled:
+        return []
+    return [Group({"finish": {"epochs": 4}}, "the labels alone at the end, as the teacher labels other images too")]
+
+
+def completed(distill: Distill, chosen: Sequence[Group]) -> Distill:
+    """Returns settings with all fields: those that are set, the chosen ones, and defaults."""
+    own = {name: value for name, value in distill.model_dump(mode="json").items() if name != "auto"}
+    values: dict[str, Any] = {}
+    for group in chosen:
+        values = merged(values, group.fields)
+    reasons = [group.reason for group in chosen if not _are_set(own, group.fields)]
+    return Distill.model_validate({**merged(values, own), "reasons": reasons})
+
+
+def merged(chosen: Any, own: Any) -> Any:
+    """Returns chosen values with own ones in their place; blocks of one kind are merged field by field."""
+    if isinstance(chosen, Mapping) and isinstance(own, Mapping) and chosen.get("kind") == own.get("kind"):
+        return {**chosen, **{name: merged(chosen.get(name), value) for name, value in own.items()}}
+    if isinstance(chosen, list) and isinstance(own, list) and len(chosen) == len(own):
+        return [merged(one, other) for one, other in zip(chosen, own, strict=True)]
+    return own
+
+
+def _are_set(own: Any, fields: Any) -> bool:
+    if isinstance(own, Mapping) and isinstance(fields, Mapping):
+        return all(name in own and _are_set(own[name], value) for name, value in fields.items())
+    return not isinstance(fields, Mapping)
+
+
+def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
+    if not recipe.distill.auto:
+        return []
+    about = {**asdict(_situation(recipe, data)), "set": recipe.distill.model_dump(mode="json")}
+    return [Question("distill", about)]
+
+
+def _situation(recipe: Recipe, data: Dataset) -> Situation:
+    return Situation(len(data.train), len(data.unlabelled or ()), not recipe.student.is_random)
+
+
+def _answer(recipe: Recipe, data: Dataset, question: Question) -> Answer:
+    found = completed(recipe.distill, groups(_situation(recipe, data)))
+    training = found.training
+    summary = f"{training.epochs} epochs, {found.views} stored views, learning rate {training.learning_rate:g}"
+    return Answer(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
+
+
+DISTILL = ChoiceKind(version=1, questions=_questions, answer=_answer)
