@@ -87,6 +87,7 @@ def test_the_control_starts_from_the_weights_of_the_student(tmp_path: Path, monk
             folder=tmp_path / kind,
             checked=tmp_path / "data",
             images=24,
+            labelled=24,
             stores=(),
         )
         with pytest.raises(KeyboardInterrupt):
