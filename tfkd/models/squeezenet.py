@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfkd.errors import RequestError
-from tfkd.models import not_installed
+from tfkd.models import not_installed, require_fit
 from tfkd.models.layers import activate, channels, normalise, stem_stride
 from tfkd.models.weights import initial_file, load_by_name, read_apart, read_h5
 from tfkd.recipe import Student
@@ -133,11 +133,7 @@ def load_pretrained(model: Any, variant: str, student: Student) -> None:
     Raises:
         RequestError: the weights aren't there, or they don't fit this student.
     """
-    if variant != "1_1" or student.width != 1 or student.activation != "relu":
-        raise RequestError(
-            f"Pretrained weights exist for squeezenet_1_1 with width=1 and activation=relu only, not for "
-            f"squeezenet_{variant} with width={student.width:g} and activation={student.activation}."
-        )
+    require_fit(student)
     path = initial_file(student, variant, imagenet_file)
     arrays = {layer.replace("/", "_"): values for layer, values in read_apart(_read, path).items()}
     stem = arrays.get("conv1", [])

@@ -156,6 +156,10 @@ def _loaded(path: Path, config: str, modules: Sequence[str], model_name: str) ->
             model.load_weights(path)
     except RequestError:
         raise
+    except UserWarning:
+        raise RequestError(
+            f"{path} doesn't hold the weights of {model_name}: it is of another network, width or number of classes."
+        ) from None
     except Exception as error:  # h5py and Keras raise many kinds of errors for a file that doesn't fit
         raise RequestError(f"{path} doesn't hold the weights of {model_name}: {cause(error)}") from error
     arrays: list[np.ndarray] = model.get_weights()

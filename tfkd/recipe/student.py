@@ -1,8 +1,9 @@
 """The student."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tfkd.recipe.base import AUTO, Block, Rendering
 
@@ -30,6 +31,13 @@ class Student(Block):
         0.9, gt=0, lt=1, description="momentum of the BatchNorm statistics; Keras's 0.99 needs longer runs to converge"
     )
     rendering: Rendering = "rgb"
+
+    @field_validator("weights")
+    @classmethod
+    def _whole_hash(cls, value: str) -> str:
+        if value.startswith(f"{IMAGENET}@") and not re.fullmatch(f"{IMAGENET}{_OF_HASH}[0-9a-f]{{64}}", value):
+            raise ValueError(f"a hash has the form {IMAGENET}{_OF_HASH} and 64 hexadecimal digits")
+        return value
 
     @property
     def weights_file(self) -> str | None:
