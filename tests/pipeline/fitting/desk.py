@@ -1,7 +1,5 @@
 """A bench target for tests: the latency of a file is its size in milliseconds, and nothing is run."""
 
-from collections.abc import Callable
-
 from tests.benchmark.conftest import result
 from tfkd.benchmark import gates
 from tfkd.benchmark.driver import Listener
@@ -28,6 +26,3 @@ def bench(address: str, subject: BenchSubject, options: HostOptions, say: Say, l
         result([float(path.stat().st_size)] * 5, target="desk", device=device, artifact=subject.artifacts[name])
         for name, path in subject.paths.items()
     ]
-
-
-Bench = Callable[..., list[Result]]
