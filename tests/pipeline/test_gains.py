@@ -14,6 +14,8 @@ def gains(name: str, found: Any) -> list[float]:
     if "trials" in found:
         several = [each for each in found["trials"] if len(each["seeds"]) > 1]
         found = max(several, key=lambda each: float(statistics.mean(each["validation_accuracies"])))
+    elif "accuracies" in found:
+        return evidence.gains(found["accuracies"], found["control_accuracies"])
     elif "accuracy" in found:
         return [found["accuracy"]["student"] - found["accuracy"]["control"]]
     else:

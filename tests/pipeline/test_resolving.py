@@ -124,6 +124,23 @@ def test_a_look_stores_nothing_and_a_damaged_record_is_made_again(
     assert said == ["choices.json is damaged; its choices are made again"]
 
 
+def test_the_distillation_is_chosen_after_the_weights(
+    folder: RunFolder, data: Dataset, world: World, said: list[str]
+) -> None:
+    """Its epochs depend on them."""
+    values = recipe().model_dump(mode="json")
+    auto = files.parse({**values, "distill": {"auto": True, "repeats": 2}}, "here")
+    random = resolve(auto, data, folder, said.append, keep=True)
+    assert [each.field for each in random.choices] == ["student.weights", "distill"]
+    assert not random.recipe.distill.auto and random.recipe.distill.repeats == 2
+    again = resolve(auto, data, folder, said.append)
+    assert again.recipe == random.recipe and all(each.is_kept for each in again.choices)
+    world.path.write_bytes(b"weights")
+    trained = resolve(auto, data, folder, said.append, fresh=True)
+    assert trained.recipe.distill.training.epochs < random.recipe.distill.training.epochs
+    assert resolve(trained.recipe, data, folder, said.append).recipe is trained.recipe
+
+
 def test_the_fingerprint_is_that_of_the_choice(folder: RunFolder, data: Dataset, world: World, said: list[str]) -> None:
     def fingerprint(recipe: Recipe) -> str:
         return stages_of(recipe, data, folder.path)["student"].fingerprint

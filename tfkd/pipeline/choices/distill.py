@@ -15,7 +15,7 @@ from tfkd.pipeline.choices.base import Answer, ChoiceKind, Question
 from tfkd.recipe import Distill, Recipe
 
 SHOWN_TO_TRAINED, SHOWN_TO_RANDOM = 12_000, 100_000  # images, at least, in one training
-EPOCHS_OF_TRAINED, EPOCHS_OF_RANDOM = (6, 60), (20, 200)
+EPOCHS_OF_TRAINED, EPOCHS_OF_RANDOM = (5, 60), (20, 200)
 AVERAGED = 20  # part of the steps that the running average spans
 VIEWS_OF_FEW, VIEWS_OF_MANY, MANY = 8, 4, 1_000
 
