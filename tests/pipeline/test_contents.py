@@ -12,8 +12,8 @@ from tfkd.errors import RequestError
 from tfkd.pipeline.contents import files_of
 from tfkd.recipe import Student, Teacher
 
-NO_FILES = {"activation", "batch_norm", "classes", "normalization"}
-FILES = {"model", "weights", "labels", "rendering"}
+NO_FILES = {"activation", "batch_norm", "classes", "normalization", "output"}
+FILES = {"model", "weights", "labels", "rendering", "predictions", "class_embeddings"}
 
 
 def test_every_text_field_is_listed_as_a_file_or_not() -> None:
@@ -32,6 +32,15 @@ def _holds_text(annotation: object) -> bool:
 def test_names_of_tfkd_have_no_files() -> None:
     assert files_of(Teacher(model="resnet50")) == {}
     assert files_of(Student(model="squeezenet_1_1", weights="imagenet")) == {}
+
+
+def test_the_files_of_foreign_teachers_have_digests(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("t.csv", "t.onnx", "t.onnx.data", "t.npy")]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]))
+    table, *others = map(str, paths)
+    assert set(files_of(Teacher(predictions=table))) == {table}
+    assert set(files_of(Teacher(model=others[0], class_embeddings=others[2]))) == set(others)
 
 
 def test_a_changed_file_of_equal_size_and_time_has_another_digest(tmp_path: Path) -> None:

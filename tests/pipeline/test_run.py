@@ -22,16 +22,16 @@ from tests.traps import set_traps
 from tfkd.bundle.manifest import Manifest
 from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline import pages
-from tfkd.pipeline.filling import load_predictor, store_of
+from tfkd.pipeline.filling import store_of
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import stages_of
 from tfkd.pipeline.run import Outcome, open_run
-from tfkd.pipeline.stages import soft_labels
 from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.trainings import TrainingsResult, training_job
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
 from tfkd.store.layout import Layout
+from tfkd.teachers import Prepared, network
 from tfkd.training.job import StudentResult, TrainingKind
 from tfkd.verification.records import Gate
 
@@ -180,7 +180,7 @@ def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None
     recipe = load(home / "recipe.py", [f"data.source=folder:{home / 'photos'}"])
     run = open_run(recipe, RunFolder(home / "steps"), Lines())
     recipe = run.recipe
-    stores = (store_of(run.stages["soft_labels"], Layout(len(CLASSES)), recipe, run.data),)
+    stores = (store_of(run.stages["soft_labels"], Layout(len(CLASSES)), recipe.distill.views, run.data),)
     kinds: tuple[TrainingKind, ...] = ("student", "control")
     student, control = (
         training_job(
@@ -192,16 +192,14 @@ def test_the_control_trains_for_as_many_steps_as_the_student(home: Path) -> None
 
 
 @pytest.mark.parametrize("statistics", ["moving", "batch"])
-def test_a_teacher_predicts_with_the_statistics_of_the_recipe(home: Path, statistics: str) -> None:
+def test_a_teacher_predicts_with_the_statistics_of_the_recipe(home: Path, tmp_path: Path, statistics: str) -> None:
     from tests.tiny import build_teacher
     from tfkd.models.batch_statistics import BatchStatistics
 
-    changes = [f"data.source=folder:{home / 'photos'}", f"teachers.0.batch_norm={statistics}"]
-    run = open_run(load(home / "recipe.py", changes), RunFolder(home / statistics), Lines())
-    job = soft_labels.job_of(run, 0)
-    job.network.parent.mkdir(parents=True)
-    build_teacher(image_size=40, classes=3).save(job.network)
-    layers = load_predictor(job.network, job.batch_statistics).layers
+    (teacher,) = load(home / "recipe.py", [f"teachers.0.batch_norm={statistics}"]).teachers
+    file = tmp_path / "teacher.keras"
+    build_teacher(image_size=40, classes=3).save(file)
+    layers = network.load(Prepared("network", file, teacher, CLASSES)).layers
     assert any(isinstance(layer, BatchStatistics) for layer in layers) is (statistics == "batch")
 
 

@@ -71,6 +71,10 @@ def test_a_model_file_is_used_as_it_is_and_a_named_teacher_is_fine_tuned(file: P
         assert recipe.teachers[0].fine_tune is None
         (tmp_path / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json")))
         assert files.load(tmp_path / "recipe.json") == recipe
+    onnx = files.load(file, ["teachers.0.model=mine.onnx"]).teachers[0].fine_tune
+    assert onnx == files.load(file, ["teachers.0.model=mine.onnx", "teachers.0.fine_tune=auto"]).teachers[0].fine_tune
+    assert onnx is not None and (onnx.auto, onnx.epochs) == (True, 0)
+    assert files.load(file, ["teachers.0.fine_tune=auto"]).teachers[0].fine_tune == FineTune(auto=True)
     tuned = files.load(file, ["teachers.0.model=mine.keras", "teachers.0.fine_tune.epochs=2"])
     assert tuned.teachers[0].fine_tune == FineTune(epochs=2)
 

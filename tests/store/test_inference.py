@@ -253,7 +253,7 @@ def test_another_run_on_this_machine_uses_the_same_settings(
 
 
 def test_a_sample_of_a_small_transfer_set_takes_more_views(pool: Split) -> None:
-    views = module._TransferViews(pool, Augment(), SEED, signature(SIZE))
+    views = module.TransferViews(pool, Augment(), SEED, signature(SIZE))
     drawn = np.concatenate([batch.numpy() for batch in views.sample(100, 64)])
     assert len(drawn) == 2 * IMAGES
     assert len(np.unique(drawn.reshape(len(drawn), -1), axis=0)) == len(drawn)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests import tiny
 from tests.data.photos import fill
 from tfkd.data import open_source
 from tfkd.data.batches import plain_batches
@@ -14,6 +15,8 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_teacher
 from tfkd.progress import Lines
 from tfkd.recipe import Augment, Data, FineTune, Teacher
+from tfkd.training import teacher as module
+from tfkd.training.job import TuningChoice
 from tfkd.training.teacher import BATCH_NORM_MOMENTUM, _settle_batch_norm, _thaw, load_teacher, prepare_teacher
 
 OWN = Teacher(model="tests.tiny:build_teacher", weights="none", image_size=40)
@@ -58,3 +61,18 @@ def test_batch_norm_settles_within_a_short_training() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
     _settle_batch_norm(model)
     assert [layer.momentum for layer in layers] == [BATCH_NORM_MOMENTUM, 0.8]
+
+
+@pytest.mark.parametrize("after", [0.7, 0.5])
+def test_fine_tuning_is_kept_only_where_validation_gains(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: float
+) -> None:
+    monkeypatch.setattr(tiny, "build_teacher", tiny.build_blind_teacher)
+    accuracies = iter([0.5, after])
+    monkeypatch.setattr(module, "_validation_accuracy", lambda model, data: next(accuracies))
+    tuning = FineTune(auto=True, epochs=1, batch_size=4, warmup_epochs=0)
+    teacher = OWN.model_copy(update={"fine_tune": tuning})
+    result = prepare_teacher(teacher, data, Augment(), 1, tmp_path, Lines())
+    assert result.tuning == TuningChoice(0.5, after)
+    kernel = load_teacher(tmp_path / "teacher.keras").layers[-1].kernel
+    assert bool(np.any(kernel)) is (after > 0.5)  # which was zeros before

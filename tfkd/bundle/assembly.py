@@ -21,6 +21,7 @@ from tfkd.bundle.manifest import (
     StudentEntry,
     TeacherEntry,
     latency,
+    total,
 )
 from tfkd.bundle.results import BenchEntry
 from tfkd.bundle.verdicts import measured
@@ -123,12 +124,12 @@ def data_entry(data: Dataset) -> DataEntry:
     )
 
 
-def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray, labels: np.ndarray) -> list[TeacherEntry]:
+def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray | None, labels: np.ndarray) -> list[TeacherEntry]:
     """Returns the teachers; where there are several, what they are together comes first.
 
     Args:
         teachers: one by one.
-        logits: of all of them together on the test split, float32 [n, classes].
+        logits: of all of them together on the test split, float32 [n, classes]; None where one was not measured.
         labels: the true classes, int [n].
     """
     if len(teachers) == 1:
@@ -137,11 +138,11 @@ def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray, labels: np.n
         model=" + ".join(entry.model for entry in teachers),
         weights="together",
         fingerprint=fingerprint([entry.fingerprint for entry in teachers]),
-        parameters=sum(entry.parameters for entry in teachers),
-        image_size=max(entry.image_size for entry in teachers),
-        accuracy=accuracy(logits, labels),
-        calibration_error=calibration_error(logits, labels),
-        chance=chance_test(labels, logits.argmax(axis=1)),
+        parameters=total([entry.parameters for entry in teachers]),
+        image_size=max((entry.image_size for entry in teachers if entry.image_size), default=None),
+        accuracy=None if logits is None else accuracy(logits, labels),
+        calibration_error=None if logits is None else calibration_error(logits, labels),
+        chance=None if logits is None else chance_test(labels, logits.argmax(axis=1)),
         not_exported=" ".join(entry.not_exported for entry in teachers if entry.not_exported) or None,
     )
     return [ensemble, *teachers]
@@ -152,7 +153,7 @@ def comparison_row(
     files: Mapping[str, Path],
     bench: Iterable[BenchEntry],
     accuracy: float,
-    reference: float,
+    reference: float | None,
     agreement: float | None = None,
     seconds: float | None = None,
 ) -> ComparisonRow:
@@ -163,7 +164,7 @@ def comparison_row(
         files: its .tflite files, by the names that they have in the bench results; several run one after the other.
         bench: the latencies of all files.
         accuracy: 0 to 1.
-        reference: the accuracy that it is compared with.
+        reference: the accuracy that it is compared with, if it was measured.
         agreement: equal top-1 with the teacher.
         seconds: of the training.
     """
@@ -177,7 +178,7 @@ def comparison_row(
         latency_ms=one,
         latency_all_ms=latency(entries, list(files), single=False),
         accuracy=accuracy,
-        drop=reference - accuracy,
+        drop=None if reference is None else reference - accuracy,
         agreement=agreement,
         seconds=seconds,
     )

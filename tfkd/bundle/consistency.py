@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tfkd.bundle.layout import MANIFEST
-from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single
+from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single, total
 from tfkd.bundle.verdicts import has_gate
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import signature
@@ -66,7 +66,9 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
     if manifest.teachers:
         taught = _part(recipe, "teachers")
         in_recipe = (
-            [(_part(each, "model"), _part(each, "weights")) for each in taught] if isinstance(taught, list) else []
+            [(_part(each, "predictions") or _part(each, "model"), _part(each, "weights")) for each in taught]
+            if isinstance(taught, list)
+            else []
         )
         pairs += [
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
@@ -190,8 +192,8 @@ def _trainings(manifest: Manifest) -> Iterator[str]:
             yield f"student.{name} are {accuracies}, that of the exported seed is {of_exported_seed}"
     if (student.control_accuracy is None) is not (not student.control_accuracies):
         yield f"student.control_accuracy is {student.control_accuracy}, control_accuracies {student.control_accuracies}"
-    if student.agreement_with_teacher is None:
-        yield "student.agreement_with_teacher is missing"
+    if (student.agreement_with_teacher is None) is not (manifest.teachers[0].accuracy is None):
+        yield "student.agreement_with_teacher and the accuracy of the teacher are not both measured"
 
 
 def _teachers(manifest: Manifest) -> Iterator[str]:
@@ -201,7 +203,9 @@ def _teachers(manifest: Manifest) -> Iterator[str]:
     if len(manifest.teachers) > 1:
         yield from _together(first, manifest.teachers[1:])
     agreement = student.agreement_with_teacher
-    if agreement is not None and abs(student.accuracy - first.accuracy) > 1 - agreement + _ROUNDING:
+    if agreement is None or first.accuracy is None:
+        return
+    if abs(student.accuracy - first.accuracy) > 1 - agreement + _ROUNDING:
         yield (
             f"the accuracies {student.accuracy} and {first.accuracy} of student and teacher are further apart than "
             f"their agreement {agreement} allows"
@@ -209,7 +213,7 @@ def _teachers(manifest: Manifest) -> Iterator[str]:
 
 
 def _together(first: TeacherEntry, teachers: list[TeacherEntry]) -> Iterator[str]:
-    if first.parameters != sum(each.parameters for each in teachers):
+    if first.parameters != total([each.parameters for each in teachers]):
         yield "the teachers together have another number of parameters than one by one"
     if first.model != " + ".join(each.model for each in teachers):
         yield f"the teachers together are called {first.model!r}"
@@ -271,7 +275,7 @@ def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
     needed = {name: getattr(artifact, name) for name in ("accuracy", "max_abs_error", "top1_vs_keras")}
     if has_gate(manifest, BETTER_THAN_CHANCE):
         needed |= {name: getattr(artifact, name) for name in ("chance", "mean_total_variation")}
-    if manifest.teachers:
+    if manifest.teachers and manifest.teachers[0].accuracy is not None:
         needed["agreement"] = artifact.agreement
     for name, value in needed.items():
         if (value is None) is not bool(artifact.not_verified):
@@ -306,8 +310,9 @@ def _comparison(manifest: Manifest) -> Iterator[str]:
     for name, row in rows.items():
         file = files.get(name)
         yield from _row(row, [file.path] if file else _teacher_files(manifest), manifest)
-        if not _close(row.drop, reference - row.accuracy):
-            yield f"the drop of {name} is {row.drop}; the accuracies give {reference - row.accuracy:.6g}"
+        drop = None if reference is None else reference - row.accuracy
+        if ((drop is None or row.drop is None) and drop is not row.drop) or not _close(row.drop or 0.0, drop or 0.0):
+            yield f"the drop of {name} is {row.drop}; the accuracies give {drop}"
         if file is None:
             if row.accuracy != reference:
                 yield f"the accuracy of {name} is {row.accuracy}, of the teacher {reference}"

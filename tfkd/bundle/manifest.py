@@ -77,15 +77,25 @@ class DataEntry(Entry):
     )
 
 
+class TuningEntry(Entry):
+    """What fine_tune="auto" compared: validation accuracies; the teacher is the better network."""
+
+    before: Fraction = Field(description="with the head alone, or as the network came")
+    after: Fraction = Field(description="after the backbone was trained too")
+
+
 class TeacherEntry(Entry):
     model: str
     weights: str
     fingerprint: Fingerprint
-    parameters: Number
-    image_size: Number
-    accuracy: Fraction = Field(description="on the test split")
-    calibration_error: Fraction = Field(description="expected calibration error, 15 equal bins (Guo et al. 2017)")
+    parameters: Number | None = Field(description="None where it is not known, as image_size")
+    image_size: Number | None
+    accuracy: Fraction | None = Field(description="on the test split; None where it was not measured there")
+    calibration_error: Fraction | None = Field(
+        description="expected calibration error, 15 equal bins (Guo et al. 2017)"
+    )
     chance: ChanceTest | None = Field(None, description="of a specialist: on images of the classes that it knows")
+    tuning: TuningEntry | None = Field(None, description="None where fine-tuning was not weighed")
     not_exported: str | None = Field(
         None, description="why it has no .tflite file, so that the comparison has no row of it; None where it has one"
     )
@@ -137,7 +147,10 @@ class ComparisonRow(Entry):
         None, description="median, a thread for every core; None on a single core"
     )
     accuracy: Fraction
-    drop: Difference = Field(description="accuracy of the teacher, or without one of the Keras model, minus this one's")
+    drop: Difference | None = Field(
+        description="accuracy of the teacher, or without one of the Keras model, minus this one's; None where that of "
+        "the teacher was not measured"
+    )
     agreement: Fraction | None = Field(None, description="equal top-1 with the teacher")
     seconds: Seconds | None = Field(None, description="of the training of this network, without that of its teacher")
 
@@ -190,6 +203,12 @@ class Manifest(Entry):
 def single(teachers: list[TeacherEntry]) -> list[TeacherEntry]:
     """Returns the teachers without what they are together, which comes first where there are several."""
     return teachers[1:] or teachers
+
+
+def total(numbers: Iterable[int | None]) -> int | None:
+    """Returns the sum of numbers; None where one is not known."""
+    found = [*numbers]
+    return None if None in found else sum(number for number in found if number is not None)
 
 
 def latency(bench: Iterable[BenchEntry], files: Collection[str], single: bool) -> float | None:

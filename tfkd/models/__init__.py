@@ -6,11 +6,11 @@ Adding a kind touches its own file, its test and one line below. Nothing here im
 import contextlib
 import importlib
 import random
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from tfkd.errors import RequestError, TfkdError, cause, nearest
@@ -187,14 +187,14 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
 
     known = specialist.numbers_of(teacher.classes, names) if teacher.classes else []
     order = outputs_of(names, teacher.labels, "a teacher's labels") if teacher.labels else None
-    outputs = len(teacher.labels) if teacher.labels else len(known) + 1 if known else classes
+    outputs = outputs_wanted(teacher, classes)
     with _seeded(seed):
         if kind:
             model = teachers.assemble(kind.module, kind.variant, teacher, outputs)
         elif is_model_file(teacher.model):
             model = foreign.open_model(Path(teacher.model), image_size=teacher.image_size)
         else:
-            model = _keras3(_imported(teacher.model)(image_size=teacher.image_size, classes=outputs), teacher)
+            model = _keras3(from_function(teacher, classes), teacher)
             model = precision.in_float32(model) if isinstance(model, keras.Model) else model
     if teacher.fine_tune and frozen_graph.is_frozen(model):
         raise RequestError(
@@ -209,6 +209,41 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
         model = specialist.in_order(model, order)
     _check(model, teacher.model, teacher.image_size, classes)
     return model
+
+
+def outputs_wanted(teacher: Teacher, classes: int) -> int:
+    """Returns the number of outputs that a teacher should have for a number of classes."""
+    if teacher.labels:
+        return len(teacher.labels)
+    return len(teacher.classes) + 1 if teacher.classes else classes
+
+
+def from_function(teacher: Teacher, classes: int) -> Any:
+    """Returns what the function of a teacher returns: a model, or a function from images to predictions.
+
+    Args:
+        teacher: block of the recipe.
+        classes: number of classes.
+
+    Raises:
+        RequestError: the function does not exist, fails, or returns something else.
+    """
+    outputs = outputs_wanted(teacher, classes)
+    found = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
+    if not callable(found):
+        raise RequestError(f"{teacher.model} gave a {type(found).__name__}, not a keras.Model or a function of images.")
+    return found
+
+
+def gives_network(teacher: Teacher, classes: int) -> bool:
+    """Returns whether the function of a teacher returns a Keras model, and not a function; calls it."""
+    import keras
+
+    from tfkd.models import logits
+
+    with _seeded(0):
+        found = from_function(teacher, classes)
+    return isinstance(found, keras.Model) or logits.is_tf_keras(found)
 
 
 def _keras3(model: Any, teacher: Teacher) -> Any:
@@ -348,17 +383,17 @@ def _imported(path: str) -> Callable[..., Any]:
         except TfkdError:
             raise
         except (Exception, SystemExit) as error:
-            place = _place(error, module) or f"called with {', '.join(named)}"
+            place = place_in(path, error) or f"called with {', '.join(named)}"
             raise RequestError(f"{path!r} failed, {place}: {type(error).__name__}: {cause(error)}") from error
 
     return build
 
 
-def _place(error: BaseException, module: ModuleType) -> str | None:
-    """Returns the deepest line of a module in the traceback of an exception, or None."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
-    return f"{module.__file__}:{lines[-1]}" if lines else None
+def place_in(path: str, error: BaseException) -> str | None:
+    """Returns the deepest line of the module of `package.module:function` in an exception's traceback, or None."""
+    file = getattr(sys.modules.get(path.partition(":")[0]), "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{file}:{lines[-1]}" if lines else None
 
 
 def _check(model: Any, name: str, image_size: int | None, classes: int, counted: str = "") -> None:

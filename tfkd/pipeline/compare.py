@@ -22,15 +22,16 @@ from tfkd.files import fingerprint, write_json
 from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import STUDENT_MODEL, TEACHER_MODEL, RunFolder, of_seed
+from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
 from tfkd.pipeline.graph import ORDER as STAGE_ORDER
 from tfkd.pipeline.run import Outcome, open_run, run_stages
 from tfkd.pipeline.stage import Stage, conditions, locked
+from tfkd.pipeline.stages.bench import measure_rows
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import compared_files
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT, best_folder
-from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_logits
+from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_agreement, kind_in, prepared
 from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Training
@@ -100,7 +101,11 @@ def compare(
 
 def variants(context: RunContext) -> Iterator[Variant]:
     """Yields the variants that are compared with the run's own files."""
-    yield from _of_the_teacher(context)
+    if kind_in(context, 0).is_network:
+        yield from _of_the_teacher(context)
+    else:
+        name = context.recipe.teachers[0].name
+        context.progress.say(f"teacher int8, teacher pruned: left out. {name} is no Keras network.")
     if context.recipe.distill.control:
         yield _control(context)
     yield from _of_the_student(context)
@@ -108,13 +113,15 @@ def variants(context: RunContext) -> Iterator[Variant]:
 
 def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
     trained, images = context.stages[TEACHER.name].fingerprint, context.recipe.export.calibration_images
-    input_signature = signature(context.result(TEACHER).image_size)
+    side = context.result(TEACHER).image_size
+    assert side is not None
+    input_signature = signature(side)
     data = context.data_for(context.recipe.teachers[0].rendering)
     pruning = [trained, TEACHER_PRUNING.model_dump(mode="json"), context.stages[SOFT_LABELS.name].fingerprint]
     pruned = _stage(context, "teacher pruned", *pruning)
 
     def load() -> Any:
-        return _load(context.folder_of(TEACHER) / TEACHER_MODEL)
+        return _load(prepared(context, 0).file)
 
     def quantize(path: Path) -> float:
         _write(context, load(), "int8", path, data, input_signature)
@@ -255,7 +262,7 @@ def _result_of(context: RunContext, variant: Variant) -> dict[str, Any] | None:
     return stage.result()
 
 
-def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, float]:
+def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, float | None]:
     import numpy as np
 
     from tfkd.data.batches import plain_batches
@@ -265,7 +272,7 @@ def _accuracies(context: RunContext, variant: Variant, path: Path) -> dict[str, 
     top1 = tflite.predict(path, batches).argmax(axis=1)
     return {
         "accuracy": float(np.mean(top1 == context.data.test.labels)),
-        "agreement": float(np.mean(top1 == ensemble_logits(context).argmax(axis=1))),
+        "agreement": ensemble_agreement(context, top1),
     }
 
 
@@ -273,12 +280,9 @@ def _timed_manifest(
     context: RunContext, outcome: Outcome, results: dict[str, dict[str, Any]], paths: dict[str, Path]
 ) -> Manifest:
     """Returns the manifest with the latency of every file measured again, all in one process."""
-    from tfkd.benchmark import host
-
     assert outcome.manifest is not None
     rows = compared_files(context) | {name: {name: path} for name, path in paths.items()}
-    files = {name: path for row in rows.values() for name, path in row.items()}
-    entries = host.measure(files, context.recipe.bench, lambda text: context.progress.say(f"  {text}"))
+    entries = measure_rows(context, rows)
     own = [_with_latencies(row, list(rows[row.variant]), entries) for row in outcome.manifest.comparison]
     teacher = ensemble_accuracy(context)
     added = [

@@ -15,7 +15,7 @@ import numpy as np
 from tfkd import machine
 from tfkd.data import Dataset
 from tfkd.errors import RequestError, TfkdError, counted, some
-from tfkd.models import STUDENTS, build_student, build_teacher, is_own
+from tfkd.models import STUDENTS, build_student, is_own
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.gains import expected_gain, setting_of
@@ -26,6 +26,7 @@ from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe, Student
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
+    from tfkd.teachers import Checked, RawClassifier
     from tfkd.verification.diagnosis import DiagnosisSubject
     from tfkd.verification.records import Diagnosis
 
@@ -132,18 +133,13 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     except TfkdError as error:
         yield DoctorFinding("error", str(error))
     names, seed, taps = data.classes, recipe.seed, recipe.distill.teacher_taps
-    teachers = []
-    for number, teacher in enumerate(recipe.teachers):
-        build = functools.partial(build_teacher, teacher, len(names), seed, names)
-        model = yield from _built("teacher", build, taps)
-        teachers.append(model)
-        if model is not None and teacher.fine_tune is None:
-            yield from _measured(recipe, number, model, data, runs)
-        elif model is not None:
-            yield DoctorFinding("ok", f"{teacher.model} will be fine-tuned; the run measures its accuracy")
-        if model is not None and is_own(teacher.model):
-            yield from _converted(model, teacher.model, recipe, data, is_teacher=True)
-    if not any(model is not None and not it.fine_tune for model, it in zip(teachers, recipe.teachers, strict=True)):
+    networks, is_measured = [], False
+    for number in range(len(recipe.teachers)):
+        checked = yield from _teacher(recipe, number, data, runs)
+        is_measured |= checked is not None and checked.classifier is not None
+        if checked is not None and checked.model is not None:
+            networks.append(checked.model)
+    if not is_measured:
         yield _resolution(data, EXPECTED_ACCURACY)
     own = [loss.student_tap for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
     for assistant in recipe.distill.assistants:
@@ -153,9 +149,37 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     student = yield from _built("student", build, own)
     if student is not None and ":" in recipe.student.model:
         yield from _converted(student, recipe.student.model, recipe, data, is_teacher=False)
-    known = [model for model in teachers if model is not None]
-    if student is not None and known and recipe.distill.generations == 1:
-        yield from _compared(student, known)
+    if student is not None and networks and recipe.distill.generations == 1:
+        yield from _compared(student, networks)
+
+
+def _teacher(
+    recipe: Recipe, number: int, data: Dataset, runs: Path
+) -> Generator[DoctorFinding, None, "Checked | None"]:
+    """Yields findings about a teacher; returns it as it is before its preparation, or None if it cannot be opened."""
+    from tfkd.data.renderings import rendered
+    from tfkd.teachers import kind_of
+
+    teacher = recipe.teachers[number]
+    try:
+        kind = kind_of(teacher, len(data.classes))
+        images = rendered(teacher.rendering, data)
+        with kind.check(teacher, images, recipe.seed, recipe.distill.teacher_taps) as checked:
+            yield DoctorFinding("ok", checked.described)
+            yield from (DoctorFinding("warning", text) for text in checked.warnings)
+            if checked.classifier is None:
+                yield DoctorFinding("ok", checked.plan)
+            else:
+                yield from _measured(recipe, number, checked.classifier, data, runs)
+    except TfkdError as error:
+        yield DoctorFinding("error", str(error))
+        return None
+    if checked.model is not None and is_own(teacher.model):
+        yield from _converted(checked.model, teacher.model, recipe, data, is_teacher=True)
+    elif kind.without_file:
+        finding = _without_file(RequestError(kind.without_file), recipe)
+        yield finding if finding.level == "error" else DoctorFinding("ok", finding.text)
+    return checked
 
 
 def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator[DoctorFinding, None, Any]:
@@ -213,26 +237,25 @@ def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[DoctorFinding]:
         yield DoctorFinding("warning", "the student is not smaller than its teacher")
 
 
-def _measured(recipe: Recipe, number: int, model: Any, data: Dataset, runs: Path) -> Iterator[DoctorFinding]:
+def _measured(
+    recipe: Recipe, number: int, classifier: "RawClassifier", data: Dataset, runs: Path
+) -> Iterator[DoctorFinding]:
     """Measures a teacher that is not fine-tuned on a few hundred images."""
     from tfkd.data.renderings import rendered
     from tfkd.distill.measures import confidence, flatness
-    from tfkd.distill.predict import predictor
     from tfkd.training.temperature import temperature_for
     from tfkd.verification import diagnosis
 
-    teacher, run = recipe.teachers[number], predictor(model)
+    teacher = recipe.teachers[number]
     rendered_data = rendered(teacher.rendering, data)
-    images, labels = diagnosis.probe_images(
-        rendered_data, data.kind.signature_of(model), recipe.seed, ("validation", "train")
-    )
+    images, labels = diagnosis.probe_images(rendered_data, classifier.signature, recipe.seed, ("validation", "train"))
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
-    logits = np.concatenate([run(batch).numpy() for batch in batches])
+    logits = np.concatenate([classifier.predict(batch) for batch in batches])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
     yield DoctorFinding("ok", f"{teacher.model} is used unchanged: accuracy {accuracy:.1%} on {len(labels)} images")
     if not teacher.classes:
         proposed = RunFolder(runs / recipe.name).proposed_labels
-        subject = diagnosis.subject_of(teacher, number, model, data, proposed)
+        subject = diagnosis.subject_of(teacher, number, classifier, data, proposed)
         for found in _causes(subject, images, labels, logits):
             yield DoctorFinding("error" if recipe.gates.diagnosis else "warning", str(found))
     yield _resolution(data, min(max(accuracy, 1 / len(data.classes)), 1 - 1 / len(labels)))

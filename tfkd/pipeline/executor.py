@@ -82,9 +82,9 @@ class LocalExecutor:
 
     def prepare(self, job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResult:
         """Prepares one teacher with all cores; see `Executor.prepare`."""
-        from tfkd.training.teacher import prepare_teacher
+        from tfkd.teachers import kind_of
 
-        return prepare_teacher(job.teacher, data, job.augment, job.seed, job.folder, progress, job.taps)
+        return kind_of(job.teacher, len(data.classes)).prepare(job, data, progress)
 
     def train(
         self, jobs: list[Job], total: int, progress: Progress, finished: Finished = lambda place, result: None

@@ -22,13 +22,13 @@ from tfkd.pipeline.fitting.finals import context_of, final_run, known_final, tea
 from tfkd.pipeline.fitting.findings import FitFindings
 from tfkd.pipeline.fitting.halving import Clock, Halving
 from tfkd.pipeline.fitting.measuring import FitTarget, Measurements, target_of
-from tfkd.pipeline.folders import TEACHER_MODEL, RunFolder
+from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import ORDER
 from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import locked
 from tfkd.pipeline.stages import STAGES
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
-from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.teacher import TEACHER, measured_accuracy, prepared
 from tfkd.progress import Progress
 from tfkd.recipe import Fit, Recipe
 from tfkd.recipe.names import kind_of, number_of
@@ -172,6 +172,7 @@ class _Search:
             return
         self._require_time(students, speeds)
         run_stages(self._context, ASSISTANT_LABELS.name, self._context.folder.path)
+        measured_accuracy(self._context)
         halving = Halving(self._context, self._settings, speeds, self._clock)
         ranked = halving.ranked(students)
         found.standings, found.cut = halving.standings, halving.cut
@@ -242,7 +243,7 @@ class _Search:
         """Writes the labels, and returns the command that publishes the teacher."""
         labels = self._context.folder.fit / "labels.txt"
         write_text(labels, "".join(f"{name}\n" for name in self._context.data.classes))
-        recipe, model = self._context.recipe, self._context.folder_of(TEACHER) / TEACHER_MODEL
+        recipe, model = self._context.recipe, prepared(self._context, 0).file
         words = ["tfkd", "export", str(model), "--labels", str(labels), "--data", recipe.data.source]
         return shlex.join([*words, "--name", recipe.name, "--tflite", self._settings.ships])
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from tfkd.recipe.names import numbered
 
 # In the folders of stages.
-TEACHER_MODEL = "teacher.keras"
 STUDENT_MODEL = "student.keras"
 TEST_LOGITS = "test_logits.npy"  # float32 [test images, classes]
 CURVE = "curve.json"

@@ -10,13 +10,14 @@ from tfkd.pipeline.sources import Sources, settings
 from tfkd.store.layout import Layout
 
 
-def inputs_of(sources: Sources, network: str, rendering: str) -> Inputs:
+def inputs_of(sources: Sources, network: str, rendering: str, views: int) -> Inputs:
     """Returns the inputs of a store.
 
     Args:
         sources: contents of the run.
         network: name of the stage that trained the network.
         rendering: input rendering of the network.
+        views: number of views per image.
     """
     recipe = sources.recipe
     own = {
@@ -24,20 +25,24 @@ def inputs_of(sources: Sources, network: str, rendering: str) -> Inputs:
         **settings("distill", {"features": recipe.distill.teacher_taps}),
         **sources.unlabelled(rendering),
     }
-    return Inputs(own, (network,), {"distill.views": recipe.distill.views})
+    return Inputs(own, (network,), {"distill.views": views})
 
 
-def cost_of(context: RunContext, kind: StageKind[StoreResult], number: int, untrained: Callable[[], Any]) -> str:
+def cost_of(
+    context: RunContext, kind: StageKind[StoreResult], number: int, per_image: int, untrained: Callable[[], Any | None]
+) -> str:
     """Returns the cost of filling a store, in views, bytes and minutes.
 
     Args:
         context: context of the run.
         kind: kind of the stage.
         number: number of the stage.
-        untrained: builds an untrained network of the same architecture.
+        per_image: number of views per image.
+        untrained: builds an untrained Keras network of the same architecture; returns None for a teacher of another
+            kind, whose speed is not known before it runs.
     """
     recipe, data = context.recipe, context.data
-    views = images_in_transfer_set(data) * recipe.distill.views
+    views = images_in_transfer_set(data) * per_image
     if context.stages[kind.numbered(number)].result():
         done = context.result(kind, number)
         return f"{views:,} views, {views * done.layout.bytes_per_view / 1e6:,.1f} MB, {done.seconds / 60:,.1f} minutes"
@@ -45,6 +50,9 @@ def cost_of(context: RunContext, kind: StageKind[StoreResult], number: int, untr
     from tfkd.store import inference
 
     model = untrained()
+    if model is None:
+        size = Layout.for_classes(len(data.classes)).bytes_per_view
+        return f"{views:,} views, {views * size / 1e6:,.1f} MB without features"
     layout = Layout.for_classes(len(data.classes), inference.feature_shapes(model, recipe.distill.teacher_taps))
     minutes = views / inference.images_per_second(model) / 60
     return f"{views:,} views, {views * layout.bytes_per_view / 1e6:,.1f} MB, about {minutes:,.1f} minutes"

@@ -95,8 +95,8 @@ def values_of(recipe: Recipe) -> dict[str, Any]:
     """Returns the values of a recipe for `overridden` and `parse`."""
     values = recipe.model_dump(mode="json")
     for teacher, described in zip(recipe.teachers, values["teachers"], strict=True):
-        if "fine_tune" not in teacher.model_fields_set:
-            del described["fine_tune"]  # its default depends on `model`, which an override may change
+        for name in {"fine_tune", "weights"} - teacher.model_fields_set:
+            del described[name]  # its default depends on `model`, which an override may change
     return values
 
 

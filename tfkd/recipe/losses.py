@@ -104,7 +104,9 @@ class FeatureLoss(Loss):
     """A distillation loss on features; see `tfkd.distill.taps` for taps."""
 
     teacher_tap: str = Field(
-        "pooled", description="logits, pooled, penultimate, stage:N, stage:N:before or a layer name"
+        "pooled",
+        description="logits, pooled, penultimate, stage:N, stage:N:before or a layer name; of an ONNX file penultimate "
+        "or the name of a tensor",
     )
     student_tap: str = Field("pooled", description="tap of the student")
 

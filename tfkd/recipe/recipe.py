@@ -2,7 +2,7 @@
 
 import itertools
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tfkd import arguments
 from tfkd.recipe.base import Block
@@ -60,6 +60,20 @@ class Recipe(Block):
     def teacher_views(self) -> Augment:
         """The views whose teacher predictions are stored."""
         return self.data.augment.unmixed if self.distill.targets == "image" else self.data.augment
+
+    def stored_views(self, teacher: Teacher) -> int:
+        """Returns the number of views per image whose predictions by a teacher are stored: one from a file."""
+        return 1 if teacher.predictions else self.distill.views
+
+    @model_validator(mode="after")
+    def _predictions_fit(self) -> "Recipe":
+        files = [teacher.predictions for teacher in self.teachers if teacher.predictions]
+        if files and self.distill.targets != "image":
+            raise ValueError(f"{files[0]} has one prediction per image; set distill.targets='image'")
+        if files and self.distill.teacher_taps:
+            tap = self.distill.teacher_taps[0]
+            raise ValueError(f"{files[0]} has predictions alone, no feature {tap!r}; use losses on logits")
+        return self
 
     @field_validator("compress")
     @classmethod

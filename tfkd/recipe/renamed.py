@@ -12,10 +12,16 @@ from tfkd.terminal import say
 
 RENAMED = {"modality": "rendering"}  # of teachers, students and assistants
 _FIRST = {new: old for old, new in RENAMED.items()}
-ADDED = {  # implied value by block and field
+# Implied value by block and field.
+ADDED: dict[tuple[str, str], Any] = {
     ("data", "kind"): "image",
     ("distill", "auto"): False,
     ("distill", "reasons"): [],
+    ("teachers", "fine_tune.auto"): False,
+    ("teachers", "predictions"): None,
+    ("teachers", "output"): None,
+    ("teachers", "class_embeddings"): None,
+    ("teachers", "logit_scale"): 100.0,
     ("distill", "label_head"): None,
     ("distill", "finish"): None,
 }
@@ -43,12 +49,25 @@ def first_named(values: Any) -> Any:
     """Returns the JSON of a recipe or block as fingerprints use it: first names, no added field with its default."""
     named = _named(values, _FIRST, _DEPTH)
     for (block, field), implied in ADDED.items():
-        part = named.get(block)
-        if isinstance(part, Mapping) and part.get(field) == implied:
-            named[block] = {name: value for name, value in part.items() if name != field}
+        if block in named:
+            named[block] = _without(named[block], field, implied)
     if not isinstance(named, dict):
         return named
     return {name: value for name, value in named.items() if name not in NOT_AT_FIRST or value is not None}
+
+
+def _without(part: Any, field: str, implied: Any) -> Any:
+    """Returns a block, or a list of blocks, without a field that has its implied value."""
+    if isinstance(part, list):
+        return [_without(each, field, implied) for each in part]
+    if not isinstance(part, Mapping):
+        return part
+    outer, _, inner = field.partition(".")
+    if inner and outer in part:
+        return {**part, outer: _without(part[outer], inner, implied)}
+    if part.get(field, ...) == implied:
+        return {name: value for name, value in part.items() if name != field}
+    return part
 
 
 def present_named(values: Any) -> Any:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tfkd.errors import RequestError
 from tfkd.labels import read_labels
@@ -11,6 +11,12 @@ from tfkd.recipe.base import Block, Rendering, Separated
 from tfkd.recipe.training import FineTune
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+ONNX = ".onnx"
+_OF_PREDICTIONS = {"predictions", "labels", "share"}
+_OF_ONNX_ALONE = {"output", "class_embeddings", "logit_scale"}
+_NOT_OF_ONNX = {"predictions", "weights", "batch_norm"}
+# Of a head on features that are computed once.
+_HEAD = {"epochs": 0, "head_epochs": 100, "head_learning_rate": 1e-2, "auto": True}
 
 
 def is_model_file(model: str) -> bool:
@@ -19,18 +25,41 @@ def is_model_file(model: str) -> bool:
         return False
     path = Path(model)
     is_there = path.is_file() or (path / "saved_model.pb").is_file()
-    return is_there or model.lower().endswith(MODEL_SUFFIXES) or "/" in model
+    return is_there or model.lower().endswith((*MODEL_SUFFIXES, ONNX)) or "/" in model
+
+
+def _is_read_alone(fields: dict[str, Any]) -> bool:
+    """Returns whether a teacher is a file that brings all there is: predictions, or an ONNX file."""
+    return bool(fields.get("predictions")) or fields.get("model", "").lower().endswith(ONNX)
+
+
+def _usual_tuning(fields: dict[str, Any]) -> FineTune | None:
+    if fields.get("predictions"):
+        return None
+    model = fields.get("model", "")
+    if model.lower().endswith(ONNX):
+        return FineTune.model_validate(_HEAD)
+    return None if is_model_file(model) else FineTune()
 
 
 class Teacher(Block):
     """A heavy classifier with its own input size and normalisation."""
 
-    model: str = Field(description="name from `tfkd list teachers`, model file, or package.module:function")
-    weights: str = Field("imagenet", description="imagenet, none, or the path of a weights file")
+    model: str = Field(
+        "", description="name from `tfkd list teachers`, model file (Keras or .onnx), or package.module:function"
+    )
+    predictions: str | None = Field(
+        None,
+        description="in place of a model: a .csv, .npz or .parquet file with the logits or probabilities of each file",
+    )
+    weights: str = Field(
+        default_factory=lambda fields: "none" if _is_read_alone(fields) else "imagenet",
+        description="imagenet, none, or the path of a weights file; default: imagenet",
+    )
     image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: the family's")
     fine_tune: FineTune | None = Field(
-        default_factory=lambda fields: None if is_model_file(fields.get("model", "")) else FineTune(),
-        description="None uses the weights unchanged, the default for a model file",
+        default_factory=lambda fields: _usual_tuning(fields),
+        description="None uses the weights unchanged, the default for a Keras file; auto: no more training than helps",
     )
     normalization: str = Field(
         "none", description="pixel values that a model of your own expects: none, tf, torch, caffe or numbers"
@@ -44,6 +73,20 @@ class Teacher(Block):
     )
     share: float = Field(1.0, gt=0, description="weight in an ensemble, relative to the other teachers")
     rendering: Rendering = "rgb"
+    output: str | None = Field(
+        None, min_length=1, description="output or inner tensor of an ONNX file to use; default: its only output"
+    )
+    class_embeddings: str | None = Field(
+        None, description="an .npy file with one row per class, which an ONNX image encoder is compared with (CLIP)"
+    )
+    logit_scale: float = Field(100.0, gt=0, description="factor of the cosines with class_embeddings")
+
+    @field_validator("fine_tune", mode="before")
+    @classmethod
+    def _read_auto(cls, value: Any, info: ValidationInfo) -> Any:
+        if value != "auto":
+            return value
+        return _HEAD if _is_read_alone(info.data) else {"auto": True}
 
     @property
     def weights_file(self) -> str | None:
@@ -60,6 +103,34 @@ class Teacher(Block):
             return list(read_labels(Path(value)))
         except RequestError as error:
             raise ValueError(str(error).removesuffix(".")) from None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Teacher":
+        if bool(self.model) is (self.predictions is not None):
+            raise ValueError("needs either a model or a file of predictions")
+        for name, field in type(self).model_fields.items():
+            if name in self._unread and getattr(self, name) != field.get_default(
+                call_default_factory=True, validated_data={"model": self.model, "predictions": self.predictions}
+            ):
+                raise ValueError(f"{self.name} is read without {name}; leave {name} out")
+        return self
+
+    @property
+    def _unread(self) -> set[str]:
+        """The fields that a teacher of this kind does not read."""
+        if self.predictions is not None:
+            return set(type(self).model_fields) - _OF_PREDICTIONS
+        return _NOT_OF_ONNX if self.is_onnx else _OF_ONNX_ALONE
+
+    @property
+    def name(self) -> str:
+        """The model or the file of predictions, for messages."""
+        return self.predictions or self.model
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the model is an ONNX file."""
+        return self.model.lower().endswith(ONNX) and ":" not in self.model
 
     @model_validator(mode="after")
     def _one_meaning_of_outputs(self) -> "Teacher":

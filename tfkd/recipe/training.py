@@ -33,6 +33,11 @@ class FineTune(Training):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
     head_epochs: int = Field(20, ge=0, description="epochs of the head on stored features of the backbone")
     head_learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the head epochs")
+    auto: bool = Field(
+        False,
+        description="train no more than helps: the backbone only where that improves the validation accuracy of the "
+        "head; a head on an ONNX file only if its outputs are not the classes",
+    )
     thaw: float = Field(1.0, ge=0, le=1, description="fraction of the backbone's layers to unfreeze, from the top")
 
 

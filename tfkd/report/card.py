@@ -40,14 +40,17 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
         initial_weights=facts.initial_weights(manifest),
-        accuracy=lambda fraction: units.plus_minus(fraction, facts.standard_error(fraction, images)),
+        accuracy=lambda fraction: (
+            "not measured" if fraction is None else units.plus_minus(fraction, facts.standard_error(fraction, images))
+        ),
+        against=facts.against,
         images=images,
         value=facts.value,
         limit=facts.limit,
         again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it is between fences
         usages=usage.usages(manifest),
         percent=units.percent,
-        points=units.points,
+        points=lambda difference: units.known(difference, units.points),
         size=units.size,
         milliseconds=units.milliseconds,
         raw=Raw,

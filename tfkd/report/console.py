@@ -35,7 +35,7 @@ def comparison_table(manifest: Manifest) -> Table:
             units.milliseconds(row.latency_ms),
             units.known(row.latency_all_ms, units.milliseconds),
             units.plus_minus(row.accuracy, facts.standard_error(row.accuracy, images)),
-            units.signed(-100 * row.drop),
+            units.known(row.drop, lambda drop: units.signed(-100 * drop)),
             *([units.known(row.agreement, units.percent), units.known(row.seconds, units.seconds)] if taught else []),
         )
         if manifest.teachers and row is manifest.comparison[0] and not facts.has_control_row(manifest):
@@ -57,9 +57,16 @@ def _control(manifest: Manifest) -> list[str]:
     return ["not run"] if accuracy is None else _not_exported(accuracy, manifest)
 
 
-def _not_exported(accuracy: float, manifest: Manifest) -> list[str]:
-    measured = units.plus_minus(accuracy, facts.standard_error(accuracy, manifest.data.splits["test"]))
-    return ["not exported", "", "", "", measured, units.signed(100 * (accuracy - manifest.teachers[0].accuracy))]
+def _not_exported(accuracy: float | None, manifest: Manifest) -> list[str]:
+    difference = facts.against(accuracy, manifest.teachers[0].accuracy)
+    points = units.known(difference, lambda each: units.signed(100 * each))
+    return ["not exported", "", "", "", _measured(accuracy, manifest.images), points]
+
+
+def _measured(accuracy: float | None, images: int) -> str:
+    if accuracy is None:
+        return "not measured"
+    return units.plus_minus(accuracy, facts.standard_error(accuracy, images))
 
 
 def gates_table(manifest: Manifest) -> Table:
@@ -128,8 +135,8 @@ def networks_table(manifest: Manifest) -> Table:
             network,
             Text(model),
             "" if seed is None else str(seed),
-            str(side),
-            units.plus_minus(accuracy, facts.standard_error(accuracy, images)),
+            units.known(side, str),
+            _measured(accuracy, images),
         )
     return table
 
@@ -137,7 +144,9 @@ def networks_table(manifest: Manifest) -> Table:
 def network_rows(manifest: Manifest) -> list[dict[str, Any]]:
     """Returns the rows of `networks_table`, accuracies from 0 to 1; a teacher has no seed."""
 
-    def row(network: str, entry: TeacherEntry | StudentEntry, seed: int | None, accuracy: float) -> dict[str, Any]:
+    def row(
+        network: str, entry: TeacherEntry | StudentEntry, seed: int | None, accuracy: float | None
+    ) -> dict[str, Any]:
         described = {"network": network, "model": entry.model, "seed": seed, "image_size": entry.image_size}
         return described | {"accuracy": accuracy}
 

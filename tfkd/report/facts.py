@@ -5,7 +5,7 @@ import shlex
 import statistics
 from dataclasses import dataclass
 
-from tfkd.bundle.manifest import ComparisonRow, Manifest
+from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, TuningEntry
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
 from tfkd.recipe import RANDOM, SMOKE
@@ -136,6 +136,41 @@ def _verdict(manifest: Manifest) -> str:
     if unjudged:
         return f"{len(unjudged)} of {total} gates not judged: {why_unjudged(unjudged)}; {total - len(unjudged)} passed"
     return f"All {total} gates passed" if total > 1 else "The one gate passed"
+
+
+def teacher_described(teacher: TeacherEntry) -> str:
+    """Returns what is known of a teacher: weights, parameters, size of its input, calibration error."""
+    side = teacher.image_size
+    found = [
+        f"weights {teacher.weights}" if teacher.weights != "none" else "",
+        f"{teacher.parameters:,} parameters" if teacher.parameters else "",
+        f"input {side} × {side}" if side else "",
+        "" if teacher.calibration_error is None else f"calibration error {units.percent(teacher.calibration_error)}",
+        "not measured on the test images" if teacher.accuracy is None else "",
+        _tuning(teacher.tuning),
+    ]
+    return ", ".join([teacher.model, *(each for each in found if each)])
+
+
+def _tuning(tuning: TuningEntry | None) -> str:
+    if tuning is None:
+        return ""
+    before, after = units.percent(tuning.before), units.percent(tuning.after)
+    kept = "fine-tuned" if tuning.after > tuning.before else "as before"
+    return f"validation accuracy {before} before its backbone was fine-tuned, {after} after (used {kept})"
+
+
+def against(accuracy: float | None, reference: float | None) -> float | None:
+    """Returns the difference of two accuracies; None where one was not measured."""
+    return None if accuracy is None or reference is None else accuracy - reference
+
+
+def agreement_says(manifest: Manifest) -> str:
+    """Returns how often student and teacher choose the same class, as a sentence."""
+    agreement = manifest.student.agreement_with_teacher
+    if agreement is None:
+        return "How often student and teacher choose the same class is not known: the teacher was not measured."
+    return f"Student and teacher choose the same class for {units.percent(agreement)} of the test images."
 
 
 def has_control_row(manifest: Manifest) -> bool:

@@ -43,7 +43,7 @@ def standard_error(values: Sequence[float]) -> float:
 def table(sweep: Sweep) -> Table:
     """Returns every variation with its validation and test accuracy and its gain, best on validation first."""
     drawn = Table(
-        title=Text(f"teacher {units.percent(sweep.teacher_accuracy)} on the test images"),
+        title=Text(f"teacher {units.known(sweep.teacher_accuracy, units.percent)} on the test images"),
         caption="mean ± standard deviation over seeds; gain paired by seed, ± standard error; p over the test images",
     )
     drawn.add_column("variation", overflow="fold")
@@ -78,7 +78,8 @@ def plot(sweep: Sweep) -> str:
     for row, trial in enumerate(trials):
         _dots(axes, row - 0.12, trial.control_accuracies, _CONTROL, "s")
         _dots(axes, row + 0.12, trial.accuracies, _STUDENT, "o")
-    axes.axvline(100 * sweep.teacher_accuracy, color=_INK, linewidth=1, linestyle=":")
+    if sweep.teacher_accuracy is not None:
+        axes.axvline(100 * sweep.teacher_accuracy, color=_INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(trials)), names, fontsize=8, parse_math=False)
     figure.suptitle(
         "accuracy on the test images, %: students (circles), their control (squares), teacher (dotted)",

@@ -66,7 +66,7 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class _TransferViews:
+class TransferViews:
     """The views of a transfer set, in the size of a teacher's input."""
 
     examples: Split
@@ -94,7 +94,7 @@ class ViewPredictor:
         inference: settings of its inference.
     """
 
-    def __init__(self, run: RunTeacher, views: _TransferViews, inference: Inference) -> None:
+    def __init__(self, run: RunTeacher, views: TransferViews, inference: Inference) -> None:
         self.inference = inference
         self._run = run
         self._views = views
@@ -138,7 +138,7 @@ def view_predictor(
             examples; or an example is gone.
     """
     model = with_logits(model, "The teacher")
-    view_batches = _TransferViews(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
+    view_batches = TransferViews(examples, augment, seed, kind_of(examples.reading.kind_name).signature_of(model))
     run = _runner(model, taps)
     probe = next(view_batches.batches(np.arange(min(PROBE, len(examples))), 0, PROBE))
     _check(run(probe)[LOGITS].numpy(), classes)
@@ -214,7 +214,7 @@ def _remembered(model: keras.Model, measure: Callable[[], Inference]) -> Inferen
     return inference
 
 
-def _fastest(model: keras.Model, run: RunTeacher, views: _TransferViews, probe: Any) -> Inference:
+def _fastest(model: keras.Model, run: RunTeacher, views: TransferViews, probe: Any) -> Inference:
     batch, rate = _best_batch(run, probe)
     exact = Inference(batch, "float32", {"float32": rate}, None)
     try:

@@ -139,12 +139,37 @@ class StudentResult:
 
 
 @dataclass(frozen=True)
-class TeacherResult:
-    """A measured teacher; accuracies and the calibration error run from 0 to 1."""
+class TuningChoice:
+    """Validation accuracies, 0 to 1, before and after the backbone was trained; the better network is the teacher."""
 
-    parameters: int
-    image_size: int
-    accuracy: float
-    validation_accuracy: float
-    calibration_error: float
+    before: float
+    after: float
+
+    @property
+    def gained(self) -> bool:
+        """Whether the training of the backbone is kept."""
+        return self.after > self.before
+
+
+@dataclass(frozen=True)
+class TeacherResult:
+    """A prepared teacher; accuracies and the calibration error run from 0 to 1.
+
+    Attributes:
+        parameters: number of its weights; None where it is not known, as the size of its input.
+        accuracy: on the test images; None where it was not measured, as the two others.
+        validation_accuracy: on the validation images.
+        calibration_error: on the test images.
+        seconds: time of its training.
+        kind: a name of `tfkd.teachers.KINDS`.
+        tuning: what `FineTune.auto` compared; None without it.
+    """
+
+    parameters: int | None
+    image_size: int | None
+    accuracy: float | None
+    validation_accuracy: float | None
+    calibration_error: float | None
     seconds: float
+    kind: str = "network"
+    tuning: TuningChoice | None = None

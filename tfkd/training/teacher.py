@@ -21,7 +21,7 @@ from tfkd.models import build_teacher
 from tfkd.progress import Progress
 from tfkd.recipe import Augment, FineTune, Teacher
 from tfkd.training import loop
-from tfkd.training.job import TeacherResult
+from tfkd.training.job import TeacherResult, TuningChoice
 from tfkd.training.saving import load_arrays, load_model, save_array, save_arrays, save_model
 
 BATCH = 64
@@ -48,12 +48,9 @@ def prepare_teacher(
     model = build_teacher(teacher, len(data.classes), seed, data.classes)
     tapped(model, taps)
     signature = data.kind.signature_of(model)
-    seconds = 0.0
-    if teacher.fine_tune:
-        pretrained = teacher.weights != "none"
-        if pretrained and teacher.fine_tune.head_epochs and _has_head(model):
-            seconds += _train_head(model, teacher.fine_tune, data, seed, folder, progress)
-        seconds += _train_thawed(model, teacher.fine_tune, pretrained, data, augment, seed, folder, progress)
+    seconds, choice = (
+        _fine_tune(model, teacher, data, augment, seed, folder, progress) if teacher.fine_tune else (0.0, None)
+    )
     model.trainable = False
     run = predictor(model)
     logits = {}
@@ -72,7 +69,43 @@ def prepare_teacher(
         validation_accuracy=accuracy(logits["validation"], data.validation.labels),
         calibration_error=calibration_error(logits["test"], data.test.labels),
         seconds=seconds,
+        tuning=choice,
     )
+
+
+def _fine_tune(
+    model: keras.Model,
+    teacher: Teacher,
+    data: Dataset,
+    augment: Augment,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+) -> tuple[float, TuningChoice | None]:
+    """Trains the head, then the backbone; returns the seconds, and the comparison of both if the recipe asks for it."""
+    tuning, seconds = teacher.fine_tune, 0.0
+    assert tuning is not None
+    pretrained = teacher.weights != "none"
+    if pretrained and tuning.head_epochs and _has_head(model):
+        seconds += _train_head(model, tuning, data, seed, folder, progress)
+    if not (tuning.auto and tuning.epochs):
+        return seconds + _train_thawed(model, tuning, pretrained, data, augment, seed, folder, progress), None
+    weights, before = model.get_weights(), _validation_accuracy(model, data)
+    seconds += _train_thawed(model, tuning, pretrained, data, augment, seed, folder, progress)
+    choice = TuningChoice(before, _validation_accuracy(model, data))
+    if not choice.gained:
+        model.set_weights(weights)
+    kept = "fine-tuned" if choice.gained else "as before"
+    progress.say(
+        f"  teacher {teacher.model}: validation accuracy {choice.before:.1%} before its backbone was fine-tuned, "
+        f"{choice.after:.1%} after; {kept} it is the teacher"
+    )
+    return seconds, choice
+
+
+def _validation_accuracy(model: keras.Model, data: Dataset) -> float:
+    batches = plain_batches(data.validation, data.kind.signature_of(model), BATCH)
+    return accuracy(predict(predictor(model), batches), data.validation.labels)
 
 
 def load_teacher(path: Path) -> keras.Model:
@@ -102,15 +135,19 @@ def _fit_head(model: keras.Model, features: Any, labels: Any, recipe: FineTune, 
     inputs = x = keras.Input(features.shape[1:])
     for layer in model.layers[model.layers.index(model.get_layer("head")) :]:
         x = layer(x)
-    alone = keras.Model(inputs, x)
+    fit_head(keras.Model(inputs, x), features, labels, recipe, seed)
+
+
+def fit_head(head: keras.Model, features: Any, labels: Any, recipe: FineTune, seed: int) -> None:
+    """Trains a head on features, float32 [n, values], for its own epochs."""
     tuning = recipe.model_copy(
         update={"epochs": recipe.head_epochs, "learning_rate": recipe.head_learning_rate, "warmup_epochs": 0.0}
     )
     steps = -(-len(features) // recipe.batch_size)
-    alone.compile(loop.adamw(tuning, steps), LabelLoss(recipe.label_smoothing), jit_compile=False)
+    head.compile(loop.adamw(tuning, steps), LabelLoss(recipe.label_smoothing), jit_compile=False)
     for epoch in range(recipe.head_epochs):
         order = loop.epoch_order(seed, epoch, len(features), len(features))
-        alone.fit(features[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0)
+        head.fit(features[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0)
 
 
 def _features(model: keras.Model, data: Dataset, progress: Progress) -> Any:

@@ -37,5 +37,5 @@ class Trial:
 class Sweep:
     """A finished sweep: the test accuracy of the ensemble of teachers, and the variations in order."""
 
-    teacher_accuracy: float
+    teacher_accuracy: float | None
     trials: list[Trial]

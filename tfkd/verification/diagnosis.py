@@ -21,6 +21,7 @@ from tfkd.labels import relabelled
 from tfkd.models import is_own
 from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets, Teacher
 from tfkd.signature import Signature
+from tfkd.teachers import RawClassifier
 from tfkd.verification.gates import STUDENT
 from tfkd.verification.hypotheses import (
     LEAST_SKILL,
@@ -87,33 +88,33 @@ class DiagnosisSubject:
     fine_tuning: str = ""
 
 
-def subject_of(teacher: Teacher, number: int, model: Any, data: Dataset, proposed: Path) -> DiagnosisSubject:
+def subject_of(
+    teacher: Teacher, number: int, classifier: RawClassifier, data: Dataset, proposed: Path
+) -> DiagnosisSubject:
     """Returns a teacher as a subject.
 
     Args:
         teacher: the recipe's part.
         number: its place in the recipe.
-        model: keras.Model from raw inputs to logits of the classes.
+        classifier: from raw inputs to logits of the classes.
         data: with these classes.
         proposed: where proposed labels are written.
     """
 
-    from tfkd.distill.predict import predictor
-
     def labelled(names: Sequence[str]) -> str:
         return f"teachers.{number}.labels={write_labels(proposed, relabelled(teacher.labels, data.classes, names))}"
 
-    run = predictor(model)
+    model, is_trained = classifier.model, classifier.is_trained
     return DiagnosisSubject(
         teacher.model,
-        lambda raw: run(raw).numpy(),
+        classifier.predict,
         data.kind.normalization(teacher.normalization, f"teachers.{number}.normalization"),
         data.classes,
         Wording(lambda words: f"teachers.{number}.normalization={words}", labelled),
         data.kind,
         normalization_is_known=not is_own(teacher.model),
-        weights="" if teacher.fine_tune else initial_weights(model),
-        fine_tuning=f"teachers.{number}.fine_tune" if teacher.fine_tune else "",
+        weights="" if is_trained or model is None else initial_weights(model),
+        fine_tuning=f"teachers.{number}.fine_tune" if is_trained else "",
     )
 
 

@@ -26,6 +26,7 @@ OF_SEVERAL = (
     "min_speed_ratio",
 )
 
+_UNMEASURED = "it was not measured on the test images"
 _NAMED = 3  # in a sentence; tables name every gate
 _ROUNDING = 1e-9  # of differences between fractions: 0.768 - 0.763 is a little more than 0.005
 
@@ -38,7 +39,7 @@ class Measured:
         artifacts: the verified files.
         missing: files that could not be made.
         student: accuracy of the Keras student on the test split, 0..1.
-        teacher: accuracy of the teacher; None for a model that was trained outside of tfkd.
+        teacher: accuracy of the teacher; None where it was not measured, or there is none.
         images: of the test split.
         teachers: each teacher's predictions against chance, by the name of its stage.
         control: accuracy of the control; None where it was not run.
@@ -69,13 +70,14 @@ def judge(gates: Gates, measured: Measured) -> list[Gate]:
     Raises:
         RequestError: a gate needs a number that this run does not measure.
     """
+    compares = measured.teacher is not None or bool(measured.teachers)
     return [
         *_required(measured.missing),
         *_unverified(measured.artifacts),
         *_truth_gates(gates, measured),
         *_file_gates(gates, measured),
         *_run_gates(gates, measured),
-        *(_switched_off(name, gates) for name in _off(gates) if measured.teacher is not None or name not in OF_SEVERAL),
+        *(_switched_off(name, gates) for name in _off(gates) if compares or name not in OF_SEVERAL),
     ]
 
 
@@ -100,16 +102,17 @@ def is_on(limit: float | bool | str | None) -> bool:
     return limit is not None and limit is not False
 
 
-def better_than_chance(name: str, test: ChanceTest | None) -> Gate:
+def better_than_chance(name: str, test: ChanceTest | None, otherwise: str = "the file was not run") -> Gate:
     """Judges the predictions of a teacher or a file.
 
     Args:
         name: of the teacher's stage, or of the file.
         test: of its predictions on the test split; None where there are none.
+        otherwise: why there are none.
     """
     name = f"{BETTER_THAN_CHANCE}/{name}"
     if test is None:
-        return _not_judged(name, "the file was not run")
+        return _not_judged(name, otherwise)
     if not significant(test.perfect_p_value):
         return _not_judged(
             name,
@@ -156,7 +159,7 @@ def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         yield _diagnosis(measured.diagnosis)
     if gates.better_than_chance:
         for name, test in measured.teachers.items():
-            yield better_than_chance(name, test)
+            yield better_than_chance(name, test, _UNMEASURED)
     for artifact in _run(measured):
         file = _file(artifact.path)
         if gates.better_than_chance:
@@ -246,7 +249,9 @@ JUDGES: Mapping[str, Callable[[str, Any, Artifact, int], Gate]] = {
 
 
 def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
-    if gates.min_relative_accuracy is not None:
+    if gates.min_relative_accuracy is not None and measured.teachers and measured.teacher is None:
+        yield _not_judged("min_relative_accuracy", f"the teacher: {_UNMEASURED}")
+    elif gates.min_relative_accuracy is not None:
         teacher = _number(measured.teacher, "a teacher's accuracy")
         ratio = measured.student / teacher if teacher else float("nan")
         found = f"student {_percent(measured.student)}, teacher {_percent(teacher)}"

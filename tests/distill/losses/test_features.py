@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfkd.distill.losses import HintLoss
-from tfkd.distill.losses.features import resized
+from tfkd.distill.losses import AttentionLoss, HintLoss, RelationalLoss
+from tfkd.distill.losses.features import as_grid, resized
 from tfkd.errors import RequestError
 
 
@@ -27,3 +27,21 @@ def test_layers_are_there_once_they_are_built() -> None:
         loss.built()
     loss.build((5,), (7,))
     assert loss.built() == loss.layers != []
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_tokens_of_a_transformer_are_the_map_of_their_patches(before: int) -> None:
+    rng = np.random.default_rng(0)
+    maps, student = rng.normal(size=(4, 6, 6, 5)), tf.constant(rng.normal(size=(4, 3, 3, 2)))
+    tokens = np.concatenate([rng.normal(size=(4, before, 5)), maps.reshape(4, 36, 5)], axis=1)
+    np.testing.assert_array_equal(as_grid(tf.constant(tokens), "loss", "tap"), maps)
+    losses = (AttentionLoss(), HintLoss(dtype="float64"))
+    losses[1].build(tokens.shape[1:], student.shape[1:])
+    for loss in losses:
+        np.testing.assert_allclose(loss(tf.constant(tokens), student), loss(tf.constant(maps), student), rtol=1e-6)
+    assert np.isfinite(RelationalLoss()(tf.constant(tokens), student))
+
+
+def test_tokens_that_are_no_square_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"'blocks.3' has 47 tokens, which are no square of patches"):
+        HintLoss(teacher_tap="blocks.3").build((47, 5), (3, 3, 2))

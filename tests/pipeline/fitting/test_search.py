@@ -57,6 +57,8 @@ class Bench:
             "run_stages": self._run_stages,
             "final_run": lambda context, settings, file, measurements: self._final(file.name, measurements),
             "teacher_itself": lambda context, settings, measurements: self._final(TEACHER_ITSELF, measurements),
+            "measured_accuracy": lambda context: 0.9,
+            "prepared": lambda context, number: SimpleNamespace(file=folder / "run/teacher/teacher.keras"),
             "known_final": self._known,
             "context_of": lambda context, settings, candidate: SimpleNamespace(
                 recipe=candidate.recipe(context.recipe), folder=context.folder

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfkd.distill.losses.features import FeatureDistillationLoss, resized
+from tfkd.distill.losses.features import FeatureDistillationLoss, as_grid, resized
 from tfkd.errors import RequestError
 from tfkd.recipe import Attention, default_of
 
@@ -50,8 +50,8 @@ class AttentionLoss(FeatureDistillationLoss):
         """Returns the loss of every image.
 
         Args:
-            y_true: maps of the teacher, any float dtype, [batch, h, w, channels].
-            y_pred: maps of the student, any float dtype, [batch, h, w, channels], of any size.
+            y_true: maps of the teacher, any float dtype, [batch, h, w, channels], or tokens [batch, tokens, channels].
+            y_pred: the same of the student, of any size.
 
         Returns:
             float32 [batch] (float64 where both inputs are float64).
@@ -60,6 +60,10 @@ class AttentionLoss(FeatureDistillationLoss):
             RequestError: a feature is not a map of a fixed size, or the batches differ.
         """
         teacher, student = self.predictions(y_true, y_pred)
+        teacher, student = (
+            as_grid(feature, self.name, tap)
+            for feature, tap in ((teacher, self.teacher_tap), (student, self.student_tap))
+        )
         for feature, tap in ((teacher, self.teacher_tap), (student, self.student_tap)):
             if feature.shape.rank != 4 or None in feature.shape[1:3]:
                 raise RequestError(

@@ -1,5 +1,6 @@
 """Base of the losses on features: taps, shapes, layers, and resizing of maps."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import tensorflow as tf
 
 from tfkd.distill.losses.base import DistillationLoss, precise
 from tfkd.errors import RequestError
+
+_MOST_BEFORE_PATCHES = 8  # a class token and registers
 
 
 class FeatureDistillationLoss(DistillationLoss):
@@ -48,6 +51,38 @@ class FeatureDistillationLoss(DistillationLoss):
     def get_config(self) -> dict[str, Any]:
         """Returns the config for `from_config`."""
         return {**super().get_config(), "teacher_tap": self.teacher_tap, "student_tap": self.student_tap}
+
+
+def grid_shape(shape: tuple[int, ...], loss: str, tap: str) -> tuple[int, ...]:
+    """Returns the shape of a feature as a map: tokens (tokens, channels) of a vision transformer become a square grid.
+
+    Tokens before those of the patches, a class token and registers, are left out. Other shapes are unchanged.
+
+    Args:
+        shape: of a feature, without the batch.
+        loss: name of the loss in messages.
+        tap: tap of the feature.
+
+    Raises:
+        RequestError: the tokens of the patches are no square.
+    """
+    if len(shape) != 2 or shape[0] is None:
+        return shape
+    side = math.isqrt(shape[0])
+    if shape[0] - side**2 > _MOST_BEFORE_PATCHES:
+        raise RequestError(
+            f"{loss}: {tap!r} has {shape[0]} tokens, which are no square of patches after at most "
+            f"{_MOST_BEFORE_PATCHES} others; name a tap of maps [batch, h, w, channels]."
+        )
+    return (side, side, shape[1])
+
+
+def as_grid(feature: Any, loss: str, tap: str) -> Any:
+    """Returns tokens [batch, tokens, channels] as maps [batch, side, side, channels], other features unchanged."""
+    if feature.shape.rank != 3:
+        return feature
+    rows, columns, channels = grid_shape(tuple(feature.shape[1:]), loss, tap)
+    return tf.reshape(feature[:, -rows * columns :], [-1, rows, columns, channels])
 
 
 def state(layer: Any, shape: tuple[int, ...], name: str, initializer: Any = "zeros", dtype: str | None = None) -> Any:

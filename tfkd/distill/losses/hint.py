@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfkd.distill.losses.base import is_evaluation, precise
-from tfkd.distill.losses.features import FeatureDistillationLoss, resized, state
+from tfkd.distill.losses.features import FeatureDistillationLoss, as_grid, grid_shape, resized, state
 from tfkd.distill.replicas import whole_batch
 from tfkd.errors import RequestError
 from tfkd.recipe import Hint, default_of
@@ -57,13 +57,15 @@ class HintLoss(FeatureDistillationLoss):
         """Creates the projection and, to standardise the teacher's feature, the running moments.
 
         Args:
-            teacher: (channels,), or (h, w, channels).
+            teacher: (channels,), (h, w, channels), or (tokens, channels) of a square of patches.
             student: the same of the student.
             images: ignored.
 
         Raises:
             RequestError: the features are not both vectors or both maps of a fixed size.
         """
+        teacher = grid_shape(teacher, self.name, self.teacher_tap)
+        student = grid_shape(student, self.name, self.student_tap)
         if len(teacher) != len(student) or len(teacher) not in (1, 3) or None in (*teacher, *student):
             raise RequestError(
                 f"{self.name}: teacher {self.teacher_tap!r} {tuple(teacher)} and student {self.student_tap!r} "
@@ -81,7 +83,8 @@ class HintLoss(FeatureDistillationLoss):
         """Returns the loss of every image, and adds the teacher's features to the running moments.
 
         Args:
-            y_true: the teacher's feature, any float dtype, [batch, channels] or [batch, h, w, channels].
+            y_true: the teacher's feature, any float dtype, [batch, channels], [batch, h, w, channels] or tokens [batch,
+                tokens, channels].
             y_pred: the student's, with as many axes; maps may have another size.
 
         Returns:
@@ -92,6 +95,8 @@ class HintLoss(FeatureDistillationLoss):
         """
         projector, *moments = self.built()
         teacher, student = self.predictions(y_true, y_pred)
+        teacher = as_grid(teacher, self.name, self.teacher_tap)
+        student = as_grid(student, self.name, self.student_tap)
         if not (_matches(teacher, self._teacher) and _matches(student, self._student)):
             raise RequestError(
                 f"{self.name}: features {teacher.shape} and {student.shape} are not those it was built for, "

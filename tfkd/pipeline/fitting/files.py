@@ -13,12 +13,13 @@ from tfkd.files import fingerprint
 from tfkd.pipeline.contents import files_of
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.fitting.candidates import Candidate
-from tfkd.pipeline.folders import FIT, TEACHER_MODEL
+from tfkd.pipeline.folders import FIT
 from tfkd.pipeline.stage import Stage
 from tfkd.pipeline.stages.export import EXPORT, export_student
 from tfkd.pipeline.stages.student import STUDENT
-from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.teacher import TEACHER, prepared
 from tfkd.recipe import Export
+from tfkd.teachers import kind_of
 from tfkd.writers import Card
 
 FILE = "model.tflite"
@@ -91,7 +92,7 @@ def write_teacher(context: RunContext, form: str, path: Path) -> None:
     from tfkd.writers import samples
 
     export, data = context.recipe.export, context.data_for(context.recipe.teachers[0].rendering)
-    model = teacher.load_teacher(context.folder_of(TEACHER) / TEACHER_MODEL)
+    model = teacher.load_teacher(prepared(context, 0).file)
     signature = data.kind.signature_of(model)
     examples = samples.calibration(data, signature, export.calibration_images, context.recipe.seed)
     _write(model, export, form, path, context.card, examples)
@@ -111,7 +112,7 @@ def _untrained(
         digests = files_of(candidate.student)
         stage = _stage(context, candidate.name, candidate.student.model, [_described(candidate), digests])
         yield candidate.name, candidate, stage, partial(_student, context, candidate)
-    if len(recipe.teachers) == 1:
+    if len(recipe.teachers) == 1 and kind_of(recipe.teachers[0], len(classes)).is_network:
         teacher = recipe.teachers[0]
         stage = _stage(context, TEACHER_ITSELF, teacher.model, [teacher.model_dump(mode="json"), files_of(teacher)])
 

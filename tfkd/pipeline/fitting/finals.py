@@ -12,7 +12,7 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.fitting.candidates import Candidate
 from tfkd.pipeline.fitting.files import FILE, TEACHER_ITSELF, Untrained, write_teacher, write_trained
 from tfkd.pipeline.fitting.measuring import Measurements
-from tfkd.pipeline.folders import FIT, TEACHER_MODEL
+from tfkd.pipeline.folders import FIT
 from tfkd.pipeline.graph import stages_of
 from tfkd.pipeline.run import run_stages
 from tfkd.pipeline.stage import Stage
@@ -20,7 +20,7 @@ from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import EXPORT
 from tfkd.pipeline.stages.student import STUDENT
-from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy
+from tfkd.pipeline.stages.teacher import TEACHER, measured_accuracy, prepared
 from tfkd.recipe import Fit, Recipe
 from tfkd.signature import Signature
 
@@ -97,7 +97,7 @@ def teacher_itself(context: RunContext, settings: Fit, measurements: Measurement
         from tfkd.training import teacher
 
         data = context.data_for(context.recipe.teachers[0].rendering)
-        model = teacher.load_teacher(context.folder_of(TEACHER) / TEACHER_MODEL)
+        model = teacher.load_teacher(prepared(context, 0).file)
         return {"epochs": 0, "control_accuracy": None} | _accuracies(path, data, data.kind.signature_of(model))
 
     record = _made(context, stage, write, describe)
@@ -166,7 +166,7 @@ def _final(context: RunContext, name: str, stage: Stage, record: dict[str, Any],
         epochs=record["epochs"],
         validation_accuracy=record["validation_accuracy"],
         accuracy=record["accuracy"],
-        relative=record["accuracy"] / ensemble_accuracy(context),
+        relative=record["accuracy"] / measured_accuracy(context),
         control_accuracy=record["control_accuracy"],
     )
 

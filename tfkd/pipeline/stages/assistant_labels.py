@@ -10,15 +10,17 @@ from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
 from tfkd.recipe.names import numbered
 from tfkd.recipe.networks import chain
+from tfkd.teachers import NETWORK, Prepared
 
 
 def job_of(context: RunContext, number: int) -> StoreJob:
     """Returns the store job of assistant number 0, 1, …"""
     stage = context.stages[ASSISTANT_LABELS.numbered(number)]
+    file = context.stages[numbered("assistant", number)].folder / STUDENT_MODEL
     return StoreJob(
-        network=context.stages[numbered("assistant", number)].folder / STUDENT_MODEL,
-        batch_statistics=False,
+        network=Prepared(NETWORK.name, file, None, context.data.classes),
         rendering=chain(context.recipe)[number].rendering,
+        views=context.recipe.distill.views,
         recipe=context.recipe,
         fingerprint=stage.base,
         folder=stage.folder,
@@ -26,7 +28,9 @@ def job_of(context: RunContext, number: int) -> StoreJob:
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return stores.inputs_of(sources, numbered("assistant", number), chain(sources.recipe)[number].rendering)
+    recipe = sources.recipe
+    rendering = chain(recipe)[number].rendering
+    return stores.inputs_of(sources, numbered("assistant", number), rendering, recipe.distill.views)
 
 
 def _work(context: RunContext, number: int) -> StoreResult:
@@ -41,7 +45,7 @@ def _cost(context: RunContext, number: int) -> str:
         recipe = context.recipe
         return build_student(chain(recipe)[number], recipe.data.image_size, len(context.data.classes), recipe.seed)
 
-    return stores.cost_of(context, ASSISTANT_LABELS, number, untrained)
+    return stores.cost_of(context, ASSISTANT_LABELS, number, context.recipe.distill.views, untrained)
 
 
 ASSISTANT_LABELS = StageKind(

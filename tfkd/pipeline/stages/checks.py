@@ -24,14 +24,19 @@ def check_networks(recipe: Recipe, number: int, classes: Sequence[str], card: Ca
             its file.
     """
     from tfkd.models import STUDENTS, TEACHERS, build_student, build_teacher
+    from tfkd.teachers import kind_of
     from tfkd.training import student
     from tfkd.writers.tflite import check_convertible
 
     student.check([*chain(recipe), recipe.student], recipe, len(classes))
     teacher, seed = recipe.teachers[number], recipe.seed
     if teacher.model not in TEACHERS:
+        kind = kind_of(teacher, len(classes))
         try:
-            check_convertible(build_teacher(teacher, len(classes), seed, classes), card, teacher.model)
+            if kind.is_network:
+                check_convertible(build_teacher(teacher, len(classes), seed, classes), card, teacher.model)
+            elif kind.without_file:
+                raise RequestError(kind.without_file)
         except RequestError as error:
             progress.say(f"  warning: {teacher_is_left_out(error, recipe.gates)}")
     if recipe.student.model not in STUDENTS:

@@ -8,14 +8,15 @@ from typing import Any
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import BUNDLE, STUDENT_MODEL, TEACHER_MODEL, teacher_file, teacher_file_name
+from tfkd.pipeline.folders import BUNDLE, STUDENT_MODEL, teacher_file, teacher_file_name
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
 from tfkd.pipeline.stages.student import STUDENT
-from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.teacher import kind_in, prepared
 from tfkd.recipe import Export, Gates
+from tfkd.teachers import KINDS, Prepared
 from tfkd.verification.gates import TAUGHT
 from tfkd.writers import Card, Exported, ExportedFile
 from tfkd.writers.records import MissingFile
@@ -62,12 +63,12 @@ def export_student(
 
 
 def export_teachers(
-    networks: list[Path], card: Card, calibration: Any, folder: Path, gates: Gates, say: Callable[[str], None]
+    teachers: list[Prepared], card: Card, calibration: Any, folder: Path, gates: Gates, say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Writes the fp32 .tflite file of each teacher.
+    """Writes the fp32 .tflite file of each teacher that is a Keras network.
 
     Args:
-        networks: the teachers' `.keras` files.
+        teachers: the finished teachers.
         card: metadata of each file.
         calibration: raw training examples.
         folder: folder for the files.
@@ -75,7 +76,7 @@ def export_teachers(
         say: prints a line for each file.
 
     Returns:
-        Why a file could not be written, by its name.
+        Why the comparison has no file of a teacher, by its name.
 
     Raises:
         RequestError: a file cannot be written, and a gate needs it.
@@ -84,11 +85,15 @@ def export_teachers(
     from tfkd.writers import tflite
 
     reasons = {}
-    for number, network in enumerate(networks):
-        path = teacher_file(folder, number)
-        say(f"{path.name} (for comparison, not in the bundle)")
-        model = teacher.load_teacher(network)
+    for number, each in enumerate(teachers):
+        kind, path = KINDS[each.kind], teacher_file(folder, number)
+        if kind.timed_by:
+            continue
         try:
+            if kind.without_file:
+                raise RequestError(kind.without_file)
+            say(f"{path.name} (for comparison, not in the bundle)")
+            model = teacher.load_teacher(each.file)
             tflite.write_tflite(model, "fp32", path, card, calibration)
         except RequestError as error:
             reasons[path.stem] = str(error)
@@ -102,14 +107,21 @@ def bundle_files(context: RunContext) -> Path:
 
 
 def teacher_files(context: RunContext) -> dict[str, Path]:
-    """Returns the teachers' .tflite files by their names in benchmarks; none if one is missing.
+    """Returns the files of the teachers by their names in benchmarks; none if one is missing.
+
+    They are .tflite files, or what the user gave where another library runs it.
 
     Several teachers form an ensemble, so that a part of them is not comparable.
     """
     if context.result(EXPORT).teachers_not_exported:
         return {}
-    folder = context.folder_of(EXPORT)
-    return {teacher_file_name(number): teacher_file(folder, number) for number in range(len(context.recipe.teachers))}
+    folder, teachers = context.folder_of(EXPORT), context.recipe.teachers
+    return {
+        teacher_file_name(number): (
+            Path(teacher.model) if kind_in(context, number).timed_by else teacher_file(folder, number)
+        )
+        for number, teacher in enumerate(teachers)
+    }
 
 
 def compared_files(context: RunContext) -> dict[str, dict[str, Path]]:
@@ -147,8 +159,8 @@ def _work(context: RunContext, number: int) -> ExportResult:
     exported = export_student(
         shipped_folder(context), recipe.export, context.card, examples, bundle_files(context), say
     )
-    networks = [context.folder_of(TEACHER, each) / TEACHER_MODEL for each in range(len(recipe.teachers))]
-    reasons = export_teachers(networks, context.card, examples, folder, recipe.gates, say)
+    teachers = [prepared(context, each) for each in range(len(recipe.teachers))]
+    reasons = export_teachers(teachers, context.card, examples, folder, recipe.gates, say)
     return ExportResult(tuple(exported.files), tuple(exported.missing), reasons)
 
 

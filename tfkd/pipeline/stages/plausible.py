@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import DIAGNOSIS, TEACHER_MODEL, TEST_LOGITS
+from tfkd.pipeline.folders import DIAGNOSIS, TEST_LOGITS
 from tfkd.pipeline.stages.assistant import ASSISTANT
-from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.teacher import TEACHER, kind_in, logits_on_test, prepared
 from tfkd.recipe.names import kind_of, number_of
 from tfkd.verification import GateError
 from tfkd.verification.records import ChanceTest, Diagnosis
@@ -44,16 +44,23 @@ def diagnosis_of_teacher(context: RunContext, number: int) -> list[Diagnosis]:
 
     if context.recipe.teachers[number].classes:
         return []
+    if logits_on_test(context, number) is None:
+        return []
     path = context.folder_of(TEACHER, number) / DIAGNOSIS
     return diagnosis.read_or_diagnose(path, VERSION, lambda: _diagnosed(context, number))
 
 
-def chance_test_of(context: RunContext, name: str) -> ChanceTest:
-    """Tests a finished teacher or assistant against chance; a specialist on its own classes."""
+def chance_test_of(context: RunContext, name: str) -> ChanceTest | None:
+    """Tests a finished teacher or assistant against chance; a specialist on its own classes.
+
+    None for a teacher that was not measured on the test split.
+    """
     from tfkd.verification.truth import chance_test
 
-    data = context.data
-    labels, predictions = data.test.labels, _test_logits(context, name).argmax(axis=1)
+    data, logits = context.data, _test_logits(context, name)
+    if logits is None:
+        return None
+    labels, predictions = data.test.labels, logits.argmax(axis=1)
     known = context.recipe.teachers[number_of(name)].classes if kind_of(name) == TEACHER.name else None
     if known is not None:
         inside = np.isin(labels, [data.classes.index(each) for each in known])
@@ -64,25 +71,27 @@ def chance_test_of(context: RunContext, name: str) -> ChanceTest:
 def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
     """Looks for causes in the test predictions and, for an inaccurate model, in its normalization."""
     context.start_tensorflow()
-    from tfkd.training import teacher as teachers
     from tfkd.verification import diagnosis
 
     settings, data = context.recipe.teachers[number], context.data
-    logits, labels = _test_logits(context, TEACHER.numbered(number)), data.test.labels
-    model = teachers.load_teacher(context.folder_of(TEACHER, number) / TEACHER_MODEL)
-    subject = diagnosis.subject_of(settings, number, model, data, context.folder.proposed_labels)
-    if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
-        return diagnosis.order_of_labels(subject, logits, labels)
-    context.progress.say("  looking for the cause of wrong predictions")
-    signature = data.kind.signature_of(model)
-    probes = diagnosis.probe_images(context.data_for(settings.rendering), signature, context.recipe.seed)
-    return diagnosis.diagnose(subject, *probes)
+    logits, labels = logits_on_test(context, number), data.test.labels
+    open_classifier = kind_in(context, number).classifier
+    if open_classifier is None:
+        return []
+    with open_classifier(prepared(context, number), data) as classifier:
+        subject = diagnosis.subject_of(settings, number, classifier, data, context.folder.proposed_labels)
+        if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
+            return diagnosis.order_of_labels(subject, logits, labels)
+        context.progress.say("  looking for the cause of wrong predictions")
+        rendered = context.data_for(settings.rendering)
+        probes = diagnosis.probe_images(rendered, classifier.signature, context.recipe.seed)
+        return diagnosis.diagnose(subject, *probes)
 
 
 def _require_better_than_chance(context: RunContext, name: str, causes: str) -> None:
     from tfkd.verification.gates import better_than_chance
 
-    gate = better_than_chance(name, chance_test_of(context, name))
+    gate = better_than_chance(name, chance_test_of(context, name), "it was not measured on the test images")
     if gate.verdict == "failed":
         raise GateError(
             f"{name} is not better than chance on the test split: {gate.reason}, p = {gate.value:.2g} "
@@ -94,4 +103,5 @@ def _require_better_than_chance(context: RunContext, name: str, causes: str) -> 
 
 
 def _test_logits(context: RunContext, name: str) -> Any:
-    return np.load(context.stages[name].folder / TEST_LOGITS, allow_pickle=False)
+    path = context.stages[name].folder / TEST_LOGITS
+    return np.load(path, allow_pickle=False) if path.is_file() else None

@@ -11,7 +11,15 @@ import numpy as np
 from tfkd.bundle import assembly, predictions
 from tfkd.bundle.evidence import Evidence, EvidencePoint, Trained
 from tfkd.bundle.golden import Golden
-from tfkd.bundle.manifest import ChoiceEntry, ComparisonRow, CompressionEntry, Manifest, StudentEntry, TeacherEntry
+from tfkd.bundle.manifest import (
+    ChoiceEntry,
+    ComparisonRow,
+    CompressionEntry,
+    Manifest,
+    StudentEntry,
+    TeacherEntry,
+    TuningEntry,
+)
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import side_of
@@ -29,7 +37,7 @@ from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import EXPORT, bundle_files, teacher_files
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
-from tfkd.pipeline.stages.teacher import TEACHER, ensemble_logits
+from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_agreement, ensemble_logits
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.recipe.networks import chain
@@ -74,10 +82,12 @@ def manifest_of(context: RunContext) -> Manifest:
 
 def evidence_of(context: RunContext) -> Evidence:
     """Returns the content of the report that is not in the manifest."""
-    control = _control_logits(context)
-    logits: dict[Trained, np.ndarray] = {"teacher": ensemble_logits(context)}
-    logits |= {} if control is None else {"control": control}
-    logits |= {"student": _student_logits(context)}
+    networks: dict[Trained, np.ndarray | None] = {
+        "teacher": ensemble_logits(context),
+        "control": _control_logits(context),
+        "student": _student_logits(context),
+    }
+    logits = {name: each for name, each in networks.items() if each is not None}
     data, recipe = context.shipped, context.recipe
     shown = predictions.evidence("the Keras student", data, data.kind.signature(recipe.data), recipe.seed, logits)
     return shown.model_copy(update={"curves": _curves(context)})
@@ -95,11 +105,12 @@ def _teachers(context: RunContext) -> list[TeacherEntry]:
         name, result = TEACHER.numbered(number), context.result(TEACHER, number)
         entries.append(
             TeacherEntry(
-                model=teacher.model,
+                model=teacher.name,
                 weights=teacher.weights,
                 fingerprint=context.stages[name].fingerprint,
                 **{field: getattr(result, field) for field in _OF_TEACHER},
                 chance=plausible.chance_test_of(context, name),
+                tuning=result.tuning and TuningEntry(before=result.tuning.before, after=result.tuning.after),
                 not_exported=reasons.get(teacher_file_name(number)),
             )
         )
@@ -109,7 +120,7 @@ def _teachers(context: RunContext) -> list[TeacherEntry]:
 def _student(context: RunContext) -> StudentEntry:
     students, controls = context.result(STUDENT), context.result(CONTROL)
     control = controls.of(students.best.seed)
-    logits, teacher = _student_logits(context), ensemble_logits(context)
+    logits = _student_logits(context)
     signature = context.shipped.kind.signature(context.recipe.data)
     compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
     return StudentEntry(
@@ -123,7 +134,7 @@ def _student(context: RunContext) -> StudentEntry:
         control_accuracies=controls.accuracies,
         seeds=students.seeds,
         exported_seed=students.best.seed,
-        agreement_with_teacher=float(np.mean(logits.argmax(axis=1) == teacher.argmax(axis=1))),
+        agreement_with_teacher=ensemble_agreement(context, logits.argmax(axis=1)),
         against_control=_paired(context),
         temperature=students.best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
@@ -172,7 +183,7 @@ def _paired(context: RunContext) -> PairedTest | None:
 def _comparison(context: RunContext) -> list[ComparisonRow]:
     """Returns the rows of the teachers' fp32 files, with Keras accuracy, and of the student's files."""
     bench = context.result(BENCH).entries
-    teacher = accuracy(ensemble_logits(context), context.data.test.labels)
+    teacher = ensemble_accuracy(context)
 
     def student_row(artifact: Artifact, measured: float) -> ComparisonRow:
         files = {artifact.path: bundle_files(context) / artifact.path}
@@ -180,7 +191,7 @@ def _comparison(context: RunContext) -> list[ComparisonRow]:
         return assembly.comparison_row(variant, files, bench, measured, teacher, artifact.agreement, seconds)
 
     rows = []
-    if files := teacher_files(context):
+    if (files := teacher_files(context)) and teacher is not None:
         seconds = _seconds_of_teachers(context)
         rows.append(assembly.comparison_row(TAUGHT, files, bench, teacher, teacher, seconds=seconds))
     rows += [
@@ -197,8 +208,10 @@ def _why_the_student_failed(context: RunContext, gates: list[Gate]) -> list[Diag
         return []
     training = context.recipe.distill.training
     steps = training.epochs * max(1, len(context.data.train) // training.batch_size)
-    logits, teacher = _student_logits(context), ensemble_logits(context)
-    return diagnosis.of_student(logits, teacher, context.recipe.distill, steps)
+    teacher = ensemble_logits(context)
+    if teacher is None:
+        return []
+    return diagnosis.of_student(_student_logits(context), teacher, context.recipe.distill, steps)
 
 
 def _golden(context: RunContext, bundle: Path) -> Golden:

@@ -5,19 +5,20 @@ from typing import Any
 from tfkd.pipeline import stores
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import StoreJob, StoreResult
-from tfkd.pipeline.folders import TEACHER_MODEL
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
+from tfkd.pipeline.stages.teacher import TEACHER, prepared
 from tfkd.recipe.names import numbered
+from tfkd.teachers import kind_of
 
 
 def job_of(context: RunContext, number: int) -> StoreJob:
     """Returns the store job of teacher number 0, 1, …"""
     teacher, stage = context.recipe.teachers[number], context.stages[SOFT_LABELS.numbered(number)]
     return StoreJob(
-        network=context.stages[numbered("teacher", number)].folder / TEACHER_MODEL,
-        batch_statistics=teacher.batch_norm == "batch",
+        network=prepared(context, number),
         rendering=teacher.rendering,
+        views=context.recipe.stored_views(teacher),
         recipe=context.recipe,
         fingerprint=stage.base,
         folder=stage.folder,
@@ -25,7 +26,9 @@ def job_of(context: RunContext, number: int) -> StoreJob:
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return stores.inputs_of(sources, numbered("teacher", number), sources.recipe.teachers[number].rendering)
+    teacher = sources.recipe.teachers[number]
+    views = sources.recipe.stored_views(teacher)
+    return stores.inputs_of(sources, numbered(TEACHER.name, number), teacher.rendering, views)
 
 
 def _work(context: RunContext, number: int) -> StoreResult:
@@ -34,14 +37,17 @@ def _work(context: RunContext, number: int) -> StoreResult:
 
 
 def _cost(context: RunContext, number: int) -> str:
+    recipe, classes = context.recipe, context.data.classes
+    settings = recipe.teachers[number]
+
     def untrained() -> Any:
         from tfkd.models import build_teacher
 
-        recipe, classes = context.recipe, context.data.classes
-        teacher = recipe.teachers[number].model_copy(update={"weights": "none"})
-        return build_teacher(teacher, len(classes), recipe.seed, classes)
+        if not kind_of(settings, len(classes)).is_network:
+            return None
+        return build_teacher(settings.model_copy(update={"weights": "none"}), len(classes), recipe.seed, classes)
 
-    return stores.cost_of(context, SOFT_LABELS, number, untrained)
+    return stores.cost_of(context, SOFT_LABELS, number, recipe.stored_views(settings), untrained)
 
 
 SOFT_LABELS = StageKind(

@@ -2,39 +2,90 @@
 
 from typing import Any
 
+from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import TEST_LOGITS
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import check_networks
+from tfkd.teachers import KINDS, Prepared, TeacherKind
 from tfkd.training.job import TeacherJob, TeacherResult
 
 
-def ensemble_logits(context: RunContext) -> Any:
-    """Returns the ensemble's logits on the test split, float32 [n, classes]; the teachers must be finished."""
+def prepared(context: RunContext, number: int) -> Prepared:
+    """Returns a finished teacher."""
+    kind = kind_in(context, number)
+    file = context.folder_of(TEACHER, number) / kind.file
+    return Prepared(kind.name, file, context.recipe.teachers[number], context.data.classes)
+
+
+def kind_in(context: RunContext, number: int) -> TeacherKind:
+    """Returns the kind of a finished teacher."""
+    return KINDS[context.result(TEACHER, number).kind]
+
+
+def logits_on_test(context: RunContext, number: int) -> Any:
+    """Returns a finished teacher's logits on the test split, float32 [n, classes]; None where it has none."""
     import numpy as np
+
+    path = context.folder_of(TEACHER, number) / TEST_LOGITS
+    return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
+def ensemble_logits(context: RunContext) -> Any:
+    """Returns the ensemble's logits on the test split, float32 [n, classes]; the teachers must be finished.
+
+    None where a teacher was not measured there.
+    """
 
     from tfkd.distill.ensemble import together
 
     teachers = context.recipe.teachers
-    folders = [context.folder_of(TEACHER, number) for number in range(len(teachers))]
-    logits = [np.load(folder / TEST_LOGITS, allow_pickle=False) for folder in folders]
+    logits = [logits_on_test(context, number) for number in range(len(teachers))]
+    if any(each is None for each in logits):
+        return None
     return together(logits, [teacher.share for teacher in teachers])
 
 
-def ensemble_accuracy(context: RunContext) -> float:
-    """Returns the ensemble's test accuracy, 0 to 1; the teachers must be finished."""
+def ensemble_accuracy(context: RunContext) -> float | None:
+    """Returns the ensemble's test accuracy, 0 to 1, if it was measured; the teachers must be finished."""
     from tfkd.distill.measures import accuracy
 
-    return accuracy(ensemble_logits(context), context.data.test.labels)
+    logits = ensemble_logits(context)
+    return None if logits is None else accuracy(logits, context.data.test.labels)
+
+
+def measured_accuracy(context: RunContext) -> float:
+    """Returns the ensemble's test accuracy, 0 to 1, for what is compared with it.
+
+    Raises:
+        RequestError: a teacher was not measured.
+    """
+    found = ensemble_accuracy(context)
+    if found is None:
+        raise RequestError("The teacher was not measured on the test images; add its predictions of all of them.")
+    return found
+
+
+def ensemble_agreement(context: RunContext, top1: Any) -> float | None:
+    """Returns the fraction of test images, 0 to 1, with the same class as the ensemble's, if it was measured.
+
+    Args:
+        context: of the run.
+        top1: predicted classes of the test images, int [n].
+    """
+    logits = ensemble_logits(context)
+    return None if logits is None else float((top1 == logits.argmax(axis=1)).mean())
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
+    teacher = sources.recipe.teachers[number]
     own = {
         **sources.labelled(),
+        **(sources.unlabelled(teacher.rendering) if teacher.predictions else {}),
         **sources.unmixed(),
         **settings(f"teachers.{number}", sources.recipe_json["teachers"][number]),
-        **sources.files(sources.recipe.teachers[number]),
+        **sources.files(teacher),
     }
     return Inputs(own)
 
@@ -51,7 +102,11 @@ def _work(context: RunContext, number: int) -> TeacherResult:
 def _cost(context: RunContext, number: int) -> str:
     tuning = context.recipe.teachers[number].fine_tune
     images = len(context.data.train)
-    return f"{images * tuning.epochs:,} images shown to the unfrozen teacher" if tuning else "no training"
+    if tuning is None:
+        return "no training"
+    if tuning.epochs:
+        return f"{images * tuning.epochs:,} images shown to the unfrozen teacher"
+    return f"at most a head on stored features of {images:,} images"
 
 
 TEACHER = StageKind(

@@ -117,11 +117,31 @@ def job_in_run(
     )
 
 
-def store_kinds(recipe: Recipe, assistants: int) -> list[tuple[StageKind[StoreResult], int, float]]:
-    """Returns the stores that teach the network after `assistants` assistants: stage, number and weight."""
+@dataclass(frozen=True)
+class TeachingStore:
+    """A store that teaches a network.
+
+    Attributes:
+        kind: kind of the stage that fills the store.
+        number: its number.
+        views: number of views per image.
+        weight: weight in an ensemble.
+    """
+
+    kind: StageKind[StoreResult]
+    number: int
+    views: int
+    weight: float = 1.0
+
+
+def store_kinds(recipe: Recipe, assistants: int) -> list[TeachingStore]:
+    """Returns the stores that teach the network after `assistants` assistants."""
     if assistants:
-        return [(ASSISTANT_LABELS, assistants - 1, 1.0)]
-    return [(SOFT_LABELS, number, teacher.share) for number, teacher in enumerate(recipe.teachers)]
+        return [TeachingStore(ASSISTANT_LABELS, assistants - 1, recipe.distill.views)]
+    return [
+        TeachingStore(SOFT_LABELS, number, recipe.stored_views(teacher), teacher.share)
+        for number, teacher in enumerate(recipe.teachers)
+    ]
 
 
 def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], assistants: int) -> tuple[Store, ...]:
@@ -134,11 +154,11 @@ def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], as
         assistants: number of networks between the teachers and this one.
     """
     found = []
-    for kind, number, weight in store_kinds(recipe, assistants):
-        stage = stages[kind.numbered(number)]
+    for each in store_kinds(recipe, assistants):
+        stage = stages[each.kind.numbered(each.number)]
         record = stage.result()
         assert record is not None, f"{stage.name} is not finished"
-        found.append(store_of(stage, kind.read(record).layout, recipe, data, weight))
+        found.append(store_of(stage, each.kind.read(record).layout, each.views, data, each.weight))
     return tuple(found)
 
 
@@ -173,7 +193,7 @@ def network_inputs(sources: Sources) -> dict[str, object]:
 
 def store_stages(recipe: Recipe, assistants: int) -> tuple[str, ...]:
     """Returns the names of the stages whose stores teach the network after `assistants` assistants."""
-    return tuple(kind.numbered(number) for kind, number, _ in store_kinds(recipe, assistants))
+    return tuple(each.kind.numbered(each.number) for each in store_kinds(recipe, assistants))
 
 
 def images_shown(context: RunContext) -> int:

@@ -1,0 +1,212 @@
+"""Files of predictions as teachers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as arrow
+import pytest
+from pyarrow import parquet
+
+from tests.teachers.conftest import CLASSES, Filled
+from tests.teachers.networks import KERNEL, colours
+from tfkd.data import Dataset
+from tfkd.errors import RequestError
+from tfkd.progress import Lines
+from tfkd.recipe import Augment, Data, Distill, Hint, Recipe, Student, Teacher
+from tfkd.teachers import predictions_file, tables
+from tfkd.training.job import TeacherJob
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture
+def names(data: Dataset) -> list[str]:
+    """Paths of all images in the source, split by split."""
+    return [getattr(data, split).name(i) for split in SPLITS for i in range(len(getattr(data, split)))]
+
+
+@pytest.fixture
+def logits(means: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([means[split] @ KERNEL for split in SPLITS]).astype(np.float32)
+
+
+def write(path: Path, names: Sequence[str], values: Any, columns: Sequence[str] = CLASSES) -> Path:
+    rows = [",".join([name, *(repr(float(value)) for value in row)]) for name, row in zip(names, values, strict=True)]
+    path.write_text("\n".join([",".join(["file", *columns]), *rows]) + "\n")
+    return path
+
+
+def of(path: Path, **changes: Any) -> Teacher:
+    return Teacher(predictions=str(path), **changes)
+
+
+def test_an_onnx_teacher_and_a_file_made_from_it_give_the_same_store(
+    filled: Callable[..., Filled], data: Dataset, names: list[str], tmp_path: Path
+) -> None:
+    """Of plain images: with one view that changes nothing. Floats are written so that they are read unchanged."""
+    model = Teacher(model=str(colours(tmp_path / "t.onnx")), normalization="tf")
+    taught = filled(model)
+    with open_onnx(model) as file:
+        images = [plain(data, split, i) for split in SPLITS for i in range(len(getattr(data, split)))]
+        made = write(tmp_path / "teacher.csv", names, file.rows(np.stack(images)))
+    copied = filled(of(made))
+    (first,), (second,) = (list(each.store.folder.glob("view-*.npy")) for each in (taught, copied))
+    assert first.name == second.name and first.read_bytes() == second.read_bytes()
+    np.testing.assert_array_equal(taught.logits, copied.logits)
+    assert (copied.result.accuracy, copied.result.parameters, copied.result.image_size) == (1.0, None, None)
+
+
+def open_onnx(teacher: Teacher) -> Any:
+    from tfkd.inputs.image.normalization import parse
+    from tfkd.models.onnx_file import OnnxFile
+
+    return OnnxFile(Path(teacher.model), parse(teacher.normalization))
+
+
+def plain(data: Dataset, split: str, i: int) -> np.ndarray:
+    from tfkd.inputs.image.tensors import signature
+
+    examples = getattr(data, split)
+    (image,) = examples.reading.plain(examples.load(i), signature(32))
+    return np.asarray(image, np.float32)
+
+
+def test_every_format_names_and_orders_columns(
+    filled: Callable[..., Filled], names: list[str], logits: np.ndarray, tmp_path: Path
+) -> None:
+    bases = [f"./photos/{name}" for name in names]
+    turned, other = logits[:, ::-1], ("red", "green", "blue")
+    probabilities = np.exp(turned) / np.exp(turned).sum(axis=1, keepdims=True)
+    np.savez(tmp_path / "a.npz", names=np.array(names), logits=turned, classes=np.array(other))
+    np.savez(tmp_path / "b.npz", names=np.array(names), scores=turned)
+    columns = {name: turned[:, number] for number, name in enumerate(other)}
+    parquet.write_table(arrow.table({"path": names, **columns}), tmp_path / "c.parquet")
+    found = {
+        "csv": filled(of(write(tmp_path / "d.csv", names, turned, other))),
+        "named npz": filled(of(tmp_path / "a.npz")),
+        "plain npz": filled(of(tmp_path / "b.npz", labels=list(other))),
+        "parquet": filled(of(tmp_path / "c.parquet")),
+    }
+    for form, each in found.items():
+        assert each.result.accuracy == 1.0, form
+        np.testing.assert_array_equal(each.logits, logits[-len(each.logits) :], err_msg=form)
+    read = predictions_file.read(of(write(tmp_path / "e.csv", bases, probabilities, other)), CLASSES)
+    assert read.probabilities and read.names[0] == f"photos/{names[0]}"
+    np.testing.assert_allclose(np.exp(read.logits).sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_missing_extra_and_double_names_are_counted(
+    filled: Callable[..., Filled],
+    data: Dataset,
+    names: list[str],
+    logits: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = slice(1, len(data.train) + len(data.validation))
+    listed = [*names[kept], names[1], "other.png"]
+    values = np.concatenate([logits[kept], logits[[1, 0]]])
+    found = filled(of(write(tmp_path / "t.csv", listed, values)))
+    said = capsys.readouterr().out
+    for text in ("1 image without a prediction", "1 name of no image", "1 row twice, with equal values"):
+        assert text in said
+    assert "not measured on test images: 12 of 12 have no prediction" in said
+    result = found.result
+    assert (result.accuracy, result.calibration_error, found.logits) == (None, None, None)
+    assert result.validation_accuracy == 1.0
+    stored = found.store.read(np.arange(len(data.train)), 0)["logits"]
+    same = data.train.labels == data.train.labels[0]
+    assert np.isfinite(stored).all() and stored[0].argmax() == data.train.labels[0]
+    likely = np.exp(logits[: len(data.train)][same][1:])
+    expected = (likely / likely.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(np.exp(stored[0]), expected, rtol=1e-2)
+
+
+def test_base_names_suffice_where_they_are_unique(data: Dataset, names: list[str], logits: np.ndarray) -> None:
+    splits = predictions_file.splits_of(data)
+    whole = predictions_file.Predictions("t.csv", tuple(f"/elsewhere/{name}" for name in names), logits)
+    matching = predictions_file.matched(whole, splits)
+    assert (matching.rows["train"] == -1).all()  # every class has an image 00.png
+    with pytest.raises(
+        RequestError, match=r"t.csv has no prediction for 42 of 42 images .*by their path in the source"
+    ):
+        predictions_file.require_complete(whole, matching, splits)
+    train = {"train": data.train.take(np.arange(1))}
+    assert predictions_file.matched(whole, train).rows["train"].tolist() == [-1]
+    one = predictions_file.Predictions("t.csv", (f"/elsewhere/{names[0]}",), logits[:1])
+    assert predictions_file.matched(one, train).rows["train"].tolist() == [0]
+
+
+def test_unlabelled_images_count_too(data: Dataset, names: list[str], logits: np.ndarray, tmp_path: Path) -> None:
+    """Here half of the training images."""
+    half = np.arange(len(data.train) // 2)
+    further = replace(data, train=data.train.take(half), unlabelled=data.train.take(half + len(half)).without_labels())
+    table = of(write(tmp_path / "t.csv", names, logits))
+    job = TeacherJob(table, Augment(), 1, tmp_path)
+    predictions_file.PREDICTIONS.prepare(job, further, Lines())
+    stored = np.load(tmp_path / predictions_file.PREDICTIONS.file)
+    np.testing.assert_array_equal(stored, logits[: len(data.train)])
+
+
+BAD = {
+    "nan": (CLASSES, [[1.0, float("nan"), 0.0]], "gives NaN or infinity for row 1"),
+    "no distribution": (CLASSES, [[0.5, 0.2, 0.2], [0.5, 0.3, 0.2]], "sum to 0.9 for row 1"),
+    "other classes": (("cat", "dog", "cow"), [[1, 2, 3]], "has the class 'blue', the columns of"),
+    "a column less": (CLASSES[:2], [[1, 2]], "has the class 'red', the columns of"),
+    "one column": (CLASSES[:1], [[1]], "has the class 'green', the columns of"),
+    "different doubles": (CLASSES, [[1, 2, 3], [1, 2, 4]], "names 'a.png' twice, with different predictions"),
+}
+
+
+@pytest.mark.parametrize(("columns", "values", "message"), BAD.values(), ids=BAD)
+def test_wrong_content_is_refused_in_one_line(
+    tmp_path: Path, columns: Sequence[str], values: list[list[float]], message: str
+) -> None:
+    path = write(tmp_path / "bad.csv", ["a.png"] * len(values), values, columns)
+    with pytest.raises(RequestError, match=message) as caught:
+        predictions_file.read(of(path), CLASSES)
+    assert "bad.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.txt", b"file,a\n", "must be a file of predictions: .csv, .npz, .parquet"),
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"file,a,b\n", "holds no predictions"),
+        ("t.csv", b"\xff\xfe", "is no text in UTF-8"),
+        ("t.csv", b"file,a,b\nx.png,1\n", "line 2: has 2 columns, the first line has 3"),
+        ("t.csv", b"file,a,b\nx.png,1,cat\n", "line 2: the column 'b' holds 'cat', not a number"),
+        ("t.npz", b"PK\x03\x04no", "is no .npz file of plain arrays"),
+        ("t.parquet", b"PAR1no", "is no Parquet file"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RequestError, match=message) as caught:
+        tables.read(tmp_path / name)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_pickles_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", names=np.array(["a", 1], object), logits=np.zeros((2, 2)))
+    (tmp_path / "folder.csv").mkdir()
+    for name, message in (("t.npz", "plain arrays"), ("folder.csv", "is a folder"), ("none.csv", "does not exist")):
+        with pytest.raises(RequestError, match=message):
+            tables.read(tmp_path / name)
+
+
+def test_a_recipe_with_predictions_needs_targets_by_image_and_no_features() -> None:
+    parts = {"name": "r", "data": Data(source="folder:x"), "student": Student()}
+    file = [Teacher(predictions="t.csv")]
+    with pytest.raises(RequestError, match=r"t.csv has one prediction per image; set distill.targets='image'"):
+        Recipe(teachers=file, **parts)
+    with pytest.raises(RequestError, match=r"t.csv has predictions alone, no feature 'pooled'"):
+        Recipe(teachers=file, distill=Distill(targets="image", losses=[Hint()]), **parts)
+    with pytest.raises(RequestError, match="needs either a model or a file of predictions"):
+        Teacher(model="resnet20", predictions="t.csv")
+    with pytest.raises(RequestError, match=r"t.csv is read without normalization; leave normalization out"):
+        Teacher(predictions="t.csv", normalization="tf")

@@ -1,0 +1,63 @@
+"""What the numbers of a classifier mean, told by their values: logits, or probabilities."""
+
+import numpy as np
+
+from tfkd.errors import RequestError
+
+ROUNDED = 1e-2  # error of a sum of probabilities rounded to half precision or to a few decimals
+_MOSTLY = 0.5
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+def hold_probabilities(
+    rows: np.ndarray, name: str, advice: str = "check its weights, its input and its normalization"
+) -> bool:
+    """Returns whether rows are probabilities instead of logits.
+
+    Args:
+        rows: predictions for different images, float [n, classes].
+        name: name of the classifier in messages.
+        advice: what to do about a row of NaN.
+
+    Raises:
+        RequestError: there is one number per row, a number is NaN or infinite, or most rows or all numbers are between
+            0 and 1 as probabilities are, but some do not sum to 1.
+    """
+    if rows.ndim != 2 or rows.shape[1] < 2:
+        raise RequestError(f"{name} gives {list(rows.shape[1:])} numbers per image; it needs one for each class.")
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise RequestError(f"{name} gives NaN or infinity for {row_named(~finite)}; {advice}.")
+    wide = rows.astype(np.float64)
+    inside = ((wide >= 0) & (wide <= 1 + ROUNDED)).all(axis=1)
+    sums = wide.sum(axis=1)
+    right = inside & (np.abs(sums - 1) < ROUNDED)
+    if right.all():
+        return True
+    if inside.all() or right.mean() > _MOSTLY:
+        first = int(np.argmin(right))
+        raise RequestError(
+            f"{name} gives numbers from 0 to 1, but they sum to {sums[first]:.3g} for {row_named(~right)}; "
+            "give logits, or probabilities of one softmax over all classes."
+        )
+    return False
+
+
+def row_named(wrong: np.ndarray) -> str:
+    """Returns the first of some rows, and how many others there are."""
+    count = int(wrong.sum())
+    others = f" and {count - 1:,} more" if count > 1 else ""
+    return f"row {int(np.argmax(wrong)) + 1:,}{others}"
+
+
+def logits_of_rows(rows: np.ndarray, probabilities: bool) -> np.ndarray:
+    """Returns float32 logits: the logarithm of probabilities, logits as they are.
+
+    Args:
+        rows: float [n, classes].
+        probabilities: whether they are probabilities.
+    """
+    if not probabilities:
+        return rows.astype(np.float32)
+    logits: np.ndarray = np.log(np.maximum(rows.astype(np.float32), _SMALLEST))
+    return logits

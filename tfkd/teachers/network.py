@@ -1,0 +1,90 @@
+"""Teachers that are Keras networks: named ones, model files, and what a function of the user's builds."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from tfkd.data.dataset import Dataset
+from tfkd.progress import Progress
+from tfkd.recipe import Teacher
+from tfkd.teachers.base import Checked, Prepared, RawClassifier, StoreSource, TeacherKind, ViewSet
+from tfkd.training.job import TeacherJob, TeacherResult
+
+
+def load(teacher: Prepared) -> Any:
+    """Returns the frozen keras.Model of a prepared network, with the BatchNorm statistics that it is to use."""
+    from tfkd.training.teacher import load_teacher
+
+    model = load_teacher(teacher.file)
+    if teacher.settings is not None and teacher.settings.batch_norm == "batch":
+        from tfkd.models.batch_statistics import with_batch_statistics
+
+        return with_batch_statistics(model)
+    return model
+
+
+def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResult:
+    from tfkd.training.teacher import prepare_teacher
+
+    return prepare_teacher(job.teacher, data, job.augment, job.seed, job.folder, progress, job.taps)
+
+
+@contextmanager
+def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
+    from tfkd.store import inference
+
+    model = load(teacher)
+    shapes = inference.feature_shapes(model, views.taps)
+    predict = inference.view_predictor(
+        model,
+        views.taps,
+        views.examples,
+        views.augment,
+        views.seed,
+        len(teacher.classes),
+        views.views,
+        views.folder,
+    )
+    yield StoreSource(shapes, predict, str(predict.inference), asdict(predict.inference))
+
+
+@contextmanager
+def _classifier(teacher: Prepared, data: Dataset) -> Iterator[RawClassifier]:
+    from tfkd.training.teacher import load_teacher
+
+    is_trained = bool(teacher.settings and teacher.settings.fine_tune)
+    yield _raw(load_teacher(teacher.file), data, is_trained)
+
+
+def _raw(model: Any, data: Dataset, is_trained: bool) -> RawClassifier:
+    from tfkd.distill.predict import predictor
+
+    run = predictor(model)
+    return RawClassifier(data.kind.signature_of(model), lambda raw: run(raw).numpy(), model, is_trained)
+
+
+@contextmanager
+def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[Checked]:
+    from tfkd.distill.taps import tapped
+    from tfkd.models import build_teacher
+
+    model = build_teacher(teacher, len(data.classes), seed, data.classes)
+    tapped(model, list(taps))
+    described = f"teacher {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
+    if teacher.fine_tune:
+        plan = f"{teacher.model} will be fine-tuned; the run measures its accuracy"
+        yield Checked(described, None, plan, model)
+    else:
+        yield Checked(described, _raw(model, data, is_trained=False), "", model)
+
+
+NETWORK = TeacherKind(
+    name="network",
+    file="teacher.keras",
+    check=_check,
+    prepare=_prepare,
+    source=_source,
+    classifier=_classifier,
+    is_network=True,
+)

@@ -1,0 +1,274 @@
+"""Teachers that are a file of predictions by file name, whoever made them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tfkd.data.dataset import Dataset, Split
+from tfkd.distill.measures import accuracy, softmax
+from tfkd.errors import RequestError, counted, some
+from tfkd.labels import composed, outputs_of
+from tfkd.models.row_values import hold_probabilities, logits_of_rows
+from tfkd.processes import FORKSERVER
+from tfkd.progress import Progress
+from tfkd.recipe import Teacher
+from tfkd.sandbox import Sandbox
+from tfkd.store.layout import LOGITS, TeacherOutputs
+from tfkd.teachers import tables
+from tfkd.teachers.base import Checked, Prepared, StoreSource, TeacherKind, ViewSet, batches_of
+from tfkd.training.job import TeacherJob, TeacherResult
+
+MOST_MISSING = 0.05  # fraction of the transfer set; the others of their class stand in for them
+BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of a file.
+
+    Attributes:
+        file: its name, for messages.
+        names: file names, each once.
+        logits: float32 [names, classes], in the order of the classes of the data.
+        doubles: number of rows that repeat the values of another row of the same name.
+        others: columns that are none of the classes.
+        probabilities: whether the file holds probabilities.
+    """
+
+    file: str
+    names: tuple[str, ...]
+    logits: np.ndarray
+    doubles: int = 0
+    others: tuple[str, ...] = ()
+    probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The rows of a file for the images of some splits.
+
+    Attributes:
+        rows: number of the row of each image, -1 without one, by split.
+        extra: number of rows without an image.
+    """
+
+    rows: dict[str, np.ndarray]
+    extra: int
+
+
+def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
+    """Reads the file of a teacher in a process apart.
+
+    Raises:
+        RequestError: the file cannot be read, lacks a class, holds NaN or rows that are no distribution, or names a
+            file twice with different predictions.
+    """
+    path = Path(teacher.name)
+    with Sandbox(RequestError, context=FORKSERVER) as sandbox:
+        table: tables.Table = sandbox.call(path, tables.read, path)
+    columns = table.columns or tuple(teacher.labels or classes)
+    if table.columns and teacher.labels:
+        raise RequestError(f"{path} names its columns itself; leave the teacher's labels out.")
+    if len(columns) != table.values.shape[1]:
+        raise RequestError(
+            f"{path} has {table.values.shape[1]} columns of predictions, the classes are {len(columns)}."
+        )
+    order = outputs_of(classes, columns, f"the columns of {path}")
+    values, names = table.values, tuple(_normal(name) for name in table.names)
+    probabilities = hold_probabilities(values, str(path), "correct it or leave it out")
+    first, doubles = _once(names, values, path)
+    logits = logits_of_rows(values[first][:, order], probabilities)
+    others = tuple(columns[number] for number in sorted(set(range(len(columns))) - set(order)))
+    return Predictions(str(path), tuple(names[row] for row in first), logits, doubles, others, probabilities)
+
+
+def matched(predictions: Predictions, splits: dict[str, Split]) -> Matching:
+    """Finds the row of every image: by its path in the source, or by its base name where that is unique.
+
+    Args:
+        predictions: of a file.
+        splits: the images, by name of the split.
+
+    Raises:
+        RequestError: two images have the same path, because they are of different sources.
+    """
+    names = {split: [_normal(images.name(i)) for i in range(len(images))] for split, images in splits.items()}
+    everything = [name for each in names.values() for name in each]
+    twice = [name for name, times in Counter(everything).items() if times > 1]
+    rows = {name: row for row, name in enumerate(predictions.names)}
+    if clash := [name for name in twice if name in rows]:
+        raise RequestError(
+            f"{predictions.file} names {clash[0]!r}, as two images of different sources are called; rename a folder."
+        )
+    by_base = _unique_bases(predictions.names)
+    bases = Counter(_base(name) for name in everything)
+
+    def row_of(name: str) -> int:
+        base = _base(name)
+        return rows.get(name, by_base.get(base, -1) if bases[base] == 1 else -1)
+
+    found = {split: np.array([row_of(name) for name in each], np.int64) for split, each in names.items()}
+    used = np.unique(np.concatenate(list(found.values())))
+    return Matching(found, len(predictions.names) - int((used >= 0).sum()))
+
+
+def splits_of(data: Dataset) -> dict[str, Split]:
+    """Returns every split of the data that has images."""
+    found = {"train": data.train, "unlabelled": data.unlabelled, "validation": data.validation, "test": data.test}
+    return {name: split for name, split in found.items() if split is not None}
+
+
+def require_complete(predictions: Predictions, matching: Matching, splits: dict[str, Split]) -> int:
+    """Returns how many images of the transfer set have no prediction.
+
+    Raises:
+        RequestError: too many of them have none.
+    """
+    missing = [
+        splits[name].name(int(i))
+        for name in ("train", "unlabelled")
+        if name in splits
+        for i in np.flatnonzero(matching.rows[name] < 0)
+    ]
+    images = sum(len(splits[name]) for name in ("train", "unlabelled") if name in splits)
+    if len(missing) > MOST_MISSING * images:
+        raise RequestError(
+            f"{predictions.file} has no prediction for {len(missing):,} of {images:,} images ({some(missing, ', ')}); "
+            f"it has {counted(matching.extra, 'name')} of no image. Name files by their path in the source, or by "
+            "their base name where it is unique."
+        )
+    return len(missing)
+
+
+def described(predictions: Predictions, matching: Matching, missing: int) -> str:
+    """Returns what was found in a file, in one line."""
+    form = "probabilities" if predictions.probabilities else "logits"
+    found = [f"{form} of {counted(len(predictions.names), 'file')}"]
+    if missing:
+        found.append(f"{counted(missing, 'image')} without a prediction (the mean of their class stands in for it)")
+    if matching.extra:
+        found.append(f"{counted(matching.extra, 'name')} of no image")
+    if predictions.doubles:
+        found.append(f"{counted(predictions.doubles, 'row')} twice, with equal values")
+    if predictions.others:
+        found.append(f"columns of no class: {some(list(predictions.others), ', ')}")
+    return f"{predictions.file}: {', '.join(found)}"
+
+
+def of_split(predictions: Predictions, matching: Matching, split: str) -> np.ndarray | None:
+    """Returns the logits of a split, float32 [n, classes]; None unless each of its images has a prediction."""
+    rows = matching.rows[split]
+    return predictions.logits[rows] if (rows >= 0).all() else None
+
+
+def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResult:
+    from tfkd.teachers.measuring import result_of
+    from tfkd.training.saving import save_array
+
+    predictions, splits = read(job.teacher, data.classes), splits_of(data)
+    matching = matched(predictions, splits)
+    missing = require_complete(predictions, matching, splits)
+    progress.say(f"  {described(predictions, matching, missing)}")
+    for split in ("validation", "test"):
+        absent = int((matching.rows[split] < 0).sum())
+        if absent:
+            progress.say(f"  not measured on {split} images: {absent:,} of {len(splits[split]):,} have no prediction")
+    transfer = [
+        _completed(predictions.logits, matching.rows[name], splits[name].labels)
+        for name in ("train", "unlabelled")
+        if name in splits
+    ]
+    save_array(np.concatenate(transfer), job.folder / PREDICTIONS.file)
+    logits = {split: of_split(predictions, matching, split) for split in ("test", "validation")}
+    return result_of(PREDICTIONS.name, job, data, logits, progress)
+
+
+@contextmanager
+def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[Checked]:
+    predictions, splits = read(teacher, data.classes), splits_of(data)
+    matching = matched(predictions, splits)
+    missing = require_complete(predictions, matching, splits)
+    logits = of_split(predictions, matching, "validation")
+    if logits is None:
+        plan = "not measured on validation images, as not all of them have a prediction"
+    else:
+        plan = f"accuracy {accuracy(logits, data.validation.labels):.1%} on {len(logits):,} validation images"
+    yield Checked(
+        f"teacher {teacher.name}: {counted(len(predictions.names), 'prediction')}",
+        None,
+        f"{teacher.name}: {plan}",
+        warnings=_warnings(predictions, matching, missing),
+    )
+
+
+def _warnings(predictions: Predictions, matching: Matching, missing: int) -> tuple[str, ...]:
+    is_unusual = missing or matching.extra or predictions.doubles
+    return (described(predictions, matching, missing),) if is_unusual else ()
+
+
+@contextmanager
+def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
+    assert teacher.settings is not None
+    logits = np.load(teacher.file, allow_pickle=False)
+    if len(logits) != len(views.examples):
+        raise RequestError(f"{teacher.file} is of other images; run the recipe again with --fresh.")
+
+    def predict(positions: Any, view: int) -> Iterator[TeacherOutputs]:
+        for part in batches_of(positions, BATCH):
+            yield {LOGITS: logits[part]}
+
+    yield StoreSource({}, predict, f"predictions of {teacher.settings.name}")
+
+
+def _completed(logits: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the logits of every image; one without a row gets the mean probabilities of its class."""
+    found = logits[np.maximum(rows, 0)]
+    if (rows < 0).all():
+        return found
+    for i in np.flatnonzero(rows < 0):
+        same = (labels == labels[i]) & (rows >= 0)
+        others = same if same.any() and labels[i] >= 0 else rows >= 0
+        found[i] = logits_of_rows(softmax(found[others]).mean(axis=0, keepdims=True), probabilities=True)[0]
+    return found
+
+
+def _once(names: tuple[str, ...], values: np.ndarray, path: Path) -> tuple[np.ndarray, int]:
+    """Returns the first row of every name, and the number of rows that repeat it."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(names):
+        rows[name].append(row)
+    for name, same in rows.items():
+        if any(not np.array_equal(values[same[0]], values[other]) for other in same[1:]):
+            raise RequestError(f"{path} names {name!r} twice, with different predictions; keep one of the rows.")
+    return np.array([same[0] for same in rows.values()], np.int64), len(names) - len(rows)
+
+
+def _unique_bases(names: Sequence[str]) -> dict[str, int]:
+    """Returns the row of every base name that occurs once."""
+    bases = Counter(map(_base, names))
+    return {_base(name): row for row, name in enumerate(names) if bases[_base(name)] == 1}
+
+
+def _normal(name: str) -> str:
+    """Returns a file name as it is compared: composed, with forward slashes, without a leading "./"."""
+    return PurePosixPath(composed(name.strip()).replace("\\", "/")).as_posix()
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+PREDICTIONS = TeacherKind(
+    name="predictions",
+    file="predictions.npy",
+    check=_check,
+    prepare=_prepare,
+    source=_source,
+    classifier=None,
+    without_file="The teacher is a file of predictions, which has no size and no latency.",
+)
