@@ -17,7 +17,7 @@ from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.fitting import cost, verdict
 from tfkd.pipeline.fitting.candidates import Candidate, candidates_of, resolved
 from tfkd.pipeline.fitting.cost import Speeds
-from tfkd.pipeline.fitting.files import TEACHER_ITSELF, Untrained, untrained_files
+from tfkd.pipeline.fitting.files import TEACHER_ITSELF, Untrained, number_layers_from_the_start, untrained_files
 from tfkd.pipeline.fitting.finals import context_of, final_run, known_final, teacher_itself
 from tfkd.pipeline.fitting.findings import FitFindings
 from tfkd.pipeline.fitting.halving import Clock, Halving
@@ -132,6 +132,7 @@ class _Search:
         for line in self.predicted(files, speeds):
             say(line)
         measured = self._measurements.measure({file.name: file.path for file in files})
+        number_layers_from_the_start()
         found = FitFindings(self._context, self._settings, self._target, files, measured)
         say(f"{len(found.within)} of {counted(len(files), 'file')} meet the budget")
         if not found.within:

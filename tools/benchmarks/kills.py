@@ -1,4 +1,4 @@
-"""Kills run, sweep, compare and export repeatedly, and compares their results bit by bit.
+"""Kills run, sweep, compare, fit and export repeatedly, and compares their results bit by bit.
 
     python tools/benchmarks/kills.py --out docs/evidence/kills.json
 
@@ -8,7 +8,7 @@ to four kills in a row, until one finishes. Only kills that hit a working proces
 everything is compared with the reference:
 
     predictions of every training on the test images; every published file, .tflite and Core ML file; sweep.json,
-    comparison.json and manifest.json without dates, seconds and latencies
+    comparison.json, result.json and manifest.json without dates, seconds, latencies and memory
     the names of all files in runs/ and exported_models/, hidden ones included: nothing is missing or left over
     $TMPDIR, which is empty, and /dev/shm, which holds nothing new
 
@@ -44,14 +44,29 @@ COMMANDS = {
     "run": ("run", tiny_runs.RECIPE),
     "sweep": ("sweep", tiny_runs.RECIPE, "distill.views=1,2"),
     "compare": ("compare", tiny_runs.RECIPE),
+    "fit": (
+        *("fit", tiny_runs.RECIPE, "--max-kb=11", "--min-relative-accuracy=0.01", 'fit.families=["models:small"]'),
+        *("fit.widths=[0.5,1.0]", "fit.sizes=[32]", "fit.rounds=1", "fit.finalists=1"),
+    ),
     "export": (
         *("export", OWN_MODEL, "--labels", "labels.txt", "--data", "folder:photos"),
         *("--tflite", "fp32,fp16,int8", "--coreml", "mlmodel,mlpackage", "bench.runs=5", "bench.warmup=1"),
         *("export.calibration_images=8", "export.golden_images=2", "gates.better_than_chance=false"),
     ),
 }
-JUDGED = ("sweep.json", "comparison.json", "manifest.json")
-MEASURED = ("created", "bench", "seconds", "seconds_training", "teacher_seconds", "latency_ms", "latency_all_ms")
+SEEDS = ("compare", "export", "run", "sweep", "fit")  # each command has random times of its own
+JUDGED = ("sweep.json", "comparison.json", "result.json", "manifest.json")
+MEASURED = (
+    "created",
+    "bench",
+    "ms",
+    "mb",
+    "seconds",
+    "seconds_training",
+    "teacher_seconds",
+    "latency_ms",
+    "latency_all_ms",
+)
 MODELS = """
 def _network(k, image_size, classes, width, dropout, momentum):
     image = k.Input((image_size, image_size, 3))
@@ -69,6 +84,10 @@ def teacher(*, image_size, classes):
     import keras
 
     return _network(keras, 40, classes, 16, 0.1, 0.8)
+
+
+def small(k, *, image_size, classes, width, activation, dropout, batch_norm_momentum):
+    return _network(k, image_size, classes, round(8 * width), dropout, batch_norm_momentum)
 
 
 def student(k, *, image_size, classes, width, activation, dropout, batch_norm_momentum):
@@ -167,7 +186,7 @@ def _killed(homes: _Homes, command: str, kills: int, seed: int, earlier: list[En
     duration, reference = time.perf_counter() - start, _content(home)
     counted, number = sum(len(each.kills) for each in earlier), len(earlier)
     while counted < kills:
-        random = np.random.default_rng([seed, sorted(COMMANDS).index(command), number])
+        random = np.random.default_rng([seed, SEEDS.index(command), number])
         shm = _shared_memory()
         home = homes.new(f"{command}-{number}")
         ended = _ended(home, command, duration, random)

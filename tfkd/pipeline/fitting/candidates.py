@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, nearest, some
 from tfkd.models import STUDENTS
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.resolving import resolve
@@ -65,17 +65,18 @@ def candidates_of(recipe: Recipe, settings: Fit) -> list[Candidate]:
 
 
 def resolved(context: RunContext, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Returns candidates with the run's choice of initial weights where they say "auto", and prints each choice."""
-    printed, found = set[str](), []
+    """Returns candidates with the run's choice of initial weights where they say "auto", and prints the choices."""
+    found, same = list[Candidate](), dict[str, list[str]]()
+    reasons = dict[str, str]()
     for candidate in candidates:
         recipe = candidate.recipe(context.recipe)
         choices = resolve(recipe, context.data, context.folder, context.progress.say, keep=True)
         found.append(Candidate(choices.recipe.student, candidate.input_size))
-        student = candidate.student
-        lines = {f"{student.model} ×{student.width:g}, {student.activation}: {each}" for each in choices.choices}
-        for line in sorted(lines - printed):
-            context.progress.say(line)
-        printed |= lines
+        for choice in choices.choices:
+            same.setdefault(choice.answer.summary, []).append(candidate.name)
+            reasons.setdefault(choice.answer.summary, choice.answer.why)
+    for summary, names in same.items():
+        context.progress.say(f"initial weights: {summary} for {some(names)}. {reasons[summary]}")
     return found
 
 

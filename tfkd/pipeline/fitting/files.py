@@ -1,5 +1,6 @@
 """The files of a fit: of each candidate untrained, and of trained networks, in the form that ships."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -63,6 +64,14 @@ def untrained_files(context: RunContext, candidates: list[Candidate]) -> list[Un
     if not any(each.candidate for each in found):
         raise RequestError(f"No candidate can be built: {reasons[0]}") from reasons[0]
     return found
+
+
+def number_layers_from_the_start() -> None:
+    """Lets Keras number the names of layers from the start, so that files do not depend on what was built before."""
+    if "keras" in sys.modules:
+        import keras
+
+        keras.utils.clear_session()
 
 
 def write_trained(context: RunContext, form: str, network: Path, path: Path) -> None:
@@ -153,13 +162,11 @@ def _made(context: RunContext, stage: Stage, build: Callable[[], Any]) -> dict[s
     if (done := stage.result()) is not None:
         return done
     context.start_tensorflow()
-    import keras
-
     from tfkd.models import is_own
     from tfkd.writers.tflite import check_convertible
 
     stage.begin(context.progress.say)
-    keras.utils.clear_session()  # numbers the names of layers from the start, which the file holds
+    number_layers_from_the_start()
     model = build()
     _vary(model, context.recipe.seed)
     shape = tuple(model.inputs[0].shape)[1:]
