@@ -39,7 +39,7 @@ def test_each_learns_from_one_side_alone(job: Job, data: Dataset) -> None:  # no
     """The teacher prefers the first class for every image, and every label is the second."""
     training = job.recipe.distill.training.model_copy(update={"learning_rate": 0.1, "warmup_epochs": 0.0})
     losses = [SoftTargets(temperature=1.0, weight=1.0)]
-    changes = {"label_head": 0.5, "label_weight": 1.0, "losses": losses, "training": training}
+    changes = {"label_head": 0.5, "label_weight": 10.0, "losses": losses, "training": training}
     distill = job.recipe.distill.model_copy(update=changes)
     job = replace(job, recipe=job.recipe.model_copy(update={"distill": distill}))
     student = build_student(job.student, 32, CLASSES, 1)

@@ -84,6 +84,8 @@ class Distill(Block):
 
 
 def _with_auto(value: Any) -> Any:
+    if isinstance(value, str) and value != AUTO:
+        raise ValueError("must be 'auto' or Distill(...)")
     return {"auto": True} if value == AUTO else value
 
 

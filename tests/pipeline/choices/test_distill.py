@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.pipeline.choices.distill import Situation, completed, groups
-from tfkd.recipe import Data, Distill, Finish, Recipe, SoftTargets, Teacher, Training, files, shrunk
+from tfkd.pipeline.choices.distill import Situation, completed
+from tfkd.recipe import Data, Dist, Distill, Finish, Recipe, SoftTargets, Teacher, Training, files, shrunk
 
 FEW = Situation(labelled=200, unlabelled=0, is_trained=True)
 UNLABELLED = Situation(labelled=100, unlabelled=2_968, is_trained=True)
@@ -20,7 +20,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def chosen(found: Recipe, situation: Situation = FEW) -> Distill:
-    return completed(found.distill, groups(situation))
+    return completed(found.distill, situation)
 
 
 SITUATIONS = [
@@ -32,7 +32,7 @@ SITUATIONS = [
 @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
 def test_every_situation_gets_settings_that_can_be_trained(situation: Situation) -> None:
     found = chosen(recipe(), situation)
-    assert not found.auto and len(found.reasons) == 3 + bool(situation.unlabelled)
+    assert not found.auto and len(found.reasons) == 4 + bool(situation.unlabelled)
     assert Distill.model_validate(found.model_dump(mode="json")) == found
     assert found.training.epochs * situation.images >= min(12_000, 60 * situation.images)
     assert 0.9 <= (found.training.average or 0) < 1
@@ -66,7 +66,6 @@ def test_it_is_the_default_and_has_a_name(tmp_path: Path) -> None:
     ("override", "field", "value"),
     [
         ("distill.views=4", ("views",), 4),
-        ("distill.training.epochs=3", ("training", "epochs"), 3),
         ("distill.training.average=null", ("training", "average"), None),
         ("distill.losses.temperature=2", ("losses", 0, "temperature"), 2.0),
         ("distill.losses.0.temperature=2", ("losses", 0, "temperature"), 2.0),
@@ -89,9 +88,20 @@ def test_what_is_set_stays_and_the_rest_is_chosen(override: str, field: tuple[An
 
 
 def test_only_what_was_chosen_has_a_reason() -> None:
-    own = Distill(auto=True, views=3, targets="view", finish=Finish(epochs=2))
-    assert len(chosen(recipe(distill=own), UNLABELLED).reasons) == 2
-    assert not any("views" in reason for reason in chosen(recipe(distill=own), UNLABELLED).reasons)
+    own = Distill(auto=True, views=3, losses=[Dist()], finish=Finish(epochs=2))
+    reasons = " ".join(chosen(recipe(distill=own), UNLABELLED).reasons)
+    assert not any(text in reasons for text in ("stored views", "soft targets", "labels alone"))
+    assert "5 epochs" in reasons and "5 epochs" not in " ".join(
+        chosen(recipe().with_("distill.training.epochs=3"), UNLABELLED).reasons
+    )
+
+
+def test_what_is_chosen_fits_what_is_set() -> None:
+    short = chosen(recipe().with_("distill.training.epochs=3", "distill.training.batch_size=8")).training
+    assert (short.epochs, short.warmup_epochs, short.learning_rate) == (3, pytest.approx(0.3), 2.5e-4)
+    assert (short.average or 0) < (chosen(recipe()).training.average or 0)
+    stored = chosen(recipe().with_("distill.targets=view"))
+    assert (stored.training.epochs, stored.views) == (60, 15)  # no view is shown more than four times
 
 
 def test_other_losses_replace_the_chosen_one() -> None:
@@ -104,4 +114,5 @@ def test_other_losses_replace_the_chosen_one() -> None:
 def test_a_smoke_test_keeps_the_choice_open_but_for_its_length() -> None:
     small = shrunk(recipe()).distill
     assert small.auto and (small.views, small.training) == (1, Training(epochs=1))
-    assert chosen(shrunk(recipe())).training.learning_rate == chosen(recipe()).training.learning_rate
+    training = chosen(shrunk(recipe())).training
+    assert training.warmup_epochs < 1 and training.learning_rate == chosen(recipe()).training.learning_rate

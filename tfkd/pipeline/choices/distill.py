@@ -6,7 +6,7 @@ at the start of the training (see tfkd.training.temperature).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ SHOWN_TO_TRAINED, SHOWN_TO_RANDOM = 12_000, 100_000  # images, at least, in one 
 EPOCHS_OF_TRAINED, EPOCHS_OF_RANDOM = (5, 60), (20, 200)
 AVERAGED = 20  # part of the steps that the running average spans
 VIEWS_OF_FEW, VIEWS_OF_MANY, MANY = 8, 4, 1_000
+SHOWN = 4  # times that the student may see a stored view
 
 
 @dataclass(frozen=True)
@@ -42,54 +43,67 @@ class Situation:
 
 @dataclass(frozen=True)
 class Group:
-    """Fields of `distill` that are chosen for the same reason; values as in a recipe's JSON."""
+    """Fields of `distill` that are chosen together; values as in a recipe's JSON.
+
+    Attributes:
+        fields: the values.
+        reason: why, shown unless the recipe sets all of the fields; "" shows nothing.
+    """
 
     fields: Mapping[str, Any]
-    reason: str
+    reason: str = ""
 
 
-def groups(situation: Situation) -> list[Group]:
-    """Returns the chosen settings."""
-    return [_losses(situation), _views(situation), _training(situation), *_finish(situation)]
+def groups(situation: Situation, own: Mapping[str, Any]) -> list[Group]:
+    """Returns the chosen settings; `own` are those that the recipe sets, which others depend on."""
+    training = own.get("training", {})
+    epochs = training.get("epochs", _epochs(situation))
+    batch = training.get("batch_size", _batch(situation))
+    return [
+        *_losses(),
+        *_views(situation, epochs, own.get("targets", "image")),
+        *_training(situation, epochs, batch),
+        *_finish(situation),
+    ]
 
 
-def _losses(situation: Situation) -> Group:
+def _losses() -> list[Group]:
     loss = {"kind": "soft_targets", "temperature": "auto", "weight": 0.9}
-    return Group(
-        {"losses": [loss], "label_weight": 0.1},
+    reason = (
         "soft targets with weight 0.9, as no loss is clearly better, at a temperature by the entropy of the stored "
-        "predictions",
+        "predictions"
     )
+    return [Group({"losses": [loss]}, reason), Group({"label_weight": 0.1})]
 
 
-def _views(situation: Situation) -> Group:
+def _views(situation: Situation, epochs: int, targets: str) -> list[Group]:
     views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
-    return Group(
-        {"targets": "image", "views": views},
-        f"new views in every epoch, with the mean of {views} stored predictions per image, so that none is memorised",
-    )
+    fresh = "new views in every epoch, with the mean of the stored predictions of an image, so that none is memorised"
+    if targets == "view":
+        views = math.ceil(epochs / SHOWN)
+    return [Group({"targets": "image"}, fresh), Group({"views": views}, f"{views} stored views per image")]
 
 
-def _training(situation: Situation) -> Group:
+def _epochs(situation: Situation) -> int:
     shown, (least, most) = (
         (SHOWN_TO_TRAINED, EPOCHS_OF_TRAINED) if situation.is_trained else (SHOWN_TO_RANDOM, EPOCHS_OF_RANDOM)
     )
-    epochs = min(max(math.ceil(shown / situation.images), least), most)
-    batch = 16 if situation.images < MANY else 32 if situation.is_trained else 64
+    return min(max(math.ceil(shown / situation.images), least), most)
+
+
+def _batch(situation: Situation) -> int:
+    return 16 if situation.images < MANY else 32 if situation.is_trained else 64
+
+
+def _training(situation: Situation, epochs: int, batch: int) -> list[Group]:
+    """Returns the training of `epochs` epochs of batches of `batch` images."""
     steps = epochs * max(1, situation.images // batch)
     rate = 1e-3 * batch / 32 if situation.is_trained else 3e-3 * batch / 64
-    fields = {
-        "epochs": epochs,
-        "batch_size": batch,
-        "learning_rate": rate,
-        "warmup_epochs": epochs / 10,
-        "average": round(min(max(1 - AVERAGED / steps, 0.9), 0.999), 3),
-    }
+    average = round(min(max(1 - AVERAGED / steps, 0.9), 0.999), 3)
     start = "trained" if situation.is_trained else "random"
-    return Group(
-        {"training": fields},
-        f"{epochs} epochs in batches of {batch}: {steps:,} steps from {start} weights with {situation.images:,} images",
-    )
+    others = {"batch_size": batch, "learning_rate": rate, "warmup_epochs": epochs / 10, "average": average}
+    reason = f"{epochs} epochs of {situation.images:,} images from {start} weights"
+    return [Group({"training": {"epochs": epochs}}, reason), Group({"training": others})]
 
 
 def _finish(situation: Situation) -> list[Group]:
@@ -98,13 +112,13 @@ def _finish(situation: Situation) -> list[Group]:
     return [Group({"finish": {"epochs": 4}}, "the labels alone at the end, as the teacher labels other images too")]
 
 
-def completed(distill: Distill, chosen: Sequence[Group]) -> Distill:
+def completed(distill: Distill, situation: Situation) -> Distill:
     """Returns settings with all fields: those that are set, the chosen ones, and defaults."""
     own = {name: value for name, value in distill.model_dump(mode="json").items() if name != "auto"}
-    values: dict[str, Any] = {}
+    chosen, values = groups(situation, own), dict[str, Any]()
     for group in chosen:
         values = merged(values, group.fields)
-    reasons = [group.reason for group in chosen if not _are_set(own, group.fields)]
+    reasons = [group.reason for group in chosen if group.reason and not _are_set(own, group.fields)]
     return Distill.model_validate({**merged(values, own), "reasons": reasons})
 
 
@@ -135,7 +149,7 @@ def _situation(recipe: Recipe, data: Dataset) -> Situation:
 
 
 def _answer(recipe: Recipe, data: Dataset, question: Question) -> Answer:
-    found = completed(recipe.distill, groups(_situation(recipe, data)))
+    found = completed(recipe.distill, _situation(recipe, data))
     training = found.training
     summary = f"{training.epochs} epochs, {found.views} stored views, learning rate {training.learning_rate:g}"
     return Answer(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
