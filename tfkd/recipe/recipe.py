@@ -68,7 +68,8 @@ class Recipe(Block):
     @model_validator(mode="after")
     def _predictions_fit(self) -> "Recipe":
         files = [teacher.predictions for teacher in self.teachers if teacher.predictions]
-        if files and self.distill.targets != "image":
+        is_open = self.distill.auto and "targets" not in self.distill.model_fields_set
+        if files and self.distill.targets != "image" and not is_open:
             raise ValueError(f"{files[0]} has one prediction per image; set distill.targets='image'")
         if files and self.distill.teacher_taps:
             tap = self.distill.teacher_taps[0]

@@ -104,6 +104,19 @@ def test_what_is_chosen_fits_what_is_set() -> None:
     assert (stored.training.epochs, stored.views) == (60, 15)  # no view is shown more than four times
 
 
+@pytest.mark.parametrize("views", [True, False])
+def test_losses_on_maps_need_stored_views_and_predictions_of_a_file_have_none(views: bool) -> None:
+    situation = Situation(labelled=200, unlabelled=0, is_trained=True, has_views=views, needs_views=True)
+    assert chosen(recipe(), situation).targets == ("view" if views else "image")
+
+
+def test_a_teacher_of_predictions_leaves_the_targets_to_the_run(tmp_path: Path) -> None:
+    teacher = {"name": "r", "data": Data(source="folder:x"), "teachers": [Teacher(predictions="teacher.csv")]}
+    assert Recipe(**teacher).distill.auto
+    with pytest.raises(RequestError, match="has one prediction per image"):
+        Recipe(**teacher).with_("distill.targets=view")
+
+
 def test_other_losses_replace_the_chosen_one() -> None:
     own = Distill(auto=True, losses=[SoftTargets(temperature=3.0), SoftTargets(weight=0.2)])
     found = chosen(recipe(distill=own))

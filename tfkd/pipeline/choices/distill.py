@@ -12,13 +12,18 @@ from typing import Any
 
 from tfkd.data import Dataset
 from tfkd.pipeline.choices.base import Answer, ChoiceKind, Question
-from tfkd.recipe import Distill, Recipe
+from tfkd.recipe import Distill, FeatureLoss, Recipe
 
 SHOWN_TO_TRAINED, SHOWN_TO_RANDOM = 12_000, 100_000  # images, at least, in one training
 EPOCHS_OF_TRAINED, EPOCHS_OF_RANDOM = (5, 60), (20, 200)
 AVERAGED = 20  # part of the steps that the running average spans
 VIEWS_OF_FEW, VIEWS_OF_MANY, MANY = 8, 4, 1_000
+VECTORS = ("pooled", "penultimate", "logits")  # taps that have no height and width
 SHOWN = 4  # times that the student may see a stored view
+_REASONS = {
+    "image": "new views in every epoch, with the mean of an image's stored predictions, so that none is memorised",
+    "view": "the stored views, each with its own predictions",
+}
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,15 @@ class Situation:
         labelled: labelled training images.
         unlabelled: images without a label.
         is_trained: whether the student starts from trained weights.
+        has_views: whether all teachers predict views, and not one prediction per image from a file.
+        needs_views: whether a loss compares maps, which have no mean over views.
     """
 
     labelled: int
     unlabelled: int
     is_trained: bool
+    has_views: bool = True
+    needs_views: bool = False
 
     @property
     def images(self) -> int:
@@ -61,7 +70,7 @@ def groups(situation: Situation, own: Mapping[str, Any]) -> list[Group]:
     batch = training.get("batch_size", _batch(situation))
     return [
         *_losses(),
-        *_views(situation, epochs, own.get("targets", "image")),
+        *_views(situation, epochs, own.get("targets", _targets(situation))),
         *_training(situation, epochs, batch),
         *_finish(situation),
     ]
@@ -76,12 +85,16 @@ def _losses() -> list[Group]:
     return [Group({"losses": [loss]}, reason), Group({"label_weight": 0.1})]
 
 
+def _targets(situation: Situation) -> str:
+    return "view" if situation.needs_views and situation.has_views else "image"
+
+
 def _views(situation: Situation, epochs: int, targets: str) -> list[Group]:
+    reason = _REASONS[targets]
     views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
-    fresh = "new views in every epoch, with the mean of the stored predictions of an image, so that none is memorised"
     if targets == "view":
         views = math.ceil(epochs / SHOWN)
-    return [Group({"targets": "image"}, fresh), Group({"views": views}, f"{views} stored views per image")]
+    return [Group({"targets": targets}, reason), Group({"views": views}, f"{views} stored views per image")]
 
 
 def _epochs(situation: Situation) -> int:
@@ -145,7 +158,15 @@ def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
 
 
 def _situation(recipe: Recipe, data: Dataset) -> Situation:
-    return Situation(len(data.train), len(data.unlabelled or ()), not recipe.student.is_random)
+    return Situation(
+        labelled=len(data.train),
+        unlabelled=len(data.unlabelled or ()),
+        is_trained=not recipe.student.is_random,
+        has_views=not any(teacher.predictions for teacher in recipe.teachers),
+        needs_views=any(
+            isinstance(loss, FeatureLoss) and loss.student_tap not in VECTORS for loss in recipe.distill.losses
+        ),
+    )
 
 
 def _answer(recipe: Recipe, data: Dataset, question: Question) -> Answer:
