@@ -203,7 +203,8 @@ def test_a_recipe_with_predictions_needs_targets_by_image_and_no_features() -> N
     parts = {"name": "r", "data": Data(source="folder:x"), "student": Student()}
     file = [Teacher(predictions="t.csv")]
     with pytest.raises(RequestError, match=r"t.csv has one prediction per image; set distill.targets='image'"):
-        Recipe(teachers=file, **parts)
+        Recipe(teachers=file, distill=Distill(), **parts)
+    assert Recipe(teachers=file, **parts).distill.auto  # which chooses targets by image
     with pytest.raises(RequestError, match=r"t.csv has predictions alone, no feature 'pooled'"):
         Recipe(teachers=file, distill=Distill(targets="image", losses=[Hint()]), **parts)
     with pytest.raises(RequestError, match="needs either a model or a file of predictions"):

@@ -1,7 +1,7 @@
 """Puts a bundle together from what was measured: manifest with its gates, comparison, golden examples."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,6 +156,7 @@ def comparison_row(
     reference: float | None,
     agreement: float | None = None,
     seconds: float | None = None,
+    beside: Sequence[Path] = (),
 ) -> ComparisonRow:
     """Returns a row of the comparison.
 
@@ -167,14 +168,15 @@ def comparison_row(
         reference: the accuracy that it is compared with, if it was measured.
         agreement: equal top-1 with the teacher.
         seconds: of the training.
+        beside: further files that belong to them, whose size counts too.
     """
     entries = list(bench)
     one = latency(entries, list(files), single=True)
     assert one is not None
     return ComparisonRow(
         variant=variant,
-        bytes=sum(path.stat().st_size for path in files.values()),
-        compressed_bytes=sum(compressed_size(path) for path in files.values()),
+        bytes=sum(path.stat().st_size for path in (*files.values(), *beside)),
+        compressed_bytes=sum(compressed_size(path) for path in (*files.values(), *beside)),
         latency_ms=one,
         latency_all_ms=latency(entries, list(files), single=False),
         accuracy=accuracy,

@@ -29,18 +29,17 @@ def files_of(network: Teacher | Student) -> dict[str, str]:
         found |= {source.file: source.digest for source in sources}
     elif network.model and network.model not in (STUDENTS if isinstance(network, Student) else TEACHERS):
         found |= _file(network.model, "model")
-        found |= _weights_beside(Path(network.model))
+        found |= {str(path): _digest(path) for path in weights_beside(Path(network.model))}
     for field in ("weights_file", "predictions", "class_embeddings"):
         if path := getattr(network, field, None):
             found |= _file(path, field.removesuffix("_file"))
     return found
 
 
-def _weights_beside(model: Path) -> dict[str, str]:
-    """Returns the digests of the files in which exporters put the weights of a large ONNX file."""
+def weights_beside(model: Path) -> list[Path]:
+    """Returns the files in which exporters put the weights of a large ONNX file."""
     names = (f"{model.name}.data", f"{model.name}_data", f"{model.stem}.data") if model.suffix == ".onnx" else ()
-    paths = [model.with_name(name) for name in names]
-    return {str(path): _digest(path) for path in paths if path.is_file()}
+    return [path for path in (model.with_name(name) for name in names) if path.is_file()]
 
 
 def _file(text: str, field: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tfkd.errors import RequestError
 from tfkd.labels import read_labels
-from tfkd.recipe.base import Block, Rendering, Separated
+from tfkd.recipe.base import AUTO, Block, Rendering, Separated
 from tfkd.recipe.training import FineTune
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -81,10 +81,10 @@ class Teacher(Block):
     )
     logit_scale: float = Field(100.0, gt=0, description="factor of the cosines with class_embeddings")
 
-    @field_validator("fine_tune", mode="before")
+    @field_validator("fine_tune", mode="before", json_schema_input_type=FineTune | Literal["auto"] | None)
     @classmethod
     def _read_auto(cls, value: Any, info: ValidationInfo) -> Any:
-        if value != "auto":
+        if value != AUTO:
             return value
         return _HEAD if _is_read_alone(info.data) else {"auto": True}
 

@@ -24,6 +24,7 @@ from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import side_of
 from tfkd.pipeline import pages
+from tfkd.pipeline.contents import weights_beside
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import BUNDLE, CURVE, STUDENT_MODEL, TEST_LOGITS, of_seed, teacher_file_name
 from tfkd.pipeline.kind import Inputs, StageKind
@@ -193,7 +194,8 @@ def _comparison(context: RunContext) -> list[ComparisonRow]:
     rows = []
     if (files := teacher_files(context)) and teacher is not None:
         seconds = _seconds_of_teachers(context)
-        rows.append(assembly.comparison_row(TAUGHT, files, bench, teacher, teacher, seconds=seconds))
+        beside = [path for file in files.values() for path in weights_beside(file)]
+        rows.append(assembly.comparison_row(TAUGHT, files, bench, teacher, teacher, seconds=seconds, beside=beside))
     rows += [
         student_row(artifact, artifact.accuracy)
         for artifact in context.result(VERIFY).artifacts
