@@ -236,8 +236,9 @@ def _title(result: FitResult) -> str:
 
 
 def _caption(result: FitResult) -> str:
-    teacher = units.known(result.teacher_accuracy, units.percent)
+    known = result.teacher_accuracy
+    teacher = "" if known is None else f"teacher {units.percent(known)} on the test images; "
     return (
-        f"teacher {teacher} on the test images, of which {units.percent(result.min_relative_accuracy)} are wanted; "
-        "candidates are compared on the validation images, final ones by the file that ships"
+        f"{teacher}{units.percent(result.min_relative_accuracy)} of the teacher's accuracy is wanted; candidates are "
+        "compared on the validation images, final ones by the file that ships"
     )

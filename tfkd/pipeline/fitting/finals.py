@@ -25,6 +25,7 @@ from tfkd.recipe import Fit, Recipe
 from tfkd.signature import Signature
 
 BATCH = 64
+_LEAST = 1e-6  # accuracy of a teacher, as a divisor
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def _final(context: RunContext, name: str, stage: Stage, record: dict[str, Any],
         epochs=record["epochs"],
         validation_accuracy=record["validation_accuracy"],
         accuracy=record["accuracy"],
-        relative=record["accuracy"] / measured_accuracy(context),
+        relative=record["accuracy"] / max(measured_accuracy(context), _LEAST),
         control_accuracy=record["control_accuracy"],
     )
 
