@@ -132,7 +132,7 @@ class _Search:
         for line in self.predicted(files, speeds):
             say(line)
         measured = self._measurements.measure({file.name: file.path for file in files})
-        number_layers_from_the_start()
+        number_layers_from_the_start(self._context)
         found = FitFindings(self._context, self._settings, self._target, files, measured)
         say(f"{len(found.within)} of {counted(len(files), 'file')} meet the budget")
         if not found.within:

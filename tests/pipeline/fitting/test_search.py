@@ -49,6 +49,7 @@ class Bench:
             stages={"teacher": stage},
             progress=Silent(),
             folder_of=lambda kind: folder / "run/teacher",
+            start_tensorflow=lambda: None,
         )
         for name, replacement in {
             "_open": self._open,

@@ -66,11 +66,12 @@ def untrained_files(context: RunContext, candidates: list[Candidate]) -> list[Un
     return found
 
 
-def number_layers_from_the_start() -> None:
+def number_layers_from_the_start(context: RunContext) -> None:
     """Lets Keras number the names of layers from the start, so that files do not depend on what was built before."""
     if "keras" in sys.modules:
         import keras
 
+        context.start_tensorflow()
         keras.utils.clear_session()
 
 
@@ -121,7 +122,7 @@ def _untrained(
         digests = files_of(candidate.student)
         stage = _stage(context, candidate.name, candidate.student.model, [_described(candidate), digests])
         yield candidate.name, candidate, stage, partial(_student, context, candidate)
-    if len(recipe.teachers) == 1 and kind_of(recipe.teachers[0], len(classes)).is_network:
+    if len(recipe.teachers) == 1 and _is_network(context):
         teacher = recipe.teachers[0]
         stage = _stage(context, TEACHER_ITSELF, teacher.model, [teacher.model_dump(mode="json"), files_of(teacher)])
 
@@ -133,6 +134,14 @@ def _untrained(
             return build_teacher(plain, len(classes), recipe.seed, classes)
 
         yield TEACHER_ITSELF, None, stage, build
+
+
+def _is_network(context: RunContext) -> bool:
+    """Returns whether the teacher is a Keras network; a function must be called for it."""
+    teacher = context.recipe.teachers[0]
+    if ":" in teacher.model:
+        context.start_tensorflow()
+    return kind_of(teacher, len(context.data.classes)).is_network
 
 
 def _described(candidate: Candidate) -> dict[str, Any]:
@@ -166,7 +175,7 @@ def _made(context: RunContext, stage: Stage, build: Callable[[], Any]) -> dict[s
     from tfkd.writers.tflite import check_convertible
 
     stage.begin(context.progress.say)
-    number_layers_from_the_start()
+    number_layers_from_the_start(context)
     model = build()
     _vary(model, context.recipe.seed)
     shape = tuple(model.inputs[0].shape)[1:]
