@@ -14,5 +14,5 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(TARGETS, "desk", Target("tests.pipeline.fitting.desk", options.HostOptions, "desk"))
     desk.CALLS.clear()
     desk.FAILURES.clear()
-    desk.SOC[:] = ["desk"]
+    desk.SOC[:], desk.LOAD[:] = ["desk"], [0.0]
     yield

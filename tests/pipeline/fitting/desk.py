@@ -5,7 +5,7 @@ from tfkd.benchmark import gates
 from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.subject import BenchSubject
-from tfkd.bundle.results import Device, Result
+from tfkd.bundle.results import Condition, Device, Result
 from tfkd.progress import Say
 
 FORMATS = ("tflite",)
@@ -13,11 +13,12 @@ LIMITS = gates.TIMES
 
 CALLS: list[list[str]] = []  # hashes of the files of each call
 SOC = ["desk"]
+LOAD = [0.0]
 FAILURES: list[Exception] = []
 
 
 def bench(address: str, subject: BenchSubject, options: HostOptions, say: Say, listener: Listener) -> list[Result]:
-    device = Device(soc=SOC[0], os="Desk", abi="x86_64")
+    device = Device(soc=SOC[0], os="Desk", abi="x86_64", before=Condition(load=LOAD[0]))
     listener.on_device(device, (1,))
     if FAILURES:
         raise FAILURES.pop()

@@ -69,6 +69,16 @@ def test_another_file_device_or_setting_is_measured(changed: str, files: dict[st
     assert measured_again.count(sha256(files["b"])) == (0 if changed == "file" else 2)
 
 
+@pytest.mark.parametrize(("load", "lines"), [(0.5, 0), (2.5, 2)])
+def test_a_busy_machine_is_named(load: float, lines: int, files: dict[str, Path], tmp_path: Path) -> None:
+    desk.LOAD[0] = load
+    printed: list[str] = []
+    measured = measurements(tmp_path)
+    measured._say = printed.append
+    measured.measure(files)
+    assert sum("(2.5 processes per core): latencies may be too long" in line for line in printed) == lines
+
+
 def test_a_damaged_record_is_measured_again(files: dict[str, Path], tmp_path: Path) -> None:
     measurements(tmp_path).measure(files)
     for path in (tmp_path / "kept").glob("*.json"):

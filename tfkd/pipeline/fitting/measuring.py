@@ -23,6 +23,7 @@ from tfkd.recipe import Bench, Fit
 
 ROUNDS = 2  # measurements of a latency; a count needs one
 AT_A_TIME = 16  # files that a process holds
+BUSY = 0.8  # processes per core before a measurement that disturb it
 PROCESSES = 5  # of a measurement, whose latencies differ by the layout of their memory
 
 
@@ -122,12 +123,20 @@ class Measurements:
         target = self._target.selected
         listener = Listener(on_device=self._remember, limits=self._target.budget.gates)
         found: list[Result] = target.module.bench(target.address, measured, target.options, self._quiet, listener)
+        self._warn_if_busy(found)
         for short, name in names.items():
             results = [_unnamed(each) for each in found if each.artifact.path == short]
             if not results:
                 raise MachineError(f"{self._target.text} gave no result for {name}. Measure it again.")
             path = files[name]
             write_sealed(self._path(path), {"name": name, "rounds": [*self._records(path), results]})
+
+    def _warn_if_busy(self, results: list[Result]) -> None:
+        load = max((each.device.before.load or 0.0 for each in results), default=0.0)
+        if load > BUSY and any(each.latency_ms for each in results):
+            self._say(
+                f"  other work runs on {self._target.text} ({load:.1f} processes per core): latencies may be too long"
+            )
 
     def _quiet(self, text: str) -> None:
         """Hides the steps of a measurement."""
