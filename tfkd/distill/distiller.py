@@ -64,16 +64,14 @@ class Distiller(StudentFiles, DistillationSteps):
 
     Args:
         student: a model from its inputs to [batch, classes].
-        teachers: a model or several, with the student's classes, for online distillation; images [batch, height, width,
-            channels] are resized to their input.
+        teachers: a model or several, with the student's classes, for online distillation; images are resized for them.
         losses: pairs (loss, weight) of `tfkd.distill.losses`; by default Hinton's at T=4 with weight 0.7; [] trains the
             student on the labels alone. A loss without weight has weight 1; a loss block of a recipe has its own. A
             weight, and a loss's temperature, may be a `keras.Variable` that a callback changes during the training.
         label_weight: weight of the loss with the true labels.
         teacher_shares: weight of each teacher; equal by default.
         answers: for losses on stored features: one mapping per teacher from tap to shape without the batch.
-        images: number of training examples, for losses with a memory of all of them. If None, they use a queue
-            of recent examples instead.
+        images: number of training examples, for losses with a memory of all; None: a queue of recent ones instead.
         label_tap: tap of the student that learns the labels, if it is not the student's output.
         predictions_are: what stored predictions are: "logits", "probabilities", or "auto" to decide by their values.
         teacher: a single teacher, instead of `teachers`.
@@ -117,11 +115,9 @@ class Distiller(StudentFiles, DistillationSteps):
         self.label_weight = label_weight
         self._takes = Hidden([symbolic(student_classifier.logits, "inputs")])
         self._gives_probabilities = student_classifier.probabilities
-        self._form: Form = predictions_are
-        self._images = images
+        self._form, self._images, self._label_tap = predictions_are, images, label_tap
         self._classes = int(student_classifier.logits.output_shape[-1])
         network = tapped(student_classifier.logits, [label_tap, *(loss.student_tap for loss, _ in weighted)])
-        self._label_tap = label_tap
         frozen = FrozenTeachers(guides, student_classifier.logits, student, [loss.teacher_tap for loss, _ in weighted])
         terms = terms_of(
             weighted,
