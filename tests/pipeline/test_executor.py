@@ -24,7 +24,7 @@ from tfkd.progress import Lines, Progress
 from tfkd.recipe import Data, Distill, Prune, Recipe, Student, Teacher
 from tfkd.recipe.files import load
 from tfkd.store.soft_labels import SoftLabels
-from tfkd.teachers import Prepared
+from tfkd.teachers import PreparedTeacher
 from tfkd.training.job import Job, StudentResult, TeacherJob, TeacherResult
 
 CLASSES = {"blue": 20, "red": 20}
@@ -106,7 +106,7 @@ def store_job(data: Dataset, tmp_path: Path, classes: int) -> StoreJob:
         student=Student(model="tests.tiny:build_student"),
         distill=Distill(views=3),
     )
-    teacher = Prepared("network", network, recipe.teachers[0], data.classes)
+    teacher = PreparedTeacher("network", network, recipe.teachers[0], data.classes)
     return StoreJob(teacher, "rgb", recipe.distill.views, recipe, "0123456789abcdef", tmp_path / "store")
 
 

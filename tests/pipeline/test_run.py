@@ -31,7 +31,7 @@ from tfkd.pipeline.stages.trainings import TrainingsResult, training_job
 from tfkd.progress import Lines
 from tfkd.recipe.files import load
 from tfkd.store.layout import Layout
-from tfkd.teachers import Prepared, network
+from tfkd.teachers import PreparedTeacher, network
 from tfkd.training.job import StudentResult, TrainingKind
 from tfkd.verification.records import Gate
 
@@ -199,7 +199,7 @@ def test_a_teacher_predicts_with_the_statistics_of_the_recipe(home: Path, tmp_pa
     (teacher,) = load(home / "recipe.py", [f"teachers.0.batch_norm={statistics}"]).teachers
     file = tmp_path / "teacher.keras"
     build_teacher(image_size=40, classes=3).save(file)
-    layers = network.load(Prepared("network", file, teacher, CLASSES)).layers
+    layers = network.load(PreparedTeacher("network", file, teacher, CLASSES)).layers
     assert any(isinstance(layer, BatchStatistics) for layer in layers) is (statistics == "batch")
 
 

@@ -17,7 +17,7 @@ from tfkd.pipeline.filling import StoreJob, fill
 from tfkd.progress import Lines
 from tfkd.recipe import Augment, Data, Distill, Recipe, Student, Teacher
 from tfkd.store.soft_labels import SoftLabels
-from tfkd.teachers import KINDS, Prepared, kind_of
+from tfkd.teachers import KINDS, PreparedTeacher, kind_of
 from tfkd.training.job import TeacherJob, TeacherResult
 
 CLASSES = ("blue", "green", "red")
@@ -77,7 +77,7 @@ def filled(data: Dataset, tmp_path: Path) -> Callable[..., Filled]:
         kind = kind_of(teacher, len(data.classes))
         result = kind.prepare(TeacherJob(teacher, augment, 1, folder / "teacher", taps), data, Lines())
         assert KINDS[result.kind] is kind
-        prepared = Prepared(kind.name, folder / "teacher" / kind.file, teacher, data.classes)
+        prepared = PreparedTeacher(kind.name, folder / "teacher" / kind.file, teacher, data.classes)
         job = StoreJob(prepared, "rgb", views, recipe, "0123456789abcdef", folder / "store")
         stored = fill(job, data, Lines())
         header = {

@@ -26,7 +26,7 @@ from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe, Student
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
-    from tfkd.teachers import Checked, RawClassifier
+    from tfkd.teachers import CheckedTeacher, RawClassifier
     from tfkd.verification.diagnosis import DiagnosisSubject
     from tfkd.verification.records import Diagnosis
 
@@ -155,7 +155,7 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
 
 def _teacher(
     recipe: Recipe, number: int, data: Dataset, runs: Path
-) -> Generator[DoctorFinding, None, "Checked | None"]:
+) -> Generator[DoctorFinding, None, "CheckedTeacher | None"]:
     """Yields findings about a teacher; returns it as it is before its preparation, or None if it cannot be opened."""
     from tfkd.data.renderings import rendered
     from tfkd.teachers import kind_of

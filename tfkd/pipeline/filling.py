@@ -10,7 +10,7 @@ from tfkd.pipeline.stage import Stage
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.store.layout import Layout
-from tfkd.teachers import KINDS, Prepared, ViewSet
+from tfkd.teachers import KINDS, PreparedTeacher, ViewSet
 from tfkd.training.job import Store
 
 
@@ -44,7 +44,7 @@ class StoreJob:
         folder: folder of the store.
     """
 
-    network: Prepared
+    network: PreparedTeacher
     rendering: str
     views: int
     recipe: Recipe

@@ -11,7 +11,7 @@ from typing import Any
 from tfkd.data import Dataset
 from tfkd.files import fingerprint, read_sealed, write_sealed
 from tfkd.pipeline.choices import CHOICES
-from tfkd.pipeline.choices.base import Answer, ChoiceKind, Question
+from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
 from tfkd.pipeline.folders import RunFolder
 from tfkd.progress import Say
 from tfkd.recipe import Recipe, files
@@ -28,7 +28,7 @@ class Choice:
     """
 
     field: str
-    answer: Answer
+    answer: ChosenValue
     is_kept: bool = False
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRecipe:
     """A recipe without `auto`, and the choices that it got."""
 
     recipe: Recipe
@@ -59,12 +59,12 @@ class ChoiceRecord:
         if path.exists() and not self._answers:
             say(f"{path.name} is damaged; its choices are made again")
 
-    def get(self, kind: ChoiceKind, question: Question) -> Answer | None:
+    def get(self, kind: ChoiceKind, question: Question) -> ChosenValue | None:
         """Returns the answer to a question, or None."""
         found = self._answers.get(_key(kind, question))
-        return Answer(**found["answer"]) if found else None
+        return ChosenValue(**found["answer"]) if found else None
 
-    def put(self, kind: ChoiceKind, question: Question, answer: Answer) -> None:
+    def put(self, kind: ChoiceKind, question: Question, answer: ChosenValue) -> None:
         """Adds the answer to a question."""
         self._answers[_key(kind, question)] = {**asdict(question), "answer": asdict(answer)}
         self._is_changed = True
@@ -77,7 +77,7 @@ class ChoiceRecord:
 
 def resolve(
     recipe: Recipe, data: Dataset, folder: RunFolder, say: Say, keep: bool = False, fresh: bool = False
-) -> Resolved:
+) -> ResolvedRecipe:
     """Returns a recipe with a value for every field that says `auto`.
 
     Args:
@@ -102,7 +102,7 @@ def resolve(
             choices.append(Choice(question.field, answer, earlier is not None))
     if keep:
         record.write()
-    return Resolved(recipe, tuple(choices))
+    return ResolvedRecipe(recipe, tuple(choices))
 
 
 def _key(kind: ChoiceKind, question: Question) -> str:

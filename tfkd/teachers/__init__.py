@@ -4,7 +4,7 @@ Adding a kind touches its own file, its test and one line below.
 """
 
 from tfkd.recipe import Teacher, is_model_file
-from tfkd.teachers.base import Checked, Prepared, RawClassifier, StoreSource, TeacherKind, ViewSet
+from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, RawClassifier, StoreSource, TeacherKind, ViewSet
 from tfkd.teachers.function import FUNCTION
 from tfkd.teachers.network import NETWORK
 from tfkd.teachers.onnx import ONNX
@@ -13,8 +13,8 @@ from tfkd.teachers.predictions_file import PREDICTIONS
 __all__ = [
     "KINDS",
     "NETWORK",
-    "Checked",
-    "Prepared",
+    "CheckedTeacher",
+    "PreparedTeacher",
     "RawClassifier",
     "StoreSource",
     "TeacherKind",

@@ -20,7 +20,7 @@ RunOutputs = Callable[[np.ndarray], TeacherOutputs]  # raw inputs [b, ...] to lo
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedTeacher:
     """A prepared teacher, or a trained assistant, as plain values that any process can open.
 
     Attributes:
@@ -92,7 +92,7 @@ class RawClassifier:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedTeacher:
     """A teacher before its preparation.
 
     Attributes:
@@ -128,10 +128,10 @@ class TeacherKind:
 
     name: str
     file: str
-    check: Callable[[Teacher, Dataset, int, Sequence[str]], AbstractContextManager[Checked]]
+    check: Callable[[Teacher, Dataset, int, Sequence[str]], AbstractContextManager[CheckedTeacher]]
     prepare: Callable[[TeacherJob, Dataset, Progress], TeacherResult]
-    source: Callable[[Prepared, ViewSet], AbstractContextManager[StoreSource]]
-    classifier: Callable[[Prepared, Dataset], AbstractContextManager[RawClassifier]] | None
+    source: Callable[[PreparedTeacher, ViewSet], AbstractContextManager[StoreSource]]
+    classifier: Callable[[PreparedTeacher, Dataset], AbstractContextManager[RawClassifier]] | None
     is_network: bool = False
     timed_by: str = ""
     without_file: str = ""

@@ -15,7 +15,7 @@ from tfkd.recipe import Teacher
 _LARGEST = 1 << 30  # bytes of class embeddings
 
 
-class End(Protocol):
+class LogitMap(Protocol):
     """Maps rows of a network, float32 [n, values], to logits, float32 [n, classes]."""
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from tfkd.models.predicting_function import PredictingFunction
 from tfkd.progress import Progress, Silent
 from tfkd.recipe import Teacher
 from tfkd.store.layout import LOGITS
-from tfkd.teachers.base import Checked, Prepared, RawClassifier, StoreSource, TeacherKind, ViewSet
+from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, RawClassifier, StoreSource, TeacherKind, ViewSet
 from tfkd.teachers.ends import OwnOutputs, own_outputs
 from tfkd.training.job import TeacherJob, TeacherResult
 
@@ -26,10 +26,10 @@ def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResul
 
 
 @contextmanager
-def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[Checked]:
+def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[CheckedTeacher]:
     function, end = _judged(teacher, data, taps, Silent())
     described = f"teacher {teacher.name}: a function, input {side_of(function.signature)} px"
-    yield Checked(described, RawClassifier(function.signature, lambda raw: end(function(raw))))
+    yield CheckedTeacher(described, RawClassifier(function.signature, lambda raw: end(function(raw))))
 
 
 def _judged(
@@ -46,7 +46,7 @@ def _judged(
     return function, own_outputs(teacher, data.classes, rows.shape[1], rows)
 
 
-def _opened(teacher: Prepared) -> tuple[PredictingFunction, OwnOutputs]:
+def _opened(teacher: PreparedTeacher) -> tuple[PredictingFunction, OwnOutputs]:
     assert teacher.settings is not None
     record = read_sealed(teacher.file)
     if record is None:
@@ -56,7 +56,7 @@ def _opened(teacher: Prepared) -> tuple[PredictingFunction, OwnOutputs]:
 
 
 @contextmanager
-def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
+def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
     from tfkd.teachers import measuring
 
     function, end = _opened(teacher)
@@ -65,7 +65,7 @@ def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
 
 
 @contextmanager
-def _classifier(teacher: Prepared, data: Dataset) -> Iterator[RawClassifier]:
+def _classifier(teacher: PreparedTeacher, data: Dataset) -> Iterator[RawClassifier]:
     function, end = _opened(teacher)
     yield RawClassifier(function.signature, lambda raw: end(function(raw)))
 

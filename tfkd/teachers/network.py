@@ -8,11 +8,11 @@ from typing import Any
 from tfkd.data.dataset import Dataset
 from tfkd.progress import Progress
 from tfkd.recipe import Teacher
-from tfkd.teachers.base import Checked, Prepared, RawClassifier, StoreSource, TeacherKind, ViewSet
+from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, RawClassifier, StoreSource, TeacherKind, ViewSet
 from tfkd.training.job import TeacherJob, TeacherResult
 
 
-def load(teacher: Prepared) -> Any:
+def load(teacher: PreparedTeacher) -> Any:
     """Returns the frozen keras.Model of a prepared network, with the BatchNorm statistics that it is to use."""
     from tfkd.training.teacher import load_teacher
 
@@ -31,7 +31,7 @@ def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResul
 
 
 @contextmanager
-def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
+def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
     from tfkd.store import inference
 
     model = load(teacher)
@@ -50,7 +50,7 @@ def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
 
 
 @contextmanager
-def _classifier(teacher: Prepared, data: Dataset) -> Iterator[RawClassifier]:
+def _classifier(teacher: PreparedTeacher, data: Dataset) -> Iterator[RawClassifier]:
     from tfkd.training.teacher import load_teacher
 
     is_trained = bool(teacher.settings and teacher.settings.fine_tune)
@@ -65,7 +65,7 @@ def _raw(model: Any, data: Dataset, is_trained: bool) -> RawClassifier:
 
 
 @contextmanager
-def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[Checked]:
+def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[CheckedTeacher]:
     from tfkd.distill.taps import tapped
     from tfkd.models import build_teacher
 
@@ -74,9 +74,9 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
     described = f"teacher {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
     if teacher.fine_tune:
         plan = f"{teacher.model} will be fine-tuned; the run measures its accuracy"
-        yield Checked(described, None, plan, model)
+        yield CheckedTeacher(described, None, plan, model)
     else:
-        yield Checked(described, _raw(model, data, is_trained=False), "", model)
+        yield CheckedTeacher(described, _raw(model, data, is_trained=False), "", model)
 
 
 NETWORK = TeacherKind(

@@ -16,8 +16,8 @@ from tfkd.models.onnx_file import OnnxFile
 from tfkd.progress import Progress, Silent
 from tfkd.recipe import Teacher
 from tfkd.store.layout import LOGITS, TeacherOutputs
-from tfkd.teachers.base import Checked, Prepared, RawClassifier, StoreSource, TeacherKind, ViewSet
-from tfkd.teachers.ends import End, LinearHead, class_embeddings, fits_classes, own_outputs
+from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, RawClassifier, StoreSource, TeacherKind, ViewSet
+from tfkd.teachers.ends import LinearHead, LogitMap, class_embeddings, fits_classes, own_outputs
 from tfkd.training.job import TeacherJob, TeacherResult
 
 EndName = Literal["outputs", "head", "embeddings"]
@@ -91,7 +91,7 @@ def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResul
     )
 
 
-def _end(record: _Record, teacher: Teacher, classes: Sequence[str], file: OnnxFile, folder: Path) -> End:
+def _end(record: _Record, teacher: Teacher, classes: Sequence[str], file: OnnxFile, folder: Path) -> LogitMap:
     """Returns what maps the rows of a file to logits, after its preparation."""
     if record.end == "embeddings":
         return class_embeddings(teacher, classes, file.width)
@@ -104,7 +104,7 @@ def _end(record: _Record, teacher: Teacher, classes: Sequence[str], file: OnnxFi
 
 
 @contextmanager
-def _reopened(teacher: Prepared, taps: Sequence[str] = ()) -> Iterator[tuple[OnnxFile, End]]:
+def _reopened(teacher: PreparedTeacher, taps: Sequence[str] = ()) -> Iterator[tuple[OnnxFile, LogitMap]]:
     settings, stored = teacher.settings, read_sealed(teacher.file)
     assert settings is not None
     if stored is None:
@@ -116,7 +116,7 @@ def _reopened(teacher: Prepared, taps: Sequence[str] = ()) -> Iterator[tuple[Onn
 
 
 @contextmanager
-def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
+def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
     from tfkd.teachers import measuring
 
     with _reopened(teacher, views.taps) as (file, end):
@@ -133,13 +133,13 @@ def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
 
 
 @contextmanager
-def _classifier(teacher: Prepared, data: Dataset) -> Iterator[RawClassifier]:
+def _classifier(teacher: PreparedTeacher, data: Dataset) -> Iterator[RawClassifier]:
     with _reopened(teacher) as (file, end):
         yield RawClassifier(file.signature, lambda raw: end(file.rows(raw)), is_trained=isinstance(end, LinearHead))
 
 
 @contextmanager
-def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[Checked]:
+def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[CheckedTeacher]:
     from tfkd.teachers import measuring
 
     measuring.require_images(data, teacher.name)
@@ -148,15 +148,17 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
         described = f"teacher {teacher.model}: {parameters:,} parameters, input {size} px, {file.description.order}"
         if record.end == "head":
             source = record.output or "its output"
-            yield Checked(described, None, f"a head will be trained on {source} [{file.width}] of {teacher.model}")
+            yield CheckedTeacher(
+                described, None, f"a head will be trained on {source} [{file.width}] of {teacher.model}"
+            )
             return
         if record.end == "outputs":
             sample = measuring.sample_of(data)
             rows = measuring.predicted(file.rows, sample, file.signature, Silent(), "")
-            end: End = own_outputs(teacher, data.classes, file.width, rows)
+            end: LogitMap = own_outputs(teacher, data.classes, file.width, rows)
         else:
             end = class_embeddings(teacher, data.classes, file.width)
-        yield Checked(described, RawClassifier(file.signature, lambda raw: end(file.rows(raw))))
+        yield CheckedTeacher(described, RawClassifier(file.signature, lambda raw: end(file.rows(raw))))
 
 
 ONNX = TeacherKind(

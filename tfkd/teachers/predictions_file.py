@@ -20,7 +20,7 @@ from tfkd.recipe import Teacher
 from tfkd.sandbox import Sandbox
 from tfkd.store.layout import LOGITS, TeacherOutputs
 from tfkd.teachers import tables
-from tfkd.teachers.base import Checked, Prepared, StoreSource, TeacherKind, ViewSet, batches_of
+from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, StoreSource, TeacherKind, ViewSet, batches_of
 from tfkd.training.job import TeacherJob, TeacherResult
 
 MOST_MISSING = 0.05  # fraction of the transfer set; the others of their class stand in for them
@@ -70,7 +70,7 @@ def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
     """
     path = Path(teacher.name)
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:
-        table: tables.Table = sandbox.call(path, tables.read, path)
+        table: tables.PredictionTable = sandbox.call(path, tables.read, path)
     columns = table.columns or tuple(teacher.labels or classes)
     if table.columns and teacher.labels:
         raise RequestError(f"{path} names its columns itself; leave the teacher's labels out.")
@@ -189,7 +189,7 @@ def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResul
 
 
 @contextmanager
-def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[Checked]:
+def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[CheckedTeacher]:
     predictions, splits = read(teacher, data.classes), splits_of(data)
     matching = matched(predictions, splits)
     missing = require_complete(predictions, matching, splits)
@@ -198,7 +198,7 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
         plan = "not measured on validation images, as not all of them have a prediction"
     else:
         plan = f"accuracy {accuracy(logits, data.validation.labels):.1%} on {len(logits):,} validation images"
-    yield Checked(
+    yield CheckedTeacher(
         f"teacher {teacher.name}: {counted(len(predictions.names), 'prediction')}",
         None,
         f"{teacher.name}: {plan}",
@@ -212,7 +212,7 @@ def _warnings(predictions: Predictions, matching: Matching, missing: int) -> tup
 
 
 @contextmanager
-def _source(teacher: Prepared, views: ViewSet) -> Iterator[StoreSource]:
+def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
     assert teacher.settings is not None
     logits = np.load(teacher.file, allow_pickle=False)
     if len(logits) != len(views.examples):

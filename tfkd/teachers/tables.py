@@ -18,7 +18,7 @@ _NAMES, _CLASSES = "names", "classes"
 
 
 @dataclass(frozen=True)
-class Table:
+class PredictionTable:
     """The content of a file of predictions.
 
     Attributes:
@@ -32,7 +32,7 @@ class Table:
     values: np.ndarray
 
 
-def read(path: Path) -> Table:
+def read(path: Path) -> PredictionTable:
     """Reads a file of predictions, whose suffix says its format.
 
     Raises:
@@ -56,7 +56,7 @@ def read(path: Path) -> Table:
     return table
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path) -> PredictionTable:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -74,7 +74,7 @@ def _csv(path: Path) -> Table:
     values = np.empty((len(rows), len(header) - 1))
     for row, (number, line) in enumerate(rows):
         values[row] = _numbers(line[1:], header[1:], f"{path}, line {number}")
-    return Table(tuple(line[0] for _, line in rows), tuple(name.strip() for name in header[1:]), values)
+    return PredictionTable(tuple(line[0] for _, line in rows), tuple(name.strip() for name in header[1:]), values)
 
 
 def _numbers(texts: list[str], columns: list[str], where: str) -> list[float]:
@@ -90,7 +90,7 @@ def _numbers(texts: list[str], columns: list[str], where: str) -> list[float]:
     return found
 
 
-def _npz(path: Path) -> Table:
+def _npz(path: Path) -> PredictionTable:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -104,7 +104,7 @@ def _npz(path: Path) -> Table:
     names, classes = _texts(arrays[_NAMES], _NAMES, path), arrays.get(_CLASSES)
     if array.ndim != 2 or len(array) != len(names) or array.dtype.kind not in "fiu":
         raise RequestError(f"{path}: {name} is {array.dtype} {list(array.shape)}, not a number per name and class.")
-    return Table(names, None if classes is None else _texts(classes, _CLASSES, path), array)
+    return PredictionTable(names, None if classes is None else _texts(classes, _CLASSES, path), array)
 
 
 def _texts(array: np.ndarray, name: str, path: Path) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def _texts(array: np.ndarray, name: str, path: Path) -> tuple[str, ...]:
     return tuple(each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in array.tolist())
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path) -> PredictionTable:
     import pyarrow as arrow
     from pyarrow import parquet
 
@@ -132,7 +132,7 @@ def _parquet(path: Path) -> Table:
     if table.column(0).null_count:
         raise RequestError(f"{path}: the column {names!r} lacks the names of some rows.")
     values = [_column(table.column(number + 1)) for number in range(len(columns))]
-    return Table(tuple(table.column(0).to_pylist()), tuple(columns), np.stack(values, axis=1))
+    return PredictionTable(tuple(table.column(0).to_pylist()), tuple(columns), np.stack(values, axis=1))
 
 
 def _column(column: Any) -> np.ndarray:
@@ -140,4 +140,4 @@ def _column(column: Any) -> np.ndarray:
     return values.astype(np.float64)
 
 
-READERS: dict[str, Callable[[Path], Table]] = {".csv": _csv, ".npz": _npz, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path], PredictionTable]] = {".csv": _csv, ".npz": _npz, ".parquet": _parquet}

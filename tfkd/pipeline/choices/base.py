@@ -22,7 +22,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChosenValue:
     """What a field gets.
 
     Attributes:
@@ -48,4 +48,4 @@ class ChoiceKind:
 
     version: int
     questions: Callable[[Recipe, Dataset], Sequence[Question]]
-    answer: Callable[[Recipe, Dataset, Question], Answer]
+    answer: Callable[[Recipe, Dataset, Question], ChosenValue]

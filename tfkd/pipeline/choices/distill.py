@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfkd.data import Dataset
-from tfkd.pipeline.choices.base import Answer, ChoiceKind, Question
+from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
 from tfkd.recipe import Distill, FeatureLoss, Recipe
 
 SHOWN_TO_TRAINED, SHOWN_TO_RANDOM = 12_000, 100_000  # images, at least, in one training
@@ -169,11 +169,11 @@ def _situation(recipe: Recipe, data: Dataset) -> Situation:
     )
 
 
-def _answer(recipe: Recipe, data: Dataset, question: Question) -> Answer:
+def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
     found = completed(recipe.distill, _situation(recipe, data))
     training = found.training
     summary = f"{training.epochs} epochs, {found.views} stored views, learning rate {training.learning_rate:g}"
-    return Answer(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
+    return ChosenValue(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
 
 
 DISTILL = ChoiceKind(version=1, questions=_questions, answer=_answer)

@@ -6,7 +6,7 @@ from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.files import sha256
 from tfkd.models import imagenet_file
-from tfkd.pipeline.choices.base import Answer, ChoiceKind, Question
+from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
 from tfkd.recipe import AUTO, RANDOM, Recipe, Student, imagenet_of
 
 
@@ -25,13 +25,13 @@ def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
     ]
 
 
-def _answer(recipe: Recipe, data: Dataset, question: Question) -> Answer:
+def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
     student = Student(**question.about)
     try:
         path = imagenet_file(student)
     except RequestError as error:
-        return Answer(RANDOM, f"{RANDOM} (random weights)", str(error))
-    return Answer(imagenet_of(sha256(path)), "imagenet", f"The file is {path.name}.")
+        return ChosenValue(RANDOM, f"{RANDOM} (random weights)", str(error))
+    return ChosenValue(imagenet_of(sha256(path)), "imagenet", f"The file is {path.name}.")
 
 
 WEIGHTS = ChoiceKind(version=1, questions=_questions, answer=_answer)

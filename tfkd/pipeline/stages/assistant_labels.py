@@ -10,7 +10,7 @@ from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
 from tfkd.recipe.names import numbered
 from tfkd.recipe.networks import chain
-from tfkd.teachers import NETWORK, Prepared
+from tfkd.teachers import NETWORK, PreparedTeacher
 
 
 def job_of(context: RunContext, number: int) -> StoreJob:
@@ -18,7 +18,7 @@ def job_of(context: RunContext, number: int) -> StoreJob:
     stage = context.stages[ASSISTANT_LABELS.numbered(number)]
     file = context.stages[numbered("assistant", number)].folder / STUDENT_MODEL
     return StoreJob(
-        network=Prepared(NETWORK.name, file, None, context.data.classes),
+        network=PreparedTeacher(NETWORK.name, file, None, context.data.classes),
         rendering=chain(context.recipe)[number].rendering,
         views=context.recipe.distill.views,
         recipe=context.recipe,

@@ -16,7 +16,7 @@ from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.teacher import kind_in, prepared
 from tfkd.recipe import Export, Gates
-from tfkd.teachers import KINDS, Prepared
+from tfkd.teachers import KINDS, PreparedTeacher
 from tfkd.verification.gates import TAUGHT
 from tfkd.writers import Card, Exported, ExportedFile
 from tfkd.writers.records import MissingFile
@@ -63,7 +63,12 @@ def export_student(
 
 
 def export_teachers(
-    teachers: list[Prepared], card: Card, calibration: Any, folder: Path, gates: Gates, say: Callable[[str], None]
+    teachers: list[PreparedTeacher],
+    card: Card,
+    calibration: Any,
+    folder: Path,
+    gates: Gates,
+    say: Callable[[str], None],
 ) -> dict[str, str]:
     """Writes the fp32 .tflite file of each teacher that is a Keras network.
 

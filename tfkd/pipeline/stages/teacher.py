@@ -8,15 +8,15 @@ from tfkd.pipeline.folders import TEST_LOGITS
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import check_networks
-from tfkd.teachers import KINDS, Prepared, TeacherKind
+from tfkd.teachers import KINDS, PreparedTeacher, TeacherKind
 from tfkd.training.job import TeacherJob, TeacherResult
 
 
-def prepared(context: RunContext, number: int) -> Prepared:
+def prepared(context: RunContext, number: int) -> PreparedTeacher:
     """Returns a finished teacher."""
     kind = kind_in(context, number)
     file = context.folder_of(TEACHER, number) / kind.file
-    return Prepared(kind.name, file, context.recipe.teachers[number], context.data.classes)
+    return PreparedTeacher(kind.name, file, context.recipe.teachers[number], context.data.classes)
 
 
 def kind_in(context: RunContext, number: int) -> TeacherKind:
