@@ -97,6 +97,7 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
             verify(folder)
 
 
+@pytest.mark.slow
 def test_the_command(copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run(*arguments: str) -> int:
         return execute(["verify", *arguments])

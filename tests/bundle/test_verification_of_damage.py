@@ -16,6 +16,8 @@ from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import verify
 from tfkd.verification.apart import Apart
 
+pytestmark = pytest.mark.slow
+
 
 def flip(path: Path, place: int = 100) -> None:
     content = bytearray(path.read_bytes())

@@ -12,6 +12,8 @@ from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import verify
 from tfkd.verification.apart import Answered, Apart
 
+pytestmark = pytest.mark.slow
+
 
 def of_int8(entry: dict[str, Any], family: str | None = None) -> dict[str, list[float]]:
     """Returns the mapping that holds the int8 file's predictions for an image, by path."""

@@ -18,6 +18,8 @@ from tfkd.models import build_student
 from tfkd.recipe import QuantizationAware, Student
 from tfkd.verification.tflite import delegation
 
+pytestmark = pytest.mark.slow
+
 QAT = QuantizationAware()
 
 
@@ -36,8 +38,8 @@ def converted(network: Any, folder: Path) -> Path:
         {"activation": "hard_swish"},
         {"activation": "silu"},
         # Paddings, and an offset per colour; a dense layer with batch normalisation.
-        pytest.param({"model": "mobilenet_v2", "width": 0.25, "activation": "relu6"}, marks=pytest.mark.slow),
-        pytest.param({"model": "mobilenet_v4_conv_small", "width": 0.25, "activation": "relu"}, marks=pytest.mark.slow),
+        {"model": "mobilenet_v2", "width": 0.25, "activation": "relu6"},
+        {"model": "mobilenet_v4_conv_small", "width": 0.25, "activation": "relu"},
     ],
 )
 def test_the_int8_file_predicts_as_the_trained_network(

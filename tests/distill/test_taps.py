@@ -128,6 +128,7 @@ SIDES = {
 SIDES |= dict.fromkeys(("mobilenet_v3_large", "mobilenet_v2", "mobilenet_v4_conv_small"), SIDES["mobilenet_v3_small"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "activation"),
     [
@@ -158,6 +159,7 @@ def test_sizes_of_a_students_stages(name: str) -> None:
             assert sides(resized(model, size), expected) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "activations"),
     [

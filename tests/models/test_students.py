@@ -65,6 +65,7 @@ def test_starts_the_same_from_a_seed_and_ends_in_linear_logits_of_raw_pixels(nam
 ALIKE = [(name, activation) for name in STUDENTS for activation in families.student(name).alike]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "activation"), ALIKE)
 def test_the_tf_keras_copy_gives_the_same_logits(name: str, activation: str) -> None:
     source = student_source(Student(model=name))

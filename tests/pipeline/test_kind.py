@@ -24,6 +24,8 @@ KEPT: dict[str, dict[str, Any]] = {
         "validation_accuracy": 0.525,
         "calibration_error": 0.144,
         "seconds": 27.0,
+        "kind": "network",
+        "tuning": None,
     },
     "soft_labels": {
         "views": 270,

@@ -48,6 +48,7 @@ def run(
 TRAINING = Training(epochs=4, learning_rate=0.02, warmup_epochs=1, average=0.9, patience=3)
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path) -> None:
     whole, curve, _ = run(tmp_path / "whole", TRAINING, seed=1)
     kills = (1, 3)
@@ -60,6 +61,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(tmp_path: Pa
     assert_equal(resumed, whole)
 
 
+@pytest.mark.slow
 def test_an_early_stop_survives_a_kill(tmp_path: Path) -> None:
     """With a learning rate of 0 nothing improves, so the training stops as soon as patience allows."""
     training = Training(epochs=9, learning_rate=1e-30, warmup_epochs=0, patience=2)
@@ -75,6 +77,7 @@ def test_an_early_stop_survives_a_kill(tmp_path: Path) -> None:
         assert_equal(other, whole)
 
 
+@pytest.mark.slow
 def test_float16_keeps_the_state_of_its_loss_scale(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_float16")
     try:

@@ -14,6 +14,8 @@ from tfkd.files import content_digest, content_size
 from tfkd.verification import tflite
 from tfkd.verification.records import Artifact
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 8
 CASES = [
     (title, own_kernels)

@@ -14,6 +14,8 @@ from tfkd.verification.tflite import delegation
 from tfkd.writers import Calibration, Card, ExportedFile, tflite
 from tfkd.writers.graph import frozen
 
+pytestmark = pytest.mark.slow
+
 CARD = Card("student", tuple("abcde"), "", "", "1", "")
 CASES = [(name, case) for name in STUDENTS for case in families.student(name).files]
 IDS = [f"{name}-{case.activation}-{case.size}-{case.width}" for name, case in CASES]
@@ -37,7 +39,6 @@ def spread(student: keras.Model) -> None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
 def test_every_file_is_one_partition_with_no_operator_outside(
     name: str, case: families.FileCase, tmp_path: Path

@@ -20,6 +20,8 @@ from tfkd.writers.coreml import write
 from tfkd.writers.coreml_compression import palette
 from tfkd.writers.graph import frozen
 
+pytestmark = pytest.mark.slow
+
 FORMS: tuple[CoremlForm, ...] = get_args(CoremlForm)
 # Probabilities may differ so far from Keras: weights of 8, 6 and 4 bits, and half of the weights gone.
 NEARNESS = {"fp32": 1e-6, "fp16": 1e-2, "int8": 0.05, "palette6": 0.1, "palette4": 0.4, "pruned": 0.7}

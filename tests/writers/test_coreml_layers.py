@@ -15,6 +15,8 @@ from tfkd.writers import Card, ConversionError, exported_file
 from tfkd.writers.coreml import write
 from tfkd.writers.graph import frozen
 
+pytestmark = pytest.mark.slow
+
 SIZE = 24
 CARD = Card("layers", ("a", "b", "c", "d"), "Ada", "MIT", "1", "Tells letters apart")
 L, ops = keras.layers, keras.ops

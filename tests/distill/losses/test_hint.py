@@ -98,7 +98,7 @@ def test_moments_continue_from_restored_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("teacher", "student"), [((5,), (4, 4, 3)), ((2, 2, 5), (3,)), ((5,), (None,)), ((2, 5), (2, 3))]
+    ("teacher", "student"), [((5,), (4, 4, 3)), ((2, 2, 5), (3,)), ((5,), (None,)), ((2, 5), (3,))]
 )
 def test_refuses_features_of_different_kinds(teacher: Any, student: Any) -> None:
     with pytest.raises(RequestError, match="two taps of one kind"):

@@ -19,6 +19,8 @@ from tfkd.recipe import Student
 from tfkd.verification import VerifyError, coreml
 from tfkd.writers.coreml import write_coreml
 
+pytestmark = pytest.mark.slow
+
 KINDS = [".mlmodel", ".mlpackage"]
 # An .mlpackage rounds its weights and every intermediate value to float16.
 TOLERANCE = {".mlmodel": 1e-5, ".mlpackage": 2e-2}
@@ -54,7 +56,6 @@ def test_the_files_of_an_export(exported: Exported, kind: str) -> None:
     assert coreml.predict(path, [exported.images[:0]]).shape == (0, 3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "activation", "kinds"),
     [
