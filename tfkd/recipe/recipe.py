@@ -116,5 +116,5 @@ def shrunk(recipe: Recipe) -> Recipe:
     }
     for teacher in values["teachers"]:
         if teacher["fine_tune"]:
-            teacher["fine_tune"] |= {"epochs": 1, "head_epochs": 1}
+            teacher["fine_tune"] |= {name: min(teacher["fine_tune"][name], 1) for name in ("epochs", "head_epochs")}
     return Recipe.model_validate(values)
