@@ -61,6 +61,8 @@ def test_names_are_separated_by_commas(file: Path) -> None:
     assert recipe.export.coreml == []
     assert recipe.teachers[0].classes == ["a", "b"]
     assert files.load(file, ["export.tflite=int8"]).export.tflite == ["int8"]
+    fit = files.load(file, ["fit.widths=0.35", "fit.sizes=32"]).fit
+    assert fit is not None and (fit.widths, fit.sizes) == ([0.35], [32])
 
 
 def test_a_model_file_is_used_as_it_is_and_a_named_teacher_is_fine_tuned(file: Path, tmp_path: Path) -> None:
@@ -161,3 +163,12 @@ def test_a_missing_file_and_broken_json(tmp_path: Path) -> None:
     broken.write_text("[1, 2]")
     with pytest.raises(RequestError, match="list"):
         files.load(broken)
+
+
+def test_an_error_of_a_whole_block_does_not_print_the_block(file: Path) -> None:
+    changes = ['teachers=[{"predictions": "t.csv"}]', "distill.targets=view", "teachers.0.image_size=20"]
+    for several in (changes[:2], changes[2:]):
+        with pytest.raises(RequestError) as raised:
+            files.load(file, several)
+        assert "{" not in str(raised.value) and "Undefined" not in str(raised.value)
+        assert len(str(raised.value)) < 300

@@ -9,7 +9,7 @@ import itertools
 import json
 import runpy
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -234,8 +234,10 @@ def explained(error: pydantic.ValidationError) -> str:
             named = item["input"].get("kind", "") if isinstance(item["input"], dict) else ""
             named_kinds = kinds(Compression if path[0] == "compress" else Loss)
             lines.append(f"{where}.kind = {named!r}: there is no such kind.{nearest(str(named), list(named_kinds))}")
-        else:
-            lines.append(f"{where} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}.")
+        elif item["type"] != "default_factory_not_called":  # it follows from the error of another field
+            whole = isinstance(item["input"], Mapping | Block)  # a rule that several of its fields break together
+            value = "" if whole else f" = {item['input']!r}"
+            lines.append(f"{where}{value}: {item['msg'].removeprefix('Value error, ')}.")
     return " ".join(lines)
 
 
