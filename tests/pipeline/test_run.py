@@ -451,3 +451,11 @@ def test_a_teacher_that_meets_the_budget_is_not_distilled(fitted: Path) -> None:
     words = shlex.split(command)
     assert words[0] == "export" and all((fitted / words[number]).is_file() for number in (1, 3))
     assert (fitted / words[3]).read_text().splitlines() == list(CLASSES)
+
+
+@pytest.mark.slow
+def test_weights_that_keras_downloads_or_cannot_download_end_no_run(home: Path) -> None:
+    student = ["student.model=mobilenet_v3_small", "student.activation=hard_swish"]
+    code, output, errors = running.run(home, "run", "recipe.py", "name=downloaded", *student, "--until", "teacher")
+    assert (code, errors) == (0, "")
+    assert "student.weights: " in output and "Downloading" not in output

@@ -282,6 +282,15 @@ def imagenet_file(student: Student) -> Path:
     return found
 
 
+def is_downloaded(student: Student) -> bool:
+    """Returns whether Keras has ImageNet weights that fit a student; it uses TensorFlow to get them."""
+    kind = STUDENTS.get(student.model)
+    published = kind.pretrained if kind else None
+    if published is None or published.install:
+        return False
+    return student.width in published.widths and student.activation == published.activation
+
+
 def require_fit(student: Student) -> None:
     """Raises a RequestError unless there are ImageNet weights that fit the student's width and activation."""
     kind = STUDENTS.get(student.model)

@@ -1,5 +1,6 @@
 """Weights files of Keras, read without building their model."""
 
+import contextlib
 import io
 import json
 import warnings
@@ -199,7 +200,12 @@ def _application(name: str, arguments: Mapping[str, Any]) -> tuple[Any, list[Pat
     import keras
 
     try:
-        with keras_private.downloads_by(download) as files:
+        # Keras prints that it downloads, and warns of the size of the input.
+        with (
+            keras_private.downloads_by(download) as files,
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(action="ignore"),
+        ):
             return getattr(keras.applications, name)(**arguments), files
     except Exception as error:
         if arguments.get("weights") != "imagenet":

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from tfkd import machine
 from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.files import sha256
-from tfkd.models import imagenet_file
+from tfkd.models import imagenet_file, is_downloaded
 from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
+from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import AUTO, RANDOM, Recipe, Student, imagenet_of
 
 
@@ -28,10 +30,19 @@ def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
 def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
     student = Student(**question.about)
     try:
+        if is_downloaded(student):
+            _start_tensorflow(recipe.seed)
         path = imagenet_file(student)
     except RequestError as error:
         return ChosenValue(RANDOM, f"{RANDOM} (random weights)", str(error))
     return ChosenValue(imagenet_of(sha256(path)), "imagenet", f"The file is {path.name}.")
+
+
+def _start_tensorflow(seed: int) -> None:
+    """Sets the number of threads before a download uses TensorFlow; it cannot be set afterwards."""
+    with native_logs_silenced():
+        from tfkd.training import loop
+    loop.prepare_tensorflow(machine.cores(), seed)
 
 
 WEIGHTS = ChoiceKind(version=1, questions=_questions, answer=_answer)
