@@ -17,6 +17,7 @@ from tfkd.errors import RequestError
 from tfkd.progress import Lines
 from tfkd.recipe import Augment, Data, Distill, Hint, Recipe, Student, Teacher
 from tfkd.teachers import predictions_file, tables
+from tfkd.teachers.row_names import rows_by_image
 from tfkd.training.job import TeacherJob
 
 SPLITS = ("train", "validation", "test")
@@ -129,15 +130,52 @@ def test_base_names_suffice_where_they_are_unique(data: Dataset, names: list[str
     splits = predictions_file.splits_of(data)
     whole = predictions_file.Predictions("t.csv", tuple(f"/elsewhere/{name}" for name in names), logits)
     matching = predictions_file.matched(whole, splits)
+    assert matching.rows["train"].tolist() == list(range(len(data.train)))  # the folders above do not matter
+    bare = replace(whole, names=tuple(name.rpartition("/")[2] for name in names))
+    matching = predictions_file.matched(bare, splits)
     assert (matching.rows["train"] == -1).all()  # every class has an image 00.png
     with pytest.raises(
         RequestError, match=r"t.csv has no prediction for 42 of 42 images .*by their path in the source"
     ):
-        predictions_file.require_complete(whole, matching, splits)
+        predictions_file.require_complete(bare, matching, splits)
     train = {"train": data.train.take(np.arange(1))}
-    assert predictions_file.matched(whole, train).rows["train"].tolist() == [-1]
+    assert predictions_file.matched(bare, train).rows["train"].tolist() == [-1]
+    alone = replace(bare, names=bare.names[:1], logits=logits[:1])  # other images of that name are left out
+    assert predictions_file.matched(alone, train).rows["train"].tolist() == [-1]
     one = predictions_file.Predictions("t.csv", (f"/elsewhere/{names[0]}",), logits[:1])
     assert predictions_file.matched(one, train).rows["train"].tolist() == [0]
+    folder, _, base = names[0].partition("/")
+    for other in {"blue", "green", "red", "white"} - {folder}:
+        foreign = replace(one, names=(f"{other}/{base}",))
+        assert predictions_file.matched(foreign, train).rows["train"].tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "expected"),
+    [
+        (["x/cat/1.png"], ["cat/1.png", "dog/1.png"], {"cat/1.png": 0}),
+        (["cat/1.png"], ["train/cat/1.png", "train/dog/1.png"], {"train/cat/1.png": 0}),
+        (["cat/1.png"], ["train/cat/1.png", "test/cat/1.png"], {}),
+        (["a/cat/1.png", "b/cat/1.png"], ["cat/1.png"], {}),
+        (["a/cat/1.png", "cat/1.png"], ["cat/1.png"], {"cat/1.png": 1}),
+        (["dog/1.png"], ["1.png", "cat/1.png"], {}),
+        (["1.png"], ["cat/1.png", "cat/2.png"], {"cat/1.png": 0}),
+        (["1.png", "dog/1.png"], ["cat/1.png"], {}),
+    ],
+)
+def test_names_that_could_mean_two_images_mean_none(
+    names: list[str], images: list[str], expected: dict[str, int]
+) -> None:
+    assert rows_by_image(names, images) == expected
+
+
+def test_percentages_are_divided_by_100(data: Dataset, names: list[str], tmp_path: Path) -> None:
+    values = np.tile([[90.0, 7.0, 2.0]], (len(names), 1))
+    teacher = of(write(tmp_path / "t.csv", names, values))
+    read = predictions_file.read(teacher, CLASSES)
+    np.testing.assert_allclose(np.exp(read.logits[0]), [0.9, 0.07, 0.02], rtol=1e-5)
+    with predictions_file.PREDICTIONS.check(teacher, data, 1, ()) as checked:
+        assert "percentages (divided by 100) of" in checked.warnings[0]
 
 
 def test_unlabelled_images_count_too(data: Dataset, names: list[str], logits: np.ndarray, tmp_path: Path) -> None:
@@ -156,6 +194,7 @@ BAD = {
     "no distribution": (CLASSES, [[0.5, 0.2, 0.2], [0.5, 0.3, 0.2]], "sum to 0.9 for row 1"),
     "other classes": (("cat", "dog", "cow"), [[1, 2, 3]], "has the class 'blue', the columns of"),
     "a column less": (CLASSES[:2], [[1, 2]], "has the class 'red', the columns of"),
+    "few percentages": (CLASSES, [[90, 7, 3], [9, 1, 90], [5, 5, 5]], "percentages, but they sum to 15 for row 3"),
     "one column": (CLASSES[:1], [[1]], "has the class 'green', the columns of"),
     "different doubles": (CLASSES, [[1, 2, 3], [1, 2, 4]], "names 'a.png' twice, with different predictions"),
 }
@@ -181,6 +220,7 @@ def test_wrong_content_is_refused_in_one_line(
         ("t.csv", b"file,a,b\nx.png,1\n", "line 2: has 2 columns, the first line has 3"),
         ("t.csv", b"file,a,b\nx.png,1,cat\n", "line 2: the column 'b' holds 'cat', not a number"),
         ("t.npz", b"PK\x03\x04no", "is no .npz file of plain arrays"),
+        ("t.npz", b"file,a,b\n", "is no .npz file of plain arrays; write it with numpy.savez"),
         ("t.parquet", b"PAR1no", "is no Parquet file"),
     ],
 )
@@ -197,6 +237,12 @@ def test_pickles_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
     for name, message in (("t.npz", "plain arrays"), ("folder.csv", "is a folder"), ("none.csv", "does not exist")):
         with pytest.raises(RequestError, match=message):
             tables.read(tmp_path / name)
+
+
+def test_npz_needs_a_row_for_each_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", names=np.array(["a.png", "b.png"]), logits=np.zeros((3, 2)))
+    with pytest.raises(RequestError, match="has 2 names, and 3 rows of logits; give one row per name"):
+        tables.read(tmp_path / "t.npz")
 
 
 def test_a_recipe_with_predictions_needs_targets_by_image_and_no_features() -> None:

@@ -47,6 +47,9 @@ class Archive:
     unreadable: Mapping[int, str]
     notes: tuple[str, ...] = ()
 
+    def __len__(self) -> int:
+        return len(self.names)
+
     def touched(self) -> bool:
         return False  # the open file stays as it is when another takes its name; a checksum guards each file
 

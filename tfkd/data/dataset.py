@@ -26,6 +26,8 @@ class Examples(Protocol):
     def stamp(self) -> str:
         """A hash of the state of all files, without reading their content."""
 
+    def __len__(self) -> int: ...
+
     def touched(self) -> bool:
         """Returns whether files may have changed since they were listed, without reading them."""
 

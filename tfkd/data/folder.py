@@ -50,6 +50,9 @@ class Folder:
     stamp: str
     unreadable: Mapping[int, str] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.names)
+
     def touched(self) -> bool:
         present = Files(Path(self.root))
         for name in self.names:

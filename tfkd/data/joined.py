@@ -31,6 +31,9 @@ class _Joined(Examples):
     def stamp(self) -> str:
         return f"{self.first.examples.stamp} {self.second.examples.stamp}"
 
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
     def touched(self) -> bool:
         return self.first.examples.touched() or self.second.examples.touched()
 

@@ -37,6 +37,9 @@ class _Records:
     where: str
     stamp: str
 
+    def __len__(self) -> int:
+        return len(self.source)
+
     def touched(self) -> bool:
         return False
 

@@ -43,6 +43,26 @@ def hold_probabilities(
     return False
 
 
+def hold_percentages(rows: np.ndarray, name: str) -> bool:
+    """Returns whether rows are probabilities in percent: none is negative, and each sums to about 100.
+
+    Args:
+        rows: predictions for different images, float [n, classes].
+        name: where they come from, in messages.
+
+    Raises:
+        RequestError: most rows are percentages, but not all.
+    """
+    sums = rows.sum(axis=1, dtype=np.float64)
+    right = (rows >= 0).all(axis=1) & (np.abs(sums / 100 - 1) < ROUNDED)
+    if not right.all() and right.mean() > _MOSTLY and np.isfinite(rows).all():
+        raise RequestError(
+            f"{name} gives percentages, but they sum to {sums[np.argmin(right)]:.3g} for {row_named(~right)}; "
+            "correct them or give probabilities of one softmax over all classes."
+        )
+    return bool(right.all())
+
+
 def row_named(wrong: np.ndarray) -> str:
     """Returns the first of some rows, and how many others there are."""
     count = int(wrong.sum())

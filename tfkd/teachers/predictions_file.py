@@ -13,7 +13,7 @@ from tfkd.data.dataset import Dataset, Split
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.errors import RequestError, counted, some
 from tfkd.labels import composed, outputs_of
-from tfkd.models.row_values import hold_probabilities, logits_of_rows
+from tfkd.models.row_values import hold_percentages, hold_probabilities, logits_of_rows
 from tfkd.processes import FORKSERVER
 from tfkd.progress import Progress
 from tfkd.recipe import Teacher
@@ -21,6 +21,7 @@ from tfkd.sandbox import Sandbox
 from tfkd.store.layout import LOGITS, TeacherOutputs
 from tfkd.teachers import tables
 from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, StoreSource, TeacherKind, ViewSet, batches_of
+from tfkd.teachers.row_names import rows_by_image
 from tfkd.training.job import TeacherJob, TeacherResult
 
 MOST_MISSING = 0.05  # fraction of the transfer set; the others of their class stand in for them
@@ -38,6 +39,7 @@ class Predictions:
         doubles: number of rows that repeat the values of another row of the same name.
         others: columns that are none of the classes.
         probabilities: whether the file holds probabilities.
+        percentages: whether it holds them as percentages.
     """
 
     file: str
@@ -46,6 +48,7 @@ class Predictions:
     doubles: int = 0
     others: tuple[str, ...] = ()
     probabilities: bool = False
+    percentages: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,19 @@ def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
         )
     order = outputs_of(classes, columns, f"the columns of {path}")
     values, names = table.values, tuple(_normal(name) for name in table.names)
+    percentages = hold_percentages(values, str(path))
+    values = values / 100 if percentages else values
     probabilities = hold_probabilities(values, str(path), "correct it or leave it out")
     first, doubles = _once(names, values, path)
     logits = logits_of_rows(values[first][:, order], probabilities)
     others = tuple(columns[number] for number in sorted(set(range(len(columns))) - set(order)))
-    return Predictions(str(path), tuple(names[row] for row in first), logits, doubles, others, probabilities)
+    return Predictions(
+        str(path), tuple(names[row] for row in first), logits, doubles, others, probabilities, percentages
+    )
 
 
 def matched(predictions: Predictions, splits: dict[str, Split]) -> Matching:
-    """Finds the row of every image: by its path in the source, or by its base name where that is unique.
+    """Finds the row of every image: by its path in the source, or by its base name where that is unique there.
 
     Args:
         predictions: of a file.
@@ -98,21 +105,13 @@ def matched(predictions: Predictions, splits: dict[str, Split]) -> Matching:
         RequestError: two images have the same path, because they are of different sources.
     """
     names = {split: [_normal(images.name(i)) for i in range(len(images))] for split, images in splits.items()}
-    everything = [name for each in names.values() for name in each]
-    twice = [name for name, times in Counter(everything).items() if times > 1]
-    rows = {name: row for row, name in enumerate(predictions.names)}
-    if clash := [name for name in twice if name in rows]:
+    times = Counter(_all_images(splits))
+    rows = rows_by_image(predictions.names, times)
+    if clash := [name for each in names.values() for name in each if times[name] > 1 and name in rows]:
         raise RequestError(
             f"{predictions.file} names {clash[0]!r}, as two images of different sources are called; rename a folder."
         )
-    by_base = _unique_bases(predictions.names)
-    bases = Counter(_base(name) for name in everything)
-
-    def row_of(name: str) -> int:
-        base = _base(name)
-        return rows.get(name, by_base.get(base, -1) if bases[base] == 1 else -1)
-
-    found = {split: np.array([row_of(name) for name in each], np.int64) for split, each in names.items()}
+    found = {split: np.array([rows.get(name, -1) for name in each], np.int64) for split, each in names.items()}
     used = np.unique(np.concatenate(list(found.values())))
     return Matching(found, len(predictions.names) - int((used >= 0).sum()))
 
@@ -148,6 +147,7 @@ def require_complete(predictions: Predictions, matching: Matching, splits: dict[
 def described(predictions: Predictions, matching: Matching, missing: int) -> str:
     """Returns what was found in a file, in one line."""
     form = "probabilities" if predictions.probabilities else "logits"
+    form = "percentages (divided by 100)" if predictions.percentages else form
     found = [f"{form} of {counted(len(predictions.names), 'file')}"]
     if missing:
         found.append(f"{counted(missing, 'image')} without a prediction (the mean of their class stands in for it)")
@@ -207,7 +207,7 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
 
 
 def _warnings(predictions: Predictions, matching: Matching, missing: int) -> tuple[str, ...]:
-    is_unusual = missing or matching.extra or predictions.doubles
+    is_unusual = missing or matching.extra or predictions.doubles or predictions.percentages
     return (described(predictions, matching, missing),) if is_unusual else ()
 
 
@@ -248,19 +248,15 @@ def _once(names: tuple[str, ...], values: np.ndarray, path: Path) -> tuple[np.nd
     return np.array([same[0] for same in rows.values()], np.int64), len(names) - len(rows)
 
 
-def _unique_bases(names: Sequence[str]) -> dict[str, int]:
-    """Returns the row of every base name that occurs once."""
-    bases = Counter(map(_base, names))
-    return {_base(name): row for row, name in enumerate(names) if bases[_base(name)] == 1}
+def _all_images(splits: dict[str, Split]) -> Iterator[str]:
+    """Yields the path of every image of the sources, also of those that data.fraction or a smoke run leaves out."""
+    for examples in {id(split.examples): split.examples for split in splits.values()}.values():
+        yield from (_normal(examples.name(number)) for number in range(len(examples)))
 
 
 def _normal(name: str) -> str:
     """Returns a file name as it is compared: composed, with forward slashes, without a leading "./"."""
     return PurePosixPath(composed(name.strip()).replace("\\", "/")).as_posix()
-
-
-def _base(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 PREDICTIONS = TeacherKind(

@@ -91,6 +91,8 @@ def _numbers(texts: list[str], columns: list[str], where: str) -> list[float]:
 
 
 def _npz(path: Path) -> PredictionTable:
+    if not zipfile.is_zipfile(path):
+        raise RequestError(f"{path} is no .npz file of plain arrays; write it with numpy.savez.")
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -102,7 +104,11 @@ def _npz(path: Path) -> PredictionTable:
         raise RequestError(f"{path} holds {known}; it needs `names`, one array of predictions and perhaps `classes`.")
     (name, array) = values.popitem()
     names, classes = _texts(arrays[_NAMES], _NAMES, path), arrays.get(_CLASSES)
-    if array.ndim != 2 or len(array) != len(names) or array.dtype.kind not in "fiu":
+    if array.ndim == 2 and len(array) != len(names):
+        raise RequestError(
+            f"{path} has {len(names):,} names, and {len(array):,} rows of {name}; give one row per name."
+        )
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise RequestError(f"{path}: {name} is {array.dtype} {list(array.shape)}, not a number per name and class.")
     return PredictionTable(names, None if classes is None else _texts(classes, _CLASSES, path), array)
 
