@@ -160,6 +160,7 @@ def subclassed() -> Any:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("save", "size"),
     [
@@ -203,6 +204,7 @@ def in_halves(k: Any) -> Any:
     return k.Model(body.input, end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "kind"),
     [
@@ -250,6 +252,7 @@ def test_operations_in_half_precision_become_float32(tmp_path: Path) -> None:
     assert "bfloat16" not in json.dumps(keras.saving.serialize_keras_object(opened))
 
 
+@pytest.mark.slow
 def test_bytes_any_size_and_fixed_batches_are_taken_as_float32_images(tmp_path: Path) -> None:
     for number, options in enumerate(({"dtype": "uint8"}, {"size": None}, {"batch_size": 2})):
         theirs = plain(keras, **options)

@@ -56,6 +56,7 @@ def through_the_graph(model: own.OwnModel, images: np.ndarray) -> np.ndarray:
     return np.concatenate([tf.nn.softmax(model(tf.constant(image[np.newaxis]))).numpy() for image in images])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "text"),
     [
@@ -263,6 +264,7 @@ def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "tolerance", "text"),
     [

@@ -18,6 +18,8 @@ from tfkd.bundle import results
 from tfkd.bundle.results import Device, File, GoldenCheck, Latency, Result, Runtime, Skipped
 from tfkd.errors import MachineError, RequestError
 
+pytestmark = pytest.mark.slow
+
 NAME = "android/model.tflite"
 PM = "#!/system/bin/sh\necho package:/data/app/base.apk\n"
 OWN = f"/data/data/{app.PACKAGE}"

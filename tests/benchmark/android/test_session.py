@@ -18,6 +18,8 @@ from tfkd.benchmark.android import session, target
 from tfkd.benchmark.android.adb import Phone
 from tfkd.benchmark.subject import BenchSubject
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def phone(device: VirtualDevice) -> Phone:
