@@ -43,6 +43,10 @@ class Pretrained:
     install: str = ""
     widths: tuple[float, ...] = (1.0,)
 
+    def fits(self, student: Student) -> bool:
+        """Returns whether a student has a width and the activation of these weights."""
+        return student.width in self.widths and student.activation == self.activation
+
 
 @dataclass(frozen=True)
 class StudentKind(ModelKind):
@@ -286,9 +290,7 @@ def is_downloaded(student: Student) -> bool:
     """Returns whether Keras has ImageNet weights that fit a student; it uses TensorFlow to get them."""
     kind = STUDENTS.get(student.model)
     published = kind.pretrained if kind else None
-    if published is None or published.install:
-        return False
-    return student.width in published.widths and student.activation == published.activation
+    return published is not None and not published.install and published.fits(student)
 
 
 def require_fit(student: Student) -> None:
@@ -298,13 +300,12 @@ def require_fit(student: Student) -> None:
         raise RequestError(
             f"There are no ImageNet weights of {student.model}; give a file of its own weights, or none."
         )
-    widths, activation = kind.pretrained.widths, kind.pretrained.activation
-    if student.width not in widths or student.activation != activation:
-        known = " or ".join(f"{width:g}" for width in widths)
+    if not kind.pretrained.fits(student):
+        known = " or ".join(f"{width:g}" for width in kind.pretrained.widths)
         raise RequestError(
             f"ImageNet weights exist for {student.model} with width={known} and "
-            f"activation={activation} only, not with width={student.width:g} and activation={student.activation}; "
-            "change them, or use weights='none'."
+            f"activation={kind.pretrained.activation} only, not with width={student.width:g} and "
+            f"activation={student.activation}; change them, or use weights='none'."
         )
 
 
