@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -105,12 +106,25 @@ def some(names: list[str], separator: str = "; ") -> str:
     return separator.join(names[:_NAMED]) + more
 
 
+def enumerated(names: Sequence[str], word: str = "and") -> str:
+    """Returns "host", "host and ssh" or "host, ssh and android".
+
+    Args:
+        names: at least one.
+        word: between the last two.
+    """
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
 def cause(error: BaseException) -> str:
     """Returns a library's error as one line: its first informative line and, if different, its last line.
 
     Keras puts the cause last, after a dump of the configuration; TensorFlow and h5py put it first.
     """
     text = _ARGUMENTS.sub("", _DUMPS.sub("", str(error)))
+    if "allow_pickle" in text:  # numpy's advice, which would run what a file says
+        return "an array holds Python objects; save numbers, or text with dtype=str"
     lines = [" ".join(line.split()) for line in text.splitlines()]
     lines = [line for line in lines if re.search(r"\w", line) and not line.startswith("[[")]  # names of nodes
     if not lines:

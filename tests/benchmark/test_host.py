@@ -102,7 +102,7 @@ def test_ratio_is_of_medians_at_one_thread_count():
 def test_targets_name_what_exists():
     for target in TARGETS.values():
         module = importlib.import_module(target.module)
-        assert callable(module.bench) and module.FORMATS and module.LIMITS
+        assert callable(module.check) and callable(module.bench) and module.FORMATS and module.LIMITS
 
 
 def _entry(artifact, threads, median):

@@ -1,7 +1,8 @@
 """Bench targets: where the files of a bundle are measured. All of them give `tfkd.bundle.results.Result`.
 
 A target is written `name` or `name:address`, as in `host` and `ssh://user@board`. Its module says which formats it runs
-(FORMATS) and which limits its results can be judged by (LIMITS), and reads the address in its function `bench`.
+(FORMATS) and which limits its results can be judged by (LIMITS). Its functions `check` and `bench` read the address:
+the first finds the device, the second measures on it.
 """
 
 from dataclasses import dataclass

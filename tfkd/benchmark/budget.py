@@ -8,7 +8,7 @@ from types import MappingProxyType
 from tfkd.benchmark.selecting import SelectedTarget, targets_with
 from tfkd.benchmark.statistics import joined, summarised
 from tfkd.bundle.results import Result
-from tfkd.errors import MachineError, RequestError
+from tfkd.errors import MachineError, RequestError, enumerated
 
 FORMAT = "tflite"  # of the files that have a budget
 
@@ -68,13 +68,14 @@ class Budget:
             RequestError: there is no limit, or the target does not measure what one applies to.
         """
         if not self.limits:
-            raise RequestError(f"There is no limit. Set at least one of {', '.join(QUANTITIES)}.")
+            fields = enumerated([f"fit.{name}" for name in QUANTITIES], "or")
+            raise RequestError(f"There is no limit. Set {fields}, e.g. with --max-ms 2.")
         for name in self.limits:
             gate = QUANTITIES[name].gate
             if gate is not None and gate not in target.module.LIMITS:
-                others = " and ".join(targets_with(gate, FORMAT))
+                others = enumerated(targets_with(gate, FORMAT))
                 raise RequestError(
-                    f"{name} is for {others}; the target {target.name} does not measure that. Leave it out."
+                    f"fit.{name} is for {others}; the target {target.name} does not measure that. Leave it out."
                 )
 
     @property
@@ -136,5 +137,5 @@ def _median(result: Result) -> float:
 def _value(name: str, measured: TargetFigures) -> float:
     value: float | None = getattr(measured, QUANTITIES[name].field)
     if value is None:
-        raise MachineError(f"{name} cannot be judged: the target did not report it. Leave it out.")
+        raise MachineError(f"fit.{name} cannot be judged: the target did not report it. Leave it out.")
     return value

@@ -16,7 +16,7 @@ from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.publishing import opened
 from tfkd.bundle.results import Device, Result, Skipped
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, enumerated
 from tfkd.progress import Say
 from tfkd.verification.records import Gate
 
@@ -191,7 +191,7 @@ def _require_judged(target: SelectedTarget, limits: Limits) -> None:
     """Refuses limits on what a target does not measure."""
     for limit in limits.set_names:
         if limit not in target.module.LIMITS:
-            others = " and ".join(targets_with(limit))
+            others = enumerated(targets_with(limit))
             raise RequestError(
                 f"{flag(limit)} is for {others}; the target {target.name} does not measure that. Leave it out."
             )

@@ -20,6 +20,16 @@ FORMATS = ("tflite",)
 LIMITS = gates.TIMES | {"max_memory_mb"}
 
 
+def check(address: str, options: HostOptions) -> None:
+    """Checks the address without measuring.
+
+    Raises:
+        RequestError: there is one.
+    """
+    if address:
+        raise RequestError(f"The target host is this machine; it has no address {address!r}. For a board: ssh://…")
+
+
 def bench(
     address: str,
     subject: BenchSubject,
@@ -42,8 +52,7 @@ def bench(
     Raises:
         RequestError: LiteRT cannot load or run a file.
     """
-    if address:
-        raise RequestError(f"The target host is this machine; it has no address {address!r}. For a board: ssh://…")
+    check(address, options)
     with tempfile.TemporaryDirectory() as folder:
         golden = Path(folder) / "golden.npy"
         np.save(golden, subject.images)

@@ -55,6 +55,20 @@ class Measurement(Protocol):
     samples: list[float]
 
 
+def check(address: str, options: IosOptions) -> None:
+    """Finds the device or the file of results, without measuring.
+
+    Raises:
+        RequestError: there is no Mac, or no such file.
+        MachineError: there is no device within reach.
+    """
+    stored = _stored(address)
+    if stored is None:
+        _found(address)
+    else:
+        results.read(stored)
+
+
 def bench(
     address: str,
     subject: BenchSubject,
@@ -83,12 +97,7 @@ def bench(
         require_read(options, (), "results that are read from a file")
         listener.on_stored()
         return from_file(stored, subject)
-    if shutil.which("xcrun") is None:
-        raise RequestError(
-            "The target ios needs a Mac with Xcode. On this machine, run the app by hand and read what it wrote: "
-            f"--target ios:results.json; {_SETUP}"
-        )
-    device = _select_device(_listed(), address)
+    device = _found(address)
     if device.hardware.product:
         listener.on_device(device.described, ())
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,6 +112,16 @@ def bench(
             listener.on_skipped(Skipped(**each.model_dump()))
         _copy_from(device, "results.json", folder)
         return from_file(folder / "results.json", subject)
+
+
+def _found(address: str) -> "_AppleDevice":
+    """Returns the connected device that an address names."""
+    if shutil.which("xcrun") is None:
+        raise RequestError(
+            "The target ios needs a Mac with Xcode. On this machine, run the app by hand and read what it wrote: "
+            f"--target ios:results.json; {_SETUP}"
+        )
+    return _select_device(_listed(), address)
 
 
 def _stored(address: str) -> Path | None:

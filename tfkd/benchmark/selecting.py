@@ -7,7 +7,7 @@ from types import ModuleType
 
 from tfkd.benchmark import TARGETS
 from tfkd.benchmark.options import AnyOptions, checked, flag, names
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, enumerated, nearest
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def select_target(target: str, options: Mapping[str, object], others: Collection
             known = {known for each in TARGETS.values() for known in names(each.options)} | set(others)
             raise RequestError(f"There is no option {option!r}.{nearest(option, sorted(known))}")
         raise RequestError(
-            f"{flag(option)} is for {' and '.join(readers)}; the target {name} does not read it. Leave it out."
+            f"{flag(option)} is for {enumerated(readers)}; the target {name} does not read it. Leave it out."
         )
     return SelectedTarget(name, address, _module(name), checked(record, options))
 

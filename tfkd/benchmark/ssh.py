@@ -95,6 +95,18 @@ class Board:
         return [*config, *(argument for name, value in _OPTIONS.items() for argument in ("-o", f"{name}={value}"))]
 
 
+def check(address: str, options: SshOptions) -> None:
+    """Logs in to the board and starts its Python, without measuring.
+
+    Raises:
+        RequestError: the address is wrong, or the board refuses this user or lacks Python.
+        MachineError: the board cannot be reached.
+    """
+    board = parse(address, options.ssh_config)
+    if not _remote_output(board, f"command -v {shlex.quote(options.python)} || true").strip():
+        raise RequestError(f"{board} has no {options.python}. Install Python there, or name it by --python.")
+
+
 def bench(
     address: str,
     subject: BenchSubject,

@@ -85,9 +85,11 @@ def plan(
 
     Raises:
         RequestError: the request is wrong.
+        MachineError: the device cannot be reached.
     """
     settings = recipe.fit or Fit()
     target, candidates = target_of(settings, recipe.bench, options or {}), candidates_of(recipe, settings)
+    target.check()
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
         context = _open(recipe, settings, folder, progress, None)
@@ -126,6 +128,8 @@ class _Search:
     def run(self, candidates: list[Candidate], destination: Path) -> FitResult:
         """Builds, measures, trains and publishes."""
         say = self._context.progress.say
+        if not self._measurements.device:
+            self._target.check()
         say(f"building {counted(len(candidates), 'candidate')} untrained as {self._settings.ships} files")
         files = untrained_files(self._context, candidates)
         speeds = cost.timed(self._context, files)

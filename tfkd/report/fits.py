@@ -14,6 +14,7 @@ from tfkd.benchmark.budget import QUANTITIES, TargetFigures
 from tfkd.report import facts, html, plots, units
 
 RECIPE = "recipe.json"
+_MANY_TIMES = 10  # from which an excess is written as a factor
 
 Written = Callable[[float], str]
 
@@ -31,7 +32,7 @@ _TITLES = {
     "max_mb": "peak memory, MB",
     "max_instructions": "instructions of one inference",
 }
-_COLUMNS = {"max_ms": "latency", "max_kb": "size", "max_mb": "memory", "max_instructions": "instructions"}
+COLUMNS = {"max_ms": "latency", "max_kb": "size", "max_mb": "memory", "max_instructions": "instructions"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def table(result: FitResult) -> Table:
     drawn = Table(title=Text(_title(result)), caption=_caption(result))
     drawn.add_column("candidate", overflow="fold")
     quantities = _measured_quantities(result)
-    for name in (*(_COLUMNS[each] for each in quantities), "parts", "epochs", "validation", "test", "of teacher"):
+    for name in (*(COLUMNS[each] for each in quantities), "parts", "epochs", "validation", "test", "of teacher"):
         drawn.add_column(name, justify="right", no_wrap=True)
     drawn.add_column("verdict", overflow="fold")
     for row in in_order(result):
@@ -164,7 +165,7 @@ def state(result: FitResult, row: FitRow) -> str:
     if row.name == result.chosen:
         return "ships"
     if row.excesses:
-        return ", ".join(f"{name}: {excess(ratio)} over" for name, ratio in row.excesses.items())
+        return ", ".join(f"{COLUMNS[name]} {excess(ratio)}" for name, ratio in row.excesses.items())
     if row.final:
         reached = row.relative is not None and row.relative >= result.min_relative_accuracy
         return "final" if reached else "final, below the accuracy"
@@ -172,13 +173,14 @@ def state(result: FitResult, row: FitRow) -> str:
 
 
 def limit_of(name: str, limit: float) -> str:
-    """("max_kb", 900.0) -> 'max_kb = 900'."""
-    return f"{name} = {limit:,.10g}"
+    """("max_ms", 2.0) -> 'latency at most 2.00 ms'."""
+    return f"{COLUMNS[name]} at most {WRITTEN[name](limit).removesuffix(f' {COLUMNS[name]}')}"
 
 
 def excess(ratio: float) -> str:
-    """1.153 -> '15.3 %': by how much a value exceeds its limit."""
-    return f"{units.significant(100 * (ratio - 1))} %"
+    """1.153 -> '15.3 % over the limit', 12.4 -> '12.4 times the limit': by how much a value exceeds its limit."""
+    how = f"{units.significant(100 * (ratio - 1))} % over" if ratio < _MANY_TIMES else f"{ratio:,.0f} times"
+    return f"{how} the limit"
 
 
 def value(row: FitRow, limit: str) -> float | None:
@@ -201,7 +203,7 @@ def write_page(result: FitResult) -> None:
         caption=_caption(result),
         rows=in_order(result),
         quantities=quantities,
-        columns=[_COLUMNS[each] for each in quantities],
+        columns=[COLUMNS[each] for each in quantities],
         quantity=_quantity,
         state=lambda row: state(result, row),
         known=units.known,
@@ -219,7 +221,7 @@ def _plots(result: FitResult) -> Iterator[tuple[str, Markup]]:
             if (x := value(row, limit)) is not None and (y := row.validation_accuracy) is not None
         ]
         if dots:
-            yield f"Accuracy over {_COLUMNS[limit]}", Markup(plots.scatter(dots, _TITLES[limit], "validation"))
+            yield f"Accuracy over {COLUMNS[limit]}", Markup(plots.scatter(dots, _TITLES[limit], "validation"))
 
 
 def _measured_quantities(result: FitResult) -> list[str]:
@@ -227,7 +229,7 @@ def _measured_quantities(result: FitResult) -> list[str]:
 
 
 def _quantity(row: FitRow, name: str) -> str:
-    return units.known(value(row, name), WRITTEN[name]).removesuffix(f" {_COLUMNS[name]}")
+    return units.known(value(row, name), WRITTEN[name]).removesuffix(f" {COLUMNS[name]}")
 
 
 def _title(result: FitResult) -> str:

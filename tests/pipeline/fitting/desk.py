@@ -6,6 +6,7 @@ from tfkd.benchmark.driver import Listener
 from tfkd.benchmark.options import HostOptions
 from tfkd.benchmark.subject import BenchSubject
 from tfkd.bundle.results import Condition, Device, Result
+from tfkd.errors import RequestError
 from tfkd.progress import Say
 
 FORMATS = ("tflite",)
@@ -15,6 +16,11 @@ CALLS: list[list[str]] = []  # hashes of the files of each call
 SOC = ["desk"]
 LOAD = [0.0]
 FAILURES: list[Exception] = []
+
+
+def check(address: str, options: HostOptions) -> None:
+    if address:
+        raise RequestError("The desk has no address.")
 
 
 def bench(address: str, subject: BenchSubject, options: HostOptions, say: Say, listener: Listener) -> list[Result]:

@@ -126,7 +126,7 @@ def name(width: float) -> str:
 def test_nothing_is_trained_where_nothing_meets_the_budget(bench: Bench) -> None:
     result = bench.fit(max_ms=100)
     assert not result.passed and bench.ran == []
-    assert f"The nearest is {name(0.2)}: 200 ms, 100 % over max_ms = 100." in result.verdict[0]
+    assert f"The nearest is {name(0.2)}: 200 ms, 100 % over the limit of 100 ms." in result.verdict[0]
 
 
 def test_a_quantized_teacher_that_suffices_is_not_distilled(bench: Bench) -> None:

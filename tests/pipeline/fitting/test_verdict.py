@@ -18,10 +18,10 @@ def test_the_nearest_is_that_which_misses_its_worst_limit_least() -> None:
     rows = [row("a", 2.02, 1800.0), row("b", 2.6, 945.0), row("c", 9.0, 100.0)]
     first, second = verdict.nothing_meets(rows, LIMITS)
     assert first == (
-        "Nothing meets the budget, so nothing was trained. The nearest is b: 2.60 ms, 30.0 % over max_ms = 2 and "
-        "945 kB, 5.00 % over max_kb = 900."
+        "Nothing meets the budget, so nothing was trained. The nearest is b: 2.60 ms, 30.0 % over the limit of "
+        "2.00 ms and 945 kB, 5.00 % over the limit of 900 kB."
     )
-    assert second == "3 of 3 files are over the budget; max_ms alone excludes 1, max_kb alone excludes 0."
+    assert second == "3 of 3 files are over the budget; the latency alone excludes 1, the size alone excludes 0."
 
 
 def test_what_does_reach_the_accuracy_is_said_where_it_is_known() -> None:
@@ -33,7 +33,7 @@ def test_what_does_reach_the_accuracy_is_said_where_it_is_known() -> None:
         "reaches 91.2 %."
     )
     assert lines[1] == "2.60 ms does, as an earlier fit measured: near."
-    assert "max_ms alone excludes 2" in lines[2]
+    assert "the latency alone excludes 2" in lines[2]
 
 
 def test_nothing_is_said_of_the_accuracy_of_untrained_candidates() -> None:
@@ -50,4 +50,4 @@ def test_counts_are_never_milliseconds() -> None:
     measured = TargetFigures(kb=100.0, instructions=4_500_000)
     found = FitRow("a", "student", measured, Budget(counts).excesses(measured))
     text = " ".join(verdict.nothing_meets([found], counts))
-    assert "4,500,000 instructions, 50.0 % over max_instructions = 3,000,000" in text and " ms" not in text
+    assert "4,500,000 instructions, 50.0 % over the limit of 3,000,000 instructions" in text and " ms" not in text

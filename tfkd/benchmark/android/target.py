@@ -36,6 +36,17 @@ _UNPACKING = 2e6  # bytes per second, on a slow device
 Measure = Callable[[Session, Device], list[Result]]
 
 
+def check(address: str, options: AndroidOptions) -> None:
+    """Finds the device and its cores, without measuring.
+
+    Raises:
+        RequestError: adb is not installed, or the device has no such core.
+        MachineError: the device cannot be used now.
+    """
+    phone = adb.select_phone(address)
+    _cores(phone, android_device.describe(phone), options)
+
+
 def bench(
     address: str,
     subject: BenchSubject,

@@ -32,6 +32,16 @@ RUNNER = Path(__file__).with_name("runner.py")
 LIMIT = 3600.0  # seconds that one file may take: QEMU is some fifty times slower than the processor
 
 
+def check(address: str, options: Arm64Options) -> None:
+    """Checks the profile and the ARM64 root, without counting.
+
+    Raises:
+        RequestError: the ARM64 root is missing, or there is no such profile.
+    """
+    _select_profiles(address)
+    arm64_root.find(arm64_root.folder())
+
+
 def bench(
     address: str,
     subject: BenchSubject,

@@ -56,7 +56,7 @@ class FitCost:
     def __str__(self) -> str:
         return (
             f"{counted(self.measurements, 'measurement')}, at most {counted(self.trainings, 'training')} of "
-            f"{counted(self.steps, 'step')} together, about {self.seconds / 60:,.0f} minutes"
+            f"{counted(self.steps, 'step')} together, about {counted(max(1, round(self.seconds / 60)), 'minute')}"
         )
 
 

@@ -43,6 +43,15 @@ class FitTarget:
     budget: Budget
     threads: int
 
+    def check(self) -> None:
+        """Finds the device before anything is built.
+
+        Raises:
+            RequestError: the address or an option is wrong.
+            MachineError: the device cannot be reached.
+        """
+        self.selected.module.check(self.selected.address, self.selected.options)
+
     @property
     def rounds(self) -> int:
         """How often each file is measured."""

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tfkd.errors import counted
+from tfkd.errors import counted, enumerated
 from tfkd.report import fits, units
-from tfkd.report.fits import WRITTEN, FitRow, value
+from tfkd.report.fits import COLUMNS, WRITTEN, FitRow, value
 
 
 def nothing_meets(rows: Sequence[FitRow], limits: Mapping[str, float]) -> Iterator[str]:
     """Yields why no file meets the budget, with the nearest one."""
     nearest = min(rows, key=lambda row: max(row.excesses.values()))
-    misses = " and ".join(_miss(nearest, name, limits[name]) for name in nearest.excesses)
+    misses = enumerated([_miss(nearest, name, limits[name]) for name in nearest.excesses])
     yield f"Nothing meets the budget, so nothing was trained. The nearest is {nearest.name}: {misses}."
     yield from binding(rows)
 
@@ -24,7 +24,7 @@ def nothing_reaches(rows: Sequence[FitRow], best: FitRow, limits: Mapping[str, f
         limits: the budget.
         wanted: the relative accuracy to reach.
     """
-    budget = " and ".join(WRITTEN[name](limit) for name, limit in limits.items())
+    budget = enumerated([WRITTEN[name](limit) for name, limit in limits.items()])
     assert best.relative is not None
     yield (
         f"At {budget} nothing reaches {_fraction(wanted)} of the teacher's accuracy: the best, {best.name} "
@@ -62,7 +62,7 @@ def do_not_distil(row: FitRow, limits: Mapping[str, float], command: str) -> Ite
 
 def over_when_trained(row: FitRow, limits: Mapping[str, float]) -> str:
     """Returns that a trained file exceeds the budget that its untrained one met."""
-    misses = " and ".join(_miss(row, name, limits[name]) for name in row.excesses)
+    misses = enumerated([_miss(row, name, limits[name]) for name in row.excesses])
     return f"{row.name}: the trained file is over the budget that the untrained one met: {misses}."
 
 
@@ -72,19 +72,21 @@ def binding(rows: Sequence[FitRow]) -> Iterator[str]:
     if not over:
         return
     alone = {name: sum(set(row.excesses) == {name} for row in over) for row in over for name in row.excesses}
-    parts = ", ".join(f"{name} alone excludes {alone[name]}" for name in sorted(alone, key=lambda each: -alone[each]))
+    parts = ", ".join(
+        f"the {COLUMNS[name]} alone excludes {alone[name]}" for name in sorted(alone, key=lambda each: -alone[each])
+    )
     yield f"{len(over)} of {counted(len(rows), 'file')} {'is' if len(over) == 1 else 'are'} over the budget; {parts}."
 
 
 def figures(row: FitRow, limits: Mapping[str, float]) -> str:
     """Returns the measured values that limits apply to: "1.82 ms and 412 kB"."""
-    return " and ".join(WRITTEN[name](found) for name in limits if (found := value(row, name)) is not None)
+    return enumerated([WRITTEN[name](found) for name in limits if (found := value(row, name)) is not None])
 
 
 def _miss(row: FitRow, name: str, limit: float) -> str:
     found = value(row, name)
     assert found is not None
-    return f"{WRITTEN[name](found)}, {fits.excess(row.excesses[name])} over {fits.limit_of(name, limit)}"
+    return f"{WRITTEN[name](found)}, {fits.excess(row.excesses[name])} of {WRITTEN[name](limit)}"
 
 
 def _fraction(fraction: float) -> str:
