@@ -43,6 +43,11 @@ def not_a_number(*, image_size: int | None, classes: int) -> Callable[[Any], Any
     return lambda images: np.full((len(images), classes), np.nan)
 
 
+def percentages(*, image_size: int | None, classes: int) -> Callable[[Any], Any]:
+    predict = probabilities(image_size=image_size, classes=classes)
+    return lambda images: 100 * predict(images)
+
+
 def teacher(name: str, **changes: Any) -> Teacher:
     settings = {"fine_tune": None, "image_size": 32, "normalization": "tf", **changes}
     return Teacher(model=f"tests.teachers.test_function:{name}", **settings)
@@ -63,6 +68,7 @@ def test_logits_and_probabilities_are_told_apart(filled: Callable[..., Filled], 
         ("one_row", {}, r"gives \[3\] for \d+ images; it must give a row for each"),
         ("failing", {}, r"failed, .*test_function.py:\d+: ValueError: no batch of"),
         ("not_a_number", {}, "gives NaN or infinity"),
+        ("percentages", {}, "gives percentages; divide them by 100, or give logits"),
         ("nothing", {}, "gave a dict, not a keras.Model or a function of images"),
         ("colours", {"image_size": None}, "takes images of any size; set image_size=224"),
         ("colours", {"labels": ["blue", "green", "red", "grey"]}, "gives 3 numbers per image, its labels name 4"),

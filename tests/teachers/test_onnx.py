@@ -80,6 +80,9 @@ def test_class_embeddings_need_no_labels(filled: Callable[..., Filled], tmp_path
     cosines = (rows / np.linalg.norm(rows)) @ np.eye(3)[::-1]
     np.testing.assert_allclose(cosines, [[0.8018, 0.5345, 0.2673]], atol=1e-3)
     assert np.abs(found.logits).max() <= 100
+    with pytest.raises(RequestError, match="has equal embeddings of 'blue' and 'red'"):
+        np.save(tmp_path / "classes.npy", KERNEL.T[[0, 1, 0]])
+        filled(teacher)
     with pytest.raises(RequestError, match=r"is \[2, 3\].*needs \[3, 3\]"):
         np.save(tmp_path / "classes.npy", KERNEL[:2])
         filled(teacher)
@@ -159,5 +162,7 @@ def test_other_bytes_and_settings_are_refused(filled: Callable[..., Filled], tmp
         opened(good, image_size=64)
     with pytest.raises(RequestError, match=r"layers cannot be trained; set fine_tune.epochs=0"):
         filled(Teacher(model=str(good), fine_tune=FineTune(epochs=2)))
+    with pytest.raises(RequestError, match="reads logit_scale only with class_embeddings"):
+        Teacher(model="t.onnx", logit_scale=10)
     with pytest.raises(RequestError, match="is read without weights; leave weights out"):
         Teacher(model="t.onnx", weights="imagenet")

@@ -190,11 +190,12 @@ def test_unlabelled_images_count_too(data: Dataset, names: list[str], logits: np
 
 
 BAD = {
-    "nan": (CLASSES, [[1.0, float("nan"), 0.0]], "gives NaN or infinity for row 1"),
-    "no distribution": (CLASSES, [[0.5, 0.2, 0.2], [0.5, 0.3, 0.2]], "sum to 0.9 for row 1"),
+    "nan": (CLASSES, [[1.0, float("nan"), 0.0]], "gives NaN or infinity for 'a.png'"),
+    "no distribution": (CLASSES, [[0.5, 0.2, 0.2], [0.5, 0.3, 0.2]], "sum to 0.9 for 'a.png'"),
     "other classes": (("cat", "dog", "cow"), [[1, 2, 3]], "has the class 'blue', the columns of"),
     "a column less": (CLASSES[:2], [[1, 2]], "has the class 'red', the columns of"),
-    "few percentages": (CLASSES, [[90, 7, 3], [9, 1, 90], [5, 5, 5]], "percentages, but they sum to 15 for row 3"),
+    "few percentages": (CLASSES, [[90, 7, 3], [9, 1, 90], [5, 5, 5]], "percentages, but they sum to 15 for 'a.png'"),
+    "no header": (("0.7", "0.2", "0.1"), [[0.5, 0.3, 0.2]], "its first line must be a header, as in file,blue,green,…"),
     "one column": (CLASSES[:1], [[1]], "has the class 'green', the columns of"),
     "different doubles": (CLASSES, [[1, 2, 3], [1, 2, 4]], "names 'a.png' twice, with different predictions"),
 }
@@ -234,9 +235,33 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, name: str, content:
 def test_pickles_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", names=np.array(["a", 1], object), logits=np.zeros((2, 2)))
     (tmp_path / "folder.csv").mkdir()
-    for name, message in (("t.npz", "plain arrays"), ("folder.csv", "is a folder"), ("none.csv", "does not exist")):
+    for name, message in (
+        ("t.npz", "an array holds Python objects; save numbers, or text with dtype=str$"),
+        ("folder.csv", "is a folder"),
+        ("none.csv", "does not exist"),
+    ):
         with pytest.raises(RequestError, match=message):
             tables.read(tmp_path / name)
+
+
+def test_names_without_suffix_are_explained(
+    data: Dataset, logits: np.ndarray, names: list[str], tmp_path: Path
+) -> None:
+    stems = [name.removesuffix(".png") for name in names]
+    read = predictions_file.read(of(write(tmp_path / "t.csv", stems, logits)), data.classes)
+    splits = predictions_file.splits_of(data)
+    with pytest.raises(RequestError, match=r"base name where it is unique, with the suffix, e.g. \.jpg\.$"):
+        predictions_file.require_complete(read, predictions_file.matched(read, splits), splits)
+
+
+def test_images_that_are_left_out_are_no_unknown_names(
+    data: Dataset, logits: np.ndarray, names: list[str], tmp_path: Path
+) -> None:
+    read = predictions_file.read(
+        of(write(tmp_path / "t.csv", [*names, "none.png"], [*logits, logits[0]])), data.classes
+    )
+    train = replace(data.train, numbers=data.train.numbers[:2], labels=data.train.labels[:2])
+    assert predictions_file.matched(read, {"train": train}).extra == 1
 
 
 def test_npz_needs_a_row_for_each_name(tmp_path: Path) -> None:

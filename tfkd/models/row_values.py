@@ -1,5 +1,7 @@
 """What the numbers of a classifier mean, told by their values: logits, or probabilities."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfkd.errors import RequestError
@@ -10,7 +12,10 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def hold_probabilities(
-    rows: np.ndarray, name: str, advice: str = "check its weights, its input and its normalization"
+    rows: np.ndarray,
+    name: str,
+    advice: str = "check its weights, its input and its normalization",
+    labels: Sequence[str] = (),
 ) -> bool:
     """Returns whether rows are probabilities instead of logits.
 
@@ -18,6 +23,7 @@ def hold_probabilities(
         rows: predictions for different images, float [n, classes].
         name: name of the classifier in messages.
         advice: what to do about a row of NaN.
+        labels: a name for each row, for messages.
 
     Raises:
         RequestError: there is one number per row, a number is NaN or infinite, or most rows or all numbers are between
@@ -27,7 +33,7 @@ def hold_probabilities(
         raise RequestError(f"{name} gives {list(rows.shape[1:])} numbers per image; it needs one for each class.")
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
-        raise RequestError(f"{name} gives NaN or infinity for {row_named(~finite)}; {advice}.")
+        raise RequestError(f"{name} gives NaN or infinity for {row_named(~finite, labels)}; {advice}.")
     wide = rows.astype(np.float64)
     inside = ((wide >= 0) & (wide <= 1 + ROUNDED)).all(axis=1)
     sums = wide.sum(axis=1)
@@ -37,18 +43,19 @@ def hold_probabilities(
     if (inside.all() and wide.any()) or right.mean() > _MOSTLY:  # an untrained network may give zeros
         first = int(np.argmin(right))
         raise RequestError(
-            f"{name} gives numbers from 0 to 1, but they sum to {sums[first]:.3g} for {row_named(~right)}; "
+            f"{name} gives numbers from 0 to 1, but they sum to {sums[first]:.3g} for {row_named(~right, labels)}; "
             "give logits, or probabilities of one softmax over all classes."
         )
     return False
 
 
-def hold_percentages(rows: np.ndarray, name: str) -> bool:
+def hold_percentages(rows: np.ndarray, name: str, labels: Sequence[str] = ()) -> bool:
     """Returns whether rows are probabilities in percent: none is negative, and each sums to about 100.
 
     Args:
         rows: predictions for different images, float [n, classes].
         name: where they come from, in messages.
+        labels: a name for each row, for messages.
 
     Raises:
         RequestError: most rows are percentages, but not all.
@@ -57,17 +64,17 @@ def hold_percentages(rows: np.ndarray, name: str) -> bool:
     right = (rows >= 0).all(axis=1) & (np.abs(sums / 100 - 1) < ROUNDED)
     if not right.all() and right.mean() > _MOSTLY and np.isfinite(rows).all():
         raise RequestError(
-            f"{name} gives percentages, but they sum to {sums[np.argmin(right)]:.3g} for {row_named(~right)}; "
+            f"{name} gives percentages, but they sum to {sums[np.argmin(right)]:.3g} for {row_named(~right, labels)}; "
             "correct them or give probabilities of one softmax over all classes."
         )
     return bool(right.all())
 
 
-def row_named(wrong: np.ndarray) -> str:
-    """Returns the first of some rows, and how many others there are."""
-    count = int(wrong.sum())
+def row_named(wrong: np.ndarray, labels: Sequence[str] = ()) -> str:
+    """Returns the first of some rows, by its name if rows have names, and how many others there are."""
+    count, first = int(wrong.sum()), int(np.argmax(wrong))
     others = f" and {count - 1:,} more" if count > 1 else ""
-    return f"row {int(np.argmax(wrong)) + 1:,}{others}"
+    return f"{labels[first]!r}{others}" if labels else f"row {first + 1:,}{others}"
 
 
 def logits_of_rows(rows: np.ndarray, probabilities: bool) -> np.ndarray:

@@ -108,12 +108,21 @@ class Teacher(Block):
     def _one_source(self) -> "Teacher":
         if bool(self.model) is (self.predictions is not None):
             raise ValueError("needs either a model or a file of predictions")
-        for name, field in type(self).model_fields.items():
-            if name in self._unread and getattr(self, name) != field.get_default(
-                call_default_factory=True, validated_data={"model": self.model, "predictions": self.predictions}
-            ):
-                raise ValueError(f"{self.name} is read without {name}; leave {name} out")
+        for name in sorted(self._changed & self._unread):
+            raise ValueError(f"{self.name} is read without {name}; leave {name} out")
+        if self.class_embeddings is None and "logit_scale" in self._changed:
+            raise ValueError("reads logit_scale only with class_embeddings; set both or leave logit_scale out")
         return self
+
+    @property
+    def _changed(self) -> set[str]:
+        """The fields whose values are not the defaults."""
+        known = {"model": self.model, "predictions": self.predictions}
+        return {
+            name
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True, validated_data=known)
+        }
 
     @property
     def _unread(self) -> set[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfkd.errors import RequestError, cause
 from tfkd.labels import outputs_of
-from tfkd.models.row_values import hold_probabilities, logits_of_rows
+from tfkd.models.row_values import hold_percentages, hold_probabilities, logits_of_rows
 from tfkd.recipe import Teacher
 
 _LARGEST = 1 << 30  # bytes of class embeddings
@@ -96,6 +96,8 @@ def own_outputs(
     if not fits_classes(teacher, classes, width):
         raise RequestError(_other_width(teacher, classes, width))
     if rows is not None:
+        if hold_percentages(rows, teacher.name):
+            raise RequestError(f"{teacher.name} gives percentages; divide them by 100, or give logits.")
         probabilities = hold_probabilities(rows, teacher.name)
     order = outputs_of(classes, teacher.labels, "a teacher's labels") if teacher.labels else []
     known = numbers_of(teacher.classes, classes) if teacher.classes else []
@@ -124,9 +126,21 @@ def class_embeddings(teacher: Teacher, classes: Sequence[str], width: int) -> Li
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (np.isfinite(rows).all() and (lengths > 0).all()):
         raise RequestError(f"{path} holds NaN, infinity or a row of zeros; compute the embeddings again.")
+    if len(same := _first_equal(rows / lengths)) > 1:
+        raise RequestError(
+            f"{path} has equal embeddings of {names[same[0]]!r} and {names[same[1]]!r}; compute them from texts that "
+            "differ."
+        )
     ordered = (rows / lengths)[outputs_of(classes, names, "a teacher's labels")]
     kernel = (teacher.logit_scale * ordered.T).astype(np.float32)
     return LinearHead(kernel, np.zeros(len(classes), np.float32), unit=True)
+
+
+def _first_equal(rows: np.ndarray) -> list[int]:
+    """Returns the numbers of the first rows that are equal, or none."""
+    _, number, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(counts[number.ravel()] > 1)
+    return [int(row) for row in repeated if number.ravel()[row] == number.ravel()[repeated[0]]]
 
 
 def _embeddings(path: Path) -> np.ndarray:

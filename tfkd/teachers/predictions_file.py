@@ -57,7 +57,7 @@ class Matching:
 
     Attributes:
         rows: number of the row of each image, -1 without one, by split.
-        extra: number of rows without an image.
+        extra: number of rows that name no image of the sources, not even one that is left out.
     """
 
     rows: dict[str, np.ndarray]
@@ -81,17 +81,35 @@ def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
         raise RequestError(
             f"{path} has {table.values.shape[1]} columns of predictions, the classes are {len(columns)}."
         )
+    _require_header(table, classes, path)
     order = outputs_of(classes, columns, f"the columns of {path}")
     values, names = table.values, tuple(_normal(name) for name in table.names)
-    percentages = hold_percentages(values, str(path))
+    percentages = hold_percentages(values, str(path), names)
     values = values / 100 if percentages else values
-    probabilities = hold_probabilities(values, str(path), "correct it or leave it out")
+    probabilities = hold_probabilities(values, str(path), "correct it or leave it out", names)
     first, doubles = _once(names, values, path)
     logits = logits_of_rows(values[first][:, order], probabilities)
     others = tuple(columns[number] for number in sorted(set(range(len(columns))) - set(order)))
     return Predictions(
         str(path), tuple(names[row] for row in first), logits, doubles, others, probabilities, percentages
     )
+
+
+def _require_header(table: tables.PredictionTable, classes: Sequence[str], path: Path) -> None:
+    """Raises a RequestError if the names of the columns are numbers that are no classes: a row in their place."""
+    if table.columns and not {*table.columns} & {*classes} and all(_is_number(name) for name in table.columns):
+        raise RequestError(
+            f"{path} names no class: its first line must be a header, as in file,{','.join(classes[:2])},…; "
+            f"it holds {some(list(table.columns), ', ')}."
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def matched(predictions: Predictions, splits: dict[str, Split]) -> Matching:
@@ -112,8 +130,7 @@ def matched(predictions: Predictions, splits: dict[str, Split]) -> Matching:
             f"{predictions.file} names {clash[0]!r}, as two images of different sources are called; rename a folder."
         )
     found = {split: np.array([rows.get(name, -1) for name in each], np.int64) for split, each in names.items()}
-    used = np.unique(np.concatenate(list(found.values())))
-    return Matching(found, len(predictions.names) - int((used >= 0).sum()))
+    return Matching(found, len(predictions.names) - len(set(rows.values())))
 
 
 def splits_of(data: Dataset) -> dict[str, Split]:
@@ -139,9 +156,13 @@ def require_complete(predictions: Predictions, matching: Matching, splits: dict[
         raise RequestError(
             f"{predictions.file} has no prediction for {len(missing):,} of {images:,} images ({some(missing, ', ')}); "
             f"it has {counted(matching.extra, 'name')} of no image. Name files by their path in the source, or by "
-            "their base name where it is unique."
+            f"their base name where it is unique{_suffix_advice(predictions.names)}."
         )
     return len(missing)
+
+
+def _suffix_advice(names: Sequence[str]) -> str:
+    return "" if any(PurePosixPath(name).suffix for name in names) else ", with the suffix, e.g. .jpg"
 
 
 def described(predictions: Predictions, matching: Matching, missing: int) -> str:
