@@ -190,7 +190,8 @@ def _curves(evidence: Evidence) -> list[tuple[str, Markup]]:
         drawn.append((f"Validation accuracy of {who}", plots.learning_curves(pair, "validation_accuracy")))
         drawn.append((f"Training loss of {who}", plots.learning_curves(pair, "loss")))
     if parts := _parts(evidence):
-        drawn.append(("What the student's training loss is made of", plots.learning_curves(parts, "loss")))
+        curves = plots.learning_curves(parts, "loss", "parts of the student's training loss, weighted")
+        drawn.append(("What the student's training loss is made of", curves))
     if teacher:
         drawn.append(("Fine-tuning of the teacher", plots.learning_curves(teacher, "validation_accuracy")))
     return [(title, Markup(svg)) for title, svg in drawn]

@@ -97,15 +97,16 @@ def front(dots: Sequence[Dot]) -> list[Dot]:
     return found
 
 
-def learning_curves(curves: Sequence[Curve], measure: str) -> str:
+def learning_curves(curves: Sequence[Curve], measure: str, title: str = "training loss") -> str:
     """Draws a measure over the epochs: the mean over seeds, the band from the worst to the best seed.
 
     Args:
         curves: the networks to draw.
         measure: "validation_accuracy" or "loss".
+        title: what a loss is.
     """
     accuracy = measure == "validation_accuracy"
-    figure, axes = _figure("accuracy on the validation images, %" if accuracy else "training loss")
+    figure, axes = _figure("accuracy on the validation images, %" if accuracy else title)
     ends = []
     for curve in curves:
         epochs, values = _aligned(curve.seeds, measure, 100.0 if accuracy else 1.0)
