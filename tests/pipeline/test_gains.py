@@ -36,6 +36,7 @@ def test_every_row_is_what_its_evidence_says(row: MeasuredGain) -> None:
         (Setting(20, 0, True), "few_photos"),
         (Setting(5, 0, True), "few_photos"),
         (Setting(60, 5, False), "distill_clothing_fifth"),
+        (Setting(18, 0, False), "distill_clothing_patient"),
         (Setting(2_000, 0, False), "distill_cifar10"),
         (Setting(400, 0, True), "clothing"),
     ],

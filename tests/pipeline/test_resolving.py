@@ -77,7 +77,7 @@ def test_a_choice_is_kept_whatever_is_there_later(
     assert chosen(again.choices) == [("student.weights", "none", True)]
     assert again.recipe == first.recipe and again.recipe.student.weights == "none"
     assert str(again.choices[0]) == (
-        "student.weights: none (random weights), chosen by an earlier run; set student.weights to choose otherwise. "
+        "student.weights: none (random weights), as chosen before; set student.weights to choose otherwise. "
         "They are not installed."
     )
     assert world.asked == ["mobilenet_v2"]

@@ -262,7 +262,7 @@ def test_a_second_call_reuses_every_stage(finished: Path) -> None:
     code, output, _ = tfkd(finished)
     assert code == 0
     assert output.count(": reused") == 8
-    assert "student.weights: none (random weights), chosen by an earlier run" in output
+    assert "student.weights: none (random weights), as chosen before" in output
     assert bundle.stat().st_mtime_ns == before
 
 

@@ -61,7 +61,8 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from (DoctorFinding("ok", str(choice)) for choice in resolved.choices)
     yield DoctorFinding("ok", expected_gain(setting_of(resolved.recipe, data)))
     yield from _models(resolved.recipe, data, runs)
-    yield from _settings(resolved.recipe, data)
+    was_tried = any(choice.field == "student.weights" and not choice.is_kept for choice in resolved.choices)
+    yield from _settings(resolved.recipe, data, was_tried)
 
 
 def _machine(runs: Path) -> Iterator[DoctorFinding]:
@@ -294,7 +295,7 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
     from tfkd.verification.diagnosis import FEW_STEPS, FEW_STEPS_OF_TRAINED
 
     student, is_fresh = recipe.student, recipe.student.is_random
-    text = f"training: {steps:,} steps ({recipe.distill.training.epochs} epochs of {per_epoch:,})"
+    text = f"training: {steps:,} steps ({counted(recipe.distill.training.epochs, 'epoch')} of {per_epoch:,})"
     least = FEW_STEPS if is_fresh else FEW_STEPS_OF_TRAINED
     if student.model not in STUDENTS or steps >= least:
         return DoctorFinding("ok", text)
@@ -306,15 +307,19 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
     )
 
 
-def _trained_weights(student: Student) -> str:
+def _trained_weights(student: Student, was_tried: bool) -> str:
     """Returns the settings with which a student starts from trained weights; those of its own network come first."""
     advised = student.model_copy(update={"model": _INSTALLABLE})
-    return ", or ".join(text for each in (student, advised) if (text := _imagenet_settings(each, student.model)))
+    found = [_imagenet_settings(student, student.model, was_tried)]
+    if student.model != _INSTALLABLE:
+        found.append(_imagenet_settings(advised, student.model))
+    return ", or ".join(filter(None, found))
 
 
-def _imagenet_settings(student: Student, present: str) -> str:
+def _imagenet_settings(student: Student, present: str, was_tried: bool = False) -> str:
+    """Returns the settings of a student's ImageNet weights; "" if it has none or their download has just failed."""
     published = STUDENTS[student.model].pretrained
-    if published is None:
+    if published is None or (was_tried and not published.install and published.fits(student)):
         return ""
     fields = {"model": student.model, "weights": "imagenet", "activation": published.activation, "width": 1}
     if student.model == present:
@@ -325,14 +330,15 @@ def _imagenet_settings(student: Student, present: str) -> str:
     return f"set {settings} ({published.install or 'Keras downloads the weights'})"
 
 
-def _settings(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
+def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[DoctorFinding]:
+    """Yields findings about the settings; `was_tried` says whether the initial weights were chosen just now."""
     distill, student = recipe.distill, recipe.student
     transfer = len(data.train) + len(data.unlabelled or ())
     if student.is_random and student.model in STUDENTS and transfer < FEW_IMAGES:
         yield DoctorFinding(
             "warning",
             f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; "
-            f"{_trained_weights(student)}, or add data.unlabelled",
+            f"{_trained_weights(student, was_tried)}, or add data.unlabelled",
         )
     times = distill.training.epochs / distill.views
     if distill.targets == "view" and times > MAX_REPEATS:

@@ -25,9 +25,8 @@ class Setting:
     trained: bool
 
     def distance(self, other: "Setting") -> float:
-        """Returns how different two settings are; a factor of e in the number of labels counts 1."""
-        labels = abs(math.log(self.labels / other.labels))
-        return labels + 2 * (bool(self.unlabelled) != bool(other.unlabelled)) + 2 * (self.trained != other.trained)
+        """Returns how different two settings are but for the weights; a factor of e in the labels counts 1."""
+        return abs(math.log(self.labels / other.labels)) + 2 * (bool(self.unlabelled) != bool(other.unlabelled))
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,12 @@ def setting_of(recipe: Recipe, data: Dataset) -> Setting:
 
 
 def expected_gain(setting: Setting) -> str:
-    """Returns what the most similar measurement gained, as a sentence."""
-    found = min(MEASURED, key=lambda each: each.setting.distance(setting))
+    """Returns what the most similar measurement gained, as a sentence.
+
+    Only students that start from the same kind of weights are compared: random ones gain several times as much.
+    """
+    comparable = [each for each in MEASURED if each.setting.trained == setting.trained]
+    found = min(comparable, key=lambda each: each.setting.distance(setting))
     error = f" ± {found.error:g}" if found.error is not None else ""
     return (
         f"{_described(setting)}. The most similar measurement ({found.student}: {_described(found.setting)}) gained "

@@ -32,7 +32,7 @@ class Choice:
     is_kept: bool = False
 
     def __str__(self) -> str:
-        kept = f", chosen by an earlier run; set {self.field} to choose otherwise" if self.is_kept else ""
+        kept = f", as chosen before; set {self.field} to choose otherwise" if self.is_kept else ""
         return f"{self.field}: {self.answer.summary}{kept}. {self.answer.why}"
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfkd.data import Dataset
+from tfkd.errors import counted
 from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
 from tfkd.recipe import Distill, FeatureLoss, Recipe
 
@@ -94,7 +95,7 @@ def _views(situation: Situation, epochs: int, targets: str) -> list[Group]:
     views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
     if targets == "view":
         views = math.ceil(epochs / SHOWN)
-    return [Group({"targets": targets}, reason), Group({"views": views}, f"{views} stored views per image")]
+    return [Group({"targets": targets}, reason), Group({"views": views}, f"{counted(views, 'stored view')} per image")]
 
 
 def _epochs(situation: Situation) -> int:
@@ -115,7 +116,7 @@ def _training(situation: Situation, epochs: int, batch: int) -> list[Group]:
     average = round(min(max(1 - AVERAGED / steps, 0.9), 0.999), 3)
     start = "trained" if situation.is_trained else "random"
     others = {"batch_size": batch, "learning_rate": rate, "warmup_epochs": epochs / 10, "average": average}
-    reason = f"{epochs} epochs of {situation.images:,} images from {start} weights"
+    reason = f"{counted(epochs, 'epoch')} of {counted(situation.images, 'image')} from {start} weights"
     return [Group({"training": {"epochs": epochs}}, reason), Group({"training": others})]
 
 
@@ -172,7 +173,8 @@ def _situation(recipe: Recipe, data: Dataset) -> Situation:
 def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
     found = completed(recipe.distill, _situation(recipe, data))
     training = found.training
-    summary = f"{training.epochs} epochs, {found.views} stored views, learning rate {training.learning_rate:g}"
+    counts = f"{counted(training.epochs, 'epoch')}, {counted(found.views, 'stored view')}"
+    summary = f"{counts}, learning rate {training.learning_rate:g}"
     return ChosenValue(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
 
 

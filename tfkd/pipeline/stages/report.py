@@ -263,4 +263,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=13, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=14, result=ReportResult, inputs=_inputs, work=_work)
