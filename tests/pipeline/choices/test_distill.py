@@ -44,7 +44,7 @@ def test_every_situation_gets_settings_that_can_be_trained(situation: Situation)
 def test_two_hundred_photos_take_minutes() -> None:
     found = chosen(recipe())
     assert 10_000 <= 200 * found.training.epochs <= 15_000  # at 40 images per second and core
-    assert 200 * found.views <= 2_000  # predictions of the teacher
+    assert (found.targets, found.views) == ("view", 20)  # 4,000 predictions of the teacher
 
 
 def test_it_is_the_default_and_has_a_name(tmp_path: Path) -> None:
@@ -100,14 +100,25 @@ def test_what_is_chosen_fits_what_is_set() -> None:
     short = chosen(recipe().with_("distill.training.epochs=3", "distill.training.batch_size=8")).training
     assert (short.epochs, short.warmup_epochs, short.learning_rate) == (3, pytest.approx(0.3), 2.5e-4)
     assert (short.average or 0) < (chosen(recipe()).training.average or 0)
-    stored = chosen(recipe().with_("distill.targets=view"))
-    assert (stored.training.epochs, stored.views) == (60, 15)  # no view is shown more than four times
+    assert chosen(recipe().with_("distill.targets=image")).views == 8
+    longer = chosen(recipe().with_("distill.training.epochs=100"))
+    assert longer.views == 25  # no view is shown more than four times
 
 
-@pytest.mark.parametrize("views", [True, False])
-def test_losses_on_maps_need_stored_views_and_predictions_of_a_file_have_none(views: bool) -> None:
-    situation = Situation(labelled=200, unlabelled=0, is_trained=True, has_views=views, needs_views=True)
-    assert chosen(recipe(), situation).targets == ("view" if views else "image")
+@pytest.mark.parametrize(
+    ("situation", "epochs", "views"),
+    [
+        (UNLABELLED, 5, 5),
+        (Situation(3_000, 0, is_trained=False), 34, 9),
+        (Situation(50_000, 0, is_trained=True), 5, 2),
+        (Situation(50_000, 0, is_trained=False), 20, 5),
+        (Situation(200, 0, is_trained=True, has_views=False), 60, 1),
+    ],
+)
+def test_views_are_repeated_little_where_that_is_cheap(situation: Situation, epochs: int, views: int) -> None:
+    found = chosen(recipe(), situation)
+    assert (found.training.epochs, found.views) == (epochs, views)
+    assert found.targets == ("view" if situation.has_views else "image")
 
 
 def test_a_teacher_of_predictions_leaves_the_targets_to_the_run(tmp_path: Path) -> None:

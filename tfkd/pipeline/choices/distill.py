@@ -13,17 +13,18 @@ from typing import Any
 from tfkd.data import Dataset
 from tfkd.errors import counted
 from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
-from tfkd.recipe import Distill, FeatureLoss, Recipe
+from tfkd.recipe import Distill, Recipe
 
 SHOWN_TO_TRAINED, SHOWN_TO_RANDOM = 12_000, 100_000  # images, at least, in one training
 EPOCHS_OF_TRAINED, EPOCHS_OF_RANDOM = (5, 60), (20, 200)
 AVERAGED = 20  # part of the steps that the running average spans
-VIEWS_OF_FEW, VIEWS_OF_MANY, MANY = 8, 4, 1_000
-VECTORS = ("pooled", "penultimate", "logits")  # taps that have no height and width
-SHOWN = 4  # times that the student may see a stored view
+MANY = 1_000  # images
+VIEWS_OF_FEW, VIEWS_OF_MANY = 8, 4  # with targets by image
+SHOWN = 4  # times that the student may see a stored view, with targets by view
+MOST_VIEWS, PREDICTED = 20, 20_000  # views per image, and predictions of the teacher, that are worth less repetition
 _REASONS = {
-    "image": "new views in every epoch, with the mean of an image's stored predictions, so that none is memorised",
-    "view": "the stored views, each with its own predictions",
+    "image": "targets by image: new views in every epoch, with the mean of the stored predictions",
+    "view": "targets by view, so that student and teacher see the same pixels",
 }
 
 
@@ -36,14 +37,12 @@ class Situation:
         unlabelled: images without a label.
         is_trained: whether the student starts from trained weights.
         has_views: whether all teachers predict views, and not one prediction per image from a file.
-        needs_views: whether a loss compares maps, which have no mean over views.
     """
 
     labelled: int
     unlabelled: int
     is_trained: bool
     has_views: bool = True
-    needs_views: bool = False
 
     @property
     def images(self) -> int:
@@ -71,7 +70,7 @@ def groups(situation: Situation, own: Mapping[str, Any]) -> list[Group]:
     batch = training.get("batch_size", _batch(situation))
     return [
         *_losses(),
-        *_views(situation, epochs, own.get("targets", _targets(situation))),
+        *_views(situation, epochs, own.get("targets", "view" if situation.has_views else "image")),
         *_training(situation, epochs, batch),
         *_finish(situation),
     ]
@@ -86,15 +85,14 @@ def _losses() -> list[Group]:
     return [Group({"losses": [loss]}, reason), Group({"label_weight": 0.1})]
 
 
-def _targets(situation: Situation) -> str:
-    return "view" if situation.needs_views and situation.has_views else "image"
-
-
 def _views(situation: Situation, epochs: int, targets: str) -> list[Group]:
     reason = _REASONS[targets]
-    views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
     if targets == "view":
-        views = math.ceil(epochs / SHOWN)
+        views = max(math.ceil(epochs / SHOWN), min(epochs, MOST_VIEWS, PREDICTED // situation.images))
+    elif situation.has_views:
+        views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
+    else:
+        views = 1
     return [Group({"targets": targets}, reason), Group({"views": views}, f"{counted(views, 'stored view')} per image")]
 
 
@@ -164,9 +162,6 @@ def _situation(recipe: Recipe, data: Dataset) -> Situation:
         unlabelled=len(data.unlabelled or ()),
         is_trained=not recipe.student.is_random,
         has_views=not any(teacher.predictions for teacher in recipe.teachers),
-        needs_views=any(
-            isinstance(loss, FeatureLoss) and loss.student_tap not in VECTORS for loss in recipe.distill.losses
-        ),
     )
 
 
@@ -178,4 +173,4 @@ def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
     return ChosenValue(found.model_dump(mode="json"), summary, f"{'; '.join(found.reasons) or 'The recipe sets all'}.")
 
 
-DISTILL = ChoiceKind(version=1, questions=_questions, answer=_answer)
+DISTILL = ChoiceKind(version=2, questions=_questions, answer=_answer)
