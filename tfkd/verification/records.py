@@ -32,6 +32,57 @@ class PairedTest(Entry):
     worst_p_value: Fraction = Field(description="the least that the test split allows: the first is always wrong")
 
 
+class ClassFlips(Entry):
+    label: str
+    flips: Number = Field(description="images of the class that the reference predicts rightly, the other one wrongly")
+    right: Number = Field(description="images of the class that the reference predicts rightly")
+
+    @model_validator(mode="after")
+    def _flips_of_right(self) -> "ClassFlips":
+        if self.flips > self.right:
+            raise ValueError(f"{self.label} has {self.flips} negative flips among {self.right} images")
+        return self
+
+
+class NegativeFlips(Entry):
+    """Images that a reference predicts rightly and the judged classifier wrongly: `test.lost` of `right` images."""
+
+    right: Count = Field(description="images that the reference predicts rightly")
+    test: PairedTest = Field(description="of the judged classifier against the reference")
+    per_class: list[ClassFlips] = Field(description="the classes that have negative flips, those with the most first")
+
+    @model_validator(mode="after")
+    def _sum_of_classes(self) -> "NegativeFlips":
+        flips, right = sum(each.flips for each in self.per_class), sum(each.right for each in self.per_class)
+        if flips != self.test.lost or right > self.right or flips > self.right:
+            raise ValueError(f"counts {self.test.lost} negative flips of {self.right}, by class {flips} of {right}")
+        return self
+
+    @property
+    def fraction(self) -> float | None:
+        """Negative flips as a fraction of the images that the reference predicts rightly; None without any."""
+        return self.test.lost / self.right if self.right else None
+
+
+class OrderAgreement(Entry):
+    """How far two networks rank the classes that are not the label alike."""
+
+    correlation: float | None = Field(
+        None, ge=-1, le=1, description="mean over the images of Spearman's rank correlation; None: see `reason`"
+    )
+    standard_error: float | None = Field(None, ge=0, description="of the mean; None with fewer than two images")
+    images: Count = Field(description="test images whose wrong classes have an order in both networks")
+    reason: str = Field("", description="why there is no correlation")
+
+    @model_validator(mode="after")
+    def _of_images(self) -> "OrderAgreement":
+        if (self.correlation is None) is not (self.images == 0) or bool(self.reason) is not (self.images == 0):
+            raise ValueError(
+                f"the correlation {self.correlation} ({self.reason or 'measured'}) of {self.images} images"
+            )
+        return self
+
+
 class Tensor(Entry):
     name: str
     shape: list[Number]
