@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, seal, verdicts
+from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, photos, seal, verdicts
 from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import CHECKSUMS, EVIDENCE, MANIFEST, RECIPE
@@ -26,9 +26,6 @@ from tfkd.formats import TIMED
 from tfkd.formats.families import FAMILIES
 from tfkd.labels import LABELS, labels_text, outputs_of
 from tfkd.progress import Progress
-from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import Data
-from tfkd.recipe.renamed import present_named
 from tfkd.verification import NotVerifiedError, VerifyError
 from tfkd.verification.apart import Answered, Apart
 from tfkd.verification.gates import unjudged
@@ -36,7 +33,6 @@ from tfkd.verification.records import Artifact, Verdict
 from tfkd.writers import Card
 
 _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
-_BATCH = 64
 _DEFLATED = 0.05
 _CLOCKS = datetime.timedelta(days=1)  # that those of two machines may be apart
 
@@ -311,27 +307,16 @@ class _TestImages:
     """
 
     def __init__(self, source: str, manifest: Manifest) -> None:
-        with native_logs_silenced():  # TensorFlow is loaded here
-            from tfkd.data import REST, open_evaluation, open_source
-            from tfkd.data.renderings import rendered
-
         self._manifest = manifest
-        requested = _data(source, manifest)
-        # A path in a manifest is nothing to open.
-        self._complete = requested.unlabelled in (None, REST)
-        opened = open_evaluation if manifest.data.for_evaluation else open_source
-        settings = requested if self._complete else requested.model_copy(update={"unlabelled": None})
-        found = opened(settings, manifest.seed, ranges=manifest.data.pixel_ranges)
+        found, self._complete = photos.open_photos(source, manifest)
         outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
         self._fingerprint = found.fingerprint
-        self._images = rendered(_rendering(manifest), found).test
+        self._images = photos.measured_split(found, manifest)
         self._labels = outputs[found.test.labels]
 
     def batches(self) -> Iterable[Any]:
         """Returns raw inputs of the student's signature, [b, ...], in order."""
-        from tfkd.data.batches import plain_batches
-
-        return plain_batches(self._images, self._manifest.signature, _BATCH).map(lambda inputs, _: inputs)
+        return photos.raw_batches(self._images, self._manifest.signature)
 
     def compared(self) -> tuple[int, str]:
         """Returns whether these are the images that the bundle was measured on."""
@@ -354,24 +339,3 @@ class _TestImages:
         if stated is None or not abs(accuracy - stated) <= allowed:
             raise VerifyError(f"{found} ({allowed:.4f} apart is allowed).")
         return accuracy, found
-
-
-def _data(source: str, manifest: Manifest) -> Data:
-    """Returns the part of the bundle's recipe that divides the images, with another source."""
-    block = manifest.recipe.get("data")
-    try:
-        return Data.model_validate({**(block if isinstance(block, dict) else {}), "source": source})
-    except ValidationError:
-        raise RequestError(
-            f"{MANIFEST}: its recipe does not say how the images are divided; leave --data out."
-        ) from None
-
-
-def _rendering(manifest: Manifest) -> str:
-    from tfkd.inputs.image.rendering import TRANSFORMS
-
-    student = present_named(manifest.recipe.get("student"))
-    rendering = (student if isinstance(student, dict) else {}).get("rendering", "rgb")
-    if rendering not in TRANSFORMS:
-        raise RequestError(f"The student sees {rendering!r}, which cannot be made of other images; leave --data out.")
-    return str(rendering)

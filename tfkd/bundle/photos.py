@@ -1,0 +1,87 @@
+"""Opens a source of labelled photos as a bundle's manifest says: divided, read and rendered as its own were."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tfkd.bundle.layout import MANIFEST
+from tfkd.bundle.manifest import Manifest
+from tfkd.errors import RequestError
+from tfkd.quiet import native_logs_silenced
+from tfkd.recipe import Data
+from tfkd.recipe.renamed import present_named
+from tfkd.signature import Signature
+
+if TYPE_CHECKING:
+    from tfkd.data.dataset import Dataset, Split
+
+_BATCH = 64
+
+
+def open_photos(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
+    """Opens photos with the division of a bundle.
+
+    Args:
+        source: as `data.source` in a recipe.
+        manifest: of the bundle.
+
+    Returns:
+        The photos, and whether their fingerprint is of all that the bundle's is of: unlabelled photos elsewhere count
+        in it, and a path in a manifest is nothing to open.
+
+    Raises:
+        RequestError: the source cannot be opened, or the manifest does not say how photos are divided.
+    """
+    with native_logs_silenced():  # TensorFlow is loaded here
+        from tfkd.data import REST, open_evaluation, open_source
+
+    requested = _settings(source, manifest)
+    complete = requested.unlabelled in (None, REST)
+    opened = open_evaluation if manifest.data.for_evaluation else open_source
+    settings = requested if complete else requested.model_copy(update={"unlabelled": None})
+    return opened(settings, manifest.seed, ranges=manifest.data.pixel_ranges), complete
+
+
+def measured_split(photos: "Dataset", manifest: Manifest) -> "Split":
+    """Returns the test split of photos in the input rendering of a bundle's student.
+
+    Raises:
+        RequestError: no other photos can be rendered so.
+    """
+    from tfkd.data.renderings import rendered
+
+    return rendered(rendering(manifest), photos).test
+
+
+def raw_batches(split: "Split", signature: Signature) -> Iterable[Any]:
+    """Returns the raw inputs of a signature for every example of a split, [b, ...], in order."""
+    from tfkd.data.batches import plain_batches
+
+    return plain_batches(split, signature, _BATCH).map(lambda inputs, _: inputs)
+
+
+def rendering(manifest: Manifest) -> str:
+    """Returns the input rendering of a bundle's student: rgb, grey or edges.
+
+    Raises:
+        RequestError: it is of another kind.
+    """
+    from tfkd.inputs.image.rendering import TRANSFORMS
+
+    student = present_named(manifest.recipe.get("student"))
+    found = (student if isinstance(student, dict) else {}).get("rendering", "rgb")
+    if found not in TRANSFORMS:
+        raise RequestError(f"The student sees {found!r}, which cannot be made of other images; leave --data out.")
+    return str(found)
+
+
+def _settings(source: str, manifest: Manifest) -> Data:
+    """Returns the part of the bundle's recipe that divides the images, with another source."""
+    block = manifest.recipe.get("data")
+    try:
+        return Data.model_validate({**(block if isinstance(block, dict) else {}), "source": source})
+    except ValidationError:
+        raise RequestError(
+            f"{MANIFEST}: its recipe does not say how the images are divided; leave --data out."
+        ) from None
