@@ -17,7 +17,7 @@ from tfkd.verification.gates import STUDENT, TAUGHT, Measured, is_on, judge
 from tfkd.verification.records import Gate
 
 _ROUNDING = 1e-9  # relative; the same code computes the same numbers
-_SINCE_0_1_0 = {"better_than_chance", "not_worse_than_control", "diagnosis", "min_accuracy", "max_half_shift"}
+_SINCE_0_1_0 = {"better_than_chance", "not_worse_than_control", "diagnosis", "max_half_shift"}  # on by default
 
 
 def measured(manifest: Manifest) -> Measured:
@@ -75,13 +75,12 @@ def judged(manifest: Manifest) -> list[Gate]:
     Raises:
         VerifyError: the recipe has no limits that are possible, or the manifest lacks a number that a gate needs.
     """
-    absent = unknown(manifest)
-    limits = _limits(manifest, absent)
+    limits = _limits(manifest)
     try:
         gates = judge(limits, measured(manifest))
     except RequestError as error:
         raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None
-    if not absent:
+    if not _absent(manifest):
         return gates
     # Older versions had other defaults, and listed no gate that was off.
     return [gate for gate in gates if is_on(getattr(limits, gate.name.partition("/")[0], True))]
@@ -94,8 +93,15 @@ def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | 
     return teacher / int8 if teacher and int8 else None
 
 
-def _limits(manifest: Manifest, absent: list[str]) -> Gates:
-    off = {name: False if Gates.model_fields[name].annotation is bool else None for name in absent}
+def _absent(manifest: Manifest) -> list[str]:
+    """Returns the gates that are on by default, but not in a stored recipe; one that is off by default is off there."""
+    defaults = Gates()
+    return [name for name in unknown(manifest) if is_on(getattr(defaults, name))]
+
+
+def _limits(manifest: Manifest) -> Gates:
+    absent = _absent(manifest)
+    off = {name: False if Gates.model_fields[name].annotation is bool else None for name in unknown(manifest)}
     stored: Any = manifest.recipe.get("gates")
     if absent and (set(absent) != _SINCE_0_1_0 or any(artifact.chance for artifact in manifest.artifacts)):
         raise VerifyError(f"{MANIFEST}: recipe.gates: does not say whether {absent[0]} is on.")
