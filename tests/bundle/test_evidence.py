@@ -6,7 +6,9 @@ import pydantic
 import pytest
 
 from tests.report.conftest import build_evidence, build_manifest
-from tfkd.bundle.evidence import Confusion, Evidence, Example, contradictions
+from tfkd.bundle.evidence import Confusion, Evidence, Example, Flip, Prediction, contradictions
+from tfkd.verification.records import ClassFlips, NegativeFlips, OrderAgreement
+from tfkd.verification.truth import exact_test
 
 
 def test_evidence_survives_json():
@@ -56,3 +58,41 @@ def test_evidence_must_count_what_the_manifest_says():
         "more classes": ["it has 2 classes, evidence.json has 3"],
     }
     assert list(contradictions(Evidence(), manifest)) == []
+
+
+def flip(wrong="b", variant="student", label="a"):
+    image = build_evidence().mistakes[0].image
+    teacher = Prediction(label="a", probability=0.9)
+    return Flip(image=image, label=label, teacher=teacher, wrong={variant: Prediction(label=wrong, probability=0.6)})
+
+
+@pytest.mark.parametrize("change", [{"wrong": "a"}, {"label": "b", "wrong": "c"}])
+def test_only_what_the_teacher_alone_predicts_rightly_is_a_flip(change):
+    with pytest.raises(pydantic.ValidationError, match="no negative flip"):
+        flip(**change)
+
+
+def test_flips_and_orders_must_fit_the_manifest():
+    counted = NegativeFlips(
+        right=900, test=exact_test(0, 1, 1000), per_class=[ClassFlips(label="a", flips=1, right=450)]
+    )
+    order = OrderAgreement(correlation=0.5, standard_error=0.01, images=20)
+    student = build_manifest().student.model_copy(update={"negative_flips": counted, "wrong_classes": order})
+    manifest = build_manifest(("a", "b"), student=student)
+    found = {
+        "fits": Evidence(flips=[flip()], wrong_class_orders={"student": [1] * 20}),
+        "more flips": Evidence(flips=[flip(), flip()]),
+        "another file": Evidence(flips=[flip(variant="android/quickstart_int8.tflite")]),
+        "another class": Evidence(flips=[flip(wrong="c")]),
+        "fewer images": Evidence(wrong_class_orders={"student": [0] * 20}),
+        "no control": Evidence(wrong_class_orders={"control": [1] * 20}),
+    }
+    said = {name: list(contradictions(each, manifest)) for name, each in found.items()}
+    assert said == {
+        "fits": [],
+        "more flips": ["evidence.json shows 2 negative flips of student, more than it counts"],
+        "another file": ["evidence.json shows 1 negative flips of android/quickstart_int8.tflite, more than it counts"],
+        "another class": ["evidence.json shows a negative flip of a class that is not listed"],
+        "fewer images": ["the student has an order of wrong classes for 20 images, by evidence.json for 0"],
+        "no control": ["the control has an order of wrong classes for 0 images, by evidence.json for 20"],
+    }

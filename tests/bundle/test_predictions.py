@@ -10,10 +10,11 @@ from PIL import Image
 
 from tests.data.photos import fill
 from tfkd.bundle import predictions
-from tfkd.bundle.evidence import Confusion
+from tfkd.bundle.evidence import Confusion, Prediction
 from tfkd.data import open_evaluation
 from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Data
+from tfkd.verification.flips import FlippedImage
 from tfkd.writers import samples
 
 
@@ -51,6 +52,30 @@ def test_at_most_eight_pairs_are_shown():
     assert [cell[:2] for cell in found] == [(9, 8), (9, 7), (9, 6), (9, 5), (9, 4), (9, 3), (9, 2), (9, 1)]
 
 
+def positions(photos, image):
+    """Returns where a picture of the evidence is among the photos."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image))))
+    return [i for i, photo in enumerate(photos) if np.array_equal(photo, pixels)]
+
+
+def test_flips_are_shown_with_every_network_that_is_wrong(tmp_path: Path):
+    data = open_evaluation(Data(source=f"folder:{fill(tmp_path, {'a': 5, 'b': 5})}"), 1)
+    labels = data.test.labels
+    teacher = np.where(np.eye(2)[labels] > 0, np.linspace(0.6, 0.9, 10)[:, None], 0.1)
+    wrong = {"student": (2, 7), "int8": (7,), "fp32": ()}
+    flipped = {name: [FlippedImage(i, 1 - labels[i], 0.7) for i in images] for name, images in wrong.items()}
+    found = predictions.flips(data, signature(16), teacher, flipped)
+    photos = samples.at(data.test, np.arange(10), signature(16))
+    assert [(positions(photos, each.image), sorted(each.wrong)) for each in found] == [
+        ([7], ["int8", "student"]),
+        ([2], ["student"]),
+    ]
+    assert [each.label for each in found] == [data.classes[labels[i]] for i in (7, 2)]
+    assert found[0].teacher == Prediction(label=data.classes[labels[7]], probability=teacher[7].max())
+    assert found[0].wrong["int8"] == Prediction(label=data.classes[1 - labels[7]], probability=0.7)
+    assert predictions.flips(data, signature(16), teacher, {"fp32": []}) == []
+
+
 def test_evidence_shows_the_photos_that_it_names(tmp_path: Path):
     data = open_evaluation(Data(source=f"folder:{fill(tmp_path, {'a': 5, '<b>': 5})}"), 1)
     labels = data.test.labels
@@ -61,8 +86,7 @@ def test_evidence_shows_the_photos_that_it_names(tmp_path: Path):
     photos = samples.at(data.test, np.arange(len(labels)), signature(16))
 
     def position(image):
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image))))
-        return [i for i, photo in enumerate(photos) if np.array_equal(photo, pixels)]
+        return positions(photos, image)
 
     assert len(found.examples) == 8 and {example.label for example in found.examples} == {"a", "<b>"}
     for example in found.examples:

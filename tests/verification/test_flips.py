@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tfkd.verification.flips import flip_positions, negative_flips
+from tfkd.verification.flips import SHOWN, FlippedImage, flipped_images, negative_flips
 from tfkd.verification.records import NegativeFlips
 
 CLASSES = ("cat", "dog", "fox")
@@ -46,12 +46,17 @@ def test_a_row_with_a_nan_predicts_no_class() -> None:
     assert negative_flips(LABELS, sure(STUDENT), broken, CLASSES).right == 6
 
 
-def test_positions_begin_where_the_reference_is_most_confident() -> None:
-    confidence = np.array([0.9, 0.5, 0.7, 0.6, 0.9, 0.9, 0.9])
-    taught = sure(TEACHER, confidence)
-    assert flip_positions(LABELS, sure(STUDENT), taught, 9).tolist() == [2, 3, 1]
-    assert flip_positions(LABELS, sure(STUDENT), taught, 2).tolist() == [2, 3]
-    assert flip_positions(LABELS, sure(TEACHER), taught, 9).tolist() == []
+def test_images_begin_where_the_reference_is_most_confident() -> None:
+    taught = sure(TEACHER, np.array([0.9, 0.5, 0.7, 0.6, 0.9, 0.9, 0.9]))
+    found = flipped_images(LABELS, sure(STUDENT), taught)
+    assert found == (FlippedImage(2, 2, 0.8), FlippedImage(3, 0, 0.8), FlippedImage(1, 1, 0.8))
+    assert flipped_images(LABELS, sure(TEACHER), taught) == ()
+
+
+def test_only_so_many_images_are_kept() -> None:
+    labels = np.arange(50) % 3
+    found = flipped_images(labels, sure((labels + 1) % 3), sure(labels, np.linspace(0.5, 0.9, 50)))
+    assert [each.position for each in found] == list(range(49, 49 - SHOWN, -1))
 
 
 @pytest.mark.parametrize("change", [{"right": 2}, {"per_class": []}])

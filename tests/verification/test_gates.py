@@ -6,8 +6,19 @@ import pytest
 from tfkd.errors import RequestError
 from tfkd.recipe import Gates
 from tfkd.verification.gates import Measured, better_than_chance, judge
-from tfkd.verification.records import Artifact, ChanceTest, Delegation, Diagnosis, Gate, InputOutput, Tensor
-from tfkd.verification.truth import PairedTest
+from tfkd.verification.records import (
+    Artifact,
+    ChanceTest,
+    ClassFlips,
+    Delegation,
+    Diagnosis,
+    Gate,
+    InputOutput,
+    NegativeFlips,
+    PairedTest,
+    Tensor,
+)
+from tfkd.verification.truth import exact_test
 from tfkd.writers.records import MissingFile
 
 NAN = math.nan
@@ -134,6 +145,40 @@ def test_one_partition(precision: str, partitions: int, outside: list[str], valu
 )
 def test_gates_of_a_run(gate: str, limit: float, changes: dict[str, float], passed: bool) -> None:
     assert only({gate: limit}, make_measured(**changes)) is passed
+
+
+def flips(lost: int, right: int) -> NegativeFlips:
+    """Returns negative flips of one class."""
+    per_class = [ClassFlips(label="cat", flips=lost, right=right)] if lost else []
+    return NegativeFlips(right=right, test=exact_test(0, lost, 1_000), per_class=per_class)
+
+
+@pytest.mark.parametrize(
+    ("lost", "right", "limit", "verdict", "reason"),
+    [
+        (8, 400, 0.02, "passed", "8 of 400 images that the teacher predicts rightly, 95 % interval 1.0 % to 3.9 %"),
+        (9, 400, 0.02, "failed", "9 of 400"),
+        (0, 400, 0.0, "passed", "0 of 400 images that the teacher predicts rightly, 95 % interval 0.0 % to 1.0 %"),
+        (1, 400, 0.0, "failed", "1 of 400"),
+        (1, 20, 0.02, "passed", "one of 20 images may differ"),
+        (2, 20, 0.02, "failed", "one of 20 images may differ"),
+        (0, 0, 0.02, "not judged", "the teacher predicts no test image rightly"),
+    ],
+)
+def test_negative_flips_are_a_fraction_of_what_the_teacher_has_right(
+    lost: int, right: int, limit: float, verdict: str, reason: str
+) -> None:
+    file = make_artifact(negative_flips=flips(lost, right))
+    (gate,) = judged(OFF.model_copy(update={"max_negative_flips": limit}), make_measured(file))
+    assert (gate.name, gate.verdict) == ("max_negative_flips/n_int8.tflite", verdict) and reason in gate.reason
+
+
+def test_negative_flips_against_a_teacher_that_was_not_measured_are_not_judged() -> None:
+    on = OFF.model_copy(update={"max_negative_flips": 0.02})
+    (gate,) = judged(on, make_measured(make_artifact(), teacher=None))
+    assert (gate.name, gate.verdict) == ("max_negative_flips", "not judged") and "not measured" in gate.reason
+    with pytest.raises(RequestError, match=r"needs n_int8\.tflite's negative flips"):
+        judge(on, make_measured(make_artifact()))
 
 
 def test_a_difference_that_equals_its_limit_passes() -> None:

@@ -348,6 +348,17 @@ def gates_of(manifest: Manifest) -> list[str]:
         return [str(error)]
 
 
+def flip(label: str) -> Change:
+    """Adds an image that only the teacher predicts rightly to those of a file."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        flips = manifest["artifacts"][0]["negative_flips"]
+        flips["test"]["lost"] += 1
+        flips["per_class"].append({"label": label, "flips": 1, "right": 1})
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -372,6 +383,18 @@ def gates_of(manifest: Manifest) -> list[str]:
         (put(None, "student", "against_control"), "student.against_control is missing although there is a control"),
         (put(3, "student", "against_control", "gained"), "counts 3 images against 0"),
         (put(0.5, "student", "against_control", "p_value"), "has p = 0.5; its counts give 1"),
+        (put(None, "student", "negative_flips"), "student.negative_flips is missing although the teacher was measured"),
+        (put(None, "artifacts", 2, "negative_flips"), "negative_flips of android/tiny_dynamic.tflite is missing"),
+        (put(9, "student", "negative_flips", "right"), "is of 9 images that the teacher predicts rightly"),
+        (put(3, "artifacts", 0, "negative_flips", "test", "gained"), "counts 3 images against 0"),
+        (put(0.5, "artifacts", 0, "negative_flips", "test", "p_value"), "has p = 0.5; its counts give 1"),
+        (put(1.0, "artifacts", 0, "agreement"), "counts more images than the agreement 1.0 with the teacher allows"),
+        (both(flip("cat"), put(0.5, "artifacts", 0, "agreement")), "counts 1 images against 1"),
+        (flip("cow"), "names a class twice, or one that is none of the classes"),
+        (put(None, "teachers", 0, "accuracy"), "student.wrong_classes is stated without its networks"),
+        (put(None, "teachers", 0, "accuracy"), "student.negative_flips is stated, but not both accuracies"),
+        (put(None, "student", "wrong_classes"), "student.wrong_classes is missing"),
+        (put(14, "student", "control_wrong_classes", "images"), "student.control_wrong_classes is of 14 images, of 13"),
         (put(1 / 13, "teachers", 0, "accuracy"), "further apart than their agreement"),
         (put(99, "teachers", 0, "parameters"), "another number of parameters"),
         (put(0.25, "artifacts", 2, "chance", "balanced_accuracy"), "contradicts the balanced accuracy 0.25"),

@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from tfkd.verification import wrong_classes
-from tfkd.verification.wrong_classes import BINS, histogram, order_agreement, rank_correlations
+from tfkd.verification.records import ORDER_BINS
+from tfkd.verification.wrong_classes import histogram, order_agreement, rank_correlations
 
 
 def rows(images: int, classes: int, levels: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,4 +56,4 @@ def test_no_order_at_all_has_a_reason(classes: int, reason: str) -> None:
 
 def test_bins_run_from_minus_one_to_one() -> None:
     counts = histogram(np.array([-1, -0.95, 0.05, 1, 1, np.nan]))
-    assert len(counts) == BINS and (counts[0], counts[10], counts[-1], sum(counts)) == (2, 1, 2, 5)
+    assert len(counts) == ORDER_BINS and (counts[0], counts[10], counts[-1], sum(counts)) == (2, 1, 2, 5)

@@ -19,8 +19,10 @@ from tfkd.bundle.writing import assemble
 from tfkd.distill.measures import softmax
 from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
+from tfkd.verification.flips import negative_flips
 from tfkd.verification.gates import judge
 from tfkd.verification.truth import chance_test, exact_test
+from tfkd.verification.wrong_classes import order_agreement, rank_correlations
 from tfkd.writers import samples
 
 GOLDEN = 2
@@ -51,13 +53,13 @@ def write_bundle(folder: Path, exported: Exported, photos: Path) -> None:
     data = open_source(Data.model_validate(recipe["data"]), seed=1)
     batches = [images.numpy() for images, _ in plain_batches(data.test, SIGNATURE, 64)]
     keras = _answers(exported, np.concatenate(batches))
-    taught = keras.argmax(axis=1)
-    taught[0] = (taught[0] + 1) % len(CARD.classes)
-    reference = artifacts.Reference(batches, data.test.labels, keras, taught, SIGNATURE)
+    teacher = keras.copy()
+    teacher[0] = np.roll(teacher[0], 1)
+    reference = artifacts.Reference(batches, data.test.labels, keras, teacher, SIGNATURE)
     files = [artifacts.measure(folder, file, reference, CARD) for file in exported.files]
     images, positions = samples.examples(data.test, SIGNATURE, GOLDEN, 1)
     stored = golden.collect(folder, files, images, data.test.labels[positions], _answers(exported, images))
-    manifest = _manifest(recipe, files, data.test.labels, keras.argmax(axis=1), taught)
+    manifest = _manifest(recipe, files, data.test.labels, keras, teacher)
     manifest = _compared(manifest, folder)
     assemble(folder, manifest.model_copy(update={"gates": judge(Gates(), measured(manifest))}), stored)
     seal(folder)
@@ -68,10 +70,12 @@ def _answers(exported: Exported, images: np.ndarray) -> np.ndarray:
 
 
 def _manifest(
-    recipe: dict[str, Any], files: list[Any], labels: np.ndarray, predicted: np.ndarray, taught: np.ndarray
+    recipe: dict[str, Any], files: list[Any], labels: np.ndarray, keras: np.ndarray, probabilities: np.ndarray
 ) -> Manifest:
+    predicted, taught = keras.argmax(axis=1), probabilities.argmax(axis=1)
     images, right = len(labels), int((predicted == labels).sum())
     paired = exact_test(2, 0, images)
+    order = order_agreement(rank_correlations(labels, keras, probabilities), len(CARD.classes))
     teacher = {
         "weights": "none",
         "fingerprint": "0123456789abcdef",
@@ -107,6 +111,9 @@ def _manifest(
             seeds=[1],
             exported_seed=1,
             agreement_with_teacher=float(np.mean(predicted == taught)),
+            negative_flips=negative_flips(labels, keras, probabilities, CARD.classes),
+            wrong_classes=order,
+            control_wrong_classes=order,
             against_control=paired,
             seconds_training=1.0,
             teacher_seconds=1.0,

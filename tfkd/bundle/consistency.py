@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tfkd.bundle import paired
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single, total
 from tfkd.bundle.verdicts import has_gate
@@ -20,9 +21,9 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Export
 from tfkd.recipe.names import numbered
 from tfkd.verification import VerifyError
-from tfkd.verification.gates import BETTER_THAN_CHANCE, NOT_WORSE_THAN_CONTROL, TAUGHT
+from tfkd.verification.gates import BETTER_THAN_CHANCE, TAUGHT
 from tfkd.verification.records import Artifact, ChanceTest
-from tfkd.verification.truth import exact_test, significant
+from tfkd.verification.truth import significant
 from tfkd.writers import exported_files
 from tfkd.writers.records import MissingFile
 
@@ -43,7 +44,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _fractions(manifest)
     yield from _trainings(manifest) if manifest.teachers else _untrained(manifest)
     yield from _teachers(manifest)
-    yield from _against_control(manifest)
+    yield from paired.contradictions(manifest)
     yield from _chance(manifest)
     for artifact in manifest.artifacts:
         yield from _measured(artifact, manifest)
@@ -154,6 +155,9 @@ def _untrained(manifest: Manifest) -> Iterator[str]:
         "control_accuracy",
         "exported_seed",
         "agreement_with_teacher",
+        "negative_flips",
+        "wrong_classes",
+        "control_wrong_classes",
         "against_control",
         "seconds_training",
         "teacher_seconds",
@@ -217,26 +221,6 @@ def _together(first: TeacherEntry, teachers: list[TeacherEntry]) -> Iterator[str
         yield "the teachers together have another number of parameters than one by one"
     if first.model != " + ".join(each.model for each in teachers):
         yield f"the teachers together are called {first.model!r}"
-
-
-def _against_control(manifest: Manifest) -> Iterator[str]:
-    student, test = manifest.student, manifest.student.against_control
-    if test is None:
-        if student.control_accuracy is not None and has_gate(manifest, NOT_WORSE_THAN_CONTROL):
-            yield "student.against_control is missing although there is a control"
-        return
-    if student.control_accuracy is None:
-        yield "student.against_control is stated without a control"
-        return
-    right, other = (round(each * manifest.images) for each in (student.accuracy, student.control_accuracy))
-    if test.gained - test.lost != right - other or test.gained > right or test.lost > other:
-        yield (
-            f"student.against_control counts {test.gained} images against {test.lost}, where the accuracies are "
-            f"{student.accuracy} and {student.control_accuracy}"
-        )
-    exact = exact_test(test.gained, test.lost, manifest.images)
-    if not (_close(test.p_value, exact.p_value) and _close(test.worst_p_value, exact.worst_p_value)):
-        yield f"student.against_control has p = {test.p_value:.6g}; its counts give {exact.p_value:.6g}"
 
 
 def _chance(manifest: Manifest) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Bundles of earlier versions lack the file or parts of it. Shares and probabilities run from 0 to 1.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from tfkd.bundle.layout import EVIDENCE
 from tfkd.bundle.manifest import Manifest
 from tfkd.inputs.image.files import shown_type
+from tfkd.records import Count
+from tfkd.verification.gates import STUDENT
+from tfkd.verification.records import ORDER_BINS
 
 
 def _can_be_shown(text: str) -> str:
@@ -90,7 +94,27 @@ class Mistake(EvidenceEntry):
     student: Prediction
 
 
+class Flip(EvidenceEntry):
+    """A test image that the teacher predicts rightly, and the student or a file wrongly."""
+
+    image: Shown = Field(
+        description="base64 text of the example as the student takes it (see `InputKind.encode_shown`)"
+    )
+    label: str = Field(description="the true class")
+    teacher: Prediction
+    wrong: dict[str, Prediction] = Field(
+        min_length=1, description="by path of the file, or `student` for the Keras student; the others are right"
+    )
+
+    @model_validator(mode="after")
+    def _flipped(self) -> "Flip":
+        if self.teacher.label != self.label or any(each.label == self.label for each in self.wrong.values()):
+            raise ValueError(f"an image of {self.label} is no negative flip")
+        return self
+
+
 Trained = Literal["teacher", "control", "student"]
+OrderHistogram = Annotated[list[Count], Field(min_length=ORDER_BINS, max_length=ORDER_BINS)]
 
 
 class Evidence(EvidenceEntry):
@@ -100,6 +124,12 @@ class Evidence(EvidenceEntry):
     confusion: Confusion | None = None
     examples: list[Example] = []
     mistakes: list[Mistake] = Field([], description="of the most frequent confused pairs, the most confident ones")
+    flips: list[Flip] = Field(
+        [], description="the negative flips of which the teacher is most confident, in this order"
+    )
+    wrong_class_orders: dict[Literal["control", "student"], OrderHistogram] = Field(
+        {}, description="test images by their rank correlation with the teacher over the wrong classes, in equal bins"
+    )
 
 
 def other_classes(evidence: Evidence, manifest: Manifest) -> int | None:
@@ -113,6 +143,8 @@ def contradictions(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
     """Yields what the evidence says otherwise than its manifest."""
     if (classes := other_classes(evidence, manifest)) is not None:
         yield f"it has {len(manifest.data.classes)} classes, {EVIDENCE} has {classes}"
+    yield from _other_flips(evidence.flips, manifest)
+    yield from _other_orders(evidence, manifest)
     if evidence.confusion is None:
         return
     cells = evidence.confusion.cells
@@ -122,3 +154,25 @@ def contradictions(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
         yield (
             f"the student is right for {expected} of {manifest.images} images, by {EVIDENCE} for {right} of {images}"
         )
+
+
+def _other_flips(flips: list[Flip], manifest: Manifest) -> Iterator[str]:
+    counts = {STUDENT: manifest.student.negative_flips}
+    counts |= {each.path: each.negative_flips for each in manifest.artifacts}
+    for name, shown in Counter(name for flip in flips for name in flip.wrong).items():
+        flipped = counts.get(name)
+        if flipped is None or shown > flipped.test.lost:
+            yield f"{EVIDENCE} shows {shown} negative flips of {name}, more than it counts"
+    labels = {flip.label for flip in flips} | {each.label for flip in flips for each in flip.wrong.values()}
+    if not labels <= set(manifest.data.classes):
+        yield f"{EVIDENCE} shows a negative flip of a class that is not listed"
+
+
+def _other_orders(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
+    student = manifest.student
+    orders = {"student": student.wrong_classes, "control": student.control_wrong_classes}
+    for name, counts in evidence.wrong_class_orders.items():
+        order = orders[name]
+        images = order.images if order else 0
+        if sum(counts) != images:
+            yield f"the {name} has an order of wrong classes for {images} images, by {EVIDENCE} for {sum(counts)}"

@@ -19,7 +19,15 @@ from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import NAME
 from tfkd.records import Count, Entry, Fraction, Number
 from tfkd.signature import Signature
-from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
+from tfkd.verification.records import (
+    Artifact,
+    ChanceTest,
+    Diagnosis,
+    Gate,
+    NegativeFlips,
+    OrderAgreement,
+    PairedTest,
+)
 from tfkd.writers.records import MissingFile
 
 SCHEMA = "tfkd-manifest-1"
@@ -129,6 +137,15 @@ class StudentEntry(Entry):
     seeds: list[Count]
     exported_seed: Count | None = Field(description="the seed with the best validation accuracy")
     agreement_with_teacher: Fraction | None = Field(description="equal top-1 on the test split")
+    negative_flips: NegativeFlips | None = Field(
+        None, description="against the teacher on the test split; None where the teacher was not measured there"
+    )
+    wrong_classes: OrderAgreement | None = Field(
+        None, description="student and teacher on the order of the wrong classes; None where that was not measured"
+    )
+    control_wrong_classes: OrderAgreement | None = Field(
+        None, description="the same of control and teacher; None without a control"
+    )
     against_control: PairedTest | None = Field(None, description="against the control of its seed; None without one")
     temperature: Annotated[float, Field(ge=1, le=8)] | None = Field(
         None, description="chosen from the stored predictions for the exported seed; None where the recipe names all"

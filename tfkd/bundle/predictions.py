@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle.evidence import Confusion, Evidence, Example, Mistake, Prediction, Trained
+from tfkd.bundle.evidence import Confusion, Evidence, Example, Flip, Mistake, Prediction, Trained
 from tfkd.data.dataset import Dataset
 from tfkd.distill.measures import softmax
 from tfkd.inputs import kind_of
 from tfkd.signature import Signature
+from tfkd.verification.flips import SHOWN, FlippedImage
 from tfkd.writers import samples
 
 Cell = tuple[int, int, int]  # true class, predicted class, images
@@ -104,6 +105,37 @@ def mistake_positions(
         confidence = normalized(scores[members]).max(axis=1)
         found.append(members[np.argsort(-confidence, kind="stable")[:_IMAGES_PER_PAIR]])
     return np.concatenate(found)
+
+
+def flips(
+    data: Dataset, signature: Signature, teacher: np.ndarray, flipped: Mapping[str, Sequence[FlippedImage]]
+) -> list[Flip]:
+    """Returns the negative flips of several classifiers of which the teacher is most confident, at most `SHOWN`.
+
+    Args:
+        data: the examples and the names of the classes.
+        signature: what the student takes.
+        teacher: its probabilities on the test split, float [n, classes].
+        flipped: those of each classifier of which the teacher is most confident (see `flipped_images`).
+    """
+    by_position = {each.position: teacher[each.position].max() for images in flipped.values() for each in images}
+    positions = np.array(sorted(by_position, key=lambda i: (-by_position[i], i))[:SHOWN], np.int64)
+    if not len(positions):
+        return []
+    return [
+        Flip(
+            image=kind_of(signature.kind).encode_shown(image),
+            label=data.classes[data.test.labels[position]],
+            teacher=Prediction(label=data.classes[teacher[position].argmax()], probability=by_position[position]),
+            wrong={
+                name: Prediction(label=data.classes[each.predicted], probability=each.probability)
+                for name, images in flipped.items()
+                for each in images
+                if each.position == position
+            },
+        )
+        for image, position in zip(samples.at(data.test, positions, signature), positions.tolist(), strict=True)
+    ]
 
 
 def _examples(

@@ -192,7 +192,7 @@ def _measured(
         batches=_batches(subject),
         labels=subject.data.test.labels,
         keras=probabilities,
-        teacher_top1=None,
+        teacher=None,
         signature=subject.model.signature,
     )
 

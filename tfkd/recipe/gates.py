@@ -52,6 +52,13 @@ class Gates(Block):
         "logits of one image",
     )
     one_partition: bool = Field(True, description="XNNPACK runs an fp32, fp16 or int8 .tflite in one partition")
+    max_negative_flips: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="negative flips of each file: wrong predictions as a fraction of the test images that the teacher "
+        "predicts rightly",
+    )
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
     min_size_ratio: float | None = Field(None, gt=0, description="bytes of teacher fp32 / student int8 .tflite")
     min_speed_ratio: float | None = Field(None, gt=0, description="one-thread latency: teacher fp32 / student int8")

@@ -24,6 +24,7 @@ ADDED: dict[tuple[str, str], Any] = {
     ("teachers", "logit_scale"): 100.0,
     ("distill", "label_head"): None,
     ("distill", "finish"): None,
+    ("gates", "max_negative_flips"): None,
 }
 NOT_AT_FIRST = ("fit",)  # fields of the recipe itself, which all earlier recipes imply to be None
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe

@@ -1,6 +1,6 @@
 """Measures one exported file: what the manifest says about it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tfkd.formats import FORMATS, Format, load
 from tfkd.formats.families import FAMILIES
 from tfkd.signature import Signature
 from tfkd.verification import NotVerifiedError, VerifyError, requirements
+from tfkd.verification.flips import negative_flips
 from tfkd.verification.records import Artifact, InputOutput
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
@@ -25,21 +26,34 @@ class Reference:
         batches: raw inputs of the signature, [b, ...], the examples in order; read once for each file.
         labels: int64 [n], the true classes.
         keras: float32 [n, classes], the Keras student's probabilities.
-        teacher_top1: int64 [n], the teacher's classes; None where there is no teacher.
+        teacher: float [n, classes], the teacher's probabilities; None where it was not measured, or there is none.
         signature: what the student takes.
     """
 
     batches: Iterable[Any]
     labels: np.ndarray
     keras: np.ndarray
-    teacher_top1: np.ndarray | None
+    teacher: np.ndarray | None
     signature: Signature
 
 
-def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) -> Artifact:
+def measure(
+    folder: Path,
+    file: ExportedFile,
+    reference: Reference,
+    card: Card,
+    on_predicted: Callable[[str, np.ndarray], None] = lambda path, probabilities: None,
+) -> Artifact:
     """Loads a file again, checks it, runs it on the test examples, and returns its entry in the manifest.
 
     Where nothing here can run it although it may be right, the entry says why and has no accuracy.
+
+    Args:
+        folder: of the bundle.
+        file: which file.
+        reference: the examples, with the expected predictions.
+        card: what the file must contain.
+        on_predicted: receives the path of a file that was run, and its probabilities, float32 [n, classes].
 
     Raises:
         VerifyError: the file cannot be loaded or run, or it is not what the card says.
@@ -47,7 +61,9 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
     path, format = folder / file.path, _format(file.format)
     io = check(path, file.format, card, reference.signature)
     try:
-        found = _compared(predict(path, file.format, reference.batches), path, reference)
+        probabilities = predict(path, file.format, reference.batches)
+        found = _compared(probabilities, path, reference, card)
+        on_predicted(file.path, probabilities)
     except NotVerifiedError as error:
         found = {"not_verified": error.reason}
     needed = requirements.of(path, file.format)
@@ -67,17 +83,19 @@ def measure(folder: Path, file: ExportedFile, reference: Reference, card: Card) 
     )
 
 
-def _compared(probabilities: np.ndarray, path: Path, reference: Reference) -> dict[str, Any]:
+def _compared(probabilities: np.ndarray, path: Path, reference: Reference, card: Card) -> dict[str, Any]:
     """Returns the fields of the manifest that compare a file's probabilities with the truth, teacher and student."""
     if probabilities.shape != reference.keras.shape:
         raise VerifyError(
             f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
         )
     top1, differences = probabilities.argmax(axis=1), np.abs(probabilities - reference.keras)
+    labels, teacher = reference.labels, reference.teacher
     return {
-        "accuracy": _fraction(top1 == reference.labels),
-        "chance": chance_test(reference.labels, top1),
-        "agreement": None if reference.teacher_top1 is None else _fraction(top1 == reference.teacher_top1),
+        "accuracy": _fraction(top1 == labels),
+        "chance": chance_test(labels, top1),
+        "agreement": None if teacher is None else _fraction(top1 == teacher.argmax(axis=1)),
+        "negative_flips": None if teacher is None else negative_flips(labels, probabilities, teacher, card.classes),
         "max_abs_error": min(float(differences.max()), 1.0),
         "mean_total_variation": min(float(differences.sum(axis=1).mean() / 2), 1.0),
         "top1_vs_keras": _fraction(top1 == reference.keras.argmax(axis=1)),

@@ -6,11 +6,29 @@ is one of the images that the reference predicts rightly, so that it does not de
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tfkd.verification.records import ClassFlips, NegativeFlips
 from tfkd.verification.truth import exact_test
+
+SHOWN = 12  # images with their pictures
+
+
+@dataclass(frozen=True)
+class FlippedImage:
+    """A negative flip.
+
+    Attributes:
+        position: of the image in the split.
+        predicted: the wrong class.
+        probability: that the judged classifier gives to it.
+    """
+
+    position: int
+    predicted: int
+    probability: float
 
 
 def negative_flips(
@@ -38,22 +56,19 @@ def negative_flips(
     )
 
 
-def flip_positions(labels: np.ndarray, scores: np.ndarray, probabilities: np.ndarray, most: int) -> np.ndarray:
-    """Returns the negative flips of which the reference is most confident, int64 [at most `most`].
+def flipped_images(labels: np.ndarray, probabilities: np.ndarray, reference: np.ndarray) -> tuple[FlippedImage, ...]:
+    """Returns the negative flips of which the reference is most confident, in this order, at most `SHOWN`.
 
     Args:
         labels: int [n], the true classes.
-        scores: logits or probabilities of the judged classifier, float [n, classes].
-        probabilities: of the reference, float [n, classes].
-        most: how many positions.
-
-    Returns:
-        Positions, the most confident first; equal confidences keep their order.
+        probabilities: of the judged classifier, float [n, classes].
+        reference: probabilities of the reference, float [n, classes].
     """
-    flipped = np.flatnonzero(_right(labels, probabilities) & ~_right(labels, scores))
-    confidence = probabilities[flipped].max(axis=1, initial=0)
-    found: np.ndarray = flipped[np.argsort(-confidence, kind="stable")[:most]]
-    return found
+    flipped = np.flatnonzero(_right(labels, reference) & ~_right(labels, probabilities))
+    confidence = reference[flipped].max(axis=1, initial=0)
+    chosen = flipped[np.argsort(-confidence, kind="stable")[:SHOWN]].tolist()
+    predicted = probabilities.argmax(axis=1)
+    return tuple(FlippedImage(i, int(predicted[i]), float(probabilities[i, predicted[i]])) for i in chosen)
 
 
 def _right(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.recipe import Gates
+from tfkd.verification.intervals import proportion
 from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
 from tfkd.verification.truth import ALPHA, significant
 from tfkd.writers.records import MissingFile
@@ -20,6 +21,7 @@ NOT_WORSE_THAN_CONTROL = "not_worse_than_control"
 # These compare with networks that `tfkd export` does not have.
 OF_SEVERAL = (
     "min_relative_accuracy",
+    "max_negative_flips",
     NOT_WORSE_THAN_CONTROL,
     "min_gain_over_control",
     "min_size_ratio",
@@ -186,9 +188,25 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
             drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
             most, why = _most(gates.max_accuracy_drop, measured.images)
             yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
+        if gates.max_negative_flips is not None and measured.teacher is not None:
+            yield _negative_flips(gates.max_negative_flips, artifact)
         for name in FORMATS[artifact.format].precision(artifact.precision).gates:
             if is_on(limit := getattr(gates, name)):
                 yield JUDGES[name](name, limit, artifact, measured.images)
+
+
+def _negative_flips(limit: float, artifact: Artifact) -> Gate:
+    name, flips = f"max_negative_flips/{_file(artifact.path)}", artifact.negative_flips
+    if flips is None:
+        raise RequestError(f"A gate needs {name.partition('/')[2]}'s negative flips; or set that gate to None.")
+    if flips.fraction is None:
+        return _not_judged(name, "the teacher predicts no test image rightly")
+    low, high = map(_percent, proportion(flips.test.lost, flips.right))
+    found = (
+        f"{flips.test.lost} of {flips.right} images that the teacher predicts rightly, 95 % interval {low} to {high}"
+    )
+    most, why = _most(limit, flips.right)
+    return _at_most(name, flips.fraction, most, f"{found}; {why}" if why else found)
 
 
 def _most(limit: float, images: int) -> tuple[float, str]:
@@ -258,6 +276,8 @@ def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         right = round(teacher * measured.images) if teacher > 0 else 0
         least, why = _least(gates.min_relative_accuracy, right)
         yield _at_least("min_relative_accuracy", ratio, least, f"{found}; {why}" if why else found)
+    if gates.max_negative_flips is not None and measured.teacher is None:
+        yield _not_judged("max_negative_flips", f"the teacher: {_UNMEASURED}")
     if gates.not_worse_than_control:
         yield _not_worse_than_control(measured.paired)
     if gates.min_gain_over_control is not None:

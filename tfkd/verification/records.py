@@ -8,6 +8,7 @@ from tfkd.formats import FORMATS
 from tfkd.records import Count, Entry, Fraction, Number, Sha256
 
 Verdict = Literal["passed", "failed", "not judged"]
+ORDER_BINS = 20  # of rank correlations from -1 to 1
 
 
 class ChanceTest(Entry):
@@ -128,6 +129,9 @@ class Artifact(Entry):
     accuracy: Fraction | None = Field(None, description="on the test split; None where the file was not run")
     chance: ChanceTest | None = Field(None, description="None where the file was not run")
     agreement: Fraction | None = Field(None, description="equal top-1 with the teacher")
+    negative_flips: NegativeFlips | None = Field(
+        None, description="against the teacher; None where one of the two was not run on the test split"
+    )
     max_abs_error: Fraction | None = Field(None, description="largest probability difference from the Keras student")
     mean_total_variation: Fraction | None = Field(
         None,

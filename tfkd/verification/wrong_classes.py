@@ -9,9 +9,8 @@ their mean rank.
 
 import numpy as np
 
-from tfkd.verification.records import OrderAgreement
+from tfkd.verification.records import ORDER_BINS, OrderAgreement
 
-BINS = 20  # of the correlations from -1 to 1
 _TWO_CLASSES = "with two classes there is one wrong class, which has no order"
 _NO_ORDER = "no test image has an order of the wrong classes in both networks"
 _CELLS = 1 << 22  # logits that are ranked at a time: memory stays below 300 MB
@@ -37,7 +36,7 @@ def order_agreement(correlations: np.ndarray, classes: int) -> OrderAgreement:
 def histogram(correlations: np.ndarray) -> list[int]:
     """Counts the images in equal bins of their correlation from -1 to 1."""
     found = correlations[np.isfinite(correlations)]
-    counts: list[int] = np.histogram(found, bins=BINS, range=(-1, 1))[0].tolist()
+    counts: list[int] = np.histogram(found, bins=ORDER_BINS, range=(-1, 1))[0].tolist()
     return counts
 
 

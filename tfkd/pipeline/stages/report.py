@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfkd.bundle import assembly, predictions
-from tfkd.bundle.evidence import Evidence, EvidencePoint, Trained
+from tfkd.bundle.evidence import Evidence, EvidencePoint, Flip, Trained
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.manifest import (
     ChoiceEntry,
@@ -42,10 +42,13 @@ from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_ag
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.recipe.networks import chain
-from tfkd.verification import diagnosis
+from tfkd.signature import Signature
+from tfkd.verification import diagnosis, wrong_classes
+from tfkd.verification.flips import flipped_images, negative_flips
 from tfkd.verification.gates import TAUGHT
-from tfkd.verification.records import Artifact, Diagnosis, Gate, PairedTest
+from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest
 from tfkd.verification.truth import paired_test
+from tfkd.verification.wrong_classes import order_agreement
 from tfkd.version import __version__
 
 _OF_TEACHER = ("parameters", "image_size", "accuracy", "calibration_error")  # of its result, as the manifest has them
@@ -90,8 +93,34 @@ def evidence_of(context: RunContext) -> Evidence:
     }
     logits = {name: each for name, each in networks.items() if each is not None}
     data, recipe = context.shipped, context.recipe
-    shown = predictions.evidence("the Keras student", data, data.kind.signature(recipe.data), recipe.seed, logits)
-    return shown.model_copy(update={"curves": _curves(context)})
+    signature = data.kind.signature(recipe.data)
+    shown = predictions.evidence("the Keras student", data, signature, recipe.seed, logits)
+    flips, orders = _flips(context, signature), _wrong_class_orders(context)
+    return shown.model_copy(update={"curves": _curves(context), "flips": flips, "wrong_class_orders": orders})
+
+
+def _flips(context: RunContext, signature: Signature) -> list[Flip]:
+    teacher = ensemble_logits(context)
+    if teacher is None:
+        return []
+    data, taught = context.shipped, softmax(teacher)
+    of_student = flipped_images(data.test.labels, softmax(_student_logits(context)), taught)
+    return predictions.flips(data, signature, taught, {STUDENT.name: of_student, **context.result(VERIFY).flipped})
+
+
+def _wrong_class_orders(context: RunContext) -> dict[str, list[int]]:
+    return {name: wrong_classes.histogram(each) for name, each in _rank_correlations(context).items()}
+
+
+def _rank_correlations(context: RunContext) -> dict[str, np.ndarray]:
+    """Returns those of student and control with the teacher, each float64 [n]; empty where it was not measured."""
+    teacher, labels = ensemble_logits(context), context.data.test.labels
+    networks = {"student": _student_logits(context), "control": _control_logits(context)}
+    return {
+        name: wrong_classes.rank_correlations(labels, logits, teacher)
+        for name, logits in networks.items()
+        if teacher is not None and logits is not None
+    }
 
 
 def _choices(choices: Iterable[Choice]) -> list[ChoiceEntry]:
@@ -124,6 +153,8 @@ def _student(context: RunContext) -> StudentEntry:
     logits = _student_logits(context)
     signature = context.shipped.kind.signature(context.recipe.data)
     compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
+    classes = len(context.data.classes)
+    orders = {name: order_agreement(each, classes) for name, each in _rank_correlations(context).items()}
     return StudentEntry(
         model=context.recipe.student.model,
         parameters=students.best.parameters,
@@ -136,6 +167,9 @@ def _student(context: RunContext) -> StudentEntry:
         seeds=students.seeds,
         exported_seed=students.best.seed,
         agreement_with_teacher=ensemble_agreement(context, logits.argmax(axis=1)),
+        negative_flips=_negative_flips(context),
+        wrong_classes=orders.get("student"),
+        control_wrong_classes=orders.get("control"),
         against_control=_paired(context),
         temperature=students.best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
@@ -179,6 +213,14 @@ def _paired(context: RunContext) -> PairedTest | None:
     if control is None:
         return None
     return paired_test(context.data.test.labels, student.argmax(axis=1), control.argmax(axis=1))
+
+
+def _negative_flips(context: RunContext) -> NegativeFlips | None:
+    """Counts those of the exported network against the teacher; None where the teacher was not measured."""
+    teacher = ensemble_logits(context)
+    if teacher is None:
+        return None
+    return negative_flips(context.data.test.labels, _student_logits(context), teacher, context.data.classes)
 
 
 def _comparison(context: RunContext) -> list[ComparisonRow]:
@@ -263,4 +305,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=14, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=15, result=ReportResult, inputs=_inputs, work=_work)

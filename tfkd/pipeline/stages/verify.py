@@ -1,9 +1,9 @@
 """The verification: loads every exported file without its converter, and runs it on the test images."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfkd.errors import counted
 from tfkd.pipeline.context import RunContext
@@ -13,6 +13,7 @@ from tfkd.pipeline.sources import Sources
 from tfkd.pipeline.stages.compress import shipped_folder
 from tfkd.pipeline.stages.export import EXPORT, bundle_files
 from tfkd.pipeline.stages.teacher import ensemble_logits
+from tfkd.verification.flips import FlippedImage, flipped_images
 from tfkd.verification.records import Artifact
 from tfkd.writers import Card, ExportedFile
 
@@ -24,9 +25,16 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """The measured files, in the order of the recipe."""
+    """What was measured.
+
+    Attributes:
+        artifacts: the files, in the order of the recipe.
+        flipped: negative flips of each file of which the teacher is most confident, by path; empty where the teacher
+            was not measured.
+    """
 
     artifacts: tuple[Artifact, ...]
+    flipped: dict[str, tuple[FlippedImage, ...]] = field(default_factory=dict)
 
 
 def measure_files(
@@ -35,6 +43,7 @@ def measure_files(
     reference: "Reference",
     card: Card,
     on_measured: Callable[[Artifact], None],
+    on_predicted: Callable[[str, Any], None] = lambda path, probabilities: None,
 ) -> list[Artifact]:
     """Loads and runs exported files, one after another.
 
@@ -44,6 +53,7 @@ def measure_files(
         reference: the images, with the expected predictions.
         card: expected metadata of the files.
         on_measured: called with each file as soon as it is measured.
+        on_predicted: called with the path of each file that was run, and its probabilities, float32 [n, classes].
 
     Raises:
         VerifyError: a file failed a check.
@@ -52,7 +62,7 @@ def measure_files(
 
     artifacts = []
     for file in files:
-        artifacts.append(measure(bundle, file, reference, card))
+        artifacts.append(measure(bundle, file, reference, card, on_predicted))
         on_measured(artifacts[-1])
     return artifacts
 
@@ -62,6 +72,8 @@ def line_of(artifact: Artifact) -> str:
     if artifact.not_verified:
         return f"{artifact.bytes:,} bytes, not verified here: {artifact.not_verified}"
     text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
+    if artifact.negative_flips is not None:
+        text += f", {counted(artifact.negative_flips.test.lost, 'negative flip')}"
     if artifact.delegation is None:
         return text
     return f"{text}, {counted(artifact.delegation.partitions, 'XNNPACK partition')}"
@@ -83,24 +95,32 @@ def _work(context: RunContext, number: int) -> VerifyResult:
     signature = data.kind.signature(context.recipe.data)
     logits = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
     taught = ensemble_logits(context)
+    teacher = None if taught is None else softmax(taught)
     reference = Reference(
         batches=plain_batches(data.test, signature, BATCH).map(lambda inputs, _: inputs),
         labels=data.test.labels,
         keras=softmax(logits).astype(np.float32),
-        teacher_top1=None if taught is None else taught.argmax(axis=1),
+        teacher=teacher,
         signature=signature,
     )
 
     def say(artifact: Artifact) -> None:
         context.progress.say(f"  {artifact.path}: {line_of(artifact)}")
 
+    flipped = {}
+
+    def keep_flips(path: str, probabilities: Any) -> None:
+        if teacher is not None:
+            flipped[path] = flipped_images(reference.labels, probabilities, teacher)
+
     files = context.result(EXPORT).files
-    return VerifyResult(tuple(measure_files(bundle_files(context), files, reference, context.card, say)))
+    measured = measure_files(bundle_files(context), files, reference, context.card, say, keep_flips)
+    return VerifyResult(tuple(measured), flipped)
 
 
 VERIFY = StageKind(
     name="verify",
-    version=7,
+    version=8,
     result=VerifyResult,
     inputs=_inputs,
     work=_work,
