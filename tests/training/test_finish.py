@@ -1,4 +1,4 @@
-"""A training with a temperature from the store, two classifiers, and a last part on the labels alone."""
+"""A training with balanced classes, a temperature from the store, two classifiers, and an end on labels alone."""
 
 import json
 import shutil
@@ -48,7 +48,9 @@ def jobs(
     store: Store,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Job]:
+    balanced = {"class_weight": {"a": 2.0}, "sampling": "balanced"}
     changes = {
+        "training": recipe.distill.training.model_copy(update=balanced),
         "losses": [SoftTargets(temperature="auto", weight=0.9)],
         "label_head": 0.5,
         "finish": Finish(epochs=LAST, learning_rate=1e-3),

@@ -22,7 +22,7 @@ from tfkd.distill.losses.base import LOGITS
 from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
 from tfkd.progress import Advance
-from tfkd.recipe import AnyCompression, Distill, Recipe, SoftTargets
+from tfkd.recipe import AnyCompression, Distill, Recipe, SoftTargets, Training
 from tfkd.training import loop
 from tfkd.training.job import Job, Lesson
 from tfkd.training.saving import load_model, save_array, save_model
@@ -156,10 +156,22 @@ def _as_training(lesson: Lesson, block: AnyCompression, folder: Path) -> Lesson:
     """Returns the lesson of one compression: the student's, with the block's training and losses on logits."""
     distill = lesson.recipe.distill
     losses = [loss for loss in distill.losses if not _is_on_features(loss)] or [SoftTargets()]
-    own = {"losses": losses, "training": block.training, "label_head": None, "finish": None}
+    own = {
+        "losses": losses,
+        "training": _balanced_as(distill.training, block.training),
+        "label_head": None,
+        "finish": None,
+    }
     changed = Distill.model_validate({**dict(distill), **own})
     recipe = Recipe.model_validate({**dict(lesson.recipe), "distill": changed})
     return replace(lesson, recipe=recipe, folder=folder)
+
+
+def _balanced_as(student: Training, own: Training) -> Training:
+    """Returns the training of a compression, with the balance of the student's classes unless it has one of its own."""
+    if own.class_weight is not None or own.sampling != "natural":
+        return own
+    return own.model_copy(update={"class_weight": student.class_weight, "sampling": student.sampling})
 
 
 def _is_on_features(loss: Any) -> bool:

@@ -118,10 +118,11 @@ class SoftLabelBatches:
             from tfkd.store.soft_labels import SoftLabels
             from tfkd.training import loop, student
         recipe, view = self._recipe, number % self.views
-        order = loop.epoch_order(recipe.seed, number, self.examples, self.examples // batch * batch)
         stores = [SoftLabels(store.folder, store.header, ()) for store in self._stores]
         weights = [store.weight for store in self._stores]
         split, signature = student.transfer_set(self._data), self._data.kind.signature(recipe.data)
+        length = self.examples // batch * batch
+        order = loop.training_order(recipe.distill.training, split.labels, recipe.seed, number, length)
         with example_errors():
             for found in numbered_views(split, recipe.teacher_views, recipe.seed, view, order, signature, batch):
                 index = found["index"].numpy()

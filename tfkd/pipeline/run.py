@@ -23,6 +23,7 @@ from tfkd.pipeline.stages.trainings import SIDE_BY_SIDE, train_side_by_side
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of, number_of
+from tfkd.training.balance import require_known_classes
 from tfkd.verification import VerifyError
 from tfkd.writers import check_installed
 
@@ -101,9 +102,10 @@ def open_run(
         fresh: make all choices again.
 
     Raises:
-        RequestError: the images cannot be opened, or a file that the recipe names is missing.
+        RequestError: the images cannot be opened, or a file or a class that the recipe names is missing.
     """
     data = open_data(recipe, folder, progress)
+    require_known_classes(recipe, data)
     resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
     stages = stages_of(resolved.recipe, data, folder.path)
     return RunContext(resolved.recipe, data, folder, stages, progress, executor or LocalExecutor(), resolved.choices)

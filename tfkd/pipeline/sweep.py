@@ -26,6 +26,7 @@ from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.teacher import ensemble_accuracy
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
+from tfkd.training.balance import require_known_classes
 from tfkd.training.job import StudentResult, TrainingKind
 from tfkd.training.trials import Sweep, Trial
 
@@ -89,6 +90,7 @@ def _resolved(recipes: Mapping[str, Recipe], folder: RunFolder, progress: Progre
     data = open_data(next(iter(recipes.values())), folder, progress)
     found = {}
     for name, recipe in recipes.items():
+        require_known_classes(recipe, data)
         resolved = resolve(recipe, data, folder, progress.say, keep=True)
         found[name] = resolved.recipe
         for choice in resolved.choices:

@@ -25,6 +25,12 @@ ADDED: dict[tuple[str, str], Any] = {
     ("distill", "label_head"): None,
     ("distill", "finish"): None,
     ("gates", "max_negative_flips"): None,
+    ("distill", "training.class_weight"): None,
+    ("distill", "training.sampling"): "natural",
+    ("compress", "training.class_weight"): None,
+    ("compress", "training.sampling"): "natural",
+    ("teachers", "fine_tune.class_weight"): None,
+    ("teachers", "fine_tune.sampling"): "natural",
 }
 NOT_AT_FIRST = ("fit",)  # fields of the recipe itself, which all earlier recipes imply to be None
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe

@@ -1,10 +1,14 @@
 """The settings of one training."""
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tfkd.recipe.base import Block
+
+_WEIGHTS = (1e-6, 1e6)  # of a class
 
 
 class Training(Block):
@@ -23,6 +27,32 @@ class Training(Block):
         None, gt=0, lt=1, description="momentum of an average of the weights, which is the result"
     )
     patience: int | None = Field(None, ge=1, description="epochs without better validation accuracy before stopping")
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None,
+        description="weights of classes in the loss with the labels, by name, others 1; balanced: images / (classes · "
+        "images of the class). Losses with the teachers are not weighted",
+    )
+    sampling: Literal["natural", "balanced"] = Field(
+        "natural", description="how often an epoch shows labelled images; balanced: equally many of each class"
+    )
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _read_class_weight(cls, value: Any) -> Any:
+        if value is None or value == "balanced":
+            return value
+        if not isinstance(value, Mapping) or not value:
+            raise ValueError("must be 'balanced', or a weight for each class by name, such as {\"rare\": 3}")
+        for name, weight in value.items():
+            if not _is_weight(weight):
+                raise ValueError(f"the weight of {name!r} must be a number from {_WEIGHTS[0]:g} to {_WEIGHTS[1]:,.0f}")
+        return {str(name): float(weight) for name, weight in value.items()}
+
+
+def _is_weight(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    return _WEIGHTS[0] <= value <= _WEIGHTS[1]
 
 
 class FineTune(Training):

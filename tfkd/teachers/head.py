@@ -1,6 +1,7 @@
 """Trains a dense layer on the stored features of a network that cannot be trained itself."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -45,14 +46,14 @@ def train(
         if not (folder / FEATURES).is_file():
             save_arrays([predicted(rows, data.train, signature, progress, "teacher features")], folder / FEATURES)
         (features,) = load_arrays(folder / FEATURES)
-        kernel, bias = fitted(features, data.train.labels, len(data.classes), tuning, seed)
+        kernel, bias = fitted(features, data.train.labels, data.classes, tuning, seed)
         save_arrays([kernel, bias, time.perf_counter() - start], folder / HEAD)
     *_, seconds = load_arrays(folder / HEAD)
     return float(seconds)
 
 
 def fitted(
-    features: np.ndarray, labels: np.ndarray, classes: int, tuning: FineTune, seed: int
+    features: np.ndarray, labels: np.ndarray, classes: Sequence[str], tuning: FineTune, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the kernel, float32 [values, classes], and the bias of a dense layer that is trained on features.
 
@@ -62,15 +63,15 @@ def fitted(
     Args:
         features: float32 [n, values].
         labels: int [n].
-        classes: number of classes.
+        classes: names of the classes.
         tuning: settings of the training.
         seed: seed of the order of the images.
     """
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
-    dense = keras.layers.Dense(classes, kernel_initializer="zeros", name="head")
+    dense = keras.layers.Dense(len(classes), kernel_initializer="zeros", name="head")
     model = keras.Sequential([keras.Input(features.shape[1:]), dense])
-    fit_head(model, (features - mean) / deviation, labels, tuning, seed)
+    fit_head(model, (features - mean) / deviation, labels, classes, tuning, seed)
     kernel, bias = (np.asarray(each) for each in dense.get_weights())
     scaled = kernel / deviation[:, None]
     return scaled, bias - mean @ scaled

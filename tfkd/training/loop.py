@@ -17,6 +17,7 @@ from tfkd.errors import RequestError
 from tfkd.files import write_json
 from tfkd.progress import Advance
 from tfkd.recipe import Training
+from tfkd.training.balance import balanced_order
 from tfkd.training.weights import Weights
 
 
@@ -114,6 +115,12 @@ def epoch_order(seed: int, epoch: int, examples: int, length: int) -> Any:
     rng = np.random.default_rng([seed, epoch])
     rounds = -(-length // examples)
     return np.concatenate([rng.permutation(examples) for _ in range(rounds)])[:length].astype(np.int64)
+
+
+def training_order(training: Training, labels: Any, seed: int, epoch: int, length: int) -> Any:
+    """Returns the order of the examples in an epoch, int64 [length], as their labels and the recipe's sampling say."""
+    order = epoch_order(seed, epoch, len(labels), length)
+    return balanced_order(order, labels, seed, epoch) if training.sampling == "balanced" else order
 
 
 def fit(

@@ -31,6 +31,7 @@ from tfkd.recipe import FeatureLoss, Recipe, Student
 from tfkd.signature import Signature
 from tfkd.store.soft_labels import SoftLabels
 from tfkd.training import loop
+from tfkd.training.balance import class_weights
 from tfkd.training.heads import LABEL_HEAD, TEACHER_HEAD, teacher_head_of, two_heads
 from tfkd.training.job import Job, Lesson, StudentResult
 from tfkd.training.saving import save_array, save_model
@@ -194,7 +195,7 @@ def distilled(
         label_tap=LOGITS if distill.label_head is None else LABEL_HEAD,
         predictions_are="logits",
     )
-    model.compile(_optimizer(job), LabelLoss(distill.training.label_smoothing))
+    model.compile(_optimizer(job), _label_loss(job, data))
     examples, finished = transfer_set(data), ViewCache(LIMIT)
 
     def batches(epoch: int) -> tf.data.Dataset:
@@ -224,7 +225,7 @@ def _alone(
         seen: number of views of every example that the student has seen already.
     """
     model = Distiller(student, losses=[], label_weight=1.0)
-    model.compile(_optimizer(job), LabelLoss(job.recipe.distill.training.label_smoothing))
+    model.compile(_optimizer(job), _label_loss(job, data))
 
     def batches(epoch: int) -> tf.data.Dataset:
         return _views(job, signature, data.train, seen + epoch, seen + epoch).map(
@@ -238,10 +239,17 @@ def _optimizer(job: Lesson) -> keras.optimizers.Optimizer:
     return loop.adamw(job.recipe.distill.training, job.steps_an_epoch)
 
 
+def _label_loss(job: Lesson, data: Dataset) -> LabelLoss:
+    """Returns the loss with the labels, which alone is weighted by class: the teachers' predictions are not."""
+    training = job.recipe.distill.training
+    return LabelLoss(training.label_smoothing, class_weights=class_weights(training, data.train.labels, data.classes))
+
+
 def _views(
     job: Lesson, signature: Signature, split: Split, epoch: int, view: int, finished: ViewCache | None = None
 ) -> tf.data.Dataset:
-    order = loop.epoch_order(job.seed, epoch, len(split), job.steps_an_epoch * job.batch)
+    training, length = job.recipe.distill.training, job.steps_an_epoch * job.batch
+    order = loop.training_order(training, split.labels, job.seed, epoch, length)
     augment, seed = job.recipe.data.augment, job.recipe.seed
     return numbered_views(split, augment, seed, view, order, signature, job.batch, finished)
 

@@ -21,6 +21,7 @@ from tfkd.models import build_teacher
 from tfkd.progress import Progress
 from tfkd.recipe import Augment, FineTune, Teacher
 from tfkd.training import loop
+from tfkd.training.balance import class_weights
 from tfkd.training.job import TeacherResult, TuningChoice
 from tfkd.training.saving import load_arrays, load_model, save_array, save_arrays, save_model
 
@@ -123,7 +124,7 @@ def _train_head(
     head = model.get_layer("head")
     if not path.is_file():
         start = time.perf_counter()
-        _fit_head(model, _features(model, data, progress), data.train.labels, recipe, seed)
+        _fit_head(model, _features(model, data, progress), data, recipe, seed)
         save_arrays([*[variable.numpy() for variable in head.variables], time.perf_counter() - start], path)
     *weights, seconds = load_arrays(path)
     for variable, value in zip(head.variables, weights, strict=True):
@@ -131,23 +132,29 @@ def _train_head(
     return float(seconds)
 
 
-def _fit_head(model: keras.Model, features: Any, labels: Any, recipe: FineTune, seed: int) -> None:
+def _fit_head(model: keras.Model, features: Any, data: Dataset, recipe: FineTune, seed: int) -> None:
     inputs = x = keras.Input(features.shape[1:])
     for layer in model.layers[model.layers.index(model.get_layer("head")) :]:
         x = layer(x)
-    fit_head(keras.Model(inputs, x), features, labels, recipe, seed)
+    fit_head(keras.Model(inputs, x), features, data.train.labels, data.classes, recipe, seed)
 
 
-def fit_head(head: keras.Model, features: Any, labels: Any, recipe: FineTune, seed: int) -> None:
-    """Trains a head on features, float32 [n, values], for its own epochs."""
+def fit_head(
+    head: keras.Model, features: Any, labels: Any, classes: Sequence[str], recipe: FineTune, seed: int
+) -> None:
+    """Trains a head on features, float32 [n, values], with labels, int64 [n], of the classes, for its own epochs."""
     tuning = recipe.model_copy(
         update={"epochs": recipe.head_epochs, "learning_rate": recipe.head_learning_rate, "warmup_epochs": 0.0}
     )
     steps = -(-len(features) // recipe.batch_size)
-    head.compile(loop.adamw(tuning, steps), LabelLoss(recipe.label_smoothing), jit_compile=False)
+    head.compile(loop.adamw(tuning, steps), _label_loss(recipe, labels, classes), jit_compile=False)
     for epoch in range(recipe.head_epochs):
-        order = loop.epoch_order(seed, epoch, len(features), len(features))
+        order = loop.training_order(recipe, labels, seed, epoch, len(features))
         head.fit(features[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0)
+
+
+def _label_loss(recipe: FineTune, labels: Any, classes: Sequence[str]) -> LabelLoss:
+    return LabelLoss(recipe.label_smoothing, class_weights=class_weights(recipe, labels, classes))
 
 
 def _features(model: keras.Model, data: Dataset, progress: Progress) -> Any:
@@ -177,11 +184,11 @@ def _train_thawed(
     batch = min(recipe.batch_size, examples)
     steps = examples // batch
     learner = Distiller(model, losses=[], label_weight=1.0)
-    learner.compile(loop.adamw(recipe, steps), LabelLoss(recipe.label_smoothing))
+    learner.compile(loop.adamw(recipe, steps), _label_loss(recipe, data.train.labels, data.classes))
     signature = data.kind.signature_of(model)
 
     def batches(epoch: int) -> tf.data.Dataset:
-        order = loop.epoch_order(seed, epoch, examples, steps * batch)
+        order = loop.training_order(recipe, data.train.labels, seed, epoch, steps * batch)
         views = numbered_views(data.train, augment.unmixed, seed, epoch, order, signature, batch)
         return views.map(lambda view: (view["inputs"], view["label"]))
 

@@ -1,5 +1,6 @@
 """The loss with the true labels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,14 +16,25 @@ class LabelLoss(keras.losses.Loss):
 
     Reference for the smoothing: Szegedy et al., "Rethinking the Inception Architecture", 2016, arXiv:1512.00567.
 
+    With class weights w the label y_c becomes w_c y_c, so that an image weighs as its class does, and a mixed image as
+    the mean of its classes by their parts. The batch's loss stays the sum divided by its number of images.
+
     Args:
         smoothing: fraction of each label that is spread over all classes, 0 ≤ s < 1.
+        class_weights: weight of each class, above 0; default: 1.
         name: name of the loss in logs.
     """
 
-    def __init__(self, smoothing: float = 0.0, name: str = "label", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        smoothing: float = 0.0,
+        name: str = "label",
+        class_weights: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.smoothing = smoothing
+        self.class_weights = None if class_weights is None else list(class_weights)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns float32 [batch].
@@ -36,10 +48,12 @@ class LabelLoss(keras.losses.Loss):
             labels = tf.cast(y_true, log_q.dtype)
         else:
             labels = tf.one_hot(tf.cast(tf.reshape(y_true, [-1]), tf.int32), y_pred.shape[-1], dtype=log_q.dtype)
+        if self.class_weights is not None:
+            labels *= tf.constant(self.class_weights, labels.dtype)
         known = tf.reduce_sum(labels, axis=-1)
         hit = tf.reduce_sum(labels * log_q, axis=-1)
         return -(1 - self.smoothing) * hit - self.smoothing * known * tf.reduce_mean(log_q, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the config for `from_config`."""
-        return {**super().get_config(), "smoothing": self.smoothing}
+        return {**super().get_config(), "smoothing": self.smoothing, "class_weights": self.class_weights}
