@@ -1,6 +1,7 @@
 """The findings of `tfkd doctor` for recipes that would fail or have poor results, and for a good one."""
 
 import importlib.util
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,9 +89,34 @@ def test_new_views_have_no_warning_about_repetition(folder: Path) -> None:
     assert not [it for it in findings if "memorises" in it.text]
 
 
-def test_a_rare_class_is_named(folder: Path) -> None:
-    warning = next(it for it in examined(folder, photos="rare") if "training images, " in it.text)
-    assert warning.level == "warning" and "'c'" in warning.text
+def test_a_rare_class_is_named_with_what_balances_it_and_what_the_test_images_can_show(folder: Path) -> None:
+    def about_classes(*overrides: str) -> list[DoctorFinding]:
+        findings = itertools.takewhile(
+            lambda it: "most similar measurement" not in it.text, examined(folder, *overrides, photos="rare")
+        )
+        return [it for it in findings if "'c'" in it.text]
+
+    training, test = about_classes("teachers.0.fine_tune.epochs=1")
+    assert (training.level, test.level) == ("warning", "warning")
+    assert "of 'a' and 3 of 'c', 16.0 times fewer; set distill.training.class_weight=balanced" in training.text
+    overrides = training.text.partition("; set ")[2].split()
+    assert overrides[1:] == ["teachers.0.fine_tune.class_weight=balanced"]
+    (training, _) = about_classes("teachers.0.fine_tune.epochs=1", *overrides)
+    assert training.level == "ok" and training.text.endswith("the recipe balances them")
+    assert "fewest test images, 1: with all of them right its recall is between 21% and 100%" in test.text
+    assert "a recall of 90% takes 35 of them" in test.text and "loses 7.7 points" in test.text
+    assert "gates.max_accuracy_drop=0.1 and gates.min_relative_accuracy=0.8 accept" in test.text
+    (training, _) = about_classes("teachers.0.fine_tune=null", "distill.training.sampling=balanced")
+    assert training.level == "ok"
+
+
+def test_weights_of_unknown_classes_and_without_a_loss_with_labels_are_named(folder: Path) -> None:
+    def named(*overrides: str) -> DoctorFinding:
+        return next(it for it in examined(folder, *overrides) if "class_weight" in it.text)
+
+    assert named("distill.training.class_weight.d=2").level == "error"
+    unused = named("distill.training.class_weight=balanced", "distill.label_weight=0")
+    assert unused.level == "warning" and "the control is weighted, the student is not" in unused.text
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,12 @@ from tfkd.models import STUDENTS, build_student, is_own
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.gains import expected_gain, setting_of
+from tfkd.pipeline.imbalance import examine_balance
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe, Student
+from tfkd.training.balance import require_known_classes
 from tfkd.writers import card_of, check_installed
 
 if TYPE_CHECKING:
@@ -55,10 +57,15 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from _machine(runs)
     yield from _packages(recipe)
     yield from _data(data)
+    try:
+        require_known_classes(recipe, data)
+    except RequestError as error:
+        yield DoctorFinding("error", str(error))
     notes = list[str]()
     resolved = resolve(recipe, data, RunFolder(runs / recipe.name), notes.append)
     yield from (DoctorFinding("warning", note) for note in notes)
     yield from (DoctorFinding("ok", str(choice)) for choice in resolved.choices)
+    yield from (DoctorFinding(*finding) for finding in examine_balance(resolved.recipe, data))
     yield DoctorFinding("ok", expected_gain(setting_of(resolved.recipe, data)))
     yield from _models(resolved.recipe, data, runs)
     was_tried = any(choice.field == "student.weights" and not choice.is_kept for choice in resolved.choices)
@@ -98,12 +105,6 @@ def _data(data: Dataset) -> Iterator[DoctorFinding]:
         f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({data.named()}), "
         f"{counts.min():,} to {counts.max():,} per class",
     )
-    rare = int(counts.argmin())
-    if counts[rare] * 10 < counts.max():
-        commonest = data.classes[int(counts.argmax())]
-        yield DoctorFinding(
-            "warning", f"class {data.classes[rare]!r} has {counts[rare]} training images, {commonest!r} {counts.max()}"
-        )
     if data.rejected:
         yield DoctorFinding("warning", f"{counted(len(data.rejected), 'file')} left out: {some(list(data.rejected))}")
     yield from (DoctorFinding("ok", note) for note in data.notes)
