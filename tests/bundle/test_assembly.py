@@ -42,7 +42,7 @@ def test_one_teacher_is_alone() -> None:
     assert with_ensemble(single, LOGITS, LABELS) == single
 
 
-def entry(artifact: str, threads: int, median: float) -> BenchEntry:
+def entry(artifact: str, threads: int, median: float, memory: float | None = None) -> BenchEntry:
     return BenchEntry.model_validate(
         {
             "target": "host",
@@ -52,6 +52,7 @@ def entry(artifact: str, threads: int, median: float) -> BenchEntry:
             "threads": threads,
             "runs": 5,
             "latency_ms": {"median": median, "min": median},
+            "peak_memory_mb": memory,
             "emulated": False,
         }
     )
@@ -67,3 +68,16 @@ def test_files_that_run_one_after_the_other_are_one_row(tmp_path: Path) -> None:
     assert row.compressed_bytes is not None and row.compressed_bytes < 100
     assert row.drop == pytest.approx(0.05)
     assert comparison_row("teacher fp32", files, bench[:3], 0.7, 0.75).latency_all_ms is None
+
+
+def test_the_memory_of_files_is_the_largest_with_one_thread_and_known_only_if_all_were_measured(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("a", "b")}
+    for path in files.values():
+        path.write_bytes(bytes(1_000))
+    one, other, parallel = entry("a", 1, 2.0, 10.5), entry("b", 1, 3.0, 7.25), entry("a", 2, 1.0, 99.0)
+
+    def memory(*bench: BenchEntry) -> float | None:
+        return comparison_row("teacher fp32", files, bench, accuracy=0.7, reference=None).peak_memory_mb
+
+    assert memory(one, other, parallel) == 10.5
+    assert memory(one, entry("b", 1, 3.0), parallel) is None

@@ -28,6 +28,17 @@ def test_a_row_shows_all_that_was_measured(make_manifest):
     assert cells[2] == "5.43 MB" and cells[4] == "0.987 ms" and cells[7:] == ["90.3 %", "12.6 min"]
 
 
+def test_memory_is_a_column_where_it_was_measured(make_manifest):
+    manifest = make_manifest()
+    rows = [row for row in manifest.model_dump()["comparison"] if not row["variant"].startswith("control")]
+    rows[-1] |= {"peak_memory_mb": 12.34}
+    text = printed(comparison_table(make_manifest(comparison=rows)))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    control = ["control", "not exported", "", "", "", "", "87.1 % ± 1.1", "−4.3", "", ""]
+    assert "memory" in text and "memory" not in printed(comparison_table(manifest))
+    assert (lines[0][5], lines[1], lines[-1][5]) == ("–", control, "12.3 MB")
+
+
 def test_a_missing_control_is_shown(make_manifest):
     text = printed(comparison_table(make_manifest(control=False)))
     assert "control" in text and "not run" in text

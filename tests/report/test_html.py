@@ -121,6 +121,14 @@ def test_every_number_of_the_comparison_follows_the_manifest(render, make_manife
     assert page.row(rows[4]["variant"])[7:] == ["90.3 %", "75 s"]
 
 
+def test_memory_is_a_column_where_it_was_measured(render, make_manifest):
+    rows = make_manifest().model_dump()["comparison"]
+    rows[4] |= {"peak_memory_mb": 12.34}
+    page = render(make_manifest(comparison=rows), Evidence())
+    assert [page.row(rows[number]["variant"])[7] for number in (3, 4)] == ["–", "12.3 MB"]
+    assert len(page.row(rows[3]["variant"])) == 1 + len(render(make_manifest(), Evidence()).row(rows[3]["variant"]))
+
+
 def test_a_failed_gate_is_on_top(render, make_manifest):
     manifest = make_manifest()
     give(manifest.gates[0], "failed")

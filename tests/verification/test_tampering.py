@@ -408,6 +408,7 @@ def flip(label: str) -> Change:
         (put(0.5, "comparison", 1, "drop"), "the drop of student fp32 is 0.5"),
         (put(0.5, "comparison", 1, "latency_ms"), "the latency of student fp32 is 0.5 ms"),
         (put(None, "comparison", 1, "latency_all_ms"), "the latency of student fp32 is None ms"),
+        (put(99.0, "comparison", 1, "peak_memory_mb"), "the peak memory of student fp32 is 99.0 MB"),
         (put(99.0, "comparison", 1, "seconds"), "the seconds of student fp32 are 99.0"),
         (drop("comparison", 1), "the comparison has the rows teacher fp32, student fp16"),
         (put("unknown", "bench", 0, "artifact"), "the latency of unknown is stated"),

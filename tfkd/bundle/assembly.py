@@ -21,6 +21,7 @@ from tfkd.bundle.manifest import (
     StudentEntry,
     TeacherEntry,
     latency,
+    peak_memory,
     total,
 )
 from tfkd.bundle.results import BenchEntry
@@ -163,7 +164,7 @@ def comparison_row(
     Args:
         variant: what it is of.
         files: its .tflite files, by the names that they have in the bench results; several run one after the other.
-        bench: the latencies of all files.
+        bench: the measurements of all files.
         accuracy: 0 to 1.
         reference: the accuracy that it is compared with, if it was measured.
         agreement: equal top-1 with the teacher.
@@ -179,6 +180,7 @@ def comparison_row(
         compressed_bytes=sum(compressed_size(path) for path in (*files.values(), *beside)),
         latency_ms=one,
         latency_all_ms=latency(entries, list(files), single=False),
+        peak_memory_mb=peak_memory(entries, list(files)),
         accuracy=accuracy,
         drop=None if reference is None else reference - accuracy,
         agreement=agreement,

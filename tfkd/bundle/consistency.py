@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tfkd.bundle import paired
 from tfkd.bundle.layout import MANIFEST
-from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, single, total
+from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, peak_memory, single, total
 from tfkd.bundle.verdicts import has_gate
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import signature
@@ -313,6 +313,10 @@ def _row(row: ComparisonRow, files: list[str], manifest: Manifest) -> Iterator[s
         timed = latency(manifest.bench, files, single_thread)
         if (stated is None) is not (timed is None) or (stated and timed and not _close(stated, timed)):
             yield f"the latency of {row.variant} is {stated} ms, its measurements give {timed} ms"
+    stated, measured = row.peak_memory_mb, peak_memory(manifest.bench, files)
+    # Earlier bundles state none.
+    if stated is not None and (measured is None or not _close(stated, measured)):
+        yield f"the peak memory of {row.variant} is {stated} MB, its measurements give {measured} MB"
 
 
 def _teacher_files(manifest: Manifest) -> list[str]:

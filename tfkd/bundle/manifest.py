@@ -163,6 +163,12 @@ class ComparisonRow(Entry):
     latency_all_ms: Milliseconds | None = Field(
         None, description="median, a thread for every core; None on a single core"
     )
+    peak_memory_mb: float | None = Field(
+        None,
+        ge=0,
+        description="gained at the peak by loading and running it on this machine with one thread, MB of 10⁶ bytes; "
+        "the largest of several files, which run one after the other; None where it was not measured",
+    )
     accuracy: Fraction
     drop: Difference | None = Field(
         description="accuracy of the teacher, or without one of the Keras model, minus this one's; None where that of "
@@ -246,6 +252,25 @@ def latency(bench: Iterable[BenchEntry], files: Collection[str], single: bool) -
     }
     found = [medians[name] for name in files if name in medians]
     return sum(found) if len(found) == len(files) else None
+
+
+def peak_memory(bench: Iterable[BenchEntry], files: Collection[str]) -> float | None:
+    """Returns the peak memory of files that run one after the other with one thread, MB: the largest of them.
+
+    Args:
+        bench: the measurements.
+        files: their names in `bench`.
+
+    Returns:
+        None where that of one of the files was not measured.
+    """
+    peaks = {
+        entry.artifact: entry.peak_memory_mb
+        for entry in bench
+        if entry.threads == 1 and entry.peak_memory_mb is not None
+    }
+    found = [peaks[name] for name in files if name in peaks]
+    return max(found) if found and len(found) == len(files) else None
 
 
 def read_manifest(folder: Path) -> Manifest:

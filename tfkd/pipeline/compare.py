@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkd.bundle import assembly
-from tfkd.bundle.manifest import ComparisonRow, Manifest, latency
+from tfkd.bundle.manifest import ComparisonRow, Manifest, latency, peak_memory
 from tfkd.bundle.publishing import require_writable
 from tfkd.bundle.results import BenchEntry
 from tfkd.compress.job import CompressJob
@@ -294,9 +294,10 @@ def _timed_manifest(
 
 
 def _with_latencies(row: ComparisonRow, names: list[str], entries: list[BenchEntry]) -> ComparisonRow:
-    """Returns a row with the median latencies of its files, with one thread and with all cores."""
-    times = {
+    """Returns a row with the median latencies of its files, with one thread and with all cores, and their memory."""
+    measured = {
         "latency_ms": latency(entries, names, single=True),
         "latency_all_ms": latency(entries, names, single=False),
+        "peak_memory_mb": peak_memory(entries, names),
     }
-    return row.model_copy(update=times)
+    return row.model_copy(update=measured)

@@ -23,7 +23,8 @@ def comparison_table(manifest: Manifest) -> Table:
     )
     table.add_column("variant", no_wrap=True)
     taught = ["as teacher", "training"] if manifest.teachers else []
-    for name in ("size", "deflated", "1 thread", "all cores", "accuracy", "points", *taught):
+    memory = ["memory"] if facts.has_memory(manifest) else []
+    for name in ("size", "deflated", "1 thread", "all cores", *memory, "accuracy", "points", *taught):
         table.add_column(name, justify="right", no_wrap=True)
     if manifest.teachers and manifest.teachers[0].not_exported:
         table.add_row("teacher", *_not_exported(manifest.teachers[0].accuracy, manifest), style="dim")
@@ -34,6 +35,7 @@ def comparison_table(manifest: Manifest) -> Table:
             units.known(row.compressed_bytes, units.size),
             units.milliseconds(row.latency_ms),
             units.known(row.latency_all_ms, units.milliseconds),
+            *([units.known(row.peak_memory_mb, units.megabytes)] if memory else []),
             units.plus_minus(row.accuracy, facts.standard_error(row.accuracy, images)),
             units.known(row.drop, lambda drop: units.signed(-100 * drop)),
             *([units.known(row.agreement, units.percent), units.known(row.seconds, units.seconds)] if taught else []),
@@ -60,7 +62,8 @@ def _control(manifest: Manifest) -> list[str]:
 def _not_exported(accuracy: float | None, manifest: Manifest) -> list[str]:
     difference = facts.against(accuracy, manifest.teachers[0].accuracy)
     points = units.known(difference, lambda each: units.signed(100 * each))
-    return ["not exported", "", "", "", _measured(accuracy, manifest.images), points]
+    empty = [""] * (3 + facts.has_memory(manifest))
+    return ["not exported", *empty, _measured(accuracy, manifest.images), points]
 
 
 def _measured(accuracy: float | None, images: int) -> str:

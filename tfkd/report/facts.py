@@ -178,6 +178,11 @@ def has_control_row(manifest: Manifest) -> bool:
     return any(row.variant.startswith("control") for row in manifest.comparison)
 
 
+def has_memory(manifest: Manifest) -> bool:
+    """Returns whether the peak memory of a row of the comparison was measured; earlier bundles have none."""
+    return any(row.peak_memory_mb is not None for row in manifest.comparison)
+
+
 def again(manifest: Manifest) -> str:
     """Returns the command that makes the bundle again."""
     if manifest.teachers:

@@ -25,6 +25,14 @@ from tfkd.verification.records import Gate
 _SHOWN_CLASSES = 4
 _OPEN_EXAMPLES = 12  # more are folded: on a phone each takes half a screen
 _OTHER_GATES = {REQUIRED: "the file could be made", VERIFIED: "the file could be run on this machine"}
+_UNITS = {
+    "known": units.known,
+    "size": units.size,
+    "ms": units.milliseconds,
+    "megabytes": units.megabytes,
+    "percent": units.percent,
+    "duration": units.seconds,
+}
 _VERDICTS = ("failed", "not judged", "passed")  # in the order in which they matter
 
 
@@ -52,6 +60,7 @@ def write_report(
         verdict=facts.verdict(manifest),
         is_smoke=facts.is_smoke(manifest),
         has_control_row=facts.has_control_row(manifest),
+        has_memory=facts.has_memory(manifest),
         control_says=facts.control_says(manifest),
         initial_weights=facts.initial_weights(manifest),
         agreement_says=facts.agreement_says(manifest),
@@ -60,12 +69,7 @@ def write_report(
         images=images,
         error=lambda fraction: 100 * facts.standard_error(fraction, images),
         role=role,
-        known=units.known,
-        size=units.size,
-        ms=units.milliseconds,
-        megabytes=units.megabytes,
-        percent=units.percent,
-        duration=units.seconds,
+        **_UNITS,
         value=facts.value,
         limit=facts.limit,
         places=measurements.timed(manifest.bench),

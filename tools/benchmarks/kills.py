@@ -66,6 +66,7 @@ MEASURED = (
     "teacher_seconds",
     "latency_ms",
     "latency_all_ms",
+    "peak_memory_mb",
 )
 MODELS = """
 def _network(k, image_size, classes, width, dropout, momentum):
