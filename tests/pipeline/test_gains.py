@@ -38,7 +38,9 @@ def test_every_row_is_what_its_evidence_says(row: MeasuredGain) -> None:
         (Setting(60, 5, False), "distill_clothing_fifth"),
         (Setting(18, 0, False), "distill_clothing_patient"),
         (Setting(2_000, 0, False), "distill_cifar10"),
-        (Setting(400, 0, True), "clothing"),
+        (Setting(400, 0, True), "auto_all"),
+        (Setting(12, 20, True), "auto_ten"),
+        (Setting(40, 0, True), "readme_200"),
     ],
 )
 def test_the_most_similar_measurement_is_named(setting: Setting, measured: str) -> None:

@@ -41,6 +41,14 @@ _MEASURED: tuple[tuple[str, str, str, float | None], ...] = (
 )
 
 
+# Evidence of auto_accuracy.py, and its title in docs/distillation.md.
+_AUTO = {
+    "auto_ten": "ten labels per class, 2,968 unlabelled photos, MobileNetV2 at 96 px",
+    "auto_all": "all 3,068 labels, MobileNetV2 at 96 px",
+    "readme_200": "40 photos of each of five classes, nothing else, SqueezeNet 1.1 at 127 px, as in README.md",
+}
+
+
 def _trials(name: str) -> list[dict[str, Any]]:
     trials: list[dict[str, Any]] = evidence.read(name)["trials"]
     return trials
@@ -213,6 +221,24 @@ def headline() -> str:
     return evidence.table([title, "", "goal"], rows)
 
 
+def auto() -> str:
+    """Returns what the settings that a run chooses reached, beside their goals."""
+    titles = ("clothing, students with ImageNet weights", "teacher", "control", "student", "gain", "of the teacher")
+    return evidence.table(titles, [_auto(name, title) for name, title in _AUTO.items()])
+
+
+def _auto(name: str, title: str) -> list[str]:
+    found = evidence.read(name)
+    accuracies, controls, goals = found["accuracies"], found["control_accuracies"], found["goals"]
+    gain, relative = evidence.gain(evidence.gains(accuracies, controls)), units.percent(found["reached"]["relative"])
+    if "gain" in goals:
+        gain += f" (goal {goals['gain']:g}{'' if found['met']['gain'] else ': missed'})"
+    if "relative" in goals:
+        relative += f" (goal {units.percent(goals['relative'], 0)}{'' if found['met']['relative'] else ': missed'})"
+    teacher = units.percent(found["teacher_accuracy"])
+    return [title, teacher, evidence.spread(controls), evidence.spread(accuracies), gain, relative]
+
+
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
 
@@ -235,6 +261,11 @@ def figures() -> dict[str, Callable[[], str]]:
         "control on validation": "control_validation_accuracies",
     }
     return {
+        "auto table": auto,
+        "auto teacher of all labels": lambda: units.percent(
+            evidence.read("auto_ten")["teacher_accuracy_with_all_labels"]
+        ),
+        "auto steps": lambda: units.percent(evidence.read("auto_all")["reached"]["steps"], 0),
         **{f"{name} p": p_values(name) for name in names},
         **{f"{name} second half of {who}": later(name, field) for name in names for who, field in fields.items()},
         "distill_clothing_patient by seed": lambda: _gains_by_seed("distill_clothing_patient"),
