@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkd.bundle.evidence import Confusion, Evidence, EvidencePoint, Example, Mistake, Prediction
+from tfkd.bundle.evidence import Confusion, Evidence, EvidencePoint, Example, Flip, Mistake, Prediction
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.predictions import frequent_pairs
 from tfkd.inputs.image.files import encode_shown
 from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.verification.records import Gate, Verdict
+from tfkd.verification.truth import exact_test
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 IMAGES = 1000
@@ -44,10 +45,10 @@ def build_manifest(
     controls = [0.871, 0.868, 0.874][:seeds]
     students = [0.889, 0.884, 0.886][:seeds]
     tflite = [
-        _tflite("fp32", 6_120_400, 0.889, 1.0, 3.1e-7, len(classes), []),
-        _tflite("fp16", 3_084_200, 0.889, 1.0, 4.2e-4, len(classes), []),
-        _tflite("dynamic", 1_702_800, 0.888, 0.994, 0.031, len(classes), ["MEAN", "FULLY_CONNECTED"]),
-        _tflite("int8", 1_655_300, 0.887, 0.989, 0.042, len(classes), []),
+        _tflite("fp32", 6_120_400, 0.889, 1.0, 3.1e-7, classes, []),
+        _tflite("fp16", 3_084_200, 0.889, 1.0, 4.2e-4, classes, []),
+        _tflite("dynamic", 1_702_800, 0.888, 0.994, 0.031, classes, ["MEAN", "FULLY_CONNECTED"]),
+        _tflite("int8", 1_655_300, 0.887, 0.989, 0.042, classes, []),
     ]
     comparison = [
         _row("teacher fp32", 18_592_000, 21.42, 0.914),
@@ -92,6 +93,9 @@ def build_manifest(
             "seeds": [1, 2, 3][:seeds],
             "exported_seed": 1,
             "agreement_with_teacher": 0.921,
+            "negative_flips": _flips(classes, 0.889),
+            "wrong_classes": _order(0.62),
+            "control_wrong_classes": _order(0.48) if control else None,
             "seconds_training": 95.2,
             "teacher_seconds": 61.4,
         },
@@ -131,6 +135,12 @@ def build_evidence(classes: tuple[str, ...] = CLASSES, seeds: int = 3, control: 
             _mistake(classes[truth], classes[predicted], random, control)
             for truth, predicted, _ in frequent_pairs(confusion.cells)
         ],
+        flips=[_flip(classes, random) for _ in range(3)],
+        wrong_class_orders={
+            who: np.histogram(random.normal(centre, 0.3, 3 * IMAGES).clip(-1, 1)[:IMAGES], 20, (-1, 1))[0].tolist()
+            for who, centre in (("student", 0.62), ("control", 0.48))
+            if control or who == "student"
+        },
     )
 
 
@@ -180,12 +190,36 @@ def _image(random: np.random.Generator) -> str:
     return encode_shown(np.clip(noise + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8))
 
 
+def _flip(classes: tuple[str, ...], random: np.random.Generator) -> Flip:
+    truth, *others = random.permutation(len(classes))[:3]
+    names = ["student", "android/quickstart_fp32.tflite", "android/quickstart_int8.tflite"]
+    wrong = [Prediction(label=classes[others[i // 2 % len(others)]], probability=0.71) for i in range(3)]
+    return Flip(
+        image=_image(random),
+        label=classes[truth],
+        teacher=Prediction(label=classes[truth], probability=0.97),
+        wrong=dict(zip(names, wrong, strict=True)),
+    )
+
+
+def _flips(classes: tuple[str, ...], accuracy: float) -> dict[str, Any]:
+    """Returns negative flips against a teacher of 914 images: 16 in the first class, 17 in the second, ..."""
+    gained = sum(range(16, 16 + min(len(classes), 13))) - round(IMAGES * (0.914 - accuracy))
+    counts = {name: count for count, name in enumerate(classes[:13], 16)}
+    per_class = [{"label": name, "flips": count, "right": 60} for name, count in reversed(counts.items())]
+    return {"right": 914, "test": exact_test(gained, sum(counts.values()), IMAGES), "per_class": per_class}
+
+
+def _order(correlation: float) -> dict[str, Any]:
+    return {"correlation": correlation, "standard_error": 0.008, "images": IMAGES}
+
+
 def _row(variant: str, size: int, latency: float, accuracy: float) -> dict[str, Any]:
     return {"variant": variant, "bytes": size, "latency_ms": latency, "accuracy": accuracy, "drop": 0.914 - accuracy}
 
 
 def _tflite(
-    precision: str, size: int, accuracy: float, top1: float, error: float, classes: int, outside: list[str]
+    precision: str, size: int, accuracy: float, top1: float, error: float, classes: tuple[str, ...], outside: list[str]
 ) -> dict[str, Any]:
     quantized = precision == "int8"
     dtype = "uint8" if quantized else "float32"
@@ -201,17 +235,24 @@ def _tflite(
         "accuracy": accuracy,
         "chance": {
             "balanced_accuracy": accuracy - 0.001,
-            "chance_level": 1 / classes,
+            "chance_level": 1 / len(classes),
             "p_value": 0.0001,
             "perfect_p_value": 0.0,
         },
         "agreement": 0.92,
+        "negative_flips": _flips(classes, accuracy),
         "max_abs_error": error,
         "top1_vs_keras": top1,
         "delegation": {"partitions": 1 + 4 * len(outside), "operators": 112, "outside": outside},
         "io": {
             "input": {"name": "image", "shape": [1, 96, 96, 3], "dtype": dtype, "range": [0, 255], **scales[0]},
-            "output": {"name": "probabilities", "shape": [1, classes], "dtype": dtype, "range": [0, 1], **scales[1]},
+            "output": {
+                "name": "probabilities",
+                "shape": [1, len(classes)],
+                "dtype": dtype,
+                "range": [0, 1],
+                **scales[1],
+            },
         },
     }
 

@@ -173,7 +173,7 @@ def test_accuracy_follows_the_name(page):
 def test_photos_enlarge_without_a_script(page):
     """A checkbox inside the photo's label holds its state; CSS shows the checked one over the whole page."""
     photos = [i for i, (tag, _) in enumerate(page.tags) if tag == "img"]
-    assert len(photos) == 6 + 8
+    assert len(photos) == 6 + 8 + 3
     for i in photos:
         (label, _), (box, kind) = page.tags[i - 2 : i]
         assert (label, box, kind["type"]) == ("label", "input", "checkbox")
@@ -274,7 +274,7 @@ def test_references_inside_the_plots_meet_one_target_each(page):
 
 
 def test_plots_take_their_colours_from_the_page(page):
-    assert [tag for tag, _ in page.tags].count("svg") == 5
+    assert [tag for tag, _ in page.tags].count("svg") == 6
     drawn = " ".join(attributes.get("style") or "" for tag, attributes in page.tags if tag in ("path", "use", "text"))
     assert {"var(--ink)", "var(--teacher)", "var(--control)", "var(--student)"} <= set(
         re.findall(r"var\(--\w+\)", drawn)
@@ -302,9 +302,13 @@ def test_control_that_was_not_exported_shows_its_accuracy(render, make_manifest)
 
 
 def test_a_run_with_no_evidence_bench_or_gates_is_still_a_page(render, make_manifest):
-    page = render(make_manifest(bench=[], gates=[]), Evidence())
+    values = make_manifest().model_dump()
+    student = values["student"] | dict.fromkeys(("negative_flips", "wrong_classes", "control_wrong_classes"))
+    artifacts = [each | {"negative_flips": None} for each in values["artifacts"]]
+    page = render(make_manifest(bench=[], gates=[], student=student, artifacts=artifacts), Evidence())
     assert "Latency was not measured." in page.text and "No gates were set" in page.text
-    assert not {"mistakes", "classes", "examples"} & set(page.ids())
+    assert not {"mistakes", "classes", "examples", "flips"} & set(page.ids())
+    assert "wrong classes" not in page.text.lower()
 
 
 def test_one_epoch_and_missing_validation_can_be_drawn(render, make_manifest, make_evidence):
@@ -314,7 +318,7 @@ def test_one_epoch_and_missing_validation_can_be_drawn(render, make_manifest, ma
         for point in points:
             point.validation_accuracy = None
     page = render(make_manifest(), evidence)
-    assert [tag for tag, _ in page.tags].count("svg") == 5
+    assert [tag for tag, _ in page.tags].count("svg") == 6
 
 
 def test_the_parts_of_the_students_loss_are_drawn(render, make_manifest, make_evidence):
@@ -325,7 +329,7 @@ def test_the_parts_of_the_students_loss_are_drawn(render, make_manifest, make_ev
     page = render(make_manifest(), evidence)
     assert "What the student's training loss is made of" in page.text
     assert "soft targets" in page.text and "hint" in page.text
-    assert [tag for tag, _ in page.tags].count("svg") == 6
+    assert [tag for tag, _ in page.tags].count("svg") == 7
 
 
 def test_many_classes_become_a_picture(render, make_manifest, make_evidence):
@@ -336,6 +340,9 @@ def test_many_classes_become_a_picture(render, make_manifest, make_evidence):
     assert "open" not in page.fold("classes") and "All 120 classes" in page.text
     results = [row[0] for row in page.rows if len(row) == 5 and row[3].endswith(" of 100")]
     assert len(results) == 12 + 120 and set(results) == set(classes)
+    flipped = [row[0] for row in page.rows if len(row) == 4 and row[3] == "60"]
+    assert flipped == [f"class {number}" for number in range(12, 0, -1)]
+    assert "1 more class has 16 negative flips" in page.text
 
 
 def test_very_many_classes_have_their_worst_pairs_alone(render, make_manifest, make_evidence):
@@ -351,6 +358,20 @@ def test_very_many_classes_have_their_worst_pairs_alone(render, make_manifest, m
     assert "grey taken for gray: 3 of 4" in page.text and "1,000,000 classes is not drawn" in page.text
     assert page.row("grey") == ["grey", "25.0 %", "", "1 of 4", "gray (3)"]
     assert "999,997 of 1,000,000 classes have no test images" in page.text
+
+
+def test_negative_flips_are_counted_and_shown(page):
+    assert page.row("android/quickstart_int8.tflite") == [
+        "android/quickstart_int8.tflite",
+        "205",
+        "22.4 % (19.8 to 25.2)",
+        "178",
+        "0.092",
+    ]
+    assert [row[1:] for row in page.rows if row[0] == "ankle boot" and len(row) == 4] == [["25", "", "60"]]
+    assert "Negative flips of student int8 per class" in page.text
+    assert "0.62 ± 0.01, that of the control at 0.48" in page.text
+    assert page.text.count("Keras student 71 %, fp32 71 %") == 3
 
 
 def test_mistakes_are_counted_right(render, make_manifest, make_evidence):

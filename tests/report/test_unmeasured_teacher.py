@@ -14,6 +14,7 @@ from tfkd.report.console import comparison_table, network_rows, networks_table
 from tfkd.report.html import write_report
 
 UNKNOWN = ("parameters", "image_size", "accuracy", "calibration_error", "chance")
+AGAINST_TEACHER = ("agreement_with_teacher", "negative_flips", "wrong_classes", "control_wrong_classes")
 
 
 @pytest.fixture
@@ -21,8 +22,9 @@ def manifest(make_manifest: Any) -> Manifest:
     values = make_manifest().model_dump()
     values["teachers"][0] |= dict.fromkeys(UNKNOWN) | {"model": "teacher.csv", "not_exported": "It is a file."}
     rows = [row | {"drop": None} for row in values["comparison"] if row["variant"].startswith("student")]
-    student = values["student"] | {"agreement_with_teacher": None}
-    return make_manifest(teachers=values["teachers"], comparison=rows, student=student)
+    student = values["student"] | dict.fromkeys(AGAINST_TEACHER)
+    artifacts = [each | {"agreement": None, "negative_flips": None} for each in values["artifacts"]]
+    return make_manifest(teachers=values["teachers"], comparison=rows, student=student, artifacts=artifacts)
 
 
 def test_the_console_says_that_it_was_not_measured(manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import legible
 from tfkd.formats import FORMATS
-from tfkd.report import facts, units, usage
+from tfkd.report import facts, flips, units, usage, wrong_classes
 
 _HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
@@ -39,6 +39,9 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         verdict=facts.verdict(manifest),
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
+        order_says=wrong_classes.says(manifest),
+        flips=flips.rows(manifest),
+        flips_of_shipped=flips.says(manifest),
         initial_weights=facts.initial_weights(manifest),
         accuracy=lambda fraction: (
             "not measured" if fraction is None else units.plus_minus(fraction, facts.standard_error(fraction, images))

@@ -18,7 +18,7 @@ from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
 from tfkd.inputs.image.files import shown_type
 from tfkd.recipe import Gates
-from tfkd.report import classes, facts, measurements, plots, units, usage
+from tfkd.report import classes, facts, flips, measurements, plots, units, usage, wrong_classes
 from tfkd.verification.gates import REQUIRED, VERIFIED
 from tfkd.verification.records import Gate
 
@@ -83,6 +83,11 @@ def write_report(
         matrix=classes.matrix(confusion) if confusion else None,
         pairs=classes.pairs(confusion, names, evidence.mistakes) if confusion else [],
         per_class=classes.per_class(confusion, names) if confusion else None,
+        order_says=wrong_classes.says(manifest),
+        order_plot=_drawn(wrong_classes.plot(manifest, evidence)),
+        flips=flips.rows(manifest),
+        flipped_classes=flips.classes(shipped) if (shipped := flips.of_shipped(manifest)) else None,
+        flipped_photos=flips.photos(evidence.flips, manifest),
         examples=[_example(example, names) for example in evidence.examples],
         open_examples=_OPEN_EXAMPLES,
         gates=_gates(manifest.gates),
@@ -199,6 +204,10 @@ def _curves(evidence: Evidence) -> list[tuple[str, Markup]]:
     if teacher:
         drawn.append(("Fine-tuning of the teacher", plots.learning_curves(teacher, "validation_accuracy")))
     return [(title, Markup(svg)) for title, svg in drawn]
+
+
+def _drawn(svg: str | None) -> Markup | None:
+    return None if svg is None else Markup(svg)
 
 
 def _parts(evidence: Evidence) -> list[plots.Curve]:

@@ -53,6 +53,21 @@ class Curve:
     seeds: list[list[EvidencePoint]]
 
 
+@dataclass(frozen=True)
+class Distribution:
+    """Images of one network by a correlation from -1 to 1.
+
+    Attributes:
+        role: which network; also its label.
+        counts: images in equal bins.
+        mean: over the images.
+    """
+
+    role: str
+    counts: list[int]
+    mean: float
+
+
 def scatter(dots: Sequence[Dot], x_label: str, split: str = "test") -> str:
     """Draws accuracy (percent, with error bars) over a cost, better the smaller it is, and the Pareto front."""
     figure, axes = _figure(f"accuracy on the {split} images, %")
@@ -123,6 +138,33 @@ def learning_curves(curves: Sequence[Curve], measure: str, title: str = "trainin
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _label_ends(figure, axes, ends)
     return _svg(figure, measure + "".join(curve.role for curve in curves))
+
+
+def distributions(networks: Sequence[Distribution], x_label: str) -> str:
+    """Draws the fraction of images in each bin of a correlation, and the mean of each network."""
+    figure, axes = _figure("test images, %")
+    by_mean = sorted(networks, key=lambda each: each.mean)
+    for number, each in enumerate(by_mean):
+        colour, style = _ROLES[each.role], "--" if each.role == "control" else "-"
+        edges = [2 * bin / len(each.counts) - 1 for bin in range(len(each.counts) + 1)]
+        heights = [100 * count / sum(each.counts) for count in each.counts]
+        axes.stairs(heights, edges, color=colour, linestyle=style, linewidth=2)
+        axes.axvline(each.mean, color=colour, linestyle=style, linewidth=1)
+        is_left = number < len(by_mean) - 1
+        axes.annotate(
+            f"{each.role}, mean {each.mean:.2f}".replace("-", "−"),
+            (each.mean, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-5 if is_left else 5, -12 - 14 * number),
+            textcoords="offset points",
+            horizontalalignment="right" if is_left else "left",
+            fontsize=9,
+            color=colour,
+            parse_math=False,
+        )
+    axes.margins(y=0.25)
+    axes.set_xlabel(x_label, color=_ROLES["ink"])
+    return _svg(figure, x_label)
 
 
 def _aligned(seeds: list[list[EvidencePoint]], measure: str, scale: float) -> tuple[list[int], list[list[float]]]:

@@ -305,4 +305,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=16, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=17, result=ReportResult, inputs=_inputs, work=_work)
