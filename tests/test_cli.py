@@ -27,7 +27,20 @@ def tfkd(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_the_commands_and_loads_no_tensorflow(tmp_path: Path) -> None:
     shown = tfkd("--help", cwd=tmp_path)
     assert shown.returncode == 0
-    commands = ("run", "plan", "clean", "doctor", "compare", "export", "report", "inspect", "bench", "schema", "list")
+    commands = (
+        "run",
+        "plan",
+        "clean",
+        "doctor",
+        "compare",
+        "export",
+        "report",
+        "inspect",
+        "diff",
+        "bench",
+        "schema",
+        "list",
+    )
     for command in commands:
         assert f" {command} " in shown.stdout
     script = "import sys, tfkd.cli; assert not {'tensorflow', 'keras', 'coremltools', 'matplotlib'} & set(sys.modules)"
@@ -123,7 +136,7 @@ def test_list_names_what_a_recipe_may_use(tmp_path: Path, kind: str) -> None:
     assert expected[kind] in answer.stdout.split()
 
 
-@pytest.mark.parametrize("what", ["recipe", "manifest", "bench", "evidence"])
+@pytest.mark.parametrize("what", ["recipe", "manifest", "bench", "evidence", "diff"])
 def test_published_schemas(tmp_path: Path, what: str) -> None:
     answer = tfkd("schema", what, cwd=tmp_path)
     assert answer.returncode == 0 and answer.stderr == ""
@@ -152,7 +165,11 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
     [
         ("bash", {"COMP_WORDS": "tfkd re", "COMP_CWORD": "1"}, ["report"]),
         ("bash", {"COMP_WORDS": "tfkd list t", "COMP_CWORD": "2"}, ["teachers", "targets"]),
-        ("bash", {"COMP_WORDS": "tfkd schema ", "COMP_CWORD": "2"}, ["recipe", "manifest", "bench", "evidence"]),
+        (
+            "bash",
+            {"COMP_WORDS": "tfkd schema ", "COMP_CWORD": "2"},
+            ["recipe", "manifest", "bench", "evidence", "diff"],
+        ),
         ("bash", {"COMP_WORDS": "tfkd bench x --target a", "COMP_CWORD": "4"}, ["android", "arm64"]),
         ("bash", {"COMP_WORDS": "tfkd run x --until so", "COMP_CWORD": "4"}, ["soft_labels"]),
         ("zsh", {"_TYPER_COMPLETE_ARGS": "tfkd verify --da"}, ["--data"]),

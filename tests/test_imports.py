@@ -36,7 +36,7 @@ ORDER = (
         "teachers",
         "compress",
     ),
-    *("formats", "writers", "verification", "bundle", "benchmark", "monitor", "report", "pipeline"),
+    *("formats", "writers", "verification", "bundle", "benchmark", "releases", "monitor", "report", "pipeline"),
     *("interface", "commands", "cli", "__main__"),
 )
 

@@ -7,6 +7,7 @@ The functions do what the commands do, with objects as arguments and results:
     result.bundle.predict(images)                       # by an exported file
     tfkd.export(model, labels=names, data=(images, labels))
     tfkd.verify("exported_models/quickstart").passed
+    tfkd.diff("released/quickstart", "exported_models/quickstart").passed
     tfkd.bench("exported_models/quickstart", max_median_ms=5)
 
 Every error of tfkd is a `TfkdError` with a text of one line. The blocks of a recipe are in
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tfkd.errors import InternalError, MachineError, RequestError, TfkdError
     from tfkd.interface.benchmarking import BenchReport, bench
     from tfkd.interface.checking import VerifyReport, verify
+    from tfkd.interface.comparing import DiffReport, diff
     from tfkd.interface.exporting import export
     from tfkd.interface.fitting import FitReport, fit
     from tfkd.interface.results import ExportReport, RunReport
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BenchReport",
     "Bundle",
+    "DiffReport",
     "Distiller",
     "ExportReport",
     "FitReport",
@@ -54,6 +57,7 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "bench",
+    "diff",
     "export",
     "fit",
     "load_bundle",
@@ -65,6 +69,7 @@ __all__ = [
 _MODULES = {
     "BenchReport": "tfkd.interface.benchmarking",
     "Bundle": "tfkd.bundle.loading",
+    "DiffReport": "tfkd.interface.comparing",
     "Distiller": "tfkd.distill.distiller",
     "ExportReport": "tfkd.interface.results",
     "FitReport": "tfkd.interface.fitting",
@@ -81,6 +86,7 @@ _MODULES = {
     "VerifyError": "tfkd.verification",
     "VerifyReport": "tfkd.interface.checking",
     "bench": "tfkd.interface.benchmarking",
+    "diff": "tfkd.interface.comparing",
     "export": "tfkd.interface.exporting",
     "fit": "tfkd.interface.fitting",
     "load_bundle": "tfkd.bundle.loading",

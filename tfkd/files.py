@@ -256,6 +256,19 @@ def _renameat2() -> Callable[..., int] | None:
     return function
 
 
+def require_writable(path: Path | None) -> None:
+    """Refuses a file that cannot be written, before the work for its content begins; None is no file.
+
+    Raises:
+        RequestError: its folder is missing, or none, or cannot be written.
+    """
+    if path is None:
+        return
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise RequestError(f"{path} cannot be written. Name a file in a folder that can.")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically."""
     with replacing(path) as partial:

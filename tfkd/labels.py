@@ -96,18 +96,19 @@ def composed(name: str) -> str:
 def similar(classes: Iterable[str]) -> list[tuple[str, str]]:
     """Returns pairs of class names that differ only in case, separators or invisible characters."""
     first: dict[str, str] = {}
-    pairs = ((name, first.setdefault(_skeleton(name), name)) for name in classes)
+    pairs = ((name, first.setdefault(skeleton(name), name)) for name in classes)
     return [(other, name) for name, other in pairs if other != name]
 
 
 def meant(name: str, classes: list[str]) -> str:
     """Returns " Did you mean 'red'?" for an unknown name if a class has almost the same name, else ""."""
-    same = [known for known in classes if _skeleton(known) == _skeleton(name)]
+    same = [known for known in classes if skeleton(known) == skeleton(name)]
     found = same or difflib.get_close_matches(name, classes, n=1, cutoff=0.75)
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
-def _skeleton(name: str) -> str:
+def skeleton(name: str) -> str:
+    """Returns a name without differences of case, separators and invisible characters."""
     visible = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
     return " ".join("".join(visible).casefold().replace("_", " ").replace("-", " ").split())
 

@@ -33,7 +33,7 @@ def open_photos(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
     Raises:
         RequestError: the source cannot be opened, or the manifest does not say how photos are divided.
     """
-    with native_logs_silenced():  # TensorFlow is loaded here
+    with native_logs_silenced():
         from tfkd.data import REST, open_evaluation, open_source
 
     requested = _settings(source, manifest)
@@ -49,9 +49,13 @@ def measured_split(photos: "Dataset", manifest: Manifest) -> "Split":
     Raises:
         RequestError: no other photos can be rendered so.
     """
-    from tfkd.data.renderings import rendered
+    with native_logs_silenced():  # TensorFlow is loaded here
+        from tfkd.data.renderings import rendered
+        from tfkd.inputs.image.rendering import TRANSFORMS
 
-    return rendered(rendering(manifest), photos).test
+    if (name := rendering(manifest)) not in TRANSFORMS:
+        raise RequestError(f"The student sees {name!r}, which cannot be made of other images; leave --data out.")
+    return rendered(name, photos).test
 
 
 def raw_batches(split: "Split", signature: Signature) -> Iterable[Any]:
@@ -62,18 +66,9 @@ def raw_batches(split: "Split", signature: Signature) -> Iterable[Any]:
 
 
 def rendering(manifest: Manifest) -> str:
-    """Returns the input rendering of a bundle's student: rgb, grey or edges.
-
-    Raises:
-        RequestError: it is of another kind.
-    """
-    from tfkd.inputs.image.rendering import TRANSFORMS
-
+    """Returns the input rendering of a bundle's student as its recipe names it, such as rgb, grey or edges."""
     student = present_named(manifest.recipe.get("student"))
-    found = (student if isinstance(student, dict) else {}).get("rendering", "rgb")
-    if found not in TRANSFORMS:
-        raise RequestError(f"The student sees {found!r}, which cannot be made of other images; leave --data out.")
-    return str(found)
+    return str((student if isinstance(student, dict) else {}).get("rendering", "rgb"))
 
 
 def _settings(source: str, manifest: Manifest) -> Data:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfkd import import_path
-from tfkd.commands import bench, fit
+from tfkd.commands import bench, diff, fit
 from tfkd.commands.recipes import Out, Overrides, RecipeFile, Runs, Smoke, read_recipe
 from tfkd.errors import RequestError, nearest
 from tfkd.quiet import silence_tensorflow
@@ -317,6 +317,7 @@ def verify(
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 
 
+app.command(name="diff")(diff.diff)
 app.command(name="bench")(bench.bench)
 app.command(name="fit")(fit.fit)
 
@@ -326,6 +327,7 @@ SCHEMAS = {
     "manifest": "tfkd.bundle.manifest:Manifest",
     "bench": "tfkd.bundle.results:Results",
     "evidence": "tfkd.bundle.evidence:Evidence",
+    "diff": "tfkd.releases.records:Diff",
 }
 KINDS = {
     "students": "tfkd.models:STUDENTS",
@@ -340,10 +342,10 @@ KINDS = {
 @app.command()
 def schema(
     what: Annotated[
-        str, typer.Argument(help="recipe, manifest, bench or evidence", autocompletion=lambda: list(SCHEMAS))
+        str, typer.Argument(help="recipe, manifest, bench, evidence or diff", autocompletion=lambda: list(SCHEMAS))
     ] = "manifest",
 ) -> None:
-    """Print the JSON Schema of recipes, of a bundle's manifest.json or evidence.json, or of `tfkd bench --json`."""
+    """Print the JSON Schema of recipes, manifest.json, evidence.json, or the JSON of `tfkd bench` and `tfkd diff`."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     written = _named(what, SCHEMAS, "schema of").model_json_schema()
     say_lines(json.dumps({"$schema": dialect, **written}, indent=2))

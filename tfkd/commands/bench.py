@@ -1,15 +1,15 @@
 """The command `tfkd bench`. Every call of tfkd imports this module, so it imports little itself."""
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tfkd import files
 from tfkd.benchmark import TARGETS
 from tfkd.commands.target_flags import changed, with_flags
-from tfkd.errors import RequestError, TfkdError
+from tfkd.errors import TfkdError
 from tfkd.terminal import say, show
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def bench(
     from tfkd.progress import for_output
 
     for written in (json, junit):
-        _require_writable(written)
+        files.require_writable(written)
     began = time.monotonic()
     try:
         times, regression = (max_median_ms, max_p90_ms, max_p95_ms), None
@@ -75,15 +75,6 @@ def bench(
         show(outputs.gates_table(verdicts))
     if not all(gate.passed for gate in verdicts):
         raise typer.Exit(1)
-
-
-def _require_writable(path: Path | None) -> None:
-    """Refuses a file that cannot be written, before anything is measured."""
-    if path is None:
-        return
-    folder = next(each for each in path.absolute().parents if each.exists())
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise RequestError(f"{path} cannot be written. Name a file in a folder that can.")
 
 
 def _show(measured: "BenchOutcome", json: Path | None) -> None:

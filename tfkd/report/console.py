@@ -1,5 +1,6 @@
 """The tables that the command line prints."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
@@ -9,7 +10,7 @@ from tfkd.bundle.manifest import Manifest, StudentEntry, TeacherEntry
 from tfkd.bundle.verification import Check
 from tfkd.report import devices, facts, measurements, units
 from tfkd.report.devices import Index
-from tfkd.verification.records import Verdict
+from tfkd.verification.records import Gate, Verdict
 
 VERDICTS: dict[Verdict, str] = {"passed": "green", "failed": "bold red", "not judged": "yellow"}  # their colours
 
@@ -74,12 +75,17 @@ def _measured(accuracy: float | None, images: int) -> str:
 
 def gates_table(manifest: Manifest) -> Table:
     """Returns every gate with its value, its limit, its verdict and the reason for it."""
-    table = Table(title=Text(facts.verdict(manifest)))
+    return verdicts_table(facts.verdict(manifest), manifest.gates)
+
+
+def verdicts_table(title: str, gates: Iterable[Gate]) -> Table:
+    """Returns gates under a title (see `gates_table`)."""
+    table = Table(title=Text(title))
     table.add_column("gate", overflow="fold")
     for name in ("value", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for gate in manifest.gates:
+    for gate in gates:
         described = Text(gate.name)
         if gate.reason:
             described.append(f"\n  {gate.reason}", "dim")

@@ -4,6 +4,7 @@ import math
 import shlex
 import statistics
 from dataclasses import dataclass
+from typing import Protocol
 
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, TuningEntry
 from tfkd.errors import RequestError
@@ -15,6 +16,14 @@ from tfkd.verification.gates import unjudged as why_unjudged
 from tfkd.verification.records import ChanceTest, Gate, Verdict
 
 _BALANCED = 0.01  # the balanced accuracy is shown too where it differs by more
+
+
+class Judged(Protocol):
+    """A manifest, or another record with verdicts."""
+
+    @property
+    def gates(self) -> list[Gate]:
+        """The verdicts."""
 
 
 @dataclass(frozen=True)
@@ -101,33 +110,34 @@ def headline(manifest: Manifest) -> Headline:
         shipped=smallest,
         control=manifest.student.control_accuracy,
         chance=tests.get(smallest.variant.split()[-1]),
-        verdict=_overall(manifest),
+        verdict=overall(manifest),
     )
 
 
-def _overall(manifest: Manifest) -> Verdict:
+def overall(judged: Judged) -> Verdict:
     """Returns the verdict of all gates together; without gates nothing was judged."""
-    if failed_gates(manifest):
+    if failed_gates(judged):
         return "failed"
-    return "not judged" if unjudged_gates(manifest) or not manifest.gates else "passed"
+    return "not judged" if unjudged_gates(judged) or not judged.gates else "passed"
 
 
-def failed_gates(manifest: Manifest) -> list[Gate]:
-    return [gate for gate in manifest.gates if gate.verdict == "failed"]
+def failed_gates(judged: Judged) -> list[Gate]:
+    return [gate for gate in judged.gates if gate.verdict == "failed"]
 
 
-def unjudged_gates(manifest: Manifest) -> list[Gate]:
-    return [gate for gate in manifest.gates if gate.verdict == "not judged"]
+def unjudged_gates(judged: Judged) -> list[Gate]:
+    return [gate for gate in judged.gates if gate.verdict == "not judged"]
 
 
 def verdict(manifest: Manifest) -> str:
     """'All 6 gates passed', or how many failed or were not judged and the first of them; and how many files lack."""
     lost = units.counted(len(manifest.missing), "file")
-    return f"{_verdict(manifest)}; {lost} could not be made" if manifest.missing else _verdict(manifest)
+    return f"{gates_verdict(manifest)}; {lost} could not be made" if manifest.missing else gates_verdict(manifest)
 
 
-def _verdict(manifest: Manifest) -> str:
-    failed, unjudged, total = failed_gates(manifest), unjudged_gates(manifest), len(manifest.gates)
+def gates_verdict(judged: Judged) -> str:
+    """'All 6 gates passed', or how many failed or were not judged, and the first of them."""
+    failed, unjudged, total = failed_gates(judged), unjudged_gates(judged), len(judged.gates)
     if not total:
         return "No gates were set"
     if failed:
