@@ -396,3 +396,22 @@ def test_a_file_that_cannot_be_run_here_has_one_gate_that_is_not_judged() -> Non
     (gate,) = judged(gates, make_measured(artifact))
     assert (gate.name, gate.verdict, gate.limit) == ("verified/n_fp16.tflite", "not judged", None)
     assert gate.reason == "not verified here: operator 'lstm'"
+
+
+def test_with_folds_files_are_judged_by_the_student_and_by_their_agreement_with_it() -> None:
+    gates = OFF.model_copy(update={"better_than_chance": True, "min_accuracy": 0.85, "max_accuracy_drop": 0.02})
+    unmeasured = {"accuracy": None, "chance": None, "agreement": None}
+    close, far = (
+        make_artifact(name, top1_vs_keras=same, **unmeasured) for name, same in (("fp16", 0.99), ("int8", 0.9))
+    )
+    found = {gate.name: gate for gate in judged(gates, make_measured(close, far, folds=5, chance=chance(0.5)))}
+    assert found.keys() == {
+        "better_than_chance/student",
+        *(f"{gate}/n_{name}.tflite" for gate in ("min_accuracy", "max_accuracy_drop") for name in ("fp16", "int8")),
+    }
+    assert found["better_than_chance/student"].verdict == "failed"
+    assert (found["min_accuracy/n_int8.tflite"].value, found["min_accuracy/n_int8.tflite"].verdict) == (0.9, "passed")
+    assert "pooled over 5 folds" in found["min_accuracy/n_int8.tflite"].reason
+    drop, unknown = found["max_accuracy_drop/n_fp16.tflite"], found["max_accuracy_drop/n_int8.tflite"]
+    assert drop.verdict == "passed" and drop.value == pytest.approx(0.01) and "drops by no more" in drop.reason
+    assert unknown.verdict == "not judged" and "10.0 %" in unknown.reason and "data.folds" in unknown.reason

@@ -17,6 +17,7 @@ from tfkd.bundle.manifest import (
     ChoiceEntry,
     ComparisonRow,
     DataEntry,
+    FoldsEntry,
     Manifest,
     StudentEntry,
     TeacherEntry,
@@ -32,6 +33,7 @@ from tfkd.distill.measures import accuracy, calibration_error
 from tfkd.files import compressed_size, fingerprint, write_json
 from tfkd.recipe import Gates
 from tfkd.signature import Signature
+from tfkd.verification import intervals
 from tfkd.verification.gates import judge
 from tfkd.verification.records import Artifact, Diagnosis
 from tfkd.verification.truth import chance_test
@@ -113,16 +115,31 @@ def judged_manifest(
 
 def data_entry(data: Dataset) -> DataEntry:
     """Returns what the manifest says of the images."""
+    validation = 0 if data.is_pooled else len(data.validation)
     return DataEntry(
         source=data.source,
         fingerprint=data.fingerprint,
         classes=list(data.classes),
-        splits={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        splits={"train": len(data.train), "validation": validation, "test": len(data.test)},
         rejected=list(data.rejected),
         pixel_ranges=dict(data.ranges),
         warnings=list(data.warnings),
         for_evaluation=data.for_evaluation,
     )
+
+
+def folds_entry(folds: int | None, logits: np.ndarray, labels: np.ndarray) -> FoldsEntry:
+    """Returns what the manifest says of accuracies that are pooled over folds.
+
+    Args:
+        folds: number of folds.
+        logits: of the student without the fold of each image, float32 [n, classes].
+        labels: the true classes, int [n].
+    """
+    assert folds is not None
+    predictions = logits.argmax(axis=1)
+    interval = intervals.proportion(int((predictions == labels).sum()), len(labels))
+    return FoldsEntry(folds=folds, interval=interval, chance=chance_test(labels, predictions))
 
 
 def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray | None, labels: np.ndarray) -> list[TeacherEntry]:

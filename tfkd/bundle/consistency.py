@@ -22,6 +22,7 @@ from tfkd.recipe import Export
 from tfkd.recipe.names import numbered
 from tfkd.verification import VerifyError
 from tfkd.verification.gates import BETTER_THAN_CHANCE, TAUGHT
+from tfkd.verification.intervals import proportion
 from tfkd.verification.records import Artifact, ChanceTest
 from tfkd.verification.truth import significant
 from tfkd.writers import exported_files
@@ -44,6 +45,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _fractions(manifest)
     yield from _trainings(manifest) if manifest.teachers else _untrained(manifest)
     yield from _teachers(manifest)
+    yield from _folds(manifest)
     yield from paired.contradictions(manifest)
     yield from _chance(manifest)
     for artifact in manifest.artifacts:
@@ -223,6 +225,23 @@ def _together(first: TeacherEntry, teachers: list[TeacherEntry]) -> Iterator[str
         yield f"the teachers together are called {first.model!r}"
 
 
+def _folds(manifest: Manifest) -> Iterator[str]:
+    """Yields what is said of folds otherwise than the recipe and the accuracy say."""
+    data, entry, student = manifest.recipe.get("data"), manifest.student.folds, manifest.student
+    in_recipe = None if _part(data, "held_out") else _part(data, "folds")
+    if manifest.folds != in_recipe:
+        yield f"student.folds are {manifest.folds}, its recipe has {in_recipe}"
+    if entry is None:
+        return
+    splits = {name: manifest.data.splits.get(name) for name in ("train", "validation", "test")}
+    if splits != {"train": manifest.images, "validation": 0, "test": manifest.images}:
+        yield f"the splits are {splits}, though all images are in a fold and trained the student"
+    expected = proportion(round(student.accuracy * manifest.images), manifest.images)
+    if not all(map(_close, entry.interval, expected)):
+        yield f"the interval of the accuracy {student.accuracy} is {entry.interval}; its counts give {expected}"
+    yield from (f"{wrong} of the student" for wrong in _impossible(student.accuracy, entry.chance, manifest))
+
+
 def _chance(manifest: Manifest) -> Iterator[str]:
     """Yields contradictions among the tests of predictions against chance, which are all on the same images."""
     tests = [(each.path, each.accuracy, each.chance) for each in manifest.artifacts]
@@ -256,14 +275,20 @@ def _impossible(accuracy: float, test: ChanceTest, manifest: Manifest) -> Iterat
 def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
     """Yields contradictions among what was measured of a file on the test images."""
     path, student = artifact.path, manifest.student
-    needed = {name: getattr(artifact, name) for name in ("accuracy", "max_abs_error", "top1_vs_keras")}
+    of_truth = {} if manifest.folds else {"accuracy": artifact.accuracy}
+    needed = {**of_truth, **{name: getattr(artifact, name) for name in ("max_abs_error", "top1_vs_keras")}}
     if has_gate(manifest, BETTER_THAN_CHANCE):
-        needed |= {name: getattr(artifact, name) for name in ("chance", "mean_total_variation")}
-    if manifest.teachers and manifest.teachers[0].accuracy is not None:
+        needed["mean_total_variation"] = artifact.mean_total_variation
+    if has_gate(manifest, BETTER_THAN_CHANCE) and not manifest.folds:
+        needed["chance"] = artifact.chance
+    if manifest.teachers and manifest.teachers[0].accuracy is not None and not manifest.folds:
         needed["agreement"] = artifact.agreement
     for name, value in needed.items():
         if (value is None) is not bool(artifact.not_verified):
             yield f"{name} of {path} is {'missing' if value is None else 'stated although it was not run'}"
+    for name in ("accuracy", "chance", "agreement") if manifest.folds else ():
+        if getattr(artifact, name) is not None:
+            yield f"{name} of {path} is stated although the images of its folds trained it"
     same, error, moved = artifact.top1_vs_keras, artifact.max_abs_error, artifact.mean_total_variation
     if same is None or error is None:
         return
@@ -284,7 +309,7 @@ def _comparison(manifest: Manifest) -> Iterator[str]:
     """Yields where a row of the comparison contradicts other parts of the manifest."""
     rows = {row.variant: row for row in manifest.comparison}
     files = {variant(manifest, each): each for each in manifest.artifacts if each.format in TIMED}
-    files = {name: each for name, each in files.items() if each.accuracy is not None}
+    files = {name: each for name, each in files.items() if not each.not_verified}
     taught = manifest.teachers[0] if manifest.teachers else None
     expected = [*([TAUGHT] if taught and taught.not_exported is None else []), *files]
     if sorted(row.variant for row in manifest.comparison) != sorted(expected):
@@ -301,11 +326,20 @@ def _comparison(manifest: Manifest) -> Iterator[str]:
             if row.accuracy != reference:
                 yield f"the accuracy of {name} is {row.accuracy}, of the teacher {reference}"
             continue
-        for field in ("bytes", "accuracy", "agreement"):
-            if getattr(row, field) != getattr(file, field):
-                yield f"{field} of {name} is {getattr(row, field)}, of {file.path} {getattr(file, field)}"
+        for field, stated in _stated(file, manifest).items():
+            if getattr(row, field) != stated:
+                yield f"{field} of {name} is {getattr(row, field)}, of {file.path} {stated}"
         if row.seconds != manifest.student.seconds_training:
             yield f"the seconds of {name} are {row.seconds}, of the student {manifest.student.seconds_training}"
+
+
+def _stated(file: Artifact, manifest: Manifest) -> dict[str, Any]:
+    """Returns what the row of a file must have; accuracies of folds are the student's."""
+    student = manifest.student
+    accuracy, agreement = file.accuracy, file.agreement
+    if manifest.folds:
+        accuracy, agreement = student.accuracy, student.agreement_with_teacher
+    return {"bytes": file.bytes, "accuracy": accuracy, "agreement": agreement}
 
 
 def _row(row: ComparisonRow, files: list[str], manifest: Manifest) -> Iterator[str]:

@@ -119,6 +119,14 @@ class CompressionEntry(Entry):
     clusters: Count = Field(description="largest number of different weights among these layers")
 
 
+class FoldsEntry(Entry):
+    """How the accuracies were measured: each labelled image once, by a network that was trained without its fold."""
+
+    folds: Number = Field(description="number of parts that were left out of the training in turn")
+    interval: Ends = Field(description="of the student's accuracy: 95 %, by Wilson's score")
+    chance: ChanceTest = Field(description="the student's predictions against chance")
+
+
 class StudentEntry(Entry):
     """The network that ships; training fields are null for models trained outside tfkd."""
 
@@ -128,7 +136,14 @@ class StudentEntry(Entry):
     signature: Signature | None = Field(
         None, description="raw inputs; None in bundles of earlier versions: one square RGB image of image_size"
     )
-    accuracy: Fraction = Field(description="of the exported network in Keras, on the test split")
+    accuracy: Fraction = Field(
+        description="of the exported network in Keras, on the test split; with folds, of the networks without a fold"
+    )
+    folds: FoldsEntry | None = Field(
+        None,
+        description="how accuracies were measured with data.folds, which train the exported network on all labelled "
+        "images; None where the test split was kept apart",
+    )
     control_accuracy: Fraction | None = Field(
         description="of the control with the same seed; None where it was not run"
     )
@@ -216,6 +231,11 @@ class Manifest(Entry):
     def signature(self) -> Signature:
         """What the student takes."""
         return self.student.signature or signature(self.student.image_size)
+
+    @property
+    def folds(self) -> int | None:
+        """Over how many folds the accuracies are pooled; None where a test split was kept apart."""
+        return self.student.folds.folds if self.student.folds else None
 
     @property
     def images(self) -> int:

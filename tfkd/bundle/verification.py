@@ -181,6 +181,9 @@ class _Bundle:
     def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:
         if artifact.not_verified:
             raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
+        if manifest.folds:
+            seen = f"its student was trained on these images; its accuracy is that of {manifest.folds} folds"
+            raise NotVerifiedError(Path(artifact.path), seen)
         return test.judged(artifact, self._run(artifact, card, manifest, test.batches()).probabilities)
 
     def _run(

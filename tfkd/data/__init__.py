@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.data import duplicates, embedded, folder, table, tfds
+from tfkd.data import duplicates, embedded, folder, folds, table, tfds
 from tfkd.data.check import Checked, check
 from tfkd.data.dataset import CountProgress, Dataset, Listing, Split
 from tfkd.data.splits import divide, fraction_and_rest, require_classes
@@ -53,12 +53,62 @@ def open_source(
         RequestError: the source is unknown, unreadable, has less than two classes, or too many damaged files.
     """
     source = _checked(data, progress, checked, ranges)
-    splits, where = dict(source.outcome.splits), source.listing.where
+    splits = dict(source.outcome.splits)
     unlabelled = splits.pop("unlabelled", None)
+    divided = (_divided if data.folds is None else _in_folds)(source, splits, data, seed)
+    train, validation, test = divided.train, divided.validation, divided.test
+    notes, more = [*source.notes(), *divided.notes], 0
+    warnings = [*source.warnings(), *divided.warnings]
+    if data.unlabelled == REST and not len(divided.rest):
+        warnings.append("data.unlabelled=rest adds no examples: data.fraction leaves none out")
+    if unlabelled is not None and data.drop_duplicates:
+        unlabelled, more, left = _distinct(unlabelled, (train, validation, test))
+        notes += left
+    return Dataset(
+        source=data.source,
+        classes=source.classes,
+        fingerprint=source.fingerprint(data, seed, {"left_out": divided.left_out, "unlabelled_left_out": more}),
+        labelled=source.labelled(data, seed, {"left_out": divided.left_out}),
+        train=train,
+        validation=validation,
+        test=test,
+        unlabelled=divided.rest if data.unlabelled == REST and len(divided.rest) else unlabelled,
+        rejected=source.outcome.rejected,
+        ranges=source.outcome.reading.ranges,
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+        is_pooled=data.is_pooled,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Divided:
+    """The labelled examples of a source.
+
+    Attributes:
+        train: examples for training.
+        validation: examples for model selection.
+        test: examples for the reported figures.
+        rest: the training examples that `data.fraction` leaves out, without labels.
+        left_out: number of examples that were left out because others hold the same content.
+        notes: notes about them.
+        warnings: warnings about them.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    rest: Split
+    left_out: int
+    notes: list[str]
+    warnings: list[str]
+
+
+def _divided(source: "_Source", splits: dict[str, Split], data: Data, seed: int) -> _Divided:
+    """Returns the splits of the source; missing ones are taken from the training examples."""
+    where, notes, left_out = source.listing.where, list[str](), list[str]()
     train, validation, test = divide(where, source.classes, splits, data, seed)
-    notes = list(source.notes())
-    warnings = [*source.warnings(), *_repetitions(source.classes, train, validation, test)]
-    left_out, more = list[str](), 0
+    warnings = [*_repetitions(source.classes, train, validation, test)]
     unique, copied = duplicates.without(train, (validation, test))
     if data.drop_duplicates:
         train, left_out = unique, copied
@@ -70,25 +120,26 @@ def open_source(
         examples = counted(len(copied), "training example")
         warnings.append(f"{examples} kept though validation or test hold the same content: {some(copied)}")
     train, rest = fraction_and_rest(train, data.fraction, seed)
-    if data.unlabelled == REST and not len(rest):
-        warnings.append("data.unlabelled=rest adds no examples: data.fraction leaves none out")
-    if unlabelled is not None and data.drop_duplicates:
-        unlabelled, more, left = _distinct(unlabelled, (train, validation, test))
-        notes += left
-    return Dataset(
-        source=data.source,
-        classes=source.classes,
-        fingerprint=source.fingerprint(data, seed, {"left_out": len(left_out), "unlabelled_left_out": more}),
-        labelled=source.labelled(data, seed, {"left_out": len(left_out)}),
-        train=train,
-        validation=validation,
-        test=test,
-        unlabelled=rest if data.unlabelled == REST and len(rest) else unlabelled,
-        rejected=source.outcome.rejected,
-        ranges=source.outcome.reading.ranges,
-        notes=tuple(notes),
-        warnings=tuple(warnings),
-    )
+    return _Divided(train, validation, test, rest, len(left_out), notes, warnings)
+
+
+def _in_folds(source: "_Source", splits: dict[str, Split], data: Data, seed: int) -> _Divided:
+    """Returns all labelled examples in folds, of which `data.held_out` are the test split."""
+    where, classes, notes, left_out = source.listing.where, source.classes, list[str](), list[str]()
+    pool = folds.pooled(splits.values())
+    require_classes(where, classes, pool)
+    warnings = [*_contradictory(classes, pool)]
+    if data.drop_duplicates:
+        pool, left_out = duplicates.distinct(pool)
+        notes += _left_out(left_out, "labelled", "others of them hold")
+        require_classes(where, classes, pool, f"are labelled otherwise as well ({some(left_out)}). {_WITHOUT_COPIES}")
+    elif copies := duplicates.repeated(pool):
+        warnings.append(f"{counted(copies, 'labelled example')} with the same content as another one, in its fold")
+    pool, rest = fraction_and_rest(pool, data.fraction, seed)
+    assert data.folds is not None
+    pool = folds.with_folds(where, classes, pool, data.folds, seed)
+    train, validation, test = folds.held_out(where, classes, pool, data, seed)
+    return _Divided(train, validation, test, rest, len(left_out), notes, warnings)
 
 
 def open_evaluation(
@@ -213,7 +264,8 @@ class _Source:
     def _fingerprint(self, content: str, data: Data, seed: int, differs: dict[str, object]) -> str:
         settings, facts = self.outcome.reading.identity
         groups = [split.groups.tolist() for split in self.outcome.splits.values() if split.groups is not None]
-        further = {name: fact for name, fact in {**differs, **facts, "groups": groups}.items() if fact}
+        divided = {"folds": data.folds, "held_out": data.held_out}
+        further = {name: fact for name, fact in {**differs, **facts, **divided, "groups": groups}.items() if fact}
         fractions = (data.fraction, data.validation_share, data.test_share, settings)
         return fingerprint(content, self.classes, seed, *fractions, *([further] if further else []))
 
@@ -231,9 +283,7 @@ def _checked(data: Data, progress: CountProgress | None, checked: Path | None, r
 
 def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Iterator[str]:
     """Yields warnings about examples with the same content."""
-    contradictions = duplicates.contradictions((train, validation, test), classes)
-    if contradictions:
-        yield f"{counted(len(contradictions), 'example')} with several labels: {some(contradictions)}"
+    yield from _contradictory(classes, train, validation, test)
     both = duplicates.shared(test, validation)
     if both:
         yield f"validation holds the content of {counted(both, 'test example')} as well"
@@ -241,6 +291,12 @@ def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test
         copies = duplicates.repeated(split)
         if copies:
             yield f"{counted(copies, f'{name} example')} with the same content as another one of that split"
+
+
+def _contradictory(classes: tuple[str, ...], *splits: Split) -> Iterator[str]:
+    """Yields a warning about examples with the same content and different labels."""
+    if contradictions := duplicates.contradictions(splits, classes):
+        yield f"{counted(len(contradictions), 'example')} with several labels: {some(contradictions)}"
 
 
 def _distinct(unlabelled: Split, labelled: tuple[Split, ...]) -> tuple[Split, int, list[str]]:

@@ -16,7 +16,7 @@ CountProgress = Callable[[int, int], None]
 UNLABELLED = -1
 MAX_BYTES = 1 << 28  # largest file of one example
 _NAMED, _LONGEST = 10, 60  # number of classes in a message, and characters of each
-_COLUMNS = ("numbers", "labels", "groups", "checksums", "copies")
+_COLUMNS = ("numbers", "labels", "groups", "checksums", "copies", "folds")
 
 
 class Examples(Protocol):
@@ -56,6 +56,7 @@ class Split:
         checksums: uint32 [n], CRC-32 of each example's bytes when it was checked; None where none was.
         copies: int64 [n], one number for all examples with the same content, -1 for one without a copy; None where
             nobody looked.
+        folds: int64 [n], the fold of each labelled example, from 0; None where the examples are not divided into folds.
     """
 
     examples: Examples
@@ -65,6 +66,7 @@ class Split:
     groups: np.ndarray | None = None
     checksums: np.ndarray | None = None
     copies: np.ndarray | None = None
+    folds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -169,6 +171,7 @@ class Dataset:
         notes: notes about the data, one sentence each.
         warnings: warnings about the data, one sentence each.
         for_evaluation: the source was opened to measure a finished model (see tfkd.data.open_evaluation).
+        is_pooled: each of train, validation and test has all labelled examples, whose accuracy is that of their folds.
     """
 
     source: str
@@ -184,6 +187,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     for_evaluation: bool = False
+    is_pooled: bool = False
 
     @property
     def kind(self) -> InputKind:

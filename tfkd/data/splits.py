@@ -1,5 +1,7 @@
 """Splits the examples of a source into train, validation and test, class by class."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfkd.data.dataset import Split
@@ -84,7 +86,7 @@ def _split_off(
     if train.groups is not None:
         return _split_off_groups(where, classes, train, train.groups, fractions, seed)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in (*fractions, "train")}
-    for k, members in enumerate(_shuffled(train.labels, seed, _DIVIDE)):
+    for k, members in enumerate(shuffled(train.labels, seed, _DIVIDE)):
         start = 0
         for name, fraction in fractions.items():
             count = max(1, round(fraction * len(members)))
@@ -107,24 +109,10 @@ def _split_off_groups(
     fractions: dict[str, float],
     seed: int,
 ) -> dict[str, Split]:
-    """Assigns whole groups to the splits, so that the class counts of each split approach its fraction.
-
-    Groups are sorted from large to small, in an order drawn from the seed, as in scikit-learn's StratifiedGroupKFold;
-    each is assigned to the split whose counts it brings closest to the target.
-    """
+    """Assigns whole groups to the splits, so that the class counts of each split approach its fraction."""
     names = [*fractions, "train"]
-    counts = _counts(groups, train.labels, len(classes))
-    targets = np.array([*fractions.values(), 1 - sum(fractions.values())])
-    wanted_counts = targets[:, None] * counts.sum(axis=0)
-    drawn = np.random.default_rng([seed, _DIVIDE]).permutation(len(counts))
-    counts_so_far = np.zeros_like(wanted_counts)
-    split_of = np.empty(len(counts), np.int64)
-    for group in drawn[np.argsort(-counts[drawn].sum(axis=1), kind="stable")].tolist():
-        missing = np.maximum(wanted_counts - counts_so_far, 0)
-        gain = missing**2 - np.maximum(missing - counts[group], 0) ** 2 - np.maximum(counts[group] - missing, 0) ** 2
-        split_of[group] = int((gain / np.maximum(wanted_counts, 1)).sum(axis=1).argmax())
-        counts_so_far[split_of[group]] += counts[group]
-    _fill_gaps(split_of, counts, len(names))
+    counts = counts_of(groups, train.labels, len(classes))
+    split_of = distributed(counts, [*fractions.values(), 1 - sum(fractions.values())], seed)
     for row, name in enumerate(names):
         for k in np.flatnonzero(counts[split_of == row].sum(axis=0) == 0):
             of_class = counted(int((counts[:, k] > 0).sum()), "group")
@@ -133,6 +121,33 @@ def _split_off_groups(
                 "Add groups, or name the splits in the list."
             )
     return {name: train.take(np.flatnonzero(split_of[groups] == row)) for row, name in enumerate(names)}
+
+
+def distributed(counts: np.ndarray, fractions: Sequence[float], seed: int) -> np.ndarray:
+    """Assigns groups to parts, so that the class counts of each part approach its fraction.
+
+    Groups are sorted from large to small, in an order drawn from the seed, as in scikit-learn's StratifiedGroupKFold;
+    each is assigned to the part whose counts it brings closest to the target.
+
+    Args:
+        counts: int64 [groups, classes], examples.
+        fractions: of the parts, with the sum 1.
+        seed: seed of the order.
+
+    Returns:
+        int64 [groups], the part of each group.
+    """
+    wanted_counts = np.array(fractions)[:, None] * counts.sum(axis=0)
+    drawn = np.random.default_rng([seed, _DIVIDE]).permutation(len(counts))
+    counts_so_far = np.zeros_like(wanted_counts)
+    part_of = np.empty(len(counts), np.int64)
+    for group in drawn[np.argsort(-counts[drawn].sum(axis=1), kind="stable")].tolist():
+        missing = np.maximum(wanted_counts - counts_so_far, 0)
+        gain = missing**2 - np.maximum(missing - counts[group], 0) ** 2 - np.maximum(counts[group] - missing, 0) ** 2
+        part_of[group] = int((gain / np.maximum(wanted_counts, 1)).sum(axis=1).argmax())
+        counts_so_far[part_of[group]] += counts[group]
+    _fill_gaps(part_of, counts, len(fractions))
+    return part_of
 
 
 def _fill_gaps(split_of: np.ndarray, counts: np.ndarray, splits: int) -> None:
@@ -159,7 +174,7 @@ def _spare(group: int, split_of: np.ndarray, counts: np.ndarray) -> bool:
     return bool((others[counts[group] > 0] > 0).all())
 
 
-def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+def counts_of(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Returns int64 [groups, classes], the number of examples of each class in each group."""
     counts = np.zeros((int(groups.max()) + 1, classes), np.int64)
     np.add.at(counts, (groups, labels), 1)
@@ -167,11 +182,11 @@ def _counts(groups: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _fraction(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    positions = [members[: max(1, round(fraction * len(members)))] for members in _shuffled(labels, seed, _FRACTION)]
+    positions = [members[: max(1, round(fraction * len(members)))] for members in shuffled(labels, seed, _FRACTION)]
     return np.sort(np.concatenate(positions))
 
 
-def _shuffled(labels: np.ndarray, seed: int, purpose: int) -> list[np.ndarray]:
+def shuffled(labels: np.ndarray, seed: int, purpose: int) -> list[np.ndarray]:
     """Returns the positions of every class, in an order drawn from the seed, the purpose and the class alone."""
     return [
         np.random.default_rng([seed, purpose, k]).permutation(np.flatnonzero(labels == k))

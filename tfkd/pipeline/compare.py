@@ -22,6 +22,7 @@ from tfkd.files import fingerprint, write_json
 from tfkd.inputs.image.tensors import signature
 from tfkd.pipeline import pages
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
 from tfkd.pipeline.graph import ORDER as STAGE_ORDER
 from tfkd.pipeline.run import Outcome, open_run, run_stages
@@ -84,6 +85,7 @@ def compare(
     Raises:
         RequestError: the recipe cannot be run, or a network has a layer that cannot be compressed.
     """
+    require_no_folds(recipe, "compare")
     folder = RunFolder(runs / recipe.name)
     require_writable(bundles / recipe.name)
     with locked(folder.path):

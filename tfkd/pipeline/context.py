@@ -1,9 +1,10 @@
 """The context of a run: its recipe, its images, and the folder and result of each stage."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tfkd import machine
 from tfkd.data import Dataset
@@ -19,6 +20,16 @@ from tfkd.recipe import Recipe
 from tfkd.writers import Card, card_of
 
 
+class FoldRuns(Protocol):
+    """The parts of a run without some folds: runs of the same recipe, each in a folder of its own."""
+
+    def without(self, held_out: Sequence[int]) -> "RunContext":
+        """Returns the part without some folds, numbered from 0."""
+
+    def finish(self, held_out: Sequence[int], names: Sequence[str]) -> "RunContext":
+        """Runs the unfinished ones of some stages of a part, and returns the part."""
+
+
 @dataclass(frozen=True, eq=False)
 class RunContext:
     """Read-only values for the work of a stage.
@@ -31,6 +42,7 @@ class RunContext:
         progress: shows progress.
         executor: trains, compresses and fills the stores.
         choices: what was chosen where the recipe said `auto`.
+        folds: the parts of the run without some folds; None where nothing needs them.
     """
 
     recipe: Recipe
@@ -40,6 +52,7 @@ class RunContext:
     progress: Progress
     executor: Executor
     choices: tuple[Choice, ...] = ()
+    folds: "FoldRuns | None" = None
     _results: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def folder_of(self, kind: StageKind[Any], number: int = 0) -> Path:
@@ -55,6 +68,16 @@ class RunContext:
             self._results[name] = kind.read(record)
         found: StageResult = self._results[name]
         return found
+
+    def part(self, held_out: Sequence[int]) -> "RunContext":
+        """Returns the part of the run without some folds, numbered from 0."""
+        assert self.folds is not None
+        return self.folds.without(held_out)
+
+    def finished_part(self, held_out: Sequence[int], names: Sequence[str]) -> "RunContext":
+        """Runs the unfinished ones of some stages of the part without some folds, and returns the part."""
+        assert self.folds is not None
+        return self.folds.finish(held_out, names)
 
     @functools.cached_property
     def card(self) -> Card:

@@ -17,6 +17,7 @@ from tfkd.data import Dataset
 from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, is_own
 from tfkd.models.imports import import_modules
+from tfkd.pipeline.fold_runs import parts_of
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.gains import expected_gain, setting_of
 from tfkd.pipeline.imbalance import examine_balance
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 FREE_BYTES = 2 * 1024**3
 MAX_REPEATS = 5  # how often a student may see a view
 EXPECTED_ACCURACY = 0.8  # assumed before anything is measured
+FOLDS = 5  # as most cross-validations have
+TOLD = 0.9  # accuracy whose interval shows what a test split can tell
+NARROW = 0.02  # a smaller distance from TOLD is not worth a line
 COARSE = 0.1  # smallest difference between two networks that a test split should resolve
 FEW_IMAGES = 5_000  # for a student that starts from random weights
 ONE_HOT = 0.99  # mean probability of the top class above which soft labels add nothing to labels
@@ -57,6 +61,7 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from _machine(runs)
     yield from _packages(recipe)
     yield from _data(data)
+    yield from _folds(recipe, data)
     try:
         require_known_classes(recipe, data)
     except RequestError as error:
@@ -109,6 +114,45 @@ def _data(data: Dataset) -> Iterator[DoctorFinding]:
         yield DoctorFinding("warning", f"{counted(len(data.rejected), 'file')} left out: {some(list(data.rejected))}")
     yield from (DoctorFinding("ok", note) for note in data.notes)
     yield from (DoctorFinding("warning", warning) for warning in data.warnings)
+
+
+def _folds(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
+    """Yields whether the folds leave enough images to every training, and what the test images can show."""
+    from tfkd.data.folds import held_out
+
+    for numbers in parts_of(recipe):
+        settings = recipe.data.model_copy(update={"held_out": list(numbers)})
+        try:
+            held_out(data.source, data.classes, data.train, settings, recipe.seed)
+        except RequestError as error:
+            yield DoctorFinding("error", str(error))
+            break
+    told = _told(len(data.test))
+    text = f"{len(data.test):,} test images tell an accuracy of {TOLD:.0%} from {told:.0%} at best"
+    if data.is_pooled:
+        text = f"{recipe.data.folds} folds: all {text.replace('test', 'labelled')}"
+    elif (folds := _possible_folds(data)) >= 3:  # fewer leave nothing to a teacher without two folds
+        labelled = sum(len(split) for split in (data.train, data.validation, data.test))
+        text += f"; with data.folds={folds}, all {labelled:,} labelled images tell it from {_told(labelled):.0%}"
+    if TOLD - told >= NARROW:
+        yield DoctorFinding("ok" if TOLD - told <= COARSE else "warning", text)
+
+
+def _told(images: int) -> float:
+    """Returns the lower end of the 95 % interval of an accuracy of TOLD on so many images."""
+    from tfkd.verification.intervals import proportion
+
+    return proportion(round(TOLD * images), images)[0]
+
+
+def _possible_folds(data: Dataset) -> int:
+    """Returns the usual number of folds, or what the rarest class, or its groups, allow."""
+    counts = np.zeros(len(data.classes), np.int64)
+    for split in (data.train, data.validation, data.test):
+        units = np.arange(len(split)) if split.groups is None else split.groups
+        for label, _ in {*zip(split.labels.tolist(), units.tolist(), strict=True)}:
+            counts[label] += 1
+    return min(FOLDS, int(counts.min()))
 
 
 def _resolution(data: Dataset, expected: float) -> DoctorFinding:

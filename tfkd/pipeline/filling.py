@@ -1,17 +1,26 @@
 """Soft-label stores: fills them with the predictions for every view of the transfer set, and opens them."""
 
+import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfkd.data import Dataset
+from tfkd.data.folds import folds_of_transfer_set
 from tfkd.pipeline.stage import Stage
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
-from tfkd.store.layout import Layout
-from tfkd.teachers import KINDS, PreparedTeacher, ViewSet
+from tfkd.store.layout import Layout, TeacherOutputs
+from tfkd.teachers import KINDS, PreparedTeacher, StoreSource, ViewSet
+from tfkd.teachers.base import batches_of
 from tfkd.training.job import Store
+
+BLOCK = 1024  # images whose predictions are in memory at a time
+Predictor = Callable[[Any, int], Iterable[TeacherOutputs]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class StoreJob:
 
     Attributes:
         network: the teacher or assistant that predicts.
+        by_fold: the teacher of the images of each fold; none where `network` predicts all.
         rendering: input rendering of the network.
         views: number of views per image.
         recipe: determines the views and the features to store.
@@ -50,6 +60,7 @@ class StoreJob:
     recipe: Recipe
     fingerprint: str
     folder: Path
+    by_fold: Mapping[int, PreparedTeacher] = field(default_factory=dict)
 
 
 def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
@@ -73,7 +84,7 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     views = ViewSet(
         images, recipe.teacher_views, recipe.seed, job.views, tuple(recipe.distill.teacher_taps), job.folder
     )
-    with KINDS[job.network.kind].source(job.network, views) as source:
+    with _source(job, views, data) as source:
         layout = Layout.for_classes(len(data.classes), dict(source.shapes))
         progress.say(f"  inference: {source.described}")
         count = len(images) * job.views
@@ -81,6 +92,45 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
             header = _header(job.fingerprint, layout, job.views, data)
             soft_labels.write_soft_labels(job.folder, header, source.predict, advance)
     return StoreResult(count, time.perf_counter() - start, layout, dict(source.inference))
+
+
+@contextlib.contextmanager
+def _source(job: StoreJob, views: ViewSet, data: Dataset) -> Iterator[StoreSource]:
+    """Opens the network of a store, or the teachers of all folds."""
+    with contextlib.ExitStack() as stack:
+        networks = job.by_fold or {0: job.network}
+        opened = {fold: stack.enter_context(KINDS[each.kind].source(each, views)) for fold, each in networks.items()}
+        first = next(iter(opened.values()))
+        if not job.by_fold:
+            yield first
+            return
+        predict = by_fold({fold: source.predict for fold, source in opened.items()}, folds_of_transfer_set(data))
+        described = f"{first.described}, {len(opened)} teachers, each for the images of a fold that it has not seen"
+        yield replace(first, predict=predict, described=described)
+
+
+def by_fold(predictors: Mapping[int, Predictor], folds: np.ndarray) -> Predictor:
+    """Returns the function that predicts each image with the predictor of its fold.
+
+    Args:
+        predictors: by fold: maps (positions int64 [n], number of the view) to batches of predictions, in order.
+        folds: int64 [images], the fold of each image.
+    """
+
+    def predict(positions: np.ndarray, view: int) -> Iterator[TeacherOutputs]:
+        for block in batches_of(positions, BLOCK):
+            found: dict[str, np.ndarray] = {}
+            for fold, predictor in predictors.items():
+                mine = np.flatnonzero(folds[block] == fold)
+                if not len(mine):
+                    continue
+                batches = list(predictor(block[mine], view))
+                for name in batches[0]:
+                    rows = np.concatenate([batch[name] for batch in batches])
+                    found.setdefault(name, np.empty((len(block), *rows.shape[1:]), rows.dtype))[mine] = rows
+            yield found
+
+    return predict
 
 
 def store_of(stage: Stage, layout: Layout, views: int, data: Dataset, weight: float = 1.0) -> Store:

@@ -1,5 +1,6 @@
 """Names and paths in the folder of a run; no other module of the pipeline composes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +18,20 @@ CHECKED = "data"
 SWEEP = "sweep"
 COMPARISON = "compare"
 FIT = "fit"
+FOLD = "fold"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run, `runs/<name>`."""
+    """The folder of one run, `runs/<name>`, or of its part without some folds.
+
+    Attributes:
+        path: the folder.
+        whole: folder of the whole run; None if it is `path`.
+    """
 
     path: Path
+    whole: Path | None = None
 
     @property
     def recipe(self) -> Path:
@@ -38,7 +46,16 @@ class RunFolder:
     @property
     def checked(self) -> Path:
         """The folder with the result of checking every photo."""
-        return self.path / CHECKED
+        return (self.whole or self.path) / CHECKED
+
+    @property
+    def folds(self) -> Path:
+        """The parts of the run without some folds, one folder each."""
+        return self.path / FOLD
+
+    def without(self, held_out: Sequence[int]) -> "RunFolder":
+        """Returns the folder of the part without some folds, which are numbered from 1 in its name."""
+        return RunFolder(self.folds / "-".join(str(fold + 1) for fold in held_out), self.path)
 
     @property
     def proposed_labels(self) -> Path:

@@ -1,6 +1,6 @@
 """Runs a recipe: executes, reuses or resumes every stage, and publishes the bundle."""
 
-from collections.abc import Sequence
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,17 +12,17 @@ from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor, LocalExecutor
+from tfkd.pipeline.fold_runs import Parts, open_parts
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.graph import ORDER, groups, stages_of
 from tfkd.pipeline.resolving import resolve
-from tfkd.pipeline.stage import Stage, WorkResult, locked, run_together
-from tfkd.pipeline.stages import STAGES
+from tfkd.pipeline.stage import locked
 from tfkd.pipeline.stages.data import open_data, say_data
 from tfkd.pipeline.stages.plausible import require_plausible
-from tfkd.pipeline.stages.trainings import SIDE_BY_SIDE, train_side_by_side
+from tfkd.pipeline.work import run_group
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
-from tfkd.recipe.names import kind_of, number_of
+from tfkd.recipe.names import kind_of
 from tfkd.training.balance import require_known_classes
 from tfkd.verification import VerifyError
 from tfkd.writers import check_installed
@@ -79,6 +79,8 @@ def run(
         if fresh:
             for stage in context.stages.values():
                 stage.forget()
+            shutil.rmtree(folder.folds, ignore_errors=True)
+        open_parts(context)
         return run_stages(context, until or ORDER[-1], bundles / recipe.name)
 
 
@@ -108,7 +110,9 @@ def open_run(
     require_known_classes(recipe, data)
     resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
     stages = stages_of(resolved.recipe, data, folder.path)
-    return RunContext(resolved.recipe, data, folder, stages, progress, executor or LocalExecutor(), resolved.choices)
+    trainer = executor or LocalExecutor()
+    parts = Parts(resolved.recipe, folder, progress, trainer)
+    return RunContext(resolved.recipe, data, folder, stages, progress, trainer, resolved.choices, parts)
 
 
 def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
@@ -130,7 +134,7 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
     _mend(context, names, destination)
     context.data.require_unchanged()
     for group in groups(context.recipe, names):
-        _run_group(context, group)
+        run_group(context, group)
         for name in group:
             require_plausible(context, name)
         context.data.require_unchanged()
@@ -139,20 +143,6 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
     bundle = context.folder.bundle
     manifest = Manifest.model_validate_json((bundle / MANIFEST).read_bytes())
     return publish(bundle, manifest, destination, context.folder.path, context.progress)
-
-
-def _run_group(context: RunContext, names: Sequence[str]) -> None:
-    """Runs the unfinished ones of stages that can run side by side."""
-
-    def work(pending: list[Stage]) -> list[WorkResult]:
-        names = [stage.name for stage in pending]
-        if len(names) > 1:
-            results = train_side_by_side(context, [kind for kind in SIDE_BY_SIDE if kind in names])
-        else:
-            results = [STAGES[kind_of(names[0])].work(context, number_of(names[0]))]
-        return [STAGES[kind_of(name)].work_result(result) for name, result in zip(names, results, strict=True)]
-
-    run_together([context.stages[name] for name in names], work, context.progress)
 
 
 def _mend(context: RunContext, names: list[str], destination: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from tfkd.errors import RequestError, nearest
 from tfkd.files import content_size, read_sealed
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import COMPARISON, FIT, SWEEP, RunFolder
+from tfkd.pipeline.fold_runs import open_parts
+from tfkd.pipeline.folders import COMPARISON, FIT, FOLD, SWEEP, RunFolder
 from tfkd.pipeline.graph import ORDER
 from tfkd.pipeline.run import open_run
 from tfkd.pipeline.stage import changed, locked, some
@@ -19,7 +20,7 @@ from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 
 CURRENT, NOTHING = "current", "nothing"
-_KINDS = [*ORDER, SWEEP, COMPARISON, FIT]
+_KINDS = [*ORDER, FOLD, SWEEP, COMPARISON, FIT]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class StoredResult:
     """One store, training or other result in the folder of a run.
 
     Attributes:
-        kind: name of the stage without its number, or "sweep", "compare" or "fit".
+        kind: name of the stage without its number, or "fold", "sweep", "compare" or "fit".
         name: name in messages.
         folder: its folder.
         bytes: size of its files.
@@ -54,8 +55,9 @@ class StoredResult:
 
 def stored_results(context: RunContext) -> list[StoredResult]:
     """Returns all results in the folder of a run, also those of other settings, in the order of its stages."""
+    current = {stage.folder for run in (context, *open_parts(context)) for stage in run.stages.values()}
     folders = {path.parent for name in (BEGUN, DONE) for path in context.folder.path.rglob(name)}
-    found = [_described(context, folder) for folder in folders]
+    found = [_described(context, folder, folder in current) for folder in folders]
     found.sort(key=lambda each: (_KINDS.index(each.kind), each.name, not each.current, str(each.folder)))
     return found
 
@@ -67,7 +69,8 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
         recipe: whose run it is.
         progress: receives the lines.
         runs: the folder of the runs' folders.
-        keep: names of stages, "sweep", "compare", "fit", "current" (what a run of this recipe uses) or "nothing".
+        keep: names of stages, "fold", "sweep", "compare", "fit", "current" (what a run of this recipe uses) or
+            "nothing".
 
     Returns:
         The removed results.
@@ -92,20 +95,24 @@ def clean(recipe: Recipe, progress: Progress, runs: Path, keep: Collection[str] 
         return removed
 
 
-def _described(context: RunContext, folder: Path) -> StoredResult:
+def _described(context: RunContext, folder: Path, is_current: bool) -> StoredResult:
     inside = folder.relative_to(context.folder.path).parts
     state, done = read_sealed(folder / BEGUN) or {}, read_sealed(folder / DONE)
-    stage = context.stages.get(inside[0])
     return StoredResult(
         kind=kind_of(inside[0]),
-        name=state.get("name", inside[0]),
+        name=_name(state.get("name", inside[0]), inside),
         folder=folder,
         bytes=content_size(folder),
         seconds=0.0 if done is None else float(done["seconds"]),
         finished=done is not None,
-        current=stage is not None and stage.folder == folder,
+        current=is_current,
         differs=", ".join(_differences(context, inside[0], state)),
     )
+
+
+def _name(stage: str, inside: tuple[str, ...]) -> str:
+    """Returns a name for messages; of a part of a run with the folds that it leaves out."""
+    return f"{stage} without fold {inside[1].replace('-', ' and ')}" if inside[0] == FOLD else stage
 
 
 def _differences(context: RunContext, name: str, state: dict[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from tfkd.distill.measures import paired_p_value
 from tfkd.errors import RequestError
 from tfkd.files import write_json
+from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
 from tfkd.pipeline.kept_trainings import KeptTraining, train, trainings_of
 from tfkd.pipeline.resolving import resolve
@@ -59,6 +60,8 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
     Raises:
         RequestError: a variation needs other teachers, another data set or another run.
     """
+    for recipe in recipes.values():
+        require_no_folds(recipe, "sweep")
     folder = RunFolder(runs / next(iter(recipes.values())).name)
     with locked(folder.path):
         shared = _sharing(_resolved(recipes, folder, progress))

@@ -4,7 +4,7 @@ import math
 from numbers import Real
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tfkd.recipe.base import Block
 
@@ -44,6 +44,16 @@ class Data(Block):
     )
     validation_share: float = Field(0.1, gt=0, lt=1, description="fraction for validation if the source has none")
     test_share: float = Field(0.1, gt=0, lt=1, description="fraction for the test if the source has none")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=20,
+        description="parts of all labelled images: the accuracy on each part is that of networks that were trained on "
+        "the others, and the student that ships is trained on all",
+    )
+    held_out: list[int] = Field(
+        [], max_length=2, description="numbers of the folds, from 0, that are the test split; a run with folds sets it"
+    )
     pixel_range: tuple[float, float] | None = Field(
         None, description="values that map to 0 and 255 in photos of more than 8 bits; default: found by a scan"
     )
@@ -52,6 +62,24 @@ class Data(Block):
     )
     max_rejected: float = Field(0.01, ge=0, le=1, description="largest fraction of files that may fail to decode")
     augment: Augment = Augment()
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether accuracies are pooled over the folds, and the student is trained on all labelled images."""
+        return self.folds is not None and not self.held_out
+
+    @field_validator("held_out")
+    @classmethod
+    def _different(cls, value: list[int]) -> list[int]:
+        if min(value, default=0) < 0 or len(set(value)) < len(value):
+            raise ValueError("must be different numbers of folds, from 0")
+        return sorted(value)
+
+    @model_validator(mode="after")
+    def _held_out_of_folds(self) -> "Data":
+        if self.held_out and not (self.folds and self.held_out[-1] < self.folds and len(self.held_out) < self.folds):
+            raise ValueError(f"held_out = {self.held_out} needs more folds than data.folds = {self.folds}")
+        return self
 
     @field_validator("pixel_range", mode="before")
     @classmethod

@@ -76,6 +76,28 @@ class Recipe(Block):
             raise ValueError(f"{files[0]} has predictions alone, no feature {tap!r}; use losses on logits")
         return self
 
+    @model_validator(mode="after")
+    def _fits_folds(self) -> "Recipe":
+        folds = self.data.folds
+        if folds is None:
+            return self
+        if self.compress:
+            raise ValueError(f"data.folds={folds} measures the student as it was trained; leave compress out")
+        if self.distill.training.patience is not None:
+            raise ValueError(
+                f"data.folds={folds} trains the student that ships on all images, and leaves no validation images for "
+                "distill.training.patience; set it to null"
+            )
+        tuned = next((teacher.name for teacher in self.teachers if teacher.is_tuned), None)
+        if tuned and folds < 3:
+            raise ValueError(f"data.folds={folds} leaves {tuned} no images to be fine-tuned on; set 3 or more")
+        if tuned and self.teacher_views.mix != "none":
+            raise ValueError(
+                f"data.folds={folds} needs soft labels of images that {tuned} was not fine-tuned on, and mixed views "
+                "are of two images; set distill.targets=image or data.augment.mix=none"
+            )
+        return self
+
     @field_validator("compress")
     @classmethod
     def _in_order(cls, value: list[AnyCompression]) -> list[AnyCompression]:
@@ -97,6 +119,7 @@ def shrunk(recipe: Recipe) -> Recipe:
     values = recipe.model_dump(mode="json")
     values["name"] = f"{recipe.name}-smoke"[:64]
     values["data"] |= {"fraction": min(recipe.data.fraction, 0.05), "unlabelled": None}
+    values["data"] |= {"folds": None, "held_out": []}  # a fraction has too few images of a class for them
     values["distill"] |= {"views": 1, "repeats": 1}
     for training in ("training", *(["finish"] if values["distill"].get("finish") else [])):
         values["distill"][training] = {**values["distill"].get(training, {}), "epochs": 1}

@@ -15,6 +15,8 @@ _FIRST = {new: old for old, new in RENAMED.items()}
 # Implied value by block and field.
 ADDED: dict[tuple[str, str], Any] = {
     ("data", "kind"): "image",
+    ("data", "folds"): None,
+    ("data", "held_out"): [],
     ("distill", "auto"): False,
     ("distill", "reasons"): [],
     ("teachers", "fine_tune.auto"): False,

@@ -137,6 +137,11 @@ class Teacher(Block):
         return self.predictions or self.model
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether a run trains it, or a head on it, so that its predictions of training images are of known ones."""
+        return self.fine_tune is not None
+
+    @property
     def is_onnx(self) -> bool:
         """Whether the model is an ONNX file."""
         return self.model.lower().endswith(ONNX) and ":" not in self.model

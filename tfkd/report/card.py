@@ -48,6 +48,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         ),
         against=facts.against,
         images=images,
+        folds_say=facts.folds_say(manifest),
         value=facts.value,
         limit=facts.limit,
         again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it is between fences

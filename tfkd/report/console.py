@@ -20,7 +20,7 @@ def comparison_table(manifest: Manifest) -> Table:
     images = manifest.data.splits["test"]
     table = Table(
         title=Text(f"{manifest.name}: {facts.headline(manifest)}"),
-        caption=f"latency of one image; accuracy ± standard error on {images:,} test images",
+        caption=f"latency of one image; {_accuracies(manifest)}",
     )
     table.add_column("variant", no_wrap=True)
     taught = ["as teacher", "training"] if manifest.teachers else []
@@ -44,6 +44,12 @@ def comparison_table(manifest: Manifest) -> Table:
         if manifest.teachers and row is manifest.comparison[0] and not facts.has_control_row(manifest):
             table.add_row("control", *_control(manifest), style="dim")
     return table
+
+
+def _accuracies(manifest: Manifest) -> str:
+    if manifest.folds:
+        return facts.measured_on(manifest)
+    return f"accuracy ± standard error on {manifest.images:,} test images"
 
 
 def missing_lines(manifest: Manifest) -> list[str]:
@@ -134,7 +140,7 @@ def checks_table(bundle: str, checks: list[Check]) -> Table:
 def networks_table(manifest: Manifest) -> Table:
     """Returns teachers, controls and students with their accuracies, one row per training."""
     images = manifest.data.splits["test"]
-    table = Table(title=Text(f"{manifest.name}: networks"), caption=f"accuracy on {images:,} test images")
+    table = Table(title=Text(f"{manifest.name}: networks"), caption=facts.measured_on(manifest))
     for name in ("network", "model"):
         table.add_column(name, overflow="fold")
     for name in ("seed", "px", "accuracy"):

@@ -36,6 +36,7 @@ class Headline:
         control: accuracy of the control; None where it was not run.
         chance: the shipped file against chance; None where the manifest does not have it.
         verdict: of all gates together.
+        folds: over how many the accuracies are pooled; None where there is a test split.
     """
 
     reference: ComparisonRow
@@ -43,6 +44,7 @@ class Headline:
     control: float | None
     chance: ChanceTest | None
     verdict: Verdict
+    folds: int | None = None
 
     @property
     def compares(self) -> bool:
@@ -59,8 +61,9 @@ class Headline:
 
     @property
     def right(self) -> str:
-        """The shipped file's accuracy, in words."""
-        return f"{units.percent(self.shipped.accuracy)} right"
+        """The shipped file's accuracy, in words; with folds that of its student."""
+        folds = f" in {self.folds} folds" if self.folds else ""
+        return f"{units.percent(self.shipped.accuracy)} right{folds}"
 
     @property
     def beside(self) -> str:
@@ -104,13 +107,15 @@ def headline(manifest: Manifest) -> Headline:
         raise RequestError(f"The manifest of {manifest.name} must compare a teacher and a student, but has: {known}.")
     shipped = [row for row in students if "int8" in row.variant] or students
     smallest = min(shipped, key=lambda row: row.bytes)
+    tested = manifest.student.folds
     tests = {artifact.precision: artifact.chance for artifact in manifest.artifacts if artifact.format in TIMED}
     return Headline(
         reference=references[0],
         shipped=smallest,
         control=manifest.student.control_accuracy,
-        chance=tests.get(smallest.variant.split()[-1]),
+        chance=tested.chance if tested else tests.get(smallest.variant.split()[-1]),
         verdict=overall(manifest),
+        folds=manifest.folds,
     )
 
 
@@ -181,6 +186,29 @@ def agreement_says(manifest: Manifest) -> str:
     if agreement is None:
         return "How often student and teacher choose the same class is not known: the teacher was not measured."
     return f"Student and teacher choose the same class for {units.percent(agreement)} of the test images."
+
+
+def folds_say(manifest: Manifest) -> str:
+    """Returns how accuracies were measured with folds, as a sentence or two; "" where a test split was kept apart."""
+    entry = manifest.student.folds
+    if entry is None:
+        return ""
+    return (
+        f"{_of_folds(manifest)}. Each photo was predicted by networks that were trained without its fold; the student "
+        "that ships was trained on all of them, and its files were compared with it."
+    )
+
+
+def measured_on(manifest: Manifest) -> str:
+    """Returns what accuracies were measured on, for the caption of a table."""
+    return _of_folds(manifest).lower() if manifest.folds else f"accuracy on {manifest.images:,} test images"
+
+
+def _of_folds(manifest: Manifest) -> str:
+    entry = manifest.student.folds
+    assert entry is not None
+    low, high = map(units.percent, entry.interval)
+    return f"Accuracy of {entry.folds} folds, pooled over {manifest.images:,} photos, 95 % interval {low} to {high}"
 
 
 def has_control_row(manifest: Manifest) -> bool:

@@ -67,6 +67,7 @@ def write_report(
         teacher_described=facts.teacher_described,
         against=facts.against,
         images=images,
+        folds_say=facts.folds_say(manifest),
         error=lambda fraction: 100 * facts.standard_error(fraction, images),
         role=role,
         **_UNITS,

@@ -24,14 +24,14 @@ class Reference:
 
     Attributes:
         batches: raw inputs of the signature, [b, ...], the examples in order; read once for each file.
-        labels: int64 [n], the true classes.
+        labels: int64 [n], the true classes; None where the student was trained on these examples.
         keras: float32 [n, classes], the Keras student's probabilities.
         teacher: float [n, classes], the teacher's probabilities; None where it was not measured, or there is none.
         signature: what the student takes.
     """
 
     batches: Iterable[Any]
-    labels: np.ndarray
+    labels: np.ndarray | None
     keras: np.ndarray
     teacher: np.ndarray | None
     signature: Signature
@@ -90,15 +90,24 @@ def _compared(probabilities: np.ndarray, path: Path, reference: Reference, card:
             f"{path}: gives {probabilities.shape} probabilities where the Keras student gives {reference.keras.shape}."
         )
     top1, differences = probabilities.argmax(axis=1), np.abs(probabilities - reference.keras)
-    labels, teacher = reference.labels, reference.teacher
+    return {
+        **_against_truth(probabilities, reference, card),
+        "max_abs_error": min(float(differences.max()), 1.0),
+        "mean_total_variation": min(float(differences.sum(axis=1).mean() / 2), 1.0),
+        "top1_vs_keras": _fraction(top1 == reference.keras.argmax(axis=1)),
+    }
+
+
+def _against_truth(probabilities: np.ndarray, reference: Reference, card: Card) -> dict[str, Any]:
+    """Returns the fields that need true classes of examples that the student was not trained on."""
+    labels, teacher, top1 = reference.labels, reference.teacher, probabilities.argmax(axis=1)
+    if labels is None:
+        return {}
     return {
         "accuracy": _fraction(top1 == labels),
         "chance": chance_test(labels, top1),
         "agreement": None if teacher is None else _fraction(top1 == teacher.argmax(axis=1)),
         "negative_flips": None if teacher is None else negative_flips(labels, probabilities, teacher, card.classes),
-        "max_abs_error": min(float(differences.max()), 1.0),
-        "mean_total_variation": min(float(differences.sum(axis=1).mean() / 2), 1.0),
-        "top1_vs_keras": _fraction(top1 == reference.keras.argmax(axis=1)),
     }
 
 

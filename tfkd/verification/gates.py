@@ -9,7 +9,7 @@ from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.recipe import Gates
 from tfkd.verification.intervals import proportion
-from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, PairedTest
+from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, NegativeFlips, PairedTest
 from tfkd.verification.truth import ALPHA, significant
 from tfkd.writers.records import MissingFile
 
@@ -49,6 +49,9 @@ class Measured:
         paired: the student against its control; None where it was not run.
         size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite; None without either.
         speed_ratio: one-thread latency of the same two files, teacher / student; None without either.
+        folds: number of folds over which the accuracies of networks are pooled; None where there is a test split.
+        chance: with folds, the student against chance.
+        flips: with folds, the negative flips of the student; None where the teacher was not measured.
     """
 
     artifacts: list[Artifact]
@@ -62,6 +65,9 @@ class Measured:
     size_ratio: float | None = None
     speed_ratio: float | None = None
     missing: list[MissingFile] = field(default_factory=list)
+    folds: int | None = None
+    chance: ChanceTest | None = None
+    flips: NegativeFlips | None = None
 
 
 def judge(gates: Gates, measured: Measured) -> list[Gate]:
@@ -162,11 +168,16 @@ def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     if gates.better_than_chance:
         for name, test in measured.teachers.items():
             yield better_than_chance(name, test, _UNMEASURED)
+        if measured.folds:
+            yield better_than_chance(STUDENT, measured.chance)
     for artifact in _run(measured):
         file = _file(artifact.path)
-        if gates.better_than_chance:
+        if gates.better_than_chance and not measured.folds:
             yield better_than_chance(file, artifact.chance)
-        if gates.min_accuracy is not None:
+        if gates.min_accuracy is not None and measured.folds:
+            pooled = f"accuracy of the student, pooled over {measured.folds} folds; the file was compared with Keras"
+            yield _at_least(f"min_accuracy/{file}", measured.student, gates.min_accuracy, pooled)
+        elif gates.min_accuracy is not None:
             accuracy = _number(artifact.accuracy, f"{file}'s accuracy")
             yield _at_least(f"min_accuracy/{file}", accuracy, gates.min_accuracy)
 
@@ -184,21 +195,24 @@ def _switched_off(name: str, gates: Gates) -> Gate:
 def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     for artifact in _run(measured):
         file = _file(artifact.path)
-        if gates.max_accuracy_drop is not None:
+        if gates.max_accuracy_drop is not None and measured.folds:
+            yield _drop_at_most(file, gates.max_accuracy_drop, artifact, measured.images)
+        elif gates.max_accuracy_drop is not None:
             drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
             most, why = _most(gates.max_accuracy_drop, measured.images)
             yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
         if gates.max_negative_flips is not None and measured.teacher is not None:
-            yield _negative_flips(gates.max_negative_flips, artifact)
+            flips = measured.flips if measured.folds else artifact.negative_flips
+            yield _negative_flips(gates.max_negative_flips, file, flips)
         for name in FORMATS[artifact.format].precision(artifact.precision).gates:
             if is_on(limit := getattr(gates, name)):
                 yield JUDGES[name](name, limit, artifact, measured.images)
 
 
-def _negative_flips(limit: float, artifact: Artifact) -> Gate:
-    name, flips = f"max_negative_flips/{_file(artifact.path)}", artifact.negative_flips
+def _negative_flips(limit: float, file: str, flips: NegativeFlips | None) -> Gate:
+    name = f"max_negative_flips/{file}"
     if flips is None:
-        raise RequestError(f"A gate needs {name.partition('/')[2]}'s negative flips; or set that gate to None.")
+        raise RequestError(f"A gate needs {file}'s negative flips; or set that gate to None.")
     if flips.fraction is None:
         return _not_judged(name, "the teacher predicts no test image rightly")
     low, high = map(_percent, proportion(flips.test.lost, flips.right))
@@ -207,6 +221,17 @@ def _negative_flips(limit: float, artifact: Artifact) -> Gate:
     )
     most, why = _most(limit, flips.right)
     return _at_most(name, flips.fraction, most, f"{found}; {why}" if why else found)
+
+
+def _drop_at_most(file: str, limit: float, artifact: Artifact, images: int) -> Gate:
+    """Judges a file whose student has seen all images: the accuracy drops by no more than the classes that change."""
+    name = f"max_accuracy_drop/{file}"
+    changed = 1 - _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
+    found = f"the file gives {_percent(changed)} of all labelled images another class than Keras"
+    most, why = _most(limit, images)
+    if changed > most + _ROUNDING:
+        return _not_judged(name, f"{found}, and its student has seen them (data.folds)", changed)
+    return _at_most(name, changed, most, f"{found}, so its accuracy drops by no more{f'; {why}' if why else ''}")
 
 
 def _most(limit: float, images: int) -> tuple[float, str]:

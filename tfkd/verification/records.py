@@ -126,11 +126,13 @@ class Artifact(Entry):
     precision: str = Field(description="such as fp32, fp16, dynamic, int8 or 16x8")
     bytes: Number
     sha256: Sha256 = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
-    accuracy: Fraction | None = Field(None, description="on the test split; None where the file was not run")
-    chance: ChanceTest | None = Field(None, description="None where the file was not run")
-    agreement: Fraction | None = Field(None, description="equal top-1 with the teacher")
+    accuracy: Fraction | None = Field(
+        None, description="on the test split; None where the file was not run, and with folds, whose images it has seen"
+    )
+    chance: ChanceTest | None = Field(None, description="None as accuracy")
+    agreement: Fraction | None = Field(None, description="equal top-1 with the teacher; None as accuracy")
     negative_flips: NegativeFlips | None = Field(
-        None, description="against the teacher; None where one of the two was not run on the test split"
+        None, description="against the teacher; None as accuracy, and where the teacher was not run on the test split"
     )
     max_abs_error: Fraction | None = Field(None, description="largest probability difference from the Keras student")
     mean_total_variation: Fraction | None = Field(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tfkd.errors import RequestError, nearest, some
 from tfkd.models import STUDENTS
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.resolving import resolve
 from tfkd.recipe import AUTO, RANDOM, Fit, Recipe, Student
 from tfkd.recipe.fit import FAMILIES
@@ -39,8 +40,10 @@ def candidates_of(recipe: Recipe, settings: Fit) -> list[Candidate]:
     Initial weights other than "none" and "auto" are those of one network, so that they are left out for others.
 
     Raises:
-        RequestError: a family is unknown, there are too many candidates, or each would need a store of its own.
+        RequestError: a family is unknown, there are too many candidates, each would need a store of its own, or the
+            images are divided into folds.
     """
+    require_no_folds(recipe, "fit")
     if recipe.distill.generations > 1:
         raise RequestError(
             f"distill.generations = {recipe.distill.generations}: each candidate would need its own store of soft "

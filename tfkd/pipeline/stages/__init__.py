@@ -1,7 +1,7 @@
 """The stages of a run, one per file, in order. Those of several teachers or assistants are numbered.
 
-data → teacher → soft_labels → (assistant → assistant_labels →) control, student → (compress →) export → verify → bench
-→ report
+data → teacher → soft_labels → (assistant → assistant_labels →) (folds →) control, student → (compress →) export →
+verify → bench → report
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from tfkd.pipeline.stages.bench import BENCH
 from tfkd.pipeline.stages.compress import COMPRESS
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import EXPORT
+from tfkd.pipeline.stages.folds import FOLDS
 from tfkd.pipeline.stages.report import REPORT
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
@@ -24,6 +25,7 @@ STAGES: dict[str, StageKind[Any]] = {
     "soft_labels": SOFT_LABELS,
     "assistant": ASSISTANT,
     "assistant_labels": ASSISTANT_LABELS,
+    "folds": FOLDS,
     "control": CONTROL,
     "student": STUDENT,
     "compress": COMPRESS,

@@ -28,5 +28,6 @@ CONTROL = StageKind(
     inputs=_inputs,
     work=_work,
     cost=_cost,
+    count=lambda recipe: int(not recipe.data.is_pooled),
     kept="training",
 )

@@ -1,5 +1,7 @@
 """The images of a run: opened, checked and split. Every call opens them, so this stage stores no result."""
 
+import numpy as np
+
 from tfkd.data import Dataset, open_source
 from tfkd.pipeline.folders import RunFolder
 from tfkd.progress import Progress, counted
@@ -18,6 +20,8 @@ def open_data(recipe: Recipe, folder: RunFolder, progress: Progress) -> Dataset:
 def say_data(data: Dataset, progress: Progress) -> None:
     """Prints a summary of the images, with notes and warnings."""
     splits = ", ".join(f"{len(getattr(data, name)):,} {name}" for name in ("train", "validation", "test"))
+    if data.is_pooled and data.train.folds is not None:
+        splits = f"{len(data.train):,} labelled, each in one of {len(np.unique(data.train.folds))} folds"
     extra = f", {len(data.unlabelled):,} unlabelled" if data.unlabelled else ""
     progress.say(f"data: {data.source}, {len(data.classes)} classes ({data.named()}), {splits}{extra}")
     for text in data.described():

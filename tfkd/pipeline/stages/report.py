@@ -36,6 +36,7 @@ from tfkd.pipeline.stages.bench import BENCH
 from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import EXPORT, bundle_files, teacher_files
+from tfkd.pipeline.stages.folds import FOLDS, pooled_logits
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_agreement, ensemble_logits
@@ -64,17 +65,17 @@ class ReportResult:
 
 def manifest_of(context: RunContext) -> Manifest:
     """Returns the manifest with the verdicts of the gates."""
-    teachers = range(len(context.recipe.teachers))
+    teachers, student = range(len(context.recipe.teachers)), _student(context)
     found = [each for number in teachers for each in plausible.diagnosis_of_teacher(context, number)]
     environments = {name: stage.other_environment() for name, stage in context.stages.items()}
     manifest = assembly.judged_manifest(
         context.recipe,
         context.shipped,
         teachers=_teachers(context),
-        student=_student(context),
+        student=student,
         artifacts=context.result(VERIFY).artifacts,
         missing=context.result(EXPORT).missing,
-        comparison=_comparison(context),
+        comparison=_comparison(context, student),
         bench=context.result(BENCH).entries,
         diagnosis=found,
         environments={name: other for name, other in environments.items() if other},
@@ -148,34 +149,43 @@ def _teachers(context: RunContext) -> list[TeacherEntry]:
 
 
 def _student(context: RunContext) -> StudentEntry:
-    students, controls = context.result(STUDENT), context.result(CONTROL)
-    control = controls.of(students.best.seed)
-    logits = _student_logits(context)
-    signature = context.shipped.kind.signature(context.recipe.data)
+    best, logits, control = context.result(STUDENT).best, _student_logits(context), _control_logits(context)
+    seeds, accuracies, control_accuracies = _every_seed(context)
+    labels, signature = context.data.test.labels, context.shipped.kind.signature(context.recipe.data)
     compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
     classes = len(context.data.classes)
     orders = {name: order_agreement(each, classes) for name, each in _rank_correlations(context).items()}
     return StudentEntry(
         model=context.recipe.student.model,
-        parameters=students.best.parameters,
+        parameters=best.parameters,
         image_size=side_of(signature),
         signature=signature,
-        accuracy=accuracy(logits, context.data.test.labels),
-        control_accuracy=control.accuracy if control else None,
-        accuracies=students.accuracies,
-        control_accuracies=controls.accuracies,
-        seeds=students.seeds,
-        exported_seed=students.best.seed,
+        accuracy=accuracy(logits, labels),
+        control_accuracy=None if control is None else accuracy(control, labels),
+        accuracies=accuracies,
+        control_accuracies=control_accuracies,
+        seeds=seeds,
+        exported_seed=best.seed,
+        folds=assembly.folds_entry(context.recipe.data.folds, logits, labels) if context.data.is_pooled else None,
         agreement_with_teacher=ensemble_agreement(context, logits.argmax(axis=1)),
         negative_flips=_negative_flips(context),
         wrong_classes=orders.get("student"),
         control_wrong_classes=orders.get("control"),
         against_control=_paired(context),
-        temperature=students.best.temperature,
+        temperature=best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
         seconds_training=_seconds_of_student(context),
         teacher_seconds=_seconds_of_teachers(context) + _seconds_of_stores(context),
     )
+
+
+def _every_seed(context: RunContext) -> tuple[list[int], list[float], list[float]]:
+    """Returns the seeds, and the test accuracies of student and control of each; no accuracy of a control not run."""
+    if context.data.is_pooled:
+        folds = context.result(FOLDS)
+        return list(folds.seeds), list(folds.accuracies), list(folds.control_accuracies)
+    students, controls = context.result(STUDENT), context.result(CONTROL)
+    return students.seeds, students.accuracies, controls.accuracies
 
 
 def _seconds_of_student(context: RunContext) -> float:
@@ -196,13 +206,18 @@ def _seconds_of_stores(context: RunContext) -> float:
 
 
 def _student_logits(context: RunContext) -> np.ndarray:
-    """Returns the exported network's logits on the test split, float32 [n, classes]."""
+    """Returns the exported network's logits on the test split, float32 [n, classes]; of folds those that are pooled."""
+    if context.data.is_pooled:
+        return pooled_logits(context, "student", context.result(FOLDS).best_seed)
     logits: np.ndarray = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
     return logits
 
 
 def _control_logits(context: RunContext) -> np.ndarray | None:
     """Returns the logits of the control with the same seed; None without a control."""
+    if context.data.is_pooled:
+        folds = context.result(FOLDS)
+        return pooled_logits(context, "control", folds.best_seed) if folds.control_accuracies else None
     path = of_seed(context.folder_of(CONTROL), context.result(STUDENT).best.seed) / TEST_LOGITS
     return np.load(path, allow_pickle=False) if path.is_file() else None
 
@@ -223,15 +238,18 @@ def _negative_flips(context: RunContext) -> NegativeFlips | None:
     return negative_flips(context.data.test.labels, _student_logits(context), teacher, context.data.classes)
 
 
-def _comparison(context: RunContext) -> list[ComparisonRow]:
+def _comparison(context: RunContext, student: StudentEntry) -> list[ComparisonRow]:
     """Returns the rows of the teachers' fp32 files, with Keras accuracy, and of the student's files."""
     bench = context.result(BENCH).entries
     teacher = ensemble_accuracy(context)
 
-    def student_row(artifact: Artifact, measured: float) -> ComparisonRow:
+    def student_row(artifact: Artifact) -> ComparisonRow:
+        measured, agreement = artifact.accuracy, artifact.agreement
+        if measured is None:  # of all photos in folds, see `tfkd.pipeline.stages.verify`
+            measured, agreement = student.accuracy, student.agreement_with_teacher
         files = {artifact.path: bundle_files(context) / artifact.path}
         variant, seconds = f"student {artifact.precision}", _seconds_of_student(context)
-        return assembly.comparison_row(variant, files, bench, measured, teacher, artifact.agreement, seconds)
+        return assembly.comparison_row(variant, files, bench, measured, teacher, agreement, seconds)
 
     rows = []
     if (files := teacher_files(context)) and teacher is not None:
@@ -239,9 +257,9 @@ def _comparison(context: RunContext) -> list[ComparisonRow]:
         beside = [path for file in files.values() for path in weights_beside(file)]
         rows.append(assembly.comparison_row(TAUGHT, files, bench, teacher, teacher, seconds=seconds, beside=beside))
     rows += [
-        student_row(artifact, artifact.accuracy)
+        student_row(artifact)
         for artifact in context.result(VERIFY).artifacts
-        if artifact.format in TIMED and artifact.accuracy is not None
+        if artifact.format in TIMED and not artifact.not_verified
     ]
     return rows
 
@@ -275,6 +293,8 @@ def _golden(context: RunContext, bundle: Path) -> Golden:
 
 def _curves(context: RunContext) -> dict[Trained, dict[int, list[EvidencePoint]]]:
     curves: dict[Trained, dict[int, list[EvidencePoint]]] = {}
+    if context.data.is_pooled:
+        return curves  # of images that the network has seen
     kinds: dict[Trained, StageKind[TrainingsResult]] = {"control": CONTROL, "student": STUDENT}
     for trained, kind in kinds.items():
         for seed in context.result(kind).seeds:
@@ -292,7 +312,8 @@ def _curve(folder: Path) -> list[EvidencePoint]:
 
 def _inputs(sources: Sources, number: int) -> Inputs:
     versions = {"version of tfkd": __version__, "version of the diagnosis": plausible.VERSION}
-    return Inputs({**settings("", sources.recipe_json), **versions}, (CONTROL.name, VERIFY.name, BENCH.name))
+    before = (FOLDS if sources.recipe.data.is_pooled else CONTROL).name, VERIFY.name, BENCH.name
+    return Inputs({**settings("", sources.recipe_json), **versions}, before)
 
 
 def _work(context: RunContext, number: int) -> ReportResult:
@@ -305,4 +326,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=17, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=18, result=ReportResult, inputs=_inputs, work=_work)

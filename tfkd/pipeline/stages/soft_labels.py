@@ -7,6 +7,7 @@ from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import StoreJob, StoreResult
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
+from tfkd.pipeline.stages.cross_fitting import is_cross_fitted, parts_with_teacher
 from tfkd.pipeline.stages.teacher import TEACHER, prepared
 from tfkd.recipe.names import numbered
 from tfkd.teachers import kind_of
@@ -15,8 +16,12 @@ from tfkd.teachers import kind_of
 def job_of(context: RunContext, number: int) -> StoreJob:
     """Returns the store job of teacher number 0, 1, …"""
     teacher, stage = context.recipe.teachers[number], context.stages[SOFT_LABELS.numbered(number)]
+    by_fold = {}
+    if is_cross_fitted(context.recipe, number):
+        by_fold = {fold: prepared(part, number) for fold, part in parts_with_teacher(context, number).items()}
     return StoreJob(
         network=prepared(context, number),
+        by_fold=by_fold,
         rendering=teacher.rendering,
         views=context.recipe.stored_views(teacher),
         recipe=context.recipe,

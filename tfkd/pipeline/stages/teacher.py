@@ -8,15 +8,24 @@ from tfkd.pipeline.folders import TEST_LOGITS
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import check_networks
+from tfkd.pipeline.stages.cross_fitting import in_order, parts_with_teacher
+from tfkd.recipe import Recipe
 from tfkd.teachers import KINDS, PreparedTeacher, TeacherKind
 from tfkd.training.job import TeacherJob, TeacherResult
 
 
 def prepared(context: RunContext, number: int) -> PreparedTeacher:
-    """Returns a finished teacher."""
+    """Returns a finished teacher; of a teacher without each fold in turn the first, which has the size of all."""
+    if is_in_folds(context.recipe, number):
+        return prepared(context.part([0]), number)
     kind = kind_in(context, number)
     file = context.folder_of(TEACHER, number) / kind.file
     return PreparedTeacher(kind.name, file, context.recipe.teachers[number], context.data.classes)
+
+
+def is_in_folds(recipe: Recipe, number: int) -> bool:
+    """Returns whether a teacher stands for several, each without one fold, that predict the photos of this fold."""
+    return recipe.data.is_pooled and recipe.teachers[number].is_tuned
 
 
 def kind_in(context: RunContext, number: int) -> TeacherKind:
@@ -93,10 +102,41 @@ def _inputs(sources: Sources, number: int) -> Inputs:
 def _work(context: RunContext, number: int) -> TeacherResult:
     context.start_tensorflow()
     recipe, teacher = context.recipe, context.recipe.teachers[number]
-    check_networks(recipe, number, context.data.classes, context.card, context.progress)
+    if is_in_folds(recipe, number):
+        return _without_each_fold(context, number)
+    if context.folder.whole is None:  # of a part, the networks of the whole run were checked
+        check_networks(recipe, number, context.data.classes, context.card, context.progress)
     folder, taps = context.folder_of(TEACHER, number), tuple(recipe.distill.teacher_taps)
     job = TeacherJob(teacher, recipe.data.augment, recipe.seed, folder, taps)
     return context.executor.prepare(job, context.data_for(teacher.rendering), context.progress)
+
+
+def _without_each_fold(context: RunContext, number: int) -> TeacherResult:
+    """Prepares a teacher without each fold, and measures each on the photos of its fold."""
+    import numpy as np
+
+    from tfkd.distill.measures import accuracy, calibration_error
+    from tfkd.training.saving import save_array
+
+    check_networks(context.recipe, number, context.data.classes, context.card, context.progress)
+    parts = parts_with_teacher(context, number)
+    results = [part.result(TEACHER, number) for part in parts.values()]
+    labels = context.data.test.labels
+    logits = in_order(context.data, {fold: logits_on_test(part, number) for fold, part in parts.items()})
+    save_array(logits, context.folder_of(TEACHER, number) / TEST_LOGITS)
+    right = accuracy(logits, labels)
+    context.progress.say(
+        f"  teacher {context.recipe.teachers[number].name}: accuracy {right:.1%}, pooled over {len(labels):,} images"
+    )
+    return TeacherResult(
+        parameters=results[0].parameters,
+        image_size=results[0].image_size,
+        accuracy=right,
+        validation_accuracy=float(np.mean([result.validation_accuracy for result in results])),
+        calibration_error=calibration_error(logits, labels),
+        seconds=sum(result.seconds for result in results),
+        kind=results[0].kind,
+    )
 
 
 def _cost(context: RunContext, number: int) -> str:
@@ -104,6 +144,8 @@ def _cost(context: RunContext, number: int) -> str:
     images = len(context.data.train)
     if tuning is None:
         return "no training"
+    if is_in_folds(context.recipe, number):
+        return f"{context.recipe.data.folds} times, without each fold: {TEACHER.cost(context.part([0]), number)}"
     if tuning.epochs:
         return f"{images * tuning.epochs:,} images shown to the unfrozen teacher"
     return f"at most a head on stored features of {images:,} images"

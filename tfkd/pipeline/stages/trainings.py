@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from tfkd.data import Dataset
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import StoreResult, images_in_transfer_set, store_of
@@ -160,6 +162,13 @@ def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], as
         assert record is not None, f"{stage.name} is not finished"
         found.append(store_of(stage, each.kind.read(record).layout, each.views, data, each.weight))
     return tuple(found)
+
+
+def trainings_in(context: RunContext, kind: TrainingKind) -> TrainingsResult:
+    """Returns the finished trainings of a kind."""
+    record = context.stages[kind].result()
+    assert record is not None, f"{kind} is not finished"
+    return TypeAdapter(TrainingsResult).validate_python(record)
 
 
 def train_side_by_side(context: RunContext, kinds: Sequence[TrainingKind]) -> list[TrainingsResult]:

@@ -71,7 +71,8 @@ def line_of(artifact: Artifact) -> str:
     """Returns the result for a file in one line."""
     if artifact.not_verified:
         return f"{artifact.bytes:,} bytes, not verified here: {artifact.not_verified}"
-    text = f"{artifact.bytes:,} bytes, accuracy {artifact.accuracy:.1%}, top-1 as Keras {artifact.top1_vs_keras:.1%}"
+    measured = "" if artifact.accuracy is None else f"accuracy {artifact.accuracy:.1%}, "
+    text = f"{artifact.bytes:,} bytes, {measured}top-1 as Keras {artifact.top1_vs_keras:.1%}"
     if artifact.negative_flips is not None:
         text += f", {counted(artifact.negative_flips.test.lost, 'negative flip')}"
     if artifact.delegation is None:
@@ -94,11 +95,11 @@ def _work(context: RunContext, number: int) -> VerifyResult:
     data = context.shipped
     signature = data.kind.signature(context.recipe.data)
     logits = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
-    taught = ensemble_logits(context)
+    taught = None if data.is_pooled else ensemble_logits(context)
     teacher = None if taught is None else softmax(taught)
     reference = Reference(
         batches=plain_batches(data.test, signature, BATCH).map(lambda inputs, _: inputs),
-        labels=data.test.labels,
+        labels=None if data.is_pooled else data.test.labels,
         keras=softmax(logits).astype(np.float32),
         teacher=teacher,
         signature=signature,
@@ -111,7 +112,7 @@ def _work(context: RunContext, number: int) -> VerifyResult:
 
     def keep_flips(path: str, probabilities: Any) -> None:
         if teacher is not None:
-            flipped[path] = flipped_images(reference.labels, probabilities, teacher)
+            flipped[path] = flipped_images(data.test.labels, probabilities, teacher)
 
     files = context.result(EXPORT).files
     measured = measure_files(bundle_files(context), files, reference, context.card, say, keep_flips)
