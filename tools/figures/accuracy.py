@@ -239,6 +239,18 @@ def _auto(name: str, title: str) -> list[str]:
     return [title, teacher, evidence.spread(controls), evidence.spread(accuracies), gain, relative]
 
 
+def _of_fit() -> dict[str, Callable[[], str]]:
+    """Returns the figures of fit_budget.py."""
+    found = evidence.read("fit_clothing")
+    over = sum(bool(row["excesses"]) for row in found["rows"])
+    return {
+        "fit limit": lambda: units.milliseconds(found["limit_ms"]),
+        "fit over": lambda: f"{over} of {len(found['rows'])}",
+        "fit minutes": lambda: f"{found['seconds']['fit'] / 60:.1f}",
+        "fit verdict": lambda: str(found["verdict"][0]),
+    }
+
+
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
 
@@ -261,6 +273,7 @@ def figures() -> dict[str, Callable[[], str]]:
         "control on validation": "control_validation_accuracies",
     }
     return {
+        **_of_fit(),
         "auto table": auto,
         "auto teacher of all labels": lambda: units.percent(
             evidence.read("auto_ten")["teacher_accuracy_with_all_labels"]
