@@ -133,7 +133,7 @@ def test_weights_may_lie_beside_it_and_nowhere_else(tmp_path: Path) -> None:
         ({"shape": ("batch", 3, "h", "w")}, "takes images of any size; set one: image_size=224"),
         ({"dtype": TensorProto.INT64}, "takes int64; a teacher takes an image of float32"),
         ({"operator": "SelfDestruct"}, "cannot be loaded by onnxruntime: .*SelfDestruct"),
-        ({"end": "Sigmoid"}, "gives numbers from 0 to 1, but they sum to .* give logits"),
+        ({"end": "Sigmoid"}, "gives probabilities, but they sum to .* give logits"),
         ({"kernel": np.full((3, 3), np.nan, np.float32)}, "gives NaN or infinity"),
         ({"kernel": np.zeros((3, 5), np.float32)}, "gives 5 numbers per image, the classes are 3; name its outputs"),
         ({"outputs": ("map",)}, "numbers per image, not a row"),

@@ -31,7 +31,8 @@ def names(data: Dataset) -> list[str]:
 
 @pytest.fixture
 def logits(means: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([means[split] @ KERNEL for split in SPLITS]).astype(np.float32)
+    found = np.concatenate([means[split] @ KERNEL for split in SPLITS]).astype(np.float32)
+    return found - found.mean(axis=1, keepdims=True)
 
 
 def write(path: Path, names: Sequence[str], values: Any, columns: Sequence[str] = CLASSES) -> Path:
@@ -95,7 +96,7 @@ def test_every_format_names_and_orders_columns(
         assert each.result.accuracy == 1.0, form
         np.testing.assert_array_equal(each.logits, logits[-len(each.logits) :], err_msg=form)
     read = predictions_file.read(of(write(tmp_path / "e.csv", bases, probabilities, other)), CLASSES)
-    assert read.probabilities and read.names[0] == f"photos/{names[0]}"
+    assert read.form == "probabilities" and read.names[0] == f"photos/{names[0]}"
     np.testing.assert_allclose(np.exp(read.logits).sum(axis=1), 1.0, atol=1e-5)
 
 
@@ -128,7 +129,7 @@ def test_missing_extra_and_double_names_are_counted(
 
 def test_base_names_suffice_where_they_are_unique(data: Dataset, names: list[str], logits: np.ndarray) -> None:
     splits = predictions_file.splits_of(data)
-    whole = predictions_file.Predictions("t.csv", tuple(f"/elsewhere/{name}" for name in names), logits)
+    whole = predictions_file.Predictions("t.csv", tuple(f"/elsewhere/{name}" for name in names), logits, "logits")
     matching = predictions_file.matched(whole, splits)
     assert matching.rows["train"].tolist() == list(range(len(data.train)))  # the folders above do not matter
     bare = replace(whole, names=tuple(name.rpartition("/")[2] for name in names))
@@ -142,7 +143,7 @@ def test_base_names_suffice_where_they_are_unique(data: Dataset, names: list[str
     assert predictions_file.matched(bare, train).rows["train"].tolist() == [-1]
     alone = replace(bare, names=bare.names[:1], logits=logits[:1])  # other images of that name are left out
     assert predictions_file.matched(alone, train).rows["train"].tolist() == [-1]
-    one = predictions_file.Predictions("t.csv", (f"/elsewhere/{names[0]}",), logits[:1])
+    one = predictions_file.Predictions("t.csv", (f"/elsewhere/{names[0]}",), logits[:1], "logits")
     assert predictions_file.matched(one, train).rows["train"].tolist() == [0]
     folder, _, base = names[0].partition("/")
     for other in {"blue", "green", "red", "white"} - {folder}:
@@ -195,9 +196,12 @@ BAD = {
     "other classes": (("cat", "dog", "cow"), [[1, 2, 3]], "has the class 'blue', the columns of"),
     "a column less": (CLASSES[:2], [[1, 2]], "has the class 'red', the columns of"),
     "few percentages": (CLASSES, [[90, 7, 3], [9, 1, 90], [5, 5, 5]], "percentages, but they sum to 15 for 'a.png'"),
+    "some probabilities": (CLASSES, [[0.5, 0.3, 0.2], [5, -2, 1], [4, 1, -1]], "probabilities, but they sum to 4 for"),
+    "a number too large": (CLASSES, [[1e39, 0, -1]], "gives NaN or infinity for 'a.png'"),
+    "independent scores": (CLASSES, [[90, 80, 3]], "has no negative number, so that it holds no logits"),
     "no header": (("0.7", "0.2", "0.1"), [[0.5, 0.3, 0.2]], "its first line must be a header, as in file,blue,green,…"),
     "one column": (CLASSES[:1], [[1]], "has the class 'green', the columns of"),
-    "different doubles": (CLASSES, [[1, 2, 3], [1, 2, 4]], "names 'a.png' twice, with different predictions"),
+    "different doubles": (CLASSES, [[1, -2, 3], [1, -2, 4]], "names 'a.png' twice, with different predictions"),
 }
 
 
@@ -218,6 +222,7 @@ def test_wrong_content_is_refused_in_one_line(
         ("t.csv", b"", "is empty"),
         ("t.csv", b"file,a,b\n", "holds no predictions"),
         ("t.csv", b"\xff\xfe", "is no text in UTF-8"),
+        ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer; fetch the file itself"),
         ("t.csv", b"file,a,b\nx.png,1\n", "line 2: has 2 columns, the first line has 3"),
         ("t.csv", b"file,a,b\nx.png,1,cat\n", "line 2: the column 'b' holds 'cat', not a number"),
         ("t.npz", b"PK\x03\x04no", "is no .npz file of plain arrays"),
@@ -242,6 +247,21 @@ def test_pickles_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(RequestError, match=message):
             tables.read(tmp_path / name)
+
+
+def test_columns_of_no_class_do_not_decide_what_the_others_are(tmp_path: Path) -> None:
+    rows = [[3, 0.7, 0.2, 0.1], [1, 0.1, 0.1, 0.8]]
+    read = predictions_file.read(of(write(tmp_path / "t.csv", ["a.png", "b.png"], rows, ("label", *CLASSES))), CLASSES)
+    assert (read.form, read.others) == ("probabilities", ("label",))
+    np.testing.assert_allclose(np.exp(read.logits), np.array(rows)[:, 1:], atol=1e-6)
+    rounded = [[1.000000001, -1e-9, 0.0]]
+    assert predictions_file.read(of(write(tmp_path / "r.csv", ["a.png"], rounded)), CLASSES).form == "probabilities"
+
+
+def test_parquet_may_hold_categories(tmp_path: Path) -> None:
+    names = arrow.array(["a.png", "b.png"]).dictionary_encode()
+    parquet.write_table(arrow.table({"file": names, "blue": [1.0, -2.0], "green": [0.0, 1.0]}), tmp_path / "t.parquet")
+    assert tables.read(tmp_path / "t.parquet").names == ("a.png", "b.png")
 
 
 def test_names_without_suffix_are_explained(

@@ -235,4 +235,4 @@ def _explained(board: Board, python: str, error: ChildError) -> TfkdError:
 
 def _unreachable(board: Board, reason: str) -> TfkdError:
     kind = RequestError if _MISCONFIGURED.search(reason) else MachineError
-    return kind(f"{board}: {' '.join(reason.split())} See that `{shlex.join(board.ssh('true'))}` works.")
+    return kind(f"{board}: {' '.join(reason.split()).rstrip('.')}. See that `{shlex.join(board.ssh('true'))}` works.")

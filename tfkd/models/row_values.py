@@ -7,7 +7,8 @@ import numpy as np
 from tfkd.errors import RequestError
 
 ROUNDED = 5e-2  # error of a sum of probabilities that are rounded to two decimals
-_MOSTLY = 0.5
+_SOME = 0.1  # fraction of rows of one form from which the others must have it too
+_NEGATIVE = -1e-6  # a probability that was rounded below 0
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -26,24 +27,25 @@ def hold_probabilities(
         labels: a name for each row, for messages.
 
     Raises:
-        RequestError: there is one number per row, a number is NaN or infinite, or most rows or all numbers are between
-            0 and 1 as probabilities are, but some do not sum to 1.
+        RequestError: there is one number per row, a number is NaN or infinite in float32, or some rows or all numbers
+            are between 0 and 1 as probabilities are, but others do not sum to 1.
     """
     if rows.ndim != 2 or rows.shape[1] < 2:
         raise RequestError(f"{name} gives {list(rows.shape[1:])} numbers per image; it needs one for each class.")
-    finite = np.isfinite(rows).all(axis=1)
+    with np.errstate(over="ignore"):
+        finite = np.asarray(np.isfinite(rows.astype(np.float32)).all(axis=1))
     if not finite.all():
         raise RequestError(f"{name} gives NaN or infinity for {row_named(~finite, labels)}; {advice}.")
     wide = rows.astype(np.float64)
-    inside = ((wide >= 0) & (wide <= 1 + ROUNDED)).all(axis=1)
+    inside = ((wide >= _NEGATIVE) & (wide <= 1 + ROUNDED)).all(axis=1)
     sums = wide.sum(axis=1)
     right = inside & (np.abs(sums - 1) < ROUNDED)
     if right.all():
         return True
-    if (inside.all() and wide.any()) or right.mean() > _MOSTLY:  # an untrained network may give zeros
+    if (inside.all() and wide.any()) or right.mean() > _SOME:  # an untrained network may give zeros
         first = int(np.argmin(right))
         raise RequestError(
-            f"{name} gives numbers from 0 to 1, but they sum to {sums[first]:.3g} for {row_named(~right, labels)}; "
+            f"{name} gives probabilities, but they sum to {sums[first]:.3g} for {row_named(~right, labels)}; "
             "give logits, or probabilities of one softmax over all classes."
         )
     return False
@@ -58,11 +60,11 @@ def hold_percentages(rows: np.ndarray, name: str, labels: Sequence[str] = ()) ->
         labels: a name for each row, for messages.
 
     Raises:
-        RequestError: most rows are percentages, but not all.
+        RequestError: some rows are percentages, but not all.
     """
     sums = rows.sum(axis=1, dtype=np.float64)
-    right = (rows >= 0).all(axis=1) & (np.abs(sums / 100 - 1) < ROUNDED)
-    if not right.all() and right.mean() > _MOSTLY and np.isfinite(rows).all():
+    right = (rows >= _NEGATIVE).all(axis=1) & (np.abs(sums / 100 - 1) < ROUNDED)
+    if not right.all() and right.mean() > _SOME and np.isfinite(rows).all():
         raise RequestError(
             f"{name} gives percentages, but they sum to {sums[np.argmin(right)]:.3g} for {row_named(~right, labels)}; "
             "correct them or give probabilities of one softmax over all classes."

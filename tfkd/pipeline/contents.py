@@ -8,10 +8,10 @@ import hashlib
 import os
 from pathlib import Path
 
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, nearest
 from tfkd.files import sha256
 from tfkd.models import STUDENTS, TEACHERS
-from tfkd.recipe import Student, Teacher
+from tfkd.recipe import IMAGENET, RANDOM, Student, Teacher
 from tfkd.recipe.user_code import sources_of
 
 
@@ -32,7 +32,7 @@ def files_of(network: Teacher | Student) -> dict[str, str]:
         found |= {str(path): _digest(path) for path in weights_beside(Path(network.model))}
     for field in ("weights_file", "predictions", "class_embeddings"):
         if path := getattr(network, field, None):
-            found |= _file(path, field.removesuffix("_file"))
+            found |= _file(path, field.removesuffix("_file"), required=True)
     return found
 
 
@@ -42,11 +42,12 @@ def weights_beside(model: Path) -> list[Path]:
     return [path for path in (model.with_name(name) for name in names) if path.is_file()]
 
 
-def _file(text: str, field: str) -> dict[str, str]:
+def _file(text: str, field: str, required: bool = False) -> dict[str, str]:
     path = Path(text)
     if not path.exists():
-        if path.suffix or os.sep in text:
-            raise RequestError(f"There is no {field} file {text}.")
+        if required or path.suffix or os.sep in text:
+            meant = nearest(text, [IMAGENET, RANDOM]) if field == "weights" else ""
+            raise RequestError(f"There is no {field} file {text}.{meant}")
         return {}  # a misspelt name, for which building the network reports the nearest known one
     try:
         return {text: _digest(path)}

@@ -36,6 +36,7 @@ from tfkd.report import fits, units
 from tfkd.report.fits import FitResult, FitRow
 from tfkd.writers import check_installed
 
+MEASUREMENTS = "measurements"  # folder
 _TRIES = 2  # times `finalists`: final runs at most, where trained files exceed the budget
 
 
@@ -69,6 +70,8 @@ def fit(
     check_installed(recipe.export)
     require_writable(bundles / recipe.name)
     folder = RunFolder(runs / recipe.name)
+    if not (folder.fit / MEASUREMENTS).is_dir():  # a fit whose files are all measured needs no device
+        target.check()
     with locked(folder.path):
         context = _open(recipe, settings, folder, progress, executor)
         search = _Search(context, settings, target)
@@ -122,14 +125,12 @@ class _Search:
         self._settings = settings
         self._target = target
         self._clock = Clock(settings.hours)
-        folder = context.folder.fit / "measurements"
+        folder = context.folder.fit / MEASUREMENTS
         self._measurements = Measurements(folder, target, context.progress.say)
 
     def run(self, candidates: list[Candidate], destination: Path) -> FitResult:
         """Builds, measures, trains and publishes."""
         say = self._context.progress.say
-        if not self._measurements.device:
-            self._target.check()
         say(f"building {counted(len(candidates), 'candidate')} untrained as {self._settings.ships} files")
         files = untrained_files(self._context, candidates)
         speeds = cost.timed(self._context, files)

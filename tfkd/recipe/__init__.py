@@ -29,12 +29,13 @@ from tfkd.recipe.losses import (
     Standardized,
 )
 from tfkd.recipe.recipe import NAME, OVERRIDES, SMOKE, Recipe, shrunk
-from tfkd.recipe.student import RANDOM, Activation, Student, imagenet_of
+from tfkd.recipe.student import IMAGENET, RANDOM, Activation, Student, imagenet_of
 from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
 from tfkd.recipe.training import FineTune, Finish, Training
 
 __all__ = [
     "AUTO",
+    "IMAGENET",
     "MODEL_SUFFIXES",
     "NAME",
     "OVERRIDES",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, StoreSource, Tea
 from tfkd.teachers.row_names import rows_by_image
 from tfkd.training.job import TeacherJob, TeacherResult
 
+Form = Literal["logits", "probabilities", "percentages"]
+
 MOST_MISSING = 0.05  # fraction of the transfer set; the others of their class stand in for them
 BATCH = 1024
 
@@ -36,19 +38,17 @@ class Predictions:
         file: its name, for messages.
         names: file names, each once.
         logits: float32 [names, classes], in the order of the classes of the data.
+        form: what the file holds.
         doubles: number of rows that repeat the values of another row of the same name.
         others: columns that are none of the classes.
-        probabilities: whether the file holds probabilities.
-        percentages: whether it holds them as percentages.
     """
 
     file: str
     names: tuple[str, ...]
     logits: np.ndarray
+    form: Form
     doubles: int = 0
     others: tuple[str, ...] = ()
-    probabilities: bool = False
-    percentages: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,39 @@ def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
         )
     _require_header(table, classes, path)
     order = outputs_of(classes, columns, f"the columns of {path}")
-    values, names = table.values, tuple(_normal(name) for name in table.names)
-    percentages = hold_percentages(values, str(path), names)
-    values = values / 100 if percentages else values
-    probabilities = hold_probabilities(values, str(path), "correct it or leave it out", names)
-    first, doubles = _once(names, values, path)
-    logits = logits_of_rows(values[first][:, order], probabilities)
+    names = tuple(_normal(name) for name in table.names)
+    form = _form_of(table.values, order, str(path), names)
+    first, doubles = _once(names, table.values, path)
+    values = table.values[first][:, order] / (100 if form == "percentages" else 1)
+    logits = logits_of_rows(values, form != "logits")
     others = tuple(columns[number] for number in sorted(set(range(len(columns))) - set(order)))
-    return Predictions(
-        str(path), tuple(names[row] for row in first), logits, doubles, others, probabilities, percentages
-    )
+    return Predictions(str(path), tuple(names[row] for row in first), logits, form, doubles, others)
+
+
+def _form_of(values: np.ndarray, order: Sequence[int], path: str, names: Sequence[str]) -> Form:
+    """Returns what the numbers of all columns are, or else those of the classes, as other columns may be no classes.
+
+    Raises:
+        RequestError: they are neither logits nor probabilities of one softmax.
+    """
+    columns = [values[:, order]]
+    if len(order) < values.shape[1]:
+        columns.insert(0, values)
+    for number, part in enumerate(columns, 1):
+        try:
+            if hold_percentages(part, path, names):
+                return "percentages"
+            if hold_probabilities(part, path, "correct it or leave it out", names):
+                return "probabilities"
+        except RequestError:
+            if number == len(columns):
+                raise
+    if (columns[-1] >= 0).all():
+        raise RequestError(
+            f"{path} has no negative number, so that it holds no logits, but its rows are no probabilities of one "
+            "softmax; give logits, or divide each row by its sum."
+        )
+    return "logits"
 
 
 def _require_header(table: tables.PredictionTable, classes: Sequence[str], path: Path) -> None:
@@ -155,20 +178,24 @@ def require_complete(predictions: Predictions, matching: Matching, splits: dict[
     if len(missing) > MOST_MISSING * images:
         raise RequestError(
             f"{predictions.file} has no prediction for {len(missing):,} of {images:,} images ({some(missing, ', ')}); "
-            f"it has {counted(matching.extra, 'name')} of no image. Name files by their path in the source, or by "
-            f"their base name where it is unique{_suffix_advice(predictions.names)}."
+            f"{_advice(predictions, matching)}."
         )
     return len(missing)
 
 
-def _suffix_advice(names: Sequence[str]) -> str:
-    return "" if any(PurePosixPath(name).suffix for name in names) else ", with the suffix, e.g. .jpg"
+def _advice(predictions: Predictions, matching: Matching) -> str:
+    if not matching.extra:
+        return "add their rows"
+    suffix = "" if any(PurePosixPath(name).suffix for name in predictions.names) else ", with the suffix, e.g. .jpg"
+    return (
+        f"it has {counted(matching.extra, 'name')} of no image. Name files by their path in the source, or by their "
+        f"base name where it is unique{suffix}"
+    )
 
 
 def described(predictions: Predictions, matching: Matching, missing: int) -> str:
     """Returns what was found in a file, in one line."""
-    form = "probabilities" if predictions.probabilities else "logits"
-    form = "percentages (divided by 100)" if predictions.percentages else form
+    form = "percentages (divided by 100)" if predictions.form == "percentages" else predictions.form
     found = [f"{form} of {counted(len(predictions.names), 'file')}"]
     if missing:
         found.append(f"{counted(missing, 'image')} without a prediction (the mean of their class stands in for it)")
@@ -220,7 +247,7 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
     else:
         plan = f"accuracy {accuracy(logits, data.validation.labels):.1%} on {len(logits):,} validation images"
     yield CheckedTeacher(
-        f"teacher {teacher.name}: {counted(len(predictions.names), 'prediction')}",
+        f"teacher {teacher.name}: {predictions.form} of {counted(len(predictions.names), 'file')}",
         None,
         f"{teacher.name}: {plan}",
         warnings=_warnings(predictions, matching, missing),
@@ -228,7 +255,9 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
 
 
 def _warnings(predictions: Predictions, matching: Matching, missing: int) -> tuple[str, ...]:
-    is_unusual = missing or matching.extra or predictions.doubles or predictions.percentages
+    is_unusual = (
+        missing or matching.extra or predictions.doubles or predictions.others or predictions.form == "percentages"
+    )
     return (described(predictions, matching, missing),) if is_unusual else ()
 
 

@@ -59,6 +59,8 @@ def read(path: Path) -> PredictionTable:
 def _csv(path: Path) -> PredictionTable:
     try:
         text = path.read_bytes().decode("utf-8-sig")
+        if text.startswith("version https://git-lfs"):
+            raise RequestError(f"{path} is a Git LFS pointer; fetch the file itself with `git lfs pull`.")
     except UnicodeDecodeError:
         raise RequestError(f"{path} is no text in UTF-8.") from None
     head = text.partition("\n")[0]
@@ -127,6 +129,7 @@ def _parquet(path: Path) -> PredictionTable:
         table = parquet.ParquetFile(path).read()
     except arrow.ArrowException as error:
         raise RequestError(f"{path} is no Parquet file, or a damaged one: {cause(error)}") from None
+    table = table.set_column(0, table.column_names[0], _decoded(table.column(0))) if table.num_columns else table
     names, *columns = table.column_names or [""]
     is_text = names and (arrow.types.is_string(kind := table.schema.field(0).type) or arrow.types.is_large_string(kind))
     if not columns or not is_text:
@@ -139,6 +142,13 @@ def _parquet(path: Path) -> PredictionTable:
         raise RequestError(f"{path}: the column {names!r} lacks the names of some rows.")
     values = [_column(table.column(number + 1)) for number in range(len(columns))]
     return PredictionTable(tuple(table.column(0).to_pylist()), tuple(columns), np.stack(values, axis=1))
+
+
+def _decoded(column: Any) -> Any:
+    """Returns a column of categories, as pandas writes them, as a column of their values."""
+    import pyarrow as arrow
+
+    return column.cast(column.type.value_type) if arrow.types.is_dictionary(column.type) else column
 
 
 def _column(column: Any) -> np.ndarray:

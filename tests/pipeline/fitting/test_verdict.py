@@ -21,7 +21,7 @@ def test_the_nearest_is_that_which_misses_its_worst_limit_least() -> None:
         "Nothing meets the budget, so nothing was trained. The nearest is b: 2.60 ms, 30.0 % over the limit of "
         "2.00 ms and 945 kB, 5.00 % over the limit of 900 kB."
     )
-    assert second == "3 of 3 files are over the budget; the latency alone excludes 1, the size alone excludes 0."
+    assert second == "3 of 3 files are over the budget: the latency alone excludes 1, 2 exceed more than one limit."
 
 
 def test_what_does_reach_the_accuracy_is_said_where_it_is_known() -> None:

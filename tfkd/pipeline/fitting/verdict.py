@@ -1,5 +1,6 @@
 """What a fit found, in sentences: from what was measured and trained, never extrapolated."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfkd.errors import counted, enumerated
@@ -71,11 +72,12 @@ def binding(rows: Sequence[FitRow]) -> Iterator[str]:
     over = [row for row in rows if row.excesses]
     if not over:
         return
-    alone = {name: sum(set(row.excesses) == {name} for row in over) for row in over for name in row.excesses}
-    parts = ", ".join(
-        f"the {COLUMNS[name]} alone excludes {alone[name]}" for name in sorted(alone, key=lambda each: -alone[each])
-    )
-    yield f"{len(over)} of {counted(len(rows), 'file')} {'is' if len(over) == 1 else 'are'} over the budget; {parts}."
+    alone = Counter(name for row in over if len(row.excesses) == 1 for name in row.excesses)
+    parts = [f"the {COLUMNS[name]} alone excludes {count}" for name, count in alone.most_common()]
+    if several := len(over) - alone.total():
+        parts.append(f"{several} {'exceeds' if several == 1 else 'exceed'} more than one limit")
+    are = "is" if len(over) == 1 else "are"
+    yield f"{len(over)} of {counted(len(rows), 'file')} {are} over the budget: {', '.join(parts)}."
 
 
 def figures(row: FitRow, limits: Mapping[str, float]) -> str:
