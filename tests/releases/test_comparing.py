@@ -38,7 +38,7 @@ def test_swapped_labels_are_named_by_list_and_by_predictions(tmp_path: Path) -> 
     assert found["contract/labels"] == SWAPPED and SWAPPED in found["contract/meaning"]
     int8 = outcome.diff.files[3]
     assert [(each.label, each.old, each.new) for each in int8.examples] == [("Dress", "Dress", "Coat")]
-    assert len(outcome.pictures[3].lost) == 1 and outcome.pictures[3].gained == ()
+    assert len(outcome.thumbnails[3].lost) == 1 and outcome.thumbnails[3].gained == ()
 
 
 def test_swapped_outputs_are_found_from_the_golden_examples_alone(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_page_has_the_pictures_and_escapes_names(swapped: DiffOutcome, tmp_p
     page = tmp_path / "page.html"
     diffs.write_page(swapped, page)
     text = page.read_text()
-    pictures = sum(len(each.lost) + len(each.gained) for each in swapped.pictures)
+    pictures = sum(len(each.lost) + len(each.gained) for each in swapped.thumbnails)
     assert text.count('src="data:image/png;base64,') == pictures == 6 and text.count("<svg") == 1
     assert "&lt;new&gt;" in text and "<new>" not in text
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org", "") and not links.files(page)

@@ -56,7 +56,7 @@ def test_a_teacher_that_is_never_right_has_no_fraction(with_flips: Any) -> None:
 
 def test_photos_group_networks_by_the_class_that_they_predict(make_manifest: Any, make_evidence: Any) -> None:
     shown = make_evidence().flips
-    for found, flip in zip(flips.photos(shown, make_manifest()), shown, strict=True):
+    for found, flip in zip(flips.images_of(shown, make_manifest()), shown, strict=True):
         labels = list(dict.fromkeys(each.label for each in flip.wrong.values()))
         assert found.wrong == [(labels[0], "Keras student 71 %, fp32 71 %"), (labels[1], "int8 71 %")]
 

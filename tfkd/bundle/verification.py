@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, photos, seal, verdicts
+from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, seal, source_images, verdicts
 from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import CHECKSUMS, EVIDENCE, MANIFEST, RECIPE
@@ -311,15 +311,15 @@ class _TestImages:
 
     def __init__(self, source: str, manifest: Manifest) -> None:
         self._manifest = manifest
-        found, self._complete = photos.open_photos(source, manifest)
+        found, self._complete = source_images.open_images(source, manifest)
         outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
         self._fingerprint = found.fingerprint
-        self._images = photos.measured_split(found, manifest)
+        self._images = source_images.measured_split(found, manifest)
         self._labels = outputs[found.test.labels]
 
     def batches(self) -> Iterable[Any]:
         """Returns raw inputs of the student's signature, [b, ...], in order."""
-        return photos.raw_batches(self._images, self._manifest.signature)
+        return source_images.raw_batches(self._images, self._manifest.signature)
 
     def compared(self) -> tuple[int, str]:
         """Returns whether these are the images that the bundle was measured on."""

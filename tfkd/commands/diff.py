@@ -11,7 +11,7 @@ from tfkd.terminal import say, show
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="folder of the bundle that an app uses")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="folder of the bundle that is to replace it")],
-    data: Annotated[str | None, typer.Option(help="photos that both predict, e.g. folder:photos")] = None,
+    data: Annotated[str | None, typer.Option(help="images that both predict, e.g. folder:images")] = None,
     *,
     max_negative_flips: Annotated[
         str | None, typer.Option(help="limit: images that only the old file has right, of those it has right, e.g. 1%")
@@ -22,7 +22,7 @@ def diff(
         str | None, typer.Option(help="limit of latencies and instructions on the same device, e.g. 5%")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="file for everything as JSON")] = None,
-    out: Annotated[Path | None, typer.Option(help="file for a page with pictures (.html)")] = None,
+    out: Annotated[Path | None, typer.Option(help="file for a page with images (.html)")] = None,
 ) -> None:
     """Compare two bundles: what an app that uses OLD notices of NEW.
 

@@ -27,7 +27,7 @@ class DiffReport(Tables):
     """The change from one bundle to the next.
 
     Attributes:
-        outcome: numbers and pictures.
+        outcome: numbers and images.
     """
 
     outcome: DiffOutcome
@@ -58,7 +58,7 @@ class DiffReport(Tables):
         return self.diff.gates
 
     def write_page(self, path: PathLike) -> None:
-        """Writes a page with the pictures of flipped images.
+        """Writes a page with the images of flipped images.
 
         Raises:
             RequestError: the file cannot be written.
@@ -90,12 +90,12 @@ def diff(
 ) -> DiffReport:
     """Compares two bundles, as `tfkd diff` does: what an app that uses the old one notices of the new one.
 
-    Without photos, it compares what the bundles hold, and runs nothing.
+    Without images, it compares what the bundles hold, and runs nothing.
 
     Args:
         old: the bundle that an app uses, or its folder, which is read.
         new: the bundle that is to replace it, or its folder.
-        data: photos that both predict: a source such as `folder:photos`, a folder or zip of class folders, or a pair of
+        data: images that both predict: a source such as `folder:images`, a folder or zip of class folders, or a pair of
             arrays: images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the old bundle's classes.
         max_negative_flips: limit of the images that only the old file predicts rightly, as a fraction of those that it
             does; 0.01 or "1%".
@@ -108,7 +108,7 @@ def diff(
         RequestError: a folder is no bundle, the bundles have no class or no file in common, or the request is wrong.
 
     Example:
-        >>> assert tfkd.diff("released/pets", "exported_models/pets", "folder:photos", max_negative_flips=0.01).passed
+        >>> assert tfkd.diff("released/pets", "exported_models/pets", "folder:images", max_negative_flips=0.01).passed
     """
     arguments.flag("progress", progress, optional=True)
     folders = folder_of("old", old), folder_of("new", new)

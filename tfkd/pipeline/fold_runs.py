@@ -1,8 +1,8 @@
 """The parts of a run with folds: the same recipe without one fold, or without two, each in a folder of its own.
 
-Without fold i, teachers and student are trained and predict the photos of fold i. Without the folds i and j, a teacher
-is trained that has seen neither: it labels the photos of fold j for the student that predicts fold i. Soft labels are
-so of photos that their teacher has not seen, and no accuracy depends on the label of a photo that it counts.
+Without fold i, teachers and student are trained and predict the images of fold i. Without the folds i and j, a teacher
+is trained that has seen neither: it labels the images of fold j for the student that predicts fold i. Soft labels are
+so of images that their teacher has not seen, and no accuracy depends on the label of an image that it counts.
 """
 
 import itertools
@@ -41,7 +41,7 @@ class Parts:
         """Returns the part without some folds, numbered from 0.
 
         Raises:
-            RequestError: the other folds have too few photos of a class.
+            RequestError: the other folds have too few images of a class.
         """
         numbers = tuple(sorted(held_out))
         if numbers not in self._opened:
@@ -80,7 +80,7 @@ def require_no_folds(recipe: Recipe, command: str) -> None:
     """Refuses folds for a command that compares networks on one validation split.
 
     Raises:
-        RequestError: the recipe divides the photos into folds.
+        RequestError: the recipe divides the images into folds.
     """
     if recipe.data.folds is not None:
         raise RequestError(
@@ -90,9 +90,9 @@ def require_no_folds(recipe: Recipe, command: str) -> None:
 
 
 def open_parts(context: RunContext) -> list[RunContext]:
-    """Opens every part of a run, so that folds that do not fit the photos are refused before anything is trained.
+    """Opens every part of a run, so that folds that do not fit the images are refused before anything is trained.
 
     Raises:
-        RequestError: a part has too few photos of a class.
+        RequestError: a part has too few images of a class.
     """
     return [context.part(held_out) for held_out in parts_of(context.recipe)]

@@ -12,7 +12,7 @@ from tfkd.progress import Progress
 from tfkd.releases import predictions
 from tfkd.releases.classes import SharedClasses, described_order
 from tfkd.releases.contract import contract_changes
-from tfkd.releases.file_changes import FlipPictures, file_change
+from tfkd.releases.file_changes import ShownFlips, file_change
 from tfkd.releases.limits import DiffLimits, judge
 from tfkd.releases.meaning import moved_classes
 from tfkd.releases.pairing import ReleasePair, paired
@@ -29,11 +29,11 @@ class DiffOutcome:
 
     Attributes:
         diff: what `--json` writes.
-        pictures: of the examples of each of its files, in their order.
+        thumbnails: of the examples of each of its files, in their order.
     """
 
     diff: Diff
-    pictures: tuple[FlipPictures, ...]
+    thumbnails: tuple[ShownFlips, ...]
 
 
 def compare(
@@ -44,18 +44,18 @@ def compare(
     progress: Progress | None = None,
     apart: Apart | None = None,
 ) -> DiffOutcome:
-    """Compares two bundles. Without photos, it compares what the bundles hold, and runs nothing.
+    """Compares two bundles. Without images, it compares what the bundles hold, and runs nothing.
 
     Args:
         old: folder of the bundle that an app uses.
         new: folder of the bundle that is to replace it.
-        source: photos whose test split both predict, as `data.source` in a recipe.
+        source: images whose test split both predict, as `data.source` in a recipe.
         limits: on the change; the contract is always judged.
         progress: shows what is being run.
         apart: the process that runs the files; default: one for this call.
 
     Raises:
-        RequestError: a folder is no bundle, the bundles have no class or no file in common, or the photos cannot be
+        RequestError: a folder is no bundle, the bundles have no class or no file in common, or the images cannot be
             opened or are of other classes.
     """
     with opened(old) as old_folder, opened(new) as new_folder:
@@ -64,7 +64,7 @@ def compare(
         if source is None:
             return _outcome(releases, golden, golden.all(), None, limits or DiffLimits())
         with contextlib.nullcontext(apart) if apart else Apart() as runner:
-            compared = predictions.of_photos(releases, source, runner, progress)
+            compared = predictions.of_source(releases, source, runner, progress)
             return _outcome(releases, compared, [*compared.all(), *golden.all()], source, limits or DiffLimits())
 
 
@@ -77,7 +77,7 @@ def _outcome(
         releases: the bundles.
         compared: the predictions that files are compared by.
         known: all predictions for common images, which show what the outputs mean.
-        source: of the photos.
+        source: of the images.
         limits: on the change.
     """
     found = [file_change(releases, pair, compared) for pair in releases.files]
@@ -102,7 +102,7 @@ def _outcome(
         students=list(_students(releases)) if same else [],
         gates=judge(limits, changes, files, images, comparable),
     )
-    return DiffOutcome(diff, tuple(pictures for _, pictures in found))
+    return DiffOutcome(diff, tuple(images for _, images in found))
 
 
 def _entry(release: Release) -> ReleaseEntry:
@@ -125,7 +125,7 @@ def _meaning(known: list[Predicted], classes: SharedClasses) -> Iterator[Contrac
     for predicted, moved in found[:1]:
         how = described_order(moved.places, classes.names)
         what = f"by the predictions for {moved.images} of {len(predicted.images.labels)} images, {how}"
-        text = what if moved.certain else f"{what}; that is too few to be sure; compare more photos with --data"
+        text = what if moved.certain else f"{what}; that is too few to be sure; compare more images with --data"
         yield ContractChange(part="meaning", text=text, breaks=True, judged=moved.certain)
 
 

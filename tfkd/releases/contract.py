@@ -62,7 +62,7 @@ def _files(old: Release, new: Release, pairs: Sequence[FilePair]) -> Iterator[Co
 
 def _rendering(old: Release, new: Release) -> Iterator[ContractChange]:
     if old.rendering != new.rendering:
-        how = conversion(new.rendering) or "The model expects the photo as it is."
+        how = conversion(new.rendering) or "The model expects the image as it is."
         yield _breaking("input", f"the input rendering was {old.rendering}, it is {new.rendering}. {how}".rstrip("."))
 
 

@@ -20,15 +20,15 @@ _TINY = 1e-12  # a probability whose logarithm is finite
 
 
 @dataclass(frozen=True)
-class FlipPictures:
-    """Pictures of a file's examples, as base64 texts: of negative and of positive flips."""
+class ShownFlips:
+    """Images of a file's examples, as base64 texts: of negative and of positive flips."""
 
     lost: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
 
 
-def file_change(releases: ReleasePair, pair: FilePair, compared: Comparison) -> tuple[FileChange, FlipPictures]:
-    """Returns what changed of a file, with the pictures of its examples."""
+def file_change(releases: ReleasePair, pair: FilePair, compared: Comparison) -> tuple[FileChange, ShownFlips]:
+    """Returns what changed of a file, with the images of its examples."""
     predicted = compared.by_file.get(pair.old.path)
     labelled = None if predicted is None else predicted.labelled()
     old, new = _entry(releases.old, pair.old), _entry(releases.new, pair.new)
@@ -46,11 +46,11 @@ def file_change(releases: ReleasePair, pair: FilePair, compared: Comparison) -> 
         not_run=compared.not_run.get(pair.old.path),
     )
     if labelled is None or not change.images:
-        return change, FlipPictures()
+        return change, ShownFlips()
     return _with_flips(change, labelled, releases.classes.names)
 
 
-def _with_flips(change: FileChange, predicted: Predicted, names: Sequence[str]) -> tuple[FileChange, FlipPictures]:
+def _with_flips(change: FileChange, predicted: Predicted, names: Sequence[str]) -> tuple[FileChange, ShownFlips]:
     labels, old, new = predicted.images.labels, predicted.old, predicted.new
     lost = [flipped.position for flipped in flipped_images(labels, new, old)]
     gained = [flipped.position for flipped in flipped_images(labels, old, new)]
@@ -60,8 +60,8 @@ def _with_flips(change: FileChange, predicted: Predicted, names: Sequence[str]) 
         "examples": _examples(predicted, lost, names),
         "gained_examples": _examples(predicted, gained, names),
     }
-    shown = predicted.images.pictures
-    return change.model_copy(update=update), FlipPictures(tuple(shown(lost)), tuple(shown(gained)))
+    shown = predicted.images.thumbnails
+    return change.model_copy(update=update), ShownFlips(tuple(shown(lost)), tuple(shown(gained)))
 
 
 def _examples(predicted: Predicted, positions: Iterable[int], names: Sequence[str]) -> list[FlippedExample]:
@@ -90,7 +90,7 @@ def _entry(release: Release, artifact: Artifact) -> FileEntry:
 
 
 def _measured(entry: FileEntry, predicted: Predicted | None, which: str) -> FileEntry:
-    """Returns an entry with what was measured on the photos in place of what the manifest says."""
+    """Returns an entry with what was measured on the images in place of what the manifest says."""
     if predicted is None:
         return entry.model_copy(update={"accuracy": None})
     probabilities, labels = getattr(predicted, which), predicted.images.labels

@@ -116,7 +116,7 @@ def _negative_flips(name: str, limit: float, file: FileChange) -> Gate:
         return _not_judged(name, "the old file predicts no image rightly")
     found = f"{flips.test.lost} of {counted(flips.right, 'image')} that the old file predicts rightly"
     if flips.test.lost <= 1 and 0 < limit * flips.right < 1:
-        return _not_judged(name, f"{found}: too few to show a fraction of {limit:g}; add --data, or more photos")
+        return _not_judged(name, f"{found}: too few to show a fraction of {limit:g}; add --data, or more images")
     return _at_most(name, flips.fraction, limit, found)
 
 

@@ -1,4 +1,4 @@
-"""What both bundles predict for the same images: the golden examples that both hold, or photos."""
+"""What both bundles predict for the same images: the golden examples that both hold, or images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle import photos
+from tfkd.bundle import source_images
 from tfkd.bundle.golden import KERAS
 from tfkd.bundle.layout import MANIFEST
 from tfkd.inputs import kind_of
@@ -19,7 +19,7 @@ from tfkd.verification.apart import Apart
 from tfkd.verification.probabilities import no_probabilities
 from tfkd.verification.records import Artifact
 
-ReadPictures = Callable[[Sequence[int]], list[str]]  # positions to base64 texts, as the report embeds them
+ReadImages = Callable[[Sequence[int]], list[str]]  # positions to base64 texts, as the report embeds them
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Images:
         labels: int [n], numbers of shared classes; -1 where unknown.
         new_labels: the same as the new bundle says.
         names: of the images.
-        pictures: returns the pictures at some positions.
+        thumbnails: returns the images at some positions.
     """
 
     labels: np.ndarray
     new_labels: np.ndarray
     names: tuple[str, ...]
-    pictures: ReadPictures
+    thumbnails: ReadImages
 
     def relabelled(self) -> dict[int, int]:
         """Returns the class by the new bundle of each class whose images it labels otherwise, all of them alike."""
@@ -70,7 +70,7 @@ class Predicted:
             images.labels[known],
             images.new_labels[known],
             tuple(images.names[place] for place in places),
-            lambda positions: images.pictures([places[position] for position in positions]),
+            lambda positions: images.thumbnails([places[position] for position in positions]),
         )
         return Predicted(chosen, self.old[known], self.new[known])
 
@@ -145,7 +145,7 @@ def _of_keras(releases: ReleasePair) -> Predicted | None:
 
 
 def _keras_predictions(release: Release, numbers: np.ndarray) -> dict[str, tuple[int, np.ndarray]]:
-    """Returns class and probabilities of each labelled example, by its picture.
+    """Returns class and probabilities of each labelled example, by its image.
 
     Args:
         release: the bundle.
@@ -161,23 +161,23 @@ def _keras_predictions(release: Release, numbers: np.ndarray) -> dict[str, tuple
 
 
 def _shown(release: Release) -> list[str]:
-    """Returns the picture of each golden example, which is the same for the same example."""
+    """Returns the image of each golden example, which is the same for the same example."""
     encode = kind_of(release.manifest.signature.kind).encode_shown
     return [encode(image) for image in release.golden.images]
 
 
-def of_photos(releases: ReleasePair, source: str, apart: Apart, progress: Progress | None) -> Comparison:
+def of_source(releases: ReleasePair, source: str, apart: Apart, progress: Progress | None) -> Comparison:
     """Runs the files of both bundles on the test split of a source, divided as the old bundle divides its images.
 
     Raises:
         RequestError: the source cannot be opened, or has a class that neither bundle has.
     """
     old, new, classes = releases.old, releases.new, releases.classes
-    found, complete = photos.open_photos(source, old.manifest)
-    splits = [photos.measured_split(found, each.manifest) for each in (old, new)]
+    found, complete = source_images.open_images(source, old.manifest)
+    splits = [source_images.measured_split(found, each.manifest) for each in (old, new)]
     labels = classes.numbers(found.classes)[found.test.labels]
     names = tuple(found.test.examples.name(int(number)) for number in found.test.numbers)
-    images = Images(labels, labels, names, lambda positions: _pictures(splits[0], positions, old))
+    images = Images(labels, labels, names, lambda positions: _thumbnails(splits[0], positions, old))
     by_file: dict[str, Predicted] = {}
     not_run: dict[str, str] = {}
     broken: list[str] = []
@@ -210,7 +210,7 @@ def _run(release: Release, artifact: Artifact, split: Any, apart: Apart, progres
     if progress:
         progress.say(f"  {release.title}: {artifact.path}")
     signature, manifest = release.manifest.signature, release.manifest
-    batches = photos.raw_batches(split, signature)
+    batches = source_images.raw_batches(split, signature)
     answered = apart.run(release.folder / artifact.path, artifact.format, release.card, signature, batches)
     if answered.io != artifact.io:
         raise VerifyError(f"{artifact.path}: takes or gives something else than {MANIFEST} says.")
@@ -225,7 +225,7 @@ def _reason(error: VerifyError, release: Release) -> str:
     return str(error).replace(f"{release.folder}/", "").rstrip(".")
 
 
-def _pictures(split: Any, positions: Sequence[int], release: Release) -> list[str]:
+def _thumbnails(split: Any, positions: Sequence[int], release: Release) -> list[str]:
     from tfkd.writers import samples
 
     if not len(positions):
@@ -238,7 +238,7 @@ def _pictures(split: Any, positions: Sequence[int], release: Release) -> list[st
 
 
 def _unseen(fingerprint: str, complete: bool, old: Release, new: Release) -> Iterator[str]:
-    """Yields a note for each bundle that may have been trained on the photos."""
+    """Yields a note for each bundle that may have been trained on the images."""
     for release, name in ((old, "old"), (new, "new")):
         if complete and release.manifest.data.fingerprint != fingerprint:
             yield f"these are not the test images of the {name} bundle; it may have been trained on some of them"

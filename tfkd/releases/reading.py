@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tfkd.bundle import golden, golden_answers, measurements, photos, seal
+from tfkd.bundle import golden, golden_answers, measurements, seal, source_images
 from tfkd.bundle.evidence import Evidence, contradictions
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import EVIDENCE, MANIFEST
@@ -47,8 +47,8 @@ class Release:
 
     @property
     def rendering(self) -> str:
-        """What the student sees of a photo: rgb, grey, edges, or a folder of other photos."""
-        return photos.rendering(self.manifest)
+        """What the student sees of an image: rgb, grey, edges, or a folder of other images."""
+        return source_images.rendering(self.manifest)
 
 
 def read_release(title: str, folder: Path) -> Release:

@@ -41,7 +41,7 @@ class FileEntry(Entry):
     sha256: Sha256
     bytes: Number
     compressed_bytes: Number | None = Field(None, description="deflated; null for a folder")
-    accuracy: Fraction | None = Field(description="on the photos of --data, else on the bundle's own test split")
+    accuracy: Fraction | None = Field(description="on the images of --data, else on the bundle's own test split")
     calibration_error: Fraction | None = Field(
         None, description="expected calibration error, 15 equal bins (Guo et al. 2017); only with --data"
     )
@@ -96,7 +96,7 @@ class FileChange(Entry):
         [], description="the positive flips of which the new file is most confident"
     )
     costs: list[CostChange] = Field([], description="what was measured of both on the same device")
-    not_run: str | None = Field(None, description="why the files were not run on the photos of --data")
+    not_run: str | None = Field(None, description="why the files were not run on the images of --data")
 
 
 class StudentRecall(Entry):
@@ -111,7 +111,7 @@ class Diff(Entry):
     tfkd_version: str = Field(description="that compared")
     old: ReleaseEntry
     new: ReleaseEntry
-    data: str | None = Field(description="source of the photos that both predicted; null: the golden examples")
+    data: str | None = Field(description="source of the images that both predicted; null: the golden examples")
     same_test_images: bool = Field(description="whether both bundles were measured on the same test images")
     notes: list[str] = Field([], description="what limits the comparison")
     changes: list[ContractChange]

@@ -31,10 +31,10 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ShownFlip:
-    """An example with its picture."""
+    """An example with its image."""
 
     example: FlippedExample
-    picture: str
+    image: str
 
 
 def tables(diff: Diff) -> list[Table]:
@@ -82,7 +82,7 @@ def caption(diff: Diff) -> str:
     """Returns what the numbers were measured on."""
     images = max((file.images for file in diff.files), default=0)
     if diff.data is not None:
-        found = f"predictions for {units.counted(images, 'photo')} of {diff.data}"
+        found = f"predictions for {units.counted(images, 'image')} of {diff.data}"
     else:
         same = "the same test images" if diff.same_test_images else "each bundle's own test images"
         found = f"accuracies on {same}; flips on {units.counted(images, 'common golden example')}"
@@ -149,7 +149,7 @@ def write_page(outcome: DiffOutcome, path: Path) -> None:
         RequestError: the page cannot be written.
     """
     diff = outcome.diff
-    shown = sorted(zip(diff.files, outcome.pictures, strict=True), key=lambda each: not _ships(each[0]))
+    shown = sorted(zip(diff.files, outcome.thumbnails, strict=True), key=lambda each: not _ships(each[0]))
     page = html.render(
         "diff.html.j2",
         diff=diff,
@@ -184,8 +184,8 @@ def _ships(file: FileChange) -> bool:
     return FORMATS[file.format].precision(file.precision).shipped
 
 
-def _shown(examples: Sequence[FlippedExample], pictures: Sequence[str]) -> list[ShownFlip]:
-    return [ShownFlip(example, picture) for example, picture in zip(examples, pictures, strict=True)]
+def _shown(examples: Sequence[FlippedExample], thumbnails: Sequence[str]) -> list[ShownFlip]:
+    return [ShownFlip(example, image) for example, image in zip(examples, thumbnails, strict=True)]
 
 
 def _costs(diff: Diff) -> Iterator[tuple[str, str, str, str]]:

@@ -194,7 +194,7 @@ def folds_say(manifest: Manifest) -> str:
     if entry is None:
         return ""
     return (
-        f"{_of_folds(manifest)}. Each photo was predicted by networks that were trained without its fold; the student "
+        f"{_of_folds(manifest)}. Each image was predicted by networks that were trained without its fold; the student "
         "that ships was trained on all of them, and its files were compared with it."
     )
 
@@ -208,7 +208,7 @@ def _of_folds(manifest: Manifest) -> str:
     entry = manifest.student.folds
     assert entry is not None
     low, high = map(units.percent, entry.interval)
-    return f"Accuracy of {entry.folds} folds, pooled over {manifest.images:,} photos, 95 % interval {low} to {high}"
+    return f"Accuracy of {entry.folds} folds, pooled over {manifest.images:,} images, 95 % interval {low} to {high}"
 
 
 def has_control_row(manifest: Manifest) -> bool:

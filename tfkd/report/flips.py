@@ -1,4 +1,4 @@
-"""Negative flips made ready for the reports: a row per network and file, the classes that have most of them, photos."""
+"""Negative flips made ready for the reports: a row per network and file, the classes that have most of them, images."""
 
 from dataclasses import dataclass
 
@@ -40,8 +40,8 @@ class FlippedClasses:
 
 
 @dataclass(frozen=True)
-class FlippedPhoto:
-    """A photo with the networks that predict it wrongly, by the class that they predict."""
+class MisjudgedImage:
+    """An image with the networks that predict it wrongly, by the class that they predict."""
 
     image: str
     label: str
@@ -75,8 +75,8 @@ def classes(flips: NegativeFlips) -> FlippedClasses:
     return FlippedClasses(listed, len(others), sum(each.flips for each in others))
 
 
-def photos(flips: list[Flip], manifest: Manifest) -> list[FlippedPhoto]:
-    """Returns the photos of negative flips in the order of the evidence."""
+def images_of(flips: list[Flip], manifest: Manifest) -> list[MisjudgedImage]:
+    """Returns the images of negative flips in the order of the evidence."""
     names = {STUDENT: "Keras student"} | {
         each.path: each.precision if each.format in TIMED else f"{each.format} {each.precision}"
         for each in manifest.artifacts
@@ -88,7 +88,7 @@ def photos(flips: list[Flip], manifest: Manifest) -> list[FlippedPhoto]:
             who = f"{names.get(name, name)} {units.percent(prediction.probability, 0)}"
             by_class.setdefault(prediction.label, []).append(who)
         wrong = [(label, ", ".join(who)) for label, who in by_class.items()]
-        found.append(FlippedPhoto(flip.image, flip.label, flip.teacher.probability, wrong))
+        found.append(MisjudgedImage(flip.image, flip.label, flip.teacher.probability, wrong))
     return found
 
 

@@ -86,9 +86,7 @@ def write_report(
         per_class=classes.per_class(confusion, names) if confusion else None,
         order_says=wrong_classes.says(manifest),
         order_plot=_drawn(wrong_classes.plot(manifest, evidence)),
-        flips=flips.rows(manifest),
-        flipped_classes=flips.classes(shipped) if (shipped := flips.of_shipped(manifest)) else None,
-        flipped_photos=flips.photos(evidence.flips, manifest),
+        **_of_flips(manifest, evidence),
         examples=[_example(example, names) for example in evidence.examples],
         open_examples=_OPEN_EXAMPLES,
         gates=_gates(manifest.gates),
@@ -98,6 +96,15 @@ def write_report(
         recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
     )
     files.write_text(path, page)
+
+
+def _of_flips(manifest: Manifest, evidence: Evidence) -> dict[str, Any]:
+    shipped = flips.of_shipped(manifest)
+    return {
+        "flips": flips.rows(manifest),
+        "flipped_classes": flips.classes(shipped) if shipped else None,
+        "flipped_images": flips.images_of(evidence.flips, manifest),
+    }
 
 
 def render(template: str, **values: Any) -> str:

@@ -24,7 +24,7 @@ from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, StoreSource, Tea
 from tfkd.teachers.row_names import rows_by_image
 from tfkd.training.job import TeacherJob, TeacherResult
 
-Form = Literal["logits", "probabilities", "percentages"]
+ValueForm = Literal["logits", "probabilities", "percentages"]
 
 MOST_MISSING = 0.05  # fraction of the transfer set; the others of their class stand in for them
 BATCH = 1024
@@ -46,7 +46,7 @@ class Predictions:
     file: str
     names: tuple[str, ...]
     logits: np.ndarray
-    form: Form
+    form: ValueForm
     doubles: int = 0
     others: tuple[str, ...] = ()
 
@@ -92,7 +92,7 @@ def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
     return Predictions(str(path), tuple(names[row] for row in first), logits, form, doubles, others)
 
 
-def _form_of(values: np.ndarray, order: Sequence[int], path: str, names: Sequence[str]) -> Form:
+def _form_of(values: np.ndarray, order: Sequence[int], path: str, names: Sequence[str]) -> ValueForm:
     """Returns what the numbers of all columns are, or else those of the classes, as other columns may be no classes.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Cross-fitting: a teacher that is fine-tuned here labels photos that it has not seen.
+"""Cross-fitting: a teacher that is fine-tuned here labels images that it has not seen.
 
-Each labelled photo is in one fold. A teacher is fine-tuned without each fold, and predicts the photos of that fold
+Each labelled image is in one fold. A teacher is fine-tuned without each fold, and predicts the images of that fold
 (as in stacking: Wolpert, "Stacked Generalization", Neural Networks 5, 1992).
 """
 
@@ -35,11 +35,11 @@ def parts_with_teacher(context: RunContext, number: int) -> dict[int, RunContext
 
 
 def in_order(data: Dataset, by_fold: Mapping[int, Any]) -> np.ndarray:
-    """Returns the rows of all labelled photos, in their order, from the rows of the photos of each fold.
+    """Returns the rows of all labelled images, in their order, from the rows of the images of each fold.
 
     Args:
-        data: all labelled photos, as the test split.
-        by_fold: an array [photos of the fold, ...] for each fold.
+        data: all labelled images, as the test split.
+        by_fold: an array [images of the fold, ...] for each fold.
     """
     folds = data.test.folds
     assert folds is not None

@@ -1,4 +1,4 @@
-"""The folds: student and control without each fold, measured on its photos; these predictions are pooled."""
+"""The folds: student and control without each fold, measured on its images; these predictions are pooled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class FoldsResult:
 
     Attributes:
         seeds: the seeds, in order.
-        accuracies: of the student of each seed, pooled over all labelled photos.
+        accuracies: of the student of each seed, pooled over all labelled images.
         control_accuracies: the same of the control; none without one.
         validation_accuracies: mean over the folds of the validation accuracy of each seed.
         finish_helps: whether the last training on the labels alone improves the mean validation accuracy, or keeps it.
@@ -52,7 +52,7 @@ class FoldsResult:
 
 
 def pooled_logits(context: RunContext, kind: TrainingKind, seed: int) -> np.ndarray:
-    """Returns the logits of each labelled photo by the network without its fold, float32 [n, classes]."""
+    """Returns the logits of each labelled image by the network without its fold, float32 [n, classes]."""
     logits: np.ndarray = np.load(_file(context, kind, seed), allow_pickle=False)
     return logits
 

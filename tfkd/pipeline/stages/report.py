@@ -245,7 +245,7 @@ def _comparison(context: RunContext, student: StudentEntry) -> list[ComparisonRo
 
     def student_row(artifact: Artifact) -> ComparisonRow:
         measured, agreement = artifact.accuracy, artifact.agreement
-        if measured is None:  # of all photos in folds, see `tfkd.pipeline.stages.verify`
+        if measured is None:  # of all images in folds, see `tfkd.pipeline.stages.verify`
             measured, agreement = student.accuracy, student.agreement_with_teacher
         files = {artifact.path: bundle_files(context) / artifact.path}
         variant, seconds = f"student {artifact.precision}", _seconds_of_student(context)

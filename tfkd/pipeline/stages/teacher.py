@@ -24,7 +24,7 @@ def prepared(context: RunContext, number: int) -> PreparedTeacher:
 
 
 def is_in_folds(recipe: Recipe, number: int) -> bool:
-    """Returns whether a teacher stands for several, each without one fold, that predict the photos of this fold."""
+    """Returns whether a teacher stands for several, each without one fold, that predict the images of this fold."""
     return recipe.data.is_pooled and recipe.teachers[number].is_tuned
 
 
@@ -112,7 +112,7 @@ def _work(context: RunContext, number: int) -> TeacherResult:
 
 
 def _without_each_fold(context: RunContext, number: int) -> TeacherResult:
-    """Prepares a teacher without each fold, and measures each on the photos of its fold."""
+    """Prepares a teacher without each fold, and measures each on the images of its fold."""
     import numpy as np
 
     from tfkd.distill.measures import accuracy, calibration_error

@@ -1,4 +1,4 @@
-"""Opens a source of labelled photos as a bundle's manifest says: divided, read and rendered as its own were."""
+"""Opens a source of labelled images as a bundle's manifest says: divided, read and rendered as its own were."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 _BATCH = 64
 
 
-def open_photos(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
-    """Opens photos with the division of a bundle.
+def open_images(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
+    """Opens images with the division of a bundle.
 
     Args:
         source: as `data.source` in a recipe.
         manifest: of the bundle.
 
     Returns:
-        The photos, and whether their fingerprint is of all that the bundle's is of: unlabelled photos elsewhere count
+        The images, and whether their fingerprint is of all that the bundle's is of: unlabelled images elsewhere count
         in it, and a path in a manifest is nothing to open.
 
     Raises:
-        RequestError: the source cannot be opened, or the manifest does not say how photos are divided.
+        RequestError: the source cannot be opened, or the manifest does not say how images are divided.
     """
     with native_logs_silenced():
         from tfkd.data import REST, open_evaluation, open_source
@@ -43,11 +43,11 @@ def open_photos(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
     return opened(settings, manifest.seed, ranges=manifest.data.pixel_ranges), complete
 
 
-def measured_split(photos: "Dataset", manifest: Manifest) -> "Split":
-    """Returns the test split of photos in the input rendering of a bundle's student.
+def measured_split(images: "Dataset", manifest: Manifest) -> "Split":
+    """Returns the test split of images in the input rendering of a bundle's student.
 
     Raises:
-        RequestError: no other photos can be rendered so.
+        RequestError: no other images can be rendered so.
     """
     with native_logs_silenced():  # TensorFlow is loaded here
         from tfkd.data.renderings import rendered
@@ -55,7 +55,7 @@ def measured_split(photos: "Dataset", manifest: Manifest) -> "Split":
 
     if (name := rendering(manifest)) not in TRANSFORMS:
         raise RequestError(f"The student sees {name!r}, which cannot be made of other images; leave --data out.")
-    return rendered(name, photos).test
+    return rendered(name, images).test
 
 
 def raw_batches(split: "Split", signature: Signature) -> Iterable[Any]:
@@ -66,7 +66,7 @@ def raw_batches(split: "Split", signature: Signature) -> Iterable[Any]:
 
 
 def rendering(manifest: Manifest) -> str:
-    """Returns the input rendering of a bundle's student as its recipe names it, such as rgb, grey or edges."""
+    """Returns the input rendering of a bundle's student as its recipe names it."""
     student = present_named(manifest.recipe.get("student"))
     return str((student if isinstance(student, dict) else {}).get("rendering", "rgb"))
 

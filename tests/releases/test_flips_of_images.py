@@ -59,7 +59,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_files(images, labels, CLASSES, tmp_path_factory.mktemp("photos"))
 
 
-def test_flips_of_photos_with_their_pictures(source: str, tmp_path: Path) -> None:
+def test_flips_of_images_with_their_thumbnails(source: str, tmp_path: Path) -> None:
     new = copied(tmp_path / "new")
     errors = {
         "fixture_fp16.tflite": VerifyError("fixture_fp16.tflite: crashes."),
@@ -75,7 +75,7 @@ def test_flips_of_photos_with_their_pictures(source: str, tmp_path: Path) -> Non
         ("Dress", 3, 3)
     ]
     assert int8.negative_flips.test.p_value == pytest.approx(1 / 8)
-    pictures = outcome.pictures[outcome.diff.files.index(int8)]
+    pictures = outcome.thumbnails[outcome.diff.files.index(int8)]
     assert len(pictures.lost) == len(int8.examples) == 3 and int8.examples[0].image.endswith(".png")
     assert files["fixture_fp16.tflite"].old.accuracy is None and "crashes" in (
         files["fixture_fp16.tflite"].not_run or ""
