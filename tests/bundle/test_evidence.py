@@ -79,6 +79,10 @@ def test_flips_and_orders_must_fit_the_manifest():
     order = OrderAgreement(correlation=0.5, standard_error=0.01, images=20)
     student = build_manifest().student.model_copy(update={"negative_flips": counted, "wrong_classes": order})
     manifest = build_manifest(("a", "b"), student=student)
+    assert manifest.control is not None
+    manifest.control.wrong_classes = None
+    for artifact in manifest.artifacts:
+        artifact.negative_flips = None
     found = {
         "fits": Evidence(flips=[flip()], wrong_class_orders={"student": [1] * 20}),
         "more flips": Evidence(flips=[flip(), flip()]),

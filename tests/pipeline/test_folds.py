@@ -302,9 +302,11 @@ def test_doctor_says_what_the_photos_can_show(tmp_path: Path) -> None:
 
 def _predictions(path: Path, photos: Sequence[str]) -> Path:
     """Writes predictions of a teacher that is right on all photos but one."""
-    rows = [f"{name},{4 * ('a/' in name)},{4 * ('b/' in name)}" for name in photos]
+    rows = [f"{name},{4 * ('a/' in name) - 2},{4 * ('b/' in name) - 2}" for name in photos]
     first = photos[0]
-    path.write_text("\n".join(["file,a,b", f"{first},{4 * ('b/' in first)},{4 * ('a/' in first)}", *rows[1:]]) + "\n")
+    path.write_text(
+        "\n".join(["file,a,b", f"{first},{4 * ('b/' in first) - 2},{4 * ('a/' in first) - 2}", *rows[1:]]) + "\n"
+    )
     return path
 
 
