@@ -3,7 +3,8 @@ import io
 from rich.console import Console
 
 from tests.report.conftest import give
-from tfkd.report.console import comparison_table, gates_table
+from tfkd.report.console import cause_lines, comparison_table, gates_table
+from tfkd.verification.records import Diagnosis
 
 
 def printed(table) -> str:
@@ -79,3 +80,15 @@ def test_gates_show_value_limit_and_verdict(make_manifest):
     line = next(line for line in text.splitlines() if line.startswith("│") and "min_speed_ratio" in line)
     assert [cell.strip() for cell in line.split("│")[1:-1]] == ["min_speed_ratio", "15.4", "≥ 3", "failed"]
     assert "1 of 4 gates failed" in text
+
+
+def test_a_cause_is_followed_by_a_command_for_each_remedy():
+    remedies = [["student.width=2"], ['distill.assistants=[{"width": 2}]', "seed=2"]]
+    cause = Diagnosis(subject="student", cause="c", evidence="It is small.", proposal="a=1", overrides=remedies)
+    unknown = Diagnosis(subject="student", cause="unknown", evidence="Nothing applies.")
+    assert cause_lines([cause, unknown], "tfkd run r.py") == [
+        "It is small. Try a=1.",
+        "    tfkd run r.py student.width=2",
+        "    tfkd run r.py 'distill.assistants=[{\"width\": 2}]' seed=2",
+        "Nothing applies.",
+    ]

@@ -155,3 +155,25 @@ def test_without_a_control_nothing_is_claimed(make_manifest):
 def test_the_front_holds_what_nothing_beats_in_both():
     dots = [Dot(name, "student", cost, accuracy, 0.01) for name, cost, accuracy in FRONT]
     assert [dot.label for dot in front(dots)] == ["cheapest", "better", "best"]
+
+
+def rescue(**kept):
+    tried = {"cause": "student too small", "overrides": ["student.width=2"], "validation_accuracies": [0.8, 0.9]}
+    untried = {"cause": "task mismatch", "overrides": ["x=1"], "reason": "it is expected to take 3 hours"}
+    fields = {"missed": ["min_relative_accuracy"], "validation_accuracies": [0.6, 0.8]}
+    return {**fields, "tries": [{**tried, **kept}, {**untried, "kept": False}]}
+
+
+def test_a_rescue_is_described_with_what_was_tried_and_kept(make_manifest):
+    assert facts.rescue_says(make_manifest()) == []
+    text = " ".join(facts.rescue_says(make_manifest(rescue=rescue(kept=True))))
+    assert "missed min_relative_accuracy; on the validation images it reached 70.0 %." in text
+    assert "student.width=2: 85.0 % on the validation images; kept" in text
+    assert "x=1: it is expected to take 3 hours." in text and "None was better" not in text
+    assert "None was better" in facts.rescue_says(make_manifest(rescue=rescue(kept=False)))[-1]
+
+
+@pytest.mark.parametrize("wrong", [{"reason": "failed"}, {"validation_accuracies": []}, {"overrides": []}])
+def test_a_rescue_that_contradicts_itself_is_refused(make_manifest, wrong):
+    with pytest.raises(ValueError, match="rescue"):
+        make_manifest(rescue=rescue(kept=True, **wrong))

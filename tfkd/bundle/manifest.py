@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from tfkd.bundle.results import BenchEntry
 from tfkd.errors import RequestError, first_fault
@@ -199,6 +199,38 @@ class ChoiceEntry(Entry):
     why: str
 
 
+class RescueTry(Entry):
+    """A remedy that was tried after a student missed a gate on accuracy."""
+
+    cause: str = Field(description="as in diagnosis")
+    overrides: list[str] = Field(min_length=1, description="what it changed in the recipe")
+    validation_accuracies: list[Fraction] = Field([], description="of every seed; empty where it was not trained")
+    kept: bool = Field(description="whether this bundle is of that recipe")
+    reason: str = Field("", description="why it was not trained; empty where it was")
+
+    @model_validator(mode="after")
+    def _trained_or_not(self) -> "RescueTry":
+        if bool(self.reason) is bool(self.validation_accuracies) or (self.kept and self.reason):
+            raise ValueError(
+                f"the remedy {' '.join(self.overrides)} was either trained, or has a reason and is not kept"
+            )
+        return self
+
+
+class RescueEntry(Entry):
+    """What `tfkd run --rescue` tried; the validation images alone decided."""
+
+    missed: list[str] = Field(description="gates on accuracy that the student of the recipe missed")
+    validation_accuracies: list[Fraction] = Field(description="of every seed of that recipe")
+    tries: list[RescueTry]
+
+    @model_validator(mode="after")
+    def _one_kept(self) -> "RescueEntry":
+        if sum(each.kept for each in self.tries) > 1:
+            raise ValueError("keeps more than one remedy")
+        return self
+
+
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema", json_schema_extra={"const": SCHEMA})
     name: str = Field(pattern=NAME)
@@ -206,6 +238,7 @@ class Manifest(Entry):
     created: Utc = Field(description="UTC, ISO 8601")
     recipe: dict[str, Any] = Field(description="resolved: without auto")
     choices: list[ChoiceEntry] = Field([], description="what the run chose where its recipe said auto")
+    rescue: RescueEntry | None = Field(None, description="None where no remedy was tried")
     environment: dict[str, str] = Field(description="libraries and processor that the report was made with")
     environments: dict[str, dict[str, str]] = Field(
         {}, description="the same of each stage that was made elsewhere, by its name: what differs from `environment`"

@@ -11,7 +11,7 @@ import typer
 
 from tfkd import import_path
 from tfkd.commands import bench, diff, fit
-from tfkd.commands.recipes import Out, Overrides, RecipeFile, Runs, Smoke, read_recipe
+from tfkd.commands.recipes import COMMAND, Out, Overrides, RecipeFile, Runs, Smoke, command_of, read_recipe
 from tfkd.errors import RequestError, nearest
 from tfkd.quiet import silence_tensorflow
 from tfkd.terminal import say, say_lines, show
@@ -70,18 +70,26 @@ def run(
     until: Annotated[str | None, typer.Option(help="stop after this stage", autocompletion=_stages)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="ignore results of earlier calls with these settings")] = False,
     smoke: Smoke = False,
+    rescue: Annotated[
+        bool,
+        typer.Option("--rescue", help="when the student misses a gate on accuracy, try the first two remedies"),
+    ] = False,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="time for the remedies in this call; default: 1; only with --rescue")
+    ] = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
     """Run a recipe: distil, export, verify, benchmark and report. Finished stages are reused."""
-    from tfkd.pipeline import run as pipeline
+    from tfkd.pipeline import rescue as rescuing
     from tfkd.progress import for_output
 
-    outcome = pipeline.run(read_recipe(recipe, overrides, smoke), for_output(), runs, out, until, fresh)
+    parsed = read_recipe(recipe, overrides, smoke)
+    outcome = rescuing.run_or_rescue(parsed, for_output(), runs, out, until, fresh, rescue, hours)
     if outcome.manifest is None:
         say(f"Stopped after {until}; the results so far are in {outcome.folder}")
         return
-    _finish(outcome)
+    _finish(outcome, command_of(recipe, overrides or [], runs))
 
 
 @app.command()
@@ -120,8 +128,21 @@ def clean(
 
 
 @app.command()
-def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
-    """Check a recipe before a long run. Exit code 2 when something would stop the run."""
+def doctor(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE|RUN", help="a recipe; with --after also the folder of a run")
+    ],
+    overrides: Overrides = None,
+    *,
+    after: Annotated[
+        bool, typer.Option("--after", help="name the causes of a poor student from what its run stored")
+    ] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Check a recipe before a long run, or its student after it. Exit code 2 when something would stop the run."""
+    if after:
+        _show_causes(recipe, overrides or [], runs)
+        return
     from tfkd.pipeline import doctor as physician
     from tfkd.pipeline.folders import RunFolder
     from tfkd.pipeline.stages.data import open_data
@@ -134,6 +155,22 @@ def doctor(recipe: RecipeFile, overrides: Overrides = None, runs: Runs = Path("r
         levels.append(finding.level)
         say(f"{finding.level:<8} {finding.text}")
     raise typer.Exit(2 if "error" in levels else 0)
+
+
+def _show_causes(place: Path, overrides: list[str], runs: Path) -> None:
+    """Shows why the student of a run is poor; `place` is its recipe or its folder."""
+    from tfkd.pipeline.after import examine_after
+    from tfkd.pipeline.folders import RunFolder
+    from tfkd.progress import for_output
+    from tfkd.report.console import cause_lines
+
+    folder = RunFolder(place) if place.is_dir() else None
+    recipe = folder.recipe if folder else place
+    parsed = read_recipe(recipe, overrides)
+    found = examine_after(parsed, folder or RunFolder(runs / parsed.name), for_output())
+    say(found.summary)
+    for line in cause_lines(found.causes, command_of(recipe, overrides, place.parent if folder else runs)):
+        say(line)
 
 
 @app.command()
@@ -386,12 +423,12 @@ def _total(results: "list[StoredResult]") -> str:
     return f"{len(results)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
 
 
-def _finish(outcome: "Outcome") -> None:
+def _finish(outcome: "Outcome", command: str = COMMAND) -> None:
     """Shows the figures of a bundle and where it is; exit code 1 when a gate failed."""
     from tfkd.report import facts
 
     assert outcome.manifest is not None
-    _show(outcome.manifest)
+    _show(outcome.manifest, command)
     if not outcome.passed:
         say(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
         raise typer.Exit(1)
@@ -408,9 +445,9 @@ def _show_devices(bundle: Path) -> None:
     say(f"All measurements of {bundle} are in {page}")
 
 
-def _show(manifest: "Manifest") -> None:
+def _show(manifest: "Manifest", command: str = COMMAND) -> None:
     from tfkd.report import console
 
     show(console.comparison_table(manifest), console.gates_table(manifest))
-    for line in (*map(str, manifest.diagnosis), *console.missing_lines(manifest)):
+    for line in (*console.cause_lines(manifest.diagnosis, command), *console.missing_lines(manifest)):
         say(line)

@@ -1,6 +1,8 @@
 """The arguments of commands that read a recipe, and reading it."""
 
 import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,14 @@ Overrides = Annotated[
 Runs = Annotated[Path, typer.Option(help="folder of the runs")]
 Out = Annotated[Path, typer.Option(help="folder of the bundles")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
+
+COMMAND = "tfkd run RECIPE"  # where the recipe is not known
+
+
+def command_of(recipe: Path, overrides: Sequence[str], runs: Path) -> str:
+    """Returns the command that runs a recipe, to which overrides can be added."""
+    place = [] if runs == Path("runs") else ["--runs", str(runs)]
+    return shlex.join(["tfkd", "run", *place, str(recipe), *overrides])
 
 
 def read_recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":

@@ -7,6 +7,7 @@ from tfkd.arguments import PathLike
 from tfkd.interface.calls import apart, public_call
 from tfkd.interface.results import RunReport
 from tfkd.pipeline import run as pipeline
+from tfkd.pipeline.rescue import run_or_rescue
 from tfkd.progress import Progress, for_caller
 from tfkd.recipe import OVERRIDES, Recipe, files, shrunk
 
@@ -18,6 +19,8 @@ def run(
     until: str | None = None,
     fresh: bool = False,
     smoke: bool = False,
+    rescue: bool = False,
+    hours: float | None = None,
     runs: PathLike = "runs",
     out: PathLike = "exported_models",
     progress: bool | None = None,
@@ -33,6 +36,9 @@ def run(
         until: name of the last stage to run; default: all.
         fresh: ignore results of earlier calls with these settings.
         smoke: shrink the recipe to about a minute, to check that it runs.
+        rescue: when the student misses a gate on accuracy, try the first two remedies of its causes, and keep what the
+            validation images prefer.
+        hours: time for the remedies in this call; None: 1.
         runs: folder of the runs.
         out: folder of the bundles.
         progress: show progress; None: in notebooks and terminals only.
@@ -49,14 +55,19 @@ def run(
     arguments.text("until", until, "the name of a stage", optional=True)
     arguments.flag("fresh", fresh)
     arguments.flag("smoke", smoke)
+    arguments.flag("rescue", rescue)
+    if hours is not None:
+        hours = arguments.number("hours", hours)
     arguments.flag("progress", progress, optional=True)
     places = arguments.path("runs", runs), arguments.path("out", out)
     full = recipe_of(recipe, overrides)
     used = shrunk(full) if smoke else full
     outcome: pipeline.Outcome = apart(
-        places[0] / used.name, _run, used, *places, until, fresh, progress=for_caller(progress)
+        places[0] / used.name, _run, used, *places, until, fresh, rescue, hours, progress=for_caller(progress)
     )
-    return RunReport(used, outcome.folder, outcome.bundle, outcome.manifest)
+    tries = outcome.manifest.rescue.tries if outcome.manifest and outcome.manifest.rescue else []
+    kept = [override for each in tries if each.kept for override in each.overrides]
+    return RunReport(used.with_(*kept), outcome.folder, outcome.bundle, outcome.manifest)
 
 
 @public_call()
@@ -83,5 +94,14 @@ def recipe_of(recipe: Recipe | PathLike, overrides: tuple[str, ...]) -> Recipe:
     return load_recipe(arguments.path("recipe", recipe, "a Recipe, or the path of a file with one"), *overrides)
 
 
-def _run(recipe: Recipe, runs: Path, out: Path, until: str | None, fresh: bool, progress: Progress) -> pipeline.Outcome:
-    return pipeline.run(recipe, progress, runs, out, until, fresh)
+def _run(
+    recipe: Recipe,
+    runs: Path,
+    out: Path,
+    until: str | None,
+    fresh: bool,
+    rescue: bool,
+    hours: float | None,
+    progress: Progress,
+) -> pipeline.Outcome:
+    return run_or_rescue(recipe, progress, runs, out, until, fresh, rescue, hours)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tfkd import machine
+from tfkd.bundle.manifest import RescueEntry
 from tfkd.data import Dataset
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.executor import Executor
@@ -43,6 +44,7 @@ class RunContext:
         executor: trains, compresses and fills the stores.
         choices: what was chosen where the recipe said `auto`.
         folds: the parts of the run without some folds; None where nothing needs them.
+        rescue: what was tried after a student missed a gate; None where nothing was.
     """
 
     recipe: Recipe
@@ -53,6 +55,7 @@ class RunContext:
     executor: Executor
     choices: tuple[Choice, ...] = ()
     folds: "FoldRuns | None" = None
+    rescue: RescueEntry | None = None
     _results: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def folder_of(self, kind: StageKind[Any], number: int = 0) -> Path:

@@ -17,12 +17,14 @@ from tfkd.data import Dataset
 from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, is_own
 from tfkd.models.imports import import_modules
+from tfkd.pipeline.causes.teacher_too_sure import ONE_HOT
 from tfkd.pipeline.fold_runs import parts_of
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.gains import expected_gain, setting_of
 from tfkd.pipeline.imbalance import examine_balance
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
+from tfkd.pipeline.trained_weights import FEW_IMAGES, trained_weights
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe, Student
 from tfkd.training.balance import require_known_classes
@@ -40,10 +42,7 @@ FOLDS = 5  # as most cross-validations have
 TOLD = 0.9  # accuracy whose interval shows what a test split can tell
 NARROW = 0.02  # a smaller distance from TOLD is not worth a line
 COARSE = 0.1  # smallest difference between two networks that a test split should resolve
-FEW_IMAGES = 5_000  # for a student that starts from random weights
-ONE_HOT = 0.99  # mean probability of the top class above which soft labels add nothing to labels
 BATCH = 64
-_INSTALLABLE = "mobilenet_v2"  # a student whose weights need no download by Keras
 
 Level = Literal["ok", "warning", "error"]
 
@@ -353,26 +352,8 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
 
 
 def _trained_weights(student: Student, was_tried: bool) -> str:
-    """Returns the settings with which a student starts from trained weights; those of its own network come first."""
-    advised = student.model_copy(update={"model": _INSTALLABLE})
-    found = [_imagenet_settings(student, student.model, was_tried)]
-    if student.model != _INSTALLABLE:
-        found.append(_imagenet_settings(advised, student.model))
-    return ", or ".join(filter(None, found))
-
-
-def _imagenet_settings(student: Student, present: str, was_tried: bool = False) -> str:
-    """Returns the settings of a student's ImageNet weights; "" if it has none or their download has just failed."""
-    published = STUDENTS[student.model].pretrained
-    if published is None or (was_tried and not published.install and published.fits(student)):
-        return ""
-    fields = {"model": student.model, "weights": "imagenet", "activation": published.activation, "width": 1}
-    if student.model == present:
-        del fields["model"]
-    if student.width in published.widths:
-        del fields["width"]
-    settings = " ".join(f"student.{name}={value}" for name, value in fields.items())
-    return f"set {settings} ({published.install or 'Keras downloads the weights'})"
+    found = trained_weights(student, was_tried)
+    return ", or ".join(f"set {' '.join(each.overrides)} ({each.source})" for each in found)
 
 
 def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[DoctorFinding]:

@@ -63,6 +63,16 @@ class RunFolder:
         return self.path / "proposed_labels.txt"
 
     @property
+    def causes(self) -> Path:
+        """What was measured to tell the causes of a poor student apart."""
+        return self.path / "causes.json"
+
+    @property
+    def rescue(self) -> Path:
+        """The gates that the student of a recipe missed before its rescue."""
+        return self.path / "rescue.json"
+
+    @property
     def own_bundle(self) -> Path:
         """The bundle of a model that was trained elsewhere."""
         return self.path / BUNDLE

@@ -1,6 +1,8 @@
 """Runs a recipe: executes, reuses or resumes every stage, and publishes the bundle."""
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,9 +71,16 @@ def run(
     """
     if until is not None and until not in ORDER:
         raise RequestError(f"There is no stage {until!r}.{nearest(until, list(ORDER))}")
-    check_installed(recipe.export)
     if until in (None, ORDER[-1]):
         require_writable(bundles / recipe.name)
+    with begun(recipe, progress, runs, fresh) as context:
+        return run_stages(context, until or ORDER[-1], bundles / recipe.name)
+
+
+@contextlib.contextmanager
+def begun(recipe: Recipe, progress: Progress, runs: Path, fresh: bool = False) -> Iterator[RunContext]:
+    """Opens and locks the folder of a run for the duration of a with-block; see `run`."""
+    check_installed(recipe.export)
     folder = RunFolder(runs / recipe.name)
     with locked(folder.path):
         context = open_run(recipe, folder, progress, keep=True, fresh=fresh)
@@ -81,7 +90,7 @@ def run(
                 stage.forget()
             shutil.rmtree(folder.folds, ignore_errors=True)
         open_parts(context)
-        return run_stages(context, until or ORDER[-1], bundles / recipe.name)
+        yield context
 
 
 def open_run(

@@ -99,6 +99,10 @@ class Stage:
         here, recorded = machine.environment(), (self._done() or {}).get("environment", {})
         return {name: value for name, value in recorded.items() if here.get(name) != value}
 
+    def seconds(self) -> float:
+        """Returns how long the work of the finished stage took; 0 for an unfinished one."""
+        return float((self._done() or {}).get("seconds", 0.0))
+
     def mend(self, say: Say, thorough: bool = False) -> None:
         """Removes damaged files of a finished stage, marks it as unfinished, and reports this in one line.
 

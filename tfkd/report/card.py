@@ -43,6 +43,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         flips=flips.rows(manifest),
         flips_of_shipped=flips.says(manifest),
         initial_weights=facts.initial_weights(manifest),
+        rescue_says=facts.rescue_says(manifest),
         accuracy=lambda fraction: (
             "not measured" if fraction is None else units.plus_minus(fraction, facts.standard_error(fraction, images))
         ),

@@ -1,5 +1,6 @@
 """The tables that the command line prints."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from tfkd.bundle.manifest import Manifest, StudentEntry, TeacherEntry
 from tfkd.bundle.verification import Check
 from tfkd.report import devices, facts, measurements, units
 from tfkd.report.devices import Index
-from tfkd.verification.records import Gate, Verdict
+from tfkd.verification.records import Diagnosis, Gate, Verdict
 
 VERDICTS: dict[Verdict, str] = {"passed": "green", "failed": "bold red", "not judged": "yellow"}  # their colours
 
@@ -58,6 +59,20 @@ def missing_lines(manifest: Manifest) -> list[str]:
     if lines:
         option = "--coreml and --tflite name" if not manifest.teachers else "export.coreml and export.tflite name"
         lines.append(f"{option} the files to make; export.require names those that must exist.")
+    return lines
+
+
+def cause_lines(causes: Iterable[Diagnosis], command: str) -> list[str]:
+    """Returns each cause with its evidence, and a command for each remedy that is an override.
+
+    Args:
+        causes: the best supported first.
+        command: the command of the run, to which overrides are added.
+    """
+    lines = []
+    for cause in causes:
+        lines.append(str(cause))
+        lines += [f"    {command} {shlex.join(overrides)}" for overrides in cause.overrides]
     return lines
 
 

@@ -294,3 +294,21 @@ def control_says(manifest: Manifest) -> str:
         f"With one seed {reached} (± one standard error): {gain}. That is {judged} the noise of two "
         f"standard errors on {images:,} images ({100 * noise:.1f} points, the two taken as independent)."
     )
+
+
+def rescue_says(manifest: Manifest) -> list[str]:
+    """Describes in sentences which remedies were tried after a student missed a gate; nothing where none was."""
+    rescue = manifest.rescue
+    if rescue is None:
+        return []
+    before = units.percent(statistics.fmean(rescue.validation_accuracies))
+    lines = [
+        f"The student of the recipe missed {', '.join(rescue.missed)}; on the validation images it reached {before}."
+    ]
+    for each in rescue.tries:
+        found = each.reason or units.percent(statistics.fmean(each.validation_accuracies)) + " on the validation images"
+        kept = "; kept, so that this bundle is of that recipe" if each.kept else ""
+        lines.append(f"Tried, as of the cause {each.cause!r}: {' '.join(each.overrides)}: {found}{kept}.")
+    if not any(each.kept for each in rescue.tries):
+        lines.append("None was better, so that this bundle is of the recipe as it was given.")
+    return lines

@@ -63,6 +63,7 @@ def write_report(
         has_memory=facts.has_memory(manifest),
         control_says=facts.control_says(manifest),
         initial_weights=facts.initial_weights(manifest),
+        rescue_says=facts.rescue_says(manifest),
         agreement_says=facts.agreement_says(manifest),
         teacher_described=facts.teacher_described,
         against=facts.against,

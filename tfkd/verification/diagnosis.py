@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tfkd.data.dataset import Dataset
-from tfkd.distill.measures import flatness
 from tfkd.files import read_sealed, write_sealed, write_text
 from tfkd.inputs.kind import InputKind, Normalization
 from tfkd.kernels.keras_private import layers_of
@@ -22,7 +21,6 @@ from tfkd.models import is_own
 from tfkd.recipe import Decoupled, Dist, Distill, Normalized, Schedule, SoftTargets, Teacher
 from tfkd.signature import Signature
 from tfkd.teachers import RawClassifier
-from tfkd.verification.gates import STUDENT
 from tfkd.verification.hypotheses import (
     LEAST_SKILL,
     Hypothesis,
@@ -155,45 +153,20 @@ def diagnose(subject: DiagnosisSubject, examples: np.ndarray, labels: np.ndarray
     return list(_nothing_helps(subject, hypotheses, labels))
 
 
-def of_student(student: np.ndarray, teacher: np.ndarray, distill: Distill, steps: int) -> list[Diagnosis]:
-    """Returns the likely causes of a poor student whose teacher is good.
+def temperatures(distill: Distill, chosen: float | None = None) -> list[tuple[int, float]]:
+    """Returns the place and the highest temperature of every loss on softened probabilities.
 
     Args:
-        student: logits on the test split, float [n, classes].
-        teacher: the same of its teacher.
-        distill: how it was trained.
-        steps: of the training.
+        distill: with the losses.
+        chosen: what a training chose for "auto"; None leaves these losses out.
     """
-    found = []
-    fraction = np.bincount(student.argmax(axis=1)).max() / len(student)
-    if fraction >= ONE_CLASS:
-        text = (
-            f"The student gives the same class for {fraction:.0%} of {len(student)} test images after {steps:,} steps."
-        )
-        fields = ("a larger distill.training.epochs", "a smaller distill.training.learning_rate")
-        settled = f"{', '.join(fields)} or a smaller student.batch_norm_momentum"
-        found.append(Diagnosis(subject=STUDENT, cause="one answer", evidence=text, proposal=settled))
-    for place, temperature in temperatures(distill):
-        flat = flatness(teacher, temperature)
-        if flat >= FLAT:
-            text = f"At temperature {temperature:g} the soft labels are flat: {flat:.1%} of the entropy of guessing."
-            field = f"distill.losses.{place}.temperature={temperature / 4:g}"
-            found.append(Diagnosis(subject=STUDENT, cause="temperature", evidence=text, proposal=field))
-    if not found and steps < FEW_STEPS:
-        text = f"The student took {steps:,} steps, and a network from random weights needs {FEW_STEPS:,}."
-        found.append(
-            Diagnosis(subject=STUDENT, cause="steps", evidence=text, proposal="a larger distill.training.epochs")
-        )
-    return found
-
-
-def temperatures(distill: Distill) -> list[tuple[int, float]]:
-    """Returns the place and the highest temperature of every loss on softened probabilities whose recipe names it."""
     kinds = (SoftTargets, Decoupled, Normalized, Dist)
     found = []
     for place, loss in enumerate(distill.losses):
-        if isinstance(loss, kinds) and not isinstance(value := loss.temperature, str):
-            found.append((place, max(value.start, value.end) if isinstance(value, Schedule) else value))
+        if isinstance(loss, kinds):
+            value = chosen if isinstance(loss.temperature, str) else loss.temperature
+            if value is not None:
+                found.append((place, max(value.start, value.end) if isinstance(value, Schedule) else value))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of proportions, of their mean and of their paired difference, from counts."""
+"""Confidence intervals of proportions, of their mean and of their differences, from counts."""
 
 import math
 from collections.abc import Sequence
@@ -38,6 +38,32 @@ def mean(values: Sequence[float], intervals: Sequence[Interval], dependence: flo
     below = math.hypot(*(value - low for value, (low, _) in zip(values, intervals, strict=True)))
     above = math.hypot(*(high - value for value, (_, high) in zip(values, intervals, strict=True)))
     return max(0.0, middle - factor * below), min(1.0, middle + factor * above)
+
+
+def difference(
+    right: int, images: int, other_right: int, other_images: int, confidence: float = CONFIDENCE
+) -> Interval:
+    """Returns the interval of the difference of two proportions of different images (Newcombe 1998, method 10).
+
+    Args:
+        right: images of the first proportion that count.
+        images: all of them, at least one.
+        other_right: images of the second proportion that count.
+        other_images: all of them, at least one.
+        confidence: see `proportion`.
+
+    Returns:
+        Of the first proportion less the second, from -1 to 1.
+    """
+    first, second = right / images, other_right / other_images
+    (first_low, first_high), (second_low, second_high) = (
+        proportion(count, of, confidence) for count, of in ((right, images), (other_right, other_images))
+    )
+    below, above = (
+        math.hypot(first - first_low, second_high - second),
+        math.hypot(first_high - first, second - second_low),
+    )
+    return max(-1.0, first - second - below), min(1.0, first - second + above)
 
 
 def paired_difference(gained: int, lost: int, right: int, images: int, confidence: float = CONFIDENCE) -> Interval:

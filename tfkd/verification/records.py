@@ -189,6 +189,9 @@ class Diagnosis(Entry):
     proposal: str = Field("", description="the flag or the field of the recipe to change")
     normalization: str | None = Field(None, description="the proposed words; None where that is right")
     labels: list[str] = Field([], description="the proposed names of the outputs, in order; empty where they are right")
+    overrides: list[list[str]] = Field(
+        [], description="of a poor student: the remedies that are overrides of the recipe, those of each together"
+    )
 
     def __str__(self) -> str:
-        return f"{self.evidence} Try {self.proposal}."
+        return f"{self.evidence} Try {self.proposal}." if self.proposal else self.evidence

@@ -24,6 +24,7 @@ from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
 from tfkd.inputs.image.tensors import side_of
 from tfkd.pipeline import pages
+from tfkd.pipeline.causes.finding import causes_of, missed
 from tfkd.pipeline.contents import weights_beside
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import BUNDLE, CURVE, STUDENT_MODEL, TEST_LOGITS, of_seed, teacher_file_name
@@ -39,12 +40,13 @@ from tfkd.pipeline.stages.export import EXPORT, bundle_files, teacher_files
 from tfkd.pipeline.stages.folds import FOLDS, pooled_logits
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.student_figures import figures_of
 from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_agreement, ensemble_logits
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
-from tfkd.verification import diagnosis, wrong_classes
+from tfkd.verification import wrong_classes
 from tfkd.verification.flips import flipped_images, negative_flips
 from tfkd.verification.gates import TAUGHT
 from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest
@@ -53,7 +55,6 @@ from tfkd.verification.wrong_classes import order_agreement
 from tfkd.version import __version__
 
 _OF_TEACHER = ("parameters", "image_size", "accuracy", "calibration_error")  # of its result, as the manifest has them
-_TRUTH = ("better_than_chance", "not_worse_than_control", "min_relative_accuracy")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def manifest_of(context: RunContext) -> Manifest:
         choices=_choices(context.choices),
     )
     causes = [*found, *_why_the_student_failed(context, manifest.gates)]
-    return manifest.model_copy(update={"diagnosis": causes})
+    return manifest.model_copy(update={"diagnosis": causes, "rescue": context.rescue})
 
 
 def evidence_of(context: RunContext) -> Evidence:
@@ -265,15 +266,9 @@ def _comparison(context: RunContext, student: StudentEntry) -> list[ComparisonRo
 
 
 def _why_the_student_failed(context: RunContext, gates: list[Gate]) -> list[Diagnosis]:
-    """Looks for causes when an accuracy gate failed."""
-    if not any(gate.verdict == "failed" and gate.name.startswith(_TRUTH) for gate in gates):
-        return []
-    training = context.recipe.distill.training
-    steps = training.epochs * max(1, len(context.data.train) // training.batch_size)
-    teacher = ensemble_logits(context)
-    if teacher is None:
-        return []
-    return diagnosis.of_student(_student_logits(context), teacher, context.recipe.distill, steps)
+    """Looks for causes when the student itself misses a gate on accuracy."""
+    reached = accuracy(_student_logits(context), context.data.test.labels)
+    return causes_of(figures_of(context)) if missed(gates, reached) else []
 
 
 def _golden(context: RunContext, bundle: Path) -> Golden:
@@ -326,4 +321,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=18, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=19, result=ReportResult, inputs=_inputs, work=_work)

@@ -1,0 +1,172 @@
+"""Each cause of a poor student at its threshold, by figures that were made up, and its remedies as overrides."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tfkd.pipeline.causes import CAUSES
+from tfkd.pipeline.causes.figures import StudentFigures, TrainingFigures
+from tfkd.pipeline.causes.finding import causes_of, missed
+from tfkd.recipe import Data, Recipe, SoftTargets, Student, Teacher
+from tfkd.recipe.distill import Distill
+from tfkd.recipe.training import FineTune, Training
+from tfkd.verification.records import Gate
+
+RECIPE = Recipe(
+    name="r",
+    data=Data(source="folder:photos", image_size=64, fraction=0.5),
+    teachers=[Teacher(model="resnet50", fine_tune=FineTune(epochs=4))],
+    student=Student(model="mobilenet_v3_small", weights="none"),
+    distill=Distill(
+        losses=[SoftTargets(temperature=4.0)], views=2, training=Training(epochs=20, batch_size=50), label_weight=0.3
+    ),
+)
+SETTLED = tuple(0.5 + 2 * math.exp(-0.4 * epoch) for epoch in range(20))
+GOOD = StudentFigures(
+    recipe=RECIPE,
+    labelled=5_000,
+    transfer=5_000,
+    losses=SETTLED,
+    curve=tuple(0.8 - 0.5 * math.exp(-0.4 * epoch) for epoch in range(20)),
+    validation=(400, 320),
+    teacher=0.85,
+    control=0.75,
+    temperatures=((0, 4.0),),
+    training=TrainingFigures(
+        images=400,
+        disagreeing=30,
+        student_right=340,
+        teacher_right=350,
+        most_frequent=50,
+        most_labelled=40,
+        confidence=0.8,
+        flatness=0.4,
+    ),
+)
+
+
+def with_training(**changes: Any) -> StudentFigures:
+    return replace(GOOD, training=replace(GOOD.training, **changes))
+
+
+def with_recipe(*overrides: str, **changes: Any) -> StudentFigures:
+    return replace(GOOD, recipe=RECIPE.with_(*overrides), **changes)
+
+
+def named(figures: StudentFigures) -> list[str]:
+    return [each.cause for each in causes_of(figures)]
+
+
+APPLY = {
+    "student too small": (with_training(disagreeing=40), with_training(disagreeing=39)),
+    "student overfitted": (with_training(student_right=365), with_training(student_right=355)),
+    "training too short": (with_recipe("distill.training.batch_size=110", transfer=5_060), GOOD),
+    "teacher too sure": (with_training(confidence=0.99), with_training(confidence=0.989)),
+    "teacher memorised its images": (with_training(teacher_right=385), with_training(teacher_right=375)),
+    "teacher too flat": (with_training(flatness=0.95), with_training(flatness=0.949)),
+    "task mismatch": (replace(GOOD, control=0.85), replace(GOOD, control=0.849)),
+    "initial weights": (replace(GOOD, transfer=4_999), GOOD),
+    "one answer": (with_training(most_frequent=360), with_training(most_frequent=359)),
+}
+
+
+def test_every_kind_has_a_reason_and_a_case() -> None:
+    assert APPLY.keys() == CAUSES.keys()
+    assert all(kind.reason.endswith(".") and kind.worst > kind.threshold for kind in CAUSES.values())
+
+
+@pytest.mark.parametrize("name", [name for name in CAUSES if name != "training too short"])
+def test_a_cause_applies_from_its_threshold(name: str) -> None:
+    applies, does_not = APPLY[name]
+    assert named(applies) == [name] and name not in named(does_not)
+    (cause,) = causes_of(applies)
+    changed = [applies.recipe.with_(*overrides) for overrides in cause.overrides]
+    assert changed and applies.recipe not in changed
+    assert str(cause).startswith(name[:1].upper()) and " Try " in str(cause)
+
+
+def test_where_nothing_applies_the_numbers_are_named() -> None:
+    (found,) = causes_of(GOOD)
+    assert (found.cause, found.overrides) == ("unknown", [])
+    assert "student 80.0%, teacher 85.0%, control 75.0%" in str(found) and "2,000 steps" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("losses", "short"),
+    [
+        (tuple(2.0 - 0.05 * epoch for epoch in range(20)), True),  # it falls as fast as at first
+        ((2.0, 1.999, 1.998, 1.997), False),  # it does not fall at all
+        (SETTLED, False),
+    ],
+)
+def test_a_training_is_too_short_while_its_loss_falls(losses: tuple[float, ...], short: bool) -> None:
+    figures = replace(GOOD, losses=losses, recipe=RECIPE.with_(f"distill.training.epochs={len(losses)}"))
+    figures = replace(figures, curve=tuple(0.1 + 0.01 * place for place in range(len(losses))))
+    assert ("training too short" in named(figures)) is short
+    worse = replace(figures, curve=figures.curve[::-1])
+    assert "training too short" not in named(worse)  # more epochs do not help validation
+
+
+@pytest.mark.parametrize(("epochs", "short"), [(1, True), (3, True), (4, False)])
+def test_few_epochs_are_judged_by_their_steps(epochs: int, short: bool) -> None:
+    losses, curve = SETTLED[:1] * epochs, (0.8,) * epochs
+    figures = with_recipe(f"distill.training.epochs={epochs}", losses=losses, curve=curve)
+    assert named(figures) == (["training too short"] if short else ["unknown"])
+    many = replace(figures, recipe=figures.recipe.with_("distill.training.batch_size=1"))
+    assert named(many) == ["unknown"]
+
+
+def test_a_training_that_patience_ended_is_not_too_short() -> None:
+    assert named(replace(GOOD, losses=SETTLED[:2], curve=GOOD.curve[:2])) == ["unknown"]
+
+
+def test_a_student_is_not_called_small_before_its_training_settled() -> None:
+    one = with_recipe("distill.training.epochs=1", losses=(2.0,), curve=(0.4,))
+    assert named(replace(one, training=with_training(disagreeing=300).training)) == ["training too short"]
+
+
+def test_the_strongest_cause_comes_first() -> None:
+    both = with_training(disagreeing=80, confidence=0.999)
+    assert named(both) == ["teacher too sure", "student too small"]
+    assert named(with_training(disagreeing=200, confidence=0.991)) == ["student too small", "teacher too sure"]
+
+
+def test_chance_is_no_overfitting() -> None:
+    few = replace(
+        with_training(images=20, student_right=18, disagreeing=0, most_frequent=3), validation=(10, 7), teacher=None
+    )
+    assert named(few) == ["unknown"]
+
+
+def test_what_a_recipe_has_is_not_proposed() -> None:
+    full = ["student.width=4", "data.image_size=1024"]
+    figures = with_recipe(*full, training=with_training(disagreeing=200).training)
+    (small,) = causes_of(figures)
+    assert small.overrides == [] and "larger student.model" in small.proposal
+    trained = with_recipe("student.weights=imagenet", training=with_training(disagreeing=200).training)
+    assert causes_of(trained)[0].overrides == [["data.image_size=96"]]  # other widths have no such weights
+    own = with_recipe("student.model=package.module:build", transfer=100)
+    assert "initial weights" not in named(own)
+
+
+def test_a_command_can_be_pasted_into_a_shell() -> None:
+    (small,) = causes_of(with_training(disagreeing=200))
+    assert '\'distill.assistants=[{"model": "mobilenet_v3_small"' in small.proposal
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "verdict", "counts"),
+    [
+        ("min_relative_accuracy", 0.8, "failed", True),
+        ("not_worse_than_control", 0.01, "not judged", False),
+        ("min_gain_over_control", 0.0, "failed", True),
+        ("min_accuracy/r_int8.tflite", 0.7, "failed", True),
+        ("min_accuracy/r_int8.tflite", 0.6, "failed", False),  # the file alone fails it
+        ("min_agreement/r_int8.tflite", 0.9, "failed", False),
+    ],
+)
+def test_gates_on_the_accuracy_of_the_student_count(name: str, limit: float, verdict: Any, counts: bool) -> None:
+    gate = Gate(name=name, value=0.5, limit=limit, passed=False, verdict=verdict)
+    assert bool(missed([gate], accuracy=0.65)) is counts

@@ -1,0 +1,166 @@
+"""Three made failures with toy networks: the cause is named from the run's folder, its remedy is tried and kept."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.pipeline.causes import failures
+from tfkd import cli
+from tfkd.bundle.manifest import RescueEntry
+from tfkd.errors import RequestError
+from tfkd.pipeline import rescue
+from tfkd.pipeline.after import examine_after
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.run import run, run_stages
+from tfkd.progress import Lines
+from tfkd.recipe import Recipe
+from tfkd.verification.records import Diagnosis, Gate
+
+MISSED = Gate(name="min_relative_accuracy", value=0.5, limit=0.8, passed=False, verdict="failed")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("failures")
+    failures.fill(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> Recipe:
+    """The recipe of a student of a few weights, which is trained."""
+    recipe = failures.recipe_in(folder, "small")
+    run(recipe, Lines(), folder / "runs", folder / "bundles", until="student")
+    return recipe
+
+
+def causes(recipe: Recipe, folder: Path) -> list[Diagnosis]:
+    run(recipe, Lines(), folder / "runs", folder / "bundles", until="student")
+    return examine_after(recipe, RunFolder(folder / "runs" / recipe.name), Lines()).causes
+
+
+def test_a_small_student_is_to_be_wider(folder: Path, small: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = examine_after(small, RunFolder(folder / "runs/small"), Lines())
+    cause = found.causes[0]
+    assert cause.cause == "student too small" and "another class than its teacher" in cause.evidence
+    assert small.with_(*cause.overrides[0]).student.width == failures.WITH_STRIPES
+    assert "has not judged its gates yet" in found.summary and "teacher 100.0%" in found.summary
+    monkeypatch.setattr("tfkd.training.saving.load_model", lambda path: pytest.fail("predicted once more"))
+    assert examine_after(small, RunFolder(folder / "runs/small"), Lines()) == found
+
+
+def test_the_command_names_the_causes_of_a_run(folder: Path, small: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    run_folder = folder / "runs/small"
+    assert cli.execute(["doctor", "--after", str(run_folder)]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "Student too small: the student gives another class" in output
+    assert f"tfkd run --runs {folder}/runs {run_folder}/recipe.json student.width=2" in output
+    assert cli.execute(["doctor", "--after", str(folder / "photos")]) == 2
+    assert "No recipe at" in capsys.readouterr().err
+
+
+def test_one_epoch_is_too_short(folder: Path) -> None:
+    recipe = failures.recipe_in(folder, "short", epochs=1)
+    cause = causes(recipe, folder)[0]
+    assert cause.cause == "training too short" and "took 6 steps" in cause.evidence
+    assert recipe.with_(*cause.overrides[0]).distill.training.epochs * 6 >= 1_000
+
+
+def test_a_memorised_teacher_is_too_sure(folder: Path) -> None:
+    recipe = failures.recipe_in(folder, "memorised", "memorised.csv").with_(f"student.width={failures.WITH_STRIPES}")
+    found = causes(recipe, folder)
+    assert [each.cause for each in found][:2] == ["teacher too sure", "teacher memorised its images"]
+    assert "predicts 100.0% of them correctly, and 50.0%" in found[0].evidence
+    changed = recipe.with_(*found[0].overrides[0]).distill.losses[0]
+    assert getattr(changed, "temperature", None) == "auto"
+
+
+def test_a_run_without_students_is_refused(folder: Path) -> None:
+    with pytest.raises(RequestError, match="There is no run in "):
+        examine_after(failures.recipe_in(folder, "missing"), RunFolder(folder / "runs/missing"), Lines())
+    (folder / "runs/other").mkdir(parents=True)
+    with pytest.raises(RequestError, match="has no finished student of these settings"):
+        examine_after(failures.recipe_in(folder, "other"), RunFolder(folder / "runs/other"), Lines())
+
+
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch) -> list[RunContext]:
+    """The runs that are carried on to their report, which is left out; the student of every one misses a gate."""
+    found: list[RunContext] = []
+
+    def run_to(context: RunContext, last: str, destination: Path) -> Any:
+        if last == "student":
+            return run_stages(context, last, destination)
+        found.append(context)
+        run_stages(context, "student", destination)
+        return SimpleNamespace(manifest=SimpleNamespace(gates=[MISSED], student=SimpleNamespace(accuracy=0.5)))
+
+    monkeypatch.setattr(rescue, "run_stages", run_to)
+    return found
+
+
+def rescued(recipe: Recipe, folder: Path, hours: float) -> None:
+    rescue.run_with_rescue(recipe, Lines(), folder / "runs", folder / "bundles", hours)
+
+
+def test_a_rescue_keeps_what_validation_prefers(
+    folder: Path, small: Recipe, finished: list[RunContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rescued(small, folder, hours=0)
+    first, without_time = finished
+    assert first.recipe == without_time.recipe == small and without_time.rescue is not None
+    assert [each.overrides for each in without_time.rescue.tries] == [["student.width=2"], ["data.image_size=48"]]
+    assert all("is expected to take" in each.reason for each in without_time.rescue.tries)
+
+    finished.clear()
+    rescued(small, folder, hours=1)
+    (kept,) = finished  # the gates of the first call are known
+    assert kept.recipe == small.with_("student.width=2") and isinstance(kept.rescue, RescueEntry)
+    wider, larger = kept.rescue.tries
+    assert (wider.kept, larger.kept, kept.rescue.missed) == (True, False, ["min_relative_accuracy"])
+    assert wider.validation_accuracies[0] > kept.rescue.validation_accuracies[0]
+
+    finished.clear()
+    monkeypatch.setattr("tfkd.training.workers.run_jobs", lambda *arguments: pytest.fail("trained again"))
+    rescued(small, folder, hours=0)  # what is trained needs no time
+    assert finished[0].rescue == kept.rescue
+
+
+def test_a_remedy_that_cannot_be_trained_is_recorded(
+    folder: Path, small: Recipe, finished: list[RunContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [rescue.Proposal("c", ("student.model=tests.tiny:missing",)), rescue.Proposal("c", ("student.width=9",))]
+    monkeypatch.setattr(rescue, "proposals_of", lambda causes: wrong)
+    rescued(small, folder, hours=1)
+    record = finished[-1].rescue
+    assert record is not None and finished[-1].recipe == small
+    assert "missing" in record.tries[0].reason and "student.width = 9" in record.tries[1].reason
+
+
+def test_the_first_remedy_of_every_cause_is_tried_before_the_second_of_one() -> None:
+    def cause(name: str, *overrides: list[str]) -> Diagnosis:
+        return Diagnosis(subject="student", cause=name, evidence="", overrides=list(overrides))
+
+    found = rescue.proposals_of(
+        [cause("a", ["x=1"], ["y=1", "z=1"]), cause("b", ["x=1"], ["w=1"]), cause("c", ["data.folds=5"], ["v=1"])]
+    )
+    assert [(each.cause, *each.overrides) for each in found] == [
+        ("a", "x=1"),
+        ("c", "v=1"),
+        ("a", "y=1", "z=1"),
+        ("b", "w=1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("until", "is_rescue", "hours", "text"),
+    [(None, False, 1.0, "it needs --rescue"), ("student", True, None, "leave --until out")],
+)
+def test_arguments_that_do_not_fit_are_refused(
+    folder: Path, small: Recipe, until: str | None, is_rescue: bool, hours: float | None, text: str
+) -> None:
+    with pytest.raises(RequestError, match=text):
+        rescue.run_or_rescue(small, Lines(), folder, folder, until, False, is_rescue, hours)

@@ -1,0 +1,66 @@
+"""The causes of a poor student after its run: what `tfkd doctor --after` shows."""
+
+from dataclasses import dataclass
+
+from tfkd.bundle.layout import MANIFEST
+from tfkd.bundle.manifest import Manifest
+from tfkd.errors import RequestError
+from tfkd.pipeline.causes.finding import causes_of, missed
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import RunFolder
+from tfkd.pipeline.run import open_run
+from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.report import REPORT
+from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.student_figures import figures_of
+from tfkd.progress import Progress
+from tfkd.recipe import Recipe
+from tfkd.verification.gates import named
+from tfkd.verification.records import Diagnosis
+
+
+@dataclass(frozen=True)
+class AfterRun:
+    """What a finished run shows about its student.
+
+    Attributes:
+        summary: accuracies and the missed gates, in sentences.
+        causes: the strongest first.
+    """
+
+    summary: str
+    causes: list[Diagnosis]
+
+
+def examine_after(recipe: Recipe, folder: RunFolder, progress: Progress) -> AfterRun:
+    """Names the causes of a poor student from what its run stored.
+
+    Args:
+        recipe: recipe of the run.
+        folder: of the run.
+        progress: shows progress.
+
+    Raises:
+        RequestError: the students of this recipe are not trained in this folder.
+    """
+    if not folder.path.is_dir():
+        raise RequestError(f"There is no run in {folder.path}; call tfkd run first, or set --runs.")
+    context = open_run(recipe, folder, progress)
+    trained = context.part([0]) if context.data.is_pooled else context
+    unfinished = [name for name in (STUDENT.name, CONTROL.name) if trained.stages[name].result() is None]
+    if unfinished:
+        raise RequestError(
+            f"{folder.path} has no finished {unfinished[0]} of these settings; call tfkd run with the same recipe and "
+            "overrides first."
+        )
+    figures = figures_of(context)
+    return AfterRun(f"{figures.described()}. {_verdict(context)}", causes_of(figures))
+
+
+def _verdict(context: RunContext) -> str:
+    """Returns which gates on accuracy the student missed, one sentence."""
+    if context.stages[REPORT.name].result() is None:
+        return "The run has not judged its gates yet."
+    manifest = Manifest.model_validate_json((context.folder.bundle / MANIFEST).read_bytes())
+    failed = missed(manifest.gates, manifest.student.accuracy)
+    return f"Missed: {named(failed)}." if failed else "The student missed no gate on accuracy."

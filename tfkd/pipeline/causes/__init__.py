@@ -1,0 +1,27 @@
+"""The causes of a poor student, one kind per file.
+
+`tfkd.pipeline.causes.finding` measures a run and names those that apply.
+"""
+
+from tfkd.pipeline.causes.base import CauseKind
+from tfkd.pipeline.causes.initial_weights import INITIAL_WEIGHTS
+from tfkd.pipeline.causes.one_class import ONE_CLASS_ALONE
+from tfkd.pipeline.causes.overfitted import OVERFITTED
+from tfkd.pipeline.causes.task_mismatch import TASK_MISMATCH
+from tfkd.pipeline.causes.teacher_memorised import TEACHER_MEMORISED
+from tfkd.pipeline.causes.teacher_too_flat import TEACHER_TOO_FLAT
+from tfkd.pipeline.causes.teacher_too_sure import TEACHER_TOO_SURE
+from tfkd.pipeline.causes.too_short import TOO_SHORT
+from tfkd.pipeline.causes.too_small import TOO_SMALL
+
+CAUSES: dict[str, CauseKind] = {
+    "student too small": TOO_SMALL,
+    "student overfitted": OVERFITTED,
+    "training too short": TOO_SHORT,
+    "teacher too sure": TEACHER_TOO_SURE,
+    "teacher memorised its images": TEACHER_MEMORISED,
+    "teacher too flat": TEACHER_TOO_FLAT,
+    "task mismatch": TASK_MISMATCH,
+    "initial weights": INITIAL_WEIGHTS,
+    "one answer": ONE_CLASS_ALONE,
+}

@@ -1,0 +1,104 @@
+"""What the causes of a poor student are told apart by: the figures of one training and of what taught it."""
+
+from dataclasses import dataclass
+
+from tfkd.recipe import Recipe
+
+FEWEST_EPOCHS = 4  # of a learning curve whose two halves can be compared
+LEAST_FALL = 0.05  # of the loss, as a fraction, below which a curve has no shape
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """Predictions of student and teacher on training images.
+
+    Attributes:
+        images: labelled training images that were predicted.
+        disagreeing: stored views of them for which the student gives another class than its teacher.
+        student_right: images, not augmented, that the student predicts correctly.
+        teacher_right: stored views that the teacher predicts correctly; None where views of two images are mixed.
+        most_frequent: images to which the student gives its most frequent class.
+        most_labelled: images of the most frequent class.
+        confidence: mean of the teacher's largest probability, at the lowest temperature of the losses, or at 1.
+        flatness: entropy of its probabilities at the highest one, as a fraction of that of a uniform guess.
+    """
+
+    images: int
+    disagreeing: int
+    student_right: int
+    teacher_right: int | None
+    most_frequent: int
+    most_labelled: int
+    confidence: float
+    flatness: float
+
+
+@dataclass(frozen=True)
+class StudentFigures:
+    """The figures of a trained student; accuracies run from 0 to 1.
+
+    Attributes:
+        recipe: the resolved recipe.
+        labelled: labelled training images.
+        transfer: images of one epoch, with the unlabelled ones.
+        losses: training loss of each epoch.
+        validation: number of validation images, and how many of them the student predicts correctly.
+        curve: validation accuracy of each epoch.
+        teacher: validation accuracy of the best teacher; None where it was not measured.
+        control: validation accuracy of the control; None without one.
+        temperatures: place and temperature of each loss on softened probabilities, the chosen one for "auto".
+        training: on training images.
+    """
+
+    recipe: Recipe
+    labelled: int
+    transfer: int
+    losses: tuple[float, ...]
+    curve: tuple[float, ...]
+    validation: tuple[int, int]
+    teacher: float | None
+    control: float | None
+    temperatures: tuple[tuple[int, float], ...]
+    training: TrainingFigures
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch."""
+        return max(1, self.transfer // min(self.recipe.distill.training.batch_size, self.transfer))
+
+    @property
+    def steps(self) -> int:
+        """Steps of the training."""
+        return len(self.losses) * self.steps_per_epoch
+
+    @property
+    def accuracy(self) -> float:
+        """The student's validation accuracy."""
+        return self.validation[1] / self.validation[0]
+
+    @property
+    def fall_in_second_half(self) -> float | None:
+        """Which part of the loss's fall happened in the second half of the epochs; None where the curve is too short.
+
+        0 where the loss fell by less than LEAST_FALL, or where the validation accuracy was better in the first half.
+        """
+        epochs = len(self.losses)
+        if epochs < FEWEST_EPOCHS:
+            return None
+        middle = epochs // 2
+        first, half, last = self.losses[0], self.losses[middle - 1], min(self.losses[middle:])
+        if first - last < LEAST_FALL * abs(first) or max(self.curve[middle:]) < max(self.curve[:middle]):
+            return 0.0
+        return max(0.0, half - last) / (first - last)
+
+    def described(self) -> str:
+        """Returns what was measured, in one sentence without a full stop."""
+        others = {"teacher": self.teacher, "control": self.control}
+        known = {"student": self.accuracy} | {name: each for name, each in others.items() if each is not None}
+        training, images = self.training, self.training.images
+        return (
+            f"Validation accuracy: {', '.join(f'{name} {each:.1%}' for name, each in known.items())}; of {images} "
+            f"training images the student predicts {training.student_right / images:.1%} correctly and "
+            f"{1 - training.disagreeing / images:.1%} of the views as its teacher, whose mean confidence is "
+            f"{training.confidence:.3f}; {self.steps:,} steps"
+        )

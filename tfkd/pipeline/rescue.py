@@ -1,0 +1,243 @@
+"""Runs a recipe and, where its student misses a gate on accuracy, tries remedies of the causes.
+
+A remedy changes the recipe, so that this is a way of running a recipe and no field of one: a recipe that is stored in a
+bundle and run again gives that bundle, without trying anything. Every remedy trains in the run's own folder under its
+own fingerprints, so that a call that was interrupted, or ran out of time, continues.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tfkd import machine
+from tfkd.bundle.layout import MANIFEST
+from tfkd.bundle.manifest import Manifest, RescueEntry, RescueTry
+from tfkd.bundle.publishing import require_writable
+from tfkd.errors import RequestError
+from tfkd.files import read_sealed, write_json, write_sealed
+from tfkd.pipeline.causes.finding import causes_of, missed
+from tfkd.pipeline.causes.overfitted import FOLDS
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.filling import images_in_transfer_set
+from tfkd.pipeline.fitting.halving import Clock
+from tfkd.pipeline.fold_runs import require_no_folds
+from tfkd.pipeline.graph import ORDER
+from tfkd.pipeline.run import Outcome, begun, open_run, run, run_stages
+from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.report import REPORT
+from tfkd.pipeline.stages.student import STUDENT
+from tfkd.pipeline.stages.student_figures import figures_of
+from tfkd.progress import Progress
+from tfkd.recipe import Recipe
+from tfkd.recipe.names import kind_of
+from tfkd.verification import GateError
+from tfkd.verification.records import Diagnosis
+
+MOST_TRIES = 2
+HOURS = 1.0  # default of a call
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One remedy of one cause."""
+
+    cause: str
+    overrides: tuple[str, ...]
+
+
+def proposals_of(causes: Sequence[Diagnosis]) -> list[Proposal]:
+    """Returns the remedies in the order in which they are tried: the first one of every cause, then all others.
+
+    Folds are left out, because they have no validation images in common with the run.
+    """
+    every = [
+        (place, strength, Proposal(cause.cause, tuple(overrides)))
+        for strength, cause in enumerate(causes)
+        for place, overrides in enumerate(each for each in cause.overrides if FOLDS not in each)
+    ]
+    ordered = [proposal for place, _, proposal in sorted(every, key=lambda each: (each[0] > 0, each[1], each[0]))]
+    return list({proposal.overrides: proposal for proposal in reversed(ordered)}.values())[::-1]
+
+
+def run_or_rescue(
+    recipe: Recipe,
+    progress: Progress,
+    runs: Path,
+    bundles: Path,
+    until: str | None,
+    fresh: bool,
+    rescue: bool,
+    hours: float | None,
+) -> Outcome:
+    """Runs a recipe, with `rescue` as `run_with_rescue` does, otherwise as `tfkd.pipeline.run.run` does.
+
+    Raises:
+        RequestError: as `run`, or the arguments do not fit together.
+    """
+    if hours is not None and not rescue:
+        raise RequestError("hours is the time for remedies; it needs --rescue (in Python rescue=True).")
+    if not rescue:
+        return run(recipe, progress, runs, bundles, until, fresh)
+    if until not in (None, ORDER[-1]):
+        raise RequestError(f"A rescue needs the verdict of the gates, after {until}; leave --until out.")
+    return run_with_rescue(recipe, progress, runs, bundles, HOURS if hours is None else hours, fresh)
+
+
+def run_with_rescue(
+    recipe: Recipe,
+    progress: Progress,
+    runs: Path = Path("runs"),
+    bundles: Path = Path("exported_models"),
+    hours: float = HOURS,
+    fresh: bool = False,
+) -> Outcome:
+    """Runs a recipe; where its student misses a gate on accuracy, the first two remedies are trained.
+
+    The recipe with the best validation accuracy is finished, judged and, if it passes, published.
+
+    Args:
+        recipe: the recipe.
+        progress: shows progress.
+        runs: the folder of the runs' folders.
+        bundles: the folder of the bundles.
+        hours: that this call may take for remedies; none is begun that is expected to take longer.
+        fresh: ignore the results of earlier calls with these settings.
+
+    Raises:
+        RequestError, GateError, VerifyError: as `run`.
+    """
+    require_no_folds(recipe, "run --rescue")
+    clock, destination = Clock(hours), bundles / recipe.name
+    require_writable(destination)
+    with begun(recipe, progress, runs, fresh) as context:
+        gates = None if fresh else _missed_before(context)
+        if gates is None:
+            outcome = run_stages(context, ORDER[-1], destination)
+            assert outcome.manifest is not None
+            gates = [gate.name for gate in missed(outcome.manifest.gates, outcome.manifest.student.accuracy)]
+            if not gates:
+                progress.say("rescue: the student missed no gate on accuracy, so nothing is tried")
+                return outcome
+            write_sealed(context.folder.rescue, {"student": _key(context), "missed": gates})
+        rescue = _Rescue(recipe, context, clock)
+        final = rescue.final(gates)
+        write_json(context.folder.recipe, final.recipe.model_dump(mode="json"))
+        return run_stages(final, ORDER[-1], destination)
+
+
+def _missed_before(context: RunContext) -> list[str] | None:
+    """Returns the gates that the student of this recipe missed in an earlier call; None where none is known."""
+    record = read_sealed(context.folder.rescue) or {}
+    finished = context.stages[STUDENT.name].result() is not None and context.stages[CONTROL.name].result() is not None
+    return record["missed"] if finished and record.get("student") == _key(context) else None
+
+
+def _key(context: RunContext) -> list[str]:
+    gates = context.recipe.gates.model_dump_json()
+    return [context.stages[STUDENT.name].fingerprint, context.stages[CONTROL.name].fingerprint, gates]
+
+
+class _Rescue:
+    """The tries of one call.
+
+    Args:
+        recipe: as the user gave it, which remedies override as on the command line.
+        context: of the run of that recipe, whose folder is locked and whose student is trained.
+        clock: limits the time.
+    """
+
+    def __init__(self, recipe: Recipe, context: RunContext, clock: Clock) -> None:
+        self._recipe = recipe
+        self._context = context
+        self._clock = clock
+        self._trained: dict[int, RunContext] = {}
+
+    def final(self, gates: list[str]) -> RunContext:
+        """Tries remedies and returns the run of the recipe that validation prefers, with the record of the tries."""
+        proposals = proposals_of(causes_of(figures_of(self._context)))[:MOST_TRIES]
+        tries = [self._tried(number, proposal) for number, proposal in enumerate(proposals)]
+        before = _accuracies(self._context)
+        means = {number: statistics.fmean(tries[number].validation_accuracies) for number in self._trained}
+        best = max(means, key=lambda number: means[number], default=None)
+        if best is not None and means[best] > statistics.fmean(before):
+            tries[best] = tries[best].model_copy(update={"kept": True})
+            kept = self._trained[best]
+        else:
+            kept = self._context
+        entry = RescueEntry(missed=gates, validation_accuracies=before, tries=tries)
+        self._say(entry)
+        return _recorded(kept, entry)
+
+    def _tried(self, number: int, proposal: Proposal) -> RescueTry:
+        """Trains the student with a remedy, and returns what validation says of it, or why it was not trained."""
+        progress = self._context.progress
+        progress.say(f"rescue: {' '.join(proposal.overrides)}, as of the cause {proposal.cause!r}")
+        try:
+            other = open_run(self._recipe.with_(*proposal.overrides), self._context.folder, progress, keep=True)
+            if reason := self._why_not(other):
+                return _untried(proposal, reason)
+            run_stages(other, STUDENT.name, self._context.folder.path)
+        except (RequestError, GateError) as error:
+            return _untried(proposal, str(error))
+        self._trained[number] = other
+        return RescueTry(
+            cause=proposal.cause,
+            overrides=list(proposal.overrides),
+            validation_accuracies=_accuracies(other),
+            kept=False,
+        )
+
+    def _why_not(self, other: RunContext) -> str:
+        """Returns why a remedy is not trained; "" where it is."""
+        if other.data.labelled != self._context.data.labelled:
+            return "its validation images are others, so that the accuracies cannot be compared"
+        expected, left = expected_seconds(self._context, other) / 3600, max(0.0, self._clock.left) / 3600
+        return f"it is expected to take {expected:.2g} hours, and {left:.2g} are left" if expected > left else ""
+
+    def _say(self, entry: RescueEntry) -> None:
+        say = self._context.progress.say
+        say(f"rescue: before, validation accuracy {statistics.fmean(entry.validation_accuracies):.1%}")
+        for each in entry.tries:
+            found = each.reason or f"validation accuracy {statistics.fmean(each.validation_accuracies):.1%}"
+            say(f"rescue: {' '.join(each.overrides)}: {found}{', kept' if each.kept else ''}")
+
+
+def expected_seconds(context: RunContext, other: RunContext) -> float:
+    """Returns how long the stages of another recipe are expected to take, by those of a finished run.
+
+    A training's time is taken as proportional to the images shown, the area of the input and the square of the width.
+    """
+    todo = [name for name, stage in other.stages.items() if stage.result() is None]
+    seconds = 0.0
+    if CONTROL.name in todo or STUDENT.name in todo:
+        trainings = [*context.result(STUDENT).trainings, *context.result(CONTROL).trainings]
+        side_by_side = min(machine.cores(), len(trainings))
+        seconds += sum(each.seconds for each in trainings) / side_by_side * _cost(other) / _cost(context)
+    before = ORDER[: ORDER.index(CONTROL.name)]
+    for name in todo:
+        if kind_of(name) in before and name in context.stages:
+            seconds += context.stages[name].seconds()
+    return seconds
+
+
+def _cost(context: RunContext) -> float:
+    recipe = context.recipe
+    shown = images_in_transfer_set(context.data) * recipe.distill.training.epochs * recipe.distill.repeats
+    return float(shown * recipe.data.image_size**2 * recipe.student.width**2)
+
+
+def _accuracies(context: RunContext) -> list[float]:
+    return [each.validation_accuracy for each in context.result(STUDENT).trainings]
+
+
+def _untried(proposal: Proposal, reason: str) -> RescueTry:
+    return RescueTry(cause=proposal.cause, overrides=list(proposal.overrides), kept=False, reason=reason)
+
+
+def _recorded(context: RunContext, entry: RescueEntry) -> RunContext:
+    """Returns a run whose manifest gets the record; a report without it is made again."""
+    path, stage = context.folder.bundle / MANIFEST, context.stages[REPORT.name]
+    if stage.result() is not None and Manifest.model_validate_json(path.read_bytes()).rescue != entry:
+        stage.forget()
+    return replace(context, rescue=entry)

@@ -1,0 +1,111 @@
+"""The figures that tell the causes of a poor student apart; what its run has not stored is predicted once."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from tfkd.files import fingerprint, read_sealed, write_sealed
+from tfkd.pipeline.causes.figures import StudentFigures, TrainingFigures
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.filling import images_in_transfer_set
+from tfkd.pipeline.folders import CURVE, STUDENT_MODEL
+from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.student import STUDENT, best_folder
+from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.trainings import stores_behind
+from tfkd.recipe.networks import chain
+from tfkd.training.job import Store
+from tfkd.verification.diagnosis import temperatures
+
+VERSION = 1  # of what is measured
+MOST_IMAGES = 400
+BATCH = 64
+
+
+def figures_of(context: RunContext) -> StudentFigures:
+    """Returns the figures of the best student of a run whose students are finished.
+
+    With folds the student that ships has seen all labelled images; the figures are those without the first fold.
+    """
+    if context.data.is_pooled:
+        return figures_of(context.part([0]))
+    result, recipe, data = context.result(STUDENT).best, context.recipe, context.data
+    control = context.result(CONTROL).of(result.seed)
+    teachers = [context.result(TEACHER, number).validation_accuracy for number in range(len(recipe.teachers))]
+    points = json.loads((best_folder(context) / CURVE).read_text(encoding="utf-8"))
+    softened = temperatures(recipe.distill, result.temperature)
+    images = len(data.validation)
+    return StudentFigures(
+        recipe=recipe,
+        labelled=len(data.train),
+        transfer=images_in_transfer_set(data),
+        losses=tuple(point["loss"] for point in points),
+        curve=tuple(point["validation_accuracy"] for point in points),
+        validation=(images, round(result.validation_accuracy * images)),
+        teacher=max((each for each in teachers if each is not None), default=None),
+        control=control.validation_accuracy if control else None,
+        temperatures=tuple(softened),
+        training=_kept(context, [temperature for _, temperature in softened] or [1.0]),
+    )
+
+
+def _kept(context: RunContext, softened: Sequence[float]) -> TrainingFigures:
+    """Returns the figures on training images, which the folder of the run keeps."""
+    key = fingerprint(VERSION, context.stages[STUDENT.name].fingerprint, context.result(STUDENT).best.seed, [*softened])
+    record = read_sealed(context.folder.causes) or {}
+    if record.get("key") != key:
+        record = {"key": key, "figures": asdict(_measured(context, softened))}
+        write_sealed(context.folder.causes, record)
+    return TrainingFigures(**record["figures"])
+
+
+def _measured(context: RunContext, softened: Sequence[float]) -> TrainingFigures:
+    """Predicts training images with the student, and reads what its teacher predicted for the same views."""
+    context.start_tensorflow()
+    from tfkd.data.batches import plain_batches
+    from tfkd.distill.measures import confidence, flatness
+    from tfkd.distill.predict import predict, predictor
+    from tfkd.training.saving import load_model
+
+    data, recipe = context.shipped, context.recipe
+    signature = data.kind.signature(recipe.data)
+    positions = np.unique(np.linspace(0, len(data.train) - 1, min(len(data.train), MOST_IMAGES)).astype(np.int64))
+    images = data.train.take(positions)
+    run = predictor(load_model(best_folder(context) / STUDENT_MODEL))
+    plain = predict(run, plain_batches(images, signature, BATCH)).argmax(axis=1)
+    of_views = predict(run, _views(context, positions)).argmax(axis=1)
+    taught = _taught(stores_behind(recipe, context.data, context.stages, len(chain(recipe))), positions)
+    is_mixed = recipe.teacher_views.mix != "none"
+    return TrainingFigures(
+        images=len(positions),
+        disagreeing=int((of_views != taught.argmax(axis=1)).sum()),
+        student_right=int((plain == images.labels).sum()),
+        teacher_right=None if is_mixed else int((taught.argmax(axis=1) == images.labels).sum()),
+        most_frequent=int(np.bincount(plain).max()),
+        most_labelled=int(np.bincount(images.labels).max()),
+        confidence=confidence(taught, min(softened)),
+        flatness=flatness(taught, max(softened)),
+    )
+
+
+def _views(context: RunContext, positions: np.ndarray) -> Any:
+    """Returns the first stored view of training images in the student's rendering, with labels."""
+    from tfkd.data.batches import numbered_views
+    from tfkd.training.student import transfer_set
+
+    data, recipe = context.shipped, context.recipe
+    split, signature = transfer_set(data), data.kind.signature(recipe.data)
+    views = numbered_views(split, recipe.teacher_views, recipe.seed, 0, positions, signature, BATCH)
+    return views.map(lambda batch: (batch["inputs"], batch["label"]))
+
+
+def _taught(stores: Sequence[Store], positions: np.ndarray) -> Any:
+    """Returns the stored predictions of these views, of all teachers together, float32 [n, classes]."""
+    from tfkd.distill.ensemble import together
+    from tfkd.store.soft_labels import SoftLabels
+
+    logits = [SoftLabels(store.folder, store.header, ()).read(positions, 0)["logits"] for store in stores]
+    return together(logits, [store.weight for store in stores])
