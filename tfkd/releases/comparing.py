@@ -119,7 +119,7 @@ def _entry(release: Release) -> ReleaseEntry:
 
 
 def _meaning(known: list[Predicted], classes: SharedClasses) -> Iterator[ContractChange]:
-    """Yields what outputs stand for other classes: the surest finding of all files."""
+    """Yields the outputs that mean other classes: the surest finding of all files."""
     found = [(each, moved) for each in known if (moved := moved_classes(each.old, each.new, each.images.relabelled()))]
     found.sort(key=lambda each: (not each[1].certain, -each[1].images))
     for predicted, moved in found[:1]:

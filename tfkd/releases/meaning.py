@@ -1,4 +1,4 @@
-"""Which class each output of the new bundle stands for, by the predictions of both for the same images.
+"""Which class each output of the new bundle means, by the predictions of both for the same images.
 
 Labels that are swapped in a list, or a network whose outputs changed places, look right in every file alone.
 """

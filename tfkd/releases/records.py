@@ -30,7 +30,7 @@ class ReleaseEntry(Entry):
 class ContractChange(Entry):
     """A change of what an app that uses the old bundle relies on."""
 
-    part: Part = Field(description="meaning: which class an output stands for, by the predictions")
+    part: Part = Field(description="meaning: which class an output means, by the predictions")
     text: str = Field(description="what changes, one sentence")
     breaks: bool = Field(description="whether an app that uses the old bundle must be changed")
     judged: bool = Field(True, description="False where the images are too few to be sure")

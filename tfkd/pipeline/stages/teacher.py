@@ -24,7 +24,7 @@ def prepared(context: RunContext, number: int) -> PreparedTeacher:
 
 
 def is_in_folds(recipe: Recipe, number: int) -> bool:
-    """Returns whether a teacher stands for several, each without one fold, that predict the images of this fold."""
+    """Returns whether a teacher consists of several, each without one fold, that predict the images of this fold."""
     return recipe.data.is_pooled and recipe.teachers[number].is_tuned
 
 
