@@ -55,6 +55,8 @@ from tfkd.training.saving import save_array
 
 FOLDS_OF = 3
 
+pytestmark = pytest.mark.usefixtures("started_tensorflow")
+
 
 def names(*splits: Split | None) -> list[str]:
     return [split.name(i) for split in splits if split is not None for i in range(len(split))]

@@ -29,7 +29,7 @@ _PHRASES = {
 }
 _FLAG = re.compile(
     r"(?<![\w-])--("
-    "runs|out|name|labels|data|normalization|tflite|coreml|onnx|allow-code|image-size|until|fresh|smoke|target|only|"
+    "runs|out|name|labels|data|normalization|tflite|coreml|onnx|allow-code|image-size|until|fresh|smoke|rescue|hours|target|only|"
     "golden|record|baseline|max-[a-z0-9-]+|warmup|patience|processes|threads|ssh-config|python|benchmark-model|profile|"
     r"delegate|cores|cooling|keep)(?![\w-])"
 )

@@ -76,7 +76,7 @@ def run_or_rescue(
         RequestError: as `run`, or the arguments do not fit together.
     """
     if hours is not None and not rescue:
-        raise RequestError("hours is the time for remedies; it needs --rescue (in Python rescue=True).")
+        raise RequestError("hours is the time for remedies; it needs --rescue.")
     if not rescue:
         return run(recipe, progress, runs, bundles, until, fresh)
     if until not in (None, ORDER[-1]):

@@ -59,8 +59,7 @@ class Stage:
         conditions: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        self.folder = folder
-        self.base = base
+        self.folder, self.base = folder, base
         self.growing = dict(growing or {})
         self.inputs = dict(inputs or {}) | self.growing
         self.product = product
@@ -75,9 +74,8 @@ class Stage:
     def result(self) -> dict[str, Any] | None:
         """Returns the result of the finished stage, or None if it is unfinished or a file is damaged."""
         done = self._done()
-        if done is None or damaged(self.folder, done["files"]):
-            return None
-        result: dict[str, Any] = done["result"]
+        is_whole = done is not None and not damaged(self.folder, done["files"])
+        result: dict[str, Any] | None = done["result"] if done and is_whole else None
         return result
 
     def outdated(self) -> str:

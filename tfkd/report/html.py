@@ -61,14 +61,10 @@ def write_report(
         is_smoke=facts.is_smoke(manifest),
         has_control_row=facts.has_control_row(manifest),
         has_memory=facts.has_memory(manifest),
-        control_says=facts.control_says(manifest),
-        initial_weights=facts.initial_weights(manifest),
-        rescue_says=facts.rescue_says(manifest),
-        agreement_says=facts.agreement_says(manifest),
+        **_sentences(manifest),
         teacher_described=facts.teacher_described,
         against=facts.against,
         images=images,
-        folds_say=facts.folds_say(manifest),
         error=lambda fraction: 100 * facts.standard_error(fraction, images),
         role=role,
         **_UNITS,
@@ -97,6 +93,12 @@ def write_report(
         recipe=json.dumps(manifest.recipe, indent=2, ensure_ascii=False),
     )
     files.write_text(path, page)
+
+
+def _sentences(manifest: Manifest) -> dict[str, Any]:
+    """Returns what the page says in words, by the names of the template."""
+    says = (facts.control_says, facts.initial_weights, facts.rescue_says, facts.agreement_says, facts.folds_say)
+    return {function.__name__: function(manifest) for function in says}
 
 
 def _of_flips(manifest: Manifest, evidence: Evidence) -> dict[str, Any]:

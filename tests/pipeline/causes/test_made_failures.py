@@ -19,6 +19,8 @@ from tfkd.progress import Lines
 from tfkd.recipe import Recipe
 from tfkd.verification.records import Diagnosis, Gate
 
+pytestmark = pytest.mark.usefixtures("started_tensorflow")
+
 MISSED = Gate(name="min_relative_accuracy", value=0.5, limit=0.8, passed=False, verdict="failed")
 
 
