@@ -348,7 +348,7 @@ def test_accuracies_of_a_bundle_are_those_of_its_folds(bundle: Path) -> None:
     assert gates["min_accuracy/folds_int8.tflite"].value == student.accuracy
     assert "better_than_chance/student" in gates and "better_than_chance/folds_int8.tflite" not in gates
     said = facts.folds_say(manifest)
-    assert said.startswith("Accuracy of 2 folds, pooled over 24 photos, 95 % interval ")
+    assert said.startswith("Accuracy of 2 folds, pooled over 24 images, 95 % interval ")
     card, page = ((bundle / name).read_text() for name in ("MODEL_CARD.md", "report.html"))
     assert said in card and said in page and "neither network was trained on" not in page
 
