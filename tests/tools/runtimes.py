@@ -12,7 +12,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +185,27 @@ def classify(models: Iterable[Path], images: Iterable[Path]) -> dict[str, list[l
     job = {"models": [str(path) for path in models], "images": [str(path) for path in images]}
     answers: dict[str, list[list[tuple[str, float]]]] = json.loads(ready("mediapipe 1.2.2").run(job))
     return answers
+
+
+def tokens(title: str, vocabulary: str, texts: Iterable[str], length: int) -> np.ndarray:
+    """Returns what a version of MediaPipe hands to a model of texts.
+
+    Args:
+        title: of MediaPipe, a name of `RUNTIMES`.
+        vocabulary: the text of a vocab.txt.
+        texts: without halves of surrogate pairs, which are no UTF-8.
+        length: of the model's input.
+
+    Returns:
+        int [texts, 3, length]: ids, mask and segment ids.
+
+    Raises:
+        MissingError: the environment does not exist.
+        RefusedError: MediaPipe does not load or run the model.
+    """
+    runtime = replace(ready(title), script=_HERE / "runtime_mediapipe_text.py")
+    job = {"vocabulary": vocabulary, "length": length, "texts": list(texts)}
+    return np.array(json.loads(runtime.run(job)))
 
 
 def main() -> int:

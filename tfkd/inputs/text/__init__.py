@@ -1,0 +1,1 @@
+"""Texts: ids of word pieces, split by the rule of the phone."""
