@@ -10,6 +10,9 @@ from typing import Any
 from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.formats import FORMATS, AppCode
+from tfkd.inputs.text import delimiters
+from tfkd.inputs.text.tokenizer import LONGEST_WORD
+from tfkd.inputs.text.vocabulary import CONTINUATION
 from tfkd.verification.records import Artifact
 
 
@@ -52,6 +55,26 @@ def type_name(bundle: str) -> str:
     return name if name[:1].isalpha() else f"Model{name}"
 
 
+def tokenizer(template: str, bundle: str, length: int) -> str:
+    """Returns the source of the tokenizer for a model of texts.
+
+    Args:
+        template: "tokenizer.kt.j2" or "tokenizer.swift.j2".
+        bundle: its name.
+        length: of the model's input, tokens.
+    """
+    codes = [f"0x{code:X}" for ends in delimiters.RANGES for code in ends]
+    values: dict[str, Any] = {
+        "bundle": bundle,
+        "type": f"{type_name(bundle)}Tokenizer",
+        "length": length,
+        "longest_word": LONGEST_WORD,
+        "continuation": CONTINUATION,
+        "delimiters": [", ".join(codes[start : start + 12]) for start in range(0, len(codes), 12)],
+    }
+    return _render(template, values)
+
+
 def _snippets(manifest: Manifest) -> Iterator[Snippet]:
     name = type_name(manifest.name)
     for folder in dict.fromkeys(format.folder for format in FORMATS.values() if format.code):
@@ -73,17 +96,6 @@ def _shipped(artifact: Artifact) -> bool:
 
 
 def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) -> Snippet:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("tfkd.bundle"),
-        autoescape=False,  # source code: `quoted` escapes what comes from outside
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["quoted"] = _quoted
     file = PurePosixPath(artifact.path)
     values: dict[str, Any] = {
         "bundle": manifest.name,
@@ -96,7 +108,22 @@ def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) 
         "output": artifact.io.output.dtype,
         "scale": artifact.io.output.scale,
     }
-    return Snippet(path, code.runtime, artifact, environment.get_template(code.template).render(values))
+    return Snippet(path, code.runtime, artifact, _render(code.template, values))
+
+
+def _render(template: str, values: dict[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("tfkd.bundle"),
+        autoescape=False,  # source code: `quoted` escapes what comes from outside
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quoted"] = _quoted
+    return environment.get_template(template).render(values)
 
 
 def _quoted(text: str) -> str:
