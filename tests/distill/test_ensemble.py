@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfkd.distill.ensemble import together
+from tfkd.distill.ensemble import placed, together
 from tfkd.distill.measures import softmax
 
 
@@ -20,3 +20,9 @@ def test_several_predict_their_weighted_mean_probability() -> None:
 def test_a_certain_prediction_has_finite_logits() -> None:
     sure = np.array([[1000.0, 0.0]])
     assert np.isfinite(together([sure, sure], [1.0, 1.0])).all()
+
+
+def test_rows_of_the_members_are_placed_among_all() -> None:
+    rows = np.arange(1, 5, dtype=np.float32).reshape(2, 2)
+    found = placed(rows, np.array([False, True, False, True]))
+    np.testing.assert_array_equal(found, [[0, 0], [1, 2], [0, 0], [3, 4]])

@@ -67,18 +67,12 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
         ("seed", manifest.seed, recipe.get("seed")),
     ]
     if manifest.teachers:
-        taught = _part(recipe, "teachers")
-        in_recipe = (
-            [(_part(each, "predictions") or _part(each, "model"), _part(each, "weights")) for each in taught]
-            if isinstance(taught, list)
-            else []
-        )
         pairs += [
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
             ("student.model", student.model, _part(recipe, "student", "model")),
             ("the kind of input", manifest.signature.kind, _part(recipe, "data", "kind") or "image"),
             ("student.image_size", student.image_size, _part(recipe, "data", "image_size")),
-            ("teachers", [(each.model, each.weights) for each in single(manifest.teachers)], in_recipe),
+            ("teachers", _stated_teachers(manifest), _teachers_in(recipe)),
         ]
     else:
         pairs += [
@@ -88,6 +82,25 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
     for name, stated, asked_for in pairs:
         if stated != asked_for:
             yield f"{name} is {stated!r}, its recipe has {asked_for!r}"
+
+
+def _teachers_in(recipe: dict[str, Any]) -> list[tuple[Any, ...]]:
+    taught = _part(recipe, "teachers")
+    if not isinstance(taught, list):
+        return []
+    return [
+        _named(_part(each, "predictions") or _part(each, "model"), _part(each, "weights"), _part(each, "domain"))
+        for each in taught
+    ]
+
+
+def _stated_teachers(manifest: Manifest) -> list[tuple[Any, ...]]:
+    teachers = single(manifest.teachers)
+    return [_named(each.model, each.weights, each.domain and each.domain.pattern) for each in teachers]
+
+
+def _named(model: Any, weights: Any, domain: Any) -> tuple[Any, ...]:
+    return (model, weights) if domain is None else (model, weights, domain)
 
 
 def _input(manifest: Manifest) -> Iterator[str]:
@@ -136,13 +149,17 @@ def _fractions(manifest: Manifest) -> Iterator[str]:
     fractions += [("student.accuracies", each) for each in student.accuracies]
     fractions += [("student.control_accuracies", each) for each in student.control_accuracies]
     fractions += [(f"the accuracy after {each.kind}", each.accuracy) for each in student.compressions]
-    fractions += [(f"the accuracy of the teacher {each.model}", each.accuracy) for each in manifest.teachers]
     for artifact in manifest.artifacts:
         for field in ("accuracy", "agreement", "top1_vs_keras"):
             fractions.append((f"{field} of {artifact.path}", getattr(artifact, field)))
-    for name, fraction in fractions:
-        if fraction is not None and abs(fraction * images - round(fraction * images)) > _WHOLE:
-            yield f"{name} is {fraction}, which is no whole number of {images:,} test images"
+    counts = [(name, fraction, images) for name, fraction in fractions]
+    counts += [
+        (f"the accuracy of the teacher {each.model}", each.accuracy, each.domain.images if each.domain else images)
+        for each in manifest.teachers
+    ]
+    for name, fraction, number in counts:
+        if fraction is not None and abs(fraction * number - round(fraction * number)) > _WHOLE:
+            yield f"{name} is {fraction}, which is no whole number of {number:,} test images"
 
 
 def _untrained(manifest: Manifest) -> Iterator[str]:
@@ -249,7 +266,7 @@ def _chance(manifest: Manifest) -> Iterator[str]:
     tests += [
         (f"the teacher {each.model}", each.accuracy, each.chance)
         for each, classes in zip(single(manifest.teachers), specialists, strict=False)
-        if not classes
+        if not classes and each.domain is None
     ]
     found = [(name, accuracy, test) for name, accuracy, test in tests if accuracy is not None and test is not None]
     for name, accuracy, test in found:

@@ -92,6 +92,13 @@ class TuningEntry(Entry):
     after: Fraction = Field(description="after the backbone was trained too")
 
 
+class DomainEntry(Entry):
+    """The images that a teacher knows: its accuracy is on those of the test split."""
+
+    pattern: str = Field(description="of their paths in the source")
+    images: Number = Field(description="test images in the domain")
+
+
 class TeacherEntry(Entry):
     model: str
     weights: str
@@ -103,6 +110,9 @@ class TeacherEntry(Entry):
         description="expected calibration error, 15 equal bins (Guo et al. 2017)"
     )
     chance: ChanceTest | None = Field(None, description="of a specialist: on images of the classes that it knows")
+    domain: DomainEntry | None = Field(
+        None, description="of a teacher of some images: accuracy, calibration_error and chance are on its own"
+    )
     tuning: TuningEntry | None = Field(None, description="None where fine-tuning was not weighed")
     not_exported: str | None = Field(
         None, description="why it has no .tflite file, so that the comparison has no row of it; None where it has one"

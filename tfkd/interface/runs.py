@@ -115,11 +115,9 @@ class SoftLabelBatches:
         with tensorflow_silenced():
             from tfkd.data.batches import example_errors, numbered_views
             from tfkd.distill.ensemble import together
-            from tfkd.store.soft_labels import SoftLabels
-            from tfkd.training import loop, student
+            from tfkd.training import loop, student, teaching
         recipe, view = self._recipe, number % self.views
-        stores = [SoftLabels(store.folder, store.header, ()) for store in self._stores]
-        weights = [store.weight for store in self._stores]
+        stores, weights = teaching.open_stores(self._stores)
         split, signature = student.transfer_set(self._data), self._data.kind.signature(recipe.data)
         length = self.examples // batch * batch
         order = loop.training_order(recipe.distill.training, split.labels, recipe.seed, number, length)

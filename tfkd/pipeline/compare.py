@@ -103,11 +103,13 @@ def compare(
 
 def variants(context: RunContext) -> Iterator[Variant]:
     """Yields the variants that are compared with the run's own files."""
-    if kind_in(context, 0).is_network:
+    teacher = context.recipe.teachers[0]
+    if teacher.domain is not None:
+        context.progress.say(f"teacher int8, teacher pruned: left out. {teacher.name} knows its domain alone.")
+    elif kind_in(context, 0).is_network:
         yield from _of_the_teacher(context)
     else:
-        name = context.recipe.teachers[0].name
-        context.progress.say(f"teacher int8, teacher pruned: left out. {name} is no Keras network.")
+        context.progress.say(f"teacher int8, teacher pruned: left out. {teacher.name} is no Keras network.")
     if context.recipe.distill.control:
         yield _control(context)
     yield from _of_the_student(context)

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfkd import machine
 from tfkd.data import Dataset
+from tfkd.data.domains import require_domains, splits_of, within
 from tfkd.errors import RequestError, TfkdError, counted, some
 from tfkd.models import STUDENTS, build_student, is_own
 from tfkd.models.imports import import_modules
@@ -62,6 +63,7 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from _data(data)
     yield from _folds(recipe, data)
     try:
+        require_domains(data.source, recipe.teachers, splits_of(data))
         require_known_classes(recipe, data)
     except RequestError as error:
         yield DoctorFinding("error", str(error))
@@ -122,7 +124,10 @@ def _folds(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
     for numbers in parts_of(recipe):
         settings = recipe.data.model_copy(update={"held_out": list(numbers)})
         try:
-            held_out(data.source, data.classes, data.train, settings, recipe.seed)
+            splits = held_out(data.source, data.classes, data.train, settings, recipe.seed)
+            named = dict(zip(("training", "validation", "test"), splits, strict=True))
+            without = " and ".join(str(number + 1) for number in numbers)
+            require_domains(f"{data.source} without fold {without}", recipe.teachers, named)
         except RequestError as error:
             yield DoctorFinding("error", str(error))
             break
@@ -208,14 +213,16 @@ def _teacher(
     teacher = recipe.teachers[number]
     try:
         kind = kind_of(teacher, len(data.classes))
-        images = rendered(teacher.rendering, data)
+        images = within(rendered(teacher.rendering, data), data, teacher.domain)
+        if not len(images.train):  # its domain is refused
+            return None
         with kind.check(teacher, images, recipe.seed, recipe.distill.teacher_taps) as checked:
             yield DoctorFinding("ok", checked.described)
             yield from (DoctorFinding("warning", text) for text in checked.warnings)
             if checked.classifier is None:
                 yield DoctorFinding("ok", checked.plan)
             else:
-                yield from _measured(recipe, number, checked.classifier, data, runs)
+                yield from _measured(recipe, number, checked.classifier, images, runs)
     except TfkdError as error:
         yield DoctorFinding("error", str(error))
         return None
@@ -285,15 +292,13 @@ def _compared(student: Any, teachers: Sequence[Any]) -> Iterator[DoctorFinding]:
 def _measured(
     recipe: Recipe, number: int, classifier: "RawClassifier", data: Dataset, runs: Path
 ) -> Iterator[DoctorFinding]:
-    """Measures a teacher that is not fine-tuned on a few hundred images."""
-    from tfkd.data.renderings import rendered
+    """Measures a teacher that is not fine-tuned on a few hundred images that it knows, in its rendering."""
     from tfkd.distill.measures import confidence, flatness
     from tfkd.training.temperature import temperature_for
     from tfkd.verification import diagnosis
 
     teacher = recipe.teachers[number]
-    rendered_data = rendered(teacher.rendering, data)
-    images, labels = diagnosis.probe_images(rendered_data, classifier.signature, recipe.seed, ("validation", "train"))
+    images, labels = diagnosis.probe_images(data, classifier.signature, recipe.seed, ("validation", "train"))
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
     logits = np.concatenate([classifier.predict(batch) for batch in batches])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))

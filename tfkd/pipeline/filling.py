@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from tfkd.data import Dataset
+from tfkd.data.domains import membership
 from tfkd.data.folds import folds_of_transfer_set
 from tfkd.pipeline.stage import Stage
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
-from tfkd.store.layout import Layout, TeacherOutputs
+from tfkd.store.layout import LOGITS, Layout, TeacherOutputs
 from tfkd.teachers import KINDS, PreparedTeacher, StoreSource, ViewSet
 from tfkd.teachers.base import batches_of
 from tfkd.training.job import Store
@@ -81,16 +82,17 @@ def fill(job: StoreJob, data: Dataset, progress: Progress) -> StoreResult:
     start = time.perf_counter()
     recipe = job.recipe
     images = student.transfer_set(rendered(job.rendering, data))
-    views = ViewSet(
-        images, recipe.teacher_views, recipe.seed, job.views, tuple(recipe.distill.teacher_taps), job.folder
-    )
+    members = membership_in_transfer_set(data, job.network.domain)
+    taps = tuple(recipe.distill.teacher_taps)
+    views = ViewSet(images, recipe.teacher_views, recipe.seed, job.views, taps, job.folder, members)
     with _source(job, views, data) as source:
         layout = Layout.for_classes(len(data.classes), dict(source.shapes))
         progress.say(f"  inference: {source.described}")
         count = len(images) * job.views
         with progress.task("teacher predictions", count, "views") as advance:
             header = _header(job.fingerprint, layout, job.views, data)
-            soft_labels.write_soft_labels(job.folder, header, source.predict, advance)
+            predict = source.predict if members.all() else within_domain(source.predict, members, layout.classes)
+            soft_labels.write_soft_labels(job.folder, header, predict, advance)
     return StoreResult(count, time.perf_counter() - start, layout, dict(source.inference))
 
 
@@ -133,7 +135,34 @@ def by_fold(predictors: Mapping[int, Predictor], folds: np.ndarray) -> Predictor
     return predict
 
 
-def store_of(stage: Stage, layout: Layout, views: int, data: Dataset, weight: float = 1.0) -> Store:
+def within_domain(predictor: Predictor, members: np.ndarray, classes: int) -> Predictor:
+    """Returns the function that predicts the images that a teacher knows; the logits of all others are zero.
+
+    Args:
+        predictor: maps (positions int64 [n], number of the view) to batches of logits, in order.
+        members: bool [images], whether the teacher knows each image.
+        classes: number of classes.
+    """
+
+    def predict(positions: np.ndarray, view: int) -> Iterator[TeacherOutputs]:
+        for block in batches_of(positions, BLOCK):
+            found, mine = np.zeros((len(block), classes), np.float32), np.flatnonzero(members[block])
+            if len(mine):
+                found[mine] = np.concatenate([batch[LOGITS] for batch in predictor(block[mine], view)])
+            yield {LOGITS: found}
+
+    return predict
+
+
+def membership_in_transfer_set(data: Dataset, domain: str | None) -> np.ndarray:
+    """Returns whether each image of the transfer set is in a domain, bool [n]."""
+    splits = [data.train, *([data.unlabelled] if data.unlabelled else [])]
+    return np.concatenate([membership(split, domain) for split in splits])
+
+
+def store_of(
+    stage: Stage, layout: Layout, views: int, data: Dataset, weight: float = 1.0, domain: str | None = None
+) -> Store:
     """Returns the finished store of a stage, for a training.
 
     Args:
@@ -142,8 +171,10 @@ def store_of(stage: Stage, layout: Layout, views: int, data: Dataset, weight: fl
         views: number of views per image that the training needs; the store may hold more.
         data: the images.
         weight: weight of the network in an ensemble.
+        domain: pattern of the images that it knows; None: all.
     """
-    return Store(stage.folder, _header(stage.base, layout, views, data), weight)
+    members = None if domain is None else np.packbits(membership_in_transfer_set(data, domain)).tobytes()
+    return Store(stage.folder, _header(stage.base, layout, views, data), weight, members)
 
 
 def images_in_transfer_set(data: Dataset) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tfkd.data import open_source
+from tfkd.data.domains import require_domains, splits_of
 from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor
@@ -41,7 +42,7 @@ class Parts:
         """Returns the part without some folds, numbered from 0.
 
         Raises:
-            RequestError: the other folds have too few images of a class.
+            RequestError: the other folds have too few images of a class or a domain.
         """
         numbers = tuple(sorted(held_out))
         if numbers not in self._opened:
@@ -49,6 +50,8 @@ class Parts:
             recipe = self.recipe.model_copy(update={"data": data})
             folder = self.folder.without(numbers)
             images = open_source(data, recipe.seed, checked=folder.checked)
+            named = f"{data.source} without fold {' and '.join(str(fold + 1) for fold in numbers)}"
+            require_domains(named, recipe.teachers, splits_of(images))
             stages = stages_of(recipe, images, folder.path)
             self._opened[numbers] = RunContext(recipe, images, folder, stages, self.progress, self.executor, folds=self)
         return self._opened[numbers]

@@ -10,6 +10,7 @@ from tfkd.bundle import seal
 from tfkd.bundle.layout import MANIFEST, MEASUREMENTS
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import require_writable
+from tfkd.data.domains import require_domains, splits_of
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
 from tfkd.pipeline.context import RunContext
@@ -116,6 +117,7 @@ def open_run(
         RequestError: the images cannot be opened, or a file or a class that the recipe names is missing.
     """
     data = open_data(recipe, folder, progress)
+    require_domains(data.source, recipe.teachers, splits_of(data))
     require_known_classes(recipe, data)
     resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
     stages = stages_of(resolved.recipe, data, folder.path)

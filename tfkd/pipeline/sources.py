@@ -7,6 +7,7 @@ from typing import Any
 
 from tfkd.data import REST, Dataset, Split
 from tfkd.data.check import content
+from tfkd.data.domains import membership
 from tfkd.data.folder import paired
 from tfkd.data.renderings import folder_of
 from tfkd.files import fingerprint
@@ -72,6 +73,16 @@ class Sources:
             return {"data.unlabelled": source}
         own = {} if source == REST else {source: content(images, self.kept)}
         return {"data.unlabelled": source, **own, **self._paired(rendering, (images,), " (of unlabelled images)")}
+
+    def domain(self, number: int, unlabelled: bool) -> dict[str, Any]:
+        """Returns which images are in a teacher's domain; nothing for a teacher without one."""
+        domain, data = self.recipe.teachers[number].domain, self.data
+        if domain is None:
+            return {}
+        splits = [data.train, data.validation, data.test]
+        if unlabelled and data.unlabelled:
+            splits.append(data.unlabelled)
+        return {f"images in {domain}": fingerprint([membership(split, domain).tolist() for split in splits])}
 
     def _paired(self, rendering: str, splits: tuple[Split, ...], note: str) -> dict[str, Any]:
         path = folder_of(rendering)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.filling import StoreResult, images_in_transfer_set
+from tfkd.pipeline.filling import StoreResult, membership_in_transfer_set
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.store.layout import Layout
@@ -29,7 +29,12 @@ def inputs_of(sources: Sources, network: str, rendering: str, views: int) -> Inp
 
 
 def cost_of(
-    context: RunContext, kind: StageKind[StoreResult], number: int, per_image: int, untrained: Callable[[], Any | None]
+    context: RunContext,
+    kind: StageKind[StoreResult],
+    number: int,
+    per_image: int,
+    untrained: Callable[[], Any | None],
+    domain: str | None = None,
 ) -> str:
     """Returns the cost of filling a store, in views, bytes and minutes.
 
@@ -40,19 +45,21 @@ def cost_of(
         per_image: number of views per image.
         untrained: builds an untrained Keras network of the same architecture; returns None for a teacher of another
             kind, whose speed is not known before it runs.
+        domain: pattern of the images that it predicts; None: all.
     """
     recipe, data = context.recipe, context.data
-    views = images_in_transfer_set(data) * per_image
+    members = membership_in_transfer_set(data, domain)
+    views, rows = int(members.sum()) * per_image, len(members) * per_image
     if context.stages[kind.numbered(number)].result():
         done = context.result(kind, number)
-        return f"{views:,} views, {views * done.layout.bytes_per_view / 1e6:,.1f} MB, {done.seconds / 60:,.1f} minutes"
+        return f"{views:,} views, {rows * done.layout.bytes_per_view / 1e6:,.1f} MB, {done.seconds / 60:,.1f} minutes"
     context.start_tensorflow()
     from tfkd.store import inference
 
     model = untrained()
     if model is None:
         size = Layout.for_classes(len(data.classes)).bytes_per_view
-        return f"{views:,} views, {views * size / 1e6:,.1f} MB without features"
+        return f"{views:,} views, {rows * size / 1e6:,.1f} MB without features"
     layout = Layout.for_classes(len(data.classes), inference.feature_shapes(model, recipe.distill.teacher_taps))
     minutes = views / inference.images_per_second(model) / 60
-    return f"{views:,} views, {views * layout.bytes_per_view / 1e6:,.1f} MB, about {minutes:,.1f} minutes"
+    return f"{views:,} views, {rows * layout.bytes_per_view / 1e6:,.1f} MB, about {minutes:,.1f} minutes"

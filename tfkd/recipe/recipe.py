@@ -77,6 +77,24 @@ class Recipe(Block):
         return self
 
     @model_validator(mode="after")
+    def _fits_domains(self) -> "Recipe":
+        teacher = next((each for each in self.teachers if each.domain is not None), None)
+        if teacher is None:
+            return self
+        if self.distill.teacher_taps:
+            tap = self.distill.teacher_taps[0]
+            raise ValueError(
+                f"{teacher.name} has no feature {tap!r} of examples outside of its domain {teacher.domain!r}; use "
+                "losses on logits and no distill.features, or leave domain out"
+            )
+        if self.teacher_views.mix != "none":
+            raise ValueError(
+                f"mixed views are of two examples, which may be of different domains, and {teacher.name} knows one of "
+                "them; set distill.targets=image or data.augment.mix=none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fits_folds(self) -> "Recipe":
         folds = self.data.folds
         if folds is None:
@@ -138,6 +156,7 @@ def shrunk(recipe: Recipe) -> Recipe:
         "switched_off_by": SMOKE,
     }
     for teacher in values["teachers"]:
+        teacher["domain"] = None  # of which a fraction may have no examples
         if teacher["fine_tune"]:
             teacher["fine_tune"] |= {name: min(teacher["fine_tune"][name], 1) for name in ("epochs", "head_epochs")}
     return Recipe.model_validate(values)

@@ -24,6 +24,7 @@ ADDED: dict[tuple[str, str], Any] = {
     ("teachers", "output"): None,
     ("teachers", "class_embeddings"): None,
     ("teachers", "logit_scale"): 100.0,
+    ("teachers", "domain"): None,
     ("distill", "label_head"): None,
     ("distill", "finish"): None,
     ("gates", "max_negative_flips"): None,

@@ -12,7 +12,7 @@ from tfkd.recipe.training import FineTune
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 ONNX = ".onnx"
-_OF_PREDICTIONS = {"predictions", "labels", "share"}
+_OF_PREDICTIONS = {"predictions", "labels", "share", "domain"}
 _OF_ONNX_ALONE = {"output", "class_embeddings", "logit_scale"}
 _NOT_OF_ONNX = {"predictions", "weights", "batch_norm"}
 # Of a head on features that are computed once.
@@ -72,6 +72,11 @@ class Teacher(Block):
         "moving", description="BatchNorm statistics at inference: those of its training, or of each batch"
     )
     share: float = Field(1.0, gt=0, description="weight in an ensemble, relative to the other teachers")
+    domain: str | None = Field(
+        None,
+        min_length=1,
+        description="the examples that it knows: a pattern of their paths in the source, such as xray/*; None: all",
+    )
     rendering: Rendering = "rgb"
     output: str | None = Field(
         None, min_length=1, description="output or inner tensor of an ONNX file to use; default: its only output"

@@ -160,13 +160,16 @@ def networks_table(manifest: Manifest) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("seed", "px", "accuracy"):
         table.add_column(name, justify="right", no_wrap=True)
-    for network, model, seed, side, accuracy in (row.values() for row in network_rows(manifest)):
+    rows = network_rows(manifest)
+    counts = [each.domain.images if each.domain else images for each in manifest.teachers]
+    counts += [images] * (len(rows) - len(counts))
+    for (network, model, seed, side, accuracy), count in zip((row.values() for row in rows), counts, strict=True):
         table.add_row(
             network,
             Text(model),
             "" if seed is None else str(seed),
             units.known(side, str),
-            _measured(accuracy, images),
+            _measured(accuracy, count),
         )
     return table
 
@@ -181,7 +184,10 @@ def network_rows(manifest: Manifest) -> list[dict[str, Any]]:
         return described | {"accuracy": accuracy}
 
     student = manifest.student
-    rows = [row("teacher", each, None, each.accuracy) for each in manifest.teachers]
+    rows = [
+        row(f"teacher ({each.domain.pattern})" if each.domain else "teacher", each, None, each.accuracy)
+        for each in manifest.teachers
+    ]
     for network, accuracies in (("control", student.control_accuracies), ("student", student.accuracies)):
         rows += [row(network, student, *pair) for pair in zip(student.seeds, accuracies, strict=False)]
     return rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, TuningEntry
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, counted
 from tfkd.formats import TIMED
 from tfkd.recipe import RANDOM, SMOKE
 from tfkd.report import units
@@ -162,9 +162,17 @@ def teacher_described(teacher: TeacherEntry) -> str:
         f"input {side} × {side}" if side else "",
         "" if teacher.calibration_error is None else f"calibration error {units.percent(teacher.calibration_error)}",
         "not measured on the test images" if teacher.accuracy is None else "",
+        _domain(teacher),
         _tuning(teacher.tuning),
     ]
     return ", ".join([teacher.model, *(each for each in found if each)])
+
+
+def _domain(teacher: TeacherEntry) -> str:
+    if teacher.domain is None:
+        return ""
+    measured = "" if teacher.accuracy is None else f"accuracy {units.percent(teacher.accuracy)} on "
+    return f"domain {teacher.domain.pattern} ({measured}{counted(teacher.domain.images, 'test image')})"
 
 
 def _tuning(tuning: TuningEntry | None) -> str:

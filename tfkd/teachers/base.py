@@ -35,6 +35,11 @@ class PreparedTeacher:
     settings: Teacher | None
     classes: tuple[str, ...]
 
+    @property
+    def domain(self) -> str | None:
+        """The pattern of the examples that it knows; None if it knows all."""
+        return self.settings.domain if self.settings else None
+
 
 @dataclass(frozen=True)
 class ViewSet:
@@ -47,6 +52,7 @@ class ViewSet:
         views: number of views per example.
         taps: features to store with the logits.
         folder: folder of the store.
+        members: whether the teacher knows each example, bool [n]; it predicts no other.
     """
 
     examples: Split
@@ -55,6 +61,7 @@ class ViewSet:
     views: int
     taps: tuple[str, ...]
     folder: Path
+    members: np.ndarray
 
 
 @dataclass(frozen=True)

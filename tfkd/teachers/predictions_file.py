@@ -265,12 +265,13 @@ def _warnings(predictions: Predictions, matching: Matching, missing: int) -> tup
 def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
     assert teacher.settings is not None
     logits = np.load(teacher.file, allow_pickle=False)
-    if len(logits) != len(views.examples):
+    if len(logits) != views.members.sum():
         raise RequestError(f"{teacher.file} is of other images; run the recipe again with --fresh.")
+    row_of = np.cumsum(views.members) - 1
 
     def predict(positions: Any, view: int) -> Iterator[TeacherOutputs]:
         for part in batches_of(positions, BATCH):
-            yield {LOGITS: logits[part]}
+            yield {LOGITS: logits[row_of[part]]}
 
     yield StoreSource({}, predict, f"predictions of {teacher.settings.name}")
 

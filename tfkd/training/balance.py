@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tfkd.data import domains
 from tfkd.data.dataset import UNLABELLED, Dataset
 from tfkd.errors import RequestError, nearest
 from tfkd.labels import composed
@@ -68,6 +69,7 @@ def require_known_classes(recipe: Recipe, data: Dataset) -> None:
         RequestError: a training of the recipe has such a setting.
     """
     known = {composed(name) for name in data.classes}
+    by_teacher = {f"teachers.{number}.fine_tune": each.domain for number, each in enumerate(recipe.teachers)}
     for place, training in trainings_of(recipe):
         if isinstance(training.class_weight, dict):
             for name in training.class_weight:
@@ -77,7 +79,9 @@ def require_known_classes(recipe: Recipe, data: Dataset) -> None:
                         f"{nearest(name, list(data.classes))}"
                     )
         elif training.class_weight or training.sampling == "balanced":
-            _counts(data.train.labels, data.classes)
+            domain = by_teacher.get(place)
+            where = "" if domain is None else f" in the domain {domain!r}"
+            _counts(data.train.labels[domains.membership(data.train, domain)], data.classes, where)
 
 
 def trainings_of(recipe: Recipe) -> Iterator[tuple[str, Training]]:
@@ -89,13 +93,13 @@ def trainings_of(recipe: Recipe) -> Iterator[tuple[str, Training]]:
             yield f"teachers.{number}.fine_tune", teacher.fine_tune
 
 
-def _counts(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+def _counts(labels: np.ndarray, classes: Sequence[str], where: str = "") -> np.ndarray:
     counts = np.bincount(labels[labels != UNLABELLED], minlength=len(classes))
     if not counts.all():
         name = classes[int(counts.argmin())]
         raise RequestError(
-            f"The class {name!r} has no training images, so that it cannot be balanced; add images of it, or remove "
-            "the class."
+            f"The class {name!r} has no training images{where}, so that it cannot be balanced; add images of it, or "
+            "remove the class."
         )
     return counts
 

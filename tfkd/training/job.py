@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from tfkd.recipe import Augment, Recipe, Student, Teacher
 
 TrainingKind = Literal["student", "control"]
@@ -19,11 +21,21 @@ class Store:
         folder: its folder.
         header: the header that it must have.
         weight: weight of the teacher in the ensemble.
+        packed_membership: whether it knows each example of the transfer set, as packed bits; None: all of them.
     """
 
     folder: Path
     header: dict[str, Any]
     weight: float = 1.0
+    packed_membership: bytes | None = None
+
+    @property
+    def membership(self) -> np.ndarray:
+        """Whether the teacher knows each example of the transfer set, bool [images]."""
+        images = self.header["images"]
+        if self.packed_membership is None:
+            return np.ones(images, bool)
+        return np.unpackbits(np.frombuffer(self.packed_membership, np.uint8), count=images).astype(bool)
 
 
 @dataclass(frozen=True, kw_only=True)

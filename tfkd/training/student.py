@@ -29,12 +29,12 @@ from tfkd.models.precision import in_float32
 from tfkd.progress import Advance
 from tfkd.recipe import FeatureLoss, Recipe, Student
 from tfkd.signature import Signature
-from tfkd.store.soft_labels import SoftLabels
 from tfkd.training import loop
 from tfkd.training.balance import class_weights
 from tfkd.training.heads import LABEL_HEAD, TEACHER_HEAD, teacher_head_of, two_heads
 from tfkd.training.job import Job, Lesson, StudentResult
 from tfkd.training.saving import save_array, save_model
+from tfkd.training.teaching import StoredPredictions, open_stores
 from tfkd.training.temperature import with_temperatures
 
 BATCH = 64
@@ -180,7 +180,7 @@ def distilled(
 ) -> tuple[keras.Model, Batches, Callable[[int], None]]:
     """Returns the model that learns from the stores, the batches by epoch, and the function that begins an epoch."""
     distill = job.recipe.distill
-    stores = [SoftLabels(store.folder, store.header, distill.loss_taps) for store in job.stores]
+    stores, weights = open_stores(job.stores, distill.loss_taps)
     losses, begin = losses_of(distill)
     if distill.label_head is not None:
         for loss, _ in losses:
@@ -189,7 +189,7 @@ def distilled(
         student,
         losses=losses,
         label_weight=distill.label_weight,
-        teacher_shares=[store.weight for store in job.stores],
+        teacher_shares=weights,
         answers=[store.shapes for store in stores],
         images=job.images,
         label_tap=LOGITS if distill.label_head is None else LABEL_HEAD,
@@ -254,27 +254,27 @@ def _views(
     return numbered_views(split, augment, seed, view, order, signature, job.batch, finished)
 
 
-def with_predictions(batch: dict[str, Any], stores: list[SoftLabels], view: int) -> TeacherPredictions:
+def with_predictions(batch: dict[str, Any], stores: list[StoredPredictions], view: int) -> TeacherPredictions:
     """Adds the teachers' predictions of these views to them, as the `x` of a Distiller.
 
     Args:
         batch: a batch of `tfkd.data.batches.view_batches`.
-        stores: one per teacher, of the transfer set that `index` refers to.
+        stores: one per teacher, or their combination, of the transfer set that `index` refers to.
         view: number of the views.
     """
     predictions = _predictions(batch["index"], stores, lambda store, positions: store.read(positions, view))
     return TeacherPredictions(batch["inputs"], predictions, batch["index"])
 
 
-def with_mean_predictions(batch: dict[str, Any], stores: list[SoftLabels]) -> TeacherPredictions:
+def with_mean_predictions(batch: dict[str, Any], stores: list[StoredPredictions]) -> TeacherPredictions:
     """Adds the mean of the stored predictions of an image to views without predictions.
 
     The predictions of a mixed view are mixed like its labels. For CutMix this approximates the prediction of a teacher
     that ends in global pooling and one dense layer, because both are linear.
     """
-    predictions = _predictions(batch["index"], stores, SoftLabels.mean)
+    predictions = _predictions(batch["index"], stores, _mean)
     if "share" in batch:
-        partners = _predictions(batch["partner"], stores, SoftLabels.mean)
+        partners = _predictions(batch["partner"], stores, _mean)
         weight = batch["share"][:, None]
         predictions = tf.nest.map_structure(
             lambda own, other: weight * own + (1.0 - weight) * other, predictions, partners
@@ -282,8 +282,12 @@ def with_mean_predictions(batch: dict[str, Any], stores: list[SoftLabels]) -> Te
     return TeacherPredictions(batch["inputs"], predictions, batch["index"])
 
 
+def _mean(store: StoredPredictions, positions: Any) -> dict[str, Any]:
+    return store.mean(positions)
+
+
 def _predictions(
-    positions: Any, stores: list[SoftLabels], read: Callable[[SoftLabels, Any], dict[str, Any]]
+    positions: Any, stores: list[StoredPredictions], read: Callable[[StoredPredictions, Any], dict[str, Any]]
 ) -> tuple[dict[str, Any], ...]:
     taps = [(number, tap, shape) for number, store in enumerate(stores) for tap, shape in store.shapes.items()]
 

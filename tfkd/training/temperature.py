@@ -15,8 +15,8 @@ import numpy as np
 from tfkd.distill.measures import flatness
 from tfkd.recipe import AUTO, LogitLoss, Recipe
 from tfkd.store.layout import LOGITS
-from tfkd.store.soft_labels import SoftLabels
-from tfkd.training.job import Lesson, Store
+from tfkd.training.job import Lesson
+from tfkd.training.teaching import StoredPredictions, open_stores
 
 ENTROPY = 0.25  # of the softened soft labels, as a fraction of that of a uniform guess
 LOWEST, HIGHEST = 10, 80  # tenths, so that rounding on another processor hardly ever changes the choice
@@ -29,12 +29,14 @@ def with_temperatures(lesson: AnyLesson) -> tuple[AnyLesson, float | None]:
     """Returns a lesson whose temperatures "auto" are numbers, and the number; None where the recipe names all.
 
     Args:
-        lesson: a training with finished stores; with several, the entropy is the weighted mean over the teachers.
+        lesson: a training with finished stores; with several, the entropy is the weighted mean over the teachers, or
+            that of their combination where they have domains.
     """
     losses = lesson.recipe.distill.losses
     if not any(isinstance(loss, LogitLoss) and loss.temperature == AUTO for loss in losses):
         return lesson, None
-    chosen = temperature_for([_logits(store) for store in lesson.stores], [store.weight for store in lesson.stores])
+    stores, weights = open_stores(lesson.stores)
+    chosen = temperature_for([_logits(store, lesson.stores[0].header["images"]) for store in stores], weights)
     return replace(lesson, recipe=_with_temperature(lesson.recipe, chosen)), chosen
 
 
@@ -60,8 +62,7 @@ def _with_temperature(recipe: Recipe, temperature: float) -> Recipe:
     return recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"losses": losses})})
 
 
-def _logits(store: Store) -> Any:
+def _logits(store: StoredPredictions, images: int) -> Any:
     """Returns stored predictions of the first view, float32 [n, classes], of images spread evenly over the store."""
-    images = store.header["images"]
     places = np.unique(np.linspace(0, images - 1, min(images, _MOST_IMAGES)).astype(np.int64))
-    return SoftLabels(store.folder, store.header, []).read(places, 0)[LOGITS]
+    return store.read(places, 0)[LOGITS]

@@ -44,7 +44,8 @@ class StudentFigures:
         losses: training loss of each epoch.
         validation: number of validation images, and how many of them the student predicts correctly.
         curve: validation accuracy of each epoch.
-        teacher: validation accuracy of the best teacher; None where it was not measured.
+        teacher: validation accuracy of the best teacher, or of teachers with domains the mean per image; None where it
+            was not measured.
         control: validation accuracy of the control; None without one.
         temperatures: place and temperature of each loss on softened probabilities, the chosen one for "auto".
         training: on training images.

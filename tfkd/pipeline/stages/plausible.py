@@ -7,7 +7,7 @@ import numpy as np
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import DIAGNOSIS, TEST_LOGITS
 from tfkd.pipeline.stages.assistant import ASSISTANT
-from tfkd.pipeline.stages.teacher import TEACHER, kind_in, logits_on_test, prepared
+from tfkd.pipeline.stages.teacher import TEACHER, data_of, kind_in, logits_on_test, membership_on_test, prepared
 from tfkd.recipe.names import kind_of, number_of
 from tfkd.verification import GateError
 from tfkd.verification.records import ChanceTest, Diagnosis
@@ -51,7 +51,7 @@ def diagnosis_of_teacher(context: RunContext, number: int) -> list[Diagnosis]:
 
 
 def chance_test_of(context: RunContext, name: str) -> ChanceTest | None:
-    """Tests a finished teacher or assistant against chance; a specialist on its own classes.
+    """Tests a finished teacher or assistant against chance; one with classes or a domain on what it knows.
 
     None for a teacher that was not measured on the test split.
     """
@@ -61,9 +61,11 @@ def chance_test_of(context: RunContext, name: str) -> ChanceTest | None:
     if logits is None:
         return None
     labels, predictions = data.test.labels, logits.argmax(axis=1)
-    known = context.recipe.teachers[number_of(name)].classes if kind_of(name) == TEACHER.name else None
-    if known is not None:
-        inside = np.isin(labels, [data.classes.index(each) for each in known])
+    if kind_of(name) != TEACHER.name:
+        return chance_test(labels, predictions)
+    labels = labels[membership_on_test(context, number_of(name))]
+    if (classes := context.recipe.teachers[number_of(name)].classes) is not None:
+        inside = np.isin(labels, [data.classes.index(each) for each in classes])
         labels, predictions = labels[inside], predictions[inside]
     return chance_test(labels, predictions)
 
@@ -73,7 +75,7 @@ def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
     context.start_tensorflow()
     from tfkd.verification import diagnosis
 
-    settings, data = context.recipe.teachers[number], context.data
+    settings, data = context.recipe.teachers[number], data_of(context, number)
     logits, labels = logits_on_test(context, number), data.test.labels
     open_classifier = kind_in(context, number).classifier
     if open_classifier is None:
@@ -83,8 +85,7 @@ def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
         if not diagnosis.is_suspicious(labels, logits.argmax(axis=1)):
             return diagnosis.order_of_labels(subject, logits, labels)
         context.progress.say("  looking for the cause of wrong predictions")
-        rendered = context.data_for(settings.rendering)
-        probes = diagnosis.probe_images(rendered, classifier.signature, context.recipe.seed)
+        probes = diagnosis.probe_images(data, classifier.signature, context.recipe.seed)
         return diagnosis.diagnose(subject, *probes)
 
 

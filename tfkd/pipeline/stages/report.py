@@ -15,6 +15,7 @@ from tfkd.bundle.manifest import (
     ChoiceEntry,
     ComparisonRow,
     CompressionEntry,
+    DomainEntry,
     Manifest,
     StudentEntry,
     TeacherEntry,
@@ -41,7 +42,13 @@ from tfkd.pipeline.stages.folds import FOLDS, pooled_logits
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.student_figures import figures_of
-from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_agreement, ensemble_logits
+from tfkd.pipeline.stages.teacher import (
+    TEACHER,
+    ensemble_accuracy,
+    ensemble_agreement,
+    ensemble_logits,
+    membership_on_test,
+)
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
 from tfkd.recipe.networks import chain
@@ -142,11 +149,19 @@ def _teachers(context: RunContext) -> list[TeacherEntry]:
                 fingerprint=context.stages[name].fingerprint,
                 **{field: getattr(result, field) for field in _OF_TEACHER},
                 chance=plausible.chance_test_of(context, name),
+                domain=_domain(context, number),
                 tuning=result.tuning and TuningEntry(before=result.tuning.before, after=result.tuning.after),
                 not_exported=reasons.get(teacher_file_name(number)),
             )
         )
     return assembly.with_ensemble(entries, ensemble_logits(context), context.data.test.labels)
+
+
+def _domain(context: RunContext, number: int) -> DomainEntry | None:
+    pattern = context.recipe.teachers[number].domain
+    if pattern is None:
+        return None
+    return DomainEntry(pattern=pattern, images=int(membership_on_test(context, number).sum()))
 
 
 def _student(context: RunContext) -> StudentEntry:

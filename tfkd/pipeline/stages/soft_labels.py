@@ -1,5 +1,6 @@
 """The soft labels: each teacher's predictions of every view, stored once and read by every training."""
 
+from dataclasses import replace
 from typing import Any
 
 from tfkd.pipeline import stores
@@ -33,7 +34,8 @@ def job_of(context: RunContext, number: int) -> StoreJob:
 def _inputs(sources: Sources, number: int) -> Inputs:
     teacher = sources.recipe.teachers[number]
     views = sources.recipe.stored_views(teacher)
-    return stores.inputs_of(sources, numbered(TEACHER.name, number), teacher.rendering, views)
+    inputs = stores.inputs_of(sources, numbered(TEACHER.name, number), teacher.rendering, views)
+    return replace(inputs, own={**inputs.own, **sources.domain(number, unlabelled=True)})
 
 
 def _work(context: RunContext, number: int) -> StoreResult:
@@ -52,7 +54,7 @@ def _cost(context: RunContext, number: int) -> str:
             return None
         return build_teacher(settings.model_copy(update={"weights": "none"}), len(classes), recipe.seed, classes)
 
-    return stores.cost_of(context, SOFT_LABELS, number, recipe.stored_views(settings), untrained)
+    return stores.cost_of(context, SOFT_LABELS, number, recipe.stored_views(settings), untrained, settings.domain)
 
 
 SOFT_LABELS = StageKind(

@@ -14,7 +14,7 @@ from tfkd.pipeline.filling import images_in_transfer_set
 from tfkd.pipeline.folders import CURVE, STUDENT_MODEL
 from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.student import STUDENT, best_folder
-from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.teacher import validation_accuracy
 from tfkd.pipeline.stages.trainings import stores_behind
 from tfkd.recipe.networks import chain
 from tfkd.training.job import Store
@@ -34,7 +34,6 @@ def figures_of(context: RunContext) -> StudentFigures:
         return figures_of(context.part([0]))
     result, recipe, data = context.result(STUDENT).best, context.recipe, context.data
     control = context.result(CONTROL).of(result.seed)
-    teachers = [context.result(TEACHER, number).validation_accuracy for number in range(len(recipe.teachers))]
     points = json.loads((best_folder(context) / CURVE).read_text(encoding="utf-8"))
     softened = temperatures(recipe.distill, result.temperature)
     images = len(data.validation)
@@ -45,7 +44,7 @@ def figures_of(context: RunContext) -> StudentFigures:
         losses=tuple(point["loss"] for point in points),
         curve=tuple(point["validation_accuracy"] for point in points),
         validation=(images, round(result.validation_accuracy * images)),
-        teacher=max((each for each in teachers if each is not None), default=None),
+        teacher=validation_accuracy(context),
         control=control.validation_accuracy if control else None,
         temperatures=tuple(softened),
         training=_kept(context, [temperature for _, temperature in softened] or [1.0]),
@@ -105,7 +104,7 @@ def _views(context: RunContext, positions: np.ndarray) -> Any:
 def _taught(stores: Sequence[Store], positions: np.ndarray) -> Any:
     """Returns the stored predictions of these views, of all teachers together, float32 [n, classes]."""
     from tfkd.distill.ensemble import together
-    from tfkd.store.soft_labels import SoftLabels
+    from tfkd.training.teaching import open_stores
 
-    logits = [SoftLabels(store.folder, store.header, ()).read(positions, 0)["logits"] for store in stores]
-    return together(logits, [store.weight for store in stores])
+    found, weights = open_stores(stores)
+    return together([store.read(positions, 0)["logits"] for store in found], weights)

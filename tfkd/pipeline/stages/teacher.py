@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tfkd.data import Dataset
+from tfkd.data.domains import membership, splits_of, within
 from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import TEST_LOGITS
@@ -33,8 +35,19 @@ def kind_in(context: RunContext, number: int) -> TeacherKind:
     return KINDS[context.result(TEACHER, number).kind]
 
 
+def data_of(context: RunContext, number: int) -> Dataset:
+    """Returns the images that a teacher knows, in its rendering."""
+    teacher = context.recipe.teachers[number]
+    return within(context.data_for(teacher.rendering), context.data, teacher.domain)
+
+
+def membership_on_test(context: RunContext, number: int) -> Any:
+    """Returns whether a teacher knows each test image, bool [n]."""
+    return membership(context.data.test, context.recipe.teachers[number].domain)
+
+
 def logits_on_test(context: RunContext, number: int) -> Any:
-    """Returns a finished teacher's logits on the test split, float32 [n, classes]; None where it has none."""
+    """Returns a finished teacher's logits of the test images that it knows, float32 [n, classes]; None without any."""
     import numpy as np
 
     path = context.folder_of(TEACHER, number) / TEST_LOGITS
@@ -47,13 +60,17 @@ def ensemble_logits(context: RunContext) -> Any:
     None where a teacher was not measured there.
     """
 
-    from tfkd.distill.ensemble import together
+    from tfkd.distill.ensemble import placed, together
 
     teachers = context.recipe.teachers
     logits = [logits_on_test(context, number) for number in range(len(teachers))]
     if any(each is None for each in logits):
         return None
-    return together(logits, [teacher.share for teacher in teachers])
+    weights = [teacher.share for teacher in teachers]
+    if all(teacher.domain is None for teacher in teachers):
+        return together(logits, weights)
+    members = [membership_on_test(context, number) for number in range(len(teachers))]
+    return together([placed(*each) for each in zip(logits, members, strict=True)], weights, members)
 
 
 def ensemble_accuracy(context: RunContext) -> float | None:
@@ -62,6 +79,22 @@ def ensemble_accuracy(context: RunContext) -> float | None:
 
     logits = ensemble_logits(context)
     return None if logits is None else accuracy(logits, context.data.test.labels)
+
+
+def validation_accuracy(context: RunContext) -> float | None:
+    """Returns the validation accuracy of the best teacher, or of teachers with domains the mean per image.
+
+    None where no teacher was measured, or one with a domain was not.
+    """
+    import numpy as np
+
+    teachers = context.recipe.teachers
+    found = [context.result(TEACHER, number).validation_accuracy for number in range(len(teachers))]
+    measured = [each for each in found if each is not None]
+    if all(teacher.domain is None for teacher in teachers):
+        return max(measured, default=None)
+    images = [int(membership(context.data.validation, teacher.domain).sum()) for teacher in teachers]
+    return float(np.average(measured, weights=images)) if len(measured) == len(found) else None
 
 
 def measured_accuracy(context: RunContext) -> float:
@@ -95,6 +128,7 @@ def _inputs(sources: Sources, number: int) -> Inputs:
         **sources.unmixed(),
         **settings(f"teachers.{number}", sources.recipe_json["teachers"][number]),
         **sources.files(teacher),
+        **sources.domain(number, unlabelled=teacher.predictions is not None),
     }
     return Inputs(own)
 
@@ -108,21 +142,30 @@ def _work(context: RunContext, number: int) -> TeacherResult:
         check_networks(recipe, number, context.data.classes, context.card, context.progress)
     folder, taps = context.folder_of(TEACHER, number), tuple(recipe.distill.teacher_taps)
     job = TeacherJob(teacher, recipe.data.augment, recipe.seed, folder, taps)
-    return context.executor.prepare(job, context.data_for(teacher.rendering), context.progress)
+    data = data_of(context, number)
+    if teacher.domain is not None:
+        images = ", ".join(f"{len(split):,} {name}" for name, split in splits_of(data).items())
+        context.progress.say(f"  domain {teacher.domain!r} of {teacher.name}: {images} images")
+    return context.executor.prepare(job, data, context.progress)
 
 
 def _without_each_fold(context: RunContext, number: int) -> TeacherResult:
     """Prepares a teacher without each fold, and measures each on the images of its fold."""
     import numpy as np
 
+    from tfkd.distill.ensemble import placed
     from tfkd.distill.measures import accuracy, calibration_error
     from tfkd.training.saving import save_array
 
     check_networks(context.recipe, number, context.data.classes, context.card, context.progress)
     parts = parts_with_teacher(context, number)
     results = [part.result(TEACHER, number) for part in parts.values()]
-    labels = context.data.test.labels
-    logits = in_order(context.data, {fold: logits_on_test(part, number) for fold, part in parts.items()})
+    members = membership_on_test(context, number)
+    labels = context.data.test.labels[members]
+    by_fold = {
+        fold: placed(logits_on_test(part, number), membership_on_test(part, number)) for fold, part in parts.items()
+    }
+    logits = in_order(context.data, by_fold)[members]
     save_array(logits, context.folder_of(TEACHER, number) / TEST_LOGITS)
     right = accuracy(logits, labels)
     context.progress.say(
@@ -141,7 +184,7 @@ def _without_each_fold(context: RunContext, number: int) -> TeacherResult:
 
 def _cost(context: RunContext, number: int) -> str:
     tuning = context.recipe.teachers[number].fine_tune
-    images = len(context.data.train)
+    images = int(membership(context.data.train, context.recipe.teachers[number].domain).sum())
     if tuning is None:
         return "no training"
     if is_in_folds(context.recipe, number):

@@ -128,12 +128,14 @@ class TeachingStore:
         number: its number.
         views: number of views per image.
         weight: weight in an ensemble.
+        domain: pattern of the images that the teacher knows; None: all.
     """
 
     kind: StageKind[StoreResult]
     number: int
     views: int
     weight: float = 1.0
+    domain: str | None = None
 
 
 def store_kinds(recipe: Recipe, assistants: int) -> list[TeachingStore]:
@@ -141,7 +143,7 @@ def store_kinds(recipe: Recipe, assistants: int) -> list[TeachingStore]:
     if assistants:
         return [TeachingStore(ASSISTANT_LABELS, assistants - 1, recipe.distill.views)]
     return [
-        TeachingStore(SOFT_LABELS, number, recipe.stored_views(teacher), teacher.share)
+        TeachingStore(SOFT_LABELS, number, recipe.stored_views(teacher), teacher.share, teacher.domain)
         for number, teacher in enumerate(recipe.teachers)
     ]
 
@@ -160,7 +162,7 @@ def stores_behind(recipe: Recipe, data: Dataset, stages: Mapping[str, Stage], as
         stage = stages[each.kind.numbered(each.number)]
         record = stage.result()
         assert record is not None, f"{stage.name} is not finished"
-        found.append(store_of(stage, each.kind.read(record).layout, each.views, data, each.weight))
+        found.append(store_of(stage, each.kind.read(record).layout, each.views, data, each.weight, each.domain))
     return tuple(found)
 
 
