@@ -344,6 +344,8 @@ def test_accuracies_of_a_bundle_are_those_of_its_folds(bundle: Path) -> None:
     assert all((each.accuracy, each.chance, each.agreement) == (None, None, None) for each in manifest.artifacts)
     assert all(each.top1_vs_keras is not None for each in manifest.artifacts)
     assert {row.accuracy for row in manifest.comparison} == {student.accuracy}
+    assert manifest.suspected_labels is not None and manifest.suspected_labels.examples == 24
+    assert manifest.suspected_labels.judges == ["teacher", "student"]
     gates = {gate.name: gate for gate in manifest.gates}
     assert gates["min_accuracy/folds_int8.tflite"].value == student.accuracy
     assert "better_than_chance/student" in gates and "better_than_chance/folds_int8.tflite" not in gates
@@ -370,6 +372,8 @@ def test_such_a_bundle_passes_verify_and_says_what_it_cannot_measure(bundle: Pat
         ("student.folds", None, "student.folds are None, its recipe has 2"),
         ("student.folds.chance.balanced_accuracy", 0.7, "contradicts the balanced accuracy 0.7 of the student"),
         ("data.splits.validation", 5, "the splits are"),
+        ("suspected_labels.parts", ["test"], "suspected_labels judges test, student.folds are 2"),
+        ("suspected_labels.examples", 25, "suspected_labels judges 25 images of 24"),
         ("artifacts.0.accuracy", 1.0, "is stated although the images of its folds trained it"),
         ("comparison.0.accuracy", 0.5, "of android/folds_fp32.tflite"),
     ],

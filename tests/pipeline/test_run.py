@@ -98,7 +98,7 @@ def finished(home: Path) -> Path:
     mark = set_traps(home, "pickle", "struct", "h5py")
     code, output, errors = tfkd(home)
     assert code == 0, output + errors
-    assert "Traceback" not in errors
+    assert "Traceback" not in errors and "suspected wrong label" in output
     assert not mark.exists()  # nor do the processes of trainings and checks import from the current folder
     return home
 
@@ -156,6 +156,8 @@ def test_the_manifest_has_the_measurements_of_the_run(finished: Path) -> None:
     assert [row.variant for row in manifest.comparison][:2] == ["teacher fp32", "student fp32"]
     assert all(gate.passed for gate in manifest.gates)
     assert manifest.environment["keras"] and manifest.environments == {}
+    assert manifest.suspected_labels is not None
+    assert (manifest.suspected_labels.parts, manifest.suspected_labels.examples) == (["validation", "test"], 24)
     names = {gate.name for gate in manifest.gates}
     assert {"better_than_chance/teacher", "not_worse_than_control", "min_relative_accuracy"} < names
     assert {f"better_than_chance/{artifact.path.rpartition('/')[2]}" for artifact in manifest.artifacts} < names

@@ -46,6 +46,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _trainings(manifest) if manifest.teachers else _untrained(manifest)
     yield from _teachers(manifest)
     yield from _folds(manifest)
+    yield from _suspects(manifest)
     yield from paired.contradictions(manifest)
     yield from _chance(manifest)
     for artifact in manifest.artifacts:
@@ -257,6 +258,19 @@ def _folds(manifest: Manifest) -> Iterator[str]:
     if not all(map(_close, entry.interval, expected)):
         yield f"the interval of the accuracy {student.accuracy} is {entry.interval}; its counts give {expected}"
     yield from (f"{wrong} of the student" for wrong in _impossible(student.accuracy, entry.chance, manifest))
+
+
+def _suspects(manifest: Manifest) -> Iterator[str]:
+    """Yields where more labels were judged than there are."""
+    entry = manifest.suspected_labels
+    if entry is None:
+        return
+    if ("folds" in entry.parts) is not (manifest.folds is not None):
+        yield f"suspected_labels judges {', '.join(entry.parts)}, student.folds are {manifest.folds}"
+    splits = manifest.data.splits
+    images = sum(manifest.images if part == "folds" else splits.get(part, 0) for part in entry.parts)
+    if entry.examples > images:
+        yield f"suspected_labels judges {entry.examples} images of {images}"
 
 
 def _chance(manifest: Manifest) -> Iterator[str]:

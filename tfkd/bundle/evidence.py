@@ -113,6 +113,23 @@ class Flip(EvidenceEntry):
         return self
 
 
+class SuspectedExample(EvidenceEntry):
+    """A labelled example whose label is probably wrong."""
+
+    image: Shown = Field(
+        description="base64 text of the example as the student takes it (see `InputKind.encode_shown`)"
+    )
+    file: str = Field(description="name of the example in the data")
+    label: str
+    suggested: Prediction
+
+    @model_validator(mode="after")
+    def _another_class(self) -> "SuspectedExample":
+        if self.label == self.suggested.label:
+            raise ValueError(f"the label {self.label} of {self.file} is suggested itself")
+        return self
+
+
 Trained = Literal["teacher", "control", "student"]
 OrderHistogram = Annotated[list[Count], Field(min_length=ORDER_BINS, max_length=ORDER_BINS)]
 
@@ -127,6 +144,7 @@ class Evidence(EvidenceEntry):
     flips: list[Flip] = Field(
         [], description="the negative flips of which the teacher is most confident, in this order"
     )
+    suspects: list[SuspectedExample] = Field([], description="the labels that are most probably wrong, in this order")
     wrong_class_orders: dict[Literal["control", "student"], OrderHistogram] = Field(
         {}, description="test images by their rank correlation with the teacher over the wrong classes, in equal bins"
     )
@@ -145,6 +163,7 @@ def contradictions(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
         yield f"it has {len(manifest.data.classes)} classes, {EVIDENCE} has {classes}"
     yield from _other_flips(evidence.flips, manifest)
     yield from _other_orders(evidence, manifest)
+    yield from _other_suspects(evidence.suspects, manifest)
     if evidence.confusion is None:
         return
     cells = evidence.confusion.cells
@@ -166,6 +185,14 @@ def _other_flips(flips: list[Flip], manifest: Manifest) -> Iterator[str]:
     labels = {flip.label for flip in flips} | {each.label for flip in flips for each in flip.wrong.values()}
     if not labels <= set(manifest.data.classes):
         yield f"{EVIDENCE} shows a negative flip of a class that is not listed"
+
+
+def _other_suspects(suspects: list[SuspectedExample], manifest: Manifest) -> Iterator[str]:
+    counted = manifest.suspected_labels.suspects if manifest.suspected_labels else 0
+    if len(suspects) > counted:
+        yield f"{EVIDENCE} shows {len(suspects)} suspected labels, more than the {counted} that are counted"
+    if not {label for each in suspects for label in (each.label, each.suggested.label)} <= set(manifest.data.classes):
+        yield f"{EVIDENCE} shows a suspected label of a class that is not listed"
 
 
 def _other_orders(evidence: Evidence, manifest: Manifest) -> Iterator[str]:

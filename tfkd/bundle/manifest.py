@@ -241,6 +241,28 @@ class RescueEntry(Entry):
         return self
 
 
+HeldOutPart = Literal["train", "validation", "test", "folds"]
+Judge = Literal["teacher", "student"]
+
+
+class SuspectedLabels(Entry):
+    """How many labels are probably wrong (Northcutt et al. 2021). They are suspects: nothing was changed."""
+
+    judges: list[Judge] = Field(min_length=1, description="whose predictions judged, the mean of both where both did")
+    parts: list[HeldOutPart] = Field(
+        min_length=1, description="splits of the examples; folds: all labelled ones, each judged without its fold"
+    )
+    examples: Number = Field(description="labelled examples that were judged")
+    suspects: Count = Field(description="labels that are probably wrong; how many of them are depends on the judges")
+    reason: str = Field("", description="why nothing could be judged; empty where it could")
+
+    @model_validator(mode="after")
+    def _of_the_judged(self) -> "SuspectedLabels":
+        if self.suspects > (0 if self.reason else self.examples):
+            raise ValueError(f"counts {self.suspects} suspected labels of {self.examples} examples{self.reason}")
+        return self
+
+
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema", json_schema_extra={"const": SCHEMA})
     name: str = Field(pattern=NAME)
@@ -263,6 +285,9 @@ class Manifest(Entry):
     bench: list[BenchEntry]
     gates: list[Gate]
     diagnosis: list[Diagnosis] = Field([], description="likely causes of a low accuracy, the best supported first")
+    suspected_labels: SuspectedLabels | None = Field(
+        None, description="None where no network predicted examples that it has not learned from"
+    )
 
     @field_validator("recipe")
     @classmethod

@@ -5,12 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from tfkd.bundle.evidence import Confusion, Evidence, Example, Flip, Mistake, Prediction, Trained
-from tfkd.data.dataset import Dataset
+from tfkd.bundle.evidence import (
+    Confusion,
+    Evidence,
+    Example,
+    Flip,
+    Mistake,
+    Prediction,
+    SuspectedExample,
+    Trained,
+)
+from tfkd.data.dataset import Dataset, Split
 from tfkd.distill.measures import softmax
+from tfkd.errors import legible
 from tfkd.inputs import kind_of
 from tfkd.signature import Signature
 from tfkd.verification.flips import SHOWN, FlippedImage
+from tfkd.verification.label_errors import SuspectedLabel
 from tfkd.writers import samples
 
 Cell = tuple[int, int, int]  # true class, predicted class, images
@@ -18,6 +29,7 @@ Cell = tuple[int, int, int]  # true class, predicted class, images
 _SHOWN_PAIRS = 8
 _IMAGES_PER_PAIR = 2
 _FEWEST_EXAMPLES, _MOST_EXAMPLES = 8, 24
+_SHOWN_SUSPECTS = 24
 
 
 def evidence(
@@ -135,6 +147,32 @@ def flips(
             },
         )
         for image, position in zip(samples.at(data.test, positions, signature), positions.tolist(), strict=True)
+    ]
+
+
+def suspects(
+    examples: Split, classes: Sequence[str], signature: Signature, suspected: Sequence[SuspectedLabel]
+) -> list[SuspectedExample]:
+    """Returns the labels that are most probably wrong, at most 24.
+
+    Args:
+        examples: those that were judged.
+        classes: their names.
+        signature: what the student takes.
+        suspected: the suspected labels, the most probable first.
+    """
+    shown = suspected[:_SHOWN_SUSPECTS]
+    if not shown:
+        return []
+    inputs = samples.at(examples, np.array([each.position for each in shown]), signature)
+    return [
+        SuspectedExample(
+            image=kind_of(signature.kind).encode_shown(one),
+            file=legible(examples.name(each.position)),
+            label=classes[examples.labels[each.position]],
+            suggested=Prediction(label=classes[each.suggested], probability=each.probability),
+        )
+        for one, each in zip(inputs, shown, strict=True)
     ]
 
 

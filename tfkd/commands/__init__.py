@@ -171,6 +171,8 @@ def _show_causes(place: Path, overrides: list[str], runs: Path) -> None:
     say(found.summary)
     for line in cause_lines(found.causes, command_of(recipe, overrides, place.parent if folder else runs)):
         say(line)
+    if found.labels:
+        say(found.labels)
 
 
 @app.command()
@@ -425,10 +427,13 @@ def _total(results: "list[StoredResult]") -> str:
 
 def _finish(outcome: "Outcome", command: str = COMMAND) -> None:
     """Shows the figures of a bundle and where it is; exit code 1 when a gate failed."""
-    from tfkd.report import facts
+    from tfkd.pipeline.folders import RunFolder
+    from tfkd.report import facts, suspects
 
     assert outcome.manifest is not None
     _show(outcome.manifest, command)
+    if labels := suspects.line(outcome.manifest.suspected_labels, RunFolder(outcome.folder).suspected_labels):
+        say(labels)
     if not outcome.passed:
         say(f"A gate failed, so nothing was published. The bundle and its report are in {outcome.bundle}")
         raise typer.Exit(1)

@@ -13,8 +13,10 @@ from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.report import REPORT
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.student_figures import figures_of
+from tfkd.pipeline.stages.suspects import write_suspects
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
+from tfkd.report.suspects import line
 from tfkd.verification.gates import named
 from tfkd.verification.records import Diagnosis
 
@@ -26,10 +28,12 @@ class AfterRun:
     Attributes:
         summary: accuracies and the missed gates, in sentences.
         causes: the strongest first.
+        labels: how many labels are probably wrong, one sentence; "" where that is not known.
     """
 
     summary: str
     causes: list[Diagnosis]
+    labels: str = ""
 
 
 def examine_after(recipe: Recipe, folder: RunFolder, progress: Progress) -> AfterRun:
@@ -54,7 +58,9 @@ def examine_after(recipe: Recipe, folder: RunFolder, progress: Progress) -> Afte
             "overrides first."
         )
     figures = figures_of(context)
-    return AfterRun(f"{figures.described()}. {_verdict(context)}", causes_of(figures))
+    suspects = write_suspects(context)
+    labels = line(suspects.entry, folder.suspected_labels) if suspects else ""
+    return AfterRun(f"{figures.described()}. {_verdict(context)}", causes_of(figures), labels)
 
 
 def _verdict(context: RunContext) -> str:

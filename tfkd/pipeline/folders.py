@@ -9,6 +9,7 @@ from tfkd.recipe.names import numbered
 # In the folders of stages.
 STUDENT_MODEL = "student.keras"
 TEST_LOGITS = "test_logits.npy"  # float32 [test images, classes]
+VALIDATION_LOGITS = "validation_logits.npy"  # float32 [validation images, classes], of a teacher
 CURVE = "curve.json"
 DIAGNOSIS = "diagnosis.json"
 BUNDLE = "bundle"
@@ -61,6 +62,11 @@ class RunFolder:
     def proposed_labels(self) -> Path:
         """The proposed order of the class names, which explains wrong predictions."""
         return self.path / "proposed_labels.txt"
+
+    @property
+    def suspected_labels(self) -> Path:
+        """The labels that are probably wrong, the most probable first."""
+        return self.path / "suspected_labels.csv"
 
     @property
     def causes(self) -> Path:

@@ -18,7 +18,7 @@ from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
 from tfkd.inputs.image.files import shown_type
 from tfkd.recipe import Gates
-from tfkd.report import classes, facts, flips, measurements, plots, units, usage, wrong_classes
+from tfkd.report import classes, facts, flips, measurements, plots, suspects, units, usage, wrong_classes
 from tfkd.verification.gates import REQUIRED, VERIFIED
 from tfkd.verification.records import Gate
 
@@ -84,6 +84,8 @@ def write_report(
         order_says=wrong_classes.says(manifest),
         order_plot=_drawn(wrong_classes.plot(manifest, evidence)),
         **_of_flips(manifest, evidence),
+        suspects_say=suspects.says(manifest.suspected_labels),
+        suspects=evidence.suspects,
         examples=[_example(example, names) for example in evidence.examples],
         open_examples=_OPEN_EXAMPLES,
         gates=_gates(manifest.gates),
@@ -97,7 +99,10 @@ def write_report(
 
 def _sentences(manifest: Manifest) -> dict[str, Any]:
     """Returns what the page says in words, by the names of the template."""
-    says = (facts.control_says, facts.initial_weights, facts.rescue_says, facts.agreement_says, facts.folds_say)
+    says = (
+        *(facts.control_says, facts.initial_weights, facts.rescue_says),
+        *(facts.agreement_says, facts.folds_say),
+    )
     return {function.__name__: function(manifest) for function in says}
 
 

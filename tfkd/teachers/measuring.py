@@ -55,7 +55,7 @@ def result_of(
     side: int | None = None,
     seconds: float = 0.0,
 ) -> TeacherResult:
-    """Returns the result of a teacher, writes its test logits and prints its accuracy.
+    """Returns the result of a teacher, writes its logits and prints its accuracy.
 
     Args:
         kind: a name of `tfkd.teachers.KINDS`.
@@ -70,8 +70,10 @@ def result_of(
     test, validation = (logits[name] for name in MEASURED)
     labels = data.test.labels
     right = None if test is None else accuracy(test, labels)
-    if test is not None:
-        save_array(test, job.folder / "test_logits.npy")
+    for name, rows in logits.items():
+        if rows is not None:
+            save_array(rows, job.folder / f"{name}_logits.npy")
+    if right is not None:
         progress.say(f"  teacher {job.teacher.name}: accuracy {right:.1%} on {len(data.test):,} test images")
     return TeacherResult(
         parameters=parameters,

@@ -41,7 +41,7 @@ def prepare_teacher(
     """Builds, fine-tunes and measures a teacher, or continues from the checkpoint of an earlier call.
 
     The teacher must have the `taps`, whose features are stored with its predictions. Writes to `folder`:
-    `teacher.keras`, `test_logits.npy` (float32 [test examples, classes]) and the learning curve.
+    `teacher.keras`, `test_logits.npy` and `validation_logits.npy` (float32 [examples, classes]) and the learning curve.
 
     Raises:
         RequestError: the model, its weights, its taps or its number of classes do not fit, or the training diverged.
@@ -59,7 +59,8 @@ def prepare_teacher(
         with progress.task(f"teacher predictions ({name})", len(split.labels), "images") as advance:
             logits[name] = predict(run, plain_batches(split, signature, BATCH), advance)
     save_model(model, folder / "teacher.keras")
-    save_array(logits["test"], folder / "test_logits.npy")
+    for name, rows in logits.items():
+        save_array(rows, folder / f"{name}_logits.npy")
     right = accuracy(logits["test"], data.test.labels)
     state = "" if teacher.fine_tune else " used unchanged,"
     progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test images")

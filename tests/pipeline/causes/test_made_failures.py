@@ -59,6 +59,7 @@ def test_the_command_names_the_causes_of_a_run(folder: Path, small: Recipe, caps
     assert cli.execute(["doctor", "--after", str(run_folder)]) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert "Student too small: the student gives another class" in output
+    assert output.endswith("equally confident of every example, so that none can be ranked.")
     assert f"tfkd run --runs {folder}/runs {run_folder}/recipe.json student.width=2" in output
     assert cli.execute(["doctor", "--after", str(folder / "photos")]) == 2
     assert "No recipe at" in capsys.readouterr().err

@@ -42,6 +42,7 @@ from tfkd.pipeline.stages.folds import FOLDS, pooled_logits
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.student_figures import figures_of
+from tfkd.pipeline.stages.suspects import Suspects, write_suspects
 from tfkd.pipeline.stages.teacher import (
     TEACHER,
     ensemble_accuracy,
@@ -71,7 +72,7 @@ class ReportResult:
     bundle: str
 
 
-def manifest_of(context: RunContext) -> Manifest:
+def manifest_of(context: RunContext, suspects: Suspects | None) -> Manifest:
     """Returns the manifest with the verdicts of the gates."""
     teachers, student = range(len(context.recipe.teachers)), _student(context)
     found = [each for number in teachers for each in plausible.diagnosis_of_teacher(context, number)]
@@ -90,10 +91,15 @@ def manifest_of(context: RunContext) -> Manifest:
         choices=_choices(context.choices),
     )
     causes = [*found, *_why_the_student_failed(context, manifest.gates)]
-    return manifest.model_copy(update={"diagnosis": causes, "rescue": context.rescue})
+    further = {
+        "diagnosis": causes,
+        "rescue": context.rescue,
+        "suspected_labels": suspects.entry if suspects else None,
+    }
+    return manifest.model_copy(update=further)
 
 
-def evidence_of(context: RunContext) -> Evidence:
+def evidence_of(context: RunContext, suspects: Suspects | None) -> Evidence:
     """Returns the content of the report that is not in the manifest."""
     networks: dict[Trained, np.ndarray | None] = {
         "teacher": ensemble_logits(context),
@@ -105,7 +111,9 @@ def evidence_of(context: RunContext) -> Evidence:
     signature = data.kind.signature(recipe.data)
     shown = predictions.evidence("the Keras student", data, signature, recipe.seed, logits)
     flips, orders = _flips(context, signature), _wrong_class_orders(context)
-    return shown.model_copy(update={"curves": _curves(context), "flips": flips, "wrong_class_orders": orders})
+    suspected = predictions.suspects(suspects.examples, data.classes, signature, suspects.found) if suspects else []
+    more = {"flips": flips, "wrong_class_orders": orders, "suspects": suspected}
+    return shown.model_copy(update={"curves": _curves(context), **more})
 
 
 def _flips(context: RunContext, signature: Signature) -> list[Flip]:
@@ -331,9 +339,10 @@ def _work(context: RunContext, number: int) -> ReportResult:
     bundle = context.folder_of(REPORT) / BUNDLE
     shutil.rmtree(bundle, ignore_errors=True)
     shutil.copytree(bundle_files(context), bundle)
-    manifest, evidence = manifest_of(context), evidence_of(context)
+    suspects = write_suspects(context)
+    manifest, evidence = manifest_of(context, suspects), evidence_of(context, suspects)
     pages.complete(bundle, manifest, _golden(context, bundle), evidence)
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=19, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=20, result=ReportResult, inputs=_inputs, work=_work)

@@ -1,12 +1,12 @@
 """The teacher stages: networks that are fine-tuned or used unchanged, then frozen and measured."""
 
-from typing import Any
+from typing import Any, Literal
 
 from tfkd.data import Dataset
 from tfkd.data.domains import membership, splits_of, within
 from tfkd.errors import RequestError
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import TEST_LOGITS
+from tfkd.pipeline.folders import TEST_LOGITS, VALIDATION_LOGITS
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import check_networks
@@ -48,29 +48,33 @@ def membership_on_test(context: RunContext, number: int) -> Any:
 
 def logits_on_test(context: RunContext, number: int) -> Any:
     """Returns a finished teacher's logits of the test images that it knows, float32 [n, classes]; None without any."""
-    import numpy as np
-
-    path = context.folder_of(TEACHER, number) / TEST_LOGITS
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    return _stored_logits(context, number, TEST_LOGITS)
 
 
-def ensemble_logits(context: RunContext) -> Any:
-    """Returns the ensemble's logits on the test split, float32 [n, classes]; the teachers must be finished.
+def ensemble_logits(context: RunContext, split: Literal["test", "validation"] = "test") -> Any:
+    """Returns the ensemble's logits on a split, float32 [n, classes]; the teachers must be finished.
 
     None where a teacher was not measured there.
     """
 
     from tfkd.distill.ensemble import placed, together
 
-    teachers = context.recipe.teachers
-    logits = [logits_on_test(context, number) for number in range(len(teachers))]
+    teachers, file = context.recipe.teachers, TEST_LOGITS if split == "test" else VALIDATION_LOGITS
+    logits = [_stored_logits(context, number, file) for number in range(len(teachers))]
     if any(each is None for each in logits):
         return None
     weights = [teacher.share for teacher in teachers]
     if all(teacher.domain is None for teacher in teachers):
         return together(logits, weights)
-    members = [membership_on_test(context, number) for number in range(len(teachers))]
+    members = [membership(getattr(context.data, split), teacher.domain) for teacher in teachers]
     return together([placed(*each) for each in zip(logits, members, strict=True)], weights, members)
+
+
+def _stored_logits(context: RunContext, number: int, file: str) -> Any:
+    import numpy as np
+
+    path = context.folder_of(TEACHER, number) / file
+    return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
 def ensemble_accuracy(context: RunContext) -> float | None:
