@@ -50,3 +50,9 @@ def test_the_rows_of_the_plot_keep_more_than_half_a_row_to_its_edges(sweep: Swee
     edges = [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", box[1])]
     assert max(edges) - rows[0] == pytest.approx(0.6 * (rows[0] - rows[1]), abs=0.01)
     assert rows[2] - min(edges) == pytest.approx(0.6 * (rows[0] - rows[1]), abs=0.01)
+
+
+def test_the_plot_ranks_by_validation_as_the_table_does() -> None:
+    better_on_test = Trial("views=2", [1], [0.9], [], [0.7], [], [60.0], None)
+    drawn = trials.plot(Sweep(0.9, [trial("views=8", 0.80), better_on_test]))
+    assert drawn.index("<!-- views=2") < drawn.index("<!-- views=8"), "from the bottom to the top"

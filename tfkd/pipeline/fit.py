@@ -18,7 +18,13 @@ from tfkd.pipeline.fitting import cost, verdict
 from tfkd.pipeline.fitting.candidates import Candidate, candidates_of, resolved
 from tfkd.pipeline.fitting.cost import Speeds
 from tfkd.pipeline.fitting.files import TEACHER_ITSELF, Untrained, number_layers_from_the_start, untrained_files
-from tfkd.pipeline.fitting.finals import context_of, final_run, known_final, teacher_itself
+from tfkd.pipeline.fitting.finals import (
+    context_of,
+    final_run,
+    known_final,
+    relative_on_validation,
+    teacher_itself,
+)
 from tfkd.pipeline.fitting.findings import FitFindings
 from tfkd.pipeline.fitting.halving import Clock, Halving
 from tfkd.pipeline.fitting.measuring import FitTarget, Measurements, target_of
@@ -167,9 +173,10 @@ class _Search:
         run_stages(self._context, TEACHER.name, self._context.folder.path)
         final = teacher_itself(self._context, self._settings, self._measurements)
         found.finals[TEACHER_ITSELF] = final
-        self._context.progress.say(f"the quantized teacher reaches {units.percent(final.relative)} of its accuracy")
+        decides = relative_on_validation(self._context, final)
+        self._context.progress.say(f"the quantized teacher reaches {units.percent(decides)} of its validation accuracy")
         row = found.row(TEACHER_ITSELF)
-        return final.relative >= self._settings.min_relative_accuracy and not row.excesses
+        return min(decides, final.relative) >= self._settings.min_relative_accuracy and not row.excesses
 
     def _train(self, found: FitFindings, speeds: Speeds) -> None:
         """Runs the rounds and the final runs."""

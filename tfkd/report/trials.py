@@ -64,11 +64,14 @@ def table(sweep: Sweep) -> Table:
 
 
 def plot(sweep: Sweep) -> str:
-    """Draws every variation's test accuracy, seed by seed with the mean, above its control's, as an SVG document."""
+    """Draws every variation's test accuracy, seed by seed with the mean, above its control's, as an SVG document.
+
+    The order is that of the table, by validation accuracy: nobody is to choose by the test split.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    trials = sorted(sweep.trials, key=lambda trial: statistics.fmean(trial.accuracies))
+    trials = sorted(sweep.trials, key=lambda trial: statistics.fmean(trial.validation_accuracies))
     names = [textwrap.fill(trial.name, _LETTERS_A_LINE) for trial in trials]
     lines = max(name.count("\n") + 1 for name in names)
     height = 1.2 + max(_INCHES_A_ROW, _INCHES_A_LINE * lines) * len(trials)
@@ -82,7 +85,8 @@ def plot(sweep: Sweep) -> str:
         axes.axvline(100 * sweep.teacher_accuracy, color=_INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(trials)), names, fontsize=8, parse_math=False)
     figure.suptitle(
-        "accuracy on the test images, %: students (circles), their control (squares), teacher (dotted)",
+        "accuracy on the test images, %: students (circles), their control (squares), teacher (dotted);\n"
+        "the best on the validation images is at the top",
         x=0.01,
         horizontalalignment="left",
         fontsize=9,

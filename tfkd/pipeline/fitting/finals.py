@@ -105,6 +105,12 @@ def teacher_itself(context: RunContext, settings: Fit, measurements: Measurement
     return _final(context, TEACHER_ITSELF, stage, record, measurements)
 
 
+def relative_on_validation(context: RunContext, final: Final) -> float:
+    """Returns the validation accuracy of the teacher's file / that of the teacher: it decides, the test confirms."""
+    known = context.result(TEACHER).validation_accuracy
+    return final.validation_accuracy / max(known or 0.0, _LEAST)
+
+
 def known_final(context: RunContext, settings: Fit, file: Untrained, measurements: Measurements) -> Final | None:
     """Returns the final of a candidate that an earlier fit trained, or None; trains and measures nothing."""
     assert file.candidate is not None
