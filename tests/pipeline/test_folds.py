@@ -346,6 +346,7 @@ def test_accuracies_of_a_bundle_are_those_of_its_folds(bundle: Path) -> None:
     assert {row.accuracy for row in manifest.comparison} == {student.accuracy}
     assert manifest.suspected_labels is not None and manifest.suspected_labels.examples == 24
     assert manifest.suspected_labels.judges == ["teacher", "student"]
+    assert [(use.what, len(use.recipes)) for use in manifest.test_uses] == [("teacher", 1), ("run", 1)]
     gates = {gate.name: gate for gate in manifest.gates}
     assert gates["min_accuracy/folds_int8.tflite"].value == student.accuracy
     assert "better_than_chance/student" in gates and "better_than_chance/folds_int8.tflite" not in gates

@@ -122,6 +122,8 @@ def test_the_bundle_is_complete_and_describes_itself(bundle: Path, manifest: Man
         assert not re.search(r"(?<!--)teacher", shown), "there is none"
     assert (bundle / "android" / "MyModelClassifier.kt").is_file() and (bundle / "SHA256SUMS").is_file()
     assert manifest.teachers == [] and manifest.student.control_accuracy is None
+    assert [use.what for use in manifest.test_uses] == ["export"] and manifest.suspected_labels is None
+    assert "No other model of this run folder was measured on the test split." in card
     assert manifest.recipe["normalization"] == "127.5,127.5"
 
 
@@ -291,6 +293,7 @@ def test_a_folder_without_splits_is_measured_whole_and_verified_so(
     assert "all examples are measured" in shown and "those for calibration are drawn from the measured ones" in shown
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
     assert manifest.data.splits == {"train": 0, "validation": 0, "test": 24} and manifest.data.for_evaluation
+    assert [use.what for use in manifest.test_uses] == ["export", "calibration"]
     verify = ["verify", str(bundle), "--data", "folder:flat"]
     with contextlib.chdir(work):
         assert cli.execute(verify) == 0

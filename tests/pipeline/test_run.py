@@ -156,6 +156,7 @@ def test_the_manifest_has_the_measurements_of_the_run(finished: Path) -> None:
     assert [row.variant for row in manifest.comparison][:2] == ["teacher fp32", "student fp32"]
     assert all(gate.passed for gate in manifest.gates)
     assert manifest.environment["keras"] and manifest.environments == {}
+    assert [(use.what, len(use.recipes)) for use in manifest.test_uses] == [("teacher", 1), ("run", 1)]
     assert manifest.suspected_labels is not None
     assert (manifest.suspected_labels.parts, manifest.suspected_labels.examples) == (["validation", "test"], 24)
     names = {gate.name for gate in manifest.gates}

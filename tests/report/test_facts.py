@@ -177,3 +177,19 @@ def test_a_rescue_is_described_with_what_was_tried_and_kept(make_manifest):
 def test_a_rescue_that_contradicts_itself_is_refused(make_manifest, wrong):
     with pytest.raises(ValueError, match="rescue"):
         make_manifest(rescue=rescue(kept=True, **wrong))
+
+
+def test_a_test_split_that_measured_several_recipes_is_not_fresh(make_manifest):
+    def says(*uses):
+        return facts.test_uses_say(make_manifest(test_uses=[{"what": what, "recipes": keys} for what, keys in uses]))
+
+    assert says() == ""
+    teacher, run = ("teacher", ["1", "2"]), ("run", ["a", "b"])
+    assert says(teacher, ("run", ["a"]), ("compare", ["a"])) == (
+        "No other recipe of this run folder was measured on the test split."
+    )
+    assert says(teacher, run, ("sweep", ["b", "c", "d"])) == (
+        "4 recipes of this run folder were measured on the test split (run 2, sweep 3): a choice among them by these "
+        "figures makes the figures too high, so measure the final claim on fresh images: tfkd verify quickstart --data "
+        "folder:FRESH."
+    )

@@ -263,6 +263,21 @@ class SuspectedLabels(Entry):
         return self
 
 
+UserOfTest = Literal["teacher", "run", "rescue", "sweep", "fit", "compare", "export", "calibration"]
+
+
+class UseOfTest(Entry):
+    """Who looked at the test split before this bundle was finished."""
+
+    what: UserOfTest = Field(
+        description="teacher: each was measured and compared with chance; calibration: test images set the int8 "
+        "ranges, where there are no others; otherwise the command that computed test figures"
+    )
+    recipes: list[Fingerprint] = Field(
+        min_length=1, description="of each recipe that looked, or of its teachers, or of the model"
+    )
+
+
 class Manifest(Entry):
     schema_: str = Field(SCHEMA, alias="schema", json_schema_extra={"const": SCHEMA})
     name: str = Field(pattern=NAME)
@@ -285,6 +300,9 @@ class Manifest(Entry):
     bench: list[BenchEntry]
     gates: list[Gate]
     diagnosis: list[Diagnosis] = Field([], description="likely causes of a low accuracy, the best supported first")
+    test_uses: list[UseOfTest] = Field(
+        [], description="what has looked at the test split in the folder of the run; empty in earlier bundles"
+    )
     suspected_labels: SuspectedLabels | None = Field(
         None, description="None where no network predicted examples that it has not learned from"
     )
@@ -294,6 +312,12 @@ class Manifest(Entry):
     def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
         json.dumps(value, allow_nan=False)
         return value
+
+    @property
+    def recipes_tested(self) -> set[str]:
+        """The recipes whose test figures were computed in the folder of the run, this one included."""
+        uses = [use for use in self.test_uses if use.what not in ("teacher", "calibration")]
+        return {recipe for use in uses for recipe in use.recipes}
 
     @property
     def signature(self) -> Signature:

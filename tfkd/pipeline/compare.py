@@ -34,6 +34,7 @@ from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.teacher import TEACHER, ensemble_accuracy, ensemble_agreement, kind_in, prepared
 from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
+from tfkd.pipeline.uses_of_test import note_recipe
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Training
 from tfkd.recipe.networks import chain
@@ -91,6 +92,7 @@ def compare(
     with locked(folder.path):
         context = open_run(recipe, folder, progress, keep=True)
         outcome = run_stages(context, STAGE_ORDER[-1], bundles / recipe.name)
+        note_recipe(context.folder, context.data, context.recipe, "compare")
         context.start_tensorflow()
         compared = {variant.name: variant for variant in variants(context)}
         results = {name: result for name, variant in compared.items() if (result := _result_of(context, variant))}

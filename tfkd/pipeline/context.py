@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tfkd import machine
-from tfkd.bundle.manifest import RescueEntry
+from tfkd.bundle.manifest import RescueEntry, UserOfTest
 from tfkd.data import Dataset
 from tfkd.models.imports import import_modules
 from tfkd.pipeline.executor import Executor
@@ -45,6 +45,7 @@ class RunContext:
         choices: what was chosen where the recipe said `auto`.
         folds: the parts of the run without some folds; None where nothing needs them.
         rescue: what was tried after a student missed a gate; None where nothing was.
+        command: on whose behalf the stages run, as the record of the uses of the test split names it.
     """
 
     recipe: Recipe
@@ -56,6 +57,7 @@ class RunContext:
     choices: tuple[Choice, ...] = ()
     folds: "FoldRuns | None" = None
     rescue: RescueEntry | None = None
+    command: UserOfTest = "run"
     _results: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def folder_of(self, kind: StageKind[Any], number: int = 0) -> Path:

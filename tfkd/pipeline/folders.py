@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tfkd.recipe.names import numbered
 
@@ -16,9 +17,9 @@ BUNDLE = "bundle"
 
 # In the folder of a run, beside those of its stages.
 CHECKED = "data"
-SWEEP = "sweep"
+SWEEP: Literal["sweep"] = "sweep"
 COMPARISON = "compare"
-FIT = "fit"
+FIT: Literal["fit"] = "fit"
 FOLD = "fold"
 
 
@@ -62,6 +63,11 @@ class RunFolder:
     def proposed_labels(self) -> Path:
         """The proposed order of the class names, which explains wrong predictions."""
         return self.path / "proposed_labels.txt"
+
+    @property
+    def test_uses(self) -> Path:
+        """Which recipes of this folder have test figures, a line each."""
+        return self.path / "test_uses.jsonl"
 
     @property
     def suspected_labels(self) -> Path:

@@ -6,6 +6,7 @@ An interrupted or extended sweep or fit trains only what is missing.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from tfkd.bundle.manifest import UserOfTest
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
 from tfkd.pipeline.context import RunContext
@@ -15,6 +16,7 @@ from tfkd.pipeline.stages.assistant import ASSISTANT
 from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.trainings import stores_behind, training_job
+from tfkd.pipeline.uses_of_test import note_recipe
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 from tfkd.recipe.networks import chain, seeds
@@ -76,6 +78,7 @@ def trainings_of(context: RunContext, recipe: Recipe, command: str, name: str) -
 def train(
     context: RunContext,
     trainings: Sequence[KeptTraining],
+    command: UserOfTest,
     total: int | None = None,
     on_finished: Callable[[], None] = lambda: None,
 ) -> None:
@@ -84,6 +87,7 @@ def train(
     Args:
         context: of the run.
         trainings: the trainings.
+        command: "sweep" or "fit".
         total: number that determines the threads per training; default: that of the trainings.
         on_finished: called after each training is stored; an exception stops the others.
     """
@@ -96,10 +100,17 @@ def train(
     for training in due:
         training.stage.begin(say)
 
+    def tested(training: KeptTraining) -> None:
+        note_recipe(context.folder, context.data, training.job.recipe, command)
+
     def finished(place: int, result: StudentResult) -> None:
+        tested(due[place])
         due[place].stage.finish(asdict(result), result.seconds)
         on_finished()
 
+    for training in once.values():
+        if training not in due:
+            tested(training)
     if due:
         context.start_tensorflow()
         context.executor.train([training.job for training in due], total or len(once), context.progress, finished)

@@ -1,6 +1,7 @@
 """Bundles of models that were trained elsewhere: opens, exports, verifies and benchmarks them."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tfkd.labels import outputs_of
 from tfkd.pipeline import pages
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.stages.verify import measure_files
+from tfkd.pipeline.uses_of_test import note, uses_of_test
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from tfkd.writers.own import OwnModel
 
 BATCH = 64
+_DECIMALS = 4  # of probabilities that tell models apart
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
     timed = {artifact.path: bundle / artifact.path for artifact in artifacts if artifact.format in TIMED}
     bench = host.measure(timed, request.bench, lambda text: progress.say(f"  {text}"))
     right = accuracy(probabilities, subject.data.test.labels)
+    _note_use_of_test(subject, probabilities, folder)
     manifest = assembly.judged_manifest(
         request,
         subject.data,
@@ -147,11 +151,19 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
         comparison=_comparison(right, artifacts, timed, bench),
         bench=bench,
         diagnosis=diagnosis,
-    )
+    ).model_copy(update={"test_uses": uses_of_test(folder, subject.data)})
     model, data, count = subject.model, subject.data, request.export.golden_images
     golden = assembly.golden_examples(bundle, artifacts, data, model.signature, count, request.seed, model.predict)
     pages.complete(bundle, manifest, golden, _evidence(subject, probabilities, request.seed))
     return manifest
+
+
+def _note_use_of_test(subject: ExportSubject, probabilities: np.ndarray, folder: RunFolder) -> None:
+    """Notes the model, which is known by its predictions, as it may come from memory."""
+    model = hashlib.sha256(np.round(probabilities, _DECIMALS).tobytes()).hexdigest()[:16]
+    note(folder, subject.data, "export", [model])
+    if not len(subject.data.train):
+        note(folder, subject.data, "calibration", [model])
 
 
 def _batches(subject: ExportSubject) -> Any:

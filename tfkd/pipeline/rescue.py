@@ -177,6 +177,7 @@ class _Rescue:
             other = open_run(self._recipe.with_(*proposal.overrides), self._context.folder, progress, keep=True)
             if reason := self._why_not(other):
                 return _untried(proposal, reason)
+            other = replace(other, command="rescue")
             run_stages(other, STUDENT.name, self._context.folder.path)
         except (RequestError, GateError) as error:
             return _untried(proposal, str(error))

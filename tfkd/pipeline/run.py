@@ -22,6 +22,7 @@ from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stage import locked
 from tfkd.pipeline.stages.data import open_data, say_data
 from tfkd.pipeline.stages.plausible import require_plausible
+from tfkd.pipeline.uses_of_test import note_stages
 from tfkd.pipeline.work import run_group
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
@@ -146,6 +147,7 @@ def run_stages(context: RunContext, last: str, destination: Path) -> Outcome:
     context.data.require_unchanged()
     for group in groups(context.recipe, names):
         run_group(context, group)
+        note_stages(context.folder, context.data, context.recipe, group, context.command)
         for name in group:
             require_plausible(context, name)
         context.data.require_unchanged()

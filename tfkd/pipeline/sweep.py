@@ -69,7 +69,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
         context = open_run(most, folder, progress)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
         planned = {name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()}
-        train(context, [training for trainings in planned.values() for training in trainings])
+        train(context, [training for trainings in planned.values() for training in trainings], SWEEP)
         labels = context.data.test.labels
         trials = [_trial(name, trainings, labels) for name, trainings in planned.items()]
         found = Sweep(ensemble_accuracy(context), trials)

@@ -50,6 +50,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         against=facts.against,
         images=images,
         folds_say=facts.folds_say(manifest),
+        test_uses_say=facts.test_uses_say(manifest),
         value=facts.value,
         limit=facts.limit,
         again=Raw(" ".join(facts.again(manifest).replace("`", "'").split())),  # it is between fences

@@ -15,6 +15,7 @@ from tfkd.verification.gates import named
 from tfkd.verification.gates import unjudged as why_unjudged
 from tfkd.verification.records import ChanceTest, Gate, Verdict
 
+_COMMANDS = ("run", "rescue", "sweep", "fit", "compare", "export")  # of those that looked at the test split
 _BALANCED = 0.01  # the balanced accuracy is shown too where it differs by more
 
 
@@ -301,6 +302,22 @@ def control_says(manifest: Manifest) -> str:
     return (
         f"With one seed {reached} (± one standard error): {gain}. That is {judged} the noise of two "
         f"standard errors on {images:,} images ({100 * noise:.1f} points, the two taken as independent)."
+    )
+
+
+def test_uses_say(manifest: Manifest) -> str:
+    """Returns how many recipes have looked at the test split, as a sentence; "" where that is not known."""
+    recipes, made = len(manifest.recipes_tested), "recipe" if manifest.teachers else "model"
+    images = "these labelled images" if manifest.folds else "the test split"
+    if not recipes:
+        return ""
+    if recipes == 1:
+        return f"No other {made} of this run folder was measured on {images}."
+    commands = ", ".join(f"{use.what} {len(use.recipes)}" for use in manifest.test_uses if use.what in _COMMANDS)
+    how = "" if manifest.folds else f": tfkd verify {manifest.name} --data folder:FRESH"
+    return (
+        f"{recipes} {made}s of this run folder were measured on {images} ({commands}): a choice among them by these "
+        f"figures makes the figures too high, so measure the final claim on fresh images{how}."
     )
 
 

@@ -101,7 +101,7 @@ def _sentences(manifest: Manifest) -> dict[str, Any]:
     """Returns what the page says in words, by the names of the template."""
     says = (
         *(facts.control_says, facts.initial_weights, facts.rescue_says),
-        *(facts.agreement_says, facts.folds_say),
+        *(facts.agreement_says, facts.folds_say, facts.test_uses_say),
     )
     return {function.__name__: function(manifest) for function in says}
 

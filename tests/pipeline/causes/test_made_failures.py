@@ -15,6 +15,7 @@ from tfkd.pipeline.after import examine_after
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.run import run, run_stages
+from tfkd.pipeline.uses_of_test import key_of, uses_of_test
 from tfkd.progress import Lines
 from tfkd.recipe import Recipe
 from tfkd.verification.records import Diagnosis, Gate
@@ -125,6 +126,8 @@ def test_a_rescue_keeps_what_validation_prefers(
     wider, larger = kept.rescue.tries
     assert (wider.kept, larger.kept, kept.rescue.missed) == (True, False, ["min_relative_accuracy"])
     assert wider.validation_accuracies[0] > kept.rescue.validation_accuracies[0]
+    uses = {use.what: use.recipes for use in uses_of_test(kept.folder, kept.data)}
+    assert uses["run"] == [key_of(small)] and len(uses["rescue"]) == 2 and key_of(kept.recipe) in uses["rescue"]
 
     finished.clear()
     monkeypatch.setattr("tfkd.training.workers.run_jobs", lambda *arguments: pytest.fail("trained again"))

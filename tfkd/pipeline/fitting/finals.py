@@ -129,7 +129,7 @@ def context_of(context: RunContext, settings: Fit, candidate: Candidate) -> RunC
     """Returns the context of a candidate's final run in the same folder."""
     recipe = recipe_of(candidate, context.recipe, settings)
     stages = stages_of(recipe, context.data, context.folder.path)
-    return RunContext(recipe, context.data, context.folder, stages, context.progress, context.executor)
+    return RunContext(recipe, context.data, context.folder, stages, context.progress, context.executor, command="fit")
 
 
 def _made(

@@ -108,7 +108,7 @@ class Halving:
                 raise _TimeIsUpError
 
         try:
-            train(self.context, trainings, MOST, on_finished)
+            train(self.context, trainings, FIT, MOST, on_finished)
         except _TimeIsUpError:
             finished = sum(training.result() is not None for training in trainings)
             if finished < len(trainings):

@@ -52,6 +52,7 @@ from tfkd.pipeline.stages.teacher import (
 )
 from tfkd.pipeline.stages.trainings import TrainingsResult
 from tfkd.pipeline.stages.verify import VERIFY
+from tfkd.pipeline.uses_of_test import uses_of_test
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
 from tfkd.verification import wrong_classes
@@ -94,6 +95,7 @@ def manifest_of(context: RunContext, suspects: Suspects | None) -> Manifest:
     further = {
         "diagnosis": causes,
         "rescue": context.rescue,
+        "test_uses": uses_of_test(context.folder, context.data),
         "suspected_labels": suspects.entry if suspects else None,
     }
     return manifest.model_copy(update=further)
@@ -345,4 +347,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=20, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=21, result=ReportResult, inputs=_inputs, work=_work)
