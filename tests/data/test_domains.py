@@ -55,9 +55,13 @@ def test_each_split_keeps_the_examples_of_the_domain(data: Dataset) -> None:
     assert within(data, data, None) is data
 
 
+def require(data: Dataset, *teachers: Teacher) -> None:
+    require_domains(data.source, data.classes, teachers, splits_of(data))
+
+
 def refused(data: Dataset, *domains: str | None) -> str:
     with pytest.raises(RequestError) as error:
-        require_domains(data.source, [Teacher(domain=domain, **NETWORK) for domain in domains], splits_of(data))
+        require(data, *(Teacher(domain=domain, **NETWORK) for domain in domains))
     return str(error.value)
 
 
@@ -80,4 +84,10 @@ def test_examples_that_no_teacher_knows_are_refused_with_their_number(data: Data
 
 def test_examples_of_some_teacher_are_accepted(data: Dataset) -> None:
     for domains in (("xray/*", "mri/*"), ("xray/*", None), (None, None)):
-        require_domains(data.source, [Teacher(domain=each, **NETWORK) for each in domains], splits_of(data))
+        require(data, *(Teacher(domain=each, **NETWORK) for each in domains))
+
+
+def test_a_specialist_needs_test_examples_of_its_classes_in_its_domain(data: Dataset) -> None:
+    require(data, Teacher(domain="a/*", classes=["a"], **NETWORK), Teacher(**NETWORK))
+    with pytest.raises(RequestError, match=r"'b/\*' has no test example of .* teachers.0.classes=\['a'\]"):
+        require(data, Teacher(domain="b/*", classes=["a"], **NETWORK), Teacher(**NETWORK))

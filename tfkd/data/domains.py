@@ -57,23 +57,34 @@ def splits_of(data: Dataset) -> dict[str, Split]:
     return labelled | ({"unlabelled": data.unlabelled} if data.unlabelled else {})
 
 
-def require_domains(where: str, teachers: Sequence[Teacher], splits: Mapping[str, Split]) -> None:
+def require_domains(
+    where: str, classes: Sequence[str], teachers: Sequence[Teacher], splits: Mapping[str, Split]
+) -> None:
     """Refuses domains without examples, and examples that no teacher knows.
 
     Args:
         where: name of the source in messages.
+        classes: names of the classes.
         teachers: of the recipe.
         splits: see `splits_of`.
 
     Raises:
-        RequestError: a domain lacks examples of a labelled split, or an example is in none.
+        RequestError: a domain lacks examples of a labelled split, or of a specialist's classes in the test split, or an
+            example is in none.
     """
     if all(teacher.domain is None for teacher in teachers):
         return
     members = {name: [membership(split, teacher.domain) for teacher in teachers] for name, split in splits.items()}
     for number, teacher in enumerate(teachers):
         found = {name: int(each[number].sum()) for name, each in members.items()}
-        _require_examples(f"teachers.{number}.domain={teacher.domain!r}", where, splits, found)
+        field = f"teachers.{number}.domain={teacher.domain!r}"
+        _require_examples(field, where, splits, found)
+        own = [label for label, name in enumerate(classes) if name in (teacher.classes or ())]
+        if own and not np.isin(splits["test"].labels[members["test"][number]], own).any():
+            raise RequestError(
+                f"{field} has no test example of {where} of teachers.{number}.classes={teacher.classes}, so that the "
+                "teacher cannot be measured; extend the domain or the classes."
+            )
     unknown = [
         split.name(int(i))
         for name, split in splits.items()

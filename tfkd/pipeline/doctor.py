@@ -63,7 +63,7 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from _data(data)
     yield from _folds(recipe, data)
     try:
-        require_domains(data.source, recipe.teachers, splits_of(data))
+        require_domains(data.source, data.classes, recipe.teachers, splits_of(data))
         require_known_classes(recipe, data)
     except RequestError as error:
         yield DoctorFinding("error", str(error))
@@ -127,7 +127,7 @@ def _folds(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
             splits = held_out(data.source, data.classes, data.train, settings, recipe.seed)
             named = dict(zip(("training", "validation", "test"), splits, strict=True))
             without = " and ".join(str(number + 1) for number in numbers)
-            require_domains(f"{data.source} without fold {without}", recipe.teachers, named)
+            require_domains(f"{data.source} without fold {without}", data.classes, recipe.teachers, named)
         except RequestError as error:
             yield DoctorFinding("error", str(error))
             break

@@ -51,7 +51,7 @@ class Parts:
             folder = self.folder.without(numbers)
             images = open_source(data, recipe.seed, checked=folder.checked)
             named = f"{data.source} without fold {' and '.join(str(fold + 1) for fold in numbers)}"
-            require_domains(named, recipe.teachers, splits_of(images))
+            require_domains(named, images.classes, recipe.teachers, splits_of(images))
             stages = stages_of(recipe, images, folder.path)
             self._opened[numbers] = RunContext(recipe, images, folder, stages, self.progress, self.executor, folds=self)
         return self._opened[numbers]

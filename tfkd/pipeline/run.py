@@ -118,7 +118,7 @@ def open_run(
         RequestError: the images cannot be opened, or a file or a class that the recipe names is missing.
     """
     data = open_data(recipe, folder, progress)
-    require_domains(data.source, recipe.teachers, splits_of(data))
+    require_domains(data.source, data.classes, recipe.teachers, splits_of(data))
     require_known_classes(recipe, data)
     resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
     stages = stages_of(resolved.recipe, data, folder.path)
