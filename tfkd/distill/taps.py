@@ -16,6 +16,7 @@ import keras
 from tfkd.distill.losses.base import LOGITS
 from tfkd.errors import RequestError
 from tfkd.models.logits import is_graph, symbolic
+from tfkd.models.token_ids import TokenIds
 
 POOLED, PENULTIMATE = "pooled", "penultimate"
 
@@ -257,8 +258,9 @@ def _layer(tap: str, record: _Recorder, general: dict[str, Any]) -> Any:
     )
 
 
-# Layers that do not change a map, except for noise and its border.
+# Layers that do not change a map, except for noise and its border; ids are no features.
 _PASSING = (
+    TokenIds,
     keras.layers.Dropout,
     keras.layers.SpatialDropout2D,
     keras.layers.GaussianDropout,

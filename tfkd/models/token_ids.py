@@ -1,0 +1,53 @@
+"""The first layer of every text model: the ids of the pieces of a text, and the vocabulary that they are of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tfkd.errors import RequestError
+from tfkd.inputs.text.vocabulary import Vocabulary, parse
+
+
+@keras.saving.register_keras_serializable("tfkd")
+class TokenIds(keras.layers.Layer):
+    """Returns its input; a model with this layer carries its vocabulary, also in its file.
+
+    Args:
+        pieces: the vocabulary in the order of the ids.
+
+    Raises:
+        RequestError: the pieces are no vocabulary that phones read.
+    """
+
+    def __init__(self, pieces: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pieces = _checked(pieces)
+
+    def call(self, ids: Any) -> Any:
+        """Returns int32 [batch, length] unchanged."""
+        return ids
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of an equal layer."""
+        return {**super().get_config(), "pieces": list(self.pieces)}
+
+
+def token_ids(pieces: Sequence[str], length: int) -> tuple[Any, Any]:
+    """Returns the input of a text model, int32 [batch, length], and the same behind a `TokenIds`."""
+    ids = keras.Input((length,), dtype="int32", name="ids")
+    return ids, TokenIds(pieces, name="token_ids")(ids)
+
+
+def _checked(pieces: Sequence[str]) -> tuple[str, ...]:
+    name = "The vocabulary of a TokenIds layer"
+    if isinstance(pieces, str) or not all(isinstance(piece, str) for piece in pieces):
+        raise RequestError(f"{name} has pieces that are no texts; give the lines of vocab.txt.")
+    vocabulary = Vocabulary(tuple(pieces))
+    try:
+        found = parse(vocabulary.text.encode(), name)
+    except UnicodeEncodeError:
+        raise RequestError(f"{name} has half of a surrogate pair; give the lines of vocab.txt.") from None
+    if found != vocabulary:
+        raise RequestError(f"{name} has a line break within a piece; give the lines of vocab.txt.")
+    return found.pieces
