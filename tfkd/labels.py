@@ -3,12 +3,13 @@
 import difflib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfkd.errors import RequestError, nearest
 
 LABELS = "labels.txt"  # in a bundle and in .tflite files
+THRESHOLDS = "thresholds.txt"  # in .tflite files of bundles with promised recalls
 LARGEST_LABELS = 1 << 24  # bytes
 
 # Categories (Unicode Standard Annex 44): control characters, surrogates (bytes that were no UTF-8), line and
@@ -55,6 +56,11 @@ def labels_text(classes: Iterable[str]) -> str:
     return "".join(f"{name}\n" for name in names)
 
 
+def thresholds_text(thresholds: Mapping[str, float]) -> str:
+    """Returns the content of thresholds.txt: per line a class, a tab, and the least probability."""
+    return "".join(f"{name}\t{value!r}\n" for name, value in thresholds.items())
+
+
 def relabelled(labels: Sequence[str] | None, classes: Sequence[str], names: Sequence[str]) -> list[str]:
     """Returns the corrected names of a model's outputs, after its predictions showed another order.
 
@@ -86,6 +92,24 @@ def outputs_of(classes: Sequence[str], labels: Sequence[str], where: str) -> lis
         if composed(name) not in forms:
             raise RequestError(f"The data has the class {name!r}, {where} do not.{nearest(name, list(labels))}")
     return [forms.index(composed(name)) for name in classes]
+
+
+def class_named(name: str, classes: Sequence[str], where: str) -> str:
+    """Returns the class with a name, in any Unicode form.
+
+    Args:
+        name: the name in a request.
+        classes: the names in the data.
+        where: name of the field in messages.
+
+    Raises:
+        RequestError: there is no such class.
+    """
+    found = next((known for known in classes if composed(known) == composed(name)), None)
+    if found is None:
+        hint = meant(name, list(classes)) or nearest(name, list(classes))
+        raise RequestError(f"{where} names the class {name!r}, which does not exist.{hint}")
+    return found
 
 
 def composed(name: str) -> str:

@@ -30,7 +30,7 @@ LABELS = np.array([0, 1, 1, 1])
 
 def test_several_teachers_come_behind_what_they_are_together() -> None:
     single = [teacher("a", 10, 32, "Erfinv"), teacher("b", 20, 64)]
-    together, *others = with_ensemble(single, LOGITS, LABELS)
+    together, *others = with_ensemble(single, LOGITS, LABELS, ("a", "b"))
     assert others == single
     assert (together.model, together.parameters, together.image_size) == ("a + b", 30, 64)
     assert together.accuracy == accuracy(LOGITS, LABELS) == 0.75
@@ -39,7 +39,7 @@ def test_several_teachers_come_behind_what_they_are_together() -> None:
 
 def test_one_teacher_is_alone() -> None:
     single = [teacher("a", 10, 32)]
-    assert with_ensemble(single, LOGITS, LABELS) == single
+    assert with_ensemble(single, LOGITS, LABELS, ("a", "b")) == single
 
 
 def entry(artifact: str, threads: int, median: float, memory: float | None = None) -> BenchEntry:

@@ -10,6 +10,7 @@ from tests.tools import compilers
 from tfkd.bundle import snippets
 from tfkd.bundle.manifest import Manifest
 from tfkd.labels import labels_text
+from tfkd.verification.records import Threshold
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 HOSTILE = ("cat", 'a "quoted" $name ${1 + 1} \\ *' + "/", "größer 🐸", "tab\there")
@@ -42,9 +43,23 @@ def make() -> Make:
     return made
 
 
+def promised(manifest: Manifest) -> Manifest:
+    """Adds a threshold of a class with a hostile name, and a promise without a threshold."""
+    chosen = Threshold(promise=0.9, value=0.03515625, images=10, recall=0.9, precision=0.5)
+    none = Threshold(promise=0.9, value=None, images=0, recall=None, precision=None)
+    return manifest.model_copy(update={"thresholds": {HOSTILE[1]: chosen, HOSTILE[0]: none}})
+
+
 def test_names_of_bundles_become_names_of_types() -> None:
     names = {"quickstart": "Quickstart", "my-shoes_2": "MyShoes2", "2nd": "Model2nd"}
     assert {name: snippets.type_name(name) for name in names} == names
+
+
+def test_they_decide_by_thresholds_where_recalls_are_promised(make: Make) -> None:
+    plain = {snippet.path: snippet.code for snippet in snippets.snippets(make("floats", "fp32"))}
+    for snippet in snippets.snippets(promised(make("floats", "fp32"))):
+        assert "decide(" in snippet.code and "decide(" not in plain[snippet.path]
+        assert "0.03515625" in snippet.code and "0.25" not in snippet.code, "no threshold was found for one class"
 
 
 def test_they_are_in_the_folder_of_the_files_that_they_run(make: Make, tmp_path: Path) -> None:
@@ -80,7 +95,8 @@ def test_kotlin_compiles_without_a_warning_and_reads_every_label(make: Make, tmp
         ("bytes", "int8", "uint8"),
         ("signed", "int8", "int8"),
     ):
-        snippets.write(make(name, precision, dtype), tmp_path / "sources")
+        manifest = make(name, precision, dtype)
+        snippets.write(promised(manifest) if dtype != "int8" else manifest, tmp_path / "sources")
     (tmp_path / "sources" / "Main.kt").write_text(MAIN)
     done = kotlin.compile([tmp_path / "sources", TOOLS / "android_stubs"], tmp_path / "classes")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -112,4 +128,6 @@ def test_swift_compiles_without_a_warning(make: Make, tmp_path: Path) -> None:
         made = ["-emit-module", "-parse-as-library", "-module-name", name, "-o", tmp_path / f"{name}.swiftmodule"]
         compiled(*made, TOOLS / "apple_stubs" / f"{name}.swift")
     snippets.write(make("my-shoes", "fp32"), tmp_path)
-    compiled("-typecheck", "-parse-as-library", tmp_path / "ios" / "MyShoesClassifier.swift")
+    snippets.write(promised(make("lesions", "fp32")), tmp_path)
+    for name in ("MyShoes", "Lesions"):
+        compiled("-typecheck", "-parse-as-library", tmp_path / "ios" / f"{name}Classifier.swift")

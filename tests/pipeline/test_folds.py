@@ -250,6 +250,7 @@ def test_predictions_by_fold_are_in_the_order_of_the_images() -> None:
         ({"compress": [Prune()]}, "leave compress out"),
         ({"distill": Distill(training=Training(patience=2))}, "no validation images for distill.training.patience"),
         ({"data": {"folds": 2}}, "data.folds=2 leaves tests.tiny:build_teacher no images"),
+        ({"gates": {"min_recall": {"a": 0.9}}}, "gates.min_recall is judged on a test split, and data.folds="),
         (
             {"data": {"folds": 3, "augment": {"mix": "mixup"}}, "distill": Distill(targets="view")},
             "set distill.targets",

@@ -307,6 +307,30 @@ def test_a_failed_gate_decides_the_exit_code_and_publishes_nothing(finished: Pat
     assert (finished / "runs" / "tiny" / "report" / "bundle" / "report.html").is_file()
 
 
+def test_a_promise_of_an_unknown_class_is_refused_before_any_training(home: Path) -> None:
+    code, output, errors = tfkd(home, "gates.min_recall.gras=0.5", "--runs", "refused")
+    assert (
+        code == 2 and "gates.min_recall names the class 'gras', which does not exist. Did you mean 'grass'?" in errors
+    )
+    assert not list((home / "refused" / "tiny").glob("*/stage.json")) and "teacher" not in output
+
+
+def test_a_promised_recall_exports_again_with_a_threshold_from_validation_images(finished: Path) -> None:
+    for stage in ("data", "teacher", "soft_labels", "control", "student"):
+        shutil.copytree(finished / "runs/tiny" / stage, finished / "promised/tiny" / stage)
+    files = ("export.tflite=int8", "export.coreml=none", "gates.min_recall.grass=0.75", "gates.max_recall_drop=0.5")
+    code, output, errors = tfkd(finished, *files, "--runs", "promised", "--out", "promised/out")
+    assert code == 0 and output.count(": reused") == 4, output + errors
+    manifest = Manifest.model_validate_json((finished / "promised/out/tiny/manifest.json").read_bytes())
+    threshold, (int8,) = manifest.thresholds["grass"], manifest.artifacts
+    assert threshold.images == 4 and threshold.recall is not None and threshold.recall >= 0.75
+    assert f"threshold of 'grass': {threshold.value:.8g} gives recall {threshold.recall:.1%}" in output
+    shipped, plain, student = int8.scores_with_thresholds, int8.scores, manifest.student.scores
+    assert shipped and plain and student and shipped.classes["grass"].right >= plain.classes["grass"].right
+    assert int8.recall_changes and int8.recall_changes.reference == "teacher"
+    assert {"min_recall/tiny_int8.tflite/grass", "max_recall_drop/tiny_int8.tflite"} < {g.name for g in manifest.gates}
+
+
 def test_a_teacher_at_chance_stops_the_run_before_its_store_is_made(home: Path) -> None:
     blind = "teachers.0.model=tests.tiny:build_blind_teacher"
     untrained = (blind, "teachers.0.fine_tune=null", "--runs", "untrained")

@@ -16,7 +16,7 @@ from tests.bundle.conftest import apart as apart
 from tests.bundle.conftest import copy as copy
 from tests.bundle.conftest import good as good
 from tests.bundle.conftest import photos as photos
-from tfkd.bundle import consistency, golden, golden_labels, verdicts
+from tfkd.bundle import class_consistency, consistency, golden, golden_labels, verdicts
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.seal import seal
 from tfkd.bundle.verification import verify
@@ -333,6 +333,58 @@ def both(*changes: Change) -> Change:
 )
 def test_verdicts_are_computed_again_from_values_and_limits(good: Path, change: Change, message: str) -> None:
     assert message in " ".join(gates_of(changed(good, change)))
+
+
+CATS = ("student", "scores", "classes", "cat")
+INT8_CATS = ("artifacts", 3, "scores", "classes", "cat")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put(1.0, *CATS, "recall", "low"), "student.scores: a fraction or an interval does not follow from the counts"),
+        (put(0.5, "student", "scores", "macro_f1", "value"), "student.scores: a fraction or an interval"),
+        (put(99, *CATS, "images"), "student.scores: they count"),
+        (put(99, *CATS, "right"), "student.scores: more images are right than there are"),
+        (put(None, "student", "control_scores"), "student.control_scores are missing"),
+        (put(None, "artifacts", 3, "scores"), "scores of android/tiny_int8.tflite are missing"),
+        (drop(*INT8_CATS), "scores of android/tiny_int8.tflite: they are of other classes"),
+        (
+            both(put(3, *INT8_CATS, "right"), put(3, *INT8_CATS, "predicted")),
+            "scores of android/tiny_int8.tflite: they count",
+        ),
+        (put(None, "artifacts", 3, "recall_changes"), "have the reference None, not 'teacher'"),
+        (put("control", "artifacts", 3, "recall_changes", "reference"), "have the reference 'control', not 'teacher'"),
+        (
+            put({"cat": {"lost": 2, "gained": 0}}, "artifacts", 3, "recall_changes", "classes"),
+            "recall_changes of android/tiny_int8.tflite contradict the images of",
+        ),
+        (put({"cat": 0.5}, "recipe", "gates", "min_recall"), "its recipe promises {'cat': 0.5}"),
+        (drop("recipe", "export", "thresholds"), "does not say whether thresholds are chosen"),
+        (
+            put({"cat": {"promise": 0.5, "value": 0.5, "images": 3, "recall": 1.0, "precision": 1.0}}, "thresholds"),
+            "thresholds are stated for {'cat': 0.5}, its recipe promises {}",
+        ),
+        (
+            put({"cat": {"promise": 0.5, "value": 0.5, "images": 3, "recall": 1.0, "precision": 1.0}}, "thresholds"),
+            "scores_with_thresholds of student are missing",
+        ),
+        (
+            put({"cat": {"promise": 0.5, "value": 0.5, "images": 3, "recall": 0.5, "precision": 1.0}}, "thresholds"),
+            "the recall of the threshold of 'cat' is no whole number of 3 validation images",
+        ),
+    ],
+)
+def test_scores_of_classes_follow_from_their_counts(good: Path, change: Change, message: str) -> None:
+    assert message in "; ".join(class_consistency.contradictions(changed(good, change)))
+
+
+def test_a_bundle_of_an_earlier_version_has_no_scores(good: Path) -> None:
+    manifest = changed(good, drop("recipe", "export", "thresholds"))
+    for each in (manifest.student, *manifest.teachers, *manifest.artifacts):
+        each.scores = None
+    manifest.student.control_scores = None
+    assert not list(class_consistency.contradictions(manifest))
 
 
 def changed(good: Path, change: Change) -> Manifest:

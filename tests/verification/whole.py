@@ -21,6 +21,7 @@ from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
 from tfkd.verification.flips import negative_flips
 from tfkd.verification.gates import judge
+from tfkd.verification.scores import scores
 from tfkd.verification.truth import chance_test, exact_test
 from tfkd.verification.wrong_classes import order_agreement, rank_correlations
 from tfkd.writers import samples
@@ -83,6 +84,7 @@ def _manifest(
         "accuracy": float(np.mean(taught == labels)),
         "calibration_error": 0.1,
         "chance": chance_test(labels, taught),
+        "scores": scores(labels, taught, CARD.classes),
     }
     return Manifest(
         name="tiny",
@@ -115,6 +117,8 @@ def _manifest(
             wrong_classes=order,
             control_wrong_classes=order,
             against_control=paired,
+            scores=scores(labels, predicted, CARD.classes),
+            control_scores=scores(labels, _worse(labels, predicted), CARD.classes),
             seconds_training=1.0,
             teacher_seconds=1.0,
         ),
@@ -123,6 +127,13 @@ def _manifest(
         bench=[],
         gates=[],
     )
+
+
+def _worse(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Returns the predictions with two mistakes more."""
+    changed, right = predicted.copy(), np.flatnonzero(predicted == labels)[:2]
+    changed[right] = (changed[right] + 1) % len(CARD.classes)
+    return changed
 
 
 def _compared(manifest: Manifest, folder: Path) -> Manifest:

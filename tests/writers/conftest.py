@@ -21,7 +21,13 @@ RECIPE = {
     "teachers": [{"model": "large", "weights": "none"}, {"model": "larger", "weights": "none"}],
     "student": {"model": "tiny"},
     "distill": {"repeats": 1, "control": True},
-    "export": {"author": "Ada", "license": "MIT", "version": "3", "description": "Tells cats from dogs"},
+    "export": {
+        "author": "Ada",
+        "license": "MIT",
+        "version": "3",
+        "description": "Tells cats from dogs",
+        "thresholds": True,
+    },
 }
 CARD = card_of(RECIPE, ("cat", "dog", "größerer Hund"), DATA)
 

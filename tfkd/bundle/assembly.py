@@ -35,7 +35,8 @@ from tfkd.recipe import Gates
 from tfkd.signature import Signature
 from tfkd.verification import intervals
 from tfkd.verification.gates import judge
-from tfkd.verification.records import Artifact, Diagnosis
+from tfkd.verification.records import Artifact, Diagnosis, Threshold
+from tfkd.verification.scores import scores
 from tfkd.verification.truth import chance_test
 from tfkd.version import __version__
 from tfkd.writers import samples
@@ -74,6 +75,7 @@ def judged_manifest(
     diagnosis: list[Diagnosis],
     environments: Mapping[str, dict[str, str]] | None = None,
     choices: Iterable[ChoiceEntry] = (),
+    thresholds: Mapping[str, Threshold] | None = None,
 ) -> Manifest:
     """Returns a manifest with the verdict of every gate.
 
@@ -89,6 +91,7 @@ def judged_manifest(
         diagnosis: likely causes of wrong predictions.
         environments: what differed from here where a part was made, by the part's name.
         choices: what the run chose where its recipe said `auto`.
+        thresholds: of promised classes, by class.
     """
     manifest = Manifest(
         schema=SCHEMA,
@@ -103,6 +106,7 @@ def judged_manifest(
         data=data_entry(data),
         teachers=teachers,
         student=student,
+        thresholds=dict(thresholds or {}),
         artifacts=list(artifacts),
         missing=list(missing),
         comparison=list(comparison),
@@ -142,13 +146,16 @@ def folds_entry(folds: int | None, logits: np.ndarray, labels: np.ndarray) -> Fo
     return FoldsEntry(folds=folds, interval=interval, chance=chance_test(labels, predictions))
 
 
-def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray | None, labels: np.ndarray) -> list[TeacherEntry]:
+def with_ensemble(
+    teachers: list[TeacherEntry], logits: np.ndarray | None, labels: np.ndarray, classes: Sequence[str]
+) -> list[TeacherEntry]:
     """Returns the teachers; where there are several, what they are together comes first.
 
     Args:
         teachers: one by one.
         logits: of all of them together on the test split, float32 [n, classes]; None where one was not measured.
         labels: the true classes, int [n].
+        classes: the names of all classes.
     """
     if len(teachers) == 1:
         return teachers
@@ -161,6 +168,7 @@ def with_ensemble(teachers: list[TeacherEntry], logits: np.ndarray | None, label
         accuracy=None if logits is None else accuracy(logits, labels),
         calibration_error=None if logits is None else calibration_error(logits, labels),
         chance=None if logits is None else chance_test(labels, logits.argmax(axis=1)),
+        scores=None if logits is None else scores(labels, logits.argmax(axis=1), classes),
         not_exported=" ".join(entry.not_exported for entry in teachers if entry.not_exported) or None,
     )
     return [ensemble, *teachers]

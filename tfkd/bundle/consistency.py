@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tfkd.bundle import paired
+from tfkd.bundle import class_consistency, paired
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, latency, peak_memory, single, total
 from tfkd.bundle.verdicts import has_gate
@@ -49,6 +49,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _suspects(manifest)
     yield from paired.contradictions(manifest)
     yield from _chance(manifest)
+    yield from class_consistency.contradictions(manifest)
     for artifact in manifest.artifacts:
         yield from _measured(artifact, manifest)
     yield from _comparison(manifest)

@@ -27,6 +27,8 @@ from tfkd.verification.records import (
     NegativeFlips,
     OrderAgreement,
     PairedTest,
+    Scores,
+    Threshold,
 )
 from tfkd.writers.records import MissingFile
 
@@ -113,6 +115,7 @@ class TeacherEntry(Entry):
     domain: DomainEntry | None = Field(
         None, description="of a teacher of some images: accuracy, calibration_error and chance are on its own"
     )
+    scores: Scores | None = Field(None, description="as chance; None where it was not measured on the test split")
     tuning: TuningEntry | None = Field(None, description="None where fine-tuning was not weighed")
     not_exported: str | None = Field(
         None, description="why it has no .tflite file, so that the comparison has no row of it; None where it has one"
@@ -172,6 +175,11 @@ class StudentEntry(Entry):
         None, description="the same of control and teacher; None without a control"
     )
     against_control: PairedTest | None = Field(None, description="against the control of its seed; None without one")
+    scores: Scores | None = Field(None, description="of the most probable classes, on the test split")
+    scores_with_thresholds: Scores | None = Field(
+        None, description="of the classes by the bundle's thresholds; None without them"
+    )
+    control_scores: Scores | None = Field(None, description="of the control of its seed; None without one")
     temperature: Annotated[float, Field(ge=1, le=8)] | None = Field(
         None, description="chosen from the stored predictions for the exported seed; None where the recipe names all"
     )
@@ -294,6 +302,7 @@ class Manifest(Entry):
     data: DataEntry
     teachers: list[TeacherEntry] = Field(description="empty for models trained outside tfkd")
     student: StudentEntry
+    thresholds: dict[str, Threshold] = Field({}, description="of classes in gates.min_recall")
     artifacts: list[Artifact]
     missing: list[MissingFile] = Field([], description="requested files that could not be made")
     comparison: list[ComparisonRow]

@@ -13,6 +13,7 @@ from tfkd.bundle.seal import few, text
 from tfkd.formats import FORMATS
 from tfkd.verification import VerifyError
 from tfkd.verification.records import Artifact
+from tfkd.verification.thresholds import values_by_name
 from tfkd.writers import Card, card_of
 
 
@@ -84,8 +85,11 @@ def card_from(manifest: Manifest) -> Card:
         VerifyError: the manifest does not state it.
     """
     try:
-        return card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
+        card = card_of(manifest.recipe, manifest.data.classes, manifest.data.fingerprint)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise VerifyError(
             f"{MANIFEST}: its recipe does not state name, author, license, version and description."
         ) from None
+    if strangers := manifest.thresholds.keys() - set(manifest.data.classes):
+        raise VerifyError(f"{MANIFEST}: has a threshold of {min(strangers)!r}, which is no class of its data.")
+    return card.with_thresholds(values_by_name(manifest.thresholds))

@@ -13,7 +13,10 @@ from tfkd.formats import FORMATS, AppCode
 from tfkd.inputs.text import delimiters
 from tfkd.inputs.text.tokenizer import LONGEST_WORD
 from tfkd.inputs.text.vocabulary import CONTINUATION
+from tfkd.verification import thresholds
 from tfkd.verification.records import Artifact
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) 
         "input": artifact.io.input.dtype,
         "output": artifact.io.output.dtype,
         "scale": artifact.io.output.scale,
+        "thresholds": thresholds.values_by_name(manifest.thresholds),
     }
     return Snippet(path, code.runtime, artifact, _render(code.template, values))
 
@@ -122,10 +126,17 @@ def _render(template: str, values: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["quoted"] = _quoted
+    environment.filters |= {"quoted": _quoted, "swift": _quoted_in_swift}
     return environment.get_template(template).render(values)
 
 
 def _quoted(text: str) -> str:
     """Writes text as a literal of Kotlin; file names, which are plain, are the same in Swift."""
     return json.dumps(text, ensure_ascii=False).replace("$", "\\$").replace("\\f", "\\u000c")
+
+
+def _quoted_in_swift(text: str) -> str:
+    """Writes text as a literal of Swift."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    legible = _CONTROL.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", escaped)
+    return f'"{legible}"'

@@ -26,6 +26,7 @@ def measured(manifest: Manifest) -> Measured:
     return Measured(
         artifacts=manifest.artifacts,
         missing=manifest.missing,
+        thresholds=manifest.thresholds,
         student=student.accuracy,
         teacher=teachers[0].accuracy if teachers else None,
         images=manifest.images,
@@ -78,15 +79,15 @@ def judged(manifest: Manifest) -> list[Gate]:
     Raises:
         VerifyError: the recipe has no limits that are possible, or the manifest lacks a number that a gate needs.
     """
-    limits = _limits(manifest)
+    found = limits(manifest)
     try:
-        gates = judge(limits, measured(manifest))
+        gates = judge(found, measured(manifest))
     except RequestError as error:
         raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None
     if not _absent(manifest):
         return gates
     # Older versions had other defaults, and listed no gate that was off.
-    return [gate for gate in gates if is_on(getattr(limits, gate.name.partition("/")[0], True))]
+    return [gate for gate in gates if is_on(getattr(found, gate.name.partition("/")[0], True))]
 
 
 def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | None:
@@ -102,7 +103,12 @@ def _absent(manifest: Manifest) -> list[str]:
     return [name for name in unknown(manifest) if is_on(getattr(defaults, name))]
 
 
-def _limits(manifest: Manifest) -> Gates:
+def limits(manifest: Manifest) -> Gates:
+    """Returns the gates of a manifest's recipe.
+
+    Raises:
+        VerifyError: the recipe has no limits that are possible.
+    """
     absent = _absent(manifest)
     off = {name: False if Gates.model_fields[name].annotation is bool else None for name in unknown(manifest)}
     stored: Any = manifest.recipe.get("gates")

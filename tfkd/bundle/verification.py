@@ -26,10 +26,13 @@ from tfkd.formats import TIMED
 from tfkd.formats.families import FAMILIES
 from tfkd.labels import LABELS, labels_text, outputs_of
 from tfkd.progress import Progress
-from tfkd.verification import NotVerifiedError, VerifyError
+from tfkd.verification import NotVerifiedError, VerifyError, thresholds
 from tfkd.verification.apart import Answered, Apart
+from tfkd.verification.class_gates import judge_scores
 from tfkd.verification.gates import unjudged
-from tfkd.verification.records import Artifact, Verdict
+from tfkd.verification.records import Artifact, Gate, Verdict
+from tfkd.verification.scores import scores
+from tfkd.verification.verdict import file_name
 from tfkd.writers import Card
 
 _ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
@@ -118,6 +121,7 @@ class _Bundle:
             self._run_check("data", test.compared)
             for artifact in manifest.artifacts:
                 self._run_check(f"accuracy of {artifact.path}", partial(self._accuracy, artifact, card, manifest, test))
+                self._run_check_of_classes(artifact, test)
 
     def _golden_answers(
         self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden | None
@@ -184,7 +188,22 @@ class _Bundle:
         if manifest.folds:
             seen = f"its student was trained on these images; its accuracy is that of {manifest.folds} folds"
             raise NotVerifiedError(Path(artifact.path), seen)
-        return test.judged(artifact, self._run(artifact, card, manifest, test.batches()).probabilities)
+        probabilities = self._run(artifact, card, manifest, test.batches()).probabilities
+        test.probabilities[artifact.path] = probabilities
+        return test.judged(artifact, probabilities)
+
+    def _run_check_of_classes(self, artifact: Artifact, test: "_TestImages") -> None:
+        """Judges the bundle's gates on classes by the predictions for the test images, where the file was run."""
+        if artifact.path not in test.probabilities:
+            return
+        try:
+            gates = test.gates_on_classes(artifact)
+        except VerifyError as error:
+            self.checks.append(Check(legible(f"classes of {artifact.path}"), "failed", legible(str(error))))
+            return
+        self.checks += [
+            Check(legible(f"{gate.name} on these images"), gate.verdict, legible(gate.reason)) for gate in gates
+        ]
 
     def _run(
         self, artifact: Artifact, card: Card, manifest: Manifest, batches: Iterable[Any], family: str | None = None
@@ -316,6 +335,7 @@ class _TestImages:
         self._fingerprint = found.fingerprint
         self._images = source_images.measured_split(found, manifest)
         self._labels = outputs[found.test.labels]
+        self.probabilities: dict[str, np.ndarray] = {}  # by the path of the file
 
     def batches(self) -> Iterable[Any]:
         """Returns raw inputs of the student's signature, [b, ...], in order."""
@@ -342,3 +362,18 @@ class _TestImages:
         if stated is None or not abs(accuracy - stated) <= allowed:
             raise VerifyError(f"{found} ({allowed:.4f} apart is allowed).")
         return accuracy, found
+
+    def gates_on_classes(self, artifact: Artifact) -> list[Gate]:
+        """Returns the verdicts on the classes of a file that need no other network.
+
+        Raises:
+            VerifyError: the manifest's limits cannot be judged.
+        """
+        manifest, classes = self._manifest, self._manifest.data.classes
+        limits = thresholds.values(manifest.thresholds, classes)
+        predictions = thresholds.predicted(self.probabilities[artifact.path], limits)
+        try:
+            found = scores(self._labels, predictions, classes)
+            return list(judge_scores(verdicts.limits(manifest), found, file_name(artifact.path), manifest.thresholds))
+        except RequestError as error:
+            raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None

@@ -25,7 +25,10 @@ from tfkd.pipeline.uses_of_test import note, uses_of_test
 from tfkd.progress import Progress, counted
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
-from tfkd.verification.records import Artifact, Diagnosis
+from tfkd.verification import thresholds
+from tfkd.verification.class_gates import promises, require_known
+from tfkd.verification.records import Artifact, Diagnosis, Threshold
+from tfkd.verification.scores import scores
 from tfkd.writers import Card, Exported, card_of
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ def open_subject(
     Raises:
         RequestError: the model cannot be opened, or the labels or the images do not fit it.
     """
+    require_known(request.gates, labels)
     with native_logs_silenced():
         from tfkd.models.foreign import from_memory
         from tfkd.writers import own
@@ -133,7 +137,9 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
     from tfkd.distill.measures import accuracy
 
     bundle = folder.own_bundle
-    probabilities = _predictions(subject, progress)
+    probabilities = _predictions(subject, subject.data.test, "the model's predictions", progress)
+    found = _thresholds(subject, request, progress)
+    subject = dataclasses.replace(subject, card=subject.card.with_thresholds(thresholds.values_by_name(found)))
     diagnosis = _diagnosed(subject, probabilities, folder, request.seed)
     exported = _exported(subject, request, bundle, progress)
     artifacts = _measured(subject, exported, probabilities, bundle, progress)
@@ -145,7 +151,8 @@ def write(subject: ExportSubject, request: "Request", folder: RunFolder, progres
         request,
         subject.data,
         teachers=[],
-        student=_student(subject.model, right),
+        student=_student(subject, right, probabilities),
+        thresholds=found,
         artifacts=artifacts,
         missing=exported.missing,
         comparison=_comparison(right, artifacts, timed, bench),
@@ -166,21 +173,34 @@ def _note_use_of_test(subject: ExportSubject, probabilities: np.ndarray, folder:
         note(folder, subject.data, "calibration", [model])
 
 
-def _batches(subject: ExportSubject) -> Any:
+def _batches(subject: ExportSubject, split: Split) -> Any:
     from tfkd.data.batches import plain_batches
 
-    return plain_batches(subject.data.test, subject.model.signature, BATCH).map(lambda inputs, _: inputs)
+    return plain_batches(split, subject.model.signature, BATCH).map(lambda inputs, _: inputs)
 
 
-def _predictions(subject: ExportSubject, progress: Progress) -> np.ndarray:
-    """Returns the model's predictions for the test images, float32 [n, classes]."""
+def _thresholds(subject: ExportSubject, request: "Request", progress: Progress) -> dict[str, Threshold]:
+    """Chooses the thresholds of the promised classes on the validation split, where the source has one."""
+    split, classes = subject.data.validation, subject.data.classes
+    promised = promises(request.gates, classes) if request.export.thresholds else {}
+    if promised and len(split):
+        probabilities = _predictions(subject, split, "predictions for the thresholds", progress)
+        found = thresholds.choose(split.labels, probabilities, promised, classes)
+    else:
+        found = thresholds.without_images(promised)
+    for name, threshold in found.items():
+        progress.say(f"  {thresholds.described(name, threshold)}")
+    return found
+
+
+def _predictions(subject: ExportSubject, split: Split, title: str, progress: Progress) -> np.ndarray:
+    """Returns the model's predictions for the images of a split, float32 [n, classes]."""
     from tfkd.data.batches import example_errors
 
-    total = len(subject.data.test)
-    with progress.task("the model's predictions", total, "images") as advance, example_errors():
+    with progress.task(title, len(split), "images") as advance, example_errors():
 
         def predictions() -> Iterator[np.ndarray]:
-            for images in _batches(subject):
+            for images in _batches(subject, split):
                 yield subject.model.predict(images.numpy())
                 advance(len(images))
 
@@ -201,7 +221,7 @@ def _measured(
     from tfkd.verification.artifacts import Reference
 
     reference = Reference(
-        batches=_batches(subject),
+        batches=_batches(subject, subject.data.test),
         labels=subject.data.test.labels,
         keras=probabilities,
         teacher=None,
@@ -235,7 +255,10 @@ def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFol
     return diagnosis.diagnose(examined, images, labels)
 
 
-def _student(model: "OwnModel", accuracy: float) -> StudentEntry:
+def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray) -> StudentEntry:
+    model, labels, classes = subject.model, subject.data.test.labels, subject.data.classes
+    limits = {classes.index(name): value for name, value in subject.card.thresholds.items()}
+    shipped = thresholds.predicted(probabilities, limits)
     return StudentEntry(
         model=model.name,
         parameters=model.parameters,
@@ -248,6 +271,8 @@ def _student(model: "OwnModel", accuracy: float) -> StudentEntry:
         seeds=[],
         exported_seed=None,
         agreement_with_teacher=None,
+        scores=scores(labels, probabilities.argmax(axis=1), classes),
+        scores_with_thresholds=scores(labels, shipped, classes) if limits else None,
         seconds_training=None,
         teacher_seconds=None,
     )

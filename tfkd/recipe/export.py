@@ -50,6 +50,11 @@ class Export(Block):
         [], description="operators to leave in float in the int8 file, each by a part of its name"
     )
     int8_io: Literal["uint8", "int8"] = Field("uint8", description="input and output type of the int8 file")
+    thresholds: bool = Field(
+        True,
+        description="choose, for each class in gates.min_recall, the probability from which it is predicted, on the "
+        "validation split",
+    )
     golden_images: int = Field(8, ge=1, description="test images stored with the probabilities expected of each file")
     author: str = "tfkd"
     license: str = "see MODEL_CARD.md"

@@ -1,8 +1,38 @@
 """The limits that decide the exit code."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from tfkd.recipe.base import Block
+
+
+def _fraction(value: Any, example: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"must be a fraction from 0 to 1, such as {example}")
+    return float(value)
+
+
+def _by_class(value: Any) -> Any:
+    """Reads fractions by class; an empty mapping is no gate."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError('must name classes, such as {"malignant": 0.98}, or gates.min_recall.malignant=0.98')
+    return {str(name): _fraction(each, "0.98") for name, each in value.items()} or None
+
+
+def _by_class_or_for_all(value: Any) -> Any:
+    """Reads one fraction for all classes, or fractions by class."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        return _fraction(value, '0.02, or fractions by class, such as {"malignant": 0.02}')
+    return {str(name): _fraction(each, "0.02") for name, each in value.items()} or None
+
+
+OF_CLASSES = ("min_recall", "min_balanced_accuracy", "max_recall_drop")
 
 
 class Gates(Block):
@@ -28,6 +58,19 @@ class Gates(Block):
     )
     min_relative_accuracy: float | None = Field(0.8, ge=0, description="student accuracy / teacher accuracy")
     min_accuracy: float | None = Field(None, ge=0, le=1, description="lowest accuracy of each file")
+    min_recall: Annotated[dict[str, float] | None, BeforeValidator(_by_class)] = Field(
+        None,
+        description='lowest recall by class, such as {"malignant": 0.98}, in each file, by the thresholds that '
+        "export.thresholds chooses; judged by its 95 % confidence interval",
+    )
+    min_balanced_accuracy: float | None = Field(
+        None, ge=0, le=1, description="lowest mean recall of the classes in each file, judged by its 95 % interval"
+    )
+    max_recall_drop: Annotated[float | dict[str, float] | None, BeforeValidator(_by_class_or_for_all)] = Field(
+        None,
+        description="recall of the teacher, or of the control where the teacher was not measured, minus that of each "
+        "file: one limit for all classes, or by class; judged by its 95 % interval on the same images",
+    )
     max_accuracy_drop: float | None = Field(0.02, ge=0, description="accuracy of the Keras model minus that of a file")
     min_agreement: float | None = Field(
         0.95,

@@ -34,6 +34,10 @@ ADDED: dict[tuple[str, str], Any] = {
     ("compress", "training.sampling"): "natural",
     ("teachers", "fine_tune.class_weight"): None,
     ("teachers", "fine_tune.sampling"): "natural",
+    ("export", "thresholds"): True,
+    ("gates", "min_recall"): None,
+    ("gates", "min_balanced_accuracy"): None,
+    ("gates", "max_recall_drop"): None,
 }
 NOT_AT_FIRST = ("fit",)  # fields of the recipe itself, which all earlier recipes imply to be None
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe

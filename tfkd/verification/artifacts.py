@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from tfkd.files import content_digest, content_size
 from tfkd.formats import FORMATS, Format, load
 from tfkd.formats.families import FAMILIES
 from tfkd.signature import Signature
-from tfkd.verification import NotVerifiedError, VerifyError, requirements
+from tfkd.verification import NotVerifiedError, VerifyError, requirements, thresholds
 from tfkd.verification.flips import negative_flips
-from tfkd.verification.records import Artifact, InputOutput
+from tfkd.verification.records import Artifact, InputOutput, RecallChanges
+from tfkd.verification.scores import recall_changes, scores
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
 
@@ -28,6 +29,7 @@ class Reference:
         keras: float32 [n, classes], the Keras student's probabilities.
         teacher: float [n, classes], the teacher's probabilities; None where it was not measured, or there is none.
         signature: what the student takes.
+        control_top1: int64 [n], the control's classes; None where there is no control.
     """
 
     batches: Iterable[Any]
@@ -35,6 +37,7 @@ class Reference:
     keras: np.ndarray
     teacher: np.ndarray | None
     signature: Signature
+    control_top1: np.ndarray | None = None
 
 
 def measure(
@@ -108,7 +111,31 @@ def _against_truth(probabilities: np.ndarray, reference: Reference, card: Card) 
         "chance": chance_test(labels, top1),
         "agreement": None if teacher is None else _fraction(top1 == teacher.argmax(axis=1)),
         "negative_flips": None if teacher is None else negative_flips(labels, probabilities, teacher, card.classes),
+        **_by_class(probabilities, labels, reference, card),
     }
+
+
+def _by_class(probabilities: np.ndarray, labels: np.ndarray, reference: Reference, card: Card) -> dict[str, Any]:
+    """Returns the fields of the manifest on single classes."""
+    classes = card.classes
+    limits = {classes.index(name): value for name, value in card.thresholds.items()}
+    shipped = thresholds.predicted(probabilities, limits)
+    return {
+        "scores": scores(labels, probabilities.argmax(axis=1), classes),
+        "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
+        "recall_changes": _recall_changes(shipped, labels, reference, classes),
+    }
+
+
+def _recall_changes(
+    shipped: np.ndarray, labels: np.ndarray, reference: Reference, classes: tuple[str, ...]
+) -> RecallChanges | None:
+    taught = reference.teacher
+    name: Literal["teacher", "control"] = "control" if taught is None else "teacher"
+    others = reference.control_top1 if taught is None else taught.argmax(axis=1)
+    if others is None:
+        return None
+    return RecallChanges(reference=name, classes=recall_changes(labels, shipped, others, classes))
 
 
 def check(path: Path, format: str, card: Card, signature: Signature) -> InputOutput:

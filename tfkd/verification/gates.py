@@ -1,6 +1,5 @@
 """Judges the numbers of a run against the limits of its recipe."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.recipe import Gates
+from tfkd.verification import class_gates
 from tfkd.verification.intervals import proportion
-from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, NegativeFlips, PairedTest
+from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, NegativeFlips, PairedTest, Threshold
 from tfkd.verification.truth import ALPHA, significant
+from tfkd.verification.verdict import ROUNDING, decided, failed, file_name, not_judged, percent
 from tfkd.writers.records import MissingFile
 
 REQUIRED, VERIFIED = "required", "verified"
@@ -24,13 +25,13 @@ OF_SEVERAL = (
     "max_negative_flips",
     NOT_WORSE_THAN_CONTROL,
     "min_gain_over_control",
+    "max_recall_drop",
     "min_size_ratio",
     "min_speed_ratio",
 )
 
 _UNMEASURED = "it was not measured on the test images"
 _NAMED = 3  # in a sentence; tables name every gate
-_ROUNDING = 1e-9  # of differences between fractions: 0.768 - 0.763 is a little more than 0.005
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Measured:
     Attributes:
         artifacts: the verified files.
         missing: files that could not be made.
+        thresholds: chosen for promised classes, by class.
         student: accuracy of the Keras student on the test split, 0..1.
         teacher: accuracy of the teacher; None where it was not measured, or there is none.
         images: of the test split.
@@ -68,6 +70,7 @@ class Measured:
     folds: int | None = None
     chance: ChanceTest | None = None
     flips: NegativeFlips | None = None
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
 
 def judge(gates: Gates, measured: Measured) -> list[Gate]:
@@ -120,28 +123,28 @@ def better_than_chance(name: str, test: ChanceTest | None, otherwise: str = "the
     """
     name = f"{BETTER_THAN_CHANCE}/{name}"
     if test is None:
-        return _not_judged(name, otherwise)
+        return not_judged(name, otherwise)
     if not significant(test.perfect_p_value):
-        return _not_judged(
+        return not_judged(
             name,
             f"the test split is too small: p = {test.perfect_p_value:.2g} even where every prediction is right",
             test.p_value,
         )
-    against = f"balanced accuracy {_percent(test.balanced_accuracy)}, {_percent(test.chance_level)} by chance"
-    return _gate(name, test.p_value, ALPHA, significant(test.p_value), against)
+    against = f"balanced accuracy {percent(test.balanced_accuracy)}, {percent(test.chance_level)} by chance"
+    return decided(name, test.p_value, ALPHA, significant(test.p_value), against)
 
 
 def _required(missing: list[MissingFile]) -> Iterator[Gate]:
     for file in missing:
         if file.required:
-            yield _failed(f"{REQUIRED}/{_file(file.path)}", f"it could not be made: {file.reason}")
+            yield failed(f"{REQUIRED}/{file_name(file.path)}", f"it could not be made: {file.reason}")
 
 
 def _unverified(artifacts: list[Artifact]) -> Iterator[Gate]:
     """Yields one gate for a file that could not be run, in place of all that judge its predictions."""
     for artifact in artifacts:
         if artifact.not_verified:
-            yield _not_judged(f"{VERIFIED}/{_file(artifact.path)}", f"not verified here: {artifact.not_verified}")
+            yield not_judged(f"{VERIFIED}/{file_name(artifact.path)}", f"not verified here: {artifact.not_verified}")
 
 
 def _run(measured: Measured) -> list[Artifact]:
@@ -150,15 +153,15 @@ def _run(measured: Measured) -> list[Artifact]:
 
 def _not_worse_than_control(test: PairedTest | None) -> Gate:
     if test is None:
-        return _not_judged(NOT_WORSE_THAN_CONTROL, "no control was trained (distill.control=false)")
+        return not_judged(NOT_WORSE_THAN_CONTROL, "no control was trained (distill.control=false)")
     if not significant(test.worst_p_value):
-        return _not_judged(NOT_WORSE_THAN_CONTROL, "the test split is too small to show a difference", test.p_value)
+        return not_judged(NOT_WORSE_THAN_CONTROL, "the test split is too small to show a difference", test.p_value)
     found = f"only the student is right on {test.gained} test images, only the control on {test.lost}"
-    return _gate(NOT_WORSE_THAN_CONTROL, test.p_value, ALPHA, not significant(test.p_value), found)
+    return decided(NOT_WORSE_THAN_CONTROL, test.p_value, ALPHA, not significant(test.p_value), found)
 
 
 def _diagnosis(found: list[Diagnosis]) -> Gate:
-    return _gate("diagnosis", len(found), 0, not found, " ".join(each.evidence for each in found))
+    return decided("diagnosis", len(found), 0, not found, " ".join(each.evidence for each in found))
 
 
 def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
@@ -171,7 +174,7 @@ def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         if measured.folds:
             yield better_than_chance(STUDENT, measured.chance)
     for artifact in _run(measured):
-        file = _file(artifact.path)
+        file = file_name(artifact.path)
         if gates.better_than_chance and not measured.folds:
             yield better_than_chance(file, artifact.chance)
         if gates.min_accuracy is not None and measured.folds:
@@ -180,6 +183,7 @@ def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         elif gates.min_accuracy is not None:
             accuracy = _number(artifact.accuracy, f"{file}'s accuracy")
             yield _at_least(f"min_accuracy/{file}", accuracy, gates.min_accuracy)
+        yield from class_gates.judge_file(gates, artifact, measured.thresholds)
 
 
 def _off(gates: Gates) -> list[str]:
@@ -189,12 +193,12 @@ def _off(gates: Gates) -> list[str]:
 
 
 def _switched_off(name: str, gates: Gates) -> Gate:
-    return _not_judged(name, f"switched off by {gates.switched_off_by or 'the recipe'}")
+    return not_judged(name, f"switched off by {gates.switched_off_by or 'the recipe'}")
 
 
 def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     for artifact in _run(measured):
-        file = _file(artifact.path)
+        file = file_name(artifact.path)
         if gates.max_accuracy_drop is not None and measured.folds:
             yield _drop_at_most(file, gates.max_accuracy_drop, artifact, measured.images)
         elif gates.max_accuracy_drop is not None:
@@ -214,8 +218,8 @@ def _negative_flips(limit: float, file: str, flips: NegativeFlips | None) -> Gat
     if flips is None:
         raise RequestError(f"A gate needs {file}'s negative flips; or set that gate to None.")
     if flips.fraction is None:
-        return _not_judged(name, "the teacher predicts no test image rightly")
-    low, high = map(_percent, proportion(flips.test.lost, flips.right))
+        return not_judged(name, "the teacher predicts no test image rightly")
+    low, high = map(percent, proportion(flips.test.lost, flips.right))
     found = (
         f"{flips.test.lost} of {flips.right} images that the teacher predicts rightly, 95 % interval {low} to {high}"
     )
@@ -227,10 +231,10 @@ def _drop_at_most(file: str, limit: float, artifact: Artifact, images: int) -> G
     """Judges a file whose student has seen all images: the accuracy drops by no more than the classes that change."""
     name = f"max_accuracy_drop/{file}"
     changed = 1 - _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
-    found = f"the file gives {_percent(changed)} of all labelled images another class than Keras"
+    found = f"the file gives {percent(changed)} of all labelled images another class than Keras"
     most, why = _most(limit, images)
-    if changed > most + _ROUNDING:
-        return _not_judged(name, f"{found}, and its student has seen them (data.folds)", changed)
+    if changed > most + ROUNDING:
+        return not_judged(name, f"{found}, and its student has seen them (data.folds)", changed)
     return _at_most(name, changed, most, f"{found}, so its accuracy drops by no more{f'; {why}' if why else ''}")
 
 
@@ -239,7 +243,7 @@ def _most(limit: float, images: int) -> tuple[float, str]:
 
     Where one image is more than the limit, one may differ; a limit of 0 allows none.
     """
-    if not images or limit <= _ROUNDING or limit * images >= 1 - _ROUNDING:
+    if not images or limit <= ROUNDING or limit * images >= 1 - ROUNDING:
         return limit, ""
     return 1 / images, f"one of {images} images may differ; {limit:.3g} of them is less"
 
@@ -251,7 +255,7 @@ def _least(limit: float, images: int) -> tuple[float, str]:
 
 
 def _agreement(gate: str, limit: float, artifact: Artifact, images: int) -> Gate:
-    file = _file(artifact.path)
+    file = file_name(artifact.path)
     agreement = _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
     least, why = _least(limit, images)
     return _at_least(f"{gate}/{file}", agreement, least, why)
@@ -266,18 +270,18 @@ def _shift(gate: str, limit: float, artifact: Artifact, images: int) -> Gate:
 
 
 def _difference(gate: str, limit: float, artifact: Artifact, value: float | None) -> Gate:
-    file = _file(artifact.path)
+    file = file_name(artifact.path)
     return _at_most(f"{gate}/{file}", _number(value, f"{file}'s difference from the Keras student"), limit)
 
 
 def _one_partition(gate: str, limit: bool, artifact: Artifact, images: int) -> Gate:
     """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside."""
-    file = _file(artifact.path)
+    file = file_name(artifact.path)
     if artifact.delegation is None:
         raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
     partitions, outside = artifact.delegation.partitions, len(artifact.delegation.outside)
     passed = partitions == 1 and not outside
-    return _gate(f"{gate}/{file}", partitions + outside, 1, passed)
+    return decided(f"{gate}/{file}", partitions + outside, 1, passed)
 
 
 # By the gates that the records of formats name: (gate, limit, file, number of test images) to the verdict.
@@ -293,16 +297,16 @@ JUDGES: Mapping[str, Callable[[str, Any, Artifact, int], Gate]] = {
 
 def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
     if gates.min_relative_accuracy is not None and measured.teachers and measured.teacher is None:
-        yield _not_judged("min_relative_accuracy", f"the teacher: {_UNMEASURED}")
+        yield not_judged("min_relative_accuracy", f"the teacher: {_UNMEASURED}")
     elif gates.min_relative_accuracy is not None:
         teacher = _number(measured.teacher, "a teacher's accuracy")
         ratio = measured.student / teacher if teacher else float("nan")
-        found = f"student {_percent(measured.student)}, teacher {_percent(teacher)}"
+        found = f"student {percent(measured.student)}, teacher {percent(teacher)}"
         right = round(teacher * measured.images) if teacher > 0 else 0
         least, why = _least(gates.min_relative_accuracy, right)
         yield _at_least("min_relative_accuracy", ratio, least, f"{found}; {why}" if why else found)
     if gates.max_negative_flips is not None and measured.teacher is None:
-        yield _not_judged("max_negative_flips", f"the teacher: {_UNMEASURED}")
+        yield not_judged("max_negative_flips", f"the teacher: {_UNMEASURED}")
     if gates.not_worse_than_control:
         yield _not_worse_than_control(measured.paired)
     if gates.min_gain_over_control is not None:
@@ -319,7 +323,7 @@ def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
 def _of_int8(name: str, ratio: float | None, limit: float, missing: list[MissingFile]) -> Gate:
     lost = [file for file in missing if (file.format, file.precision) == ("tflite", "int8")]
     if lost:
-        return _failed(name, f"the int8 file could not be made: {lost[0].reason}")
+        return failed(name, f"the int8 file could not be made: {lost[0].reason}")
     return _at_least(name, _number(ratio, "an int8 file; add int8 to export.tflite"), limit)
 
 
@@ -329,37 +333,9 @@ def _number(value: float | None, what: str) -> float:
     return value
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
 def _at_most(name: str, value: float, limit: float, reason: str = "") -> Gate:
-    return _gate(name, value, limit, value <= limit + _ROUNDING, reason)
+    return decided(name, value, limit, value <= limit + ROUNDING, reason)
 
 
 def _at_least(name: str, value: float, limit: float, reason: str = "") -> Gate:
-    return _gate(name, value, limit, value >= limit - _ROUNDING, reason)
-
-
-def _gate(name: str, value: float, limit: float, passed: bool, reason: str = "") -> Gate:
-    return Gate(
-        name=name,
-        value=value if math.isfinite(value) else None,  # JSON has no other numbers
-        limit=limit,
-        passed=bool(passed),
-        verdict="passed" if passed else "failed",
-        reason=reason,
-    )
-
-
-def _failed(name: str, reason: str) -> Gate:
-    """Returns the verdict on a file that does not exist."""
-    return Gate(name=name, value=None, limit=None, passed=False, verdict="failed", reason=reason)
-
-
-def _file(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _not_judged(name: str, reason: str, value: float | None = None) -> Gate:
-    return Gate(name=name, value=value, limit=None, passed=False, verdict="not judged", reason=reason)
+    return decided(name, value, limit, value >= limit - ROUNDING, reason)

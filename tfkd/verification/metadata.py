@@ -16,7 +16,7 @@ from flatbuffers.table import Table
 from tfkd.inputs import kind_of
 from tfkd.inputs.image.normalization import ImageNormalization
 from tfkd.inputs.kind import listed
-from tfkd.labels import LABELS
+from tfkd.labels import LABELS, THRESHOLDS
 from tfkd.signature import Signature
 from tfkd.writers import Card
 
@@ -86,9 +86,11 @@ def _problems(metadata: "_Reader", card: Card, signature: Signature) -> Iterator
         yield "its metadata do not say which parser they need"
     subgraph = metadata.only(_SUBGRAPHS)
     yield from _wrong_input(subgraph.only(_INPUTS), kind_of(signature.kind).describe(signature).properties)
-    file = subgraph.only(_OUTPUTS).only(_FILES)
-    if (file.text(0), file.number(2, Int8Flags)) != (LABELS, _AXIS_LABELS):
+    labels, *others = subgraph.only(_OUTPUTS).each(_FILES)
+    if (labels.text(0), labels.number(2, Int8Flags)) != (LABELS, _AXIS_LABELS):
         yield f"its metadata do not name {LABELS} as the labels of its output"
+    if [file.text(0) for file in others] != ([THRESHOLDS] if card.thresholds else []):
+        yield f"its metadata {'do not name' if card.thresholds else 'name more than'} the files of its output"
 
 
 def _wrong_input(tensor: "_Reader", expected: Mapping[str, Any]) -> Iterator[str]:

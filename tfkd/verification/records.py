@@ -84,6 +84,68 @@ class OrderAgreement(Entry):
         return self
 
 
+class Estimate(Entry):
+    """A fraction with its 95 % confidence interval."""
+
+    value: Fraction
+    low: Fraction
+    high: Fraction
+
+
+class ClassScore(Entry):
+    """What predictions are worth for one class: Wilson's score intervals of the counts."""
+
+    images: Count = Field(description="test images of the class (its support)")
+    predicted: Count = Field(description="test images that are predicted as this class")
+    right: Count = Field(description="test images that are both")
+    recall: Estimate | None = Field(description="right / images; None without images")
+    precision: Estimate | None = Field(description="right / predicted; None where the class is never predicted")
+    f1: Fraction | None = Field(description="2 right / (images + predicted); None where both are 0")
+
+
+class Scores(Entry):
+    """What predictions are worth per class; the means are over the classes that have test images.
+
+    The intervals of the means combine those of the classes (MOVER, Zou and Donner 2008). That of the macro-F1 is
+    conservative, because a mistake counts in two classes.
+    """
+
+    classes: dict[str, ClassScore] = Field(description="in the order of the outputs")
+    balanced_accuracy: Estimate = Field(description="mean recall")
+    macro_f1: Estimate = Field(description="mean F1")
+
+
+class RecallChange(Entry):
+    lost: Count = Field(description="images of the class that only the reference predicts rightly")
+    gained: Count = Field(description="images of the class that only the file predicts rightly")
+
+
+class RecallChanges(Entry):
+    """A file against the teacher, or the control where the teacher was not measured, on the same test images."""
+
+    reference: Literal["teacher", "control"]
+    classes: dict[str, RecallChange] = Field(description="the classes where the two differ")
+
+
+class Threshold(Entry):
+    """The probability from which a class is predicted, chosen on the validation split with the Keras model.
+
+    Of several classes that reach their thresholds, the one with the largest probability / threshold is predicted. If
+    none does, it is the most probable of the classes without a threshold, or of all where every class has one.
+    """
+
+    promise: Fraction = Field(description="gates.min_recall of the class")
+    value: float | None = Field(gt=0, le=1, description="None where the validation split has no image of the class")
+    images: Count = Field(description="validation images of the class")
+    recall: Fraction | None = Field(description="on the validation split, with all thresholds")
+    precision: Fraction | None = Field(description="the same; None where the class is never predicted")
+
+    @property
+    def kept(self) -> bool:
+        """True where the promise is kept on the validation split."""
+        return self.recall is not None and self.recall >= self.promise - 1e-9
+
+
 class Tensor(Entry):
     name: str
     shape: list[Number]
@@ -140,6 +202,13 @@ class Artifact(Entry):
         description="mean over the test images of the probability mass that is elsewhere than in the Keras student",
     )
     top1_vs_keras: Fraction | None = Field(None, description="equal top-1 with the Keras student")
+    scores: Scores | None = Field(None, description="of the most probable classes; None where the file was not run")
+    scores_with_thresholds: Scores | None = Field(
+        None, description="of the classes by the bundle's thresholds; None without them"
+    )
+    recall_changes: RecallChanges | None = Field(
+        None, description="of the classes by the thresholds, if there are any; None without teacher and control"
+    )
     golden_tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
         description="largest difference from the golden predictions that passes, by runtime family; wider is ignored",
@@ -156,6 +225,11 @@ class Artifact(Entry):
     delegation: Delegation | None = None
     accelerators: list[Accelerator] = Field([], description="what phones' accelerators take, by published rules")
     io: InputOutput
+
+    @property
+    def shipped_scores(self) -> Scores | None:
+        """The scores of the classes that an app gets: by the thresholds, if there are any."""
+        return self.scores_with_thresholds or self.scores
 
 
 class Gate(Entry):

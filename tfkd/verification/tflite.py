@@ -13,8 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
-from tfkd.errors import cause
-from tfkd.labels import LABELS
+from tfkd.errors import cause, enumerated
+from tfkd.labels import LABELS, THRESHOLDS, thresholds_text
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
 from tfkd.signature import Range, Signature
@@ -43,8 +43,11 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     Raises:
         VerifyError: it cannot be loaded, or it is not what the card says.
     """
-    if labels(path) != card.classes:
+    packed = _packed(path, [LABELS, THRESHOLDS] if card.thresholds else [LABELS])
+    if tuple(packed[LABELS].splitlines()) != card.classes:
         raise VerifyError(f"{path}: the class names packed into it are not those of the student, in order.")
+    if packed.get(THRESHOLDS, "") != thresholds_text(card.thresholds):
+        raise VerifyError(f"{path}: the thresholds packed into it are not those of the bundle.")
     wrong = metadata.problems(model(path), card, signature)
     if wrong:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
@@ -104,14 +107,28 @@ def labels(path: Path) -> tuple[str, ...]:
     Raises:
         VerifyError: the file has no labels.txt or more than that, or its archive is damaged.
     """
+    return tuple(_packed(path, [LABELS])[LABELS].splitlines())
+
+
+def _packed(path: Path, names: list[str]) -> dict[str, str]:
+    """Returns the texts that are packed into a file, by name.
+
+    Raises:
+        VerifyError: the file packs other names, or its archive is damaged.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.namelist() != [LABELS]:
-                raise VerifyError(f"{path}: packs {_named(archive.namelist())}, not {LABELS} alone; export it again.")
-            with archive.open(LABELS) as stream:
-                return tuple(stream.read(_LARGEST_LABELS).decode().splitlines())
+            if archive.namelist() != names:
+                expected = enumerated(names) if names[1:] else f"{names[0]} alone"
+                raise VerifyError(f"{path}: packs {_named(archive.namelist())}, not {expected}; export it again.")
+            return {name: _text_in(archive, name) for name in names}
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
-        raise VerifyError(f"{path}: holds no readable {LABELS}; export it again.") from None
+        raise VerifyError(f"{path}: holds no readable {enumerated(names)}; export it again.") from None
+
+
+def _text_in(archive: zipfile.ZipFile, name: str) -> str:
+    with archive.open(name) as stream:
+        return stream.read(_LARGEST_LABELS).decode()
 
 
 def _named(names: list[str]) -> str:

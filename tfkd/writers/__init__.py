@@ -6,7 +6,7 @@ writers start from that one graph.
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from tfkd.errors import RequestError
 from tfkd.files import fingerprint
 from tfkd.formats import FORMATS, FORMS, TIMED, load
+from tfkd.labels import thresholds_text
 from tfkd.recipe import Export
 from tfkd.recipe.renamed import first_named
 from tfkd.writers.records import MissingFile
@@ -38,6 +39,7 @@ class Card:
         version: of the model.
         description: what it does.
         origin: what it was made of, by name; only Core ML files have a place for it.
+        thresholds: probabilities from which classes are predicted, by class; empty for the most probable class.
     """
 
     name: str
@@ -47,6 +49,14 @@ class Card:
     version: str
     description: str
     origin: Mapping[str, str] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "Card":
+        """Returns the card of files with thresholds; without any, the same card."""
+        if not thresholds:
+            return self
+        origin = {**self.origin, "thresholds": thresholds_text(thresholds)}
+        return replace(self, origin=origin, thresholds=dict(thresholds))
 
 
 def card_of(recipe: Mapping[str, Any], classes: Iterable[str], data: str) -> Card:

@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.inputs import kind_of
-from tfkd.labels import LABELS, labels_text
+from tfkd.labels import LABELS, THRESHOLDS, labels_text, thresholds_text
 from tfkd.signature import Signature
 from tfkd.writers import Card
 from tfkd.writers.flatbuffer import TfliteNetwork
@@ -33,7 +33,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip entry: equal models
 
 
 def pack(content: bytes, card: Card, signature: Signature) -> bytes:
-    """Returns a TFLite file with metadata and `labels.txt` in it.
+    """Returns a TFLite file with metadata and `labels.txt` in it, and `thresholds.txt` where the card has thresholds.
 
     Args:
         content: a TFLite file with the one input of the signature and one output [1, classes].
@@ -48,7 +48,8 @@ def pack(content: bytes, card: Card, signature: Signature) -> bytes:
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return _with_files(network.packed(), {LABELS: labels_text(card.classes)})
+    thresholds = {THRESHOLDS: thresholds_text(card.thresholds)} if card.thresholds else {}
+    return _with_files(network.packed(), {LABELS: labels_text(card.classes), **thresholds})
 
 
 def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
@@ -64,7 +65,8 @@ def _metadata(card: Card, signature: Signature) -> bytes:
     """Builds the ModelMetadata table; fields are in the order of the schema."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
-    inputs, outputs = _tables(builder, _input(builder, signature)), _tables(builder, _output(builder))
+    inputs = _tables(builder, _input(builder, signature))
+    outputs = _tables(builder, _output(builder, bool(card.thresholds)))
     subgraph = _table(builder, None, None, inputs, outputs)
     model = _table(
         builder,
@@ -113,9 +115,13 @@ def _limits(builder: Any, low: float, high: float) -> int:
     return _table(builder, _floats(builder, high), _floats(builder, low))
 
 
-def _output(builder: Any) -> int:
+def _output(builder: Any, with_thresholds: bool) -> int:
     description = builder.CreateString("One class a line, in the order of the output.")
-    labels = _table(builder, builder.CreateString(LABELS), description, _AXIS_LABELS, None)
+    files = [_table(builder, builder.CreateString(LABELS), description, _AXIS_LABELS, None)]
+    if with_thresholds:
+        # The schema's ScoreThresholdingOptions hold one threshold for all classes.
+        description = builder.CreateString("Per line a class, a tab, and the probability from which it is predicted.")
+        files.append(_table(builder, builder.CreateString(THRESHOLDS), description, None, None))
     return _table(
         builder,
         builder.CreateString("probabilities"),
@@ -124,7 +130,7 @@ def _output(builder: Any) -> int:
         _table(builder, _FEATURE_PROPERTIES, _table(builder), None),
         None,
         _limits(builder, 0.0, 1.0),
-        _tables(builder, labels),
+        _tables(builder, *files),
     )
 
 

@@ -6,15 +6,22 @@ from tfkd.data import Dataset, open_source
 from tfkd.pipeline.folders import RunFolder
 from tfkd.progress import Progress, counted
 from tfkd.recipe import Recipe
+from tfkd.verification.class_gates import require_known
 
 DATA = "data"
 VERSION = 1  # of the code, for tools.stage_versions
 
 
 def open_data(recipe: Recipe, folder: RunFolder, progress: Progress) -> Dataset:
-    """Opens a recipe's data; stores the result of checking every example in the run's folder."""
+    """Opens a recipe's data; stores the result of checking every example in the run's folder.
+
+    Raises:
+        RequestError: the examples cannot be opened, or a gate names a class that they do not have.
+    """
     with progress.task("checking examples", None, "examples") as advance:
-        return open_source(recipe.data, recipe.seed, counted(advance), folder.checked)
+        data = open_source(recipe.data, recipe.seed, counted(advance), folder.checked)
+    require_known(recipe.gates, data.classes)
+    return data
 
 
 def say_data(data: Dataset, progress: Progress) -> None:

@@ -1,6 +1,6 @@
 """The exported files of the student, and the teachers' fp32 .tflite files to compare them with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,16 @@ from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.teacher import kind_in, prepared
-from tfkd.recipe import Export, Gates
+from tfkd.recipe import Export, Gates, Recipe
 from tfkd.teachers import KINDS, PreparedTeacher
+from tfkd.verification import thresholds
+from tfkd.verification.class_gates import promises
 from tfkd.verification.gates import TAUGHT
+from tfkd.verification.records import Threshold
 from tfkd.writers import Card, Exported, ExportedFile
 from tfkd.writers.records import MissingFile
+
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,13 @@ class ExportResult:
         files: written files of the bundle, in the order of the recipe.
         missing: files of the recipe that cannot be written.
         teachers_not_exported: why a teacher's .tflite file could not be written, by the name of the file.
+        thresholds: of the classes whose recall is promised, by class.
     """
 
     files: tuple[ExportedFile, ...]
     missing: tuple[MissingFile, ...]
     teachers_not_exported: dict[str, str] = field(default_factory=dict)
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
 
 
 def export_student(
@@ -144,9 +151,35 @@ def _inputs(sources: Sources, number: int) -> Inputs:
 
     from tfkd.writers import card_of
 
-    card = card_of(sources.recipe_json, sources.data.classes, sources.data.fingerprint)
-    own = {**settings("export", sources.recipe_json["export"]), **settings("description", asdict(card))}
+    card = asdict(card_of(sources.recipe_json, sources.data.classes, sources.data.fingerprint))
+    del card["thresholds"]  # they are chosen by this stage
+    own = {**settings("export", sources.recipe_json["export"]), **settings("description", card)}
+    if promised := _promises(sources.recipe, sources.data.classes):
+        own |= {"gates.min_recall": promised, "version of the thresholds": thresholds.VERSION}
     return Inputs(own, (COMPRESS.name if sources.recipe.compress else STUDENT.name,))
+
+
+def _promises(recipe: Recipe, classes: Sequence[str]) -> dict[str, float]:
+    """Returns the promised recalls that need thresholds, by class."""
+    return promises(recipe.gates, classes) if recipe.export.thresholds else {}
+
+
+def _thresholds(context: RunContext) -> dict[str, Threshold]:
+    """Chooses the thresholds of the promised classes on the validation split with the student in Keras."""
+    data = context.shipped
+    promised = _promises(context.recipe, data.classes)
+    if not promised or not len(data.validation):
+        return thresholds.without_images(promised)
+    from tfkd.data.batches import plain_batches
+    from tfkd.distill.measures import softmax
+    from tfkd.distill.predict import predict, predictor
+    from tfkd.training.saving import load_model
+
+    batches = plain_batches(data.validation, data.kind.signature(context.recipe.data), _BATCH)
+    run = predictor(load_model(shipped_folder(context) / STUDENT_MODEL))
+    with context.progress.task("predictions for the thresholds", len(data.validation), "images") as advance:
+        probabilities = softmax(predict(run, batches, advance))
+    return thresholds.choose(data.validation.labels, probabilities, promised, data.classes)
 
 
 def _work(context: RunContext, number: int) -> ExportResult:
@@ -161,12 +194,14 @@ def _work(context: RunContext, number: int) -> ExportResult:
     def say(text: str) -> None:
         context.progress.say(f"  {text}")
 
-    exported = export_student(
-        shipped_folder(context), recipe.export, context.card, examples, bundle_files(context), say
-    )
+    found = _thresholds(context)
+    for name, threshold in found.items():
+        say(thresholds.described(name, threshold))
+    card = context.card.with_thresholds(thresholds.values_by_name(found))
+    exported = export_student(shipped_folder(context), recipe.export, card, examples, bundle_files(context), say)
     teachers = [prepared(context, each) for each in range(len(recipe.teachers))]
     reasons = export_teachers(teachers, context.card, examples, folder, recipe.gates, say)
-    return ExportResult(tuple(exported.files), tuple(exported.missing), reasons)
+    return ExportResult(tuple(exported.files), tuple(exported.missing), reasons, found)
 
 
 def _cost(context: RunContext, number: int) -> str:

@@ -10,7 +10,7 @@ from tfkd.pipeline.stages.assistant import ASSISTANT
 from tfkd.pipeline.stages.teacher import TEACHER, data_of, kind_in, logits_on_test, membership_on_test, prepared
 from tfkd.recipe.names import kind_of, number_of
 from tfkd.verification import GateError
-from tfkd.verification.records import ChanceTest, Diagnosis
+from tfkd.verification.records import ChanceTest, Diagnosis, Scores
 
 VERSION = 1  # of the diagnosis stored beside a teacher; increase it when the code gives other causes
 _CHECK = " Check the labels and the input normalization, or train it longer."
@@ -57,17 +57,31 @@ def chance_test_of(context: RunContext, name: str) -> ChanceTest | None:
     """
     from tfkd.verification.truth import chance_test
 
+    found = _predictions(context, name)
+    return found and chance_test(*found)
+
+
+def scores_of(context: RunContext, name: str) -> Scores | None:
+    """Returns the scores per class of a finished teacher, as `chance_test_of`."""
+    from tfkd.verification.scores import scores
+
+    found = _predictions(context, name)
+    return found and scores(*found, context.data.classes)
+
+
+def _predictions(context: RunContext, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns labels and predictions on the test split, of a teacher on what it knows; None without predictions."""
     data, logits = context.data, _test_logits(context, name)
     if logits is None:
         return None
     labels, predictions = data.test.labels, logits.argmax(axis=1)
     if kind_of(name) != TEACHER.name:
-        return chance_test(labels, predictions)
+        return labels, predictions
     labels = labels[membership_on_test(context, number_of(name))]
     if (classes := context.recipe.teachers[number_of(name)].classes) is not None:
         inside = np.isin(labels, [data.classes.index(each) for each in classes])
         labels, predictions = labels[inside], predictions[inside]
-    return chance_test(labels, predictions)
+    return (labels, predictions) if len(labels) else None
 
 
 def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:

@@ -51,14 +51,15 @@ from tfkd.pipeline.stages.teacher import (
     membership_on_test,
 )
 from tfkd.pipeline.stages.trainings import TrainingsResult
-from tfkd.pipeline.stages.verify import VERIFY
+from tfkd.pipeline.stages.verify import VERIFY, control_logits
 from tfkd.pipeline.uses_of_test import uses_of_test
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
-from tfkd.verification import wrong_classes
+from tfkd.verification import thresholds, wrong_classes
 from tfkd.verification.flips import flipped_images, negative_flips
 from tfkd.verification.gates import TAUGHT
-from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest
+from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest, Scores
+from tfkd.verification.scores import scores
 from tfkd.verification.truth import paired_test
 from tfkd.verification.wrong_classes import order_agreement
 from tfkd.version import __version__
@@ -83,6 +84,7 @@ def manifest_of(context: RunContext, suspects: Suspects | None) -> Manifest:
         context.shipped,
         teachers=_teachers(context),
         student=student,
+        thresholds=context.result(EXPORT).thresholds,
         artifacts=context.result(VERIFY).artifacts,
         missing=context.result(EXPORT).missing,
         comparison=_comparison(context, student),
@@ -160,11 +162,12 @@ def _teachers(context: RunContext) -> list[TeacherEntry]:
                 **{field: getattr(result, field) for field in _OF_TEACHER},
                 chance=plausible.chance_test_of(context, name),
                 domain=_domain(context, number),
+                scores=plausible.scores_of(context, name),
                 tuning=result.tuning and TuningEntry(before=result.tuning.before, after=result.tuning.after),
                 not_exported=reasons.get(teacher_file_name(number)),
             )
         )
-    return assembly.with_ensemble(entries, ensemble_logits(context), context.data.test.labels)
+    return assembly.with_ensemble(entries, ensemble_logits(context), context.data.test.labels, context.data.classes)
 
 
 def _domain(context: RunContext, number: int) -> DomainEntry | None:
@@ -198,6 +201,7 @@ def _student(context: RunContext) -> StudentEntry:
         wrong_classes=orders.get("student"),
         control_wrong_classes=orders.get("control"),
         against_control=_paired(context),
+        **_scores(context, logits),
         temperature=best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
         seconds_training=_seconds_of_student(context),
@@ -212,6 +216,18 @@ def _every_seed(context: RunContext) -> tuple[list[int], list[float], list[float
         return list(folds.seeds), list(folds.accuracies), list(folds.control_accuracies)
     students, controls = context.result(STUDENT), context.result(CONTROL)
     return students.seeds, students.accuracies, controls.accuracies
+
+
+def _scores(context: RunContext, logits: np.ndarray) -> dict[str, Scores | None]:
+    """Returns the scores per class of the exported network and of its control, as the manifest has them."""
+    labels, classes = context.data.test.labels, context.data.classes
+    limits, control = thresholds.values(context.result(EXPORT).thresholds, classes), _control_logits(context)
+    shipped = thresholds.predicted(softmax(logits).astype(np.float32), limits)
+    return {
+        "scores": scores(labels, logits.argmax(axis=1), classes),
+        "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
+        "control_scores": None if control is None else scores(labels, control.argmax(axis=1), classes),
+    }
 
 
 def _seconds_of_student(context: RunContext) -> float:
@@ -244,8 +260,8 @@ def _control_logits(context: RunContext) -> np.ndarray | None:
     if context.data.is_pooled:
         folds = context.result(FOLDS)
         return pooled_logits(context, "control", folds.best_seed) if folds.control_accuracies else None
-    path = of_seed(context.folder_of(CONTROL), context.result(STUDENT).best.seed) / TEST_LOGITS
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    logits: np.ndarray | None = control_logits(context)
+    return logits
 
 
 def _paired(context: RunContext) -> PairedTest | None:

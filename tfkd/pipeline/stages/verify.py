@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from tfkd.errors import counted
 from tfkd.pipeline.context import RunContext
-from tfkd.pipeline.folders import TEST_LOGITS
+from tfkd.pipeline.folders import TEST_LOGITS, of_seed
 from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources
 from tfkd.pipeline.stages.compress import shipped_folder
+from tfkd.pipeline.stages.control import CONTROL
 from tfkd.pipeline.stages.export import EXPORT, bundle_files
+from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.teacher import ensemble_logits
 from tfkd.verification.flips import FlippedImage, flipped_images
 from tfkd.verification.records import Artifact
+from tfkd.verification.thresholds import values_by_name
 from tfkd.writers import Card, ExportedFile
 
 if TYPE_CHECKING:
@@ -80,8 +83,19 @@ def line_of(artifact: Artifact) -> str:
     return f"{text}, {counted(artifact.delegation.partitions, 'XNNPACK partition')}"
 
 
+def control_logits(context: RunContext) -> Any:
+    """Returns the logits of the control with the seed of the exported network, float32 [n, classes].
+
+    None without a control.
+    """
+    import numpy as np
+
+    path = of_seed(context.folder_of(CONTROL), context.result(STUDENT).best.seed) / TEST_LOGITS
+    return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return Inputs(after=(EXPORT.name,))
+    return Inputs(after=(CONTROL.name, EXPORT.name))
 
 
 def _work(context: RunContext, number: int) -> VerifyResult:
@@ -96,6 +110,7 @@ def _work(context: RunContext, number: int) -> VerifyResult:
     signature = data.kind.signature(context.recipe.data)
     logits = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
     taught = None if data.is_pooled else ensemble_logits(context)
+    control = None if data.is_pooled else control_logits(context)
     teacher = None if taught is None else softmax(taught)
     reference = Reference(
         batches=plain_batches(data.test, signature, BATCH).map(lambda inputs, _: inputs),
@@ -103,6 +118,7 @@ def _work(context: RunContext, number: int) -> VerifyResult:
         keras=softmax(logits).astype(np.float32),
         teacher=teacher,
         signature=signature,
+        control_top1=None if control is None else control.argmax(axis=1),
     )
 
     def say(artifact: Artifact) -> None:
@@ -114,14 +130,15 @@ def _work(context: RunContext, number: int) -> VerifyResult:
         if teacher is not None:
             flipped[path] = flipped_images(data.test.labels, probabilities, teacher)
 
-    files = context.result(EXPORT).files
-    measured = measure_files(bundle_files(context), files, reference, context.card, say, keep_flips)
+    exported = context.result(EXPORT)
+    card = context.card.with_thresholds(values_by_name(exported.thresholds))
+    measured = measure_files(bundle_files(context), exported.files, reference, card, say, keep_flips)
     return VerifyResult(tuple(measured), flipped)
 
 
 VERIFY = StageKind(
     name="verify",
-    version=8,
+    version=9,
     result=VerifyResult,
     inputs=_inputs,
     work=_work,

@@ -1,0 +1,162 @@
+"""Gates on classes are judged by the intervals of what was counted."""
+
+from typing import Any
+
+import pytest
+
+from tests.verification.test_gates import OFF, make_artifact, make_measured
+from tfkd.errors import RequestError
+from tfkd.recipe import Gates
+from tfkd.recipe.files import load
+from tfkd.verification.class_gates import require_known
+from tfkd.verification.gates import judge
+from tfkd.verification.records import Gate, RecallChange, RecallChanges, Scores, Threshold
+from tfkd.verification.scores import from_counts
+
+FILE = "n_int8.tflite"
+
+
+def verdicts(limits: dict[str, Any], thresholds: dict[str, Threshold] | None = None, **fields: Any) -> list[Gate]:
+    gates = Gates(**{**OFF.model_dump(), **limits})
+    found = judge(gates, make_measured(make_artifact(**fields), thresholds=thresholds or {}))
+    return [gate for gate in found if not gate.reason.startswith("switched off")]
+
+
+def only(limits: dict[str, Any], **fields: Any) -> Gate:
+    (gate,) = verdicts(limits, **fields)
+    return gate
+
+
+def counted(right: int, images: int, others: int = 100) -> Any:
+    """Scores of a rare class, and of another one that is predicted for every other image."""
+    missed = images - right
+    return from_counts({"malignant": (images, right, right), "benign": (others, others + missed, others)})
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "verdict", "reason"),
+    [
+        (49, 50, "passed", "recall 98.0 % (95 % interval 89.5 to 99.6 %) on 50 images, 98.0 % is promised"),
+        (48, 50, "not judged", "too few test images to decide"),
+        (44, 50, "failed", "interval 76.2 to 94.4 %"),
+        (0, 1, "failed", "on 1 image, 98.0 % is promised"),
+        (0, 0, "not judged", "the test split has no image of 'malignant'"),
+    ],
+)
+def test_a_promised_recall(right: int, images: int, verdict: str, reason: str) -> None:
+    gate = only({"min_recall": {"malignant": 0.98}}, scores=counted(right, images))
+    assert (gate.name, gate.verdict) == (f"min_recall/{FILE}/malignant", verdict)
+    assert reason in gate.reason
+
+
+def test_a_promise_that_a_small_split_cannot_break_is_not_judged() -> None:
+    gate = only({"min_recall": {"malignant": 0.4}}, scores=counted(2, 2))
+    assert gate.verdict == "not judged" and "too few test images for this gate to fail" in gate.reason
+
+
+def test_the_recall_with_the_threshold_is_judged() -> None:
+    threshold = Threshold(promise=0.9, value=0.25, images=30, recall=0.9, precision=0.5)
+    scores = {"scores": counted(0, 40), "scores_with_thresholds": counted(38, 40)}
+    (gate,) = verdicts({"min_recall": {"malignant": 0.9}}, {"malignant": threshold}, **scores)
+    assert gate.verdict == "passed" and "with the threshold 0.25" in gate.reason
+
+
+def test_a_promise_that_no_threshold_keeps_fails_with_the_nearest() -> None:
+    threshold = Threshold(promise=0.9, value=0.25, images=30, recall=0.8, precision=0.5)
+    scores = {"scores": counted(0, 40), "scores_with_thresholds": counted(40, 40)}
+    (gate,) = verdicts({"min_recall": {"malignant": 0.9}}, {"malignant": threshold}, **scores)
+    assert gate.verdict == "failed" and "the nearest, 0.25, reaches 80.0 %" in gate.reason
+
+
+@pytest.mark.parametrize(
+    ("scores", "limit", "verdict"),
+    [
+        (counted(40, 40), 0.9, "passed"),
+        (counted(2, 2, 2), 0.1, "not judged"),
+        (counted(30, 40), 0.95, "failed"),
+        (counted(38, 40), 0.98, "not judged"),
+    ],
+)
+def test_the_balanced_accuracy(scores: Scores, limit: float, verdict: str) -> None:
+    gate = only({"min_balanced_accuracy": limit}, scores=scores)
+    assert (gate.name, gate.verdict) == (f"min_balanced_accuracy/{FILE}", verdict)
+    assert "95 % interval" in gate.reason
+
+
+def changes(lost: int, gained: int, reference: str = "teacher") -> RecallChanges:
+    return RecallChanges(reference=reference, classes={"malignant": RecallChange(lost=lost, gained=gained)})
+
+
+@pytest.mark.parametrize("limits", [0.05, {"malignant": 0.05}])
+@pytest.mark.parametrize(
+    ("lost", "gained", "verdict"), [(0, 0, "passed"), (5, 0, "passed"), (8, 0, "not judged"), (30, 2, "failed")]
+)
+def test_the_drop_of_a_recall_is_paired(limits: Any, lost: int, gained: int, verdict: str) -> None:
+    found = {"scores": counted(60, 100), "recall_changes": changes(lost, gained)}
+    gate = only({"max_recall_drop": limits}, **found)
+    assert gate.name == f"max_recall_drop/{FILE}" + ("/malignant" if isinstance(limits, dict) else "")
+    assert gate.verdict == verdict and gate.value == pytest.approx(max(0, lost - gained) / 100)
+    assert f"'malignant' {lost - gained:+.1f} points" in gate.reason or verdict == "passed"
+
+
+def test_one_limit_for_all_classes_does_not_fail_by_the_chance_of_many() -> None:
+    fields = {"scores": from_counts({str(n): (40, 40, 30) for n in range(100)})}
+    lost = RecallChanges(reference="teacher", classes={str(n): RecallChange(lost=9, gained=0) for n in range(100)})
+    assert only({"max_recall_drop": {"3": 0.05}}, recall_changes=lost, **fields).verdict == "failed"
+    gate = only({"max_recall_drop": 0.05}, recall_changes=lost, **fields)
+    assert gate.verdict == "not judged" and "and 97 more" in gate.reason
+
+
+def test_a_drop_from_nothing_is_not_judged() -> None:
+    gate = only({"max_recall_drop": 0.05}, scores=counted(60, 100))
+    assert gate.verdict == "not judged" and "neither the teacher nor a control" in gate.reason
+    gate = only({"max_recall_drop": {"malignant": 0.05}}, scores=counted(0, 0), recall_changes=changes(0, 0))
+    assert gate.verdict == "not judged" and "no image of 'malignant'" in gate.reason
+    found = {"scores": counted(1, 2), "recall_changes": changes(0, 0, "control")}
+    gate = only({"max_recall_drop": {"malignant": 0.05}}, **found)
+    assert gate.verdict == "not judged" and "of the control" in gate.reason and "to fail" in gate.reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"min_recall": {"malignat": 0.9}}, "gates.min_recall names the class 'malignat'.* Did you mean 'malignant'"),
+        ({"max_recall_drop": {"Benign": 0.1}}, "gates.max_recall_drop names the class 'Benign'.* mean 'benign'"),
+        ({"max_recall_drop": {"gru\u0308n": 0.1, "gr\u00fcn": 0.1}}, "names the class 'grün' twice"),
+    ],
+)
+def test_a_class_that_does_not_exist_is_refused(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        require_known(Gates(**limits), ["benign", "malignant", "gr\u00fcn"])
+    require_known(Gates(min_recall={"gru\u0308n": 0.9}), ["gr\u00fcn", "rot"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("gates.min_recall=0.98", r"gates.min_recall = 0.98: must name classes, such as {.malignant.: 0.98}"),
+        ("gates.min_recall.malignant=98", r"must be a fraction from 0 to 1, such as 0.98"),
+        ("gates.min_recall.malignant=true", r"must be a fraction from 0 to 1, such as 0.98"),
+        ("gates.max_recall_drop=2", r"gates.max_recall_drop = 2: must be a fraction from 0 to 1"),
+        ('gates.max_recall_drop={"a": "b"}', r"must be a fraction from 0 to 1, such as 0.02"),
+        ("gates.min_balanced_accuracy=1.5", r"less than or equal to 1"),
+    ],
+)
+def test_a_wrong_limit_is_explained(tmp_path: Any, override: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        load(written(tmp_path), [override])
+
+
+def test_a_class_is_named_on_the_command_line(tmp_path: Any) -> None:
+    overrides = ["gates.min_recall.malignant=0.98", "gates.min_recall.old scar=1", "gates.max_recall_drop.malignant=0"]
+    gates = load(written(tmp_path), overrides).gates
+    assert (gates.min_recall, gates.max_recall_drop) == ({"malignant": 0.98, "old scar": 1.0}, {"malignant": 0.0})
+    assert load(written(tmp_path), ["gates.max_recall_drop=0.02"]).gates.max_recall_drop == 0.02
+    assert load(written(tmp_path), ["gates.min_recall={}"]).gates.min_recall is None
+
+
+def written(folder: Any) -> Any:
+    path = folder / "recipe.py"
+    recipe = 'Recipe(name="r", data=Data(source="folder:x"), teachers=[Teacher(model="a:b")])'
+    path.write_text(f"from tfkd.recipe import *\nrecipe = {recipe}")
+    return path
