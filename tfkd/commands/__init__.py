@@ -453,6 +453,7 @@ def _show_devices(bundle: Path) -> None:
 def _show(manifest: "Manifest", command: str = COMMAND) -> None:
     from tfkd.report import console
 
-    show(console.comparison_table(manifest), console.gates_table(manifest))
+    classes = console.classes_table(manifest)
+    show(console.comparison_table(manifest), *([classes] if classes else []), console.gates_table(manifest))
     for line in (*console.cause_lines(manifest.diagnosis, command), *console.missing_lines(manifest)):
         say(line)

@@ -14,7 +14,7 @@ from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import legible
 from tfkd.formats import FORMATS
-from tfkd.report import facts, flips, units, usage, wrong_classes
+from tfkd.report import facts, flips, scores, units, usage, wrong_classes
 
 _HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
@@ -47,6 +47,9 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         accuracy=lambda fraction: (
             "not measured" if fraction is None else units.plus_minus(fraction, facts.standard_error(fraction, images))
         ),
+        score_table=scores.score_table(manifest),
+        thresholds=scores.threshold_lines(manifest),
+        estimated=scores.estimated,
         against=facts.against,
         images=images,
         folds_say=facts.folds_say(manifest),

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tfkd.bundle.manifest import Manifest, StudentEntry, TeacherEntry
 from tfkd.bundle.verification import Check
-from tfkd.report import devices, facts, measurements, units
+from tfkd.report import devices, facts, measurements, scores, units
 from tfkd.report.devices import Index
 from tfkd.verification.records import Diagnosis, Gate, Verdict
 
@@ -51,6 +51,28 @@ def _accuracies(manifest: Manifest) -> str:
     if manifest.folds:
         return facts.measured_on(manifest)
     return f"accuracy ± standard error on {manifest.images:,} test images"
+
+
+def classes_table(manifest: Manifest) -> Table | None:
+    """Returns recall and precision of the classes of the file that is meant to ship; None where they are many."""
+    found = scores.score_table(manifest)
+    if found is None or found.classes > scores.SHORT:
+        return None
+    by_thresholds = ", with thresholds" if found.with_thresholds else ""
+    table = Table(title=Text(f"{found.variant}{by_thresholds}: classes"), caption="in brackets: 95 % intervals")
+    table.add_column("class", overflow="fold")
+    names = ["images", "recall", "precision", "F1"] + (["threshold", "recall without"] if by_thresholds else [])
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in found.lines:
+        shipped = line.shipped
+        cells = [f"{shipped.images:,}", scores.estimated(shipped.recall), scores.estimated(shipped.precision)]
+        cells.append(units.known(shipped.f1, units.percent))
+        if by_thresholds:
+            value = line.threshold.value if line.threshold else None
+            cells += [units.known(value, lambda each: f"{each:.8g}"), scores.estimated(line.plain.recall)]
+        table.add_row(Text(line.name), *cells)
+    return table
 
 
 def missing_lines(manifest: Manifest) -> list[str]:

@@ -18,7 +18,7 @@ from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
 from tfkd.inputs.image.files import shown_type
 from tfkd.recipe import Gates
-from tfkd.report import classes, facts, flips, measurements, plots, suspects, units, usage, wrong_classes
+from tfkd.report import classes, facts, flips, measurements, plots, scores, suspects, units, usage, wrong_classes
 from tfkd.verification.gates import REQUIRED, VERIFIED
 from tfkd.verification.records import Gate
 
@@ -86,6 +86,7 @@ def write_report(
         **_of_flips(manifest, evidence),
         suspects_say=suspects.says(manifest.suspected_labels),
         suspects=evidence.suspects,
+        **_scores(manifest),
         examples=[_example(example, names) for example in evidence.examples],
         open_examples=_OPEN_EXAMPLES,
         gates=_gates(manifest.gates),
@@ -166,6 +167,16 @@ def _require_same_classes(manifest: Manifest, evidence: Evidence) -> None:
             f"The evidence of {manifest.name} has {classes} classes where its manifest has "
             f"{len(manifest.data.classes)}: they are of different runs. Run the recipe again."
         )
+
+
+def _scores(manifest: Manifest) -> dict[str, Any]:
+    """Returns what the page says of recall and precision of each class."""
+    return {
+        "score_table": scores.score_table(manifest),
+        "thresholds": scores.threshold_lines(manifest),
+        "estimated": scores.estimated,
+        "few_classes": scores.SHORT,
+    }
 
 
 def _gates(gates: list[Gate]) -> list[tuple[str, list[Gate]]]:
