@@ -95,7 +95,8 @@ def control_logits(context: RunContext) -> Any:
 
 
 def _inputs(sources: Sources, number: int) -> Inputs:
-    return Inputs(after=(CONTROL.name, EXPORT.name))
+    pooled = sources.recipe.data.is_pooled
+    return Inputs(after=(EXPORT.name,) if pooled else (CONTROL.name, EXPORT.name))
 
 
 def _work(context: RunContext, number: int) -> VerifyResult:
