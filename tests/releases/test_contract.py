@@ -9,7 +9,7 @@ from tests.releases.bundles import release
 from tfkd.releases.contract import contract_changes
 from tfkd.releases.pairing import paired
 from tfkd.releases.reading import Release
-from tfkd.verification.records import Artifact
+from tfkd.verification.records import Artifact, Threshold
 from tfkd.writers.records import MissingFile
 
 OLD = release()
@@ -107,3 +107,38 @@ def test_another_rendering_breaks_an_app_and_another_licence_does_not() -> None:
     ]
     licensed = dataclasses.replace(OLD, card=dataclasses.replace(OLD.card, license="MIT"))
     assert [(part, breaks) for part, _, breaks in changes(licensed)] == [("metadata", False)]
+
+
+def with_thresholds(**values: float | None) -> Release:
+    thresholds = {
+        name: Threshold(promise=0.9, value=value, images=10, recall=value and 0.9, precision=value and 0.5)
+        for name, value in values.items()
+    }
+    return dataclasses.replace(OLD, manifest=OLD.manifest.model_copy(update={"thresholds": thresholds}))
+
+
+def test_a_lost_threshold_breaks_an_app_and_another_one_does_not() -> None:
+    first, second, *_ = OLD.labels
+    old = with_thresholds(**{first: 0.25, second: 0.5})
+    assert not changes(old, old) and not changes(with_thresholds(**{first: None}))
+    lost = (f"{second!r} has no threshold, it was 0.5 for a promised recall of 90.0%", True)
+    for new in (with_thresholds(**{first: 0.125}), with_thresholds(**{first: 0.125, second: None})):
+        assert [change[1:] for change in changes(new, old)] == [
+            (f"the threshold of {first!r} was 0.25, it is 0.125", False),
+            lost,
+        ]
+    assert changes(with_thresholds(**{second: 0.5})) == [
+        ("thresholds", f"{second!r} had no threshold, it is 0.5", False)
+    ]
+
+
+def test_thresholds_are_those_of_the_class_under_its_new_number_and_a_lower_promise_is_noticed() -> None:
+    first, second, *others = OLD.labels
+    swapped = [second, first, *others]
+    new = with_thresholds(**{first: 0.25})
+    data = new.manifest.data.model_copy(update={"classes": swapped})
+    lower = {first: new.manifest.thresholds[first].model_copy(update={"promise": 0.5})}
+    manifest = new.manifest.model_copy(update={"data": data, "thresholds": lower})
+    new = dataclasses.replace(new, labels=tuple(swapped), manifest=manifest)
+    found = [change for change in changes(new, with_thresholds(**{first: 0.25})) if change[0] == "thresholds"]
+    assert found == [("thresholds", f"the promised recall of {first!r} was 90.0%, it is 50.0%", False)]

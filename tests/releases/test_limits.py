@@ -104,6 +104,7 @@ def test_the_contract_is_judged_without_limits() -> None:
         "contract/files": ("passed", ""),
         "contract/input": ("failed", "another size"),
         "contract/output": ("passed", ""),
+        "contract/thresholds": ("passed", ""),
         "contract/runtime": ("passed", ""),
     }
     (meaning,) = [gate for gate in judge(DiffLimits(), [], [], 0, "") if gate.name == "contract/meaning"]

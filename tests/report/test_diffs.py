@@ -21,7 +21,7 @@ def swapped(tmp_path_factory: pytest.TempPathFactory) -> DiffOutcome:
 
 def test_the_tables_show_files_changes_and_verdicts(swapped: DiffOutcome) -> None:
     text = " ".join(drawn(*diffs.tables(swapped.diff)).split())
-    assert "2 of 12 gates failed: contract/labels, contract/meaning" in text
+    assert "2 of 13 gates failed: contract/labels, contract/meaning" in text
     assert "52.9 → 52.9" in text and "−1 / +0" in text and "12.8 kB" in text
     assert "labels 3 and 4 are swapped" in text and "breaks" in text
 

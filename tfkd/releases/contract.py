@@ -1,4 +1,4 @@
-"""What an app relies on, in two bundles: files, inputs, outputs, runtimes, labels, and what is only to be noticed."""
+"""What an app relies on, in two bundles, and what is only to be noticed."""
 
 import math
 import re
@@ -11,6 +11,7 @@ from tfkd.releases.classes import label_changes
 from tfkd.releases.pairing import FilePair, ReleasePair
 from tfkd.releases.reading import Release
 from tfkd.releases.records import ContractChange, Part
+from tfkd.releases.thresholds import threshold_changes
 from tfkd.verification.records import Tensor
 
 _ROUNDING = 1e-6  # relative, of scales and ranges
@@ -28,6 +29,7 @@ def contract_changes(releases: ReleasePair) -> list[ContractChange]:
         *_rendering(old, new),
         *_tensors("input", files),
         *_tensors("output", files),
+        *threshold_changes(releases),
         *_runtimes(files),
         *_metadata(old, new),
     ]

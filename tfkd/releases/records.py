@@ -12,7 +12,7 @@ from tfkd.verification.records import Gate, NegativeFlips
 
 SCHEMA: Literal["tfkd-diff-1"] = "tfkd-diff-1"
 
-Part = Literal["labels", "meaning", "files", "input", "output", "runtime", "metadata"]
+Part = Literal["labels", "meaning", "files", "input", "output", "thresholds", "runtime", "metadata"]
 
 
 class ReleaseEntry(Entry):
