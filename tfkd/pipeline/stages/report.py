@@ -363,4 +363,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=21, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=22, result=ReportResult, inputs=_inputs, work=_work)
