@@ -250,7 +250,10 @@ def test_predictions_by_fold_are_in_the_order_of_the_images() -> None:
         ({"compress": [Prune()]}, "leave compress out"),
         ({"distill": Distill(training=Training(patience=2))}, "no validation images for distill.training.patience"),
         ({"data": {"folds": 2}}, "data.folds=2 leaves tests.tiny:build_teacher no images"),
-        ({"gates": {"min_recall": {"a": 0.9}}}, "gates.min_recall is judged on a test split, and data.folds="),
+        (
+            {"gates": {"min_recall": {"a": 0.9}}},
+            "gates.min_recall needs validation images for its thresholds, and data.folds=3 leaves none",
+        ),
         (
             {"data": {"folds": 3, "augment": {"mix": "mixup"}}, "distill": Distill(targets="view")},
             "set distill.targets",
@@ -327,7 +330,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         distill=Distill(targets="image", views=1, training=Training(epochs=15, batch_size=8, learning_rate=3e-2)),
         export=Export(tflite=["fp32", "int8"], coreml=[], calibration_images=8, golden_images=4),
         bench=Bench(runs=5, warmup=1),
-        gates=Gates(min_relative_accuracy=None, min_accuracy=0.1, not_worse_than_control=False),
+        gates=Gates(
+            min_relative_accuracy=None,
+            min_accuracy=0.1,
+            not_worse_than_control=False,
+            min_balanced_accuracy=0.1,
+            max_recall_drop={"a": 1.0},
+        ),
     )
     outcome = run(asked, Lines(), home / "runs", home / "bundles")
     assert outcome.bundle is not None, outcome
@@ -350,11 +359,16 @@ def test_accuracies_of_a_bundle_are_those_of_its_folds(bundle: Path) -> None:
     assert [(use.what, len(use.recipes)) for use in manifest.test_uses] == [("teacher", 1), ("run", 1)]
     gates = {gate.name: gate for gate in manifest.gates}
     assert gates["min_accuracy/folds_int8.tflite"].value == student.accuracy
+    assert student.scores is not None and {each.images for each in student.scores.classes.values()} == {12}
+    assert gates["min_balanced_accuracy/folds_int8.tflite"].value == student.scores.balanced_accuracy.value
+    assert "max_recall_drop/folds_int8.tflite/a" in gates and not any(each.scores for each in manifest.artifacts)
     assert "better_than_chance/student" in gates and "better_than_chance/folds_int8.tflite" not in gates
     said = facts.folds_say(manifest)
     assert said.startswith("Accuracy of 2 folds, pooled over 24 images, 95 % interval ")
     card, page = ((bundle / name).read_text() for name in ("MODEL_CARD.md", "report.html"))
     assert said in card and said in page and "neither network was trained on" not in page
+    per_class = "student in Keras, 2 folds"
+    assert f"all labelled images, each predicted without its fold, {per_class}" in card and per_class in page
 
 
 def test_such_a_bundle_passes_verify_and_says_what_it_cannot_measure(bundle: Path) -> None:
@@ -377,6 +391,8 @@ def test_such_a_bundle_passes_verify_and_says_what_it_cannot_measure(bundle: Pat
         ("suspected_labels.parts", ["test"], "suspected_labels judges test, student.folds are 2"),
         ("suspected_labels.examples", 25, "suspected_labels judges 25 images of 24"),
         ("artifacts.0.accuracy", 1.0, "is stated although the images of its folds trained it"),
+        ("artifacts.0.recall_changes", {"reference": "teacher", "classes": {}}, "recall_changes of android/folds_fp32"),
+        ("student.recall_changes", None, "recall_changes of student have the reference None, not 'teacher'"),
         ("comparison.0.accuracy", 0.5, "of android/folds_fp32.tflite"),
     ],
 )

@@ -148,3 +148,4 @@ def test_the_threshold_reaches_apps_and_readers(bundle: Path) -> None:
         text = (bundle / name).read_text()
         assert f"Predicted from the probability {value}: recall 100.0 %" in text
         assert "Without the threshold: recall 25.0 %" in text
+        assert "int8 with its thresholds" in text

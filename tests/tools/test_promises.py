@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.photos import fill_tinted, zipped
+from tests.data.photos import fill, fill_tinted, zipped
 from tests.tools.benchmark import run
 from tfkd.verification.records import Gate
 from tfkd.verification.scores import from_counts
@@ -41,7 +41,7 @@ def test_recall_and_precision_are_of_the_photos_of_all_seeds() -> None:
 @pytest.mark.slow
 def test_every_training_is_judged_with_the_threshold_and_without(tmp_path: Path) -> None:
     fill_tinted(tmp_path / "train", {**dict.fromkeys(COMMON[:2], 110), RARE: 20})
-    fill_tinted(tmp_path / "test", {COMMON[2]: 110})
+    fill(tmp_path / "test", {COMMON[2]: 110})
     archive = zipped(tmp_path, tmp_path.parent / "promised.zip", top="clothing/")
     done = run("promises", "--smoke", "--images", str(archive), "--out", "out.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

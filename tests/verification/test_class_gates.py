@@ -117,6 +117,15 @@ def test_a_drop_from_nothing_is_not_judged() -> None:
     assert gate.verdict == "not judged" and "of the control" in gate.reason and "to fail" in gate.reason
 
 
+def test_with_folds_the_pooled_predictions_of_the_student_are_judged() -> None:
+    gates = Gates(**{**OFF.model_dump(), "min_recall": {"malignant": 0.9}, "max_recall_drop": {"malignant": 0.05}})
+    artifact = make_artifact(accuracy=None, chance=None, agreement=None)
+    pooled = {"folds": 5, "scores": counted(60, 100), "recall_changes": changes(20, 0)}
+    found = {gate.name: gate for gate in judge(gates, make_measured(artifact, **pooled)) if gate.verdict == "failed"}
+    assert found.keys() == {f"min_recall/{FILE}/malignant", f"max_recall_drop/{FILE}/malignant"}
+    assert all(gate.reason.endswith("; of the student, pooled over 5 folds") for gate in found.values())
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [

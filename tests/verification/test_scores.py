@@ -48,5 +48,9 @@ def test_the_interval_of_the_macro_f1_holds_the_true_one_at_least_as_often_as_it
 
 def test_only_classes_where_two_classifiers_differ_are_listed() -> None:
     others = np.array([0, 0, 1, 0, 1, 0, 2])
-    found = recall_changes(LABELS, PREDICTED, others, CLASSES)
-    assert {name: (each.lost, each.gained) for name, each in found.items()} == {"cat": (1, 1), "fox": (1, 0)}
+    found = recall_changes(LABELS, PREDICTED, None, others, CLASSES)
+    assert found is not None and found.reference == "control"
+    assert {name: (each.lost, each.gained) for name, each in found.classes.items()} == {"cat": (1, 1), "fox": (1, 0)}
+    taught = recall_changes(LABELS, PREDICTED, PREDICTED, others, CLASSES)
+    assert taught is not None and (taught.reference, taught.classes) == ("teacher", {})
+    assert recall_changes(LABELS, PREDICTED, None, None, CLASSES) is None

@@ -354,6 +354,10 @@ INT8_CATS = ("artifacts", 3, "scores", "classes", "cat")
             "scores of android/tiny_int8.tflite: they count",
         ),
         (put(None, "artifacts", 3, "recall_changes"), "have the reference None, not 'teacher'"),
+        (
+            put({"cat": {"lost": 9, "gained": 0}}, "student", "recall_changes", "classes"),
+            "recall_changes of student contradict the images of",
+        ),
         (put("control", "artifacts", 3, "recall_changes", "reference"), "have the reference 'control', not 'teacher'"),
         (
             put({"cat": {"lost": 2, "gained": 0}}, "artifacts", 3, "recall_changes", "classes"),

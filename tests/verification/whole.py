@@ -21,7 +21,7 @@ from tfkd.recipe import Data, Gates
 from tfkd.verification import artifacts
 from tfkd.verification.flips import negative_flips
 from tfkd.verification.gates import judge
-from tfkd.verification.scores import scores
+from tfkd.verification.scores import recall_changes, scores
 from tfkd.verification.truth import chance_test, exact_test
 from tfkd.verification.wrong_classes import order_agreement, rank_correlations
 from tfkd.writers import samples
@@ -119,6 +119,7 @@ def _manifest(
             against_control=paired,
             scores=scores(labels, predicted, CARD.classes),
             control_scores=scores(labels, _worse(labels, predicted), CARD.classes),
+            recall_changes=recall_changes(labels, predicted, taught, None, CARD.classes),
             seconds_training=1.0,
             teacher_seconds=1.0,
         ),

@@ -6,7 +6,7 @@ from typing import Any
 
 from tfkd.bundle.manifest import Manifest, single
 from tfkd.labels import composed
-from tfkd.verification.records import Artifact, RecallChange, Scores
+from tfkd.verification.records import RecallChange, RecallChanges, Scores
 from tfkd.verification.scores import from_counts
 
 _WHOLE = 1e-3  # images
@@ -37,9 +37,12 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
             yield from (f"{each.name}: {wrong}" for wrong in _wrong(each, each.scores, manifest))
     yield from _thresholds(manifest)
     yield from _with_thresholds(manifest)
-    for artifact in manifest.artifacts:
-        if artifact.shipped_scores is not None:
-            yield from _changes(artifact, artifact.shipped_scores, manifest)
+    student = manifest.student
+    compared = [("student", student.recall_changes, student.scores_with_thresholds or student.scores)]
+    compared += [(each.path, each.recall_changes, each.shipped_scores) for each in manifest.artifacts]
+    for name, changes, scores in compared:
+        if scores is not None:
+            yield from _changes(f"recall_changes of {name}", changes, scores, manifest)
 
 
 def _setting(manifest: Manifest, block: str, field: str) -> Any:
@@ -112,21 +115,21 @@ def _with_thresholds(manifest: Manifest) -> Iterator[str]:
             yield from (f"scores_with_thresholds of {name}: {wrong}" for wrong in _wrong(stated, scores, manifest))
 
 
-def _changes(artifact: Artifact, scores: Scores, manifest: Manifest) -> Iterator[str]:
+def _changes(what: str, found: RecallChanges | None, scores: Scores, manifest: Manifest) -> Iterator[str]:
     """Compares the images that only the file or its reference predicts rightly with the scores of both."""
-    found, student = artifact.recall_changes, manifest.student
+    student = manifest.student
     taught = manifest.teachers[0].scores if manifest.teachers and manifest.teachers[0].accuracy is not None else None
     name, reference = ("control", student.control_scores) if taught is None else ("teacher", taught)
     if (found is None) is not (reference is None) or (found is not None and found.reference != name):
-        yield f"recall_changes of {artifact.path} have the reference {found and found.reference!r}, not {name!r}"
+        yield f"{what} have the reference {found and found.reference!r}, not {name!r}"
         return
     if found is None or reference is None or sum(each.images for each in reference.classes.values()) < manifest.images:
         return  # without a reference, or with a specialist, which was measured on the images of its classes
     if strangers := found.classes.keys() - scores.classes.keys():
-        yield f"recall_changes of {artifact.path} name {min(strangers)!r}, which is no class"
+        yield f"{what} name {min(strangers)!r}, which is no class"
         return
     for each, score in scores.classes.items():
         change = found.classes.get(each) or RecallChange(lost=0, gained=0)
         other = reference.classes.get(each)
         if other is None or change.gained > score.right or score.right - change.gained + change.lost != other.right:
-            yield f"recall_changes of {artifact.path} contradict the images of {each!r} that are right"
+            yield f"{what} contradict the images of {each!r} that are right"

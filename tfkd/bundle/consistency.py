@@ -31,6 +31,7 @@ from tfkd.writers.records import MissingFile
 _ROUNDING = 1e-6  # of float32 sums
 _WHOLE = 1e-3  # images
 _LEAST_P_VALUE = 1e-4  # of drawn permutations
+_OF_UNSEEN_IMAGES = ("accuracy", "chance", "agreement", "scores", "scores_with_thresholds", "recall_changes")
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
@@ -318,7 +319,7 @@ def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
     for name, value in needed.items():
         if (value is None) is not bool(artifact.not_verified):
             yield f"{name} of {path} is {'missing' if value is None else 'stated although it was not run'}"
-    for name in ("accuracy", "chance", "agreement") if manifest.folds else ():
+    for name in _OF_UNSEEN_IMAGES if manifest.folds else ():
         if getattr(artifact, name) is not None:
             yield f"{name} of {path} is stated although the images of its folds trained it"
     same, error, moved = artifact.top1_vs_keras, artifact.max_abs_error, artifact.mean_total_variation

@@ -27,6 +27,7 @@ from tfkd.verification.records import (
     NegativeFlips,
     OrderAgreement,
     PairedTest,
+    RecallChanges,
     Scores,
     Threshold,
 )
@@ -180,6 +181,9 @@ class StudentEntry(Entry):
         None, description="of the classes by the bundle's thresholds; None without them"
     )
     control_scores: Scores | None = Field(None, description="of the control of its seed; None without one")
+    recall_changes: RecallChanges | None = Field(
+        None, description="of the classes by the thresholds, if there are any; None without teacher and control"
+    )
     temperature: Annotated[float, Field(ge=1, le=8)] | None = Field(
         None, description="chosen from the stored predictions for the exported seed; None where the recipe names all"
     )

@@ -35,6 +35,8 @@ def measured(manifest: Manifest) -> Measured:
         folds=manifest.folds,
         chance=student.folds.chance if student.folds else None,
         flips=student.negative_flips,
+        scores=student.scores,
+        recall_changes=student.recall_changes,
         paired=student.against_control,
         diagnosis=[each for each in manifest.diagnosis if not teachers or each.subject != STUDENT],
         size_ratio=_ratio([row.bytes for row in manifest.comparison], manifest.comparison),

@@ -32,9 +32,6 @@ def _by_class_or_for_all(value: Any) -> Any:
     return {str(name): _fraction(each, "0.02") for name, each in value.items()} or None
 
 
-OF_CLASSES = ("min_recall", "min_balanced_accuracy", "max_recall_drop")
-
-
 class Gates(Block):
     """The limits that decide the exit code. Accuracies are fractions from 0 to 1; None or False switches a gate off.
 

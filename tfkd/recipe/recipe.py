@@ -12,7 +12,7 @@ from tfkd.recipe.data import Augment, Data
 from tfkd.recipe.distill import Distill, DistillOrAuto
 from tfkd.recipe.export import Export
 from tfkd.recipe.fit import Fit
-from tfkd.recipe.gates import OF_CLASSES, Gates
+from tfkd.recipe.gates import Gates
 from tfkd.recipe.student import Student
 from tfkd.recipe.teachers import Teacher
 
@@ -106,9 +106,10 @@ class Recipe(Block):
                 f"data.folds={folds} trains the student that ships on all images, and leaves no validation images for "
                 "distill.training.patience; set it to null"
             )
-        if judged := next((name for name in OF_CLASSES if getattr(self.gates, name) is not None), None):
+        if self.gates.min_recall and self.export.thresholds:
             raise ValueError(
-                f"gates.{judged} is judged on a test split, and data.folds={folds} leaves none; leave one of them out"
+                f"gates.min_recall needs validation images for its thresholds, and data.folds={folds} leaves none; set "
+                "export.thresholds=false"
             )
         tuned = next((teacher.name for teacher in self.teachers if teacher.is_tuned), None)
         if tuned and folds < 3:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.manifest import Manifest, StudentEntry
 from tfkd.formats import TIMED
 from tfkd.report import facts, units
-from tfkd.verification.records import ClassScore, Estimate, Scores, Threshold
+from tfkd.verification.records import Artifact, ClassScore, Estimate, Scores, Threshold
 
 SHORT = 12  # classes of a list on the command line and in the model card, and of networks side by side
 _LISTED = 1_000  # classes of a list on the page
@@ -35,10 +35,11 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The classes of the file that is meant to ship, the lowest recall first.
+    """The classes of the file that is meant to ship, the lowest recall first; with folds those of its Keras model.
 
     Attributes:
-        variant: the file, as the comparison names it.
+        variant: the file, as the comparison names it, or the Keras model.
+        images: what the scores are of, in words.
         networks: teacher, control, Keras model and every file.
         lines: at most 1,000 classes; those without test images come last.
         classes: the number of all classes.
@@ -46,6 +47,7 @@ class ClassTable:
     """
 
     variant: str
+    images: str
     networks: list[Network]
     lines: list[ClassLine]
     classes: int
@@ -59,19 +61,28 @@ class ClassTable:
 
 def score_table(manifest: Manifest) -> ClassTable | None:
     """Returns the table; None for bundles of earlier versions and where the file was not run."""
-    variant = facts.headline(manifest).shipped.variant
-    timed = {each.precision: each for each in manifest.artifacts if each.format in TIMED}
-    file = timed.get(variant.removeprefix("student "))
-    if file is None or file.scores is None or file.shipped_scores is None:
+    variant, measured = _shipped(manifest)
+    if measured is None or measured.scores is None:
         return None
-    plain, shipped, found = file.scores.classes, file.shipped_scores.classes, list(networks(manifest))
+    plain, by_thresholds = measured.scores.classes, measured.scores_with_thresholds
+    shipped, found = (by_thresholds or measured.scores).classes, list(networks(manifest))
 
     def line(name: str) -> ClassLine:
         recalls = [scores.classes[name].recall if name in scores.classes else None for _, scores in found]
         return ClassLine(name, plain[name], manifest.thresholds.get(name), shipped[name], recalls)
 
     names = sorted(shipped, key=lambda name: _recall(shipped[name]))[:_LISTED]
-    return ClassTable(variant, found, [line(name) for name in names], len(shipped), bool(file.scores_with_thresholds))
+    images = "all labelled images, each predicted without its fold" if manifest.folds else "the test images"
+    return ClassTable(variant, images, found, [line(name) for name in names], len(shipped), bool(by_thresholds))
+
+
+def _shipped(manifest: Manifest) -> tuple[str, Artifact | StudentEntry | None]:
+    """Returns the file that is meant to ship, or with folds its Keras model, with its name."""
+    if manifest.folds:
+        return f"student in Keras, {manifest.folds} folds", manifest.student
+    variant = facts.headline(manifest).shipped.variant
+    timed = {each.precision: each for each in manifest.artifacts if each.format in TIMED}
+    return variant, timed.get(variant.removeprefix("student "))
 
 
 def networks(manifest: Manifest) -> Iterator[Network]:

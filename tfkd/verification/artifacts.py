@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from tfkd.formats.families import FAMILIES
 from tfkd.signature import Signature
 from tfkd.verification import NotVerifiedError, VerifyError, requirements, thresholds
 from tfkd.verification.flips import negative_flips
-from tfkd.verification.records import Artifact, InputOutput, RecallChanges
+from tfkd.verification.records import Artifact, InputOutput
 from tfkd.verification.scores import recall_changes, scores
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
@@ -120,22 +120,12 @@ def _by_class(probabilities: np.ndarray, labels: np.ndarray, reference: Referenc
     classes = card.classes
     limits = {classes.index(name): value for name, value in card.thresholds.items()}
     shipped = thresholds.predicted(probabilities, limits)
+    taught = None if reference.teacher is None else reference.teacher.argmax(axis=1)
     return {
         "scores": scores(labels, probabilities.argmax(axis=1), classes),
         "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
-        "recall_changes": _recall_changes(shipped, labels, reference, classes),
+        "recall_changes": recall_changes(labels, shipped, taught, reference.control_top1, classes),
     }
-
-
-def _recall_changes(
-    shipped: np.ndarray, labels: np.ndarray, reference: Reference, classes: tuple[str, ...]
-) -> RecallChanges | None:
-    taught = reference.teacher
-    name: Literal["teacher", "control"] = "control" if taught is None else "teacher"
-    others = reference.control_top1 if taught is None else taught.argmax(axis=1)
-    if others is None:
-        return None
-    return RecallChanges(reference=name, classes=recall_changes(labels, shipped, others, classes))
 
 
 def check(path: Path, format: str, card: Card, signature: Signature) -> InputOutput:

@@ -8,8 +8,16 @@ from tfkd.labels import class_named
 from tfkd.recipe import Gates
 from tfkd.verification import intervals
 from tfkd.verification.intervals import CONFIDENCE, Interval
-from tfkd.verification.records import Artifact, ClassScore, Estimate, Gate, RecallChange, Scores, Threshold
-from tfkd.verification.verdict import ROUNDING, by_interval, decided, file_name, not_judged, percent
+from tfkd.verification.records import (
+    ClassScore,
+    Estimate,
+    Gate,
+    RecallChange,
+    RecallChanges,
+    Scores,
+    Threshold,
+)
+from tfkd.verification.verdict import ROUNDING, by_interval, decided, not_judged, percent
 
 _STORED = 1e-6  # rounding of stored means
 
@@ -37,25 +45,28 @@ def promises(gates: Gates, classes: Sequence[str]) -> dict[str, float]:
     return {class_named(name, classes, "gates.min_recall"): limit for name, limit in (gates.min_recall or {}).items()}
 
 
-def judge_file(gates: Gates, artifact: Artifact, thresholds: Mapping[str, Threshold]) -> Iterator[Gate]:
+def judge_file(
+    gates: Gates, file: str, scores: Scores | None, changes: RecallChanges | None, thresholds: Mapping[str, Threshold]
+) -> Iterator[Gate]:
     """Yields the verdicts on the classes that an app gets from a file.
 
     Args:
         gates: the limits.
-        artifact: a file that was run.
+        file: the name of a file that was run.
+        scores: of its classes by the thresholds; with folds those of the student.
+        changes: against the teacher or the control; None without either.
         thresholds: of the bundle, by class.
 
     Raises:
-        RequestError: the file has no scores, or a class is not among them.
+        RequestError: there are no scores, or a class is not among them.
     """
     if gates.min_recall is None and gates.min_balanced_accuracy is None and gates.max_recall_drop is None:
         return
-    scores, file = artifact.shipped_scores, file_name(artifact.path)
     if scores is None:
         raise RequestError(f"A gate needs the scores per class of {file}; export it again, or set that gate to None.")
     yield from judge_scores(gates, scores, file, thresholds)
     if gates.max_recall_drop is not None:
-        yield from _recall_drops(gates.max_recall_drop, artifact, scores)
+        yield from _recall_drops(gates.max_recall_drop, file, scores, changes)
 
 
 def judge_scores(gates: Gates, scores: Scores, file: str, thresholds: Mapping[str, Threshold]) -> Iterator[Gate]:
@@ -142,8 +153,9 @@ class _Drop:
         return f"{self.name!r} {100 * self.value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
-def _recall_drops(limits: float | Mapping[str, float], artifact: Artifact, scores: Scores) -> Iterator[Gate]:
-    file, found = file_name(artifact.path), artifact.recall_changes
+def _recall_drops(
+    limits: float | Mapping[str, float], file: str, scores: Scores, found: RecallChanges | None
+) -> Iterator[Gate]:
     if found is None:
         yield not_judged(f"max_recall_drop/{file}", "neither the teacher nor a control was measured on the test images")
         return

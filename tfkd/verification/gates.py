@@ -9,7 +9,17 @@ from tfkd.formats import FORMATS
 from tfkd.recipe import Gates
 from tfkd.verification import class_gates
 from tfkd.verification.intervals import proportion
-from tfkd.verification.records import Artifact, ChanceTest, Diagnosis, Gate, NegativeFlips, PairedTest, Threshold
+from tfkd.verification.records import (
+    Artifact,
+    ChanceTest,
+    Diagnosis,
+    Gate,
+    NegativeFlips,
+    PairedTest,
+    RecallChanges,
+    Scores,
+    Threshold,
+)
 from tfkd.verification.truth import ALPHA, significant
 from tfkd.verification.verdict import ROUNDING, decided, failed, file_name, not_judged, percent
 from tfkd.writers.records import MissingFile
@@ -54,6 +64,8 @@ class Measured:
         folds: number of folds over which the accuracies of networks are pooled; None where there is a test split.
         chance: with folds, the student against chance.
         flips: with folds, the negative flips of the student; None where the teacher was not measured.
+        scores: with folds, the scores per class of the student.
+        recall_changes: with folds, the student against teacher or control; None without either.
     """
 
     artifacts: list[Artifact]
@@ -70,6 +82,8 @@ class Measured:
     folds: int | None = None
     chance: ChanceTest | None = None
     flips: NegativeFlips | None = None
+    scores: Scores | None = None
+    recall_changes: RecallChanges | None = None
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
 
@@ -183,7 +197,18 @@ def _truth_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         elif gates.min_accuracy is not None:
             accuracy = _number(artifact.accuracy, f"{file}'s accuracy")
             yield _at_least(f"min_accuracy/{file}", accuracy, gates.min_accuracy)
-        yield from class_gates.judge_file(gates, artifact, measured.thresholds)
+        yield from _class_gates(gates, artifact, measured)
+
+
+def _class_gates(gates: Gates, artifact: Artifact, measured: Measured) -> Iterator[Gate]:
+    """Yields the gates on single classes; with folds they judge the student."""
+    file, thresholds = file_name(artifact.path), measured.thresholds
+    if not measured.folds:
+        yield from class_gates.judge_file(gates, file, artifact.shipped_scores, artifact.recall_changes, thresholds)
+        return
+    for gate in class_gates.judge_file(gates, file, measured.scores, measured.recall_changes, thresholds):
+        pooled = f"{gate.reason}; of the student, pooled over {measured.folds} folds"
+        yield gate.model_copy(update={"reason": pooled})
 
 
 def _off(gates: Gates) -> list[str]:

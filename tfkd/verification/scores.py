@@ -6,7 +6,7 @@ import numpy as np
 
 from tfkd.verification import intervals
 from tfkd.verification.intervals import Interval
-from tfkd.verification.records import ClassScore, Estimate, RecallChange, Scores
+from tfkd.verification.records import ClassScore, Estimate, RecallChange, RecallChanges, Scores
 
 _SHARED = 2.0  # a mistake lowers the F1 of two classes, so the variance of a sum is at most twice that of its parts
 _DIGITS = 6  # of stored fractions
@@ -40,19 +40,31 @@ def from_counts(counts: dict[str, tuple[int, int, int]]) -> Scores:
 
 
 def recall_changes(
-    labels: np.ndarray, predictions: np.ndarray, others: np.ndarray, classes: Sequence[str]
-) -> dict[str, RecallChange]:
-    """Returns the images that only one of two classifiers predicts rightly, for each class where they differ.
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    teacher: np.ndarray | None,
+    control: np.ndarray | None,
+    classes: Sequence[str],
+) -> RecallChanges | None:
+    """Returns the images that only the judged classifier or its reference predicts rightly, by class.
 
     Args:
         labels: int [n], the true classes.
-        predictions: int [n], of the file.
-        others: int [n], of the reference.
+        predictions: int [n], of the judged classifier.
+        teacher: int [n], the reference; None where it was not measured.
+        control: int [n], the reference where there is no teacher's; None without a control.
         classes: the names of all classes.
+
+    Returns:
+        None without a reference.
     """
+    others = control if teacher is None else teacher
+    if others is None:
+        return None
     right, other = predictions == labels, others == labels
     lost, gained = (np.bincount(labels[each], minlength=len(classes)) for each in (other & ~right, right & ~other))
-    return {classes[i]: RecallChange(lost=lost[i], gained=gained[i]) for i in np.flatnonzero(lost + gained).tolist()}
+    changed = {classes[i]: RecallChange(lost=lost[i], gained=gained[i]) for i in np.flatnonzero(lost + gained).tolist()}
+    return RecallChanges(reference="control" if teacher is None else "teacher", classes=changed)
 
 
 def _class_score(images: int, predicted: int, right: int) -> ClassScore:

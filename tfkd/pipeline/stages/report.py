@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +59,8 @@ from tfkd.signature import Signature
 from tfkd.verification import thresholds, wrong_classes
 from tfkd.verification.flips import flipped_images, negative_flips
 from tfkd.verification.gates import TAUGHT
-from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest, Scores
-from tfkd.verification.scores import scores
+from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest
+from tfkd.verification.scores import recall_changes, scores
 from tfkd.verification.truth import paired_test
 from tfkd.verification.wrong_classes import order_agreement
 from tfkd.version import __version__
@@ -201,7 +202,7 @@ def _student(context: RunContext) -> StudentEntry:
         wrong_classes=orders.get("student"),
         control_wrong_classes=orders.get("control"),
         against_control=_paired(context),
-        **_scores(context, logits),
+        **_by_class(context, logits),
         temperature=best.temperature,
         compressions=[CompressionEntry(**asdict(each)) for each in compressed],
         seconds_training=_seconds_of_student(context),
@@ -218,15 +219,19 @@ def _every_seed(context: RunContext) -> tuple[list[int], list[float], list[float
     return students.seeds, students.accuracies, controls.accuracies
 
 
-def _scores(context: RunContext, logits: np.ndarray) -> dict[str, Scores | None]:
-    """Returns the scores per class of the exported network and of its control, as the manifest has them."""
+def _by_class(context: RunContext, logits: np.ndarray) -> dict[str, Any]:
+    """Returns what the manifest says of the exported network and of its control by class."""
     labels, classes = context.data.test.labels, context.data.classes
-    limits, control = thresholds.values(context.result(EXPORT).thresholds, classes), _control_logits(context)
+    limits = thresholds.values(context.result(EXPORT).thresholds, classes)
     shipped = thresholds.predicted(softmax(logits).astype(np.float32), limits)
+    taught, control = (
+        None if each is None else each.argmax(axis=1) for each in (ensemble_logits(context), _control_logits(context))
+    )
     return {
         "scores": scores(labels, logits.argmax(axis=1), classes),
         "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
-        "control_scores": None if control is None else scores(labels, control.argmax(axis=1), classes),
+        "control_scores": None if control is None else scores(labels, control, classes),
+        "recall_changes": recall_changes(labels, shipped, taught, control, classes),
     }
 
 
