@@ -97,6 +97,9 @@ class LettersReading:
     def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> LettersReport:
         return LettersReport(facts, name)
 
+    def signature(self, data: Any) -> Signature:
+        return signature(data)
+
     def rendered(self, rendering: str) -> "LettersReading":
         return LettersReading(shown=rendering)
 
@@ -132,7 +135,6 @@ KIND = InputKind(
     companions=(),
     feature=("Text", "text"),
     reading=lambda data, ranges: LettersReading(),
-    signature=signature,
     signature_of=signature_of,
     describe=lambda _: Description("Numbers of letters.", "Numbers of letters.", {}, {}),
     conversion=lambda rendering: "",

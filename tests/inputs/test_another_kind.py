@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.inputs.letters import LENGTH
+from tests.inputs.letters import LENGTH, LettersReading
 from tests.report.conftest import build_manifest
 from tfkd import Distiller, data
 from tfkd.bundle.manifest import Manifest
@@ -18,6 +18,7 @@ from tfkd.distill.measures import accuracy
 from tfkd.distill.predict import predict, predictor
 from tfkd.errors import RequestError
 from tfkd.inputs import KINDS, kind_of
+from tfkd.inputs.image.reading import ImageReading
 from tfkd.recipe import Augment, Data
 from tfkd.store import inference
 from tfkd.store.layout import Layout
@@ -51,11 +52,11 @@ def opened(texts: Path) -> Dataset:
 
 
 def test_a_manifest_states_what_its_student_takes() -> None:
-    letters = kind_of("letters").signature(None)
+    letters = LettersReading().signature(None)
     student = build_manifest().student.model_copy(update={"signature": letters})
     stored = build_manifest(student=student).model_dump_json(by_alias=True)
     assert Manifest.model_validate_json(stored, strict=True).signature == letters
-    assert build_manifest().signature == kind_of("image").signature(Data(source="folder:x"))
+    assert build_manifest().signature == ImageReading().signature(Data(source="folder:x"))
 
 
 def network(seed: int, width: int) -> keras.Model:
@@ -81,7 +82,7 @@ def test_a_source_is_checked_by_the_package_of_its_kind(texts: Path) -> None:
 
 def test_batches_hold_every_tensor_by_its_name(texts: Path) -> None:
     found = opened(texts)
-    signature = found.kind.signature(Data(source="folder:x"))
+    signature = found.reading.signature(Data(source="folder:x"))
     inputs, labels = next(iter(plain_batches(found.train, signature, 4)))
     assert {name: (tuple(each.shape), each.dtype.name) for name, each in inputs.items()} == {
         "ids": ((4, LENGTH), "int32"),
@@ -94,7 +95,7 @@ def test_batches_hold_every_tensor_by_its_name(texts: Path) -> None:
 
 def test_views_are_mixed_by_the_kind(texts: Path) -> None:
     found, augment = opened(texts), Augment(mix="mixup", mix_share=1.0)
-    signature, positions = found.kind.signature(Data(source="folder:x")), np.arange(6)
+    signature, positions = found.reading.signature(Data(source="folder:x")), np.arange(6)
     (mixed,) = numbered_views(found.train, augment, 1, 0, positions, signature, 6)
     (plain,) = numbered_views(found.train, Augment(), 1, 0, positions, signature, 6)
     assert (mixed["share"].numpy() == 0.5).all() and mixed.keys() - plain.keys() >= {"partner", "partner_label"}
@@ -103,13 +104,13 @@ def test_views_are_mixed_by_the_kind(texts: Path) -> None:
 
 def test_a_rendering_changes_finished_batches(texts: Path) -> None:
     found = rendered("blind", opened(texts))
-    inputs, _ = next(iter(plain_batches(found.test, found.kind.signature(None), 4)))
+    inputs, _ = next(iter(plain_batches(found.test, found.reading.signature(None), 4)))
     assert not inputs["mask"].numpy().any() and inputs["ids"].numpy().any()
 
 
 def test_a_student_learns_from_the_stored_predictions_of_a_teacher(texts: Path, tmp_path: Path) -> None:
     found = opened(texts)
-    signature = found.kind.signature(None)
+    signature = found.reading.signature(None)
 
     def batches(model: keras.Model) -> Any:
         return predict(predictor(model), plain_batches(found.test, signature, 8))

@@ -190,9 +190,14 @@ class Dataset:
     is_pooled: bool = False
 
     @property
+    def reading(self) -> Reading:
+        """How the examples are decoded and converted to inputs."""
+        return self.test.reading
+
+    @property
     def kind(self) -> InputKind:
         """The kind of input of the examples."""
-        return kind_of(self.test.reading.kind_name)
+        return kind_of(self.reading.kind_name)
 
     def require_unchanged(self) -> None:
         """Refuses examples that have changed since they were checked (see `Split.require_unchanged`).

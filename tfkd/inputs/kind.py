@@ -117,6 +117,9 @@ class Reading(Protocol):
             total: number of examples that could be decoded.
         """
 
+    def signature(self, data: Data) -> Signature:
+        """Returns the signature of the student of a recipe with this data."""
+
     def rendered(self, rendering: str) -> "Reading":
         """Returns the reading for networks with this input rendering; raises a RequestError."""
 
@@ -183,7 +186,6 @@ class InputKind:
         companions: suffixes of sidecar files, which are ignored beside an example of the same name.
         feature: class in `tensorflow_datasets.features` of such examples, and its usual name in a data set.
         reading: maps a recipe's data, and the ranges determined from other examples, to the `Reading`.
-        signature: maps a recipe's data to the student's signature.
         signature_of: maps a keras.Model, such as a teacher, to its signature; raises a RequestError if its input is
             not of this kind.
         describe: maps a signature to the description in exported files.
@@ -206,7 +208,6 @@ class InputKind:
     companions: tuple[str, ...]
     feature: tuple[str, str]
     reading: Callable[[Data, Ranges], Reading]
-    signature: Callable[[Data], Signature]
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]
     conversion: Callable[[str], str]

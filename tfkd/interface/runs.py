@@ -118,7 +118,7 @@ class SoftLabelBatches:
             from tfkd.training import loop, student, teaching
         recipe, view = self._recipe, number % self.views
         stores, weights = teaching.open_stores(self._stores)
-        split, signature = student.transfer_set(self._data), self._data.kind.signature(recipe.data)
+        split, signature = student.transfer_set(self._data), self._data.reading.signature(recipe.data)
         length = self.examples // batch * batch
         order = loop.training_order(recipe.distill.training, split.labels, recipe.seed, number, length)
         with example_errors():

@@ -148,7 +148,7 @@ def _of_the_teacher(context: RunContext) -> Iterator[Variant]:
 
 
 def _control(context: RunContext) -> Variant:
-    input_signature, seed = context.shipped.kind.signature(context.recipe.data), context.result(STUDENT).best.seed
+    input_signature, seed = context.shipped.reading.signature(context.recipe.data), context.result(STUDENT).best.seed
     control = context.result(CONTROL).of(seed)
     assert control is not None
 
@@ -165,7 +165,7 @@ def _of_the_student(context: RunContext) -> Iterator[Variant]:
     of_recipe = {block.kind: block for block in context.recipe.compress}
     defaults: list[AnyCompression] = [QuantizationAware(), Prune(), Cluster()]
     input_signature, student = (
-        context.shipped.kind.signature(context.recipe.data),
+        context.shipped.reading.signature(context.recipe.data),
         context.stages[STUDENT.name].fingerprint,
     )
 

@@ -78,7 +78,7 @@ def train_student(job: Job, advance: Advance, say: Callable[[str], None]) -> Stu
     import_modules(job.recipe.imports)
     data = rendered(job.rendering, open_same(job.recipe.data, job.recipe.seed, job.checked, job.data))
     student = _build(job, data, job.recipe.distill.precision)
-    signature, temperature = data.kind.signature(job.recipe.data), None
+    signature, temperature = data.reading.signature(job.recipe.data), None
     if job.kind == "student":
         job, temperature = with_temperatures(job)
     if temperature is not None:
@@ -113,7 +113,7 @@ def _learnt(
     say: Callable[[str], None],
 ) -> tuple[list[loop.Point], float]:
     """Trains the student with or without a teacher; returns the learning curve and the seconds."""
-    distill, signature = job.recipe.distill, data.kind.signature(job.recipe.data)
+    distill, signature = job.recipe.distill, data.reading.signature(job.recipe.data)
     heads = None
     if job.kind == "student" and distill.label_head is not None:
         heads = two_heads(student, distill.label_head, job.seed)
@@ -149,7 +149,7 @@ def _finished(
     if lesson is None:
         return None, 0.0
     before, weights, tuning = validation.accuracy(), student.get_weights(), lesson.recipe.distill.training
-    model, batches, begin = _alone(lesson, student, data, data.kind.signature(job.recipe.data), job.views_seen)
+    model, batches, begin = _alone(lesson, student, data, data.reading.signature(job.recipe.data), job.views_seen)
     lesson.folder.mkdir(parents=True, exist_ok=True)
     points, seconds = loop.fit(
         model, student, batches, validation, tuning, lesson.folder, advance, lambda point: None, begin

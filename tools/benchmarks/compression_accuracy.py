@@ -60,7 +60,7 @@ class Student:
         self._trained = of_seed(run.folder_of(STUDENT), seed)
         self._folder = run.folder.path / "compression_accuracy" / f"seed-{seed}"
         data, recipe = run.shipped, run.recipe
-        self._signature, count = data.kind.signature(recipe.data), recipe.export.calibration_images
+        self._signature, count = data.reading.signature(recipe.data), recipe.export.calibration_images
         self._images, _ = samples.examples(data.train, self._signature, count, recipe.seed)
 
     def accuracies(self) -> dict[str, float]:

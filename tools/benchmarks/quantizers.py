@@ -103,7 +103,7 @@ class Contest:
         self._seed = run.result(STUDENT).best.seed
         self._folder = run.folder.path / "quantizers"
         recipe, data = run.recipe, run.shipped
-        signature, count = data.kind.signature(recipe.data), recipe.export.calibration_images
+        signature, count = data.reading.signature(recipe.data), recipe.export.calibration_images
         self._images, _ = samples.examples(data.train, signature, count, recipe.seed)
 
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -156,7 +156,7 @@ class Contest:
             stage.begin()
             refused = write(path)
             if not refused:
-                signature = self._run.data.kind.signature(self._run.recipe.data)
+                signature = self._run.data.reading.signature(self._run.recipe.data)
                 test = plain_batches(self._run.shipped.test, signature, 64)
                 feed = _feed(path, pixels)
                 answers = tflite.predict(path, (feed(np.asarray(images)) for images, _ in test))

@@ -14,7 +14,7 @@ def model(*shape: int | None) -> keras.Model:
 
 def test_the_recipe_gives_the_size() -> None:
     data = Data(source="folder:photos", image_size=64)
-    assert kind_of("image").signature(data) == signature(64)
+    assert kind_of("image").reading(data, {}).signature(data) == signature(64)
     assert side_of(signature(64)) == 64
 
 

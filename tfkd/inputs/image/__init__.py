@@ -5,7 +5,7 @@ from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, 
 from tfkd.inputs.image.normalization import others, parse
 from tfkd.inputs.image.reading import reading
 from tfkd.inputs.image.rendering import conversion
-from tfkd.inputs.image.tensors import describe, signature, signature_of
+from tfkd.inputs.image.tensors import describe, signature_of
 from tfkd.inputs.kind import InputKind
 
 KIND = InputKind(
@@ -14,7 +14,6 @@ KIND = InputKind(
     companions=(".mov", ".mp4"),  # the moving half of a phone's photo
     feature=("Image", "image"),
     reading=reading,
-    signature=lambda data: signature(data.image_size),
     signature_of=signature_of,
     describe=describe,
     conversion=conversion,

@@ -11,7 +11,7 @@ from tfkd.inputs.image import check, mixing
 from tfkd.inputs.image.decode import decode
 from tfkd.inputs.image.depth import EIGHT, FULL
 from tfkd.inputs.image.rendering import transform
-from tfkd.inputs.image.tensors import side_of
+from tfkd.inputs.image.tensors import side_of, signature
 from tfkd.inputs.image.views import center, make_view
 from tfkd.inputs.kind import Arrays, Ranges
 from tfkd.recipe import Augment, Data
@@ -91,6 +91,10 @@ class ImageReading:
     def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> check.PhotoReport:
         """Returns the notes and warnings of a check."""
         return check.PhotoReport(facts, name, total, self.declared is not None)
+
+    def signature(self, data: Data) -> Signature:
+        """Returns the signature of the student's square image."""
+        return signature(data.image_size)
 
     def rendered(self, rendering: str) -> "ImageReading":
         """Returns the reading as a network of this input rendering sees it.

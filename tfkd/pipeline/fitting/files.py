@@ -89,7 +89,7 @@ def write_trained(context: RunContext, form: str, network: Path, path: Path) -> 
     recipe, data = context.recipe, context.shipped
     files = recipe.export.model_copy(update={"tflite": [form], "coreml": [], "onnx": False, "require": []})
     examples = samples.calibration(
-        data, data.kind.signature(recipe.data), recipe.export.calibration_images, recipe.seed
+        data, data.reading.signature(recipe.data), recipe.export.calibration_images, recipe.seed
     )
     folder = path.parent / "exported"
     export_student(network, files, context.card, examples, folder, lambda text: None)

@@ -80,7 +80,7 @@ def final_run(context: RunContext, settings: Fit, file: Untrained, measurements:
     def describe(path: Path) -> dict[str, Any]:
         control = own.result(CONTROL).of(own.result(STUDENT).best.seed)
         facts = {"epochs": own.result(STUDENT).best.epochs, "control_accuracy": control and control.accuracy}
-        return facts | _accuracies(path, own.shipped, own.shipped.kind.signature(own.recipe.data))
+        return facts | _accuracies(path, own.shipped, own.shipped.reading.signature(own.recipe.data))
 
     record = _made(own, stage, write, describe)
     return _final(own, file.name, stage, record, measurements)

@@ -188,7 +188,7 @@ def _work(context: RunContext, number: int) -> ExportResult:
 
     recipe, folder = context.recipe, context.folder_of(EXPORT)
     data = context.shipped
-    signature = data.kind.signature(recipe.data)
+    signature = data.reading.signature(recipe.data)
     examples = samples.calibration(data, signature, recipe.export.calibration_images, recipe.seed)
 
     def say(text: str) -> None:

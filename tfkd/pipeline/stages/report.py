@@ -113,7 +113,7 @@ def evidence_of(context: RunContext, suspects: Suspects | None) -> Evidence:
     }
     logits = {name: each for name, each in networks.items() if each is not None}
     data, recipe = context.shipped, context.recipe
-    signature = data.kind.signature(recipe.data)
+    signature = data.reading.signature(recipe.data)
     shown = predictions.evidence("the Keras student", data, signature, recipe.seed, logits)
     flips, orders = _flips(context, signature), _wrong_class_orders(context)
     suspected = predictions.suspects(suspects.examples, data.classes, signature, suspects.found) if suspects else []
@@ -181,7 +181,7 @@ def _domain(context: RunContext, number: int) -> DomainEntry | None:
 def _student(context: RunContext) -> StudentEntry:
     best, logits, control = context.result(STUDENT).best, _student_logits(context), _control_logits(context)
     seeds, accuracies, control_accuracies = _every_seed(context)
-    labels, signature = context.data.test.labels, context.shipped.kind.signature(context.recipe.data)
+    labels, signature = context.data.test.labels, context.shipped.reading.signature(context.recipe.data)
     compressed = context.result(COMPRESS).compressions if context.recipe.compress else ()
     classes = len(context.data.classes)
     orders = {name: order_agreement(each, classes) for name, each in _rank_correlations(context).items()}
@@ -328,7 +328,7 @@ def _golden(context: RunContext, bundle: Path) -> Golden:
 
     recipe, artifacts = context.recipe, context.result(VERIFY).artifacts
     data, count = context.shipped, recipe.export.golden_images
-    signature = data.kind.signature(recipe.data)
+    signature = data.reading.signature(recipe.data)
     return assembly.golden_examples(bundle, artifacts, data, signature, count, recipe.seed, predict)
 
 

@@ -70,7 +70,7 @@ def _measured(context: RunContext, softened: Sequence[float]) -> TrainingFigures
     from tfkd.training.saving import load_model
 
     data, recipe = context.shipped, context.recipe
-    signature = data.kind.signature(recipe.data)
+    signature = data.reading.signature(recipe.data)
     positions = np.unique(np.linspace(0, len(data.train) - 1, min(len(data.train), MOST_IMAGES)).astype(np.int64))
     images = data.train.take(positions)
     run = predictor(load_model(best_folder(context) / STUDENT_MODEL))
@@ -96,7 +96,7 @@ def _views(context: RunContext, positions: np.ndarray) -> Any:
     from tfkd.training.student import transfer_set
 
     data, recipe = context.shipped, context.recipe
-    split, signature = transfer_set(data), data.kind.signature(recipe.data)
+    split, signature = transfer_set(data), data.reading.signature(recipe.data)
     views = numbered_views(split, recipe.teacher_views, recipe.seed, 0, positions, signature, BATCH)
     return views.map(lambda batch: (batch["inputs"], batch["label"]))
 

@@ -108,7 +108,7 @@ def _work(context: RunContext, number: int) -> VerifyResult:
     from tfkd.verification.artifacts import Reference
 
     data = context.shipped
-    signature = data.kind.signature(context.recipe.data)
+    signature = data.reading.signature(context.recipe.data)
     logits = np.load(shipped_folder(context) / TEST_LOGITS, allow_pickle=False)
     taught = None if data.is_pooled else ensemble_logits(context)
     control = None if data.is_pooled else control_logits(context)
