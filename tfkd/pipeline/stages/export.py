@@ -175,7 +175,7 @@ def _thresholds(context: RunContext) -> dict[str, Threshold]:
     from tfkd.distill.predict import predict, predictor
     from tfkd.training.saving import load_model
 
-    batches = plain_batches(data.validation, data.kind.signature(context.recipe.data), _BATCH)
+    batches = plain_batches(data.validation, data.reading.signature(context.recipe.data), _BATCH)
     run = predictor(load_model(shipped_folder(context) / STUDENT_MODEL))
     with context.progress.task("predictions for the thresholds", len(data.validation), "images") as advance:
         probabilities = softmax(predict(run, batches, advance))
