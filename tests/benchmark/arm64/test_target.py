@@ -98,6 +98,28 @@ def test_the_runner_predicts_as_litert_on_this_machine(files, tmp_path, precisio
     assert np.ptp(answers) > 0.1, "equal predictions would prove nothing"
 
 
+def test_the_memory_of_a_file_grows_with_its_weights(tmp_path):
+    """The program runs here, where its own counters can be compared with those of the system."""
+    small, large = (_measured(tmp_path / f"{name}.tflite", units) for name, units in (("small", 8), ("large", 4096)))
+    weights = 4 * 3 * SIZE * SIZE * (4096 - 8) / 1e6
+    assert weights / 2 < large - small < 3 * weights  # the file's own pages, and XNNPACK's packed copy
+
+
+def _measured(path: Path, units: int) -> float:
+    """Returns the memory of a float classifier with one hidden layer."""
+    import keras
+    import tensorflow as tf
+
+    layers = [keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(), keras.layers.Dense(units), keras.layers.Dense(3)]
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(keras.Sequential(layers)).convert())
+    folder = path.with_suffix("")
+    folder.mkdir()
+    (folder / target.MODEL).symlink_to(path)
+    command = [sys.executable, "-P", str(target.MEMORY), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["peak_memory_mb"])
+
+
 class TestEmulated:
     pytestmark = emulated
 
@@ -114,6 +136,7 @@ class TestEmulated:
     def test_a_count_is_never_a_time(self, results):
         for result in results.values():
             assert result.latency_ms is None and not result.samples_ms
+            assert result.peak_memory_mb > 0
             assert (result.emulated, result.rung, result.device.soc) == (True, "arm64 emulated", "Cortex-A76")
             assert result.instructions["total"] == sum(result.instructions.values()) / 2
 
@@ -134,6 +157,7 @@ class TestEmulated:
         uniform = Expected("tflite", "int8", {XNNPACK: level}, {XNNPACK: 0.01})
         (result,) = bench(replace(subject.of_files({"x": moved}), images=photos(3), expected={"x": uniform}))
         assert result.instructions == results["int8"].instructions
+        assert result.peak_memory_mb == results["int8"].peak_memory_mb
         assert (result.golden.checked, result.golden.passed, result.golden.tolerance) == (3, False, 0.01)
 
 

@@ -83,7 +83,7 @@ class Root:
     system: str
     sources: str
 
-    def command(self, processor: Processor, program: Path, job: Path, work: Path) -> list[str]:
+    def command(self, processor: Processor, program: Path, job: Path, work: Path, counting: bool = True) -> list[str]:
         """Returns the command that runs a Python program on ARM64.
 
         What the program can see is the same in every run and on every machine: its paths, its environment, its one
@@ -95,6 +95,7 @@ class Root:
             program: a Python file; its argument is /job.
             job: a folder that the program sees as /job. What it writes there must exist before.
             work: an empty folder, for what QEMU needs; the plugin's log is LOG in it.
+            counting: whether the plugin counts instructions.
         """
         self._lay_out(processor, program, job, work / "root")
         host = self.folder / HOST
@@ -102,7 +103,7 @@ class Root:
         environment = ["env", "-i", f"--chdir={work}", *(f"{name}={value}" for name, value in _ENVIRONMENT.items())]
         # Debian's own loader and libc start QEMU, whatever the machine at hand has.
         qemu = [f"{host}/lib64/ld-linux-x86-64.so.2", "--library-path", libraries, f"{host}/usr/bin/qemu-aarch64"]
-        plugin = ["-plugin", str(self.folder / PLUGIN), "-d", "plugin", "-D", LOG]
+        plugin = ["-plugin", str(self.folder / PLUGIN), "-d", "plugin", "-D", LOG] if counting else []
         python = ["-0", "/usr/bin/python3.11", "root/usr/bin/python3.11", "-S", "-P", "/program.py", "/job"]
         return [*environment, *qemu, "-L", "root", "-cpu", processor.qemu, *plugin, *python]
 

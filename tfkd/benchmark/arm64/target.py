@@ -1,7 +1,7 @@
-"""Instructions of one inference on ARM64, counted under QEMU: a number without noise, and never a time.
+"""Instructions of one inference on ARM64, counted under QEMU, and its memory: numbers without noise, and never a time.
 
-A file is run by LiteRT's aarch64 build on one core of each profile, in a separate process, so that its count depends
-only on the file and the pinned packages. Its predictions are compared with those of LiteRT on this machine.
+A file is run by LiteRT's aarch64 build on one core of each profile, in separate processes, so that its count and memory
+depend only on the file and the pinned packages. Its predictions are compared with those of LiteRT on this machine.
 """
 
 import json
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,9 @@ from tfkd.formats.tflite import TFLITE
 from tfkd.progress import Say
 
 FORMATS = ("tflite",)
-LIMITS = frozenset({"max_instructions", "max_regression"})
-RUNNER = Path(__file__).with_name("runner.py")
+LIMITS = frozenset({"max_instructions", "max_memory_mb", "max_regression"})
+RUNNER, MEMORY = (Path(__file__).with_name(name) for name in ("runner.py", "memory.py"))
+MODEL = "model.tflite"  # name of the file in a program's folder
 LIMIT = 3600.0  # seconds that one file may take: QEMU is some fifty times slower than the processor
 
 
@@ -49,7 +51,7 @@ def bench(
     progress: Say | None = None,
     listener: Listener = driver.DEAF,
 ) -> list[Result]:
-    """Counts the instructions of one inference (batch 1, one thread) of every file on every profile.
+    """Counts the instructions of one inference (batch 1, one thread) of every file on every profile, and its memory.
 
     Args:
         address: the text after `arm64:`: one of PROFILES; if empty, all of them.
@@ -75,6 +77,7 @@ def bench(
             if progress is not None:
                 progress(f"counting the instructions of {name} on {processor.title}")
             there, instructions = _counted(root, processor, path, subject.images)
+            memory = _memory(root, processor, path)
             golden = _compared(here, there, subject.expected.get(name))
             results.append(
                 Result(
@@ -86,6 +89,7 @@ def bench(
                     threads=1,
                     runs=1,
                     golden=golden,
+                    peak_memory_mb=memory,
                     instructions=instructions,
                     emulated=True,
                     rung="arm64 emulated",
@@ -124,25 +128,43 @@ def _counted(root: Root, processor: Processor, path: Path, images: np.ndarray) -
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as work:
         job = _prepared(Path(folder), path, images)
         command = root.command(processor, RUNNER, job, Path(work))
-        answered = _run(command, job, path, f"QEMU's {processor.title}")
+        answered = _run(command, job, path, _title(processor))
         with (Path(work) / arm64_root.LOG).open(encoding="ascii", errors="replace") as log:
             return answered, counts.inference(log)
 
 
+def _memory(root: Root, processor: Processor, path: Path) -> float:
+    """Runs a file under QEMU once more; returns the memory that it adds, MB (see `tfkd.benchmark.arm64.memory`)."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as work:
+        (Path(folder) / MODEL).symlink_to(path.absolute())
+        command = root.command(processor, MEMORY, Path(folder), Path(work), counting=False)
+        return float(_said(command, path, _title(processor))["peak_memory_mb"])
+
+
+def _title(processor: Processor) -> str:
+    return f"QEMU's {processor.title}"
+
+
 def _prepared(job: Path, path: Path, images: np.ndarray) -> Path:
     """Puts into a folder what the runner reads, and what it will overwrite."""
-    (job / "model.tflite").symlink_to(path.absolute())
+    (job / MODEL).symlink_to(path.absolute())
     np.save(job / "images.npy", images)
     (job / "answers.npy").touch()
     return job
 
 
-def _run(command: list[str], job: Path, path: Path, where: str) -> _Responses:
+def _said(command: list[str], path: Path, where: str) -> dict[str, Any]:
+    """Returns the record that a program prints last."""
     try:
         *_, line = programs.spoken(command, "", LIMIT)
     except ChildError as error:
         raise RequestError(f"LiteRT cannot run {path} on {where}: {error.last_line}. Export the file again.") from None
-    response = json.loads(line)
+    record: dict[str, Any] = json.loads(line)
+    return record
+
+
+def _run(command: list[str], job: Path, path: Path, where: str) -> _Responses:
+    response = _said(command, path, where)
     return _Responses(np.load(job / "answers.npy", allow_pickle=False), response["integer"], response["litert"])
 
 
