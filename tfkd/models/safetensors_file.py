@@ -39,7 +39,7 @@ _DTYPES = {
 }
 
 
-class _MalformedError(Exception):
+class _MalformedFileError(Exception):
     """The bytes are not a .safetensors file; the text says why."""
 
 
@@ -74,7 +74,7 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
             self._entries = {entry.name: entry for entry in _entries(header, len(self._content) - self._start)}
         except OSError as error:
             raise RequestError(f"The weights {path} cannot be read: {error.strerror}.") from None
-        except _MalformedError as error:
+        except _MalformedFileError as error:
             raise RequestError(f"{path} is not a .safetensors file: {error}. Download or save it again.") from None
 
     def __len__(self) -> int:
@@ -121,7 +121,7 @@ def _mapped(path: Path) -> Any:
         raise RequestError(f"There is no weights file {path}.")
     with path.open("rb") as stream:
         if path.stat().st_size < _LENGTH:
-            raise _MalformedError("it is cut short")
+            raise _MalformedFileError("it is cut short")
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
@@ -129,56 +129,56 @@ def _header(content: Any) -> tuple[dict[str, Any], int]:
     """Returns the header, and the position of the byte behind it."""
     length = int.from_bytes(content[:_LENGTH], "little")
     if length > _LARGEST_HEADER:
-        raise _MalformedError(f"its header would be larger than {_LARGEST_HEADER >> 20} MiB")
+        raise _MalformedFileError(f"its header would be larger than {_LARGEST_HEADER >> 20} MiB")
     start = _LENGTH + length
     if start > len(content):
-        raise _MalformedError("it is cut short within its header")
+        raise _MalformedFileError("it is cut short within its header")
     try:
         header = parsed(content[_LENGTH:start])
     except JsonError as error:
-        raise _MalformedError(f"its header {error}") from None
+        raise _MalformedFileError(f"its header {error}") from None
     if not isinstance(header, dict):
-        raise _MalformedError("its header is not a JSON object")
+        raise _MalformedFileError("its header is not a JSON object")
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _MalformedError(f"its {_METADATA} are not texts by name")
+        raise _MalformedFileError(f"its {_METADATA} are not texts by name")
     return header, start
 
 
 def _entries(header: dict[str, Any], size: int) -> list[_Entry]:
     """Returns all tensors, which fill `size` bytes one after the other."""
     if not header:
-        raise _MalformedError("it holds no tensors")
+        raise _MalformedFileError("it holds no tensors")
     entries = sorted((_entry(name, value) for name, value in header.items()), key=lambda each: (each.begin, each.end))
     if entries[0].begin != 0:
-        raise _MalformedError(f"bytes before the tensor {quoted(entries[0].name)} belong to none")
+        raise _MalformedFileError(f"bytes before the tensor {quoted(entries[0].name)} belong to none")
     for entry, following in itertools.pairwise(entries):
         if following.begin < entry.end:
-            raise _MalformedError(f"the tensors {quoted(entry.name)} and {quoted(following.name)} overlap")
+            raise _MalformedFileError(f"the tensors {quoted(entry.name)} and {quoted(following.name)} overlap")
         if following.begin > entry.end:
-            raise _MalformedError(f"bytes before the tensor {quoted(following.name)} belong to none")
+            raise _MalformedFileError(f"bytes before the tensor {quoted(following.name)} belong to none")
     last = entries[-1]
     if last.end > size:
-        raise _MalformedError(f"the tensor {quoted(last.name)} ends behind the file, which may be cut short")
+        raise _MalformedFileError(f"the tensor {quoted(last.name)} ends behind the file, which may be cut short")
     if last.end < size:
-        raise _MalformedError(f"bytes behind its last tensor, {quoted(last.name)}, belong to none")
+        raise _MalformedFileError(f"bytes behind its last tensor, {quoted(last.name)}, belong to none")
     return entries
 
 
 def _entry(name: str, value: Any) -> _Entry:
     where = f"the tensor {quoted(name)}"
     if not isinstance(value, dict) or value.keys() != _ENTRY:
-        raise _MalformedError(f"{where} needs a dtype, a shape and data_offsets, and nothing else")
+        raise _MalformedFileError(f"{where} needs a dtype, a shape and data_offsets, and nothing else")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise _MalformedError(f"{where} has the dtype {quoted(dtype)}, which is none of {', '.join(_DTYPES)}")
+        raise _MalformedFileError(f"{where} has the dtype {quoted(dtype)}, which is none of {', '.join(_DTYPES)}")
     if not _are_counts(shape) or len(shape) > _MOST_DIMENSIONS:
-        raise _MalformedError(f"{where} has the shape {quoted(shape)}, not up to {_MOST_DIMENSIONS} sizes")
+        raise _MalformedFileError(f"{where} has the shape {quoted(shape)}, not up to {_MOST_DIMENSIONS} sizes")
     if not _are_counts(offsets) or len(offsets) != 2:
-        raise _MalformedError(f"{where} has the offsets {quoted(offsets)}, not those of its first byte and its end")
+        raise _MalformedFileError(f"{where} has the offsets {quoted(offsets)}, not those of its first byte and its end")
     needed = math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
     if math.prod(max(side, 1) for side in shape) > _LARGEST_NUMBER >> 3 or needed != offsets[1] - offsets[0]:
-        raise _MalformedError(f"{where} has the shape {quoted(shape)} as {dtype}, which its bytes do not fit")
+        raise _MalformedFileError(f"{where} has the shape {quoted(shape)} as {dtype}, which its bytes do not fit")
     return _Entry(name, dtype, tuple(shape), offsets[0], offsets[1])
 
 
