@@ -67,6 +67,10 @@ APPLY = {
     "teacher memorised its images": (with_training(teacher_right=385), with_training(teacher_right=375)),
     "teacher too flat": (with_training(flatness=0.95), with_training(flatness=0.949)),
     "task mismatch": (replace(GOOD, control=0.85), replace(GOOD, control=0.849)),
+    "worse than its control": (
+        replace(with_training(student_right=300), control=0.84, validation=(400, 290)),
+        replace(GOOD, control=0.84),
+    ),
     "initial weights": (replace(GOOD, transfer=4_999), GOOD),
     "one answer": (with_training(most_frequent=360), with_training(most_frequent=359)),
 }

@@ -13,6 +13,7 @@ from tfkd.pipeline.causes.teacher_too_flat import TEACHER_TOO_FLAT
 from tfkd.pipeline.causes.teacher_too_sure import TEACHER_TOO_SURE
 from tfkd.pipeline.causes.too_short import TOO_SHORT
 from tfkd.pipeline.causes.too_small import TOO_SMALL
+from tfkd.pipeline.causes.worse_than_control import WORSE_THAN_CONTROL
 
 CAUSES: dict[str, CauseKind] = {
     "student too small": TOO_SMALL,
@@ -22,6 +23,7 @@ CAUSES: dict[str, CauseKind] = {
     "teacher memorised its images": TEACHER_MEMORISED,
     "teacher too flat": TEACHER_TOO_FLAT,
     "task mismatch": TASK_MISMATCH,
+    "worse than its control": WORSE_THAN_CONTROL,
     "initial weights": INITIAL_WEIGHTS,
     "one answer": ONE_CLASS_ALONE,
 }
