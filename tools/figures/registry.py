@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tools.figures import accuracy, comparisons, files, runs, runtimes, speed
+from tools.figures import accuracy, comparisons, files, runs, runtimes, small_data, speed
 
 
 def figures() -> dict[str, Callable[[], str]]:
@@ -14,4 +14,5 @@ def figures() -> dict[str, Callable[[], str]]:
         **accuracy.figures(),
         **files.figures(),
         **runs.figures(),
+        **small_data.figures(),
     }

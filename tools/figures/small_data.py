@@ -1,0 +1,79 @@
+"""Rare classes and rescued students: docs/evidence of promises.py and rescue.py."""
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tfkd.report import units
+from tools.figures import evidence
+
+
+def promises() -> str:
+    """Returns the table of recall, precision and verdicts of a rare class, over the test photos of all seeds."""
+    rows = [
+        [f"{title}, {precision}, {way}", *_promised(found)]
+        for title, trained in evidence.read("promises")["trainings"].items()
+        for precision, ways in trained["files"].items()
+        for way, found in ways.items()
+    ]
+    return evidence.table(["training, file", "recall", "95 % interval", "precision", "gate"], rows)
+
+
+def _promised(found: dict[str, Any]) -> list[str]:
+    verdicts = Counter(found["verdicts"])
+    return [
+        units.percent(found["recall"]),
+        _interval(found["interval"]),
+        units.known(found["precision"], units.percent),
+        ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
+    ]
+
+
+def _interval(ends: Sequence[float]) -> str:
+    low, high = (f"{100 * end:.1f}" for end in ends)
+    return f"{low} to {high} %"
+
+
+def rescues() -> str:
+    """Returns the table of what a rescue gains, for each failure."""
+    rows = [[name, *_rescued(found)] for name, found in evidence.read("rescue")["failures"].items()]
+    return evidence.table(
+        ["failure", "cause that was named first", "remedy that was kept", "student before", "after", "gain", "teacher"],
+        rows,
+    )
+
+
+def _rescued(found: dict[str, Any]) -> list[str]:
+    seeds = found["seeds"]
+    before, after, teacher = (
+        [seed[when][who] for seed in seeds]
+        for when, who in (("before", "student"), ("after", "student"), ("before", "teacher"))
+    )
+    kept = [" ".join(each["overrides"]) for seed in seeds for each in _tries(seed) if each["kept"]]
+    return [
+        _counted([name or "none, it passed" for name in found["named_first"]], len(seeds)),
+        _counted([f"`{name}`" for name in kept], len(seeds)) or "none",
+        evidence.spread(before),
+        evidence.spread(after),
+        evidence.gain(evidence.gains(after, before)),
+        units.percent(statistics.mean(teacher)),
+    ]
+
+
+def _tries(seed: dict[str, Any]) -> list[dict[str, Any]]:
+    tries: list[dict[str, Any]] = (seed["rescue"] or {"tries": []})["tries"]
+    return tries
+
+
+def _counted(names: Sequence[str], of: int) -> str:
+    """(["a", "a", "b"], 3) -> 'a (2 of 3), b (1 of 3)'."""
+    return ", ".join(f"{name} ({count} of {of})" for name, count in Counter(names).most_common())
+
+
+def figures() -> dict[str, Callable[[], str]]:
+    """Returns the figures by name."""
+    return {
+        "promises table": promises,
+        "rescue table": rescues,
+    }
