@@ -18,7 +18,7 @@ _NEEDED = ("training", "validation", "test")
 def membership(split: Split, domain: str | None) -> np.ndarray:
     """Returns whether each example of a split is in a domain, bool [n]; all are without one.
 
-    The pattern is that of a path, or of its end from any folder on; `*` also stands for several folders.
+    The pattern matches a whole path, or the end of one from any folder on; `*` matches slashes too.
 
     Args:
         split: the examples as the source names them, not in another rendering.
@@ -105,8 +105,8 @@ def _within(shown: Split, split: Split, domain: str) -> Split:
 def _require_examples(field: str, where: str, splits: Mapping[str, Split], found: Mapping[str, int]) -> None:
     if not any(found.values()):
         raise RequestError(
-            f"{field} matches no example of {where}, whose paths are like {splits['training'].name(0)}; * stands for "
-            "any text, also for several folders."
+            f"{field} matches no example of {where}, whose paths are like {splits['training'].name(0)}; * matches "
+            "any text, slashes included."
         )
     for name in _NEEDED:
         if not found[name]:

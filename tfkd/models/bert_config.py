@@ -55,8 +55,8 @@ class BertConfig:
         pieces: rows of the table of word vectors.
         positions: the longest text, in pieces with [CLS] and [SEP].
         shape: of the encoder.
-        pooling: what stands for a text: the mean over its pieces, the vector of [CLS], or what the model's own trained
-            classifier takes.
+        pooling: how a text becomes one vector: by the mean over its pieces, by the vector of [CLS], or by what the
+            model's own trained classifier takes.
         labels: names of the outputs of that classifier, in order.
     """
 

@@ -257,7 +257,7 @@ def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFol
 
 def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray) -> StudentEntry:
     model, labels, classes = subject.model, subject.data.test.labels, subject.data.classes
-    limits = {classes.index(name): value for name, value in subject.card.thresholds.items()}
+    limits = thresholds.by_number(subject.card.thresholds, classes)
     shipped = thresholds.predicted(probabilities, limits)
     return StudentEntry(
         model=model.name,

@@ -9,7 +9,7 @@ from tfkd.verification.records import Threshold
 
 
 def threshold_changes(releases: ReleasePair) -> Iterator[ContractChange]:
-    """Yields each change of a class that both bundles have; only a threshold that is gone breaks an app."""
+    """Yields each change of a class that both bundles have; only a removed threshold breaks an app."""
     old, new = (_by_class(releases, each) for each in (releases.old, releases.new))
     for number in sorted({*old, *new} & {*range(len(releases.classes.old))} & {*releases.classes.of_new}):
         name, before, after = releases.classes.names[number], old.get(number), new.get(number)

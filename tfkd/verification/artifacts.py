@@ -118,7 +118,7 @@ def _against_truth(probabilities: np.ndarray, reference: Reference, card: Card) 
 def _by_class(probabilities: np.ndarray, labels: np.ndarray, reference: Reference, card: Card) -> dict[str, Any]:
     """Returns the fields of the manifest on single classes."""
     classes = card.classes
-    limits = {classes.index(name): value for name, value in card.thresholds.items()}
+    limits = thresholds.by_number(card.thresholds, classes)
     shipped = thresholds.predicted(probabilities, limits)
     taught = None if reference.teacher is None else reference.teacher.argmax(axis=1)
     return {

@@ -38,7 +38,12 @@ def values_by_name(thresholds: Mapping[str, Threshold]) -> dict[str, float]:
 
 def values(thresholds: Mapping[str, Threshold], classes: Sequence[str]) -> dict[int, float]:
     """Returns the same by the number of the class."""
-    return {list(classes).index(name): value for name, value in values_by_name(thresholds).items()}
+    return by_number(values_by_name(thresholds), classes)
+
+
+def by_number(values_by_class: Mapping[str, float], classes: Sequence[str]) -> dict[int, float]:
+    """Returns thresholds by the number of the class, as `predicted` takes them."""
+    return {list(classes).index(name): value for name, value in values_by_class.items()}
 
 
 def described(name: str, threshold: Threshold) -> str:
