@@ -15,7 +15,6 @@ from tfkd.errors import MachineError, RequestError
     [
         ("host", {}, "There is no limit. Set fit.max_ms, fit.max_kb, fit.max_mb or fit.max_instructions"),
         ("arm64", {"max_ms": 2.0}, "fit.max_ms is for host, ssh and android; the target arm64 does not measure"),
-        ("arm64", {"max_mb": 2.0}, "fit.max_mb is for host, ssh and android; the target arm64 does not measure"),
         ("host", {"max_instructions": 3e6}, "max_instructions is for arm64; the target host does not measure"),
         ("android", {"max_kb": 9.0, "max_instructions": 1.0}, "max_instructions is for arm64; the target android"),
     ],

@@ -107,7 +107,6 @@ def test_options_that_a_target_does_not_read_are_refused(shipped, target, more, 
     [
         ("host", {"max_instructions": 5}, "--max-instructions is for arm64; the target host does not measure that"),
         ("arm64", {"max_median_ms": 5}, "--max-median-ms is for host, .*; the target arm64 does not measure"),
-        ("arm64", {"max_memory_mb": 5}, "--max-memory-mb is for host"),
     ],
 )
 def test_limits_on_what_a_target_does_not_measure_are_refused(shipped, monkeypatch, target, limits, message):

@@ -15,7 +15,7 @@ def test_exit_codes_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     swap_labels(swapped)
     written = ["--json", str(tmp_path / "diff.json"), "--out", str(tmp_path / "diff.html")]
     assert execute(["diff", str(BUNDLE), str(equal), "--max-size-increase", "0%", *written]) == 0
-    assert "All 12 gates passed" in capsys.readouterr().out
+    assert "All 13 gates passed" in capsys.readouterr().out
     diff = Diff.model_validate_json((tmp_path / "diff.json").read_bytes())
     assert diff.passed and json.loads((tmp_path / "diff.json").read_text())["schema"] == "tfkd-diff-1"
     assert (tmp_path / "diff.html").read_text().startswith("<!doctype html>")

@@ -13,7 +13,7 @@ def test_it_returns_values_and_tables(tmp_path: Path) -> None:
     swap_labels(copied(tmp_path / "new"))
     report = tfkd.diff(BUNDLE, tmp_path / "new", max_size_increase="5%", max_negative_flips=0.5)
     assert not report.passed and [change.part for change in report.changes] == ["labels", "meaning"]
-    assert [len(table) for table in report.tables()] == [6, 2, 6 + 12]
+    assert [len(table) for table in report.tables()] == [6, 2, 6 + 13]
     assert "labels 3 and 4 are swapped" in report._repr_html_() and len(report.files) == 6
     report.write_page(tmp_path / "page.html")
     assert (tmp_path / "page.html").is_file()

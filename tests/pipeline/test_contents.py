@@ -12,7 +12,7 @@ from tfkd.errors import RequestError
 from tfkd.pipeline.contents import files_of
 from tfkd.recipe import Student, Teacher
 
-NO_FILES = {"activation", "batch_norm", "classes", "normalization", "output"}
+NO_FILES = {"activation", "batch_norm", "classes", "domain", "normalization", "output"}
 FILES = {"model", "weights", "labels", "rendering", "predictions", "class_embeddings"}
 
 

@@ -72,6 +72,7 @@ KEPT: dict[str, dict[str, Any]] = {
             {"path": "onnx/a.onnx", "format": "onnx", "precision": "fp32", "reason": "no operator", "required": False}
         ],
         "teachers_not_exported": {"teacher_fp32": "Erfinv"},
+        "thresholds": {"a": {"promise": 0.9, "value": 0.3, "images": 9, "recall": 1.0, "precision": 0.5}},
     },
     "report": {"bundle": "bundle"},
 }

@@ -33,7 +33,10 @@ class School:
         assert not recipe.distill.control and recipe.distill.repeats == 1
         return [_Training(self, name, recipe.distill.training.epochs, recipe.student.width)]
 
-    def train(self, context: Any, trainings: Sequence[Any], total: int, on_finished: Callable[[], None]) -> None:
+    def train(
+        self, context: Any, trainings: Sequence[Any], command: str, total: int, on_finished: Callable[[], None]
+    ) -> None:
+        assert command == "fit"
         due = [training for training in trainings if training.result() is None]
         self.trained.append([(training.name, training.epochs) for training in due])
         for training in due:
