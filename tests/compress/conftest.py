@@ -10,6 +10,7 @@ import pytest
 from tests.compress.network import CLASSES, SIZE
 from tfkd.compress.prepared import Prepared
 from tfkd.compress.trainee import trainee
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import Student
 
@@ -37,7 +38,7 @@ def shallow(pixels: np.ndarray) -> Any:
 
 def settled_student(recipe: Student, pixels: np.ndarray) -> Any:
     """Returns a student whose batch normalisation has seen images."""
-    model = build_student(recipe, SIZE, CLASSES, seed=1)
+    model = build_student(recipe, signature(SIZE), CLASSES, seed=1)
     for _ in range(10):
         model(pixels, training=True)
     return model

@@ -14,6 +14,7 @@ from tests.compress.conftest import STUDENT, settled_student
 from tfkd.compress import qat
 from tfkd.compress.tf_keras_copy import copy_layer_by_layer, pass_weights, student_copy
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import QuantizationAware, Student
 from tfkd.verification.tflite import delegation
@@ -89,7 +90,7 @@ def test_the_float_weights_are_those_that_were_trained(
 def test_real_students_are_supported() -> None:
     for model in ("mobilenet_v3_small", "mobilenet_v2", "mobilenet_v4_conv_small", "squeezenet_1_1"):
         recipe = Student(model=model, width=0.35)
-        copy = student_copy(recipe, build_student(recipe, 32, 5, seed=1))
+        copy = student_copy(recipe, build_student(recipe, signature(32), 5, seed=1))
         kernels = [layer for layer in copy.layers if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")]
         assert len(qat._rounded_outputs(copy)) >= len(kernels) // 2
 

@@ -12,6 +12,7 @@ from tests.compress.conftest import SHALLOW
 from tests.data.photos import fill
 from tfkd.compress.prepared import compressible
 from tfkd.compress.student import compress_student, steps
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import Recipe
 from tfkd.recipe.files import parse
@@ -55,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(folder / "photos", counts)
     header = {"images": IMAGES, "views": VIEWS, "layout": Layout(3).described()}
     write_soft_labels(folder / "store", header, predict, lambda done: None)
-    save_model(build_student(SHALLOW, 32, 3, seed=4), folder / "student.keras")
+    save_model(build_student(SHALLOW, signature(32), 3, seed=4), folder / "student.keras")
     return folder
 
 

@@ -13,6 +13,7 @@ from tests.tiny import build_teacher
 from tfkd.compress.networks import weighted_layers
 from tfkd.compress.tf_keras_copy import copy_layer_by_layer, pass_weights, student_copy
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import Student
 
@@ -20,14 +21,14 @@ from tfkd.recipe import Student
 @pytest.mark.parametrize("model", ["mobilenet_v3_small", "squeezenet_1_1"])
 def test_the_copy_of_a_student_gives_its_logits(model: str) -> None:
     recipe = Student(model=model, width=0.35, activation="hard_swish")
-    student = build_student(recipe, 32, 5, seed=1)
+    student = build_student(recipe, signature(32), 5, seed=1)
     images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
     np.testing.assert_allclose(student_copy(recipe, student)(images), student(images), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["relu", "relu6", "silu", "hard_swish"])
 def test_a_model_without_a_source_is_copied_layer_by_layer(activation: str, pixels: np.ndarray) -> None:
-    model = build_student(STUDENT.model_copy(update={"activation": activation}), 32, 3, seed=2)
+    model = build_student(STUDENT.model_copy(update={"activation": activation}), signature(32), 3, seed=2)
     np.testing.assert_allclose(copy_layer_by_layer(model)(pixels), model(pixels), rtol=1e-4, atol=1e-6)
 
 
@@ -41,7 +42,7 @@ def test_models_inside_a_model_are_laid_out_flat(pixels: np.ndarray) -> None:
 
 def test_weights_come_back_by_position(student: Any, pixels: np.ndarray) -> None:
     copy = student_copy(STUDENT, student)
-    other = build_student(STUDENT, 32, 3, seed=9)
+    other = build_student(STUDENT, signature(32), 3, seed=9)
     pass_weights([layer.get_weights() for layer in weighted_layers(copy)], other)
     np.testing.assert_array_equal(other(pixels), student(pixels))
 
@@ -49,7 +50,7 @@ def test_weights_come_back_by_position(student: Any, pixels: np.ndarray) -> None
 def test_a_layer_that_means_something_else_in_tf_keras_is_found() -> None:
     recipe = Student(model="tests.compress.network:build_for_keras_alone")
     with pytest.raises(RequestError, match="gives other logits"):
-        student_copy(recipe, build_student(recipe, 32, 3, seed=1))
+        student_copy(recipe, build_student(recipe, signature(32), 3, seed=1))
 
 
 def test_a_layer_that_tf_keras_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,7 @@ def test_a_layer_that_tf_keras_lacks_is_named(tmp_path: Path, monkeypatch: pytes
     )
     monkeypatch.syspath_prepend(tmp_path)
     recipe = Student(model="modern:build")
-    student = build_student(recipe, 32, 3, seed=1)
+    student = build_student(recipe, signature(32), 3, seed=1)
     with pytest.raises(RequestError, match=r"cannot be built from tf_keras.*modern.py:3.*RMSNormalization.*k\.layers"):
         student_copy(recipe, student)
 
@@ -121,7 +122,7 @@ def test_the_copy_of_a_student_that_ends_in_softmax_gives_its_logits(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "softly", raising=False)
     recipe = Student(model="softly:build")
-    student = build_student(recipe, 32, 3, seed=1)
+    student = build_student(recipe, signature(32), 3, seed=1)
     logits = np.asarray(student(pixels))
     assert np.abs(logits.sum(axis=1) - 1).max() > 0.1
     np.testing.assert_allclose(student_copy(recipe, student)(pixels), logits, rtol=1e-4, atol=1e-6)

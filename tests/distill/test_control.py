@@ -85,7 +85,7 @@ def test_both_train_for_all_steps_of_the_transfer_set(job: Job, data: Dataset) -
 
 
 def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: Dataset) -> None:
-    student = build_student(job.student, 32, CLASSES, 1)
+    student = build_student(job.student, signature(32), CLASSES, 1)
     model, batches, _ = TRAIN[job.kind](job, student, data, signature(32))
     for epoch in range(EPOCHS):
         model.fit(batches(epoch), verbose=0)
@@ -97,7 +97,7 @@ def test_both_end_with_a_learning_rate_of_0_after_all_steps(job: Job, data: Data
 def test_the_control_sees_other_views_in_every_epoch_and_the_student_those_of_the_store(
     job: Job, data: Dataset
 ) -> None:
-    student = keras.models.clone_model(build_student(job.student, 32, CLASSES, 1))
+    student = keras.models.clone_model(build_student(job.student, signature(32), CLASSES, 1))
     _, batches, _ = TRAIN[job.kind](job, student, data, signature(32))
 
     def views_of(epoch: int) -> set[bytes]:

@@ -13,6 +13,7 @@ from tests import tiny
 from tfkd.distill.losses import SoftTargetsLoss
 from tfkd.distill.taps import available, structure, tapped
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student, build_teacher
 from tfkd.recipe import Student, Teacher
 
@@ -34,7 +35,7 @@ ACTIVATIONS = {
 
 
 def student(name: str, size: int, **changes: Any) -> keras.Model:
-    return build_student(Student(model=name).model_copy(update=changes), size, classes=5, seed=1)
+    return build_student(Student(model=name).model_copy(update=changes), signature(size), classes=5, seed=1)
 
 
 def resized(model: keras.Model, size: int) -> keras.Model:

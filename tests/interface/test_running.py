@@ -100,7 +100,7 @@ def test_batches_hold_what_the_teacher_predicted_of_each_view(result: Any) -> No
 def test_batches_are_those_that_the_student_was_trained_on(result: Any, tmp_path: Path) -> None:
     context = open_run(result.recipe, RunFolder(result.folder), Silent())
     signature = context.data.reading.signature(result.recipe.data)
-    student = build_student(result.recipe.student, 32, 3, 1)
+    student = build_student(result.recipe.student, signature, 3, 1)
     job = job_in_run(context, "student", 1, tmp_path, result.recipe.student, assistants=0)
     _, trained_on, _ = distilled(job, student, context.data, signature)
     for epoch in (0, 1):  # of one view each

@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.models.cost import multiply_adds
 from tfkd.recipe import Student
@@ -44,7 +45,7 @@ def test_a_layer_that_cannot_be_counted_is_named() -> None:
 @pytest.mark.parametrize(("name", "published"), [("mobilenet_v3_small", 56e6), ("mobilenet_v3_large", 219e6)])
 def test_students_cost_what_was_published(name: str, published: float) -> None:
     """Howard et al. 2019, tables 3 and 4, at 224 px."""
-    student = build_student(Student(model=name), 224, 1000, seed=0)
+    student = build_student(Student(model=name), signature(224), 1000, seed=0)
     assert multiply_adds(student) == pytest.approx(published, rel=0.03)
 
 
@@ -55,7 +56,7 @@ def test_the_arithmetic_of_the_file_is_the_same(tmp_path: Any) -> None:
     from tfkd.writers import Card
     from tfkd.writers.tflite import write_tflite
 
-    student = build_student(Student(model="squeezenet_1_1", width=0.25), 64, 3, seed=0)
+    student = build_student(Student(model="squeezenet_1_1", width=0.25), signature(64), 3, seed=0)
     card = Card("s", ("a", "b", "c"), "Ada", "MIT", "1", "three letters")
     write_tflite(student, "fp32", tmp_path / "s.tflite", card, np.zeros((1, 64, 64, 3), np.uint8))
     found = operators.read(tmp_path / "s.tflite")

@@ -14,6 +14,7 @@ from keras.src.backend import config
 
 from tests.models.test_mobilenet_v3 import random_source, write_h5
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student, download, imagenet_file, mobilenet_v3
 from tfkd.models.weights import application
 from tfkd.recipe import Student, imagenet_of
@@ -112,11 +113,11 @@ def test_weights_that_keras_publishes_are_downloaded_once_and_held_to_their_hash
     Handler.files.clear()  # from here on, only the cache has it
     mobilenet_v3._published.cache_clear()
     digest = hashlib.sha256(published.read_bytes()).hexdigest()
-    ours = build_student(student.model_copy(update={"weights": imagenet_of(digest)}), 64, 3, seed=1)
+    ours = build_student(student.model_copy(update={"weights": imagenet_of(digest)}), signature(64), 3, seed=1)
     theirs = keras.applications.MobileNetV3Small(weights=None, classes=1000)
     assert ours.get_layer("conv_1").kernel.shape == theirs.get_layer("conv_1").kernel.shape
     with pytest.raises(RequestError, match=f"have the SHA-256 {digest}, not that of the recipe, {'0' * 64}"):
-        build_student(student.model_copy(update={"weights": imagenet_of("0" * 64)}), 64, 3, seed=1)
+        build_student(student.model_copy(update={"weights": imagenet_of("0" * 64)}), signature(64), 3, seed=1)
 
 
 def test_downloads_of_keras_end_too(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

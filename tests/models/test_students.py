@@ -10,6 +10,7 @@ import tf_keras
 
 from tests.models import families
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import STUDENTS, build_student, student_source
 from tfkd.models.cost import multiply_adds
 from tfkd.recipe import Student
@@ -29,7 +30,7 @@ def randomise(model: keras.Model) -> None:
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_costs_are_as_listed_and_the_papers(name: str) -> None:
-    model = build_student(Student(model=name), image_size=224, classes=1000, seed=1)
+    model = build_student(Student(model=name), signature(224), classes=1000, seed=1)
     assert (model.count_params(), multiply_adds(model)) == (STUDENTS[name].parameters, STUDENTS[name].multiply_adds)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable / 1e6 == pytest.approx(families.student(name).millions, rel=0.02)
@@ -49,7 +50,7 @@ def test_last_feature_map_is_never_a_single_pixel(name: str, size: int) -> None:
 def test_starts_the_same_from_a_seed_and_ends_in_linear_logits_of_raw_pixels(name: str) -> None:
     student = Student(model=name, width=0.25)
     before = random.getstate()
-    model, again = (build_student(student, image_size=32, classes=5, seed=1) for _ in range(2))
+    model, again = (build_student(student, signature(32), classes=5, seed=1) for _ in range(2))
     assert random.getstate() == before
     assert all(map(np.array_equal, model.get_weights(), again.get_weights()))
     rescale, last = model.layers[1], model.layers[-1]
@@ -81,12 +82,14 @@ def test_the_tf_keras_copy_gives_the_same_logits(name: str, activation: str) -> 
 
 
 def test_another_seed_is_another_start() -> None:
-    first, other = (build_student(Student(model="squeezenet_1_1"), 32, 5, seed).get_weights() for seed in (1, 2))
+    first, other = (
+        build_student(Student(model="squeezenet_1_1"), signature(32), 5, seed).get_weights() for seed in (1, 2)
+    )
     assert not all(map(np.array_equal, first, other))
 
 
 def test_every_kernel_starts_differently() -> None:
-    model = build_student(Student(model="mobilenet_v3_small"), image_size=32, classes=5, seed=1)
+    model = build_student(Student(model="mobilenet_v3_small"), signature(32), classes=5, seed=1)
     kernels = [layer.kernel.numpy().ravel()[:9] for layer in model.layers if hasattr(layer, "kernel")]
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
 
@@ -100,7 +103,7 @@ def test_width_scales_channels_in_eights() -> None:
 
 def test_unknown_student_names_the_nearest() -> None:
     with pytest.raises(RequestError, match=r"Did you mean 'squeezenet_1_[01]'"):
-        build_student(Student(model="squeezenet"), image_size=32, classes=5, seed=1)
+        build_student(Student(model="squeezenet"), signature(32), classes=5, seed=1)
 
 
 TINY = """
@@ -142,14 +145,14 @@ def own_module(tmp_path, monkeypatch):
 
 
 def test_own_student_by_import_path(own_module: str) -> None:
-    model = build_student(Student(model=f"{own_module}:build"), image_size=32, classes=5, seed=1)
+    model = build_student(Student(model=f"{own_module}:build"), signature(32), classes=5, seed=1)
     assert model.output_shape == (None, 5)
 
 
 def test_the_softmax_of_an_own_student_is_taken_off(own_module: str, tmp_path: Path) -> None:
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     plain, softly = (
-        build_student(Student(model=f"{own_module}:{name}"), image_size=32, classes=5, seed=1)
+        build_student(Student(model=f"{own_module}:{name}"), signature(32), classes=5, seed=1)
         for name in ("build", "ends_in_softmax")
     )
     np.testing.assert_array_equal(softly(images), plain(images))
@@ -174,29 +177,29 @@ def test_the_softmax_of_an_own_student_is_taken_off(own_module: str, tmp_path: P
 )
 def test_an_own_student_that_is_not_a_model_gets_one_line(own_module: str, path: str, says: str) -> None:
     with pytest.raises(RequestError, match=says):
-        build_student(Student(model=path.format(own_module)), image_size=32, classes=5, seed=1)
+        build_student(Student(model=path.format(own_module)), signature(32), classes=5, seed=1)
 
 
 @pytest.mark.parametrize("name", ["start.weights.h5", "start.keras"])
 def test_continues_from_its_own_file(tmp_path, name: str) -> None:
     student = Student(model="squeezenet_1_1", width=0.25, weights=str(tmp_path / name))
-    model = build_student(student.model_copy(update={"weights": "none"}), image_size=32, classes=5, seed=1)
+    model = build_student(student.model_copy(update={"weights": "none"}), signature(32), classes=5, seed=1)
     model.save_weights(student.weights) if name.endswith(".h5") else model.save(student.weights)
-    copy = build_student(student, image_size=32, classes=5, seed=2)
+    copy = build_student(student, signature(32), classes=5, seed=2)
     assert all(map(np.array_equal, copy.get_weights(), model.get_weights()))
     with pytest.raises(RequestError, match="squeezenet_1_1"):
-        build_student(student.model_copy(update={"width": 0.5}), image_size=32, classes=5, seed=1)
+        build_student(student.model_copy(update={"width": 0.5}), signature(32), classes=5, seed=1)
 
 
 def test_another_number_of_classes_keeps_the_body_of_a_keras_file(tmp_path) -> None:
     student = Student(model="squeezenet_1_1", width=0.25, weights=str(tmp_path / "start.keras"))
-    model = build_student(student.model_copy(update={"weights": "none"}), image_size=32, classes=5, seed=1)
+    model = build_student(student.model_copy(update={"weights": "none"}), signature(32), classes=5, seed=1)
     model.save(student.weights)
-    other = build_student(student, image_size=64, classes=7, seed=2)
+    other = build_student(student, signature(64), classes=7, seed=2)
     assert all(map(np.array_equal, other.get_weights()[:-2], model.get_weights()[:-2]))
     assert other.output_shape == (None, 7)
 
 
 def test_missing_weights_file_gets_one_line() -> None:
     with pytest.raises(RequestError, match="no weights file"):
-        build_student(Student(model="squeezenet_1_1", weights="absent.keras"), image_size=32, classes=5, seed=1)
+        build_student(Student(model="squeezenet_1_1", weights="absent.keras"), signature(32), classes=5, seed=1)

@@ -13,6 +13,7 @@ from tfkd.compress.job import CompressJob
 from tfkd.compress.results import CompressResult
 from tfkd.data import Dataset, open_source
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.pipeline.executor import Finished, LocalExecutor
 from tfkd.pipeline.filling import StoreJob, StoreResult
@@ -81,7 +82,7 @@ def test_a_run_trains_compresses_and_fills_stores_by_its_executor_only(tmp_path:
     fill(tmp_path / "photos", CLASSES)
     (tmp_path / "recipe.py").write_text(RECIPE)
     student = Student(model="tests.tiny:build_student")
-    build_student(student, image_size=32, classes=2, seed=1).save_weights(tmp_path / "start.weights.h5")
+    build_student(student, signature(32), classes=2, seed=1).save_weights(tmp_path / "start.weights.h5")
     with ProcessPoolExecutor(1, mp_context=FORKSERVER) as pool:
         first, second = pool.submit(recorded, tmp_path).result()
     assert (first.teachers, first.compressions) == (["tests.tiny:build_teacher"], [["prune"]])

@@ -103,7 +103,7 @@ def test_a_balanced_order_shows_every_class_alike_and_unlabelled_images_where_th
 
 @pytest.mark.parametrize("learner", [distilled, _alone])
 def test_student_and_control_are_balanced_alike(job: Job, data: Dataset, learner: Any) -> None:
-    network = build_student(job.student, 32, 2, 1)
+    network = build_student(job.student, signature(32), 2, 1)
     model, batches, _ = learner(job, network, data, signature(32))
     assert model._label_loss.items[0].class_weights == BALANCED
     mixed = np.concatenate([y.numpy() for _, y in batches(1)])

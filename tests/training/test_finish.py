@@ -11,6 +11,7 @@ import pytest
 
 from tests.distill.test_control import CLASSES, EPOCHS, data, photos, recipe, store  # noqa: F401
 from tfkd.data.dataset import Dataset
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import Finish, Recipe, SoftTargets
 from tfkd.training import loop
@@ -82,7 +83,7 @@ def test_student_and_control_take_equal_steps(jobs: dict[str, Job], student: Tra
 
 
 def test_the_trained_student_has_one_classifier(student: Trained) -> None:
-    built = build_student(student.job.student, 32, CLASSES, 1)
+    built = build_student(student.job.student, signature(32), CLASSES, 1)
     assert [weight.shape for weight in student.weights] == [weight.shape for weight in built.get_weights()]
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("job", ["student"], indirect=True)
 
 
 def test_the_merged_classifier_gives_the_weighted_mean_of_both(job: Job) -> None:  # noqa: F811
-    student = build_student(job.student, 32, 7, 1)
+    student = build_student(job.student, signature(32), 7, 1)
     heads = two_heads(student, 0.3, 1)
     rng = np.random.default_rng(0)
     for head in (heads.teacher_head, heads.label_head):
@@ -42,7 +42,7 @@ def test_each_learns_from_one_side_alone(job: Job, data: Dataset) -> None:  # no
     changes = {"label_head": 0.5, "label_weight": 10.0, "losses": losses, "training": training}
     distill = job.recipe.distill.model_copy(update=changes)
     job = replace(job, recipe=job.recipe.model_copy(update={"distill": distill}))
-    student = build_student(job.student, 32, CLASSES, 1)
+    student = build_student(job.student, signature(32), CLASSES, 1)
     heads = two_heads(student, 0.5, 1)
     model, batches, _ = distilled(job, heads.network, data, signature(32))
     relabelled = batches(0).map(lambda x, y: (x, 0 * y + 1))

@@ -64,7 +64,7 @@ def test_targets_of_new_views_are_means_and_mixed_as_the_views_are(tmp_path: Pat
 def test_the_control_starts_from_the_weights_of_the_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the comparison would measure the start and not the teacher."""
     tiny = Student(model="tests.tiny:build_student", weights=str(tmp_path / "start.keras"))
-    build_student(tiny.model_copy(update={"weights": "none"}), 32, 2, seed=5).save(tiny.weights)
+    build_student(tiny.model_copy(update={"weights": "none"}), signature(32), 2, seed=5).save(tiny.weights)
     source = Data(source=f"folder:{fill(tmp_path / 'photos', {'a': 12, 'b': 12})}", image_size=32)
     starts: dict[str, list[np.ndarray]] = {}
 
@@ -93,4 +93,4 @@ def test_the_control_starts_from_the_weights_of_the_student(tmp_path: Path, monk
         with pytest.raises(KeyboardInterrupt):
             student.train_student(job, lambda units: None, Silent().say)
     assert all(map(np.array_equal, starts["student"], starts["control"]))
-    assert all(map(np.array_equal, starts["student"], build_student(tiny, 32, 2, seed=9).get_weights()))
+    assert all(map(np.array_equal, starts["student"], build_student(tiny, signature(32), 2, seed=9).get_weights()))

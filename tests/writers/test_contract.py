@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.models import families
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import STUDENTS, build_student
 from tfkd.recipe import Activation, Student
 from tfkd.verification.tflite import delegation
@@ -44,7 +45,10 @@ def test_every_file_is_one_partition_with_no_operator_outside(
     name: str, case: families.FileCase, tmp_path: Path
 ) -> None:
     student = build_student(
-        Student(model=name, activation=case.activation, width=case.width), case.size, len(CARD.classes), seed=1
+        Student(model=name, activation=case.activation, width=case.width),
+        signature(case.size),
+        len(CARD.classes),
+        seed=1,
     )
     spread(student)
     images = np.random.default_rng(1).integers(0, 256, (3, case.size, case.size, 3), dtype=np.uint8)

@@ -15,8 +15,10 @@ from typing import Any
 
 from tfkd.errors import RequestError, TfkdError, cause, nearest
 from tfkd.inputs.image import normalization
+from tfkd.inputs.image.tensors import side_of
 from tfkd.labels import outputs_of
 from tfkd.recipe import Activation, Student, Teacher, is_model_file, user_code
+from tfkd.signature import Signature
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ TEACHERS = {
 }
 
 
-def build_student(student: Student, image_size: int, classes: int, seed: int, precision: str = "float32") -> Any:
+def build_student(student: Student, signature: Signature, classes: int, seed: int, precision: str = "float32") -> Any:
     """Builds a student with its initial weights.
 
     Initial weights and dropout depend on `seed` alone; the global random state does not change. The weights `auto` are
@@ -145,18 +147,20 @@ def build_student(student: Student, image_size: int, classes: int, seed: int, pr
             called as `function(k, image_size=, classes=, width=, activation=, dropout=, batch_norm_momentum=)` with
             `k` a layers namespace (keras), and returns a model built from `k.Input`, `k.layers` and `k.Model`. A
             final softmax is removed.
-        image_size: side of the square input, pixels.
+        signature: of its input; a function gets the side of the image, pixels, as `image_size`.
         classes: number of classes.
         seed: seed of everything random.
         precision: float32, or mixed_float16 or mixed_bfloat16: computed in half precision from float32 weights.
 
     Returns:
-        A keras.Model from float32 [B, image_size, image_size, 3] raw RGB 0..255 to float32 logits [B, classes].
+        A keras.Model from the signature's tensor, raw RGB 0..255, to float32 logits [B, classes].
 
     Raises:
         RequestError: the name is unknown, the weights don't fit, or the function fails or doesn't return such a model.
     """
     import keras
+
+    image_size = side_of(signature)
 
     with _seeded(seed), _policy(precision):
         model = student_source(student)(

@@ -192,10 +192,11 @@ def _models(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     if not is_measured:
         yield _resolution(data, EXPECTED_ACCURACY)
     own = [loss.student_tap for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
+    signature = data.reading.signature(recipe.data)
     for assistant in recipe.distill.assistants:
-        build = functools.partial(build_student, assistant, recipe.data.image_size, len(names), seed)
+        build = functools.partial(build_student, assistant, signature, len(names), seed)
         yield from _built("assistant", build, [*own, *taps])
-    build = functools.partial(build_student, recipe.student, recipe.data.image_size, len(names), seed)
+    build = functools.partial(build_student, recipe.student, signature, len(names), seed)
     student = yield from _built("student", build, own)
     if student is not None and ":" in recipe.student.model:
         yield from _converted(student, recipe.student.model, recipe, data, is_teacher=False)

@@ -47,7 +47,7 @@ def transfer_set(data: Dataset) -> Split:
     return joined(data.train, data.unlabelled) if data.unlabelled else data.train
 
 
-def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
+def check(networks: Sequence[Student], recipe: Recipe, signature: Signature, classes: int) -> None:
     """Builds the networks to train, so that errors appear before a teacher is trained.
 
     Raises:
@@ -55,7 +55,7 @@ def check(networks: Sequence[Student], recipe: Recipe, classes: int) -> None:
     """
     losses = [loss for loss in recipe.distill.losses if isinstance(loss, FeatureLoss)]
     for network in networks:
-        model = build_student(network, recipe.data.image_size, classes, recipe.seed)
+        model = build_student(network, signature, classes, recipe.seed)
         if recipe.distill.label_head is not None:
             teacher_head_of(model)
         outputs = tapped(model, [loss.student_tap for loss in losses]).output if losses else {}
@@ -163,7 +163,8 @@ def _finished(
 
 
 def _build(job: Job, data: Dataset, precision: str) -> keras.Model:
-    return build_student(job.student, job.recipe.data.image_size, len(data.classes), job.seed, precision)
+    signature = data.reading.signature(job.recipe.data)
+    return build_student(job.student, signature, len(data.classes), job.seed, precision)
 
 
 def _in_float32(job: Job, student: keras.Model, data: Dataset) -> keras.Model:

@@ -25,6 +25,7 @@ import tensorflow as tf
 from tfkd import machine
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import STUDENTS, build_student
 from tfkd.recipe import Student
 from tfkd.verification import coreml
@@ -54,7 +55,7 @@ def build(name: str, size: int, pictures: np.ndarray) -> Any:
     student, _, activation = name.partition(":")
     if activation:
         chosen = Student(model=student, activation=activation)
-        model = build_student(chosen, image_size=size, classes=CLASSES, seed=SEED)
+        model = build_student(chosen, signature(size), classes=CLASSES, seed=SEED)
     else:
         model = getattr(keras.applications, name)(
             input_shape=(size, size, 3), weights=None, classes=CLASSES, classifier_activation=None

@@ -126,7 +126,7 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
         return with_predictions(batch, [store], VIEW), batch["label"]
 
     def student() -> keras.Model:
-        return build_student(Student(model=pair.student), SIZE, classes, SEED)
+        return build_student(Student(model=pair.student), signature(SIZE), classes, SEED)
 
     def training(model: keras.Model, jit_compile: bool | str, form: Callable[[Any], Any] = _plain) -> Contestant:
         model.compile(

@@ -26,6 +26,7 @@ import plain_converter
 import tensorflow as tf
 
 from tfkd.benchmark import host
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Activation, Bench, Student
@@ -93,7 +94,7 @@ def table(measured: dict[str, Any]) -> str:
 
 
 def _student(activation: Activation, size: int) -> keras.Model:
-    return build_student(Student(model="mobilenet_v3_small", activation=activation), size, CLASSES, SEED)
+    return build_student(Student(model="mobilenet_v3_small", activation=activation), signature(size), CLASSES, SEED)
 
 
 def _described(path: Path) -> dict[str, Any]:

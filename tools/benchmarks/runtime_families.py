@@ -154,7 +154,7 @@ def of_two_classes(folder: Path) -> Model:
         return images[wanted], (labels[wanted] == chosen[1]).astype(np.int64)
 
     keras.utils.set_random_seed(1)
-    network = build_student(Student(activation="relu6"), SIZE, classes=2, seed=1)
+    network = build_student(Student(activation="relu6"), signature(SIZE), classes=2, seed=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=False)
     network.fit(*read(data.train), batch_size=32, epochs=EPOCHS, verbose=0)

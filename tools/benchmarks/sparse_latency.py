@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfkd.benchmark import host
 from tfkd.compress.prepared import compressible
-from tfkd.inputs.image.tensors import NAME
+from tfkd.inputs.image.tensors import NAME, signature
 from tfkd.models import build_student
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Bench, Student
@@ -39,7 +39,7 @@ def write_files(folder: Path, size: int) -> dict[str, Path]:
     paths = {}
     images = np.random.default_rng(SEED).integers(0, 256, (CALIBRATION, size, size, 3)).astype(np.float32)
     for name, sparsity in {"0%": 0.0, **PRUNED}.items():
-        model = build_student(Student(model="mobilenet_v3_small"), size, CLASSES, SEED)
+        model = build_student(Student(model="mobilenet_v3_small"), signature(size), CLASSES, SEED)
         for layer in compressible(model):
             layer.kernel.assign(_pruned(np.asarray(layer.kernel), sparsity))
         with frozen(model, CARD) as graph:

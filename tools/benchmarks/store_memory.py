@@ -111,10 +111,11 @@ def _training(store: SoftLabels, steps: int) -> dict[str, Any]:
     import tensorflow as tf
 
     from tfkd.distill.losses import SoftTargetsLoss
+    from tfkd.inputs.image.tensors import signature
     from tfkd.models import build_student
     from tfkd.recipe import Student
 
-    student = build_student(Student(), 32, CLASSES, SEED)
+    student = build_student(Student(), signature(32), CLASSES, SEED)
     student.compile(keras.optimizers.AdamW(1e-3), SoftTargetsLoss(temperature=4.0), jit_compile=False)
 
     def batches(answers: Callable[[Any], Any], seed: int) -> tf.data.Dataset:

@@ -16,6 +16,7 @@ import files_in_turn
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import STUDENTS, build_student
 from tfkd.recipe import Bench, Student, TflitePrecision
 from tfkd.writers import Card
@@ -33,7 +34,7 @@ def write_files(folder: Path, size: int) -> dict[str, Path]:
     images = np.random.default_rng(SEED).integers(0, 256, (CALIBRATION, size, size, 3), dtype=np.uint8)
     paths = {}
     for name in STUDENTS:
-        student = build_student(Student(model=name, activation="relu6"), size, CLASSES, SEED)
+        student = build_student(Student(model=name, activation="relu6"), signature(size), CLASSES, SEED)
         for precision in PRECISIONS:
             paths[f"{name} {precision}"] = path = folder / f"{name}_{precision}.tflite"
             write_tflite(student, precision, path, CARD, images)

@@ -14,6 +14,7 @@ from coremltools.models.neural_network import quantization_utils
 
 from tests.verification.conftest import CARD, SIZE, Exported
 from tests.verification.coreml.converted import change, convert
+from tfkd.inputs.image.tensors import signature
 from tfkd.models import build_student
 from tfkd.recipe import Student
 from tfkd.verification import VerifyError, coreml
@@ -70,7 +71,7 @@ def test_the_files_of_an_export(exported: Exported, kind: str) -> None:
 def test_students(name: str, activation: str, kinds: list[str], images: np.ndarray, tmp_path: Path) -> None:
     """Each family and each activation once; the benchmark of the evaluator takes every pair."""
     student = Student(model=name, activation=activation, width=0.25)
-    model = spread(build_student(student, image_size=SIZE, classes=3, seed=1), images)
+    model = spread(build_student(student, signature(SIZE), classes=3, seed=1), images)
     expected = answers(model, images)
     assert expected.argmax(1).std() > 0
     for kind in kinds:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfkd.errors import RequestError, nearest, some
 from tfkd.models import STUDENTS
@@ -32,6 +33,14 @@ class Candidate:
         """Returns a recipe with this student in place of its own."""
         data = recipe.data.model_copy(update={"image_size": self.input_size})
         return recipe.model_copy(update={"student": self.student, "data": data, "fit": None})
+
+    def untrained(self, context: RunContext) -> Any:
+        """Builds the student with random weights for the examples of a run."""
+        from tfkd.models import build_student
+
+        plain = self.student.model_copy(update={"weights": RANDOM})
+        signature = context.data.reading.signature(self.recipe(context.recipe).data)
+        return build_student(plain, signature, len(context.data.classes), context.recipe.seed)
 
 
 def candidates_of(recipe: Recipe, settings: Fit) -> list[Candidate]:

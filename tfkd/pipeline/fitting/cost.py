@@ -163,15 +163,13 @@ def _seconds_per_image(context: RunContext, candidate: Candidate) -> float:
 
     from tfkd.distill.distiller import Distiller
     from tfkd.distill.losses.label import LabelLoss
-    from tfkd.models import build_student
 
-    plain, classes = candidate.student.model_copy(update={"weights": "none"}), len(context.data.classes)
-    student = build_student(plain, candidate.input_size, classes, context.recipe.seed)
+    student = candidate.untrained(context)
     learner = Distiller(student, losses=[], label_weight=1.0)
     learner.compile("sgd", LabelLoss(0.0))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (_BATCH, *student.inputs[0].shape[1:])).astype(np.float32)
-    labels = rng.integers(0, classes, _BATCH)
+    labels = rng.integers(0, len(context.data.classes), _BATCH)
     learner.train_on_batch(images, labels)
     start = time.perf_counter()
     for _ in range(_TIMED_STEPS):

@@ -121,7 +121,7 @@ def _untrained(
     for candidate in candidates:
         digests = files_of(candidate.student)
         stage = _stage(context, candidate.name, candidate.student.model, [_described(candidate), digests])
-        yield candidate.name, candidate, stage, partial(_student, context, candidate)
+        yield candidate.name, candidate, stage, partial(candidate.untrained, context)
     if len(recipe.teachers) == 1 and _is_network(context):
         teacher = recipe.teachers[0]
         stage = _stage(context, TEACHER_ITSELF, teacher.model, [teacher.model_dump(mode="json"), files_of(teacher)])
@@ -147,13 +147,6 @@ def _is_network(context: RunContext) -> bool:
 def _described(candidate: Candidate) -> dict[str, Any]:
     """Returns a candidate as JSON, without its initial weights, which its untrained file does not depend on."""
     return {"student": candidate.student.model_dump(mode="json", exclude={"weights"}), "size": candidate.input_size}
-
-
-def _student(context: RunContext, candidate: Candidate) -> Any:
-    from tfkd.models import build_student
-
-    plain = candidate.student.model_copy(update={"weights": "none"})
-    return build_student(plain, candidate.input_size, len(context.data.classes), context.recipe.seed)
 
 
 def _stage(context: RunContext, name: str, model: str, inputs: list[Any]) -> Stage:

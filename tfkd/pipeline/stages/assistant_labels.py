@@ -42,8 +42,8 @@ def _cost(context: RunContext, number: int) -> str:
     def untrained() -> Any:
         from tfkd.models import build_student
 
-        recipe = context.recipe
-        return build_student(chain(recipe)[number], recipe.data.image_size, len(context.data.classes), recipe.seed)
+        recipe, signature = context.recipe, context.data.reading.signature(context.recipe.data)
+        return build_student(chain(recipe)[number], signature, len(context.data.classes), recipe.seed)
 
     return stores.cost_of(context, ASSISTANT_LABELS, number, context.recipe.distill.views, untrained)
 

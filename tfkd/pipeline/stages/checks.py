@@ -1,7 +1,6 @@
 """Checks before an expensive training of a teacher; no result depends on them."""
 
-from collections.abc import Sequence
-
+from tfkd.data import Dataset
 from tfkd.errors import RequestError
 from tfkd.progress import Progress
 from tfkd.recipe import Gates, Recipe
@@ -9,13 +8,13 @@ from tfkd.recipe.networks import chain
 from tfkd.writers import Card
 
 
-def check_networks(recipe: Recipe, number: int, classes: Sequence[str], card: Card, progress: Progress) -> None:
+def check_networks(recipe: Recipe, number: int, data: Dataset, card: Card, progress: Progress) -> None:
     """Builds the networks of a recipe and converts the user's own, before a teacher is trained.
 
     Args:
         recipe: the recipe.
         number: number of the teacher that is trained next.
-        classes: names of the classes, in order.
+        data: the examples.
         card: metadata of exported files.
         progress: receives a warning if the teacher cannot be converted.
 
@@ -28,7 +27,8 @@ def check_networks(recipe: Recipe, number: int, classes: Sequence[str], card: Ca
     from tfkd.training import student
     from tfkd.writers.tflite import check_convertible
 
-    student.check([*chain(recipe), recipe.student], recipe, len(classes))
+    classes, signature = data.classes, data.reading.signature(recipe.data)
+    student.check([*chain(recipe), recipe.student], recipe, signature, len(classes))
     teacher, seed = recipe.teachers[number], recipe.seed
     if teacher.model not in TEACHERS:
         kind = kind_of(teacher, len(classes))
@@ -40,7 +40,7 @@ def check_networks(recipe: Recipe, number: int, classes: Sequence[str], card: Ca
         except RequestError as error:
             progress.say(f"  warning: {teacher_is_left_out(error, recipe.gates)}")
     if recipe.student.model not in STUDENTS:
-        built = build_student(recipe.student, recipe.data.image_size, len(classes), seed)
+        built = build_student(recipe.student, signature, len(classes), seed)
         check_convertible(built, card, recipe.student.model)
 
 

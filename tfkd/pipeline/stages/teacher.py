@@ -143,7 +143,7 @@ def _work(context: RunContext, number: int) -> TeacherResult:
     if is_in_folds(recipe, number):
         return _without_each_fold(context, number)
     if context.folder.whole is None:  # of a part, the networks of the whole run were checked
-        check_networks(recipe, number, context.data.classes, context.card, context.progress)
+        check_networks(recipe, number, context.data, context.card, context.progress)
     folder, taps = context.folder_of(TEACHER, number), tuple(recipe.distill.teacher_taps)
     job = TeacherJob(teacher, recipe.data.augment, recipe.seed, folder, taps)
     data = data_of(context, number)
@@ -161,7 +161,7 @@ def _without_each_fold(context: RunContext, number: int) -> TeacherResult:
     from tfkd.distill.measures import accuracy, calibration_error
     from tfkd.training.saving import save_array
 
-    check_networks(context.recipe, number, context.data.classes, context.card, context.progress)
+    check_networks(context.recipe, number, context.data, context.card, context.progress)
     parts = parts_with_teacher(context, number)
     results = [part.result(TEACHER, number) for part in parts.values()]
     members = membership_on_test(context, number)
