@@ -11,7 +11,7 @@ from tfkd.models.token_ids import TokenIds, token_ids
 
 def test_ids_pass_unchanged_and_the_vocabulary_stays_with_the_layer() -> None:
     pieces = (*SPECIAL, "é", "##é", " ")
-    ids, same = token_ids(pieces, 4)
+    ids, same = token_ids(keras, pieces, 4)
     model = keras.Model(ids, same)
     values = np.array([[2, 4, 3, 0]], np.int32)
     assert model(values).dtype == "int32"

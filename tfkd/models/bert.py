@@ -100,7 +100,7 @@ def backbone(config: BertConfig, length: int) -> keras.Model:
 def _with_head(
     config: BertConfig, body: keras.Model, pieces: tuple[str, ...], classes: int, weights: BertWeights
 ) -> keras.Model:
-    ids, checked = token_ids(pieces, body.input_shape[1])
+    ids, checked = token_ids(keras, pieces, body.input_shape[1])
     head = keras.layers.Dense(classes, name="head")
     model = keras.Model(ids, head(body(checked)), name=config.kind)
     if weights.classifier and len(config.labels) == classes:

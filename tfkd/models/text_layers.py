@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-_Layer: Any = object  # for type checkers: the layer of any namespace
+AnyLayer: Any = object  # for type checkers: the layer of any namespace
 
 _REMOTE = 10_000.0  # subtracted from attention logits of padding; its exponential is 0 in every precision
 
@@ -27,7 +27,7 @@ def of(k: Any, kind: type) -> Any:
     return kind if k is keras else type(kind.__name__, (kind.__bases__[0], k.layers.Layer), {})
 
 
-class _WordVectors(_Layer):
+class _WordVectors(AnyLayer):
     def __init__(self, pieces: int, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pieces, self.width = pieces, width
@@ -71,7 +71,7 @@ class WordVectors(_WordVectors, keras.layers.Layer):
     """
 
 
-class _Positions(_Layer):
+class _Positions(AnyLayer):
     def build(self, input_shape: Any) -> None:
         """Creates one vector per position."""
         self.vectors = self.add_weight(
@@ -91,7 +91,7 @@ class Positions(_Positions, keras.layers.Layer):
     """Adds a trained vector to each position."""
 
 
-class _AttentionLogits(_Layer):
+class _AttentionLogits(AnyLayer):
     def __init__(self, heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.heads = heads
@@ -117,7 +117,7 @@ class AttentionLogits(_AttentionLogits, keras.layers.Layer):
     """
 
 
-class _AttentionWeights(_Layer):
+class _AttentionWeights(AnyLayer):
     def call(self, inputs: Any) -> Any:
         """Returns float [batch, heads, length, length], a distribution over the last axis, for logits and the mask."""
         logits, mask = inputs
@@ -130,7 +130,7 @@ class AttentionWeights(_AttentionWeights, keras.layers.Layer):
     """Computes the softmax of attention logits over the pieces of the text, without padding."""
 
 
-class _WeightedSum(_Layer):
+class _WeightedSum(AnyLayer):
     def call(self, inputs: Any) -> Any:
         """Returns float [batch, length, width] for weights and values [batch, length, width]."""
         weights, values = inputs
@@ -143,7 +143,7 @@ class WeightedSum(_WeightedSum, keras.layers.Layer):
     """Sums values by the attention weights of each head."""
 
 
-class _TextMean(_Layer):
+class _TextMean(AnyLayer):
     def call(self, inputs: Any) -> Any:
         """Returns float [batch, width] for x [batch, length, width], zeros at padding, and the mask."""
         x, mask = (tf.cast(each, tf.float32) for each in inputs)
@@ -156,7 +156,7 @@ class TextMean(_TextMean, keras.layers.Layer):
     """Computes the mean over the pieces of the text, without padding; zeros for a text without pieces."""
 
 
-class _FirstPiece(_Layer):
+class _FirstPiece(AnyLayer):
     def call(self, x: Any) -> Any:
         """Returns float [batch, width] for x [batch, length, width]."""
         return x[:, 0]

@@ -7,19 +7,10 @@ import keras
 
 from tfkd.errors import RequestError
 from tfkd.inputs.text.vocabulary import Vocabulary, parse
+from tfkd.models.text_layers import AnyLayer, of
 
 
-@keras.saving.register_keras_serializable("tfkd")
-class TokenIds(keras.layers.Layer):
-    """Returns its input; a model with this layer carries its vocabulary, also in its file.
-
-    Args:
-        pieces: the vocabulary in the order of the ids.
-
-    Raises:
-        RequestError: the pieces are no vocabulary that phones read.
-    """
-
+class _TokenIds(AnyLayer):
     def __init__(self, pieces: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pieces = _checked(pieces)
@@ -33,10 +24,28 @@ class TokenIds(keras.layers.Layer):
         return {**super().get_config(), "pieces": list(self.pieces)}
 
 
-def token_ids(pieces: Sequence[str], length: int) -> tuple[Any, Any]:
-    """Returns the input of a text model, int32 [batch, length], and the same behind a `TokenIds`."""
-    ids = keras.Input((length,), dtype="int32", name="ids")
-    return ids, TokenIds(pieces, name="token_ids")(ids)
+@keras.saving.register_keras_serializable("tfkd")
+class TokenIds(_TokenIds, keras.layers.Layer):
+    """Returns its input; a model with this layer carries its vocabulary, also in its file.
+
+    Args:
+        pieces: the vocabulary in the order of the ids.
+
+    Raises:
+        RequestError: the pieces are no vocabulary that phones read.
+    """
+
+
+def token_ids(k: Any, pieces: Sequence[str], length: int) -> tuple[Any, Any]:
+    """Returns the input of a text model, int32 [batch, length], and the same behind a `TokenIds`.
+
+    Args:
+        k: `keras` or `tf_keras`.
+        pieces: the vocabulary.
+        length: of the input.
+    """
+    ids = k.Input((length,), dtype="int32", name="ids")
+    return ids, of(k, TokenIds)(pieces, name="token_ids")(ids)
 
 
 def _checked(pieces: Sequence[str]) -> tuple[str, ...]:
