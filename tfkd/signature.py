@@ -5,8 +5,11 @@ about a kind of input is in `tfkd.inputs`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from tfkd.errors import RequestError
 
@@ -51,16 +54,17 @@ class InputTensor:
 class Signature:
     """The raw inputs of a model, which the model normalises itself.
 
-    A text that the phone tokenizes has two tensors, int32 [length] of token numbers and of a mask; one that the model
-    tokenizes itself has one, of shape () and dtype "string"; a sound has one, float32 [samples] or [samples, channels].
+    A text has one tensor, int32 [length] of ids of pieces; a sound has one, float32 [samples] or [samples, channels].
 
     Attributes:
         kind: a name of `tfkd.inputs.KINDS`.
         tensors: tensors in the order of the model's inputs.
+        pieces: the vocabulary of a text, in the order of the ids; a bundle holds it in a file of its own.
     """
 
     kind: str
     tensors: tuple[InputTensor, ...]
+    pieces: Annotated[tuple[str, ...], Field(exclude=True), SkipJsonSchema()] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return f"{self.kind} ({'; '.join(map(str, self.tensors))})"
