@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -97,6 +97,17 @@ class LettersReading:
     def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> LettersReport:
         return LettersReport(facts, name)
 
+    adapts_by: ClassVar[list[Any]] = []
+
+    def adaptation(self, training: Iterable[str], others: Iterable[str]) -> dict[str, Any]:
+        return {}
+
+    def adapted(self, facts: Mapping[str, Any]) -> "LettersReading":
+        return self
+
+    def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from ()
+
     def signature(self, data: Any) -> Signature:
         return signature(data)
 
@@ -137,6 +148,7 @@ KIND = InputKind(
     reading=lambda data, ranges: LettersReading(),
     signature_of=signature_of,
     describe=lambda _: Description("Numbers of letters.", "Numbers of letters.", {}, {}),
+    fields=frozenset(),
     conversion=lambda rendering: "",
     golden_suffix=".txt",
     values="letters",
@@ -144,8 +156,8 @@ KIND = InputKind(
     other_normalizations=lambda _: (),
     from_memory=lambda texts, _: texts,
     to_golden=lambda inputs: {name: np.asarray(each, np.uint8) for name, each in inputs.items()},
-    encode_golden=lambda example: bytes(example["ids"].astype(np.uint8)),
+    encode_golden=lambda example, _: bytes(example["ids"].astype(np.uint8)),
     decode_golden=lambda encoded, _: {"ids": np.frombuffer(encoded, np.uint8)},
-    encode_shown=lambda example: "",
+    encode_shown=lambda example, _: "",
     shown_type=lambda text: "text/plain",
 )

@@ -10,6 +10,7 @@ from tfkd.bundle.evidence import Confusion, Evidence, EvidencePoint, Example, Fl
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.predictions import frequent_pairs
 from tfkd.inputs.image.files import encode_shown
+from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import Data, Recipe, Teacher
 from tfkd.verification.records import Gate, Verdict
 from tfkd.verification.truth import exact_test
@@ -187,7 +188,7 @@ def _mistake(truth: str, predicted: str, random: np.random.Generator, control: b
 def _image(random: np.random.Generator) -> str:
     tint = random.integers(60, 220, 3)
     noise = random.normal(0, 14, (48, 48, 3))
-    return encode_shown(np.clip(noise + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8))
+    return encode_shown(np.clip(noise + tint * np.hanning(48)[:, None, None], 0, 255).astype(np.uint8), signature(48))
 
 
 def _flip(classes: tuple[str, ...], random: np.random.Generator) -> Flip:

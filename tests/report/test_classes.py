@@ -7,6 +7,7 @@ from PIL import Image
 
 from tfkd.bundle.evidence import Confusion, Mistake, Prediction
 from tfkd.inputs.image.files import encode_shown
+from tfkd.inputs.image.tensors import signature
 from tfkd.report import classes
 
 NAMES = ("cat", "dog", "fox", "hen")
@@ -36,7 +37,7 @@ def test_any_number_of_classes_has_a_list(count, listed, lowest):
 
 
 def test_pairs_hold_their_own_mistakes_the_most_frequent_pair_first():
-    image = encode_shown(np.zeros((2, 2, 3), np.uint8))
+    image = encode_shown(np.zeros((2, 2, 3), np.uint8), signature(32))
     mistakes = [
         Mistake(image=image, label=label, student=Prediction(label=predicted, probability=0.5))
         for label, predicted in (("dog", "cat"), ("cat", "dog"), ("dog", "cat"), ("dog", "fox"), ("fox", "cat"))

@@ -118,7 +118,7 @@ def write(bundle: Path, golden: Golden, classes: list[str], signature: Signature
     folder, kind = bundle / GOLDEN, kind_of(signature.kind)
     names = [f"{index:03d}{kind.golden_suffix}" for index in range(len(golden.images))]
     for name, example in zip(names, golden.images, strict=True):
-        write_bytes(folder / name, kind.encode_golden(example))
+        write_bytes(folder / name, kind.encode_golden(example, signature))
     entries = [
         {
             "file": name,

@@ -136,7 +136,7 @@ def flips(
         return []
     return [
         Flip(
-            image=kind_of(signature.kind).encode_shown(image),
+            image=kind_of(signature.kind).encode_shown(image, signature),
             label=data.classes[data.test.labels[position]],
             teacher=Prediction(label=data.classes[teacher[position].argmax()], probability=by_position[position]),
             wrong={
@@ -167,7 +167,7 @@ def suspects(
     inputs = samples.at(examples, np.array([each.position for each in shown]), signature)
     return [
         SuspectedExample(
-            image=kind_of(signature.kind).encode_shown(one),
+            image=kind_of(signature.kind).encode_shown(one, signature),
             file=legible(examples.name(each.position)),
             label=classes[examples.labels[each.position]],
             suggested=Prediction(label=classes[each.suggested], probability=each.probability),
@@ -187,7 +187,7 @@ def _examples(
     rows = {who: normalized(each[positions]).tolist() for who, each in scores.items()}
     return [
         Example(
-            image=kind_of(signature.kind).encode_shown(image),
+            image=kind_of(signature.kind).encode_shown(image, signature),
             label=data.classes[data.test.labels[position]],
             **{who: each[i] for who, each in rows.items()},
         )
@@ -204,7 +204,7 @@ def _mistakes(
     rows = {who: normalized(each[positions]) for who, each in scores.items()}
     return [
         Mistake(
-            image=kind_of(signature.kind).encode_shown(image),
+            image=kind_of(signature.kind).encode_shown(image, signature),
             label=data.classes[data.test.labels[position]],
             **{
                 who: Prediction(label=data.classes[each[i].argmax()], probability=each[i].max())

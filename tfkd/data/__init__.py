@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tfkd.data import duplicates, embedded, folder, folds, table, tfds
+from tfkd.data import adapting, duplicates, embedded, folder, folds, table, texts, tfds
 from tfkd.data.check import Checked, check
 from tfkd.data.dataset import CountProgress, Dataset, Listing, Split
 from tfkd.data.splits import divide, fraction_and_rest, require_classes
 from tfkd.errors import RequestError, counted, nearest, some
 from tfkd.files import fingerprint
-from tfkd.inputs import kind_of
+from tfkd.inputs import KINDS, kind_of
 from tfkd.inputs.kind import Ranges, Reading
 from tfkd.labels import composed, require_usable, similar
 from tfkd.recipe import Data
+from tfkd.recipe.base import Block, default_of
 
 __all__ = ["REST", "SOURCES", "Dataset", "Split", "open_evaluation", "open_same", "open_source"]
 
@@ -26,7 +27,10 @@ SOURCES: dict[str, Callable[[str, Reading], Listing]] = {
     "tfds": tfds.listing,
     "folder": folder.listing,
     "files": table.listing,
+    "texts": texts.listing,
 }
+
+_UNLABELLED: dict[str, Callable[[str, Reading], Split]] = {"folder": folder.unlabelled, "texts": texts.unlabelled}
 
 
 def open_source(
@@ -64,18 +68,23 @@ def open_source(
     if unlabelled is not None and data.drop_duplicates:
         unlabelled, more, left = _distinct(unlabelled, (train, validation, test))
         notes += left
+    if data.unlabelled == REST and len(divided.rest):
+        unlabelled = divided.rest
+    named = source.fingerprint(data, seed, {"left_out": divided.left_out, "unlabelled_left_out": more})
+    training = [train, *([unlabelled] if unlabelled else [])]
+    reading, about = adapting.adapted(train.reading, training, (validation, test), named, checked)
     return Dataset(
         source=data.source,
         classes=source.classes,
-        fingerprint=source.fingerprint(data, seed, {"left_out": divided.left_out, "unlabelled_left_out": more}),
+        fingerprint=named,
         labelled=source.labelled(data, seed, {"left_out": divided.left_out}),
-        train=train,
-        validation=validation,
-        test=test,
-        unlabelled=divided.rest if data.unlabelled == REST and len(divided.rest) else unlabelled,
+        train=adapting.read_as(train, reading),
+        validation=adapting.read_as(validation, reading),
+        test=adapting.read_as(test, reading),
+        unlabelled=unlabelled and adapting.read_as(unlabelled, reading),
         rejected=source.outcome.rejected,
         ranges=source.outcome.reading.ranges,
-        notes=tuple(notes),
+        notes=(*notes, *about),
         warnings=tuple(warnings),
         is_pooled=data.is_pooled,
     )
@@ -271,6 +280,7 @@ class _Source:
 
 
 def _checked(data: Data, progress: CountProgress | None, checked: Path | None, ranges: Ranges | None) -> _Source:
+    _require_read(data)
     reading = kind_of(data.kind).reading(data, ranges or {})
     listing = _listing(data.source, reading)
     classes = tuple(map(composed, listing.classes))
@@ -279,6 +289,20 @@ def _checked(data: Data, progress: CountProgress | None, checked: Path | None, r
     if data.unlabelled is not None and data.unlabelled != REST:
         splits["unlabelled"] = _unlabelled(data.unlabelled, reading)
     return _Source(listing, classes, check(splits, data.max_rejected, progress, checked))
+
+
+def _require_read(data: Data) -> None:
+    """Refuses fields of the recipe's data that only another kind of input reads."""
+    own = kind_of(data.kind).fields
+    for name in KINDS:
+        for field in sorted(kind_of(name).fields - own):
+            block, _, last = f"data.{field}".rpartition(".")
+            values: Block = data.augment if block != "data" else data
+            if getattr(values, last) != default_of(type(values), last):
+                raise RequestError(
+                    f"data.{field} is for examples of kind {name!r}, and {data.source} is read as {data.kind!r} "
+                    "(data.kind). Leave it out."
+                )
 
 
 def _repetitions(classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Iterator[str]:
@@ -325,9 +349,9 @@ def _listing(source: str, reading: Reading) -> Listing:
 
 def _unlabelled(source: str, reading: Reading) -> Split:
     kind, _, path = source.partition(":")
-    if kind != "folder" or not path:
+    if kind not in _UNLABELLED or not path:
         raise RequestError(
-            f"data.unlabelled = {source!r}: unlabelled examples come from a folder or zip, or are the rest "
-            "of the training examples; set it to folder:PATH or rest."
+            f"data.unlabelled = {source!r}: unlabelled examples come from a folder, a zip or a list of texts, or are "
+            "the rest of the training examples; set it to folder:PATH, texts:FILE or rest."
         )
-    return folder.unlabelled(path, reading)
+    return _UNLABELLED[kind](path, reading)

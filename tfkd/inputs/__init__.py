@@ -11,7 +11,7 @@ from tfkd.errors import RequestError, nearest
 from tfkd.inputs.kind import InputKind
 from tfkd.signature import Signature
 
-KINDS = {"image": "tfkd.inputs.image"}
+KINDS = {"image": "tfkd.inputs.image", "text": "tfkd.inputs.text"}
 
 
 def kind_of(name: str) -> InputKind:

@@ -118,7 +118,25 @@ class Reading(Protocol):
         """
 
     def signature(self, data: Data) -> Signature:
-        """Returns the signature of the student of a recipe with this data."""
+        """Returns the signature of the student of a recipe with this data; the reading is adapted where it can be."""
+
+    @property
+    def adapts_by(self) -> list[Any]:
+        """Everything but the examples that an adaptation depends on, as JSON values; empty where there is none."""
+
+    def adaptation(self, training: Iterable[Any], others: Iterable[Any]) -> Mapping[str, Any]:
+        """Returns facts of decoded examples, as JSON values, such as a vocabulary.
+
+        Args:
+            training: examples with which students are trained.
+            others: those of validation and test, from which nothing may be learnt.
+        """
+
+    def adapted(self, facts: Mapping[str, Any]) -> "Reading":
+        """Returns the reading with what the facts of an adaptation determine."""
+
+    def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yields notes about an adaptation, one sentence each."""
 
     def rendered(self, rendering: str) -> "Reading":
         """Returns the reading for networks with this input rendering; raises a RequestError."""
@@ -189,6 +207,7 @@ class InputKind:
         signature_of: maps a keras.Model, such as a teacher, to its signature; raises a RequestError if its input is
             not of this kind.
         describe: maps a signature to the description in exported files.
+        fields: the fields of `recipe.Data`, and of its `augment` as "augment.NAME", that no other kind reads.
         conversion: maps an input rendering to the conversion that an app applies first; empty for none.
         golden_suffix: suffix of golden files.
         values: name of an example's numbers in messages, such as "pixels".
@@ -197,9 +216,9 @@ class InputKind:
         from_memory: maps examples in memory and the signature to raw inputs in the form of golden files; raises a
             RequestError.
         to_golden: maps a batch of finished inputs to the smaller arrays that golden files hold.
-        encode_golden: maps one raw example of the student's input to the bytes of its golden file.
+        encode_golden: maps one raw example of the student's input, and the signature, to the bytes of its golden file.
         decode_golden: maps the bytes of a golden file and the signature to the example; raises an ExampleError.
-        encode_shown: maps one raw example to the base64 text that the report embeds.
+        encode_shown: maps one raw example, and the signature, to the base64 text that the report embeds.
         shown_type: maps such a text to its media type; raises a ValueError if it has none.
     """
 
@@ -210,6 +229,7 @@ class InputKind:
     reading: Callable[[Data, Ranges], Reading]
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]
+    fields: frozenset[str]
     conversion: Callable[[str], str]
     golden_suffix: str
     values: str
@@ -217,7 +237,7 @@ class InputKind:
     other_normalizations: Callable[[Any], Sequence[Any]]
     from_memory: Callable[[Any, Signature], Any]
     to_golden: Callable[[Any], Any]
-    encode_golden: Callable[[Any], bytes]
+    encode_golden: Callable[[Any, Signature], bytes]
     decode_golden: Callable[[bytes, Signature], Any]
-    encode_shown: Callable[[Any], str]
+    encode_shown: Callable[[Any, Signature], str]
     shown_type: Callable[[str], str]

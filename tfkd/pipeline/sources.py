@@ -12,7 +12,7 @@ from tfkd.data.folder import paired
 from tfkd.data.renderings import folder_of
 from tfkd.files import fingerprint
 from tfkd.pipeline.contents import files_of
-from tfkd.recipe import Recipe, Student, Teacher
+from tfkd.recipe import Augment, Recipe, Student, Teacher
 from tfkd.recipe.renamed import first_named
 
 
@@ -42,16 +42,22 @@ class Sources:
 
     def unmixed(self) -> dict[str, Any]:
         """Returns the settings of unmixed views."""
-        return settings("data", {"augment": self.recipe.data.augment.unmixed.model_dump(mode="json")})
+        return of_views(self.recipe.data.augment.unmixed)
 
     def shown(self) -> dict[str, Any]:
         """Returns the settings of the images and the training of a student and its control."""
         data, distill = self.recipe_json["data"], self.recipe_json["distill"]
         return {
-            **settings("data", {"image_size": data["image_size"], "augment": data["augment"]}),
+            **settings("data", present(data, "image_size", "augment", "tokens")),
+            **self._vocabulary(),
             **settings("distill", present(distill, "training", "precision", "finish")),
             "number of unlabelled images": len(self.data.unlabelled or ()),
         }
+
+    def _vocabulary(self) -> dict[str, Any]:
+        """Returns the vocabulary of the student's input; nothing for one without."""
+        pieces = self.data.reading.signature(self.recipe.data).pieces
+        return {"vocabulary of the student": fingerprint(pieces)} if pieces else {}
 
     def learnt(self) -> dict[str, Any]:
         """Returns the settings of learning from soft labels: losses, and the weight of each teacher."""
@@ -89,6 +95,11 @@ class Sources:
         if not path:
             return {}
         return {path + note: fingerprint([content(paired(split, path), self.kept) for split in splits])}
+
+
+def of_views(augment: Augment) -> dict[str, Any]:
+    """Returns the settings of views."""
+    return settings("", first_named({"data": {"augment": augment.model_dump(mode="json")}}))
 
 
 def present(values: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import StoreResult, membership_in_transfer_set
 from tfkd.pipeline.kind import Inputs, StageKind
-from tfkd.pipeline.sources import Sources, settings
+from tfkd.pipeline.sources import Sources, of_views, settings
 from tfkd.store.layout import Layout
 
 
@@ -21,7 +21,7 @@ def inputs_of(sources: Sources, network: str, rendering: str, views: int) -> Inp
     """
     recipe = sources.recipe
     own = {
-        **settings("data", {"augment": recipe.teacher_views.model_dump(mode="json")}),
+        **of_views(recipe.teacher_views),
         **settings("distill", {"features": recipe.distill.teacher_taps}),
         **sources.unlabelled(rendering),
     }

@@ -2,7 +2,7 @@
 
 import math
 from numbers import Real
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,7 @@ class Augment(Block):
     saturation: float = Field(0.2, ge=0, lt=1, description="largest relative change of saturation")
     operations: int = Field(0, ge=0, le=4, description="number of random operations per view, as in RandAugment")
     magnitude: float = Field(0.5, ge=0, le=1, description="strength of those operations")
+    word_dropout: float = Field(0.1, ge=0, lt=1, description="fraction of a text's words that a view leaves out")
     mix: Literal["none", "mixup", "cutmix"] = Field("none", description="how the views of two images are mixed")
     mix_share: float = Field(0.5, ge=0, le=1, description="fraction of the views that are mixed")
 
@@ -33,11 +34,19 @@ class Data(Block):
     """Source and splits of the images."""
 
     source: str = Field(
-        description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), or files:LIST.csv "
-        "(path, label, optional split and group)"
+        description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), files:LIST.csv "
+        "(path, label, optional split and group), or texts:FILE (a CSV or JSON lines: text, label, optional split and "
+        "group; a .zip of them; a folder of class folders)"
     )
-    kind: str = Field("image", description="kind of input, a name of tfkd.inputs.KINDS")
+    kind: str = Field("image", description="kind of input, a name of tfkd.inputs.KINDS; text for texts:FILE")
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
+    tokens: int = Field(64, ge=4, le=512, description="length of the student's input, in pieces of words of a text")
+    vocabulary: str | None = Field(
+        None,
+        description="a vocab.txt or the folder of a BERT model, whose pieces the student knows as far as the training "
+        "texts use them; default: that of the first teacher, or the words of the texts",
+    )
+    pieces: int = Field(8192, ge=128, le=100_000, description="largest vocabulary that is made from the texts alone")
     fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training images to use, per class")
     unlabelled: str | None = Field(
         None, description="images without labels: folder:PATH, or rest (the training images that fraction leaves out)"
@@ -67,6 +76,13 @@ class Data(Block):
     def is_pooled(self) -> bool:
         """Whether accuracies are pooled over the folds, and the student is trained on all labelled images."""
         return self.folds is not None and not self.held_out
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_source(cls, values: Any) -> Any:
+        if isinstance(values, dict) and str(values.get("source", "")).startswith("texts:"):
+            return {"kind": "text"} | values
+        return values
 
     @field_validator("held_out")
     @classmethod

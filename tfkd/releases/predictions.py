@@ -162,8 +162,9 @@ def _keras_predictions(release: Release, numbers: np.ndarray) -> dict[str, tuple
 
 def _shown(release: Release) -> list[str]:
     """Returns the image of each golden example, which is the same for the same example."""
-    encode = kind_of(release.manifest.signature.kind).encode_shown
-    return [encode(image) for image in release.golden.images]
+    signature = release.manifest.signature
+    encode = kind_of(signature.kind).encode_shown
+    return [encode(image, signature) for image in release.golden.images]
 
 
 def of_source(releases: ReleasePair, source: str, apart: Apart, progress: Progress | None) -> Comparison:
@@ -232,7 +233,7 @@ def _thumbnails(split: Any, positions: Sequence[int], release: Release) -> list[
         return []
     signature = release.manifest.signature
     return [
-        kind_of(signature.kind).encode_shown(image)
+        kind_of(signature.kind).encode_shown(image, signature)
         for image in samples.at(split, np.array(positions, np.int64), signature)
     ]
 

@@ -8,6 +8,11 @@ from tfkd.inputs.image.rendering import conversion
 from tfkd.inputs.image.tensors import describe, signature_of
 from tfkd.inputs.kind import InputKind
 
+_OF_VIEWS = (
+    *("min_area", "max_aspect", "flip", "brightness", "contrast", "saturation"),
+    *("operations", "magnitude", "mix", "mix_share"),
+)
+
 KIND = InputKind(
     name="image",
     suffixes=(".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"),
@@ -16,6 +21,7 @@ KIND = InputKind(
     reading=reading,
     signature_of=signature_of,
     describe=describe,
+    fields=frozenset({"image_size", "pixel_range", *(f"augment.{name}" for name in _OF_VIEWS)}),
     conversion=conversion,
     golden_suffix=".png",
     values="pixels",

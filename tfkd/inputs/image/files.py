@@ -20,7 +20,7 @@ def to_golden(images: Any) -> np.ndarray:
     return np.rint(images).astype(np.uint8)
 
 
-def encode_golden(image: np.ndarray) -> bytes:
+def encode_golden(image: np.ndarray, signature: Signature) -> bytes:
     """Returns an image, uint8 [h, w, 3] RGB, as a PNG."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, format="PNG")
@@ -52,7 +52,7 @@ def decode_golden(encoded: bytes, signature: Signature) -> np.ndarray:
         raise ExampleError("is no PNG image, or a damaged one") from None
 
 
-def encode_shown(image: np.ndarray) -> str:
+def encode_shown(image: np.ndarray, signature: Signature) -> str:
     """Returns an image, uint8 [h, w, 3] RGB, as the base64 text of a PNG, or of a JPEG where a side exceeds 64 px."""
     stream = io.BytesIO()
     if max(image.shape[:2]) > _LOSSLESS_SIDE:

@@ -1,8 +1,8 @@
 """Reads the photos of a split, and converts them to inputs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -95,6 +95,20 @@ class ImageReading:
     def signature(self, data: Data) -> Signature:
         """Returns the signature of the student's square image."""
         return signature(data.image_size)
+
+    adapts_by: ClassVar[list[Any]] = []
+
+    def adaptation(self, training: Iterable[Any], others: Iterable[Any]) -> dict[str, Any]:
+        """Returns nothing: photos are read alike, whichever others there are."""
+        return {}
+
+    def adapted(self, facts: Mapping[str, Any]) -> "ImageReading":
+        """Returns the reading itself."""
+        return self
+
+    def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yields nothing."""
+        yield from ()
 
     def rendered(self, rendering: str) -> "ImageReading":
         """Returns the reading as a network of this input rendering sees it.

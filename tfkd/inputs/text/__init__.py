@@ -1,1 +1,38 @@
 """Texts: ids of word pieces, split by the rule of the phone."""
+
+from tfkd.inputs.kind import InputKind
+from tfkd.inputs.text.examples import (
+    conversion,
+    decode_golden,
+    encode_golden,
+    encode_shown,
+    from_memory,
+    no_normalization,
+    no_others,
+    shown_type,
+    to_golden,
+)
+from tfkd.inputs.text.reading import reading
+from tfkd.inputs.text.tensors import describe, signature_of
+
+KIND = InputKind(
+    name="text",
+    suffixes=(".txt",),
+    companions=(),
+    feature=("Text", "text"),
+    reading=reading,
+    signature_of=signature_of,
+    describe=describe,
+    fields=frozenset({"tokens", "vocabulary", "pieces", "augment.word_dropout"}),
+    conversion=conversion,
+    golden_suffix=".txt",
+    values="ids",
+    normalization=no_normalization,
+    other_normalizations=no_others,
+    from_memory=from_memory,
+    to_golden=to_golden,
+    encode_golden=encode_golden,
+    decode_golden=decode_golden,
+    encode_shown=encode_shown,
+    shown_type=shown_type,
+)

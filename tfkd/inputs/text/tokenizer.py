@@ -41,14 +41,19 @@ class EncodedTexts:
 def words(text: str) -> list[str]:
     """Returns the words of a text with ASCII letters in lower case; each delimiter is a word.
 
-    MediaPipe receives C strings, so that a text ends at its first NUL. Half of a surrogate pair counts as U+FFFD.
+    MediaPipe receives C strings, so that a text ends at its first NUL.
     """
-    text = text.partition("\0")[0]
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError:
-        encoded = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    encoded = well_formed(text.partition("\0")[0]).encode()
     return _WORD.findall(encoded.lower().decode())  # bytes have lower case in ASCII alone
+
+
+def well_formed(text: str) -> str:
+    """Returns a text with U+FFFD in place of each half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def is_splittable(word: str) -> bool:

@@ -1,0 +1,176 @@
+"""Reads texts, and converts them to ids of pieces."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfkd.errors import RequestError, counted
+from tfkd.inputs.kind import Arrays, Overlay, Ranges
+from tfkd.inputs.text import building, check, encodings, vocabulary
+from tfkd.inputs.text.tensors import length_of, signature
+from tfkd.inputs.text.tokenizer import Tokenizer
+from tfkd.inputs.text.views import make_view
+from tfkd.inputs.text.vocabulary import Vocabulary
+from tfkd.recipe import Augment, Data
+from tfkd.signature import Signature
+
+RENDERING = "rgb"  # of networks that see the example as it is
+_ADAPTATION = 1  # increase it when adaptations have other facts
+_BYTES_PER_CHARACTER = 4
+_MOST_TOKENIZERS = 16
+_tokenizers: dict[int, Tokenizer] = {}  # by the identity of their vocabulary's pieces, which they hold
+
+
+@dataclass(frozen=True)
+class TextReading:
+    """Settings of reading texts.
+
+    Attributes:
+        length: of the student's input, in ids.
+        most: pieces of a vocabulary that is made from the texts.
+        given: vocabulary whose pieces are taken; None where the texts alone decide.
+        vocabulary: of the student; None until the reading is adapted to the training texts.
+    """
+
+    length: int
+    most: int
+    given: Vocabulary | None = None
+    vocabulary: Vocabulary | None = None
+
+    kind_name = "text"
+    ranges: Ranges = field(default_factory=dict, init=False)
+
+    @property
+    def stamp(self) -> list[Any]:
+        """Nothing beside the files changes the outcome of a check."""
+        return []
+
+    @property
+    def identity(self) -> tuple[Any, dict[str, Any]]:
+        """The kind alone: the student's input depends on the other settings, the texts do not."""
+        return self.kind_name, {}
+
+    def decode(self, encoded: bytes) -> str:
+        """Returns a text; raises an ExampleError."""
+        return encodings.decode(encoded).text
+
+    def compact(self, example: str) -> tuple[str, int]:
+        """Returns the text, and about its bytes."""
+        return example, _BYTES_PER_CHARACTER * len(example)
+
+    def examine(self, encoded: bytes) -> check.TextFinding:
+        """Decodes a text for a check; raises an ExampleError."""
+        return check.examine(encoded)
+
+    def whole_digest(self, encoded: bytes) -> int:
+        """Returns the digest of all words, as `examine` does."""
+        return check.examine(encoded).digest
+
+    def findings(self) -> check.TextFindings:
+        """Returns what gathers the findings of a check."""
+        return check.TextFindings()
+
+    def settled(self, facts: Mapping[str, Any]) -> "TextReading":
+        """Returns the reading itself; a check settles nothing."""
+        return self
+
+    def fitted(self, findings: Iterable[Any]) -> "TextReading":
+        """Returns the reading itself."""
+        return self
+
+    def report(self, facts: Mapping[str, Any], name: Callable[[str, int], str], total: int) -> check.TextReport:
+        """Returns the notes and warnings of a check."""
+        return check.TextReport(facts, name)
+
+    @property
+    def adapts_by(self) -> list[Any]:
+        """The version, and the settings of the vocabulary and the length."""
+        return [_ADAPTATION, self.length, self.most, self.given.pieces if self.given else None]
+
+    def adaptation(self, training: Iterable[str], others: Iterable[str]) -> dict[str, Any]:
+        """Returns the vocabulary of the training texts, and how many of all texts are longer than the input."""
+        texts = list(training)
+        found = building.pruned(self.given, texts).vocabulary if self.given else building.of_texts(texts, self.most)
+        lengths = [_length(Tokenizer(found), text) for text in itertools.chain(texts, others)]
+        return {"pieces": found.pieces, "longer": sum(each > self.length for each in lengths), "texts": len(lengths)}
+
+    def adapted(self, facts: Mapping[str, Any]) -> "TextReading":
+        """Returns the reading with the vocabulary of an adaptation."""
+        return replace(self, vocabulary=Vocabulary(tuple(facts["pieces"])))
+
+    def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yields the size of the vocabulary, and how many texts are longer than the input."""
+        yield f"vocabulary of {counted(len(facts['pieces']), 'piece')} from the training texts"
+        if facts["longer"]:
+            yield (
+                f"{facts['longer']:,} of {facts['texts']:,} texts have more than {self.length} pieces and lose their "
+                "end (data.tokens)"
+            )
+
+    def signature(self, data: Data) -> Signature:
+        """Returns the signature of the student's ids."""
+        assert self.vocabulary is not None, "adapt the reading to the training texts first"
+        return signature(self.length, self.vocabulary.pieces)
+
+    def rendered(self, rendering: str) -> "TextReading":
+        """Returns the reading itself.
+
+        Raises:
+            RequestError: renderings are of images.
+        """
+        if rendering != RENDERING:
+            raise RequestError(f"The rendering {rendering!r} is of images; leave it out for texts.")
+        return self
+
+    def plain(self, example: str, signature: Signature) -> Arrays:
+        """Returns the ids of a text by the signature's vocabulary, int32 [length]."""
+        return (tokenizer_of(signature).encode([example], length_of(signature)).ids[0],)
+
+    def view(self, example: str, seed: np.ndarray, augment: Augment, signature: Signature) -> Arrays:
+        """Returns the ids of a text without some of its words, int32 [length]."""
+        return self.plain(make_view(example, seed, augment), signature)
+
+    def overlay(self, seed: np.ndarray, augment: Augment) -> Overlay:
+        """Refuses to mix texts.
+
+        Raises:
+            RequestError: always.
+        """
+        raise RequestError("data.augment.mix mixes images; set it to none for texts.")
+
+    def finish(self, inputs: Any) -> Any:
+        """Returns ids unchanged."""
+        return inputs
+
+
+def reading(data: Data, ranges: Ranges) -> TextReading:
+    """Returns how a recipe's texts are read.
+
+    Raises:
+        RequestError: `data.vocabulary` cannot be read.
+    """
+    given = None if data.vocabulary is None else vocabulary.read(_file(Path(data.vocabulary).expanduser()))
+    return TextReading(data.tokens, data.pieces, given)
+
+
+def tokenizer_of(signature: Signature) -> Tokenizer:
+    """Returns the tokenizer of a signature's vocabulary; it stays in memory, as it remembers words."""
+    found = _tokenizers.get(id(signature.pieces))
+    if found is None:
+        if len(_tokenizers) >= _MOST_TOKENIZERS:
+            _tokenizers.clear()
+        found = _tokenizers[id(signature.pieces)] = Tokenizer(Vocabulary(signature.pieces))
+    return found
+
+
+def _file(place: Path) -> Path:
+    """Returns the file of a vocabulary, which may be in the folder of a BERT model."""
+    return place / "vocab.txt" if place.is_dir() else place
+
+
+def _length(tokenizer: Tokenizer, text: str) -> int:
+    return 2 + len(tokenizer.ids(text))
