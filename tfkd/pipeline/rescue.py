@@ -56,8 +56,10 @@ def proposals_of(causes: Sequence[Diagnosis]) -> list[Proposal]:
         for strength, cause in enumerate(causes)
         for place, overrides in enumerate(each for each in cause.overrides if FOLDS not in each)
     ]
-    ordered = [proposal for place, _, proposal in sorted(every, key=lambda each: (each[0] > 0, each[1], each[0]))]
-    return list({proposal.overrides: proposal for proposal in reversed(ordered)}.values())[::-1]
+    found: dict[tuple[str, ...], Proposal] = {}
+    for _, _, proposal in sorted(every, key=lambda each: (each[0] > 0, each[1], each[0])):
+        found.setdefault(proposal.overrides, proposal)
+    return list(found.values())
 
 
 def run_or_rescue(
