@@ -151,7 +151,11 @@ def test_the_first_remedy_of_every_cause_is_tried_before_the_second_of_one() -> 
         return Diagnosis(subject="student", cause=name, evidence="", overrides=list(overrides))
 
     found = rescue.proposals_of(
-        [cause("a", ["x=1"], ["y=1", "z=1"]), cause("b", ["x=1"], ["w=1"]), cause("c", ["data.folds=5"], ["v=1"], ["x=1"])]
+        [
+            cause("a", ["x=1"], ["y=1", "z=1"]),
+            cause("b", ["x=1"], ["w=1"]),
+            cause("c", ["data.folds=5"], ["v=1"], ["x=1"]),
+        ]
     )
     assert [(each.cause, *each.overrides) for each in found] == [
         ("a", "x=1"),
