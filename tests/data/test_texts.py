@@ -234,16 +234,25 @@ def test_batches_are_ids_and_views_leave_words_out(tmp_path: Path) -> None:
     assert KIND.encode_golden(batch[0].numpy()[0], signature).decode() == texts(data.test)[0]
 
 
-@pytest.mark.skipif(not BANKING.exists(), reason=f"needs {BANKING.name}, which is not in the repository")
-def test_banking77() -> None:
-    settings = Data(source=f"texts:{BANKING}")
+def test_an_embedded_data_set_of_texts() -> None:
+    settings = Data(source="embedded:banking77", kind="text")
     data = open_source(settings, 1)
     assert len(data.classes) == 77 and len(data.test) == 3080 and len(data.train) + len(data.validation) == 9993
     assert not data.rejected and any(note.startswith("10 training examples left out") for note in data.notes)
     assert "50 of 13,073 texts have more than 64 pieces and lose their end (data.tokens)" in data.notes
     assert not (plain_ids(data, settings) == 1).any(), "every character of the training texts has a piece"
+    with pytest.raises(RequestError, match=r"0 features of kind Image .*\. Set data\.kind=text\."):
+        open_source(Data(source="embedded:banking77"), 1)
 
 
 def plain_ids(data: Dataset, settings: Data) -> np.ndarray:
     batches = plain_batches(data.train, data.reading.signature(settings), 1024)
     return np.concatenate([ids.numpy() for ids, _ in batches])
+
+
+@pytest.mark.skipif(not BANKING.exists(), reason=f"needs {BANKING.name}, which is not in the repository")
+def test_the_archive_of_the_embedded_data_set_has_the_same_texts() -> None:
+    archive, embedded = (
+        open_source(Data(source=source, kind="text"), 1) for source in (f"texts:{BANKING}", "embedded:banking77")
+    )
+    assert archive.fingerprint == embedded.fingerprint

@@ -16,7 +16,7 @@ import numpy as np
 from tfkd.data.dataset import Listing, Split
 from tfkd.data.tfrecord import open_records
 from tfkd.errors import RequestError, nearest
-from tfkd.inputs import kind_of
+from tfkd.inputs import KINDS, kind_of
 from tfkd.inputs.kind import ExampleError, Reading, one_line
 
 _SPLITS = {
@@ -161,7 +161,15 @@ def _features(where: str, features: Any, reading: Reading) -> tuple[str, str]:
         if usual not in names and len(names) != 1:
             raise RequestError(
                 f"{where} is no classification data set: {len(names)} features of kind {kind} "
-                f"(it has {', '.join(features)}). Choose a data set with one {reading.kind_name} and one label."
+                f"(it has {', '.join(features)}). {_advice(features, reading.kind_name)}"
             )
         found.append(usual if usual in names else names[0])
     return found[0], found[1]
+
+
+def _advice(features: Any, kind: str) -> str:
+    classes = [type(feature).__name__ for feature in features.values()]
+    others = [name for name in KINDS if name != kind and kind_of(name).feature[0] in classes]
+    if kind_of(kind).feature[0] not in classes and others:
+        return f"Set data.kind={others[0]}."
+    return f"Choose a data set with one {kind} and one label."
