@@ -173,6 +173,12 @@ def test_a_rescue_is_described_with_what_was_tried_and_kept(make_manifest):
     assert "None was better" in facts.rescue_says(make_manifest(rescue=rescue(kept=False)))[-1]
 
 
+def test_what_decided_a_rescue_is_named_where_it_is_not_the_accuracy(make_manifest):
+    entry = rescue(kept=True) | {"on_classes": {"min_recall/bag": 0.25, "balanced_accuracy": 0.5}}
+    text = facts.rescue_says(make_manifest(rescue=entry))[0]
+    assert text.endswith("it reached 70.0 % (min_recall/bag 25.0 %, balanced_accuracy 50.0 %).")
+
+
 @pytest.mark.parametrize("wrong", [{"reason": "failed"}, {"validation_accuracies": []}, {"overrides": []}])
 def test_a_rescue_that_contradicts_itself_is_refused(make_manifest, wrong):
     with pytest.raises(ValueError, match="rescue"):

@@ -222,11 +222,12 @@ class ChoiceEntry(Entry):
 
 
 class RescueTry(Entry):
-    """A remedy that was tried after a student missed a gate on accuracy."""
+    """A remedy that was tried after a student missed a gate on accuracy or classes."""
 
     cause: str = Field(description="as in diagnosis")
     overrides: list[str] = Field(min_length=1, description="what it changed in the recipe")
     validation_accuracies: list[Fraction] = Field([], description="of every seed; empty where it was not trained")
+    on_classes: dict[str, Difference] = Field({}, description="as in the record of the rescue")
     kept: bool = Field(description="whether this bundle is of that recipe")
     reason: str = Field("", description="why it was not trained; empty where it was")
 
@@ -242,8 +243,13 @@ class RescueTry(Entry):
 class RescueEntry(Entry):
     """What `tfkd run --rescue` tried; the validation images alone decided."""
 
-    missed: list[str] = Field(description="gates on accuracy that the student of the recipe missed")
+    missed: list[str] = Field(description="gates on accuracy and classes that the student of the recipe missed")
     validation_accuracies: list[Fraction] = Field(description="of every seed of that recipe")
+    on_classes: dict[str, Difference] = Field(
+        {},
+        description="what the gates on classes measure on the validation images, and the balanced accuracy, means over "
+        "the seeds: they decide; empty where no such gate was missed, so that the accuracies decide",
+    )
     tries: list[RescueTry]
 
     @model_validator(mode="after")

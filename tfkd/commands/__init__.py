@@ -72,7 +72,7 @@ def run(
     smoke: Smoke = False,
     rescue: Annotated[
         bool,
-        typer.Option("--rescue", help="when the student misses a gate on accuracy, try the first two remedies"),
+        typer.Option("--rescue", help="when the student itself misses a gate, try the first two remedies"),
     ] = False,
     hours: Annotated[
         float | None, typer.Option(min=0, help="time for the remedies in this call; default: 1; only with --rescue")

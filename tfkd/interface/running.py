@@ -36,7 +36,7 @@ def run(
         until: name of the last stage to run; default: all.
         fresh: ignore results of earlier calls with these settings.
         smoke: shrink the recipe to about a minute, to check that it runs.
-        rescue: when the student misses a gate on accuracy, try the first two remedies of its causes, and keep what the
+        rescue: when the student itself misses a gate, try the first two remedies of its causes, and keep what the
             validation images prefer.
         hours: time for the remedies in this call; None: 1.
         runs: folder of the runs.

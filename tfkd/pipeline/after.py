@@ -18,7 +18,7 @@ from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.report.suspects import line
 from tfkd.verification.gates import named
-from tfkd.verification.records import Diagnosis
+from tfkd.verification.records import Diagnosis, Gate
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,22 @@ def examine_after(recipe: Recipe, folder: RunFolder, progress: Progress) -> Afte
             f"{folder.path} has no finished {unfinished[0]} of these settings; call tfkd run with the same recipe and "
             "overrides first."
         )
-    figures = figures_of(context)
+    failed = _missed(context)
+    figures = figures_of(context, None if failed is None else [gate.name for gate in failed])
     suspects = write_suspects(context)
     labels = line(suspects.entry, folder.suspected_labels) if suspects else ""
-    return AfterRun(f"{figures.described()}. {_verdict(context)}", causes_of(figures), labels)
+    return AfterRun(f"{figures.described()}. {_verdict(failed)}", causes_of(figures), labels)
 
 
-def _verdict(context: RunContext) -> str:
-    """Returns which gates on accuracy the student missed, one sentence."""
+def _missed(context: RunContext) -> list[Gate] | None:
+    """Returns the gates that the student itself missed; None where the run has not judged any."""
     if context.stages[REPORT.name].result() is None:
+        return None
+    return missed(Manifest.model_validate_json((context.folder.bundle / MANIFEST).read_bytes()))
+
+
+def _verdict(failed: list[Gate] | None) -> str:
+    """Returns which gates the student missed, one sentence."""
+    if failed is None:
         return "The run has not judged its gates yet."
-    manifest = Manifest.model_validate_json((context.folder.bundle / MANIFEST).read_bytes())
-    failed = missed(manifest.gates, manifest.student.accuracy)
-    return f"Missed: {named(failed)}." if failed else "The student missed no gate on accuracy."
+    return f"Missed: {named(failed)}." if failed else "The student itself missed no gate on accuracy or classes."

@@ -1,11 +1,10 @@
-"""Runs a recipe and, where its student misses a gate on accuracy, tries remedies of the causes.
+"""Runs a recipe and, where its student misses a gate on accuracy or classes, tries remedies of the causes.
 
 A remedy changes the recipe, so that this is a way of running a recipe and no field of one: a recipe that is stored in a
 bundle and run again gives that bundle, without trying anything. Every remedy trains in the run's own folder under its
 own fingerprints, so that a call that was interrupted, or ran out of time, continues.
 """
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +24,14 @@ from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.graph import ORDER
 from tfkd.pipeline.run import Outcome, begun, open_run, run, run_stages
 from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.on_validation import ValidationScore, score_of
 from tfkd.pipeline.stages.report import REPORT
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.student_figures import figures_of
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
+from tfkd.report.facts import reached
 from tfkd.verification import GateError
 from tfkd.verification.records import Diagnosis
 
@@ -94,9 +95,10 @@ def run_with_rescue(
     hours: float = HOURS,
     fresh: bool = False,
 ) -> Outcome:
-    """Runs a recipe; where its student misses a gate on accuracy, the first two remedies are trained.
+    """Runs a recipe; where its student misses a gate on accuracy or classes, the first two remedies are trained.
 
-    The recipe with the best validation accuracy is finished, judged and, if it passes, published.
+    The recipe that the validation images prefer is finished, judged and, if it passes, published: by the missed gates
+    on classes, or by the accuracy where none of these was missed.
 
     Args:
         recipe: the recipe.
@@ -117,13 +119,12 @@ def run_with_rescue(
         if gates is None:
             outcome = run_stages(context, ORDER[-1], destination)
             assert outcome.manifest is not None
-            gates = [gate.name for gate in missed(outcome.manifest.gates, outcome.manifest.student.accuracy)]
+            gates = [gate.name for gate in missed(outcome.manifest)]
             if not gates:
-                progress.say("rescue: the student missed no gate on accuracy, so nothing is tried")
+                progress.say("rescue: the student itself missed no gate on accuracy or classes, so nothing is tried")
                 return outcome
             write_sealed(context.folder.rescue, {"student": _key(context), "missed": gates})
-        rescue = _Rescue(recipe, context, clock)
-        final = rescue.final(gates)
+        final = _Rescue(recipe, context, gates, clock).final()
         write_json(context.folder.recipe, final.recipe.model_dump(mode="json"))
         return run_stages(final, ORDER[-1], destination)
 
@@ -136,8 +137,9 @@ def _missed_before(context: RunContext) -> list[str] | None:
 
 
 def _key(context: RunContext) -> list[str]:
-    gates = context.recipe.gates.model_dump_json()
-    return [context.stages[STUDENT.name].fingerprint, context.stages[CONTROL.name].fingerprint, gates]
+    recipe, stages = context.recipe, context.stages
+    gates = recipe.gates.model_dump_json()
+    return [stages[STUDENT.name].fingerprint, stages[CONTROL.name].fingerprint, gates, str(recipe.export.thresholds)]
 
 
 class _Rescue:
@@ -146,28 +148,33 @@ class _Rescue:
     Args:
         recipe: as the user gave it, which remedies override as on the command line.
         context: of the run of that recipe, whose folder is locked and whose student is trained.
+        missed: names of the gates that the student missed.
         clock: limits the time.
     """
 
-    def __init__(self, recipe: Recipe, context: RunContext, clock: Clock) -> None:
+    def __init__(self, recipe: Recipe, context: RunContext, missed: list[str], clock: Clock) -> None:
         self._recipe = recipe
         self._context = context
+        self._missed = missed
         self._clock = clock
-        self._trained: dict[int, RunContext] = {}
+        self._trained: dict[int, tuple[RunContext, ValidationScore]] = {}
 
-    def final(self, gates: list[str]) -> RunContext:
+    def final(self) -> RunContext:
         """Tries remedies and returns the run of the recipe that validation prefers, with the record of the tries."""
-        proposals = proposals_of(causes_of(figures_of(self._context)))[:MOST_TRIES]
+        figures, before = figures_of(self._context, self._missed), score_of(self._context, self._missed)
+        proposals = proposals_of(causes_of(figures))[:MOST_TRIES]
         tries = [self._tried(number, proposal) for number, proposal in enumerate(proposals)]
-        before = _accuracies(self._context)
-        means = {number: statistics.fmean(tries[number].validation_accuracies) for number in self._trained}
-        best = max(means, key=lambda number: means[number], default=None)
-        if best is not None and means[best] > statistics.fmean(before):
+        ranks = {number: score.rank for number, (_, score) in self._trained.items()}
+        best, kept = max(ranks, key=lambda number: ranks[number], default=None), self._context
+        if best is not None and ranks[best] > before.rank:
             tries[best] = tries[best].model_copy(update={"kept": True})
-            kept = self._trained[best]
-        else:
-            kept = self._context
-        entry = RescueEntry(missed=gates, validation_accuracies=before, tries=tries)
+            kept, _ = self._trained[best]
+        entry = RescueEntry(
+            missed=self._missed,
+            validation_accuracies=before.accuracies,
+            on_classes=before.on_classes,
+            tries=tries,
+        )
         self._say(entry)
         return _recorded(kept, entry)
 
@@ -183,11 +190,13 @@ class _Rescue:
             run_stages(other, STUDENT.name, self._context.folder.path)
         except (RequestError, GateError) as error:
             return _untried(proposal, str(error))
-        self._trained[number] = other
+        score = score_of(other, self._missed)
+        self._trained[number] = other, score
         return RescueTry(
             cause=proposal.cause,
             overrides=list(proposal.overrides),
-            validation_accuracies=_accuracies(other),
+            validation_accuracies=score.accuracies,
+            on_classes=score.on_classes,
             kept=False,
         )
 
@@ -200,9 +209,9 @@ class _Rescue:
 
     def _say(self, entry: RescueEntry) -> None:
         say = self._context.progress.say
-        say(f"rescue: before, validation accuracy {statistics.fmean(entry.validation_accuracies):.1%}")
+        say(f"rescue: before, validation accuracy {reached(entry)}")
         for each in entry.tries:
-            found = each.reason or f"validation accuracy {statistics.fmean(each.validation_accuracies):.1%}"
+            found = each.reason or f"validation accuracy {reached(each)}"
             say(f"rescue: {' '.join(each.overrides)}: {found}{', kept' if each.kept else ''}")
 
 
@@ -228,10 +237,6 @@ def _cost(context: RunContext) -> float:
     recipe = context.recipe
     shown = images_in_transfer_set(context.data) * recipe.distill.training.epochs * recipe.distill.repeats
     return float(shown * recipe.data.image_size**2 * recipe.student.width**2)
-
-
-def _accuracies(context: RunContext) -> list[float]:
-    return [each.validation_accuracy for each in context.result(STUDENT).trainings]
 
 
 def _untried(proposal: Proposal, reason: str) -> RescueTry:

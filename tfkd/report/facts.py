@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Protocol
 
-from tfkd.bundle.manifest import ComparisonRow, Manifest, TeacherEntry, TuningEntry
+from tfkd.bundle.manifest import ComparisonRow, Manifest, RescueEntry, RescueTry, TeacherEntry, TuningEntry
 from tfkd.errors import RequestError, counted
 from tfkd.formats import TIMED
 from tfkd.recipe import RANDOM, SMOKE
@@ -321,17 +321,21 @@ def test_uses_say(manifest: Manifest) -> str:
     )
 
 
+def reached(found: RescueEntry | RescueTry) -> str:
+    """Returns the validation accuracy of a recipe in a rescue, the mean over its seeds, and what decided beside it."""
+    others = ", ".join(f"{name} {units.percent(value)}" for name, value in found.on_classes.items())
+    return units.percent(statistics.fmean(found.validation_accuracies)) + (f" ({others})" if others else "")
+
+
 def rescue_says(manifest: Manifest) -> list[str]:
     """Describes in sentences which remedies were tried after a student missed a gate; nothing where none was."""
     rescue = manifest.rescue
     if rescue is None:
         return []
-    before = units.percent(statistics.fmean(rescue.validation_accuracies))
-    lines = [
-        f"The student of the recipe missed {', '.join(rescue.missed)}; on the validation images it reached {before}."
-    ]
+    missed = ", ".join(rescue.missed)
+    lines = [f"The student of the recipe missed {missed}; on the validation images it reached {reached(rescue)}."]
     for each in rescue.tries:
-        found = each.reason or units.percent(statistics.fmean(each.validation_accuracies)) + " on the validation images"
+        found = each.reason or f"{reached(each)} on the validation images"
         kept = "; kept, so that this bundle is of that recipe" if each.kept else ""
         lines.append(f"Tried, as of the cause {each.cause!r}: {' '.join(each.overrides)}: {found}{kept}.")
     if not any(each.kept for each in rescue.tries):

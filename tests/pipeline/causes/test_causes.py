@@ -1,18 +1,23 @@
 """Each cause of a poor student at its threshold, by figures that were made up, and its remedies as overrides."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tfkd.pipeline.causes import CAUSES
-from tfkd.pipeline.causes.figures import StudentFigures, TrainingFigures
+from tests.bundle.manifests import tiny_manifest
+from tfkd.pipeline.causes import CAUSES, class_limits
+from tfkd.pipeline.causes.figures import ClassFigures, StudentFigures, TrainingFigures
 from tfkd.pipeline.causes.finding import causes_of, missed
-from tfkd.recipe import Data, Recipe, SoftTargets, Student, Teacher
+from tfkd.recipe import Data, Gates, Recipe, SoftTargets, Student, Teacher
 from tfkd.recipe.distill import Distill
 from tfkd.recipe.training import FineTune, Training
-from tfkd.verification.records import Gate
+from tfkd.verification.flips import negative_flips
+from tfkd.verification.records import Gate, RecallChange, RecallChanges
+from tfkd.verification.scores import from_counts
 
 RECIPE = Recipe(
     name="r",
@@ -55,11 +60,26 @@ def with_recipe(*overrides: str, **changes: Any) -> StudentFigures:
     return replace(GOOD, recipe=RECIPE.with_(*overrides), **changes)
 
 
+def with_class(*overrides: str, **changes: Any) -> StudentFigures:
+    """Figures of a run that missed a promised recall of 90 % of one class."""
+    found = ClassFigures("rare", train=500, most=900, validation=100, right=90, teacher_right=95, promise=0.9)
+    return with_recipe("gates.min_recall.rare=0.9", *overrides, at_stake=(replace(found, **changes),))
+
+
 def named(figures: StudentFigures) -> list[str]:
     return [each.cause for each in causes_of(figures)]
 
 
 APPLY = {
+    "no threshold": (
+        with_class("export.thresholds=false", right=89),
+        with_class("export.thresholds=false", right=90),
+    ),
+    "rare class": (with_class(train=450), with_class(train=451)),
+    "few validation images of a class": (
+        with_class(validation=30, right=27),
+        with_class(validation=60, right=54),
+    ),
     "student too small": (with_training(disagreeing=40), with_training(disagreeing=39)),
     "student overfitted": (with_training(student_right=365), with_training(student_right=355)),
     "training too short": (with_recipe("distill.training.batch_size=110", transfer=5_060), GOOD),
@@ -87,8 +107,39 @@ def test_a_cause_applies_from_its_threshold(name: str) -> None:
     assert named(applies) == [name] and name not in named(does_not)
     (cause,) = causes_of(applies)
     changed = [applies.recipe.with_(*overrides) for overrides in cause.overrides]
-    assert changed and applies.recipe not in changed
+    assert (changed or name == "few validation images of a class") and applies.recipe not in changed
     assert str(cause).startswith(name[:1].upper()) and " Try " in str(cause)
+
+
+def test_a_rare_class_is_balanced_in_one_way_and_with_a_teacher_that_misses_it_too() -> None:
+    def proposed(*overrides: str, **changes: Any) -> list[list[str]]:
+        (cause,) = causes_of(with_class(*overrides, train=30, **changes))
+        return [[each.rpartition(".")[2] for each in remedy] for remedy in cause.overrides]
+
+    weight, sampling = ["class_weight=balanced"], ["sampling=balanced"]
+    assert proposed() == [sampling, weight]  # the loss with the labels, which has the weights, counts for little
+    assert proposed("distill.label_weight=0.5") == [weight, sampling]
+    assert proposed("distill.label_weight=0") == [sampling]
+    assert proposed("distill.training.sampling=balanced") == []
+    taught = proposed("distill.label_weight=0.5", teacher_right=90)
+    assert taught == [weight, sampling, weight + weight]
+    (cause,) = causes_of(with_class(train=30, teacher_right=90))
+    assert cause.overrides[2] == ["distill.training.sampling=balanced", "teachers.0.fine_tune.class_weight=balanced"]
+    assert "'rare' has 30 training images, the largest class 900; 90 of 100 validation images" in cause.evidence
+    assert cause.proposal.endswith("more training photos of 'rare'")
+
+
+def test_folds_are_proposed_where_the_recipe_accepts_them() -> None:
+    figures = with_class("export.thresholds=false", train=30)
+    assert ["data.folds=5"] in causes_of(figures)[0].overrides
+    patient = replace(figures, recipe=figures.recipe.with_("distill.training.patience=3"))
+    assert ["data.folds=5"] not in causes_of(patient)[0].overrides
+
+
+def test_a_promise_without_validation_images_has_a_cause() -> None:
+    (cause,) = causes_of(with_class(validation=0, right=0, teacher_right=0))
+    assert "'rare' has no validation image, so that no threshold could be chosen" in cause.evidence
+    assert cause.proposal == "about 34 photos of 'rare' in the validation split"
 
 
 def test_where_nothing_applies_the_numbers_are_named() -> None:
@@ -160,6 +211,15 @@ def test_a_command_can_be_pasted_into_a_shell() -> None:
     assert '\'distill.assistants=[{"model": "mobilenet_v3_small"' in small.proposal
 
 
+SHIPPED = {  # of the Keras student by thresholds, 20 images of "rare" and 100 others
+    "scores": from_counts({"rare": (20, 2, 2), "other": (100, 118, 100)}),
+    "scores_with_thresholds": from_counts({"rare": (20, 30, 12), "other": (100, 90, 82)}),
+    "recall_changes": RecallChanges(reference="teacher", classes={"rare": RecallChange(lost=6, gained=0)}),
+    "negative_flips": negative_flips(np.zeros(10, int), np.eye(2)[[0] * 8 + [1] * 2], np.eye(2)[[0] * 10], "ab"),
+}
+LIMITS = Gates(min_recall={"rare": 0.9}, min_balanced_accuracy=0.8, max_recall_drop=0.1, max_negative_flips=0.1)
+
+
 @pytest.mark.parametrize(
     ("name", "limit", "verdict", "counts"),
     [
@@ -169,8 +229,64 @@ def test_a_command_can_be_pasted_into_a_shell() -> None:
         ("min_accuracy/r_int8.tflite", 0.7, "failed", True),
         ("min_accuracy/r_int8.tflite", 0.6, "failed", False),  # the file alone fails it
         ("min_agreement/r_int8.tflite", 0.9, "failed", False),
+        ("min_recall/r_int8.tflite/rare", 0.9, "failed", True),
+        ("min_recall/r_int8.tflite/rare", 0.9, "not judged", False),
+        ("min_recall/r_int8.tflite/rare", 0.5, "failed", False),
+        ("min_balanced_accuracy/r_int8.tflite", 0.8, "failed", True),
+        ("min_balanced_accuracy/r_int8.tflite", 0.7, "failed", False),
+        ("max_recall_drop/r_int8.tflite", 0.1, "failed", True),
+        ("max_negative_flips/r_int8.tflite", 0.1, "failed", True),
+        ("max_negative_flips/r_int8.tflite", 0.2, "failed", False),
     ],
 )
-def test_gates_on_the_accuracy_of_the_student_count(name: str, limit: float, verdict: Any, counts: bool) -> None:
+def test_gates_that_the_student_fails_itself_count(name: str, limit: float, verdict: Any, counts: bool) -> None:
     gate = Gate(name=name, value=0.5, limit=limit, passed=False, verdict=verdict)
-    assert bool(missed([gate], accuracy=0.65)) is counts
+    kind = name.split("/")[0]
+    limits = {"rare": limit} if kind == "min_recall" else limit
+    gates = LIMITS.model_copy(update={kind: limits}) if kind in class_limits.ON_CLASSES else LIMITS
+    manifest = tiny_manifest(["rare", "other"])
+    student = manifest.student.model_copy(update={"accuracy": 0.65, **SHIPPED})
+    changes = {"student": student, "gates": [gate], "recipe": {"gates": gates.model_dump(mode="json")}}
+    assert bool(missed(manifest.model_copy(update=changes))) is counts
+
+
+def predictions(shipped: list[int], teacher: list[int] | None, labels: Sequence[int] = (0,) * 10 + (1,) * 2) -> Any:
+    taught = None if teacher is None else np.array(teacher)
+    return class_limits.SplitPredictions(np.array(labels), np.array(shipped), np.array(shipped), taught)
+
+
+def test_gates_on_classes_are_measured_and_compared_with_their_limits() -> None:
+    classes = ("common", "rare")
+    found = predictions([0] * 9 + [1, 1, 0], teacher=[0] * 10 + [1] * 2)
+    values = class_limits.measured(LIMITS, found, classes)
+    assert values == {
+        ("min_recall", "rare"): 0.5,
+        ("min_balanced_accuracy",): pytest.approx(0.7),
+        ("max_recall_drop",): pytest.approx(0.5),
+        ("max_negative_flips",): pytest.approx(2 / 12),
+    }
+    short = class_limits.shortfalls(LIMITS, values, classes)
+    assert {key[0]: round(value, 3) for key, value in short.items()} == {
+        **{"min_recall": 0.4, "min_balanced_accuracy": 0.1, "max_recall_drop": 0.4, "max_negative_flips": 0.067}
+    }
+    alone = class_limits.measured(LIMITS, predictions([0] * 10 + [1] * 2, teacher=None), classes)
+    assert set(alone) == {("min_recall", "rare"), ("min_balanced_accuracy",)}
+    assert class_limits.shortfalls(LIMITS, alone, classes) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "teacher", "worst"),
+    [
+        ("min_balanced_accuracy", [0] * 10 + [0] * 2, 1),  # recall 0.7 and 0.5
+        ("max_recall_drop", [0] * 10 + [0] * 2, 0),  # the teacher knows none of class 1
+        ("max_recall_drop", [0] * 10 + [1] * 2, 1),
+        ("max_negative_flips", [0] * 10 + [1] * 2, 0),  # three of them against one
+        ("max_negative_flips", None, 0),
+    ],
+)
+def test_the_class_that_a_gate_on_all_classes_is_missed_by(kind: str, teacher: list[int] | None, worst: int) -> None:
+    assert class_limits.worst_class(kind, predictions([0] * 7 + [1] * 3 + [1, 0], teacher)) == worst
+
+
+def test_of_equal_classes_the_one_with_the_fewest_images_is_the_worst() -> None:
+    assert class_limits.worst_class("min_balanced_accuracy", predictions([3] * 6, None, [0, 0, 0, 2, 2, 5])) == 5

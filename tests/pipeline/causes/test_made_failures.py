@@ -135,6 +135,24 @@ def test_a_rescue_keeps_what_validation_prefers(
     assert finished[0].rescue == kept.rescue
 
 
+def test_a_missed_promise_is_rescued_by_what_the_class_gets(
+    folder: Path, small: Recipe, finished: list[RunContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small.with_("gates.min_recall.red columns=0.9", "export.thresholds=false")
+    found = examine_after(recipe, RunFolder(folder / "runs/small"), Lines())  # judged by the validation images
+    assert found.causes[0].cause == "no threshold" and "of 12 validation images of 'red columns'" in found.summary
+    gate = MISSED.model_copy(update={"name": "min_recall/small_int8.tflite/red columns", "limit": 0.9})
+    monkeypatch.setattr(rescue, "missed", lambda manifest: [gate])
+    monkeypatch.setattr(rescue, "MOST_TRIES", 1)
+    rescued(recipe, folder, hours=0)  # a threshold takes no training
+    kept = finished[-1]
+    assert kept.recipe == small.with_("gates.min_recall.red columns=0.9") and kept.rescue is not None
+    (threshold,) = kept.rescue.tries
+    assert threshold.overrides == ["export.thresholds=true"] and threshold.kept
+    assert kept.rescue.on_classes["min_recall/red columns"] < 0.9 <= threshold.on_classes["min_recall/red columns"]
+    assert threshold.validation_accuracies == kept.rescue.validation_accuracies  # which do not decide
+
+
 def test_a_remedy_that_cannot_be_trained_is_recorded(
     folder: Path, small: Recipe, finished: list[RunContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:

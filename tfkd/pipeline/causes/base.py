@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tfkd.errors import RequestError
 from tfkd.pipeline.causes.figures import StudentFigures
+from tfkd.recipe import Recipe
 from tfkd.verification.gates import STUDENT
 from tfkd.verification.records import Diagnosis
 
@@ -36,7 +38,7 @@ class CauseKind:
         reason: why the threshold is where it is, one sentence.
         measure: returns the value; None where the run cannot show it.
         evidence: describes what was measured, one sentence without a full stop.
-        remedies: what may help, the first one first; at least one.
+        remedies: what may help, the first one first; at least one. Those that the recipe refuses are left out.
     """
 
     threshold: float
@@ -55,7 +57,7 @@ class CauseKind:
 
     def described(self, name: str, figures: StudentFigures) -> Diagnosis:
         """Returns the cause with its evidence and its remedies."""
-        remedies = self.remedies(figures)
+        remedies = [each for each in self.remedies(figures) if _fits(figures.recipe, each)]
         return Diagnosis(
             subject=STUDENT,
             cause=name,
@@ -63,3 +65,12 @@ class CauseKind:
             proposal=", or ".join(map(str, remedies)),
             overrides=[list(remedy.overrides) for remedy in remedies if remedy.overrides],
         )
+
+
+def _fits(recipe: Recipe, remedy: Remedy) -> bool:
+    """Returns whether the recipe accepts a remedy, such as folds beside its other settings."""
+    try:
+        recipe.with_(*remedy.overrides)
+    except RequestError:
+        return False
+    return True

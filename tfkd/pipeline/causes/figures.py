@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tfkd.errors import counted
 from tfkd.recipe import Recipe
 
 FEWEST_EPOCHS = 4  # of a learning curve whose two halves can be compared
@@ -34,6 +35,35 @@ class TrainingFigures:
 
 
 @dataclass(frozen=True)
+class ClassFigures:
+    """A class on which a missed gate depends.
+
+    Attributes:
+        name: of the class.
+        train: its labelled training images.
+        most: those of the largest class.
+        validation: its validation images.
+        right: those of them that an app gets as this class.
+        teacher_right: those that the teacher predicts correctly; None where it was not measured.
+        promise: least recall that the recipe promises; None where it does not.
+    """
+
+    name: str
+    train: int
+    most: int
+    validation: int
+    right: int
+    teacher_right: int | None
+    promise: float | None
+
+    def described(self) -> str:
+        """Returns its recall on the validation images, or that there are none."""
+        if not self.validation:
+            return f"{self.name!r} has no validation image"
+        return f"{self.right} of {counted(self.validation, 'validation image')} of {self.name!r} are predicted as it"
+
+
+@dataclass(frozen=True)
 class StudentFigures:
     """The figures of a trained student; accuracies run from 0 to 1.
 
@@ -49,6 +79,7 @@ class StudentFigures:
         control: validation accuracy of the control; None without one.
         temperatures: place and temperature of each loss on softened probabilities, the chosen one for "auto".
         training: on training images.
+        at_stake: the classes on which missed gates depend.
     """
 
     recipe: Recipe
@@ -61,6 +92,7 @@ class StudentFigures:
     control: float | None
     temperatures: tuple[tuple[int, float], ...]
     training: TrainingFigures
+    at_stake: tuple[ClassFigures, ...] = ()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -97,9 +129,10 @@ class StudentFigures:
         others = {"teacher": self.teacher, "control": self.control}
         known = {"student": self.accuracy} | {name: each for name, each in others.items() if each is not None}
         training, images = self.training, self.training.images
+        classes = "".join(f"; {each.described()}" for each in self.at_stake)
         return (
             f"Validation accuracy: {', '.join(f'{name} {each:.1%}' for name, each in known.items())}; of {images} "
             f"training images the student predicts {training.student_right / images:.1%} correctly and "
             f"{1 - training.disagreeing / images:.1%} of the views as its teacher, whose mean confidence is "
-            f"{training.confidence:.3f}; {self.steps:,} steps"
+            f"{training.confidence:.3f}; {self.steps:,} steps{classes}"
         )

@@ -1,6 +1,6 @@
 """The exported files of the student, and the teachers' fp32 .tflite files to compare them with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,16 @@ from tfkd.pipeline.kind import Inputs, StageKind
 from tfkd.pipeline.sources import Sources, settings
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.pipeline.stages.compress import COMPRESS, shipped_folder
+from tfkd.pipeline.stages.on_validation import probabilities_of, promises_with_thresholds
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.teacher import kind_in, prepared
-from tfkd.recipe import Export, Gates, Recipe
+from tfkd.recipe import Export, Gates
 from tfkd.teachers import KINDS, PreparedTeacher
 from tfkd.verification import thresholds
-from tfkd.verification.class_gates import promises
 from tfkd.verification.gates import TAUGHT
 from tfkd.verification.records import Threshold
 from tfkd.writers import Card, Exported, ExportedFile
 from tfkd.writers.records import MissingFile
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -154,31 +152,18 @@ def _inputs(sources: Sources, number: int) -> Inputs:
     card = asdict(card_of(sources.recipe_json, sources.data.classes, sources.data.fingerprint))
     del card["thresholds"]  # they are chosen by this stage
     own = {**settings("export", sources.recipe_json["export"]), **settings("description", card)}
-    if promised := _promises(sources.recipe, sources.data.classes):
+    if promised := promises_with_thresholds(sources.recipe, sources.data.classes):
         own |= {"gates.min_recall": promised, "version of the thresholds": thresholds.VERSION}
     return Inputs(own, (COMPRESS.name if sources.recipe.compress else STUDENT.name,))
 
 
-def _promises(recipe: Recipe, classes: Sequence[str]) -> dict[str, float]:
-    """Returns the promised recalls that need thresholds, by class."""
-    return promises(recipe.gates, classes) if recipe.export.thresholds else {}
-
-
 def _thresholds(context: RunContext) -> dict[str, Threshold]:
     """Chooses the thresholds of the promised classes on the validation split with the student in Keras."""
-    data = context.shipped
-    promised = _promises(context.recipe, data.classes)
+    data, promised = context.shipped, promises_with_thresholds(context.recipe, context.data.classes)
     if not promised or not len(data.validation):
         return thresholds.without_images(promised)
-    from tfkd.data.batches import plain_batches
-    from tfkd.distill.measures import softmax
-    from tfkd.distill.predict import predict, predictor
-    from tfkd.training.saving import load_model
-
-    batches = plain_batches(data.validation, data.reading.signature(context.recipe.data), _BATCH)
-    run = predictor(load_model(shipped_folder(context) / STUDENT_MODEL))
     with context.progress.task("predictions for the thresholds", len(data.validation), "images") as advance:
-        probabilities = softmax(predict(run, batches, advance))
+        probabilities = probabilities_of(context, shipped_folder(context), advance)
     return thresholds.choose(data.validation.labels, probabilities, promised, data.classes)
 
 

@@ -59,7 +59,7 @@ from tfkd.signature import Signature
 from tfkd.verification import thresholds, wrong_classes
 from tfkd.verification.flips import flipped_images, negative_flips
 from tfkd.verification.gates import TAUGHT
-from tfkd.verification.records import Artifact, Diagnosis, Gate, NegativeFlips, PairedTest
+from tfkd.verification.records import Artifact, Diagnosis, NegativeFlips, PairedTest
 from tfkd.verification.scores import recall_changes, scores
 from tfkd.verification.truth import paired_test
 from tfkd.verification.wrong_classes import order_agreement
@@ -94,7 +94,7 @@ def manifest_of(context: RunContext, suspects: Suspects | None) -> Manifest:
         environments={name: other for name, other in environments.items() if other},
         choices=_choices(context.choices),
     )
-    causes = [*found, *_why_the_student_failed(context, manifest.gates)]
+    causes = [*found, *_why_the_student_failed(context, manifest)]
     further = {
         "diagnosis": causes,
         "rescue": context.rescue,
@@ -311,10 +311,10 @@ def _comparison(context: RunContext, student: StudentEntry) -> list[ComparisonRo
     return rows
 
 
-def _why_the_student_failed(context: RunContext, gates: list[Gate]) -> list[Diagnosis]:
-    """Looks for causes when the student itself misses a gate on accuracy."""
-    reached = accuracy(_student_logits(context), context.data.test.labels)
-    return causes_of(figures_of(context)) if missed(gates, reached) else []
+def _why_the_student_failed(context: RunContext, manifest: Manifest) -> list[Diagnosis]:
+    """Looks for causes when the student itself misses a gate on accuracy or classes."""
+    failed = [gate.name for gate in missed(manifest)]
+    return causes_of(figures_of(context, failed)) if failed else []
 
 
 def _golden(context: RunContext, bundle: Path) -> Golden:
@@ -368,4 +368,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=22, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=23, result=ReportResult, inputs=_inputs, work=_work)

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from tfkd.files import fingerprint, read_sealed, write_sealed
-from tfkd.pipeline.causes.figures import StudentFigures, TrainingFigures
+from tfkd.pipeline.causes import class_limits
+from tfkd.pipeline.causes.class_limits import SplitPredictions, keys_on_classes, worst_class
+from tfkd.pipeline.causes.figures import ClassFigures, StudentFigures, TrainingFigures
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import images_in_transfer_set
 from tfkd.pipeline.folders import CURVE, STUDENT_MODEL
 from tfkd.pipeline.stages.control import CONTROL
+from tfkd.pipeline.stages.on_validation import predictions_of
 from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.teacher import validation_accuracy
 from tfkd.pipeline.stages.trainings import stores_behind
 from tfkd.recipe.networks import chain
 from tfkd.training.job import Store
+from tfkd.verification.class_gates import promises
 from tfkd.verification.diagnosis import temperatures
 
 VERSION = 1  # of what is measured
@@ -25,13 +29,17 @@ MOST_IMAGES = 400
 BATCH = 64
 
 
-def figures_of(context: RunContext) -> StudentFigures:
+def figures_of(context: RunContext, missed: Sequence[str] | None) -> StudentFigures:
     """Returns the figures of the best student of a run whose students are finished.
 
     With folds the student that ships has seen all labelled images; the figures are those without the first fold.
+
+    Args:
+        context: of the run.
+        missed: names of the missed gates; None where none was judged, so that the validation images decide.
     """
     if context.data.is_pooled:
-        return figures_of(context.part([0]))
+        return figures_of(context.part([0]), missed)
     result, recipe, data = context.result(STUDENT).best, context.recipe, context.data
     control = context.result(CONTROL).of(result.seed)
     points = json.loads((best_folder(context) / CURVE).read_text(encoding="utf-8"))
@@ -48,6 +56,35 @@ def figures_of(context: RunContext) -> StudentFigures:
         control=control.validation_accuracy if control else None,
         temperatures=tuple(softened),
         training=_kept(context, [temperature for _, temperature in softened] or [1.0]),
+        at_stake=_at_stake(context, missed),
+    )
+
+
+def _at_stake(context: RunContext, missed: Sequence[str] | None) -> tuple[ClassFigures, ...]:
+    """Returns the classes on which missed gates depend; of a gate on all classes the one by which it is missed most."""
+    gates, classes = context.recipe.gates, context.data.classes
+    if not class_limits.limits(gates, classes) or not (missed is None or keys_on_classes(missed)):
+        return ()
+    found = predictions_of(context, best_folder(context))
+    if missed is None:
+        keys = list(class_limits.shortfalls(gates, class_limits.measured(gates, found, classes), classes))
+    else:
+        keys = keys_on_classes(missed)
+    numbers = [list(classes).index(key[1]) if len(key) > 1 else worst_class(key[0], found) for key in keys]
+    return tuple(_class_figures(context, found, number) for number in dict.fromkeys(numbers))
+
+
+def _class_figures(context: RunContext, found: SplitPredictions, number: int) -> ClassFigures:
+    data, members = context.data, found.labels == number
+    train = np.bincount(data.train.labels, minlength=len(data.classes))
+    return ClassFigures(
+        name=data.classes[number],
+        train=int(train[number]),
+        most=int(train.max()),
+        validation=int(members.sum()),
+        right=int((found.shipped[members] == number).sum()),
+        teacher_right=None if found.teacher is None else int((found.teacher[members] == number).sum()),
+        promise=promises(context.recipe.gates, data.classes).get(data.classes[number]),
     )
 
 
