@@ -74,7 +74,7 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
             ("student.model", student.model, _part(recipe, "student", "model")),
             ("the kind of input", manifest.signature.kind, _part(recipe, "data", "kind") or "image"),
-            ("student.image_size", student.image_size, _part(recipe, "data", "image_size")),
+            ("the size of the input", _size(manifest), _size_in(recipe, manifest.signature.kind)),
             ("teachers", _stated_teachers(manifest), _teachers_in(recipe)),
         ]
     else:
@@ -106,10 +106,21 @@ def _named(model: Any, weights: Any, domain: Any) -> tuple[Any, ...]:
     return (model, weights) if domain is None else (model, weights, domain)
 
 
+def _size(manifest: Manifest) -> Any:
+    return manifest.student.image_size or manifest.signature.single.shape[0]
+
+
+def _size_in(recipe: dict[str, Any], kind: str) -> Any:
+    return _part(recipe, "data", "tokens" if kind == "text" else "image_size")
+
+
 def _input(manifest: Manifest) -> Iterator[str]:
-    stated, image = manifest.signature, signature(manifest.student.image_size)
-    if stated.kind == image.kind and stated != image:
-        yield f"student.signature is {stated}, not {image}"
+    stated, side = manifest.signature, manifest.student.image_size
+    if side is None:
+        if stated.kind == "image":
+            yield "student.image_size is not stated"
+    elif stated != signature(side):
+        yield f"student.signature is {stated}, not {signature(side)}"
 
 
 def _part(value: Any, *names: str) -> Any:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from tfkd.bundle.layout import EVIDENCE
 from tfkd.bundle.manifest import Manifest
-from tfkd.inputs.image.files import shown_type
+from tfkd.inputs import shown_type
 from tfkd.records import Count
 from tfkd.verification.gates import STUDENT
 from tfkd.verification.records import ORDER_BINS

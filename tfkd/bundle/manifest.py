@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from tfkd.bundle.results import BenchEntry
+from tfkd.bundle.vocabulary import with_vocabulary
 from tfkd.errors import RequestError, first_fault
 from tfkd.inputs.image.tensors import signature
 from tfkd.recipe import NAME
@@ -146,9 +147,11 @@ class StudentEntry(Entry):
 
     model: str
     parameters: Number
-    image_size: Number
+    image_size: Number | None = Field(None, description="side of the input, pixels; None where it is no image")
     signature: Signature | None = Field(
-        None, description="raw inputs; None in bundles of earlier versions: one square RGB image of image_size"
+        None,
+        description="raw inputs, of texts with the vocabulary in vocab.txt; None in bundles of earlier versions: one "
+        "square RGB image of image_size",
     )
     accuracy: Fraction = Field(
         description="of the exported network in Keras, on the test split; with folds, of the networks without a fold"
@@ -341,7 +344,16 @@ class Manifest(Entry):
     @property
     def signature(self) -> Signature:
         """What the student takes."""
-        return self.student.signature or signature(self.student.image_size)
+        return self.student.signature or signature(self.student.image_size or 0)
+
+    def with_vocabulary(self, folder: Path) -> "Manifest":
+        """Returns the manifest of a bundle in this folder with the vocabulary of its signature.
+
+        Raises:
+            RequestError: it has none that fits.
+        """
+        found = with_vocabulary(self.student.signature, folder)
+        return self.model_copy(update={"student": self.student.model_copy(update={"signature": found})})
 
     @property
     def folds(self) -> int | None:
@@ -414,7 +426,7 @@ def read_manifest(folder: Path) -> Manifest:
     if path.exists() and not path.is_file():
         raise RequestError(f"{path} is no file. Name a folder that tfkd run made, e.g. exported_models/quickstart.")
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(path.read_bytes()).with_vocabulary(folder)
     except OSError as error:
         raise RequestError(
             f"{folder} is no bundle: cannot read {path.name}: {error.strerror}. "

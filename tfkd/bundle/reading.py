@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import SCHEMA, Manifest
 from tfkd.bundle.seal import few, text
+from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.verification import VerifyError
 from tfkd.verification.records import Artifact
@@ -32,8 +33,10 @@ def checked_manifest(folder: Path, listed: dict[str, Path]) -> tuple[tuple[Manif
     """
     content = text(folder / MANIFEST)
     try:
-        manifest = Manifest.model_validate_json(content, strict=True)
+        manifest = Manifest.model_validate_json(content, strict=True).with_vocabulary(folder)
         json.loads(content, object_pairs_hook=_once_each)
+    except RequestError as error:
+        raise VerifyError(f"{MANIFEST}: {str(error).replace(f'{folder}/', '')}") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise VerifyError(f"{MANIFEST}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}.") from None

@@ -7,15 +7,18 @@ from tfkd.bundle import golden
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import Manifest
+from tfkd.bundle.vocabulary import VOCABULARY, vocabulary_text
 from tfkd.labels import LABELS, labels_text
 
 
 def assemble(folder: Path, manifest: Manifest, examples: Golden) -> None:
-    """Writes labels.txt, golden/ and manifest.json into a bundle's folder.
+    """Writes labels.txt, the vocabulary of texts, golden/ and manifest.json into a bundle's folder.
 
     Raises:
         RequestError: a class name does not fit on one line, or the folder cannot be written.
     """
     files.write_text(folder / LABELS, labels_text(manifest.data.classes))
+    if manifest.signature.pieces:
+        files.write_text(folder / VOCABULARY, vocabulary_text(manifest.signature))
     golden.write(folder, examples, manifest.data.classes, manifest.signature)
     files.write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))

@@ -26,6 +26,21 @@ def kind_of(name: str) -> InputKind:
     return kind
 
 
+def shown_type(text: str) -> str:
+    """Returns the media type of the base64 text of an example, from the first kind that shows such.
+
+    Raises:
+        ValueError: no kind does.
+    """
+    reasons = []
+    for name in KINDS:
+        try:
+            return kind_of(name).shown_type(text)
+        except ValueError as error:
+            reasons.append(str(error))
+    raise ValueError("; ".join(reasons))
+
+
 def signature_of(model: Any) -> Signature:
     """Returns the signature of a model's inputs, from the first kind that matches.
 

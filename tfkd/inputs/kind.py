@@ -179,12 +179,14 @@ class Description:
     Attributes:
         tflite: sentence for the metadata of `.tflite` files.
         coreml: sentence for Core ML files.
+        size: of the input, such as "96 × 96".
         properties: properties that file formats have fields for, by the kind's names.
         apps: sentence for app developers, by the library that runs the file.
     """
 
     tflite: str
     coreml: str
+    size: str
     properties: Mapping[str, Any]
     apps: Mapping[str, str]
 

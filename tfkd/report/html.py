@@ -1,5 +1,6 @@
 """report.html: one page that shows what a run achieved, with everything it needs inside."""
 
+import base64
 import functools
 import itertools
 import json
@@ -16,7 +17,7 @@ from tfkd import files
 from tfkd.bundle.evidence import Evidence, Example, other_classes
 from tfkd.bundle.manifest import ComparisonRow, Manifest
 from tfkd.errors import RequestError, legible
-from tfkd.inputs.image.files import shown_type
+from tfkd.inputs import shown_type
 from tfkd.recipe import Gates
 from tfkd.report import classes, facts, flips, measurements, plots, scores, suspects, units, usage, wrong_classes
 from tfkd.verification.gates import REQUIRED, VERIFIED
@@ -139,6 +140,7 @@ def _environment() -> Environment:
         "signed": units.signed,
         "breakable": _breakable,
         "media_type": shown_type,
+        "decoded": lambda text: base64.b64decode(text).decode(),
     }
     return environment
 

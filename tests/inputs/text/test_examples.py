@@ -58,3 +58,5 @@ def test_settings_of_images_are_refused() -> None:
     assert KIND.normalization("none", "--normalization") is None and not KIND.conversion("rgb")
     with pytest.raises(ValueError, match="base64"):
         KIND.shown_type("/w==")
+    with pytest.raises(ValueError, match="no words"):
+        KIND.shown_type("")

@@ -26,6 +26,11 @@ def side_of(signature: Signature) -> int:
     return int(signature.single.shape[0] or 0)
 
 
+def image_size_of(signature: Signature) -> int | None:
+    """Returns the side of the square image of a signature, pixels; None for an input of another kind."""
+    return side_of(signature) if signature.kind == "image" else None
+
+
 def signature_of(model: Any) -> Signature:
     """Returns the signature of a model's square RGB image.
 
@@ -68,6 +73,7 @@ def describe(signature: Signature) -> Description:
     return Description(
         tflite="RGB pixels from 0 to 255, as they are; the model normalises them.",
         coreml="RGB image; the model normalises its pixels itself.",
+        size=f"{side} × {side}",
         properties={"colours": "RGB", "height": side, "width": side},
         apps={
             "litert": f"the upright photo's centre square resized to {side} × {side}, as raw RGB from 0 to 255. "

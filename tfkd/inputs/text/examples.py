@@ -79,14 +79,16 @@ def shown_type(text: str) -> str:
     """Returns "text/plain" for base64 of UTF-8.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is something else, or empty.
     """
     try:
-        base64.b64decode(text, validate=True).decode()
+        shown = base64.b64decode(text, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise ValueError(
             "not the base64 text of UTF-8; encode it with tfkd.inputs.text.examples.encode_shown"
         ) from None
+    if not shown or "\0" in shown:
+        raise ValueError("the base64 text of no words")
     return "text/plain"
 
 

@@ -56,6 +56,7 @@ def describe(signature: Signature) -> Description:
     return Description(
         tflite="Ids of the pieces of a text by vocab.txt: [CLS], the text's, [SEP], then 0.",
         coreml="Ids of the pieces of a text by vocab.txt: [CLS], the text's, [SEP], then 0.",
+        size=f"{length} pieces",
         properties={"length": length, "pieces": len(signature.pieces)},
         apps={
             "litert": f"the text's {length} ids, int32, by the Kotlin tokenizer beside it and vocab.txt.",
