@@ -9,7 +9,10 @@ import pytest
 from tests.tools import compilers
 from tfkd.bundle import snippets
 from tfkd.bundle.manifest import Manifest
+from tfkd.inputs.text.tensors import signature
+from tfkd.inputs.text.vocabulary import SPECIAL
 from tfkd.labels import labels_text
+from tfkd.report.usage import usages
 from tfkd.verification.records import Threshold
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
@@ -50,6 +53,12 @@ def promised(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"thresholds": {HOSTILE[1]: chosen, HOSTILE[0]: none}})
 
 
+def of_texts(manifest: Manifest) -> Manifest:
+    """Changes the manifest of a bundle of images to one of texts."""
+    changed = {"image_size": None, "signature": signature(20, (*SPECIAL, "a"))}
+    return manifest.model_copy(update={"student": manifest.student.model_copy(update=changed)})
+
+
 def test_names_of_bundles_become_names_of_types() -> None:
     names = {"quickstart": "Quickstart", "my-shoes_2": "MyShoes2", "2nd": "Model2nd"}
     assert {name: snippets.type_name(name) for name in names} == names
@@ -70,6 +79,19 @@ def test_they_are_in_the_folder_of_the_files_that_they_run(make: Make, tmp_path:
     for snippet in snippets.snippets(manifest):
         assert Path(snippet.artifact.path).name in snippet.code
         assert Path(snippet.artifact.path).parent == Path(snippet.path).parent
+
+
+def test_sources_of_texts_come_with_a_tokenizer(make: Make) -> None:
+    manifest = of_texts(make("intents", "fp32"))
+    found = {snippet.path: snippet.code for snippet in snippets.snippets(manifest)}
+    android = {"IntentsClassifier.kt", "IntentsTasks.kt", "IntentsTokenizer.kt"}
+    ios = {"IntentsClassifier.swift", "IntentsTokenizer.swift"}
+    assert found.keys() == {f"android/{name}" for name in android} | {f"ios/{name}" for name in ios}
+    assert not any("Bitmap" in code or "photo" in code or "CGImage" in code for code in found.values())
+    assert "const val LENGTH = 20" in found["android/IntentsTokenizer.kt"]
+    steps = {usage.platform: " ".join(usage.steps) for usage in usages(manifest)}
+    assert steps.keys() == {"Android, with LiteRT", "Android, with MediaPipe Tasks", "iOS and macOS"}
+    assert "TextClassifier takes the text" in steps["Android, with MediaPipe Tasks"]
 
 
 def test_they_run_the_int8_file_on_android_and_a_verified_program_on_ios() -> None:
@@ -97,6 +119,8 @@ def test_kotlin_compiles_without_a_warning_and_reads_every_label(make: Make, tmp
     ):
         manifest = make(name, precision, dtype)
         snippets.write(promised(manifest) if dtype != "int8" else manifest, tmp_path / "sources")
+        texts = of_texts(manifest.model_copy(update={"name": f"texts-{name}"}))
+        snippets.write(promised(texts) if dtype != "int8" else texts, tmp_path / "sources")
     (tmp_path / "sources" / "Main.kt").write_text(MAIN)
     done = kotlin.compile([tmp_path / "sources", TOOLS / "android_stubs"], tmp_path / "classes")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -129,5 +153,8 @@ def test_swift_compiles_without_a_warning(make: Make, tmp_path: Path) -> None:
         compiled(*made, TOOLS / "apple_stubs" / f"{name}.swift")
     snippets.write(make("my-shoes", "fp32"), tmp_path)
     snippets.write(promised(make("lesions", "fp32")), tmp_path)
-    for name in ("MyShoes", "Lesions"):
-        compiled("-typecheck", "-parse-as-library", tmp_path / "ios" / f"{name}Classifier.swift")
+    snippets.write(of_texts(make("intents", "fp32")), tmp_path)
+    snippets.write(promised(of_texts(make("topics", "fp32"))), tmp_path)
+    for name, *beside in (("MyShoes",), ("Lesions",), ("Intents", "IntentsTokenizer"), ("Topics", "TopicsTokenizer")):
+        sources = [tmp_path / "ios" / f"{each}.swift" for each in (f"{name}Classifier", *beside)]
+        compiled("-typecheck", "-parse-as-library", *sources)

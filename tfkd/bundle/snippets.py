@@ -11,6 +11,7 @@ from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.formats import FORMATS, AppCode
 from tfkd.inputs.text import delimiters
+from tfkd.inputs.text.tensors import length_of
 from tfkd.inputs.text.tokenizer import LONGEST_WORD
 from tfkd.inputs.text.vocabulary import CONTINUATION
 from tfkd.verification import thresholds
@@ -25,7 +26,7 @@ class Snippet:
 
     Attributes:
         path: inside the bundle, with forward slashes.
-        runtime: litert, mediapipe or coreml: which library of the app it calls.
+        runtime: litert, mediapipe or coreml, the library of the app that it calls; tokenizer for none.
         artifact: the model file that it runs.
         code: its text.
     """
@@ -66,16 +67,18 @@ def tokenizer(template: str, bundle: str, length: int) -> str:
         bundle: its name.
         length: of the model's input, tokens.
     """
+    named = {"bundle": bundle, "type": f"{type_name(bundle)}Tokenizer"}
+    return _render(template, named | _of_tokenizer(length))
+
+
+def _of_tokenizer(length: int) -> dict[str, Any]:
     codes = [f"0x{code:X}" for ends in delimiters.RANGES for code in ends]
-    values: dict[str, Any] = {
-        "bundle": bundle,
-        "type": f"{type_name(bundle)}Tokenizer",
+    return {
         "length": length,
         "longest_word": LONGEST_WORD,
         "continuation": CONTINUATION,
         "delimiters": [", ".join(codes[start : start + 12]) for start in range(0, len(codes), 12)],
     }
-    return _render(template, values)
 
 
 def _snippets(manifest: Manifest) -> Iterator[Snippet]:
@@ -85,6 +88,8 @@ def _snippets(manifest: Manifest) -> Iterator[Snippet]:
         if files:
             example = min(files, key=lambda each: (each.not_verified is not None, not _shipped(each)))
             for code in FORMATS[example.format].code:
+                if code.kind != manifest.signature.kind:
+                    continue
                 path = f"{folder}/{code.file.format(type=name)}"
                 yield _rendered(manifest, example, code, path)
 
@@ -105,7 +110,7 @@ def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) 
         "type": PurePosixPath(path).stem,
         "file": file.name,
         "module": file.stem,
-        "size": manifest.student.image_size,
+        **_of_kind(manifest),
         "classes": len(manifest.data.classes),
         "input": artifact.io.input.dtype,
         "output": artifact.io.output.dtype,
@@ -113,6 +118,14 @@ def _rendered(manifest: Manifest, artifact: Artifact, code: AppCode, path: str) 
         "thresholds": thresholds.values_by_name(manifest.thresholds),
     }
     return Snippet(path, code.runtime, artifact, _render(code.template, values))
+
+
+def _of_kind(manifest: Manifest) -> dict[str, Any]:
+    """Returns what sources say of the input."""
+    if manifest.signature.kind == "text":
+        named = {"tokenizer": f"{type_name(manifest.name)}Tokenizer", "article": "a text", "parameter": "text: String"}
+        return named | _of_tokenizer(length_of(manifest.signature))
+    return {"size": manifest.student.image_size, "article": "a photo", "parameter": "photo: Bitmap"}
 
 
 def _render(template: str, values: dict[str, Any]) -> str:

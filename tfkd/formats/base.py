@@ -42,11 +42,13 @@ class AppCode:
         runtime: the library that it calls; `tfkd.report.usage` has the steps for each.
         template: in tfkd/bundle/templates.
         file: its name; "{type}" is replaced by the bundle's name as a type name.
+        kind: the kind of input of the models that it runs.
     """
 
     runtime: str
     template: str
     file: str
+    kind: str = "image"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,11 @@ from tfkd.formats.families import COREML_FP16, COREML_FP32
 FOLDER = "ios"
 RECIPE_FIELD = "coreml"
 TOLERANCES = MappingProxyType({COREML_FP32: 1e-4, COREML_FP16: 3e-2})  # of every precision
-CODE = (AppCode("coreml", "coreml.swift.j2", "{type}Classifier.swift"),)
+CODE = (
+    AppCode("coreml", "coreml.swift.j2", "{type}Classifier.swift"),
+    AppCode("coreml", "coreml_text.swift.j2", "{type}Classifier.swift", "text"),
+    AppCode("tokenizer", "tokenizer.swift.j2", "{type}Tokenizer.swift", "text"),
+)
 LIBRARY = "coreml"
 TAGS = ("coreml", "ios")
 WRITER = "tfkd.writers.coreml:write"

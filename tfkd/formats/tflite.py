@@ -37,6 +37,9 @@ TFLITE = Format(
     code=(
         AppCode("litert", "litert.kt.j2", "{type}Classifier.kt"),
         AppCode("mediapipe", "mediapipe.kt.j2", "{type}Tasks.kt"),
+        AppCode("litert", "litert_text.kt.j2", "{type}Classifier.kt", "text"),
+        AppCode("mediapipe", "mediapipe_text.kt.j2", "{type}Tasks.kt", "text"),
+        AppCode("tokenizer", "tokenizer.kt.j2", "{type}Tokenizer.kt", "text"),
     ),
     library="litert",
     tags=("tflite", "litert", "android"),

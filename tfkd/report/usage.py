@@ -25,7 +25,8 @@ def usages(manifest: Manifest) -> list[Usage]:
     signature = manifest.signature
     kind = kind_of(signature.kind)
     read = kind.describe(signature).apps
-    found = [STEPS[snippet.runtime](snippet, read[snippet.runtime]) for snippet in snippets(manifest)]
+    shown = [snippet for snippet in snippets(manifest) if snippet.runtime in STEPS]
+    found = [STEPS[snippet.runtime](snippet, read[snippet.runtime]) for snippet in shown]
     if rendering := present_named(manifest.recipe.get("student", {})).get("rendering"):
         for usage in found:
             usage.steps.extend(filter(None, [kind.conversion(rendering)]))

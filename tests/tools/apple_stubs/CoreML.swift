@@ -25,6 +25,19 @@ public class MLImageConstraint: NSObject {
     public var pixelFormatType: OSType { fatalError() }
 }
 
+public enum MLMultiArrayDataType: Int {
+    case int32, float32
+}
+
+public class MLMultiArray: NSObject {
+    public init(shape: [NSNumber], dataType: MLMultiArrayDataType) throws { fatalError() }
+
+    public subscript(index: Int) -> NSNumber {
+        get { fatalError() }
+        set { fatalError() }
+    }
+}
+
 public class MLFeatureDescription: NSObject {
     public var imageConstraint: MLImageConstraint? { fatalError() }
 }
@@ -40,6 +53,8 @@ public class MLFeatureValue: NSObject {
     }
 
     public convenience init(pixelBuffer value: CVPixelBuffer) { fatalError() }
+
+    public convenience init(multiArray value: MLMultiArray) { fatalError() }
 
     public convenience init(imageAt url: URL, constraint: MLImageConstraint, options: [ImageOption: Any]?) throws {
         fatalError()

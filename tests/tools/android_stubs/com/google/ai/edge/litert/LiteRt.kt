@@ -24,6 +24,8 @@ class Environment private constructor() : JniHandle() {
 }
 
 class TensorBuffer private constructor() : JniHandle() {
+    fun writeInt(data: IntArray): Unit = TODO()
+
     fun writeFloat(data: FloatArray): Unit = TODO()
 
     fun writeInt8(data: ByteArray): Unit = TODO()
