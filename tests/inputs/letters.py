@@ -147,7 +147,9 @@ KIND = InputKind(
     feature=("Text", "text"),
     reading=lambda data, ranges: LettersReading(),
     signature_of=signature_of,
-    describe=lambda _: Description("Numbers of letters.", "Numbers of letters.", f"{LENGTH} letters", {}, {}),
+    describe=lambda _: Description(
+        "Numbers of letters.", "Numbers of letters.", f"{LENGTH} letters", "Give the model letters.", {}, {}
+    ),
     fields=frozenset(),
     conversion=lambda rendering: "",
     golden_suffix=".txt",

@@ -180,6 +180,7 @@ class Description:
         tflite: sentence for the metadata of `.tflite` files.
         coreml: sentence for Core ML files.
         size: of the input, such as "96 × 96".
+        advice: what an app must know of the input, one or two sentences.
         properties: properties that file formats have fields for, by the kind's names.
         apps: sentence for app developers, by the library that runs the file.
     """
@@ -187,6 +188,7 @@ class Description:
     tflite: str
     coreml: str
     size: str
+    advice: str
     properties: Mapping[str, Any]
     apps: Mapping[str, str]
 

@@ -35,6 +35,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         "model_card.md.j2",
         manifest=manifest,
         front_matter=Raw(_yaml(_metadata(manifest))),
+        input=usage.described(manifest),
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
         has_control_row=facts.has_control_row(manifest),

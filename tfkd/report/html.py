@@ -57,6 +57,7 @@ def write_report(
         "report.html.j2",
         manifest=manifest,
         devices=devices,
+        input=usage.described(manifest),
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
         is_smoke=facts.is_smoke(manifest),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.snippets import Snippet, snippets
 from tfkd.inputs import kind_of
+from tfkd.inputs.kind import Description
 from tfkd.recipe.renamed import present_named
 from tfkd.verification.records import Artifact
 
@@ -20,11 +21,14 @@ class Usage:
     code: str
 
 
+def described(manifest: Manifest) -> Description:
+    """Returns what is said of the student's input."""
+    return kind_of(manifest.signature.kind).describe(manifest.signature)
+
+
 def usages(manifest: Manifest) -> list[Usage]:
     """Returns instructions for Android and iOS, each where the bundle holds files for it."""
-    signature = manifest.signature
-    kind = kind_of(signature.kind)
-    read = kind.describe(signature).apps
+    kind, read = kind_of(manifest.signature.kind), described(manifest).apps
     shown = [snippet for snippet in snippets(manifest) if snippet.runtime in STEPS]
     found = [STEPS[snippet.runtime](snippet, read[snippet.runtime]) for snippet in shown]
     if rendering := present_named(manifest.recipe.get("student", {})).get("rendering"):

@@ -74,6 +74,8 @@ def describe(signature: Signature) -> Description:
         tflite="RGB pixels from 0 to 255, as they are; the model normalises them.",
         coreml="RGB image; the model normalises its pixels itself.",
         size=f"{side} × {side}",
+        advice="Give the model raw RGB from 0 to 255. The normalisation is inside the file, so the app must not "
+        "normalise.",
         properties={"colours": "RGB", "height": side, "width": side},
         apps={
             "litert": f"the upright photo's centre square resized to {side} × {side}, as raw RGB from 0 to 255. "

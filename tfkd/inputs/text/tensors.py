@@ -57,6 +57,8 @@ def describe(signature: Signature) -> Description:
         tflite="Ids of the pieces of a text by vocab.txt: [CLS], the text's, [SEP], then 0.",
         coreml="Ids of the pieces of a text by vocab.txt: [CLS], the text's, [SEP], then 0.",
         size=f"{length} pieces",
+        advice="Give the model ids of vocab.txt by the tokenizer beside the file. It is that of MediaPipe; another "
+        "one gives other ids.",
         properties={"length": length, "pieces": len(signature.pieces)},
         apps={
             "litert": f"the text's {length} ids, int32, by the Kotlin tokenizer beside it and vocab.txt.",
