@@ -28,10 +28,11 @@ from tfkd.errors import TfkdError
 from tfkd.files import fingerprint, write_json
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL, RunFolder, of_seed
+from tfkd.pipeline.kind import StageKind
 from tfkd.pipeline.run import open_run, run_stages
 from tfkd.pipeline.stage import Stage, locked
 from tfkd.pipeline.stages.student import STUDENT
-from tfkd.pipeline.stages.trainings import job_in_run
+from tfkd.pipeline.stages.trainings import TrainingsResult, job_in_run
 from tfkd.progress import for_output
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, files
 from tfkd.recipe.networks import chain
@@ -52,13 +53,30 @@ GOALS = {
 }
 
 
-class Student:
-    """The trained student of one seed and its compressed forms; all files are in one folder."""
+FILE = "model.tflite"
+# Name of the folder, block, precision and ranges of each file.
+FORMS: dict[str, tuple[str, AnyCompression | None, str, str]] = {
+    "fp32": ("fp32", None, "fp32", "min_max"),
+    "int8, min_max ranges": ("int8", None, "int8", "min_max"),
+    "int8, mse ranges": ("int8_mse", None, "int8", "mse"),
+    "16x8": ("16x8", None, "16x8", "min_max"),
+    "QAT, int8": ("qat_int8", QuantizationAware(), "int8", "min_max"),
+    "pruned 50 %, fp32": ("pruned_fp32", Prune(), "fp32", "min_max"),
+    "pruned 50 %, int8": ("pruned_int8", Prune(), "int8", "min_max"),
+    "16 clusters, fp32": ("clustered_fp32", Cluster(), "fp32", "min_max"),
+    "16 clusters, int8": ("clustered_int8", Cluster(), "int8", "min_max"),
+}
 
-    def __init__(self, run: RunContext, seed: int) -> None:
-        self._run, self._seed = run, seed
-        self._trained = of_seed(run.folder_of(STUDENT), seed)
-        self._folder = run.folder.path / "compression_accuracy" / f"seed-{seed}"
+
+class Student:
+    """The trained student of one seed, or its control, and its compressed forms; all files are in one folder."""
+
+    def __init__(self, run: RunContext, seed: int, kind: StageKind[TrainingsResult] = STUDENT) -> None:
+        self._run, self._seed, self._kind = run, seed, kind
+        self._trained = of_seed(run.folder_of(kind), seed)
+        self._folder = (
+            run.folder.path / "compression_accuracy" / ("" if kind is STUDENT else kind.name) / f"seed-{seed}"
+        )
         data, recipe = run.shipped, run.recipe
         self._signature, count = data.reading.signature(recipe.data), recipe.export.calibration_images
         self._images, _ = samples.examples(data.train, self._signature, count, recipe.seed)
@@ -66,17 +84,17 @@ class Student:
     def accuracies(self) -> dict[str, float]:
         """Returns the test accuracy, 0 to 1, of the student and of each row of GOALS."""
         logits = np.load(self._trained / "test_logits.npy", allow_pickle=False)
-        return {
-            "float": accuracy(logits, self._run.data.test.labels),
-            "int8, min_max ranges": self._file("int8", None, "int8"),
-            "int8, mse ranges": self._file("int8_mse", None, "int8", "mse"),
-            "16x8": self._file("16x8", None, "16x8"),
-            "QAT, int8": self._file("qat_int8", QuantizationAware(), "int8"),
-            "pruned 50 %, fp32": self._file("pruned_fp32", Prune(), "fp32"),
-            "pruned 50 %, int8": self._file("pruned_int8", Prune(), "int8"),
-            "16 clusters, fp32": self._file("clustered_fp32", Cluster(), "fp32"),
-            "16 clusters, int8": self._file("clustered_int8", Cluster(), "int8"),
-        }
+        return {"float": accuracy(logits, self._run.data.test.labels), **{name: self.accuracy(name) for name in GOALS}}
+
+    def accuracy(self, form: str) -> float:
+        """Returns the test accuracy, 0 to 1, of a form of FORMS."""
+        name, block, precision, ranges = FORMS[form]
+        return self._file(name, block, precision, ranges)
+
+    def file(self, form: str) -> Path:
+        """Returns the .tflite file of a form of FORMS."""
+        self.accuracy(form)
+        return self._folder / FORMS[form][0] / FILE
 
     def _compressed(self, block: AnyCompression) -> Path:
         run, folder = self._run, self._folder / block.kind
@@ -93,16 +111,16 @@ class Student:
         self._once(folder, train, block.model_dump(mode="json"))
         return folder
 
-    def _file(self, name: str, block: AnyCompression | None, precision: str, ranges: str = "min_max") -> float:
+    def _file(self, name: str, block: AnyCompression | None, precision: str, ranges: str) -> float:
         run, folder = self._run, self._folder / name
         source = self._compressed(block) if block else self._trained
 
         def write() -> dict[str, Any]:
-            path = folder / "model.tflite"
+            path = folder / FILE
             if (source / QUANTIZED).is_dir():
                 tflite.write_quantized(source / QUANTIZED, path, run.card, self._signature)
             else:
-                model = load_model(source / "student.keras")
+                model = load_model(source / STUDENT_MODEL)
                 tflite.write_tflite(model, precision, path, run.card, self._images, ranges=ranges)
             test = plain_batches(run.shipped.test, self._signature, 64).map(lambda inputs, _: inputs)
             return {"accuracy": accuracy(verified.predict(path, test), run.data.test.labels)}
@@ -112,7 +130,9 @@ class Student:
         return found
 
     def _once(self, folder: Path, work: Callable[[], dict[str, Any]], *inputs: Any) -> dict[str, Any]:
-        stage = Stage(folder, fingerprint(self._run.stages["student"].fingerprint, self._seed, folder.name, *inputs))
+        stage = Stage(
+            folder, fingerprint(self._run.stages[self._kind.name].fingerprint, self._seed, folder.name, *inputs)
+        )
         if stage.result() is None:
             stage.begin()
             stage.finish(work())
