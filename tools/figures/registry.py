@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tools.figures import accuracy, comparisons, files, runs, runtimes, small_data, speed
+from tools.figures import accuracy, claims, comparisons, files, runs, runtimes, small_data, speed
 
 
 def figures() -> dict[str, Callable[[], str]]:
@@ -12,6 +12,7 @@ def figures() -> dict[str, Callable[[], str]]:
         **speed.figures(),
         **runtimes.figures(),
         **accuracy.figures(),
+        **claims.figures(),
         **files.figures(),
         **runs.figures(),
         **small_data.figures(),
