@@ -1,8 +1,12 @@
 """The benchmark of claims: its table and predictions, and the smoke form, run as by its users."""
 
 import importlib
+import io
+import itertools
 import json
 import sys
+import zipfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -10,16 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.data.photos import fill_tinted
+from tests.data.photos import fill_tinted, zipped
 from tests.tools.benchmark import ROOT, run
 from tfkd.errors import RequestError
 from tfkd.progress import Silent
 from tools.benchmarks.photo_corruptions import CORRUPTIONS, corrupted
+from tools.benchmarks.photo_kinds import KINDS, write_two_kinds
 from tools.figures.claims import difference, table
 from tools.figures.marks import FigureError
 
-TRIED = ["twenty_percent", "mixed_precision", "corruptions"]
+TRIED = ["twenty_percent", "domains", "mixed_precision", "corruptions"]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,7 @@ def modules() -> ModuleType:
 def lab(modules: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("lab")
     photos = f"folder:{fill_tinted(folder / 'photos', {'a': 20, 'b': 20, 'c': 20})}"
-    sources = {"claims-clothing": photos, "claims-cifar10": photos}
+    sources = {"claims-clothing": photos, "claims-cifar10": photos, "claims-two-kinds": photos}
     return modules.Laboratory(sources, folder / "runs", 3, False, Silent())
 
 
@@ -69,6 +75,26 @@ def test_a_corruption_changes_photos_alike_each_time(name: str) -> None:
     assert found.shape == photos.shape and found.dtype == np.float32
     assert 3 < np.abs(found - photos).mean() < 120 and 0 <= found.min() <= found.max() <= 255
     assert np.array_equal(found, again)
+
+
+def test_every_second_photo_of_a_class_becomes_a_negative(tmp_path: Path) -> None:
+    photos = fill_tinted(tmp_path / "photos", {"train/a": 4, "train/b": 3, "test/a": 2})
+    write_two_kinds(photos, tmp_path / "new" / "first.zip")
+    write_two_kinds(zipped(photos, tmp_path / "photos.zip"), tmp_path / "second.zip")
+    assert (tmp_path / "new" / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "second.zip") as archive:
+        names = archive.namelist()
+        kept, changed = archive.read("train/a/photo-00.png"), archive.read("train/a/negative-01.jpg")
+    folders = [(name.rpartition("/")[0], name.rpartition("/")[2].partition("-")[0]) for name in names]
+    assert Counter(folders) == {
+        **dict.fromkeys(itertools.product(("train/a",), KINDS), 2),
+        **{("train/b", "photo"): 2, ("train/b", "negative"): 1},
+        **dict.fromkeys(itertools.product(("test/a",), KINDS), 1),
+    }
+    assert kept == (photos / "train/a/00.png").read_bytes()
+    pictures = (io.BytesIO(changed), photos / "train/a/01.png")
+    negative, original = (np.asarray(Image.open(each).convert("L"), np.float32) for each in pictures)
+    assert np.corrcoef(negative.ravel(), original.ravel())[0, 1] < -0.9
 
 
 def _record(measure: str, **rows: dict[str, Any]) -> dict[str, Any]:

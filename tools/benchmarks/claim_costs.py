@@ -13,7 +13,7 @@ from tfkd import machine
 from tfkd.files import fingerprint
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.stages.data import open_data
-from tfkd.recipe import Recipe
+from tfkd.recipe import Recipe, Teacher
 from tfkd.recipe.networks import chain, seeds
 
 # Milliseconds per image: of a MobileNetV3-Small 0.75 on one core, by the side of its input, and of a teacher on all.
@@ -51,8 +51,9 @@ class Costs:
         else:
             yield from self._replaced(*arm.teacher, command)
         taught, views = fingerprint(stores_of(recipe), arm.teacher), recipe.distill.views
-        for number in range(len(recipe.teachers) + len(chain(recipe))):
-            yield fingerprint("store", taught, number, views), images * views * 0.001 * _TEACHER
+        parts = [_part(teacher, recipe) for teacher in recipe.teachers] + [1.0] * len(chain(recipe))
+        for number, part in enumerate(parts):
+            yield fingerprint("store", taught, number, views), part * images * views * 0.001 * _TEACHER
         yield from self._trainings(recipe, images, taught, command)
 
     def _replaced(self, part: str, base: str, command: str) -> Iterator[Work]:
@@ -67,7 +68,7 @@ class Costs:
         for teacher in recipe.teachers:
             epochs = teacher.fine_tune.epochs if teacher.fine_tune else 0
             key = fingerprint("teacher", recipe.data.model_dump(mode="json"), teacher.model_dump(mode="json"))
-            yield key, labelled * (1 + _TUNING * epochs) * 0.001 * _TEACHER
+            yield key, _part(teacher, recipe) * labelled * (1 + _TUNING * epochs) * 0.001 * _TEACHER
 
     def _trainings(self, recipe: Recipe, images: int, taught: str, command: str) -> Iterator[Work]:
         distill = recipe.distill
@@ -91,3 +92,8 @@ class Costs:
             data = open_data(recipe, RunFolder(self._lab.runs / recipe.name), self._lab.progress)
             self._counted[key] = len(data.train), len(data.train) + len(data.unlabelled or ())
         return self._counted[key]
+
+
+def _part(teacher: Teacher, recipe: Recipe) -> float:
+    """Returns which part of the images a teacher predicts; the domains of a recipe are of equal size."""
+    return 1.0 if teacher.domain is None else 1 / len(recipe.teachers)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from distill_accuracy import CIFAR10, FIFTH, METHODS
+from photo_kinds import KINDS, pattern
 
 from tfkd.recipe import Recipe
 
@@ -16,6 +17,7 @@ Measure = Literal["accuracy", "convergence", "corruptions", "memory"]
 
 _TUNED = {"epochs": 4, "head_epochs": 30, "thaw": 0.5, "batch_size": 32, "learning_rate": 3e-4}
 _LITE0 = {"model": "efficientnet_lite0", "image_size": 96, "fine_tune": _TUNED}
+_PER_KIND = [_LITE0 | {"domain": pattern(kind)} for kind in KINDS]
 _LITE2 = _LITE0 | {"model": "efficientnet_lite2"}
 # The weights of soft targets and labels sum to one.
 _COMMON = (
@@ -37,10 +39,15 @@ _ALL_LABELS = ("data.fraction=1", "data.unlabelled=null")
 # As many steps and as many teacher predictions as with the other four fifths.
 _FIFTH_ALONE = ("data.unlabelled=null", "distill.views=50", "distill.training.epochs=100")
 
+# No features, which a teacher has of its domain alone, and no control: teachers are compared with each other.
+_TWO_KINDS = ("name=claims-two-kinds", "distill.features=[]", "distill.views=5", "distill.control=false")
+TWO_KINDS = "two kinds of photos"
+
 BASES: dict[str, Recipe] = {
     "a fifth labelled": FIFTH.with_(*_CLOTHING),
     "all labelled": FIFTH.with_(*_CLOTHING, *_ALL_LABELS),
     "CIFAR-10": CIFAR10.with_("name=claims-cifar10", *_COMMON),
+    TWO_KINDS: FIFTH.with_(*_CLOTHING, *_ALL_LABELS).with_(*_TWO_KINDS),
 }
 
 
@@ -139,6 +146,17 @@ CLAIMS: tuple[Claim, ...] = (
         ("EfficientNet-Lite0", "EfficientNet-Lite2"),
     ),
     Claim(
+        "domains",
+        "A teacher for each kind of photo, such as X-ray and MRI, teaches a student of all kinds better than one "
+        "teacher of all (articles and tutorials).",
+        _ACCURACY,
+        {
+            "one teacher of both kinds": Arm(TWO_KINDS),
+            "a teacher per kind": Arm(TWO_KINDS, (f"teachers={json.dumps(_PER_KIND)}",)),
+        },
+        ("one teacher of both kinds",),
+    ),
+    Claim(
         "progressive",
         "A student far smaller than its teacher learns better from one in between (Mirzadeh et al. 2020).",
         _ACCURACY,
@@ -208,7 +226,7 @@ CLAIMS: tuple[Claim, ...] = (
         "convergence",
         "With a teacher, a student converges 40 % faster (articles and tutorials).",
         "steps and seconds to the last validation accuracy of the control",
-        {name: Arm(name) for name in BASES},
+        {name: Arm(name) for name, base in BASES.items() if base.distill.control},
         measure="convergence",
     ),
     Claim(

@@ -8,8 +8,7 @@ after each how long it took. A claim that is in --out with the same recipes and 
 the same command continues, because --runs keeps stores and trainings. --smoke tries the form with networks that train
 in a second.
 
-Left out is a teacher per domain (photos of two kinds, each known to one teacher): the `classes` of a teacher make it a
-specialist for classes, and a recipe has no field for the photos that a teacher knows.
+For the claim about a teacher per domain, photos of two kinds are made from --images once, in --runs.
 """
 
 import argparse
@@ -24,7 +23,8 @@ from typing import Any
 from claim_costs import Costs
 from claim_laboratory import Laboratory
 from claim_measures import MEASURES
-from claim_table import BASES, CLAIMS, Claim
+from claim_table import BASES, CLAIMS, TWO_KINDS, Claim
+from photo_kinds import write_two_kinds
 
 from tfkd import machine
 from tfkd.errors import RequestError, TfkdError, nearest
@@ -129,10 +129,14 @@ def main() -> None:
     if options.seeds < 1:
         parser.error(f"--seeds is {options.seeds}; give at least 1.")
     clothing, cifar = BASES["all labelled"].name, BASES["CIFAR-10"].name
-    sources = {clothing: f"folder:{options.images}", cifar: options.cifar}
+    two_kinds = options.runs / "two_kinds.zip"
+    sources = {clothing: f"folder:{options.images}", cifar: options.cifar, BASES[TWO_KINDS].name: f"folder:{two_kinds}"}
     lab = Laboratory(sources, options.runs, options.seeds, options.smoke, for_output())
     try:
-        try_all(chosen(options.claims), lab, options.out)
+        claims = chosen(options.claims)
+        if any(arm.base == TWO_KINDS for claim in claims for arm in claim.arms.values()):
+            write_two_kinds(options.images, two_kinds)
+        try_all(claims, lab, options.out)
     except TfkdError as error:
         parser.error(str(error))
 
