@@ -164,6 +164,24 @@ def test_predictions_are_those_of_the_verification(files):
         np.testing.assert_array_equal(predictions, tflite.predict(path, [images]))
 
 
+def test_ids_are_given_to_the_input_that_a_model_reads(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Texts(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 5), tf.int32, name) for name in ("mask", "ids", "segment_ids")])
+        def classify(self, mask, ids, segment_ids):
+            return tf.nn.softmax(tf.reduce_sum(tf.gather(tf.reshape(tf.range(24.0), (8, 3)) / 9, ids), axis=1))
+
+    model = Texts()
+    converted = tf.lite.TFLiteConverter.from_concrete_functions([model.classify.get_concrete_function()], model)
+    (tmp_path / "texts.tflite").write_bytes(converted.convert())
+    ids = np.array([[2, 7, 4, 3, 0], [2, 3, 0, 0, 0]], np.int32)
+    measured = runner.probe(str(tmp_path / "texts.tflite"), 1, ids)
+    nothing = np.zeros((1, 5), np.int32)
+    expected = [model.classify(nothing, each[np.newaxis], nothing)[0] for each in ids]
+    np.testing.assert_allclose(measured["answers"], expected, atol=1e-6)
+
+
 def test_one_run_at_a_time_measures_in_a_folder(tmp_path: Path) -> None:
     assert runner._locked(str(tmp_path))
     assert not runner._locked(str(tmp_path)), "the first lock holds until its process ends"

@@ -45,6 +45,8 @@ from ai_edge_litert.interpreter import Interpreter
 STEADY = 0.05  # the share by which a median may still fall from one window of the warm-up to the next
 LONGEST_WARMUP = 10  # windows
 YARDSTICK = ""  # no file has this name
+IDS = "int32"  # dtype of the inputs of a text
+_LEAST_PIECES = 4  # of a vocabulary
 SECONDS_BETWEEN_SIGNS = 1.0
 
 Tell = Callable[[str], None]
@@ -131,7 +133,7 @@ def probe(path: str, threads: int, golden: np.ndarray, tell: Tell = _quiet) -> d
     Args:
         path: of a .tflite file.
         threads: threads of LiteRT, the caller's included.
-        golden: uint8 [n, S, S, 3]; n may be 0.
+        golden: uint8 [n, S, S, 3], or int32 [n, length] ids; n may be 0.
         tell: called with a sign of life after each image.
 
     Raises:
@@ -186,17 +188,27 @@ def load(path: str, threads: int) -> Any:
     """Returns an interpreter of a file, fed with one random raw example.
 
     Raises:
-        ValueError: the file cannot be loaded or takes something else than an image.
+        ValueError: the file cannot be loaded or takes something else than an image or the ids of a text.
     """
     interpreter = Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     inputs = interpreter.get_input_details()
-    if len(inputs) != 1 or inputs[0]["dtype"] not in (np.uint8, np.int8, np.float32):
-        kinds = ", ".join(np.dtype(each["dtype"]).name for each in inputs)
-        raise ValueError(f"its inputs are [{kinds}], not one uint8, int8 or float32 image")
-    image = np.random.default_rng(0).integers(0, 256, inputs[0]["shape"], dtype=np.uint8)
-    interpreter.set_tensor(inputs[0]["index"], as_taken(image, inputs[0]["dtype"]))
+    kinds = [np.dtype(each["dtype"]).name for each in inputs]
+    if set(kinds) != {IDS} and (len(kinds) != 1 or kinds[0] not in ("uint8", "int8", "float32")):
+        raise ValueError(
+            f"its inputs are [{', '.join(kinds)}], not one uint8, int8 or float32 image or int32 ids of a text"
+        )
+    random = np.random.default_rng(0)
+    for each, kind in zip(inputs, kinds, strict=True):
+        raw = random.integers(0, _LEAST_PIECES if kind == IDS else 256, each["shape"], dtype=np.uint8)
+        interpreter.set_tensor(each["index"], as_taken(raw, each["dtype"]))
     return interpreter
+
+
+def entry(interpreter: Any) -> dict[str, Any]:
+    """Returns the input that an example is given to: of several that of ids; MediaPipe's others are not read."""
+    inputs = interpreter.get_input_details()
+    return next((each for each in inputs if each["name"] == "ids"), inputs[0])
 
 
 def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
@@ -205,9 +217,9 @@ def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def predict(interpreter: Any, image: np.ndarray) -> np.ndarray:
-    """Returns float32 [classes] probabilities, by the file's own scale, for a uint8 [S, S, 3] image."""
-    entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    interpreter.set_tensor(entry["index"], as_taken(image, entry["dtype"])[np.newaxis])
+    """Returns float32 [classes] probabilities, by the file's own scale, for an image, uint8 [S, S, 3], or ids."""
+    taken, result = entry(interpreter), interpreter.get_output_details()[0]
+    interpreter.set_tensor(taken["index"], as_taken(image, taken["dtype"])[np.newaxis])
     interpreter.invoke()
     values = interpreter.get_tensor(result["index"])[0].astype(np.float32)
     scale, zero_point = result["quantization"]
