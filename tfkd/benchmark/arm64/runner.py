@@ -3,8 +3,8 @@
 The folder holds model.tflite and images.npy (raw, uint8 [n, ...] or int32 ids [n, length]; if n is 0, two
 examples of noise are drawn). The runner overwrites answers.npy (float32 [n, classes], probabilities) and prints one
 line of JSON: {"litert": version, "integer": whether the output is an integer}. Any Python with LiteRT runs it by its
-path; it imports nothing of tfkd. One inference is between the last two marks (tools/arm64/count.c), and nothing between the two marks before them, which
-measures the cost of marking.
+path; it imports nothing of tfkd. One inference is between the last two marks (tools/arm64/count.c), and nothing between
+the two marks before them, which measures the cost of marking.
 """
 
 import ctypes
