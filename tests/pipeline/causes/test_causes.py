@@ -86,7 +86,10 @@ APPLY = {
     "teacher too sure": (with_training(confidence=0.99), with_training(confidence=0.989)),
     "teacher memorised its images": (with_training(teacher_right=385), with_training(teacher_right=375)),
     "teacher too flat": (with_training(flatness=0.95), with_training(flatness=0.949)),
-    "task mismatch": (replace(GOOD, control=0.85), replace(GOOD, control=0.849)),
+    "task mismatch": (
+        replace(GOOD, control=0.84, only_right=(11, 7)),  # -1.2 to +3.2 points
+        replace(GOOD, control=0.84, only_right=(40, 36)),  # -3.3 to +5.3 points
+    ),
     "worse than its control": (
         replace(with_training(student_right=300), control=0.84, validation=(400, 290)),
         replace(GOOD, control=0.84),
@@ -186,6 +189,26 @@ def test_the_strongest_cause_comes_first() -> None:
     both = with_training(disagreeing=80, confidence=0.999)
     assert named(both) == ["teacher too sure", "student too small"]
     assert named(with_training(disagreeing=200, confidence=0.991)) == ["student too small", "teacher too sure"]
+
+
+@pytest.mark.parametrize(
+    ("images", "only_right", "mismatch"),
+    [
+        (400, (11, 1), False),  # better beyond chance, though by few points
+        (48, (0, 0), False),  # equal, on too few images to have shown that it is better
+        (48, (0, 12), True),
+        (400, None, False),
+    ],
+)
+def test_a_teacher_that_equals_its_control_fits_unless_it_would_have_been_seen_to_be_better(
+    images: int, only_right: tuple[int, int] | None, mismatch: bool
+) -> None:
+    figures = replace(GOOD, control=0.84, validation=(images, round(0.84 * images)), only_right=only_right)
+    assert ("task mismatch" in named(figures)) is mismatch
+    if mismatch:
+        evidence = causes_of(figures)[0].evidence
+        assert "predicts 59.0% of 48 validation images correctly and the student without a teacher 84.0%" in evidence
+        assert "-37.5 to -11.8 points (95% interval; 0 images only the teacher, 12 only the control)" in evidence
 
 
 def test_chance_is_no_overfitting() -> None:

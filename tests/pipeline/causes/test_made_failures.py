@@ -14,7 +14,8 @@ from tfkd.pipeline import rescue
 from tfkd.pipeline.after import examine_after
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
-from tfkd.pipeline.run import run, run_stages
+from tfkd.pipeline.run import open_run, run, run_stages
+from tfkd.pipeline.stages.student_figures import figures_of
 from tfkd.pipeline.uses_of_test import key_of, uses_of_test
 from tfkd.progress import Lines
 from tfkd.recipe import Recipe
@@ -67,10 +68,13 @@ def test_the_command_names_the_causes_of_a_run(folder: Path, small: Recipe, caps
 
 
 def test_one_epoch_is_too_short(folder: Path) -> None:
-    recipe = failures.recipe_in(folder, "short", epochs=1)
+    recipe = failures.recipe_in(folder, "short", epochs=1).with_("distill.control=true")
     cause = causes(recipe, folder)[0]
     assert cause.cause == "training too short" and "took 6 steps" in cause.evidence
     assert recipe.with_(*cause.overrides[0]).distill.training.epochs * 6 >= 1_000
+    figures = figures_of(open_run(recipe, RunFolder(folder / "runs/short"), Lines()), [])
+    assert figures.control is not None and figures.teacher == 1.0
+    assert figures.only_right == (round(48 * (1 - figures.control)), 0)
 
 
 def test_a_memorised_teacher_is_too_sure(folder: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tfkd.errors import counted
 from tfkd.recipe import Recipe
+from tfkd.verification.intervals import Interval, paired_difference
 
 FEWEST_EPOCHS = 4  # of a learning curve whose two halves can be compared
 LEAST_FALL = 0.05  # of the loss, as a fraction, below which a curve has no shape
@@ -79,6 +80,8 @@ class StudentFigures:
         control: validation accuracy of the control; None without one.
         temperatures: place and temperature of each loss on softened probabilities, the chosen one for "auto".
         training: on training images.
+        only_right: validation images that only the teacher, and that only the control predicts correctly; of several
+            teachers all together. None where one was not measured.
         at_stake: the classes on which missed gates depend.
     """
 
@@ -92,6 +95,7 @@ class StudentFigures:
     control: float | None
     temperatures: tuple[tuple[int, float], ...]
     training: TrainingFigures
+    only_right: tuple[int, int] | None = None
     at_stake: tuple[ClassFigures, ...] = ()
 
     @property
@@ -108,6 +112,15 @@ class StudentFigures:
     def accuracy(self) -> float:
         """The student's validation accuracy."""
         return self.validation[1] / self.validation[0]
+
+    @property
+    def teacher_over_control(self) -> Interval | None:
+        """95 % interval of the teacher's validation accuracy less the control's; None where one was not measured."""
+        if self.only_right is None or self.control is None:
+            return None
+        images = self.validation[0]
+        of_teacher, of_control = self.only_right
+        return paired_difference(of_control, of_teacher, round(self.control * images), images)
 
     @property
     def fall_in_second_half(self) -> float | None:

@@ -13,18 +13,19 @@ from tfkd.pipeline.causes.class_limits import SplitPredictions, keys_on_classes,
 from tfkd.pipeline.causes.figures import ClassFigures, StudentFigures, TrainingFigures
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import images_in_transfer_set
-from tfkd.pipeline.folders import CURVE, STUDENT_MODEL
+from tfkd.pipeline.folders import CURVE, STUDENT_MODEL, of_seed
 from tfkd.pipeline.stages.control import CONTROL
-from tfkd.pipeline.stages.on_validation import predictions_of
+from tfkd.pipeline.stages.on_validation import predictions_of, probabilities_of
 from tfkd.pipeline.stages.student import STUDENT, best_folder
-from tfkd.pipeline.stages.teacher import validation_accuracy
+from tfkd.pipeline.stages.teacher import ensemble_logits, validation_accuracy
 from tfkd.pipeline.stages.trainings import stores_behind
 from tfkd.recipe.networks import chain
 from tfkd.training.job import Store
 from tfkd.verification.class_gates import promises
 from tfkd.verification.diagnosis import temperatures
+from tfkd.verification.truth import paired_test
 
-VERSION = 1  # of what is measured
+VERSION = 2  # of what is measured
 MOST_IMAGES = 400
 BATCH = 64
 
@@ -45,6 +46,7 @@ def figures_of(context: RunContext, missed: Sequence[str] | None) -> StudentFigu
     points = json.loads((best_folder(context) / CURVE).read_text(encoding="utf-8"))
     softened = temperatures(recipe.distill, result.temperature)
     images = len(data.validation)
+    training, only_right = _kept(context, [temperature for _, temperature in softened] or [1.0])
     return StudentFigures(
         recipe=recipe,
         labelled=len(data.train),
@@ -55,7 +57,8 @@ def figures_of(context: RunContext, missed: Sequence[str] | None) -> StudentFigu
         teacher=validation_accuracy(context),
         control=control.validation_accuracy if control else None,
         temperatures=tuple(softened),
-        training=_kept(context, [temperature for _, temperature in softened] or [1.0]),
+        training=training,
+        only_right=only_right,
         at_stake=_at_stake(context, missed),
     )
 
@@ -88,14 +91,27 @@ def _class_figures(context: RunContext, found: SplitPredictions, number: int) ->
     )
 
 
-def _kept(context: RunContext, softened: Sequence[float]) -> TrainingFigures:
-    """Returns the figures on training images, which the folder of the run keeps."""
-    key = fingerprint(VERSION, context.stages[STUDENT.name].fingerprint, context.result(STUDENT).best.seed, [*softened])
+def _kept(context: RunContext, softened: Sequence[float]) -> tuple[TrainingFigures, tuple[int, int] | None]:
+    """Returns the figures on training images, and `only_right`, which the folder of the run keeps."""
+    trainings = [context.stages[kind.name].fingerprint for kind in (STUDENT, CONTROL)]
+    key = fingerprint(VERSION, trainings, context.result(STUDENT).best.seed, [*softened])
     record = read_sealed(context.folder.causes) or {}
     if record.get("key") != key:
-        record = {"key": key, "figures": asdict(_measured(context, softened))}
+        figures, only_right = asdict(_measured(context, softened)), _only_right(context)
+        record = {"key": key, "figures": figures, "only_right": only_right}
         write_sealed(context.folder.causes, record)
-    return TrainingFigures(**record["figures"])
+    only_right = record["only_right"]
+    return TrainingFigures(**record["figures"]), None if only_right is None else (only_right[0], only_right[1])
+
+
+def _only_right(context: RunContext) -> tuple[int, int] | None:
+    """Counts the validation images that only the teacher, and that only the control predicts correctly."""
+    control = of_seed(context.folder_of(CONTROL), context.result(STUDENT).best.seed)
+    teacher, labels = ensemble_logits(context, "validation"), context.data.validation.labels
+    if teacher is None or not (control / STUDENT_MODEL).is_file():
+        return None
+    test = paired_test(labels, teacher.argmax(axis=1), probabilities_of(context, control).argmax(axis=1))
+    return test.gained, test.lost
 
 
 def _measured(context: RunContext, softened: Sequence[float]) -> TrainingFigures:
