@@ -2,6 +2,7 @@
 
 from tfkd.pipeline.causes.base import CauseKind, Remedy
 from tfkd.pipeline.causes.figures import StudentFigures
+from tfkd.pipeline.causes.task_mismatch import more_weight_on_labels
 from tfkd.pipeline.causes.teacher_too_sure import softer
 from tfkd.verification.intervals import difference
 
@@ -25,9 +26,7 @@ def _evidence(figures: StudentFigures) -> str:
 
 
 def _remedies(figures: StudentFigures) -> list[Remedy]:
-    found = softer(figures)
-    if figures.recipe.distill.label_weight < LABELS:
-        found.append(Remedy((f"distill.label_weight={LABELS:g}",)))
+    found = [*softer(figures), *more_weight_on_labels(figures, LABELS)]
     return found or [Remedy(advice="the control instead of this student, or another teacher")]
 
 
