@@ -1,8 +1,11 @@
+import functools
 import io
+from pathlib import Path
 
 from rich.console import Console
 
 from tests.report.conftest import give
+from tfkd.commands.recipes import command_of
 from tfkd.report.console import cause_lines, comparison_table, gates_table
 from tfkd.verification.records import Diagnosis
 
@@ -86,9 +89,11 @@ def test_a_cause_is_followed_by_a_command_for_each_remedy():
     remedies = [["student.width=2"], ['distill.assistants=[{"width": 2}]', "seed=2"]]
     cause = Diagnosis(subject="student", cause="c", evidence="It is small.", proposal="a=1", overrides=remedies)
     unknown = Diagnosis(subject="student", cause="unknown", evidence="Nothing applies.")
-    assert cause_lines([cause, unknown], "tfkd run r.py") == [
+    given = ["seed=1", "student.width=1", "data.fraction=0.5"]
+    command = functools.partial(command_of, Path("r.py"), given, Path("runs"))
+    assert cause_lines([cause, unknown], command) == [
         "It is small. Try a=1.",
-        "    tfkd run r.py student.width=2",
-        "    tfkd run r.py 'distill.assistants=[{\"width\": 2}]' seed=2",
+        "    tfkd run r.py seed=1 data.fraction=0.5 student.width=2",
+        "    tfkd run r.py student.width=1 data.fraction=0.5 'distill.assistants=[{\"width\": 2}]' seed=2",
         "Nothing applies.",
     ]

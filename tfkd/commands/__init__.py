@@ -1,9 +1,11 @@
 """The commands: each parses its arguments, calls the library and prints the result."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ import typer
 
 from tfkd import import_path
 from tfkd.commands import bench, diff, fit
-from tfkd.commands.recipes import COMMAND, Out, Overrides, RecipeFile, Runs, Smoke, command_of, read_recipe
+from tfkd.commands.recipes import OF_ANY_RECIPE, Out, Overrides, RecipeFile, Runs, Smoke, command_of, read_recipe
 from tfkd.errors import RequestError, nearest
 from tfkd.quiet import silence_tensorflow
 from tfkd.terminal import say, say_lines, show
@@ -89,7 +91,7 @@ def run(
     if outcome.manifest is None:
         say(f"Stopped after {until}; the results so far are in {outcome.folder}")
         return
-    _finish(outcome, command_of(recipe, overrides or [], runs))
+    _finish(outcome, functools.partial(command_of, recipe, overrides or [], runs))
 
 
 @app.command()
@@ -169,7 +171,9 @@ def _show_causes(place: Path, overrides: list[str], runs: Path) -> None:
     parsed = read_recipe(recipe, overrides)
     found = examine_after(parsed, folder or RunFolder(runs / parsed.name), for_output())
     say(found.summary)
-    for line in cause_lines(found.causes, command_of(recipe, overrides, place.parent if folder else runs)):
+    for line in cause_lines(
+        found.causes, functools.partial(command_of, recipe, overrides, place.parent if folder else runs)
+    ):
         say(line)
     if found.labels:
         say(found.labels)
@@ -425,7 +429,7 @@ def _total(results: "list[StoredResult]") -> str:
     return f"{len(results)} folders, {size:,.1f} MB, which cost {minutes:,.1f} minutes"
 
 
-def _finish(outcome: "Outcome", command: str = COMMAND) -> None:
+def _finish(outcome: "Outcome", command: Callable[[Sequence[str]], str] = OF_ANY_RECIPE) -> None:
     """Shows the figures of a bundle and where it is; exit code 1 when a gate failed."""
     from tfkd.pipeline.folders import RunFolder
     from tfkd.report import facts, suspects
@@ -450,7 +454,7 @@ def _show_devices(bundle: Path) -> None:
     say(f"All measurements of {bundle} are in {page}")
 
 
-def _show(manifest: "Manifest", command: str = COMMAND) -> None:
+def _show(manifest: "Manifest", command: Callable[[Sequence[str]], str] = OF_ANY_RECIPE) -> None:
     from tfkd.report import console
 
     classes = console.classes_table(manifest)

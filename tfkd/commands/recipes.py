@@ -1,5 +1,6 @@
 """The arguments of commands that read a recipe, and reading it."""
 
+import functools
 import os
 import shlex
 from collections.abc import Sequence
@@ -22,13 +23,26 @@ Runs = Annotated[Path, typer.Option(help="folder of the runs")]
 Out = Annotated[Path, typer.Option(help="folder of the bundles")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="shrink the recipe to about a minute, to check that it runs")]
 
-COMMAND = "tfkd run RECIPE"  # where the recipe is not known
 
+def command_of(recipe: Path, overrides: Sequence[str], runs: Path, more: Sequence[str] = ()) -> str:
+    """Returns the command that runs a recipe.
 
-def command_of(recipe: Path, overrides: Sequence[str], runs: Path) -> str:
-    """Returns the command that runs a recipe, to which overrides can be added."""
+    Args:
+        recipe: its file.
+        overrides: the user's.
+        runs: the folder of the runs.
+        more: further overrides; the last one of a field is kept.
+    """
     place = [] if runs == Path("runs") else ["--runs", str(runs)]
-    return shlex.join(["tfkd", "run", *place, str(recipe), *overrides])
+    merged: dict[str, str] = {}
+    for override in (*overrides, *more):
+        field = override.partition("=")[0]
+        merged.pop(field, None)  # the last one comes after what it changes
+        merged[field] = override
+    return shlex.join(["tfkd", "run", *place, str(recipe), *merged.values()])
+
+
+OF_ANY_RECIPE = functools.partial(command_of, Path("RECIPE"), (), Path("runs"))  # where it is not known
 
 
 def read_recipe(recipe: Path, overrides: list[str] | None, smoke: bool = False) -> "Recipe":

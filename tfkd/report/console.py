@@ -1,7 +1,6 @@
 """The tables that the command line prints."""
 
-import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -84,17 +83,17 @@ def missing_lines(manifest: Manifest) -> list[str]:
     return lines
 
 
-def cause_lines(causes: Iterable[Diagnosis], command: str) -> list[str]:
+def cause_lines(causes: Iterable[Diagnosis], command: Callable[[Sequence[str]], str]) -> list[str]:
     """Returns each cause with its evidence, and a command for each remedy that is an override.
 
     Args:
         causes: the best supported first.
-        command: the command of the run, to which overrides are added.
+        command: returns the command of the run with further overrides.
     """
     lines = []
     for cause in causes:
         lines.append(str(cause))
-        lines += [f"    {command} {shlex.join(overrides)}" for overrides in cause.overrides]
+        lines += [f"    {command(overrides)}" for overrides in cause.overrides]
     return lines
 
 
