@@ -132,7 +132,7 @@ def clean(
 @app.command()
 def doctor(
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE|RUN", help="a recipe; with --after also the folder of a run")
+        Path, typer.Argument(metavar="RECIPE|RUN", help="a recipe; with --after also the folder of a run or a bundle")
     ],
     overrides: Overrides = None,
     *,
@@ -160,20 +160,24 @@ def doctor(
 
 
 def _show_causes(place: Path, overrides: list[str], runs: Path) -> None:
-    """Shows why the student of a run is poor; `place` is its recipe or its folder."""
-    from tfkd.pipeline.after import examine_after
+    """Shows why the student of a run is poor; `place` is its recipe, its folder or its bundle."""
+    from tfkd.bundle.layout import MANIFEST, RECIPE
+    from tfkd.pipeline.after import causes_in_bundle, examine_after, run_folder
     from tfkd.pipeline.folders import RunFolder
     from tfkd.progress import for_output
     from tfkd.report.console import cause_lines
 
-    folder = RunFolder(place) if place.is_dir() else None
-    recipe = folder.recipe if folder else place
-    parsed = read_recipe(recipe, overrides)
-    found = examine_after(parsed, folder or RunFolder(runs / parsed.name), for_output())
+    if (place / MANIFEST).is_file():
+        if overrides:
+            raise RequestError(f"{place} is a bundle, whose figures no override changes; leave {overrides[0]} out.")
+        recipe, found = place / RECIPE, causes_in_bundle(place)
+    else:
+        folder = None if place.is_file() or place.suffix in (".py", ".json") else run_folder(place, runs)
+        recipe, runs = (folder.recipe, place.parent) if folder else (place, runs)
+        parsed = read_recipe(recipe, overrides)
+        found = examine_after(parsed, folder or RunFolder(runs / parsed.name), for_output())
     say(found.summary)
-    for line in cause_lines(
-        found.causes, functools.partial(command_of, recipe, overrides, place.parent if folder else runs)
-    ):
+    for line in cause_lines(found.causes, functools.partial(command_of, recipe, overrides, runs)):
         say(line)
     if found.labels:
         say(found.labels)

@@ -1,10 +1,11 @@
 """The causes of a poor student after its run: what `tfkd doctor --after` shows."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfkd.bundle.layout import MANIFEST
-from tfkd.bundle.manifest import Manifest
-from tfkd.errors import RequestError
+from tfkd.bundle.manifest import Manifest, read_manifest
+from tfkd.errors import RequestError, nearest
 from tfkd.pipeline.causes.finding import causes_of, missed
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import RunFolder
@@ -34,6 +35,37 @@ class AfterRun:
     summary: str
     causes: list[Diagnosis]
     labels: str = ""
+
+
+def run_folder(place: Path, runs: Path) -> RunFolder:
+    """Returns the folder of a run.
+
+    Args:
+        place: the folder.
+        runs: where other runs are looked for, beside those in the folder that holds `place`.
+
+    Raises:
+        RequestError: there is no run; it names the most similar one.
+    """
+    folder = RunFolder(place)
+    if folder.recipe.is_file():
+        return folder
+    wrong = f"{place} is no folder of a run" if place.is_dir() else f"There is no run {place}"
+    known = {str(recipe.parent) for path in (place.parent, runs) for recipe in path.glob(f"*/{folder.recipe.name}")}
+    if not known:
+        raise RequestError(f"{wrong}, and {runs} has none either; call tfkd run first, or set --runs.")
+    raise RequestError(f"{wrong}.{nearest(str(place), sorted(known))}")
+
+
+def causes_in_bundle(bundle: Path) -> AfterRun:
+    """Returns what the manifest of a bundle says about its student.
+
+    Raises:
+        RequestError: the manifest is not of this version.
+    """
+    manifest = read_manifest(bundle)
+    accuracy = f"Test accuracy of the student: {manifest.student.accuracy:.1%}"
+    return AfterRun(f"{accuracy}. {_verdict(missed(manifest))}", manifest.diagnosis)
 
 
 def examine_after(recipe: Recipe, folder: RunFolder, progress: Progress) -> AfterRun:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.bundle.manifests import tiny_manifest
 from tests.pipeline.causes import failures
 from tfkd import cli
 from tfkd.bundle.manifest import RescueEntry
@@ -63,8 +64,38 @@ def test_the_command_names_the_causes_of_a_run(folder: Path, small: Recipe, caps
     assert "Student too small: the student gives another class" in output
     assert output.endswith("equally confident of every example, so that none can be ranked.")
     assert f"tfkd run --runs {folder}/runs {run_folder}/recipe.json student.width=2" in output
-    assert cli.execute(["doctor", "--after", str(folder / "photos")]) == 2
-    assert "No recipe at" in capsys.readouterr().err
+
+
+def test_a_place_without_a_run_is_refused_with_the_runs_that_exist(
+    folder: Path, small: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(place: Path, *more: str) -> str:
+        assert cli.execute(["doctor", "--after", str(place), "--runs", str(folder / "runs"), *more]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    known = f"{folder}/runs/small"
+    assert f"{folder}/photos is no folder of a run." in refused(folder / "photos")
+    assert f"There is no run {folder}/runs/smal. Did you mean '{known}'?" in refused(folder / "runs/smal")
+    assert f"'{known}'?" in refused(folder / "bundles/small")  # it was not published
+    assert f"{folder}/runs is no folder of a run." in refused(folder / "runs")
+    assert "No recipe at" in refused(folder / "runs/short.py")
+    nowhere = ["doctor", "--after", str(folder / "photos/train"), "--runs", str(folder / "none")]
+    assert cli.execute(nowhere) == 2 and f"{folder}/none has none either; call tfkd run" in capsys.readouterr().err
+
+
+def test_a_bundle_shows_the_causes_of_its_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cause = Diagnosis(subject="student", cause="c", evidence="It is small.", overrides=[["student.width=2"]])
+    manifest = tiny_manifest(["a", "b"]).model_copy(update={"gates": [MISSED], "diagnosis": [cause]})
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json(by_alias=True))
+    assert cli.execute(["doctor", "--after", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Test accuracy of the student: 100.0%. Missed: min_relative_accuracy.",
+        "It is small.",
+        f"    tfkd run {tmp_path}/recipe.json student.width=2",
+    ]
+    assert cli.execute(["doctor", "--after", str(tmp_path), "seed=2"]) == 2
+    assert "is a bundle, whose figures no override changes; leave seed=2 out" in capsys.readouterr().err
 
 
 def test_one_epoch_is_too_short(folder: Path) -> None:
