@@ -5,6 +5,7 @@ bundle and run again gives that bundle, without trying anything. Every remedy tr
 own fingerprints, so that a call that was interrupted, or ran out of time, continues.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from tfkd.verification.records import Diagnosis
 
 MOST_TRIES = 2
 HOURS = 1.0  # default of a call
+OPENING = 60  # seconds that are allowed for what comes before the first remedy
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def run_with_rescue(
         RequestError, GateError, VerifyError: as `run`.
     """
     require_no_folds(recipe, "run --rescue")
-    clock, destination = Clock(hours), bundles / recipe.name
+    destination = bundles / recipe.name
     require_writable(destination)
     with begun(recipe, progress, runs, fresh) as context:
         gates = None if fresh else _missed_before(context)
@@ -124,7 +126,7 @@ def run_with_rescue(
                 progress.say("rescue: the student itself missed no gate on accuracy or classes, so nothing is tried")
                 return outcome
             write_sealed(context.folder.rescue, {"student": _key(context), "missed": gates})
-        final = _Rescue(recipe, context, gates, clock).final()
+        final = _Rescue(recipe, context, gates, hours).final()
         write_json(context.folder.recipe, final.recipe.model_dump(mode="json"))
         return run_stages(final, ORDER[-1], destination)
 
@@ -149,14 +151,15 @@ class _Rescue:
         recipe: as the user gave it, which remedies override as on the command line.
         context: of the run of that recipe, whose folder is locked and whose student is trained.
         missed: names of the gates that the student missed.
-        clock: limits the time.
+        hours: for the remedies.
     """
 
-    def __init__(self, recipe: Recipe, context: RunContext, missed: list[str], clock: Clock) -> None:
+    def __init__(self, recipe: Recipe, context: RunContext, missed: list[str], hours: float) -> None:
         self._recipe = recipe
         self._context = context
         self._missed = missed
-        self._clock = clock
+        self._hours = hours
+        self._clock = Clock(hours)
         self._trained: dict[int, tuple[RunContext, ValidationScore]] = {}
 
     def final(self) -> RunContext:
@@ -204,8 +207,14 @@ class _Rescue:
         """Returns why a remedy is not trained; "" where it is."""
         if other.data.labelled != self._context.data.labelled:
             return "its validation images are others, so that the accuracies cannot be compared"
-        expected, left = expected_seconds(self._context, other) / 3600, max(0.0, self._clock.left) / 3600
-        return f"it is expected to take {expected:.2g} hours, and {left:.2g} are left" if expected > left else ""
+        expected, left = expected_seconds(self._context, other), max(0.0, self._clock.left)
+        if expected <= left:
+            return ""
+        enough = _rounded_up(self._hours + (OPENING + expected - self._clock.left) / 3600)
+        return (
+            f"it is expected to take {expected / 3600:.2g} hours, and {left / 3600:.2g} are left; --hours {enough:g} "
+            "suffices"
+        )
 
     def _say(self, entry: RescueEntry) -> None:
         say = self._context.progress.say
@@ -237,6 +246,12 @@ def _cost(context: RunContext) -> float:
     recipe = context.recipe
     shown = images_in_transfer_set(context.data) * recipe.distill.training.epochs * recipe.distill.repeats
     return float(shown * recipe.data.image_size**2 * recipe.student.width**2)
+
+
+def _rounded_up(hours: float) -> float:
+    """Returns positive hours with two digits, not less."""
+    unit = 10.0 ** (math.floor(math.log10(hours)) - 1)
+    return float(f"{math.ceil(hours / unit) * unit:.2g}")
 
 
 def _untried(proposal: Proposal, reason: str) -> RescueTry:

@@ -1,5 +1,6 @@
 """Three made failures with toy networks: the cause is named from the run's folder, its remedy is tried and kept."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -152,7 +153,8 @@ def test_a_rescue_keeps_what_validation_prefers(
     first, without_time = finished
     assert first.recipe == without_time.recipe == small and without_time.rescue is not None
     assert [each.overrides for each in without_time.rescue.tries] == [["student.width=2"], ["data.image_size=48"]]
-    assert all("is expected to take" in each.reason for each in without_time.rescue.tries)
+    for each in without_time.rescue.tries:
+        assert re.search(r"is expected to take (\S+) hours, and 0 are left; --hours 0\.\d+ suffices$", each.reason)
 
     finished.clear()
     rescued(small, folder, hours=1)
@@ -216,6 +218,13 @@ def test_the_first_remedy_of_every_cause_is_tried_before_the_second_of_one() -> 
         ("a", "y=1", "z=1"),
         ("b", "w=1"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "rounded"), [(0.0161, 0.017), (0.1, 0.1), (0.999, 1.0), (1.01, 1.1), (12.3, 13.0), (123.0, 130.0)]
+)
+def test_hours_that_suffice_have_two_digits(hours: float, rounded: float) -> None:
+    assert rescue._rounded_up(hours) == rounded
 
 
 @pytest.mark.parametrize(
