@@ -16,6 +16,7 @@ from tfkd.bundle.manifest import Manifest, RescueEntry, RescueTry
 from tfkd.bundle.publishing import require_writable
 from tfkd.errors import RequestError
 from tfkd.files import read_sealed, write_json, write_sealed
+from tfkd.models import imagenet_file
 from tfkd.pipeline.causes.finding import causes_of, missed
 from tfkd.pipeline.causes.overfitted import FOLDS
 from tfkd.pipeline.context import RunContext
@@ -30,7 +31,7 @@ from tfkd.pipeline.stages.report import REPORT
 from tfkd.pipeline.stages.student import STUDENT
 from tfkd.pipeline.stages.student_figures import figures_of
 from tfkd.progress import Progress
-from tfkd.recipe import Recipe
+from tfkd.recipe import IMAGENET, Recipe
 from tfkd.recipe.names import kind_of
 from tfkd.report.facts import reached
 from tfkd.verification import GateError
@@ -165,8 +166,7 @@ class _Rescue:
     def final(self) -> RunContext:
         """Tries remedies and returns the run of the recipe that validation prefers, with the record of the tries."""
         figures, before = figures_of(self._context, self._missed), score_of(self._context, self._missed)
-        proposals = proposals_of(causes_of(figures))[:MOST_TRIES]
-        tries = [self._tried(number, proposal) for number, proposal in enumerate(proposals)]
+        tries = self._tries(proposals_of(causes_of(figures)))
         ranks = {number: score.rank for number, (_, score) in self._trained.items()}
         best, kept = max(ranks, key=lambda number: ranks[number], default=None), self._context
         if best is not None and ranks[best] > before.rank:
@@ -181,10 +181,34 @@ class _Rescue:
         self._say(entry)
         return _recorded(kept, entry)
 
+    def _tries(self, proposals: Sequence[Proposal]) -> list[RescueTry]:
+        """Tries remedies; one that cannot be begun, such as for lack of its weights, leaves its place to the next."""
+        tries, left = list[RescueTry](), MOST_TRIES
+        for proposal in proposals:
+            if not left:
+                break
+            self._context.progress.say(f"rescue: {' '.join(proposal.overrides)}, as of the cause {proposal.cause!r}")
+            if reason := self._obstacle(proposal):
+                tries.append(_untried(proposal, reason))
+                continue
+            tries.append(self._tried(len(tries), proposal))
+            left -= 1
+        return tries
+
+    def _obstacle(self, proposal: Proposal) -> str:
+        """Returns why the recipe refuses a remedy, or why its ImageNet weights cannot be had; "" where nothing does."""
+        try:
+            student = self._recipe.with_(*proposal.overrides).student
+            if student.weights == IMAGENET and student != self._context.recipe.student:
+                self._context.start_tensorflow()
+                imagenet_file(student)
+        except RequestError as error:
+            return str(error)
+        return ""
+
     def _tried(self, number: int, proposal: Proposal) -> RescueTry:
         """Trains the student with a remedy, and returns what validation says of it, or why it was not trained."""
         progress = self._context.progress
-        progress.say(f"rescue: {' '.join(proposal.overrides)}, as of the cause {proposal.cause!r}")
         try:
             other = open_run(self._recipe.with_(*proposal.overrides), self._context.folder, progress, keep=True)
             if reason := self._why_not(other):

@@ -20,7 +20,7 @@ from tfkd.pipeline.run import open_run, run, run_stages
 from tfkd.pipeline.stages.student_figures import figures_of
 from tfkd.pipeline.uses_of_test import key_of, uses_of_test
 from tfkd.progress import Lines
-from tfkd.recipe import Recipe
+from tfkd.recipe import Recipe, Student
 from tfkd.verification.records import Diagnosis, Gate
 
 pytestmark = pytest.mark.usefixtures("started_tensorflow")
@@ -218,6 +218,24 @@ def test_the_first_remedy_of_every_cause_is_tried_before_the_second_of_one() -> 
         ("a", "y=1", "z=1"),
         ("b", "w=1"),
     ]
+
+
+def test_a_remedy_without_its_weights_leaves_its_try_to_the_next(
+    folder: Path, small: Recipe, finished: list[RunContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(student: Student) -> Path:
+        raise RequestError(f"The ImageNet weights of {student.model} cannot be downloaded.")
+
+    trained = ("student.model=mobilenet_v2", "student.weights=imagenet", "student.activation=relu6", "student.width=1")
+    wrong = "student.model=tests.tiny:missing"
+    found = [rescue.Proposal("c", trained), rescue.Proposal("c", (wrong,)), rescue.Proposal("c", (wrong, "seed=2"))]
+    monkeypatch.setattr(rescue, "proposals_of", lambda causes: found)
+    monkeypatch.setattr(rescue, "imagenet_file", missing)
+    monkeypatch.setattr(rescue, "MOST_TRIES", 1)
+    rescued(small, folder, hours=1)
+    record = finished[-1].rescue
+    assert record is not None and [each.overrides for each in record.tries] == [list(trained), [wrong]]
+    assert record.tries[0].reason == "The ImageNet weights of mobilenet_v2 cannot be downloaded."
 
 
 @pytest.mark.parametrize(
