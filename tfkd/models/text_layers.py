@@ -159,7 +159,7 @@ class TextMean(_TextMean, keras.layers.Layer):
 class _FirstPiece(AnyLayer):
     def call(self, x: Any) -> Any:
         """Returns float [batch, width] for x [batch, length, width]."""
-        return x[:, 0]
+        return tf.reshape(x[:, :1], [-1, x.shape[-1]])  # x[:, 0] is an operator that XNNPACK does not run
 
 
 @keras.saving.register_keras_serializable("tfkd")
