@@ -14,6 +14,8 @@ from tfkd.verification.records import InputOutput, Tensor
 from tfkd.writers import Card
 from tfkd.writers.graph import OUTPUT
 
+_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}  # onnxruntime's names
+
 
 def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     """Checks the ends and the labels of a file; returns its input and output.
@@ -26,13 +28,13 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     ends = [(each.name, each.shape, each.type) for each in (*session.get_inputs(), *session.get_outputs())]
     tensor, row = signature.single, [1, len(card.classes)]
     shape = [1, *(int(side or 0) for side in tensor.shape)]
-    expected = [(tensor.name, shape, "tensor(float)"), (OUTPUT, row, "tensor(float)")]
+    expected = [(tensor.name, shape, _TYPES[tensor.dtype]), (OUTPUT, row, _TYPES["float32"])]
     if ends != expected:
         raise VerifyError(f"{path}: takes and gives {ends}, not {expected}.")
     if labels(path) != card.classes:
         raise VerifyError(f"{path}: the labels in its metadata are not the model's classes; export it again.")
     return InputOutput(
-        input=Tensor(name=tensor.name, shape=shape, dtype="float32", range=tensor.range and [*tensor.range]),
+        input=Tensor(name=tensor.name, shape=shape, dtype=tensor.dtype, range=tensor.range and [*tensor.range]),
         output=Tensor(name=OUTPUT, shape=row, dtype="float32", range=[0.0, 1.0]),
     )
 
@@ -47,11 +49,11 @@ def labels(path: Path) -> tuple[str, ...]:
 
 
 def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
-    """Runs a file on images, one at a time.
+    """Runs a file on raw examples, one at a time.
 
     Args:
         path: of an .onnx file.
-        batches: float32 or uint8 [b, S, S, 3] raw RGB 0..255, anything that NumPy can read; read once, in order.
+        batches: raw [b, ...], anything that NumPy can read; read once, in order.
 
     Returns:
         float32 [n, classes] probabilities.
@@ -60,7 +62,8 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
         VerifyError: the file cannot be loaded or run, or its predictions are not numbers.
     """
     session = load(path)
-    outputs = [_predict_one(session, image, path) for batch in batches for image in np.asarray(batch, np.float32)]
+    dtype = np.int32 if session.get_inputs()[0].type == _TYPES["int32"] else np.float32
+    outputs = [_predict_one(session, example, path) for batch in batches for example in np.asarray(batch, dtype)]
     probabilities = np.concatenate(outputs) if outputs else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
     must_be_finite(probabilities, path, lambda: False)
     return probabilities
@@ -88,9 +91,9 @@ def load(path: Path) -> Any:
     return session
 
 
-def _predict_one(session: Any, image: np.ndarray, path: Path) -> np.ndarray:
+def _predict_one(session: Any, example: np.ndarray, path: Path) -> np.ndarray:
     try:
-        output: np.ndarray = session.run(None, {session.get_inputs()[0].name: image[np.newaxis]})[0]
+        output: np.ndarray = session.run(None, {session.get_inputs()[0].name: example[np.newaxis]})[0]
     except Exception as error:
-        raise VerifyError(f"{path}: cannot be run on an image {image.shape}: {cause(error)}") from None
+        raise VerifyError(f"{path}: cannot be run on an example {example.shape}: {cause(error)}") from None
     return output

@@ -34,8 +34,8 @@ _LEVELS = 127
 def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration: Calibration) -> None:
     """Writes the input of the signature, float32 `image` [1, S, S, 3] for instance, to `probabilities`, opset 17.
 
-    Labels and the card's texts are in the file's metadata. Beside it: the calibration cache, made from the examples
-    of `calibration`, and the lines that build TensorRT's engines.
+    Labels and the card's texts are in the file's metadata. Beside it: the lines that build TensorRT's engines and, of a
+    model with a float input, the calibration cache, made from the examples of `calibration`.
 
     Raises:
         RequestError: the extra is missing.
@@ -44,10 +44,11 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     model = _converted(graph, path)
     _describe(model, card)
     files.write_bytes(path, model.SerializeToString(deterministic=True))
-    if len(calibration.images):
+    calibrated = len(calibration.images) > 0 and graph.signature.single.dtype == "float32"
+    if calibrated:
         scales = _scales(model, calibration.images[:CALIBRATION_IMAGES])
         files.write_text(path.with_suffix(CACHE), cache_text(scales))
-    files.write_text(path.with_name(GUIDE), _guide(path, graph, len(calibration.images) > 0))
+    files.write_text(path.with_name(GUIDE), _guide(path, graph, calibrated))
 
 
 def cache_text(scales: dict[str, float]) -> str:
@@ -73,6 +74,7 @@ def _converted(graph: Graph, path: Path) -> Any:
                 input_names=ends[:1],
                 output_names=ends[1:],
                 opset=OPSET,
+                custom_op_handlers={"Erfc": (_erfc, [])},
                 tensors_to_rename=dict(zip(ends, (image, OUTPUT), strict=True)),
             )
             _renumber(model.graph, (image, OUTPUT))
@@ -81,6 +83,14 @@ def _converted(graph: Graph, path: Path) -> Any:
         except Exception as error:
             raise ConversionError(f"{path.name}: the model cannot be converted to ONNX: {cause(error)}") from error
     return model
+
+
+def _erfc(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Writes 1 - erf(x), as ONNX has no erfc; TensorFlow computes exact GELU with it."""
+    one = graph.make_const(f"{name}_one", np.array(1, np.float32))
+    erf = graph.make_node("Erf", [node.input[0]])
+    node.type = "Sub"
+    graph.replace_inputs(node, [one.output[0], erf.output[0]])
 
 
 def _renumber(graph: Any, io_names: tuple[str, ...]) -> None:
