@@ -4,6 +4,7 @@ Compressed weights in an ML program need iOS 16.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import re
@@ -14,9 +15,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from tfkd import files
 from tfkd.errors import RequestError, cause, nearest
 from tfkd.inputs import kind_of
+from tfkd.inputs.text.tensors import length_of
+from tfkd.inputs.text.vocabulary import Vocabulary
 from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import CoremlForm
 from tfkd.signature import Signature
@@ -42,6 +47,7 @@ _OUTPUTS = {LABEL: "The most probable class.", PROBABILITIES: "Probability of ev
 
 PRECISION = "precision"
 _MAKING_INTERLEAVED_CONCATS = {"common::detect_concat_interleave", "common::replace_stack_reshape"}
+_NO_IDS = "an .mlmodel holds ids as float16 on the GPU, where most of them are not exact; write an .mlpackage instead."
 _TOO_OLD = "Please use a higher minimum deployment target"
 _DATE = "com.github.apple.coremltools.conversion_date"
 
@@ -70,8 +76,10 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     Raw values go in as they are (scale 1, bias 0): the model holds its own normalisation. `calibration` is not read.
 
     Raises:
-        ConversionError: coremltools cannot write the graph.
+        ConversionError: coremltools cannot write the graph, or it is of a text and the file a neural network.
     """
+    if file.format == "mlmodel" and graph.signature.kind == "text":
+        raise ConversionError(f"{path.name}: {_NO_IDS}")
     with native_logs_silenced(), contextlib.redirect_stdout(io.StringIO()):
         try:
             model = compressed(_converted(graph, file, card), file.format, file.precision)
@@ -114,7 +122,11 @@ def _image(signature: Signature) -> Any:
     return ct.ImageType(name=tensor.name, shape=(1, *tensor.shape), scale=1.0, color_layout=colours)
 
 
-_INPUTS: Mapping[str, Callable[[Signature], Any]] = {"image": _image}
+def _ids(signature: Signature) -> Any:
+    return ct.TensorType(name=signature.single.name, shape=(1, length_of(signature)), dtype=np.int32)
+
+
+_INPUTS: Mapping[str, Callable[[Signature], Any]] = {"image": _image, "text": _ids}
 """By kind of input: what coremltools calls it."""
 
 
@@ -143,9 +155,21 @@ def _described(specification: Any, card: Card, signature: Signature, precision: 
     metadata = description.metadata
     metadata.author, metadata.license, metadata.versionString = card.author, card.license, card.version
     metadata.shortDescription = card.description
-    metadata.userDefined.update({**card.origin, PRECISION: precision})
+    metadata.userDefined.update({**card.origin, **vocabulary_facts(signature), PRECISION: precision})
     metadata.userDefined.pop(_DATE, None)
     return specification
+
+
+def vocabulary_facts(signature: Signature) -> dict[str, str]:
+    """Returns what a file states of the ids that it takes; nothing where it takes none."""
+    if not signature.pieces:
+        return {}
+    vocabulary = Vocabulary(signature.pieces)
+    return {
+        "length": str(length_of(signature)),
+        "pieces": str(len(vocabulary)),
+        "vocabulary_sha256": hashlib.sha256(vocabulary.text.encode()).hexdigest(),
+    }
 
 
 def _name_probabilities(specification: Any) -> None:

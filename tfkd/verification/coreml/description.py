@@ -1,7 +1,7 @@
 """Checks what a Core ML file says about itself."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tfkd.verification import VerifyError
 from tfkd.verification.coreml.specification import NETWORK, class_labels, contained, read
 from tfkd.verification.records import InputOutput, Tensor
 from tfkd.writers import Card
+from tfkd.writers.coreml import vocabulary_facts
 
 with native_logs_silenced():  # away from macOS the import logs every library that it misses
     from coremltools import proto
@@ -32,7 +33,7 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
         signature: what it must take.
 
     Returns:
-        Its input, raw values in bytes, and its output, the probability of each class.
+        Its input, raw values, and its output, the probability of each class.
 
     Raises:
         VerifyError: it cannot be read, or names everything that is wrong in it.
@@ -40,17 +41,18 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     specification = read(path)
     wrong = [
         *_wrong_package(path),
-        *_wrong_input(specification, signature),
+        *_WRONG_INPUTS[signature.kind](specification, signature),
         *_wrong_outputs(specification),
         *_wrong_labels(specification, card.classes),
         *_wrong_preprocessing(specification),
-        *_wrong_metadata(specification, card),
+        *_wrong_metadata(specification, card, signature),
     ]
     if wrong:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
     tensor = signature.single
+    dtype = "uint8" if signature.kind == "image" else tensor.dtype
     return InputOutput(
-        input=Tensor(name=tensor.name, shape=[1, *tensor.shape], dtype="uint8", range=tensor.range and [*tensor.range]),
+        input=Tensor(name=tensor.name, shape=[1, *tensor.shape], dtype=dtype, range=tensor.range and [*tensor.range]),
         output=Tensor(name=_PROBABILITIES, shape=[1, len(card.classes)], dtype="float32", range=[0.0, 1.0]),
     )
 
@@ -73,7 +75,7 @@ def _wrong_package(path: Path) -> Iterator[str]:
         yield f"its Manifest.json lists {missing[0]!r}, which is not there"
 
 
-def _wrong_input(specification: Any, signature: Signature) -> Iterator[str]:
+def _wrong_image(specification: Any, signature: Signature) -> Iterator[str]:
     inputs, name = specification.description.input, signature.single.name
     if len(inputs) != 1 or inputs[0].type.WhichOneof("Type") != "imageType":
         yield "it does not take exactly one image"
@@ -85,6 +87,17 @@ def _wrong_input(specification: Any, signature: Signature) -> Iterator[str]:
     found = {"colours": colours, "height": image.height, "width": image.width}
     if found != expected:
         yield f"its input has {listed(found)}, not {listed(expected)}"
+
+
+def _wrong_ids(specification: Any, signature: Signature) -> Iterator[str]:
+    tensor, inputs = signature.single, specification.description.input
+    found = [(each.name, each.type.multiArrayType.dataType, list(each.type.multiArrayType.shape)) for each in inputs]
+    if found != [(tensor.name, proto.FeatureTypes_pb2.ArrayFeatureType.INT32, [1, *tensor.shape])]:
+        yield f"it does not take exactly one int32 array {tensor.name!r} {[1, *tensor.shape]}"
+
+
+_WRONG_INPUTS: Mapping[str, Callable[[Any, Signature], Iterator[str]]] = {"image": _wrong_image, "text": _wrong_ids}
+"""By kind of input: what is wrong about the input."""
 
 
 def _wrong_outputs(specification: Any) -> Iterator[str]:
@@ -125,7 +138,7 @@ def _wrong_preprocessing(specification: Any) -> Iterator[str]:
             yield "it normalises its input a second time, before the model's own normalisation"
 
 
-def _wrong_metadata(specification: Any, card: Card) -> Iterator[str]:
+def _wrong_metadata(specification: Any, card: Card, signature: Signature) -> Iterator[str]:
     metadata = specification.description.metadata
     found = dict(metadata.userDefined) | {
         "author": metadata.author,
@@ -134,6 +147,6 @@ def _wrong_metadata(specification: Any, card: Card) -> Iterator[str]:
         "description": metadata.shortDescription,
     }
     texts = {field: getattr(card, field) for field in ("author", "license", "version", "description")}
-    for field, value in {**texts, **card.origin}.items():
+    for field, value in {**texts, **card.origin, **vocabulary_facts(signature)}.items():
         if found.get(field) != value:
             yield f"its {field} is {found.get(field)!r}, not {value!r}"

@@ -1,4 +1,4 @@
-"""Runs Core ML classifiers: an image goes in as an app hands it over, the probabilities come out in label order."""
+"""Runs Core ML classifiers: an image or the ids of a text go in, the probabilities come out in label order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ import tensorflow as tf
 
 from tfkd.errors import cause
 from tfkd.verification import VerifyError
+from tfkd.verification.coreml.ids import Ids, declared_ids
 from tfkd.verification.coreml.image import Image, declared_image
 from tfkd.verification.coreml.limits import BatchError
 from tfkd.verification.coreml.network import NeuralNetwork
 from tfkd.verification.coreml.program import Program
-from tfkd.verification.coreml.specification import NETWORK, class_labels, computes_in_float16, read
+from tfkd.verification.coreml.specification import NETWORK, PROGRAM, class_labels, computes_in_float16, read
 from tfkd.verification.probabilities import must_be_finite
+
+_ARRAY = "multiArrayType"
 
 
 @dataclass(frozen=True)
@@ -25,34 +28,33 @@ class Evaluator:
     Attributes:
         path: of its file or package.
         labels: its classes, in the order of the probabilities.
-        image: what it takes.
+        taken: what it takes.
     """
 
     path: Path
     labels: tuple[str, ...]
-    image: Image
+    taken: Image | Ids
     _graph: Any
 
-    def __call__(self, images: Any) -> np.ndarray:
+    def __call__(self, examples: Any) -> np.ndarray:
         """Classifies a batch.
 
         Args:
-            images: raw, uint8 or float32 [b, H, W, 3].
+            examples: raw: images, uint8 or float32 [b, H, W, 3], or ids of texts, int32 [b, length].
 
         Returns:
             float32 [b, classes] probabilities.
 
         Raises:
-            VerifyError: the images have another size, or the model cannot be run on them.
+            VerifyError: the examples have another size, or the model cannot be run on them.
         """
-        batch = np.asarray(images)
-        size = (self.image.height, self.image.width, 3)
-        if batch.ndim != 4 or batch.shape[1:] != size:
-            raise VerifyError(f"{self.path}: takes images {size}, not {batch.shape[1:]}.")
+        batch = np.asarray(examples)
+        if not batch.ndim or batch.shape[1:] != self.taken.shape:
+            raise VerifyError(f"{self.path}: takes {self.taken.examples} {self.taken.shape}, not {batch.shape[1:]}.")
         if not len(batch):
             return np.zeros((0, len(self.labels)), np.float32)
         try:
-            return self._graph(tf.constant(batch, tf.float32)).numpy()
+            return self._graph(tf.constant(batch, self.taken.dtype)).numpy()
         except tf.errors.OpError as error:
             raise VerifyError(f"{self.path}: cannot be run: {cause(error)}") from error
 
@@ -67,25 +69,32 @@ def load(path: Path) -> Evaluator:
 
     Raises:
         NotVerifiedError: it holds an operator that is not known.
-        VerifyError: it cannot be read, is damaged, or takes no colour image.
+        VerifyError: it cannot be read, is damaged, or takes neither a colour image nor the ids of a text.
     """
     specification = read(path)
-    image = declared_image(specification, path)
+    taken = _declared(specification, path)
     names = tuple(class_labels(specification))
     model = (NeuralNetwork if specification.WhichOneof("Type") == NETWORK else Program)(specification, path)
 
     def classify(raw: tf.Tensor) -> tf.Tensor:
-        return _one_a_class(model(image.prepared(raw)), names, path)
+        return _one_a_class(model(taken.prepared(raw)), names, path)
 
     def one_by_one(raw: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(lambda single: classify(single[None])[0], raw)
+        return tf.map_fn(lambda single: classify(single[None])[0], raw, fn_output_signature=tf.float32)
 
-    raw = tf.TensorSpec([None, image.height, image.width, 3], tf.float32)
+    raw = tf.TensorSpec([None, *taken.shape], taken.dtype)
     try:
         graph = tf.function(classify, autograph=False).get_concrete_function(raw)
     except BatchError:  # Core ML computes one image at a time, and so may what it computes
         graph = tf.function(one_by_one, autograph=False).get_concrete_function(raw)
-    return Evaluator(path, names, image, graph)
+    return Evaluator(path, names, taken, graph)
+
+
+def _declared(specification: Any, path: Path) -> Image | Ids:
+    inputs = specification.description.input
+    if specification.WhichOneof("Type") == PROGRAM and [each.type.WhichOneof("Type") for each in inputs] == [_ARRAY]:
+        return declared_ids(specification, path)
+    return declared_image(specification, path)
 
 
 def labels(path: Path) -> tuple[str, ...]:
@@ -105,7 +114,7 @@ def predict(path: Path, batches: Iterable[Any]) -> np.ndarray:
 
     Args:
         path: of an .mlmodel file or an .mlpackage folder.
-        batches: raw, uint8 or float32 [b, ...], anything that NumPy can read; read once.
+        batches: raw [b, ...], anything that NumPy can read; read once.
 
     Returns:
         float32 [n, classes] probabilities in label order.

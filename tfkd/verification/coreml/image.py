@@ -36,6 +36,14 @@ class Image:
     channels: tuple[int, int, int]
     steps: tuple[tuple[Any, Any], ...]
 
+    dtype = tf.float32
+    examples = "images"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a raw example."""
+        return self.height, self.width, 3
+
     def prepared(self, pixels: tf.Tensor) -> tf.Tensor:
         """Returns float32 [batch, 3, height, width] for raw RGB 0..255, float32 [batch, height, width, 3]."""
         ordered = pixels if self.channels == (0, 1, 2) else tf.gather(pixels, self.channels, axis=-1)

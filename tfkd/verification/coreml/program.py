@@ -155,7 +155,7 @@ _FLOAT16 = "FLOAT16"
 
 
 class Program:
-    """An ML program that classifies images.
+    """An ML program that classifies images or texts.
 
     Args:
         specification: as `specification.read` returns it.
@@ -176,11 +176,11 @@ class Program:
             )
         self._probabilities = classifiers[0].inputs["probabilities"]
 
-    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Builds the program's graph.
 
         Args:
-            image: float32 [batch, 3, H, W].
+            prepared: float32 [batch, 3, H, W] or int32 [batch, length].
 
         Returns:
             The probabilities, float32 [batch, ...].
@@ -192,7 +192,7 @@ class Program:
         constants = Constants(lambda name: _content(self._path, name))
         (source,) = self._inputs
         with run.at("input", source.name):
-            run.put([source.name], _as(declared(source.type), image))
+            run.put([source.name], _as(declared(source.type), prepared))
         for operation in self._operations:
             if operation.type != files.CLASSIFY:
                 _compute(operation, run, constants)

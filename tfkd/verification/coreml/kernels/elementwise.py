@@ -19,7 +19,14 @@ _UNARY_FUNCTION = {
     "THRESHOLD": lambda x, layer: tf.maximum(x, layer.alpha),
 }
 
-_CASTS = {"fp16": tf.float32, "fp32": tf.float32, "int32": tf.int32, "bool": tf.bool}
+_CASTS = {
+    "bool": tf.bool,
+    "fp16": tf.float32,
+    "fp32": tf.float32,
+    "int16": tf.int16,
+    "int32": tf.int32,
+    "uint16": tf.uint16,
+}
 
 
 def unary(function: Kernel) -> Kernel:
