@@ -124,6 +124,28 @@ def test_one_partition(precision: str, partitions: int, outside: list[str], valu
 
 
 @pytest.mark.parametrize(
+    ("partitions", "outside", "look_up", "value"),
+    [
+        (1, ["GATHER"], ["GATHER"], 1),
+        (1, ["DEQUANTIZE", "GATHER"], ["DEQUANTIZE", "GATHER"], 1),
+        (2, ["GATHER"], ["GATHER"], 2),
+        (1, ["GATHER", "GATHER"], ["GATHER"], 2),
+        (1, ["GATHER", "GELU"], ["GATHER"], 2),
+    ],
+)
+def test_the_look_up_of_words_is_named_and_not_counted(
+    partitions: int, outside: list[str], look_up: list[str], value: float
+) -> None:
+    delegation = Delegation(partitions=partitions, operators=10, outside=outside, look_up=look_up)
+    measured = make_measured(make_artifact("fp32", delegation=delegation))
+    (gate,) = judged(OFF.model_copy(update={"one_partition": True}), measured)
+    assert (gate.value, gate.passed) == (value, value == 1)
+    assert gate.reason.startswith(f"without the look-up of word vectors ({', '.join(look_up)})")
+    with pytest.raises(ValueError, match="is not among the operators outside"):
+        Delegation(partitions=1, operators=10, outside=["MEAN"], look_up=look_up)
+
+
+@pytest.mark.parametrize(
     ("gate", "limit", "changes", "passed"),
     [
         ("min_relative_accuracy", 0.9, {"student": 0.9, "teacher": 1.0}, True),

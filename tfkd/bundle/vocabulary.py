@@ -6,10 +6,8 @@ from pathlib import Path
 from tfkd.errors import RequestError
 from tfkd.inputs.text import vocabulary
 from tfkd.inputs.text.tensors import signature
-from tfkd.inputs.text.vocabulary import Vocabulary
+from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.signature import Signature
-
-VOCABULARY = "vocab.txt"
 
 
 def vocabulary_text(signature: Signature) -> str:

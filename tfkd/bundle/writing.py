@@ -7,7 +7,8 @@ from tfkd.bundle import golden
 from tfkd.bundle.golden import Golden
 from tfkd.bundle.layout import MANIFEST
 from tfkd.bundle.manifest import Manifest
-from tfkd.bundle.vocabulary import VOCABULARY, vocabulary_text
+from tfkd.bundle.vocabulary import vocabulary_text
+from tfkd.inputs.text.vocabulary import VOCABULARY
 from tfkd.labels import LABELS, labels_text
 
 

@@ -10,14 +10,12 @@ import numpy as np
 
 from tfkd.errors import RequestError
 from tfkd.inputs.text import vocabulary
-from tfkd.inputs.text.vocabulary import Vocabulary
+from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.models import transformer
 from tfkd.models.bert_config import BertConfig, read_config
 from tfkd.models.bert_weights import BertWeights, read_weights
 from tfkd.models.text_layers import FirstPiece, TextMean, WordVectors
 from tfkd.models.token_ids import token_ids
-
-VOCABULARY = "vocab.txt"
 
 
 def open_teacher(folder: Path, length: int, classes: int) -> keras.Model:

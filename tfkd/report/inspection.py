@@ -133,8 +133,8 @@ def _findings(inspection: Inspection) -> Table:
     table = Table(title="why, and what to change", caption="--json gives the addresses of the rules, as sources")
     for name in ("accelerator", "operators", "why", "change"):
         table.add_column(name, overflow="fold")
-    for kind, count in Counter(row.kind for row in inspection.outside).items():
-        change = replacement(kind) or "–"
+    for (kind, looks_up), count in Counter((row.kind, row.looks_up) for row in inspection.outside).items():
+        change = "nothing: it looks up word vectors" if looks_up else replacement(kind) or "–"
         table.add_row("XNNPACK (CPU)", f"{count} {kind}", "left to LiteRT's own kernels: measured", change)
     for report in inspection.delegates:
         for (reason, change), kinds in _grouped(report).items():

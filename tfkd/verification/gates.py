@@ -300,13 +300,15 @@ def _difference(gate: str, limit: float, artifact: Artifact, value: float | None
 
 
 def _one_partition(gate: str, limit: bool, artifact: Artifact, images: int) -> Gate:
-    """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside."""
+    """Counts the pieces a graph runs in: XNNPACK's partitions, and every operator outside but the look-up of words."""
     file = file_name(artifact.path)
     if artifact.delegation is None:
         raise RequestError(f"The gate one_partition needs the delegation of {file}; verify that file or switch it off.")
-    partitions, outside = artifact.delegation.partitions, len(artifact.delegation.outside)
+    partitions, look_up = artifact.delegation.partitions, artifact.delegation.look_up
+    outside = len(artifact.delegation.outside) - len(look_up)
     passed = partitions == 1 and not outside
-    return decided(f"{gate}/{file}", partitions + outside, 1, passed)
+    reason = f"without the look-up of word vectors ({', '.join(look_up)}), which XNNPACK never runs" if look_up else ""
+    return decided(f"{gate}/{file}", partitions + outside, 1, passed, reason)
 
 
 # By the gates that the records of formats name: (gate, limit, file, number of test images) to the verdict.

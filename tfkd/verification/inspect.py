@@ -36,6 +36,7 @@ class Row:
         stored: bytes of its weights.
         multiply_adds: of convolutions and dense layers, for one image.
         part: which of XNNPACK's parts runs it, from 0; None outside.
+        looks_up: whether it looks up the word vectors of a text, which XNNPACK never runs.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Row:
     stored: int
     multiply_adds: int
     part: int | None
+    looks_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ def _inspect(
     path: Path, against: Path | None, examples: np.ndarray | None, normalization: ImageNormalization | None
 ) -> Inspection:
     found = operators.read(path)
-    _, parts = tflite.partitions(path)
-    part_of = {number: part for part, numbers in enumerate(parts) for number in numbers}
+    cut = tflite.partitions(path)
+    part_of = {number: part for part, numbers in enumerate(cut.parts) for number in numbers}
     return Inspection(
         path=str(path),
         bytes=path.stat().st_size,
@@ -171,8 +173,10 @@ def _inspect(
         stored=sum({operand.index: operand.stored for each in found for operand in each.inputs}.values()),
         computed=sum(_bytes(tensor) for each in found if not each.prepares_constants for tensor in each.outputs),
         multiply_adds=sum(operator.multiply_adds for operator in found),
-        operators=tuple(_row(operator, part_of.get(operator.number)) for operator in found),
-        partitions=len(parts),
+        operators=tuple(
+            _row(operator, part_of.get(operator.number), operator.number in cut.look_up) for operator in found
+        ),
+        partitions=len(cut.parts),
         delegates=reports(found),
         comparison=None if examples is None else compare(path, against or sibling(path), examples, normalization),
     )
@@ -190,7 +194,7 @@ def sibling(path: Path) -> Path:
     return float_file
 
 
-def _row(operator: Operator, part: int | None) -> Row:
+def _row(operator: Operator, part: int | None, looks_up: bool) -> Row:
     output = operator.outputs[0]
     return Row(
         number=operator.number,
@@ -201,6 +205,7 @@ def _row(operator: Operator, part: int | None) -> Row:
         stored=sum(operand.stored for operand in operator.inputs),
         multiply_adds=operator.multiply_adds,
         part=part,
+        looks_up=looks_up,
     )
 
 

@@ -6,7 +6,7 @@ tell, not an error.
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from flatbuffers.table import Table
 from tfkd.inputs import kind_of
 from tfkd.inputs.image.normalization import ImageNormalization
 from tfkd.inputs.kind import listed
+from tfkd.inputs.text.vocabulary import VOCABULARY
 from tfkd.labels import LABELS, THRESHOLDS
 from tfkd.signature import Signature
 from tfkd.writers import Card
+from tfkd.writers.bert_inputs import BERT_INPUTS
 
 _BUFFER_NAME = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
@@ -26,10 +28,11 @@ _IDENTIFIER = b"M001"
 # ModelMetadata
 _TEXTS = {"name": 0, "description": 1, "version": 2, "author": 4, "license": 5}
 _SUBGRAPHS, _PARSER = 3, 7
-_INPUTS, _OUTPUTS = 2, 3  # of SubGraphMetadata
+_INPUTS, _OUTPUTS, _PROCESS_UNITS = 2, 3, 5  # of SubGraphMetadata
 _CONTENT, _UNITS, _FILES = 3, 4, 6  # of TensorMetadata
 _MOST_ENTRIES = 64  # of a vector that is read here; a damaged length may claim any number
-_IMAGE, _NORMALIZATION, _AXIS_LABELS = 2, 1, 2  # values of enums and unions
+_IMAGE, _NORMALIZATION, _BERT_TOKENIZER = 2, 1, 4  # values of unions
+_AXIS_LABELS, _VOCABULARY = 2, 5  # kinds of files
 _COLOURS = ("unknown", "RGB", "GRAYSCALE")
 
 
@@ -85,7 +88,7 @@ def _problems(metadata: "_Reader", card: Card, signature: Signature) -> Iterator
     if metadata.text(_PARSER) is None:
         yield "its metadata do not say which parser they need"
     subgraph = metadata.only(_SUBGRAPHS)
-    yield from _wrong_input(subgraph.only(_INPUTS), kind_of(signature.kind).describe(signature).properties)
+    yield from _WRONG_INPUTS[signature.kind](subgraph, signature)
     labels, *others = subgraph.only(_OUTPUTS).each(_FILES)
     if (labels.text(0), labels.number(2, Int8Flags)) != (LABELS, _AXIS_LABELS):
         yield f"its metadata do not name {LABELS} as the labels of its output"
@@ -93,7 +96,8 @@ def _problems(metadata: "_Reader", card: Card, signature: Signature) -> Iterator
         yield f"its metadata {'do not name' if card.thresholds else 'name more than'} the files of its output"
 
 
-def _wrong_input(tensor: "_Reader", expected: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_image(subgraph: "_Reader", signature: Signature) -> Iterator[str]:
+    tensor, expected = subgraph.only(_INPUTS), kind_of(signature.kind).describe(signature).properties
     content, unit = tensor.child(_CONTENT), tensor.only(_UNITS)
     found = _image_properties(content.child(1)) if content.number(0, Int8Flags) == _IMAGE else {}
     if found != expected:
@@ -106,6 +110,26 @@ def _wrong_input(tensor: "_Reader", expected: Mapping[str, Any]) -> Iterator[str
 def _image_properties(properties: "_Reader") -> dict[str, Any]:
     width, height = (properties.child(1).number(slot, Uint32Flags) for slot in (0, 1))
     return {"colours": _COLOURS[properties.number(0, Int8Flags)], "height": height, "width": width}
+
+
+def _wrong_text(subgraph: "_Reader", signature: Signature) -> Iterator[str]:
+    names = tuple(tensor.text(0) for tensor in subgraph.each(_INPUTS))
+    if names != BERT_INPUTS:
+        yield f"its metadata name its inputs {names}, not {BERT_INPUTS}"
+    tokenizer = subgraph.only(_PROCESS_UNITS)
+    if tokenizer.number(0, Int8Flags) != _BERT_TOKENIZER:
+        yield "its metadata do not give MediaPipe's BertTokenizer as what splits a text"
+        return
+    file = tokenizer.child(1).only(0)
+    if (file.text(0), file.number(2, Int8Flags)) != (VOCABULARY, _VOCABULARY):
+        yield f"its metadata do not name {VOCABULARY} as the vocabulary of its tokenizer"
+
+
+_WRONG_INPUTS: Mapping[str, Callable[["_Reader", Signature], Iterator[str]]] = {
+    "image": _wrong_image,
+    "text": _wrong_text,
+}
+"""By kind of input: what is wrong about a file's inputs."""
 
 
 class _Reader:

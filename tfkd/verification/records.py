@@ -1,5 +1,6 @@
 """What verification records in a bundle's manifest: tests, files, verdicts of gates, and likely causes."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -166,6 +167,13 @@ class Delegation(Entry):
     partitions: Count = Field(description="XNNPACK partitions; 1 means that the whole graph runs inside")
     operators: Count = Field(description="operators of the graph before delegation")
     outside: list[str] = Field(description="operators that XNNPACK does not run")
+    look_up: list[str] = Field([], description="those of them that look up the word vectors of a text, as is expected")
+
+    @model_validator(mode="after")
+    def _looked_up_outside(self) -> "Delegation":
+        if Counter(self.look_up) - Counter(self.outside):
+            raise ValueError(f"the look-up {self.look_up} is not among the operators outside, {self.outside}")
+        return self
 
 
 class Accelerator(Entry):

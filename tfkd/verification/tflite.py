@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
 from tfkd.errors import cause, enumerated
+from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.labels import LABELS, THRESHOLDS, thresholds_text
 from tfkd.models.file_kind import described
 from tfkd.quiet import native_logs_silenced
 from tfkd.signature import Range, Signature
 from tfkd.verification import VerifyError, metadata, runtime_errors
+from tfkd.verification.look_up import look_up
 from tfkd.verification.probabilities import must_be_finite
 from tfkd.verification.records import Delegation, InputOutput, Tensor
 from tfkd.writers import Card
+from tfkd.writers.bert_inputs import BERT_INPUTS
+from tfkd.writers.metadata import packed_texts
 
 _PROBABILITIES = (0.0, 1.0)
 _OWN_KERNELS = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -33,7 +38,7 @@ _LARGEST_LABELS = 1 << 24  # bytes; an archive may claim to unpack to anything
 
 
 def check(path: Path, card: Card, signature: Signature) -> InputOutput:
-    """Checks the labels and the metadata that are packed into a classifier, and what goes in and out of it.
+    """Checks the texts and the metadata that are packed into a classifier, and what goes in and out of it.
 
     Args:
         path: of a .tflite file.
@@ -43,11 +48,13 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
     Raises:
         VerifyError: it cannot be loaded, or it is not what the card says.
     """
-    packed = _packed(path, [LABELS, THRESHOLDS] if card.thresholds else [LABELS])
+    packed = _packed(path, list(packed_texts(card, signature)))
     if tuple(packed[LABELS].splitlines()) != card.classes:
         raise VerifyError(f"{path}: the class names packed into it are not those of the student, in order.")
     if packed.get(THRESHOLDS, "") != thresholds_text(card.thresholds):
         raise VerifyError(f"{path}: the thresholds packed into it are not those of the bundle.")
+    if packed.get(VOCABULARY, "") != Vocabulary(signature.pieces).text:
+        raise VerifyError(f"{path}: the vocabulary packed into it is not that of the student.")
     wrong = metadata.problems(model(path), card, signature)
     if wrong:
         raise VerifyError(f"{path}: {'; '.join(wrong)}.")
@@ -62,12 +69,14 @@ def check(path: Path, card: Card, signature: Signature) -> InputOutput:
 def io(path: Path, raw: Range | None = None) -> InputOutput:
     """Returns the input and output of a file's signature; ranges are of dequantized values.
 
+    Of the three inputs of a text it is the ids; MediaPipe derives the others from the same text.
+
     Args:
         path: of a .tflite file.
         raw: the range of a float input; None where nothing is known of it.
 
     Raises:
-        VerifyError: the file cannot be loaded, or has not one input and one output.
+        VerifyError: the file cannot be loaded, or has other inputs or outputs.
     """
     interpreter = load(path)
     return InputOutput(
@@ -82,23 +91,47 @@ def delegation(path: Path) -> Delegation:
     Raises:
         VerifyError: the file cannot be loaded.
     """
-    own, parts = partitions(path)
-    inside = set().union(*parts)
-    outside = [operator["op_name"] for operator in own if operator["index"] not in inside]
-    return Delegation(partitions=len(parts), operators=len(own), outside=outside)
+    found = partitions(path)
+    inside = set().union(*found.parts)
+    outside = {
+        operator["index"]: operator["op_name"] for operator in found.operators if operator["index"] not in inside
+    }
+    return Delegation(
+        partitions=len(found.parts),
+        operators=len(found.operators),
+        outside=list(outside.values()),
+        look_up=[outside[number] for number in found.look_up if number in outside],
+    )
 
 
-def partitions(path: Path) -> tuple[list[dict[str, Any]], list[set[int]]]:
-    """Returns LiteRT's description of a file's operators, and the numbers of those in each part that XNNPACK runs.
+@dataclass(frozen=True)
+class Partitions:
+    """How XNNPACK cuts a graph.
+
+    Attributes:
+        operators: LiteRT's description of those of the file.
+        parts: numbers of the operators in each part that XNNPACK runs.
+        look_up: numbers of the operators that look up the word vectors of a text.
+    """
+
+    operators: list[dict[str, Any]]
+    parts: list[set[int]]
+    look_up: list[int]
+
+
+def partitions(path: Path) -> Partitions:
+    """Returns how XNNPACK cuts the graph of a file.
 
     LiteRT lists the operators of the file and, behind them, one DELEGATE for each part that a delegate took over.
 
     Raises:
         VerifyError: the file cannot be loaded.
     """
-    operators = load(path)._get_ops_details()
+    interpreter = load(path)
+    operators = interpreter._get_ops_details()
     own = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
-    return own, [_members(part, own) for part in operators if part["op_name"] == "DELEGATE"]
+    parts = [_members(part, own) for part in operators if part["op_name"] == "DELEGATE"]
+    return Partitions(own, parts, look_up(own, interpreter.get_input_details()[0]["index"]))
 
 
 def labels(path: Path) -> tuple[str, ...]:
@@ -160,9 +193,14 @@ def precision(path: Path) -> str:
         VerifyError: the file cannot be read, or it is none of this format.
     """
     graph = model(path)
-    tensors = [(tensor.type, graph.buffers[tensor.buffer].data) for part in graph.subgraphs for tensor in part.tensors]
-    weights = {kind for kind, data in tensors if data is not None and len(data)}
-    activations = {kind for kind, data in tensors if data is None or not len(data)}
+    weights: set[int] = set()
+    activations: set[int] = set()
+    for part in graph.subgraphs:
+        rows = _rows_of_tables(graph, part)
+        for number, tensor in enumerate(part.tensors):
+            data = graph.buffers[tensor.buffer].data
+            stored = number in rows or (data is not None and len(data))
+            (weights if stored else activations).add(tensor.type)
     if schema.TensorType.INT16 in activations:
         return "16x8"
     if activations & _INTEGERS:
@@ -170,6 +208,14 @@ def precision(path: Path) -> str:
     if weights & _INTEGERS:
         return "dynamic"
     return "fp16" if schema.TensorType.FLOAT16 in weights else "fp32"
+
+
+def _rows_of_tables(graph: Any, part: Any) -> set[int]:
+    """Returns the tensors that are looked up; in a dynamic file they are of the table's type, as weights are."""
+    kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in graph.operatorCodes or []]
+    gathers = {number for number, kind in enumerate(kinds) if kind == schema.BuiltinOperator.GATHER}
+    operators = [operator for operator in part.operators or [] if operator.opcodeIndex in gathers]
+    return {int(output) for operator in operators for output in operator.outputs}
 
 
 def operator_versions(path: Path) -> dict[str, int]:
@@ -191,7 +237,7 @@ def predict(path: Path, batches: Iterable[Any], own_kernels: bool = False) -> np
 
     Args:
         path: of a .tflite file with batch 1.
-        batches: float32 or uint8 [b, ...] from 0 to 255, anything that NumPy can read; read once, in order.
+        batches: raw [b, ...], anything that NumPy can read; read once, in order.
         own_kernels: with LiteRT's own kernels in place of XNNPACK's.
 
     Returns:
@@ -240,9 +286,9 @@ def _run(runners: list[_Runner], pool: ThreadPoolExecutor, batches: Iterable[Any
 
 
 def as_taken(raw: np.ndarray, dtype: Any) -> np.ndarray:
-    """Returns raw values from 0 to 255 as a file's input takes them: bytes are rounded, and int8 holds 128 less."""
-    if dtype == np.float32:
-        return raw.astype(np.float32, copy=False)
+    """Returns raw values as a file's input takes them: bytes from 0 to 255 are rounded, and int8 holds 128 less."""
+    if dtype in (np.float32, np.int32):
+        return raw.astype(dtype, copy=False)
     rounded = np.clip(np.rint(raw.astype(np.float32)), 0, 255)
     return (rounded - 128).astype(np.int8) if dtype == np.int8 else rounded.astype(dtype)
 
@@ -261,7 +307,7 @@ def load(path: Path, **options: Any) -> Any:
         options: more arguments of LiteRT's Interpreter.
 
     Raises:
-        VerifyError: the file cannot be read or loaded, or has not one input and one output.
+        VerifyError: the file cannot be read or loaded, or has neither one input nor those of a text, or not one output.
     """
     content = _content(path)
     graph = _walk(path, content)
@@ -271,9 +317,18 @@ def load(path: Path, **options: Any) -> Any:
             interpreter.allocate_tensors()
     except Exception as error:
         raise VerifyError(f"{path}: {runtime_errors.reason(error, _stated_runtime(graph))}.") from error
-    if len(interpreter.get_input_details()) != 1 or len(interpreter.get_output_details()) != 1:
+    if not _has_known_inputs(interpreter) or len(interpreter.get_output_details()) != 1:
         raise VerifyError(f"{path}: has not one input and one output; export it again.")
     return interpreter
+
+
+def _has_known_inputs(interpreter: Any) -> bool:
+    """Returns whether there is one input, or the three of a text in MediaPipe's order."""
+    inputs = interpreter.get_input_details()
+    if len(inputs) == 1:
+        return True
+    forms = {(each["dtype"], tuple(each["shape"])) for each in inputs}
+    return tuple(each["name"] for each in inputs) == BERT_INPUTS and len(forms) == 1 and forms.pop()[0] == np.int32
 
 
 def model(path: Path) -> Any:

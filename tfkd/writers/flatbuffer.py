@@ -106,12 +106,13 @@ class TfliteNetwork:
             setattr(operator.builtinOptions, field, value)
         return operator
 
-    def sign(self, input_name: str, output_name: str) -> None:
-        """Names the network's input and output in its one signature."""
+    def sign(self, *names: str) -> None:
+        """Names the network's inputs, in order, and its output in its one signature."""
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-        signature.inputs = [_named(input_name, self.graph.inputs[0])]
-        signature.outputs = [_named(output_name, self.graph.outputs[0])]
+        *inputs, output = names
+        signature.inputs = [_named(name, tensor) for name, tensor in zip(inputs, self.graph.inputs, strict=True)]
+        signature.outputs = [_named(output, self.graph.outputs[0])]
         self.model.signatureDefs = [signature]
 
     def tidy(self) -> None:

@@ -14,29 +14,34 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.inputs import kind_of
+from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.labels import LABELS, THRESHOLDS, labels_text, thresholds_text
 from tfkd.signature import Signature
 from tfkd.writers import Card
+from tfkd.writers.bert_inputs import BERT_INPUTS
 from tfkd.writers.flatbuffer import TfliteNetwork
 
 _BUFFER_NAME = b"TFLITE_METADATA"
 _METADATA_IDENTIFIER = b"M001"
-_PARSER_VERSION = "1.0.0"  # the first parser that understands every field written here
+# By kind of input: the first parser that understands every field written here.
+_PARSER_VERSION = {"image": "1.0.0", "text": "1.1.0"}
 
 # Values of the schema's enums and unions.
-_AXIS_LABELS = np.int8(2)
+_AXIS_LABELS, _VOCABULARY = np.int8(2), np.int8(5)
 _COLOURS = {"RGB": np.int8(1)}
 _IMAGE_PROPERTIES = np.int8(2)
 _FEATURE_PROPERTIES = np.int8(1)
-_NORMALIZATION_OPTIONS = np.int8(1)
+_NORMALIZATION_OPTIONS, _BERT_TOKENIZER_OPTIONS = np.int8(1), np.int8(4)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip entry: equal models give equal bytes
 
 
 def pack(content: bytes, card: Card, signature: Signature) -> bytes:
-    """Returns a TFLite file with metadata and `labels.txt` in it, and `thresholds.txt` where the card has thresholds.
+    """Returns a TFLite file with metadata and `labels.txt` in it.
+
+    `thresholds.txt` is added where the card has thresholds, `vocab.txt` where the signature has pieces.
 
     Args:
-        content: a TFLite file with the one input of the signature and one output [1, classes].
+        content: a TFLite file with the inputs of the signature's kind and one output [1, classes].
         card: what to write.
         signature: of the input.
     """
@@ -48,8 +53,14 @@ def pack(content: bytes, card: Card, signature: Signature) -> bytes:
     entry.name, entry.buffer = _BUFFER_NAME, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
+    return _with_files(network.packed(), packed_texts(card, signature))
+
+
+def packed_texts(card: Card, signature: Signature) -> dict[str, str]:
+    """Returns the files inside a TFLite file, by name and in order."""
     thresholds = {THRESHOLDS: thresholds_text(card.thresholds)} if card.thresholds else {}
-    return _with_files(network.packed(), {LABELS: labels_text(card.classes), **thresholds})
+    vocabulary = {VOCABULARY: Vocabulary(signature.pieces).text} if signature.pieces else {}
+    return {LABELS: labels_text(card.classes), **thresholds, **vocabulary}
 
 
 def _with_files(content: bytes, texts: dict[str, str]) -> bytes:
@@ -65,9 +76,9 @@ def _metadata(card: Card, signature: Signature) -> bytes:
     """Builds the ModelMetadata table; fields are in the order of the schema."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
-    inputs = _tables(builder, _input(builder, signature))
+    inputs, others = _INPUTS[signature.kind](builder, signature)
     outputs = _tables(builder, _output(builder, bool(card.thresholds)))
-    subgraph = _table(builder, None, None, inputs, outputs)
+    subgraph = _table(builder, None, None, inputs, outputs, *others)
     model = _table(
         builder,
         text(card.name),
@@ -77,20 +88,23 @@ def _metadata(card: Card, signature: Signature) -> bytes:
         text(card.author),
         text(card.license),
         None,
-        text(_PARSER_VERSION),
+        text(_PARSER_VERSION[signature.kind]),
     )
     builder.Finish(model, _METADATA_IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _input(builder: Any, signature: Signature) -> int:
+def _image(builder: Any, signature: Signature) -> tuple[int, list[int | None]]:
     tensor, described = signature.single, kind_of(signature.kind).describe(signature)
-    content = _CONTENT[signature.kind](builder, described.properties)
+    properties = described.properties
+    size = _table(builder, np.uint32(properties["width"]), np.uint32(properties["height"]))
+    colours = _table(builder, _COLOURS[properties["colours"]], size)
+    content = _table(builder, _IMAGE_PROPERTIES, colours, None)
     identity = _table(
         builder, _floats(builder, 0.0), _floats(builder, 1.0)
     )  # mean and std: the model normalises itself
     unit = _table(builder, _NORMALIZATION_OPTIONS, identity)
-    return _table(
+    image = _table(
         builder,
         builder.CreateString(tensor.name),
         builder.CreateString(described.tflite),
@@ -100,15 +114,36 @@ def _input(builder: Any, signature: Signature) -> int:
         None if tensor.range is None else _limits(builder, *tensor.range),
         None,
     )
+    return _tables(builder, image), []
 
 
-def _image(builder: Any, properties: Mapping[str, Any]) -> int:
-    size = _table(builder, np.uint32(properties["width"]), np.uint32(properties["height"]))
-    return _table(builder, _IMAGE_PROPERTIES, _table(builder, _COLOURS[properties["colours"]], size), None)
+def _text(builder: Any, signature: Signature) -> tuple[int, list[int | None]]:
+    """Writes the inputs of MediaPipe's TextClassifier and, behind the associated files, the tokenizer."""
+    ids = kind_of(signature.kind).describe(signature).tflite
+    meanings = (
+        ids,
+        "1 for every id of the text, else 0; the model does not read it.",
+        "0; the model does not read it.",
+    )
+    inputs = [
+        _table(
+            builder,
+            builder.CreateString(name),
+            builder.CreateString(meaning),
+            None,
+            _table(builder, _FEATURE_PROPERTIES, _table(builder), None),
+        )
+        for name, meaning in zip(BERT_INPUTS, meanings, strict=True)
+    ]
+    meaning = builder.CreateString("One piece per line, in the order of the ids.")
+    vocabulary = _table(builder, builder.CreateString(VOCABULARY), meaning, _VOCABULARY, None)
+    tokenizer = _table(builder, _tables(builder, vocabulary))
+    unit = _table(builder, _BERT_TOKENIZER_OPTIONS, tokenizer)
+    return _tables(builder, *inputs), [None, _tables(builder, unit)]
 
 
-_CONTENT: Mapping[str, Callable[[Any, Mapping[str, Any]], int]] = {"image": _image}
-"""By kind of input: writes the Content table that says what its tensor is."""
+_INPUTS: Mapping[str, Callable[[Any, Signature], tuple[int, list[int | None]]]] = {"image": _image, "text": _text}
+"""By kind of input: writes the tables of the input tensors, and the fields of the subgraph behind its outputs."""
 
 
 def _limits(builder: Any, low: float, high: float) -> int:

@@ -10,7 +10,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from tfkd.errors import RequestError, nearest
-from tfkd.writers import Calibration, ranges, rewrite
+from tfkd.writers import Calibration, ConversionError, ranges, rewrite
 from tfkd.writers.flatbuffer import TfliteNetwork
 
 RANGES: dict[str, Callable[[TfliteNetwork, np.ndarray], ranges.TensorRanges]] = {
@@ -18,6 +18,8 @@ RANGES: dict[str, Callable[[TfliteNetwork, np.ndarray], ranges.TensorRanges]] = 
     "mse": ranges.least_squares,
 }
 _DTYPES: dict[str, type] = {"uint8": np.uint8, "int8": np.int8}
+_ATTENTION = "BATCH_MATMUL"
+_OF_AVERAGES = ("MEAN", "MAXIMUM", "DIV")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Bare:
 
 
 def int8(content: bytes, calibration: Calibration) -> bytes:
-    """Returns a classifier in int8: weights per channel, activations per tensor, bytes in and out.
+    """Returns a classifier of images in int8: weights per channel, activations per tensor, bytes in and out.
 
     Args:
         content: TFLite, float32 [1, S, S, 3] raw RGB 0..255 to float32 probabilities [1, classes].
@@ -39,14 +41,38 @@ def int8(content: bytes, calibration: Calibration) -> bytes:
     Raises:
         RequestError: a range method, an I/O type or an operator of the calibration does not exist.
     """
-    if calibration.ranges not in RANGES:
-        raise RequestError(f"There are no ranges {calibration.ranges!r}.{nearest(calibration.ranges, list(RANGES))}")
     bare = _bare(content, calibration.images)
     in_float = _in_float(bare.network, calibration.float_layers)
-    found = ranges.addable(bare.network, RANGES[calibration.ranges](bare.network, bare.images))
-    for tensor, limits in (found | {int(bare.network.graph.inputs[0]): bare.pixels.range}).items():
-        bare.network.graph.tensors[tensor].quantization = _limits(*limits)
-    return with_bytes(mlir_quantize(bare.network.packed(), denylisted_nodes=in_float), bare.pixels, calibration.io)
+    found = _ranges(bare.network, bare.images, calibration.ranges)
+    pixels = {int(bare.network.graph.inputs[0]): bare.pixels.range}
+    return with_bytes(_quantized(bare.network, found | pixels, in_float), bare.pixels, calibration.io)
+
+
+def int8_of_texts(content: bytes, calibration: Calibration) -> bytes:
+    """Returns a classifier of texts in int8: the table, weights and activations, with probabilities as bytes.
+
+    The mean over the pieces of a text is in float: XNNPACK has no int8 maximum and division.
+
+    Args:
+        content: TFLite, int32 [1, length] ids to float32 probabilities [1, classes].
+        calibration: how.
+
+    Raises:
+        RequestError: a range method, an I/O type or an operator of the calibration does not exist.
+        ConversionError: the network has attention.
+    """
+    network = TfliteNetwork(content)
+    if any(network.kind(operator) == _ATTENTION for operator in network.graph.operators):
+        raise ConversionError(
+            "Attention in int8 loses accuracy and runs outside of XNNPACK; use dynamic, which has int8 weights."
+        )
+    rewrite.without_softmax(network)
+    found = _ranges(network, calibration.images, calibration.ranges)
+    averages = [operator for operator in network.graph.operators if network.kind(operator) in _OF_AVERAGES]
+    in_float = [network.name(int(operator.outputs[0])) for operator in averages]
+    quantized = TfliteNetwork(_quantized(network, found, in_float + _in_float(network, calibration.float_layers)))
+    rewrite.with_probabilities(quantized, _dtype(calibration.io))
+    return quantized.packed()
 
 
 def int16(content: bytes, calibration: Calibration) -> bytes:
@@ -70,11 +96,28 @@ def with_bytes(content: bytes, pixels: rewrite.PixelQuantization, io: str) -> by
     Raises:
         RequestError: `io` is neither uint8 nor int8.
     """
+    network = TfliteNetwork(content)
+    rewrite.with_ends(network, pixels, _dtype(io))
+    return network.packed()
+
+
+def _dtype(io: str) -> type:
     if io not in _DTYPES:
         raise RequestError(f"An int8 file cannot take {io!r}.{nearest(io, list(_DTYPES))}")
-    network = TfliteNetwork(content)
-    rewrite.with_ends(network, pixels, _DTYPES[io])
-    return network.packed()
+    return _DTYPES[io]
+
+
+def _ranges(network: TfliteNetwork, examples: np.ndarray, method: str) -> ranges.TensorRanges:
+    if method not in RANGES:
+        raise RequestError(f"There are no ranges {method!r}.{nearest(method, list(RANGES))}")
+    return ranges.addable(network, RANGES[method](network, examples))
+
+
+def _quantized(network: TfliteNetwork, found: ranges.TensorRanges, in_float: list[str]) -> bytes:
+    for tensor, limits in found.items():
+        network.graph.tensors[tensor].quantization = _limits(*limits)
+    content: bytes = mlir_quantize(network.packed(), denylisted_nodes=in_float)
+    return content
 
 
 def _bare(content: bytes, images: np.ndarray) -> Bare:

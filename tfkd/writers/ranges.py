@@ -20,8 +20,8 @@ def min_max(network: TfliteNetwork, images: np.ndarray) -> TensorRanges:
     """Returns the smallest and the largest value of every float tensor that depends on the input.
 
     Args:
-        network: float, with the input [1, S, S, 3].
-        images: float32 [n, S, S, 3] as the network takes them.
+        network: float, with one input.
+        images: [n, ...] as the network takes them.
     """
     tensors = network.computed()
     lowest, highest = np.zeros(len(tensors)), np.zeros(len(tensors))
@@ -39,8 +39,8 @@ def least_squares(network: TfliteNetwork, images: np.ndarray, levels: int = 256)
     clipped logit could no longer win.
 
     Args:
-        network: float, with the input [1, S, S, 3].
-        images: float32 [n, S, S, 3] as the network takes them.
+        network: float, with one input.
+        images: [n, ...] as the network takes them.
         levels: of the quantization, 256 for int8.
     """
     ranges = min_max(network, images)

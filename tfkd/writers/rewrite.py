@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tfkd.inputs.image.tensors import NAME
+from tfkd.inputs.text.tensors import NAME as IDS
 from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.graph import OUTPUT
 
@@ -47,10 +48,7 @@ def without_ends(network: TfliteNetwork) -> PixelQuantization:
     Returns:
         The values of pixels at the new input of the network.
     """
-    last = network.graph.operators.pop()
-    if network.kind(last) != "SOFTMAX":
-        raise ValueError(f"the graph ends in {network.kind(last)}, not in SOFTMAX")
-    network.graph.outputs = [int(last.inputs[0])]
+    _take_softmax_off(network)
     steps = list(_rescale(network))
     scale, offset = 1.0, 0.0
     for kind, value, _ in steps:
@@ -63,6 +61,20 @@ def without_ends(network: TfliteNetwork) -> PixelQuantization:
     network.sign(NAME, _LOGITS)
     network.tidy()
     return pixels or RAW
+
+
+def without_softmax(network: TfliteNetwork) -> None:
+    """Takes the softmax off the end of a classifier of texts, from ids to probabilities."""
+    _take_softmax_off(network)
+    network.sign(IDS, _LOGITS)
+    network.tidy()
+
+
+def _take_softmax_off(network: TfliteNetwork) -> None:
+    last = network.graph.operators.pop()
+    if network.kind(last) != "SOFTMAX":
+        raise ValueError(f"the graph ends in {network.kind(last)}, not in SOFTMAX")
+    network.graph.outputs = [int(last.inputs[0])]
 
 
 def without_hard_swish(network: TfliteNetwork) -> None:
@@ -104,20 +116,37 @@ def with_ends(network: TfliteNetwork, pixels: PixelQuantization, dtype: type) ->
     """
     shift = np.iinfo(dtype).min
     graph = network.graph
-    numbers, logits = int(graph.inputs[0]), int(graph.outputs[0])
+    numbers = int(graph.inputs[0])
     image = network.add_tensor(NAME, network.shape(numbers), dtype, pixels.scale, pixels.zero_point + shift)
+    graph.operators = [network.operator("DEQUANTIZE", [image], [numbers]), *graph.operators]
+    graph.inputs = [image]
+    _add_softmax(network, dtype)
+    network.sign(NAME, OUTPUT)
+    network.tidy()
+
+
+def with_probabilities(network: TfliteNetwork, dtype: type) -> None:
+    """Ends a quantized network of texts with float logits in a float softmax whose probabilities are bytes.
+
+    Args:
+        network: int32 [1, length] ids to float32 logits [1, classes].
+        dtype: np.uint8 for probabilities in 1/256; np.int8 for these less 128.
+    """
+    _add_softmax(network, dtype)
+    network.sign(IDS, OUTPUT)
+    network.tidy()
+
+
+def _add_softmax(network: TfliteNetwork, dtype: type) -> None:
+    logits = int(network.graph.outputs[0])
     shape = network.shape(logits)
     floats = network.add_tensor(f"{OUTPUT}_float", shape, np.float32)
-    probabilities = network.add_tensor(OUTPUT, shape, dtype, 1 / 256, shift)
-    graph.operators = [
-        network.operator("DEQUANTIZE", [image], [numbers]),
-        *graph.operators,
+    probabilities = network.add_tensor(OUTPUT, shape, dtype, 1 / 256, np.iinfo(dtype).min)
+    network.graph.operators += [
         network.operator("SOFTMAX", [logits], [floats], beta=1.0),
         network.operator("QUANTIZE", [floats], [probabilities]),
     ]
-    graph.inputs, graph.outputs = [image], [probabilities]
-    network.sign(NAME, OUTPUT)
-    network.tidy()
+    network.graph.outputs = [probabilities]
 
 
 def _rescale(network: TfliteNetwork) -> Iterator[tuple[str, float, Any]]:

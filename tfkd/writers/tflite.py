@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import TflitePrecision
 from tfkd.sandbox import Sandbox
 from tfkd.signature import Signature
-from tfkd.writers import Calibration, Card, ConversionError, ExportedFile, metadata, quantize, rewrite
+from tfkd.writers import Calibration, Card, ConversionError, ExportedFile, bert_inputs, metadata, quantize, rewrite
 from tfkd.writers.flatbuffer import TfliteNetwork
 from tfkd.writers.graph import Graph, frozen
 
@@ -84,6 +84,8 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     as x/128 - 1, it is that quantization (scale 1/128, zero point 128) and no operator. 16x8 holds int16 activations
     for accuracy; XNNPACK has no such operators, so that it runs slower than fp32.
 
+    Files of texts take int32 ids and the two other inputs of MediaPipe's TextClassifier, which the model does not read.
+
     Raises:
         ConversionError: the converter cannot write the graph in this precision.
         RequestError: the calibration does not fit the graph.
@@ -91,7 +93,7 @@ def write(graph: Graph, file: ExportedFile, path: Path, card: Card, calibration:
     if file.precision in ("int8", "16x8"):
         _check_examples(calibration.images, file.precision, graph.signature)
     with _conversion(f"{path.name}: TensorFlow cannot convert the model to {file.precision}"):
-        content = _content(graph, file.precision, calibration)
+        content = _CONTENTS[graph.signature.kind](graph, file.precision, calibration)
     files.write_bytes(path, metadata.pack(content, card, graph.signature))
 
 
@@ -127,6 +129,17 @@ def write_quantized(saved_model: Path, path: Path, card: Card, signature: Signat
     files.write_bytes(path, metadata.pack(content, card, signature))
 
 
+def _of_text(graph: Graph, precision: str, calibration: Calibration) -> bytes:
+    match precision:
+        case "int8":
+            content = quantize.int8_of_texts(_float(graph), calibration)
+        case "16x8":
+            raise ConversionError("Networks of texts are not written in 16x8; use fp16 or dynamic.")
+        case _:
+            content = _content(graph, precision, calibration)
+    return bert_inputs.with_bert_inputs(content)
+
+
 def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
     match precision:
         case "fp32":
@@ -142,6 +155,10 @@ def _content(graph: Graph, precision: str, calibration: Calibration) -> bytes:
         case _:
             known = list(get_args(TflitePrecision))
             raise RequestError(f"There is no TFLite precision {precision!r}.{nearest(precision, known)}")
+
+
+_CONTENTS: Mapping[str, Callable[[Graph, str, Calibration], bytes]] = {"image": _content, "text": _of_text}
+"""By kind of input: makes a file without its metadata."""
 
 
 def _float(graph: Graph) -> bytes:
@@ -186,11 +203,12 @@ def _reason(error: Exception) -> str:
 
 
 def _check_examples(examples: np.ndarray, precision: str, signature: Signature) -> None:
-    shape = signature.single.shape
-    if examples.dtype != np.uint8 or examples.shape[1:] != shape:
-        expected = f"uint8 [n, {', '.join(map(str, shape))}]"
-        raise RequestError(f"{precision} needs calibration images {expected}, not {examples.dtype} {examples.shape}.")
+    shape, kind = signature.single.shape, signature.kind
+    dtype = "uint8" if kind == "image" else signature.single.dtype
+    if examples.dtype != dtype or examples.shape[1:] != shape:
+        expected = f"{dtype} [n, {', '.join(map(str, shape))}]"
+        raise RequestError(f"{precision} needs calibration {kind}s {expected}, not {examples.dtype} {examples.shape}.")
     if not len(examples):
         raise RequestError(
-            f"{precision} needs at least one calibration image; set export.calibration_images to 1 or more."
+            f"{precision} needs at least one calibration {kind}; set export.calibration_images to 1 or more."
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tfkd.errors import RequestError, counted, enumerated
 
+VOCABULARY = "vocab.txt"  # in folders of BERT models and in .tflite files
+
 PADDING, UNKNOWN, CLASSIFIER, SEPARATOR = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 SPECIAL = (PADDING, UNKNOWN, CLASSIFIER, SEPARATOR)
 CONTINUATION = "##"  # begins a piece that continues a word
