@@ -1,7 +1,9 @@
-"""Runs in MediaPipe's environment: prints what MediaPipe's tokenizer hands to a model. JSON in on stdin and on stdout.
+"""Runs in MediaPipe's environment: classifies texts with MediaPipe Tasks. JSON in on stdin and on stdout.
 
-The job holds a `vocabulary` (text of a vocab.txt), a `length` (of the input, tokens) and `texts`. TextClassifier shows
-scores alone, so it is given a model whose scores are its inputs: ids, mask and segment ids, one after another.
+Two jobs: `models` are files, and the answer is for each of them the classes and scores of all `texts`; or it holds a
+`vocabulary` (text of a vocab.txt), a `length` (of the input, tokens) and `texts`, and the answer is what the tokenizer
+hands to a model. TextClassifier shows scores alone, so it is given a model whose scores are its inputs: ids, mask and
+segment ids, one after another.
 """
 
 import io
@@ -20,11 +22,25 @@ VOCABULARY = "vocab.txt"
 
 def main() -> None:
     job = json.load(sys.stdin)
-    options = text.TextClassifierOptions(
-        BaseOptions(model_asset_buffer=classifier_file(job["length"], job["vocabulary"]))
-    )
-    with text.TextClassifier.create_from_options(options) as classifier:
+    if "models" in job:
+        found = [classes(BaseOptions(model_asset_path=path), job["texts"]) for path in job["models"]]
+        json.dump(found, sys.stdout)
+        return
+    options = BaseOptions(model_asset_buffer=classifier_file(job["length"], job["vocabulary"]))
+    with opened(options) as classifier:
         json.dump([scores(classifier.classify(each), job["length"]) for each in job["texts"]], sys.stdout)
+
+
+def opened(options):
+    return text.TextClassifier.create_from_options(text.TextClassifierOptions(options))
+
+
+def classes(options, texts):
+    """Returns for every text the classes with their scores, in the order of the model's output."""
+    with opened(options) as classifier:
+        results = [classifier.classify(each).classifications[0].categories for each in texts]
+    ordered = [sorted(categories, key=lambda each: each.index) for categories in results]
+    return [[(each.category_name, each.score) for each in categories] for categories in ordered]
 
 
 def scores(result, length):

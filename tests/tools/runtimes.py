@@ -187,6 +187,26 @@ def classify(models: Iterable[Path], images: Iterable[Path]) -> dict[str, list[l
     return answers
 
 
+def classify_texts(title: str, models: Iterable[Path], texts: Iterable[str]) -> list[list[dict[str, float]]]:
+    """Returns the predictions of a version of MediaPipe Tasks.
+
+    Args:
+        title: of MediaPipe, a name of `RUNTIMES`.
+        models: .tflite files.
+        texts: without halves of surrogate pairs, which are no UTF-8.
+
+    Returns:
+        For every file and every text: scores by class, in the order of the output.
+
+    Raises:
+        MissingError: the environment does not exist.
+        RefusedError: MediaPipe does not load or run a file.
+    """
+    runtime = replace(ready(title), script=_HERE / "runtime_mediapipe_text.py")
+    found = json.loads(runtime.run({"models": [str(path) for path in models], "texts": list(texts)}))
+    return [[dict(map(tuple, scores)) for scores in answers] for answers in found]
+
+
 def tokens(title: str, vocabulary: str, texts: Iterable[str], length: int) -> np.ndarray:
     """Returns what a version of MediaPipe hands to a model of texts.
 
