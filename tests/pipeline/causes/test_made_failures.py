@@ -184,6 +184,11 @@ def test_a_missed_promise_is_rescued_by_what_the_class_gets(
     rescued(recipe, folder, hours=0)  # a threshold takes no training
     kept = finished[-1]
     assert kept.recipe == small.with_("gates.min_recall.red columns=0.9") and kept.rescue is not None
+    by_thresholds, plain = (
+        figures_of(kept, [f"{gate}/small_int8.tflite{name}"]).at_stake[0].right
+        for gate, name in (("min_recall", "/red columns"), ("max_negative_flips", ""))
+    )
+    assert (by_thresholds, plain) == (12, 0)  # flips are of the most probable classes
     (threshold,) = kept.rescue.tries
     assert threshold.overrides == ["export.thresholds=true"] and threshold.kept
     assert kept.rescue.on_classes["min_recall/red columns"] < 0.9 <= threshold.on_classes["min_recall/red columns"]

@@ -33,6 +33,10 @@ class SplitPredictions:
     shipped: np.ndarray
     teacher: np.ndarray | None
 
+    def judged_by(self, kind: str) -> np.ndarray:
+        """Returns the predictions that a gate on classes judges: flips are of the most probable classes."""
+        return self.plain if kind == FLIPS else self.shipped
+
 
 def key_of(gate: str) -> Key:
     """Returns the gate on classes that a verdict is of, without the file: gate/file, or gate/file/class."""
@@ -89,7 +93,7 @@ def worst_class(kind: str, found: SplitPredictions) -> int:
         found: predictions on a split with at least one image.
     """
     labels, is_flips = found.labels, kind == FLIPS
-    right = (found.plain if is_flips else found.shipped) == labels
+    right = found.judged_by(kind) == labels
     reference = np.ones(len(labels), bool) if kind == BALANCED or found.teacher is None else found.teacher == labels
     lost = reference & ~right if is_flips else reference.astype(float) - right
     images = np.bincount(labels)

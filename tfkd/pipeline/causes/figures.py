@@ -44,7 +44,7 @@ class ClassFigures:
         train: its labelled training images.
         most: those of the largest class.
         validation: its validation images.
-        right: those of them that an app gets as this class.
+        right: those of them that are predicted as this class, as the gate counts them.
         teacher_right: those that the teacher predicts correctly; None where it was not measured.
         promise: least recall that the recipe promises; None where it does not.
     """

@@ -73,11 +73,14 @@ def _at_stake(context: RunContext, missed: Sequence[str] | None) -> tuple[ClassF
         keys = list(class_limits.shortfalls(gates, class_limits.measured(gates, found, classes), classes))
     else:
         keys = keys_on_classes(missed)
-    numbers = [list(classes).index(key[1]) if len(key) > 1 else worst_class(key[0], found) for key in keys]
-    return tuple(_class_figures(context, found, number) for number in dict.fromkeys(numbers))
+    by_number: dict[int, str] = {}
+    for kind, *name in keys:
+        by_number.setdefault(list(classes).index(name[0]) if name else worst_class(kind, found), kind)
+    return tuple(_class_figures(context, found, number, kind) for number, kind in by_number.items())
 
 
-def _class_figures(context: RunContext, found: SplitPredictions, number: int) -> ClassFigures:
+def _class_figures(context: RunContext, found: SplitPredictions, number: int, kind: str) -> ClassFigures:
+    """Returns the figures of a class on which a gate of some kind depends."""
     data, members = context.data, found.labels == number
     train = np.bincount(data.train.labels, minlength=len(data.classes))
     return ClassFigures(
@@ -85,7 +88,7 @@ def _class_figures(context: RunContext, found: SplitPredictions, number: int) ->
         train=int(train[number]),
         most=int(train.max()),
         validation=int(members.sum()),
-        right=int((found.shipped[members] == number).sum()),
+        right=int((found.judged_by(kind)[members] == number).sum()),
         teacher_right=None if found.teacher is None else int((found.teacher[members] == number).sum()),
         promise=promises(context.recipe.gates, data.classes).get(data.classes[number]),
     )
