@@ -11,10 +11,11 @@ import tf_keras
 from tests.models import families
 from tfkd.errors import RequestError
 from tfkd.inputs.image.tensors import signature
-from tfkd.models import STUDENTS, build_student, student_source
+from tfkd.models import build_student, student_source, students_of
 from tfkd.models.cost import multiply_adds
 from tfkd.recipe import Student
 
+STUDENTS = students_of("image")
 SMALLEST = {"image_size": 32, "classes": 5, "width": 0.25, "dropout": 0.2, "batch_norm_momentum": 0.9}
 
 

@@ -12,14 +12,31 @@ import tf_keras
 
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
+from tfkd.inputs.image.tensors import signature as signature_of_image
+from tfkd.inputs.text.tensors import signature, signature_of
 from tfkd.inputs.text.vocabulary import SPECIAL
-from tfkd.models import text_students
+from tfkd.models import STUDENTS, build_student, require_kind, students_of, text_students
+from tfkd.models.cost import multiply_adds
 from tfkd.models.text_layers import WordVectors
+from tfkd.recipe import Student
 from tfkd.verification.tflite import delegation, load
 
 BUILDS = {name: getattr(text_students, name) for name in ("word_average", "text_convolution", "text_transformer")}
 PIECES = (*SPECIAL, *(f"word{number}" for number in range(36)))
 SMALL = {"length": 12, "pieces": PIECES, "classes": 5, "width": 0.25, "dropout": 0.1}
+
+
+def own_student(k: Any, *, length: int, pieces: tuple[str, ...], classes: int, width: float, dropout: float) -> Any:
+    """A student as a user writes it, without tfkd's layers."""
+    ids = k.Input((length,), dtype="int32")
+    x = k.layers.Embedding(len(pieces), int(8 * width))(ids)
+    x = k.layers.Dropout(dropout)(k.layers.GlobalAveragePooling1D()(x))
+    return k.Model(ids, k.layers.Dense(classes, "softmax")(x))
+
+
+def own_image_student(k: Any, *, length: int, classes: int, **others: Any) -> Any:
+    image = k.Input((length, length, 3))
+    return k.Model(image, k.layers.Dense(classes)(k.layers.Flatten()(image)))
 
 
 def texts(length: int, count: int = 4) -> np.ndarray:
@@ -141,6 +158,49 @@ def test_the_mask_is_exact_in_half_precision() -> None:
     vectors, mask = layer(texts(12))
     assert vectors.dtype == mask.dtype == tf.bfloat16
     np.testing.assert_array_equal(tf.cast(mask[..., 0], tf.int32), texts(12) != 0)
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_a_recipe_builds_it_with_the_listed_costs(name: str) -> None:
+    pieces = (*SPECIAL, *map(str, range(8188)))
+    model = build_student(Student(model=name), signature(64, pieces), classes=1000, seed=1)
+    assert (model.count_params(), multiply_adds(model)) == (STUDENTS[name].parameters, STUDENTS[name].multiply_adds)
+    assert signature_of(model) == signature(64, pieces)
+
+
+def test_a_recipe_sets_the_layers_and_heads_of_the_transformer_alone() -> None:
+    student = Student(model="text_transformer", layers=3, heads=4, width=0.25, dropout=0.0)
+    model = build_student(student, signature(12, PIECES), 5, seed=1)
+    assert model.get_layer("layer_2_attention_logits").heads == 4
+    unread = [
+        Student(model="word_average", heads=4),
+        Student(model="text_transformer", activation="silu"),
+        Student(model="text_convolution", batch_norm_momentum=0.5),
+        Student(model=f"{__name__}:own_student", layers=3),
+    ]
+    for student, name in zip(unread, ("heads", "activation", "batch_norm_momentum", "layers"), strict=True):
+        with pytest.raises(RequestError, match=rf"does not read student\.{name}; leave it out"):
+            build_student(student, signature(12, PIECES), 5, seed=1)
+    with pytest.raises(RequestError, match=r"mobilenet_v2 does not read student\.layers"):
+        build_student(Student(model="mobilenet_v2", layers=3), signature_of_image(32), 5, seed=1)
+
+
+def test_a_student_of_another_kind_of_input_is_refused() -> None:
+    with pytest.raises(RequestError, match="takes images, texts:a are texts; use word_average, text_convolution or te"):
+        require_kind(Student(), "text", "texts:a")
+    with pytest.raises(RequestError, match="word_average takes texts, the data are images; use mobilenet_v3_small, "):
+        build_student(Student(model="word_average"), signature_of_image(32), 5, seed=1)
+    assert list(students_of("text")) == list(BUILDS)
+
+
+def test_a_function_of_the_users_gets_length_and_pieces() -> None:
+    model = build_student(Student(model=f"{__name__}:own_student", width=2.0), signature(12, PIECES), 5, seed=1)
+    assert signature_of(model) == signature(12, PIECES)
+    assert np.asarray(model(texts(12))).min() < 0  # logits
+    with pytest.raises(
+        RequestError, match=r"takes float32 \(None, 12, 12, 3\); a classifier of texts here takes int32"
+    ):
+        build_student(Student(model=f"{__name__}:own_image_student"), signature(12, PIECES), 5, seed=1)
 
 
 @pytest.mark.slow

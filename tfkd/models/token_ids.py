@@ -48,6 +48,28 @@ def token_ids(k: Any, pieces: Sequence[str], length: int) -> tuple[Any, Any]:
     return ids, of(k, TokenIds)(pieces, name="token_ids")(ids)
 
 
+def in_front(pieces: Sequence[str], model: keras.Model) -> keras.Model:
+    """Returns a model of ids with its vocabulary; one that has it is unchanged.
+
+    Args:
+        pieces: the vocabulary.
+        model: from int [batch, length].
+
+    Raises:
+        RequestError: the model has another vocabulary.
+    """
+    known = next((layer for layer in model.layers if isinstance(layer, TokenIds)), None)
+    if known is None:
+        ids, checked = token_ids(keras, pieces, model.input_shape[1])
+        return keras.Model(ids, model(checked), name=model.name)
+    if known.pieces != tuple(pieces):
+        raise RequestError(
+            f"{model.name} has a vocabulary of {len(known.pieces):,} pieces, which is not the stated one of "
+            f"{len(pieces):,}; leave the vocabulary out."
+        )
+    return model
+
+
 def _checked(pieces: Sequence[str]) -> tuple[str, ...]:
     name = "The vocabulary of a TokenIds layer"
     if isinstance(pieces, str) or not all(isinstance(piece, str) for piece in pieces):

@@ -383,7 +383,7 @@ def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[Doctor
     per_epoch = transfer // min(distill.training.batch_size, transfer)
     steps = distill.training.epochs * per_epoch
     yield _steps(recipe, steps, per_epoch)
-    if steps * (1 - student.batch_norm_momentum) < 5:
+    if recipe.data.kind == "image" and steps * (1 - student.batch_norm_momentum) < 5:
         yield DoctorFinding(
             "warning",
             f"student.batch_norm_momentum = {student.batch_norm_momentum} needs more than {steps} steps; lower it",

@@ -13,6 +13,7 @@ from tfkd.bundle.publishing import require_writable
 from tfkd.data.domains import require_domains, splits_of
 from tfkd.errors import RequestError, nearest
 from tfkd.files import write_json
+from tfkd.models import require_kind
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor, LocalExecutor
 from tfkd.pipeline.fold_runs import Parts, open_parts
@@ -27,6 +28,7 @@ from tfkd.pipeline.work import run_group
 from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
+from tfkd.recipe.networks import chain
 from tfkd.training.balance import require_known_classes
 from tfkd.verification import VerifyError
 from tfkd.writers import check_installed
@@ -120,6 +122,8 @@ def open_run(
     data = open_data(recipe, folder, progress)
     require_domains(data.source, data.classes, recipe.teachers, splits_of(data))
     require_known_classes(recipe, data)
+    for network in (*chain(recipe), recipe.student):
+        require_kind(network, recipe.data.kind, data.source)
     resolved = resolve(recipe, data, folder, progress.say, keep, fresh)
     stages = stages_of(resolved.recipe, data, folder.path)
     trainer = executor or LocalExecutor()

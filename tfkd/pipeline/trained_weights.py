@@ -22,6 +22,9 @@ class TrainedWeights:
     source: str
 
 
+_OF_TEACHER = TrainedWeights(("student.weights=teacher",), "the word vectors of a BERT teacher")
+
+
 def trained_weights(student: Student, was_tried: bool = False) -> list[TrainedWeights]:
     """Returns the settings with which a student starts from trained weights; those of its own network come first.
 
@@ -29,6 +32,8 @@ def trained_weights(student: Student, was_tried: bool = False) -> list[TrainedWe
         student: of the recipe.
         was_tried: whether its own weights were just tried; a failed download is not proposed again.
     """
+    if STUDENTS[student.model].takes != "image":
+        return [_OF_TEACHER]
     advised = student.model_copy(update={"model": _INSTALLABLE})
     found = [_settings(student, student.model, was_tried)]
     if student.model != _INSTALLABLE:

@@ -13,7 +13,7 @@ from tfkd.recipe.distill import Distill, DistillOrAuto
 from tfkd.recipe.export import Export
 from tfkd.recipe.fit import Fit
 from tfkd.recipe.gates import Gates
-from tfkd.recipe.student import Student
+from tfkd.recipe.student import OF_TEXTS, Student
 from tfkd.recipe.teachers import Teacher
 
 SMOKE = "--smoke"  # value of gates.switched_off_by in a shrunk recipe
@@ -64,6 +64,13 @@ class Recipe(Block):
     def stored_views(self, teacher: Teacher) -> int:
         """Returns the number of views per image whose predictions by a teacher are stored: one from a file."""
         return 1 if teacher.predictions else self.distill.views
+
+    @model_validator(mode="after")
+    def _usual_student(self) -> "Recipe":
+        """Names the default student of texts; that of images is the default of its block."""
+        if self.data.kind == "text" and "model" not in self.student.model_fields_set:
+            self.__dict__["student"] = self.student.model_copy(update={"model": OF_TEXTS})
+        return self
 
     @model_validator(mode="after")
     def _predictions_fit(self) -> "Recipe":

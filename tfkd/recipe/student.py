@@ -9,6 +9,7 @@ from tfkd.recipe.base import AUTO, Block, Rendering
 
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
+OF_TEXTS = "word_average"  # the default for texts
 RANDOM, IMAGENET = "none", "imagenet"  # weights that are not the path of a file
 _OF_HASH = "@sha256:"
 
@@ -16,13 +17,18 @@ _OF_HASH = "@sha256:"
 class Student(Block):
     """The classifier that ships."""
 
-    model: str = Field("mobilenet_v3_small", description="name from `tfkd list students`, or package.module:function")
+    model: str = Field(
+        "mobilenet_v3_small",
+        description="name from `tfkd list students`, or package.module:function; default for texts: word_average",
+    )
     weights: str = Field(
         "auto",
         description="initial weights: auto (a run chooses imagenet where these weights can be had, otherwise none), "
         "none, imagenet, imagenet@sha256:HASH (no other file), or the path of a weights file",
     )
-    width: float = Field(1.0, ge=0.1, le=4, description="multiplier of the number of channels")
+    width: float = Field(
+        1.0, ge=0.1, le=4, description="multiplier of the number of channels, or of the width of vectors"
+    )
     activation: Activation = Field(
         "relu6", description="activation function; hard_swish is MobileNetV3's own, relu6 the fastest"
     )
@@ -30,6 +36,8 @@ class Student(Block):
     batch_norm_momentum: float = Field(
         0.9, gt=0, lt=1, description="momentum of the BatchNorm statistics; Keras's 0.99 needs longer runs to converge"
     )
+    layers: int = Field(2, ge=1, le=24, description="number of layers of text_transformer")
+    heads: int = Field(2, ge=1, le=64, description="attention heads of text_transformer; they divide its width")
     rendering: Rendering = "rgb"
 
     @field_validator("weights")

@@ -1,14 +1,15 @@
-"""The table of the students that a recipe may name, with what they cost, and what their activations do."""
+"""The tables of the students that a recipe may name, with what they cost, and what their activations do."""
 
 from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
 
-from tfkd.models import STUDENTS, Pretrained, StudentCost
+from tfkd.models import Pretrained, StudentCost, students_of
 from tfkd.report import units
 
 IMAGE_SIZE, CLASSES = 224, 1000
+TOKENS, PIECES = 64, 8192
 REFERENCE = "mobilenet_v3_small"
 MEASURED_ON = "Intel(R) Xeon(R) Processor (AVX2, AVX-512, VNNI, BF16, AMX)"  # docs/evidence/student_latency.json
 
@@ -35,9 +36,9 @@ ACTIVATIONS = (
 
 
 def cost_table() -> Table:
-    """Returns what every student costs at 224 px with 1,000 classes, and whether it has ImageNet weights."""
+    """Returns what every student of images costs at 224 px with 1,000 classes, and whether it has ImageNet weights."""
     table = Table(
-        title=f"students at {IMAGE_SIZE} px with {CLASSES:,} classes, width 1",
+        title=f"students of images at {IMAGE_SIZE} px with {CLASSES:,} classes, width 1",
         caption=f"latency: of the .tflite file with relu6, one thread of {MEASURED_ON}, relative to {REFERENCE}; "
         "ImageNet weights: the activation that they need, and where they are",
     )
@@ -45,7 +46,7 @@ def cost_table() -> Table:
     for name in ("parameters", "multiply-adds", "int8 file", "int8 latency", "fp32 latency"):
         table.add_column(name, justify="right")
     table.add_column("ImageNet weights", overflow="fold")
-    for name, kind in STUDENTS.items():
+    for name, kind in students_of("image").items():
         table.add_row(
             Text(name),
             f"{kind.parameters / 1e6:.2f} M",
@@ -53,6 +54,21 @@ def cost_table() -> Table:
             *_measured(kind.measured),
             Text(_pretrained(kind.pretrained)),
         )
+    return table
+
+
+def text_table() -> Table:
+    """Returns what every student of texts costs at 64 tokens with 1,000 classes, and the settings of its own."""
+    table = Table(
+        title=f"students of texts at {TOKENS} tokens with {PIECES:,} pieces and {CLASSES:,} classes, width 1",
+    )
+    table.add_column("student")
+    for name in ("parameters", "multiply-adds"):
+        table.add_column(name, justify="right")
+    table.add_column("options")
+    for name, kind in students_of("text").items():
+        options = ", ".join(kind.options) or "–"
+        table.add_row(name, f"{kind.parameters / 1e6:.2f} M", f"{kind.multiply_adds / 1e6:,.1f} M", options)
     return table
 
 

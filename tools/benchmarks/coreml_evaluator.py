@@ -26,7 +26,7 @@ from tfkd import machine
 from tfkd.errors import TfkdError
 from tfkd.files import write_json
 from tfkd.inputs.image.tensors import signature
-from tfkd.models import STUDENTS, build_student
+from tfkd.models import build_student, students_of
 from tfkd.recipe import Student
 from tfkd.verification import coreml
 from tfkd.writers import Card
@@ -46,7 +46,7 @@ FAMILIES = (
     "DenseNet121",
     "NASNetMobile",
 )
-MODELS = (*(f"{student}:{activation}" for student in STUDENTS for activation in ACTIVATIONS), *FAMILIES)
+MODELS = (*(f"{student}:{activation}" for student in students_of("image") for activation in ACTIVATIONS), *FAMILIES)
 
 
 def build(name: str, size: int, pictures: np.ndarray) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from tfkd.inputs.image.tensors import signature
-from tfkd.models import STUDENTS, build_student
+from tfkd.models import build_student, students_of
 from tfkd.recipe import Bench, Student, TflitePrecision
 from tfkd.writers import Card
 from tfkd.writers.tflite import write_tflite
@@ -33,7 +33,7 @@ def write_files(folder: Path, size: int) -> dict[str, Path]:
     """Writes the files of every student; returns the paths by `NAME PRECISION`."""
     images = np.random.default_rng(SEED).integers(0, 256, (CALIBRATION, size, size, 3), dtype=np.uint8)
     paths = {}
-    for name in STUDENTS:
+    for name in students_of("image"):
         student = build_student(Student(model=name, activation="relu6"), signature(size), CLASSES, SEED)
         for precision in PRECISIONS:
             paths[f"{name} {precision}"] = path = folder / f"{name}_{precision}.tflite"
@@ -56,7 +56,7 @@ def result(paths: dict[str, Path], bench: Bench, say: Any) -> dict[str, Any]:
                 }
                 for precision in PRECISIONS
             }
-            for name in STUDENTS
+            for name in students_of("image")
         },
     }
 

@@ -3,10 +3,12 @@
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.models import STUDENTS
+from tfkd.models import students_of
 from tfkd.pipeline.fitting.candidates import candidates_of
 from tfkd.recipe import Data, Distill, Fit, Recipe, Student, Teacher
 from tfkd.recipe.fit import FAMILIES
+
+IMAGE_STUDENTS = list(students_of("image"))
 
 
 def recipe(size: int = 96, generations: int = 1, **student: object) -> Recipe:
@@ -30,9 +32,9 @@ def test_candidates_are_all_combinations() -> None:
 
 
 def test_every_student_can_be_a_candidate() -> None:
-    found = candidates_of(recipe(), Fit(families=list(STUDENTS), widths=[1.0], sizes=[96]))
-    assert [each.student.model for each in found] == list(STUDENTS)
-    assert set(FAMILIES) <= set(STUDENTS)
+    found = candidates_of(recipe(), Fit(families=IMAGE_STUDENTS, widths=[1.0], sizes=[96]))
+    assert [each.student.model for each in found] == IMAGE_STUDENTS
+    assert set(FAMILIES) <= set(IMAGE_STUDENTS)
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(96, {64, 96}), (160, {112, 160}), (32, {32}), (224, {144, 224})])
@@ -64,11 +66,14 @@ def test_wrong_requests_are_named() -> None:
         candidates_of(
             recipe(),
             Fit(
-                families=list(STUDENTS),
+                families=IMAGE_STUDENTS,
                 widths=[0.1 * n for n in range(1, 11)],
                 sizes=[32, 48, 64, 80],
                 activations=["relu", "silu"],
             ),
         )
+    texts = Recipe(name="r", data=Data(source="texts:a.csv"), teachers=[Teacher(model="a:b")])
+    with pytest.raises(RequestError, match=r"texts:a\.csv are of kind 'text'; compare students with tfkd sweep"):
+        candidates_of(texts, Fit())
     with pytest.raises(RequestError, match=r"distill\.generations = 2"):
         candidates_of(recipe(generations=2), Fit())

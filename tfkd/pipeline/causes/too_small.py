@@ -26,12 +26,12 @@ def _evidence(figures: StudentFigures) -> str:
 
 
 def _remedies(figures: StudentFigures) -> list[Remedy]:
-    student, size = figures.recipe.student, figures.recipe.data.image_size
+    student, data = figures.recipe.student, figures.recipe.data
     found = []
     if student.is_random and student.width < WIDEST:
         found.append(Remedy((f"student.width={min(WIDEST, WIDER * student.width):g}",)))
-    if size < LARGEST:
-        found.append(Remedy((f"data.image_size={min(LARGEST, round(LARGER * size / 16) * 16)}",)))
+    if data.kind == "image" and data.image_size < LARGEST:
+        found.append(Remedy((f"data.image_size={min(LARGEST, round(LARGER * data.image_size / 16) * 16)}",)))
     if not chain(figures.recipe) and student.is_random and student.width < WIDEST:
         between = {
             "model": student.model,

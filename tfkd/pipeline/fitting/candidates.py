@@ -49,10 +49,15 @@ def candidates_of(recipe: Recipe, settings: Fit) -> list[Candidate]:
     Initial weights other than "none" and "auto" are those of one network, so that they are left out for others.
 
     Raises:
-        RequestError: a family is unknown, there are too many candidates, each would need a store of its own, or the
-            images are divided into folds.
+        RequestError: the data are no images, a family is unknown, there are too many candidates, each would need a
+            store of its own, or the images are divided into folds.
     """
     require_no_folds(recipe, "fit")
+    if recipe.data.kind != "image":
+        raise RequestError(
+            f"tfkd fit compares sizes of images, and {recipe.data.source} are of kind {recipe.data.kind!r}; compare "
+            "students with tfkd sweep: student.model=word_average,text_convolution."
+        )
     if recipe.distill.generations > 1:
         raise RequestError(
             f"distill.generations = {recipe.distill.generations}: each candidate would need its own store of soft "
