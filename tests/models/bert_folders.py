@@ -48,8 +48,8 @@ _DISTIL_NAMES = (
 )
 
 
-def tensors() -> dict[str, np.ndarray]:
-    """Returns the tensors of a BERT by their names without a prefix."""
+def tensors(inner: int = INNER) -> dict[str, np.ndarray]:
+    """Returns the tensors of a BERT by their names without a prefix; `inner` is the width within a layer."""
     rng = np.random.default_rng(5)
     found: dict[str, np.ndarray] = {}
 
@@ -72,8 +72,8 @@ def tensors() -> dict[str, np.ndarray]:
         for part in ("self.query", "self.key", "self.value", "output.dense"):
             linear(f"{layer}.attention.{part}", WIDTH, WIDTH)
         norm(f"{layer}.attention.output.LayerNorm")
-        linear(f"{layer}.intermediate.dense", WIDTH, INNER)
-        linear(f"{layer}.output.dense", INNER, WIDTH)
+        linear(f"{layer}.intermediate.dense", WIDTH, inner)
+        linear(f"{layer}.output.dense", inner, WIDTH)
         norm(f"{layer}.output.LayerNorm")
     linear("pooler.dense", WIDTH, WIDTH)
     return found

@@ -61,8 +61,8 @@ def student(name: str) -> StudentFacts:
 
 
 def teachers() -> dict[str, TeacherFacts]:
-    """Returns the facts of all listed teachers by name."""
-    modules = dict.fromkeys(kind.module for kind in TEACHERS.values())
+    """Returns the facts of all listed teachers of images by name."""
+    modules = dict.fromkeys(kind.module for kind in TEACHERS.values() if kind.takes == "image")
     return {name: facts for module in modules for name, facts in _of(module).items()}
 
 

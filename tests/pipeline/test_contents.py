@@ -13,7 +13,7 @@ from tfkd.pipeline.contents import files_of
 from tfkd.recipe import Student, Teacher
 
 NO_FILES = {"activation", "batch_norm", "classes", "domain", "normalization", "output"}
-FILES = {"model", "weights", "labels", "rendering", "predictions", "class_embeddings"}
+FILES = {"model", "weights", "labels", "rendering", "predictions", "class_embeddings", "vocabulary"}
 
 
 def test_every_text_field_is_listed_as_a_file_or_not() -> None:
@@ -41,6 +41,22 @@ def test_the_files_of_foreign_teachers_have_digests(tmp_path: Path) -> None:
     table, *others = map(str, paths)
     assert set(files_of(Teacher(predictions=table))) == {table}
     assert set(files_of(Teacher(model=others[0], class_embeddings=others[2]))) == set(others)
+
+
+def test_a_bert_model_is_named_by_the_files_that_are_read(tmp_path: Path) -> None:
+    (tmp_path / "1_Pooling").mkdir()
+    names = ("config.json", "vocab.txt", "model.safetensors", "1_Pooling/config.json")
+    for name in (*names, "pytorch_model.bin", "README.md"):
+        (tmp_path / name).write_text(name)
+    expected = {f"{tmp_path}/{name}" for name in names}
+    for network in (
+        Teacher(model=str(tmp_path)),
+        Student(model="word_average", weights=str(tmp_path)),
+        Teacher(model="a_module_that_is_not_there:f", vocabulary=str(tmp_path)),
+    ):
+        assert set(files_of(network)) == expected
+    vocabulary = str(tmp_path / "vocab.txt")
+    assert set(files_of(Teacher(model=str(tmp_path / "README.md"), vocabulary=vocabulary))) >= {vocabulary}
 
 
 def test_a_changed_file_of_equal_size_and_time_has_another_digest(tmp_path: Path) -> None:

@@ -149,8 +149,9 @@ def doctor(
     from tfkd.pipeline.folders import RunFolder
     from tfkd.pipeline.stages.data import open_data
     from tfkd.progress import for_output
+    from tfkd.recipe.texts import with_text_defaults
 
-    parsed = read_recipe(recipe, overrides)
+    parsed = with_text_defaults(read_recipe(recipe, overrides))
     data = open_data(parsed, RunFolder(runs / parsed.name), for_output())
     levels = []
     for finding in physician.examine(parsed, data, runs):

@@ -10,7 +10,7 @@ import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,15 @@ from tfkd.signature import Signature
 
 @dataclass(frozen=True)
 class ModelKind:
-    """The source of a model: a module with a `build` function, and a variant."""
+    """The source of a model: a module with a `build` function, and a variant.
+
+    Attributes:
+        takes: the kind of its input, a name of `tfkd.models.student_inputs.INPUTS`.
+    """
 
     module: str
     variant: str
+    takes: str = field(default="image", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,6 @@ class StudentKind(ModelKind):
         multiply_adds: multiply-adds per example (see `tfkd.models.cost`).
         measured: measurements of its files, or None.
         pretrained: its ImageNet weights, or None.
-        takes: the kind of its input, a name of `tfkd.models.student_inputs.INPUTS`.
         options: settings of `tfkd.recipe.Student` that it reads beside those that all students of its kind read.
     """
 
@@ -88,7 +92,6 @@ class StudentKind(ModelKind):
     multiply_adds: int
     measured: StudentCost | None = None
     pretrained: Pretrained | None = None
-    takes: str = "image"
     options: tuple[str, ...] = ()
 
 
@@ -135,7 +138,12 @@ STUDENTS = {
     "word_average": StudentKind(_OF_TEXTS, "word_average", 1_338_600, 288_768, takes="text"),
     "text_convolution": StudentKind(_OF_TEXTS, "text_convolution", 1_581_416, 9_821_184, takes="text"),
     "text_transformer": StudentKind(
-        _OF_TEXTS, "text_transformer", 1_582_568, 27_390_976, takes="text", options=("layers", "heads")
+        _OF_TEXTS,
+        "text_transformer",
+        1_582_568,
+        27_390_976,
+        takes="text",
+        options=("layers", "heads", "teacher_layers"),
     ),
 }
 
@@ -149,6 +157,7 @@ TEACHERS = {
     **{f"resnet{n}": ModelKind("tfkd.models.resnet", f"ResNet{n}") for n in (50, 101, 152)},
     **{f"resnet{n}_v2": ModelKind("tfkd.models.resnet", f"ResNet{n}V2") for n in (50, 101, 152)},
     **{f"resnet{n}": ModelKind("tfkd.models.small_resnet", str(n)) for n in (20, 32, 44, 56, 110)},
+    "minilm_l6": ModelKind("tfkd.models.bert", "minilm_l6", takes="text"),
 }
 
 
@@ -185,7 +194,7 @@ def build_student(student: Student, signature: Signature, classes: int, seed: in
     with _seeded(seed), _policy(precision):
         model = student_function(student, signature, classes)(keras)
         if not student.is_random:
-            _load_student(model, student)
+            _load_student(model, student, signature)
         if ":" in student.model:
             model = _logits(model, student.model, exact=True)
     if signature.kind != "text":
@@ -217,6 +226,10 @@ def student_function(
     arguments = student_inputs.arguments_of(student, options, signature, classes)
     if dropout is not None:
         arguments["dropout"] = dropout
+    if signature.kind == "text" and student.starts_from_bert and ":" not in student.model:
+        from tfkd.models import text_start
+
+        arguments["vector_width"] = text_start.vector_width(student.weights)
     return functools.partial(student_source(student), **arguments)
 
 
@@ -268,18 +281,24 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     prepended, and its `labels` reorder the outputs by the classes.
 
     Args:
-        teacher: the block of the recipe. A function is called as `function(image_size=, classes=)`.
+        teacher: the block of the recipe; one of texts has its `tokens`. A function is called as
+            `function(image_size=, classes=)`, for texts as `function(length=, pieces=, classes=)`.
         classes: number of classes.
         seed: seed of the initial weights.
         names: names of the classes, needed for a specialist and a teacher with labels.
 
     Returns:
-        A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes].
+        A keras.Model from float32 [B, S, S, 3] raw RGB 0..255, at the teacher's own size S, to logits [B, classes]; of
+        texts from int32 [B, tokens].
 
     Raises:
         RequestError: the name is unknown, or the weights or the model don't fit.
     """
+    if teacher.tokens is not None:
+        return _text_teacher(teacher, classes, seed, names)
     kind = None if is_own(teacher.model) else _known(teacher.model, TEACHERS, "teacher")
+    if teacher.is_bert:
+        raise RequestError(f"{teacher.model} takes texts, the data are others; use another teacher.")
     normalized = normalization.parse(teacher.normalization, "A teacher's normalization")
     if kind and normalized.changes:
         raise RequestError(f"{teacher.model} normalizes its pixels itself; leave the teacher's normalization out.")
@@ -313,6 +332,46 @@ def build_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str
     return model
 
 
+def _text_teacher(teacher: Teacher, classes: int, seed: int, names: Sequence[str]) -> Any:
+    from tfkd.models import specialist, text_teachers
+
+    assert teacher.tokens is not None
+    known = specialist.numbers_of(teacher.classes, names) if teacher.classes else []
+    outputs = outputs_wanted(teacher, classes)
+    with _seeded(seed):
+        if teacher.is_bert:
+            outputs = outputs if known else classes
+            model = text_teachers.bert_teacher(teacher, outputs, names)
+        else:
+            model = _own_text_teacher(teacher, classes)
+            checks.require_text_classifier(model, teacher.model, teacher.tokens, outputs)
+            model = text_teachers.with_vocabulary(_logits(model, teacher.model), teacher)
+            if teacher.labels:
+                model = specialist.in_order(model, outputs_of(names, teacher.labels, "a teacher's labels"))
+    if known:
+        model = specialist.completed(model, known, classes)
+    checks.require_text_classifier(model, teacher.model, teacher.tokens, classes)
+    return model
+
+
+def _own_text_teacher(teacher: Teacher, classes: int) -> Any:
+    """Returns a Keras model over ids of the user's own, without its vocabulary."""
+    import keras
+
+    from tfkd.models import foreign, precision
+
+    if is_model_file(teacher.model):
+        return foreign.open_model(Path(teacher.model), length=teacher.tokens)
+    if ":" not in teacher.model:
+        _known(teacher.model, TEACHERS, "teacher")
+        raise RequestError(
+            f"{teacher.model} takes images, the data are texts; use minilm_l6, the folder of a BERT model, or a Keras "
+            "model over ids."
+        )
+    model = from_function(teacher, classes)
+    return precision.in_float32(model) if isinstance(model, keras.Model) else model
+
+
 def outputs_wanted(teacher: Teacher, classes: int) -> int:
     """Returns the number of outputs that a teacher should have for a number of classes."""
     if teacher.labels:
@@ -331,10 +390,24 @@ def from_function(teacher: Teacher, classes: int) -> Any:
         RequestError: the function does not exist, fails, or returns something else.
     """
     outputs = outputs_wanted(teacher, classes)
-    found = _imported(teacher.model)(image_size=teacher.image_size, classes=outputs)
+    found = _imported(teacher.model)(**_sizes(teacher), classes=outputs)
     if not callable(found):
         raise RequestError(f"{teacher.model} gave a {type(found).__name__}, not a keras.Model or a function of images.")
     return found
+
+
+def _sizes(teacher: Teacher) -> dict[str, Any]:
+    """Returns the arguments of a teacher's function that describe its input."""
+    if teacher.tokens is None:
+        return {"image_size": teacher.image_size}
+    from tfkd.models import text_teachers
+
+    pieces = text_teachers.stated_pieces(teacher)
+    if pieces is None:
+        raise RequestError(
+            f"{teacher.model} needs a vocabulary; set the teacher's vocabulary: a vocab.txt, or a folder with one."
+        )
+    return {"length": teacher.tokens, "pieces": pieces}
 
 
 def gives_network(teacher: Teacher, classes: int) -> bool:
@@ -394,6 +467,11 @@ def is_downloaded(student: Student) -> bool:
 def require_fit(student: Student) -> None:
     """Raises a RequestError unless there are ImageNet weights that fit the student's width and activation."""
     kind = STUDENTS.get(student.model)
+    if kind is not None and kind.takes == "text":
+        raise RequestError(
+            f"{student.model} takes texts, so that ImageNet weights are not for it; weights=teacher starts it from the "
+            "word vectors of a BERT teacher."
+        )
     if kind is None or kind.pretrained is None:
         raise RequestError(
             f"There are no ImageNet weights of {student.model}; give a file of its own weights, or none."
@@ -414,7 +492,7 @@ def not_installed(model: str, otherwise: str) -> RequestError:
     return RequestError(f"The ImageNet weights of {model} are not installed: {published.install}, or {otherwise}.")
 
 
-def _load_student(model: Any, student: Student) -> None:
+def _load_student(model: Any, student: Student, signature: Signature) -> None:
     from tfkd.models import weights
 
     if student.weights.endswith((".weights.h5", ".keras")):
@@ -423,8 +501,21 @@ def _load_student(model: Any, student: Student) -> None:
         raise RequestError(
             f"{student.model} can start from a .weights.h5 or .keras file of its own, not from {student.weights!r}."
         )
+    elif signature.kind == "text":
+        _load_from_bert(model, student, signature)
     else:
         _load_pretrained(model, student)
+
+
+def _load_from_bert(model: Any, student: Student, signature: Signature) -> None:
+    from tfkd.models import text_start
+
+    if not student.starts_from_bert:
+        raise RequestError(
+            f"{student.model} starts from a BERT model, by its folder or as weights=teacher, from a .weights.h5 or "
+            f".keras file of its own, or from weights='none', not from {student.weights!r}."
+        )
+    text_start.load(model, student, signature.pieces)
 
 
 def _load_pretrained(model: Any, student: Student) -> None:

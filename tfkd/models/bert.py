@@ -51,6 +51,13 @@ def open_teacher(folder: Path, length: int, classes: int) -> keras.Model:
     return _with_head(config, body, pieces, classes, weights)
 
 
+def untrained_teacher(folder: Path, length: int, classes: int) -> keras.Model:
+    """Builds a teacher with random weights; otherwise as `open_teacher`, except that the weights are not read."""
+    config = read_config(folder)
+    pieces = read_vocabulary(folder, config).pieces
+    return _with_head(config, backbone(config, length), pieces, classes, BertWeights({}, []))
+
+
 def read_vocabulary(folder: Path, config: BertConfig) -> Vocabulary:
     """Reads vocab.txt; a table may have more rows than pieces, as some are padded to a round number.
 

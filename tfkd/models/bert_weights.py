@@ -88,6 +88,11 @@ def read_weights(folder: Path, config: BertConfig, length: int) -> BertWeights:
     return BertWeights(arrays, tensors.dense("classifier", width, len(config.labels), inside=False))
 
 
+def word_vectors(folder: Path, config: BertConfig) -> np.ndarray:
+    """Reads the word vectors alone, float32 [pieces, width]; errors as of `read_weights`."""
+    return _Tensors(_opened(folder)).array(_WORDS, (config.pieces, config.shape.width))
+
+
 def _layer(tensors: "_Tensors", config: BertConfig, number: int) -> dict[str, list[np.ndarray]]:
     width, inner = config.shape.width, config.shape.inner
     sizes = {"inner": (width, inner), "outer": (inner, width)}

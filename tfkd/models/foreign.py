@@ -24,7 +24,12 @@ _TOLERANCE = 1e-3
 
 
 def open_model(
-    path: Path, *, image_size: int | None = None, imports: Sequence[str] = (), allow_code: bool = False
+    path: Path,
+    *,
+    image_size: int | None = None,
+    length: int | None = None,
+    imports: Sequence[str] = (),
+    allow_code: bool = False,
 ) -> keras.Model:
     """Opens a model of any kind as a Keras 3 model that computes in float32.
 
@@ -38,11 +43,13 @@ def open_model(
     Args:
         path: path of a file, or of a SavedModel's folder.
         image_size: side of the square input, pixels, for a model that takes images of any size.
+        length: number of ids, for a model of texts; only Keras 3 files are opened as one.
         imports: modules that register the model's custom layers; importing runs them.
         allow_code: accept code in the file, which may do anything: Lambda layers, operators that open files.
 
     Returns:
-        A model from one float32 tensor [B, ...] to one float32 tensor; a mapping with one entry is unwrapped.
+        A model from one float32 tensor [B, ...], or int32 [B, length], to one float32 tensor; a mapping with one
+            entry is unwrapped.
 
     Raises:
         RequestError: there is no such file, it is damaged or not a model, it contains code or needs a class that is not
@@ -50,9 +57,9 @@ def open_model(
     """
     import_modules(imports)
     if allow_code:
-        return _opened(path, image_size, allow_code=True)
+        return _opened(path, image_size, length, allow_code=True)
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:
-        plain = sandbox.call(path, _plain, path, image_size, (*imports, *modules_of_registered()))
+        plain = sandbox.call(path, _plain, path, image_size, length, (*imports, *modules_of_registered()))
     return _built(plain, path)
 
 
@@ -90,10 +97,10 @@ class _Plain:
     outputs: np.ndarray
 
 
-def _plain(path: Path, image_size: int | None, imports: Sequence[str]) -> _Plain:
+def _plain(path: Path, image_size: int | None, length: int | None, imports: Sequence[str]) -> _Plain:
     """Opens a model in a separate process."""
     import_modules(imports)
-    model = _opened(path, image_size)
+    model = _opened(path, image_size, length)
     begin_phase(1)
     outputs = _probe(model)
     config = keras.saving.serialize_keras_object(model)
@@ -123,11 +130,18 @@ def _built(plain: _Plain, path: Path) -> keras.Model:
 def _probe(model: keras.Model) -> np.ndarray:
     """Returns the outputs of a model for noise of whole pixels: one image, or a batch of its fixed size."""
     shape = (model.inputs[0].shape[0] or 1, *model.inputs[0].shape[1:])
-    return _predicted(model, np.random.default_rng(0).integers(0, 256, shape))
+    return _predicted(model, np.random.default_rng(0).integers(0, _highest(model), shape))
 
 
-def _opened(path: Path, image_size: int | None, allow_code: bool = False) -> keras.Model:
+def _highest(model: keras.Model) -> int:
+    """Returns the number of raw values: those of a pixel, or few enough to be ids of any vocabulary."""
+    return 2 if "int" in str(model.inputs[0].dtype) else 256
+
+
+def _opened(path: Path, image_size: int | None, length: int | None = None, allow_code: bool = False) -> keras.Model:
     kind = file_kind(path)
+    if length is not None:
+        return _opened_for_ids(path, kind, length, allow_code)
     if kind is FileKind.SAVED_MODEL:
         from tfkd.models.frozen_graph import open_saved_model
 
@@ -139,6 +153,25 @@ def _opened(path: Path, image_size: int | None, allow_code: bool = False) -> ker
     else:
         model = open_keras3(path, kind, allow_code)
     return _prepared(model, path.name, image_size, allow_code)
+
+
+def _opened_for_ids(path: Path, kind: FileKind, length: int, allow_code: bool) -> keras.Model:
+    """Opens a Keras 3 file as a model of ids, int32 [B, length]."""
+    if kind not in (FileKind.KERAS3, FileKind.KERAS3_H5):
+        raise RequestError(f"{path} is {kind.value}; of texts, Keras 3 files are opened: model.save('model.keras').")
+    model = open_keras3(path, kind, allow_code)
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise RequestError(f"{path} is not a functional or sequential Keras model; rebuild it as one.")
+    ids = form.only(path.name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
+    form.only(path.name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
+    if len(ids.shape) != 2 or ids.shape[1] not in (None, length):
+        raise RequestError(
+            f"{path.name} takes {ids.dtype} {tuple(ids.shape)}, not the ids of a text, int32 (None, {length}); set the "
+            "teacher's tokens to its length."
+        )
+    if tuple(ids.shape) == (None, length) and ids.dtype == "int32":
+        return in_float32(model, allow_code)
+    return rebuilt(model, (None, length), allow_code, "int32")
 
 
 def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool = False) -> keras.Model:

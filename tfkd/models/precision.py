@@ -28,13 +28,16 @@ def in_float32(model: keras.Model, allow_code: bool = False) -> keras.Model:
     return rebuilt(model, allow_code=allow_code) if _is_half(model) else model
 
 
-def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code: bool = False) -> keras.Model:
+def rebuilt(
+    model: keras.Model, shape: tuple[Any, ...] | None = None, allow_code: bool = False, dtype: str = "float32"
+) -> keras.Model:
     """Returns a float32 copy of a model with the same layers and weights.
 
     Args:
-        model: functional or sequential; without `image`, any model that Keras can save.
-        image: shape with the batch of the copy's only input, float32; None keeps the input's shape.
+        model: functional or sequential; without `shape`, any model that Keras can save.
+        shape: shape with the batch of the copy's only input; None keeps the input's shape.
         allow_code: recreate Lambda layers.
+        dtype: of the copy's input, if its shape is given.
 
     Raises:
         RequestError: a layer cannot be recreated from its configuration.
@@ -44,8 +47,8 @@ def rebuilt(model: keras.Model, image: tuple[Any, ...] | None = None, allow_code
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
         _widen(config)
-        if image is not None:
-            _set_input(config, image)
+        if shape is not None:
+            _set_input(config, shape, dtype)
         with keras.saving.custom_object_scope({name: kind for name, kind in classes.items() if _is_custom(kind)}):
             copy = keras.saving.deserialize_keras_object(config, safe_mode=not allow_code)
         copy.set_weights([_widened(value) for value in model.get_weights()])
@@ -90,11 +93,11 @@ def _dictionaries(config: Any) -> Iterator[dict[str, Any]]:
             yield from _dictionaries(value)
 
 
-def _set_input(config: Any, shape: tuple[Any, ...]) -> None:
+def _set_input(config: Any, shape: tuple[Any, ...], dtype: str) -> None:
     """Changes the shape of the outermost input layer; Keras infers all other shapes."""
     layers = [layer for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
     for layer in layers:
-        layer["config"] |= {"batch_shape": list(shape), "dtype": "float32"}
+        layer["config"] |= {"batch_shape": list(shape), "dtype": dtype}
     for part in _dictionaries(config):
         part.pop("build_input_shape", None)
         part.pop("build_config", None)

@@ -12,7 +12,8 @@ from tfkd.recipe.base import default_of
 from tfkd.signature import Signature
 
 OF_ALL = ("width", "dropout")  # settings that every student reads
-_SETTINGS = ("activation", "batch_norm_momentum", "layers", "heads")  # settings that some students do not read
+_SETTINGS = ("activation", "batch_norm_momentum", "layers", "heads", "teacher_layers")  # that some do not read
+_OF_WEIGHTS = ("teacher_layers",)  # settings that do not change the network
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def arguments_of(student: Student, options: tuple[str, ...], signature: Signatur
     """
     kind = input_of(signature.kind)
     read = (*OF_ALL, *kind.settings, *options)
+    passed = [name for name in read if name not in _OF_WEIGHTS]
     for name in _SETTINGS:
         if name not in read and getattr(student, name) != default_of(Student, name):
             raise RequestError(f"{student.model} does not read student.{name}; leave it out.")
-    return {**kind.sizes(signature), "classes": classes, **{name: getattr(student, name) for name in read}}
+    return {**kind.sizes(signature), "classes": classes, **{name: getattr(student, name) for name in passed}}

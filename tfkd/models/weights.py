@@ -134,7 +134,8 @@ def load_whole(model: Any, path: Path) -> None:
     if not path.name.endswith(".weights.h5"):
         from tfkd.models.foreign import open_model
 
-        _copy(open_model(path, image_size=model.input_shape[1]), model, path)
+        size = "length" if "int" in str(model.inputs[0].dtype) else "image_size"
+        _copy(open_model(path, **{size: model.input_shape[1]}), model, path)
         return
     config = json.dumps(keras.saving.serialize_keras_object(model))
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tfkd.errors import RequestError, nearest
 from tfkd.files import sha256
+from tfkd.inputs.text.bert_folders import files_in, folder_of
 from tfkd.models import STUDENTS, TEACHERS
 from tfkd.recipe import IMAGENET, RANDOM, Student, Teacher
+from tfkd.recipe.bert import is_bert
 from tfkd.recipe.user_code import sources_of
 
 
@@ -27,13 +29,24 @@ def files_of(network: Teacher | Student) -> dict[str, str]:
     if ":" in network.model:
         sources = sources_of(network.model.partition(":")[0]).values()
         found |= {source.file: source.digest for source in sources}
+    elif isinstance(network, Teacher) and network.is_bert:
+        found |= _bert(network.model)
     elif network.model and network.model not in (STUDENTS if isinstance(network, Student) else TEACHERS):
         found |= _file(network.model, "model")
         found |= {str(path): _digest(path) for path in weights_beside(Path(network.model))}
-    for field in ("weights_file", "predictions", "class_embeddings"):
+    for field in ("weights_file", "predictions", "class_embeddings", "vocabulary"):
         if path := getattr(network, field, None):
-            found |= _file(path, field.removesuffix("_file"), required=True)
+            found |= _bert(path) if is_bert(path) else _file(path, field.removesuffix("_file"), required=True)
     return found
+
+
+def _bert(model: str) -> dict[str, str]:
+    """Returns the digests of the files of a BERT model, by their paths within its folder."""
+    folder = folder_of(model)
+    try:
+        return {f"{model}/{path.relative_to(folder)}": _digest(path) for path in files_in(folder)}
+    except OSError as error:
+        raise RequestError(f"The file {error.filename} of {model} cannot be read: {error.strerror}.") from None
 
 
 def weights_beside(model: Path) -> list[Path]:

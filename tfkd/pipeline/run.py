@@ -29,6 +29,7 @@ from tfkd.progress import Progress
 from tfkd.recipe import Recipe
 from tfkd.recipe.names import kind_of
 from tfkd.recipe.networks import chain
+from tfkd.recipe.texts import with_text_defaults
 from tfkd.training.balance import require_known_classes
 from tfkd.verification import VerifyError
 from tfkd.writers import check_installed
@@ -119,6 +120,7 @@ def open_run(
     Raises:
         RequestError: the images cannot be opened, or a file or a class that the recipe names is missing.
     """
+    recipe = with_text_defaults(recipe)
     data = open_data(recipe, folder, progress)
     require_domains(data.source, data.classes, recipe.teachers, splits_of(data))
     require_known_classes(recipe, data)

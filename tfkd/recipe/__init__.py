@@ -29,7 +29,7 @@ from tfkd.recipe.losses import (
     Standardized,
 )
 from tfkd.recipe.recipe import NAME, OVERRIDES, SMOKE, Recipe, shrunk
-from tfkd.recipe.student import IMAGENET, RANDOM, Activation, Student, imagenet_of
+from tfkd.recipe.student import IMAGENET, OF_TEACHER, RANDOM, Activation, Student, imagenet_of
 from tfkd.recipe.teachers import MODEL_SUFFIXES, Teacher, is_model_file
 from tfkd.recipe.training import FineTune, Finish, Training
 
@@ -38,6 +38,7 @@ __all__ = [
     "IMAGENET",
     "MODEL_SUFFIXES",
     "NAME",
+    "OF_TEACHER",
     "OVERRIDES",
     "RANDOM",
     "SMOKE",

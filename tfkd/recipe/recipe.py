@@ -73,6 +73,13 @@ class Recipe(Block):
         return self
 
     @model_validator(mode="after")
+    def _teachers_take_the_data(self) -> "Recipe":
+        for teacher in self.teachers:
+            if self.data.kind != "text" and (teacher.is_bert or teacher.vocabulary or teacher.tokens):
+                raise ValueError(f"{teacher.name} takes texts, and {self.data.source} is of kind {self.data.kind!r}")
+        return self
+
+    @model_validator(mode="after")
     def _predictions_fit(self) -> "Recipe":
         files = [teacher.predictions for teacher in self.teachers if teacher.predictions]
         is_open = self.distill.auto and "targets" not in self.distill.model_fields_set

@@ -1,16 +1,17 @@
 """The student."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tfkd.recipe.base import AUTO, Block, Rendering
+from tfkd.recipe.base import AUTO, Block, Rendering, Separated
+from tfkd.recipe.bert import is_bert
 
 Activation = Literal["hard_swish", "relu6", "silu", "relu"]
 
 OF_TEXTS = "word_average"  # the default for texts
-RANDOM, IMAGENET = "none", "imagenet"  # weights that are not the path of a file
+RANDOM, IMAGENET, OF_TEACHER = "none", "imagenet", "teacher"  # weights that are not the path of a file
 _OF_HASH = "@sha256:"
 
 
@@ -24,7 +25,8 @@ class Student(Block):
     weights: str = Field(
         "auto",
         description="initial weights: auto (a run chooses imagenet where these weights can be had, otherwise none), "
-        "none, imagenet, imagenet@sha256:HASH (no other file), or the path of a weights file",
+        "none, imagenet, imagenet@sha256:HASH (no other file), or the path of a weights file; for texts teacher (the "
+        "word vectors of the first teacher, a BERT model) or the folder of a BERT model",
     )
     width: float = Field(
         1.0, ge=0.1, le=4, description="multiplier of the number of channels, or of the width of vectors"
@@ -38,6 +40,11 @@ class Student(Block):
     )
     layers: int = Field(2, ge=1, le=24, description="number of layers of text_transformer")
     heads: int = Field(2, ge=1, le=64, description="attention heads of text_transformer; they divide its width")
+    teacher_layers: Annotated[list[int] | None, Separated] = Field(
+        None,
+        description="layers of the BERT model in `weights`, from 0, that text_transformer starts from; none: its word "
+        "vectors alone; default: as many as the student has, at equal distances",
+    )
     rendering: Rendering = "rgb"
 
     @field_validator("weights")
@@ -47,10 +54,22 @@ class Student(Block):
             raise ValueError(f"a hash has the form {IMAGENET}{_OF_HASH} and 64 hexadecimal digits")
         return value
 
+    @model_validator(mode="after")
+    def _layers_of_a_teacher(self) -> "Student":
+        if self.teacher_layers is not None and self.is_random:
+            raise ValueError(f"reads teacher_layers with weights={OF_TEACHER} alone; set both or leave it out")
+        return self
+
     @property
     def weights_file(self) -> str | None:
         """The path of the file of initial weights, or None."""
-        return None if self.is_random or self.weights.partition(_OF_HASH)[0] == IMAGENET else self.weights
+        named = self.is_random or self.weights.partition(_OF_HASH)[0] in (IMAGENET, OF_TEACHER)
+        return None if named else self.weights
+
+    @property
+    def starts_from_bert(self) -> bool:
+        """Whether the initial weights are those of a BERT model, by a name or its folder."""
+        return is_bert(self.weights)
 
     @property
     def weights_hash(self) -> str | None:

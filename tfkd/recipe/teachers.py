@@ -8,15 +8,20 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from tfkd.errors import RequestError
 from tfkd.labels import read_labels
 from tfkd.recipe.base import AUTO, Block, Rendering, Separated
+from tfkd.recipe.bert import is_bert, is_classifier
 from tfkd.recipe.training import FineTune
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 ONNX = ".onnx"
+PRETRAINED = "pretrained"  # weights in the folder of a BERT model
 _OF_PREDICTIONS = {"predictions", "labels", "share", "domain"}
 _OF_ONNX_ALONE = {"output", "class_embeddings", "logit_scale"}
-_NOT_OF_ONNX = {"predictions", "weights", "batch_norm"}
+_NOT_OF_ONNX = {"predictions", "weights", "batch_norm", "tokens", "vocabulary"}
+_OF_IMAGES = {"image_size", "normalization", "batch_norm", "rendering"}
 # Of a head on features that are computed once.
 _HEAD = {"epochs": 0, "head_epochs": 100, "head_learning_rate": 1e-2, "auto": True}
+_HEAD_OF_BERT = {**_HEAD, "learning_rate": 5e-5}  # of the backbone, if there are epochs
+_TUNED_BERT = {**_HEAD_OF_BERT, "epochs": 3}
 
 
 def is_model_file(model: str) -> bool:
@@ -33,12 +38,20 @@ def _is_read_alone(fields: dict[str, Any]) -> bool:
     return bool(fields.get("predictions")) or fields.get("model", "").lower().endswith(ONNX)
 
 
+def _usual_weights(fields: dict[str, Any]) -> str:
+    if _is_read_alone(fields):
+        return "none"
+    return PRETRAINED if is_bert(fields.get("model", "")) else "imagenet"
+
+
 def _usual_tuning(fields: dict[str, Any]) -> FineTune | None:
     if fields.get("predictions"):
         return None
     model = fields.get("model", "")
     if model.lower().endswith(ONNX):
         return FineTune.model_validate(_HEAD)
+    if is_bert(model):
+        return None if is_classifier(model) else FineTune.model_validate(_HEAD_OF_BERT)
     return None if is_model_file(model) else FineTune()
 
 
@@ -46,17 +59,26 @@ class Teacher(Block):
     """A heavy classifier with its own input size and normalisation."""
 
     model: str = Field(
-        "", description="name from `tfkd list teachers`, model file (Keras or .onnx), or package.module:function"
+        "",
+        description="name from `tfkd list teachers`, model file (Keras or .onnx), folder of a BERT model, or "
+        "package.module:function",
     )
     predictions: str | None = Field(
         None,
         description="in place of a model: a .csv, .npz or .parquet file with the logits or probabilities of each file",
     )
     weights: str = Field(
-        default_factory=lambda fields: "none" if _is_read_alone(fields) else "imagenet",
-        description="imagenet, none, or the path of a weights file; default: imagenet",
+        default_factory=lambda fields: _usual_weights(fields),
+        description="imagenet, none, or the path of a weights file; of a BERT model pretrained (those in its folder) "
+        "or none; default: imagenet or pretrained",
     )
     image_size: int | None = Field(None, ge=32, le=1024, description="side of its input, pixels; default: the family's")
+    tokens: int | None = Field(
+        None, ge=4, le=512, description="length of its input, in pieces of words of a text; default: data.tokens"
+    )
+    vocabulary: str | None = Field(
+        None, description="a vocab.txt, or a folder with one, of a Keras model over ids; a BERT model has its own"
+    )
     fine_tune: FineTune | None = Field(
         default_factory=lambda fields: _usual_tuning(fields),
         description="None uses the weights unchanged, the default for a Keras file; auto: no more training than helps",
@@ -91,12 +113,14 @@ class Teacher(Block):
     def _read_auto(cls, value: Any, info: ValidationInfo) -> Any:
         if value != AUTO:
             return value
-        return _HEAD if _is_read_alone(info.data) else {"auto": True}
+        if _is_read_alone(info.data):
+            return _HEAD
+        return _TUNED_BERT if is_bert(info.data.get("model", "")) else {"auto": True}
 
     @property
     def weights_file(self) -> str | None:
         """The path of the file of initial weights, or None."""
-        return None if self.weights in ("none", "imagenet") else self.weights
+        return None if self.weights in ("none", "imagenet") or self.is_bert else self.weights
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -115,6 +139,10 @@ class Teacher(Block):
             raise ValueError("needs either a model or a file of predictions")
         for name in sorted(self._changed & self._unread):
             raise ValueError(f"{self.name} is read without {name}; leave {name} out")
+        if self.is_bert and self.weights not in (PRETRAINED, "none"):
+            raise ValueError(
+                f"{self.model} has its weights in its folder; weights must be {PRETRAINED} or none, not {self.weights}"
+            )
         if self.class_embeddings is None and "logit_scale" in self._changed:
             raise ValueError("reads logit_scale only with class_embeddings; set both or leave logit_scale out")
         return self
@@ -134,12 +162,26 @@ class Teacher(Block):
         """The fields that a teacher of this kind does not read."""
         if self.predictions is not None:
             return set(type(self).model_fields) - _OF_PREDICTIONS
-        return _NOT_OF_ONNX if self.is_onnx else _OF_ONNX_ALONE
+        if self.is_onnx:
+            return _NOT_OF_ONNX
+        if self.is_bert:
+            return {*_OF_ONNX_ALONE, *_OF_IMAGES, "vocabulary"}
+        return _OF_ONNX_ALONE if self.vocabulary is None else {*_OF_ONNX_ALONE, *_OF_IMAGES}
 
     @property
     def name(self) -> str:
         """The model or the file of predictions, for messages."""
         return self.predictions or self.model
+
+    @property
+    def is_bert(self) -> bool:
+        """Whether the model is of the BERT family, by a name or by its folder."""
+        return is_bert(self.model)
+
+    @property
+    def own_vocabulary(self) -> str | None:
+        """Where its vocabulary is, if it is known: a file, a folder, or the name of a BERT model."""
+        return self.model if self.is_bert else self.vocabulary
 
     @property
     def is_tuned(self) -> bool:

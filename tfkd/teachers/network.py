@@ -71,7 +71,8 @@ def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> I
 
     model = build_teacher(teacher, len(data.classes), seed, data.classes)
     tapped(model, list(taps))
-    described = f"teacher {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
+    unit = "px" if data.kind.name == "image" else "tokens"
+    described = f"teacher {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} {unit}"
     if teacher.fine_tune:
         plan = f"{teacher.model} will be fine-tuned; the run measures its accuracy"
         yield CheckedTeacher(described, None, plan, model)

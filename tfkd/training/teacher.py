@@ -66,7 +66,7 @@ def prepare_teacher(
     progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test images")
     return TeacherResult(
         parameters=model.count_params(),
-        image_size=side_of(signature),
+        image_size=side_of(signature) if signature.kind == "image" else None,
         accuracy=right,
         validation_accuracy=accuracy(logits["validation"], data.validation.labels),
         calibration_error=calibration_error(logits["test"], data.test.labels),

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from tfkd.errors import RequestError, counted
 from tfkd.inputs.kind import Arrays, Overlay, Ranges
 from tfkd.inputs.text import building, check, encodings, vocabulary
+from tfkd.inputs.text.bert_folders import vocabulary_file
 from tfkd.inputs.text.tensors import length_of, signature
 from tfkd.inputs.text.tokenizer import Tokenizer
 from tfkd.inputs.text.views import make_view
@@ -153,7 +153,7 @@ def reading(data: Data, ranges: Ranges) -> TextReading:
     Raises:
         RequestError: `data.vocabulary` cannot be read.
     """
-    given = None if data.vocabulary is None else vocabulary.read(_file(Path(data.vocabulary).expanduser()))
+    given = None if data.vocabulary is None else vocabulary.read(vocabulary_file(data.vocabulary))
     return TextReading(data.tokens, data.pieces, given)
 
 
@@ -165,11 +165,6 @@ def tokenizer_of(signature: Signature) -> Tokenizer:
             _tokenizers.clear()
         found = _tokenizers[id(signature.pieces)] = Tokenizer(Vocabulary(signature.pieces))
     return found
-
-
-def _file(place: Path) -> Path:
-    """Returns the file of a vocabulary, which may be in the folder of a BERT model."""
-    return place / "vocab.txt" if place.is_dir() else place
 
 
 def _length(tokenizer: Tokenizer, text: str) -> int:

@@ -160,7 +160,7 @@ def _situation(recipe: Recipe, data: Dataset) -> Situation:
     return Situation(
         labelled=len(data.train),
         unlabelled=len(data.unlabelled or ()),
-        is_trained=not recipe.student.is_random,
+        is_trained=not (recipe.student.is_random or recipe.student.starts_from_bert),
         has_views=not any(teacher.predictions for teacher in recipe.teachers),
     )
 

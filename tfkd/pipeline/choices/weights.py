@@ -1,4 +1,7 @@
-"""The initial weights of student and assistants: those of ImageNet where they can be had, otherwise random ones."""
+"""The initial weights of student and assistants.
+
+`auto` becomes those of ImageNet where they can be had, otherwise random ones; `teacher` the first teacher's name.
+"""
 
 from collections.abc import Iterator
 
@@ -9,7 +12,7 @@ from tfkd.files import sha256
 from tfkd.models import imagenet_file, is_downloaded
 from tfkd.pipeline.choices.base import ChoiceKind, ChosenValue, Question
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import AUTO, RANDOM, Recipe, Student, imagenet_of
+from tfkd.recipe import AUTO, OF_TEACHER, RANDOM, Recipe, Student, Teacher, imagenet_of
 
 
 def _networks(recipe: Recipe) -> Iterator[tuple[str, Student]]:
@@ -20,14 +23,19 @@ def _networks(recipe: Recipe) -> Iterator[tuple[str, Student]]:
 
 
 def _questions(recipe: Recipe, data: Dataset) -> list[Question]:
-    return [
-        Question(f"{path}.weights", {"model": each.model, "width": each.width, "activation": each.activation})
-        for path, each in _networks(recipe)
-        if each.weights == AUTO
-    ]
+    found = []
+    for path, each in _networks(recipe):
+        if each.weights == AUTO:
+            about = {"model": each.model, "width": each.width, "activation": each.activation}
+            found.append(Question(f"{path}.weights", about))
+        elif each.weights == OF_TEACHER:
+            found.append(Question(f"{path}.weights", {"weights": OF_TEACHER, "teacher": recipe.teachers[0].name}))
+    return found
 
 
 def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
+    if "teacher" in question.about:
+        return _of_teacher(recipe.teachers[0], question.field)
     student = Student(**question.about)
     try:
         if is_downloaded(student):
@@ -36,6 +44,15 @@ def _answer(recipe: Recipe, data: Dataset, question: Question) -> ChosenValue:
     except RequestError as error:
         return ChosenValue(RANDOM, f"{RANDOM} (random weights)", str(error))
     return ChosenValue(imagenet_of(sha256(path)), "imagenet", f"The file is {path.name}.")
+
+
+def _of_teacher(teacher: Teacher, field: str) -> ChosenValue:
+    if not teacher.is_bert:
+        raise RequestError(
+            f"{field}={OF_TEACHER} copies the word vectors of the first teacher, and {teacher.name} is no BERT model; "
+            f"use {RANDOM}, or the folder of one."
+        )
+    return ChosenValue(teacher.model, teacher.model, "The word vectors of the first teacher are copied.")
 
 
 def _start_tensorflow(seed: int) -> None:

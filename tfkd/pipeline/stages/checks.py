@@ -30,7 +30,7 @@ def check_networks(recipe: Recipe, number: int, data: Dataset, card: Card, progr
     classes, signature = data.classes, data.reading.signature(recipe.data)
     student.check([*chain(recipe), recipe.student], recipe, signature, len(classes))
     teacher, seed = recipe.teachers[number], recipe.seed
-    if teacher.model not in TEACHERS:
+    if teacher.model not in TEACHERS and not teacher.is_bert:
         kind = kind_of(teacher, len(classes))
         try:
             if kind.is_network:

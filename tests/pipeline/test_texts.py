@@ -1,0 +1,139 @@
+"""A run on texts, up to the student, with the folder of a small BERT as the teacher."""
+
+import random
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.models import bert_folders
+from tests.models.bert_folders import CONFIG, HEADS, WIDTH, write_folder
+from tfkd.errors import RequestError
+from tfkd.inputs.text.tensors import signature_of
+from tfkd.inputs.text.vocabulary import SPECIAL, UNKNOWN
+from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.folders import STUDENT_MODEL
+from tfkd.pipeline.run import begun, run_stages
+from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
+from tfkd.pipeline.stages.student import STUDENT, best_folder
+from tfkd.pipeline.stages.teacher import TEACHER
+from tfkd.pipeline.stages.trainings import trainings_in
+from tfkd.progress import Silent
+from tfkd.recipe import Data, Distill, FineTune, Gates, Recipe, Student, Teacher, Training
+
+pytestmark = pytest.mark.usefixtures("started_tensorflow")
+
+TOKENS = 12
+HEAD = FineTune(epochs=0, head_epochs=40, head_learning_rate=0.05)
+_RANDOM = bert_folders.tensors(inner=4 * WIDTH)
+# With small kernels the features keep the words, so that a head learns the classes in seconds.
+TENSORS = {
+    name: 0.1 * value if name.startswith("encoder") and value.ndim == 2 else value for name, value in _RANDOM.items()
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT model, and 40 texts whose words tell their class."""
+    home = tmp_path_factory.mktemp("texts")
+    write_folder(home / "bert", TENSORS, CONFIG | {"intermediate_size": 4 * WIDTH}, modules=[])
+    draw, lines = random.Random(1), ["text,label"]
+    for number in range(40):
+        words = [f"word{draw.randrange(5) + 25 * (number % 2)}" for _ in range(6)]
+        lines.append(f"{' '.join(words)},{('low', 'high')[number % 2]}")
+    (home / "texts.csv").write_text("\n".join(lines))
+    return home
+
+
+def recipe(home: Path, student: Student) -> Recipe:
+    return Recipe(
+        name="texts",
+        data=Data(source=f"texts:{home / 'texts.csv'}", tokens=TOKENS),
+        teachers=[
+            Teacher(model=str(home / "bert"), fine_tune=FineTune(epochs=0, head_epochs=40, head_learning_rate=0.05))
+        ],
+        student=student,
+        distill=Distill(views=2, training=Training(epochs=2)),
+        gates=Gates(better_than_chance=False, diagnosis=False),  # of four test texts
+    )
+
+
+def finished(recipe: Recipe, home: Path) -> RunContext:
+    with begun(recipe, Silent(), home / "runs") as context:
+        run_stages(context, STUDENT.name, home / "bundles")
+    return context
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> RunContext:
+    return finished(recipe(home, Student(weights="teacher", width=0.25)), home)
+
+
+def student_of(run: RunContext) -> keras.Model:
+    return keras.saving.load_model(best_folder(run) / STUDENT_MODEL)
+
+
+def test_the_recipe_gets_what_depends_on_texts_and_teacher(run: RunContext, home: Path) -> None:
+    folder, recipe = str(home / "bert"), run.recipe
+    assert (recipe.student.model, recipe.student.weights, recipe.data.vocabulary) == ("word_average", folder, folder)
+    assert recipe.teachers[0].tokens == TOKENS and recipe.teachers[0].weights == "pretrained"
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_the_teacher_is_a_frozen_bert_with_a_trained_head(run: RunContext) -> None:
+    model = keras.saving.load_model(run.folder_of(TEACHER) / "teacher.keras")
+    pieces = signature_of(model).pieces
+    assert model.input_shape == (None, TOKENS) and len(pieces) == bert_folders.PIECES
+    table = model.get_layer("backbone").get_layer("words").table
+    np.testing.assert_array_equal(table, TENSORS["embeddings.word_embeddings.weight"])
+    result = run.result(TEACHER)
+    assert result.accuracy == 1.0 and result.image_size is None and result.seconds > 0
+    assert run.result(SOFT_LABELS).views == 2 * len(run.data.train)
+
+
+def test_the_students_vocabulary_is_the_teachers_as_far_as_the_texts_use_it(run: RunContext) -> None:
+    pieces = run.data.reading.signature(run.recipe.data).pieces
+    words = {word for number in range(len(run.data.train)) for word in run.data.train.load(number).split()}
+    assert {piece for piece in pieces if piece.startswith("word")} == words
+    assert pieces[: len(SPECIAL)] == SPECIAL and signature_of(student_of(run)).pieces == pieces
+
+
+def test_student_and_control_are_trained_from_the_teachers_vectors(run: RunContext) -> None:
+    model = student_of(run)
+    assert model.get_layer("words").table.shape[1] == WIDTH and model.get_layer("hidden").units == 64
+    pieces, theirs = signature_of(model).pieces, TENSORS["embeddings.word_embeddings.weight"]
+    known = [f"word{number}" for number in range(46) if f"word{number}" in pieces]
+    rows = np.asarray(model.get_layer("words").table)[[pieces.index(piece) for piece in known]]
+    start = theirs[[len(SPECIAL) + int(piece.removeprefix("word")) for piece in known]]
+    assert 0 < np.abs(rows - start).max() < 0.1
+    unused = np.asarray(model.get_layer("words").table)[pieces.index("##q")]
+    np.testing.assert_allclose(unused, theirs[SPECIAL.index(UNKNOWN)], atol=0.01)
+    for kind in ("control", "student"):
+        (training,) = trainings_in(run, kind).trainings
+        assert training.epochs == 2 and training.parameters == model.count_params()
+
+
+def test_other_students_learn_from_the_same_store(run: RunContext, home: Path) -> None:
+    alike = Student(model="text_transformer", width=0.25, heads=HEADS, layers=1, weights="teacher", teacher_layers=[1])
+    other = finished(recipe(home, alike), home)
+    assert other.stages["soft_labels"].folder == run.stages["soft_labels"].folder
+    model = student_of(other)
+    kernel = TENSORS["encoder.layer.1.attention.self.value.weight"].T
+    assert 0 < np.abs(np.asarray(model.get_layer("layer_0_value").kernel) - kernel).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("student", "message"),
+    [
+        (Student(model="mobilenet_v2"), r"mobilenet_v2 takes images, texts:.*texts\.csv are texts; use word_average"),
+        (Student(weights="imagenet"), "word_average starts from a BERT model"),
+        (Student(layers=3), r"word_average does not read student\.layers"),
+    ],
+)
+def test_a_student_that_does_not_fit_is_refused_before_the_teacher_is_trained(
+    student: Student, message: str, home: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match=message), begun(recipe(home, student), Silent(), tmp_path) as context:
+        run_stages(context, TEACHER.name, tmp_path)
+    assert not list(tmp_path.rglob("head.npz"))
