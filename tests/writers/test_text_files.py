@@ -11,13 +11,16 @@ from tests.tools import runtimes
 from tests.tools.compilers import MissingError
 from tests.writers.text_files import CARD, LENGTH, MODELS, TextFiles, exported, texts
 from tfkd.errors import RequestError
+from tfkd.inputs.image.normalization import parse
 from tfkd.inputs.image.tensors import signature as image
 from tfkd.inputs.text.vocabulary import Vocabulary
 from tfkd.report.inspection import tables
-from tfkd.verification import VerifyError, coreml, onnx, operators, tflite
+from tfkd.verification import VerifyError, coreml, feeding, onnx, operators, tflite
 from tfkd.verification import metadata as verified
+from tfkd.verification.artifacts import Reference, measure
 from tfkd.verification.coreml import specification
-from tfkd.verification.inspect import inspect
+from tfkd.verification.gates import JUDGES
+from tfkd.verification.inspect import ComparedOn, _examples, inspect
 from tfkd.verification.records import InputOutput
 from tfkd.writers import metadata
 from tfkd.writers.flatbuffer import TfliteNetwork
@@ -216,11 +219,51 @@ def test_another_operator_outside_is_not_the_look_up(
     assert found.look_up == (["GATHER"] if change == "second" else [])
 
 
+def test_every_file_is_measured_and_passes_its_gates(text_files: dict[str, TextFiles]) -> None:
+    files = text_files["word_average"]
+    ids = files.ids(texts())
+    keras = files.probabilities(ids)
+    reference = Reference([ids], keras.argmax(axis=1), keras, None, files.signature)
+    found = [measure(files.folder, file, reference, CARD) for file in files.files]
+    assert {(each.format, each.precision) for each in found} == {
+        *(("tflite", precision) for precision in PRECISIONS["word_average"]),
+        *(("mlpackage", "fp16"), ("mlpackage", "fp32"), ("onnx", "fp32")),
+    }
+    for artifact in found:
+        assert artifact.top1_vs_keras is not None and artifact.top1_vs_keras > 0.95, artifact.path
+        assert artifact.io is not None and artifact.io.input.dtype == "int32"
+        if artifact.format == "tflite":
+            gate = JUDGES["one_partition"]("one_partition", True, artifact, len(ids))
+            assert gate.passed and "look-up of word vectors" in gate.reason
+
+
 def test_inspection_names_the_look_up(text_files: dict[str, TextFiles]) -> None:
     found = inspect(text_files["text_convolution"].path("_dynamic.tflite"))
     assert [(row.kind, row.looks_up) for row in found.outside] == [("GATHER", True)]
     _, _, findings = tables(found)
     assert next(iter(findings.columns[3].cells)) == "nothing: it looks up word vectors"
+
+
+def test_inspection_compares_an_int8_file_on_texts(text_files: dict[str, TextFiles], tmp_path: Path) -> None:
+    files = text_files["text_convolution"]
+    path = files.path("_int8.tflite")
+    listed = tmp_path / "texts.csv"
+    listed.write_text("text,label\n" + "".join(f'"{text}",{number % 2}\n' for number, text in enumerate(texts()[4:12])))
+    assert feeding.signature(path) == files.signature
+    ids = _examples(ComparedOn(f"texts:{listed}", 5, seed=1), files.signature, None)
+    assert (ids.shape, ids.dtype) == ((5, LENGTH), np.int32) and set(map(tuple, ids)) <= set(
+        map(tuple, files.ids(texts()))
+    )
+    found = inspect(path, examples=ids).comparison
+    assert found and found.images == 5 and len(found.layers) > 20
+    ratios = [layer.signal_to_noise for layer in found.layers if layer.signal_to_noise is not None]
+    assert min(ratios) > 15
+    with pytest.raises(RequestError, match="takes the ids of a text, which are not normalized"):
+        inspect(path, examples=ids, normalization=parse("0,255"))
+    bare = tmp_path / "bare.tflite"
+    bare.write_bytes(TfliteNetwork(path.read_bytes()).packed())
+    with pytest.raises(VerifyError, match=r"holds no readable vocab\.txt"):
+        feeding.signature(bare)
 
 
 def test_mediapipe_names_the_classes_and_agrees_with_keras(text_files: dict[str, TextFiles]) -> None:

@@ -8,9 +8,12 @@ import numpy as np
 from tfkd.errors import RequestError
 from tfkd.inputs.image.normalization import ADVICE, AS_THEY_ARE, BYTES, ImageNormalization, of_bytes
 from tfkd.inputs.image.tensors import signature_of_file
+from tfkd.inputs.text.tensors import signature as signature_of_text
 from tfkd.signature import Signature
 from tfkd.verification import metadata, tflite
 from tfkd.verification.records import Tensor
+
+_IDS = "int32"  # dtype of the input of a text
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Feed:
 
     Attributes:
         tensor: the input tensor.
-        normalization: of raw values; None if the input takes them as they are, as bytes.
+        normalization: of raw values; None if the input takes them as they are, as bytes or ids.
         source: where the normalization comes from, for reports.
     """
 
@@ -69,17 +72,19 @@ def signature(path: Path) -> Signature:
 
     Raises:
         RequestError: its input is of no known kind.
-        VerifyError: the file cannot be loaded.
+        VerifyError: the file cannot be loaded, or it takes ids without their vocabulary.
     """
     tensor = tflite.io(path).input
+    if tensor.dtype == _IDS:
+        return signature_of_text(tensor.shape[-1], tflite.pieces(path))
     return signature_of_file(str(path), tensor.dtype, tensor.shape)
 
 
 def feeds(path: Path, against: Path, stated: ImageNormalization | None = None) -> tuple[Feed, Feed]:
     """Returns how the same examples are converted to the inputs of a file and of its float file.
 
-    Byte inputs get raw values, as from apps. Float inputs are normalized by the first of: `stated`, the file's
-    metadata, the metadata of the other file, the range of the other file's bytes.
+    Byte inputs and ids of texts get raw values, as from apps. Float inputs are normalized by the first of: `stated`,
+    the file's metadata, the metadata of the other file, the range of the other file's bytes.
 
     Args:
         path: of a file.
@@ -103,6 +108,8 @@ def _feed(file: _Input, other: _Input, stated: ImageNormalization | None) -> Fee
         raise RequestError(
             f"{file.path} states in its metadata that it wants {file.stated}, not {stated}; leave --normalization out."
         )
+    if file.tensor.dtype == _IDS:
+        return _feed_ids(file, stated)
     if file.is_bytes:
         return _feed_bytes(file, stated)
     if file.tensor.dtype != "float32":
@@ -117,6 +124,12 @@ def _feed(file: _Input, other: _Input, stated: ImageNormalization | None) -> Fee
         if normalization is not None:
             return Feed(file.tensor, normalization, source)
     raise RequestError(f"{file.path} does not state its range of pixel values; {ADVICE}")
+
+
+def _feed_ids(file: _Input, stated: ImageNormalization | None) -> Feed:
+    if stated:
+        raise RequestError(f"{file.path} takes the ids of a text, which are not normalized; leave --normalization out.")
+    return Feed(file.tensor, None, "ids")
 
 
 def _feed_bytes(file: _Input, stated: ImageNormalization | None) -> Feed:

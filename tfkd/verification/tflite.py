@@ -1,5 +1,6 @@
 """Loads and runs .tflite files with LiteRT, the runtime that phones use."""
 
+import contextlib
 import re
 import zipfile
 import zlib
@@ -15,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tfkd import machine
 from tfkd.errors import cause, enumerated
+from tfkd.inputs.text import vocabulary
 from tfkd.inputs.text.vocabulary import VOCABULARY, Vocabulary
 from tfkd.labels import LABELS, THRESHOLDS, thresholds_text
 from tfkd.models.file_kind import described
@@ -143,18 +145,37 @@ def labels(path: Path) -> tuple[str, ...]:
     return tuple(_packed(path, [LABELS])[LABELS].splitlines())
 
 
+def pieces(path: Path) -> tuple[str, ...]:
+    """Returns the vocabulary that is packed into a file of texts.
+
+    Raises:
+        VerifyError: the file has none, or its archive is damaged.
+        RequestError: phones would not read the vocabulary.
+    """
+    with _archive(path, [VOCABULARY]) as archive:
+        text = _text_in(archive, VOCABULARY)
+    return vocabulary.parse(text.encode(), f"{path}: its {VOCABULARY}").pieces
+
+
 def _packed(path: Path, names: list[str]) -> dict[str, str]:
     """Returns the texts that are packed into a file, by name.
 
     Raises:
         VerifyError: the file packs other names, or its archive is damaged.
     """
+    with _archive(path, names) as archive:
+        if archive.namelist() != names:
+            expected = enumerated(names) if names[1:] else f"{names[0]} alone"
+            raise VerifyError(f"{path}: packs {_named(archive.namelist())}, not {expected}; export it again.")
+        return {name: _text_in(archive, name) for name in names}
+
+
+@contextlib.contextmanager
+def _archive(path: Path, names: list[str]) -> Iterator[zipfile.ZipFile]:
+    """Opens the archive in a file; what cannot be read inside the block is a VerifyError that names these texts."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.namelist() != names:
-                expected = enumerated(names) if names[1:] else f"{names[0]} alone"
-                raise VerifyError(f"{path}: packs {_named(archive.namelist())}, not {expected}; export it again.")
-            return {name: _text_in(archive, name) for name in names}
+            yield archive
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise VerifyError(f"{path}: holds no readable {enumerated(names)}; export it again.") from None
 
