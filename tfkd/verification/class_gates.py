@@ -1,13 +1,12 @@
 """Gates on classes: recall and balanced accuracy of each file, judged by their 95 % confidence intervals."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from tfkd.errors import RequestError, counted, some
 from tfkd.labels import class_named
 from tfkd.recipe import Gates
-from tfkd.verification import intervals
-from tfkd.verification.intervals import CONFIDENCE, Interval
+from tfkd.verification.interval_rule import MeanRecall, RecallDrop, judged, lacking
+from tfkd.verification.intervals import CONFIDENCE
 from tfkd.verification.records import (
     ClassScore,
     Estimate,
@@ -17,9 +16,7 @@ from tfkd.verification.records import (
     Scores,
     Threshold,
 )
-from tfkd.verification.verdict import ROUNDING, by_interval, decided, not_judged, percent
-
-_STORED = 1e-6  # rounding of stored means
+from tfkd.verification.verdict import decided, not_judged, percent
 
 
 def require_known(gates: Gates, classes: Sequence[str]) -> None:
@@ -88,23 +85,23 @@ def judge_scores(gates: Gates, scores: Scores, file: str, thresholds: Mapping[st
 
 
 def _recall(gate: str, score: ClassScore, limit: float, name: str, threshold: Threshold | None) -> Gate:
+    promised, images = f"{percent(limit)} is promised", f"test images of {name!r}"
     if score.recall is None:
-        return not_judged(gate, f"the test split has no image of {name!r}")
-    value = score.right / score.images
-    found = f"recall {_shown(score.recall)} on {counted(score.images, 'image')}{_by(threshold)}"
-    reason = f"{found}, {percent(limit)} is promised"
-    if threshold is not None and threshold.recall is not None and not threshold.kept:
-        nearest = f"the nearest, {threshold.value:.8g}, reaches {percent(threshold.recall)}"
-        return decided(gate, value, limit, False, f"no threshold keeps it on the validation split: {nearest}; {reason}")
-    return by_interval(
-        gate,
-        value,
-        limit,
-        excluded=intervals.proportion(score.right, score.images)[1] < limit - ROUNDING,
-        met=value >= limit - ROUNDING,
-        can_fail=intervals.proportion(0, score.images)[1] < limit - ROUNDING,
-        reason=reason,
-    )
+        return not_judged(gate, f"the test split has no image of {name!r}, {promised}")
+    counts, value = MeanRecall([score.right], [score.images]), score.right / score.images
+    found = f"recall {_shown(score.recall)} on {counted(score.images, 'image')}{_by(threshold)}, {promised}"
+    if threshold is None or threshold.recall is None or threshold.kept:
+        return judged(gate, counts, limit, found, value, images)
+    chosen_on = MeanRecall([threshold.recall * threshold.images], [threshold.images])
+    found = f"{_nearest(threshold.value, threshold.recall, threshold.images)}; {found}"
+    if counts.is_refuted(limit) or chosen_on.is_refuted(limit):
+        return decided(gate, value, limit, False, found)
+    return not_judged(gate, f"{found}; {lacking(chosen_on, limit, f'validation images of {name!r}')}", value)
+
+
+def _nearest(threshold: float | None, recall: float, images: int) -> str:
+    nearest = f"the nearest, {threshold:.8g}, reaches {percent(recall)} of {counted(images, 'image')}"
+    return f"no threshold keeps it on the validation split: {nearest}"
 
 
 def _by(threshold: Threshold | None) -> str:
@@ -116,41 +113,20 @@ def _by(threshold: Threshold | None) -> str:
 
 
 def _balanced_accuracy(gate: str, scores: Scores, limit: float) -> Gate:
-    found = scores.balanced_accuracy
-    tested = [score.images for score in scores.classes.values() if score.images]
-    worst = intervals.mean([0.0] * len(tested), [intervals.proportion(0, images) for images in tested])
-    return by_interval(
-        gate,
-        found.value,
-        limit,
-        excluded=found.high < limit - _STORED,
-        met=found.value >= limit - _STORED,
-        can_fail=worst[1] < limit - _STORED,
-        reason=f"balanced accuracy {_shown(found)} of {len(tested):,} classes, {percent(limit)} is promised",
-    )
+    found, tested = scores.balanced_accuracy, _tested(scores)
+    counts = MeanRecall([each.right for each in tested.values()], [each.images for each in tested.values()])
+    reason = f"balanced accuracy {_shown(found)} of {counted(len(tested), 'class', 'es')}{_untested(scores)}"
+    promised = f"{reason}, {percent(limit)} is promised"
+    return judged(gate, counts, limit, promised, found.value, "test images per class")
 
 
-@dataclass(frozen=True)
-class _Drop:
-    """The drop of one class's recall: its value, its interval, and that of a file which is always wrong."""
+def _tested(scores: Scores) -> dict[str, ClassScore]:
+    return {name: score for name, score in scores.classes.items() if score.images}
 
-    name: str
-    value: float
-    interval: Interval
-    worst: Interval
 
-    def excludes(self, limit: float) -> bool:
-        return self.interval[0] > limit + ROUNDING
-
-    def meets(self, limit: float) -> bool:
-        return self.value <= limit + ROUNDING
-
-    def can_fail(self, limit: float) -> bool:
-        return self.worst[0] > limit + ROUNDING
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.name!r} {100 * self.value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+def _untested(scores: Scores) -> str:
+    untested = [repr(name) for name, score in scores.classes.items() if not score.images]
+    return f" (no test image of {some(untested, ', ')})" if untested else ""
 
 
 def _recall_drops(
@@ -160,7 +136,7 @@ def _recall_drops(
         yield not_judged(f"max_recall_drop/{file}", "neither the teacher nor a control was measured on the test images")
         return
     if not isinstance(limits, Mapping):
-        yield _drop_of_all(f"max_recall_drop/{file}", limits, scores, found.classes, found.reference)
+        yield _drop_of_all(f"max_recall_drop/{file}", limits, scores, found)
         return
     for given, limit in limits.items():
         name = class_named(given, list(scores.classes), "gates.max_recall_drop")
@@ -168,48 +144,43 @@ def _recall_drops(
         if not score.images:
             yield not_judged(gate, f"the test split has no image of {name!r}")
             continue
-        drop = _drop(name, score, found.classes.get(name), CONFIDENCE)
-        reason = f"recall of the {found.reference} less that of the file: {drop} on {counted(score.images, 'image')}"
-        yield by_interval(
-            gate,
-            drop.value,
-            limit,
-            excluded=drop.excludes(limit),
-            met=drop.meets(limit),
-            can_fail=drop.can_fail(limit),
-            reason=reason,
-        )
+        drop = _drop(score, found.classes.get(name), CONFIDENCE)
+        reason = f"{_dropped(found.reference)}: {_described(name, drop)} on {counted(score.images, 'image')}"
+        yield judged(gate, drop, limit, reason, drop.value, f"test images of {name!r}")
 
 
-def _drop_of_all(gate: str, limit: float, scores: Scores, changes: Mapping[str, RecallChange], reference: str) -> Gate:
-    """Judges every class with test images; the intervals hold for all of them together (Bonferroni)."""
-    tested = {name: score for name, score in scores.classes.items() if score.images}
+def _drop_of_all(gate: str, limit: float, scores: Scores, found: RecallChanges) -> Gate:
+    """Judges every class; the intervals hold for all of them together (Bonferroni)."""
+    tested, untested = _tested(scores), _untested(scores)
     confidence = 1 - (1 - CONFIDENCE) / len(tested)
-    drops = [_drop(name, score, changes.get(name), confidence) for name, score in tested.items()]
-    excluded = [drop for drop in drops if drop.excludes(limit)]
-    unmet = [drop for drop in drops if not drop.meets(limit)]
-    small = [drop for drop in drops if not drop.can_fail(limit)]
-    shown = excluded or unmet or small or [max(drops, key=lambda drop: drop.value)]
-    return by_interval(
-        gate,
-        max(drop.value for drop in drops),
-        limit,
-        excluded=bool(excluded),
-        met=not unmet,
-        can_fail=not small,
-        reason=f"recall of the {reference} less that of the file: {some([str(drop) for drop in shown], ', ')}",
-    )
+    drops = [(name, _drop(score, found.classes.get(name), confidence)) for name, score in tested.items()]
+    drops.sort(key=lambda each: -each[1].value)
+    verdicts = [
+        judged(gate, drop, limit, _described(name, drop), drop.value, f"test images of {name!r}")
+        for name, drop in drops
+    ]
+    value = drops[0][1].value
+    refuted = [each.reason for each in verdicts if each.verdict == "failed"]
+    undecided = [each.reason for each in verdicts if each.verdict == "not judged"]
+    listed = some(refuted or undecided or [verdicts[0].reason])
+    reason = f"{_dropped(found.reference)}: {listed}{untested}"
+    if not refuted and (undecided or untested):
+        return not_judged(gate, reason, value)
+    return decided(gate, value, limit, not refuted, reason)
 
 
-def _drop(name: str, score: ClassScore, change: RecallChange | None, confidence: float) -> _Drop:
+def _drop(score: ClassScore, change: RecallChange | None, confidence: float) -> RecallDrop:
     lost, gained = (change.lost, change.gained) if change else (0, 0)
-    reference = score.right - gained + lost
-    return _Drop(
-        name=name,
-        value=(lost - gained) / score.images,
-        interval=intervals.paired_difference(gained, lost, score.right, score.images, confidence),
-        worst=intervals.paired_difference(0, reference, 0, score.images, confidence),
-    )
+    return RecallDrop(gained, lost, score.right, score.images, confidence)
+
+
+def _dropped(reference: str) -> str:
+    return f"recall of the {reference} less that of the file"
+
+
+def _described(name: str, drop: RecallDrop) -> str:
+    low, high = drop.interval
+    return f"{name!r} {100 * drop.value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def _shown(found: Estimate) -> str:

@@ -9,11 +9,11 @@ CONFIDENCE = 0.95
 Interval = tuple[float, float]  # lower and upper end
 
 
-def proportion(right: int, images: int, confidence: float = CONFIDENCE) -> Interval:
+def proportion(right: float, images: float, confidence: float = CONFIDENCE) -> Interval:
     """Returns Wilson's score interval of a proportion (Wilson 1927), which has a width at 0 and at 1 too.
 
     Args:
-        right: images that count, 0 to `images`.
+        right: images that count, 0 to `images`; whole numbers, but for counts that are only expected.
         images: all images, at least one.
         confidence: probability that such an interval holds the true proportion.
     """
@@ -66,11 +66,13 @@ def difference(
     return max(-1.0, first - second - below), min(1.0, first - second + above)
 
 
-def paired_difference(gained: int, lost: int, right: int, images: int, confidence: float = CONFIDENCE) -> Interval:
+def paired_difference(
+    gained: float, lost: float, right: float, images: float, confidence: float = CONFIDENCE
+) -> Interval:
     """Returns the interval of the difference of two proportions of the same images (Newcombe 1998, method 10).
 
     Args:
-        gained: images that only the first classifier predicts rightly.
+        gained: images that only the first classifier predicts rightly; all counts: see `proportion`.
         lost: images that only the second one predicts rightly.
         right: images that the first one predicts rightly.
         images: all images, at least one.
@@ -91,9 +93,9 @@ def paired_difference(gained: int, lost: int, right: int, images: int, confidenc
     return max(-1.0, difference - below), min(1.0, difference + above)
 
 
-def _correlation(both: int, gained: int, lost: int, images: int) -> float:
+def _correlation(both: float, gained: float, lost: float, images: float) -> float:
     """Returns the correlation of two classifiers' right predictions, corrected for continuity."""
-    neither = images - both - gained - lost
+    neither = max(0.0, images - both - gained - lost)
     scale = (both + gained) * (both + lost) * (neither + gained) * (neither + lost)
     if not scale:
         return 0.0

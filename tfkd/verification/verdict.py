@@ -19,29 +19,6 @@ def decided(name: str, value: float, limit: float, passed: bool, reason: str = "
     )
 
 
-def by_interval(
-    name: str, value: float, limit: float, *, excluded: bool, met: bool, can_fail: bool, reason: str
-) -> Gate:
-    """Returns the verdict on a value with a confidence interval.
-
-    Args:
-        name: of the gate.
-        value: what was measured.
-        limit: of the value.
-        excluded: the whole interval is on the wrong side of the limit.
-        met: the value is on the right side.
-        can_fail: the interval of the worst possible value is on the wrong side.
-        reason: the value with its interval, and what they are of.
-    """
-    if excluded:
-        return decided(name, value, limit, False, reason)
-    if not met:
-        return not_judged(name, f"{reason}; too few test images to decide", value)
-    if not can_fail:
-        return not_judged(name, f"{reason}; too few test images for this gate to fail", value)
-    return decided(name, value, limit, True, reason)
-
-
 def failed(name: str, reason: str) -> Gate:
     """Returns the verdict on something that does not exist."""
     return Gate(name=name, value=None, limit=None, passed=False, verdict="failed", reason=reason)

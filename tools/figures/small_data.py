@@ -2,31 +2,55 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from tfkd.recipe import Gates
 from tfkd.report import units
+from tfkd.verification.class_gates import judge_scores
+from tfkd.verification.interval_rule import images_needed
+from tfkd.verification.records import Threshold
+from tfkd.verification.scores import from_counts
 from tools.figures import evidence
+
+PROMISES = (0.8, 0.9, 0.95, 0.98, 0.99)
+
+
+def images_of_promises() -> str:
+    """Returns the table of the images of a class that a promised recall needs."""
+    rows = [[f"{100 * promise:g} %", f"{images_needed(promise):,}"] for promise in PROMISES]
+    return evidence.table(["promised recall", "test images of the class"], rows)
 
 
 def promises() -> str:
     """Returns the table of recall, precision and verdicts of a rare class, over the test photos of all seeds."""
+    found = evidence.read("promises")
+    rare = found["rare"]
     rows = [
-        [f"{title}, {precision}, {way}", *_promised(found)]
-        for title, trained in evidence.read("promises")["trainings"].items()
+        [f"{title}, {precision}, {way}", *_promised(together, _verdicts(trained["seeds"], precision, way, rare))]
+        for title, trained in found["trainings"].items()
         for precision, ways in trained["files"].items()
-        for way, found in ways.items()
+        for way, together in ways.items()
     ]
     return evidence.table(["training, file", "recall", "95 % interval", "precision", "gate"], rows)
 
 
-def _promised(found: dict[str, Any]) -> list[str]:
-    verdicts = Counter(found["verdicts"])
+def _verdicts(seeds: Sequence[dict[str, Any]], precision: str, way: str, rare: dict[str, Any]) -> Iterator[str]:
+    """Yields the verdicts of the present gate on the counts of each seed."""
+    gates = Gates(min_recall={rare["class"]: rare["promise"]})
+    for seed in seeds:
+        found = seed["files"][precision][way]
+        scores = from_counts({rare["class"]: (found["images"], found["predicted"], found["right"])})
+        thresholds = {rare["class"]: Threshold(**seed["threshold"])} if way == "with threshold" else {}
+        yield from (gate.verdict for gate in judge_scores(gates, scores, precision, thresholds))
+
+
+def _promised(found: dict[str, Any], verdicts: Iterable[str]) -> list[str]:
     return [
         units.percent(found["recall"]),
         _interval(found["interval"]),
         units.known(found["precision"], units.percent),
-        ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
+        ", ".join(f"{count} {verdict}" for verdict, count in Counter(verdicts).items()),
     ]
 
 
@@ -74,6 +98,7 @@ def _counted(names: Sequence[str], of: int) -> str:
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
     return {
+        "images of promises table": images_of_promises,
         "promises table": promises,
         "rescue table": rescues,
     }
