@@ -23,6 +23,7 @@ from tfkd.pipeline.fold_runs import parts_of
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.gains import expected_gain, setting_of
 from tfkd.pipeline.imbalance import examine_balance
+from tfkd.pipeline.promises import examine_promises
 from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.pipeline.trained_weights import FEW_IMAGES, trained_weights
@@ -72,6 +73,7 @@ def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding
     yield from (DoctorFinding("warning", note) for note in notes)
     yield from (DoctorFinding("ok", str(choice)) for choice in resolved.choices)
     yield from (DoctorFinding(*finding) for finding in examine_balance(resolved.recipe, data))
+    yield from (DoctorFinding(*finding) for finding in examine_promises(resolved.recipe, data))
     yield DoctorFinding("ok", expected_gain(setting_of(resolved.recipe, data)))
     yield from _models(resolved.recipe, data, runs)
     was_tried = any(choice.field == "student.weights" and not choice.is_kept for choice in resolved.choices)

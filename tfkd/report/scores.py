@@ -7,6 +7,7 @@ from tfkd.bundle.manifest import Manifest, StudentEntry
 from tfkd.formats import TIMED
 from tfkd.report import facts, units
 from tfkd.verification.records import Artifact, ClassScore, Estimate, Scores, Threshold
+from tfkd.verification.thresholds import chosen_on
 
 SHORT = 12  # classes of a list on the command line and in the model card, and of networks side by side
 _LISTED = 1_000  # classes of a list on the page
@@ -123,7 +124,7 @@ def _threshold_line(name: str, threshold: Threshold, line: ClassLine | None) -> 
         return f"{promise}; no threshold, because the validation split has no image of it."
     kept = "" if threshold.kept else ", which no threshold keeps on the validation split; the nearest is used"
     chosen = f"{promise}{kept}. Predicted from the probability {threshold.value:.8g}: recall "
-    chosen += f"{units.percent(threshold.recall)} on the {units.counted(threshold.images, 'validation image')} of it"
+    chosen += f"{units.percent(threshold.recall)} ({chosen_on(threshold)})"
     if line is None:
         return f"{chosen}."
     return (

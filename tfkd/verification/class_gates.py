@@ -42,6 +42,11 @@ def promises(gates: Gates, classes: Sequence[str]) -> dict[str, float]:
     return {class_named(name, classes, "gates.min_recall"): limit for name, limit in (gates.min_recall or {}).items()}
 
 
+def confidence_of(classes: int) -> float:
+    """Returns the confidence of the interval of each class with which all hold together (Bonferroni)."""
+    return 1 - (1 - CONFIDENCE) / classes
+
+
 def judge_file(
     gates: Gates, file: str, scores: Scores | None, changes: RecallChanges | None, thresholds: Mapping[str, Threshold]
 ) -> Iterator[Gate]:
@@ -150,9 +155,9 @@ def _recall_drops(
 
 
 def _drop_of_all(gate: str, limit: float, scores: Scores, found: RecallChanges) -> Gate:
-    """Judges every class; the intervals hold for all of them together (Bonferroni)."""
+    """Judges every class that has test images."""
     tested, untested = _tested(scores), _untested(scores)
-    confidence = 1 - (1 - CONFIDENCE) / len(tested)
+    confidence = confidence_of(len(tested))
     drops = [(name, _drop(score, found.classes.get(name), confidence)) for name, score in tested.items()]
     drops.sort(key=lambda each: -each[1].value)
     verdicts = [

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfkd.errors import counted
+from tfkd.verification.interval_rule import images_needed
+from tfkd.verification.intervals import proportion
 from tfkd.verification.records import Threshold
+from tfkd.verification.verdict import percent
 
 VERSION = 1  # of the choice; increase it when the code chooses other thresholds
 _STEP = 256  # an int8 file gives probabilities in multiples of 1/256
@@ -54,8 +57,19 @@ def described(name: str, threshold: Threshold) -> str:
     if not threshold.kept:
         chosen = f"none keeps {threshold.promise:.1%}; the nearest, {chosen},"
     precision = "" if threshold.precision is None else f", precision {threshold.precision:.1%}"
-    found = f"recall {threshold.recall:.1%}{precision} on {counted(threshold.images, 'validation image')} of the class"
+    found = f"recall {threshold.recall:.1%} ({chosen_on(threshold)}){precision}"
     return f"threshold of {name!r}: {chosen} gives {found}"
+
+
+def chosen_on(threshold: Threshold) -> str:
+    """Returns how many validation images chose a threshold, the interval of their recall, and what they lack."""
+    assert threshold.recall is not None
+    low, high = proportion(round(threshold.recall * threshold.images), threshold.images)
+    found = f"95 % interval {100 * low:.1f} to {percent(high)} on {counted(threshold.images, 'validation image')} of it"
+    needed = images_needed(threshold.promise)
+    if needed is None or threshold.images >= needed:
+        return found
+    return f"{found}; {needed:,} are needed to be sure of {percent(threshold.promise)}"
 
 
 def without_images(promises: Mapping[str, float]) -> dict[str, Threshold]:
