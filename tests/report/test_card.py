@@ -6,6 +6,7 @@ import yaml
 from tests.report.conftest import give
 from tfkd.report.card import escape, write_model_card
 from tfkd.verification.records import Diagnosis
+from tfkd.verification.verdict import not_judged
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* _it_ `code`", "dress 👗", "[x](http://e.com)", "two\nlines")
 
@@ -110,3 +111,12 @@ def test_likely_causes_are_listed_and_escaped(card, make_manifest):
     manifest.diagnosis = [Diagnosis(subject="m", cause="labels", evidence="As if *a* | b.", proposal="x=y")]
     _, body = card(manifest)
     assert "Likely causes:" in body and r"\*a\* \| b" in body and "Likely causes" not in card(make_manifest())[1]
+
+
+def test_promises_that_are_not_proven_are_named_in_words(card, make_manifest):
+    manifest = make_manifest()
+    reason = "the test split has no image of it, 98.0 % is promised"
+    manifest.gates += [not_judged(f"min_recall/{file}/rust", reason) for file in ("a.tflite", "b.tflite")]
+    _, body = card(manifest)
+    assert f"\n- Not proven: the recall of 'rust' ({reason}).\n" in body and body.count("Not proven") == 1
+    assert "Not proven" not in card(make_manifest())[1]

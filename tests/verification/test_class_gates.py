@@ -9,8 +9,8 @@ from tests.verification.test_gates import OFF, make_artifact, make_measured
 from tfkd.errors import RequestError
 from tfkd.recipe import Gates
 from tfkd.recipe.files import load
-from tfkd.verification.class_gates import require_known
-from tfkd.verification.gates import judge
+from tfkd.verification.class_gates import require_known, unproven
+from tfkd.verification.gates import judge, unjudged
 from tfkd.verification.interval_rule import MeanRecall, judged
 from tfkd.verification.records import Gate, RecallChange, RecallChanges, Scores, Threshold
 from tfkd.verification.scores import from_counts
@@ -46,7 +46,7 @@ def counted(right: int, images: int, others: int = 100) -> Any:
         (1, 1, 0.98, "not judged", "on 1 image, 98.0 % is promised; 189 test images of 'malignant' are needed"),
         (0, 1, 0.98, "not judged", "on 1 image, 98.0 % is promised; 189 test images of 'malignant' are needed"),
         (0, 2, 0.98, "failed", "on 2 images, 98.0 % is promised"),
-        (0, 0, 0.98, "not judged", "the test split has no image of 'malignant', 98.0 % is promised"),
+        (0, 0, 0.98, "not judged", "the test split has no image of it, 98.0 % is promised"),
         (49, 50, 1.0, "failed", "100.0 % is promised"),
         (50, 50, 1.0, "not judged", "no number of test images of 'malignant' is enough to show it"),
         (2, 2, 0.4, "not judged", "6 test images of 'malignant' are needed"),
@@ -93,6 +93,30 @@ def test_the_balanced_accuracy(scores: Scores, limit: float, verdict: str, reaso
     gate = only({"min_balanced_accuracy": limit}, scores=scores)
     assert (gate.name, gate.verdict) == (f"min_balanced_accuracy/{FILE}", verdict)
     assert "95 % interval" in gate.reason and reason in gate.reason
+
+
+def test_promises_that_are_not_proven_are_named_once_in_words() -> None:
+    def gate(name: str, verdict: str, reason: str = "few") -> Gate:
+        return Gate(name=name, value=None, limit=None, passed=verdict == "passed", verdict=verdict, reason=reason)
+
+    gates = [
+        *(gate(f"min_recall/{file}/a/b", "not judged", f"of {file}") for file in ("x", "y")),
+        *(gate(f"max_recall_drop/{file}", "not judged") for file in ("x", "y")),
+        gate("max_recall_drop/x/a", "not judged"),
+        gate("min_balanced_accuracy/x", "not judged"),
+        gate("min_recall/x/c", "passed"),
+        gate("max_recall_drop", "not judged", "switched off"),
+        gate("diagnosis", "not judged", "switched off"),
+    ]
+    found = {
+        "the recall of 'a/b'": "x: of x; likewise 1 other file",
+        "the drop of the recall of all classes": "few",
+        "the drop of the recall of 'a'": "few",
+        "the balanced accuracy": "few",
+    }
+    assert unproven(gates) == found
+    words = "; ".join(f"{promise} is not proven" for promise in found)
+    assert unjudged(iter(gates)) == f"{words}; switched off (max_recall_drop, diagnosis)"
 
 
 @pytest.mark.parametrize("promise", [0.5, 0.8, 0.9, 0.95, 0.98])
@@ -142,7 +166,7 @@ def test_a_drop_from_nothing_is_not_judged() -> None:
     gate = only({"max_recall_drop": 0.05}, scores=counted(60, 100))
     assert gate.verdict == "not judged" and "neither the teacher nor a control" in gate.reason
     gate = only({"max_recall_drop": {"malignant": 0.05}}, scores=counted(0, 0), recall_changes=changes(0, 0))
-    assert gate.verdict == "not judged" and "no image of 'malignant'" in gate.reason
+    assert gate.verdict == "not judged" and "no image of it" in gate.reason
     found = {"scores": counted(1, 2), "recall_changes": changes(0, 0, "control")}
     gate = only({"max_recall_drop": {"malignant": 0.05}}, **found)
     assert gate.verdict == "not judged" and gate.reason.startswith("recall of the control less")

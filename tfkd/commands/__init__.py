@@ -228,6 +228,8 @@ def compare(
     manifest, page = comparison.compare(read_recipe(recipe, overrides, smoke), for_output(), runs, out)
     show(comparison_table(manifest))
     say(f"The plots are in {page}, the numbers are in {page.parent}/comparison.json")
+    for line in facts.unproven(manifest):
+        say(line)
     if facts.failed_gates(manifest):
         say(f"{facts.verdict(manifest)}; nothing was published.")
         raise typer.Exit(1)
@@ -460,9 +462,13 @@ def _show_devices(bundle: Path) -> None:
 
 
 def _show(manifest: "Manifest", command: Callable[[Sequence[str]], str] = OF_ANY_RECIPE) -> None:
-    from tfkd.report import console
+    from tfkd.report import console, facts
 
     classes = console.classes_table(manifest)
     show(console.comparison_table(manifest), *([classes] if classes else []), console.gates_table(manifest))
-    for line in (*console.cause_lines(manifest.diagnosis, command), *console.missing_lines(manifest)):
+    for line in (
+        *facts.unproven(manifest),
+        *console.cause_lines(manifest.diagnosis, command),
+        *console.missing_lines(manifest),
+    ):
         say(line)

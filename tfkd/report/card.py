@@ -38,6 +38,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         input=usage.described(manifest),
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
+        unproven=facts.unproven(manifest),
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
         order_says=wrong_classes.says(manifest),

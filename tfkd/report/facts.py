@@ -11,6 +11,7 @@ from tfkd.errors import RequestError, counted
 from tfkd.formats import TIMED
 from tfkd.recipe import RANDOM, SMOKE
 from tfkd.report import units
+from tfkd.verification import class_gates
 from tfkd.verification.gates import named
 from tfkd.verification.gates import unjudged as why_unjudged
 from tfkd.verification.records import ChanceTest, Gate, Verdict
@@ -152,6 +153,11 @@ def gates_verdict(judged: Judged) -> str:
     if unjudged:
         return f"{len(unjudged)} of {total} gates not judged: {why_unjudged(unjudged)}; {total - len(unjudged)} passed"
     return f"All {total} gates passed" if total > 1 else "The one gate passed"
+
+
+def unproven(judged: Judged) -> list[str]:
+    """Returns a sentence for each promise on classes that was not judged, with the reason."""
+    return [f"Not proven: {promise} ({reason})." for promise, reason in class_gates.unproven(judged.gates).items()]
 
 
 def teacher_described(teacher: TeacherEntry) -> str:

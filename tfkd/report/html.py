@@ -60,6 +60,7 @@ def write_report(
         input=usage.described(manifest),
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
+        unproven=facts.unproven(manifest),
         is_smoke=facts.is_smoke(manifest),
         has_control_row=facts.has_control_row(manifest),
         has_memory=facts.has_memory(manifest),

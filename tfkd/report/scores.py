@@ -127,6 +127,8 @@ def _threshold_line(name: str, threshold: Threshold, line: ClassLine | None) -> 
     chosen += f"{units.percent(threshold.recall)} ({chosen_on(threshold)})"
     if line is None:
         return f"{chosen}."
+    if not line.shipped.images:
+        return f"{chosen}; not proven, because the test split has no image of it."
     return (
         f"{chosen}; on the test split recall {estimated(line.shipped.recall)}, precision "
         f"{estimated(line.shipped.precision)}. Without the threshold: recall {estimated(line.plain.recall)}, precision "

@@ -1,6 +1,6 @@
 """Gates on classes: recall and balanced accuracy of each file, judged by their 95 % confidence intervals."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tfkd.errors import RequestError, counted, some
 from tfkd.labels import class_named
@@ -89,10 +89,43 @@ def judge_scores(gates: Gates, scores: Scores, file: str, thresholds: Mapping[st
         yield _balanced_accuracy(f"min_balanced_accuracy/{file}", scores, gates.min_balanced_accuracy)
 
 
+def unproven(gates: Iterable[Gate]) -> dict[str, str]:
+    """Returns the promises on classes that were not judged: in words, with the reason.
+
+    Files with the same promise are one entry, which has the reason of the first file.
+    """
+    found: dict[str, list[Gate]] = {}
+    for gate in gates:
+        if gate.verdict == "not judged" and (promise := promise_of(gate.name)):
+            found.setdefault(promise, []).append(gate)
+    return {promise: _reason(those) for promise, those in found.items()}
+
+
+def promise_of(gate: str) -> str:
+    """Returns the promise of a gate on classes in words, by the gate's name; "" for other gates."""
+    kind, _, place = gate.partition("/")
+    _, _, name = place.partition("/")
+    if not place:
+        return ""
+    of = repr(name) if name else "all classes"
+    return {
+        "min_recall": f"the recall of {of}",
+        "min_balanced_accuracy": "the balanced accuracy",
+        "max_recall_drop": f"the drop of the recall of {of}",
+    }.get(kind, "")
+
+
+def _reason(gates: Sequence[Gate]) -> str:
+    first = gates[0]
+    if len({gate.reason for gate in gates}) == 1:
+        return first.reason
+    return f"{first.name.split('/')[1]}: {first.reason}; likewise {counted(len(gates) - 1, 'other file')}"
+
+
 def _recall(gate: str, score: ClassScore, limit: float, name: str, threshold: Threshold | None) -> Gate:
     promised, images = f"{percent(limit)} is promised", f"test images of {name!r}"
     if score.recall is None:
-        return not_judged(gate, f"the test split has no image of {name!r}, {promised}")
+        return not_judged(gate, f"the test split has no image of it, {promised}")
     counts, value = MeanRecall([score.right], [score.images]), score.right / score.images
     found = f"recall {_shown(score.recall)} on {counted(score.images, 'image')}{_by(threshold)}, {promised}"
     if threshold is None or threshold.recall is None or threshold.kept:
@@ -147,7 +180,7 @@ def _recall_drops(
         name = class_named(given, list(scores.classes), "gates.max_recall_drop")
         gate, score = f"max_recall_drop/{file}/{name}", scores.classes[name]
         if not score.images:
-            yield not_judged(gate, f"the test split has no image of {name!r}")
+            yield not_judged(gate, "the test split has no image of it")
             continue
         drop = _drop(score, found.classes.get(name), CONFIDENCE)
         reason = f"{_dropped(found.reference)}: {_described(name, drop)} on {counted(score.images, 'image')}"

@@ -113,12 +113,16 @@ def named(gates: Sequence[Gate]) -> str:
 
 
 def unjudged(gates: Iterable[Gate]) -> str:
-    """Returns why gates were not judged and which, such as 'switched off by --smoke (diagnosis)'; "" for none."""
-    by_reason: dict[str, list[Gate]] = {}
-    for gate in gates:
-        if gate.verdict == "not judged":
+    """Returns why gates were not judged and which, such as 'switched off by --smoke (diagnosis)'; "" for none.
+
+    Promises on classes are named in words.
+    """
+    listed, by_reason = list(gates), dict[str, list[Gate]]()
+    for gate in listed:
+        if gate.verdict == "not judged" and not class_gates.promise_of(gate.name):
             by_reason.setdefault(gate.reason, []).append(gate)
-    found = [f"{reason} ({named(those)})" if reason else named(those) for reason, those in by_reason.items()]
+    found = [f"{promise} is not proven" for promise in class_gates.unproven(listed)]
+    found += [f"{reason} ({named(those)})" if reason else named(those) for reason, those in by_reason.items()]
     return "; ".join(found)
 
 
