@@ -30,7 +30,8 @@ from tfkd.training.student import _alone, distilled
 
 LABELS = np.array([0] * 12 + [1] * 4)  # as in the data
 BALANCED = [16 / (2 * 12), 16 / (2 * 4)]
-BOTH = Training(epochs=2, batch_size=8, class_weight="balanced", sampling="balanced")
+NAMED = dict(zip(("common", "rare"), BALANCED, strict=True))
+BOTH = Training(epochs=2, batch_size=8, class_weight=NAMED, sampling="balanced")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def job(recipe: Recipe, data: Dataset, tmp_path_factory: pytest.TempPathFactory)
 
 def test_balanced_weights_are_those_of_scikit_learn_and_named_ones_leave_the_others_at_1() -> None:
     labels = np.array([*LABELS, -1, -1])
-    assert class_weights(BOTH, labels, ["common", "rare"]) == BALANCED
+    assert class_weights(Training(class_weight="balanced"), labels, ["common", "rare"]) == BALANCED
     assert np.mean(np.array(BALANCED)[LABELS]) == 1
     named = Training(class_weight={"cafe\N{COMBINING ACUTE ACCENT}": 3})
     assert class_weights(named, labels, ["a", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"]) == [1.0, 3.0]
@@ -151,7 +152,7 @@ def test_a_compression_is_balanced_as_the_student_unless_it_says_otherwise(job: 
     def of(block: Prune) -> Training:
         return _as_training(job, block, job.folder).recipe.distill.training
 
-    assert (of(Prune()).class_weight, of(Prune()).sampling, of(Prune()).epochs) == ("balanced", "balanced", 5)
+    assert (of(Prune()).class_weight, of(Prune()).sampling, of(Prune()).epochs) == (NAMED, "balanced", 5)
     own = of(Prune(training=Training(class_weight={"rare": 2})))
     assert (own.class_weight, own.sampling) == ({"rare": 2.0}, "natural")
 
@@ -186,6 +187,13 @@ def test_impossible_weights_are_refused(recipe: Recipe, weight: str) -> None:
     changed = files.overridden(values, [f"distill.training.class_weight.rare={weight}"])
     with pytest.raises(RequestError, match=r"training\.class_weight: the weight of 'rare' must be a number from 1e-06"):
         files.parse(changed, "here")
+
+
+@pytest.mark.parametrize("place", ["distill.training", "teachers.0.fine_tune"])
+def test_a_training_that_is_balanced_twice_is_refused(recipe: Recipe, place: str) -> None:
+    message = rf"{place}: class_weight=balanced and sampling=balanced together .* remove one of them"
+    with pytest.raises(RequestError, match=message):
+        recipe.with_(f"{place}.class_weight=balanced", f"{place}.sampling=balanced")
 
 
 @pytest.mark.parametrize("value", ["balance", "{}", "3", "[1, 3]"])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tfkd.recipe.base import Block
 
@@ -47,6 +47,15 @@ class Training(Block):
             if not _is_weight(weight):
                 raise ValueError(f"the weight of {name!r} must be a number from {_WEIGHTS[0]:g} to {_WEIGHTS[1]:,.0f}")
         return {str(name): float(weight) for name, weight in value.items()}
+
+    @model_validator(mode="after")
+    def _balances_once(self) -> "Training":
+        if self.class_weight == "balanced" and self.sampling == "balanced":
+            raise ValueError(
+                "class_weight=balanced and sampling=balanced together count rare classes twice; remove one of them "
+                "(class_weight=null or sampling=natural)"
+            )
+        return self
 
 
 def _is_weight(value: Any) -> bool:
