@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfkd.verification.intervals import proportion
-from tfkd.verification.scores import from_counts, recall_changes, scores
+from tfkd.verification.scores import by_class, from_counts, recall_changes, scores
 
 CLASSES = ("cat", "dog", "fox", "owl")
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2])
@@ -54,3 +54,15 @@ def test_only_classes_where_two_classifiers_differ_are_listed() -> None:
     taught = recall_changes(LABELS, PREDICTED, PREDICTED, others, CLASSES)
     assert taught is not None and (taught.reference, taught.classes) == ("teacher", {})
     assert recall_changes(LABELS, PREDICTED, None, None, CLASSES) is None
+
+
+def test_scores_of_networks_and_files_are_of_the_same_predictions_as_the_accuracy() -> None:
+    level = np.full((7, 4), 0.25, np.float32)  # logits may differ where probabilities do not
+    plain = by_class(LABELS, PREDICTED, level, {}, CLASSES, LABELS)
+    assert plain["scores"] == scores(LABELS, PREDICTED, CLASSES) and plain["scores_with_thresholds"] is None
+    assert plain["recall_changes"] == recall_changes(LABELS, PREDICTED, LABELS, None, CLASSES)
+    always = np.full(7, 3)
+    shipped = by_class(LABELS, PREDICTED, level, {3: 0.2}, CLASSES, LABELS)
+    assert shipped["scores"] == plain["scores"]
+    assert shipped["scores_with_thresholds"] == scores(LABELS, always, CLASSES)
+    assert shipped["recall_changes"] == recall_changes(LABELS, always, LABELS, None, CLASSES)

@@ -28,7 +28,7 @@ from tfkd.recipe import Data
 from tfkd.verification import thresholds
 from tfkd.verification.class_gates import promises, require_known
 from tfkd.verification.records import Artifact, Diagnosis, Threshold
-from tfkd.verification.scores import scores
+from tfkd.verification.scores import by_class
 from tfkd.writers import Card, Exported, card_of
 
 if TYPE_CHECKING:
@@ -258,7 +258,6 @@ def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFol
 def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray) -> StudentEntry:
     model, labels, classes = subject.model, subject.data.test.labels, subject.data.classes
     limits = thresholds.by_number(subject.card.thresholds, classes)
-    shipped = thresholds.predicted(probabilities, limits)
     return StudentEntry(
         model=model.name,
         parameters=model.parameters,
@@ -271,8 +270,7 @@ def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray)
         seeds=[],
         exported_seed=None,
         agreement_with_teacher=None,
-        scores=scores(labels, probabilities.argmax(axis=1), classes),
-        scores_with_thresholds=scores(labels, shipped, classes) if limits else None,
+        **by_class(labels, probabilities.argmax(axis=1), probabilities, limits, classes),
         seconds_training=None,
         teacher_seconds=None,
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfkd.errors import RequestError, counted, nearest, some
-from tfkd.labels import composed, skeleton
+from tfkd.errors import RequestError, counted, some
+from tfkd.labels import composed, outputs_of, skeleton
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,11 @@ class SharedClasses:
         """
         known = {composed(name): number for name, number in zip(self.new, self.of_new, strict=True)}
         known |= {composed(name): number for number, name in enumerate(self.old)}
-        for name in names:
-            if composed(name) not in known and not otherwise:
-                raise RequestError(f"The data has the class {name!r}, the bundles do not.{nearest(name, [*known])}")
-        found = [known.get(composed(name), otherwise[i] if otherwise else -1) for i, name in enumerate(names)]
+        if otherwise:
+            found = [known.get(composed(name), otherwise[place]) for place, name in enumerate(names)]
+        else:
+            numbers = list(known.values())
+            found = [numbers[place] for place in outputs_of(names, list(known), "the bundles")]
         return np.array(found, np.int64)
 
     def of_old_outputs(self, probabilities: np.ndarray) -> np.ndarray:

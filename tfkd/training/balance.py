@@ -10,8 +10,8 @@ import numpy as np
 
 from tfkd.data import domains
 from tfkd.data.dataset import UNLABELLED, Dataset
-from tfkd.errors import RequestError, nearest
-from tfkd.labels import composed
+from tfkd.errors import RequestError
+from tfkd.labels import class_named, composed
 from tfkd.recipe import Recipe, Training
 
 _STREAM = 1  # of the random numbers of balanced orders, apart from those of other orders
@@ -68,16 +68,11 @@ def require_known_classes(recipe: Recipe, data: Dataset) -> None:
     Raises:
         RequestError: a training of the recipe has such a setting.
     """
-    known = {composed(name) for name in data.classes}
     by_teacher = {f"teachers.{number}.fine_tune": each.domain for number, each in enumerate(recipe.teachers)}
     for place, training in trainings_of(recipe):
         if isinstance(training.class_weight, dict):
             for name in training.class_weight:
-                if composed(name) not in known:
-                    raise RequestError(
-                        f"{place}.class_weight names {name!r}, which is no class of {data.source}."
-                        f"{nearest(name, list(data.classes))}"
-                    )
+                class_named(name, data.classes, f"{place}.class_weight")
         elif training.class_weight or training.sampling == "balanced":
             domain = by_teacher.get(place)
             where = "" if domain is None else f" in the domain {domain!r}"

@@ -14,7 +14,7 @@ from tfkd.signature import Signature
 from tfkd.verification import NotVerifiedError, VerifyError, requirements, thresholds
 from tfkd.verification.flips import negative_flips
 from tfkd.verification.records import Artifact, InputOutput
-from tfkd.verification.scores import recall_changes, scores
+from tfkd.verification.scores import by_class
 from tfkd.verification.truth import chance_test
 from tfkd.writers import Card, ExportedFile
 
@@ -106,25 +106,14 @@ def _against_truth(probabilities: np.ndarray, reference: Reference, card: Card) 
     labels, teacher, top1 = reference.labels, reference.teacher, probabilities.argmax(axis=1)
     if labels is None:
         return {}
+    classes, limits = card.classes, thresholds.by_number(card.thresholds, card.classes)
+    taught = None if teacher is None else teacher.argmax(axis=1)
     return {
         "accuracy": _fraction(top1 == labels),
         "chance": chance_test(labels, top1),
-        "agreement": None if teacher is None else _fraction(top1 == teacher.argmax(axis=1)),
-        "negative_flips": None if teacher is None else negative_flips(labels, probabilities, teacher, card.classes),
-        **_by_class(probabilities, labels, reference, card),
-    }
-
-
-def _by_class(probabilities: np.ndarray, labels: np.ndarray, reference: Reference, card: Card) -> dict[str, Any]:
-    """Returns the fields of the manifest on single classes."""
-    classes = card.classes
-    limits = thresholds.by_number(card.thresholds, classes)
-    shipped = thresholds.predicted(probabilities, limits)
-    taught = None if reference.teacher is None else reference.teacher.argmax(axis=1)
-    return {
-        "scores": scores(labels, probabilities.argmax(axis=1), classes),
-        "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
-        "recall_changes": recall_changes(labels, shipped, taught, reference.control_top1, classes),
+        "agreement": None if taught is None else _fraction(top1 == taught),
+        "negative_flips": None if teacher is None else negative_flips(labels, probabilities, teacher, classes),
+        **by_class(labels, top1, probabilities, limits, classes, taught, reference.control_top1),
     }
 
 

@@ -1,12 +1,14 @@
 """Scores of predictions per class, from the labels of a test split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tfkd.verification import intervals
 from tfkd.verification.intervals import Interval
 from tfkd.verification.records import ClassScore, Estimate, RecallChange, RecallChanges, Scores
+from tfkd.verification.thresholds import predicted
 
 _SHARED = 2.0  # a mistake lowers the F1 of two classes, so the variance of a sum is at most twice that of its parts
 _DIGITS = 6  # of stored fractions
@@ -65,6 +67,34 @@ def recall_changes(
     lost, gained = (np.bincount(labels[each], minlength=len(classes)) for each in (other & ~right, right & ~other))
     changed = {classes[i]: RecallChange(lost=lost[i], gained=gained[i]) for i in np.flatnonzero(lost + gained).tolist()}
     return RecallChanges(reference="control" if teacher is None else "teacher", classes=changed)
+
+
+def by_class(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    probabilities: np.ndarray,
+    limits: Mapping[int, float],
+    classes: Sequence[str],
+    teacher: np.ndarray | None = None,
+    control: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Returns the fields of the manifest on the classes of a network or a file.
+
+    Args:
+        labels: int [n], the true classes.
+        predictions: int [n], the most probable classes, as the accuracy counts them.
+        probabilities: float [n, classes], to which the thresholds apply.
+        limits: thresholds by the number of the class.
+        classes: the names of all classes.
+        teacher: see `recall_changes`.
+        control: see `recall_changes`.
+    """
+    shipped = predicted(probabilities, limits) if limits else predictions
+    return {
+        "scores": scores(labels, predictions, classes),
+        "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
+        "recall_changes": recall_changes(labels, shipped, teacher, control, classes),
+    }
 
 
 def _class_score(images: int, predicted: int, right: int) -> ClassScore:

@@ -60,7 +60,7 @@ from tfkd.verification import thresholds, wrong_classes
 from tfkd.verification.flips import flipped_images, negative_flips
 from tfkd.verification.gates import TAUGHT
 from tfkd.verification.records import Artifact, Diagnosis, NegativeFlips, PairedTest
-from tfkd.verification.scores import recall_changes, scores
+from tfkd.verification.scores import by_class, scores
 from tfkd.verification.truth import paired_test
 from tfkd.verification.wrong_classes import order_agreement
 from tfkd.version import __version__
@@ -223,15 +223,13 @@ def _by_class(context: RunContext, logits: np.ndarray) -> dict[str, Any]:
     """Returns what the manifest says of the exported network and of its control by class."""
     labels, classes = context.data.test.labels, context.data.classes
     limits = thresholds.values(context.result(EXPORT).thresholds, classes)
-    shipped = thresholds.predicted(softmax(logits).astype(np.float32), limits)
     taught, control = (
         None if each is None else each.argmax(axis=1) for each in (ensemble_logits(context), _control_logits(context))
     )
+    probabilities = softmax(logits).astype(np.float32)
     return {
-        "scores": scores(labels, logits.argmax(axis=1), classes),
-        "scores_with_thresholds": scores(labels, shipped, classes) if limits else None,
+        **by_class(labels, logits.argmax(axis=1), probabilities, limits, classes, taught, control),
         "control_scores": None if control is None else scores(labels, control, classes),
-        "recall_changes": recall_changes(labels, shipped, taught, control, classes),
     }
 
 
