@@ -242,6 +242,8 @@ def test_inspection_names_the_look_up(text_files: dict[str, TextFiles]) -> None:
     assert [(row.kind, row.looks_up) for row in found.outside] == [("GATHER", True)]
     _, _, findings = tables(found)
     assert next(iter(findings.columns[3].cells)) == "nothing: it looks up word vectors"
+    (gpu,) = [report for report in found.delegates if report.delegate.startswith("GPU")]
+    assert ("int32 values are not taken", "") in {(each.reason, each.change) for each in gpu.findings}
 
 
 def test_inspection_compares_an_int8_file_on_texts(text_files: dict[str, TextFiles], tmp_path: Path) -> None:
@@ -256,6 +258,7 @@ def test_inspection_compares_an_int8_file_on_texts(text_files: dict[str, TextFil
     )
     found = inspect(path, examples=ids).comparison
     assert found and found.images == 5 and len(found.layers) > 20
+    assert (found.pixels, found.pixels_against) == ("ids as they are", "ids as they are")
     ratios = [layer.signal_to_noise for layer in found.layers if layer.signal_to_noise is not None]
     assert min(ratios) > 15
     with pytest.raises(RequestError, match="takes the ids of a text, which are not normalized"):

@@ -50,7 +50,7 @@ def plot(comparison: NoiseComparison) -> str:
             color=_WORST,
             parse_math=False,
         )
-    _dress(axes, f"signal-to-noise ratio against the float file, dB, on {comparison.images} images: higher is better")
+    _dress(axes, f"signal-to-noise ratio against the float file, dB, on {comparison.images} examples: higher is better")
     return _svg(figure)
 
 
@@ -86,7 +86,7 @@ def _operators(inspection: Inspection) -> Table:
     size, deflated = units.size(inspection.bytes), units.size(inspection.compressed)
     table = Table(
         title=Text(f"{Path(inspection.path).name}: {size}, deflated {deflated}"),
-        caption=f"{inspection.multiply_adds / 1e6:,.1f} M multiply-adds an image; XNNPACK runs it in "
+        caption=f"{inspection.multiply_adds / 1e6:,.1f} M multiply-adds per example; XNNPACK runs it in "
         f"{units.counted(inspection.partitions, 'partition')} with "
         f"{units.counted(len(inspection.outside), 'operator')} outside",
     )
@@ -154,7 +154,7 @@ def _grouped(report: DelegateReport) -> dict[tuple[str, str], list[str]]:
 def _noise(comparison: NoiseComparison) -> Table:
     table = Table(
         title=Text(f"noisiest of {len(comparison.layers)} layers, against {Path(comparison.against).name}"),
-        caption=f"on {comparison.images} images, fed with {comparison.pixels}, the float file with "
+        caption=f"on {comparison.images} examples, fed with {comparison.pixels}, the float file with "
         f"{comparison.pixels_against}; export.float_layers takes the names, for layers to keep in float",
     )
     table.add_column("operator", justify="right")

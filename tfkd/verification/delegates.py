@@ -141,7 +141,8 @@ def _gpu(operator: Operator) -> Objection | None:
         return _no_such_operator(operator)
     wrong = _other_types(operator, ("float32", "float16", "int8", "uint8"))
     if wrong:
-        return "left out", f"{wrong} values are not taken", "ship the fp16 or the int8 file to GPUs"
+        change = "" if wrong == "int32" else "ship the fp16 or the int8 file to GPUs"  # no precision changes indices
+        return "left out", f"{wrong} values are not taken", change
     if _mixed(operator):
         return "not stated", "no rule speaks of quantized weights on float values", "ship the fp16 file to GPUs"
     return _softmax(operator)

@@ -42,6 +42,8 @@ class Feed:
         return np.clip(steps, limits.min, limits.max).astype(self.tensor.dtype)
 
     def __str__(self) -> str:
+        if self.tensor.dtype == _IDS:
+            return self.source
         values = AS_THEY_ARE if self.normalization is None else str(self.normalization)
         return f"{values} ({self.source})"
 
@@ -129,7 +131,7 @@ def _feed(file: _Input, other: _Input, stated: ImageNormalization | None) -> Fee
 def _feed_ids(file: _Input, stated: ImageNormalization | None) -> Feed:
     if stated:
         raise RequestError(f"{file.path} takes the ids of a text, which are not normalized; leave --normalization out.")
-    return Feed(file.tensor, None, "ids")
+    return Feed(file.tensor, None, "ids as they are")
 
 
 def _feed_bytes(file: _Input, stated: ImageNormalization | None) -> Feed:
