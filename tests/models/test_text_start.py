@@ -45,6 +45,13 @@ def test_word_vectors_are_copied_by_piece(folder: str, settings: dict[str, Any])
     assert model.output_shape == (None, 3)
 
 
+def test_narrower_vectors_keep_their_scalar_products_as_far_as_they_can(folder: str) -> None:
+    model = built(folder, model="word_average", width=0.125)
+    reduced, whole = (np.array(each.get_layer("words").table) for each in (model, built(folder, model="word_average")))
+    assert reduced.shape == (len(PIECES), 16) and whole.shape == (len(PIECES), WIDTH)
+    np.testing.assert_allclose(reduced @ reduced.T, whole @ whole.T, atol=1e-6)  # of eight vectors, 16 axes keep all
+
+
 def test_the_layers_of_a_transformer_are_copied(folder: str) -> None:
     model = built(folder, **ALIKE, layers=1, teacher_layers=[1])
     source = "encoder.layer.1"

@@ -290,7 +290,7 @@ def test_forms_that_change_predictions_are_judged_by_their_accuracy(precision: s
 def test_a_gate_without_its_value_raises_an_error_with_the_remedy() -> None:
     with pytest.raises(RequestError, match=r"set distill\.control=true"):
         judge(OFF.model_copy(update={"min_gain_over_control": 0.0}), make_measured(control=None))
-    with pytest.raises(RequestError, match=r"add int8 to export\.tflite"):
+    with pytest.raises(RequestError, match=r"add int8 or dynamic to export\.tflite"):
         judge(OFF.model_copy(update={"min_speed_ratio": 2.0}), make_measured(speed_ratio=None))
     with pytest.raises(RequestError, match=r"needs the delegation of n_int8\.tflite"):
         judge(OFF.model_copy(update={"one_partition": True}), make_measured(make_artifact(delegation=None)))

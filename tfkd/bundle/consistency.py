@@ -74,7 +74,7 @@ def _recipe(manifest: Manifest) -> Iterator[str]:
             ("data.source", manifest.data.source, _part(recipe, "data", "source")),
             ("student.model", student.model, _part(recipe, "student", "model")),
             ("the kind of input", manifest.signature.kind, _part(recipe, "data", "kind") or "image"),
-            ("the size of the input", _size(manifest), _size_in(recipe, manifest.signature.kind)),
+            _size(manifest),
             ("teachers", _stated_teachers(manifest), _teachers_in(recipe)),
         ]
     else:
@@ -106,12 +106,13 @@ def _named(model: Any, weights: Any, domain: Any) -> tuple[Any, ...]:
     return (model, weights) if domain is None else (model, weights, domain)
 
 
-def _size(manifest: Manifest) -> Any:
-    return manifest.student.image_size or manifest.signature.single.shape[0]
-
-
-def _size_in(recipe: dict[str, Any], kind: str) -> Any:
-    return _part(recipe, "data", "tokens" if kind == "text" else "image_size")
+def _size(manifest: Manifest) -> tuple[str, Any, Any]:
+    """Returns the name of the input's size, what the manifest states and what its recipe has."""
+    side = manifest.student.image_size
+    if side is None:
+        length = manifest.signature.single.shape[0]
+        return "the length of student.signature", length, _part(manifest.recipe, "data", "tokens")
+    return "student.image_size", side, _part(manifest.recipe, "data", "image_size")
 
 
 def _input(manifest: Manifest) -> Iterator[str]:

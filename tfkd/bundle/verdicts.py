@@ -93,10 +93,10 @@ def judged(manifest: Manifest) -> list[Gate]:
 
 
 def _ratio(values: Sequence[float], comparison: list[ComparisonRow]) -> float | None:
-    """Returns the teacher's value over the int8 student's, or None without one of the two files."""
+    """Returns the teacher's value over that of the student's small file: int8, or else dynamic; None without either."""
     by_variant = dict(zip([row.variant for row in comparison], values, strict=True))
-    teacher, int8 = by_variant.get(TAUGHT), by_variant.get("student int8")
-    return teacher / int8 if teacher and int8 else None
+    teacher, small = by_variant.get(TAUGHT), by_variant.get("student int8") or by_variant.get("student dynamic")
+    return teacher / small if teacher and small else None
 
 
 def _absent(manifest: Manifest) -> list[str]:

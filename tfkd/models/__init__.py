@@ -229,7 +229,7 @@ def student_function(
     if signature.kind == "text" and student.starts_from_bert and ":" not in student.model:
         from tfkd.models import text_start
 
-        arguments["vector_width"] = text_start.vector_width(student.weights)
+        arguments["vector_width"] = text_start.vector_width(student)
     return functools.partial(student_source(student), **arguments)
 
 

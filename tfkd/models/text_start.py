@@ -14,21 +14,23 @@ from tfkd.inputs.text.vocabulary import CONTINUATION, UNKNOWN, Vocabulary
 from tfkd.models.bert import read_vocabulary
 from tfkd.models.bert_config import BertConfig, read_config
 from tfkd.models.bert_weights import read_weights, word_vectors
+from tfkd.models.layers import channels
 from tfkd.recipe import Student
 
 _BASE = 128  # width of hidden states at width 1
 _PARTS = ("query", "key", "value", "output", "attention_norm", "inner", "outer", "norm")
 
 
-def vector_width(weights: str) -> int:
-    """Returns the width of the word vectors of a BERT model, by its name or folder."""
-    return read_config(folder_of(weights)).shape.width
+def vector_width(student: Student) -> int:
+    """Returns the width of a student's word vectors: its own, or that of the BERT model if that is smaller."""
+    return min(channels(_BASE * student.width), read_config(folder_of(student.weights)).shape.width)
 
 
 def load(model: Any, student: Student, pieces: Sequence[str]) -> None:
     """Copies word vectors, and layers of a transformer, to a student.
 
-    A piece that the BERT model does not know, which is a character, starts from the vector of [UNK].
+    A piece that the BERT model does not know, which is a character, starts from the vector of [UNK]. Narrower vectors
+    are the principal components of the copied ones.
 
     Args:
         model: the student.
@@ -41,7 +43,8 @@ def load(model: Any, student: Student, pieces: Sequence[str]) -> None:
     folder = folder_of(student.weights)
     config = read_config(folder)
     rows = _rows(pieces, read_vocabulary(folder, config), student.weights)
-    model.get_layer("words").set_weights([word_vectors(folder, config)[rows]])
+    words = model.get_layer("words")
+    words.set_weights([_reduced(word_vectors(folder, config)[rows], words.width)])
     if student.model != "text_transformer" or student.teacher_layers == []:
         return
     length = model.input_shape[1]
@@ -64,6 +67,16 @@ def _rows(pieces: Sequence[str], known: Vocabulary, weights: str) -> np.ndarray:
             "student.weights=none."
         )
     return np.array([known.ids.get(piece, known.ids[UNKNOWN]) for piece in pieces])
+
+
+def _reduced(vectors: np.ndarray, width: int) -> np.ndarray:
+    """Returns vectors, float32 [n, width], whose scalar products are as near as possible to those of the given ones."""
+    if width == vectors.shape[1]:
+        return vectors
+    products = vectors.astype(np.float64).T @ vectors
+    components = np.linalg.eigh(products)[1][:, ::-1][:, :width]
+    signs = np.sign(components[np.abs(components).argmax(axis=0), np.arange(width)])
+    return (vectors @ (components * signs)).astype(np.float32)
 
 
 def _layers(student: Student, config: BertConfig) -> list[int]:

@@ -100,6 +100,8 @@ class Gates(Block):
         "predicts rightly",
     )
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
-    min_size_ratio: float | None = Field(None, gt=0, description="bytes of teacher fp32 / student int8 .tflite")
-    min_speed_ratio: float | None = Field(None, gt=0, description="one-thread latency: teacher fp32 / student int8")
+    min_size_ratio: float | None = Field(
+        None, gt=0, description="bytes of teacher fp32 / student int8 .tflite, or dynamic where there is no int8"
+    )
+    min_speed_ratio: float | None = Field(None, gt=0, description="one-thread latency of the same two files")
     switched_off_by: str | None = Field(None, description="what switched gates off, for the report; set by --smoke")

@@ -59,7 +59,8 @@ class Measured:
         control: accuracy of the control; None where it was not run.
         diagnosis: likely causes of a low accuracy.
         paired: the student against its control; None where it was not run.
-        size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite; None without either.
+        size_ratio: bytes of the teacher's fp32 .tflite / bytes of the student's int8 .tflite, else of its dynamic one;
+            None without either.
         speed_ratio: one-thread latency of the same two files, teacher / student; None without either.
         folds: number of folds over which the accuracies of networks are pooled; None where there is a test split.
         chance: with folds, the student against chance.
@@ -348,14 +349,14 @@ def _run_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
         ("min_speed_ratio", measured.speed_ratio, gates.min_speed_ratio),
     ):
         if limit is not None:
-            yield _of_int8(name, value, limit, measured.missing)
+            yield _of_small_file(name, value, limit, measured.missing)
 
 
-def _of_int8(name: str, ratio: float | None, limit: float, missing: list[MissingFile]) -> Gate:
+def _of_small_file(name: str, ratio: float | None, limit: float, missing: list[MissingFile]) -> Gate:
     lost = [file for file in missing if (file.format, file.precision) == ("tflite", "int8")]
     if lost:
         return failed(name, f"the int8 file could not be made: {lost[0].reason}")
-    return _at_least(name, _number(ratio, "an int8 file; add int8 to export.tflite"), limit)
+    return _at_least(name, _number(ratio, "a small file; add int8 or dynamic to export.tflite"), limit)
 
 
 def _number(value: float | None, what: str) -> float:
