@@ -1,5 +1,6 @@
 """Files of text models: XNNPACK runs all but the look-up, and tfkd, MediaPipe and onnxruntime read and run them."""
 
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from tfkd.writers.tflite import write_tflite
 TOLERANCES = {"fp32": 1e-5, "fp16": 1e-2, "dynamic": 0.1, "int8": 0.1}
 PRECISIONS = {
     "word_average": ("fp32", "fp16", "dynamic", "int8"),
-    "text_convolution": ("fp32", "fp16", "dynamic", "int8"),
+    "text_convolution": ("fp32", "dynamic", "int8"),
     "text_transformer": ("fp32", "fp16", "dynamic"),
     "bert": ("fp32",),
 }
@@ -108,14 +109,49 @@ def test_core_ml_files_state_length_and_vocabulary(text_files: dict[str, TextFil
         coreml.check(path, CARD, image(32))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [
+        ("FLOAT32", [1, LENGTH], "takes neither one image nor the ids of one text, int32"),
+        ("INT32", [LENGTH], "takes neither one image nor the ids of one text, int32"),
+        ("INT32", [2, LENGTH], "takes neither one image nor the ids of one text, int32"),
+        ("INT32", [1, 1 << 20], "takes 1,048,576 ids, which no text has"),
+        ("INT32", [1, LENGTH - 1], "operator 'input' .*it makes the shape"),
+    ],
+)
+def test_core_ml_files_that_take_something_else_are_refused(
+    dtype: str, shape: list[int], message: str, text_files: dict[str, TextFiles], tmp_path: Path
+) -> None:
+    path = tmp_path / "other.mlpackage"
+    shutil.copytree(text_files["word_average"].path("_fp32.mlpackage"), path)
+    found = specification.read(path)
+    array = found.description.input[0].type.multiArrayType
+    array.shape[:], array.dataType = shape, type(array).ArrayDataType.Value(dtype)
+    (path / "Data/com.apple.CoreML/model.mlmodel").write_bytes(found.SerializeToString())
+    with pytest.raises(VerifyError, match=message):
+        coreml.load(path)
+
+
+def test_ids_out_of_range_are_refused(text_files: dict[str, TextFiles]) -> None:
+    files = text_files["word_average"]
+    ids = np.full((1, LENGTH), len(files.signature.pieces), np.int32)
+    for ending, predict in (
+        ("_fp32.tflite", tflite.predict),
+        ("_fp32.mlpackage", coreml.predict),
+        (".onnx", onnx.predict),
+    ):
+        with pytest.raises(VerifyError, match="cannot be run"):
+            predict(files.path(ending), [ids])
+
+
 def test_files_that_cannot_be_made_have_a_reason(text_files: dict[str, TextFiles]) -> None:
     found = {(name, each.path): each.reason for name, files in text_files.items() for each in files.missing}
     attention = "Attention in int8 loses accuracy and runs outside of XNNPACK; use dynamic, which has int8 weights."
     assert found.pop(("text_transformer", "android/intents_int8.tflite")) == attention
     reason = found.pop(("word_average", "ios/intents.mlmodel"))
     assert reason.startswith("an .mlmodel holds ids as float16 on the GPU") and "write an .mlpackage instead" in reason
-    assert found.keys() == {(name, "android/intents_16x8.tflite") for name in MODELS if name != "bert"}
-    assert set(found.values()) == {"Networks of texts are not written in 16x8; use fp16 or dynamic."}
+    assert found.pop(("word_average", "android/intents_16x8.tflite")).startswith("Networks of texts are not written in")
+    assert not found
 
 
 def test_int8_files_give_bytes_and_leave_the_average_alone_in_float(text_files: dict[str, TextFiles]) -> None:
@@ -138,7 +174,7 @@ def test_int8_needs_ids_of_texts_to_calibrate_with(text_files: dict[str, TextFil
         write_tflite(files.model, "int8", tmp_path / "x.tflite", CARD, files.ids([]))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODELS[:3])
 def test_onnxruntime_predicts_what_keras_does(name: str, text_files: dict[str, TextFiles]) -> None:
     files = text_files[name]
     path, ids = files.path(".onnx"), files.ids(texts())
@@ -276,7 +312,7 @@ def test_mediapipe_names_the_classes_and_agrees_with_keras(text_files: dict[str,
         answers = runtimes.classify_texts("mediapipe 1.2.2", paths, texts())
     except MissingError as error:
         pytest.skip(str(error))
-    assert len(cases) == len(answers) == 12 and len(texts()) > 100
+    assert len(cases) == len(answers) == 11 and len(texts()) > 100
     for (files, precision), answer in zip(cases, answers, strict=True):
         assert {tuple(scores) for scores in answer} == {CARD.classes}
         found = [list(scores.values()) for scores in answer]

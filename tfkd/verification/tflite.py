@@ -236,7 +236,7 @@ def _rows_of_tables(graph: Any, part: Any) -> set[int]:
     kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in graph.operatorCodes or []]
     gathers = {number for number, kind in enumerate(kinds) if kind == schema.BuiltinOperator.GATHER}
     operators = [operator for operator in part.operators or [] if operator.opcodeIndex in gathers]
-    return {int(output) for operator in operators for output in operator.outputs}
+    return {int(output) for operator in operators if operator.outputs is not None for output in operator.outputs}
 
 
 def operator_versions(path: Path) -> dict[str, int]:
