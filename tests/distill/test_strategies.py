@@ -144,6 +144,9 @@ def _network(channels: int, seed: int) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(CLASSES, kernel_regularizer=keras.regularizers.L2(0.1))(pooled))
 
 
+OF_IMAGES = [kind for kind in LOSSES if kind not in ("attention_maps", "hidden_states")]
+
+
 def _losses(*kinds: str) -> list[tuple[Any, float]]:
     return [(LOSSES[kind](**SETTINGS.get(kind, {})), 0.6) for kind in kinds]
 
@@ -223,7 +226,7 @@ def _replicas() -> dict[str, Any]:
         keras.config.set_dtype_policy(policy)
         result[policy] = both(_mixable, _batches(), epochs=3)
     _use_float64()
-    result[TOGETHER] = both(lambda: _stored(_losses(*LOSSES)), _batches())
+    result[TOGETHER] = both(lambda: _stored(_losses(*OF_IMAGES)), _batches())
     for kind in ONLINE:
         result[f"online {kind}"] = both(lambda kind=kind: _online(kind), _batches(online=True))
     result["all"] = _train(one, _all_kinds, _batches(), evaluate=True)

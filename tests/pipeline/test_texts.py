@@ -20,7 +20,7 @@ from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.teacher import TEACHER
 from tfkd.pipeline.stages.trainings import trainings_in
 from tfkd.progress import Silent
-from tfkd.recipe import Data, Distill, FineTune, Gates, Recipe, Student, Teacher, Training
+from tfkd.recipe import AttentionMaps, Data, Distill, FineTune, Gates, HiddenStates, Recipe, Student, Teacher, Training
 
 pytestmark = pytest.mark.usefixtures("started_tensorflow")
 
@@ -114,10 +114,15 @@ def test_student_and_control_are_trained_from_the_teachers_vectors(run: RunConte
         assert training.epochs == 2 and training.parameters == model.count_params()
 
 
-def test_other_students_learn_from_the_same_store(run: RunContext, home: Path) -> None:
+def test_a_transformer_learns_from_layers_of_the_same_teacher(run: RunContext, home: Path) -> None:
     alike = Student(model="text_transformer", width=0.25, heads=HEADS, layers=1, weights="teacher", teacher_layers=[1])
-    other = finished(recipe(home, alike), home)
-    assert other.stages["soft_labels"].folder == run.stages["soft_labels"].folder
+    losses = [
+        HiddenStates(teacher_tap="layer_1_hidden"),
+        AttentionMaps(teacher_tap="layer_1_attention_logits"),
+    ]
+    distill = Distill(losses=losses, views=1, training=Training(epochs=1), control=False)
+    other = finished(recipe(home, alike).model_copy(update={"distill": distill}), home)
+    assert other.stages["teacher"].folder == run.stages["teacher"].folder
     model = student_of(other)
     kernel = TENSORS["encoder.layer.1.attention.self.value.weight"].T
     assert 0 < np.abs(np.asarray(model.get_layer("layer_0_value").kernel) - kernel).max() < 0.1

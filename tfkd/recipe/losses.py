@@ -120,6 +120,22 @@ class Attention(FeatureLoss):
     power: float = Field(2.0, gt=0, description="exponent of the activations that are summed over channels")
 
 
+class AttentionMaps(FeatureLoss):
+    """Attention logits of a transformer of texts, TinyBERT (Jiao et al. 2019, arXiv:1909.10351)."""
+
+    kind: Literal["attention_maps"] = "attention_maps"
+    teacher_tap: str = "layer_0_attention_logits"
+    student_tap: str = "layer_0_attention_logits"
+
+
+class HiddenStates(FeatureLoss):
+    """Hidden states of a transformer of texts, TinyBERT (Jiao et al. 2019, arXiv:1909.10351)."""
+
+    kind: Literal["hidden_states"] = "hidden_states"
+    teacher_tap: str = "layer_0_hidden"
+    student_tap: str = "layer_0_hidden"
+
+
 class Hint(FeatureLoss):
     """Regression of the teacher's feature from the student's, FitNets (Romero et al. 2015, arXiv:1412.6550)."""
 
@@ -146,6 +162,16 @@ class Contrastive(FeatureLoss):
 
 
 AnyLoss = Annotated[
-    SoftTargets | Decoupled | Standardized | Dist | Normalized | Attention | Hint | Relational | Contrastive,
+    SoftTargets
+    | Decoupled
+    | Standardized
+    | Dist
+    | Normalized
+    | Attention
+    | AttentionMaps
+    | HiddenStates
+    | Hint
+    | Relational
+    | Contrastive,
     Field(discriminator="kind"),
 ]
