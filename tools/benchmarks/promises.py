@@ -34,7 +34,7 @@ from tools.benchmarks.auto_accuracy import photos, unpack
 
 COMMON, RARE = ("longsleeve", "pants", "t-shirt"), "shorts"
 FRACTION = 0.03  # of the photos that are of the rare class
-PROMISE = 0.8  # of which 16 test photos are enough
+PROMISE = 0.8  # for which 16 test photos are enough
 TRAININGS: dict[str, tuple[str, ...]] = {
     "as it is": (),
     "class_weight=balanced": ("distill.training.class_weight=balanced",),
