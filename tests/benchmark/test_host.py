@@ -69,7 +69,7 @@ def test_a_model_that_takes_no_image_is_refused(tmp_path):
     import tensorflow as tf
 
     class Model(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.int32)])
+        @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.int64)])
         def double(self, values):
             return values * 2
 
@@ -77,7 +77,7 @@ def test_a_model_that_takes_no_image_is_refused(tmp_path):
     tf.saved_model.save(model, str(tmp_path / "saved"), signatures=model.double.get_concrete_function())
     path = tmp_path / "double.tflite"
     path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved")).convert())
-    with pytest.raises(RequestError, match=r"its inputs are \[int32\]"):
+    with pytest.raises(RequestError, match=r"its inputs are \[int64\]"):
         host.measure({"double": path}, Bench(runs=5, warmup=1))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.inputs.text.bert_folders import PACKAGES
-from tfkd.recipe import Data, Recipe, Student, Teacher, files
+from tfkd.recipe import Data, Export, Recipe, Student, Teacher, files
 from tfkd.recipe.bert import NAMED, is_bert, is_classifier
 from tfkd.recipe.texts import with_text_defaults
 
@@ -71,3 +71,16 @@ def test_overrides_reach_the_layers() -> None:
     assert files.parse(changed, "here").student.teacher_layers == [0, 5]
     none = files.overridden(values, ["student.weights=teacher", "student.teacher_layers=none"])
     assert files.parse(none, "here").student.teacher_layers == []
+
+
+@pytest.mark.parametrize(
+    ("student", "tflite"),
+    [("word_average", ["fp32", "fp16", "dynamic", "int8"]), ("text_transformer", ["fp32", "fp16", "dynamic"])],
+)
+def test_default_files_are_those_that_texts_can_have(student: str, tflite: list[str]) -> None:
+    export = with_text_defaults(recipe(Teacher(model="minilm_l6"), student=Student(model=student))).export
+    assert export.tflite == tflite and export.coreml == ["mlpackage"]
+    stated = recipe(Teacher(model="minilm_l6"), export=Export(tflite=["int8"], coreml=["mlmodel"]))
+    assert with_text_defaults(stated).export == stated.export
+    images = recipe(Teacher(model="a:b"), data=Data(source="folder:x"))
+    assert with_text_defaults(images) is images

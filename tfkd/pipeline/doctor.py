@@ -247,9 +247,9 @@ def _built(what: str, make: Callable[[], Any], taps: Sequence[str]) -> Generator
     except TfkdError as error:
         yield DoctorFinding("error", str(error))
         return None
-    yield DoctorFinding(
-        "ok", f"{what} {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} px"
-    )
+    unit = "px" if len(model.input_shape) == 4 else "pieces"
+    found = f"{model.count_params():,} parameters, input {model.input_shape[1]} {unit}"
+    yield DoctorFinding("ok", f"{what} {model.name}: {found}")
     return model
 
 

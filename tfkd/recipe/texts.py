@@ -1,5 +1,7 @@
 """What a recipe of texts leaves to its teachers and its data."""
 
+from tfkd.recipe.base import default_of
+from tfkd.recipe.export import Export
 from tfkd.recipe.recipe import Recipe
 
 
@@ -7,7 +9,8 @@ def with_text_defaults(recipe: Recipe) -> Recipe:
     """Returns a recipe with the defaults that depend on other blocks; one of other data is unchanged.
 
     A teacher's texts are as long as the student's, and the student's vocabulary is that of the first teacher with one,
-    as far as the training texts use it.
+    as far as the training texts use it. Of the files that are written by default those that texts cannot have are left
+    out.
     """
     if recipe.data.kind != "text":
         return recipe
@@ -18,4 +21,15 @@ def with_text_defaults(recipe: Recipe) -> Recipe:
         for teacher in recipe.teachers
     ]
     data = recipe.data.model_copy(update={"vocabulary": vocabulary})
-    return recipe.model_copy(update={"teachers": teachers, "data": data})
+    export = recipe.export.model_copy(update=_files(recipe))
+    return recipe.model_copy(update={"teachers": teachers, "data": data, "export": export})
+
+
+def _files(recipe: Recipe) -> dict[str, list[str]]:
+    """Returns the default files without .mlmodel, which holds ids as floats, and int8 for networks with attention."""
+    without = {"mlmodel", "int8"} if recipe.student.model == "text_transformer" else {"mlmodel"}
+    return {
+        field: [form for form in default_of(Export, field) if form not in without]
+        for field in ("tflite", "coreml")
+        if getattr(recipe.export, field) == default_of(Export, field)
+    }
