@@ -17,6 +17,7 @@ from tests.writers.conftest import CARD, SIGNATURE, make_model
 from tfkd.benchmark import TARGETS, host
 from tfkd.formats import FORMATS, FORMS, TIMED, Format, load
 from tfkd.formats.families import FAMILIES
+from tfkd.inputs import KINDS
 from tfkd.recipe import CoremlForm, Export, Gates, oldest_ios
 from tfkd.report.usage import STEPS
 from tfkd.verification import artifacts, gates, requirements
@@ -67,7 +68,8 @@ def test_an_unknown_precision_gets_the_widest_tolerances(format: Format) -> None
 @pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
 def test_the_source_code_for_apps_has_templates_and_instructions(format: Format) -> None:
     for code in format.code:
-        assert (TEMPLATES / code.template).is_file() and "{type}" in code.file and code.runtime in STEPS
+        assert (TEMPLATES / code.template).is_file() and "{type}" in code.file
+        assert code.runtime in {*STEPS, "tokenizer"} and code.kind in KINDS
     assert not format.code or any(each.shipped for other in FORMATS.values() for each in other.precisions.values())
 
 

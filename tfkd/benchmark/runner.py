@@ -208,7 +208,7 @@ def load(path: str, threads: int) -> Any:
 def entry(interpreter: Any) -> dict[str, Any]:
     """Returns the input that an example is given to: of several that of ids; MediaPipe's others are not read."""
     inputs = interpreter.get_input_details()
-    return next((each for each in inputs if each["name"] == "ids"), inputs[0])
+    return next((each for each in inputs if each.get("name") == "ids"), inputs[0])
 
 
 def as_taken(image: np.ndarray, dtype: Any) -> np.ndarray:

@@ -125,7 +125,7 @@ def _of_kind(manifest: Manifest) -> dict[str, Any]:
     if manifest.signature.kind == "text":
         named = {"tokenizer": f"{type_name(manifest.name)}Tokenizer", "article": "a text", "parameter": "text: String"}
         return named | _of_tokenizer(length_of(manifest.signature))
-    return {"size": manifest.student.image_size, "article": "a photo", "parameter": "photo: Bitmap"}
+    return {"size": manifest.signature.single.shape[0], "article": "a photo", "parameter": "photo: Bitmap"}
 
 
 def _render(template: str, values: dict[str, Any]) -> str:

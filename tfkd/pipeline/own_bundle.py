@@ -16,7 +16,7 @@ from tfkd.data import Dataset, Split, open_evaluation
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
 from tfkd.inputs.image import KIND
-from tfkd.inputs.image.tensors import image_size_of
+from tfkd.inputs.image.tensors import side_if_image
 from tfkd.labels import outputs_of
 from tfkd.pipeline import pages
 from tfkd.pipeline.folders import RunFolder
@@ -261,7 +261,7 @@ def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray)
     return StudentEntry(
         model=model.name,
         parameters=model.parameters,
-        image_size=image_size_of(model.signature),
+        image_size=side_if_image(model.signature),
         signature=model.signature,
         accuracy=accuracy,
         control_accuracy=None,

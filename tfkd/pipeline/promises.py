@@ -2,19 +2,17 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import numpy as np
 
 from tfkd.data import Dataset
 from tfkd.errors import counted
 from tfkd.labels import class_named
+from tfkd.pipeline.imbalance import Finding
 from tfkd.recipe import Recipe
 from tfkd.verification.class_gates import confidence_of, promises
 from tfkd.verification.interval_rule import MeanRecall, RecallDrop, images_needed
 from tfkd.verification.intervals import CONFIDENCE, proportion
-
-Finding = tuple[Literal["ok", "warning"], str]
 
 
 def examine_promises(recipe: Recipe, data: Dataset) -> Iterator[Finding]:

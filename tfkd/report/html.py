@@ -57,10 +57,8 @@ def write_report(
         "report.html.j2",
         manifest=manifest,
         devices=devices,
-        input=usage.described(manifest),
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
-        unproven=facts.unproven(manifest),
         is_smoke=facts.is_smoke(manifest),
         has_control_row=facts.has_control_row(manifest),
         has_memory=facts.has_memory(manifest),
@@ -105,9 +103,9 @@ def _sentences(manifest: Manifest) -> dict[str, Any]:
     """Returns what the page says in words, by the names of the template."""
     says = (
         *(facts.control_says, facts.initial_weights, facts.rescue_says),
-        *(facts.agreement_says, facts.folds_say, facts.test_uses_say),
+        *(facts.agreement_says, facts.folds_say, facts.test_uses_say, facts.unproven),
     )
-    return {function.__name__: function(manifest) for function in says}
+    return {"input": usage.described(manifest)} | {function.__name__: function(manifest) for function in says}
 
 
 def _of_flips(manifest: Manifest, evidence: Evidence) -> dict[str, Any]:

@@ -149,7 +149,9 @@ def _on_corrupted(context: RunContext, files: list[Path]) -> Row:
 
 def _by_corruption(context: RunContext, path: Path) -> Iterator[tuple[str, float]]:
     data = context.shipped
-    batches = [inputs.numpy() for inputs, _ in plain_batches(data.test, data.kind.signature(context.recipe.data), 64)]
+    batches = [
+        inputs.numpy() for inputs, _ in plain_batches(data.test, data.reading.signature(context.recipe.data), 64)
+    ]
     yield "clean", accuracy(tflite.predict(path, batches), data.test.labels)
     for name, corruption in CORRUPTIONS.items():
         photos = corrupted_batches(batches, corruption, context.recipe.seed)

@@ -26,7 +26,7 @@ def side_of(signature: Signature) -> int:
     return int(signature.single.shape[0] or 0)
 
 
-def image_size_of(signature: Signature) -> int | None:
+def side_if_image(signature: Signature) -> int | None:
     """Returns the side of the square image of a signature, pixels; None for an input of another kind."""
     return side_of(signature) if signature.kind == "image" else None
 

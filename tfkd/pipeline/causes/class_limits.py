@@ -14,7 +14,7 @@ from tfkd.verification.verdict import ROUNDING
 RECALL, BALANCED, DROP, FLIPS = "min_recall", "min_balanced_accuracy", "max_recall_drop", "max_negative_flips"
 ON_CLASSES = (RECALL, BALANCED, DROP, FLIPS)
 
-Key = tuple[str, ...]  # a gate on classes, and the class where it names one
+LimitKey = tuple[str, ...]  # a gate on classes, and the class where it names one
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +38,20 @@ class SplitPredictions:
         return self.plain if kind == FLIPS else self.shipped
 
 
-def key_of(gate: str) -> Key:
+def key_of(gate: str) -> LimitKey:
     """Returns the gate on classes that a verdict is of, without the file: gate/file, or gate/file/class."""
     kind, _, *name = gate.split("/", 2)
     return kind, *name
 
 
-def keys_on_classes(gates: Iterable[str]) -> list[Key]:
+def keys_on_classes(gates: Iterable[str]) -> list[LimitKey]:
     """Returns the gates on classes among the names of verdicts, each once."""
     return list(dict.fromkeys(key_of(name) for name in gates if name.split("/")[0] in ON_CLASSES))
 
 
-def limits(gates: Gates, classes: Sequence[str]) -> dict[Key, float]:
+def limits(gates: Gates, classes: Sequence[str]) -> dict[LimitKey, float]:
     """Returns the limits of the gates on classes that are on."""
-    found: dict[Key, float] = {(RECALL, name): limit for name, limit in promises(gates, classes).items()}
+    found: dict[LimitKey, float] = {(RECALL, name): limit for name, limit in promises(gates, classes).items()}
     if isinstance(gates.max_recall_drop, Mapping):
         named = gates.max_recall_drop.items()
         found |= {(DROP, class_named(name, classes, f"gates.{DROP}")): limit for name, limit in named}
@@ -61,7 +61,7 @@ def limits(gates: Gates, classes: Sequence[str]) -> dict[Key, float]:
     return found
 
 
-def measured(gates: Gates, found: SplitPredictions, classes: Sequence[str]) -> dict[Key, float]:
+def measured(gates: Gates, found: SplitPredictions, classes: Sequence[str]) -> dict[LimitKey, float]:
     """Returns what the gates on classes that are on measure; without those that the split cannot show."""
     counted = scores(found.labels, found.shipped, classes)
     changes = recall_changes(found.labels, found.shipped, found.teacher, None, classes)
@@ -73,7 +73,7 @@ def measured(gates: Gates, found: SplitPredictions, classes: Sequence[str]) -> d
     return values
 
 
-def shortfalls(gates: Gates, values: Mapping[Key, float], classes: Sequence[str]) -> dict[Key, float]:
+def shortfalls(gates: Gates, values: Mapping[LimitKey, float], classes: Sequence[str]) -> dict[LimitKey, float]:
     """Returns how far each value is on the wrong side of its limit, 0 to 1; without those that keep it."""
     known = {key: limit for key, limit in limits(gates, classes).items() if key in values}
     found = {key: (limit - values[key]) * (1 if key[0].startswith("min") else -1) for key, limit in known.items()}

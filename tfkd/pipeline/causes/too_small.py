@@ -30,8 +30,8 @@ def _remedies(figures: StudentFigures) -> list[Remedy]:
     found = []
     if student.is_random and student.width < WIDEST:
         found.append(Remedy((f"student.width={min(WIDEST, WIDER * student.width):g}",)))
-    if data.kind == "image" and data.image_size < LARGEST:
-        found.append(Remedy((f"data.image_size={min(LARGEST, round(LARGER * data.image_size / 16) * 16)}",)))
+    if data.kind == "image" and (side := data.image_size) < LARGEST:
+        found.append(Remedy((f"data.image_size={min(LARGEST, round(LARGER * side / 16) * 16)}",)))
     if not chain(figures.recipe) and student.is_random and student.width < WIDEST:
         between = {
             "model": student.model,

@@ -24,7 +24,7 @@ from tfkd.bundle.manifest import (
 )
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.formats import TIMED
-from tfkd.inputs.image.tensors import image_size_of
+from tfkd.inputs.image.tensors import side_if_image
 from tfkd.pipeline import pages
 from tfkd.pipeline.causes.finding import causes_of, missed
 from tfkd.pipeline.contents import weights_beside
@@ -188,7 +188,7 @@ def _student(context: RunContext) -> StudentEntry:
     return StudentEntry(
         model=context.recipe.student.model,
         parameters=best.parameters,
-        image_size=image_size_of(signature),
+        image_size=side_if_image(signature),
         signature=signature,
         accuracy=accuracy(logits, labels),
         control_accuracy=None if control is None else accuracy(control, labels),
