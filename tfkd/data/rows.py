@@ -112,8 +112,8 @@ def row(where: str, line: int, cells: Mapping[str, str], form: ListForm) -> List
         RequestError: a label or a split is missing or unknown, or the content cannot be read.
     """
     values = {key: composed(cells[key].strip()) for key in form.columns if key in cells and key != form.content}
-    for key in values.keys() - {"group"} | set(form.required) - {form.content}:
-        if not values.get(key):
+    for key in ("label", "split"):
+        if (key in values or key in form.required) and not values.get(key):
             raise RequestError(f"{where}: has no {key}. Fill it in, or remove the line.")
     content = form.read(where, cells.get(form.content, ""))
     split = split_of(values["split"]) if "split" in values else form.split
