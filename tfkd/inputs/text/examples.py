@@ -1,6 +1,7 @@
 """Texts in memory, in golden files and in the report.
 
-What the student takes are ids; a text of the same ids stands for them: the words in lower case, with spaces between.
+The student takes ids. Golden files and the report hold a text that the tokenizer maps to the same ids: the words as the
+vocabulary has them, with spaces between.
 """
 
 import base64
