@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.training.test_weights import CLASSES, IMAGES, assert_equal, data, distiller
 from tfkd import Distiller
 from tfkd.distill.predict import predictor
+from tfkd.errors import RequestError
 from tfkd.processes import FORKSERVER, start_server
 from tfkd.recipe import Training
 from tfkd.training.loop import Point, Validation, adamw, epoch_order, fit, prepare_tensorflow
@@ -114,3 +115,22 @@ def test_the_seed_of_a_process_decides_its_random_numbers() -> None:
     theirs.close()
     assert ours.recv() == np.random.RandomState(7).random_sample()
     process.join()
+
+
+def draw_after_tensorflow(connection: Connection) -> None:
+    keras.ops.ones(1)
+    try:
+        prepare_tensorflow(1, 7)
+    except RequestError as error:
+        connection.send((str(error), str(error.__cause__)))
+
+
+def test_a_process_that_used_tensorflow_with_other_threads_is_refused() -> None:
+    start_server()
+    ours, theirs = FORKSERVER.Pipe()
+    process = FORKSERVER.Process(target=draw_after_tensorflow, args=(theirs,))
+    process.start()
+    theirs.close()
+    message, cause = ours.recv()
+    process.join()
+    assert message.startswith("TensorFlow was used in this process before the run") and "initialization" in cause

@@ -62,9 +62,19 @@ class Validation:
 
 
 def prepare_tensorflow(threads: int, seed: int) -> None:
-    """Makes this process deterministic and limits its threads; call it before using TensorFlow."""
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    """Makes this process deterministic and limits its threads; call it before using TensorFlow.
+
+    Raises:
+        RequestError: TensorFlow has been used with another number of threads.
+    """
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise RequestError(
+            "TensorFlow was used in this process before the run, with another number of threads, so that its results "
+            "could not be repeated; start the run first, or in a process of its own."
+        ) from error
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

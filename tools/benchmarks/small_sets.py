@@ -30,6 +30,7 @@ from tfkd.files import write_json
 from tfkd.pipeline.run import run
 from tfkd.progress import Progress, for_output
 from tfkd.recipe import Data, Export, Gates, Recipe, Student, Teacher
+from tfkd.training.loop import prepare_tensorflow
 from tfkd.verification import intervals, tflite
 
 SPLITS: dict[str, tuple[str, ...]] = {"plain split": (), "five folds": ("data.folds=5",)}
@@ -128,6 +129,7 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
     archive = photos(options.images)
+    prepare_tensorflow(machine.cores(), 0)
     try:
         for draw in range(1, (1 if options.smoke else options.draws) + 1):
             folder = options.runs / f"photos-small-{draw}"
