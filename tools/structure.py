@@ -1,10 +1,11 @@
-"""Prints the size and shape of the package as JSON: lines, files, longest functions and classes, image terms.
+"""Prints the size and shape of the package as JSON: lines, files, longest functions and classes, what knows a kind.
 
     python -m tools.structure [FOLDER]       of the package in FOLDER (default: tfkd)
 
 Image terms are words that only make sense for images (`TERMS`). A module that knows a `Signature` instead of pixels
 holds fewer than three of them. Packages whose subject is images, or what is written into the files of an app, are left
-out (`ABOUT_IMAGES`).
+out (`ABOUT_IMAGES`). Text lines are those with a word that only makes sense for texts (`TEXT_TERMS`), outside of the
+packages whose subject is texts (`ABOUT_TEXTS`).
 """
 
 import argparse
@@ -21,6 +22,10 @@ TERMS = re.compile(
     re.IGNORECASE,
 )
 ABOUT_IMAGES = ("inputs/image", "models", "formats", "writers")
+TEXT_TERMS = re.compile(
+    r"vocabular|pieces|(?<![a-z])token|(?<![a-z])(?:bert|minilm|banking)|\btexts\b|(?<![a-z])word_(?!by)|look_up", re.IGNORECASE
+)
+ABOUT_TEXTS = ("inputs/text", "models")
 MANY = 3
 LONGEST = 5  # functions and classes that are named
 
@@ -44,6 +49,7 @@ def structure(package: Path) -> dict[str, Any]:
         "longest_classes": _largest(classes),
         "classes_over_150_lines": sum(length > 150 for length in classes.values()),
         "image_terms": image_terms(sources),
+        "text_lines": text_lines(sources),
     }
 
 
@@ -60,6 +66,21 @@ def image_terms(sources: dict[str, str]) -> dict[str, Any]:
     }
     many = {name: count for name, count in counted.items() if count >= MANY}
     return {"files": len(counted), f"with_{MANY}_or_more": len(many), "where": _largest(many, len(many))}
+
+
+def text_lines(sources: dict[str, str]) -> dict[str, Any]:
+    """Returns how many lines outside of the packages about texts hold a text term, and where.
+
+    Args:
+        sources: text by path inside the package.
+    """
+    counted = {
+        name: sum(TEXT_TERMS.search(line) is not None for line in source.splitlines())
+        for name, source in sources.items()
+        if not name.startswith(tuple(f"{folder}/" for folder in ABOUT_TEXTS))
+    }
+    found = {name: count for name, count in counted.items() if count}
+    return {"files": len(found), "lines": sum(found.values()), "where": _largest(found, len(found))}
 
 
 def _lengths(sources: dict[str, str]) -> tuple[dict[str, int], dict[str, int]]:

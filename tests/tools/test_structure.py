@@ -2,7 +2,7 @@ import textwrap
 from pathlib import Path
 
 import tfkd
-from tools.structure import image_terms, structure
+from tools.structure import image_terms, structure, text_lines
 
 
 def test_lines_functions_classes_and_image_terms_are_counted(tmp_path) -> None:
@@ -30,6 +30,11 @@ def test_lines_functions_classes_and_image_terms_are_counted(tmp_path) -> None:
 def test_words_that_only_look_like_image_terms_do_not_count() -> None:
     assert image_terms({"a.py": "scrop pngs outside brgb resize: int image"})["with_3_or_more"] == 0
     assert image_terms({"a.py": "grey gray [B, S, S, 3]"})["where"] == {"a.py": 3}
+
+
+def test_lines_about_texts_are_counted_outside_of_their_packages() -> None:
+    source = "pieces = vocabulary\ntoken = 1\nby_token(word_average)\nkeyword_of(text)\n"
+    assert text_lines({"a.py": source, "models/net.py": source})["where"] == {"a.py": 3}
 
 
 def test_the_package_stays_within_its_bounds() -> None:
