@@ -40,8 +40,9 @@ def draw(accuracy: float, interval: tuple[float, float], truth: float) -> dict[s
     return figures | {"gain_interval": (0.0, 0.1)}
 
 
-def test_the_summary_has_widths_and_errors_in_points(benchmark: Any) -> None:
-    found = benchmark.summary([draw(0.8, (0.6, 0.9), 0.85), draw(0.7, (0.65, 0.75), 0.8)])
+def test_a_split_has_its_draws_and_their_summary_in_points(benchmark: Any) -> None:
+    draws = [draw(0.8, (0.6, 0.9), 0.85), draw(0.7, (0.65, 0.75), 0.8)]
+    found = benchmark.splits({"plain split": draws})["plain split"]
     assert found["width"] == pytest.approx(20) and found["gain_width"] == pytest.approx(10)
     assert found["error"] == pytest.approx(7.5)
-    assert (found["holding"], found["draws"]) == (1, 2)
+    assert (found["holding"], found["draws"]) == (1, draws)

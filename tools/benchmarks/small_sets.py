@@ -112,8 +112,12 @@ def summary(draws: list[dict[str, Any]]) -> dict[str, Any]:
         "gain_width": widths["gain_interval"],
         "error": statistics.fmean(errors),
         "holding": sum(each["holds"] for each in draws),
-        "draws": len(draws),
     }
+
+
+def splits(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Returns the draws of each split, with their summary."""
+    return {name: {"draws": draws} | summary(draws) for name, draws in found.items()}
 
 
 def main() -> None:
@@ -143,7 +147,7 @@ def main() -> None:
     result = {
         "command": shlex.join(["python", *sys.argv]),
         "environment": machine.environment(),
-        "splits": {name: {"draws": draws, **summary(draws)} for name, draws in found.items()},
+        "splits": splits(found),
     }
     write_json(options.out, result)
     print(json.dumps({name: summary(draws) for name, draws in found.items()}))
