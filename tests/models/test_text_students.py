@@ -160,6 +160,14 @@ def test_the_mask_is_exact_in_half_precision() -> None:
     np.testing.assert_array_equal(tf.cast(mask[..., 0], tf.int32), texts(12) != 0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_training_looks_up_the_same_vectors_and_mask(dtype: str) -> None:
+    layer = WordVectors(len(PIECES), 8, dtype=dtype)
+    for trained, exported in zip(layer(texts(12), training=True), layer(texts(12)), strict=True):
+        assert trained.dtype == exported.dtype
+        np.testing.assert_allclose(tf.cast(trained, tf.float32), tf.cast(exported, tf.float32), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_a_recipe_builds_it_with_the_listed_costs(name: str) -> None:
     pieces = (*SPECIAL, *map(str, range(8188)))

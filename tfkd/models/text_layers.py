@@ -42,18 +42,21 @@ class _WordVectors(AnyLayer):
         )
         super().build(input_shape)
 
-    def call(self, ids: Any) -> tuple[Any, Any]:
+    def call(self, ids: Any, training: bool | None = None) -> tuple[Any, Any]:
         """Returns the vectors, float [batch, length, width], and the mask of ids int32 [batch, length].
 
-        The mask is a column of the table, so that an exported file looks up once. The column holds the table's largest
-        magnitude, which 8 bits represent exactly.
+        Outside of training the mask is a column of the table, so that an exported file looks up once. The column holds
+        the table's largest magnitude, which 8 bits represent exactly.
         """
+        dtype = self.compute_dtype
+        if training:  # looked up alone, because a pass over the whole table in every step takes most of its time
+            mask = tf.cast(ids != 0, dtype)[..., None]
+            return tf.cast(tf.gather(self.table, ids), dtype) * mask, mask
         words = tf.constant([[0.0]] + [[1.0]] * (self.pieces - 1))
         table = tf.cast(self.table, tf.float32) * words
         largest = tf.maximum(tf.reduce_max(tf.abs(tf.stop_gradient(table))), 1e-6)
         found = tf.gather(tf.concat([table, largest * words], axis=1), ids)
         vectors, marks = found[..., : self.width], found[..., self.width :]
-        dtype = self.compute_dtype
         return tf.cast(vectors, dtype), tf.cast(marks * (1 / largest), dtype)
 
     def get_config(self) -> dict[str, Any]:
