@@ -23,7 +23,8 @@ TERMS = re.compile(
 )
 ABOUT_IMAGES = ("inputs/image", "models", "formats", "writers")
 TEXT_TERMS = re.compile(
-    r"vocabular|pieces|(?<![a-z])token|(?<![a-z])(?:bert|minilm|banking)|\btexts\b|(?<![a-z])word_(?!by)|look_up", re.IGNORECASE
+    r"vocabular|pieces|(?<![a-z])token|(?<![a-z])(?:bert|minilm|banking)|\btexts\b|(?<![a-z])word_(?!by)|look_up",
+    re.IGNORECASE,
 )
 ABOUT_TEXTS = ("inputs/text", "models")
 MANY = 3
