@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from tfkd.inputs.kind import Arrays, Description, ExampleError, InputKind, Ranges
+from tfkd.inputs.kind import Arrays, Description, ExampleError, InputKind, Ranges, RowNames
 from tfkd.inputs.seeds import drawn
 from tfkd.recipe import Augment
 from tfkd.signature import InputTensor, Signature
@@ -162,4 +162,5 @@ KIND = InputKind(
     decode_golden=lambda encoded, _: {"ids": np.frombuffer(encoded, np.uint8)},
     encode_shown=lambda example, _: "",
     shown_type=lambda text: "text/plain",
+    row_names=RowNames(str, None, lambda _: "Name files by their path"),
 )

@@ -59,9 +59,9 @@ def recipe(home: Path, student: Student) -> Recipe:
     )
 
 
-def finished(recipe: Recipe, home: Path) -> RunContext:
+def finished(recipe: Recipe, home: Path, until: str = STUDENT.name) -> RunContext:
     with begun(recipe, Silent(), home / "runs") as context:
-        run_stages(context, STUDENT.name, home / "bundles")
+        run_stages(context, until, home / "bundles")
     return context
 
 
@@ -126,6 +126,20 @@ def test_a_transformer_learns_from_layers_of_the_same_teacher(run: RunContext, h
     model = student_of(other)
     kernel = TENSORS["encoder.layer.1.attention.self.value.weight"].T
     assert 0 < np.abs(np.asarray(model.get_layer("layer_0_value").kernel) - kernel).max() < 0.1
+
+
+def test_predictions_by_text_fill_a_store(home: Path) -> None:
+    lines = (home / "texts.csv").read_text().splitlines()[1:]
+    rows = [f"{text},{'5,-5' if label == 'high' else '-5,5'}" for text, label in (line.split(",") for line in lines)]
+    (home / "predicted.csv").write_text("\n".join(["text,high,low", *rows]))
+    taught = recipe(home, Student(width=0.25)).model_copy(
+        update={
+            "teachers": [Teacher(predictions=str(home / "predicted.csv"))],
+            "distill": Distill(targets="image", training=Training(epochs=1), control=False),
+        }
+    )
+    run = finished(taught, home, SOFT_LABELS.name)
+    assert run.result(TEACHER).accuracy == 1.0 and run.result(SOFT_LABELS).views == len(run.data.train)
 
 
 @pytest.mark.parametrize(

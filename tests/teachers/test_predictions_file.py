@@ -1,5 +1,6 @@
 """Files of predictions as teachers."""
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,11 @@ from pyarrow import parquet
 
 from tests.teachers.conftest import CLASSES, Filled
 from tests.teachers.networks import KERNEL, colours
-from tfkd.data import Dataset
+from tfkd.data import Dataset, open_source
+from tfkd.data import texts as texts_source
 from tfkd.errors import RequestError
+from tfkd.inputs.image import KIND as IMAGE
+from tfkd.inputs.text import KIND as TEXT
 from tfkd.progress import Lines
 from tfkd.recipe import Augment, Data, Distill, Hint, Recipe, Student, Teacher
 from tfkd.teachers import predictions_file, tables
@@ -95,7 +99,7 @@ def test_every_format_names_and_orders_columns(
     for form, each in found.items():
         assert each.result.accuracy == 1.0, form
         np.testing.assert_array_equal(each.logits, logits[-len(each.logits) :], err_msg=form)
-    read = predictions_file.read(of(write(tmp_path / "e.csv", bases, probabilities, other)), CLASSES)
+    read = predictions_file.read(of(write(tmp_path / "e.csv", bases, probabilities, other)), CLASSES, IMAGE)
     assert read.form == "probabilities" and read.names[0] == f"photos/{names[0]}"
     np.testing.assert_allclose(np.exp(read.logits).sum(axis=1), 1.0, atol=1e-5)
 
@@ -130,25 +134,25 @@ def test_missing_extra_and_double_names_are_counted(
 def test_base_names_suffice_where_they_are_unique(data: Dataset, names: list[str], logits: np.ndarray) -> None:
     splits = predictions_file.splits_of(data)
     whole = predictions_file.Predictions("t.csv", tuple(f"/elsewhere/{name}" for name in names), logits, "logits")
-    matching = predictions_file.matched(whole, splits)
+    matching = predictions_file.matched(whole, splits, IMAGE)
     assert matching.rows["train"].tolist() == list(range(len(data.train)))  # the folders above do not matter
     bare = replace(whole, names=tuple(name.rpartition("/")[2] for name in names))
-    matching = predictions_file.matched(bare, splits)
+    matching = predictions_file.matched(bare, splits, IMAGE)
     assert (matching.rows["train"] == -1).all()  # every class has an image 00.png
     with pytest.raises(
         RequestError, match=r"t.csv has no prediction for 42 of 42 images .*by their path in the source"
     ):
-        predictions_file.require_complete(bare, matching, splits)
+        predictions_file.require_complete(bare, matching, splits, IMAGE)
     train = {"train": data.train.take(np.arange(1))}
-    assert predictions_file.matched(bare, train).rows["train"].tolist() == [-1]
+    assert predictions_file.matched(bare, train, IMAGE).rows["train"].tolist() == [-1]
     alone = replace(bare, names=bare.names[:1], logits=logits[:1])  # other images of that name are left out
-    assert predictions_file.matched(alone, train).rows["train"].tolist() == [-1]
+    assert predictions_file.matched(alone, train, IMAGE).rows["train"].tolist() == [-1]
     one = predictions_file.Predictions("t.csv", (f"/elsewhere/{names[0]}",), logits[:1], "logits")
-    assert predictions_file.matched(one, train).rows["train"].tolist() == [0]
+    assert predictions_file.matched(one, train, IMAGE).rows["train"].tolist() == [0]
     folder, _, base = names[0].partition("/")
     for other in {"blue", "green", "red", "white"} - {folder}:
         foreign = replace(one, names=(f"{other}/{base}",))
-        assert predictions_file.matched(foreign, train).rows["train"].tolist() == [-1]
+        assert predictions_file.matched(foreign, train, IMAGE).rows["train"].tolist() == [-1]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,7 @@ def test_names_that_could_mean_two_images_mean_none(
 def test_percentages_are_divided_by_100(data: Dataset, names: list[str], tmp_path: Path) -> None:
     values = np.tile([[90.0, 7.0, 2.0]], (len(names), 1))
     teacher = of(write(tmp_path / "t.csv", names, values))
-    read = predictions_file.read(teacher, CLASSES)
+    read = predictions_file.read(teacher, CLASSES, IMAGE)
     np.testing.assert_allclose(np.exp(read.logits[0]), [0.9, 0.07, 0.02], rtol=1e-5)
     with predictions_file.PREDICTIONS.check(teacher, data, 1, ()) as checked:
         assert "percentages (divided by 100) of" in checked.warnings[0]
@@ -211,7 +215,7 @@ def test_wrong_content_is_refused_in_one_line(
 ) -> None:
     path = write(tmp_path / "bad.csv", ["a.png"] * len(values), values, columns)
     with pytest.raises(RequestError, match=message) as caught:
-        predictions_file.read(of(path), CLASSES)
+        predictions_file.read(of(path), CLASSES, IMAGE)
     assert "bad.csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -251,11 +255,15 @@ def test_pickles_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
 
 def test_columns_of_no_class_do_not_decide_what_the_others_are(tmp_path: Path) -> None:
     rows = [[3, 0.7, 0.2, 0.1], [1, 0.1, 0.1, 0.8]]
-    read = predictions_file.read(of(write(tmp_path / "t.csv", ["a.png", "b.png"], rows, ("label", *CLASSES))), CLASSES)
+    read = predictions_file.read(
+        of(write(tmp_path / "t.csv", ["a.png", "b.png"], rows, ("label", *CLASSES))), CLASSES, IMAGE
+    )
     assert (read.form, read.others) == ("probabilities", ("label",))
     np.testing.assert_allclose(np.exp(read.logits), np.array(rows)[:, 1:], atol=1e-6)
     rounded = [[1.000000001, -1e-9, 0.0]]
-    assert predictions_file.read(of(write(tmp_path / "r.csv", ["a.png"], rounded)), CLASSES).form == "probabilities"
+    assert (
+        predictions_file.read(of(write(tmp_path / "r.csv", ["a.png"], rounded)), CLASSES, IMAGE).form == "probabilities"
+    )
 
 
 def test_parquet_may_hold_categories(tmp_path: Path) -> None:
@@ -268,20 +276,85 @@ def test_names_without_suffix_are_explained(
     data: Dataset, logits: np.ndarray, names: list[str], tmp_path: Path
 ) -> None:
     stems = [name.removesuffix(".png") for name in names]
-    read = predictions_file.read(of(write(tmp_path / "t.csv", stems, logits)), data.classes)
+    read = predictions_file.read(of(write(tmp_path / "t.csv", stems, logits)), data.classes, IMAGE)
     splits = predictions_file.splits_of(data)
     with pytest.raises(RequestError, match=r"base name where it is unique, with the suffix, e.g. \.jpg\.$"):
-        predictions_file.require_complete(read, predictions_file.matched(read, splits), splits)
+        predictions_file.require_complete(read, predictions_file.matched(read, splits, IMAGE), splits, IMAGE)
 
 
 def test_images_that_are_left_out_are_no_unknown_names(
     data: Dataset, logits: np.ndarray, names: list[str], tmp_path: Path
 ) -> None:
     read = predictions_file.read(
-        of(write(tmp_path / "t.csv", [*names, "none.png"], [*logits, logits[0]])), data.classes
+        of(write(tmp_path / "t.csv", [*names, "none.png"], [*logits, logits[0]])), data.classes, IMAGE
     )
     train = replace(data.train, numbers=data.train.numbers[:2], labels=data.train.labels[:2])
-    assert predictions_file.matched(read, {"train": train}).extra == 1
+    assert predictions_file.matched(read, {"train": train}, IMAGE).extra == ("none.png",)
+
+
+TEXTS = [f'{"is" if number % 2 else "No,"} "{number}" far?\nor n{number}/a' for number in range(40)]
+FAR = ("far", "near")
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Dataset:
+    """Texts with quotes, line breaks and slashes, whose classes take turns."""
+    with (tmp_path / "texts.csv").open("w", newline="") as stream:
+        rows = [(text, FAR[number % 2]) for number, text in enumerate(TEXTS)]
+        csv.writer(stream).writerows([("text", "label"), *rows])
+    return open_source(Data(source=f"texts:{tmp_path / 'texts.csv'}"), 1)
+
+
+def of_texts(path: Path, names: Sequence[str], values: Any) -> Teacher:
+    np.savez(path, names=np.array(names), logits=values, classes=np.array(FAR))
+    return of(path)
+
+
+@pytest.mark.parametrize("by", ["text", "words", "line"])
+def test_texts_are_known_by_their_content_or_by_their_line(texts: Dataset, tmp_path: Path, by: str) -> None:
+    values = np.arange(80.0).reshape(40, 2) * [1, -1]
+    lines = [texts.train.examples.name(number) for number in range(40)]
+    assert lines[1] == f"{tmp_path}/texts.csv, line 4"
+    names = {
+        "text": TEXTS,
+        "words": [text.upper().replace("\n", "  ") for text in TEXTS],
+        "line": [line.removeprefix(f"{tmp_path}/") for line in lines],
+    }
+    teacher = of_texts(tmp_path / "t.npz", names[by], values)
+    result = predictions_file.PREDICTIONS.prepare(TeacherJob(teacher, Augment(), 1, tmp_path), texts, Lines())
+    stored = np.load(tmp_path / predictions_file.PREDICTIONS.file)
+    np.testing.assert_array_equal(stored, values[texts.train.numbers].astype(np.float32))
+    assert result.accuracy == np.mean(texts.test.labels == 0)
+
+
+def test_texts_that_are_missing_or_of_no_example_are_named(texts: Dataset, tmp_path: Path) -> None:
+    values = np.ones((40, 2)) * [1, -1]
+    first = int(texts.train.numbers[0])
+    other = "what\nis this? " * 20
+    names = [other if number == first else text for number, text in enumerate(TEXTS)]
+    teacher = of_texts(tmp_path / "t.npz", names, values)
+    with predictions_file.PREDICTIONS.check(teacher, texts, 1, ()) as checked:
+        (warning,) = checked.warnings
+    assert "1 text without a prediction" in warning and "1 name of no text (what is this? what" in warning
+    teacher = of_texts(tmp_path / "t.npz", [*names[:5], *(f"{other}{number}" for number in range(35))], values)
+    with (
+        pytest.raises(
+            RequestError, match=r"of 32 texts \(.*/texts.csv, line .* Name rows by the text itself"
+        ) as caught,
+        predictions_file.PREDICTIONS.check(teacher, texts, 1, ()),
+    ):
+        pass
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
+
+
+def test_texts_that_differ_in_capitals_keep_their_own_rows(tmp_path: Path) -> None:
+    """Another spelling than those of the rows has none, where the rows of its words differ."""
+    (tmp_path / "texts.csv").write_text("text,label\n" + "".join(f"{word},near\n" for word in ("May", "may", "MAY")))
+    examples = texts_source.unlabelled(str(tmp_path / "texts.csv"), TEXT.reading(Data(source="texts:x"), {}))
+    found = predictions_file.Predictions("t.npz", ("may", "May"), np.array([[0.0, 1], [1, 0]]), "logits")
+    assert predictions_file.matched(found, {"train": examples}, TEXT).rows["train"].tolist() == [1, 0, -1]
+    same = replace(found, logits=np.zeros((2, 2)))
+    assert predictions_file.matched(same, {"train": examples}, TEXT).rows["train"].tolist() == [1, 0, 0]
 
 
 def test_npz_needs_a_row_for_each_name(tmp_path: Path) -> None:

@@ -199,6 +199,22 @@ def listed(properties: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
+class RowNames:
+    """How the rows of a file of predictions name examples.
+
+    Attributes:
+        normal: maps a name to the form in which names are compared.
+        content: maps an example, or a name that may be one, to what equal examples have in common; None where rows
+            name files alone.
+        advice: maps the names of a file that names no example to how to name them, a sentence without its full stop.
+    """
+
+    normal: Callable[[str], str]
+    content: Callable[[Any], str] | None
+    advice: Callable[[Iterable[str]], str]
+
+
+@dataclass(frozen=True)
 class InputKind:
     """One kind of input.
 
@@ -224,6 +240,7 @@ class InputKind:
         decode_golden: maps the bytes of a golden file and the signature to the example; raises an ExampleError.
         encode_shown: maps one raw example, and the signature, to the base64 text that the report embeds.
         shown_type: maps such a text to its media type; raises a ValueError if it has none.
+        row_names: how the rows of a file of predictions name examples.
     """
 
     name: str
@@ -245,3 +262,4 @@ class InputKind:
     decode_golden: Callable[[bytes, Signature], Any]
     encode_shown: Callable[[Any, Signature], str]
     shown_type: Callable[[str], str]
+    row_names: RowNames

@@ -1,10 +1,11 @@
-"""Teachers that are a file of predictions by file name, whoever made them."""
+"""Teachers that are a file of predictions by the names or the contents of examples, whoever made them."""
 
+import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from tfkd.data.dataset import Dataset, Split
 from tfkd.distill.measures import accuracy, softmax
 from tfkd.errors import RequestError, counted, some
-from tfkd.labels import composed, outputs_of
+from tfkd.inputs.kind import ExampleError, InputKind
+from tfkd.labels import outputs_of
 from tfkd.models.row_values import hold_percentages, hold_probabilities, logits_of_rows
 from tfkd.processes import FORKSERVER
 from tfkd.progress import Progress
@@ -21,13 +23,14 @@ from tfkd.sandbox import Sandbox
 from tfkd.store.layout import LOGITS, TeacherOutputs
 from tfkd.teachers import tables
 from tfkd.teachers.base import CheckedTeacher, PreparedTeacher, StoreSource, TeacherKind, ViewSet, batches_of
-from tfkd.teachers.row_names import rows_by_image
+from tfkd.teachers.row_names import rows_by_content, rows_by_image
 from tfkd.training.job import TeacherJob, TeacherResult
 
 ValueForm = Literal["logits", "probabilities", "percentages"]
 
 MOST_MISSING = 0.05  # fraction of the transfer set; the others of their class stand in for them
 BATCH = 1024
+_LONGEST_NAME = 120  # characters of a name in a message; a name may be a whole text
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Predictions:
 
     Attributes:
         file: its name, for messages.
-        names: file names, each once.
+        names: names of the rows, each once.
         logits: float32 [names, classes], in the order of the classes of the data.
         form: what the file holds.
         doubles: number of rows that repeat the values of another row of the same name.
@@ -53,19 +56,24 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Matching:
-    """The rows of a file for the images of some splits.
+    """The rows of a file for the examples of some splits.
 
     Attributes:
-        rows: number of the row of each image, -1 without one, by split.
-        extra: number of rows that name no image of the sources, not even one that is left out.
+        rows: number of the row of each example, -1 without one, by split.
+        extra: names of the rows of no example of the sources, not even of one that is left out.
     """
 
     rows: dict[str, np.ndarray]
-    extra: int
+    extra: tuple[str, ...]
 
 
-def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
+def read(teacher: Teacher, classes: Sequence[str], kind: InputKind) -> Predictions:
     """Reads the file of a teacher in a process apart.
+
+    Args:
+        teacher: block of the recipe.
+        classes: names of the classes of the data, in order.
+        kind: of the examples.
 
     Raises:
         RequestError: the file cannot be read, lacks a class, holds NaN or rows that are no distribution, or names a
@@ -83,7 +91,7 @@ def read(teacher: Teacher, classes: Sequence[str]) -> Predictions:
         )
     _require_header(table, classes, path)
     order = outputs_of(classes, columns, f"the columns of {path}")
-    names = tuple(_normal(name) for name in table.names)
+    names = tuple(map(kind.row_names.normal, table.names))
     form = _form_of(table.values, order, str(path), names)
     first, doubles = _once(names, table.values, path)
     values = table.values[first][:, order] / (100 if form == "percentages" else 1)
@@ -135,25 +143,62 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def matched(predictions: Predictions, splits: dict[str, Split]) -> Matching:
-    """Finds the row of every image: by its path in the source, or by its base name where that is unique there.
+def matched(predictions: Predictions, splits: dict[str, Split], kind: InputKind) -> Matching:
+    """Finds the row of every example.
+
+    A row has the path of its example in the source, or the base name where that is unique there; of kinds that allow
+    it, the content.
 
     Args:
         predictions: of a file.
-        splits: the images, by name of the split.
+        splits: the examples, by name of the split.
+        kind: of the examples.
 
     Raises:
-        RequestError: two images have the same path, because they are of different sources.
+        RequestError: two examples have the same name, because they are of different sources.
     """
-    names = {split: [_normal(images.name(i)) for i in range(len(images))] for split, images in splits.items()}
-    times = Counter(_all_images(splits))
-    rows = rows_by_image(predictions.names, times)
-    if clash := [name for each in names.values() for name in each if times[name] > 1 and name in rows]:
+    sources = {id(split.examples): split for split in splits.values()}
+    names = {source: _names(split, kind) for source, split in sources.items()}
+    times = Counter(name for each in names.values() for name in each)
+    by_name = rows_by_image(predictions.names, times)
+    for split in splits.values():
+        _require_one_meaning(predictions, [names[id(split.examples)][n] for n in split.numbers], times, by_name, kind)
+    rows = {source: np.array([by_name.get(name, -1) for name in each], np.int64) for source, each in names.items()}
+    for source, split in sources.items():
+        _match_contents(predictions, split, rows[source], kind)
+    used = {row for each in rows.values() for row in each.tolist()}
+    extra = tuple(name for row, name in enumerate(predictions.names) if row not in used)
+    return Matching({name: rows[id(split.examples)][split.numbers] for name, split in splits.items()}, extra)
+
+
+def _names(split: Split, kind: InputKind) -> list[str]:
+    """Returns the name of every example of a source, also of those that data.fraction or a smoke run leaves out."""
+    return [kind.row_names.normal(split.examples.name(number)) for number in range(len(split.examples))]
+
+
+def _require_one_meaning(
+    predictions: Predictions, names: Sequence[str], times: Counter[str], rows: Mapping[str, int], kind: InputKind
+) -> None:
+    if clash := [name for name in names if times[name] > 1 and name in rows]:
         raise RequestError(
-            f"{predictions.file} names {clash[0]!r}, as two images of different sources are called; rename a folder."
+            f"{predictions.file} names {clash[0]!r}, as two {kind.name}s of different sources are called; rename a "
+            "folder."
         )
-    found = {split: np.array([rows.get(name, -1) for name in each], np.int64) for split, each in names.items()}
-    return Matching(found, len(predictions.names) - len(set(rows.values())))
+
+
+def _match_contents(predictions: Predictions, split: Split, rows: np.ndarray, kind: InputKind) -> None:
+    """Finds rows by content, in place, for the examples of a source that have none by name."""
+    content = kind.row_names.content
+    if content is None:
+        return
+    by_text = {name: row for row, name in enumerate(predictions.names)}
+    by_content = rows_by_content(predictions.names, predictions.logits, content)
+    for number in np.flatnonzero(rows < 0).tolist():
+        try:
+            example = split.reading.decode(split.examples.read(number))
+        except ExampleError:
+            continue  # it is in no split
+        rows[number] = by_text.get(kind.row_names.normal(example), by_content.get(content(example), -1))
 
 
 def splits_of(data: Dataset) -> dict[str, Split]:
@@ -162,8 +207,8 @@ def splits_of(data: Dataset) -> dict[str, Split]:
     return {name: split for name, split in found.items() if split is not None}
 
 
-def require_complete(predictions: Predictions, matching: Matching, splits: dict[str, Split]) -> int:
-    """Returns how many images of the transfer set have no prediction.
+def require_complete(predictions: Predictions, matching: Matching, splits: dict[str, Split], kind: InputKind) -> int:
+    """Returns how many examples of the transfer set have no prediction.
 
     Raises:
         RequestError: too many of them have none.
@@ -174,33 +219,31 @@ def require_complete(predictions: Predictions, matching: Matching, splits: dict[
         if name in splits
         for i in np.flatnonzero(matching.rows[name] < 0)
     ]
-    images = sum(len(splits[name]) for name in ("train", "unlabelled") if name in splits)
-    if len(missing) > MOST_MISSING * images:
+    count = sum(len(splits[name]) for name in ("train", "unlabelled") if name in splits)
+    if len(missing) > MOST_MISSING * count:
+        advice = "add their rows"
+        if matching.extra:
+            advice = f"it has {_extra(matching, kind)}. {kind.row_names.advice(predictions.names)}"
         raise RequestError(
-            f"{predictions.file} has no prediction for {len(missing):,} of {images:,} images ({some(missing, ', ')}); "
-            f"{_advice(predictions, matching)}."
+            f"{predictions.file} has no prediction for {len(missing):,} of {count:,} {kind.name}s ({some(missing)}); "
+            f"{advice}."
         )
     return len(missing)
 
 
-def _advice(predictions: Predictions, matching: Matching) -> str:
-    if not matching.extra:
-        return "add their rows"
-    suffix = "" if any(PurePosixPath(name).suffix for name in predictions.names) else ", with the suffix, e.g. .jpg"
-    return (
-        f"it has {counted(matching.extra, 'name')} of no image. Name files by their path in the source, or by their "
-        f"base name where it is unique{suffix}"
-    )
+def _extra(matching: Matching, kind: InputKind) -> str:
+    shown = [textwrap.shorten(name, _LONGEST_NAME, placeholder=" …") for name in matching.extra]
+    return f"{counted(len(shown), 'name')} of no {kind.name} ({some(shown)})"
 
 
-def described(predictions: Predictions, matching: Matching, missing: int) -> str:
+def described(predictions: Predictions, matching: Matching, missing: int, kind: InputKind) -> str:
     """Returns what was found in a file, in one line."""
     form = "percentages (divided by 100)" if predictions.form == "percentages" else predictions.form
-    found = [f"{form} of {counted(len(predictions.names), 'file')}"]
+    found = [f"{form} of {counted(len(predictions.names), 'name')}"]
     if missing:
-        found.append(f"{counted(missing, 'image')} without a prediction (the mean of their class stands in for it)")
+        found.append(f"{counted(missing, kind.name)} without a prediction (the mean of their class stands in for it)")
     if matching.extra:
-        found.append(f"{counted(matching.extra, 'name')} of no image")
+        found.append(_extra(matching, kind))
     if predictions.doubles:
         found.append(f"{counted(predictions.doubles, 'row')} twice, with equal values")
     if predictions.others:
@@ -218,14 +261,17 @@ def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResul
     from tfkd.teachers.measuring import result_of
     from tfkd.training.saving import save_array
 
-    predictions, splits = read(job.teacher, data.classes), splits_of(data)
-    matching = matched(predictions, splits)
-    missing = require_complete(predictions, matching, splits)
-    progress.say(f"  {described(predictions, matching, missing)}")
+    kind, splits = data.kind, splits_of(data)
+    predictions = read(job.teacher, data.classes, kind)
+    matching = matched(predictions, splits, kind)
+    missing = require_complete(predictions, matching, splits, kind)
+    progress.say(f"  {described(predictions, matching, missing, kind)}")
     for split in ("validation", "test"):
         absent = int((matching.rows[split] < 0).sum())
         if absent:
-            progress.say(f"  not measured on {split} images: {absent:,} of {len(splits[split]):,} have no prediction")
+            progress.say(
+                f"  not measured on {split} {kind.name}s: {absent:,} of {len(splits[split]):,} have no prediction"
+            )
     transfer = [
         _completed(predictions.logits, matching.rows[name], splits[name].labels)
         for name in ("train", "unlabelled")
@@ -238,27 +284,28 @@ def _prepare(job: TeacherJob, data: Dataset, progress: Progress) -> TeacherResul
 
 @contextmanager
 def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[CheckedTeacher]:
-    predictions, splits = read(teacher, data.classes), splits_of(data)
-    matching = matched(predictions, splits)
-    missing = require_complete(predictions, matching, splits)
+    kind, splits = data.kind, splits_of(data)
+    predictions = read(teacher, data.classes, kind)
+    matching = matched(predictions, splits, kind)
+    missing = require_complete(predictions, matching, splits, kind)
     logits = of_split(predictions, matching, "validation")
     if logits is None:
-        plan = "not measured on validation images, as not all of them have a prediction"
+        plan = f"not measured on validation {kind.name}s, as not all of them have a prediction"
     else:
-        plan = f"accuracy {accuracy(logits, data.validation.labels):.1%} on {len(logits):,} validation images"
+        plan = f"accuracy {accuracy(logits, data.validation.labels):.1%} on {len(logits):,} validation {kind.name}s"
     yield CheckedTeacher(
-        f"teacher {teacher.name}: {predictions.form} of {counted(len(predictions.names), 'file')}",
+        f"teacher {teacher.name}: {predictions.form} of {counted(len(predictions.names), 'name')}",
         None,
         f"{teacher.name}: {plan}",
-        warnings=_warnings(predictions, matching, missing),
+        warnings=_warnings(predictions, matching, missing, kind),
     )
 
 
-def _warnings(predictions: Predictions, matching: Matching, missing: int) -> tuple[str, ...]:
+def _warnings(predictions: Predictions, matching: Matching, missing: int, kind: InputKind) -> tuple[str, ...]:
     is_unusual = (
         missing or matching.extra or predictions.doubles or predictions.others or predictions.form == "percentages"
     )
-    return (described(predictions, matching, missing),) if is_unusual else ()
+    return (described(predictions, matching, missing, kind),) if is_unusual else ()
 
 
 @contextmanager
@@ -266,7 +313,7 @@ def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
     assert teacher.settings is not None
     logits = np.load(teacher.file, allow_pickle=False)
     if len(logits) != views.members.sum():
-        raise RequestError(f"{teacher.file} is of other images; run the recipe again with --fresh.")
+        raise RequestError(f"{teacher.file} is of other examples; run the recipe again with --fresh.")
     row_of = np.cumsum(views.members) - 1
 
     def predict(positions: Any, view: int) -> Iterator[TeacherOutputs]:
@@ -277,7 +324,7 @@ def _source(teacher: PreparedTeacher, views: ViewSet) -> Iterator[StoreSource]:
 
 
 def _completed(logits: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the logits of every image; one without a row gets the mean probabilities of its class."""
+    """Returns the logits of every example; one without a row gets the mean probabilities of its class."""
     found = logits[np.maximum(rows, 0)]
     if (rows < 0).all():
         return found
@@ -297,17 +344,6 @@ def _once(names: tuple[str, ...], values: np.ndarray, path: Path) -> tuple[np.nd
         if any(not np.array_equal(values[same[0]], values[other]) for other in same[1:]):
             raise RequestError(f"{path} names {name!r} twice, with different predictions; keep one of the rows.")
     return np.array([same[0] for same in rows.values()], np.int64), len(names) - len(rows)
-
-
-def _all_images(splits: dict[str, Split]) -> Iterator[str]:
-    """Yields the path of every image of the sources, also of those that data.fraction or a smoke run leaves out."""
-    for examples in {id(split.examples): split.examples for split in splits.values()}.values():
-        yield from (_normal(examples.name(number)) for number in range(len(examples)))
-
-
-def _normal(name: str) -> str:
-    """Returns a file name as it is compared: composed, with forward slashes, without a leading "./"."""
-    return PurePosixPath(composed(name.strip()).replace("\\", "/")).as_posix()
 
 
 PREDICTIONS = TeacherKind(

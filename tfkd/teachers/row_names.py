@@ -1,7 +1,9 @@
-"""Which image each name in a file of predictions means."""
+"""Which example each name in a file of predictions means."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
 
 
 def rows_by_image(names: Sequence[str], images: Collection[str]) -> dict[str, int]:
@@ -30,6 +32,20 @@ def rows_by_image(names: Sequence[str], images: Collection[str]) -> dict[str, in
         if len(meant) == 1:
             fitting[meant.pop()].append(row)
     return {image: rows[0] for image, rows in fitting.items() if len(rows) == 1} | exact
+
+
+def rows_by_content(names: Sequence[str], values: np.ndarray, content: Callable[[str], str]) -> dict[str, int]:
+    """Returns a row of each content that the names state; those of rows with different values are left out.
+
+    Args:
+        names: those of the rows.
+        values: float [names, classes].
+        content: maps a name to what equal examples have in common.
+    """
+    rows = defaultdict(list)
+    for row, name in enumerate(names):
+        rows[content(name)].append(row)
+    return {key: same[0] for key, same in rows.items() if (values[same] == values[same[0]]).all()}
 
 
 def _ends(path: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Reads a file of predictions: one row per file name, one column per class. For a process apart."""
+"""Reads a file of predictions: one row per name of a file or text, one column per class. For a process apart."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ class PredictionTable:
     """The content of a file of predictions.
 
     Attributes:
-        names: file names.
+        names: of the rows.
         columns: names of the columns; None where the file does not name them.
         values: float64 or float32 [names, columns].
     """
@@ -52,7 +52,7 @@ def read(path: Path) -> PredictionTable:
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror or cause(error)}.") from None
     if not table.names or not table.values.size:
-        raise RequestError(f"{path} holds no predictions; give a row for each image.")
+        raise RequestError(f"{path} holds no predictions; give a row for each example.")
     return table
 
 
@@ -86,7 +86,7 @@ def _numbers(texts: list[str], columns: list[str], where: str) -> list[float]:
             found.append(float(text))
         except ValueError:
             raise RequestError(
-                f"{where}: the column {column!r} holds {text[:40]!r}, not a number; the columns after the file name "
+                f"{where}: the column {column!r} holds {text[:40]!r}, not a number; the columns after the name "
                 "are the classes."
             ) from None
     return found
@@ -133,7 +133,7 @@ def _parquet(path: Path) -> PredictionTable:
     names, *columns = table.column_names or [""]
     is_text = names and (arrow.types.is_string(kind := table.schema.field(0).type) or arrow.types.is_large_string(kind))
     if not columns or not is_text:
-        raise RequestError(f"{path}: the first column must hold the file names, and the others the classes.")
+        raise RequestError(f"{path}: the first column must hold the names, and the others the classes.")
     for column in columns:
         kind = table.schema.field(column).type if column in columns and columns.count(column) == 1 else None
         if kind is None or not (arrow.types.is_floating(kind) or arrow.types.is_integer(kind)):

@@ -5,6 +5,7 @@ from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, 
 from tfkd.inputs.image.normalization import others, parse
 from tfkd.inputs.image.reading import reading
 from tfkd.inputs.image.rendering import conversion
+from tfkd.inputs.image.row_names import ROW_NAMES
 from tfkd.inputs.image.tensors import describe, signature_of
 from tfkd.inputs.kind import InputKind
 
@@ -33,4 +34,5 @@ KIND = InputKind(
     decode_golden=decode_golden,
     encode_shown=encode_shown,
     shown_type=shown_type,
+    row_names=ROW_NAMES,
 )

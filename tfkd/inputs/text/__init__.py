@@ -13,6 +13,7 @@ from tfkd.inputs.text.examples import (
     to_golden,
 )
 from tfkd.inputs.text.reading import reading
+from tfkd.inputs.text.row_names import ROW_NAMES
 from tfkd.inputs.text.tensors import describe, signature_of
 
 KIND = InputKind(
@@ -35,4 +36,5 @@ KIND = InputKind(
     decode_golden=decode_golden,
     encode_shown=encode_shown,
     shown_type=shown_type,
+    row_names=ROW_NAMES,
 )
