@@ -1,12 +1,13 @@
 """vocab.txt of a bundle of texts: the vocabulary of the student's signature."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.bundle.manifests import tiny_manifest
-from tfkd.bundle.golden import Golden
+from tfkd.bundle.golden import Golden, read
 from tfkd.bundle.manifest import read_manifest
 from tfkd.bundle.writing import assemble
 from tfkd.errors import RequestError
@@ -14,6 +15,7 @@ from tfkd.inputs.image.tensors import signature as of_image
 from tfkd.inputs.text import KIND
 from tfkd.inputs.text.tensors import signature
 from tfkd.inputs.text.vocabulary import SPECIAL
+from tfkd.verification import VerifyError
 
 TEXT = signature(9, (*SPECIAL, "a", "##b"))
 
@@ -33,6 +35,17 @@ def test_a_manifest_is_read_with_the_vocabulary_beside_it(bundle: Path) -> None:
     assert (bundle / "vocab.txt").read_text() == "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n"
     assert "##b" not in (bundle / "manifest.json").read_text()
     assert (bundle / "golden/000.txt").read_text() == "ab a"
+
+
+def test_golden_texts_are_listed_with_their_ids(bundle: Path) -> None:
+    index = bundle / "golden/golden.json"
+    found = json.loads(index.read_text())
+    assert [entry["ids"] for entry in found["images"]] == [[2, 4, 5, 4, 3, 0, 0, 0, 0], [2, 1, 3, *[0] * 6]]
+    assert read(bundle, ["x", "y"], TEXT).images.tolist() == [entry["ids"] for entry in found["images"]]
+    found["images"][1]["ids"][1] = 4
+    index.write_text(json.dumps(found))
+    with pytest.raises(VerifyError, match=r"lists other ids of 001\.txt than those that its content gives"):
+        read(bundle, ["x", "y"], TEXT)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Collects, writes and reads the golden examples of a bundle and the expected probabilities of its files.
 
 For each example `golden.json` holds the predictions of each file's reference family under `probabilities`, by the path
-of the file, and those of the other families under `families`. Nothing that is read is trusted.
+of the file, and those of the other families under `families`; for a text also the `ids` that it is split into, which
+apps are measured with. Nothing that is read is trusted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ class _Example(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
     file: str = Field(pattern=r"^[0-9]{3,6}\.[a-z0-9]{1,8}$")
     label: str | None
+    ids: list[int] | None = None
     probabilities: dict[str, list[float]]
     families: dict[_FamilyName, Any] = {}
 
@@ -123,12 +125,17 @@ def write(bundle: Path, golden: Golden, classes: list[str], signature: Signature
         {
             "file": name,
             "label": classes[label] if label >= 0 else None,
+            **_listed(kind.golden_ids(example)),
             "probabilities": _row(golden.expected, index),
             "families": {family: _row(predictions, index) for family, predictions in golden.others.items()},
         }
-        for index, (name, label) in enumerate(zip(names, golden.labels.tolist(), strict=True))
+        for index, (name, label, example) in enumerate(zip(names, golden.labels.tolist(), golden.images, strict=True))
     ]
     write_json(folder / GOLDEN_INDEX, {"classes": classes, "images": entries})
+
+
+def _listed(ids: list[int] | None) -> dict[str, list[int]]:
+    return {} if ids is None else {"ids": ids}
 
 
 def _row(predictions: dict[str, np.ndarray], index: int) -> dict[str, list[float]]:
@@ -162,7 +169,7 @@ def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
     }
     unknown = [family for family in named if family not in FAMILIES]
     labels = [-1 if image.label is None else index.classes.index(image.label) for image in index.images]
-    examples = np.stack([_example(folder / image.file, signature) for image in index.images])
+    examples = np.stack([_example(folder / image.file, image.ids, signature) for image in index.images])
     return Golden(examples, np.array(labels, np.int64), expected, others, tuple(unknown))
 
 
@@ -201,7 +208,7 @@ def _index(path: Path) -> _Index:
         raise VerifyError(f"{_INDEX}: {place or 'it'}: {first['msg']}.") from None
 
 
-def _example(path: Path, signature: Signature) -> np.ndarray:
+def _example(path: Path, ids: list[int] | None, signature: Signature) -> np.ndarray:
     kind = kind_of(signature.kind)
     if path.suffix != kind.golden_suffix:
         raise VerifyError(f"{_INDEX}: names {path.name}, which is no {kind.golden_suffix} file.")
@@ -209,6 +216,8 @@ def _example(path: Path, signature: Signature) -> np.ndarray:
         example: np.ndarray = kind.decode_golden(_content(path), signature)
     except ExampleError as error:
         raise VerifyError(f"{GOLDEN}/{path.name}: {error}.") from None
+    if ids is not None and ids != kind.golden_ids(example):
+        raise VerifyError(f"{_INDEX}: lists other ids of {path.name} than those that its content gives.")
     return example
 
 

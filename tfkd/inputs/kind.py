@@ -198,6 +198,10 @@ def listed(properties: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in properties.items())
 
 
+def no_ids(example: np.ndarray) -> None:
+    """Lists nothing: apps read the golden file itself."""
+
+
 @dataclass(frozen=True)
 class RowNames:
     """How the rows of a file of predictions name examples.
@@ -241,6 +245,8 @@ class InputKind:
         encode_shown: maps one raw example, and the signature, to the base64 text that the report embeds.
         shown_type: maps such a text to its media type; raises a ValueError if it has none.
         row_names: how the rows of a file of predictions name examples.
+        golden_ids: maps a golden example to the ids that golden.json lists, so that a phone can be measured without a
+            tokenizer; None where the golden file alone is read.
     """
 
     name: str
@@ -263,3 +269,4 @@ class InputKind:
     encode_shown: Callable[[Any, Signature], str]
     shown_type: Callable[[str], str]
     row_names: RowNames
+    golden_ids: Callable[[np.ndarray], list[int] | None] = no_ids

@@ -71,6 +71,12 @@ def decode_golden(encoded: bytes, signature: Signature) -> np.ndarray:
     return tokenizer_of(signature).encode([text], length_of(signature)).ids[0]
 
 
+def golden_ids(ids: np.ndarray) -> list[int]:
+    """Returns the ids of a golden text (int32 [length]) as golden.json lists them."""
+    found: list[int] = ids.tolist()
+    return found
+
+
 def encode_shown(ids: np.ndarray, signature: Signature) -> str:
     """Returns a text that has these ids, in base64 of UTF-8."""
     return base64.b64encode(encode_golden(ids, signature)).decode("ascii")
