@@ -87,6 +87,18 @@ def test_a_bundle_is_measured_on_every_delegate_and_number_of_threads(check: Che
             assert getattr(each.latency_ms, name) == pytest.approx(getattr(ours, name), abs=1e-4)
 
 
+def test_texts_are_measured_by_the_ids_that_the_bundle_lists(check: Check, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "tiny", FILES[0], texts=True)
+    check("measure", tmp_path / "tiny", tmp_path / "out", "0", "runs=1", "warmup=0", "threads=1")
+    for each in results.read(tmp_path / "out"):
+        assert each.golden is not None and each.golden.checked == IMAGES and each.golden.passed
+
+    index = tmp_path / "tiny" / "golden" / "golden.json"
+    index.write_text(index.read_text().replace('"ids"', '"others"'))
+    (line,) = check("measure", tmp_path / "tiny", tmp_path / "none", "0").splitlines()
+    assert line == "failed: golden.json does not list the ids of its texts. Make the bundle again."
+
+
 def test_other_predictions_than_the_bundles_fail_the_golden_check(check: Check, tmp_path: Path) -> None:
     write_bundle(tmp_path / "tiny", *FILES)
     out = tmp_path / "results.json"

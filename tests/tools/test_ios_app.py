@@ -111,6 +111,16 @@ def test_a_bundle_is_measured_on_every_choice_of_compute_units(check: Check, tmp
             assert getattr(each.latency_ms, name) == pytest.approx(getattr(ours, name), abs=1e-4)
 
 
+def test_texts_are_measured_by_the_ids_that_the_bundle_lists(check: Check, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", FILES[1], texts=True)
+    (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0}')
+    check("measure", tmp_path, "0")
+    found = results.read(tmp_path / "results.json")
+    assert len(found) == len(UNITS)
+    for each in found:
+        assert each.golden is not None and each.golden.checked == IMAGES and each.golden.passed
+
+
 def test_compute_units_can_be_chosen_and_other_predictions_fail(check: Check, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", *FILES)
     (tmp_path / "parameters.json").write_text('{"runs": 1, "warmup": 0, "compute_units": ["cpuOnly", "all"]}')

@@ -5,7 +5,7 @@ let arguments = CommandLine.arguments
 
 /// Answers what the bundle expects, off by `error`; the neural engine takes no .mlmodel.
 struct StatedEngine: Engine {
-    let golden: [GoldenImage]
+    let golden: [GoldenExample]
     let error: Double
     let runtime = RuntimeVersion(name: "stated", version: "1")
 
@@ -19,13 +19,13 @@ struct StatedEngine: Engine {
 
 struct StatedSession: Session {
     let path: String
-    let golden: [GoldenImage]
+    let golden: [GoldenExample]
     let error: Double
 
     func run() throws { usleep(200) }
 
-    func answer(_ image: URL) throws -> [Double] {
-        var answer = golden.first { $0.url == image }!.probabilities[path]!
+    func answer(_ example: GoldenExample) throws -> [Double] {
+        var answer = golden.first { $0.url == example.url && $0.ids == example.ids }!.probabilities[path]!
         answer[0] += error
         return answer
     }

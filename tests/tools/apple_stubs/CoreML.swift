@@ -38,8 +38,14 @@ public class MLMultiArray: NSObject {
     }
 }
 
+public class MLMultiArrayConstraint: NSObject {
+    public var shape: [NSNumber] { fatalError() }
+    public var dataType: MLMultiArrayDataType { fatalError() }
+}
+
 public class MLFeatureDescription: NSObject {
     public var imageConstraint: MLImageConstraint? { fatalError() }
+    public var multiArrayConstraint: MLMultiArrayConstraint? { fatalError() }
 }
 
 public class MLModelDescription: NSObject {

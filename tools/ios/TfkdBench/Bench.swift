@@ -45,8 +45,8 @@ protocol Session {
     /// Runs one inference.
     func run() throws
 
-    /// Returns the probabilities of one image, in the order of the classes.
-    func answer(_ image: URL) throws -> [Double]
+    /// Returns the probabilities of one example, in the order of the classes.
+    func answer(_ example: GoldenExample) throws -> [Double]
 }
 
 /// The runtime of a phone.
@@ -146,7 +146,7 @@ final class Bench {
             (family, bundle.golden.compactMap { $0.answers(of: family, path: artifact.path) })
         }
         guard !bundle.golden.isEmpty, wanted.allSatisfy({ $0.1.count == bundle.golden.count }) else { return nil }
-        let answers = try bundle.golden.map { try session.answer($0.url) }
+        let answers = try bundle.golden.map { try session.answer($0) }
         let compared = try wanted.map { family, expected in
             let allowed = min(family.tolerance, artifact.tolerances[family.rawValue] ?? 1)
             return try compare(answers, with: expected, tolerance: allowed, family: family)

@@ -37,7 +37,7 @@ private final class CoreMLSession: Session {
     private let model: MLModel
     private let classes: [String]
     private let input: String
-    private let constraint: MLImageConstraint
+    private let constraint: Constraint
     private let probabilities: String
     private let blank: MLFeatureProvider
 
@@ -45,26 +45,24 @@ private final class CoreMLSession: Session {
         let description = model.modelDescription
         guard let (name, feature) = description.inputDescriptionsByName.first,
             description.inputDescriptionsByName.count == 1,
-            let constraint = feature.imageConstraint,
+            let constraint = Constraint(feature),
             let probabilities = description.predictedProbabilitiesName
-        else { throw BenchError("\(artifact.path) is no classifier of one image.") }
+        else { throw BenchError("\(artifact.path) is no classifier of one image or text.") }
         path = artifact.path
         self.model = model
         self.classes = classes
         input = name
         self.constraint = constraint
         self.probabilities = probabilities
-        blank = try provider(name, MLFeatureValue(pixelBuffer: blankImage(constraint)))
+        blank = try provider(name, constraint.blank())
     }
 
     func run() throws {
         _ = try predict(blank)
     }
 
-    func answer(_ image: URL) throws -> [Double] {
-        let value = try attempt("\(image.lastPathComponent) cannot be read") {
-            try MLFeatureValue(imageAt: image, constraint: constraint, options: nil)
-        }
+    func answer(_ example: GoldenExample) throws -> [Double] {
+        let value = try attempt("\(example.url.lastPathComponent) cannot be read") { try constraint.value(example) }
         let given = try predict(provider(input, value)).featureValue(for: probabilities)?.dictionaryValue ?? [:]
         return try classes.map { name in
             guard let probability = given[name] else { throw BenchError("\(path) has no class \(name).") }
@@ -75,6 +73,51 @@ private final class CoreMLSession: Session {
     private func predict(_ features: MLFeatureProvider) throws -> MLFeatureProvider {
         try attempt("\(path) does not run") { try model.prediction(from: features) }
     }
+}
+
+/// What a file takes: an image, or the ids of a text.
+private enum Constraint {
+    case image(MLImageConstraint)
+    case ids([NSNumber])
+
+    init?(_ feature: MLFeatureDescription) {
+        if let image = feature.imageConstraint {
+            self = .image(image)
+        } else if let array = feature.multiArrayConstraint, array.dataType == .int32 {
+            self = .ids(array.shape)
+        } else {
+            return nil
+        }
+    }
+
+    func blank() throws -> MLFeatureValue {
+        switch self {
+        case .image(let constraint): return MLFeatureValue(pixelBuffer: try blankImage(constraint))
+        case .ids(let shape): return try text(shape, ids: Array(repeating: 1, count: size(shape)))
+        }
+    }
+
+    func value(_ example: GoldenExample) throws -> MLFeatureValue {
+        switch self {
+        case .image(let constraint):
+            return try MLFeatureValue(imageAt: example.url, constraint: constraint, options: nil)
+        case .ids(let shape):
+            guard let ids = example.ids, ids.count == size(shape) else {
+                throw BenchError("golden.json does not list its ids; make the bundle again")
+            }
+            return try text(shape, ids: ids)
+        }
+    }
+}
+
+private func size(_ shape: [NSNumber]) -> Int { shape.reduce(1) { $0 * $1.intValue } }
+
+private func text(_ shape: [NSNumber], ids: [Int]) throws -> MLFeatureValue {
+    let array = try MLMultiArray(shape: shape, dataType: .int32)
+    for (position, id) in ids.enumerated() {
+        array[position] = NSNumber(value: id)
+    }
+    return MLFeatureValue(multiArray: array)
 }
 
 private func provider(_ name: String, _ value: MLFeatureValue) throws -> MLFeatureProvider {

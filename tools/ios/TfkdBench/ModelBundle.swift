@@ -12,10 +12,11 @@ struct Artifact {
     let tolerances: [String: Double]
 }
 
-/// A golden image: its PNG and, by path of an artifact, the probabilities that it must get; those of other runtime
-/// families than the file's first by family and path.
-struct GoldenImage {
+/// A golden example: its file, of a text also its ids and, by path of an artifact, the probabilities that it must get;
+/// those of other runtime families than the file's first by family and path.
+struct GoldenExample {
     let url: URL
+    let ids: [Int]?
     let probabilities: [String: [Double]]
     let families: [String: [String: [Double]]]
 
@@ -29,7 +30,7 @@ struct GoldenImage {
 struct ModelBundle {
     let classes: [String]
     let artifacts: [Artifact]
-    let golden: [GoldenImage]
+    let golden: [GoldenExample]
 
     /// Reads a bundle, and compares its Core ML files with their hashes in the manifest.
     ///
@@ -43,8 +44,9 @@ struct ModelBundle {
         guard !artifacts.isEmpty else { throw BenchError("The bundle holds no mlmodel or mlpackage file.") }
         classes = stated.classes
         golden = try stated.images.map { image in
-            GoldenImage(
+            GoldenExample(
                 url: try inside(folder, "golden/" + image.file),
+                ids: image.ids,
                 probabilities: image.probabilities,
                 families: image.families?.known ?? [:]
             )
@@ -87,6 +89,7 @@ private struct Manifest: Decodable {
 private struct GoldenFile: Decodable {
     struct Image: Decodable {
         let file: String
+        let ids: [Int]?
         let probabilities: [String: [Double]]
         let families: Families?
     }

@@ -44,13 +44,22 @@ private fun delegate(text: String) =
     Delegate.entries.find { it.option == text.trim() }
         ?: throw BenchException("There is no delegate $text. There are ${Delegate.entries.joinToString { it.option }}.")
 
+/** What a file takes. */
+sealed interface Example
+
+/** Raw RGB bytes of an image, row by row. */
+class Pixels(val bytes: ByteArray) : Example
+
+/** The ids of a text's pieces. */
+class Ids(val numbers: IntArray) : Example
+
 /** A file that is ready to run. */
 interface Session : AutoCloseable {
     /** Runs one inference on what stands in the input. */
     fun run()
 
-    /** Returns the probabilities of one image, raw RGB bytes row by row. */
-    fun answer(pixels: ByteArray): FloatArray
+    /** Returns the probabilities of one example. */
+    fun answer(example: Example): FloatArray
 }
 
 /** The runtime of a phone. */
@@ -96,7 +105,9 @@ class Bench(
     private val say: (String) -> Unit,
 ) {
     private val skipped = mutableListOf<Skipped>()
-    private val images by lazy { bundle.golden.map { engine.pixels(it.file) } }
+    private val examples by lazy {
+        bundle.golden.map { each -> each.ids?.let { Ids(it.toIntArray()) } ?: Pixels(engine.pixels(each.file)) }
+    }
 
     /** @throws BenchException a file does not run on the CPU, or nothing that was asked for is there. */
     fun run(): Outcome {
@@ -159,7 +170,7 @@ class Bench(
         if (expected.isEmpty()) return null
         val allowed = minOf(tolerance(artifact.precision, delegate), artifact.tolerances[delegate.family] ?: 1.0)
         val step = artifact.output.scale?.toDouble() ?: 0.0
-        return compare(images.map(session::answer), expected, allowed, delegate.family, step)
+        return compare(examples.map(session::answer), expected, allowed, delegate.family, step)
     }
 
     private inner class Measured(

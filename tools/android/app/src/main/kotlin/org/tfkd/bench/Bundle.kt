@@ -12,6 +12,9 @@ class BenchException(message: String) : Exception(message)
 /** How numbers stand for real ones: real = (number - zeroPoint) * scale; a scale of null is none at all. */
 data class Tensor(val dtype: String, val shape: List<Int>, val scale: Float?, val zeroPoint: Int)
 
+/** The numbers of a text's pieces. */
+const val IDS = "int32"
+
 /** A .tflite file of the bundle. */
 data class Artifact(
     val path: String,
@@ -25,11 +28,12 @@ data class Artifact(
 )
 
 /**
- * A golden image: its PNG and, by path of an artifact, the probabilities that it must get; those of other runtime
- * families than LiteRT with XNNPACK by family and path.
+ * A golden example: its file, of a text also its ids and, by path of an artifact, the probabilities that it must get;
+ * those of other runtime families than LiteRT with XNNPACK by family and path.
  */
-data class GoldenImage(
+data class GoldenExample(
     val file: File,
+    val ids: List<Int>?,
     val probabilities: Map<String, List<Double>>,
     val families: Map<String, Map<String, List<Double>>>,
 ) {
@@ -38,7 +42,7 @@ data class GoldenImage(
 }
 
 /** What a bundle that `tfkd run` made holds for this phone. */
-data class Bundle(val artifacts: List<Artifact>, val golden: List<GoldenImage>)
+data class Bundle(val artifacts: List<Artifact>, val golden: List<GoldenExample>)
 
 /**
  * Reads a bundle, and compares its .tflite files with their hashes in the manifest.
@@ -52,11 +56,19 @@ fun readBundle(folder: File): Bundle = try {
         .map { artifact(folder, it) }
     if (artifacts.isEmpty()) throw BenchException("$folder holds no tflite file.")
     val golden = JSONObject(folder.resolve("golden/golden.json").readText()).getJSONArray("images").objects()
-    Bundle(artifacts, golden.map { goldenImage(folder, it) })
+    Bundle(artifacts, golden.map { goldenExample(folder, it) }).also(::requireIds)
 } catch (error: IOException) {
     throw BenchException("$folder is no bundle: ${error.message}")
 } catch (error: JSONException) {
     throw BenchException("$folder is no bundle of this version: ${error.message}")
+}
+
+/** Refuses texts without ids: the app has no tokenizer. */
+private fun requireIds(bundle: Bundle) {
+    val texts = bundle.artifacts.any { it.input.dtype == IDS }
+    if (texts && bundle.golden.any { it.ids == null }) {
+        throw BenchException("golden.json does not list the ids of its texts. Make the bundle again.")
+    }
 }
 
 private fun artifact(folder: File, entry: JSONObject): Artifact {
@@ -82,12 +94,13 @@ private fun tensor(entry: JSONObject) = Tensor(
     entry.whole("zero_point") ?: 0,
 )
 
-private fun goldenImage(folder: File, entry: JSONObject): GoldenImage {
+private fun goldenExample(folder: File, entry: JSONObject): GoldenExample {
     val families = entry.optJSONObject("families")?.map { all, family ->
         if (Delegate.entries.any { it.family == family }) answers(all.getJSONObject(family)) else emptyMap()
     }
     val probabilities = answers(entry.getJSONObject("probabilities"))
-    return GoldenImage(inside(folder, "golden/" + entry.getString("file")), probabilities, families.orEmpty())
+    val ids = entry.optJSONArray("ids")?.doubles()?.map { it.toInt() }
+    return GoldenExample(inside(folder, "golden/" + entry.getString("file")), ids, probabilities, families.orEmpty())
 }
 
 private fun answers(byPath: JSONObject) = byPath.map { all, path -> all.getJSONArray(path).doubles() }

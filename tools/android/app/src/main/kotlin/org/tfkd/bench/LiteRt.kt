@@ -70,18 +70,21 @@ private class LiteRtSession(
     private val outputs: List<TensorBuffer> = model.createOutputBuffers()
 
     init {
-        val pixels = ByteArray(artifact.input.shape.reduce(Int::times))
-        Random(0).nextBytes(pixels)
-        write(pixels)
+        write(random(artifact.input))
     }
 
     override fun run() = attempt(artifact, delegate) { model.run(inputs, outputs) }
 
-    override fun answer(pixels: ByteArray): FloatArray = attempt(artifact, delegate) {
-        write(pixels)
+    override fun answer(example: Example): FloatArray = attempt(artifact, delegate) {
+        write(example)
         model.run(inputs, outputs)
         val tensor = artifact.output
         if (tensor.dtype == FLOAT) outputs.single().readFloat() else dequantized(outputs.single().readInt8(), tensor)
+    }
+
+    private fun write(example: Example) = when (example) {
+        is Ids -> inputs.first().writeInt(example.numbers) // the model does not read mask and segment ids
+        is Pixels -> write(example.bytes)
     }
 
     private fun write(pixels: ByteArray) {
@@ -100,6 +103,16 @@ private class LiteRtSession(
 
     private companion object {
         const val FLOAT = "float32"
+        const val LEAST_PIECES = 4 // of a vocabulary
+
+        fun random(input: Tensor): Example {
+            val (draw, size) = Random(0) to input.shape.reduce(Int::times)
+            return if (input.dtype == IDS) {
+                Ids(IntArray(size) { draw.nextInt(LEAST_PIECES) })
+            } else {
+                Pixels(ByteArray(size).also(draw::nextBytes))
+            }
+        }
     }
 }
 
