@@ -167,6 +167,8 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
     [
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, "answers"),
         ({"images": np.zeros((2, 4, 4, 3), np.float32), "answers": np.zeros((2, 3))}, "not uint8"),
+        ({"ids": np.zeros((2, 4), np.int64), "answers": np.zeros((2, 3))}, r"not int32 \[n, length\]"),
+        ({"ids": np.zeros((1, 4), np.int32), "answers": np.zeros((2, 3))}, "has 1 ids and 2 answers"),
         ({"images": np.zeros((2, 4, 4, 3), np.uint8), "answers": np.zeros((1, 3))}, "has 2 images and 1 answers"),
         ({"images": np.zeros((1, 4, 4, 3), np.uint8), "answers": np.full((1, 3), np.nan)}, "finite"),
         ({"images": np.array([{}]), "answers": np.zeros((1, 3))}, "an array holds Python objects"),

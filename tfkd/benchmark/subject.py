@@ -105,7 +105,8 @@ class BenchSubject:
     Attributes:
         paths: artifact name (in a bundle: its path there) to the file.
         artifacts: the same names to the files' records in results.
-        images: uint8 [n, S, S, 3], the golden images; n is 0 if there are none.
+        images: uint8 [n, S, S, 3], the golden images, or int32 [n, length], the ids of the golden texts; n is 0 if
+            there are none.
         expected: the same names to the expected predictions, for files that have some.
     """
 
@@ -140,9 +141,9 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
     Args:
         path: of the file.
         formats: formats that the target runs.
-        golden_answers: a NumPy archive (.npz) with `images`, uint8 [n, H, W, 3] raw RGB, and `answers`, float
-            [n, classes], the expected probabilities; optionally `tolerance`, the largest difference of a probability
-            that passes, if narrower than that of the runtime (tfkd.formats).
+        golden_answers: a NumPy archive (.npz) with `images`, uint8 [n, H, W, 3] raw RGB, or `ids`, int32 [n, length]
+            of texts, and `answers`, float [n, classes], the expected probabilities; optionally `tolerance`, the
+            largest difference of a probability that passes, if narrower than that of the runtime (tfkd.formats).
 
     Raises:
         RequestError: it is not a .tflite file, the target cannot run it, or the archive is not of this form.
@@ -201,24 +202,36 @@ def _require_plain_files(folder: Path) -> None:
 
 
 def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """Reads images, predictions and tolerance (see `of_file`)."""
+    """Reads images or ids, predictions and tolerance (see `of_file`)."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            images, predictions = archive["images"], archive["answers"].astype(np.float32)
+            texts = "ids" in archive
+            images, predictions = archive["ids" if texts else "images"], archive["answers"].astype(np.float32)
             tolerance = float(archive["tolerance"]) if "tolerance" in archive else np.inf
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(f"{path}: {cause(error)}. Save an .npz with the arrays images and answers.") from None
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or predictions.ndim != 2:
         raise RequestError(
-            f"{path}: images {images.dtype} {images.shape} and answers {predictions.shape} are not uint8 [n, H, W, 3] "
+            f"{path}: {cause(error)}. Save an .npz with the arrays images (or ids) and answers."
+        ) from None
+    name, form = ("ids", "int32 [n, length]") if texts else ("images", "uint8 [n, H, W, 3]")
+    if not (_are_ids(images) if texts else _are_images(images)) or predictions.ndim != 2:
+        raise RequestError(
+            f"{path}: {name} {images.dtype} {images.shape} and answers {predictions.shape} are not {form} "
             "and float [n, classes]. Save them in this form."
         )
     if not len(images) or len(images) != len(predictions) or not np.isfinite(predictions).all() or not tolerance > 0:
         raise RequestError(
-            f"{path}: has {len(images)} images and {len(predictions)} answers. Save as many images as answers, all of "
+            f"{path}: has {len(images)} {name} and {len(predictions)} answers. Save as many {name} as answers, all of "
             "them finite, and a tolerance above 0."
         )
     return images, predictions, tolerance
+
+
+def _are_images(values: np.ndarray) -> bool:
+    return values.dtype == np.uint8 and values.ndim == 4 and values.shape[-1] == 3
+
+
+def _are_ids(values: np.ndarray) -> bool:
+    return values.dtype == np.int32 and values.ndim == 2
 
 
 def _expected(stored: Golden, artifact: Artifact) -> Expected:

@@ -1,7 +1,8 @@
-"""Predictions of the user's benchmark binary for the golden images, one process per image."""
+"""Inputs of the user's benchmark binary, and its predictions for the golden examples, one process per example."""
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,20 @@ from tfkd.bundle.results import GoldenCheck
 from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.formats.families import LITERT_KERNELS, XNNPACK
+from tfkd.inputs.text.vocabulary import SPECIAL
+
+_TEXTS = 2  # dimensions of ids of several texts
+
+
+def inputs(tool: Tool, subject: BenchSubject, name: str) -> dict[str, str]:
+    """Returns the tool's options for the random input that it times, where it needs any.
+
+    TFLite's tool draws ids from 0 to 99, and a vocabulary may be smaller. LiteRT's accepts no such options.
+    """
+    if tool.litert or subject.images.ndim != _TEXTS:
+        return {}
+    form = _Form(subject.paths[name])
+    return {**form.layers, "input_layer_value_range": f"{form.name},0,{len(SPECIAL) - 1}"}
 
 
 def compared(
@@ -26,7 +41,7 @@ def compared(
     if expected is None or tool.litert:
         return None
     form = _Form(subject.paths[name])
-    predictions = [_predict(tool, graph, form, image, expected, delegate) for image in subject.images]
+    predictions = [_predict(tool, graph, form, example, expected, delegate) for example in subject.images]
     if delegate != "cpu":
         accepted = FORMATS[expected.format].accepted_families(expected.precision, delegate)
     else:
@@ -34,20 +49,20 @@ def compared(
     return expected.compare(np.stack(predictions), accepted)
 
 
-def _predict(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected: Expected, delegate: str) -> np.ndarray:
+def _predict(
+    tool: Tool, graph: str, form: "_Form", example: np.ndarray, expected: Expected, delegate: str
+) -> np.ndarray:
     output = f"{RUN}/output.bin"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "image.bin"
-        path.write_bytes(form.encoded(image))
+        path = Path(folder) / "example.bin"
+        path.write_bytes(form.encoded(example))
         remote = tool.session.store(path)
-    shape = ",".join(map(str, (1, *image.shape)))
     tool.run(
         graph,
         1,
         delegate,
-        input_layer="image",
-        input_layer_shape=shape,
-        input_layer_value_files=f"image:{remote}",
+        **form.layers,
+        input_layer_value_files=f"{form.name}:{remote}",
         output_filepath=output,
         num_runs=1,
         min_secs=0,
@@ -58,23 +73,33 @@ def _predict(tool: Tool, graph: str, form: "_Form", image: np.ndarray, expected:
     content = tool.fetched(output) or b""
     probabilities = form.decoded(content)
     if probabilities.shape != (expected.classes,):
-        raise RequestError(f"{tool.path.name} wrote {len(content)} bytes of output to a golden image. Measure again.")
+        raise RequestError(f"{tool.path.name} wrote {len(content)} bytes of output to a golden example. Measure again.")
     return probabilities
 
 
 class _Form:
-    """Converts images to a file's input tensor and its output tensor to probabilities."""
+    """Converts examples to a file's input tensor and its output tensor to probabilities."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
-        self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        from tfkd.benchmark.runner import entry
 
-    def encoded(self, image: np.ndarray) -> bytes:
-        """Returns the input tensor's bytes for a raw example, uint8 of the input's shape."""
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        self._all, self._input = interpreter.get_input_details(), entry(interpreter)
+        self._output = interpreter.get_output_details()[0]
+        self.name = _layer(self._input)
+
+    @property
+    def layers(self) -> dict[str, str]:
+        """The tool's options that list all inputs, in the file's order."""
+        shapes = [",".join(map(str, each["shape"])) for each in self._all]
+        return {"input_layer": ",".join(map(_layer, self._all)), "input_layer_shape": ":".join(shapes)}
+
+    def encoded(self, example: np.ndarray) -> bytes:
+        """Returns the input tensor's bytes for a raw example: uint8 of the input's shape, or int32 ids."""
         scale, zero_point = self._input["quantization"]
-        steps = np.clip(np.rint(image / np.float32(scale)) + zero_point, 0, 255) if scale else image
+        steps = np.clip(np.rint(example / np.float32(scale)) + zero_point, 0, 255) if scale else example
         return steps.astype(self._input["dtype"]).tobytes()
 
     def decoded(self, content: bytes) -> np.ndarray:
@@ -85,3 +110,8 @@ class _Form:
         values = np.frombuffer(content, dtype).astype(np.float32)
         scale, zero_point = self._output["quantization"]
         return (values - zero_point) * np.float32(scale) if scale else values
+
+
+def _layer(tensor: dict[str, Any]) -> str:
+    """Returns an input's name as far as it needs no escape; the tool finds inputs by their order."""
+    return str(tensor["name"]).partition(":")[0]

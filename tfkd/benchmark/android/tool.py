@@ -24,6 +24,14 @@ UNJUDGED = frozenset({"max_p90_ms", "max_regression"})
 
 
 @dataclass(frozen=True)
+class _Graph:
+    """A file on the device, and the tool's options for its random input."""
+
+    path: str
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
 class _RunVariant:
     """A file as it is run: on which delegate, and on the CPU with how many threads."""
 
@@ -50,7 +58,9 @@ def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
     subject, options = job.subject, job.options
     assert options.benchmark_model is not None
     tool = installed(session, options.benchmark_model, options.patience)
-    graphs = {name: session.store(path) for name, path in subject.paths.items()}
+    graphs = {
+        name: _Graph(session.store(path), answers.inputs(tool, subject, name)) for name, path in subject.paths.items()
+    }
     threads = driver.counts(options, _all_cores(session, device))
     processes = min(options.processes, options.runs)
     with connected(session.phone, f"{tool.path.name} was interrupted"):
@@ -62,7 +72,7 @@ def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
                 found[variant].append(_timed(tool, graphs[variant.name], variant, options, processes))
         golden = {
             (variant.name, variant.delegate): answers.compared(
-                tool, graphs[variant.name], subject, variant.name, variant.delegate, _partitions(each)
+                tool, graphs[variant.name].path, subject, variant.name, variant.delegate, _partitions(each)
             )
             for variant, each in found.items()
         }
@@ -76,7 +86,7 @@ def measure(session: Session, device: Device, job: PhoneJob) -> list[Result]:
 
 
 def _usable(
-    tool: Tool, graphs: dict[str, str], threads: tuple[int, ...], job: PhoneJob
+    tool: Tool, graphs: dict[str, _Graph], threads: tuple[int, ...], job: PhoneJob
 ) -> dict[_RunVariant, list[Summary]]:
     """Returns the variants to time; the listener receives those that a GPU or an NPU does not run."""
     found: dict[_RunVariant, list[Summary]] = {}
@@ -87,13 +97,17 @@ def _usable(
                 continue
             try:
                 _require_delegate(tool, delegate)
-                benchmark_model.read_log(tool.run(graph, 1, delegate, num_runs=1, min_secs=0, warmup_runs=1))
+                benchmark_model.read_log(_run_once(tool, graph, delegate))
                 found[_RunVariant(name, delegate, None)] = []
             except RequestError as error:
                 job.listener.on_skipped(Skipped(path=name, delegate=delegate, reason=str(error)))
     if not found:
         raise RequestError(f"{tool.path.name} ran no file on {' or '.join(job.options.delegate)}. Add --delegate cpu.")
     return dict(sorted(found.items(), key=lambda item: item[0].threads or 0))
+
+
+def _run_once(tool: Tool, graph: _Graph, delegate: str) -> str:
+    return tool.run(graph.path, 1, delegate, **graph.inputs, num_runs=1, min_secs=0, warmup_runs=1)
 
 
 def _require_delegate(tool: Tool, delegate: str) -> None:
@@ -105,13 +119,14 @@ def _partitions(summaries: list[Summary]) -> int | None:
     return next((each.partitions for each in summaries if each.partitions is not None), None)
 
 
-def _timed(tool: Tool, graph: str, variant: _RunVariant, options: AndroidOptions, processes: int) -> Summary:
+def _timed(tool: Tool, graph: _Graph, variant: _RunVariant, options: AndroidOptions, processes: int) -> Summary:
     result = f"{RUN}/result.pb"
     runs = math.ceil(options.runs / processes)
     log = tool.run(
-        graph,
+        graph.path,
         variant.threads or 1,
         variant.delegate,
+        **graph.inputs,
         num_runs=runs,
         min_secs=0,
         warmup_runs=max(options.warmup, 1),
@@ -129,13 +144,14 @@ def _timed(tool: Tool, graph: str, variant: _RunVariant, options: AndroidOptions
     return logged
 
 
-def _profile(tool: Tool, graph: str, path: Path) -> None:
+def _profile(tool: Tool, graph: _Graph, path: Path) -> None:
     """Writes the times of the operators, in a run of its own: telling them costs time."""
     table = f"{RUN}/profile.csv"
     tool.run(
-        graph,
+        graph.path,
         1,
         "cpu",
+        **graph.inputs,
         enable_op_profiling="true",
         op_profiling_output_mode="csv",
         op_profiling_output_file=table,
