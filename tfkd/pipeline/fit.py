@@ -15,7 +15,7 @@ from tfkd.files import write_json, write_text
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.executor import Executor
 from tfkd.pipeline.fitting import cost, verdict
-from tfkd.pipeline.fitting.candidates import Candidate, candidates_of, resolved
+from tfkd.pipeline.fitting.candidates import Candidate, candidates_of, resolved, settings_of
 from tfkd.pipeline.fitting.cost import Speeds
 from tfkd.pipeline.fitting.files import TEACHER_ITSELF, Untrained, number_layers_from_the_start, untrained_files
 from tfkd.pipeline.fitting.finals import (
@@ -71,7 +71,7 @@ def fit(
         GateError: a teacher is not better than chance.
         MachineError: the device or the machine did not let it be measured.
     """
-    settings = recipe.fit or Fit()
+    settings = settings_of(recipe)
     target, candidates = target_of(settings, recipe.bench, options or {}), candidates_of(recipe, settings)
     check_installed(recipe.export)
     require_writable(bundles / recipe.name)
@@ -96,7 +96,7 @@ def plan(
         RequestError: the request is wrong.
         MachineError: the device cannot be reached.
     """
-    settings = recipe.fit or Fit()
+    settings = settings_of(recipe)
     target, candidates = target_of(settings, recipe.bench, options or {}), candidates_of(recipe, settings)
     target.check()
     folder = RunFolder(runs / recipe.name)

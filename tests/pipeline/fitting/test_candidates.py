@@ -4,7 +4,7 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.models import students_of
-from tfkd.pipeline.fitting.candidates import candidates_of
+from tfkd.pipeline.fitting.candidates import candidates_of, settings_of
 from tfkd.recipe import Data, Distill, Fit, Recipe, Student, Teacher
 from tfkd.recipe.fit import FAMILIES
 
@@ -72,8 +72,50 @@ def test_wrong_requests_are_named() -> None:
                 activations=["relu", "silu"],
             ),
         )
-    texts = Recipe(name="r", data=Data(source="texts:a.csv"), teachers=[Teacher(model="a:b")])
-    with pytest.raises(RequestError, match=r"texts:a\.csv are of kind 'text'; compare students with tfkd sweep"):
-        candidates_of(texts, Fit())
+    with pytest.raises(RequestError, match=r"fit\.layers is not read for data of kind 'image' \(folder:x\)"):
+        candidates_of(recipe(), Fit(layers=[2]))
+    with pytest.raises(RequestError, match=r"word_average takes texts, folder:x are images"):
+        candidates_of(recipe(), Fit(families=["word_average"]))
     with pytest.raises(RequestError, match=r"distill\.generations = 2"):
         candidates_of(recipe(generations=2), Fit())
+
+
+def recipe_of_texts(**student: object) -> Recipe:
+    data = Data(source="texts:a.csv")
+    return Recipe(name="r", data=data, teachers=[Teacher(model="a:b")], student=Student(**student))
+
+
+def test_candidates_of_texts_are_families_and_widths_and_of_a_transformer_layers() -> None:
+    texts = recipe_of_texts(weights="teacher", layers=3, heads=4, dropout=0.3, model="text_transformer")
+    assert [each.name for each in candidates_of(texts, Fit(widths=[0.5, 1.0], layers=[1, 2]))] == [
+        *(f"text_transformer ×{width}, {layers}" for width in ("0.5", "1") for layers in ("1 layer", "2 layers")),
+        *("word_average ×0.5", "word_average ×1", "text_convolution ×0.5", "text_convolution ×1"),
+    ]
+    first, *_, last = candidates_of(texts, Fit(widths=[1.0]))
+    assert first.student == texts.student and last.student == Student(
+        model="text_convolution", weights="teacher", dropout=0.3
+    )
+    assert last.recipe(texts).data == texts.data
+
+
+def test_a_file_of_weights_is_that_of_one_student_of_texts() -> None:
+    found = candidates_of(recipe_of_texts(weights="a.weights.h5"), Fit(widths=[0.5, 1.0]))
+    assert {each.name: each.student.weights for each in found if each.student.weights != "none"} == {
+        "word_average ×1": "a.weights.h5"
+    }
+
+
+def test_texts_refuse_what_is_of_images() -> None:
+    for wrong in (Fit(sizes=[64]), Fit(activations=["relu"])):
+        with pytest.raises(RequestError, match=r"is not read for data of kind 'text' \(texts:a\.csv\); leave it out"):
+            candidates_of(recipe_of_texts(), wrong)
+    with pytest.raises(RequestError, match=r"mobilenet_v2 takes images, texts:a\.csv are texts"):
+        candidates_of(recipe_of_texts(), Fit(families=["mobilenet_v2"]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "stated", "ships"), [(False, "auto", "int8"), (True, "auto", "dynamic"), (True, "int8", "int8")]
+)
+def test_what_ships_depends_on_the_data(texts: bool, stated: str, ships: str) -> None:
+    own = recipe_of_texts() if texts else recipe()
+    assert settings_of(own.model_copy(update={"fit": Fit(ships=stated)})).ships == ships  # type: ignore[arg-type]

@@ -1,17 +1,19 @@
-"""The candidates of a fit: every family with every width, input size and activation, as recipes."""
+"""The candidates of a fit, as recipes: every family with every width, and size and activation or number of layers."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfkd.errors import RequestError, nearest, some
-from tfkd.models import STUDENTS
+from tfkd.errors import RequestError, counted, nearest, some
+from tfkd.models import STUDENTS, require_kind
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.resolving import resolve
-from tfkd.recipe import AUTO, RANDOM, Fit, Recipe, Student
-from tfkd.recipe.fit import FAMILIES
+from tfkd.recipe import AUTO, OF_TEACHER, RANDOM, Fit, Recipe, Student
+from tfkd.recipe.base import default_of
+from tfkd.recipe.export import TflitePrecision
+from tfkd.recipe.fit import FAMILIES, TEXT_FAMILIES
 
 MOST = 500  # candidates of one fit
 STEP, SMALLEST = 16, 32  # of the default input size
@@ -19,60 +21,84 @@ STEP, SMALLEST = 16, 32  # of the default input size
 
 @dataclass(frozen=True)
 class Candidate:
-    """One student with its input size."""
+    """One student, of images with its input size in pixels."""
 
     student: Student
-    input_size: int
+    input_size: int | None
 
     @property
     def name(self) -> str:
-        """What reports call it: "mobilenet_v2 ×0.5, 64 px, relu6"."""
-        return f"{self.student.model} ×{self.student.width:g}, {self.input_size} px, {self.student.activation}"
+        """What reports call it: "mobilenet_v2 ×0.5, 64 px, relu6" or "text_transformer ×0.5, 2 layers"."""
+        name = f"{self.student.model} ×{self.student.width:g}"
+        if self.input_size is not None:
+            return f"{name}, {self.input_size} px, {self.student.activation}"
+        return f"{name}, {counted(self.student.layers, 'layer')}" if _has_layers(self.student.model) else name
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Returns a recipe with this student in place of its own."""
-        data = recipe.data.model_copy(update={"image_size": self.input_size})
+        size = {} if self.input_size is None else {"image_size": self.input_size}
+        data = recipe.data.model_copy(update=size)
         return recipe.model_copy(update={"student": self.student, "data": data, "fit": None})
 
     def untrained(self, context: RunContext) -> Any:
         """Builds the student with random weights for the examples of a run."""
         from tfkd.models import build_student
 
-        plain = self.student.model_copy(update={"weights": RANDOM})
+        plain = self.student.model_copy(update={"weights": RANDOM, "teacher_layers": None})
         signature = context.data.reading.signature(self.recipe(context.recipe).data)
         return build_student(plain, signature, len(context.data.classes), context.recipe.seed)
+
+
+@dataclass(frozen=True)
+class _KindOfCandidates:
+    """What the candidates of one kind of data are.
+
+    Attributes:
+        families: that are tried by default, beside the student of the recipe.
+        ships: the form that ships by default.
+        unread: settings of a fit that are of other data.
+        listed: returns the candidates of a recipe and settings, for families.
+    """
+
+    families: tuple[str, ...]
+    ships: TflitePrecision
+    unread: tuple[str, ...]
+    listed: Callable[[Recipe, Fit, Sequence[str]], list[Candidate]]
+
+
+def settings_of(recipe: Recipe) -> Fit:
+    """Returns the settings of a recipe's fit, with the form that ships."""
+    settings = recipe.fit or Fit()
+    return settings.model_copy(update={"ships": _kind_of(recipe).ships if settings.ships == AUTO else settings.ships})
 
 
 def candidates_of(recipe: Recipe, settings: Fit) -> list[Candidate]:
     """Returns the candidates in the order of the settings.
 
-    Initial weights other than "none" and "auto" are those of one network, so that they are left out for others.
+    Initial weights that are those of one network are left out for others.
 
     Raises:
-        RequestError: the data are no images, a family is unknown, there are too many candidates, each would need a
-            store of its own, or the images are divided into folds.
+        RequestError: a setting is of other data, a family is unknown, there are too many candidates, each would need a
+            store of its own, or the examples are divided into folds.
     """
     require_no_folds(recipe, "fit")
-    if recipe.data.kind != "image":
-        raise RequestError(
-            f"tfkd fit compares sizes of images, and {recipe.data.source} are of kind {recipe.data.kind!r}; compare "
-            "students with tfkd sweep: student.model=word_average,text_convolution."
-        )
     if recipe.distill.generations > 1:
         raise RequestError(
             f"distill.generations = {recipe.distill.generations}: each candidate would need its own store of soft "
             "labels; set it to 1 for tfkd fit."
         )
-    families = settings.families or list(dict.fromkeys([recipe.student.model, *FAMILIES]))
+    kind = _kind_of(recipe)
+    for name in kind.unread:
+        if getattr(settings, name):
+            raise RequestError(
+                f"fit.{name} is not read for data of kind {recipe.data.kind!r} ({recipe.data.source}); leave it out."
+            )
+    families = settings.families or list(dict.fromkeys([recipe.student.model, *kind.families]))
     for name in families:
         if ":" not in name and name not in STUDENTS:
             raise RequestError(f"fit.families: there is no student {name!r}.{nearest(name, list(STUDENTS))}")
-    sizes = settings.sizes or _default_sizes(recipe.data.image_size)
-    activations = settings.activations or [recipe.student.activation]
-    found = [
-        Candidate(_student(recipe.student, model, width, activation), size)
-        for model, width, size, activation in itertools.product(families, settings.widths, sizes, activations)
-    ]
+        require_kind(recipe.student.model_copy(update={"model": name}), recipe.data.kind, recipe.data.source)
+    found = kind.listed(recipe, settings, families)
     if len(found) > MOST:
         raise RequestError(
             f"fit lists {len(found):,} candidates, which is more than {MOST}; list fewer families, widths, sizes or "
@@ -103,8 +129,52 @@ def _default_sizes(whole: int) -> list[int]:
     return sorted({smaller, whole}) if smaller < whole else [whole]
 
 
-def _student(student: Student, model: str, width: float, activation: str) -> Student:
+def _of_images(recipe: Recipe, settings: Fit, families: Sequence[str]) -> list[Candidate]:
+    sizes = settings.sizes or _default_sizes(recipe.data.image_size)
+    activations = settings.activations or [recipe.student.activation]
+    return [
+        Candidate(_image_student(recipe.student, model, width, activation), size)
+        for model, width, size, activation in itertools.product(families, settings.widths, sizes, activations)
+    ]
+
+
+def _of_texts(recipe: Recipe, settings: Fit, families: Sequence[str]) -> list[Candidate]:
+    layers = settings.layers or [recipe.student.layers]
+    return [
+        Candidate(_text_student(recipe.student, model, width, number), None)
+        for model in families
+        for width, number in itertools.product(settings.widths, layers if _has_layers(model) else layers[:1])
+    ]
+
+
+def _image_student(student: Student, model: str, width: float, activation: str) -> Student:
     same = (model, width, activation) == (student.model, student.width, student.activation)
     weights = student.weights if same or student.weights == AUTO else RANDOM
     update = {"model": model, "width": width, "activation": activation, "weights": weights}
     return Student.model_validate(student.model_dump() | update)
+
+
+def _text_student(student: Student, model: str, width: float, layers: int) -> Student:
+    """Returns a student; word vectors of a teacher are for every one, a file of weights is not."""
+    same = (model, width) == (student.model, student.width)
+    of_all = student.is_random or student.weights == OF_TEACHER or student.starts_from_bert
+    update: dict[str, Any] = {"model": model, "width": width, "weights": student.weights if same or of_all else RANDOM}
+    if _has_layers(model):
+        update |= {"layers": layers}
+    else:
+        update |= {name: default_of(Student, name) for name in ("layers", "heads", "teacher_layers")}
+    return Student.model_validate(student.model_dump() | update)
+
+
+def _has_layers(model: str) -> bool:
+    return model in STUDENTS and "layers" in STUDENTS[model].options
+
+
+def _kind_of(recipe: Recipe) -> _KindOfCandidates:
+    return _KINDS[recipe.data.kind]
+
+
+_KINDS = {
+    "image": _KindOfCandidates(FAMILIES, "int8", ("layers",), _of_images),
+    "text": _KindOfCandidates(TEXT_FAMILIES, "dynamic", ("sizes", "activations"), _of_texts),
+}

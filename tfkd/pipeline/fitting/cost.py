@@ -10,7 +10,7 @@ from tfkd.files import fingerprint, read_sealed, write_sealed
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.filling import images_in_transfer_set
 from tfkd.pipeline.fitting.candidates import Candidate
-from tfkd.pipeline.fitting.files import Untrained
+from tfkd.pipeline.fitting.files import Untrained, random_examples
 from tfkd.recipe import Fit, Recipe
 
 _TIMED_STEPS, _BATCH = 3, 32
@@ -157,7 +157,7 @@ def _line(points: Mapping[int, float]) -> Speeds:
 
 
 def _seconds_per_image(context: RunContext, candidate: Candidate) -> float:
-    """Times training steps of an untrained network on random images; all cores together do one core's work faster."""
+    """Times training steps of an untrained network on random examples; all cores together do one core's work faster."""
     context.start_tensorflow()
     import numpy as np
 
@@ -167,13 +167,12 @@ def _seconds_per_image(context: RunContext, candidate: Candidate) -> float:
     student = candidate.untrained(context)
     learner = Distiller(student, losses=[], label_weight=1.0)
     learner.compile("sgd", LabelLoss(0.0))
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (_BATCH, *student.inputs[0].shape[1:])).astype(np.float32)
-    labels = rng.integers(0, len(context.data.classes), _BATCH)
-    learner.train_on_batch(images, labels)
+    examples = random_examples(context, student, _BATCH).astype(student.inputs[0].dtype)
+    labels = np.random.default_rng(0).integers(0, len(context.data.classes), _BATCH)
+    learner.train_on_batch(examples, labels)
     start = time.perf_counter()
     for _ in range(_TIMED_STEPS):
-        learner.train_on_batch(images, labels)
+        learner.train_on_batch(examples, labels)
     return (time.perf_counter() - start) / (_TIMED_STEPS * _BATCH) * machine.cores()
 
 

@@ -25,7 +25,8 @@ from tfkd.writers import Card
 
 FILE = "model.tflite"
 TEACHER_ITSELF = "teacher"
-_EXAMPLES = 4  # random images that set the ranges of an untrained network
+_EXAMPLES = 4  # random ones that set the ranges of an untrained network
+_BYTE = 255
 _VARIATION = 0.1  # of weights that are equal in an untrained network
 
 
@@ -73,6 +74,15 @@ def number_layers_from_the_start(context: RunContext) -> None:
 
         context.start_tensorflow()
         keras.utils.clear_session()
+
+
+def random_examples(context: RunContext, model: Any, count: int) -> np.ndarray:
+    """Returns raw random examples that a network takes."""
+    taken = context.data.kind.signature_of(model).single
+    assert taken.range is not None
+    low, high = map(int, taken.range)
+    shape, dtype = tuple(model.inputs[0].shape)[1:], np.int32 if high > _BYTE else np.uint8
+    return np.random.default_rng(0).integers(low, high + 1, (count, *shape), dtype)
 
 
 def write_trained(context: RunContext, form: str, network: Path, path: Path) -> None:
@@ -171,8 +181,7 @@ def _made(context: RunContext, stage: Stage, build: Callable[[], Any]) -> dict[s
     number_layers_from_the_start(context)
     model = build()
     _vary(model, context.recipe.seed)
-    shape = tuple(model.inputs[0].shape)[1:]
-    examples = np.random.default_rng(0).integers(0, 256, (_EXAMPLES, *shape), np.uint8)
+    examples = random_examples(context, model, _EXAMPLES)
     card = replace(context.card, origin={})
     if is_own(name := stage.inputs["model"]):
         check_convertible(model, card, name)
