@@ -1,7 +1,10 @@
 """A run on texts, up to the student, with the folder of a small BERT as the teacher."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +15,7 @@ from tests.models.bert_folders import CONFIG, HEADS, WIDTH, write_folder
 from tfkd.errors import RequestError
 from tfkd.inputs.text.tensors import signature_of
 from tfkd.inputs.text.vocabulary import SPECIAL, UNKNOWN
+from tfkd.pipeline import compare
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.run import begun, run_stages
@@ -156,3 +160,16 @@ def test_a_student_that_does_not_fit_is_refused_before_the_teacher_is_trained(
     with pytest.raises(RequestError, match=message), begun(recipe(home, student), Silent(), tmp_path) as context:
         run_stages(context, TEACHER.name, tmp_path)
     assert not list(tmp_path.rglob("head.npz"))
+
+
+def test_a_comparison_has_the_teacher_with_int8_weights_and_no_compressed_student(
+    run: RunContext,
+) -> None:
+    said: list[str] = []
+    progress: Any = SimpleNamespace(say=said.append)
+    heard = replace(run, progress=progress)
+    assert [variant.name for variant in compare.variants(heard)] == ["teacher dynamic", "control fp32"]
+    (line,) = said
+    assert line.startswith(
+        "student QAT, pruned, clustered: left out; most weights of students of texts are word vectors"
+    )

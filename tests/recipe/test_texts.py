@@ -84,3 +84,8 @@ def test_default_files_are_those_that_texts_can_have(student: str, tflite: list[
     assert with_text_defaults(stated).export == stated.export
     images = recipe(Teacher(model="a:b"), data=Data(source="folder:x"))
     assert with_text_defaults(images) is images
+
+
+def test_compressions_of_texts_are_refused() -> None:
+    with pytest.raises(RequestError, match="compress=prune: most weights of students of texts are word vectors"):
+        recipe(Teacher(model="minilm_l6"), compress=[{"kind": "prune"}])

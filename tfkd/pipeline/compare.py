@@ -1,7 +1,8 @@
 """Compares ways to shrink a classifier: creates and measures variants of one run.
 
 The variants, in addition to the files of the run: the teacher quantized, pruned, and both; the control; and the student
-pruned, clustered and trained with int8 rounding, each with the recipe's block of that kind or the block's defaults.
+pruned, clustered and trained with int8 rounding, each with the recipe's block of that kind or the block's defaults. Of
+texts the teacher with int8 weights, and the control.
 Every variant has its own folder, so that an interrupted comparison can continue.
 """
 
@@ -37,6 +38,7 @@ from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
 from tfkd.pipeline.uses_of_test import note_recipe
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Training
+from tfkd.recipe.compress import NOT_OF_TEXTS
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
 
@@ -105,16 +107,33 @@ def compare(
 
 def variants(context: RunContext) -> Iterator[Variant]:
     """Yields the variants that are compared with the run's own files."""
-    teacher = context.recipe.teachers[0]
+    teacher, texts = context.recipe.teachers[0], context.data.kind.name == "text"
     if teacher.domain is not None:
-        context.progress.say(f"teacher int8, teacher pruned: left out. {teacher.name} knows its domain alone.")
+        context.progress.say(f"variants of the teacher: left out. {teacher.name} knows its domain alone.")
     elif kind_in(context, 0).is_network:
-        yield from _of_the_teacher(context)
+        yield from _of_a_text_teacher(context) if texts else _of_the_teacher(context)
     else:
-        context.progress.say(f"teacher int8, teacher pruned: left out. {teacher.name} is no Keras network.")
+        context.progress.say(f"variants of the teacher: left out. {teacher.name} is no Keras network.")
     if context.recipe.distill.control:
         yield _control(context)
-    yield from _of_the_student(context)
+    if texts:
+        context.progress.say(f"student QAT, pruned, clustered: left out; {NOT_OF_TEXTS}.")
+    else:
+        yield from _of_the_student(context)
+
+
+def _of_a_text_teacher(context: RunContext) -> Iterator[Variant]:
+    model = _load(prepared(context, 0).file)
+    data, input_signature = (
+        context.data_for(context.recipe.teachers[0].rendering),
+        context.data.kind.signature_of(model),
+    )
+
+    def quantize(path: Path) -> float:
+        _write(context, model, "dynamic", path, data, input_signature)
+        return 0.0
+
+    yield Variant("teacher dynamic", (context.stages[TEACHER.name].fingerprint,), input_signature, data, quantize)
 
 
 def _of_the_teacher(context: RunContext) -> Iterator[Variant]:

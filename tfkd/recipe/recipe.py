@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from tfkd import arguments
 from tfkd.recipe.base import Block
 from tfkd.recipe.bench import Bench
-from tfkd.recipe.compress import AnyCompression
+from tfkd.recipe.compress import NOT_OF_TEXTS, AnyCompression
 from tfkd.recipe.data import Augment, Data
 from tfkd.recipe.distill import Distill, DistillOrAuto
 from tfkd.recipe.export import Export
@@ -133,6 +133,12 @@ class Recipe(Block):
                 f"data.folds={folds} needs soft labels of images that {tuned} was not fine-tuned on, and mixed views "
                 "are of two images; set distill.targets=image or data.augment.mix=none"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _compresses_images(self) -> "Recipe":
+        if self.compress and self.data.kind == "text":
+            raise ValueError(f"compress={self.compress[0].kind}: {NOT_OF_TEXTS}; leave it out")
         return self
 
     @field_validator("compress")
