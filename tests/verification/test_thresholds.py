@@ -91,3 +91,9 @@ def test_promises_of_several_classes_are_kept_together() -> None:
     predicted = thresholds.predicted(rows, thresholds.values(found, "abc"))
     for number, name in enumerate("ab"):
         assert found[name].kept and found[name].recall == np.mean(predicted[labels == number] == number) < 0.96
+
+
+def test_recall_beyond_a_promise_is_given_up_for_the_promise_of_another_class() -> None:
+    rows = np.array([[0.5, 0.45, 0.05], [0.9, 0.08, 0.02], [0.6, 0.38, 0.02], [0.95, 0.03, 0.02]], np.float32)
+    found = thresholds.choose(np.array([0, 0, 1, 1]), rows, {"b": 0.5, "a": 0.5}, "abc")
+    assert {name: (each.kept, each.recall) for name, each in found.items()} == {"b": (True, 0.5), "a": (True, 0.5)}

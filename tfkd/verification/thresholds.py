@@ -11,7 +11,7 @@ from tfkd.verification.intervals import proportion
 from tfkd.verification.records import Threshold
 from tfkd.verification.verdict import percent
 
-VERSION = 1  # of the choice; increase it when the code chooses other thresholds
+VERSION = 2  # of the choice; increase it when the code chooses other thresholds
 _STEP = 256  # an int8 file gives probabilities in multiples of 1/256
 _ROUNDS = 20  # of classes that take images from each other
 _ROUNDING = 1e-9
@@ -83,9 +83,9 @@ def choose(
 ) -> dict[str, Threshold]:
     """Returns, for each promise, the largest threshold that keeps it on the validation split.
 
-    A threshold never gives up recall that the most probable classes have. It is rounded down to a multiple of 1/256, so
-    that an int8 file can reach it, unless it is less. Where the promises of several classes exclude each other, the
-    thresholds that come nearest are returned.
+    A threshold gives up recall that the most probable classes have only where the promises of several classes are not
+    kept together otherwise. It is rounded down to a multiple of 1/256, so that an int8 file can reach it, unless it is
+    less. Where the promises exclude each other, the thresholds that come nearest are returned.
 
     Args:
         labels: int [n], the true classes of the validation split.
@@ -95,12 +95,14 @@ def choose(
     """
     numbers = {name: list(classes).index(name) for name in promises}
     plain = probabilities.argmax(axis=1)
-    needed = {}
+    least, needed = {}, {}
     for name, number in numbers.items():
         right, images = int(np.sum(plain[labels == number] == number)), int(np.sum(labels == number))
         if images:
-            needed[number] = max(right, math.ceil(promises[name] * images - _ROUNDING), 1)
-    found = _nearest(labels, probabilities, needed)
+            least[number] = max(math.ceil(promises[name] * images - _ROUNDING), 1)
+            needed[number] = max(right, least[number])
+    tried = [_nearest(labels, probabilities, counts) for counts in (needed, least)]
+    found = min(tried, key=lambda each: _missing(labels, predicted(probabilities, each), least))
     predictions = predicted(probabilities, found)
     return {
         name: _threshold(promises[name], found.get(number), labels == number, predictions == number)
@@ -115,13 +117,17 @@ def _nearest(labels: np.ndarray, probabilities: np.ndarray, needed: Mapping[int,
     for _ in range(_ROUNDS):
         for number, count in needed.items():
             found = {**found, number: _largest(probabilities[labels == number], number, count, found)}
-        predictions = predicted(probabilities, found)
-        missing = sum(max(0, n - int(np.sum(predictions[labels == number] == number))) for number, n in needed.items())
+        missing = _missing(labels, predicted(probabilities, found), needed)
         if missing < fewest:
             best, fewest = found, missing
         if not missing:
             break
     return best
+
+
+def _missing(labels: np.ndarray, predictions: np.ndarray, needed: Mapping[int, int]) -> int:
+    """Returns how many images of the classes are not right that must be."""
+    return sum(max(0, n - int(np.sum(predictions[labels == number] == number))) for number, n in needed.items())
 
 
 def _largest(probabilities: np.ndarray, number: int, needed: int, others: Mapping[int, float]) -> float:
