@@ -1,9 +1,11 @@
 import math
+import shlex
 
 import pytest
 
 from tests.report.conftest import give
 from tfkd.errors import RequestError
+from tfkd.pipeline import own_request
 from tfkd.report import facts
 from tfkd.report.plots import Dot, front
 
@@ -88,6 +90,14 @@ def test_the_command_that_makes_it_again_can_be_pasted(make_manifest):
     }
     command = facts.again(make_manifest(teachers=[], recipe=request))
     assert command.startswith("tfkd export 'my $model.keras' --labels=l.txt") and command.endswith("--name=mine")
+    named = own_request.request(
+        {**request, "imports": ["layers"], "image_size": 64},
+        {"tflite": ["int8"], "onnx": False},
+        ["gates.min_recall.a b=0.9", "bench.runs=7", "export.license=MIT"],
+    )
+    _, _, model, *words = shlex.split(facts.again(make_manifest(teachers=[], recipe=named.model_dump(mode="json"))))
+    assert model == request["model"] and words[4:6] == ["--import=layers", "--image-size=64"]
+    assert own_request.request({**request, "imports": ["layers"], "image_size": 64}, {}, words[6:]) == named
 
 
 def test_verdict_counts_and_names(make_manifest):

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tfkd.recipe import NAME, Bench, Block, Export, Gates
 from tfkd.recipe import files as recipe_files
+from tfkd.recipe.of_export import default_blocks
 from tfkd.verification.gates import OF_SEVERAL, is_on
 
 
@@ -62,13 +63,7 @@ def request(fields: dict[str, Any], files: dict[str, Any], overrides: list[str])
     Raises:
         RequestError: a field is unknown or has a wrong value.
     """
-    parts: dict[str, Block] = {
-        "export": Export(description="Image classifier"),
-        "bench": Bench(),
-        # The architecture is fixed: operators that XNNPACK lacks are reported, and judged only on request.
-        "gates": Gates(one_partition=False, min_relative_accuracy=None, not_worse_than_control=False),
-    }
-    values = {**fields, **{name: part.model_dump(mode="json") for name, part in parts.items()}}
+    values = {**fields, **{name: block.model_dump(mode="json") for name, block in default_blocks().items()}}
     named = [*files.get("tflite", []), *files.get("coreml", []), *(["onnx"] if files.get("onnx") else [])]
     values["export"] |= files | {"require": named}
     return recipe_files.validated(recipe_files.overridden(values, overrides), Request, "tfkd export")

@@ -1,15 +1,18 @@
 """The few numbers that are derived from the manifest, so that every report states the same ones."""
 
+import json
 import math
 import shlex
 import statistics
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tfkd.bundle.manifest import ComparisonRow, Manifest, RescueEntry, RescueTry, TeacherEntry, TuningEntry
 from tfkd.errors import RequestError, counted
 from tfkd.formats import TIMED
 from tfkd.recipe import RANDOM, SMOKE
+from tfkd.recipe.of_export import default_blocks
 from tfkd.report import units
 from tfkd.verification import class_gates
 from tfkd.verification.gates import named
@@ -242,7 +245,19 @@ def again(manifest: Manifest) -> str:
         return "tfkd run recipe.json"
     request = manifest.recipe
     options = [f"--{name}={request[name]}" for name in ("labels", "data", "normalization", "name")]
-    return shlex.join(["tfkd", "export", request["model"], *options])
+    options += [f"--import={module}" for module in request.get("imports") or []]
+    options += ["--allow-code"] if request.get("allow_code") else []
+    options += [f"--image-size={size}"] if (size := request.get("image_size")) else []
+    return shlex.join(["tfkd", "export", request["model"], *options, *_export_overrides(request)])
+
+
+def _export_overrides(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the overrides of a request of `tfkd export`: the settings that have not their default values."""
+    for name, block in default_blocks().items():
+        for field, default in block.model_dump(mode="json").items():
+            if (value := (request.get(name) or {}).get(field, default)) != default:
+                written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                yield f"{name}.{field}={written}"
 
 
 def limit(gate: Gate) -> str:
