@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.releases.bundles import BUNDLE, copied
+from tests.releases.bundles import BUNDLE, change_json, copied
+from tfkd.bundle import source_images
 from tfkd.bundle.manifest import read_manifest
 from tfkd.errors import RequestError
 from tfkd.inputs.image.arrays import write_files
@@ -89,6 +90,19 @@ def test_flips_of_images_with_their_thumbnails(source: str, tmp_path: Path) -> N
         f"these are not the test images of the {which} bundle; it may have been trained on some of them"
         for which in ("old", "new")
     ]
+
+
+def test_a_bundle_with_folds_has_seen_the_images_of_its_own_data(source: str, tmp_path: Path) -> None:
+    new = copied(tmp_path / "new")
+    chance = {"balanced_accuracy": 0.9, "chance_level": 0.25, "p_value": 0.01, "perfect_p_value": 0.01}
+
+    def of_folds(manifest: Any) -> None:
+        manifest["data"]["fingerprint"] = source_images.open_images(source, MANIFEST)[0].fingerprint
+        manifest["student"]["folds"] = {"folds": 3, "interval": [0.5, 1.0], "chance": chance}
+
+    change_json(new / "manifest.json", of_folds)
+    notes = compare(BUNDLE, new, source, apart=Runner(new, {})).diff.notes
+    assert "the new bundle was trained on these images" in notes[1] and "old" in notes[0]
 
 
 def test_photos_of_a_class_that_neither_has(tmp_path: Path) -> None:

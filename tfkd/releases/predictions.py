@@ -243,3 +243,5 @@ def _unseen(fingerprint: str, complete: bool, old: Release, new: Release) -> Ite
     for release, name in ((old, "old"), (new, "new")):
         if complete and release.manifest.data.fingerprint != fingerprint:
             yield f"these are not the test images of the {name} bundle; it may have been trained on some of them"
+        elif release.manifest.folds:
+            yield f"the {name} bundle was trained on these images, as its recipe has folds; new ones would be harder"
