@@ -29,6 +29,7 @@ def test_exit_codes_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["gone"], "gone is no bundle"),
         ([str(BUNDLE), "--max-negative-flips", "x"], "--max-negative-flips: 'x' is not a limit of a change"),
         ([str(BUNDLE), "--out", "."], "cannot be written"),
+        ([str(BUNDLE), "--json", str(BUNDLE / "new.json")], "is sealed. Name a file outside of it."),
         ([str(BUNDLE), "--data", "folder:gone"], "gone"),
     ],
 )

@@ -35,7 +35,7 @@ def diff(
     from tfkd.report import diffs
 
     for written in (json, out):
-        files.require_writable(written)
+        files.require_writable(written, sealed=(old, new))
     limits = limits_of(
         {
             "max_negative_flips": max_negative_flips,
