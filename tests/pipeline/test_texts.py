@@ -15,7 +15,7 @@ from tests.models.bert_folders import CONFIG, HEADS, WIDTH, write_folder
 from tfkd.errors import RequestError
 from tfkd.inputs.text.tensors import signature_of
 from tfkd.inputs.text.vocabulary import SPECIAL, UNKNOWN
-from tfkd.pipeline import compare
+from tfkd.pipeline import compare, sweep
 from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.run import begun, run_stages
@@ -159,6 +159,13 @@ def test_a_student_that_does_not_fit_is_refused_before_the_teacher_is_trained(
 ) -> None:
     with pytest.raises(RequestError, match=message), begun(recipe(home, student), Silent(), tmp_path) as context:
         run_stages(context, TEACHER.name, tmp_path)
+    assert not list(tmp_path.rglob("head.npz"))
+
+
+def test_a_sweep_names_a_student_that_cannot_be_built_before_it_trains(home: Path, tmp_path: Path) -> None:
+    wrong = recipe(home, Student(model="text_transformer", weights="teacher"))
+    with pytest.raises(RequestError, match=r"^layers=2: text_transformer has hidden states of 128 with 2 heads"):
+        sweep.sweep({"layers=2": wrong}, Silent(), tmp_path)
     assert not list(tmp_path.rglob("head.npz"))
 
 

@@ -103,7 +103,7 @@ def plan(
     with locked(folder.path):
         context = _open(recipe, settings, folder, progress, None)
         search = _Search(context, settings, target)
-        files = untrained_files(context, candidates)
+        files = untrained_files(context, resolved(context, candidates))
         return search.predicted(files, cost.timed(context, files))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from tfkd.distill.measures import paired_p_value
 from tfkd.errors import RequestError
 from tfkd.files import write_json
+from tfkd.pipeline.context import RunContext
 from tfkd.pipeline.fold_runs import require_no_folds
 from tfkd.pipeline.folders import SWEEP, TEST_LOGITS, RunFolder
 from tfkd.pipeline.kept_trainings import KeptTraining, train, trainings_of
@@ -26,7 +27,7 @@ from tfkd.pipeline.stages.assistant_labels import ASSISTANT_LABELS
 from tfkd.pipeline.stages.data import open_data
 from tfkd.pipeline.stages.teacher import ensemble_accuracy
 from tfkd.progress import Progress
-from tfkd.recipe import Recipe
+from tfkd.recipe import AnyLoss, Recipe, Student
 from tfkd.recipe.texts import with_text_defaults
 from tfkd.training.balance import require_known_classes
 from tfkd.training.job import StudentResult, TrainingKind
@@ -59,7 +60,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
         runs: the folder of the runs' folders.
 
     Raises:
-        RequestError: a variation needs other teachers, another data set or another run.
+        RequestError: a variation needs other teachers, another data set or another run, or its student cannot be built.
     """
     for recipe in recipes.values():
         require_no_folds(recipe, "sweep")
@@ -69,6 +70,7 @@ def sweep(recipes: Mapping[str, Recipe], progress: Progress, runs: Path = Path("
         shared = _sharing(_resolved(recipes, folder, progress))
         most = max(shared.values(), key=lambda recipe: recipe.distill.views)
         context = open_run(most, folder, progress)
+        _check(context, shared)
         run_stages(context, ASSISTANT_LABELS.name, folder.path)
         planned = {name: trainings_of(context, recipe, SWEEP, name) for name, recipe in shared.items()}
         train(context, [training for trainings in planned.values() for training in trainings], SWEEP)
@@ -101,6 +103,23 @@ def _resolved(recipes: Mapping[str, Recipe], folder: RunFolder, progress: Progre
         for choice in resolved.choices:
             progress.say(f"{name}: {choice}")
     return found
+
+
+def _check(context: RunContext, variations: Mapping[str, Recipe]) -> None:
+    """Builds the students of all variations before anything is trained."""
+    context.start_tensorflow()
+    from tfkd.training import student
+
+    checked: list[tuple[Student, list[AnyLoss]]] = []
+    for name, recipe in variations.items():
+        if (recipe.student, recipe.distill.losses) in checked:
+            continue
+        checked.append((recipe.student, recipe.distill.losses))
+        try:
+            signature = context.data.reading.signature(recipe.data)
+            student.check([recipe.student], recipe, signature, len(context.data.classes))
+        except RequestError as error:
+            raise RequestError(f"{name}: {error}") from error
 
 
 def _sharing(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:

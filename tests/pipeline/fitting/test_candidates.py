@@ -91,7 +91,8 @@ def test_candidates_of_texts_are_families_and_widths_and_of_a_transformer_layers
         *(f"text_transformer ×{width}, {layers}" for width in ("0.5", "1") for layers in ("1 layer", "2 layers")),
         *("word_average ×0.5", "word_average ×1", "text_convolution ×0.5", "text_convolution ×1"),
     ]
-    first, *_, last = candidates_of(texts, Fit(widths=[1.0]))
+    first, *_, last = candidates_of(texts, Fit(widths=[1.0], layers=[3, 4]))
+    assert candidates_of(texts, Fit(widths=[1.0], layers=[3, 4]))[1].student.teacher_layers == []
     assert first.student == texts.student and last.student == Student(
         model="text_convolution", weights="teacher", dropout=0.3
     )
@@ -99,7 +100,7 @@ def test_candidates_of_texts_are_families_and_widths_and_of_a_transformer_layers
 
 
 def test_a_file_of_weights_is_that_of_one_student_of_texts() -> None:
-    found = candidates_of(recipe_of_texts(weights="a.weights.h5"), Fit(widths=[0.5, 1.0]))
+    found = candidates_of(recipe_of_texts(weights="a.weights.h5"), Fit(widths=[0.5, 1.0], layers=[1]))
     assert {each.name: each.student.weights for each in found if each.student.weights != "none"} == {
         "word_average ×1": "a.weights.h5"
     }

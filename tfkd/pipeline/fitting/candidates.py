@@ -41,10 +41,11 @@ class Candidate:
         return recipe.model_copy(update={"student": self.student, "data": data, "fit": None})
 
     def untrained(self, context: RunContext) -> Any:
-        """Builds the student with random weights for the examples of a run."""
+        """Builds the student for the examples of a run, with random weights or those of a BERT model."""
         from tfkd.models import build_student
 
-        plain = self.student.model_copy(update={"weights": RANDOM, "teacher_layers": None})
+        # Word vectors of a teacher are part of the network: the student's are no wider.
+        plain = self.student if self.student.starts_from_bert else self.student.model_copy(update={"weights": RANDOM})
         signature = context.data.reading.signature(self.recipe(context.recipe).data)
         return build_student(plain, signature, len(context.data.classes), context.recipe.seed)
 
@@ -139,11 +140,11 @@ def _of_images(recipe: Recipe, settings: Fit, families: Sequence[str]) -> list[C
 
 
 def _of_texts(recipe: Recipe, settings: Fit, families: Sequence[str]) -> list[Candidate]:
-    layers = settings.layers or [recipe.student.layers]
+    own = [recipe.student.layers]
     return [
-        Candidate(_text_student(recipe.student, model, width, number), None)
+        Candidate(_text_student(recipe.student, model, width, layers), None)
         for model in families
-        for width, number in itertools.product(settings.widths, layers if _has_layers(model) else layers[:1])
+        for width, layers in itertools.product(settings.widths, (settings.layers or own) if _has_layers(model) else own)
     ]
 
 
@@ -155,12 +156,13 @@ def _image_student(student: Student, model: str, width: float, activation: str) 
 
 
 def _text_student(student: Student, model: str, width: float, layers: int) -> Student:
-    """Returns a student; word vectors of a teacher are for every one, a file of weights is not."""
-    same = (model, width) == (student.model, student.width)
+    """Returns a student; word vectors of a teacher are for every one, its layers and a file of weights are not."""
+    same = (model, width, layers) == (student.model, student.width, student.layers)
     of_all = student.is_random or student.weights == OF_TEACHER or student.starts_from_bert
     update: dict[str, Any] = {"model": model, "width": width, "weights": student.weights if same or of_all else RANDOM}
     if _has_layers(model):
-        update |= {"layers": layers}
+        vectors_alone: list[int] | None = None if update["weights"] in (AUTO, RANDOM) else []
+        update |= {"layers": layers, "teacher_layers": student.teacher_layers if same else vectors_alone}
     else:
         update |= {name: default_of(Student, name) for name in ("layers", "heads", "teacher_layers")}
     return Student.model_validate(student.model_dump() | update)

@@ -155,8 +155,9 @@ def _is_network(context: RunContext) -> bool:
 
 
 def _described(candidate: Candidate) -> dict[str, Any]:
-    """Returns a candidate as JSON, without its initial weights, which its untrained file does not depend on."""
-    return {"student": candidate.student.model_dump(mode="json", exclude={"weights"}), "size": candidate.input_size}
+    """Returns a candidate as JSON, without initial weights on which its untrained file does not depend."""
+    without = set() if candidate.student.starts_from_bert else {"weights"}
+    return {"student": candidate.student.model_dump(mode="json", exclude=without), "size": candidate.input_size}
 
 
 def _stage(context: RunContext, name: str, model: str, inputs: list[Any]) -> Stage:
