@@ -64,7 +64,7 @@ def of_the_machine(error: BaseException) -> MachineError | None:
     TensorFlow, HDF5 and Core ML Tools report such errors as text.
     """
     if isinstance(error, MemoryError):
-        return MachineError("The memory does not suffice. Close other programs, or make batches and images smaller.")
+        return MachineError("The memory does not suffice. Close other programs, or make batches or examples smaller.")
     number = getattr(error, "errno", None)
     if number not in _ADVICE:
         number = next((each for each in _ADVICE if os.strerror(each) in str(error)), None)

@@ -96,7 +96,7 @@ def test_timing_and_predicting_give_signs_of_life(files):
     lines = []
     images = np.zeros((2, 32, 32, 3), np.uint8)
     runner.probe(str(files["light"]), 1, images, lines.append)
-    assert lines == ["golden image 1 of 2", "golden image 2 of 2"]
+    assert lines == ["golden example 1 of 2", "golden example 2 of 2"]
     runner.block({"light": str(files["light"])}, 1, 2, 1, 0, lines.append)
     assert {"loaded light", "warming up", "round 1 of 2", "round 2 of 2"} <= set(lines)
 

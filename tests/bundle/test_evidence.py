@@ -53,8 +53,8 @@ def test_evidence_must_count_what_the_manifest_says():
     said = {name: list(contradictions(Evidence(confusion=each), manifest)) for name, each in found.items()}
     assert said == {
         "right": [],
-        "more right": ["the student is right for 750 of 1000 images, by evidence.json for 751 of 1000"],
-        "more images": ["the student is right for 750 of 1000 images, by evidence.json for 750 of 1001"],
+        "more right": ["the student is right for 750 of 1000 examples, by evidence.json for 751 of 1000"],
+        "more images": ["the student is right for 750 of 1000 examples, by evidence.json for 750 of 1001"],
         "more classes": ["it has 2 classes, evidence.json has 3"],
     }
     assert list(contradictions(Evidence(), manifest)) == []
@@ -97,6 +97,6 @@ def test_flips_and_orders_must_fit_the_manifest():
         "more flips": ["evidence.json shows 2 negative flips of student, more than it counts"],
         "another file": ["evidence.json shows 1 negative flips of android/quickstart_int8.tflite, more than it counts"],
         "another class": ["evidence.json shows a negative flip of a class that is not listed"],
-        "fewer images": ["the student has an order of wrong classes for 20 images, by evidence.json for 0"],
-        "no control": ["the control has an order of wrong classes for 0 images, by evidence.json for 20"],
+        "fewer images": ["the student has an order of wrong classes for 20 examples, by evidence.json for 0"],
+        "no control": ["the control has an order of wrong classes for 0 examples, by evidence.json for 20"],
     }

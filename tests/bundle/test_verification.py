@@ -21,7 +21,7 @@ def test_a_good_bundle_passes_wherever_it_lies(copy: Path, apart: Apart) -> None
     before = content_digest(copy)
     checks = verify(copy, apart=apart)
     assert failures(checks) == []
-    names = ["files", "checksums", "manifest", "labels", "golden images", "numbers", "gates"]
+    names = ["files", "checksums", "manifest", "labels", "golden examples", "numbers", "gates"]
     assert [check.name for check in checks[:7]] == names
     assert len(checks) == 7 + 6
     assert content_digest(copy) == before

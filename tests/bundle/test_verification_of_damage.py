@@ -121,21 +121,21 @@ def loop(manifest: dict[str, Any]) -> None:
             "labels",
             "Two classes are named 'cat'",
         ),
-        (lambda folder: (folder / "golden" / "000.png").unlink(), "golden images", "golden/000.png: cannot be read"),
-        (lambda folder: flip(folder / "golden" / "000.png", 20), "golden images", "golden/000.png: is"),
+        (lambda folder: (folder / "golden" / "000.png").unlink(), "golden examples", "golden/000.png: cannot be read"),
+        (lambda folder: flip(folder / "golden" / "000.png", 20), "golden examples", "golden/000.png: is"),
         (
             lambda folder: Image.new("RGB", (8, 8)).save(folder / "golden" / "000.png"),
-            "golden images",
+            "golden examples",
             "golden/000.png: is (8, 8) RGB, not (32, 32) RGB",
         ),
         (
             lambda folder: change_golden(folder, lambda golden: golden["images"][0].update(file="../manifest.json")),
-            "golden images",
+            "golden examples",
             "images.0.file: String should match",
         ),
         (
             lambda folder: change_golden(folder, lambda golden: golden["classes"].reverse()),
-            "golden images",
+            "golden examples",
             "names other classes",
         ),
     ],
@@ -189,7 +189,7 @@ def rewrite_answers(folder: Path) -> None:
         (other_archive("../../outside.txt"), "packs 'labels.txt', '../../outside.txt', not labels.txt alone"),
         (other_archive("labels.txt"), "packs 'labels.txt', 'labels.txt', not labels.txt alone"),
         (swap, "takes or gives something else than manifest.json says"),
-        (rewrite_answers, "its predictions for the golden images are"),
+        (rewrite_answers, "its predictions for the golden examples are"),
     ],
 )
 def test_a_model_that_contradicts_the_manifest_fails(

@@ -56,7 +56,7 @@ def test_families_of_later_versions_are_ignored_with_words(copy: Path, apart: Ap
     set_answers(copy, lambda entry: entry["families"].update({"of_tomorrow": ["of", {"another": "form"}]}))
     checks = verify(copy, apart=apart)
     assert not failures(checks)
-    (check,) = [check for check in checks if check.name == "golden images"]
+    (check,) = [check for check in checks if check.name == "golden examples"]
     assert "ignored: predictions of 'of_tomorrow', unknown to this version" in check.found
 
 
@@ -67,7 +67,7 @@ def test_golden_predictions_must_be_probabilities_per_class(
 ) -> None:
     set_answers(copy, lambda entry: of_int8(entry, family).update({"android/tiny_int8.tflite": labels}))
     checks = verify(copy, apart=apart)
-    refused(checks, "golden images", "android/tiny_int8.tflite")
+    refused(checks, "golden examples", "android/tiny_int8.tflite")
     assert {check.verdict for check in checks[-6:]} == {"not judged"}, "there is nothing to run them on"
 
 

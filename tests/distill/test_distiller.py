@@ -327,7 +327,7 @@ def test_arrays_are_numbered_for_a_memory_of_the_training_set(batch: Any) -> Non
         weights.append([weight.copy() for weight in distiller.get_weights()])
     assert difference(weights[0], weights[1]) == difference(weights[0], weights[2]) == 0
     distiller = Distiller(student(), [teacher()], [(ContrastiveLoss(negatives=8), 1.0)], images=15)
-    with pytest.raises(RequestError, match="16 images, more than the Distiller's images=15"):
+    with pytest.raises(RequestError, match="16 examples, more than the Distiller's images=15"):
         trained(distiller, images, labels)
 
 

@@ -154,6 +154,7 @@ KIND = InputKind(
     conversion=lambda rendering: "",
     golden_suffix=".txt",
     values="letters",
+    elsewhere="letters of other alphabets",
     normalization=lambda words, where: None,
     other_normalizations=lambda _: (),
     from_memory=lambda texts, _: texts,

@@ -47,7 +47,7 @@ def found(folder: Path, *overrides: str, photos: str = "photos") -> list[DoctorF
 
 def warnings(findings: list[DoctorFinding]) -> list[DoctorFinding]:
     """Returns the findings about the recipe itself, without those about the disk and the number of test photos."""
-    beside = ("GiB free", "test images: an accuracy", "tell an accuracy of")
+    beside = ("GiB free", "test examples: an accuracy", "tell an accuracy of")
     return [it for it in findings if it.level != "ok" and not any(text in it.text for text in beside)]
 
 
@@ -107,7 +107,7 @@ def test_a_rare_class_is_named_with_what_balances_it_and_what_the_test_images_ca
     assert overrides[1:] == ["teachers.0.fine_tune.class_weight=balanced"]
     (training, _) = about_classes("teachers.0.fine_tune.epochs=1", *overrides)
     assert training.level == "ok" and training.text.endswith("the recipe balances them")
-    assert "fewest test images, 1: with all of them right its recall is between 21% and 100%" in test.text
+    assert "fewest test examples, 1: with all of them right its recall is between 21% and 100%" in test.text
     assert "loses 7.7 points" in test.text
     assert "gates.max_accuracy_drop=0.1 and gates.min_relative_accuracy=0.8 accept" in test.text
     (training, _) = about_classes("teachers.0.fine_tune=null", "distill.training.sampling=balanced")
@@ -125,30 +125,30 @@ def test_every_promise_is_named_with_the_images_that_judge_it_and_choose_its_thr
     assert both == [
         (
             "ok",
-            "a recall of 50% is promised for 'a': 6 test images, and the gate needs 4 to judge it; its threshold is "
-            "chosen on 6 validation images, which leaves a recall between 19% and 81% (95% interval)",
+            "a recall of 50% is promised for 'a': 6 test examples, and the gate needs 4 to judge it; its threshold is "
+            "chosen on 6 validation examples, which leaves a recall between 19% and 81% (95% interval)",
         ),
         (
             "warning",
-            "a recall of 98% is promised for 'c': 1 test image of 189 that the gate needs to judge it; its threshold "
-            "is chosen on 1 validation image, which leaves a recall between 21% and 100% (95% interval)",
+            "a recall of 98% is promised for 'c': 1 test example of 189 that the gate needs to judge it; its threshold "
+            "is chosen on 1 validation example, which leaves a recall between 21% and 100% (95% interval)",
         ),
     ]
     ((level, text),) = promised("gates.min_recall.c=1", "export.thresholds=false")
-    assert level == "warning" and text.endswith("for 'c': 1 test image, and no number is enough to show it")
+    assert level == "warning" and text.endswith("for 'c': 1 test example, and no number is enough to show it")
     tested = replace(data, test=data.test.take(np.flatnonzero(data.test.labels < 2)))
     tested = replace(tested, validation=data.validation.take(np.flatnonzero(data.validation.labels < 2)))
     ((level, text),) = promised("gates.min_recall.c=0.5", images=tested)
-    assert level == "warning" and "'c': the test split has no image of it, so that the gate cannot judge it" in text
-    assert text.endswith("; the validation split has no image of it to choose its threshold")
+    assert level == "warning" and "'c': the test split has no example of it, so that the gate cannot judge it" in text
+    assert text.endswith("; the validation split has no example of it to choose its threshold")
     ((_, text),) = promised("gates.max_recall_drop.a=0.1")
     assert text.endswith(
-        "10 points of the recall of 'a' is promised: 6 test images of 62 that the gate needs to judge it"
+        "10 points of the recall of 'a' is promised: 6 test examples of 62 that the gate needs to judge it"
     )
     ((_, of_all),) = promised("gates.max_recall_drop=0.1")
-    assert "of 'c' is promised: 1 test image of 92 that" in of_all
+    assert "of 'c' is promised: 1 test example of 92 that" in of_all
     ((level, text),) = promised("gates.min_balanced_accuracy=0.9")
-    assert level == "warning" and "90% is promised: 1 test image of 12 that the gate needs" in text and "'c'" in text
+    assert level == "warning" and "90% is promised: 1 test example of 12 that the gate needs" in text and "'c'" in text
 
 
 def test_classes_without_test_images_are_all_named(folder: Path) -> None:
@@ -156,7 +156,7 @@ def test_classes_without_test_images_are_all_named(folder: Path) -> None:
     data = open_data(recipe, RunFolder(folder / "runs" / recipe.name), Lines())
     tested = replace(data, test=data.test.take(np.flatnonzero(data.test.labels == 0)))
     assert [text for level, text in examine_balance(recipe, tested)] == [
-        "no test images of 'b', 'c': the recall cannot be measured, and no gate notices its loss"
+        "no test examples of 'b', 'c': the recall cannot be measured, and no gate notices its loss"
     ]
 
 
@@ -257,7 +257,7 @@ def test_few_steps_are_a_warning(folder: Path, epochs: int, weights: str, text: 
     (finding,) = [it for it in findings if it.text.startswith("training: ")]
     assert finding.level == ("warning" if text else "ok")
     assert finding.text.startswith(text.format("mobilenet_v3_small"))
-    random = [it for it in warnings(findings) if "starts from random weights with 48 images" in it.text]
+    random = [it for it in warnings(findings) if "starts from random weights with 48 examples" in it.text]
     assert len(random) == (weights == "none")
     assert all(
         "set student.weights=imagenet student.activation=hard_swish (Keras downloads" in it.text for it in random
@@ -274,7 +274,7 @@ def test_a_download_that_has_just_failed_is_not_advised(folder: Path, monkeypatc
     monkeypatch.setattr(weights, "imagenet_file", offline)
     monkeypatch.setattr(weights, "_start_tensorflow", lambda seed: None)  # other tests have started it
     findings = found(folder, NO_MODELS[0], "student.model=mobilenet_v3_small", "student.activation=hard_swish")
-    (random,) = [it.text for it in findings if "starts from random weights with 48 images" in it.text]
+    (random,) = [it.text for it in findings if "starts from random weights with 48 examples" in it.text]
     assert "Keras downloads" not in random and "set student.model=mobilenet_v2 student.weights=imagenet" in random
 
 

@@ -191,7 +191,7 @@ def test_a_manifest_with_another_domain_contradicts_itself(finished: Outcome) ->
         return "; ".join(contradictions(finished.manifest.model_copy(update={"teachers": teachers})))  # type: ignore[union-attr]
 
     assert "'none', 'mri/*')]" in contradicting(domain=domain.model_copy(update={"pattern": "a/*"}))
-    assert f"no whole number of {domain.images} test images" in contradicting(accuracy=1 / 7)
+    assert f"no whole number of {domain.images} test examples" in contradicting(accuracy=1 / 7)
 
 
 def test_a_photo_that_moves_to_another_domain_makes_the_results_outdated(
@@ -232,7 +232,7 @@ def test_balance_without_a_class_in_the_domain_is_refused(photos: Path, tmp_path
         fine_tune=FineTune(epochs=1, class_weight="balanced"),
         domain="a/*",
     )
-    with pytest.raises(RequestError, match=r"'b' has no training images in the domain 'a/\*'"):
+    with pytest.raises(RequestError, match=r"'b' has no training examples in the domain 'a/\*'"):
         open_run(recipe(photos, balanced, trained("b/*")), RunFolder(tmp_path), Lines())
 
 

@@ -248,11 +248,11 @@ def test_predictions_by_fold_are_in_the_order_of_the_images() -> None:
     ("changes", "message"),
     [
         ({"compress": [Prune()]}, "leave compress out"),
-        ({"distill": Distill(training=Training(patience=2))}, "no validation images for distill.training.patience"),
-        ({"data": {"folds": 2}}, "data.folds=2 leaves tests.tiny:build_teacher no images"),
+        ({"distill": Distill(training=Training(patience=2))}, "no validation examples for distill.training.patience"),
+        ({"data": {"folds": 2}}, "data.folds=2 leaves tests.tiny:build_teacher no examples"),
         (
             {"gates": {"min_recall": {"a": 0.9}}},
-            "gates.min_recall needs validation images for its thresholds, and data.folds=3 leaves none",
+            "gates.min_recall needs validation examples for its thresholds, and data.folds=3 leaves none",
         ),
         (
             {"data": {"folds": 3, "augment": {"mix": "mixup"}}, "distill": Distill(targets="view")},
@@ -297,11 +297,11 @@ def test_doctor_says_what_the_photos_can_show(tmp_path: Path) -> None:
     (plain,) = told({"a": 40, "b": 40}, test_share=0.25)
     assert plain.level == "warning"
     assert plain.text == (
-        "20 test images tell an accuracy of 90% from 70% at best; with data.folds=5, all 80 labelled images tell it "
-        "from 81%"
+        "20 test examples tell an accuracy of 90% from 70% at best; with data.folds=5, all 80 labelled examples tell "
+        "it from 81%"
     )
     (folded,) = told({"a": 40, "b": 40}, folds=5)
-    assert folded == DoctorFinding("ok", "5 folds: all 80 labelled images tell an accuracy of 90% from 81% at best")
+    assert folded == DoctorFinding("ok", "5 folds: all 80 labelled examples tell an accuracy of 90% from 81% at best")
     (rare,) = told({"a": 40, "b": 4})
     assert "with data.folds=4, all 44" in rare.text
 
@@ -377,7 +377,7 @@ def test_such_a_bundle_passes_verify_and_says_what_it_cannot_measure(bundle: Pat
     assert [check.name for check in checks.values() if check.verdict == "failed"] == []
     measured = checks["accuracy of android/folds_int8.tflite"]
     assert measured.verdict == "not judged" and "accuracy is that of 2 folds" in measured.found
-    assert checks["data"].found.startswith("the 24 test images that the bundle was measured on")
+    assert checks["data"].found.startswith("the 24 test examples that the bundle was measured on")
 
 
 @pytest.mark.parametrize(
@@ -389,8 +389,8 @@ def test_such_a_bundle_passes_verify_and_says_what_it_cannot_measure(bundle: Pat
         ("student.folds.chance.balanced_accuracy", 0.7, "contradicts the balanced accuracy 0.7 of the student"),
         ("data.splits.validation", 5, "the splits are"),
         ("suspected_labels.parts", ["test"], "suspected_labels judges test, student.folds are 2"),
-        ("suspected_labels.examples", 25, "suspected_labels judges 25 images of 24"),
-        ("artifacts.0.accuracy", 1.0, "is stated although the images of its folds trained it"),
+        ("suspected_labels.examples", 25, "suspected_labels judges 25 examples of 24"),
+        ("artifacts.0.accuracy", 1.0, "is stated although the examples of its folds trained it"),
         ("artifacts.0.recall_changes", {"reference": "teacher", "classes": {}}, "recall_changes of android/folds_fp32"),
         ("student.recall_changes", None, "recall_changes of student have the reference None, not 'teacher'"),
         ("comparison.0.accuracy", 0.5, "of android/folds_fp32.tflite"),

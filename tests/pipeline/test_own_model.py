@@ -297,4 +297,4 @@ def test_a_folder_without_splits_is_measured_whole_and_verified_so(
     verify = ["verify", str(bundle), "--data", "folder:flat"]
     with contextlib.chdir(work):
         assert cli.execute(verify) == 0
-    assert "the 24 test images that the bundle was measured on" in capsys.readouterr().out
+    assert "the 24 test examples that the bundle was measured on" in capsys.readouterr().out

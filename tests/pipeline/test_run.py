@@ -325,7 +325,7 @@ def test_a_promised_recall_exports_again_with_a_threshold_from_validation_images
     threshold, (int8,) = manifest.thresholds["grass"], manifest.artifacts
     assert threshold.images == 4 and threshold.recall is not None and threshold.recall >= 0.75
     assert f"threshold of 'grass': {threshold.value:.8g} gives recall {threshold.recall:.1%}" in output
-    assert "Not proven: the recall of 'grass' (" in output and "12 test images of 'grass' are needed" in output
+    assert "Not proven: the recall of 'grass' (" in output and "12 test examples of 'grass' are needed" in output
     for page in ("report.html", "MODEL_CARD.md"):
         assert "Not proven: the recall of" in (finished / "promised/out/tiny" / page).read_text(encoding="utf-8")
     shipped, plain, student = int8.scores_with_thresholds, int8.scores, manifest.student.scores

@@ -80,7 +80,10 @@ def test_overrides_reach_the_layers() -> None:
 def test_default_files_are_those_that_texts_can_have(student: str, tflite: list[str]) -> None:
     export = with_text_defaults(recipe(Teacher(model="minilm_l6"), student=Student(model=student))).export
     assert export.tflite == tflite and export.coreml == ["mlpackage"]
-    stated = recipe(Teacher(model="minilm_l6"), export=Export(tflite=["int8"], coreml=["mlmodel"]))
+    assert export.description == "Text classifier distilled with tfkd"
+    stated = recipe(
+        Teacher(model="minilm_l6"), export=Export(tflite=["int8"], coreml=["mlmodel"], description="Questions")
+    )
     assert with_text_defaults(stated).export == stated.export
     images = recipe(Teacher(model="a:b"), data=Data(source="folder:x"))
     assert with_text_defaults(images) is images

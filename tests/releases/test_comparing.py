@@ -86,7 +86,7 @@ def test_other_test_images_are_not_compared_by_accuracy(tmp_path: Path) -> None:
     change_json(copied(tmp_path / "new") / "manifest.json", other)
     diff = compare(BUNDLE, tmp_path / "new", limits=DiffLimits(max_accuracy_drop=0.1)).diff
     drops = [gate for gate in diff.gates if gate.name.startswith("max_accuracy_drop")]
-    assert {gate.verdict for gate in drops} == {"not judged"} and "other test images" in drops[0].reason
+    assert {gate.verdict for gate in drops} == {"not judged"} and "other test examples" in drops[0].reason
 
 
 def classes_renamed(folder: Path) -> None:

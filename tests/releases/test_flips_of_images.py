@@ -87,7 +87,7 @@ def test_flips_of_images_with_their_thumbnails(source: str, tmp_path: Path) -> N
     assert verdicts["max_accuracy_drop/fixture_int8.tflite"] == "failed"
     assert verdicts["max_negative_flips/fixture.mlmodel"] == "not judged"
     assert outcome.diff.notes == [
-        f"these are not the test images of the {which} bundle; it may have been trained on some of them"
+        f"these are not the test examples of the {which} bundle; it may have been trained on some of them"
         for which in ("old", "new")
     ]
 
@@ -102,7 +102,7 @@ def test_a_bundle_with_folds_has_seen_the_images_of_its_own_data(source: str, tm
 
     change_json(new / "manifest.json", of_folds)
     notes = compare(BUNDLE, new, source, apart=Runner(new, {})).diff.notes
-    assert "the new bundle was trained on these images" in notes[1] and "old" in notes[0]
+    assert "the new bundle was trained on these examples" in notes[1] and "old" in notes[0]
 
 
 def test_photos_of_a_class_that_neither_has(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_likely_causes_are_listed_and_escaped(card, make_manifest):
 
 def test_promises_that_are_not_proven_are_named_in_words(card, make_manifest):
     manifest = make_manifest()
-    reason = "the test split has no image of it, 98.0 % is promised"
+    reason = "the test split has no example of it, 98.0 % is promised"
     manifest.gates += [not_judged(f"min_recall/{file}/rust", reason) for file in ("a.tflite", "b.tflite")]
     _, body = card(manifest)
     assert f"\n- Not proven: the recall of 'rust' ({reason}).\n" in body and body.count("Not proven") == 1

@@ -177,8 +177,8 @@ def rescue(**kept):
 def test_a_rescue_is_described_with_what_was_tried_and_kept(make_manifest):
     assert facts.rescue_says(make_manifest()) == []
     text = " ".join(facts.rescue_says(make_manifest(rescue=rescue(kept=True))))
-    assert "missed min_relative_accuracy; on the validation images it reached 70.0 %." in text
-    assert "student.width=2: 85.0 % on the validation images; kept" in text
+    assert "missed min_relative_accuracy; on the validation split it reached 70.0 %." in text
+    assert "student.width=2: 85.0 % on the validation split; kept" in text
     assert "x=1: it is expected to take 3 hours." in text and "None was better" not in text
     assert "None was better" in facts.rescue_says(make_manifest(rescue=rescue(kept=False)))[-1]
 
@@ -207,5 +207,5 @@ def test_a_test_split_that_measured_several_recipes_is_not_fresh(make_manifest):
     assert says(teacher, run, ("sweep", ["b", "c", "d"])) == (
         "4 recipes of this run folder were measured on the test split (run 2, sweep 3): a choice among them by these "
         "figures makes the figures too high, so measure the final claim on fresh images: tfkd verify quickstart --data "
-        "folder:FRESH."
+        "SOURCE."
     )

@@ -307,7 +307,7 @@ def test_a_store_of_another_teacher_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("image", [-1, IMAGES])
 def test_an_image_that_is_not_in_the_transfer_set_is_refused(tmp_path: Path, image: int) -> None:
     write(tmp_path)
-    with pytest.raises(RequestError, match="images 0 to 10"):
+    with pytest.raises(RequestError, match="examples 0 to 10"):
         SoftLabels(tmp_path, HEADER).read([3, image], 0)
 
 

@@ -366,7 +366,7 @@ def test_npz_needs_a_row_for_each_name(tmp_path: Path) -> None:
 def test_a_recipe_with_predictions_needs_targets_by_image_and_no_features() -> None:
     parts = {"name": "r", "data": Data(source="folder:x"), "student": Student()}
     file = [Teacher(predictions="t.csv")]
-    with pytest.raises(RequestError, match=r"t.csv has one prediction per image; set distill.targets='image'"):
+    with pytest.raises(RequestError, match=r"t.csv has one prediction per example; set distill.targets='image'"):
         Recipe(teachers=file, distill=Distill(), **parts)
     assert Recipe(teachers=file, **parts).distill.auto  # which chooses targets by image
     with pytest.raises(RequestError, match=r"t.csv has predictions alone, no feature 'pooled'"):

@@ -177,7 +177,7 @@ def test_a_class_without_training_images_cannot_be_balanced(recipe: Recipe, data
     common = replace(data, train=data.train.take(np.flatnonzero(data.train.labels == 0)))
     plain = recipe.with_("distill.training.class_weight=null", "distill.training.sampling=natural")
     require_known_classes(plain, common)
-    with pytest.raises(RequestError, match="class 'rare' has no training images"):
+    with pytest.raises(RequestError, match="class 'rare' has no training examples"):
         require_known_classes(plain.with_(f"distill.training.{setting}=balanced"), common)
 
 

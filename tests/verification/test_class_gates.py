@@ -38,18 +38,18 @@ def counted(right: int, images: int, others: int = 100) -> Any:
 @pytest.mark.parametrize(
     ("right", "images", "limit", "verdict", "reason"),
     [
-        (186, 189, 0.98, "passed", "recall 98.4 % (95 % interval 95.4 to 99.5 %) on 189 images, 98.0 % is promised"),
-        (185, 189, 0.98, "not judged", "too close to decide: about 304 times as many test images of"),
+        (186, 189, 0.98, "passed", "recall 98.4 % (95 % interval 95.4 to 99.5 %) on 189 examples, 98.0 % is promised"),
+        (185, 189, 0.98, "not judged", "too close to decide: about 304 times as many test examples of"),
         (180, 189, 0.98, "failed", "interval 91.2 to 97.5 %"),
-        (188, 188, 0.98, "not judged", "98.0 % is promised; 189 test images of 'malignant' are needed"),
-        (20, 20, 0.98, "not judged", "189 test images of 'malignant' are needed"),
-        (1, 1, 0.98, "not judged", "on 1 image, 98.0 % is promised; 189 test images of 'malignant' are needed"),
-        (0, 1, 0.98, "not judged", "on 1 image, 98.0 % is promised; 189 test images of 'malignant' are needed"),
-        (0, 2, 0.98, "failed", "on 2 images, 98.0 % is promised"),
-        (0, 0, 0.98, "not judged", "the test split has no image of it, 98.0 % is promised"),
+        (188, 188, 0.98, "not judged", "98.0 % is promised; 189 test examples of 'malignant' are needed"),
+        (20, 20, 0.98, "not judged", "189 test examples of 'malignant' are needed"),
+        (1, 1, 0.98, "not judged", "on 1 example, 98.0 % is promised; 189 test examples of 'malignant' are needed"),
+        (0, 1, 0.98, "not judged", "on 1 example, 98.0 % is promised; 189 test examples of 'malignant' are needed"),
+        (0, 2, 0.98, "failed", "on 2 examples, 98.0 % is promised"),
+        (0, 0, 0.98, "not judged", "the test split has no example of it, 98.0 % is promised"),
         (49, 50, 1.0, "failed", "100.0 % is promised"),
-        (50, 50, 1.0, "not judged", "no number of test images of 'malignant' is enough to show it"),
-        (2, 2, 0.4, "not judged", "6 test images of 'malignant' are needed"),
+        (50, 50, 1.0, "not judged", "no number of test examples of 'malignant' is enough to show it"),
+        (2, 2, 0.4, "not judged", "6 test examples of 'malignant' are needed"),
         (20, 20, 0.1, "passed", "10.0 % is promised"),
         (0, 3, 0.0, "passed", "0.0 % is promised"),
     ],
@@ -75,18 +75,18 @@ def test_a_promise_that_no_threshold_keeps_never_passes(right: int, images: int,
     scores = {"scores": counted(0, 40), "scores_with_thresholds": counted(tested, 40)}
     (gate,) = verdicts({"min_recall": {"malignant": 0.9}}, {"malignant": threshold}, **scores)
     assert gate.verdict == verdict and f"the nearest, 0.25, reaches {100 * right / images:.1f} % of" in gate.reason
-    assert gate.reason.endswith("; 35 validation images of 'malignant' are needed") is (verdict == "not judged")
+    assert gate.reason.endswith("; 35 validation examples of 'malignant' are needed") is (verdict == "not judged")
 
 
 @pytest.mark.parametrize(
     ("scores", "limit", "verdict", "reason"),
     [
         (counted(40, 40), 0.9, "passed", ""),
-        (counted(8, 8, 1_000), 0.9, "not judged", "; 9 test images per class are needed"),
-        (counted(0, 1), 0.9, "not judged", "; 10 test images per class are needed"),
+        (counted(8, 8, 1_000), 0.9, "not judged", "; 9 test examples per class are needed"),
+        (counted(0, 1), 0.9, "not judged", "; 10 test examples per class are needed"),
         (counted(30, 40), 0.95, "failed", ""),
-        (counted(52, 58), 0.96, "not judged", "; too close to decide: about 11 times as many test images per class"),
-        (counted(0, 0), 0.9, "passed", "of 1 class (no test image of 'malignant')"),
+        (counted(52, 58), 0.96, "not judged", "; too close to decide: about 11 times as many test examples per class"),
+        (counted(0, 0), 0.9, "passed", "of 1 class (no test example of 'malignant')"),
     ],
 )
 def test_the_balanced_accuracy(scores: Scores, limit: float, verdict: str, reason: str) -> None:
@@ -166,21 +166,21 @@ def test_a_drop_from_nothing_is_not_judged() -> None:
     gate = only({"max_recall_drop": 0.05}, scores=counted(60, 100))
     assert gate.verdict == "not judged" and "neither the teacher nor a control" in gate.reason
     gate = only({"max_recall_drop": {"malignant": 0.05}}, scores=counted(0, 0), recall_changes=changes(0, 0))
-    assert gate.verdict == "not judged" and "no image of it" in gate.reason
+    assert gate.verdict == "not judged" and "no example of it" in gate.reason
     found = {"scores": counted(1, 2), "recall_changes": changes(0, 0, "control")}
     gate = only({"max_recall_drop": {"malignant": 0.05}}, **found)
     assert gate.verdict == "not judged" and gate.reason.startswith("recall of the control less")
-    assert gate.reason.endswith("on 2 images; 150 test images of 'malignant' are needed")
+    assert gate.reason.endswith("on 2 examples; 150 test examples of 'malignant' are needed")
 
 
 def test_a_drop_on_few_images_is_not_judged() -> None:
     one_lost = {"scores": counted(0, 1), "recall_changes": changes(1, 0)}
     gate = only({"max_recall_drop": {"malignant": 0.0}}, **one_lost)
-    assert gate.verdict == "not judged" and "no number of test images of 'malignant' is enough" in gate.reason
+    assert gate.verdict == "not judged" and "no number of test examples of 'malignant' is enough" in gate.reason
     gate = only({"max_recall_drop": 0.1}, scores=counted(40, 40, 100), recall_changes=changes(0, 0))
-    assert gate.verdict == "not judged" and "test images of 'malignant' are needed" in gate.reason
+    assert gate.verdict == "not judged" and "test examples of 'malignant' are needed" in gate.reason
     gate = only({"max_recall_drop": 0.1}, scores=counted(0, 0, 200), recall_changes=changes(0, 0))
-    assert gate.verdict == "not judged" and gate.reason.endswith("(no test image of 'malignant')")
+    assert gate.verdict == "not judged" and gate.reason.endswith("(no test example of 'malignant')")
     better = {"scores": counted(40, 40), "recall_changes": changes(0, 15)}
     assert only({"max_recall_drop": {"malignant": 0.0}}, **better).verdict == "passed"
 

@@ -71,7 +71,7 @@ def test_two_of_ten_labels_that_are_swapped() -> None:
     order = [0, 1, 7, 3, 4, 5, 6, 2, 8, 9]
     found = one(diagnose(subject(trained(10, "none", order), "none", names_of(10)), images, labels))
     assert found.cause == "labels" and "outputs 2 (sock) and 7 (ring) swapped" in found.evidence
-    assert "100% of 120 images instead of 80%" in found.evidence
+    assert "100% of 120 examples instead of 80%" in found.evidence
     assert found.labels == [names_of(10)[number] for number in order]
     assert found.proposal == f"--labels {','.join(found.labels)}"
 
@@ -160,7 +160,7 @@ def test_a_model_that_always_predicts_the_most_frequent_class_is_not_called_misl
     images, labels = images_of(2, [190, 10])
     always = subject(lambda batch: np.tile([1.0, 0.0], (len(batch), 1)), "none", ["negative", "positive"])
     found = one(diagnose(always, images, labels))
-    assert found.cause == "untrained" and "the same class for 100% of 200 images" in found.evidence
+    assert found.cause == "untrained" and "the same class for 100% of 200 examples" in found.evidence
 
 
 def constant(outputs: int) -> Callable:
@@ -180,7 +180,7 @@ def test_few_images_give_no_diagnosis(classes: int, each: int, network: Callable
     assert diagnose(subject(network(classes), "none", names_of(classes), fine_tuning=fine_tuning), images, labels) == []
 
 
-@pytest.mark.parametrize(("network", "message"), [(constant, "same class for 100%"), (guess, "tells images apart")])
+@pytest.mark.parametrize(("network", "message"), [(constant, "same class for 100%"), (guess, "tells examples apart")])
 def test_a_model_fine_tuned_on_these_classes_is_not_said_to_have_others(network: Callable, message: str) -> None:
     images, labels = images_of(4, 60)
     judged = subject(network(4), "none", names_of(4), fine_tuning="teachers.1.fine_tune")

@@ -178,13 +178,13 @@ def flips(lost: int, right: int) -> NegativeFlips:
 @pytest.mark.parametrize(
     ("lost", "right", "limit", "verdict", "reason"),
     [
-        (8, 400, 0.02, "passed", "8 of 400 images that the teacher predicts rightly, 95 % interval 1.0 % to 3.9 %"),
+        (8, 400, 0.02, "passed", "8 of 400 examples that the teacher predicts rightly, 95 % interval 1.0 % to 3.9 %"),
         (9, 400, 0.02, "failed", "9 of 400"),
-        (0, 400, 0.0, "passed", "0 of 400 images that the teacher predicts rightly, 95 % interval 0.0 % to 1.0 %"),
+        (0, 400, 0.0, "passed", "0 of 400 examples that the teacher predicts rightly, 95 % interval 0.0 % to 1.0 %"),
         (1, 400, 0.0, "failed", "1 of 400"),
-        (1, 20, 0.02, "passed", "one of 20 images may differ"),
-        (2, 20, 0.02, "failed", "one of 20 images may differ"),
-        (0, 0, 0.02, "not judged", "the teacher predicts no test image rightly"),
+        (1, 20, 0.02, "passed", "one of 20 examples may differ"),
+        (2, 20, 0.02, "failed", "one of 20 examples may differ"),
+        (0, 0, 0.02, "not judged", "the teacher predicts no test example rightly"),
     ],
 )
 def test_negative_flips_are_a_fraction_of_what_the_teacher_has_right(
@@ -236,7 +236,7 @@ def test_one_image_of_a_small_test_split_may_differ(gate: str, limit: float, ima
 
     assert judge_with(allowed).passed and not judge_with(allowed + 1).passed
     is_widened = 0 < round(limit if "drop" in gate else 1 - limit, 6) * images < 1
-    assert judge_with(0).reason.startswith(f"one of {images} images may differ") is is_widened
+    assert judge_with(0).reason.startswith(f"one of {images} examples may differ") is is_widened
     assert is_widened or judge_with(0).limit == limit
 
 

@@ -33,10 +33,10 @@ def test_quantized_predictions_need_not_add_up_to_one() -> None:
         (10 * RIGHT, RIGHT, "lie between"),
         (RIGHT / 2, RIGHT, "add up to 0.5"),
         (np.eye(3, dtype=np.float32)[:2] * 0, RIGHT, "are all zero"),
-        (RIGHT[[0, 0]], RIGHT, "are the same for every image"),
-        (np.full_like(RIGHT, 1 / 3), RIGHT, "are the same for every image"),
+        (RIGHT[[0, 0]], RIGHT, "are the same for every example"),
+        (np.full_like(RIGHT, 1 / 3), RIGHT, "are the same for every example"),
         (np.full((1, 3), 1 / 3, np.float32), RIGHT[:1], "are the same for every class"),
-        (np.full((4, 1000), 1e-3, np.float32), LEVEL, "are the same for every image"),
+        (np.full((4, 1000), 1e-3, np.float32), LEVEL, "are the same for every example"),
     ],
 )
 def test_faults_are_named(answers: np.ndarray, right: np.ndarray, what: str) -> None:

@@ -55,12 +55,12 @@ def reversed_of(path: str) -> Change:
         ),
         (
             lambda index: index["images"][0].pop("families"),
-            "golden images",
+            "golden examples",
             "000.png has no predictions of litert_kernels",
         ),
         (
             lambda index: index["images"][1].pop("families"),
-            "golden images",
+            "golden examples",
             "001.png has no predictions of litert_kernels",
         ),
         (
@@ -81,15 +81,15 @@ def reversed_of(path: str) -> Change:
         ),
         (
             family("litert_kernels", "android/x.tflite"),
-            "golden images",
+            "golden examples",
             "predictions of android/x.tflite, which the manif",
         ),
         (
             answers("android/x.tflite", [1.0, 0.0, 0.0]),
-            "golden images",
+            "golden examples",
             "predictions of android/x.tflite, which the manif",
         ),
-        (family("a\n\x1b[31m", FP32), "golden images", "String should match pattern"),
+        (family("a\n\x1b[31m", FP32), "golden examples", "String should match pattern"),
         (
             answers(INT8, [0.0, 0.0, 0.0]),
             INT8,
@@ -97,15 +97,15 @@ def reversed_of(path: str) -> Change:
         ),
         (answers(INT8, [0.5, 0.5, 0.5]), INT8, "add up to 1.5, not to 1"),
         (answers(INT8, [1e308, 0.0, 0.0]), INT8, "are not all numbers"),
-        (answers(INT8, ["0.5", "0.5", "0"]), "golden images", "Input should be a valid number"),
-        (answers(INT8, [True, False, False]), "golden images", "Input should be a valid number"),
+        (answers(INT8, ["0.5", "0.5", "0"]), "golden examples", "Input should be a valid number"),
+        (answers(INT8, [True, False, False]), "golden examples", "Input should be a valid number"),
         (
             every(lambda entry: entry["probabilities"].pop("keras")),
-            "golden images",
+            "golden examples",
             "no predictions of the Keras model",
         ),
-        (answers("keras", [0.0, 0.0, 0.0]), "golden images", "the predictions of the Keras model are all zero"),
-        (lambda index: index["images"].append(index["images"][0]), "golden images", "names an image twice"),
+        (answers("keras", [0.0, 0.0, 0.0]), "golden examples", "the predictions of the Keras model are all zero"),
+        (lambda index: index["images"].append(index["images"][0]), "golden examples", "names an example twice"),
     ],
 )
 def test_incomplete_or_foreign_golden_predictions_are_refused(
@@ -177,11 +177,11 @@ def test_the_tolerance_of_a_file_is_that_of_what_it_is(copy: Path, apart: Apart)
 def test_golden_images_that_are_too_few_or_all_the_same(copy: Path, apart: Apart) -> None:
     change_manifest(copy, lambda manifest: manifest["recipe"]["export"].update(golden_images=4))
     seal(copy)
-    refused(verify(copy, apart=apart), "golden images", "has 2 golden images; the bundle was made with 4")
+    refused(verify(copy, apart=apart), "golden examples", "has 2 golden examples; the bundle was made with 4")
     change_manifest(copy, lambda manifest: manifest["recipe"]["export"].update(golden_images=2))
     Image.open(copy / "golden" / "000.png").save(copy / "golden" / "001.png")
     seal(copy)
-    refused(verify(copy, apart=apart), "golden images", "all of the 2 golden images are the same")
+    refused(verify(copy, apart=apart), "golden examples", "all of the 2 golden examples are the same")
 
 
 def test_a_constant_file_fails_even_if_the_bundle_expects_it(
@@ -200,7 +200,7 @@ def test_a_constant_file_fails_even_if_the_bundle_expects_it(
 
     run = Apart.run
     monkeypatch.setattr(Apart, "run", same)
-    refused(verify(copy, apart=apart), INT8, "are the same for every image")
+    refused(verify(copy, apart=apart), INT8, "are the same for every example")
 
 
 def test_a_file_that_the_manifest_calls_not_verified_is_run(
@@ -345,7 +345,7 @@ INT8_CATS = ("artifacts", 3, "scores", "classes", "cat")
         (put(1.0, *CATS, "recall", "low"), "student.scores: a fraction or an interval does not follow from the counts"),
         (put(0.5, "student", "scores", "macro_f1", "value"), "student.scores: a fraction or an interval"),
         (put(99, *CATS, "images"), "student.scores: they count"),
-        (put(99, *CATS, "right"), "student.scores: more images are right than there are"),
+        (put(99, *CATS, "right"), "student.scores: more examples are right than there are"),
         (put(None, "student", "control_scores"), "student.control_scores are missing"),
         (put(None, "artifacts", 3, "scores"), "scores of android/tiny_int8.tflite are missing"),
         (drop(*INT8_CATS), "scores of android/tiny_int8.tflite: they are of other classes"),
@@ -356,12 +356,12 @@ INT8_CATS = ("artifacts", 3, "scores", "classes", "cat")
         (put(None, "artifacts", 3, "recall_changes"), "have the reference None, not 'teacher'"),
         (
             put({"cat": {"lost": 9, "gained": 0}}, "student", "recall_changes", "classes"),
-            "recall_changes of student contradict the images of",
+            "recall_changes of student contradict the examples of",
         ),
         (put("control", "artifacts", 3, "recall_changes", "reference"), "have the reference 'control', not 'teacher'"),
         (
             put({"cat": {"lost": 2, "gained": 0}}, "artifacts", 3, "recall_changes", "classes"),
-            "recall_changes of android/tiny_int8.tflite contradict the images of",
+            "recall_changes of android/tiny_int8.tflite contradict the examples of",
         ),
         (put({"cat": 0.5}, "recipe", "gates", "min_recall"), "its recipe promises {'cat': 0.5}"),
         (drop("recipe", "export", "thresholds"), "does not say whether thresholds are chosen"),
@@ -375,7 +375,7 @@ INT8_CATS = ("artifacts", 3, "scores", "classes", "cat")
         ),
         (
             put({"cat": {"promise": 0.5, "value": 0.5, "images": 3, "recall": 0.5, "precision": 1.0}}, "thresholds"),
-            "the recall of the threshold of 'cat' is no whole number of 3 validation images",
+            "the recall of the threshold of 'cat' is no whole number of 3 validation examples",
         ),
     ],
 )
@@ -429,7 +429,7 @@ def flip(label: str) -> Change:
         (put("int8", "artifacts", 0, "precision"), "is said to be tflite int8, not tflite fp32"),
         (put(["fp32"], "recipe", "export", "tflite"), "is listed, which its recipe does not request"),
         (put(True, "recipe", "export", "onnx"), "onnx/tiny.onnx is not listed, which its recipe requests"),
-        (put(0.99, "artifacts", 0, "accuracy"), "is 0.99, which is no whole number of 13 test images"),
+        (put(0.99, "artifacts", 0, "accuracy"), "is 0.99, which is no whole number of 13 test examples"),
         (put(0.5, "artifacts", 0, "accuracy"), "accuracy of android/tiny_fp32.tflite is 0.5, of the student 1.0"),
         (put(6 / 13, "student", "accuracies", 0), "that of the exported seed is 1.0"),
         (put(9, "student", "exported_seed"), "student.exported_seed is 9, which is none of its seeds"),
@@ -437,24 +437,24 @@ def flip(label: str) -> Change:
         (put(None, "student", "control_accuracy"), "student.control_accuracy is None"),
         (put([], "student", "control_accuracies"), "student.control_accuracies are 0, its seeds 1"),
         (put(None, "student", "against_control"), "student.against_control is missing although there is a control"),
-        (put(3, "student", "against_control", "gained"), "counts 3 images against 0"),
+        (put(3, "student", "against_control", "gained"), "counts 3 examples against 0"),
         (put(0.5, "student", "against_control", "p_value"), "has p = 0.5; its counts give 1"),
         (put(None, "student", "negative_flips"), "student.negative_flips is missing although the teacher was measured"),
         (put(None, "artifacts", 2, "negative_flips"), "negative_flips of android/tiny_dynamic.tflite is missing"),
-        (put(9, "student", "negative_flips", "right"), "is of 9 images that the teacher predicts rightly"),
-        (put(3, "artifacts", 0, "negative_flips", "test", "gained"), "counts 3 images against 0"),
+        (put(9, "student", "negative_flips", "right"), "is of 9 examples that the teacher predicts rightly"),
+        (put(3, "artifacts", 0, "negative_flips", "test", "gained"), "counts 3 examples against 0"),
         (put(0.5, "artifacts", 0, "negative_flips", "test", "p_value"), "has p = 0.5; its counts give 1"),
-        (put(1.0, "artifacts", 0, "agreement"), "counts more images than the agreement 1.0 with the teacher allows"),
-        (both(flip("cat"), put(0.5, "artifacts", 0, "agreement")), "counts 1 images against 1"),
+        (put(1.0, "artifacts", 0, "agreement"), "counts more examples than the agreement 1.0 with the teacher allows"),
+        (both(flip("cat"), put(0.5, "artifacts", 0, "agreement")), "counts 1 examples against 1"),
         (flip("cow"), "names a class twice, or one that is none of the classes"),
         (put(None, "teachers", 0, "accuracy"), "student.wrong_classes is stated without its networks"),
         (put(None, "teachers", 0, "accuracy"), "student.negative_flips is stated, but not both accuracies"),
         (put(None, "student", "wrong_classes"), "student.wrong_classes is missing"),
-        (put(14, "student", "control_wrong_classes", "images"), "student.control_wrong_classes is of 14 images, of 13"),
+        (put(14, "student", "control_wrong_classes", "images"), "control_wrong_classes is of 14 examples, of 13"),
         (put(1 / 13, "teachers", 0, "accuracy"), "further apart than their agreement"),
         (put(99, "teachers", 0, "parameters"), "another number of parameters"),
         (put(0.25, "artifacts", 2, "chance", "balanced_accuracy"), "contradicts the balanced accuracy 0.25"),
-        (put(0.25, "artifacts", 2, "chance", "chance_level"), "were tested against chance on other images"),
+        (put(0.25, "artifacts", 2, "chance", "chance_level"), "were tested against chance on other examples"),
         (put(1e-9, "artifacts", 2, "chance", "p_value"), "is less than the test split allows"),
         (put(None, "artifacts", 2, "chance"), "chance of android/tiny_dynamic.tflite is missing"),
         (put("no operator", "artifacts", 2, "not_verified"), "is stated although it was not run"),
@@ -479,7 +479,7 @@ def test_one_number_in_several_places_must_be_equal(good: Path, change: Change, 
     [
         ([1, 0], "not in the order in which tfkd draws them"),
         ([1, 2], "not in the order in which tfkd draws them"),
-        ([0, -1], "1 golden images have no label"),
+        ([0, -1], "1 golden examples have no label"),
         ([0, 2], "but 1 of its 2 golden predictions are correct"),
     ],
 )
@@ -499,7 +499,7 @@ def test_golden_predictions_too_often_wrong_for_the_accuracy_are_refused(good: P
         stored, labels=np.arange(9) % 3, expected={"keras": np.eye(3, dtype=np.float32)[(np.arange(9) + 1) % 3]}
     )
     (wrong,) = golden_labels.contradictions(many, manifest)
-    assert wrong == "the accuracy of keras on 1,000 test images is 0.9, but 0 of its 9 golden predictions are correct"
+    assert wrong == "the accuracy of keras on 1,000 test examples is 0.9, but 0 of its 9 golden predictions are correct"
 
 
 def test_values_in_two_files_or_twice_in_one_must_be_equal(copy: Path, apart: Apart) -> None:

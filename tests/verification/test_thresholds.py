@@ -61,15 +61,15 @@ def test_a_probability_of_nearly_zero_gives_a_threshold_above_zero(least: float)
 def test_a_class_without_validation_images_has_none() -> None:
     found = chosen(0.9, ())
     assert (found.value, found.recall, found.images, found.kept) == (None, None, 0, False)
-    assert "no image" in thresholds.described("malignant", found)
+    assert "no example" in thresholds.described("malignant", found)
 
 
 def test_a_threshold_of_few_images_is_shown_with_its_interval() -> None:
     few = Threshold(promise=0.98, value=0.25, images=6, recall=1.0, precision=0.5)
     found = thresholds.described("malignant", few)
-    assert "recall 100.0% (95 % interval 61.0 to 100.0 % on 6 validation images of it; 189 are needed to be" in found
+    assert "recall 100.0% (95 % interval 61.0 to 100.0 % on 6 validation examples of it; 189 are needed to be" in found
     many = few.model_copy(update={"images": 189})
-    assert "(95 % interval 98.0 to 100.0 % on 189 validation images of it)" in thresholds.described("malignant", many)
+    assert "(95 % interval 98.0 to 100.0 % on 189 validation examples of it)" in thresholds.described("malignant", many)
 
 
 def test_promises_that_exclude_each_other_get_the_nearest() -> None:

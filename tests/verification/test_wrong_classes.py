@@ -47,7 +47,7 @@ def test_images_without_an_order_are_left_out() -> None:
     assert sum(histogram(found)) == 4
 
 
-@pytest.mark.parametrize(("classes", "reason"), [(2, "one wrong class"), (4, "no test image has an order")])
+@pytest.mark.parametrize(("classes", "reason"), [(2, "one wrong class"), (4, "no test example has an order")])
 def test_no_order_at_all_has_a_reason(classes: int, reason: str) -> None:
     level = np.zeros((3, classes), np.float32)
     agreement = order_agreement(rank_correlations(np.zeros(3, int), level, level), classes)

@@ -148,7 +148,7 @@ def probe(path: str, threads: int, golden: np.ndarray, tell: Tell = _quiet) -> d
     predictions = []
     for number, image in enumerate(golden, 1):
         predictions.append(predict(interpreter, image).tolist())
-        tell(f"golden image {number} of {len(golden)}")
+        tell(f"golden example {number} of {len(golden)}")
     peak = _memory("VmHWM")
     return {
         "init_ms": (loaded - start) / 1e6,

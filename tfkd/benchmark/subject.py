@@ -59,7 +59,7 @@ class Expected:
         shape = next(iter(self.answers.values())).shape
         if predictions.shape != shape:
             raise RequestError(
-                f"The device's predictions for the golden images have the shape {predictions.shape}, not "
+                f"The device's predictions for the golden examples have the shape {predictions.shape}, not "
                 f"{shape}. The file is not the bundle's; export it again."
             )
         right = {family: self._right(family) for family in accepted}

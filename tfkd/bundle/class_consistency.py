@@ -73,19 +73,19 @@ def _wrong(stated: _StatedScores, scores: Scores, manifest: Manifest) -> Iterato
         yield "they are of other classes than the data"
         return
     if any(right > min(images, predicted) for images, predicted, right in counts.values()):
-        yield "more images are right than there are"
+        yield "more examples are right than there are"
         return
     images, predicted, right = (sum(column) for column in zip(*counts.values(), strict=True))
     if images != predicted or not images or (stated.of_all_images and images != manifest.images):
-        yield f"they count {images:,} images and {predicted:,} predictions, of {manifest.images:,} test images"
+        yield f"they count {images:,} examples and {predicted:,} predictions, of {manifest.images:,} test examples"
         return
     if stated.accuracy is not None and abs(stated.accuracy * manifest.images - right) > _WHOLE:
-        yield f"{right:,} images are right, the accuracy is {stated.accuracy}"
+        yield f"{right:,} examples are right, the accuracy is {stated.accuracy}"
     if scores != from_counts(counts):
         yield "a fraction or an interval does not follow from the counts"
     first = manifest.student.scores
     if stated.of_all_images and first and any(counts[name][0] != first.classes[name].images for name in counts):
-        yield "they count other images of a class than student.scores"
+        yield "they count other examples of a class than student.scores"
 
 
 def _thresholds(manifest: Manifest) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _thresholds(manifest: Manifest) -> Iterator[str]:
         if (each.value is None) is not (each.recall is None) or (each.recall is None) is not (not each.images):
             yield f"the threshold of {name!r} is stated without its recall, or the other way round"
         elif each.recall is not None and abs(each.recall * each.images - round(each.recall * each.images)) > _WHOLE:
-            yield f"the recall of the threshold of {name!r} is no whole number of {each.images:,} validation images"
+            yield f"the recall of the threshold of {name!r} is no whole number of {each.images:,} validation examples"
 
 
 def _with_thresholds(manifest: Manifest) -> Iterator[str]:
@@ -132,4 +132,4 @@ def _changes(what: str, found: RecallChanges | None, scores: Scores, manifest: M
         change = found.classes.get(each) or RecallChange(lost=0, gained=0)
         other = reference.classes.get(each)
         if other is None or change.gained > score.right or score.right - change.gained + change.lost != other.right:
-            yield f"{what} contradict the images of {each!r} that are right"
+            yield f"{what} contradict the examples of {each!r} that are right"

@@ -174,7 +174,7 @@ def _fractions(manifest: Manifest) -> Iterator[str]:
     ]
     for name, fraction, number in counts:
         if fraction is not None and abs(fraction * number - round(fraction * number)) > _WHOLE:
-            yield f"{name} is {fraction}, which is no whole number of {number:,} test images"
+            yield f"{name} is {fraction}, which is no whole number of {number:,} test examples"
 
 
 def _untrained(manifest: Manifest) -> Iterator[str]:
@@ -267,7 +267,7 @@ def _folds(manifest: Manifest) -> Iterator[str]:
         return
     splits = {name: manifest.data.splits.get(name) for name in ("train", "validation", "test")}
     if splits != {"train": manifest.images, "validation": 0, "test": manifest.images}:
-        yield f"the splits are {splits}, though all images are in a fold and trained the student"
+        yield f"the splits are {splits}, though all examples are in a fold and trained the student"
     expected = proportion(round(student.accuracy * manifest.images), manifest.images)
     if not all(map(_close, entry.interval, expected)):
         yield f"the interval of the accuracy {student.accuracy} is {entry.interval}; its counts give {expected}"
@@ -284,7 +284,7 @@ def _suspects(manifest: Manifest) -> Iterator[str]:
     splits = manifest.data.splits
     images = sum(manifest.images if part == "folds" else splits.get(part, 0) for part in entry.parts)
     if entry.examples > images:
-        yield f"suspected_labels judges {entry.examples} images of {images}"
+        yield f"suspected_labels judges {entry.examples} examples of {images}"
 
 
 def _chance(manifest: Manifest) -> Iterator[str]:
@@ -301,7 +301,7 @@ def _chance(manifest: Manifest) -> Iterator[str]:
         yield from (f"{wrong} of {name}" for wrong in _impossible(accuracy, test, manifest))
         first = found[0][2]
         if (test.chance_level, test.perfect_p_value) != (first.chance_level, first.perfect_p_value):
-            yield f"{name} and {found[0][0]} were tested against chance on other images"
+            yield f"{name} and {found[0][0]} were tested against chance on other examples"
 
 
 def _impossible(accuracy: float, test: ChanceTest, manifest: Manifest) -> Iterator[str]:
@@ -333,7 +333,7 @@ def _measured(artifact: Artifact, manifest: Manifest) -> Iterator[str]:
             yield f"{name} of {path} is {'missing' if value is None else 'stated although it was not run'}"
     for name in _OF_UNSEEN_IMAGES if manifest.folds else ():
         if getattr(artifact, name) is not None:
-            yield f"{name} of {path} is stated although the images of its folds trained it"
+            yield f"{name} of {path} is stated although the examples of its folds trained it"
     same, error, moved = artifact.top1_vs_keras, artifact.max_abs_error, artifact.mean_total_variation
     if same is None or error is None:
         return

@@ -43,7 +43,7 @@ class Confusion(EvidenceEntry):
     variant: str = Field(description="whose predictions these are, named as in the manifest's comparison")
     classes: int = Field(gt=0)
     cells: list[tuple[int, int, int]] = Field(
-        description="true class, predicted class, test images; pairs without images are left out"
+        description="true class, predicted class, test examples; pairs without examples are left out"
     )
 
     @model_validator(mode="before")
@@ -63,7 +63,7 @@ class Confusion(EvidenceEntry):
     def _inside(self) -> "Confusion":
         for true, predicted, images in self.cells:
             if not (0 <= true < self.classes and 0 <= predicted < self.classes and images > 0):
-                raise ValueError(f"counts {images} images of class {true} as {predicted}, of {self.classes} classes")
+                raise ValueError(f"counts {images} examples of class {true} as {predicted}, of {self.classes} classes")
         return self
 
 
@@ -109,7 +109,7 @@ class Flip(EvidenceEntry):
     @model_validator(mode="after")
     def _flipped(self) -> "Flip":
         if self.teacher.label != self.label or any(each.label == self.label for each in self.wrong.values()):
-            raise ValueError(f"an image of {self.label} is no negative flip")
+            raise ValueError(f"an example of {self.label} is no negative flip")
         return self
 
 
@@ -146,7 +146,7 @@ class Evidence(EvidenceEntry):
     )
     suspects: list[SuspectedExample] = Field([], description="the labels that are most probably wrong, in this order")
     wrong_class_orders: dict[Literal["control", "student"], OrderHistogram] = Field(
-        {}, description="test images by their rank correlation with the teacher over the wrong classes, in equal bins"
+        {}, description="test examples by their rank correlation with the teacher over the wrong classes, in equal bins"
     )
 
 
@@ -171,7 +171,7 @@ def contradictions(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
     expected = round(manifest.student.accuracy * manifest.images)
     if (images, right) != (manifest.images, expected):
         yield (
-            f"the student is right for {expected} of {manifest.images} images, by {EVIDENCE} for {right} of {images}"
+            f"the student is right for {expected} of {manifest.images} examples, by {EVIDENCE} for {right} of {images}"
         )
 
 
@@ -202,4 +202,4 @@ def _other_orders(evidence: Evidence, manifest: Manifest) -> Iterator[str]:
         order = orders[name]
         images = order.images if order else 0
         if sum(counts) != images:
-            yield f"the {name} has an order of wrong classes for {images} images, by {EVIDENCE} for {sum(counts)}"
+            yield f"the {name} has an order of wrong classes for {images} examples, by {EVIDENCE} for {sum(counts)}"

@@ -53,7 +53,7 @@ class _Index(BaseModel):
     @classmethod
     def _different(cls, value: list[_Example]) -> list[_Example]:
         if len({image.file for image in value}) < len(value):
-            raise ValueError("names an image twice")
+            raise ValueError("names an example twice")
         return value
 
 
@@ -175,7 +175,7 @@ def read(bundle: Path, classes: Sequence[str], signature: Signature) -> Golden:
 
 def _of_family(image: _Example, family: str) -> dict[str, list[float]]:
     if family not in image.families:
-        raise VerifyError(f"{_INDEX}: {image.file} has no predictions of {family}, other images have.")
+        raise VerifyError(f"{_INDEX}: {image.file} has no predictions of {family}, other examples have.")
     try:
         return _ANSWERS.validate_python(image.families[family])
     except ValidationError as error:
@@ -188,7 +188,7 @@ def _stacked(images: list[_Example], predictions: list[dict[str, list[float]]], 
     """Returns float32 [n, classes] by path of a file."""
     for image, found in zip(images, predictions, strict=True):
         if found.keys() != predictions[0].keys():
-            raise VerifyError(f"{_INDEX}: {image.file} has the predictions of other files than the first image.")
+            raise VerifyError(f"{_INDEX}: {image.file} has the predictions of other files than the first example.")
         for path, probabilities in found.items():
             if len(probabilities) != classes:
                 raise VerifyError(

@@ -126,9 +126,9 @@ def check(stored: Golden, manifest: Manifest) -> None:
         raise VerifyError(f"{_INDEX}: has no predictions of the Keras model.")
     images = _expected_images(manifest)
     if len(stored.images) < images:
-        raise VerifyError(f"{_INDEX}: has {len(stored.images)} golden images; the bundle was made with {images}.")
+        raise VerifyError(f"{_INDEX}: has {len(stored.images)} golden examples; the bundle was made with {images}.")
     if len(stored.images) > 1 and (stored.images == stored.images[0]).all():
-        raise VerifyError(f"{GOLDEN}: all of the {len(stored.images)} golden images are the same.")
+        raise VerifyError(f"{GOLDEN}: all of the {len(stored.images)} golden examples are the same.")
     _must_be_right(no_probabilities(stored.expected[KERAS], None), "the Keras model")
 
 

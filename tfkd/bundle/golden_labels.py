@@ -19,11 +19,11 @@ def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
     split, and their accuracy cannot be far from that of the split.
     """
     if (stored.labels < 0).any():
-        yield f"{int((stored.labels < 0).sum())} golden images have no label, and every test image has one"
+        yield f"{int((stored.labels < 0).sum())} golden examples have no label, and every test example has one"
         return
     classes = _classes(manifest)
     if not _in_turn(stored.labels, len(manifest.data.classes) if classes == len(manifest.data.classes) else None):
-        yield "the labels of the golden images are not in the order in which tfkd draws them, class after class"
+        yield "the labels of the golden examples are not in the order in which tfkd draws them, class after class"
     for name, accuracy in _accuracies(manifest):
         if name not in stored.expected:
             continue
@@ -34,7 +34,7 @@ def contradictions(stored: Golden, manifest: Manifest) -> Iterator[str]:
             possible = classes is None or _likely(right, len(stored.labels), classes, _balanced(manifest, accuracy))
         if not possible:
             yield (
-                f"the accuracy of {name} on {manifest.images:,} test images is {accuracy}, but {right} of its "
+                f"the accuracy of {name} on {manifest.images:,} test examples is {accuracy}, but {right} of its "
                 f"{len(stored.labels)} golden predictions are correct"
             )
 

@@ -51,7 +51,7 @@ def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
 
 def _with_test_images(splits: dict[Any, int]) -> dict[Any, int]:
     if splits.get(TEST, 0) < 1:
-        raise ValueError("has no images of the test split")
+        raise ValueError("has no examples of the test split")
     return splits
 
 
@@ -78,14 +78,14 @@ class DataEntry(Entry):
     source: str
     fingerprint: Fingerprint
     classes: list[str] = Field(min_length=2)
-    splits: Splits = Field(description="images a split: train, validation, test")
+    splits: Splits = Field(description="examples per split: train, validation, test")
     rejected: list[str] = Field([], description="files that could not be decoded, with the reason")
     pixel_ranges: dict[str, Ends] = Field(
         {}, description="values that became 0 and 255 in photos of more than 8 bits, by kind"
     )
-    warnings: list[str] = Field([], description="what is probably wrong with the images")
+    warnings: list[str] = Field([], description="what is probably wrong with the examples")
     for_evaluation: bool = Field(
-        False, description="the images were not divided: the test split, or all of them, measured a finished model"
+        False, description="the examples were not divided: the test split, or all of them, measured a finished model"
     )
 
 
@@ -100,7 +100,7 @@ class DomainEntry(Entry):
     """The images that a teacher knows: its accuracy is on those of the test split."""
 
     pattern: str = Field(description="of their paths in the source")
-    images: Number = Field(description="test images in the domain")
+    images: Number = Field(description="test examples in the domain")
 
 
 class TeacherEntry(Entry):
@@ -113,9 +113,9 @@ class TeacherEntry(Entry):
     calibration_error: Fraction | None = Field(
         description="expected calibration error, 15 equal bins (Guo et al. 2017)"
     )
-    chance: ChanceTest | None = Field(None, description="of a specialist: on images of the classes that it knows")
+    chance: ChanceTest | None = Field(None, description="of a specialist: on examples of the classes that it knows")
     domain: DomainEntry | None = Field(
-        None, description="of a teacher of some images: accuracy, calibration_error and chance are on its own"
+        None, description="of a teacher of some examples: accuracy, calibration_error and chance are on its own"
     )
     scores: Scores | None = Field(None, description="as chance; None where it was not measured on the test split")
     tuning: TuningEntry | None = Field(None, description="None where fine-tuning was not weighed")
@@ -159,7 +159,7 @@ class StudentEntry(Entry):
     folds: FoldsEntry | None = Field(
         None,
         description="how accuracies were measured with data.folds, which train the exported network on all labelled "
-        "images; None where the test split was kept apart",
+        "examples; None where the test split was kept apart",
     )
     control_accuracy: Fraction | None = Field(
         description="of the control with the same seed; None where it was not run"
@@ -250,8 +250,8 @@ class RescueEntry(Entry):
     validation_accuracies: list[Fraction] = Field(description="of every seed of that recipe")
     on_classes: dict[str, Difference] = Field(
         {},
-        description="what the gates on classes measure on the validation images, and the balanced accuracy, means over "
-        "the seeds: they decide; empty where no such gate was missed, so that the accuracies decide",
+        description="what the gates on classes measure on the validation examples, and the balanced accuracy, means "
+        "over the seeds: they decide; empty where no such gate was missed, so that the accuracies decide",
     )
     tries: list[RescueTry]
 
@@ -291,7 +291,7 @@ class UseOfTest(Entry):
     """Who looked at the test split before this bundle was finished."""
 
     what: UserOfTest = Field(
-        description="teacher: each was measured and compared with chance; calibration: test images set the int8 "
+        description="teacher: each was measured and compared with chance; calibration: test examples set the int8 "
         "ranges, where there are no others; otherwise the command that computed test figures"
     )
     recipes: list[Fingerprint] = Field(
@@ -345,6 +345,11 @@ class Manifest(Entry):
     def signature(self) -> Signature:
         """What the student takes."""
         return self.student.signature or signature(self.student.image_size or 0)
+
+    @property
+    def noun(self) -> str:
+        """Word for one example, such as "image"; its plural ends in s."""
+        return self.signature.kind
 
     def with_vocabulary(self, folder: Path) -> "Manifest":
         """Returns the manifest of a bundle in this folder with the vocabulary of its signature.

@@ -34,7 +34,7 @@ class _Pair:
         right, other = round(self.accuracy * self.images), round(self.other * self.images)
         if test.gained - test.lost != right - other or test.gained > right or test.lost > other:
             yield (
-                f"{self.name} counts {test.gained} images against {test.lost}, where the accuracies are "
+                f"{self.name} counts {test.gained} examples against {test.lost}, where the accuracies are "
                 f"{self.accuracy} and {self.other}"
             )
         exact = exact_test(test.gained, test.lost, self.images)
@@ -80,9 +80,10 @@ def _against_teacher(manifest: Manifest) -> Iterator[str]:
 def _flips(pair: _Pair, flips: NegativeFlips, agreement: float, classes: list[str]) -> Iterator[str]:
     yield from pair.contradictions(flips.test)
     if flips.right != round(pair.other * pair.images):
-        yield f"{pair.name} is of {flips.right} images that the teacher predicts rightly; its accuracy is {pair.other}"
+        right = f"{flips.right} examples that the teacher predicts rightly"
+        yield f"{pair.name} is of {right}; its accuracy is {pair.other}"
     if flips.test.lost + flips.test.gained > (1 - agreement) * pair.images + _WHOLE:
-        yield f"{pair.name} counts more images than the agreement {agreement} with the teacher allows"
+        yield f"{pair.name} counts more examples than the agreement {agreement} with the teacher allows"
     names = [each.label for each in flips.per_class]
     if len(set(names)) < len(names) or not set(names) <= set(classes):
         yield f"{pair.name} names a class twice, or one that is none of the classes"
@@ -100,7 +101,7 @@ def _orders(manifest: Manifest) -> Iterator[str]:
         if (order is not None and not expected) or (order is None and expected and has_gate(manifest, _SINCE)):
             yield f"student.{name} is {'missing' if expected else 'stated without its networks'}"
         if order is not None and (order.images > manifest.images or (classes == 2 and order.images)):
-            yield f"student.{name} is of {order.images} images, of {manifest.images} with {classes} classes"
+            yield f"student.{name} is of {order.images} examples, of {manifest.images} with {classes} classes"
 
 
 def _close(one: float, other: float) -> bool:

@@ -108,10 +108,10 @@ class GoldenCheck(Entry):
     fault: str | None = Field(
         None, description="why the predictions fail at any tolerance: all zero, constant, no numbers"
     )
-    checked: int = Field(ge=1, description="images")
+    checked: int = Field(ge=1, description="examples")
     max_abs_error: float = Field(ge=0, description="largest difference of a probability")
     tolerance: float = Field(ge=0, description="the largest difference that passes")
-    top1_equal: float = Field(ge=0, le=1, description="share of images with the same class first")
+    top1_equal: float = Field(ge=0, le=1, description="share of examples with the same class first")
     passed: bool
 
 

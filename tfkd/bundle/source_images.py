@@ -78,5 +78,5 @@ def _settings(source: str, manifest: Manifest) -> Data:
         return Data.model_validate({**(block if isinstance(block, dict) else {}), "source": source})
     except ValidationError:
         raise RequestError(
-            f"{MANIFEST}: its recipe does not say how the images are divided; leave --data out."
+            f"{MANIFEST}: its recipe does not say how the examples are divided; leave --data out."
         ) from None

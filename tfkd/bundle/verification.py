@@ -111,7 +111,7 @@ class _Bundle:
         self._run_check("checksums", lambda: seal.checked(self._folder, listed))
         manifest, card = self._needed("manifest", lambda: checked_manifest(self._folder, listed))
         self._run_check("labels", lambda: _labels(self._folder, manifest))
-        stored = self._run_check("golden images", lambda: _golden(self._folder, manifest))
+        stored = self._run_check("golden examples", lambda: _golden(self._folder, manifest))
         self._run_check("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
         self.checks.append(_gates(manifest))
         for artifact in manifest.artifacts:
@@ -129,11 +129,11 @@ class _Bundle:
         """Runs a file as every family that the bundle has golden predictions of and that can be run here."""
         self._require_described(artifact)
         if stored is None:
-            raise NotVerifiedError(Path(artifact.path), "there are no golden images to run it on")
+            raise NotVerifiedError(Path(artifact.path), "there are no golden examples to run it on")
         if artifact.path not in stored.expected and artifact.not_verified:
             self._without_answers(artifact, card, manifest, stored)
         right_answers = golden_answers.of_file(stored, artifact)
-        found = [f"description, labels and {len(stored.images)} golden images"]
+        found = [f"description, labels and {len(stored.images)} golden examples"]
         for family, right in right_answers.items():
             title = FAMILIES[family].title
             if FAMILIES[family].options is None:
@@ -148,7 +148,7 @@ class _Bundle:
                 raise VerifyError(f"{artifact.path}: its predictions {wrong} ({title}); export it again.")
             if not compared.passed:
                 raise VerifyError(
-                    f"{artifact.path}: its predictions for the golden images are {compared.error:.2g} off; "
+                    f"{artifact.path}: its predictions for the golden examples are {compared.error:.2g} off; "
                     f"{allowed:.2g} is allowed ({title})."
                 )
             found.append(f"{title} {compared.error:.1e} off (allowed {allowed:.1e})")
@@ -186,7 +186,7 @@ class _Bundle:
         if artifact.not_verified:
             raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
         if manifest.folds:
-            seen = f"its student was trained on these images; its accuracy is that of {manifest.folds} folds"
+            seen = f"its student was trained on these examples; its accuracy is that of {manifest.folds} folds"
             raise NotVerifiedError(Path(artifact.path), seen)
         probabilities = self._run(artifact, card, manifest, test.batches()).probabilities
         test.probabilities[artifact.path] = probabilities
@@ -202,7 +202,7 @@ class _Bundle:
             self.checks.append(Check(legible(f"classes of {artifact.path}"), "failed", legible(str(error))))
             return
         self.checks += [
-            Check(legible(f"{gate.name} on these images"), gate.verdict, legible(gate.reason)) for gate in gates
+            Check(legible(f"{gate.name} on these examples"), gate.verdict, legible(gate.reason)) for gate in gates
         ]
 
     def _run(
@@ -300,7 +300,7 @@ def _golden(folder: Path, manifest: Manifest) -> tuple[Golden, str]:
     ignored = (
         f"; ignored: predictions of {few(map(repr, stored.unknown))}, unknown to this version" if stored.unknown else ""
     )
-    return stored, f"{len(stored.images)} images with the predictions of {len(stored.expected)} models{ignored}"
+    return stored, f"{len(stored.images)} examples with the predictions of {len(stored.expected)} models{ignored}"
 
 
 def _gates(manifest: Manifest) -> Check:
@@ -346,19 +346,19 @@ class _TestImages:
         if not self._complete:
             return len(
                 self._labels
-            ), f"{len(self._labels):,} test images; the bundle's fingerprint is of more than these"
+            ), f"{len(self._labels):,} test examples; the bundle's fingerprint is of more than these"
         if self._fingerprint != self._manifest.data.fingerprint:
             raise VerifyError(
-                f"other images or another division than the bundle's: their fingerprint is {self._fingerprint}, "
+                f"other examples or another division than the bundle's: their fingerprint is {self._fingerprint}, "
                 f"{MANIFEST} has {self._manifest.data.fingerprint}."
             )
-        return len(self._labels), f"the {len(self._labels):,} test images that the bundle was measured on"
+        return len(self._labels), f"the {len(self._labels):,} test examples that the bundle was measured on"
 
     def judged(self, artifact: Artifact, probabilities: np.ndarray) -> tuple[float, str]:
         accuracy = float(np.mean(probabilities.argmax(axis=1) == self._labels))
         stated = artifact.accuracy
         allowed = max(_ACCURACY, 2 / len(self._labels))
-        found = f"{accuracy:.4f} on {len(self._labels):,} images, {MANIFEST} says {stated}"
+        found = f"{accuracy:.4f} on {len(self._labels):,} examples, {MANIFEST} says {stated}"
         if stated is None or not abs(accuracy - stated) <= allowed:
             raise VerifyError(f"{found} ({allowed:.4f} apart is allowed).")
         return accuracy, found

@@ -28,7 +28,7 @@ silence_tensorflow()
 
 app = typer.Typer(
     name="tfkd",
-    help="Distil a heavy Keras image classifier into a phone-sized one, export it and verify every file.",
+    help="Distil a heavy Keras classifier of images or texts into a phone-sized one, export it and verify every file.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -313,21 +313,21 @@ def report(
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".tflite file")],
-    data: Annotated[str | None, typer.Option(help="photos for the comparison, e.g. folder:photos")] = None,
+    data: Annotated[str | None, typer.Option(help="examples for the comparison, e.g. folder:photos")] = None,
     against: Annotated[Path | None, typer.Option(help="float file; default: the _fp32.tflite beside it")] = None,
     normalization: Annotated[
         str | None,
         typer.Option(help="pixel values that the network expects, as in export; for files without this metadata"),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="number of photos")] = 32,
-    seed: Annotated[int, typer.Option(min=0, help="seed of the photo selection")] = 1,
+    images: Annotated[int, typer.Option(min=1, help="number of examples")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the example selection")] = 1,
     out: Annotated[Path | None, typer.Option(help="file of the plot (.svg)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
 ) -> None:
     """Inspect a .tflite file: operators, where they run and, with --data, which layers quantization degrades."""
     if data is None and (out or against or normalization):
         raise RequestError(
-            "--out, --against and --normalization need photos to compare layers on; add --data folder:PATH."
+            "--out, --against and --normalization need examples to compare layers on; add --data folder:PATH."
         )
     from tfkd import files
     from tfkd.inputs.image.normalization import parse
@@ -355,7 +355,7 @@ def verify(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="folder of the bundle, e.g. exported_models/quickstart")
     ],
-    data: Annotated[str | None, typer.Option(help="photos to measure accuracies on, e.g. folder:photos")] = None,
+    data: Annotated[str | None, typer.Option(help="examples to measure accuracies on, e.g. folder:photos")] = None,
 ) -> None:
     """Verify a bundle from its folder alone. Exit code 1 when a check fails."""
     from tfkd.bundle import verification

@@ -11,10 +11,11 @@ from tfkd.terminal import say, show
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="folder of the bundle that an app uses")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="folder of the bundle that is to replace it")],
-    data: Annotated[str | None, typer.Option(help="images that both predict, e.g. folder:images")] = None,
+    data: Annotated[str | None, typer.Option(help="examples that both predict, e.g. folder:photos")] = None,
     *,
     max_negative_flips: Annotated[
-        str | None, typer.Option(help="limit: images that only the old file has right, of those it has right, e.g. 1%")
+        str | None,
+        typer.Option(help="limit: examples that only the old file has right, of those it has right, e.g. 1%"),
     ] = None,
     max_accuracy_drop: Annotated[str | None, typer.Option(help="limit, e.g. 0.5%")] = None,
     max_size_increase: Annotated[str | None, typer.Option(help="limit, e.g. 5%")] = None,
@@ -22,7 +23,7 @@ def diff(
         str | None, typer.Option(help="limit of latencies and instructions on the same device, e.g. 5%")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="file for everything as JSON")] = None,
-    out: Annotated[Path | None, typer.Option(help="file for a page with images (.html)")] = None,
+    out: Annotated[Path | None, typer.Option(help="file for a page with examples (.html)")] = None,
 ) -> None:
     """Compare two bundles: what an app that uses OLD notices of NEW.
 

@@ -76,7 +76,7 @@ class Batch:
             return self.index
         if required:
             raise RequestError(
-                "A loss with a memory of the training set needs each image's number: give arrays to fit, or batches "
+                "A loss with a memory of the training set needs each example's number: give arrays to fit, or batches "
                 "TeacherPredictions(inputs, index=...); or leave `images` out of the Distiller for a queue instead."
             )
         return tf.fill([self.rows], UNNUMBERED)

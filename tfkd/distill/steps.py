@@ -149,5 +149,7 @@ class DistillationSteps(Compiled, BuiltOnReplicas):
             return x
         rows = len(arrays[0])
         if self._images is not None and rows > self._images:
-            raise RequestError(f"fit got {rows} images, more than the Distiller's images={self._images}; increase it.")
+            raise RequestError(
+                f"fit got {rows} examples, more than the Distiller's images={self._images}; increase it."
+            )
         return numbered(x, rows)

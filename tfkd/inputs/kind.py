@@ -235,6 +235,7 @@ class InputKind:
         conversion: maps an input rendering to the conversion that an app applies first; empty for none.
         golden_suffix: suffix of golden files.
         values: name of an example's numbers in messages, such as "pixels".
+        elsewhere: examples of other sources, on which a model may be worse, as the model card names them.
         normalization: parses a normalization from its text and the flag or field it comes from; raises a RequestError.
         other_normalizations: maps a normalization to others that a model may expect instead.
         from_memory: maps examples in memory and the signature to raw inputs in the form of golden files; raises a
@@ -260,6 +261,7 @@ class InputKind:
     conversion: Callable[[str], str]
     golden_suffix: str
     values: str
+    elsewhere: str
     normalization: Callable[[str, str], Any]
     other_normalizations: Callable[[Any], Sequence[Any]]
     from_memory: Callable[[Any, Signature], Any]

@@ -110,7 +110,7 @@ def _data(data: Dataset) -> Iterator[DoctorFinding]:
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
     yield DoctorFinding(
         "ok",
-        f"{data.source}: {len(data.train):,} training images of {len(data.classes)} classes ({data.named()}), "
+        f"{data.source}: {len(data.train):,} training examples of {len(data.classes)} classes ({data.named()}), "
         f"{counts.min():,} to {counts.max():,} per class",
     )
     if data.rejected:
@@ -134,12 +134,12 @@ def _folds(recipe: Recipe, data: Dataset) -> Iterator[DoctorFinding]:
             yield DoctorFinding("error", str(error))
             break
     told = _told(len(data.test))
-    text = f"{len(data.test):,} test images tell an accuracy of {TOLD:.0%} from {told:.0%} at best"
+    text = f"{len(data.test):,} test examples tell an accuracy of {TOLD:.0%} from {told:.0%} at best"
     if data.is_pooled:
         text = f"{recipe.data.folds} folds: all {text.replace('test', 'labelled')}"
     elif (folds := _possible_folds(data)) >= 3:  # fewer leave nothing to a teacher without two folds
         labelled = sum(len(split) for split in (data.train, data.validation, data.test))
-        text += f"; with data.folds={folds}, all {labelled:,} labelled images tell it from {_told(labelled):.0%}"
+        text += f"; with data.folds={folds}, all {labelled:,} labelled examples tell it from {_told(labelled):.0%}"
     if TOLD - told >= NARROW:
         yield DoctorFinding("ok" if TOLD - told <= COARSE else "warning", text)
 
@@ -169,7 +169,7 @@ def _resolution(data: Dataset, expected: float) -> DoctorFinding:
     error = math.sqrt(expected * (1 - expected) / images)
     difference = 2 * math.sqrt(2) * error
     text = (
-        f"{images:,} test images: an accuracy of {expected:.0%} is known to ±{100 * error:.1f} points (one standard "
+        f"{images:,} test examples: an accuracy of {expected:.0%} is known to ±{100 * error:.1f} points (one standard "
         f"error); two networks must differ by {100 * difference:.1f} points for a significant difference"
     )
     if not significant(chance_test(labels, labels).perfect_p_value):
@@ -305,7 +305,7 @@ def _measured(
     batches = [images[start : start + BATCH].astype(np.float32) for start in range(0, len(images), BATCH)]
     logits = np.concatenate([classifier.predict(batch) for batch in batches])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
-    yield DoctorFinding("ok", f"{teacher.model} is used unchanged: accuracy {accuracy:.1%} on {len(labels)} images")
+    yield DoctorFinding("ok", f"{teacher.model} is used unchanged: accuracy {accuracy:.1%} on {len(labels)} examples")
     if not teacher.classes:
         proposed = RunFolder(runs / recipe.name).proposed_labels
         subject = diagnosis.subject_of(teacher, number, classifier, data, proposed)
@@ -322,13 +322,15 @@ def _measured(
             )
     if any(isinstance(loss, LogitLoss) and loss.temperature == AUTO for loss in recipe.distill.losses):
         chosen = temperature_for([logits], [1.0])
-        yield DoctorFinding("ok", f"temperature auto: {chosen:g} by the predictions of {teacher.model} on these images")
+        yield DoctorFinding(
+            "ok", f"temperature auto: {chosen:g} by the predictions of {teacher.model} on these examples"
+        )
     sure = [confidence(logits, temperature) for _, temperature in softened]
     if sure and min(sure) >= ONE_HOT:
         yield DoctorFinding(
             "warning",
-            f"{teacher.model} is so confident on these images (mean softened probability {min(sure):.3f}) that its "
-            "soft labels are one-hot: raise the temperature, or add data.unlabelled images it was not trained on",
+            f"{teacher.model} is so confident on these examples (mean softened probability {min(sure):.3f}) that its "
+            "soft labels are one-hot: raise the temperature, or add data.unlabelled examples it was not trained on",
         )
 
 
@@ -371,7 +373,7 @@ def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[Doctor
     if student.is_random and student.model in STUDENTS and transfer < FEW_IMAGES:
         yield DoctorFinding(
             "warning",
-            f"{student.model} starts from random weights with {transfer:,} images, which is usually too few; "
+            f"{student.model} starts from random weights with {transfer:,} examples, which is usually too few; "
             f"{_trained_weights(student, was_tried)}, or add data.unlabelled",
         )
     times = distill.training.epochs / distill.views

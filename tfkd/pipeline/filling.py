@@ -107,7 +107,7 @@ def _source(job: StoreJob, views: ViewSet, data: Dataset) -> Iterator[StoreSourc
             yield first
             return
         predict = by_fold({fold: source.predict for fold, source in opened.items()}, folds_of_transfer_set(data))
-        described = f"{first.described}, {len(opened)} teachers, each for the images of a fold that it has not seen"
+        described = f"{first.described}, {len(opened)} teachers, each for the examples of a fold that it has not seen"
         yield replace(first, predict=predict, described=described)
 
 

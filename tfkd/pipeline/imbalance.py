@@ -35,7 +35,7 @@ def _training(recipe: Recipe, classes: Sequence[str], counts: np.ndarray) -> Fin
     """Returns a finding about training images, with the overrides that balance the trainings that are not balanced."""
     rare, common = int(counts.argmin()), int(counts.argmax())
     text = (
-        f"the classes are unbalanced: {counts[common]:,} training images of {classes[common]!r} and {counts[rare]:,} "
+        f"the classes are unbalanced: {counts[common]:,} training examples of {classes[common]!r} and {counts[rare]:,} "
         f"of {classes[rare]!r}, {counts[common] / counts[rare]:.1f} times fewer"
     )
     trainings = [each for each in trainings_of(recipe) if not each[0].startswith("compress")]  # as the student's
@@ -54,10 +54,10 @@ def _test(gates: Gates, data: Dataset, unbalanced: bool) -> Finding:
     name, images = data.classes[rare], int(counts[rare])
     if not images:
         untested = some([repr(each) for each, count in zip(data.classes, counts, strict=True) if not count], ", ")
-        return "warning", f"no test images of {untested}: the recall cannot be measured, and no gate notices its loss"
+        return "warning", f"no test examples of {untested}: the recall cannot be measured, and no gate notices its loss"
     lowest, _ = proportion(images, images)
     text = (
-        f"{name!r} has the fewest test images, {images:,}: with all of them right its recall is between {lowest:.0%} "
+        f"{name!r} has the fewest test examples, {images:,}: with all of them right its recall is between {lowest:.0%} "
         f"and 100% ({CONFIDENCE:.0%} interval)"
     )
     lost = images / len(data.test)

@@ -103,8 +103,8 @@ def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> D
         # Only the splits matter here; the size of the examples is set where they are read.
         found = open_evaluation(Data(source=request.data), request.seed, counted(advance), folder.checked)
     progress.say(
-        f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} images to "
-        f"measure, {len(found.train):,} training images"
+        f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} examples to "
+        f"measure, {len(found.train):,} training examples"
     )
     for text in found.described():
         progress.say(f"  {text}")
@@ -197,7 +197,7 @@ def _predictions(subject: ExportSubject, split: Split, title: str, progress: Pro
     """Returns the model's predictions for the images of a split, float32 [n, classes]."""
     from tfkd.data.batches import example_errors
 
-    with progress.task(title, len(split), "images") as advance, example_errors():
+    with progress.task(title, len(split), "examples") as advance, example_errors():
 
         def predictions() -> Iterator[np.ndarray]:
             for images in _batches(subject, split):

@@ -30,7 +30,7 @@ class Request(Block):
     export: Export
     bench: Bench
     gates: Gates
-    seed: int = Field(1, ge=0, lt=2**31, description="seed of missing splits and of image selection")
+    seed: int = Field(1, ge=0, lt=2**31, description="seed of missing splits and of example selection")
 
     @field_validator("export")
     @classmethod

@@ -41,10 +41,10 @@ def _recall(name: str, limit: float, tested: int, validated: int | None) -> Find
     if validated is None:
         return level, text
     if not validated:
-        return "warning", f"{text}; the validation split has no image of it to choose its threshold"
+        return "warning", f"{text}; the validation split has no example of it to choose its threshold"
     low, high = proportion(max(1, math.ceil(limit * validated)), validated)
     text += (
-        f"; its threshold is chosen on {counted(validated, 'validation image')}, which leaves a recall between "
+        f"; its threshold is chosen on {counted(validated, 'validation example')}, which leaves a recall between "
         f"{low:.0%} and {high:.0%} ({CONFIDENCE:.0%} interval)"
     )
     return "warning" if validated < (images_needed(limit) or math.inf) else level, text
@@ -65,8 +65,8 @@ def _drops(limits: float | Mapping[str, float], tested: Mapping[str, int]) -> It
 
 def _judged(promise: str, tested: int, needed: int | None) -> Finding:
     if not tested:
-        return "warning", f"{promise}: the test split has no image of it, so that the gate cannot judge it"
-    images = counted(tested, "test image")
+        return "warning", f"{promise}: the test split has no example of it, so that the gate cannot judge it"
+    images = counted(tested, "test example")
     if needed is None:
         return "warning", f"{promise}: {images}, and no number is enough to show it"
     if tested < needed:

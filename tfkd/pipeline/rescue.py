@@ -230,7 +230,7 @@ class _Rescue:
     def _why_not(self, other: RunContext) -> str:
         """Returns why a remedy is not trained; "" where it is."""
         if other.data.labelled != self._context.data.labelled:
-            return "its validation images are others, so that the accuracies cannot be compared"
+            return "its validation examples are others, so that the accuracies cannot be compared"
         expected, left = expected_seconds(self._context, other), max(0.0, self._clock.left)
         if expected <= left:
             return ""

@@ -47,9 +47,10 @@ class Data(Block):
         "texts use them; default: that of the first teacher, or the words of the texts",
     )
     pieces: int = Field(8192, ge=128, le=100_000, description="largest vocabulary that is made from the texts alone")
-    fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training images to use, per class")
+    fraction: float = Field(1.0, gt=0, le=1, description="fraction of the training examples to use, per class")
     unlabelled: str | None = Field(
-        None, description="images without labels: folder:PATH, or rest (the training images that fraction leaves out)"
+        None,
+        description="examples without labels: folder:PATH, or rest (the training examples that fraction leaves out)",
     )
     validation_share: float = Field(0.1, gt=0, lt=1, description="fraction for validation if the source has none")
     test_share: float = Field(0.1, gt=0, lt=1, description="fraction for the test if the source has none")
@@ -57,8 +58,8 @@ class Data(Block):
         None,
         ge=2,
         le=20,
-        description="parts of all labelled images: the accuracy on each part is that of networks that were trained on "
-        "the others, and the student that ships is trained on all",
+        description="parts of all labelled examples: the accuracy on each part is that of networks that were trained "
+        "on the others, and the student that ships is trained on all",
     )
     held_out: list[int] = Field(
         [], max_length=2, description="numbers of the folds, from 0, that are the test split; a run with folds sets it"
@@ -67,7 +68,7 @@ class Data(Block):
         None, description="values that map to 0 and 255 in photos of more than 8 bits; default: found by a scan"
     )
     drop_duplicates: bool = Field(
-        True, description="leave out training and unlabelled images that are also in validation or test"
+        True, description="leave out training and unlabelled examples that are also in validation or test"
     )
     max_rejected: float = Field(0.01, ge=0, le=1, description="largest fraction of files that may fail to decode")
     augment: Augment = Augment()

@@ -29,11 +29,11 @@ class Distill(Block):
         "teachers alone; after the training both become one, whose logits are the weighted mean (DHO, "
         "arXiv:2505.07675); None: one classifier learns both",
     )
-    views: int = Field(8, ge=1, description="augmented views per training image whose teacher predictions are stored")
+    views: int = Field(8, ge=1, description="augmented views per training example whose teacher predictions are stored")
     targets: Literal["view", "image"] = Field(
         "view",
         description="view: train on the stored views, each with its teacher prediction; image: train on new views in "
-        "every epoch, with the mean teacher prediction over the stored views of the image",
+        "every epoch, with the mean teacher prediction over the stored views of the example",
     )
     features: Annotated[list[str], Separated] = Field(
         [], description="teacher taps to store in addition to those of the losses"

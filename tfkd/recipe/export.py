@@ -42,7 +42,7 @@ class Export(Block):
         description="files that must be written, by their names in tflite and coreml, or onnx; if one cannot be "
         "written, nothing is published",
     )
-    calibration_images: int = Field(500, ge=1, description="training images that determine the int8 ranges")
+    calibration_images: int = Field(500, ge=1, description="training examples that determine the int8 ranges")
     ranges: Literal["min_max", "mse"] = Field(
         "min_max", description="int8 activation ranges: the observed range, or that with the least squared error"
     )
@@ -55,7 +55,7 @@ class Export(Block):
         description="choose, for each class in gates.min_recall, the probability from which it is predicted, on the "
         "validation split",
     )
-    golden_images: int = Field(8, ge=1, description="test images stored with the probabilities expected of each file")
+    golden_images: int = Field(8, ge=1, description="test examples stored with the probabilities expected of each file")
     author: str = "tfkd"
     license: str = "see MODEL_CARD.md"
     version: str = "1"

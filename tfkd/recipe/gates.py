@@ -51,7 +51,7 @@ class Gates(Block):
         "test",
     )
     diagnosis: bool = Field(
-        True, description="no likely cause of wrong predictions is found: label order, pixel values, missing training"
+        True, description="no likely cause of wrong predictions is found: label order, normalization, missing training"
     )
     min_relative_accuracy: float | None = Field(0.8, ge=0, description="student accuracy / teacher accuracy")
     min_accuracy: float | None = Field(None, ge=0, le=1, description="lowest accuracy of each file")
@@ -66,18 +66,18 @@ class Gates(Block):
     max_recall_drop: Annotated[float | dict[str, float] | None, BeforeValidator(_by_class_or_for_all)] = Field(
         None,
         description="recall of the teacher, or of the control where the teacher was not measured, minus that of each "
-        "file: one limit for all classes, or by class; judged by its 95 % interval on the same images",
+        "file: one limit for all classes, or by class; judged by its 95 % interval on the same examples",
     )
     max_accuracy_drop: float | None = Field(0.02, ge=0, description="accuracy of the Keras model minus that of a file")
     min_agreement: float | None = Field(
         0.95,
         ge=0,
         le=1,
-        description="fraction of images for which a quantized file and the Keras model predict the same class; "
+        description="fraction of examples for which a quantized file and the Keras model predict the same class; "
         "palettes are not judged",
     )
     min_float_agreement: float | None = Field(
-        0.995, ge=0, le=1, description="fraction of images for which an fp32 or fp16 file and the Keras model agree"
+        0.995, ge=0, le=1, description="fraction of examples for which an fp32 or fp16 file and the Keras model agree"
     )
     max_float_error: float | None = Field(
         1e-3, gt=0, description="largest difference of a probability between an fp32 file and the Keras model"
@@ -89,15 +89,15 @@ class Gates(Block):
         None,
         gt=0,
         description="largest difference of a probability between an fp16 file and the Keras model; grows with the "
-        "logits of one image",
+        "logits of one example",
     )
     one_partition: bool = Field(True, description="XNNPACK runs an fp32, fp16 or int8 .tflite in one partition")
     max_negative_flips: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="negative flips of each file: wrong predictions as a fraction of the test images that the teacher "
-        "predicts rightly",
+        description="negative flips of each file: wrong predictions as a fraction of the test examples that the "
+        "teacher predicts rightly",
     )
     min_gain_over_control: float | None = Field(None, description="student accuracy - control accuracy")
     min_size_ratio: float | None = Field(

@@ -88,7 +88,7 @@ class Dist(LogitLoss):
 
     kind: Literal["dist"] = "dist"
     temperature: Temperature = Field(1.0, description="softens both teacher and student; auto: see soft_targets")
-    inter: float = Field(1.0, ge=0, description="weight of the correlation between the classes of an image")
+    inter: float = Field(1.0, ge=0, description="weight of the correlation between the classes of an example")
     intra: float = Field(1.0, ge=0, description="weight of the correlation of a class over the batch")
 
 
@@ -147,8 +147,8 @@ class Relational(FeatureLoss):
     """Relational knowledge distillation, RKD (Park et al. 2019, arXiv:1904.05068)."""
 
     kind: Literal["relational"] = "relational"
-    distance: float = Field(1.0, ge=0, description="weight of the distances between pairs of images")
-    angle: float = Field(2.0, ge=0, description="weight of the angles of triples of images")
+    distance: float = Field(1.0, ge=0, description="weight of the distances between pairs of examples")
+    angle: float = Field(2.0, ge=0, description="weight of the angles of triples of examples")
 
 
 class Contrastive(FeatureLoss):

@@ -84,7 +84,7 @@ class Recipe(Block):
         files = [teacher.predictions for teacher in self.teachers if teacher.predictions]
         is_open = self.distill.auto and "targets" not in self.distill.model_fields_set
         if files and self.distill.targets != "image" and not is_open:
-            raise ValueError(f"{files[0]} has one prediction per image; set distill.targets='image'")
+            raise ValueError(f"{files[0]} has one prediction per example; set distill.targets='image'")
         if files and self.distill.teacher_taps:
             tap = self.distill.teacher_taps[0]
             raise ValueError(f"{files[0]} has predictions alone, no feature {tap!r}; use losses on logits")
@@ -103,7 +103,7 @@ class Recipe(Block):
             )
         if self.teacher_views.mix != "none":
             raise ValueError(
-                f"mixed views are of two examples, which may be of different domains, and {teacher.name} knows one of "
+                f"mixed views are of two images, which may be of different domains, and {teacher.name} knows one of "
                 "them; set distill.targets=image or data.augment.mix=none"
             )
         return self
@@ -117,20 +117,20 @@ class Recipe(Block):
             raise ValueError(f"data.folds={folds} measures the student as it was trained; leave compress out")
         if self.distill.training.patience is not None:
             raise ValueError(
-                f"data.folds={folds} trains the student that ships on all images, and leaves no validation images for "
-                "distill.training.patience; set it to null"
+                f"data.folds={folds} trains the student that ships on all examples, and leaves no validation examples "
+                "for distill.training.patience; set it to null"
             )
         if self.gates.min_recall and self.export.thresholds:
             raise ValueError(
-                f"gates.min_recall needs validation images for its thresholds, and data.folds={folds} leaves none; set "
-                "export.thresholds=false"
+                f"gates.min_recall needs validation examples for its thresholds, and data.folds={folds} leaves none; "
+                "set export.thresholds=false"
             )
         tuned = next((teacher.name for teacher in self.teachers if teacher.is_tuned), None)
         if tuned and folds < 3:
-            raise ValueError(f"data.folds={folds} leaves {tuned} no images to be fine-tuned on; set 3 or more")
+            raise ValueError(f"data.folds={folds} leaves {tuned} no examples to be fine-tuned on; set 3 or more")
         if tuned and self.teacher_views.mix != "none":
             raise ValueError(
-                f"data.folds={folds} needs soft labels of images that {tuned} was not fine-tuned on, and mixed views "
+                f"data.folds={folds} needs soft labels of examples that {tuned} was not fine-tuned on, and mixed views "
                 "are of two images; set distill.targets=image or data.augment.mix=none"
             )
         return self

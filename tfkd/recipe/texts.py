@@ -9,8 +9,8 @@ def with_text_defaults(recipe: Recipe) -> Recipe:
     """Returns a recipe with the defaults that depend on other blocks; one of other data is unchanged.
 
     A teacher's texts are as long as the student's, and the student's vocabulary is that of the first teacher with one,
-    as far as the training texts use it. Of the files that are written by default those that texts cannot have are left
-    out.
+    as far as the training texts use it. The bundle is described as a classifier of texts, and of the files that are
+    written by default those that texts cannot have are left out.
     """
     if recipe.data.kind != "text":
         return recipe
@@ -21,8 +21,13 @@ def with_text_defaults(recipe: Recipe) -> Recipe:
         for teacher in recipe.teachers
     ]
     data = recipe.data.model_copy(update={"vocabulary": vocabulary})
-    export = recipe.export.model_copy(update=_files(recipe))
+    export = recipe.export.model_copy(update=_description(recipe) | _files(recipe))
     return recipe.model_copy(update={"teachers": teachers, "data": data, "export": export})
+
+
+def _description(recipe: Recipe) -> dict[str, str]:
+    usual = default_of(Export, "description")
+    return {"description": usual.replace("Image", "Text")} if recipe.export.description == usual else {}
 
 
 def _files(recipe: Recipe) -> dict[str, list[str]]:

@@ -14,8 +14,8 @@ _WEIGHTS = (1e-6, 1e6)  # of a class
 class Training(Block):
     """One training with AdamW."""
 
-    epochs: int = Field(30, ge=1, description="passes over the training images")
-    batch_size: int = Field(64, ge=1, description="images per step")
+    epochs: int = Field(30, ge=1, description="passes over the training examples")
+    batch_size: int = Field(64, ge=1, description="examples per step")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning-rate schedule after the warm-up")
     warmup_epochs: float = Field(1.0, ge=0, description="epochs of linear warm-up")
@@ -29,11 +29,11 @@ class Training(Block):
     patience: int | None = Field(None, ge=1, description="epochs without better validation accuracy before stopping")
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None,
-        description="weights of classes in the loss with the labels, by name, others 1; balanced: images / (classes · "
-        "images of the class). Losses with the teachers are not weighted",
+        description="weights of classes in the loss with the labels, by name, others 1; balanced: examples / (classes "
+        "· examples of the class). Losses with the teachers are not weighted",
     )
     sampling: Literal["natural", "balanced"] = Field(
-        "natural", description="how often an epoch shows labelled images; balanced: equally many of each class"
+        "natural", description="how often an epoch shows labelled examples; balanced: equally many of each class"
     )
 
     @field_validator("class_weight", mode="before")
@@ -86,5 +86,5 @@ class Finish(Block):
     The last step of PaddleClas's SSLD (Cui et al. 2021, arXiv:2103.05959). Both take the same steps.
     """
 
-    epochs: int = Field(4, ge=1, description="passes over the labelled images")
+    epochs: int = Field(4, ge=1, description="passes over the labelled examples")
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate; the other settings are the training's")

@@ -88,7 +88,7 @@ def _outcome(
         *_meaning(known, releases.classes),
     ]
     same = releases.same_test_images
-    comparable = "" if compared.measured or same else "measured on other test images than the old file; add --data"
+    comparable = "" if compared.measured or same else "measured on other test examples than the old file; add --data"
     images = max((len(each.images.labels) for each in known), default=0)
     diff = Diff(
         tfkd_version=__version__,
@@ -124,8 +124,8 @@ def _meaning(known: list[Predicted], classes: SharedClasses) -> Iterator[Contrac
     found.sort(key=lambda each: (not each[1].certain, -each[1].images))
     for predicted, moved in found[:1]:
         how = described_order(moved.places, classes.names)
-        what = f"by the predictions for {moved.images} of {len(predicted.images.labels)} images, {how}"
-        text = what if moved.certain else f"{what}; that is too few to be sure; compare more images with --data"
+        what = f"by the predictions for {moved.images} of {len(predicted.images.labels)} examples, {how}"
+        text = what if moved.certain else f"{what}; that is too few to be sure; compare more examples with --data"
         yield ContractChange(part="meaning", text=text, breaks=True, judged=moved.certain)
 
 

@@ -89,9 +89,9 @@ def _contract(changes: list[ContractChange], images: int) -> Iterator[Gate]:
         elif unsure:
             yield _not_judged(f"contract/{part}", some(unsure))
         elif part == "meaning" and not images:
-            yield _not_judged(f"contract/{part}", "no image was predicted by both bundles; add --data")
+            yield _not_judged(f"contract/{part}", "no example was predicted by both bundles; add --data")
         else:
-            yield _gate(f"contract/{part}", 0, 0, True, f"on {counted(images, 'image')}" if part == "meaning" else "")
+            yield _gate(f"contract/{part}", 0, 0, True, f"on {counted(images, 'example')}" if part == "meaning" else "")
 
 
 def _of_files(limits: DiffLimits, files: list[FileChange], comparable: str) -> Iterator[Gate]:
@@ -111,12 +111,12 @@ def _of_files(limits: DiffLimits, files: list[FileChange], comparable: str) -> I
 def _negative_flips(name: str, limit: float, file: FileChange) -> Gate:
     flips = file.negative_flips
     if flips is None:
-        return _not_judged(name, file.not_run or "no image was predicted by both files; add --data")
+        return _not_judged(name, file.not_run or "no example was predicted by both files; add --data")
     if flips.fraction is None:
-        return _not_judged(name, "the old file predicts no image rightly")
-    found = f"{flips.test.lost} of {counted(flips.right, 'image')} that the old file predicts rightly"
+        return _not_judged(name, "the old file predicts no example rightly")
+    found = f"{flips.test.lost} of {counted(flips.right, 'example')} that the old file predicts rightly"
     if flips.test.lost <= 1 and 0 < limit * flips.right < 1:
-        return _not_judged(name, f"{found}: too few to show a fraction of {limit:g}; add --data, or more images")
+        return _not_judged(name, f"{found}: too few to show a fraction of {limit:g}; add --data, or more examples")
     return _at_most(name, flips.fraction, limit, found)
 
 

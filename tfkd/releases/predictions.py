@@ -242,6 +242,6 @@ def _unseen(fingerprint: str, complete: bool, old: Release, new: Release) -> Ite
     """Yields a note for each bundle that may have been trained on the images."""
     for release, name in ((old, "old"), (new, "new")):
         if complete and release.manifest.data.fingerprint != fingerprint:
-            yield f"these are not the test images of the {name} bundle; it may have been trained on some of them"
+            yield f"these are not the test examples of the {name} bundle; it may have been trained on some of them"
         elif release.manifest.folds:
-            yield f"the {name} bundle was trained on these images, as its recipe has folds; new ones would be harder"
+            yield f"the {name} bundle was trained on these examples, as its recipe has folds; new ones would be harder"

@@ -23,7 +23,7 @@ class ReleaseEntry(Entry):
     version: str = Field(description="of the model, as export.version of its recipe says")
     tfkd_version: str
     created: str = Field(description="UTC, ISO 8601")
-    data_fingerprint: str = Field(description="of the images that the bundle was measured on")
+    data_fingerprint: str = Field(description="of the examples that the bundle was measured on")
     test_images: Number
 
 
@@ -33,7 +33,7 @@ class ContractChange(Entry):
     part: Part = Field(description="meaning: which class an output means, by the predictions")
     text: str = Field(description="what changes, one sentence")
     breaks: bool = Field(description="whether an app that uses the old bundle must be changed")
-    judged: bool = Field(True, description="False where the images are too few to be sure")
+    judged: bool = Field(True, description="False where the examples are too few to be sure")
 
 
 class FileEntry(Entry):
@@ -41,7 +41,7 @@ class FileEntry(Entry):
     sha256: Sha256
     bytes: Number
     compressed_bytes: Number | None = Field(None, description="deflated; null for a folder")
-    accuracy: Fraction | None = Field(description="on the images of --data, else on the bundle's own test split")
+    accuracy: Fraction | None = Field(description="on the examples of --data, else on the bundle's own test split")
     calibration_error: Fraction | None = Field(
         None, description="expected calibration error, 15 equal bins (Guo et al. 2017); only with --data"
     )
@@ -69,7 +69,7 @@ class CostChange(Entry):
 class FlippedExample(Entry):
     """An image that one of the two files predicts rightly and the other one wrongly."""
 
-    image: str = Field(description="name of the image")
+    image: str = Field(description="name of the example")
     label: str = Field(description="the true class")
     old: str = Field(description="class that the old file predicts")
     old_probability: Fraction
@@ -84,11 +84,11 @@ class FileChange(Entry):
     precision: str
     old: FileEntry
     new: FileEntry
-    images: Count = Field(description="labelled images that both files predicted")
+    images: Count = Field(description="labelled examples that both files predicted")
     negative_flips: NegativeFlips | None = Field(
-        description="images that only the old file predicts rightly; null without common images"
+        description="examples that only the old file predicts rightly; null without common examples"
     )
-    positive_flips: NegativeFlips | None = Field(description="images that only the new file predicts rightly")
+    positive_flips: NegativeFlips | None = Field(description="examples that only the new file predicts rightly")
     examples: list[FlippedExample] = Field(
         [], description="the negative flips of which the old file is most confident, in this order"
     )
@@ -96,12 +96,12 @@ class FileChange(Entry):
         [], description="the positive flips of which the new file is most confident"
     )
     costs: list[CostChange] = Field([], description="what was measured of both on the same device")
-    not_run: str | None = Field(None, description="why the files were not run on the images of --data")
+    not_run: str | None = Field(None, description="why the files were not run on the examples of --data")
 
 
 class StudentRecall(Entry):
     label: str
-    images: Number = Field(description="test images of the class")
+    images: Number = Field(description="test examples of the class")
     old_right: Count
     new_right: Count
 
@@ -111,13 +111,13 @@ class Diff(Entry):
     tfkd_version: str = Field(description="that compared")
     old: ReleaseEntry
     new: ReleaseEntry
-    data: str | None = Field(description="source of the images that both predicted; null: the golden examples")
-    same_test_images: bool = Field(description="whether both bundles were measured on the same test images")
+    data: str | None = Field(description="source of the examples that both predicted; null: the golden examples")
+    same_test_images: bool = Field(description="whether both bundles were measured on the same test examples")
     notes: list[str] = Field([], description="what limits the comparison")
     changes: list[ContractChange]
     files: list[FileChange]
     students: list[StudentRecall] = Field(
-        [], description="the Keras models per class, where both were measured on the same test images"
+        [], description="the Keras models per class, where both were measured on the same test examples"
     )
     gates: list[Gate]
 

@@ -14,6 +14,7 @@ from tfkd import files
 from tfkd.bundle.manifest import Manifest
 from tfkd.errors import legible
 from tfkd.formats import FORMATS
+from tfkd.inputs import kind_of
 from tfkd.report import facts, flips, scores, units, usage, wrong_classes
 
 _HUB_LICENSES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "gpl-3.0")
@@ -36,6 +37,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         manifest=manifest,
         front_matter=Raw(_yaml(_metadata(manifest))),
         input=usage.described(manifest),
+        elsewhere=kind_of(manifest.noun).elsewhere,
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
         unproven=facts.unproven(manifest),
@@ -89,15 +91,15 @@ def escape(text: str) -> str:
 
 
 def _metadata(manifest: Manifest) -> dict[str, Any]:
-    shipped = facts.headline(manifest).shipped
+    shipped, task = facts.headline(manifest).shipped, f"{manifest.noun}-classification"
     written = {artifact.format for artifact in manifest.artifacts}
     formats = [format for name, format in FORMATS.items() if name in written]
     return {
         **_license(manifest.recipe["export"]["license"]),
         "library_name": formats[0].library,
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": task,
         "tags": [
-            "image-classification",
+            task,
             *(["knowledge-distillation"] if manifest.teachers else []),
             *dict.fromkeys(tag for format in formats for tag in format.tags),
             "tfkd",
@@ -108,7 +110,7 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
                 "name": manifest.name,
                 "results": [
                     {
-                        "task": {"type": "image-classification", "name": "Image classification"},
+                        "task": {"type": task, "name": f"{manifest.noun.capitalize()} classification"},
                         "dataset": {"name": manifest.data.source, "type": manifest.data.source, "split": "test"},
                         "metrics": [
                             {"type": "accuracy", "name": f"Accuracy ({shipped.variant})", "value": shipped.accuracy}

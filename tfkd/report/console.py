@@ -20,7 +20,7 @@ def comparison_table(manifest: Manifest) -> Table:
     images = manifest.data.splits["test"]
     table = Table(
         title=Text(f"{manifest.name}: {facts.headline(manifest)}"),
-        caption=f"latency of one image; {_accuracies(manifest)}",
+        caption=f"latency of one {manifest.noun}; {_accuracies(manifest)}",
     )
     table.add_column("variant", no_wrap=True)
     taught = ["as teacher", "training"] if manifest.teachers else []
@@ -49,7 +49,7 @@ def comparison_table(manifest: Manifest) -> Table:
 def _accuracies(manifest: Manifest) -> str:
     if manifest.folds:
         return facts.measured_on(manifest)
-    return f"accuracy ± standard error on {manifest.images:,} test images"
+    return f"accuracy ± standard error on {manifest.images:,} test {manifest.noun}s"
 
 
 def classes_table(manifest: Manifest) -> Table | None:
@@ -60,7 +60,9 @@ def classes_table(manifest: Manifest) -> Table | None:
     by_thresholds = ", with thresholds" if found.with_thresholds else ""
     table = Table(title=Text(f"{found.variant}{by_thresholds}: classes"), caption="in brackets: 95 % intervals")
     table.add_column("class", overflow="fold")
-    names = ["images", "recall", "precision", "F1"] + (["threshold", "recall without"] if by_thresholds else [])
+    names = [f"{manifest.noun}s", "recall", "precision", "F1"] + (
+        ["threshold", "recall without"] if by_thresholds else []
+    )
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for line in found.lines:

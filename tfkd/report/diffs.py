@@ -82,9 +82,9 @@ def caption(diff: Diff) -> str:
     """Returns what the numbers were measured on."""
     images = max((file.images for file in diff.files), default=0)
     if diff.data is not None:
-        found = f"predictions for {units.counted(images, 'image')} of {diff.data}"
+        found = f"predictions for {units.counted(images, 'example')} of {diff.data}"
     else:
-        same = "the same test images" if diff.same_test_images else "each bundle's own test images"
+        same = "the same test examples" if diff.same_test_images else "each bundle's own test examples"
         found = f"accuracies on {same}; flips on {units.counted(images, 'common golden example')}"
     explained = "flips: only the old file is right / only the new one is; p: exact McNemar test"
     return "; ".join([found, explained, *diff.notes])

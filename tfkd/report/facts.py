@@ -171,7 +171,7 @@ def teacher_described(teacher: TeacherEntry) -> str:
         f"{teacher.parameters:,} parameters" if teacher.parameters else "",
         f"input {side} × {side}" if side else "",
         "" if teacher.calibration_error is None else f"calibration error {units.percent(teacher.calibration_error)}",
-        "not measured on the test images" if teacher.accuracy is None else "",
+        "not measured on the test examples" if teacher.accuracy is None else "",
         _domain(teacher),
         _tuning(teacher.tuning),
     ]
@@ -182,7 +182,7 @@ def _domain(teacher: TeacherEntry) -> str:
     if teacher.domain is None:
         return ""
     measured = "" if teacher.accuracy is None else f"accuracy {units.percent(teacher.accuracy)} on "
-    return f"domain {teacher.domain.pattern} ({measured}{counted(teacher.domain.images, 'test image')})"
+    return f"domain {teacher.domain.pattern} ({measured}{counted(teacher.domain.images, 'test example')})"
 
 
 def _tuning(tuning: TuningEntry | None) -> str:
@@ -203,7 +203,7 @@ def agreement_says(manifest: Manifest) -> str:
     agreement = manifest.student.agreement_with_teacher
     if agreement is None:
         return "How often student and teacher choose the same class is not known: the teacher was not measured."
-    return f"Student and teacher choose the same class for {units.percent(agreement)} of the test images."
+    return f"Student and teacher choose the same class for {units.percent(agreement)} of the test {manifest.noun}s."
 
 
 def folds_say(manifest: Manifest) -> str:
@@ -212,21 +212,22 @@ def folds_say(manifest: Manifest) -> str:
     if entry is None:
         return ""
     return (
-        f"{_of_folds(manifest)}. Each image was predicted by networks that were trained without its fold; the student "
-        "that ships was trained on all of them, and its files were compared with it."
+        f"{_of_folds(manifest)}. Each {manifest.noun} was predicted by networks that were trained without its fold; "
+        "the student that ships was trained on all of them, and its files were compared with it."
     )
 
 
 def measured_on(manifest: Manifest) -> str:
     """Returns what accuracies were measured on, for the caption of a table."""
-    return _of_folds(manifest).lower() if manifest.folds else f"accuracy on {manifest.images:,} test images"
+    return _of_folds(manifest).lower() if manifest.folds else f"accuracy on {manifest.images:,} test {manifest.noun}s"
 
 
 def _of_folds(manifest: Manifest) -> str:
     entry = manifest.student.folds
     assert entry is not None
     low, high = map(units.percent, entry.interval)
-    return f"Accuracy of {entry.folds} folds, pooled over {manifest.images:,} images, 95 % interval {low} to {high}"
+    pooled = f"{manifest.images:,} {manifest.noun}s"
+    return f"Accuracy of {entry.folds} folds, pooled over {pooled}, 95 % interval {low} to {high}"
 
 
 def has_control_row(manifest: Manifest) -> bool:
@@ -322,23 +323,23 @@ def control_says(manifest: Manifest) -> str:
     judged = "more than" if abs(gains[0]) > noise else "within"
     return (
         f"With one seed {reached} (± one standard error): {gain}. That is {judged} the noise of two "
-        f"standard errors on {images:,} images ({100 * noise:.1f} points, the two taken as independent)."
+        f"standard errors on {images:,} {manifest.noun}s ({100 * noise:.1f} points, the two taken as independent)."
     )
 
 
 def test_uses_say(manifest: Manifest) -> str:
     """Returns how many recipes have looked at the test split, as a sentence; "" where that is not known."""
     recipes, made = len(manifest.recipes_tested), "recipe" if manifest.teachers else "model"
-    images = "these labelled images" if manifest.folds else "the test split"
+    images = f"these labelled {manifest.noun}s" if manifest.folds else "the test split"
     if not recipes:
         return ""
     if recipes == 1:
         return f"No other {made} of this run folder was measured on {images}."
     commands = ", ".join(f"{use.what} {len(use.recipes)}" for use in manifest.test_uses if use.what in _COMMANDS)
-    how = "" if manifest.folds else f": tfkd verify {manifest.name} --data folder:FRESH"
+    how = "" if manifest.folds else f": tfkd verify {manifest.name} --data SOURCE"
     return (
         f"{recipes} {made}s of this run folder were measured on {images} ({commands}): a choice among them by these "
-        f"figures makes the figures too high, so measure the final claim on fresh images{how}."
+        f"figures makes the figures too high, so measure the final claim on fresh {manifest.noun}s{how}."
     )
 
 
@@ -354,9 +355,9 @@ def rescue_says(manifest: Manifest) -> list[str]:
     if rescue is None:
         return []
     missed = ", ".join(rescue.missed)
-    lines = [f"The student of the recipe missed {missed}; on the validation images it reached {reached(rescue)}."]
+    lines = [f"The student of the recipe missed {missed}; on the validation split it reached {reached(rescue)}."]
     for each in rescue.tries:
-        found = each.reason or f"{reached(each)} on the validation images"
+        found = each.reason or f"{reached(each)} on the validation split"
         kept = "; kept, so that this bundle is of that recipe" if each.kept else ""
         lines.append(f"Tried, as of the cause {each.cause!r}: {' '.join(each.overrides)}: {found}{kept}.")
     if not any(each.kept for each in rescue.tries):

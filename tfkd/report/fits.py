@@ -239,8 +239,8 @@ def _title(result: FitResult) -> str:
 
 def _caption(result: FitResult) -> str:
     known = result.teacher_accuracy
-    teacher = "" if known is None else f"teacher {units.percent(known)} on the test images; "
+    teacher = "" if known is None else f"teacher {units.percent(known)} on the test examples; "
     return (
         f"{teacher}{units.percent(result.min_relative_accuracy)} of the teacher's accuracy is wanted; candidates are "
-        "compared on the validation images, final ones by the file that ships"
+        "compared on the validation examples, final ones by the file that ships"
     )

@@ -98,7 +98,7 @@ def says(manifest: Manifest) -> str:
     if flips is None:
         return ""
     lost, fraction = flips.test.lost, flips.fraction
-    of = f"Of the {flips.right:,} test images that the teacher predicts correctly"
+    of = f"Of the {flips.right:,} test {manifest.noun}s that the teacher predicts correctly"
     if not lost or fraction is None:
         return f"{of}, {variant} predicts {lost:,} wrongly."
     named = enumerated([f"{each.label} ({each.flips} of {each.right})" for each in flips.per_class[:_NAMED_CLASSES]])

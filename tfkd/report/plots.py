@@ -70,7 +70,7 @@ class Distribution:
 
 def scatter(dots: Sequence[Dot], x_label: str, split: str = "test") -> str:
     """Draws accuracy (percent, with error bars) over a cost, better the smaller it is, and the Pareto front."""
-    figure, axes = _figure(f"accuracy on the {split} images, %")
+    figure, axes = _figure(f"accuracy on the {split} examples, %")
     best = front(dots)
     axes.plot(
         [dot.x for dot in best],
@@ -121,7 +121,7 @@ def learning_curves(curves: Sequence[Curve], measure: str, title: str = "trainin
         title: what a loss is.
     """
     accuracy = measure == "validation_accuracy"
-    figure, axes = _figure("accuracy on the validation images, %" if accuracy else title)
+    figure, axes = _figure("accuracy on the validation examples, %" if accuracy else title)
     ends = []
     for curve in curves:
         epochs, values = _aligned(curve.seeds, measure, 100.0 if accuracy else 1.0)
@@ -142,7 +142,7 @@ def learning_curves(curves: Sequence[Curve], measure: str, title: str = "trainin
 
 def distributions(networks: Sequence[Distribution], x_label: str) -> str:
     """Draws the fraction of images in each bin of a correlation, and the mean of each network."""
-    figure, axes = _figure("test images, %")
+    figure, axes = _figure("test examples, %")
     by_mean = sorted(networks, key=lambda each: each.mean)
     for number, each in enumerate(by_mean):
         colour, style = _ROLES[each.role], "--" if each.role == "control" else "-"

@@ -73,8 +73,10 @@ def score_table(manifest: Manifest) -> ClassTable | None:
         return ClassLine(name, plain[name], manifest.thresholds.get(name), shipped[name], recalls)
 
     names = sorted(shipped, key=lambda name: _recall(shipped[name]))[:_LISTED]
-    images = "all labelled images, each predicted without its fold" if manifest.folds else "the test images"
-    return ClassTable(variant, images, found, [line(name) for name in names], len(shipped), bool(by_thresholds))
+    images = "all labelled {}s, each predicted without its fold" if manifest.folds else "the test {}s"
+    return ClassTable(
+        variant, images.format(manifest.noun), found, [line(name) for name in names], len(shipped), bool(by_thresholds)
+    )
 
 
 def _shipped(manifest: Manifest) -> tuple[str, Artifact | StudentEntry | None]:
@@ -121,14 +123,14 @@ def threshold_lines(manifest: Manifest) -> list[str]:
 def _threshold_line(name: str, threshold: Threshold, line: ClassLine | None) -> str:
     promise = f"{name}: recall {units.percent(threshold.promise)} is promised"
     if threshold.value is None or threshold.recall is None:
-        return f"{promise}; no threshold, because the validation split has no image of it."
+        return f"{promise}; no threshold, because the validation split has no example of it."
     kept = "" if threshold.kept else ", which no threshold keeps on the validation split; the nearest is used"
     chosen = f"{promise}{kept}. Predicted from the probability {threshold.value:.8g}: recall "
     chosen += f"{units.percent(threshold.recall)} ({chosen_on(threshold)})"
     if line is None:
         return f"{chosen}."
     if not line.shipped.images:
-        return f"{chosen}; not proven, because the test split has no image of it."
+        return f"{chosen}; not proven, because the test split has no example of it."
     return (
         f"{chosen}; on the test split recall {estimated(line.shipped.recall)}, precision "
         f"{estimated(line.shipped.precision)}. Without the threshold: recall {estimated(line.plain.recall)}, precision "

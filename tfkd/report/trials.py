@@ -43,8 +43,8 @@ def standard_error(values: Sequence[float]) -> float:
 def table(sweep: Sweep) -> Table:
     """Returns every variation with its validation and test accuracy and its gain, best on validation first."""
     drawn = Table(
-        title=Text(f"teacher {units.known(sweep.teacher_accuracy, units.percent)} on the test images"),
-        caption="mean ± standard deviation over seeds; gain paired by seed, ± standard error; p over the test images",
+        title=Text(f"teacher {units.known(sweep.teacher_accuracy, units.percent)} on the test examples"),
+        caption="mean ± standard deviation over seeds; gain paired by seed, ± standard error; p over the test examples",
     )
     drawn.add_column("variation", overflow="fold")
     for name in ("validation", "test", "control", "gain", "p", "seeds", "seconds"):
@@ -85,8 +85,8 @@ def plot(sweep: Sweep) -> str:
         axes.axvline(100 * sweep.teacher_accuracy, color=_INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(trials)), names, fontsize=8, parse_math=False)
     figure.suptitle(
-        "accuracy on the test images, %: students (circles), their control (squares), teacher (dotted);\n"
-        "the best on the validation images is at the top",
+        "accuracy on the test examples, %: students (circles), their control (squares), teacher (dotted);\n"
+        "the best on the validation examples is at the top",
         x=0.01,
         horizontalalignment="left",
         fontsize=9,

@@ -17,7 +17,7 @@ def says(manifest: Manifest) -> str:
     return (
         f"Over the classes that are not the label, the order of the student's logits agrees with the teacher's at "
         f"{_written(student)}{beside} (Spearman's rank correlation: 1 for the same order, 0 for an unrelated one; mean "
-        f"over {student.images:,} test images ± one standard error)."
+        f"over {student.images:,} test {manifest.noun}s ± one standard error)."
     )
 
 

@@ -59,7 +59,7 @@ class Inference:
     top1_changed: float | None
 
     def __str__(self) -> str:
-        rates = ", ".join(f"{dtype} {rate:,.0f} images/s" for dtype, rate in self.images_per_second.items())
+        rates = ", ".join(f"{dtype} {rate:,.0f} examples/s" for dtype, rate in self.images_per_second.items())
         changed = "" if self.top1_changed is None else f", top-1 changed by bfloat16 {self.top1_changed:.2%}"
         measured = f" ({rates}{changed})" if rates else ""
         return f"batches of {self.batch} in {self.dtype}{measured}"

@@ -83,7 +83,7 @@ class SoftLabels:
         images, view = np.asarray(images, np.int64), view % self.views
         if len(images) and not 0 <= images.min() <= images.max() < self.images:
             raise RequestError(
-                f"Soft-label store {self.folder} holds images 0 to {self.images - 1}, not {images.min()} to "
+                f"Soft-label store {self.folder} holds examples 0 to {self.images - 1}, not {images.min()} to "
                 f"{images.max()}; use the same data for the store and the training."
             )
         numbers, rows = np.divmod(images, self.layout.rows_per_shard)
@@ -292,7 +292,7 @@ def _records(
     if predicted != len(images):
         raise RequestError(
             f"Soft-label store {folder} cannot be filled: of {len(images)} views the teacher predicted "
-            f"{'more' if predicted > len(images) else predicted}; return one row per image."
+            f"{'more' if predicted > len(images) else predicted}; return one row per example."
         )
 
 

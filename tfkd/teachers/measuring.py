@@ -30,7 +30,7 @@ def sample_of(data: Dataset) -> Split:
 def predicted(predict: Predict, split: Split, signature: Signature, progress: Progress, title: str) -> np.ndarray:
     """Returns what a function gives for the plain form of every example of a split, float32 [n, ...]."""
     rows = []
-    with progress.task(title, len(split), "images") as advance, example_errors():
+    with progress.task(title, len(split), "examples") as advance, example_errors():
         for inputs, _ in plain_batches(split, signature, BATCH):
             rows.append(predict(inputs.numpy()))
             advance(len(rows[-1]))
@@ -74,7 +74,7 @@ def result_of(
         if rows is not None:
             save_array(rows, job.folder / f"{name}_logits.npy")
     if right is not None:
-        progress.say(f"  teacher {job.teacher.name}: accuracy {right:.1%} on {len(data.test):,} test images")
+        progress.say(f"  teacher {job.teacher.name}: accuracy {right:.1%} on {len(data.test):,} test {data.kind.name}s")
     return TeacherResult(
         parameters=parameters,
         image_size=side,

@@ -93,8 +93,8 @@ def _counts(labels: np.ndarray, classes: Sequence[str], where: str = "") -> np.n
     if not counts.all():
         name = classes[int(counts.argmin())]
         raise RequestError(
-            f"The class {name!r} has no training images{where}, so that it cannot be balanced; add images of it, or "
-            "remove the class."
+            f"The class {name!r} has no training examples{where}, so that it cannot be balanced; add examples of it, "
+            "or remove the class."
         )
     return counts
 

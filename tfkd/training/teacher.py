@@ -56,14 +56,14 @@ def prepare_teacher(
     run = predictor(model)
     logits = {}
     for name, split in (("test", data.test), ("validation", data.validation)):
-        with progress.task(f"teacher predictions ({name})", len(split.labels), "images") as advance:
+        with progress.task(f"teacher predictions ({name})", len(split.labels), "examples") as advance:
             logits[name] = predict(run, plain_batches(split, signature, BATCH), advance)
     save_model(model, folder / "teacher.keras")
     for name, rows in logits.items():
         save_array(rows, folder / f"{name}_logits.npy")
     right = accuracy(logits["test"], data.test.labels)
     state = "" if teacher.fine_tune else " used unchanged,"
-    progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test images")
+    progress.say(f"  teacher {teacher.model}:{state} accuracy {right:.1%} on {len(data.test):,} test {data.kind.name}s")
     return TeacherResult(
         parameters=model.count_params(),
         image_size=side_of(signature) if signature.kind == "image" else None,
@@ -160,7 +160,7 @@ def _label_loss(recipe: FineTune, labels: Any, classes: Sequence[str]) -> LabelL
 
 def _features(model: keras.Model, data: Dataset, progress: Progress) -> Any:
     run = predictor(keras.Model(model.input, model.get_layer("head").input))
-    with progress.task("teacher features", len(data.train), "images") as advance:
+    with progress.task("teacher features", len(data.train), "examples") as advance:
         return predict(run, plain_batches(data.train, data.kind.signature_of(model), BATCH), advance)
 
 

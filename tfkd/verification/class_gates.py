@@ -123,22 +123,22 @@ def _reason(gates: Sequence[Gate]) -> str:
 
 
 def _recall(gate: str, score: ClassScore, limit: float, name: str, threshold: Threshold | None) -> Gate:
-    promised, images = f"{percent(limit)} is promised", f"test images of {name!r}"
+    promised, images = f"{percent(limit)} is promised", f"test examples of {name!r}"
     if score.recall is None:
-        return not_judged(gate, f"the test split has no image of it, {promised}")
+        return not_judged(gate, f"the test split has no example of it, {promised}")
     counts, value = MeanRecall([score.right], [score.images]), score.right / score.images
-    found = f"recall {_shown(score.recall)} on {counted(score.images, 'image')}{_by(threshold)}, {promised}"
+    found = f"recall {_shown(score.recall)} on {counted(score.images, 'example')}{_by(threshold)}, {promised}"
     if threshold is None or threshold.recall is None or threshold.kept:
         return judged(gate, counts, limit, found, value, images)
     chosen_on = MeanRecall([threshold.recall * threshold.images], [threshold.images])
     found = f"{_nearest(threshold.value, threshold.recall, threshold.images)}; {found}"
     if counts.is_refuted(limit) or chosen_on.is_refuted(limit):
         return decided(gate, value, limit, False, found)
-    return not_judged(gate, f"{found}; {lacking(chosen_on, limit, f'validation images of {name!r}')}", value)
+    return not_judged(gate, f"{found}; {lacking(chosen_on, limit, f'validation examples of {name!r}')}", value)
 
 
 def _nearest(threshold: float | None, recall: float, images: int) -> str:
-    nearest = f"the nearest, {threshold:.8g}, reaches {percent(recall)} of {counted(images, 'image')}"
+    nearest = f"the nearest, {threshold:.8g}, reaches {percent(recall)} of {counted(images, 'example')}"
     return f"no threshold keeps it on the validation split: {nearest}"
 
 
@@ -146,7 +146,7 @@ def _by(threshold: Threshold | None) -> str:
     if threshold is None:
         return ""
     if threshold.value is None:
-        return " without a threshold (the validation split has no image of it)"
+        return " without a threshold (the validation split has no example of it)"
     return f" with the threshold {threshold.value:.8g}"
 
 
@@ -155,7 +155,7 @@ def _balanced_accuracy(gate: str, scores: Scores, limit: float) -> Gate:
     counts = MeanRecall([each.right for each in tested.values()], [each.images for each in tested.values()])
     reason = f"balanced accuracy {_shown(found)} of {counted(len(tested), 'class', 'es')}{_untested(scores)}"
     promised = f"{reason}, {percent(limit)} is promised"
-    return judged(gate, counts, limit, promised, found.value, "test images per class")
+    return judged(gate, counts, limit, promised, found.value, "test examples per class")
 
 
 def _tested(scores: Scores) -> dict[str, ClassScore]:
@@ -164,14 +164,16 @@ def _tested(scores: Scores) -> dict[str, ClassScore]:
 
 def _untested(scores: Scores) -> str:
     untested = [repr(name) for name, score in scores.classes.items() if not score.images]
-    return f" (no test image of {some(untested, ', ')})" if untested else ""
+    return f" (no test example of {some(untested, ', ')})" if untested else ""
 
 
 def _recall_drops(
     limits: float | Mapping[str, float], file: str, scores: Scores, found: RecallChanges | None
 ) -> Iterator[Gate]:
     if found is None:
-        yield not_judged(f"max_recall_drop/{file}", "neither the teacher nor a control was measured on the test images")
+        yield not_judged(
+            f"max_recall_drop/{file}", "neither the teacher nor a control was measured on the test examples"
+        )
         return
     if not isinstance(limits, Mapping):
         yield _drop_of_all(f"max_recall_drop/{file}", limits, scores, found)
@@ -180,11 +182,11 @@ def _recall_drops(
         name = class_named(given, list(scores.classes), "gates.max_recall_drop")
         gate, score = f"max_recall_drop/{file}/{name}", scores.classes[name]
         if not score.images:
-            yield not_judged(gate, "the test split has no image of it")
+            yield not_judged(gate, "the test split has no example of it")
             continue
         drop = _drop(score, found.classes.get(name), CONFIDENCE)
-        reason = f"{_dropped(found.reference)}: {_described(name, drop)} on {counted(score.images, 'image')}"
-        yield judged(gate, drop, limit, reason, drop.value, f"test images of {name!r}")
+        reason = f"{_dropped(found.reference)}: {_described(name, drop)} on {counted(score.images, 'example')}"
+        yield judged(gate, drop, limit, reason, drop.value, f"test examples of {name!r}")
 
 
 def _drop_of_all(gate: str, limit: float, scores: Scores, found: RecallChanges) -> Gate:
@@ -194,7 +196,7 @@ def _drop_of_all(gate: str, limit: float, scores: Scores, found: RecallChanges) 
     drops = [(name, _drop(score, found.classes.get(name), confidence)) for name, score in tested.items()]
     drops.sort(key=lambda each: -each[1].value)
     verdicts = [
-        judged(gate, drop, limit, _described(name, drop), drop.value, f"test images of {name!r}")
+        judged(gate, drop, limit, _described(name, drop), drop.value, f"test examples of {name!r}")
         for name, drop in drops
     ]
     value = drops[0][1].value

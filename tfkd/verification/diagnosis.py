@@ -272,7 +272,7 @@ def _described(
         causes.append(_order_described(subject.names, found))
         proposals.append(subject.wording.labels(labels_in_order))
     wrong = [subject.kind.values] * (found.normalization is not None) + ["labels"] * (found.order is not None)
-    measured = f"{reached:.0%} of {len(labels)} images instead of {level:.0%} (mean over the classes)"
+    measured = f"{reached:.0%} of {len(labels)} examples instead of {level:.0%} (mean over the classes)"
     return Diagnosis(
         subject=subject.name,
         cause=" and ".join(wrong),
@@ -328,20 +328,20 @@ def _nothing_helps(subject: DiagnosisSubject, hypotheses: list[Hypothesis], labe
         return
     ways = "" if subject.normalization_is_known else f" with any of {len(in_order)} normalizations"
     if fraction >= ONE_CLASS and is_refuted_by_one_class(fraction, labels):
-        found = f"gives the same class for {fraction:.0%} of {len(labels)} images{ways}"
+        found = f"gives the same class for {fraction:.0%} of {len(labels)} examples{ways}"
         yield _without_skill(subject, found, "untrained", _UNTRAINED, _TRAINED)
     elif all(is_refuted(each, labels) for each in hypotheses):
         ways = ways.replace(" with", " and")
         found = (
-            f"tells images apart, but not these classes: in any order of labels{ways} it is right for at most "
-            f"{best:.0%} of {len(labels)} images (mean over the classes)"
+            f"tells examples apart, but not these classes: in any order of labels{ways} it is right for at most "
+            f"{best:.0%} of {len(labels)} examples (mean over the classes)"
         )
         yield _without_skill(subject, found, "other classes", _OTHER_CLASSES, "a model of these classes")
 
 
 _UNTRAINED = "it was never trained, its weights were not loaded, or its training failed"
 _OTHER_CLASSES = "it was probably trained for other classes, or never"
-_LEARNED_LITTLE = "its fine-tuning was too short, had too few images or failed"
+_LEARNED_LITTLE = "its fine-tuning was too short, had too few examples or failed"
 
 
 def _without_skill(subject: DiagnosisSubject, found: str, cause: str, meaning: str, proposal: str) -> Diagnosis:
@@ -349,6 +349,6 @@ def _without_skill(subject: DiagnosisSubject, found: str, cause: str, meaning: s
     field = subject.fine_tuning
     if field:
         cause, meaning = "fine-tuning", _LEARNED_LITTLE
-        proposal = f"a larger {field}.epochs, a smaller {field}.learning_rate, or more images of each class"
+        proposal = f"a larger {field}.epochs, a smaller {field}.learning_rate, or more examples of each class"
     evidence = f"{subject.name} {found}: {meaning}."
     return Diagnosis(subject=subject.name, cause=cause, evidence=evidence, proposal=proposal)

@@ -40,7 +40,7 @@ OF_SEVERAL = (
     "min_speed_ratio",
 )
 
-_UNMEASURED = "it was not measured on the test images"
+_UNMEASURED = "it was not measured on the test examples"
 _NAMED = 3  # in a sentence; tables name every gate
 
 
@@ -175,7 +175,7 @@ def _not_worse_than_control(test: PairedTest | None) -> Gate:
         return not_judged(NOT_WORSE_THAN_CONTROL, "no control was trained (distill.control=false)")
     if not significant(test.worst_p_value):
         return not_judged(NOT_WORSE_THAN_CONTROL, "the test split is too small to show a difference", test.p_value)
-    found = f"only the student is right on {test.gained} test images, only the control on {test.lost}"
+    found = f"only the student is right on {test.gained} test examples, only the control on {test.lost}"
     return decided(NOT_WORSE_THAN_CONTROL, test.p_value, ALPHA, not significant(test.p_value), found)
 
 
@@ -248,10 +248,10 @@ def _negative_flips(limit: float, file: str, flips: NegativeFlips | None) -> Gat
     if flips is None:
         raise RequestError(f"A gate needs {file}'s negative flips; or set that gate to None.")
     if flips.fraction is None:
-        return not_judged(name, "the teacher predicts no test image rightly")
+        return not_judged(name, "the teacher predicts no test example rightly")
     low, high = map(percent, proportion(flips.test.lost, flips.right))
     found = (
-        f"{flips.test.lost} of {flips.right} images that the teacher predicts rightly, 95 % interval {low} to {high}"
+        f"{flips.test.lost} of {flips.right} examples that the teacher predicts rightly, 95 % interval {low} to {high}"
     )
     most, why = _most(limit, flips.right)
     return _at_most(name, flips.fraction, most, f"{found}; {why}" if why else found)
@@ -261,7 +261,7 @@ def _drop_at_most(file: str, limit: float, artifact: Artifact, images: int) -> G
     """Judges a file whose student has seen all images: the accuracy drops by no more than the classes that change."""
     name = f"max_accuracy_drop/{file}"
     changed = 1 - _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
-    found = f"the file gives {percent(changed)} of all labelled images another class than Keras"
+    found = f"the file gives {percent(changed)} of all labelled examples another class than Keras"
     most, why = _most(limit, images)
     if changed > most + ROUNDING:
         return not_judged(name, f"{found}, and its student has seen them (data.folds)", changed)
@@ -275,7 +275,7 @@ def _most(limit: float, images: int) -> tuple[float, str]:
     """
     if not images or limit <= ROUNDING or limit * images >= 1 - ROUNDING:
         return limit, ""
-    return 1 / images, f"one of {images} images may differ; {limit:.3g} of them is less"
+    return 1 / images, f"one of {images} examples may differ; {limit:.3g} of them is less"
 
 
 def _least(limit: float, images: int) -> tuple[float, str]:

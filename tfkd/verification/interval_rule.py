@@ -54,7 +54,7 @@ def judged(gate: str, found: Counted, limit: float, reason: str, value: float, i
         limit: the promise.
         reason: the value with its interval, and what is promised.
         value: what was measured.
-        images: what is needed where there are too few, such as "test images of 'cat'".
+        images: what is needed where there are too few, such as "test examples of 'cat'".
     """
     if found.is_refuted(limit):
         return decided(gate, value, limit, False, reason)

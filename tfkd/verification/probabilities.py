@@ -69,7 +69,7 @@ def no_probabilities(predictions: np.ndarray, step: float | None) -> str | None:
 
 def constant(predictions: np.ndarray, expected: np.ndarray, step: float | None) -> str | None:
     """Returns a fault if predictions, but not the expected ones, are equal for every image or class (see `fault`)."""
-    for axis, what in ((0, "are the same for every image"), (1, "are the same for every class")):
+    for axis, what in ((0, "are the same for every example"), (1, "are the same for every class")):
         level = predictions.shape[axis] > 1 and not np.ptp(predictions, axis=axis).any()
         if level and np.ptp(expected, axis=axis).max() > 2 * max(step or 0, _LEAST_STEP):
             return what
@@ -87,5 +87,5 @@ def unrelated(predictions: np.ndarray, expected: np.ndarray, allowed: float) -> 
     between = expected - expected.mean(axis=0, dtype=np.float64)
     off = np.square(predictions - expected, dtype=np.float64).sum()
     if np.ptp(expected, axis=0).max() > _FRACTION * allowed and off > _UNEXPLAINED * np.square(between).sum():
-        return "distinguish the images no better than a constant prediction"
+        return "distinguish the examples no better than a constant prediction"
     return None

@@ -16,7 +16,7 @@ class ChanceTest(Entry):
     """A permutation test of predictions on the test split: do they know more of the labels than chance?"""
 
     balanced_accuracy: Fraction = Field(
-        description="mean over the split's classes of the fraction of images that are right"
+        description="mean over the split's classes of the fraction of examples that are right"
     )
     chance_level: float = Field(gt=0, le=1, description="balanced accuracy of guessing: 1 / classes of the split")
     p_value: float = Field(gt=0, le=1, description="probability of this balanced accuracy, or more, by chance")
@@ -28,28 +28,30 @@ class ChanceTest(Entry):
 class PairedTest(Entry):
     """A one-sided exact McNemar test of one classifier against another on the test split."""
 
-    gained: Count = Field(description="images that only the first predicts rightly")
-    lost: Count = Field(description="images that only the second predicts rightly")
+    gained: Count = Field(description="examples that only the first predicts rightly")
+    lost: Count = Field(description="examples that only the second predicts rightly")
     p_value: Fraction = Field(description="probability of as many losses or more where both are equally good")
     worst_p_value: Fraction = Field(description="the least that the test split allows: the first is always wrong")
 
 
 class ClassFlips(Entry):
     label: str
-    flips: Number = Field(description="images of the class that the reference predicts rightly, the other one wrongly")
-    right: Number = Field(description="images of the class that the reference predicts rightly")
+    flips: Number = Field(
+        description="examples of the class that the reference predicts rightly, the other one wrongly"
+    )
+    right: Number = Field(description="examples of the class that the reference predicts rightly")
 
     @model_validator(mode="after")
     def _flips_of_right(self) -> "ClassFlips":
         if self.flips > self.right:
-            raise ValueError(f"{self.label} has {self.flips} negative flips among {self.right} images")
+            raise ValueError(f"{self.label} has {self.flips} negative flips among {self.right} examples")
         return self
 
 
 class NegativeFlips(Entry):
     """Images that a reference predicts rightly and the judged classifier wrongly: `test.lost` of `right` images."""
 
-    right: Count = Field(description="images that the reference predicts rightly")
+    right: Count = Field(description="examples that the reference predicts rightly")
     test: PairedTest = Field(description="of the judged classifier against the reference")
     per_class: list[ClassFlips] = Field(description="the classes that have negative flips, those with the most first")
 
@@ -70,17 +72,17 @@ class OrderAgreement(Entry):
     """How far two networks rank the classes that are not the label alike."""
 
     correlation: float | None = Field(
-        None, ge=-1, le=1, description="mean over the images of Spearman's rank correlation; None: see `reason`"
+        None, ge=-1, le=1, description="mean over the examples of Spearman's rank correlation; None: see `reason`"
     )
-    standard_error: float | None = Field(None, ge=0, description="of the mean; None with fewer than two images")
-    images: Count = Field(description="test images whose wrong classes have an order in both networks")
+    standard_error: float | None = Field(None, ge=0, description="of the mean; None with fewer than two examples")
+    images: Count = Field(description="test examples whose wrong classes have an order in both networks")
     reason: str = Field("", description="why there is no correlation")
 
     @model_validator(mode="after")
     def _of_images(self) -> "OrderAgreement":
         if (self.correlation is None) is not (self.images == 0) or bool(self.reason) is not (self.images == 0):
             raise ValueError(
-                f"the correlation {self.correlation} ({self.reason or 'measured'}) of {self.images} images"
+                f"the correlation {self.correlation} ({self.reason or 'measured'}) of {self.images} examples"
             )
         return self
 
@@ -96,10 +98,10 @@ class Estimate(Entry):
 class ClassScore(Entry):
     """What predictions are worth for one class: Wilson's score intervals of the counts."""
 
-    images: Count = Field(description="test images of the class (its support)")
-    predicted: Count = Field(description="test images that are predicted as this class")
-    right: Count = Field(description="test images that are both")
-    recall: Estimate | None = Field(description="right / images; None without images")
+    images: Count = Field(description="test examples of the class (its support)")
+    predicted: Count = Field(description="test examples that are predicted as this class")
+    right: Count = Field(description="test examples that are both")
+    recall: Estimate | None = Field(description="right / images; None without examples")
     precision: Estimate | None = Field(description="right / predicted; None where the class is never predicted")
     f1: Fraction | None = Field(description="2 right / (images + predicted); None where both are 0")
 
@@ -117,8 +119,8 @@ class Scores(Entry):
 
 
 class RecallChange(Entry):
-    lost: Count = Field(description="images of the class that only the reference predicts rightly")
-    gained: Count = Field(description="images of the class that only the file predicts rightly")
+    lost: Count = Field(description="examples of the class that only the reference predicts rightly")
+    gained: Count = Field(description="examples of the class that only the file predicts rightly")
 
 
 class RecallChanges(Entry):
@@ -136,8 +138,8 @@ class Threshold(Entry):
     """
 
     promise: Fraction = Field(description="gates.min_recall of the class")
-    value: float | None = Field(gt=0, le=1, description="None where the validation split has no image of the class")
-    images: Count = Field(description="validation images of the class")
+    value: float | None = Field(gt=0, le=1, description="None where the validation split has no example of the class")
+    images: Count = Field(description="validation examples of the class")
     recall: Fraction | None = Field(description="on the validation split, with all thresholds")
     precision: Fraction | None = Field(description="the same; None where the class is never predicted")
 
@@ -178,7 +180,7 @@ class Delegation(Entry):
 
 class Accelerator(Entry):
     name: str
-    operators: Count = Field(description="operators that run for every image")
+    operators: Count = Field(description="operators that run for every example")
     taken: Count = Field(description="those that the published rules let it take")
     left_out: list[str] = Field(description="kinds of the operators that a rule leaves out")
     not_stated: list[str] = Field(description="kinds of the operators that no published rule speaks of")
@@ -197,7 +199,8 @@ class Artifact(Entry):
     bytes: Number
     sha256: Sha256 = Field(description="of the file; of a folder: of its sorted `sha256  path` lines")
     accuracy: Fraction | None = Field(
-        None, description="on the test split; None where the file was not run, and with folds, whose images it has seen"
+        None,
+        description="on the test split; None where the file was not run, and with folds, whose examples it has seen",
     )
     chance: ChanceTest | None = Field(None, description="None as accuracy")
     agreement: Fraction | None = Field(None, description="equal top-1 with the teacher; None as accuracy")
@@ -207,7 +210,7 @@ class Artifact(Entry):
     max_abs_error: Fraction | None = Field(None, description="largest probability difference from the Keras student")
     mean_total_variation: Fraction | None = Field(
         None,
-        description="mean over the test images of the probability mass that is elsewhere than in the Keras student",
+        description="mean over the test examples of the probability mass that is elsewhere than in the Keras student",
     )
     top1_vs_keras: Fraction | None = Field(None, description="equal top-1 with the Keras student")
     scores: Scores | None = Field(None, description="of the most probable classes; None where the file was not run")

@@ -52,7 +52,7 @@ def by_number(values_by_class: Mapping[str, float], classes: Sequence[str]) -> d
 def described(name: str, threshold: Threshold) -> str:
     """Returns a line about the choice of a threshold."""
     if threshold.value is None or threshold.recall is None:
-        return f"threshold of {name!r}: none, because the validation split has no image of it"
+        return f"threshold of {name!r}: none, because the validation split has no example of it"
     chosen = f"{threshold.value:.8g}"
     if not threshold.kept:
         chosen = f"none keeps {threshold.promise:.1%}; the nearest, {chosen},"
@@ -65,7 +65,9 @@ def chosen_on(threshold: Threshold) -> str:
     """Returns how many validation images chose a threshold, the interval of their recall, and what they lack."""
     assert threshold.recall is not None
     low, high = proportion(round(threshold.recall * threshold.images), threshold.images)
-    found = f"95 % interval {100 * low:.1f} to {percent(high)} on {counted(threshold.images, 'validation image')} of it"
+    found = (
+        f"95 % interval {100 * low:.1f} to {percent(high)} on {counted(threshold.images, 'validation example')} of it"
+    )
     needed = images_needed(threshold.promise)
     if needed is None or threshold.images >= needed:
         return found

@@ -12,7 +12,7 @@ import numpy as np
 from tfkd.verification.records import ORDER_BINS, OrderAgreement
 
 _TWO_CLASSES = "with two classes there is one wrong class, which has no order"
-_NO_ORDER = "no test image has an order of the wrong classes in both networks"
+_NO_ORDER = "no test example has an order of the wrong classes in both networks"
 _CELLS = 1 << 22  # logits that are ranked at a time: memory stays below 300 MB
 
 

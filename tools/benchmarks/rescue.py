@@ -34,7 +34,7 @@ VIEWS = Augment(
 EXPECTED = {
     "small": ("student too small",),
     "short": ("training too short",),
-    "memorised": ("teacher too sure", "teacher memorised its images"),
+    "memorised": ("teacher too sure", "teacher memorised its examples"),
 }
 OVERRIDES: dict[str, list[str]] = {
     "small": ["student.model=tools.benchmarks.rescue:build_small", "student.width=1"],

@@ -19,7 +19,7 @@ PROMISES = (0.8, 0.9, 0.95, 0.98, 0.99)
 def images_of_promises() -> str:
     """Returns the table of the images of a class that a promised recall needs."""
     rows = [[f"{100 * promise:g} %", f"{images_needed(promise):,}"] for promise in PROMISES]
-    return evidence.table(["promised recall", "test images of the class"], rows)
+    return evidence.table(["promised recall", "test examples of the class"], rows)
 
 
 def promises() -> str:
@@ -76,13 +76,17 @@ def _rescued(found: dict[str, Any]) -> list[str]:
     )
     kept = [" ".join(each["overrides"]) for seed in seeds for each in _tries(seed) if each["kept"]]
     return [
-        _counted([name or "none, it passed" for name in found["named_first"]], len(seeds)),
+        _counted([_present_name(name) if name else "none, it passed" for name in found["named_first"]], len(seeds)),
         _counted([f"`{name}`" for name in kept], len(seeds)) or "none",
         evidence.spread(before),
         evidence.spread(after),
         evidence.gain(evidence.gains(after, before)),
         units.percent(statistics.mean(teacher)),
     ]
+
+
+def _present_name(cause: str) -> str:
+    return cause.replace("memorised its images", "memorised its examples")  # as it was called before there were texts
 
 
 def _tries(seed: dict[str, Any]) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ def test_refuses_features_that_are_no_maps() -> None:
 
 
 def test_refuses_maps_of_other_images() -> None:
-    with pytest.raises(RequestError, match="same images"):
+    with pytest.raises(RequestError, match="same examples"):
         AttentionLoss()(maps(4, 2, seed=1)[:1], maps(4, 2, seed=1))
 
 

@@ -185,7 +185,7 @@ def test_refuses_a_call_that_does_not_fit() -> None:
         loss(inputs["answer"], student)
     with pytest.raises(RequestError, match="built for"):
         loss(inputs, student[:, :1])
-    with pytest.raises(RequestError, match="same images"):
+    with pytest.raises(RequestError, match="same examples"):
         loss(inputs, student[:1])
     with pytest.raises(RequestError, match="one number for each"):
         loss(inputs | {"index": INDEX[:1]}, student)

@@ -109,7 +109,7 @@ def test_refuses_features_it_was_not_built_for() -> None:
     loss = built((5,), (3,))
     with pytest.raises(RequestError, match="built for"):
         loss(np.zeros((4, 1)), np.zeros((4, 3)))
-    with pytest.raises(RequestError, match="same images"):
+    with pytest.raises(RequestError, match="same examples"):
         loss(np.zeros((1, 5)), np.zeros((4, 3)))
     with pytest.raises(RequestError, match="build"):
         HintLoss()(np.zeros((4, 5)), np.zeros((4, 3)))

@@ -189,7 +189,7 @@ def test_refuses_shapes_that_would_broadcast(
 @pytest.mark.parametrize("labels", [np.zeros((8, 5)), np.zeros(7), np.zeros(())])
 def test_refuses_labels_that_are_not_one_per_image(kind: type[LogitDistillationLoss], labels: np.ndarray) -> None:
     logits = np.zeros((8, 5), np.float32)
-    with pytest.raises(RequestError, match="one class number per image"):
+    with pytest.raises(RequestError, match="one class number per example"):
         kind()({"answer": logits, "labels": labels}, logits)
 
 

@@ -112,7 +112,7 @@ def test_no_tensor_of_triples_has_channels() -> None:
 
 
 def test_refuses_features_of_other_images() -> None:
-    with pytest.raises(RequestError, match="same images"):
+    with pytest.raises(RequestError, match="same examples"):
         RelationalLoss()(np.zeros((1, 3)), np.zeros((4, 3)))
 
 

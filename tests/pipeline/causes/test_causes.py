@@ -76,7 +76,7 @@ APPLY = {
         with_class("export.thresholds=false", right=90),
     ),
     "rare class": (with_class(train=450), with_class(train=451)),
-    "few validation images of a class": (
+    "few validation examples of a class": (
         with_class(validation=30, right=27),
         with_class(validation=60, right=54),
     ),
@@ -84,7 +84,7 @@ APPLY = {
     "student overfitted": (with_training(student_right=365), with_training(student_right=355)),
     "training too short": (with_recipe("distill.training.batch_size=110", transfer=5_060), GOOD),
     "teacher too sure": (with_training(confidence=0.99), with_training(confidence=0.989)),
-    "teacher memorised its images": (with_training(teacher_right=385), with_training(teacher_right=375)),
+    "teacher memorised its examples": (with_training(teacher_right=385), with_training(teacher_right=375)),
     "teacher too flat": (with_training(flatness=0.95), with_training(flatness=0.949)),
     "task mismatch": (
         replace(GOOD, control=0.84, only_right=(11, 7)),  # -1.2 to +3.2 points
@@ -110,7 +110,7 @@ def test_a_cause_applies_from_its_threshold(name: str) -> None:
     assert named(applies) == [name] and name not in named(does_not)
     (cause,) = causes_of(applies)
     changed = [applies.recipe.with_(*overrides) for overrides in cause.overrides]
-    assert (changed or name == "few validation images of a class") and applies.recipe not in changed
+    assert (changed or name == "few validation examples of a class") and applies.recipe not in changed
     assert str(cause).startswith(name[:1].upper()) and " Try " in str(cause)
 
 
@@ -128,8 +128,8 @@ def test_a_rare_class_is_balanced_in_one_way_and_with_a_teacher_that_misses_it_t
     assert taught == [weight, sampling, weight + weight]
     (cause,) = causes_of(with_class(train=30, teacher_right=90))
     assert cause.overrides[2] == ["distill.training.sampling=balanced", "teachers.0.fine_tune.class_weight=balanced"]
-    assert "'rare' has 30 training images, the largest class 900; 90 of 100 validation images" in cause.evidence
-    assert cause.proposal.endswith("more training photos of 'rare'")
+    assert "'rare' has 30 training examples, the largest class 900; 90 of 100 validation examples" in cause.evidence
+    assert cause.proposal.endswith("more training examples of 'rare'")
 
 
 def test_folds_are_proposed_where_the_recipe_accepts_them() -> None:
@@ -141,8 +141,8 @@ def test_folds_are_proposed_where_the_recipe_accepts_them() -> None:
 
 def test_a_promise_without_validation_images_has_a_cause() -> None:
     (cause,) = causes_of(with_class(validation=0, right=0, teacher_right=0))
-    assert "'rare' has no validation image, so that no threshold could be chosen" in cause.evidence
-    assert cause.proposal == "about 34 photos of 'rare' in the validation split"
+    assert "'rare' has no validation example, so that no threshold could be chosen" in cause.evidence
+    assert cause.proposal == "about 34 examples of 'rare' in the validation split"
 
 
 def test_where_nothing_applies_the_numbers_are_named() -> None:
@@ -207,8 +207,8 @@ def test_a_teacher_that_equals_its_control_fits_unless_it_would_have_been_seen_t
     assert ("task mismatch" in named(figures)) is mismatch
     if mismatch:
         evidence = causes_of(figures)[0].evidence
-        assert "predicts 59.0% of 48 validation images correctly and the student without a teacher 84.0%" in evidence
-        assert "-37.5 to -11.8 points (95% interval; 0 images only the teacher, 12 only the control)" in evidence
+        assert "predicts 59.0% of 48 validation examples correctly and the student without a teacher 84.0%" in evidence
+        assert "-37.5 to -11.8 points (95% interval; 0 examples only the teacher, 12 only the control)" in evidence
 
 
 def test_chance_is_no_overfitting() -> None:

@@ -112,7 +112,7 @@ def test_one_epoch_is_too_short(folder: Path) -> None:
 def test_a_memorised_teacher_is_too_sure(folder: Path) -> None:
     recipe = failures.recipe_in(folder, "memorised", "memorised.csv").with_(f"student.width={failures.WITH_STRIPES}")
     found = causes(recipe, folder)
-    assert [each.cause for each in found][:2] == ["teacher too sure", "teacher memorised its images"]
+    assert [each.cause for each in found][:2] == ["teacher too sure", "teacher memorised its examples"]
     assert "predicts 100.0% of them correctly, and 50.0%" in found[0].evidence
     changed = recipe.with_(*found[0].overrides[0]).distill.losses[0]
     assert getattr(changed, "temperature", None) == "auto"
@@ -177,7 +177,7 @@ def test_a_missed_promise_is_rescued_by_what_the_class_gets(
 ) -> None:
     recipe = small.with_("gates.min_recall.red columns=0.9", "export.thresholds=false")
     found = examine_after(recipe, RunFolder(folder / "runs/small"), Lines())  # judged by the validation images
-    assert found.causes[0].cause == "no threshold" and "of 12 validation images of 'red columns'" in found.summary
+    assert found.causes[0].cause == "no threshold" and "of 12 validation examples of 'red columns'" in found.summary
     gate = MISSED.model_copy(update={"name": "min_recall/small_int8.tflite/red columns", "limit": 0.9})
     monkeypatch.setattr(rescue, "missed", lambda manifest: [gate])
     monkeypatch.setattr(rescue, "MOST_TRIES", 1)

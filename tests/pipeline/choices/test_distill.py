@@ -124,7 +124,7 @@ def test_views_are_repeated_little_where_that_is_cheap(situation: Situation, epo
 def test_a_teacher_of_predictions_leaves_the_targets_to_the_run(tmp_path: Path) -> None:
     teacher = {"name": "r", "data": Data(source="folder:x"), "teachers": [Teacher(predictions="teacher.csv")]}
     assert Recipe(**teacher).distill.auto
-    with pytest.raises(RequestError, match="has one prediction per image"):
+    with pytest.raises(RequestError, match="has one prediction per example"):
         Recipe(**teacher).with_("distill.targets=view")
 
 

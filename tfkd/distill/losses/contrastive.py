@@ -130,7 +130,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         index = tf.cast(tf.reshape(y_true["index"], [-1]), tf.int32)
         if not index.shape.is_compatible_with(student.shape[:1]):
             raise RequestError(
-                f"{self.name}: index {index.shape} must be one number for each of {student.shape[0]} images."
+                f"{self.name}: index {index.shape} must be one number for each of {student.shape[0]} examples."
             )
         if not memories:
             pairs = Pairs(_distinct(whole_batch(index)), whole_batch(teacher), whole_batch(student))
@@ -182,7 +182,7 @@ def _negatives_layer(loss: ContrastiveLoss, length: int, images: int | None) -> 
         return Queue(length, loss.dimensions, loss.seed, dtype=loss.precision, name="contrastive_queue")
     if images > MAX_IMAGES:
         raise RequestError(
-            f"{loss.name}: {images:,} images are more than the {MAX_IMAGES:,} that a memory can number; "
+            f"{loss.name}: {images:,} examples are more than the {MAX_IMAGES:,} that a memory can number; "
             "give negatives=None for the batch's own."
         )
     return Memory(images, loss.dimensions, loss.momentum, loss.seed, dtype=loss.precision, name="contrastive_memory")

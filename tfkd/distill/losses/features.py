@@ -28,7 +28,7 @@ class FeatureDistillationLoss(DistillationLoss):
         if not (teacher.shape.rank and student.shape.rank and teacher.shape[:1].is_compatible_with(student.shape[:1])):
             raise RequestError(
                 f"{self.name}: teacher feature {teacher.shape} and student feature {student.shape} must be of the same "
-                "images; give both with the same batch."
+                "examples; give both with the same batch."
             )
         teacher, student = precise(teacher, student)
         return teacher, student

@@ -81,7 +81,7 @@ def right_class(labels: Any, teacher: Any) -> Any:
     batch = teacher.shape[0]
     if not any(labels.shape.is_compatible_with(shape) for shape in ([batch], [batch, 1])):
         raise RequestError(
-            f"labels {labels.shape} must be one class number per image, [batch] or [batch, 1], for teacher logits "
+            f"labels {labels.shape} must be one class number per example, [batch] or [batch, 1], for teacher logits "
             f"{teacher.shape}; pass the index of the class, not one-hot rows."
         )
     numbers = tf.cast(tf.reshape(labels, [-1]), tf.int32)

@@ -26,6 +26,7 @@ KIND = InputKind(
     conversion=conversion,
     golden_suffix=".png",
     values="pixels",
+    elsewhere="photos of other cameras, light or people",
     normalization=parse,
     other_normalizations=others,
     from_memory=fitted,

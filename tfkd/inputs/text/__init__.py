@@ -29,6 +29,7 @@ KIND = InputKind(
     conversion=conversion,
     golden_suffix=".txt",
     values="ids",
+    elsewhere="texts of other writers, topics or times",
     normalization=no_normalization,
     other_normalizations=no_others,
     from_memory=from_memory,

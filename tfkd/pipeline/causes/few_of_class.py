@@ -33,15 +33,15 @@ def _evidence(figures: StudentFigures) -> str:
         return f"{widest.described()}, so that no threshold could be chosen for it"
     low, high = proportion(widest.right, widest.validation)
     return (
-        f"the threshold of {widest.name!r} was chosen on {widest.validation} validation images: the recall on new "
-        f"images is between {low:.0%} and {high:.0%} (95% interval), and {widest.promise:.1%} is promised"
+        f"the threshold of {widest.name!r} was chosen on {widest.validation} validation examples: the recall on new "
+        f"examples is between {low:.0%} and {high:.0%} (95% interval), and {widest.promise:.1%} is promised"
     )
 
 
 def _remedies(figures: StudentFigures) -> list[Remedy]:
     widest = _widest(figures)
     assert widest.promise is not None
-    return [Remedy(advice=f"about {_needed(widest.promise)} photos of {widest.name!r} in the validation split")]
+    return [Remedy(advice=f"about {_needed(widest.promise)} examples of {widest.name!r} in the validation split")]
 
 
 def _needed(recall: float) -> int:
@@ -57,8 +57,8 @@ def _needed(recall: float) -> int:
 FEW_OF_CLASS = CauseKind(
     threshold=WIDE,
     worst=0.6,
-    reason="Where the interval of the recall is wider than 20 points, new images may miss a promise by ten points that "
-    "the validation images keep.",
+    reason="Where the interval of the recall is wider than 20 points, new examples may miss a promise by ten points "
+    "that the validation examples keep.",
     measure=_measure,
     evidence=_evidence,
     remedies=_remedies,

@@ -60,8 +60,8 @@ class ClassFigures:
     def described(self) -> str:
         """Returns its recall on the validation images, or that there are none."""
         if not self.validation:
-            return f"{self.name!r} has no validation image"
-        return f"{self.right} of {counted(self.validation, 'validation image')} of {self.name!r} are predicted as it"
+            return f"{self.name!r} has no validation example"
+        return f"{self.right} of {counted(self.validation, 'validation example')} of {self.name!r} are predicted as it"
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class StudentFigures:
         classes = "".join(f"; {each.described()}" for each in self.at_stake)
         return (
             f"Validation accuracy: {', '.join(f'{name} {each:.1%}' for name, each in known.items())}; of {images} "
-            f"training images the student predicts {training.student_right / images:.1%} correctly and "
+            f"training examples the student predicts {training.student_right / images:.1%} correctly and "
             f"{1 - training.disagreeing / images:.1%} of the views as its teacher, whose mean confidence is "
             f"{training.confidence:.3f}; {self.steps:,} steps{classes}"
         )

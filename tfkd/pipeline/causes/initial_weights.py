@@ -17,7 +17,7 @@ def _measure(figures: StudentFigures) -> float | None:
 
 def _evidence(figures: StudentFigures) -> str:
     return (
-        f"{figures.recipe.student.model} starts from random weights with {figures.transfer:,} images, fewer than "
+        f"{figures.recipe.student.model} starts from random weights with {figures.transfer:,} examples, fewer than "
         f"{FEW_IMAGES:,}"
     )
 
@@ -30,7 +30,7 @@ def _remedies(figures: StudentFigures) -> list[Remedy]:
 INITIAL_WEIGHTS = CauseKind(
     threshold=0.0,
     worst=1.0,
-    reason="Below 5,000 images random weights learn less than trained ones already know.",
+    reason="Below 5,000 examples random weights learn less than trained ones already know.",
     measure=_measure,
     evidence=_evidence,
     remedies=_remedies,

@@ -27,7 +27,7 @@ def _evidence(figures: StudentFigures) -> str:
 NO_THRESHOLD = CauseKind(
     threshold=0.0,
     worst=0.1,
-    reason="A threshold keeps any promise on the validation images, and needs no training.",
+    reason="A threshold keeps any promise on the validation examples, and needs no training.",
     measure=_measure,
     evidence=_evidence,
     remedies=lambda figures: [Remedy(("export.thresholds=true",))],

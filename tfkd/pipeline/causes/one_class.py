@@ -17,7 +17,7 @@ def _measure(figures: StudentFigures) -> float:
 def _evidence(figures: StudentFigures) -> str:
     training = figures.training
     return (
-        f"the student gives the same class for {training.most_frequent} of {training.images} training images after "
+        f"the student gives the same class for {training.most_frequent} of {training.images} training examples after "
         f"{figures.steps:,} steps"
     )
 
@@ -33,7 +33,7 @@ def _remedies(figures: StudentFigures) -> list[Remedy]:
 ONE_CLASS_ALONE = CauseKind(
     threshold=ONE_CLASS,
     worst=1.0,
-    reason="A network that gives one class for nine of ten images distinguishes nothing.",
+    reason="A network that gives one class for nine of ten examples distinguishes nothing.",
     measure=_measure,
     evidence=_evidence,
     remedies=_remedies,

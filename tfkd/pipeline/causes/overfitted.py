@@ -19,8 +19,8 @@ def _measure(figures: StudentFigures) -> float:
 def _evidence(figures: StudentFigures) -> str:
     training = figures.training
     return (
-        f"the student predicts {training.student_right / training.images:.1%} of {training.images} training images "
-        f"correctly and {figures.accuracy:.1%} of {figures.validation[0]} validation images"
+        f"the student predicts {training.student_right / training.images:.1%} of {training.images} training examples "
+        f"correctly and {figures.accuracy:.1%} of {figures.validation[0]} validation examples"
     )
 
 
@@ -42,7 +42,7 @@ def more_images(figures: StudentFigures) -> list[Remedy]:
         return []
     if data.fraction < 1:
         return [Remedy(("data.unlabelled=rest",))]
-    return [Remedy(advice="photos without labels, data.unlabelled=folder:PATH")]
+    return [Remedy(advice="examples without labels, data.unlabelled=folder:PATH")]
 
 
 def _views(figures: StudentFigures) -> list[Remedy]:

@@ -26,14 +26,13 @@ def _rarest(figures: StudentFigures) -> ClassFigures:
 def _evidence(figures: StudentFigures) -> str:
     rare = _rarest(figures)
     taught = "" if rare.teacher_right is None else f", {rare.teacher_right} by the teacher"
-    return (
-        f"{rare.name!r} has {rare.train:,} training images, the largest class {rare.most:,}; {rare.described()}{taught}"
-    )
+    counts = f"{rare.train:,} training examples, the largest class {rare.most:,}"
+    return f"{rare.name!r} has {counts}; {rare.described()}{taught}"
 
 
 def _remedies(figures: StudentFigures) -> list[Remedy]:
     rare, distill = _rarest(figures), figures.recipe.distill
-    more = Remedy(advice=f"more training photos of {rare.name!r}")
+    more = Remedy(advice=f"more training examples of {rare.name!r}")
     if _is_balanced(distill.training):
         return [*_in_folds(figures), more]
     weighted, sampled = Remedy((f"{STUDENT}.{CLASS_WEIGHT}",)), Remedy((f"{STUDENT}.{SAMPLING}",))
@@ -69,7 +68,7 @@ def _is_balanced(training: Training) -> bool:
 RARE_CLASS = CauseKind(
     threshold=0.5,
     worst=0.9,
-    reason="A network that sees a class half as often as another gives it half the probability where an image does "
+    reason="A network that sees a class half as often as another gives it half the probability where an example does "
     "not decide.",
     measure=_measure,
     evidence=_evidence,

@@ -21,9 +21,9 @@ def _evidence(figures: StudentFigures) -> str:
     images, (low, high) = figures.validation[0], figures.teacher_over_control
     taught = figures.control + (of_teacher - of_control) / images
     return (
-        f"the teacher predicts {taught:.1%} of {images} validation images correctly and the student without a teacher "
-        f"{figures.control:.1%}, a difference of {100 * low:+.1f} to {100 * high:+.1f} points (95% interval; "
-        f"{of_teacher} images only the teacher, {of_control} only the control)"
+        f"the teacher predicts {taught:.1%} of {images} validation examples correctly and the student without a "
+        f"teacher {figures.control:.1%}, a difference of {100 * low:+.1f} to {100 * high:+.1f} points (95% interval; "
+        f"{of_teacher} examples only the teacher, {of_control} only the control)"
     )
 
 
@@ -48,7 +48,7 @@ TASK_MISMATCH = CauseKind(
     threshold=0.0,
     worst=0.15,
     reason="A teacher that is at most five points better than the labels alone has little to add to them; where the "
-    "interval is wider, the images are too few to tell.",
+    "interval is wider, the examples are too few to tell.",
     measure=_measure,
     evidence=_evidence,
     remedies=_remedies,

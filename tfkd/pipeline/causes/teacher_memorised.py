@@ -17,9 +17,9 @@ def _measure(figures: StudentFigures) -> float | None:
 
 def _evidence(figures: StudentFigures) -> str:
     return (
-        f"the teacher predicts {figures.training.teacher_right} of {figures.training.images} views of training images "
-        "correctly, and "
-        f"{figures.teacher:.1%} of {figures.validation[0]} validation images"
+        f"the teacher predicts {figures.training.teacher_right} of {figures.training.images} views of training "
+        "examples correctly, and "
+        f"{figures.teacher:.1%} of {figures.validation[0]} validation examples"
     )
 
 
@@ -30,7 +30,7 @@ def _remedies(figures: StudentFigures) -> list[Remedy]:
 TEACHER_MEMORISED = CauseKind(
     threshold=0.1,
     worst=0.5,
-    reason="The soft labels of such a teacher are right more often than those of new images by more than a tenth.",
+    reason="The soft labels of such a teacher are right more often than those of new examples by more than a tenth.",
     measure=_measure,
     evidence=_evidence,
     remedies=_remedies,

@@ -17,13 +17,13 @@ def _evidence(figures: StudentFigures) -> str:
     training = figures.training
     lowest = min(temperature for _, temperature in figures.temperatures)
     text = (
-        f"at temperature {lowest:g} the teacher's mean confidence on {training.images} views of training images is "
+        f"at temperature {lowest:g} the teacher's mean confidence on {training.images} views of training examples is "
         f"{training.confidence:.3f}, so that its soft labels repeat labels"
     )
     if figures.teacher is None or training.teacher_right is None:
         return text
     right = f"{training.teacher_right / training.images:.1%}"
-    return f"{text}; it predicts {right} of them correctly, and {figures.teacher:.1%} of the validation images"
+    return f"{text}; it predicts {right} of them correctly, and {figures.teacher:.1%} of the validation examples"
 
 
 def _remedies(figures: StudentFigures) -> list[Remedy]:
@@ -47,7 +47,7 @@ def other_images(figures: StudentFigures) -> list[Remedy]:
     for number, teacher in enumerate(figures.recipe.teachers):
         if teacher.fine_tune is not None and teacher.fine_tune.epochs > 1:
             found.append(Remedy((f"teachers.{number}.fine_tune.epochs={teacher.fine_tune.epochs // 2}",)))
-    return found or [Remedy(advice="a teacher that was not trained on these images")]
+    return found or [Remedy(advice="a teacher that was not trained on these examples")]
 
 
 TEACHER_TOO_SURE = CauseKind(

@@ -46,7 +46,7 @@ TOO_SMALL = CauseKind(
     threshold=0.1,
     worst=0.5,
     reason="A student that misses a tenth of the views it was shown has used half of what the default gate of 0.8 "
-    "leaves for new images.",
+    "leaves for new examples.",
     measure=_measure,
     evidence=_evidence,
     remedies=_remedies,

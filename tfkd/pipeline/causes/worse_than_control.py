@@ -20,8 +20,8 @@ def _measure(figures: StudentFigures) -> float | None:
 
 def _evidence(figures: StudentFigures) -> str:
     return (
-        f"the student predicts {figures.accuracy:.1%} of {figures.validation[0]} validation images correctly, and the "
-        f"same student without a teacher {figures.control:.1%}"
+        f"the student predicts {figures.accuracy:.1%} of {figures.validation[0]} validation examples correctly, and "
+        f"the same student without a teacher {figures.control:.1%}"
     )
 
 

@@ -93,7 +93,10 @@ def _views(situation: Situation, epochs: int, targets: str) -> list[Group]:
         views = VIEWS_OF_FEW if situation.images < MANY else VIEWS_OF_MANY
     else:
         views = 1
-    return [Group({"targets": targets}, reason), Group({"views": views}, f"{counted(views, 'stored view')} per image")]
+    return [
+        Group({"targets": targets}, reason),
+        Group({"views": views}, f"{counted(views, 'stored view')} per example"),
+    ]
 
 
 def _epochs(situation: Situation) -> int:
@@ -114,14 +117,14 @@ def _training(situation: Situation, epochs: int, batch: int) -> list[Group]:
     average = round(min(max(1 - AVERAGED / steps, 0.9), 0.999), 3)
     start = "trained" if situation.is_trained else "random"
     others = {"batch_size": batch, "learning_rate": rate, "warmup_epochs": epochs / 10, "average": average}
-    reason = f"{counted(epochs, 'epoch')} of {counted(situation.images, 'image')} from {start} weights"
+    reason = f"{counted(epochs, 'epoch')} of {counted(situation.images, 'example')} from {start} weights"
     return [Group({"training": {"epochs": epochs}}, reason), Group({"training": others})]
 
 
 def _finish(situation: Situation) -> list[Group]:
     if not situation.unlabelled:
         return []
-    return [Group({"finish": {"epochs": 4}}, "the labels alone at the end, as the teacher labels other images too")]
+    return [Group({"finish": {"epochs": 4}}, "the labels alone at the end, as the teacher labels other examples too")]
 
 
 def completed(distill: Distill, situation: Situation) -> Distill:

@@ -21,7 +21,7 @@ STEP, SMALLEST = 16, 32  # of the default input size
 
 @dataclass(frozen=True)
 class Candidate:
-    """One student, of images with its input size in pixels."""
+    """One student, of images with the side of its input."""
 
     student: Student
     input_size: int | None

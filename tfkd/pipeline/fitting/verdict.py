@@ -47,7 +47,7 @@ def ships(row: FitRow, limits: Mapping[str, float]) -> Iterator[str]:
     """Yields what ships, and the limit that binds."""
     assert row.relative is not None and row.accuracy is not None
     yield (
-        f"{row.name} ships: {figures(row, limits)}, {units.percent(row.accuracy)} on the test images, "
+        f"{row.name} ships: {figures(row, limits)}, {units.percent(row.accuracy)} on the test examples, "
         f"{units.percent(row.relative)} of the teacher's accuracy."
     )
 

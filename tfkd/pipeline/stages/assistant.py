@@ -35,7 +35,7 @@ ASSISTANT = StageKind(
     result=StudentResult,
     inputs=_inputs,
     work=_work,
-    cost=lambda context, number: f"{images_shown(context):,} images shown",
+    cost=lambda context, number: f"{images_shown(context):,} examples shown",
     count=lambda recipe: len(chain(recipe)),
     kept="training",
 )

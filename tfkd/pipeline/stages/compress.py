@@ -34,7 +34,7 @@ def _work(context: RunContext, number: int) -> CompressResult:
 
 def _cost(context: RunContext, number: int) -> str:
     images = images_in_transfer_set(context.data)
-    return f"{sum(images * block.training.epochs for block in context.recipe.compress):,} images shown"
+    return f"{sum(images * block.training.epochs for block in context.recipe.compress):,} examples shown"
 
 
 COMPRESS = StageKind(

@@ -18,7 +18,7 @@ def _work(context: RunContext, number: int) -> TrainingsResult:
 
 def _cost(context: RunContext, number: int) -> str:
     distill = context.recipe.distill
-    return f"{distill.repeats * images_shown(context):,} images shown" if distill.control else "switched off"
+    return f"{distill.repeats * images_shown(context):,} examples shown" if distill.control else "switched off"
 
 
 CONTROL = StageKind(

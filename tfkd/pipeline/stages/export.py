@@ -162,7 +162,7 @@ def _thresholds(context: RunContext) -> dict[str, Threshold]:
     data, promised = context.shipped, promises_with_thresholds(context.recipe, context.data.classes)
     if not promised or not len(data.validation):
         return thresholds.without_images(promised)
-    with context.progress.task("predictions for the thresholds", len(data.validation), "images") as advance:
+    with context.progress.task("predictions for the thresholds", len(data.validation), "examples") as advance:
         probabilities = probabilities_of(context, shipped_folder(context), advance)
     return thresholds.choose(data.validation.labels, probabilities, promised, data.classes)
 

@@ -104,7 +104,7 @@ def _work(context: RunContext, number: int) -> FoldsResult:
     of_control = "".join(f", control {each:.1%}" for each in found.control_accuracies[:1])
     context.progress.say(
         f"  student {found.accuracies[0]:.1%}{of_control}: accuracy of {len(parts)} folds, pooled over "
-        f"{len(context.data.test):,} images"
+        f"{len(context.data.test):,} examples"
     )
     return found
 
@@ -135,7 +135,7 @@ def _cost(context: RunContext, number: int) -> str:
     trainings = recipe.distill.repeats * (1 + recipe.distill.control)
     pairs = tuned * folds * (folds - 1) // 2
     teachers = f", and {counted(pairs, 'fine-tuning')} without two folds" if tuned else ""
-    return f"{trainings * shown:,} images shown in {trainings * folds} trainings without a fold{teachers}"
+    return f"{trainings * shown:,} examples shown in {trainings * folds} trainings without a fold{teachers}"
 
 
 FOLDS = StageKind(

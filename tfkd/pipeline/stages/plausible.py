@@ -106,7 +106,7 @@ def _diagnosed(context: RunContext, number: int) -> list[Diagnosis]:
 def _require_better_than_chance(context: RunContext, name: str, causes: str) -> None:
     from tfkd.verification.gates import better_than_chance
 
-    gate = better_than_chance(name, chance_test_of(context, name), "it was not measured on the test images")
+    gate = better_than_chance(name, chance_test_of(context, name), "it was not measured on the test examples")
     if gate.verdict == "failed":
         raise GateError(
             f"{name} is not better than chance on the test split: {gate.reason}, p = {gate.value:.2g} "

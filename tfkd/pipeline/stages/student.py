@@ -47,13 +47,13 @@ def _on_all_images(context: RunContext) -> TrainingsResult:
     if not folds.finish_helps:
         distill = recipe.distill.model_copy(update={"finish": None})
         job = replace(job, recipe=recipe.model_copy(update={"distill": distill}))
-    context.progress.say("  the student that ships has seen the images of the accuracies that follow")
+    context.progress.say("  the student that ships has seen the examples of the accuracies that follow")
     return TrainingsResult(tuple(context.executor.train([job], 1, context.progress)))
 
 
 def _cost(context: RunContext, number: int) -> str:
     trainings = 1 if context.recipe.data.is_pooled else context.recipe.distill.repeats
-    return f"{trainings * images_shown(context):,} images shown"
+    return f"{trainings * images_shown(context):,} examples shown"
 
 
 STUDENT = StageKind(

@@ -109,7 +109,7 @@ def measured_accuracy(context: RunContext) -> float:
     """
     found = ensemble_accuracy(context)
     if found is None:
-        raise RequestError("The teacher was not measured on the test images; add its predictions of all of them.")
+        raise RequestError("The teacher was not measured on the test examples; add its predictions of all of them.")
     return found
 
 
@@ -149,7 +149,7 @@ def _work(context: RunContext, number: int) -> TeacherResult:
     data = data_of(context, number)
     if teacher.domain is not None:
         images = ", ".join(f"{len(split):,} {name}" for name, split in splits_of(data).items())
-        context.progress.say(f"  domain {teacher.domain!r} of {teacher.name}: {images} images")
+        context.progress.say(f"  domain {teacher.domain!r} of {teacher.name}: {images} examples")
     return context.executor.prepare(job, data, context.progress)
 
 
@@ -173,7 +173,7 @@ def _without_each_fold(context: RunContext, number: int) -> TeacherResult:
     save_array(logits, context.folder_of(TEACHER, number) / TEST_LOGITS)
     right = accuracy(logits, labels)
     context.progress.say(
-        f"  teacher {context.recipe.teachers[number].name}: accuracy {right:.1%}, pooled over {len(labels):,} images"
+        f"  teacher {context.recipe.teachers[number].name}: accuracy {right:.1%}, pooled over {len(labels):,} examples"
     )
     return TeacherResult(
         parameters=results[0].parameters,
@@ -194,8 +194,8 @@ def _cost(context: RunContext, number: int) -> str:
     if is_in_folds(context.recipe, number):
         return f"{context.recipe.data.folds} times, without each fold: {TEACHER.cost(context.part([0]), number)}"
     if tuning.epochs:
-        return f"{images * tuning.epochs:,} images shown to the unfrozen teacher"
-    return f"at most a head on stored features of {images:,} images"
+        return f"{images * tuning.epochs:,} examples shown to the unfrozen teacher"
+    return f"at most a head on stored features of {images:,} examples"
 
 
 TEACHER = StageKind(

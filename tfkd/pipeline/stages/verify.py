@@ -143,6 +143,6 @@ VERIFY = StageKind(
     result=VerifyResult,
     inputs=_inputs,
     work=_work,
-    cost=lambda context, number: f"{len(context.data.test):,} test images through every file",
+    cost=lambda context, number: f"{len(context.data.test):,} test examples through every file",
     product="verification",
 )

@@ -31,7 +31,7 @@ func fault(_ answers: [[Double]], _ expected: [[Double]]) -> String? {
         return column.max()! - column.min()!
     }
     let constant = answers.count > 1 && answers.allSatisfy { $0 == answers[0] }
-    return constant && varied.max()! > 2 * leastStep ? "are the same for every image" : nil
+    return constant && varied.max()! > 2 * leastStep ? "are the same for every example" : nil
 }
 
 /// Says that too much probability is at other classes: of a thousand level ones each differs by next to nothing.

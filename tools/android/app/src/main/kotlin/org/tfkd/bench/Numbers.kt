@@ -43,7 +43,7 @@ internal fun fault(answers: List<FloatArray>, expected: List<List<Double>>, step
         values.min() < -SUM || values.max() > 1 + SUM -> "do not lie between 0 and 1"
         sums.any { abs(it - 1) > SUM + expected[0].size * step / 2 } -> "do not add up to 1"
         answers.size > 1 && answers.all { it.contentEquals(answers[0]) } && varied > 2 * maxOf(step, LEAST_STEP) ->
-            "are the same for every image"
+            "are the same for every example"
         else -> null
     }
 }
