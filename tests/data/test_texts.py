@@ -100,6 +100,20 @@ def test_an_archive_has_one_table_per_split(tmp_path: Path) -> None:
         opened(tmp_path / "a.zip")
 
 
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        (("pin", "fee", "g"), "test.csv, line 2: test has class 'fee', which train has not."),
+        (("pin", "card", "1"), "test.csv, line 2: group '1' is in test, and on line 3 of {}/train.csv in train."),
+    ],
+)
+def test_messages_about_an_archive_name_the_table(tmp_path: Path, test: tuple[str, ...], message: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.csv", "text,label,group\n" + "".join(f"{t},{k},{n}\n" for n, (t, k) in enumerate(ROWS)))
+        archive.writestr("test.csv", f"text,label,group\n{','.join(test)}\n")
+    refused(tmp_path / "a.zip", f"{tmp_path}/a.zip/{message.format(tmp_path / 'a.zip')}")
+
+
 def test_a_folder_of_texts_per_class(tmp_path: Path) -> None:
     for k, (text, label) in enumerate(ROWS):
         (tmp_path / "a" / label).mkdir(parents=True, exist_ok=True)

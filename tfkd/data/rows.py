@@ -24,6 +24,7 @@ class ListedRow:
     """One example of a list.
 
     Attributes:
+        table: name of the list.
         line: where it begins in the list, from 1.
         content: its path or its text.
         label: name of its class.
@@ -31,11 +32,17 @@ class ListedRow:
         group: examples of one group stay in one split; empty for none.
     """
 
+    table: str
     line: int
     content: str
     label: str
     split: str
     group: str
+
+    @property
+    def place(self) -> str:
+        """The list and the line, for messages."""
+        return f"{self.table}, line {self.line}"
 
 
 @dataclass(frozen=True)
@@ -89,28 +96,24 @@ def of_csv(name: str, text: str, form: ListForm, notes: list[str]) -> Iterator[L
                     f"{name}, line {line}: has {len(cells)} cells, the header has {width}. Put cells that hold the "
                     "separator into double quotes."
                 )
-            yield row(
-                f"{name}, line {line}",
-                line,
-                {key: cells[at] if at < len(cells) else "" for key, at in columns.items()},
-                form,
-            )
+            yield row(name, line, {key: cells[at] if at < len(cells) else "" for key, at in columns.items()}, form)
     except csv.Error as error:
         raise RequestError(f"{name}, line {start}: is not CSV ({error}). Repair the line.") from None
 
 
-def row(where: str, line: int, cells: Mapping[str, str], form: ListForm) -> ListedRow:
+def row(table: str, line: int, cells: Mapping[str, str], form: ListForm) -> ListedRow:
     """Returns the row of the cells of its columns.
 
     Args:
-        where: the place of the row in messages.
-        line: where it begins.
+        table: name of the list.
+        line: where the row begins.
         cells: by column.
         form: of the list.
 
     Raises:
         RequestError: a label or a split is missing or unknown, or the content cannot be read.
     """
+    where = f"{table}, line {line}"
     values = {key: composed(cells[key].strip()) for key in form.columns if key in cells and key != form.content}
     for key in ("label", "split"):
         if (key in values or key in form.required) and not values.get(key):
@@ -121,7 +124,7 @@ def row(where: str, line: int, cells: Mapping[str, str], form: ListForm) -> List
         raise RequestError(
             f"{where}: the split {values['split']!r} is none of train, validation and test. Write one of these words."
         )
-    return ListedRow(line, content, values.get("label", ""), split, values.get("group", ""))
+    return ListedRow(table, line, content, values.get("label", ""), split, values.get("group", ""))
 
 
 def header(where: str, cells: Sequence[str], form: ListForm, notes: list[str]) -> dict[str, int]:
@@ -159,13 +162,13 @@ def classes_of(name: str, rows: Sequence[ListedRow]) -> list[str]:
     Raises:
         RequestError: another split has further classes, a class cannot be a label, or a group is in two splits.
     """
-    _require_one_split_per_group(name, rows)
+    _require_one_split_per_group(rows)
     classes = sorted({row.label for row in rows if row.split == "train"} or {row.label for row in rows})
     require_usable(name, classes)
     for row in rows:
         if row.label not in classes:
             raise RequestError(
-                f"{name}, line {row.line}: {row.split} has class {row.label!r}, which train has not."
+                f"{row.place}: {row.split} has class {row.label!r}, which train has not."
                 f"{meant(row.label, classes)} Add it there, rename it, or remove the line."
             )
     return classes
@@ -199,13 +202,14 @@ def _ignored(names: Sequence[str], form: ListForm) -> Iterator[str]:
         )
 
 
-def _require_one_split_per_group(name: str, rows: Sequence[ListedRow]) -> None:
+def _require_one_split_per_group(rows: Sequence[ListedRow]) -> None:
     first: dict[str, ListedRow] = {}
     for row in rows:
         other = first.setdefault(row.group, row)
         if row.group and row.split != other.split:
+            table = "" if other.table == row.table else f" of {other.table}"
             raise RequestError(
-                f"{name}, line {row.line}: group {row.group!r} is in {row.split}, and on line {other.line} in "
+                f"{row.place}: group {row.group!r} is in {row.split}, and on line {other.line}{table} in "
                 f"{other.split}. Put all examples of a group into one split."
             )
 

@@ -31,7 +31,7 @@ def listing(path: str, reading: Reading) -> Listing:
     listed = list(rows.of_csv(path, _text(path, place), rows.ListForm("path", _path), notes))
     if not listed:
         raise RequestError(f"{path} lists no examples. Add a line for each: path,label.")
-    _require_different_files(path, place.parent, listed)
+    _require_different_files(place.parent, listed)
     classes = rows.classes_of(path, listed)
     files = Files(place.parent)
     for row in listed:
@@ -50,7 +50,7 @@ def _path(where: str, cell: str) -> str:
     return path
 
 
-def _require_different_files(path: str, root: Path, listed: Sequence[rows.ListedRow]) -> None:
+def _require_different_files(root: Path, listed: Sequence[rows.ListedRow]) -> None:
     first: dict[str, rows.ListedRow] = {}
     for row in listed:
         whole = (root / Path(row.content).expanduser()).absolute()
@@ -58,7 +58,7 @@ def _require_different_files(path: str, root: Path, listed: Sequence[rows.Listed
         if other is not row:
             spelling = "" if other.content == row.content else f", as {other.content}"
             raise RequestError(
-                f"{path}, line {row.line}: {row.content} is on line {other.line} as well{spelling}. Remove one of them."
+                f"{row.place}: {row.content} is on line {other.line} as well{spelling}. Remove one of them."
             )
 
 

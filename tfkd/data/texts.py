@@ -76,13 +76,12 @@ def listing(path: str, reading: Reading) -> Listing:
     if tables is None:
         return folder.listing(path, reading)
     notes: list[str] = []
-    listed = [(table, row) for table in tables for row in _rows(table, True, notes)]
+    listed = [row for table in tables for row in _rows(table, True, notes)]
     if not listed:
         raise RequestError(f"{path} holds no texts. {_ADVICE}")
-    found = [row for _, row in listed]
-    classes = rows.classes_of(path, found)
+    classes = rows.classes_of(path, listed)
     return Listing(
-        path, tuple(classes), rows.splits(_texts(listed), found, classes, reading), notes=tuple(dict.fromkeys(notes))
+        path, tuple(classes), rows.splits(_texts(listed), listed, classes, reading), notes=tuple(dict.fromkeys(notes))
     )
 
 
@@ -96,7 +95,7 @@ def unlabelled(path: str, reading: Reading) -> Split:
     tables = _tables(path)
     if tables is None:
         return folder.unlabelled(path, reading)
-    listed = [(table, row) for table in tables for row in _rows(table, False, [])]
+    listed = [row for table in tables for row in _rows(table, False, [])]
     if not listed:
         raise RequestError(f"{path} holds no texts. {_ADVICE}")
     count = len(listed)
@@ -187,7 +186,7 @@ def _of_json_lines(name: str, text: str, form: ListForm, notes: list[str]) -> It
         if not keys:
             names = list(values)
             keys = rows.header(where, names, form, notes)
-        yield rows.row(where, line, {key: _cell(where, names[at], values) for key, at in keys.items()}, form)
+        yield rows.row(name, line, {key: _cell(where, names[at], values) for key, at in keys.items()}, form)
 
 
 def _object(where: str, written: str) -> dict[str, object]:
@@ -210,9 +209,9 @@ def _cell(where: str, key: str, values: dict[str, object]) -> str:
     return str(value)
 
 
-def _texts(listed: Sequence[tuple[_Table, ListedRow]]) -> Texts:
-    texts = [well_formed(row.content).encode() for _, row in listed]
-    names = [f"{table.name}, line {row.line}" for table, row in listed]
+def _texts(listed: Sequence[ListedRow]) -> Texts:
+    texts = [well_formed(row.content).encode() for row in listed]
+    names = [row.place for row in listed]
     digest = hashlib.sha256()
     for text in texts:
         digest.update(len(text).to_bytes(8, "little") + text)
