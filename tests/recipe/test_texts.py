@@ -6,7 +6,7 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.inputs.text.bert_folders import PACKAGES
-from tfkd.recipe import Data, Export, Recipe, Student, Teacher, files
+from tfkd.recipe import Data, Export, FineTune, Recipe, Student, Teacher, files
 from tfkd.recipe.bert import NAMED, is_bert, is_classifier
 from tfkd.recipe.texts import with_text_defaults
 
@@ -63,6 +63,16 @@ def test_a_bert_model_is_a_name_or_a_folder_with_its_files(tmp_path: Path) -> No
     assert not any(map(is_bert, (str(tmp_path / "config.json"), str(tmp_path), "", "none", "a.b:c")))
     (tmp_path / "config.json" / "config.json").write_text('{"architectures": ["DistilBertForSequenceClassification"]}')
     assert is_classifier(str(tmp_path / "config.json"))
+
+
+def test_the_rates_of_a_tuned_bert_model_are_its_own_unless_stated() -> None:
+    auto = Teacher(model="minilm_l6", fine_tune="auto").fine_tune
+    assert Teacher(model="minilm_l6", fine_tune=FineTune(epochs=3, auto=True)).fine_tune == auto
+    tuned = recipe(Teacher(model="minilm_l6")).with_("teachers.0.fine_tune.epochs=3").teachers[0].fine_tune
+    assert tuned is not None and (tuned.learning_rate, tuned.head_learning_rate, tuned.head_epochs) == (5e-5, 1e-2, 100)
+    stated = FineTune(learning_rate=3e-4, head_learning_rate=1e-3, head_epochs=0)
+    assert Teacher(model="minilm_l6", fine_tune=stated).fine_tune == stated
+    assert Teacher(model="efficientnet_b0", fine_tune=FineTune(epochs=3)).fine_tune == FineTune(epochs=3)
 
 
 def test_overrides_reach_the_layers() -> None:

@@ -18,10 +18,10 @@ _OF_PREDICTIONS = {"predictions", "labels", "share", "domain"}
 _OF_ONNX_ALONE = {"output", "class_embeddings", "logit_scale"}
 _NOT_OF_ONNX = {"predictions", "weights", "batch_norm", "tokens", "vocabulary"}
 _OF_IMAGES = {"image_size", "normalization", "batch_norm", "rendering"}
-# Of a head on features that are computed once.
-_HEAD = {"epochs": 0, "head_epochs": 100, "head_learning_rate": 1e-2, "auto": True}
-_HEAD_OF_BERT = {**_HEAD, "learning_rate": 5e-5}  # of the backbone, if there are epochs
-_TUNED_BERT = {**_HEAD_OF_BERT, "epochs": 3}
+_ON_FEATURES = {"head_epochs": 100, "head_learning_rate": 1e-2}  # of a head on features that are computed once
+_HEAD = {**_ON_FEATURES, "epochs": 0, "auto": True}
+_OF_BERT = {**_ON_FEATURES, "learning_rate": 5e-5}
+_TUNED_BERT = {"epochs": 3, "auto": True}
 
 
 def is_model_file(model: str) -> bool:
@@ -51,8 +51,13 @@ def _usual_tuning(fields: dict[str, Any]) -> FineTune | None:
     if model.lower().endswith(ONNX):
         return FineTune.model_validate(_HEAD)
     if is_bert(model):
-        return None if is_classifier(model) else FineTune.model_validate(_HEAD_OF_BERT)
+        return None if is_classifier(model) else FineTune.model_validate({**_HEAD, **_OF_BERT})
     return None if is_model_file(model) else FineTune()
+
+
+def _as_for_bert(tuning: FineTune) -> FineTune:
+    """Sets what is not given as BERT models are usually tuned: the rates for images are far too high for them."""
+    return tuning.model_copy(update={name: _OF_BERT[name] for name in _OF_BERT.keys() - tuning.model_fields_set})
 
 
 class Teacher(Block):
@@ -116,6 +121,11 @@ class Teacher(Block):
         if _is_read_alone(info.data):
             return _HEAD
         return _TUNED_BERT if is_bert(info.data.get("model", "")) else {"auto": True}
+
+    @field_validator("fine_tune")
+    @classmethod
+    def _usual_for_bert(cls, value: FineTune | None, info: ValidationInfo) -> FineTune | None:
+        return _as_for_bert(value) if value and is_bert(info.data.get("model", "")) else value
 
     @property
     def weights_file(self) -> str | None:

@@ -68,10 +68,10 @@ class FineTune(Training):
     """Fine-tuning of a teacher: its new head on the frozen backbone, then the whole network."""
 
     epochs: int = Field(4, ge=0, description="epochs with the unfrozen backbone; 0 trains the head alone")
-    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate of these epochs")
+    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate of these epochs; BERT: 5e-5")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
-    head_epochs: int = Field(20, ge=0, description="epochs of the head on stored features of the backbone")
-    head_learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the head epochs")
+    head_epochs: int = Field(20, ge=0, description="epochs of the head on stored features of the backbone; BERT: 100")
+    head_learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the head epochs; BERT: 1e-2")
     auto: bool = Field(
         False,
         description="train no more than helps: the backbone only where that improves the validation accuracy of the "
