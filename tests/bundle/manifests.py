@@ -1,8 +1,10 @@
-"""The manifest of a tiny bundle."""
+"""The manifest of a tiny bundle, and of one of texts."""
 
 from collections.abc import Sequence
 
 from tfkd.bundle.manifest import DataEntry, Manifest, StudentEntry
+from tfkd.inputs.text.tensors import signature
+from tfkd.inputs.text.vocabulary import SPECIAL
 from tfkd.verification.records import Artifact
 
 
@@ -37,3 +39,9 @@ def tiny_manifest(classes: list[str], artifacts: Sequence[Artifact] = ()) -> Man
         bench=[],
         gates=[],
     )
+
+
+def of_texts(manifest: Manifest) -> Manifest:
+    """Changes the manifest of a bundle of images to one of texts."""
+    changed = {"image_size": None, "signature": signature(20, (*SPECIAL, "a"))}
+    return manifest.model_copy(update={"student": manifest.student.model_copy(update=changed)})

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.bundle.manifests import of_texts
 from tests.tools import compilers
 from tfkd.bundle import snippets
 from tfkd.bundle.manifest import Manifest
-from tfkd.inputs.text.tensors import signature
-from tfkd.inputs.text.vocabulary import SPECIAL
 from tfkd.labels import labels_text
 from tfkd.report.usage import usages
 from tfkd.verification.records import Threshold
@@ -51,12 +50,6 @@ def promised(manifest: Manifest) -> Manifest:
     chosen = Threshold(promise=0.9, value=0.03515625, images=10, recall=0.9, precision=0.5)
     none = Threshold(promise=0.9, value=None, images=0, recall=None, precision=None)
     return manifest.model_copy(update={"thresholds": {HOSTILE[1]: chosen, HOSTILE[0]: none}})
-
-
-def of_texts(manifest: Manifest) -> Manifest:
-    """Changes the manifest of a bundle of images to one of texts."""
-    changed = {"image_size": None, "signature": signature(20, (*SPECIAL, "a"))}
-    return manifest.model_copy(update={"student": manifest.student.model_copy(update=changed)})
 
 
 def test_names_of_bundles_become_names_of_types() -> None:

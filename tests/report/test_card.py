@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 
+from tests.bundle.manifests import of_texts
 from tests.report.conftest import give
 from tfkd.report.card import escape, write_model_card
 from tfkd.verification.records import Diagnosis
@@ -30,6 +31,17 @@ def test_front_matter_is_what_hubs_read(card, make_manifest):
     assert result["task"]["type"] == "image-classification"
     assert result["dataset"]["split"] == "test"
     assert result["metrics"] == [{"type": "accuracy", "name": "Accuracy (student int8)", "value": 0.887}]
+
+
+def test_a_card_of_texts_has_their_tags_and_speaks_of_texts(card, make_manifest):
+    front, body = card(of_texts(make_manifest()))
+    assert front["pipeline_tag"] == "text-classification" and "image-classification" not in front["tags"]
+    task = front["model-index"][0]["results"][0]["task"]
+    assert task == {"type": "text-classification", "name": "Text classification"}
+    for piece in ("Classifies one text into", "1,000 test texts;", "| split | texts |", "texts of other writers"):
+        assert piece in body
+    said = re.sub(r"`[^`]*`|```.*?```", "", body.replace(make_manifest().recipe["export"]["description"], ""))
+    assert not re.search(r"\b(image|photo|pixel)s?\b", said, re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
