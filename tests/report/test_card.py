@@ -68,6 +68,7 @@ def test_front_matter_keeps_hostile_text(card, make_manifest):
 
 def test_tables_show_the_manifests_numbers(card, make_manifest):
     _, body = card(make_manifest())
+    assert "answered augmented views of the\ntraining images" in body
     assert "| teacher fp32 | 18.6 MB | 21.4 ms | 91.4 % ± 0.9 | 0.0 points |" in body
     assert "| student int8 | 1.66 MB | 1.39 ms | 88.7 % ± 1.0 | −2.7 points |" in body
     assert r"| android/quickstart\_int8.tflite | int8 | 1.66 MB | 88.7 % | 98.9 % | 0.042 |" in body
