@@ -97,3 +97,11 @@ def test_recall_beyond_a_promise_is_given_up_for_the_promise_of_another_class() 
     rows = np.array([[0.5, 0.45, 0.05], [0.9, 0.08, 0.02], [0.6, 0.38, 0.02], [0.95, 0.03, 0.02]], np.float32)
     found = thresholds.choose(np.array([0, 0, 1, 1]), rows, {"b": 0.5, "a": 0.5}, "abc")
     assert {name: (each.kept, each.recall) for name, each in found.items()} == {"b": (True, 0.5), "a": (True, 0.5)}
+
+
+def test_no_more_recall_is_given_up_than_the_other_promise_takes() -> None:
+    sure = [[each, 0.98 - each, 0.02] for each in (0.95, 0.93, 0.91, 0.89, 0.87, 0.85, 0.83)]
+    contested, rare, lost = [0.5, 0.45, 0.05], [0.6, 0.38, 0.02], [0.95, 0.03, 0.02]
+    rows = np.array([*sure, contested, rare, lost], np.float32)
+    found = thresholds.choose(np.array([0] * 8 + [1] * 2), rows, {"b": 0.5, "a": 0.25}, "abc")
+    assert {name: (each.kept, each.recall) for name, each in found.items()} == {"b": (True, 0.5), "a": (True, 0.875)}

@@ -11,8 +11,9 @@ from tfkd.verification.intervals import proportion
 from tfkd.verification.records import Threshold
 from tfkd.verification.verdict import percent
 
-VERSION = 2  # of the choice; increase it when the code chooses other thresholds
+VERSION = 3  # of the choice; increase it when the code chooses other thresholds
 _STEP = 256  # an int8 file gives probabilities in multiples of 1/256
+_PARTS = 16  # in which recall beyond the promises is given up
 _ROUNDS = 20  # of classes that take images from each other
 _ROUNDING = 1e-9
 
@@ -103,13 +104,28 @@ def choose(
         if images:
             least[number] = max(math.ceil(promises[name] * images - _ROUNDING), 1)
             needed[number] = max(right, least[number])
-    tried = [_nearest(labels, probabilities, counts) for counts in (needed, least)]
-    found = min(tried, key=lambda each: _missing(labels, predicted(probabilities, each), least))
+    found = _nearest_in_parts(labels, probabilities, needed, least)
     predictions = predicted(probabilities, found)
     return {
         name: _threshold(promises[name], found.get(number), labels == number, predictions == number)
         for name, number in numbers.items()
     }
+
+
+def _nearest_in_parts(
+    labels: np.ndarray, probabilities: np.ndarray, needed: Mapping[int, int], least: Mapping[int, int]
+) -> dict[int, float]:
+    """Returns the thresholds that keep the most of `needed` among those with the fewest images missing of `least`."""
+    best, fewest = dict[int, float](), math.inf
+    for part in range(_PARTS, -1, -1):
+        counts = {number: count + (needed[number] - count) * part // _PARTS for number, count in least.items()}
+        found = _nearest(labels, probabilities, counts)
+        missing = _missing(labels, predicted(probabilities, found), least)
+        if missing < fewest:
+            best, fewest = found, missing
+        if not missing:
+            break
+    return best
 
 
 def _nearest(labels: np.ndarray, probabilities: np.ndarray, needed: Mapping[int, int]) -> dict[int, float]:
