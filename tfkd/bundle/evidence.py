@@ -83,7 +83,7 @@ class Prediction(EvidenceEntry):
 
 
 class Mistake(EvidenceEntry):
-    """A test image that the student takes for another class."""
+    """A test example that the student takes for another class."""
 
     image: Shown = Field(
         description="base64 text of the example as the student takes it (see `InputKind.encode_shown`)"
@@ -95,7 +95,7 @@ class Mistake(EvidenceEntry):
 
 
 class Flip(EvidenceEntry):
-    """A test image that the teacher predicts rightly, and the student or a file wrongly."""
+    """A test example that the teacher predicts rightly, and the student or a file wrongly."""
 
     image: Shown = Field(
         description="base64 text of the example as the student takes it (see `InputKind.encode_shown`)"

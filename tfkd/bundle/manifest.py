@@ -97,7 +97,7 @@ class TuningEntry(Entry):
 
 
 class DomainEntry(Entry):
-    """The images that a teacher knows: its accuracy is on those of the test split."""
+    """The examples that a teacher knows: its accuracy is on those of the test split."""
 
     pattern: str = Field(description="of their paths in the source")
     images: Number = Field(description="test examples in the domain")
@@ -135,7 +135,7 @@ class CompressionEntry(Entry):
 
 
 class FoldsEntry(Entry):
-    """How the accuracies were measured: each labelled image once, by a network that was trained without its fold."""
+    """How the accuracies were measured: each labelled example once, by a network that was trained without its fold."""
 
     folds: Number = Field(description="number of parts that were left out of the training in turn")
     interval: Ends = Field(description="of the student's accuracy: 95 %, by Wilson's score")
@@ -244,7 +244,7 @@ class RescueTry(Entry):
 
 
 class RescueEntry(Entry):
-    """What `tfkd run --rescue` tried; the validation images alone decided."""
+    """What `tfkd run --rescue` tried; the validation examples alone decided."""
 
     missed: list[str] = Field(description="gates on accuracy and classes that the student of the recipe missed")
     validation_accuracies: list[Fraction] = Field(description="of every seed of that recipe")

@@ -100,7 +100,7 @@ class Latency(Entry):
 
 
 class GoldenCheck(Entry):
-    """Comparison of a device's predictions for the golden images with the bundle's."""
+    """Comparison of a device's predictions for the golden examples with the bundle's."""
 
     family: str | None = Field(
         None, description="runtime family whose golden predictions these match, or are nearest to; None: not reported"

@@ -355,7 +355,9 @@ def verify(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="folder of the bundle, e.g. exported_models/quickstart")
     ],
-    data: Annotated[str | None, typer.Option(help="examples to measure accuracies on, e.g. folder:photos")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="examples to measure accuracies on, e.g. folder:photos or texts:t.csv")
+    ] = None,
 ) -> None:
     """Verify a bundle from its folder alone. Exit code 1 when a check fails."""
     from tfkd.bundle import verification

@@ -25,7 +25,7 @@ def bench(
     ] = "host",
     only: Annotated[str, typer.Option(help="pattern of the files to measure, e.g. '*_int8.tflite'")] = "*",
     golden: Annotated[
-        Path | None, typer.Option(help="for a single file: .npz of images and expected predictions")
+        Path | None, typer.Option(help="for a single file: .npz of images or ids, and predictions")
     ] = None,
     *,
     max_median_ms: Annotated[float | None, typer.Option(min=0, help="limit")] = None,

@@ -11,7 +11,9 @@ from tfkd.terminal import say, show
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="folder of the bundle that an app uses")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="folder of the bundle that is to replace it")],
-    data: Annotated[str | None, typer.Option(help="examples that both predict, e.g. folder:photos")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="examples that both predict, e.g. folder:photos or texts:t.csv")
+    ] = None,
     *,
     max_negative_flips: Annotated[
         str | None,

@@ -31,7 +31,7 @@ class Augment(Block):
 
 
 class Data(Block):
-    """Source and splits of the images."""
+    """Source and splits of the examples."""
 
     source: str = Field(
         description="embedded:NAME, tfds:NAME, folder:PATH (a folder or a .zip of class folders), files:LIST.csv "

@@ -24,7 +24,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # of a run and its bundle: safe in e
 
 
 class Recipe(Block):
-    """One run, from images to an app-ready folder."""
+    """One run, from labelled examples to an app-ready folder."""
 
     name: str = Field(pattern=NAME, description="name of the run and of the bundle")
     data: Data

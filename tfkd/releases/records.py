@@ -67,7 +67,7 @@ class CostChange(Entry):
 
 
 class FlippedExample(Entry):
-    """An image that one of the two files predicts rightly and the other one wrongly."""
+    """An example that one of the two files predicts rightly and the other one wrongly."""
 
     image: str = Field(description="name of the example")
     label: str = Field(description="the true class")

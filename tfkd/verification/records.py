@@ -49,7 +49,7 @@ class ClassFlips(Entry):
 
 
 class NegativeFlips(Entry):
-    """Images that a reference predicts rightly and the judged classifier wrongly: `test.lost` of `right` images."""
+    """Examples that a reference predicts rightly and the judged classifier wrongly: `test.lost` of `right` examples."""
 
     right: Count = Field(description="examples that the reference predicts rightly")
     test: PairedTest = Field(description="of the judged classifier against the reference")
@@ -107,7 +107,7 @@ class ClassScore(Entry):
 
 
 class Scores(Entry):
-    """What predictions are worth per class; the means are over the classes that have test images.
+    """What predictions are worth per class; the means are over the classes that have test examples.
 
     The intervals of the means combine those of the classes (MOVER, Zou and Donner 2008). That of the macro-F1 is
     conservative, because a mistake counts in two classes.
@@ -124,7 +124,7 @@ class RecallChange(Entry):
 
 
 class RecallChanges(Entry):
-    """A file against the teacher, or the control where the teacher was not measured, on the same test images."""
+    """A file against the teacher, or the control where the teacher was not measured, on the same test examples."""
 
     reference: Literal["teacher", "control"]
     classes: dict[str, RecallChange] = Field(description="the classes where the two differ")
