@@ -11,6 +11,7 @@ import pytest
 from tests.tools import runtimes
 from tests.tools.compilers import MissingError
 from tests.writers.text_files import CARD, LENGTH, MODELS, TextFiles, exported, texts
+from tfkd.benchmark import subject
 from tfkd.errors import RequestError
 from tfkd.inputs.image.normalization import parse
 from tfkd.inputs.image.tensors import signature as image
@@ -18,6 +19,7 @@ from tfkd.inputs.text.vocabulary import Vocabulary
 from tfkd.report.inspection import tables
 from tfkd.verification import VerifyError, coreml, feeding, onnx, operators, tflite
 from tfkd.verification import metadata as verified
+from tfkd.verification.apart import Apart
 from tfkd.verification.artifacts import Reference, measure
 from tfkd.verification.coreml import specification
 from tfkd.verification.gates import JUDGES
@@ -320,3 +322,19 @@ def test_mediapipe_names_the_classes_and_agrees_with_keras(text_files: dict[str,
         np.testing.assert_allclose(found, expected, atol=TOLERANCES[precision], err_msg=files.model.name)
         host = tflite.predict(files.path(f"_{precision}.tflite"), [files.ids(texts())])
         np.testing.assert_allclose(found, host, atol=1e-6, err_msg=files.model.name)
+
+
+def test_a_file_is_measured_with_ids_that_it_takes(
+    text_files: dict[str, TextFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Apart, "call", lambda self, path, function, *arguments: function(*arguments))
+    path = text_files["word_average"].path("_int8.tflite")
+    ids = text_files["word_average"].ids(texts(2))
+    answers = np.full((2, 4), 0.25)
+    np.savez(tmp_path / "length.npz", ids=ids[:, 1:], answers=answers)
+    with pytest.raises(RequestError, match=rf"length\.npz: has ids \[n, {LENGTH - 1}\], and .* takes ids: int32"):
+        subject.of_file(path, ("tflite",), tmp_path / "length.npz")
+    ids[0, 1] = len(text_files["word_average"].signature.pieces)
+    np.savez(tmp_path / "large.npz", ids=ids, answers=answers)
+    with pytest.raises(RequestError, match=r"large\.npz: has ids from 0 to 300, and the vocabulary of .* 0 to 299"):
+        subject.of_file(path, ("tflite",), tmp_path / "large.npz")

@@ -146,7 +146,8 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
             largest difference of a probability that passes, if narrower than that of the runtime (tfkd.formats).
 
     Raises:
-        RequestError: it is not a .tflite file, the target cannot run it, or the archive is not of this form.
+        RequestError: it is not a .tflite file, the target cannot run it, or the archive is not of this form, or has
+            ids that the file does not take.
     """
     if path.suffix != ".tflite" or "tflite" not in formats:
         raise RequestError(
@@ -156,6 +157,8 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
     if golden_answers is None:
         return subject
     images, predictions, tolerance = _archive(golden_answers)
+    if _are_ids(images):
+        _require_taken(path, images, golden_answers)
     format = FORMATS["tflite"]
     tolerances = {family: min(format.widest(family), tolerance) for family in format.families}
     expected = Expected(format.name, "", dict.fromkeys(format.stored, predictions), tolerances)
@@ -224,6 +227,28 @@ def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
             "them finite, and a tolerance above 0."
         )
     return images, predictions, tolerance
+
+
+def _require_taken(path: Path, ids: np.ndarray, archive: Path) -> None:
+    """Refuses ids of another length or vocabulary than those of a file."""
+    from tfkd.verification import feeding
+    from tfkd.verification.apart import Apart
+
+    try:
+        with Apart() as process:
+            tensor = process.call(path, feeding.signature, path).single
+    except VerifyError as error:
+        raise RequestError(f"{path}: {error}") from None
+    if tensor.shape != ids.shape[1:] or tensor.dtype != ids.dtype:
+        raise RequestError(
+            f"{archive}: has ids [n, {ids.shape[1]}], and {path} takes {tensor}. Save what the file takes."
+        )
+    low, high = tensor.range
+    if ids.min() < low or ids.max() > high:
+        raise RequestError(
+            f"{archive}: has ids from {ids.min()} to {ids.max()}, and the vocabulary of {path} those from {low:g} to "
+            f"{high:g}. Save ids of its vocab.txt."
+        )
 
 
 def _are_images(values: np.ndarray) -> bool:
