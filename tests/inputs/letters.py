@@ -108,6 +108,9 @@ class LettersReading:
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
         yield from ()
 
+    def input_notes(self, examples: Iterable[str], signature: Signature) -> Iterator[str]:
+        yield from ()
+
     def signature(self, data: Any) -> Signature:
         return signature(data)
 
@@ -151,12 +154,16 @@ KIND = InputKind(
         "Numbers of letters.", "Numbers of letters.", f"{LENGTH} letters", "Give the model letters.", {}, {}
     ),
     fields=frozenset(),
+    export_fields=frozenset(),
+    not_by_default=frozenset(),
     conversion=lambda rendering: "",
     golden_suffix=".txt",
     values="letters",
     elsewhere="letters of other alphabets",
     normalization=lambda words, where: None,
     other_normalizations=lambda _: (),
+    source_in=lambda folder: f"folder:{folder}",
+    write_source=lambda texts, labels, classes, folder: f"folder:{folder}",
     from_memory=lambda texts, _: texts,
     to_golden=lambda inputs: {name: np.asarray(each, np.uint8) for name, each in inputs.items()},
     encode_golden=lambda example, _: bytes(example["ids"].astype(np.uint8)),

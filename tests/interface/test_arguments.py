@@ -110,7 +110,7 @@ def test_all_options_of_a_benchmark_are_listed(bundle: tfkd.Bundle) -> None:
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ({"data": [IMAGES, LABELS]}, "data = <list> must be a source such as 'folder:PATH', or a pair of arrays"),
+        ({"data": [IMAGES, LABELS]}, "data = <list> must be a source such as 'folder:PATH', or a pair: (images"),
         ({"data": IMAGES}, "data = <ndarray> must be a source"),
         ({"data": (IMAGES,)}, "data = <tuple> must be a source"),
         ({"data": (IMAGES, LABELS, LABELS)}, "data = <tuple> must be a source"),
@@ -151,7 +151,7 @@ def test_an_override_does_not_replace_an_argument(here: Path) -> None:
 
 @pytest.mark.parametrize("data", [3, [IMAGES, LABELS], (IMAGES, LABELS, LABELS)])
 def test_wrong_data_of_a_verification(bundle: tfkd.Bundle, data: Any) -> None:
-    assert "must be a source such as 'folder:PATH', or a pair of arrays" in refusal(tfkd.verify, bundle, data)
+    assert "must be a source such as 'folder:PATH', or a pair: (images or texts" in refusal(tfkd.verify, bundle, data)
 
 
 @pytest.mark.parametrize(

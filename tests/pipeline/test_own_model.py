@@ -241,6 +241,7 @@ def test_names_follow_the_models() -> None:
         "allow_code": False,
     }
     assert request(options, {"onnx": True}, ["export.author=Ada"]).export.author == "Ada"
+    assert request(options, {"tflite": ["fp32"]}, ["export.require="]).export.require == []
 
 
 def write_bright(folder: Path) -> None:

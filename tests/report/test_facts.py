@@ -96,7 +96,7 @@ def test_the_command_that_makes_it_again_can_be_pasted(make_manifest):
         ["gates.min_recall.a b=0.9", "bench.runs=7", "export.license=MIT"],
     )
     _, _, model, *words = shlex.split(facts.again(make_manifest(teachers=[], recipe=named.model_dump(mode="json"))))
-    assert model == request["model"] and words[4:6] == ["--import=layers", "--image-size=64"]
+    assert model == request["model"] and (words[2], words[5]) == ("--image-size=64", "--import=layers")
     assert own_request.request({**request, "imports": ["layers"], "image_size": 64}, {}, words[6:]) == named
 
 

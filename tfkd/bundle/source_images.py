@@ -75,7 +75,8 @@ def _settings(source: str, manifest: Manifest) -> Data:
     """Returns the part of the bundle's recipe that divides the images, with another source."""
     block = manifest.recipe.get("data")
     try:
-        return Data.model_validate({**(block if isinstance(block, dict) else {}), "source": source})
+        settings = block if isinstance(block, dict) else {"kind": manifest.signature.kind}
+        return Data.model_validate({**settings, "source": source})
     except ValidationError:
         raise RequestError(
             f"{MANIFEST}: its recipe does not say how the examples are divided; leave --data out."

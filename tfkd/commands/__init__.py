@@ -244,7 +244,10 @@ def export(
     ] = None,
     *,
     labels: Annotated[str, typer.Option(help="text file with one class per line, in the order of the outputs")],
-    data: Annotated[str, typer.Option(help="images of these classes for the measurements, e.g. folder:photos")],
+    data: Annotated[
+        str,
+        typer.Option(help="images or texts of these classes for the measurements: folder:photos, texts:test.csv, …"),
+    ],
     normalization: Annotated[
         str,
         typer.Option(
@@ -260,10 +263,14 @@ def export(
     ] = False,
     imports: Imports = None,
     image_size: Annotated[int | None, typer.Option(help="input size, pixels, for a model without one")] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option(help="the vocab.txt, or a folder with one, that a model over the ids of texts reads")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="number of ids, for a model of texts of any length")] = None,
     runs: Runs = Path("runs"),
     out: Out = Path("exported_models"),
 ) -> None:
-    """Export a trained Keras classifier of your own as a verified bundle."""
+    """Export a trained Keras classifier of images or texts of your own as a verified bundle."""
     from tfkd.pipeline import own_model, own_request
     from tfkd.progress import for_output
 
@@ -278,6 +285,8 @@ def export(
         "allow_code": allow_code,
         "imports": imports or [],
         "image_size": image_size,
+        "vocabulary": vocabulary,
+        "tokens": tokens,
     }
     lists = {"tflite": tflite, "coreml": coreml}
     named = {kind: [] if text == "none" else text.split(",") for kind, text in lists.items() if text is not None}

@@ -30,7 +30,7 @@ def adapted(
     path = None if folder is None else folder / f"adaptation-{fingerprint(examples, reading.adapts_by)}.json"
     facts = None if path is None else read_sealed(path)
     if facts is None:
-        facts = reading.adaptation(_decoded(training), _decoded(others))
+        facts = reading.adaptation(loaded(*training), loaded(*others))
         if path is not None:
             write_sealed(path, facts)
     return reading.adapted(facts), list(reading.adaptation_notes(facts))
@@ -41,6 +41,7 @@ def read_as(split: Split, reading: Reading) -> Split:
     return dataclasses.replace(split, reading=reading)
 
 
-def _decoded(splits: Iterable[Split]) -> Iterator[Any]:
+def loaded(*splits: Split) -> Iterator[Any]:
+    """Yields the decoded examples of splits."""
     for split in splits:
         yield from map(split.load, range(len(split)))

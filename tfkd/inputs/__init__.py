@@ -5,6 +5,7 @@ below.
 """
 
 import importlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfkd.errors import RequestError, nearest
@@ -24,6 +25,16 @@ def kind_of(name: str) -> InputKind:
         raise RequestError(f"There is no kind of input {name!r}.{nearest(name, list(KINDS))}")
     kind: InputKind = importlib.import_module(KINDS[name]).KIND
     return kind
+
+
+def kind_of_examples(examples: Any) -> InputKind:
+    """Returns the kind of input of examples in memory: text for one text or a list of texts, or else image."""
+    several = [] if isinstance(examples, str | Iterator | Mapping) else examples
+    try:
+        first = next(iter(several), examples)
+    except TypeError:
+        first = None
+    return kind_of("text" if isinstance(first, str) else "image")
 
 
 def shown_type(text: str) -> str:

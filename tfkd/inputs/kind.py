@@ -7,6 +7,7 @@ fills both in, and no code outside of its package depends on the kind.
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,6 +139,9 @@ class Reading(Protocol):
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
         """Yields notes about an adaptation, one sentence each."""
 
+    def input_notes(self, examples: Iterable[Any], signature: Signature) -> Iterator[str]:
+        """Yields notes about decoded examples of which a model takes a part alone, one sentence each."""
+
     def rendered(self, rendering: str) -> "Reading":
         """Returns the reading for networks with this input rendering; raises a RequestError."""
 
@@ -232,12 +236,17 @@ class InputKind:
             not of this kind.
         describe: maps a signature to the description in exported files.
         fields: the fields of `recipe.Data`, and of its `augment` as "augment.NAME", that no other kind reads.
+        export_fields: the fields of a request of `tfkd export` that no other kind reads.
+        not_by_default: forms of exported files that are not written by default, because no such file can be made.
         conversion: maps an input rendering to the conversion that an app applies first; empty for none.
         golden_suffix: suffix of golden files.
         values: name of an example's numbers in messages, such as "pixels".
         elsewhere: examples of other sources, on which a model may be worse, as the model card names them.
         normalization: parses a normalization from its text and the flag or field it comes from; raises a RequestError.
         other_normalizations: maps a normalization to others that a model may expect instead.
+        source_in: maps a folder to the source, as in `data.source`, that `write_source` writes there.
+        write_source: writes examples in memory with their labels (numbers of the classes, whose names follow) into a
+            folder, and returns `source_in` of it; raises a RequestError.
         from_memory: maps examples in memory and the signature to raw inputs in the form of golden files; raises a
             RequestError.
         to_golden: maps a batch of finished inputs to the smaller arrays that golden files hold.
@@ -258,12 +267,16 @@ class InputKind:
     signature_of: Callable[[Any], Signature]
     describe: Callable[[Signature], Description]
     fields: frozenset[str]
+    export_fields: frozenset[str]
+    not_by_default: frozenset[str]
     conversion: Callable[[str], str]
     golden_suffix: str
     values: str
     elsewhere: str
     normalization: Callable[[str, str], Any]
     other_normalizations: Callable[[Any], Sequence[Any]]
+    source_in: Callable[[Path], str]
+    write_source: Callable[[Any, Any, Sequence[str], Path], str]
     from_memory: Callable[[Any, Signature], Any]
     to_golden: Callable[[Any], Any]
     encode_golden: Callable[[Any, Signature], bytes]

@@ -16,20 +16,23 @@ from tfkd.progress import Progress
 from tfkd.quiet import tensorflow_silenced
 from tfkd.sandbox import ResourceLimits, Sandbox
 
-_DATA = "a source such as 'folder:PATH', or a pair of arrays: (images, labels)"
+_DATA = "a source such as 'folder:PATH', or a pair: (images or texts, labels)"
 _DAYS = 10  # seconds without a message, which a run sends every few seconds
 
 # Flags of the command line in messages, by the argument that each is in Python.
 _PHRASES = {
     "`tfkd export --allow-code`": "`tfkd.export(..., allow_code=True)`",
     "`--image-size 224`, or image_size=224 in a recipe": "image_size=224",
+    "`--vocabulary vocab.txt`": "vocabulary='vocab.txt'",
+    "`--tokens 64`": "tokens=64",
     "--no-record": "record=False",
     "with --json FILE": "with record=True",
     "--import": "`imports`",
 }
 _FLAG = re.compile(
     r"(?<![\w-])--("
-    "runs|out|name|labels|data|normalization|tflite|coreml|onnx|allow-code|image-size|until|fresh|smoke|rescue|hours|target|only|"
+    "runs|out|name|labels|data|normalization|vocabulary|tokens|tflite|coreml|onnx|allow-code|image-size|until|fresh|"
+    "smoke|rescue|hours|target|only|"
     "golden|record|baseline|max-[a-z0-9-]+|warmup|patience|processes|threads|ssh-config|python|benchmark-model|profile|"
     r"delegate|cores|cooling|keep)(?![\w-])"
 )

@@ -11,7 +11,7 @@ from tfkd.arguments import PathLike
 from tfkd.bundle.loading import Bundle, load_bundle
 from tfkd.bundle.verification import Check
 from tfkd.bundle.verification import verify as verify_bundle
-from tfkd.inputs.image.arrays import write_files
+from tfkd.inputs import kind_of
 from tfkd.interface.calls import folder_of, public_call, source_of
 from tfkd.progress import for_caller
 from tfkd.report.console import checks_table
@@ -48,13 +48,13 @@ def verify(
 
     Args:
         bundle: its folder, or a loaded bundle, whose folder is read again.
-        data: images to measure the accuracies on again: a source such as `folder:photos`, a folder or zip of class
-            folders, or a pair of arrays: images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the bundle's
-            classes.
+        data: examples to measure the accuracies on again: a source such as `folder:photos` or `texts:test.csv`, a
+            folder or zip of class folders, or a pair: images uint8 [n, H, W, 3] raw RGB, or a list of texts, and labels
+            int [n], numbers of the bundle's classes.
         progress: show progress; None: in notebooks and terminals only.
 
     Raises:
-        RequestError: the folder is no bundle, or the images are not of the bundle's classes.
+        RequestError: the folder is no bundle, or the examples are not of the bundle's classes.
 
     Example:
         >>> assert tfkd.verify("exported_models/quickstart").passed
@@ -64,5 +64,7 @@ def verify(
     source = None if data is None else source_of(data)
     with tempfile.TemporaryDirectory() as written:
         if isinstance(source, tuple):
-            source = write_files(*source, load_bundle(folder).labels, Path(written))
+            stated = load_bundle(folder)
+            kind = kind_of(stated.manifest.signature.kind)
+            source = kind.write_source(*source, stated.labels, Path(written))
         return VerifyReport(folder, tuple(verify_bundle(folder, source, for_caller(progress))))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tfkd import arguments
 from tfkd.arguments import PathLike
 from tfkd.bundle.loading import Bundle, load_bundle
-from tfkd.inputs.image.arrays import write_files
+from tfkd.inputs import kind_of
 from tfkd.interface.calls import folder_of, public_call, source_of
 from tfkd.progress import for_caller
 from tfkd.releases.comparing import DiffOutcome, compare
@@ -95,8 +95,9 @@ def diff(
     Args:
         old: the bundle that an app uses, or its folder, which is read.
         new: the bundle that is to replace it, or its folder.
-        data: images that both predict: a source such as `folder:images`, a folder or zip of class folders, or a pair of
-            arrays: images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the old bundle's classes.
+        data: examples that both predict: a source such as `folder:images` or `texts:test.csv`, a folder or zip of class
+            folders, or a pair: images uint8 [n, H, W, 3] raw RGB, or a list of texts, and labels int [n], numbers of
+            the old bundle's classes.
         max_negative_flips: limit of the images that only the old file predicts rightly, as a fraction of those that it
             does; 0.01 or "1%".
         max_accuracy_drop: limit of the accuracy of the old file minus that of the new one.
@@ -123,5 +124,7 @@ def diff(
     source = None if data is None else source_of(data)
     with tempfile.TemporaryDirectory() as written:
         if isinstance(source, tuple):
-            source = write_files(*source, load_bundle(folders[0]).labels, Path(written))
+            stated = load_bundle(folders[0])
+            kind = kind_of(stated.manifest.signature.kind)
+            source = kind.write_source(*source, stated.labels, Path(written))
         return DiffReport(compare(*folders, source, limits, for_caller(progress)))

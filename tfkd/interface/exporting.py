@@ -10,7 +10,7 @@ from tfkd import arguments
 from tfkd.arguments import PathLike
 from tfkd.errors import RequestError
 from tfkd.files import write_text
-from tfkd.inputs.image.arrays import LISTED, write_files
+from tfkd.inputs import kind_of_examples
 from tfkd.interface.calls import public_call, source_of
 from tfkd.interface.results import ExportReport
 from tfkd.labels import LABELS, labels_text, read_labels
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import keras
 
 _LABELS = "the class names in the order of the outputs, or the path of a text file with one per line"
-IMAGES = "images"  # folder of images from arrays, inside that of the export
 
 
 @public_call()
@@ -38,6 +37,8 @@ def export(
     allow_code: bool = False,
     imports: Sequence[str] = (),
     image_size: int | None = None,
+    vocabulary: PathLike | None = None,
+    tokens: int | None = None,
     runs: PathLike = "runs",
     out: PathLike = "exported_models",
     progress: bool | None = None,
@@ -48,8 +49,9 @@ def export(
         model: a keras.Model, or the path of a `.keras` or `.h5` file or of a SavedModel.
         overrides: fields of `export`, `gates` and `bench` to change, e.g. `export.license=MIT`.
         labels: the class names in the order of the outputs, or the path of a text file with one per line.
-        data: images to measure on: a source such as `folder:photos`, a folder or zip of class folders, or arrays:
-            images uint8 [n, H, W, 3] raw RGB and labels int [n]. Arrays are saved in the folder of this export.
+        data: examples to measure on: a source such as `folder:photos` or `texts:test.csv`, a folder or zip of class
+            folders, or a pair: images uint8 [n, H, W, 3] raw RGB, or a list of texts, and labels int [n]. Examples from
+            memory are saved in the folder of this export.
         normalization: what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR) or mean,std.
         name: name of the bundle; default: the model's.
         tflite: TFLite files to write, e.g. ["fp32", "int8"].
@@ -58,6 +60,8 @@ def export(
         allow_code: run code that the model file contains, e.g. Lambda layers; a keras.Model always runs its own.
         imports: modules that register the model's custom layers.
         image_size: side of the input, pixels, for a model with a variable input size.
+        vocabulary: the vocab.txt that a model of texts was trained with, or a folder with one.
+        tokens: number of ids, for a model of texts with a variable length.
         runs: folder of the runs.
         out: folder of the bundles.
         progress: show progress; None: in notebooks and terminals only.
@@ -73,13 +77,14 @@ def export(
     arguments.text("normalization", normalization)
     arguments.flag("onnx", onnx)
     arguments.flag("progress", progress, optional=True)
-    settings = _settings(allow_code, imports, image_size)
+    settings = _settings(allow_code, imports, image_size, tokens)
+    pieces = None if vocabulary is None else str(arguments.path("vocabulary", vocabulary))
     places = arguments.path("runs", runs), arguments.path("out", out)
     # A keras.Model can be called; whatever else can be is refused where the model is opened.
     path = None if callable(model) else str(arguments.path("model", model, "a keras.Model, or the path of its file"))
     bundle_name = name or own_request.name_of(path or str(getattr(model, "name", "model")))
     inputs = _Inputs.of(labels, data, places[0] / bundle_name)
-    network = {"name": bundle_name, "model": path or bundle_name, "normalization": normalization}
+    network = {"name": bundle_name, "model": path or bundle_name, "normalization": normalization, "vocabulary": pieces}
     fields = {**network, **settings, **inputs.fields()}
     request = own_request.request(fields, _files(tflite, coreml, onnx), _changes(overrides, fields))
     in_memory = None if path else model
@@ -93,7 +98,7 @@ class _Inputs:
 
     Attributes:
         labels: class names, or the path of their file.
-        data: a source, or arrays.
+        data: a source, or examples and their labels.
         folder: folder of the export.
     """
 
@@ -110,28 +115,33 @@ class _Inputs:
 
     def fields(self) -> dict[str, str]:
         """Returns the fields of the request that name the files."""
-        listed = f"files:{self.folder / IMAGES / LISTED}"
-        return {"labels": str(self._labels_file), "data": self.data if isinstance(self.data, str) else listed}
+        source = self.data
+        if isinstance(source, tuple):
+            kind = kind_of_examples(source[0])
+            source = kind.source_in(self.folder / f"{kind.name}s")
+        return {"labels": str(self._labels_file), "data": source}
 
     def write(self) -> None:
-        """Writes labels and arrays from memory into the folder of the export, which must be locked."""
+        """Writes labels and examples from memory into the folder of the export, which must be locked."""
         if not isinstance(self.labels, Path):
             write_text(self._labels_file, labels_text(self.labels))
         if isinstance(self.data, tuple):
-            write_files(*self.data, read_labels(self._labels_file), self.folder / IMAGES)
+            kind = kind_of_examples(self.data[0])
+            kind.write_source(*self.data, read_labels(self._labels_file), self.folder / f"{kind.name}s")
 
     @property
     def _labels_file(self) -> Path:
         return self.labels if isinstance(self.labels, Path) else self.folder / LABELS
 
 
-def _settings(allow_code: Any, imports: Any, image_size: Any) -> dict[str, Any]:
+def _settings(allow_code: Any, imports: Any, image_size: Any, tokens: Any) -> dict[str, Any]:
     """Returns the fields of the request that say how the model is opened; refuses values of a wrong type."""
     arguments.flag("allow_code", allow_code)
-    if image_size is not None:
-        arguments.whole("image_size", image_size, least=1)
+    for name, value in (("image_size", image_size), ("tokens", tokens)):
+        if value is not None:
+            arguments.whole(name, value, least=1)
     names = arguments.texts("imports", imports, "a list of the names of modules")
-    return {"allow_code": allow_code, "imports": names, "image_size": image_size}
+    return {"allow_code": allow_code, "imports": names, "image_size": image_size, "tokens": tokens}
 
 
 def _files(tflite: Any, coreml: Any, onnx: bool) -> dict[str, Any]:

@@ -358,10 +358,10 @@ def _own_text_teacher(teacher: Teacher, classes: int) -> Any:
     """Returns a Keras model over ids of the user's own, without its vocabulary."""
     import keras
 
-    from tfkd.models import foreign, precision
+    from tfkd.models import foreign_ids, precision
 
     if is_model_file(teacher.model):
-        return foreign.open_model(Path(teacher.model), length=teacher.tokens)
+        return foreign_ids.open_ids_model(Path(teacher.model), length=teacher.tokens)
     if ":" not in teacher.model:
         _known(teacher.model, TEACHERS, "teacher")
         raise RequestError(

@@ -1,10 +1,11 @@
 """Opens models of the user's own: Keras 3 and Keras 2 files, and SavedModels of any origin."""
 
+import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -20,6 +21,8 @@ from tfkd.models.safety import dictionaries, known_danger, missing_class, refuse
 from tfkd.processes import FORKSERVER
 from tfkd.sandbox import Sandbox, begin_phase
 
+Opened = Callable[[Path, bool], keras.Model]
+
 _TOLERANCE = 1e-3
 
 
@@ -27,11 +30,10 @@ def open_model(
     path: Path,
     *,
     image_size: int | None = None,
-    length: int | None = None,
     imports: Sequence[str] = (),
     allow_code: bool = False,
 ) -> keras.Model:
-    """Opens a model of any kind as a Keras 3 model that computes in float32.
+    """Opens a model of images of any kind as a Keras 3 model that computes in float32.
 
     Keras 3 `.keras` and HDF5 files, Keras 2 `.keras` and HDF5 files, and SavedModels (of Keras 2, of Keras 3's
     `model.export`, of a tf.Module) are distinguished by their content. Layers stay layers if Keras 3 has them; a
@@ -43,23 +45,37 @@ def open_model(
     Args:
         path: path of a file, or of a SavedModel's folder.
         image_size: side of the square input, pixels, for a model that takes images of any size.
-        length: number of ids, for a model of texts; only Keras 3 files are opened as one.
         imports: modules that register the model's custom layers; importing runs them.
         allow_code: accept code in the file, which may do anything: Lambda layers, operators that open files.
 
     Returns:
-        A model from one float32 tensor [B, ...], or int32 [B, length], to one float32 tensor; a mapping with one
-            entry is unwrapped.
+        A model from one float32 tensor [B, ...] to one float32 tensor; a mapping with one entry is unwrapped.
 
     Raises:
         RequestError: there is no such file, it is damaged or not a model, it contains code or needs a class that is not
-            imported, it has several inputs or outputs, or it takes images of any size and `image_size` is None.
+            imported, it has several inputs or outputs, it takes the ids of texts, or it takes images of any size and
+            `image_size` is None.
+    """
+    return opened_apart(path, functools.partial(_opened, image_size=image_size), imports, allow_code)
+
+
+def opened_apart(path: Path, opened: Opened, imports: Sequence[str], allow_code: bool) -> keras.Model:
+    """Opens a model in a process apart, and builds it again here from plain values; trusted code is run here.
+
+    Args:
+        path: of the model.
+        opened: opens it; called with the path and whether its code is accepted, perhaps in another process.
+        imports: modules that register the model's custom layers; importing runs them.
+        allow_code: accept code in the file.
+
+    Raises:
+        RequestError: the model cannot be opened, or built again.
     """
     import_modules(imports)
     if allow_code:
-        return _opened(path, image_size, length, allow_code=True)
+        return opened(path, True)
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:
-        plain = sandbox.call(path, _plain, path, image_size, length, (*imports, *modules_of_registered()))
+        plain = sandbox.call(path, _plain, path, opened, (*imports, *modules_of_registered()))
     return _built(plain, path)
 
 
@@ -97,10 +113,10 @@ class _Plain:
     outputs: np.ndarray
 
 
-def _plain(path: Path, image_size: int | None, length: int | None, imports: Sequence[str]) -> _Plain:
+def _plain(path: Path, opened: Opened, imports: Sequence[str]) -> _Plain:
     """Opens a model in a separate process."""
     import_modules(imports)
-    model = _opened(path, image_size, length)
+    model = opened(path, False)
     begin_phase(1)
     outputs = _probe(model)
     config = keras.saving.serialize_keras_object(model)
@@ -138,10 +154,8 @@ def _highest(model: keras.Model) -> int:
     return 2 if "int" in str(model.inputs[0].dtype) else 256
 
 
-def _opened(path: Path, image_size: int | None, length: int | None = None, allow_code: bool = False) -> keras.Model:
+def _opened(path: Path, allow_code: bool, image_size: int | None) -> keras.Model:
     kind = file_kind(path)
-    if length is not None:
-        return _opened_for_ids(path, kind, length, allow_code)
     if kind is FileKind.SAVED_MODEL:
         from tfkd.models.frozen_graph import open_saved_model
 
@@ -153,25 +167,6 @@ def _opened(path: Path, image_size: int | None, length: int | None = None, allow
     else:
         model = open_keras3(path, kind, allow_code)
     return _prepared(model, path.name, image_size, allow_code)
-
-
-def _opened_for_ids(path: Path, kind: FileKind, length: int, allow_code: bool) -> keras.Model:
-    """Opens a Keras 3 file as a model of ids, int32 [B, length]."""
-    if kind not in (FileKind.KERAS3, FileKind.KERAS3_H5):
-        raise RequestError(f"{path} is {kind.value}; of texts, Keras 3 files are opened: model.save('model.keras').")
-    model = open_keras3(path, kind, allow_code)
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
-        raise RequestError(f"{path} is not a functional or sequential Keras model; rebuild it as one.")
-    ids = form.only(path.name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
-    form.only(path.name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
-    if len(ids.shape) != 2 or ids.shape[1] not in (None, length):
-        raise RequestError(
-            f"{path.name} takes {ids.dtype} {tuple(ids.shape)}, not the ids of a text, int32 (None, {length}); set the "
-            "teacher's tokens to its length."
-        )
-    if tuple(ids.shape) == (None, length) and ids.dtype == "int32":
-        return in_float32(model, allow_code)
-    return rebuilt(model, (None, length), allow_code, "int32")
 
 
 def open_keras3(path: Path, kind: FileKind = FileKind.KERAS3, allow_code: bool = False) -> keras.Model:
@@ -225,8 +220,13 @@ def _prepared(model: Any, name: str, size: int | None, allow_code: bool) -> kera
     if not isinstance(model, keras.Model):
         raise RequestError(f"{name} has the type {type(model).__name__} and is no Keras model.")
     model = _functional(model, name)
-    image = form.only(name, "inputs", dict(zip(_names(model, "input"), model.inputs, strict=True)))
-    output = form.only(name, "outputs", dict(zip(_names(model, "output"), model.outputs, strict=True)))
+    image = form.only(name, "inputs", named_tensors(model, "input"))
+    output = form.only(name, "outputs", named_tensors(model, "output"))
+    if form.takes_ids(model):
+        raise RequestError(
+            f"{name} takes {image.dtype} {tuple(image.shape)}, the ids of a text; name their vocabulary: `--vocabulary "
+            "vocab.txt`, or vocabulary='vocab.txt' of a teacher."
+        )
     if not isinstance(model, keras.Sequential) and (model.input is not image or model.output is not output):
         model = keras.Model(image, output, name=model.name)  # not in a mapping
     shape = form.fixed_shape(name, tuple(image.shape), size)
@@ -251,10 +251,12 @@ def _functional(model: Any, name: str) -> keras.Model:
         raise RequestError(f"{name} cannot be called on images {tuple(shape)}: {cause(error)}") from error
 
 
-def _names(model: keras.Model, what: str) -> list[str]:
+def named_tensors(model: keras.Model, what: Literal["input", "output"]) -> dict[str, Any]:
+    """Returns the symbolic inputs or outputs of a model by name, in order."""
     tensors = getattr(model, f"{what}s")
     structure = None if isinstance(model, keras.Sequential) else getattr(model, what)
-    return sorted(structure) if isinstance(structure, dict) else [tensor.name for tensor in tensors]
+    names = sorted(structure) if isinstance(structure, dict) else [tensor.name for tensor in tensors]
+    return dict(zip(names, tensors, strict=True))
 
 
 def _check_same(model: keras.Model, copy: keras.Model, name: str) -> None:

@@ -1,24 +1,28 @@
-"""The form of an opened model: one image as input, one row of numbers as output."""
+"""The form of an opened model: one example as input, one row of numbers as output."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from tfkd.errors import RequestError
+import keras
 
+from tfkd.errors import RequestError
+from tfkd.kernels.keras_private import layers_of
+
+_ONE_INPUT = "a classifier here has one image as its input."
 _ONE_OUTPUT = (
     "Save a model that has the classes alone: keras.Model(model.inputs, model.outputs[N]).save('one.keras'), with the "
     "number N of that output."
 )
 
 
-def only(name: str, what: str, tensors: Mapping[str, Any], advice: str = _ONE_OUTPUT) -> Any:
+def only(name: str, what: str, tensors: Mapping[str, Any], advice: str | None = None) -> Any:
     """Returns the only input or output of a model, whatever its name.
 
     Args:
         name: name of the model, for the message.
         what: "inputs" or "outputs".
         tensors: tensors by name, in the order of the model.
-        advice: how to choose one of several outputs.
+        advice: what to do; default: of inputs that one image is needed, of outputs how to choose one.
 
     Raises:
         RequestError: there are several, or none.
@@ -27,9 +31,16 @@ def only(name: str, what: str, tensors: Mapping[str, Any], advice: str = _ONE_OU
         return next(iter(tensors.values()))
     if what == "inputs":
         listed = f" ({', '.join(tensors)})" if tensors else ""
-        raise RequestError(f"{name} has {len(tensors)} inputs{listed}; a classifier here has one image as its input.")
+        raise RequestError(f"{name} has {len(tensors)} inputs{listed}; {advice or _ONE_INPUT}")
     listed = f" ({', '.join(f'{number}: {each}' for number, each in enumerate(tensors))})" if tensors else ""
-    raise RequestError(f"{name} has {len(tensors)} outputs{listed}; a classifier here has one. {advice}")
+    raise RequestError(f"{name} has {len(tensors)} outputs{listed}; a classifier here has one. {advice or _ONE_OUTPUT}")
+
+
+def takes_ids(model: keras.Model) -> bool:
+    """Returns whether the only input of a model holds ids: integers [batch, length], or numbers for an Embedding."""
+    (ids,) = model.inputs
+    is_read = any(isinstance(layer, keras.layers.Embedding) for layer in layers_of(model))
+    return len(ids.shape) == 2 and ("int" in str(ids.dtype) or (is_read and "float" in str(ids.dtype)))
 
 
 def fixed_shape(name: str, shape: tuple[int | None, ...], size: int | None) -> tuple[int | None, ...]:

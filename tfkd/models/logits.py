@@ -171,10 +171,10 @@ def sigmoid_message(name: str) -> str:
     )
 
 
-def single_message(name: str) -> str:
-    """Returns why a model that gives one number per image is refused."""
+def single_message(name: str, kind: str = "image") -> str:
+    """Returns why a model that gives one number per example of a kind of input is refused."""
     return (
-        f"{name} gives one number per image, as a sigmoid for two classes does; give it an output for each of its two "
+        f"{name} gives one number per {kind}, as a sigmoid for two classes does; give it an output for each of its two "
         "classes: keras.layers.Dense(2)."
     )
 

@@ -7,7 +7,6 @@ import keras
 from tfkd.errors import RequestError
 from tfkd.inputs.text import vocabulary
 from tfkd.inputs.text.bert_folders import folder_of, vocabulary_file
-from tfkd.kernels.keras_private import layers_of
 from tfkd.labels import outputs_of
 from tfkd.models import bert, token_ids
 from tfkd.models.bert_config import BertConfig, read_config
@@ -103,17 +102,11 @@ def with_vocabulary(model: keras.Model, teacher: Teacher) -> keras.Model:
         RequestError: the vocabulary is not known, or has another size than the model's table of word vectors.
     """
     pieces = stated_pieces(teacher)
-    if pieces is None:
-        if any(isinstance(layer, token_ids.TokenIds) for layer in model.layers):
-            return model
-        raise RequestError(
-            f"{teacher.model} does not say the vocabulary of its ids; set the teacher's vocabulary: a vocab.txt, or a "
-            "folder with one."
-        )
-    tables = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
-    if tables and len(pieces) not in tables:
-        raise RequestError(
-            f"{teacher.vocabulary} has {len(pieces):,} pieces, but {teacher.model} has vectors for "
-            f"{max(tables):,}; use the vocabulary that it was trained with."
-        )
-    return token_ids.in_front(pieces, model)
+    if pieces is not None:
+        return token_ids.with_trained_vocabulary(pieces, model, str(teacher.vocabulary), teacher.model)
+    if token_ids.has_vocabulary(model):
+        return model
+    raise RequestError(
+        f"{teacher.model} does not say the vocabulary of its ids; set the teacher's vocabulary: a vocab.txt, or a "
+        "folder with one."
+    )

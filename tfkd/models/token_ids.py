@@ -7,6 +7,7 @@ import keras
 
 from tfkd.errors import RequestError
 from tfkd.inputs.text.vocabulary import Vocabulary, parse
+from tfkd.kernels.keras_private import layers_of
 from tfkd.models.text_layers import AnyLayer, of
 
 
@@ -48,6 +49,11 @@ def token_ids(k: Any, pieces: Sequence[str], length: int) -> tuple[Any, Any]:
     return ids, of(k, TokenIds)(pieces, name="token_ids")(ids)
 
 
+def has_vocabulary(model: keras.Model) -> bool:
+    """Returns whether a model of ids carries its vocabulary."""
+    return any(isinstance(layer, TokenIds) for layer in model.layers)
+
+
 def in_front(pieces: Sequence[str], model: keras.Model) -> keras.Model:
     """Returns a model of ids with its vocabulary; one that has it is unchanged.
 
@@ -68,6 +74,27 @@ def in_front(pieces: Sequence[str], model: keras.Model) -> keras.Model:
             f"{len(pieces):,}; leave the vocabulary out."
         )
     return model
+
+
+def with_trained_vocabulary(pieces: Sequence[str], model: keras.Model, vocabulary: str, name: str) -> keras.Model:
+    """Returns a trained model with the vocabulary that it was trained with, as `in_front` does.
+
+    Args:
+        pieces: the vocabulary.
+        model: from int [batch, length].
+        vocabulary: name of the vocabulary in messages.
+        name: name of the model in messages.
+
+    Raises:
+        RequestError: the model has another vocabulary, or word vectors of another number of pieces.
+    """
+    tables = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
+    if tables and len(pieces) not in tables:
+        raise RequestError(
+            f"{vocabulary} has {len(pieces):,} pieces, but {name} has vectors for {max(tables):,}; use the vocabulary "
+            "that it was trained with."
+        )
+    return in_front(pieces, model)
 
 
 def _checked(pieces: Sequence[str]) -> tuple[str, ...]:

@@ -132,14 +132,21 @@ def load_whole(model: Any, path: Path) -> None:
     if not path.is_file():
         raise RequestError(f"There is no weights file {path}.")
     if not path.name.endswith(".weights.h5"):
-        from tfkd.models.foreign import open_model
-
-        size = "length" if "int" in str(model.inputs[0].dtype) else "image_size"
-        _copy(open_model(path, **{size: model.input_shape[1]}), model, path)
+        _copy(_whole(path, model), model, path)
         return
     config = json.dumps(keras.saving.serialize_keras_object(model))
     with Sandbox(RequestError, context=FORKSERVER) as sandbox:
         model.set_weights(sandbox.call(path, _loaded, path, config, modules_of_registered(), model.name))
+
+
+def _whole(path: Path, model: Any) -> Any:
+    """Opens a whole model with the input of another one."""
+    from tfkd.models import foreign, foreign_ids, form
+
+    size = model.input_shape[1]
+    if form.takes_ids(model):
+        return foreign_ids.open_ids_model(path, length=size)
+    return foreign.open_model(path, image_size=size)
 
 
 def _loaded(path: Path, config: str, modules: Sequence[str], model_name: str) -> list[np.ndarray]:

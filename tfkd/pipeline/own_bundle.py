@@ -13,17 +13,16 @@ from tfkd.bundle import assembly
 from tfkd.bundle.manifest import ComparisonRow, Manifest, StudentEntry
 from tfkd.bundle.results import BenchEntry
 from tfkd.data import Dataset, Split, open_evaluation
+from tfkd.data.adapting import loaded
 from tfkd.errors import RequestError
 from tfkd.formats import TIMED
-from tfkd.inputs.image import KIND
 from tfkd.inputs.image.tensors import side_if_image
 from tfkd.labels import outputs_of
-from tfkd.pipeline import pages
+from tfkd.pipeline import own_inputs, pages
 from tfkd.pipeline.folders import RunFolder
 from tfkd.pipeline.stages.verify import measure_files
 from tfkd.pipeline.uses_of_test import note, uses_of_test
 from tfkd.progress import Progress, counted
-from tfkd.quiet import native_logs_silenced
 from tfkd.recipe import Data
 from tfkd.verification import thresholds
 from tfkd.verification.class_gates import promises, require_known
@@ -42,11 +41,11 @@ _DECIMALS = 4  # of probabilities that tell models apart
 
 @dataclass(frozen=True)
 class ExportSubject:
-    """A trained model and the images to measure it on.
+    """A trained model and the examples to measure it on.
 
     Attributes:
         model: the model.
-        data: images with the model's classes.
+        data: examples with the model's classes.
         card: metadata of exported files.
     """
 
@@ -58,7 +57,7 @@ class ExportSubject:
 def open_subject(
     request: "Request", labels: tuple[str, ...], folder: RunFolder, progress: Progress, in_memory: Any = None
 ) -> ExportSubject:
-    """Opens the model and the images.
+    """Opens the model and the examples.
 
     Args:
         request: the request.
@@ -68,40 +67,27 @@ def open_subject(
         in_memory: a keras.Model in memory; default: that of the request's file.
 
     Raises:
-        RequestError: the model cannot be opened, or the labels or the images do not fit it.
+        RequestError: the model cannot be opened, or the labels or the examples do not fit it.
     """
     require_known(request.gates, labels)
-    with native_logs_silenced():
-        from tfkd.models.foreign import from_memory
-        from tfkd.writers import own
-    normalization, size = KIND.normalization(request.normalization, "--normalization"), request.image_size
-    if normalization.changes:
-        progress.say(f"{KIND.values}: {request.normalization} = {normalization}")
-    if in_memory is None:
-        model = own.load(Path(request.model), normalization, request.allow_code, request.imports, size)
-    else:
-        model = own.prepared(from_memory(in_memory, request.name, size), request.name, normalization)
-    _check_size(model, size)
+    model = own_inputs.opened(request, in_memory, progress)
     if model.classes != len(labels):
         raise RequestError(
             f"{request.labels} names {len(labels)} classes, {model.name} has {model.classes} outputs; "
             "write one line per output."
         )
-    data = with_labels(_open_images(request, folder, progress), labels)
+    data = with_labels(_open_examples(request, folder, progress), labels)
+    for text in data.reading.input_notes(loaded(data.test), model.signature):
+        progress.say(f"  {text}")
     return ExportSubject(model, data, card_of(request.model_dump(mode="json"), labels, data.fingerprint))
 
 
-def _check_size(model: "OwnModel", size: int | None) -> None:
-    """Raises a RequestError for a size that a model of a fixed size does not take."""
-    height, width = model.signature.single.shape[:2]
-    if size not in (None, height):
-        raise RequestError(f"{model.name} takes images of {height} x {width} pixels, not {size}; leave image_size out.")
-
-
-def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
+def _open_examples(request: "Request", folder: RunFolder, progress: Progress) -> Dataset:
     with progress.task("checking examples", None, "examples") as advance:
         # Only the splits matter here; the size of the examples is set where they are read.
-        found = open_evaluation(Data(source=request.data), request.seed, counted(advance), folder.checked)
+        found = open_evaluation(
+            Data(source=request.data, kind=request.kind), request.seed, counted(advance), folder.checked
+        )
     progress.say(
         f"data: {found.source}, {len(found.classes)} classes ({found.named()}), {len(found.test):,} examples to "
         f"measure, {len(found.train):,} training examples"
@@ -112,7 +98,7 @@ def _open_images(request: "Request", folder: RunFolder, progress: Progress) -> D
 
 
 def with_labels(data: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """Returns the images with the model's classes: label i is output i.
+    """Returns the examples with the model's classes: label i is output i.
 
     Raises:
         RequestError: the data have a class that the model lacks.
@@ -194,15 +180,15 @@ def _thresholds(subject: ExportSubject, request: "Request", progress: Progress) 
 
 
 def _predictions(subject: ExportSubject, split: Split, title: str, progress: Progress) -> np.ndarray:
-    """Returns the model's predictions for the images of a split, float32 [n, classes]."""
+    """Returns the model's predictions for the examples of a split, float32 [n, classes]."""
     from tfkd.data.batches import example_errors
 
     with progress.task(title, len(split), "examples") as advance, example_errors():
 
         def predictions() -> Iterator[np.ndarray]:
-            for images in _batches(subject, split):
-                yield subject.model.predict(images.numpy())
-                advance(len(images))
+            for inputs in _batches(subject, split):
+                yield subject.model.predict(inputs.numpy())
+                advance(len(inputs))
 
         return np.concatenate(list(predictions()))
 
@@ -251,8 +237,8 @@ def _diagnosed(subject: ExportSubject, probabilities: np.ndarray, folder: RunFol
     if not diagnosis.is_suspicious(test, probabilities.argmax(axis=1)):
         return diagnosis.order_of_labels(examined, probabilities, test)
     examined = dataclasses.replace(examined, weights=diagnosis.initial_weights(model.opened))
-    images, labels = diagnosis.probe_images(data, model.signature, seed)
-    return diagnosis.diagnose(examined, images, labels)
+    examples, labels = diagnosis.probe_images(data, model.signature, seed)
+    return diagnosis.diagnose(examined, examples, labels)
 
 
 def _student(subject: ExportSubject, accuracy: float, probabilities: np.ndarray) -> StudentEntry:

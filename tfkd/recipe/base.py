@@ -9,12 +9,12 @@ from tfkd.recipe import renamed
 
 
 def _separated(value: Any) -> Any:
-    """Reads "fp32,int8" as two names, "none" as no name, and 0.35 as a list of one number."""
+    """Reads "fp32,int8" as two names, "none" or nothing as no name, and 0.35 as a list of one number."""
     if isinstance(value, int | float):
         return [value]
     if not isinstance(value, str):
         return value
-    return [] if value == "none" else [name.strip() for name in value.split(",")]
+    return [] if value in ("none", "") else [name.strip() for name in value.split(",")]
 
 
 AUTO = "auto"  # what a run chooses

@@ -1,15 +1,24 @@
 """The blocks that `tfkd export` has in common with recipes, with its own defaults."""
 
+from collections.abc import Collection
+
 from tfkd.recipe.base import Block
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.export import Export
 from tfkd.recipe.gates import Gates
 
 
-def default_blocks() -> dict[str, Block]:
-    """Returns what holds where a request sets nothing, by the name of the block."""
+def default_blocks(kind: str, impossible: Collection[str]) -> dict[str, Block]:
+    """Returns what holds where a request sets nothing, by the name of the block.
+
+    Args:
+        kind: of the model's input.
+        impossible: forms of files that a model of this kind cannot have.
+    """
+    export = Export(description=f"{kind.capitalize()} classifier")
+    lists = {name: [form for form in getattr(export, name) if form not in impossible] for name in ("tflite", "coreml")}
     return {
-        "export": Export(description="Image classifier"),
+        "export": export.model_copy(update=lists),
         "bench": Bench(),
         # The architecture is fixed: operators that XNNPACK lacks are reported, and judged only on request.
         "gates": Gates(one_partition=False, min_relative_accuracy=None, not_worse_than_control=False),

@@ -51,7 +51,8 @@ ADDED: dict[tuple[str, str], Any] = {
     ("gates", "min_balanced_accuracy"): None,
     ("gates", "max_recall_drop"): None,
 }
-NOT_AT_FIRST = ("fit",)  # fields of the recipe itself, which all earlier recipes imply to be None
+# Fields of a recipe or of a request itself, which all earlier ones imply to be None.
+NOT_AT_FIRST = ("fit", "vocabulary", "tokens")
 _DEPTH = 4  # of an assistant's fields in a recipe: its block, the list of assistants, distill, the recipe
 
 

@@ -4,6 +4,8 @@ from tfkd.recipe.base import default_of
 from tfkd.recipe.export import Export
 from tfkd.recipe.recipe import Recipe
 
+NOT_OF_TEXTS = frozenset({"mlmodel"})  # default files that texts cannot have: an .mlmodel holds ids as floats
+
 
 def with_text_defaults(recipe: Recipe) -> Recipe:
     """Returns a recipe with the defaults that depend on other blocks; one of other data is unchanged.
@@ -31,8 +33,8 @@ def _description(recipe: Recipe) -> dict[str, str]:
 
 
 def _files(recipe: Recipe) -> dict[str, list[str]]:
-    """Returns the default files without .mlmodel, which holds ids as floats, and int8 for networks with attention."""
-    without = {"mlmodel", "int8"} if recipe.student.model == "text_transformer" else {"mlmodel"}
+    """Returns the default files without those that texts, and int8 that networks with attention, cannot have."""
+    without = NOT_OF_TEXTS | ({"int8"} if recipe.student.model == "text_transformer" else set())
     return {
         field: [form for form in default_of(Export, field) if form not in without]
         for field in ("tflite", "coreml")

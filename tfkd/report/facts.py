@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from tfkd.bundle.manifest import ComparisonRow, Manifest, RescueEntry, RescueTry, TeacherEntry, TuningEntry
 from tfkd.errors import RequestError, counted
 from tfkd.formats import TIMED
+from tfkd.inputs import kind_of
+from tfkd.inputs.kind import InputKind
 from tfkd.recipe import RANDOM, SMOKE
 from tfkd.recipe.of_export import default_blocks
 from tfkd.report import units
@@ -244,17 +246,17 @@ def again(manifest: Manifest) -> str:
     """Returns the command that makes the bundle again."""
     if manifest.teachers:
         return "tfkd run recipe.json"
-    request = manifest.recipe
-    options = [f"--{name}={request[name]}" for name in ("labels", "data", "normalization", "name")]
+    request, kind = manifest.recipe, kind_of(manifest.signature.kind)
+    stated = {name: request.get(name) for name in ("labels", "data", *sorted(kind.export_fields), "name")}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in stated.items() if value is not None]
     options += [f"--import={module}" for module in request.get("imports") or []]
     options += ["--allow-code"] if request.get("allow_code") else []
-    options += [f"--image-size={size}"] if (size := request.get("image_size")) else []
-    return shlex.join(["tfkd", "export", request["model"], *options, *_export_overrides(request)])
+    return shlex.join(["tfkd", "export", request["model"], *options, *_export_overrides(request, kind)])
 
 
-def _export_overrides(request: Mapping[str, Any]) -> Iterator[str]:
+def _export_overrides(request: Mapping[str, Any], kind: InputKind) -> Iterator[str]:
     """Yields the overrides of a request of `tfkd export`: the settings that have not their default values."""
-    for name, block in default_blocks().items():
+    for name, block in default_blocks(kind.name, kind.not_by_default).items():
         for field, default in block.model_dump(mode="json").items():
             if (value := (request.get(name) or {}).get(field, default)) != default:
                 written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

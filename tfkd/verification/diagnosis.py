@@ -66,7 +66,7 @@ class DiagnosisSubject:
     Attributes:
         name: as messages name it.
         predict: raw inputs [b, ...] to logits or probabilities, float [b, outputs].
-        normalization: what `predict` does to raw values.
+        normalization: what `predict` does to raw values; None where they are not normalized.
         names: of the outputs, in their order.
         wording: of proposals.
         kind: of its input.
@@ -77,7 +77,7 @@ class DiagnosisSubject:
 
     name: str
     predict: Callable[[np.ndarray], np.ndarray]
-    normalization: Normalization
+    normalization: Normalization | None
     names: Sequence[str]
     wording: Wording
     kind: InputKind
@@ -252,7 +252,9 @@ def _predicted(subject: DiagnosisSubject, examples: np.ndarray, other: Normaliza
     def batches() -> Iterator[np.ndarray]:
         for start in range(0, len(examples), BATCH):
             raw = examples[start : start + BATCH].astype(np.float32)
-            yield subject.predict(raw if other is None else subject.normalization.undone(other(raw)))
+            if other is not None and subject.normalization is not None:
+                raw = subject.normalization.undone(other(raw))
+            yield subject.predict(raw)
 
     return np.concatenate(list(batches()))
 

@@ -20,7 +20,8 @@ from tfkd.recipe import Export
 from tfkd.recipe.renamed import first_named
 from tfkd.writers.records import MissingFile
 
-_NOT_IN_THE_FILES = ("bench", "gates", "fit", "model", "labels")  # how files are judged, and where their sources lie
+# How files are judged, and where their sources lie.
+_NOT_IN_THE_FILES = ("bench", "gates", "fit", "model", "labels", "vocabulary")
 
 
 class ConversionError(RequestError):

@@ -13,28 +13,29 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tfkd.distill.measures import softmax
 from tfkd.errors import RequestError, cause
 from tfkd.inputs.image.normalization import NONE, ImageNormalization
-from tfkd.inputs.image.tensors import signature
+from tfkd.inputs.image.tensors import signature as signature_of_images
+from tfkd.inputs.text.tensors import signature_of as signature_of_texts
 from tfkd.models.foreign import open_model
 from tfkd.models.logits import FrozenLogits, frozen_logits, single_message
 from tfkd.quiet import native_logs_silenced
 from tfkd.signature import Signature
 
-_PROBES = 8  # images of noise that a model's form is tried on
+_PROBES = 8  # examples of noise that a model's form is tried on
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A classifier from raw RGB 0..255 to logits, in the form that `tfkd.writers.export` takes.
+    """A classifier from raw inputs to logits, in the form that `tfkd.writers.export` takes.
 
     Attributes:
         name: of its file or folder.
         signature: what it takes.
         output_shape: (1, classes).
         parameters: numbers in its variables.
-        predict: the model as it was loaded, not through the graph that is exported: float32 [b, S, S, 3] raw RGB
-            to float32 probabilities [b, classes].
-        normalization: what becomes part of the exported graph.
-        logits: float32 [1, S, S, 3] normalised to float32 [1, classes].
+        predict: the model as it was loaded, not through the graph that is exported: raw inputs [b, ...], such as RGB
+            from 0 to 255, to float32 probabilities [b, classes].
+        normalization: of raw pixels, which becomes part of the exported graph; None for ids.
+        logits: one input, normalised, to float32 [1, classes].
         opened: the model as it was opened.
     """
 
@@ -43,7 +44,7 @@ class OwnModel:
     output_shape: tuple[int, int]
     parameters: int
     predict: Callable[[np.ndarray], np.ndarray]
-    normalization: ImageNormalization
+    normalization: ImageNormalization | None
     logits: FrozenLogits
     opened: keras.Model
 
@@ -52,9 +53,9 @@ class OwnModel:
         """Number of classes."""
         return self.output_shape[1]
 
-    def __call__(self, image: Any, training: bool = False) -> Any:
-        """Returns float32 logits [1, classes] of one image, float32 [1, S, S, 3] raw RGB 0..255."""
-        return self.logits(self.normalization.apply(image))
+    def __call__(self, raw: Any, training: bool = False) -> Any:
+        """Returns float32 logits [1, classes] of one raw input [1, ...]."""
+        return self.logits(raw if self.normalization is None else self.normalization.apply(raw))
 
 
 def load(
@@ -64,7 +65,7 @@ def load(
     imports: Sequence[str] = (),
     image_size: int | None = None,
 ) -> OwnModel:
-    """Opens a classifier and checks its form.
+    """Opens a classifier of images and checks its form.
 
     Args:
         path: a file or folder that `tfkd.models.foreign` opens.
@@ -78,11 +79,11 @@ def load(
             that gives logits, or probabilities of one class for each image.
     """
     opened = open_model(path, image_size=image_size, imports=imports, allow_code=allow_code)
-    return prepared(opened, path.name, normalized)
+    return of_images(opened, path.name, normalized)
 
 
-def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NONE) -> OwnModel:
-    """Checks the form of a classifier and freezes it for export.
+def of_images(opened: keras.Model, name: str, normalized: ImageNormalization = NONE) -> OwnModel:
+    """Checks the form of a classifier of images and freezes it for export.
 
     Args:
         opened: the classifier.
@@ -93,47 +94,69 @@ def prepared(opened: keras.Model, name: str, normalized: ImageNormalization = NO
         RequestError: it is not a classifier of one square RGB image that gives logits, or probabilities of one class
             for each image.
     """
-    size, classes = _checked(opened, name)
+    return _prepared(opened, name, signature_of_images(_side(opened, name)), normalized)
+
+
+def of_texts(opened: keras.Model, name: str) -> OwnModel:
+    """Checks the form of a classifier of texts and freezes it for export.
+
+    Args:
+        opened: the classifier, with its vocabulary (see `tfkd.models.token_ids`).
+        name: of its file, or of the model.
+
+    Raises:
+        RequestError: it is not a classifier that gives logits, or probabilities of one class for each text.
+    """
+    return _prepared(opened, name, signature_of_texts(opened), None)
+
+
+def _prepared(
+    opened: keras.Model, name: str, model_signature: Signature, normalized: ImageNormalization | None
+) -> OwnModel:
+    classes = _classes(opened, name, model_signature.kind)
     _check_weights(opened, name)
-    model_signature = signature(size)
     with native_logs_silenced():
         try:
-            traced = tf.function(lambda image: opened(image, training=False)).get_concrete_function(
-                model_signature.spec(1)
-            )
+            traced = tf.function(lambda raw: opened(raw, training=False)).get_concrete_function(model_signature.spec(1))
             whole = convert_variables_to_constants_v2(traced)
         except Exception as error:
-            raise RequestError(f"{name} cannot be traced for one image: {cause(error)}") from error
-    raw = _predictor(opened, name, normalized)
-    logits = frozen_logits(whole, name, _predictions_on_noise(raw, size, name))
+            raise RequestError(f"{name} cannot be traced for one {model_signature.kind}: {cause(error)}") from error
+    raw = _predictor(opened, name, model_signature, normalized)
+    logits = frozen_logits(whole, name, _predictions_on_noise(raw, model_signature, name))
     return OwnModel(
         name=name,
         signature=model_signature,
         output_shape=(1, classes),
         parameters=opened.count_params(),
-        predict=raw if logits.probabilities else lambda images: softmax(raw(images)).astype(np.float32),
+        predict=raw if logits.probabilities else lambda inputs: softmax(raw(inputs)).astype(np.float32),
         normalization=normalized,
         logits=logits,
         opened=opened,
     )
 
 
-def _checked(model: keras.Model, name: str) -> tuple[int, int]:
-    """Returns the side of the input and the number of classes."""
-    input_shape, output_shape = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+def _side(model: keras.Model, name: str) -> int:
+    """Returns the side of the image that a model takes."""
+    input_shape = tuple(model.inputs[0].shape)
     if len(input_shape) != 4 or input_shape[3] != 3:
         raise RequestError(f"{name} takes {input_shape}; a classifier here takes RGB images (None, S, S, 3).")
     if input_shape[1] != input_shape[2]:
         raise RequestError(
             f"{name} takes {input_shape[1]} x {input_shape[2]} pixels; build it for a square: keras.Input((S, S, 3))."
         )
+    return int(input_shape[1])
+
+
+def _classes(model: keras.Model, name: str, kind: str) -> int:
+    """Returns the number of outputs."""
+    input_shape, output_shape = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
     if len(output_shape) != 2 or output_shape[1] is None or output_shape[0] not in (None, input_shape[0]):
         raise RequestError(
-            f"{name} gives {output_shape} for {input_shape}; a classifier gives a row (None, classes) for each image."
+            f"{name} gives {output_shape} for {input_shape}; a classifier gives a row (None, classes) for each {kind}."
         )
     if output_shape[1] < 2:
-        raise RequestError(single_message(name))
-    return input_shape[1], output_shape[1]
+        raise RequestError(single_message(name, kind))
+    return int(output_shape[1])
 
 
 def _check_weights(model: keras.Model, name: str) -> None:
@@ -146,26 +169,40 @@ def _check_weights(model: keras.Model, name: str) -> None:
             )
 
 
-def _predictor(model: keras.Model, name: str, normalized: ImageNormalization) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the model as it was loaded: float32 [b, S, S, 3] raw RGB to float32 [b, classes]."""
-    run = tf.function(lambda images: model(images, training=False), jit_compile=False, reduce_retracing=True)
+def _predictor(
+    model: keras.Model, name: str, signature: Signature, normalized: ImageNormalization | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the model as it was loaded: raw inputs [b, ...] to float32 [b, classes]."""
+    run = tf.function(lambda inputs: model(inputs, training=False), jit_compile=False, reduce_retracing=True)
 
-    def predict(images: np.ndarray) -> np.ndarray:
+    def predict(inputs: np.ndarray) -> np.ndarray:
+        raw = inputs.astype(signature.single.dtype)
         try:
-            return run(tf.constant(normalized(images.astype(np.float32)))).numpy()
+            return run(tf.constant(raw if normalized is None else normalized(raw))).numpy()
         except Exception as error:
-            raise RequestError(f"{name} cannot predict images: {cause(error)}") from error
+            raise RequestError(f"{name} cannot predict {signature.kind}s: {cause(error)}") from error
 
     return predict
 
 
-def _predictions_on_noise(predict: Callable[[np.ndarray], np.ndarray], size: int, name: str) -> np.ndarray:
-    """Returns what a model gives for images of noise, bright and dark, which must be numbers."""
-    rng = np.random.default_rng(0)
-    noise = rng.uniform(0, 255, (_PROBES, size, size, 3)) * rng.uniform(0, 1, (_PROBES, 1, 1, 3))
-    predictions = predict(noise.astype(np.float32))
+def _predictions_on_noise(predict: Callable[[np.ndarray], np.ndarray], signature: Signature, name: str) -> np.ndarray:
+    """Returns what a model gives for noise, which must be numbers."""
+    predictions = predict(_noise(signature))
     if not np.isfinite(predictions).all():
         raise RequestError(
             f"{name} predicts values that are not finite; its weights are damaged. Save the model again."
         )
     return predictions
+
+
+def _noise(signature: Signature) -> np.ndarray:
+    """Returns bright and dark images of noise, or random ids, of which the first is the largest."""
+    rng, tensor = np.random.default_rng(0), signature.single
+    assert tensor.range is not None
+    low, high = tensor.range
+    shape = (_PROBES, *(side or 1 for side in tensor.shape))
+    if np.issubdtype(tensor.dtype, np.integer):
+        noise = rng.integers(int(low), int(high) + 1, shape)
+        noise.flat[0] = int(high)
+        return noise
+    return rng.uniform(low, high, shape) * rng.uniform(0, 1, (_PROBES, *[1] * (len(shape) - 2), shape[-1]))

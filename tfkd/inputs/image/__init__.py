@@ -1,6 +1,6 @@
 """Images: raw RGB from 0 to 255 in a square, which the model normalises itself."""
 
-from tfkd.inputs.image.arrays import fitted
+from tfkd.inputs.image.arrays import fitted, source_in, write_files
 from tfkd.inputs.image.files import decode_golden, encode_golden, encode_shown, shown_type, to_golden
 from tfkd.inputs.image.normalization import others, parse
 from tfkd.inputs.image.reading import reading
@@ -23,12 +23,16 @@ KIND = InputKind(
     signature_of=signature_of,
     describe=describe,
     fields=frozenset({"image_size", "pixel_range", *(f"augment.{name}" for name in _OF_VIEWS)}),
+    export_fields=frozenset({"image_size", "normalization"}),
+    not_by_default=frozenset(),
     conversion=conversion,
     golden_suffix=".png",
     values="pixels",
     elsewhere="photos of other cameras, light or people",
     normalization=parse,
     other_normalizations=others,
+    source_in=source_in,
+    write_source=write_files,
     from_memory=fitted,
     to_golden=to_golden,
     encode_golden=encode_golden,

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 
 from tfkd import arguments
-from tfkd.errors import RequestError, counted
+from tfkd.errors import RequestError
 from tfkd.inputs.image.decode import upright_rgb
 from tfkd.inputs.image.tensors import side_of
 from tfkd.inputs.image.views import center
+from tfkd.inputs.label_numbers import label_numbers
 from tfkd.signature import Signature
 
 LISTED = "images.csv"
@@ -49,17 +50,8 @@ def write_files(images: Any, labels: Any, classes: Sequence[str], folder: Path) 
     Raises:
         RequestError: the images have another shape or other values, or a label is no class.
     """
-    listed, numbers = _listed(images), _numbers(labels)
-    if numbers.shape != (len(listed),) or not np.issubdtype(numbers.dtype, np.integer):
-        raise RequestError(
-            f"The labels have the shape {numbers.shape} and the dtype {numbers.dtype}, and there are "
-            f"{counted(len(listed), 'image')}; give one whole number per image."
-        )
-    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(classes):
-        raise RequestError(
-            f"The labels run from {numbers.min()} to {numbers.max()}; the {len(classes)} classes are 0 to "
-            f"{len(classes) - 1}."
-        )
+    listed = _listed(images)
+    numbers = label_numbers(labels, len(listed), len(classes), "image")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LISTED).open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
@@ -68,14 +60,12 @@ def write_files(images: Any, labels: Any, classes: Sequence[str], folder: Path) 
             name = f"{number:06}.png"
             Image.fromarray(image).save(folder / name, compress_level=1)
             table.writerow((name, classes[label]))
-    return f"files:{folder / 'images.csv'}"
+    return source_in(folder)
 
 
-def _numbers(labels: Any) -> np.ndarray:
-    try:
-        return np.asarray(labels)
-    except ValueError as error:
-        raise arguments.wrong("the labels", labels, "one whole number per image") from error
+def source_in(folder: Path) -> str:
+    """Returns the source that `write_files` writes into a folder."""
+    return f"files:{folder / LISTED}"
 
 
 def _listed(images: Any) -> list[np.ndarray]:

@@ -110,6 +110,10 @@ class ImageReading:
         """Yields nothing."""
         yield from ()
 
+    def input_notes(self, examples: Iterable[Any], signature: Signature) -> Iterator[str]:
+        """Yields nothing: a model takes the middle square of every photo."""
+        yield from ()
+
     def rendered(self, rendering: str) -> "ImageReading":
         """Returns the reading as a network of this input rendering sees it.
 

@@ -13,9 +13,11 @@ from tfkd.inputs.text.examples import (
     shown_type,
     to_golden,
 )
+from tfkd.inputs.text.listed import source_in, write_source
 from tfkd.inputs.text.reading import reading
 from tfkd.inputs.text.row_names import ROW_NAMES
 from tfkd.inputs.text.tensors import describe, signature_of
+from tfkd.recipe.texts import NOT_OF_TEXTS
 
 KIND = InputKind(
     name="text",
@@ -26,12 +28,16 @@ KIND = InputKind(
     signature_of=signature_of,
     describe=describe,
     fields=frozenset({"tokens", "vocabulary", "pieces", "augment.word_dropout"}),
+    export_fields=frozenset({"tokens", "vocabulary"}),
+    not_by_default=NOT_OF_TEXTS,
     conversion=conversion,
     golden_suffix=".txt",
     values="ids",
     elsewhere="texts of other writers, topics or times",
     normalization=no_normalization,
     other_normalizations=no_others,
+    source_in=source_in,
+    write_source=write_source,
     from_memory=from_memory,
     to_golden=to_golden,
     encode_golden=encode_golden,

@@ -36,14 +36,19 @@ def from_memory(texts: Any, signature: Signature) -> np.ndarray:
     Raises:
         RequestError: they are no texts.
     """
-    listed = [texts] if isinstance(texts, str) else texts
-    if isinstance(listed, bytes | Mapping) or not isinstance(listed, Iterable):
+    return tokenizer_of(signature).encode(listed(texts), length_of(signature)).ids
+
+
+def listed(texts: Any) -> list[str]:
+    """Returns one text or several as a list; raises a RequestError if they are no texts."""
+    several = [texts] if isinstance(texts, str) else texts
+    if isinstance(several, bytes | Mapping) or not isinstance(several, Iterable):
         raise arguments.wrong("texts", texts, "a text, or a list of texts")
-    whole = list(listed)
+    whole = list(several)
     for each in whole:
         if not isinstance(each, str):
             raise arguments.wrong("a text", each, "a str")
-    return tokenizer_of(signature).encode(whole, length_of(signature)).ids
+    return whole
 
 
 def to_golden(ids: Any) -> np.ndarray:

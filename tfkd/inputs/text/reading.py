@@ -106,10 +106,14 @@ class TextReading:
         """Yields the size of the vocabulary, and how many texts are longer than the input."""
         yield f"vocabulary of {counted(len(facts['pieces']), 'piece')} from the training texts"
         if facts["longer"]:
-            yield (
-                f"{facts['longer']:,} of {facts['texts']:,} texts have more than {self.length} pieces and lose their "
-                "end (data.tokens)"
-            )
+            yield f"{_cut(facts['longer'], facts['texts'], self.length)} (data.tokens)"
+
+    def input_notes(self, examples: Iterable[str], signature: Signature) -> Iterator[str]:
+        """Yields how many texts are longer than the input of a model."""
+        tokenizer, length = tokenizer_of(signature), length_of(signature)
+        lengths = [_length(tokenizer, text) for text in examples]
+        if longer := sum(each > length for each in lengths):
+            yield _cut(longer, len(lengths), length)
 
     def signature(self, data: Data) -> Signature:
         """Returns the signature of the student's ids."""
@@ -165,6 +169,10 @@ def tokenizer_of(signature: Signature) -> Tokenizer:
             _tokenizers.clear()
         found = _tokenizers[id(signature.pieces)] = Tokenizer(Vocabulary(signature.pieces))
     return found
+
+
+def _cut(longer: int, texts: int, length: int) -> str:
+    return f"{longer:,} of {texts:,} texts have more than {length} pieces and lose their end"
 
 
 def _length(tokenizer: Tokenizer, text: str) -> int:
