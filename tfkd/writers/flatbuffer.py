@@ -23,17 +23,22 @@ _TYPES = {dtype: number for number, dtype in _DTYPES.items()}
 
 
 class TfliteNetwork:
-    """A TFLite model with one graph, as the schema's objects.
+    """A TFLite model, as the schema's objects.
 
     Attributes:
         model: schema.ModelT.
-        graph: schema.SubGraphT; its `operators` are in the order in which they run.
+        graph: schema.SubGraphT, the main one; its `operators` are in the order in which they run.
     """
 
     def __init__(self, content: bytes) -> None:
         """Unpacks a TFLite file that this process itself has made; see tfkd.verification for the files of others."""
         self.model = schema.ModelT.InitFromPackedBuf(content)
-        (self.graph,) = self.model.subgraphs
+        self.graph = self.model.subgraphs[0]
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether operators run further graphs, as loops of recurrent layers do."""
+        return len(self.model.subgraphs) > 1
 
     def packed(self) -> bytes:
         """Returns the content of the TFLite file; equal networks give equal bytes."""

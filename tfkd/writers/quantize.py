@@ -59,9 +59,10 @@ def int8_of_texts(content: bytes, calibration: Calibration) -> bytes:
 
     Raises:
         RequestError: a range method, an I/O type or an operator of the calibration does not exist.
-        ConversionError: the network has attention.
+        ConversionError: the network has attention, or a loop.
     """
     network = TfliteNetwork(content)
+    _require_no_loops(network)
     if any(network.kind(operator) == _ATTENTION for operator in network.graph.operators):
         raise ConversionError(
             "Attention in int8 loses accuracy and runs outside of XNNPACK; use dynamic, which has int8 weights."
@@ -122,10 +123,18 @@ def _quantized(network: TfliteNetwork, found: ranges.TensorRanges, in_float: lis
 
 def _bare(content: bytes, images: np.ndarray) -> Bare:
     network = TfliteNetwork(content)
+    _require_no_loops(network)
     rewrite.without_hard_swish(network)
     pixels = rewrite.without_ends(network)
     normalised = (images.astype(np.float32) - pixels.zero_point) * np.float32(pixels.scale)
     return Bare(network, pixels, normalised)
+
+
+def _require_no_loops(network: TfliteNetwork) -> None:
+    if network.has_loops:
+        raise ConversionError(
+            "Loops of recurrent layers are not quantized; use dynamic, or build the layers with unroll=True."
+        )
 
 
 def _in_float(network: TfliteNetwork, texts: Sequence[str]) -> list[str]:
