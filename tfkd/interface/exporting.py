@@ -50,8 +50,7 @@ def export(
         overrides: fields of `export`, `gates` and `bench` to change, e.g. `export.license=MIT`.
         labels: the class names in the order of the outputs, or the path of a text file with one per line.
         data: examples to measure on: a source such as `folder:photos` or `texts:test.csv`, a folder or zip of class
-            folders, or a pair: images uint8 [n, H, W, 3] raw RGB, or a list of texts, and labels int [n]. Examples from
-            memory are saved in the folder of this export.
+            folders, or a pair: images uint8 [n, H, W, 3] raw RGB or a list of texts, and labels int [n]; it is saved.
         normalization: what the model expects of pixels: none (0 to 255), tf (-1 to 1), torch, caffe (BGR) or mean,std.
         name: name of the bundle; default: the model's.
         tflite: TFLite files to write, e.g. ["fp32", "int8"].
@@ -73,22 +72,17 @@ def export(
         >>> result = tfkd.export(model, labels=["cat", "dog"], data=(images, labels), name="pets")
         >>> result.bundle.predict(images)
     """
-    arguments.text("name", name, optional=True)
-    arguments.text("normalization", normalization)
-    arguments.flag("onnx", onnx)
-    arguments.flag("progress", progress, optional=True)
-    settings = _settings(allow_code, imports, image_size, tokens)
-    pieces = None if vocabulary is None else str(arguments.path("vocabulary", vocabulary))
+    _check_types(name, normalization, onnx, progress)
+    settings = _settings(allow_code, imports, image_size, vocabulary, tokens)
     places = arguments.path("runs", runs), arguments.path("out", out)
     # A keras.Model can be called; whatever else can be is refused where the model is opened.
     path = None if callable(model) else str(arguments.path("model", model, "a keras.Model, or the path of its file"))
     bundle_name = name or own_request.name_of(path or str(getattr(model, "name", "model")))
     inputs = _Inputs.of(labels, data, places[0] / bundle_name)
-    network = {"name": bundle_name, "model": path or bundle_name, "normalization": normalization, "vocabulary": pieces}
+    network = {"name": bundle_name, "model": path or bundle_name, "normalization": normalization}
     fields = {**network, **settings, **inputs.fields()}
     request = own_request.request(fields, _files(tflite, coreml, onnx), _changes(overrides, fields))
-    in_memory = None if path else model
-    outcome = own_model.publish_own(request, for_caller(progress), *places, in_memory, inputs.write)
+    outcome = own_model.publish_own(request, for_caller(progress), *places, None if path else model, inputs.write)
     return ExportReport(outcome.folder, outcome.bundle, outcome.manifest)
 
 
@@ -134,14 +128,23 @@ class _Inputs:
         return self.labels if isinstance(self.labels, Path) else self.folder / LABELS
 
 
-def _settings(allow_code: Any, imports: Any, image_size: Any, tokens: Any) -> dict[str, Any]:
+def _check_types(name: Any, normalization: Any, onnx: Any, progress: Any) -> None:
+    arguments.text("name", name, optional=True)
+    arguments.text("normalization", normalization)
+    arguments.flag("onnx", onnx)
+    arguments.flag("progress", progress, optional=True)
+
+
+def _settings(allow_code: Any, imports: Any, image_size: Any, vocabulary: Any, tokens: Any) -> dict[str, Any]:
     """Returns the fields of the request that say how the model is opened; refuses values of a wrong type."""
     arguments.flag("allow_code", allow_code)
     for name, value in (("image_size", image_size), ("tokens", tokens)):
         if value is not None:
             arguments.whole(name, value, least=1)
     names = arguments.texts("imports", imports, "a list of the names of modules")
-    return {"allow_code": allow_code, "imports": names, "image_size": image_size, "tokens": tokens}
+    pieces = None if vocabulary is None else str(arguments.path("vocabulary", vocabulary))
+    sizes = {"image_size": image_size, "tokens": tokens}
+    return {"allow_code": allow_code, "imports": names, "vocabulary": pieces, **sizes}
 
 
 def _files(tflite: Any, coreml: Any, onnx: bool) -> dict[str, Any]:
