@@ -1,5 +1,6 @@
 """`tfkd verify` on a good bundle: its checks, its gates and the command."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,48 @@ def test_the_accuracies_are_measured_again(copy: Path, photos: Path, apart: Apar
     seal(copy)
     names = [check.name for check in failures(verify(copy, f"folder:{photos}", apart=apart))]
     assert names == ["numbers", "gates", "data", "accuracy of android/tiny_fp32.tflite"]
+
+
+def unseen_photos(photos: Path, folder: Path, moved: int) -> str:
+    """Copies ten photos of a class and one of another one; of the ten, some lie in the folder of the other class."""
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+    ten, one = sorted((photos / "cat").iterdir())[:10], min((photos / "dog").iterdir())
+    for number, photo in enumerate(ten):
+        shutil.copy(photo, folder / ("dog" if number < moved else "cat"))
+    shutil.copy(one, folder / "dog")
+    return f"folder:{folder}"
+
+
+def test_unseen_photos_are_all_measured_and_fail_where_the_file_is_worse(
+    copy: Path, photos: Path, tmp_path: Path, apart: Apart
+) -> None:
+    right = verify(copy, apart=apart, unseen=unseen_photos(photos, tmp_path / "right", 0))
+    assert failures(right) == []
+    found = {check.name: check.found for check in right}
+    assert found["unseen examples"] == "11 examples of 2 of 3 classes, all measured"
+    title = "accuracy of android/tiny_fp32.tflite on unseen examples"
+    assert re.match(r"\d+\.\d % \(\d+\.\d to 100.0 %\) on 11 unseen examples, \d+\.\d % on the bundle's ", found[title])
+    wrong = verify(copy, apart=apart, unseen=unseen_photos(photos, tmp_path / "wrong", 9))
+    (failed,) = [check for check in wrong if check.name == title]
+    assert failed.verdict == "failed" and "worse than it was measured (p ≤ 0.01)" in failed.found
+
+
+def test_one_unseen_photo_tells_nothing(copy: Path, photos: Path, tmp_path: Path, apart: Apart) -> None:
+    (tmp_path / "one" / "cat").mkdir(parents=True)
+    shutil.copy(min((photos / "cat").iterdir()), tmp_path / "one" / "cat")
+    checks = verify(copy, apart=apart, unseen=f"folder:{tmp_path / 'one'}")
+    found = [check for check in checks if check.name.endswith("on unseen examples")]
+    assert {check.verdict for check in found} == {"not judged"} and "too few to tell them apart" in found[0].found
+
+
+def test_a_source_is_opened_before_files_are_run(copy: Path) -> None:
+    class Untouched:
+        def run(self, *arguments: Any) -> None:
+            raise AssertionError("a file was run")
+
+    with pytest.raises(RequestError, match="missing"):
+        verify(copy, "folder:missing", apart=Untouched())  # type: ignore[arg-type]
 
 
 def test_data_of_other_classes(copy: Path, photos: Path, tmp_path: Path, apart: Apart) -> None:

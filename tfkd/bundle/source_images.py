@@ -43,6 +43,24 @@ def open_images(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
     return opened(settings, manifest.seed, ranges=manifest.data.pixel_ranges), complete
 
 
+def open_others(source: str, manifest: Manifest) -> "Dataset":
+    """Opens images that a bundle was not made of: all of them are measured, or the test split where there is one.
+
+    Args:
+        source: as `data.source` in a recipe.
+        manifest: of the bundle.
+
+    Raises:
+        RequestError: the source cannot be opened, or the manifest does not say how images are read.
+    """
+    with native_logs_silenced():
+        from tfkd.data import open_evaluation
+
+    whole: dict[str, Any] = {"fraction": 1.0, "unlabelled": None, "folds": None, "held_out": []}
+    settings = _settings(source, manifest).model_copy(update=whole)
+    return open_evaluation(settings, manifest.seed, ranges=manifest.data.pixel_ranges)
+
+
 def measured_split(images: "Dataset", manifest: Manifest) -> "Split":
     """Returns the test split of images in the input rendering of a bundle's student.
 

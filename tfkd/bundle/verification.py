@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import ValidationError
 
-from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, seal, source_images, verdicts
+from tfkd.bundle import consistency, evidence, golden, golden_answers, golden_labels, seal, verdicts
 from tfkd.bundle.evidence import Evidence
 from tfkd.bundle.golden import Golden
+from tfkd.bundle.labelled_examples import OwnExamples, UnseenExamples
 from tfkd.bundle.layout import CHECKSUMS, EVIDENCE, MANIFEST, RECIPE
 from tfkd.bundle.manifest import Manifest
 from tfkd.bundle.publishing import opened
@@ -24,18 +24,14 @@ from tfkd.errors import RequestError, first_fault, legible
 from tfkd.files import compressed_size, content_digest, content_size
 from tfkd.formats import TIMED
 from tfkd.formats.families import FAMILIES
-from tfkd.labels import LABELS, labels_text, outputs_of
+from tfkd.labels import LABELS, labels_text
 from tfkd.progress import Progress
-from tfkd.verification import NotVerifiedError, VerifyError, thresholds
+from tfkd.verification import NotVerifiedError, VerifyError
 from tfkd.verification.apart import Answered, Apart
-from tfkd.verification.class_gates import judge_scores
 from tfkd.verification.gates import unjudged
-from tfkd.verification.records import Artifact, Gate, Verdict
-from tfkd.verification.scores import scores
-from tfkd.verification.verdict import file_name
+from tfkd.verification.records import Artifact, Verdict
 from tfkd.writers import Card
 
-_ACCURACY = 0.005  # another CPU may decide an image otherwise whose two best classes are level
 _DEFLATED = 0.05
 _CLOCKS = datetime.timedelta(days=1)  # that those of two machines may be apart
 
@@ -67,7 +63,11 @@ class _StoppedError(Exception):
 
 
 def verify(
-    folder: Path, source: str | None = None, progress: Progress | None = None, apart: Apart | None = None
+    folder: Path,
+    data: str | None = None,
+    progress: Progress | None = None,
+    apart: Apart | None = None,
+    unseen: str | None = None,
 ) -> list[Check]:
     """Checks a bundle: its checksums, its manifest, its verdicts, and every file by running it on the golden images.
 
@@ -76,9 +76,10 @@ def verify(
 
     Args:
         folder: of the bundle.
-        source: images on whose test split the accuracies are measured again, as `data.source` in a recipe.
+        data: examples on whose test split the accuracies are measured again, as `data.source` in a recipe.
         progress: shows what is being done.
         apart: the process that runs the files; default: one for this call.
+        unseen: examples that no network of the bundle has seen, and that are compared with its accuracies.
 
     Raises:
         RequestError: the folder is no bundle, or the images are not of the bundle's classes.
@@ -90,7 +91,7 @@ def verify(
             )
         found = _Bundle(here, progress, runner)
         with contextlib.suppress(_StoppedError):
-            found.check(source)
+            found.check({OwnExamples: data, UnseenExamples: unseen})
     return found.checks
 
 
@@ -103,25 +104,26 @@ class _Bundle:
         self._progress = progress
         self._apart = apart
 
-    def check(self, source: str | None) -> None:
+    def check(self, sources: dict[type[OwnExamples | UnseenExamples], str | None]) -> None:
         listed = self._needed("files", lambda: seal.listing(self._folder))
         if alike := seal.colliding_names(listed):
             found = f"{', '.join(alike)}: differ in capitals or Unicode form alone; macOS and Windows keep one of them."
             self.checks.append(Check("names", "failed", legible(found)))
         self._run_check("checksums", lambda: seal.checked(self._folder, listed))
         manifest, card = self._needed("manifest", lambda: checked_manifest(self._folder, listed))
+        measured = [kind(source, manifest) for kind, source in sources.items() if source is not None]
         self._run_check("labels", lambda: _labels(self._folder, manifest))
         stored = self._run_check("golden examples", lambda: _golden(self._folder, manifest))
         self._run_check("numbers", lambda: _numbers(self._folder, manifest, listed, stored))
         self.checks.append(_gates(manifest))
         for artifact in manifest.artifacts:
             self._run_check(artifact.path, partial(self._golden_answers, artifact, card, manifest, stored))
-        if source is not None:
-            test = _TestImages(source, manifest)
-            self._run_check("data", test.compared)
+        for examples in measured:
+            self._run_check(examples.name, examples.compared)
             for artifact in manifest.artifacts:
-                self._run_check(f"accuracy of {artifact.path}", partial(self._accuracy, artifact, card, manifest, test))
-                self._run_check_of_classes(artifact, test)
+                title = f"accuracy of {artifact.path}{examples.where}"
+                self._run_check(title, partial(self._accuracy, artifact, card, manifest, examples))
+                self._run_check_of_classes(artifact, examples)
 
     def _golden_answers(
         self, artifact: Artifact, card: Card, manifest: Manifest, stored: Golden | None
@@ -182,17 +184,18 @@ class _Bundle:
             raise VerifyError(f"{artifact.path}: its predictions {wrong}; export it again.")
         raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
 
-    def _accuracy(self, artifact: Artifact, card: Card, manifest: Manifest, test: "_TestImages") -> tuple[float, str]:
+    def _accuracy(
+        self, artifact: Artifact, card: Card, manifest: Manifest, test: OwnExamples | UnseenExamples
+    ) -> tuple[float, str]:
         if artifact.not_verified:
             raise NotVerifiedError(Path(artifact.path), f"{artifact.not_verified}, when the bundle was made")
-        if manifest.folds:
-            seen = f"its student was trained on these examples; its accuracy is that of {manifest.folds} folds"
+        if (seen := test.seen()) is not None:
             raise NotVerifiedError(Path(artifact.path), seen)
         probabilities = self._run(artifact, card, manifest, test.batches()).probabilities
         test.probabilities[artifact.path] = probabilities
-        return test.judged(artifact, probabilities)
+        return test.judged(artifact)
 
-    def _run_check_of_classes(self, artifact: Artifact, test: "_TestImages") -> None:
+    def _run_check_of_classes(self, artifact: Artifact, test: OwnExamples | UnseenExamples) -> None:
         """Judges the bundle's gates on classes by the predictions for the test images, where the file was run."""
         if artifact.path not in test.probabilities:
             return
@@ -202,7 +205,8 @@ class _Bundle:
             self.checks.append(Check(legible(f"classes of {artifact.path}"), "failed", legible(str(error))))
             return
         self.checks += [
-            Check(legible(f"{gate.name} on these examples"), gate.verdict, legible(gate.reason)) for gate in gates
+            Check(legible(f"{gate.name}{test.where or ' on these examples'}"), gate.verdict, legible(gate.reason))
+            for gate in gates
         ]
 
     def _run(
@@ -319,61 +323,3 @@ def _gates(manifest: Manifest) -> Check:
     unknown = verdicts.unknown(manifest)
     later = f"; the version that made it did not have {', '.join(unknown)}" if unknown else ""
     return Check("gates", "passed", f"all {len(manifest.gates)} pass by the bundle's numbers and limits{later}")
-
-
-class _TestImages:
-    """The test images of a source, in the classes of a bundle.
-
-    Raises:
-        RequestError: the source cannot be opened, or has a class that the bundle does not know.
-    """
-
-    def __init__(self, source: str, manifest: Manifest) -> None:
-        self._manifest = manifest
-        found, self._complete = source_images.open_images(source, manifest)
-        outputs = np.array(outputs_of(found.classes, manifest.data.classes, "the bundle's labels"))
-        self._fingerprint = found.fingerprint
-        self._images = source_images.measured_split(found, manifest)
-        self._labels = outputs[found.test.labels]
-        self.probabilities: dict[str, np.ndarray] = {}  # by the path of the file
-
-    def batches(self) -> Iterable[Any]:
-        """Returns raw inputs of the student's signature, [b, ...], in order."""
-        return source_images.raw_batches(self._images, self._manifest.signature)
-
-    def compared(self) -> tuple[int, str]:
-        """Returns whether these are the images that the bundle was measured on."""
-        if not self._complete:
-            return len(
-                self._labels
-            ), f"{len(self._labels):,} test examples; the bundle's fingerprint is of more than these"
-        if self._fingerprint != self._manifest.data.fingerprint:
-            raise VerifyError(
-                f"other examples or another division than the bundle's: their fingerprint is {self._fingerprint}, "
-                f"{MANIFEST} has {self._manifest.data.fingerprint}."
-            )
-        return len(self._labels), f"the {len(self._labels):,} test examples that the bundle was measured on"
-
-    def judged(self, artifact: Artifact, probabilities: np.ndarray) -> tuple[float, str]:
-        accuracy = float(np.mean(probabilities.argmax(axis=1) == self._labels))
-        stated = artifact.accuracy
-        allowed = max(_ACCURACY, 2 / len(self._labels))
-        found = f"{accuracy:.4f} on {len(self._labels):,} examples, {MANIFEST} says {stated}"
-        if stated is None or not abs(accuracy - stated) <= allowed:
-            raise VerifyError(f"{found} ({allowed:.4f} apart is allowed).")
-        return accuracy, found
-
-    def gates_on_classes(self, artifact: Artifact) -> list[Gate]:
-        """Returns the verdicts on the classes of a file that need no other network.
-
-        Raises:
-            VerifyError: the manifest's limits cannot be judged.
-        """
-        manifest, classes = self._manifest, self._manifest.data.classes
-        limits = thresholds.values(manifest.thresholds, classes)
-        predictions = thresholds.predicted(self.probabilities[artifact.path], limits)
-        try:
-            found = scores(self._labels, predictions, classes)
-            return list(judge_scores(verdicts.limits(manifest), found, file_name(artifact.path), manifest.thresholds))
-        except RequestError as error:
-            raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None

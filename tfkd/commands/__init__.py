@@ -365,7 +365,11 @@ def verify(
         Path, typer.Argument(metavar="BUNDLE", help="folder of the bundle, e.g. exported_models/quickstart")
     ],
     data: Annotated[
-        str | None, typer.Option(help="examples to measure accuracies on, e.g. folder:photos or texts:t.csv")
+        str | None, typer.Option(help="the bundle's examples, to measure its accuracies again, e.g. folder:photos")
+    ] = None,
+    unseen: Annotated[
+        str | None,
+        typer.Option(help="labelled examples that its run has not seen, e.g. folder:fresh: all are measured"),
     ] = None,
 ) -> None:
     """Verify a bundle from its folder alone. Exit code 1 when a check fails."""
@@ -373,7 +377,7 @@ def verify(
     from tfkd.progress import for_output
     from tfkd.report.console import checks_table
 
-    checks = verification.verify(bundle, data, for_output())
+    checks = verification.verify(bundle, data, for_output(), unseen=unseen)
     show(checks_table(str(bundle), checks))
     raise typer.Exit(1 if any(check.verdict == "failed" for check in checks) else 0)
 

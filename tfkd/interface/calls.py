@@ -31,8 +31,12 @@ _PHRASES = {
 }
 _FLAG = re.compile(
     r"(?<![\w-])--("
+<<<<<<< HEAD
     "runs|out|name|labels|data|normalization|vocabulary|tokens|tflite|coreml|onnx|allow-code|image-size|until|fresh|"
     "smoke|rescue|hours|target|only|"
+=======
+    "runs|out|name|labels|data|unseen|normalization|tflite|coreml|onnx|allow-code|image-size|until|fresh|smoke|rescue|hours|target|only|"
+>>>>>>> 260b907 (Measure a bundle on examples that its run has not seen)
     "golden|record|baseline|max-[a-z0-9-]+|warmup|patience|processes|threads|ssh-config|python|benchmark-model|profile|"
     r"delegate|cores|cooling|keep)(?![\w-])"
 )
@@ -80,8 +84,8 @@ def folder_of(name: str, bundle: Any, wanted: str = "a Bundle, or the path of it
     return bundle.folder if isinstance(bundle, Bundle) else arguments.path(name, bundle, wanted)
 
 
-def source_of(data: Any) -> str | tuple[Any, Any]:
-    """Returns the argument `data`: a source by its name, or arrays of images and labels.
+def source_of(data: Any, name: str = "data") -> str | tuple[Any, Any]:
+    """Returns an argument `name`: a source by its name, or arrays of images and labels.
 
     Raises:
         RequestError: it is neither.
@@ -89,8 +93,8 @@ def source_of(data: Any) -> str | tuple[Any, Any]:
     if isinstance(data, tuple) and len(data) == 2:
         return data
     if not isinstance(data, str | os.PathLike):
-        raise arguments.wrong("data", data, _DATA)
-    source = str(arguments.path("data", data, _DATA))
+        raise arguments.wrong(name, data, _DATA)
+    source = str(arguments.path(name, data, _DATA))
     return data if isinstance(data, str) and ":" in data else f"folder:{source}"
 
 

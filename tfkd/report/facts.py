@@ -338,7 +338,7 @@ def test_uses_say(manifest: Manifest) -> str:
     if recipes == 1:
         return f"No other {made} of this run folder was measured on {images}."
     commands = ", ".join(f"{use.what} {len(use.recipes)}" for use in manifest.test_uses if use.what in _COMMANDS)
-    how = "" if manifest.folds else f": tfkd verify {manifest.name} --data SOURCE"
+    how = "" if manifest.folds else f": tfkd verify {manifest.name} --unseen SOURCE"
     return (
         f"{recipes} {made}s of this run folder were measured on {images} ({commands}): a choice among them by these "
         f"figures makes the figures too high, so measure the final claim on fresh {manifest.noun}s{how}."
