@@ -1,4 +1,4 @@
-"""Rare classes and rescued students: docs/evidence of promises.py and rescue.py."""
+"""Rare classes, rescued students and small sets: docs/evidence of promises.py, rescue.py and small_sets.py."""
 
 import statistics
 from collections import Counter
@@ -54,9 +54,9 @@ def _promised(found: dict[str, Any], verdicts: Iterable[str]) -> list[str]:
     ]
 
 
-def _interval(ends: Sequence[float]) -> str:
-    low, high = (f"{100 * end:.1f}" for end in ends)
-    return f"{low} to {high} %"
+def _interval(ends: Sequence[float], unit: str = " %") -> str:
+    low, high = (f"{100 * end:.1f}".replace("-", "−") for end in ends)
+    return f"{low} to {high}{unit}"
 
 
 def rescues() -> str:
@@ -99,10 +99,57 @@ def _counted(names: Sequence[str], of: int) -> str:
     return ", ".join(f"{name} ({count} of {of})" for name, count in Counter(names).most_common())
 
 
+def small_sets() -> str:
+    """Returns the table of what small sets show, split by split and draw by draw."""
+    splits = evidence.read("small_sets")["splits"]
+    rows = [_drawn(name, each) for name, split in splits.items() for each in split["draws"]]
+    return evidence.table(
+        [
+            "split, draw",
+            "photos that count",
+            "accuracy",
+            "of the other photos",
+            "gain over the control",
+            "p of no loss",
+        ],
+        rows,
+    )
+
+
+def _drawn(name: str, draw: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}, {draw['draw']}",
+        f"{draw['images']}",
+        f"{units.percent(draw['accuracy'])} ({_interval(draw['interval'])})",
+        f"{units.percent(draw['accuracy_on_others'])}",
+        f"{units.signed(100 * draw['gain'])} ({_interval(draw['gain_interval'], '')})",
+        f"{draw['p_value']:.2g}",
+    ]
+
+
+def widths() -> str:
+    """Returns the table of the mean widths of the intervals, and of how well they hold."""
+    rows = [
+        [
+            name,
+            f"{split['width']:.0f}",
+            f"{split['gain_width']:.0f}",
+            f"{split['error']:.1f}",
+            f"{split['holding']} of {len(split['draws'])}",
+        ]
+        for name, split in evidence.read("small_sets")["splits"].items()
+    ]
+    return evidence.table(
+        ["mean of the draws", "width of the accuracy's interval", "of the gain's", "error", "intervals that hold"], rows
+    )
+
+
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
     return {
         "images of promises table": images_of_promises,
         "promises table": promises,
         "rescue table": rescues,
+        "small sets table": small_sets,
+        "widths of small sets table": widths,
     }
