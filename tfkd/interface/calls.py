@@ -31,12 +31,8 @@ _PHRASES = {
 }
 _FLAG = re.compile(
     r"(?<![\w-])--("
-<<<<<<< HEAD
-    "runs|out|name|labels|data|normalization|vocabulary|tokens|tflite|coreml|onnx|allow-code|image-size|until|fresh|"
-    "smoke|rescue|hours|target|only|"
-=======
-    "runs|out|name|labels|data|unseen|normalization|tflite|coreml|onnx|allow-code|image-size|until|fresh|smoke|rescue|hours|target|only|"
->>>>>>> 260b907 (Measure a bundle on examples that its run has not seen)
+    "runs|out|name|labels|data|unseen|normalization|vocabulary|tokens|tflite|coreml|onnx|allow-code|image-size|until|"
+    "fresh|smoke|rescue|hours|target|only|"
     "golden|record|baseline|max-[a-z0-9-]+|warmup|patience|processes|threads|ssh-config|python|benchmark-model|profile|"
     r"delegate|cores|cooling|keep)(?![\w-])"
 )

@@ -51,17 +51,11 @@ def verify(
 
     Args:
         bundle: its folder, or a loaded bundle, whose folder is read again.
-<<<<<<< HEAD
-        data: examples to measure the accuracies on again: a source such as `folder:photos` or `texts:test.csv`, a
-            folder or zip of class folders, or a pair: images uint8 [n, H, W, 3] raw RGB, or a list of texts, and labels
-            int [n], numbers of the bundle's classes.
-=======
-        data: the bundle's images, to measure its accuracies on again: a source such as `folder:photos`, a folder or zip
-            of class folders, or a pair of arrays: images uint8 [n, H, W, 3] raw RGB and labels int [n], numbers of the
-            bundle's classes.
->>>>>>> 260b907 (Measure a bundle on examples that its run has not seen)
+        data: the bundle's examples, to measure its accuracies on again: a source such as `folder:photos` or
+            `texts:test.csv`, a folder or zip of class folders, or a pair: images uint8 [n, H, W, 3] raw RGB, or a list
+            of texts, and labels int [n], numbers of the bundle's classes.
         progress: show progress; None: in notebooks and terminals only.
-        unseen: labelled images that the bundle's run has not seen, as `data`: all of them are measured, and a file
+        unseen: labelled examples that the bundle's run has not seen, as `data`: all of them are measured, and a file
             fails that is worse on them than it was measured.
 
     Raises:
@@ -73,22 +67,17 @@ def verify(
     arguments.flag("progress", progress, optional=True)
     folder = folder_of("bundle", bundle)
     given = {"data": data, "unseen": unseen}
-    sources = {name: source_of(value, name) for name, value in given.items() if value is not None}
     with tempfile.TemporaryDirectory() as written:
-<<<<<<< HEAD
-        if isinstance(source, tuple):
-            stated = load_bundle(folder)
-            kind = kind_of(stated.manifest.signature.kind)
-            source = kind.write_source(*source, stated.labels, Path(written))
-        return VerifyReport(folder, tuple(verify_bundle(folder, source, for_caller(progress))))
-=======
-        named = {
-            name: write_files(*source, load_bundle(folder).labels, Path(written) / name)
-            if isinstance(source, tuple)
-            else source
-            for name, source in sources.items()
-        }
+        named = {name: _named(value, name, folder, Path(written)) for name, value in given.items()}
         shown = for_caller(progress)
-        checks = verify_bundle(folder, named.get("data"), shown, unseen=named.get("unseen"))
+        checks = verify_bundle(folder, named["data"], shown, unseen=named["unseen"])
         return VerifyReport(folder, tuple(checks))
->>>>>>> 260b907 (Measure a bundle on examples that its run has not seen)
+
+
+def _named(value: Any, name: str, bundle: Path, written: Path) -> str | None:
+    """Returns an argument of examples as a source; a pair is written to a folder."""
+    source = None if value is None else source_of(value, name)
+    if not isinstance(source, tuple):
+        return source
+    stated = load_bundle(bundle)
+    return kind_of(stated.manifest.signature.kind).write_source(*source, stated.labels, written / name)
