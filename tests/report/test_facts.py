@@ -8,6 +8,7 @@ from tfkd.errors import RequestError
 from tfkd.pipeline import own_request
 from tfkd.report import facts
 from tfkd.report.plots import Dot, front
+from tfkd.verification.scores import from_counts
 
 FRONT = [
     ("best", 9.0, 0.95),
@@ -55,6 +56,17 @@ def test_without_teachers_the_first_file_is_what_the_others_are_compared_with(ma
     manifest.student.control_accuracy = None
     alone = facts.headline(manifest)
     assert not alone.compares and str(alone) == "88.9 % right (chance 10.0 %), 6.12 MB, 1.45 ms"
+
+
+def test_what_thresholds_of_promises_cost_is_said(make_manifest):
+    manifest = make_manifest()
+    assert facts.promises_say(manifest) == []
+    manifest.student.scores = from_counts({"rare": (10, 5, 4), "common": (90, 95, 80)})
+    manifest.student.scores_with_thresholds = from_counts({"rare": (10, 40, 9), "common": (90, 60, 45)})
+    assert facts.promises_say(manifest) == [
+        "With the thresholds of promises the student predicts 54.0 % of the test split correctly, without 84.0 %; "
+        "the recall of 'common' falls most, from 88.9 % to 50.0 %."
+    ]
 
 
 @pytest.mark.parametrize("verdict", ["failed", "not judged"])
@@ -206,6 +218,6 @@ def test_a_test_split_that_measured_several_recipes_is_not_fresh(make_manifest):
     )
     assert says(teacher, run, ("sweep", ["b", "c", "d"])) == (
         "4 recipes of this run folder were measured on the test split (run 2, sweep 3): a choice among them by these "
-        "figures makes the figures too high, so measure the final claim on fresh images: tfkd verify quickstart --data "
-        "SOURCE."
+        "figures makes the figures too high, so measure the final claim on fresh images: tfkd verify quickstart "
+        "--unseen SOURCE."
     )

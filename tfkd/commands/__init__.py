@@ -482,7 +482,7 @@ def _show(manifest: "Manifest", command: Callable[[Sequence[str]], str] = OF_ANY
     classes = console.classes_table(manifest)
     show(console.comparison_table(manifest), *([classes] if classes else []), console.gates_table(manifest))
     for line in (
-        *facts.unproven(manifest),
+        *facts.promises_say(manifest),
         *console.cause_lines(manifest.diagnosis, command),
         *console.missing_lines(manifest),
     ):

@@ -40,7 +40,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         elsewhere=kind_of(manifest.noun).elsewhere,
         headline=facts.headline(manifest),
         verdict=facts.verdict(manifest),
-        unproven=facts.unproven(manifest),
+        promises_say=facts.promises_say(manifest),
         has_control_row=facts.has_control_row(manifest),
         control_says=facts.control_says(manifest),
         order_says=wrong_classes.says(manifest),

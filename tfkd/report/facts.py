@@ -19,7 +19,7 @@ from tfkd.report import units
 from tfkd.verification import class_gates
 from tfkd.verification.gates import named
 from tfkd.verification.gates import unjudged as why_unjudged
-from tfkd.verification.records import ChanceTest, Gate, Verdict
+from tfkd.verification.records import ChanceTest, Gate, Scores, Verdict
 
 _COMMANDS = ("run", "rescue", "sweep", "fit", "compare", "export")  # of those that looked at the test split
 _BALANCED = 0.01  # the balanced accuracy is shown too where it differs by more
@@ -163,6 +163,33 @@ def gates_verdict(judged: Judged) -> str:
 def unproven(judged: Judged) -> list[str]:
     """Returns a sentence for each promise on classes that was not judged, with the reason."""
     return [f"Not proven: {promise} ({reason})." for promise, reason in class_gates.unproven(judged.gates).items()]
+
+
+def promises_say(manifest: Manifest) -> list[str]:
+    """Returns what the thresholds of promises change for the student, and a sentence for each promise not judged."""
+    student = manifest.student
+    changed = _of_thresholds(student.scores, student.scores_with_thresholds)
+    return [*([changed] if changed else []), *unproven(manifest)]
+
+
+def _of_thresholds(plain: Scores | None, shipped: Scores | None) -> str:
+    if plain is None or shipped is None or plain == shipped:
+        return ""
+    pairs = [(name, each.recall, shipped.classes[name].recall) for name, each in plain.classes.items()]
+    lost = {name: (before.value, after.value) for name, before, after in pairs if before and after}
+    before, after = (units.percent(_accuracy(each)) for each in (plain, shipped))
+    found = (
+        f"With the thresholds of promises the student predicts {after} of the test split correctly, without {before}"
+    )
+    name = max(lost, key=lambda each: lost[each][0] - lost[each][1])
+    if lost[name][1] >= lost[name][0]:
+        return f"{found}."
+    high, low = (units.percent(value) for value in lost[name])
+    return f"{found}; the recall of {name!r} falls most, from {high} to {low}."
+
+
+def _accuracy(scores: Scores) -> float:
+    return sum(each.right for each in scores.classes.values()) / sum(each.images for each in scores.classes.values())
 
 
 def teacher_described(teacher: TeacherEntry) -> str:

@@ -103,7 +103,7 @@ def _sentences(manifest: Manifest) -> dict[str, Any]:
     """Returns what the page says in words, by the names of the template."""
     says = (
         *(facts.control_says, facts.initial_weights, facts.rescue_says),
-        *(facts.agreement_says, facts.folds_say, facts.test_uses_say, facts.unproven),
+        *(facts.agreement_says, facts.folds_say, facts.test_uses_say, facts.promises_say),
     )
     return {"input": usage.described(manifest)} | {function.__name__: function(manifest) for function in says}
 
