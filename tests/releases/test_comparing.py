@@ -9,6 +9,7 @@ import pytest
 
 from tests.releases.bundles import BUNDLE, change_json, copied, swap_labels, swap_outputs
 from tfkd.errors import RequestError
+from tfkd.files import content_digest, content_size
 from tfkd.releases.comparing import compare
 from tfkd.releases.limits import DiffLimits
 from tfkd.releases.records import Diff
@@ -59,6 +60,28 @@ def test_a_list_of_labels_that_contradicts_its_manifest(tmp_path: Path) -> None:
     found = failed(compare(BUNDLE, tmp_path / "new").diff)
     assert "labels.txt of the new bundle contradicts its manifest" in found["contract/labels"]
     assert "contract/meaning" in found
+
+
+def test_two_examples_of_another_network_refute_no_swap(tmp_path: Path) -> None:
+    def trained_again(golden: Any) -> None:
+        for image in golden["images"]:
+            for path, (first, *others, last) in image["probabilities"].items():
+                image["probabilities"][path] = [0.9 * first, *others, last + 0.1 * first]
+
+    def other_bytes(manifest: Any) -> None:
+        for artifact in manifest["artifacts"]:
+            path = tmp_path / "new" / artifact["path"]
+            if path.is_file():
+                path.write_bytes(path.read_bytes() + b"x")
+                artifact.update(bytes=content_size(path), sha256=content_digest(path))
+
+    change_json(copied(tmp_path / "new") / "golden" / "golden.json", trained_again)
+    (meaning,) = [each for each in compare(BUNDLE, tmp_path / "new").diff.gates if each.name == "contract/meaning"]
+    assert meaning.verdict == "passed", "the files are the same ones"
+    change_json(tmp_path / "new" / "manifest.json", other_bytes)
+    (meaning,) = [each for each in compare(BUNDLE, tmp_path / "new").diff.gates if each.name == "contract/meaning"]
+    assert meaning.verdict == "not judged" and "7, at least one of each, would show" in meaning.reason
+    assert meaning.reason.endswith("; add --data, or more examples")
 
 
 def test_golden_examples_of_other_images_show_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tfkd.errors import RequestError
-from tfkd.releases.limits import DiffLimits, judge, limits_of
+from tfkd.releases.limits import Basis, DiffLimits, judge, limits_of
 from tfkd.releases.records import ContractChange, CostChange, FileChange, FileEntry
 from tfkd.verification.records import ClassFlips, Gate, NegativeFlips, PairedTest
 
@@ -49,8 +49,12 @@ def file(lost: int = 0, right: int = 100, **fields: object) -> FileChange:
     return FileChange.model_validate(values | fields)
 
 
-def only(limits: DiffLimits, change: FileChange, comparable: str = "") -> Gate:
-    *_, gate = judge(limits, [], [change], 1, comparable)
+def basis(undecided: str = "", test_examples: int | None = 100, comparable: str = "") -> Basis:
+    return Basis(16, undecided, test_examples, comparable)
+
+
+def only(limits: DiffLimits, change: FileChange, on: Basis | None = None) -> Gate:
+    *_, gate = judge(limits, [], [change], on or basis())
     return gate
 
 
@@ -87,7 +91,9 @@ def test_a_limit(limits: DiffLimits, change: FileChange, verdict: str) -> None:
 
 
 def test_accuracies_on_other_images_are_not_compared() -> None:
-    gate = only(DiffLimits(max_accuracy_drop=0.01), file(new=entry("b", accuracy=0.5)), "on other images")
+    gate = only(
+        DiffLimits(max_accuracy_drop=0.01), file(new=entry("b", accuracy=0.5)), basis(comparable="on other images")
+    )
     assert (gate.verdict, gate.reason) == ("not judged", "on other images")
 
 
@@ -97,7 +103,7 @@ def test_the_contract_is_judged_without_limits() -> None:
         ContractChange(part="files", text="a new file", breaks=False),
         ContractChange(part="meaning", text="perhaps swapped", breaks=True, judged=False),
     ]
-    found = {gate.name: (gate.verdict, gate.reason) for gate in judge(DiffLimits(), changes, [file()], 3, "")}
+    found = {gate.name: (gate.verdict, gate.reason) for gate in judge(DiffLimits(), changes, [file()], basis())}
     assert found == {
         "contract/labels": ("passed", ""),
         "contract/meaning": ("not judged", "perhaps swapped"),
@@ -107,8 +113,30 @@ def test_the_contract_is_judged_without_limits() -> None:
         "contract/thresholds": ("passed", ""),
         "contract/runtime": ("passed", ""),
     }
-    (meaning,) = [gate for gate in judge(DiffLimits(), [], [], 0, "") if gate.name == "contract/meaning"]
-    assert meaning.verdict == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("test_examples", "remedy"), [(100, "add --data, or more examples"), (None, "add more examples")]
+)
+def test_too_few_examples_leave_a_gate_unjudged(test_examples: int | None, remedy: str) -> None:
+    on = basis("too few", test_examples)
+    (meaning,) = [gate for gate in judge(DiffLimits(), [], [], on) if gate.name == "contract/meaning"]
+    assert (meaning.verdict, meaning.reason) == ("not judged", f"too few; {remedy}")
+    assert only(DiffLimits(max_negative_flips=0.01), file(lost=1, right=5), on).reason.endswith(f"; {remedy}")
+
+
+@pytest.mark.parametrize(
+    ("drop", "on", "images", "verdict"),
+    [
+        (1 / 63, basis(test_examples=None), 63, "passed"),
+        (2 / 63, basis(test_examples=None), 63, "failed"),
+        (1 / 63, basis(test_examples=63), 4, "passed"),
+        (1 / 63, basis(test_examples=630), 4, "failed"),
+    ],
+)
+def test_one_example_may_be_lost_where_the_limit_is_less(drop: float, on: Basis, images: int, verdict: str) -> None:
+    change = file(images=images, new=entry("b", accuracy=0.9 - drop))
+    assert only(DiffLimits(max_accuracy_drop=0.01), change, on).verdict == verdict
 
 
 def test_limits_are_fractions_or_percents() -> None:
@@ -123,6 +151,8 @@ def test_limits_are_fractions_or_percents() -> None:
         ("max_negative_flips", "-1%", "--max-negative-flips: '-1%' is not"),
         ("max_negative_flips", "200%", "max_negative_flips = 2.0 must be a finite number from 0 to 1"),
         ("max_size_increase", "5", "Write 5%, or 500%"),
+        ("max_negative_flips", "5", "5 would be 500 % of change. Write 5%."),
+        ("max_accuracy_drop", "1", "Write 1%, or 100%"),
         ("max_latency_increase", "0%", "max_latency_increase = 0 must be above 0"),
         ("max_size_increase", "nan", "'nan' is not a limit"),
         ("max_size_increase", "", "'' is not a limit"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfkd.releases.meaning import moved_classes
+from tfkd.releases.meaning import moved_classes, undecided
 
 SWAP = [0, 2, 1, 3]
 
@@ -55,3 +55,25 @@ def test_a_rotation_of_three_is_found() -> None:
 def test_no_images_and_numbers_that_are_none_show_nothing() -> None:
     assert moved_classes(np.zeros((0, 4)), np.zeros((0, 4)), {}) is None
     assert moved_classes(np.full((3, 4), np.nan), np.eye(4)[:3], {}) is None
+
+
+def near(predicted: list[int], seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    return probabilities(predicted, 0.3, 1), probabilities(predicted, 0.3, seed)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "reason"),
+    [
+        (near([0, 1]), "'c' and 'd' are predicted for 0 examples; 7, at least one of each, would show"),
+        (near([0, 1, 2] * 9), "'d' and 'a' are predicted for 9 examples; 7, at least one of each, would show"),
+        (near([0, 1, 2, 3] * 3), "'a' and 'b' are predicted for 6 examples; 7, at least one of each, would show"),
+        (near([0, 1, 2, 3] * 3 + [1, 2, 3]), ""),
+        (near([0, 1], 1), "'c' and 'd' are predicted for 0 examples; 1 would show"),
+        (near([0, 1, 2], 1), ""),
+        ((np.full((9, 4), 0.25), np.full((9, 4), 0.25)), "'a' and 'b' are predicted for 0 examples; 1 would show"),
+        ((np.zeros((0, 4)), np.zeros((0, 4))), "'a' and 'b' are predicted for 0 examples; 7"),
+    ],
+)
+def test_too_few_images_to_refute_a_swap(predictions: tuple[np.ndarray, np.ndarray], reason: str) -> None:
+    found = undecided(*predictions, "abcd")
+    assert found.startswith(reason) and bool(found) == bool(reason)

@@ -49,8 +49,12 @@ class Limits:
         return [each.name for each in fields(self) if each.name != "baseline" and getattr(self, each.name) is not None]
 
 
-def parse_fraction(text: str) -> float:
+def parse_fraction(text: str, most: float | None = None) -> float:
     """Returns the fraction of a text such as `5%` or `0.05`.
+
+    Args:
+        text: the text.
+        most: largest fraction that has a meaning; None: any. It is for the message alone.
 
     Raises:
         RequestError: it is not above 0 and below 1000 %, or is 100 % or more without the sign.
@@ -63,7 +67,8 @@ def parse_fraction(text: str) -> float:
     if not 0 < value < 10:
         raise RequestError(f"{text!r} is not a limit of a change. Write a fraction above 0, such as 5% or 0.05.")
     if value >= 1 and not number.endswith("%"):
-        raise RequestError(f"{number} would be {100 * value:g} % of change. Write {number}%, or {100 * value:g}%.")
+        other = f", or {100 * value:g}%" if most is None or value <= most else ""
+        raise RequestError(f"{number} would be {100 * value:g} % of change. Write {number}%{other}.")
     return value
 
 

@@ -13,8 +13,8 @@ from tfkd.releases import predictions
 from tfkd.releases.classes import SharedClasses, described_order
 from tfkd.releases.contract import contract_changes
 from tfkd.releases.file_changes import ShownFlips, file_change
-from tfkd.releases.limits import DiffLimits, judge
-from tfkd.releases.meaning import moved_classes
+from tfkd.releases.limits import Basis, DiffLimits, judge
+from tfkd.releases.meaning import moved_classes, undecided
 from tfkd.releases.pairing import ReleasePair, paired
 from tfkd.releases.predictions import Comparison, Predicted
 from tfkd.releases.reading import Release, read_release
@@ -62,14 +62,14 @@ def compare(
         releases = paired(read_release(str(old), old_folder), read_release(str(new), new_folder))
         golden = predictions.of_golden(releases)
         if source is None:
-            return _outcome(releases, golden, golden.all(), None, limits or DiffLimits())
+            return _outcome(releases, golden, [golden], None, limits or DiffLimits())
         with contextlib.nullcontext(apart) if apart else Apart() as runner:
             compared = predictions.of_source(releases, source, runner, progress)
-            return _outcome(releases, compared, [*compared.all(), *golden.all()], source, limits or DiffLimits())
+            return _outcome(releases, compared, [compared, golden], source, limits or DiffLimits())
 
 
 def _outcome(
-    releases: ReleasePair, compared: Comparison, known: list[Predicted], source: str | None, limits: DiffLimits
+    releases: ReleasePair, compared: Comparison, known: list[Comparison], source: str | None, limits: DiffLimits
 ) -> DiffOutcome:
     """Returns what changed.
 
@@ -85,11 +85,9 @@ def _outcome(
     changes = [
         *contract_changes(releases),
         *(ContractChange(part="files", text=text, breaks=True) for text in compared.broken),
-        *_meaning(known, releases.classes),
+        *_meaning([each for comparison in known for each in comparison.all()], releases.classes, source),
     ]
     same = releases.same_test_images
-    comparable = "" if compared.measured or same else "measured on other test examples than the old file; add --data"
-    images = max((len(each.images.labels) for each in known), default=0)
     diff = Diff(
         tfkd_version=__version__,
         old=_entry(releases.old),
@@ -100,7 +98,7 @@ def _outcome(
         changes=changes,
         files=files,
         students=list(_students(releases)) if same else [],
-        gates=judge(limits, changes, files, images, comparable),
+        gates=judge(limits, changes, files, _basis(releases, compared, known)),
     )
     return DiffOutcome(diff, tuple(images for _, images in found))
 
@@ -118,14 +116,42 @@ def _entry(release: Release) -> ReleaseEntry:
     )
 
 
-def _meaning(known: list[Predicted], classes: SharedClasses) -> Iterator[ContractChange]:
+def _basis(releases: ReleasePair, compared: Comparison, known: list[Comparison]) -> Basis:
+    same = compared.measured or releases.same_test_images
+    return Basis(
+        examples=max((len(each.images.labels) for comparison in known for each in comparison.all()), default=0),
+        undecided=_undecided(releases, known),
+        test_examples=None if compared.measured else releases.new.manifest.images,
+        comparable="" if same else "measured on other test examples than the old file; add --data",
+    )
+
+
+def _undecided(releases: ReleasePair, known: list[Comparison]) -> str:
+    """Returns why the predictions do not show that every output means the same class; "" where they do.
+
+    The predictions of the Keras models stand for every file; files that were not run are left out.
+    """
+    classes, unknown = releases.classes, "no example was predicted by both bundles"
+    for pair in releases.files:
+        same = pair.old.sha256 == pair.new.sha256 and classes.old == classes.new
+        every = [predicted for each in known for predicted in (each.by_file.get(pair.old.path), each.keras)]
+        reasons = [undecided(each.old, each.new, classes.names) for each in every if each is not None]
+        if reasons and all(reasons) and not same:
+            return reasons[0]
+        if reasons:
+            unknown = ""
+    return unknown
+
+
+def _meaning(known: list[Predicted], classes: SharedClasses, source: str | None) -> Iterator[ContractChange]:
     """Yields the outputs that mean other classes: the surest finding of all files."""
     found = [(each, moved) for each in known if (moved := moved_classes(each.old, each.new, each.images.relabelled()))]
     found.sort(key=lambda each: (not each[1].certain, -each[1].images))
     for predicted, moved in found[:1]:
         how = described_order(moved.places, classes.names)
         what = f"by the predictions for {moved.images} of {len(predicted.images.labels)} examples, {how}"
-        text = what if moved.certain else f"{what}; that is too few to be sure; compare more examples with --data"
+        more = "compare more examples" + (" with --data" if source is None else "")
+        text = what if moved.certain else f"{what}; that is too few to be sure; {more}"
         yield ContractChange(part="meaning", text=text, breaks=True, judged=moved.certain)
 
 

@@ -9,10 +9,12 @@ from tfkd.benchmark.gates import parse_fraction
 from tfkd.benchmark.statistics import WIDEST
 from tfkd.errors import RequestError, counted, some
 from tfkd.releases.records import ContractChange, CostChange, FileChange, Part
+from tfkd.verification.gates import most_allowed
 from tfkd.verification.records import Gate
 
 _ROUNDING = 1e-9  # of differences between fractions
 _NEVER_BREAKS = ("metadata",)
+_OF_IMAGES = ("max_negative_flips", "max_accuracy_drop")
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,31 @@ class DiffLimits:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
-                of_images = field.name in ("max_negative_flips", "max_accuracy_drop")
-                arguments.number(field.name, value, most=1.0 if of_images else None)
+                arguments.number(field.name, value, most=1.0 if field.name in _OF_IMAGES else None)
         if self.max_latency_increase == 0:
             raise RequestError("max_latency_increase = 0 must be above 0: no two measurements are equal.")
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The examples that the verdicts are based on.
+
+    Attributes:
+        examples: how many show what the outputs mean.
+        undecided: why they do not suffice for that; empty where they do.
+        test_examples: of the bundles' own accuracies; None where these were measured on the examples of --data.
+        comparable: why the accuracies of the files cannot be compared; empty where they can.
+    """
+
+    examples: int
+    undecided: str
+    test_examples: int | None
+    comparable: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do where there are too few examples."""
+        return "add more examples" if self.test_examples is None else "add --data, or more examples"
 
 
 def limits_of(texts: dict[str, str | float | None]) -> DiffLimits:
@@ -52,7 +75,8 @@ def limits_of(texts: dict[str, str | float | None]) -> DiffLimits:
     for name, text in texts.items():
         if text is not None:
             try:
-                found[name] = 0.0 if _is_zero(str(text)) else parse_fraction(str(text))
+                most = 1.0 if name in _OF_IMAGES else None
+                found[name] = 0.0 if _is_zero(str(text)) else parse_fraction(str(text), most)
             except RequestError as error:
                 raise RequestError(f"--{name.replace('_', '-')}: {error}") from None
     return DiffLimits(**found)
@@ -62,22 +86,19 @@ def _is_zero(text: str) -> bool:
     return text.strip().removesuffix("%").strip("0.") == "" and "0" in text
 
 
-def judge(
-    limits: DiffLimits, changes: Iterable[ContractChange], files: list[FileChange], images: int, comparable: str
-) -> list[Gate]:
+def judge(limits: DiffLimits, changes: Iterable[ContractChange], files: list[FileChange], basis: Basis) -> list[Gate]:
     """Returns the verdicts on the contract, and on every limit that is on.
 
     Args:
         limits: the limits.
         changes: of the contract.
         files: that both bundles have.
-        images: how many images show what the outputs mean.
-        comparable: why the accuracies of the files cannot be compared; empty where they can.
+        basis: the examples that they were compared on.
     """
-    return [*_contract(list(changes), images), *_of_files(limits, files, comparable)]
+    return [*_contract(list(changes), basis), *_of_files(limits, files, basis)]
 
 
-def _contract(changes: list[ContractChange], images: int) -> Iterator[Gate]:
+def _contract(changes: list[ContractChange], basis: Basis) -> Iterator[Gate]:
     for part in get_args(Part):
         if part in _NEVER_BREAKS:
             continue
@@ -88,19 +109,20 @@ def _contract(changes: list[ContractChange], images: int) -> Iterator[Gate]:
             yield _gate(f"contract/{part}", len(broken), 0, False, some(broken))
         elif unsure:
             yield _not_judged(f"contract/{part}", some(unsure))
-        elif part == "meaning" and not images:
-            yield _not_judged(f"contract/{part}", "no example was predicted by both bundles; add --data")
+        elif part == "meaning" and basis.undecided:
+            yield _not_judged(f"contract/{part}", f"{basis.undecided}; {basis.remedy}")
         else:
-            yield _gate(f"contract/{part}", 0, 0, True, f"on {counted(images, 'example')}" if part == "meaning" else "")
+            on = f"on {counted(basis.examples, 'example')}" if part == "meaning" else ""
+            yield _gate(f"contract/{part}", 0, 0, True, on)
 
 
-def _of_files(limits: DiffLimits, files: list[FileChange], comparable: str) -> Iterator[Gate]:
+def _of_files(limits: DiffLimits, files: list[FileChange], basis: Basis) -> Iterator[Gate]:
     for file in files:
         name = file.new.path.rpartition("/")[2]
         if limits.max_negative_flips is not None:
-            yield _negative_flips(f"max_negative_flips/{name}", limits.max_negative_flips, file)
+            yield _negative_flips(f"max_negative_flips/{name}", limits.max_negative_flips, file, basis)
         if limits.max_accuracy_drop is not None:
-            yield _accuracy_drop(f"max_accuracy_drop/{name}", limits.max_accuracy_drop, file, comparable)
+            yield _accuracy_drop(f"max_accuracy_drop/{name}", limits.max_accuracy_drop, file, basis)
         if limits.max_size_increase is not None:
             increase = file.new.bytes / file.old.bytes - 1
             yield _at_most(f"max_size_increase/{name}", increase, limits.max_size_increase)
@@ -108,24 +130,25 @@ def _of_files(limits: DiffLimits, files: list[FileChange], comparable: str) -> I
             yield from _latency(f"max_latency_increase/{name}", limits.max_latency_increase, file)
 
 
-def _negative_flips(name: str, limit: float, file: FileChange) -> Gate:
+def _negative_flips(name: str, limit: float, file: FileChange, basis: Basis) -> Gate:
     flips = file.negative_flips
     if flips is None:
-        return _not_judged(name, file.not_run or "no example was predicted by both files; add --data")
+        return _not_judged(name, file.not_run or f"no example was predicted by both files; {basis.remedy}")
     if flips.fraction is None:
         return _not_judged(name, "the old file predicts no example rightly")
     found = f"{flips.test.lost} of {counted(flips.right, 'example')} that the old file predicts rightly"
     if flips.test.lost <= 1 and 0 < limit * flips.right < 1:
-        return _not_judged(name, f"{found}: too few to show a fraction of {limit:g}; add --data, or more examples")
+        return _not_judged(name, f"{found}: too few to show a fraction of {limit:g}; {basis.remedy}")
     return _at_most(name, flips.fraction, limit, found)
 
 
-def _accuracy_drop(name: str, limit: float, file: FileChange, comparable: str) -> Gate:
+def _accuracy_drop(name: str, limit: float, file: FileChange, basis: Basis) -> Gate:
     if file.old.accuracy is None or file.new.accuracy is None:
         return _not_judged(name, file.not_run or "it was not measured")
-    if comparable:
-        return _not_judged(name, comparable)
-    return _at_most(name, file.old.accuracy - file.new.accuracy, limit)
+    if basis.comparable:
+        return _not_judged(name, basis.comparable)
+    most, why = most_allowed(limit, file.images if basis.test_examples is None else basis.test_examples)
+    return _at_most(name, file.old.accuracy - file.new.accuracy, most, why)
 
 
 def _latency(name: str, limit: float, file: FileChange) -> Iterator[Gate]:

@@ -3,11 +3,13 @@
 Labels that are swapped in a list, or a network whose outputs changed places, look right in every file alone.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tfkd.errors import counted
 from tfkd.verification.truth import exact_test, significant
 
 _LEAST_CHANGE = 0.05  # of a probability
@@ -45,6 +47,34 @@ def moved_classes(old: np.ndarray, new: np.ndarray, relabelled: Mapping[int, int
     if not len(old) or not (np.isfinite(old).all() and np.isfinite(new).all()):
         return None
     return _rearranged(old, new) or _by_classes(old.argmax(axis=1), new.argmax(axis=1), old.shape[1], relabelled)
+
+
+def undecided(old: np.ndarray, new: np.ndarray, names: Sequence[str]) -> str:
+    """Returns why two classes may have changed places unseen; "" where `moved_classes` would be certain of any two.
+
+    Args:
+        old: probabilities by class, float [n, classes].
+        new: those of the new bundle for the same images.
+        names: of the classes.
+    """
+    same = bool(len(old)) and bool(np.abs(old - new).max() <= _ROUNDING)
+    ranked = np.sort(old, axis=1)
+    shown = ranked[:, -1] - ranked[:, -2] >= _LEAST_CHANGE if same else np.ones(len(old), bool)
+    counts = np.bincount(old.argmax(axis=1)[shown], minlength=old.shape[1])
+    first, second = (int(number) for number in np.argsort(counts, kind="stable")[:2])
+    both, needed = int(counts[first] + counts[second]), 1 if same else _images_of_two()
+    if both >= needed and (same or counts[first]):
+        return ""
+    least = "" if same else ", at least one of each,"
+    return (
+        f"{names[first]!r} and {names[second]!r} are predicted for {counted(both, 'example')}; {needed}{least} would "
+        "show whether they changed places"
+    )
+
+
+def _images_of_two() -> int:
+    """Returns how many images of two classes the exact test needs at least."""
+    return next(images for images in itertools.count(1) if significant(exact_test(0, images, images).p_value))
 
 
 def _rearranged(old: np.ndarray, new: np.ndarray) -> Moved | None:

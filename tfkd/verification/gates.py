@@ -233,7 +233,7 @@ def _file_gates(gates: Gates, measured: Measured) -> Iterator[Gate]:
             yield _drop_at_most(file, gates.max_accuracy_drop, artifact, measured.images)
         elif gates.max_accuracy_drop is not None:
             drop = measured.student - _number(artifact.accuracy, f"{file}'s accuracy")
-            most, why = _most(gates.max_accuracy_drop, measured.images)
+            most, why = most_allowed(gates.max_accuracy_drop, measured.images)
             yield _at_most(f"max_accuracy_drop/{file}", drop, most, why)
         if gates.max_negative_flips is not None and measured.teacher is not None:
             flips = measured.flips if measured.folds else artifact.negative_flips
@@ -253,7 +253,7 @@ def _negative_flips(limit: float, file: str, flips: NegativeFlips | None) -> Gat
     found = (
         f"{flips.test.lost} of {flips.right} examples that the teacher predicts rightly, 95 % interval {low} to {high}"
     )
-    most, why = _most(limit, flips.right)
+    most, why = most_allowed(limit, flips.right)
     return _at_most(name, flips.fraction, most, f"{found}; {why}" if why else found)
 
 
@@ -262,13 +262,13 @@ def _drop_at_most(file: str, limit: float, artifact: Artifact, images: int) -> G
     name = f"max_accuracy_drop/{file}"
     changed = 1 - _number(artifact.top1_vs_keras, f"{file}'s agreement with the Keras student")
     found = f"the file gives {percent(changed)} of all labelled examples another class than Keras"
-    most, why = _most(limit, images)
+    most, why = most_allowed(limit, images)
     if changed > most + ROUNDING:
         return not_judged(name, f"{found}, and its student has seen them (data.folds)", changed)
     return _at_most(name, changed, most, f"{found}, so its accuracy drops by no more{f'; {why}' if why else ''}")
 
 
-def _most(limit: float, images: int) -> tuple[float, str]:
+def most_allowed(limit: float, images: int) -> tuple[float, str]:
     """Returns the fraction of images that may differ, and why it is more than the recipe's limit.
 
     Where one image is more than the limit, one may differ; a limit of 0 allows none.
@@ -280,7 +280,7 @@ def _most(limit: float, images: int) -> tuple[float, str]:
 
 def _least(limit: float, images: int) -> tuple[float, str]:
     """Returns the fraction of images that must be equal, and why it is less than the recipe's limit."""
-    most, why = _most(1 - limit, images)
+    most, why = most_allowed(1 - limit, images)
     return (1 - most if why else limit), why
 
 
