@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,21 +256,25 @@ def _renameat2() -> Callable[..., int] | None:
     return function
 
 
-def require_writable(path: Path | None, sealed: Sequence[Path] = ()) -> None:
-    """Refuses a file that cannot be written, before the work for its content begins; None is no file.
-
-    Args:
-        path: of the file.
-        sealed: folders that get no file and lose none.
+def require_outside(path: Path | None, *folders: Path) -> None:
+    """Refuses a file in one of some folders, which are sealed; None is no file.
 
     Raises:
-        RequestError: its folder is missing, or none, or cannot be written, or it is in a sealed one.
+        RequestError: the file is in one of them.
+    """
+    for folder in folders if path else ():
+        if path and path.resolve().is_relative_to(folder.resolve()):
+            raise RequestError(f"{path} is in {folder}, which is sealed. Name a file outside of it.")
+
+
+def require_writable(path: Path | None) -> None:
+    """Refuses a file that cannot be written, before the work for its content begins; None is no file.
+
+    Raises:
+        RequestError: its folder is missing, or none, or cannot be written.
     """
     if path is None:
         return
-    for bundle in sealed:
-        if path.resolve().is_relative_to(bundle.resolve()):
-            raise RequestError(f"{path} is in {bundle}, which is sealed. Name a file outside of it.")
     folder = next(each for each in path.absolute().parents if each.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise RequestError(f"{path} cannot be written. Name a file in a folder that can.")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.tools.bundles import write_bundle
 from tfkd.bundle import seal
+from tfkd.errors import RequestError
 from tfkd.files import content_digest
 from tfkd.verification import VerifyError
 
@@ -111,3 +112,16 @@ def test_names_that_differ_only_by_case_are_refused(folder: Path, rename: Callab
     (folder / rename("labels.txt")).write_text("x")
     assert seal.colliding_names(seal.listing(folder)[0]) == sorted(["labels.txt", rename("labels.txt")])
     assert seal.colliding_names(["\u00d6.txt", "O\u0308.txt", "o.txt"]) == ["O\u0308.txt", "\u00d6.txt"]
+
+
+def test_a_file_in_a_sealed_bundle_is_refused_except_measurements(folder: Path, tmp_path: Path) -> None:
+    (folder / "manifest.json").touch()
+    for free in (None, tmp_path / "a.json", folder / "measurements" / "a.json"):
+        seal.require_unsealed(free)
+    (tmp_path / "link").symlink_to(folder)
+    for inside in ("manifest.json", "new.svg", "android/new.json", "measurements/../labels.txt"):
+        for place in (folder, tmp_path / "link"):
+            with pytest.raises(RequestError, match="which is sealed"):
+                seal.require_unsealed(place / inside)
+    (folder / "SHA256SUMS").unlink()
+    seal.require_unsealed(folder / "new.svg")

@@ -69,6 +69,8 @@ def test_a_file_that_cannot_be_written_is_refused_before_measuring(run, shipped,
     for path in (tmp_path, tmp_path / "file" / "r.json"):
         done = run(shipped, option, path)
         assert isinstance(done.exception, RequestError) and "cannot be written" in str(done.exception)
+    done = run(shipped, option, shipped / "manifest.json")
+    assert isinstance(done.exception, RequestError) and "which is sealed" in str(done.exception)
 
 
 def test_a_baseline_without_these_files_is_an_error(run, shipped, tmp_path):

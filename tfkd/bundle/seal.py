@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfkd import files
-from tfkd.bundle.layout import CHECKSUMS, MEASUREMENTS
+from tfkd.bundle.layout import CHECKSUMS, MANIFEST, MEASUREMENTS
+from tfkd.errors import RequestError
 from tfkd.files import checksum_lines, checksums, is_sidecar
 from tfkd.labels import composed
 from tfkd.verification import VerifyError
@@ -31,6 +32,19 @@ def seal(folder: Path) -> None:
 def same(folder: Path, other: Path) -> bool:
     """Returns whether two folders hold the same files with the same content, measurements aside."""
     return folder.is_dir() and other.is_dir() and _sealed(folder) == _sealed(other)
+
+
+def require_unsealed(path: Path | None) -> None:
+    """Refuses a file that cannot be written, or that is in a sealed bundle; its measurements may be; None is no file.
+
+    Raises:
+        RequestError: the file cannot be written, or must not be.
+    """
+    files.require_writable(path)
+    for folder in path.resolve().parents if path else ():
+        inside = path.resolve().relative_to(folder).as_posix() if path else ""
+        if (folder / MANIFEST).is_file() and (folder / CHECKSUMS).is_file() and not _UNSEALED.fullmatch(inside):
+            raise RequestError(f"{path} is in {folder}, which is sealed. Name a file outside of it.")
 
 
 def _sealed(folder: Path) -> list[tuple[str, str]]:

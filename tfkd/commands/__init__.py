@@ -339,6 +339,7 @@ def inspect(
             "--out, --against and --normalization need examples to compare layers on; add --data folder:PATH."
         )
     from tfkd import files
+    from tfkd.bundle.seal import require_unsealed
     from tfkd.inputs.image.normalization import parse
     from tfkd.progress import for_output
     from tfkd.quiet import native_logs_silenced
@@ -347,6 +348,7 @@ def inspect(
         from tfkd.report import inspection as shown
         from tfkd.verification import inspect as inspector
 
+    require_unsealed(out)
     progress = None if as_json else for_output()  # standard output must hold nothing but JSON
     pixels = None if normalization is None else parse(normalization)
     on = None if data is None else inspector.ComparedOn(data, images, seed, against, pixels)

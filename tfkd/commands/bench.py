@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfkd import files
 from tfkd.benchmark import TARGETS
 from tfkd.commands.target_flags import changed, with_flags
 from tfkd.errors import TfkdError
@@ -51,10 +50,11 @@ def bench(
     """
     from tfkd.benchmark import bundle as bundles
     from tfkd.benchmark import gates, outputs
+    from tfkd.bundle.seal import require_unsealed
     from tfkd.progress import for_output
 
     for written in (json, junit):
-        files.require_writable(written)
+        require_unsealed(written)
     began = time.monotonic()
     try:
         times, regression = (max_median_ms, max_p90_ms, max_p95_ms), None

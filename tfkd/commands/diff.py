@@ -32,13 +32,15 @@ def diff(
     Exit code 1 when NEW breaks what the app relies on, or exceeds a limit.
     """
     from tfkd import files
+    from tfkd.bundle.seal import require_unsealed
     from tfkd.progress import for_output
     from tfkd.releases import comparing
     from tfkd.releases.limits import limits_of
     from tfkd.report import diffs
 
     for written in (json, out):
-        files.require_writable(written, sealed=(old, new))
+        require_unsealed(written)
+        files.require_outside(written, old, new)
     limits = limits_of(
         {
             "max_negative_flips": max_negative_flips,

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from tfkd import arguments
 from tfkd.arguments import PathLike
 from tfkd.bundle.loading import Bundle, load_bundle
+from tfkd.bundle.seal import require_unsealed
 from tfkd.inputs import kind_of
 from tfkd.interface.calls import folder_of, public_call, source_of
 from tfkd.progress import for_caller
@@ -63,7 +64,9 @@ class DiffReport(Tables):
         Raises:
             RequestError: the file cannot be written.
         """
-        diffs.write_page(self.outcome, arguments.path("path", path))
+        page = arguments.path("path", path)
+        require_unsealed(page)
+        diffs.write_page(self.outcome, page)
 
     def tables(self) -> Iterator[Table]:
         """Yields the files, the changes and the verdicts."""
