@@ -103,6 +103,8 @@ def test_labels_are_read_when_the_recipe_is(file: Path, tmp_path: Path) -> None:
         ("distill.losses.1.temperature=4", "'1' is not an index of that list (0 to 0)"),
         ("compress.sparsity=0.5", "'sparsity' is not an index of that list (it is empty)"),
         ("export.tflite=fp31,int8", "export.tflite.0 = 'fp31'"),
+        ("export.tflite=[fp32,int8]", 'this is no JSON list; write fp32,int8 or ["fp32", "int8"].'),
+        ("export.tflite=['int8']", 'write int8 or ["int8"].'),
         ("teachers.0.labels=none.txt", "teachers.0.labels = 'none.txt': The labels none.txt cannot be read"),
         ('teachers.0={"model": "a.keras", "labels": ["a"], "classes": ["a"]}', "set labels for all outputs"),
         ("distill.losses.0.kind=soft_target", "Did you mean 'soft_targets'"),

@@ -1,5 +1,6 @@
 """The base class of all blocks of a recipe."""
 
+import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +15,9 @@ def _separated(value: Any) -> Any:
         return [value]
     if not isinstance(value, str):
         return value
+    if value.startswith("[") and value.endswith("]"):
+        names = [name.strip(" '\"") for name in value[1:-1].split(",")]
+        raise ValueError(f"this is no JSON list; write {','.join(names)} or {json.dumps(names)}")
     return [] if value in ("none", "") else [name.strip() for name in value.split(",")]
 
 
