@@ -10,6 +10,7 @@ from tfkd.releases.comparing import DiffOutcome, compare
 from tfkd.releases.limits import DiffLimits
 from tfkd.report import diffs
 from tfkd.terminal import drawn
+from tfkd.verification.records import ClassFlips, NegativeFlips, PairedTest
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def test_the_page_has_the_pictures_and_escapes_names(swapped: DiffOutcome, tmp_p
     text = page.read_text()
     pictures = sum(len(each.lost) + len(each.gained) for each in swapped.thumbnails)
     assert text.count('src="data:image/png;base64,') == pictures == 6 and text.count("<svg") == 1
+    assert "Not drawn: " in text and ".mlpackage" in text.partition("Not drawn: ")[2].partition("<")[0]
     assert "&lt;new&gt;" in text and "<new>" not in text
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org", "") and not links.files(page)
 
@@ -42,3 +44,20 @@ def test_equal_bundles_have_no_changes_and_no_flips(tmp_path: Path) -> None:
     text = (tmp_path / "page.html").read_text()
     assert "None: an app can use the new files" in text and "<h2>Flips</h2>" not in text
     assert len(diffs.tables(outcome.diff)) == 2
+
+
+def test_a_class_with_gains_alone_has_the_number_that_the_old_file_predicts_rightly() -> None:
+    test = PairedTest(gained=2, lost=0, p_value=1.0, worst_p_value=0.1)
+    gained = NegativeFlips(
+        right=9,
+        test=PairedTest(gained=0, lost=2, p_value=0.2, worst_p_value=0.1),
+        per_class=[ClassFlips(label="cat", flips=2, right=7)],
+    )
+    file = (
+        compare(BUNDLE, BUNDLE)
+        .diff.files[0]
+        .model_copy(
+            update={"negative_flips": NegativeFlips(right=7, test=test, per_class=[]), "positive_flips": gained}
+        )
+    )
+    assert diffs.class_rows(file) == [diffs.ClassRow("cat", 0, 2, 5)]

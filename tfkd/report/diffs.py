@@ -26,7 +26,7 @@ class ClassRow:
     label: str
     lost: int
     gained: int
-    old_right: int | None
+    old_right: int
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ def write_page(outcome: DiffOutcome, path: Path) -> None:
         ],
         open_classes=_OPEN_CLASSES,
         scatter=_scatter(diff),
+        not_drawn=[name_of(file) for file in diff.files if not _is_drawn(file)],
         value=facts.value,
         limit=facts.limit,
     )
@@ -175,9 +176,13 @@ def write_page(outcome: DiffOutcome, path: Path) -> None:
 def class_rows(file: FileChange) -> list[ClassRow]:
     """Returns the classes with flips, those with the most negative ones first."""
     negative = {each.label: each for each in (file.negative_flips.per_class if file.negative_flips else [])}
-    positive = {each.label: each.flips for each in (file.positive_flips.per_class if file.positive_flips else [])}
-    lost = [ClassRow(name, each.flips, positive.get(name, 0), each.right) for name, each in negative.items()]
-    return lost + [ClassRow(name, 0, gained, None) for name, gained in positive.items() if name not in negative]
+    positive = {each.label: each for each in (file.positive_flips.per_class if file.positive_flips else [])}
+    lost = [
+        ClassRow(name, each.flips, positive[name].flips if name in positive else 0, each.right)
+        for name, each in negative.items()
+    ]
+    gained = [each for name, each in positive.items() if name not in negative]
+    return lost + [ClassRow(each.label, 0, each.flips, each.right - each.flips) for each in gained]
 
 
 def _ships(file: FileChange) -> bool:
@@ -204,6 +209,10 @@ def _scatter(diff: Diff) -> Markup | None:
     """Draws accuracy over size: the old files in the control's colour, the new ones in the student's."""
     dots = list(_dots(diff))
     return Markup(plots.scatter(dots, "file size, MB")) if dots else None
+
+
+def _is_drawn(file: FileChange) -> bool:
+    return file.format in TIMED and (file.old.accuracy, file.new.accuracy) != (None, None)
 
 
 def _dots(diff: Diff) -> Iterator[plots.Dot]:
