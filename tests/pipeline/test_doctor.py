@@ -76,7 +76,7 @@ def test_networks_that_cannot_be_converted_are_found(folder: Path) -> None:
     (finding,) = warnings(found(folder, teacher))
     assert (finding.level, finding.text.count("\n")) == ("warning", 0)
     assert "build_unconvertible_teacher cannot be converted to TensorFlow Lite: LiteRT has no operator" in finding.text
-    assert "Erfinv" in finding.text and "The run continues without the teacher's row" in finding.text
+    assert "Erfinv" in finding.text and "the comparison has the teacher's accuracy, but no size" in finding.text
     (finding,) = warnings(found(folder, teacher, "gates.min_size_ratio=2"))
     assert finding.level == "error" and "gates.min_size_ratio needs its file" in finding.text
     student = warnings(found(folder, "student.model=tests.tiny:build_unconvertible_student"))

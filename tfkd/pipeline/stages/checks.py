@@ -53,4 +53,4 @@ def teacher_is_left_out(error: RequestError, gates: Gates) -> str:
     for name in ("min_size_ratio", "min_speed_ratio"):
         if getattr(gates, name) is not None:
             raise RequestError(f"{error} gates.{name} needs its file; set gates.{name} to None.") from error
-    return f"{error} The run continues without the teacher's row in the comparison."
+    return f"{error} The run continues; the comparison has the teacher's accuracy, but no size and latency."
