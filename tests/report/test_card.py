@@ -5,6 +5,7 @@ import yaml
 
 from tests.bundle.manifests import of_texts
 from tests.report.conftest import give
+from tfkd.bundle.manifest import DomainEntry
 from tfkd.report.card import escape, write_model_card
 from tfkd.verification.records import Diagnosis
 from tfkd.verification.verdict import not_judged
@@ -42,6 +43,14 @@ def test_a_card_of_texts_has_their_tags_and_speaks_of_texts(card, make_manifest)
         assert piece in body
     said = re.sub(r"`[^`]*`|```.*?```", "", body.replace(make_manifest().recipe["export"]["description"], ""))
     assert not re.search(r"\b(image|photo|pixel)s?\b", said, re.IGNORECASE)
+
+
+def test_the_domain_of_each_teacher_is_named(card, make_manifest):
+    manifest = make_manifest()
+    assert "by domain" not in card(manifest)[1]
+    manifest.teachers[0].domain = DomainEntry(pattern="xray-*", images=400)
+    found = "Teachers by domain: efficientnet\\_lite0, domain xray-\\* (accuracy 91.4 % on 400 test examples)."
+    assert found in card(manifest)[1]
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,12 @@ def teacher_described(teacher: TeacherEntry) -> str:
     return ", ".join([teacher.model, *(each for each in found if each)])
 
 
+def domains_say(manifest: Manifest) -> str:
+    """Returns the domain of each teacher that has one, as a sentence; "" without any."""
+    found = [f"{teacher.model}, {_domain(teacher)}" for teacher in manifest.teachers if teacher.domain]
+    return f"Teachers by domain: {'; '.join(found)}." if found else ""
+
+
 def _domain(teacher: TeacherEntry) -> str:
     if teacher.domain is None:
         return ""
