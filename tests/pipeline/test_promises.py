@@ -109,7 +109,7 @@ def check_of(checks: list[Check], name: str) -> Check:
 
 def test_verify_judges_it_again_on_the_images(work: Path, bundle: Path) -> None:
     with contextlib.chdir(work):
-        checks = verify(bundle, source="folder:photos")
+        checks = verify(bundle, "folder:photos")
     assert all(check.passed for check in checks)
     found = check_of(checks, f"min_recall/{INT8}/malignant on these examples")
     assert "100.0 %" in found.found and "80.0 % is promised" in found.found

@@ -1,6 +1,6 @@
 """Opens a source of labelled images as a bundle's manifest says: divided, read and rendered as its own were."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -40,7 +40,7 @@ def open_images(source: str, manifest: Manifest) -> tuple["Dataset", bool]:
     complete = requested.unlabelled in (None, REST)
     opened = open_evaluation if manifest.data.for_evaluation else open_source
     settings = requested if complete else requested.model_copy(update={"unlabelled": None})
-    return opened(settings, manifest.seed, ranges=manifest.data.pixel_ranges), complete
+    return _opened(opened, settings, manifest), complete
 
 
 def open_others(source: str, manifest: Manifest) -> "Dataset":
@@ -58,7 +58,7 @@ def open_others(source: str, manifest: Manifest) -> "Dataset":
 
     whole: dict[str, Any] = {"fraction": 1.0, "unlabelled": None, "folds": None, "held_out": []}
     settings = _settings(source, manifest).model_copy(update=whole)
-    return open_evaluation(settings, manifest.seed, ranges=manifest.data.pixel_ranges)
+    return _opened(open_evaluation, settings, manifest)
 
 
 def measured_split(images: "Dataset", manifest: Manifest) -> "Split":
@@ -87,6 +87,10 @@ def rendering(manifest: Manifest) -> str:
     """Returns the input rendering of a bundle's student as its recipe names it."""
     student = present_named(manifest.recipe.get("student"))
     return str((student if isinstance(student, dict) else {}).get("rendering", "rgb"))
+
+
+def _opened(function: Callable[..., "Dataset"], settings: Data, manifest: Manifest) -> "Dataset":
+    return function(settings, manifest.seed, ranges=manifest.data.pixel_ranges)
 
 
 def _settings(source: str, manifest: Manifest) -> Data:
