@@ -1,7 +1,7 @@
 """Thresholds of probabilities that keep a promised recall, and the predictions by them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -116,25 +116,34 @@ def _nearest_in_parts(
     labels: np.ndarray, probabilities: np.ndarray, needed: Mapping[int, int], least: Mapping[int, int]
 ) -> dict[int, float]:
     """Returns the thresholds that keep the most of `needed` among those with the fewest images missing of `least`."""
-    best, fewest = dict[int, float](), math.inf
-    for part in range(_PARTS, -1, -1):
-        counts = {number: count + (needed[number] - count) * part // _PARTS for number, count in least.items()}
-        found = _nearest(labels, probabilities, counts)
-        missing = _missing(labels, predicted(probabilities, found), least)
-        if missing < fewest:
-            best, fewest = found, missing
-        if not missing:
-            break
-    return best
+
+    def by_part() -> Iterator[dict[int, float]]:
+        for part in range(_PARTS, -1, -1):
+            counts = {number: count + (needed[number] - count) * part // _PARTS for number, count in least.items()}
+            yield _nearest(labels, probabilities, counts)
+
+    return _with_fewest_missing(labels, probabilities, by_part(), least)
 
 
 def _nearest(labels: np.ndarray, probabilities: np.ndarray, needed: Mapping[int, int]) -> dict[int, float]:
     """Returns the thresholds with the fewest missing images; `needed` has those of each class that must be right."""
-    found: dict[int, float] = {}
-    best, fewest = found, math.inf
-    for _ in range(_ROUNDS):
-        for number, count in needed.items():
-            found = {**found, number: _largest(probabilities[labels == number], number, count, found)}
+
+    def by_round() -> Iterator[dict[int, float]]:
+        found: dict[int, float] = {}
+        for _ in range(_ROUNDS):
+            for number, count in needed.items():
+                found = {**found, number: _largest(probabilities[labels == number], number, count, found)}
+            yield found
+
+    return _with_fewest_missing(labels, probabilities, by_round(), needed)
+
+
+def _with_fewest_missing(
+    labels: np.ndarray, probabilities: np.ndarray, candidates: Iterable[dict[int, float]], needed: Mapping[int, int]
+) -> dict[int, float]:
+    """Returns the first of the best thresholds; those after the first without missing images are not looked at."""
+    best, fewest = dict[int, float](), math.inf
+    for found in candidates:
         missing = _missing(labels, predicted(probabilities, found), needed)
         if missing < fewest:
             best, fewest = found, missing
