@@ -70,8 +70,8 @@ class LabelledExamples:
         except RequestError as error:
             raise VerifyError(f"{MANIFEST}: its gates cannot be judged: {error}") from None
 
-    def _accuracy(self, artifact: Artifact) -> float:
-        return float(np.mean(self.probabilities[artifact.path].argmax(axis=1) == self._labels))
+    def _right(self, artifact: Artifact) -> int:
+        return int(np.sum(self.probabilities[artifact.path].argmax(axis=1) == self._labels))
 
 
 class OwnExamples(LabelledExamples):
@@ -115,7 +115,7 @@ class OwnExamples(LabelledExamples):
         Raises:
             VerifyError: it is another one.
         """
-        accuracy, stated = self._accuracy(artifact), artifact.accuracy
+        accuracy, stated = self._right(artifact) / len(self._labels), artifact.accuracy
         allowed = max(_ACCURACY, 2 / len(self._labels))
         found = f"{accuracy:.4f} on {len(self._labels):,} examples, {MANIFEST} says {stated}"
         if stated is None or not abs(accuracy - stated) <= allowed:
@@ -147,14 +147,14 @@ class UnseenExamples(LabelledExamples):
             VerifyError: it is lower, by Fisher's exact test (p at most 0.01).
             NotVerifiedError: there are too few examples for the test, or no accuracy to compare with.
         """
-        accuracy, count = self._accuracy(artifact), len(self._labels)
-        low, high = proportion(round(accuracy * count), count)
+        right, count = self._right(artifact), len(self._labels)
+        accuracy, (low, high) = right / count, proportion(right, count)
         found = f"{percent(accuracy)} ({100 * low:.1f} to {100 * high:.1f} %) on {count:,} unseen examples"
         stated, images = artifact.accuracy, self._manifest.images
         if stated is None:
             raise NotVerifiedError(Path(artifact.path), f"{found}; {MANIFEST} has no accuracy to compare it with")
         found += f", {percent(stated)} on the bundle's {images:,}"
-        if self._p_value(round(accuracy * count), stated) <= _WORSE:
+        if self._p_value(right, stated) <= _WORSE:
             raise VerifyError(f"{found}: worse than it was measured (p ≤ {_WORSE}).")
         if self._p_value(0, stated) > _WORSE:
             raise NotVerifiedError(Path(artifact.path), f"{found}: too few to tell them apart")

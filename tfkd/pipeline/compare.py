@@ -38,7 +38,7 @@ from tfkd.pipeline.stages.trainings import job_in_run, lesson_of, stores_behind
 from tfkd.pipeline.uses_of_test import note_recipe
 from tfkd.progress import Progress
 from tfkd.recipe import AnyCompression, Cluster, Prune, QuantizationAware, Recipe, Training
-from tfkd.recipe.compress import NOT_OF_TEXTS
+from tfkd.recipe.compress import WHY_NOT_OF_TEXTS
 from tfkd.recipe.networks import chain
 from tfkd.signature import Signature
 
@@ -117,7 +117,7 @@ def variants(context: RunContext) -> Iterator[Variant]:
     if context.recipe.distill.control:
         yield _control(context)
     if texts:
-        context.progress.say(f"student QAT, pruned, clustered: left out; {NOT_OF_TEXTS}.")
+        context.progress.say(f"student QAT, pruned, clustered: left out; {WHY_NOT_OF_TEXTS}.")
     else:
         yield from _of_the_student(context)
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from tfkd.recipe.base import Block
 from tfkd.recipe.training import Training
 
-NOT_OF_TEXTS = (
+WHY_NOT_OF_TEXTS = (
     "most weights of students of texts are word vectors, which compression does not change; for a smaller file ship "
     "the form dynamic, or lower student.width or data.pieces"
 )

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from tfkd import arguments
 from tfkd.recipe.base import Block
 from tfkd.recipe.bench import Bench
-from tfkd.recipe.compress import NOT_OF_TEXTS, AnyCompression
+from tfkd.recipe.compress import WHY_NOT_OF_TEXTS, AnyCompression
 from tfkd.recipe.data import Augment, Data
 from tfkd.recipe.distill import Distill, DistillOrAuto
 from tfkd.recipe.export import Export
@@ -138,7 +138,7 @@ class Recipe(Block):
     @model_validator(mode="after")
     def _compresses_images(self) -> "Recipe":
         if self.compress and self.data.kind == "text":
-            raise ValueError(f"compress={self.compress[0].kind}: {NOT_OF_TEXTS}; leave it out")
+            raise ValueError(f"compress={self.compress[0].kind}: {WHY_NOT_OF_TEXTS}; leave it out")
         return self
 
     @field_validator("compress")

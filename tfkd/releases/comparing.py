@@ -129,7 +129,7 @@ def _basis(releases: ReleasePair, compared: Comparison, known: list[Comparison])
 def _undecided(releases: ReleasePair, known: list[Comparison]) -> str:
     """Returns why the predictions do not show that every output means the same class; "" where they do.
 
-    The predictions of the Keras models stand for every file; files that were not run are left out.
+    The predictions of the Keras models count for every file; files without any predictions are left out.
     """
     classes, unknown = releases.classes, "no example was predicted by both bundles"
     for pair in releases.files:
