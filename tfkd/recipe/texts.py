@@ -2,6 +2,7 @@
 
 from tfkd.recipe.base import default_of
 from tfkd.recipe.export import Export
+from tfkd.recipe.of_export import default_files
 from tfkd.recipe.recipe import Recipe
 
 NOT_OF_TEXTS = frozenset({"mlmodel"})  # default files that texts cannot have: an .mlmodel holds ids as floats
@@ -34,9 +35,9 @@ def _description(recipe: Recipe) -> dict[str, str]:
 
 def _files(recipe: Recipe) -> dict[str, list[str]]:
     """Returns the default files without those that texts, and int8 that networks with attention, cannot have."""
-    without = NOT_OF_TEXTS | ({"int8"} if recipe.student.model == "text_transformer" else set())
+    impossible = NOT_OF_TEXTS | ({"int8"} if recipe.student.model == "text_transformer" else set())
     return {
-        field: [form for form in default_of(Export, field) if form not in without]
-        for field in ("tflite", "coreml")
+        field: forms
+        for field, forms in default_files(impossible).items()
         if getattr(recipe.export, field) == default_of(Export, field)
     }
