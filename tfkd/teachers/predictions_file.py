@@ -241,7 +241,7 @@ def described(predictions: Predictions, matching: Matching, missing: int, kind: 
     form = "percentages (divided by 100)" if predictions.form == "percentages" else predictions.form
     found = [f"{form} of {counted(len(predictions.names), 'name')}"]
     if missing:
-        found.append(f"{counted(missing, kind.name)} without a prediction (the mean of their class stands in for it)")
+        found.append(f"{counted(missing, kind.name)} without a prediction (the mean prediction of the class is used)")
     if matching.extra:
         found.append(_extra(matching, kind))
     if predictions.doubles:
