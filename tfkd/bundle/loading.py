@@ -88,21 +88,22 @@ class Bundle:
         return self.files[path]
 
     def predict(self, images: Any, file: str | None = None) -> np.ndarray:
-        """Runs an exported file on images in a separate process, as `tfkd verify` does.
+        """Runs an exported file on images or texts in a separate process, as `tfkd verify` does.
 
         .tflite files run on LiteRT, .onnx files on ONNX Runtime, and Core ML files on tfkd's own evaluator.
 
         Args:
             images: raw RGB 0..255, uint8 or numbers of another dtype, [n, H, W, 3]; one image [H, W, 3]; or a list of
                 images of any sizes. The largest square in the middle of each is resized to the file's input. A student
-                that sees grey or edges takes such images, as the app gives them.
+                that sees grey or edges takes such images, as the app gives them. Of a classifier of texts: one text, or
+                several.
             file: as in `artifact`; default: the first of the manifest, the float .tflite file.
 
         Returns:
             float32 [n, classes], probabilities in the order of `labels`.
 
         Raises:
-            RequestError: there is no such file, or the images have another shape or other values.
+            RequestError: there is no such file, or the inputs have another shape or type, or other values.
             VerifyError: the file cannot be run here, or crashes its runtime.
         """
         arguments.text("file", file, _NAME, optional=True)
