@@ -123,7 +123,7 @@ def check_label_form(loss: keras.losses.Loss, y: Any, logits: Any) -> None:
 
 
 def hard_labels(batch: Batch, logits: Any) -> Any:
-    """Returns one label per image, int32 [batch]: of labels as numbers, or the largest of soft ones."""
+    """Returns one label per example, int32 [batch]: of labels as numbers, or the largest of soft ones."""
     y = batch.labels
     if y is None:
         return tf.fill([batch.rows], UNLABELLED)
@@ -134,7 +134,7 @@ def hard_labels(batch: Batch, logits: Any) -> Any:
 
 
 def without_unlabelled(y: Any, logits: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Gives unlabelled images weight 0 in the loss with the labels, which stays a mean over the whole batch."""
+    """Gives unlabelled examples weight 0 in the loss with the labels, which stays a mean over the whole batch."""
     if not is_sparse(y, logits):
         return y, sample_weight
     y = tf.reshape(y, [-1])

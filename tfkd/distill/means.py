@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class Means(keras.metrics.Metric):
-    """The means of named scalars over images.
+    """The means of named scalars over examples.
 
     Args:
         names: names of all scalars.
@@ -25,7 +25,7 @@ class Means(keras.metrics.Metric):
 
         Args:
             values: scalars by name.
-            images: number of images in the batch.
+            images: number of examples in the batch.
         """
         weight = tf.cast(images, self.dtype)
         batch = tf.stack([tf.cast(values.get(name, 0.0), self.dtype) for name in self._names])

@@ -25,20 +25,20 @@ def confidence(logits: Any, temperature: float = 1.0) -> float:
 
 
 def accuracy(logits: Any, labels: Any) -> float:
-    """Returns the fraction of images, 0 to 1, whose largest of [n, classes] is at the label, int [n]."""
+    """Returns the fraction of examples, 0 to 1, whose largest of [n, classes] is at the label, int [n]."""
     return float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
 def paired_p_value(first: Any, second: Any, thousands: int = 10) -> float:
     """Returns how often chance alone gives a difference between two classifiers as large as the observed one.
 
-    A sign-flip test over the images on which both were measured, drawn with seed 0: it tests whether other images
+    A sign-flip test over the examples on which both were measured, drawn with seed 0: it tests whether other examples
     of the same kind would show a difference, not whether other seeds would.
 
     Reference: Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, chapter 3.
 
     Args:
-        first: fraction of the seeds that classified each image correctly, float [n].
+        first: fraction of the seeds that classified each example correctly, float [n].
         second: the same of the other classifier.
         thousands: number of draws, in thousands.
 

@@ -176,7 +176,7 @@ def taken(x: Any, takes: Any) -> Any:
 
 
 def numbered(x: Any, rows: int) -> Any:
-    """Returns arrays for `fit` with each image's number, if they have none."""
+    """Returns arrays for `fit` with each example's number, if they have none."""
     numbers = np.arange(rows, dtype=np.int32)
     if isinstance(x, Mapping):
         return {_INDEX: numbers, **x}

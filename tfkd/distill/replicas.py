@@ -1,6 +1,6 @@
 """Distribution strategies, which split a batch: losses of the whole batch, and several workers.
 
-A loss that compares images with each other needs the images of all replicas, so that the number of replicas does
+A loss that compares examples with each other needs the examples of all replicas, so that the number of replicas does
 not change the update.
 """
 

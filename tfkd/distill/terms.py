@@ -46,7 +46,7 @@ class Term:
             answer: predictions of the teacher, by tap.
             student: the student's outputs, by tap.
             context: source of what a loss may need beyond the predictions.
-            sample_weight: weights of the images, [batch], or None.
+            sample_weight: weights of the examples, [batch], or None.
         """
         features = answer.get(self.loss.teacher_tap)
         if features is None:
@@ -73,7 +73,7 @@ def terms_of(
         teachers: shapes of each teacher's predictions by tap, without the batch; empty if only
             logits are known.
         student: shapes of the student's outputs by tap, without the batch.
-        images: number of training images, if known.
+        images: number of training examples, if known.
 
     Raises:
         RequestError: the weights do not fit the teachers, logits have other classes, or a prediction is missing.

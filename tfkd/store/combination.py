@@ -16,7 +16,7 @@ class Combination:
     Args:
         stores: of the teachers, for the same transfer set.
         weights: of the teachers; of an example those of the teachers that know it count.
-        membership: whether each teacher knows each example, bool [images].
+        membership: whether each teacher knows each example, bool [examples].
 
     Attributes:
         shapes: shape of the logits.

@@ -217,7 +217,7 @@ def write_soft_labels(
         folder: the store's folder, created if missing.
         header: identity of the predictions; `images`, `views` and `layout` (`Layout.described()`) are
             the store's shape. A store with another header is refused, unless only `views` differs.
-        predict: maps (image numbers int64 [n], view number) to batches of predictions in order, in the form of
+        predict: maps (example numbers int64 [n], view number) to batches of predictions in order, in the form of
             `Layout.encode`.
         progress: called with the number of views that were predicted or found in the store.
 

@@ -1,7 +1,7 @@
 """Rare classes in a training: weights of the classes in the loss with the labels, and balanced sampling.
 
-Both make up for classes of different sizes. An image without a label has no part in that loss, and keeps its places in
-the order of an epoch.
+Both make up for classes of different sizes. An example without a label has no part in that loss, and keeps its places
+in the order of an epoch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,16 +20,16 @@ _STREAM = 1  # of the random numbers of balanced orders, apart from those of oth
 def class_weights(training: Training, labels: np.ndarray, classes: Sequence[str]) -> list[float] | None:
     """Returns the weight of every class in the loss with the labels, or None if all are alike.
 
-    "balanced" is n / (classes · count) for n labelled images, as scikit-learn's `compute_class_weight`, so that the
-    mean weight of the images is 1. Named classes have the weights of the recipe, and all others 1.
+    "balanced" is n / (classes · count) for n labelled examples, as scikit-learn's `compute_class_weight`, so that the
+    mean weight of the examples is 1. Named classes have the weights of the recipe, and all others 1.
 
     Args:
         training: the settings.
-        labels: int [n] of the training images; −1 is no label.
+        labels: int [n] of the training examples; −1 is no label.
         classes: names of all classes, in order.
 
     Raises:
-        RequestError: a class to balance has no training images.
+        RequestError: a class to balance has no training examples.
     """
     if training.class_weight is None:
         return None
@@ -63,7 +63,7 @@ def balanced_order(order: np.ndarray, labels: np.ndarray, seed: int, epoch: int)
 
 
 def require_known_classes(recipe: Recipe, data: Dataset) -> None:
-    """Refuses weights of classes that the data does not have, and balance where a class has no training images.
+    """Refuses weights of classes that the data does not have, and balance where a class has no training examples.
 
     Raises:
         RequestError: a training of the recipe has such a setting.

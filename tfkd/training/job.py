@@ -31,7 +31,7 @@ class Store:
 
     @property
     def membership(self) -> np.ndarray:
-        """Whether the teacher knows each example of the transfer set, bool [images]."""
+        """Whether the teacher knows each example of the transfer set, bool [examples]."""
         images = self.header["images"]
         if self.packed_membership is None:
             return np.ones(images, bool)
@@ -66,7 +66,7 @@ class Lesson:
 
     @property
     def batch(self) -> int:
-        """Images per step."""
+        """Examples per step."""
         return min(self.recipe.distill.training.batch_size, self.images)
 
     @property
@@ -169,9 +169,9 @@ class TeacherResult:
 
     Attributes:
         parameters: number of its weights; None where it is not known, as the size of its input.
-        accuracy: on the test images; None where it was not measured, as the two others.
-        validation_accuracy: on the validation images.
-        calibration_error: on the test images.
+        accuracy: on the test examples; None where it was not measured, as the two others.
+        validation_accuracy: on the validation examples.
+        calibration_error: on the test examples.
         seconds: time of its training.
         kind: a name of `tfkd.teachers.KINDS`.
         tuning: what `FineTune.auto` compared; None without it.

@@ -268,7 +268,7 @@ def with_predictions(batch: dict[str, Any], stores: list[StoredPredictions], vie
 
 
 def with_mean_predictions(batch: dict[str, Any], stores: list[StoredPredictions]) -> TeacherPredictions:
-    """Adds the mean of the stored predictions of an image to views without predictions.
+    """Adds the mean of the stored predictions of an example to views without predictions.
 
     The predictions of a mixed view are mixed like its labels. For CutMix this approximates the prediction of a teacher
     that ends in global pooling and one dense layer, because both are linear.

@@ -63,6 +63,6 @@ def _with_temperature(recipe: Recipe, temperature: float) -> Recipe:
 
 
 def _logits(store: StoredPredictions, images: int) -> Any:
-    """Returns stored predictions of the first view, float32 [n, classes], of images spread evenly over the store."""
+    """Returns stored predictions of the first view, float32 [n, classes], of examples spread evenly over the store."""
     places = np.unique(np.linspace(0, images - 1, min(images, _MOST_IMAGES)).astype(np.int64))
     return store.read(places, 0)[LOGITS]

@@ -47,7 +47,7 @@ class AttentionLoss(FeatureDistillationLoss):
         self.power = power
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image.
+        """Returns the loss of every example.
 
         Args:
             y_true: maps of the teacher, any float dtype, [batch, h, w, channels], or tokens [batch, tokens, channels].

@@ -13,7 +13,7 @@ from tfkd.errors import RequestError
 
 LOGITS = "logits"
 Need = Literal["labels", "index"]
-UNNUMBERED = -1  # index of an image whose number in the training set is unknown
+UNNUMBERED = -1  # index of an example whose number in the training set is unknown
 
 _EVALUATING = ContextVar("evaluating", default=False)
 
@@ -38,7 +38,7 @@ class DistillationLoss(keras.losses.Loss):
 
     A loss is called as `loss(y_true, y_pred, sample_weight)`: `y_true` is the teacher's prediction and `y_pred`
     the student's, at their taps. A loss with `needs` gets a mapping instead, with the teacher's prediction as `answer`,
-    and what it needs: `labels`, [batch], −1 for an unlabelled image, or `index`, [batch], each image's
+    and what it needs: `labels`, [batch], −1 for an unlabelled example, or `index`, [batch], each example's
     number in the training set, −1 if unknown.
 
     Attributes:
@@ -62,12 +62,12 @@ class DistillationLoss(keras.losses.Loss):
         Args:
             teacher: shape of the teacher's prediction without the batch.
             student: shape of the student's prediction without the batch.
-            images: number of training images, if known.
+            images: number of training examples, if known.
         """
 
     @property
     def counts_images(self) -> bool:
-        """Whether the loss cannot train without each image's number in the training set."""
+        """Whether the loss cannot train without each example's number in the training set."""
         return False
 
     def get_config(self) -> dict[str, Any]:

@@ -16,24 +16,25 @@ from tfkd.recipe import Contrastive, default_of
 
 
 class ContrastiveLoss(FeatureDistillationLoss):
-    """Distinguishes the teacher's and student's features of one image from pairs of different images.
+    """Distinguishes the teacher's and student's features of one example from pairs of different examples.
 
-    Each feature is projected by a trained dense layer and scaled to length 1: t_i and s_i. The loss of image i
-    is that of finding t_i among other images' t, given s_i, plus that of finding s_i among other images' s, given t_i:
+    Each feature is projected by a trained dense layer and scaled to length 1: t_i and s_i. The loss of example i
+    is that of finding t_i among the t of other examples, given s_i, plus that of finding s_i among the s of other
+    examples, given t_i:
     `log (1 + Σ_n e^{(s_i·t_n − s_i·t_i)/T}) + log (1 + Σ_n e^{(t_i·s_n − t_i·s_i)/T})`.
 
-    Sources of the other images n:
+    Sources of the other examples n:
 
-    - `negatives=None`: the rest of the batch of all replicas. The loss is then the same for each of its images.
-    - The number of training images is known when the loss is built: drawn at every step from two memories of the
-      latest projections of every training image. All images of a step share the draw, which depends on the seed and
+    - `negatives=None`: the rest of the batch of all replicas. The loss is then the same for each of its examples.
+    - The number of training examples is known when the loss is built: drawn at every step from two memories of the
+      latest projections of every training example. All examples of a step share the draw, which depends on the seed and
       the step alone. After a step each memory's rows of the batch become `m · row + (1 − m) · projection`, scaled to
-      length 1; of an image that is twice in a batch the first projection counts.
+      length 1; of an example that is twice in a batch the first projection counts.
     - The number is unknown: the last `negatives` projections of earlier batches, in a queue (He et al., "Momentum
-      Contrast", 2020, arXiv:1911.05722), which needs no numbers of images.
+      Contrast", 2020, arXiv:1911.05722), which needs no numbers of examples.
 
-    An image with a number is never its own negative. A queue of unnumbered images that is longer than the
-    training set contains earlier projections of an image among its negatives.
+    An example with a number is never its own negative. A queue of unnumbered examples that is longer than the
+    training set contains earlier projections of an example among its negatives.
 
     Reference: Tian, Krishnan, Isola, "Contrastive Representation Distillation", 2020, arXiv:1910.10699. The paper
     estimates the same ratio with a binary classifier, whose normalising constant depends on the data and the negatives;
@@ -46,7 +47,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
         temperature: T, positive.
         dimensions: dimensions of the common projection space.
         negatives: drawn at every step from the memories, or length of the queue; None: the rest of the batch.
-        momentum: m, fraction of a memory's row that stays when its image is in a batch; a queue ignores it.
+        momentum: m, fraction of a memory's row that stays when its example is in a batch; a queue ignores it.
         seed: seed of the projections, of the initial content of memories and queue, and of the draws.
         name: name of the loss in logs.
 
@@ -90,7 +91,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
             images: number of training images; the memories hold 2 · images · dimensions floats. None: a queue.
 
         Raises:
-            RequestError: a feature is not a vector, or there are more images than a memory can number.
+            RequestError: a feature is not a vector, or there are more examples than a memory can number.
         """
         if len(teacher) != 1 or len(student) != 1:
             raise RequestError(
@@ -106,11 +107,11 @@ class ContrastiveLoss(FeatureDistillationLoss):
             self.layers.append(_negatives_layer(self, self.negatives, images))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image, and adds the batch to memories or queue.
+        """Returns the loss of every example, and adds the batch to memories or queue.
 
         Args:
             y_true: mapping with `answer`, the teacher's feature, any float dtype, [batch, channels], and `index`, each
-                image's number in the training set, any dtype, [batch]; −1 if unknown.
+                example's number in the training set, any dtype, [batch]; −1 if unknown.
             y_pred: the student's feature, any float dtype, [batch, channels].
 
         Returns:
@@ -144,7 +145,7 @@ class ContrastiveLoss(FeatureDistillationLoss):
 
     @property
     def counts_images(self) -> bool:
-        """Whether the loss cannot train without each image's number in the training set."""
+        """Whether the loss cannot train without each example's number in the training set."""
         return any(isinstance(layer, Memory) for layer in self.layers)
 
     def get_config(self) -> dict[str, Any]:
@@ -199,7 +200,7 @@ def _projected(name: str, projector: Any, feature: Any) -> Any:
 
 
 def _both_ways(pairs: Pairs, negatives: Pairs, temperature: float) -> Any:
-    """Returns the loss [batch] of pairs [batch, d] against negatives [n, d] of other images."""
+    """Returns the loss [batch] of pairs [batch, d] against negatives [n, d] of other examples."""
     scale = keras.ops.convert_to_tensor(temperature, pairs.student.dtype)
     own = tf.reduce_sum(pairs.teacher * pairs.student, axis=1, keepdims=True) / scale
     same = pairs.index[:, None] == negatives.index
@@ -218,5 +219,5 @@ def _distinct(index: Any) -> Any:
 
 
 def _without(same: Any, scores: Any) -> Any:
-    """Returns scores so low where two images are the same that the softmax gives them exactly 0."""
+    """Returns scores so low where two examples are the same that the softmax gives them exactly 0."""
     return tf.where(same, tf.constant(scores.dtype.min / 2, scores.dtype), scores)

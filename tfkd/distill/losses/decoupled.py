@@ -46,7 +46,7 @@ class DecoupledLoss(LogitDistillationLoss):
         self.others = others
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image.
+        """Returns the loss of every example.
 
         Args:
             y_true: `answer`, teacher logits, any float dtype, [batch, classes], and `labels`, [batch] or [batch, 1];

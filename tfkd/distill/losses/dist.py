@@ -14,18 +14,18 @@ _EPSILON = 1e-12
 
 
 class DistLoss(LogitDistillationLoss):
-    """One minus the correlation of the probabilities, of each image over the classes and of each class over the images.
+    """One minus the correlation of the probabilities of each example, and of those of each class.
 
-    `T² (β (1 − ρ(p_i, q_i)) + γ mean_c (1 − ρ(p_·c, q_·c)))` for image i, with `p = softmax(teacher / T)`,
-    `q = softmax(student / T)` and Pearson's correlation ρ. The second part compares the images of the whole batch, over
-    all replicas, and is the same for each of them. Constant values have ρ = 0. The factor T²
+    `T² (β (1 − ρ(p_i, q_i)) + γ mean_c (1 − ρ(p_·c, q_·c)))` for example i, with `p = softmax(teacher / T)`,
+    `q = softmax(student / T)` and Pearson's correlation ρ. The second part compares the examples of the whole batch,
+    over all replicas, and is the same for each of them. Constant values have ρ = 0. The factor T²
     keeps the gradient's size when the temperature changes, as in the authors' published code.
 
     Reference: Huang et al., "Knowledge Distillation from A Stronger Teacher", 2022, arXiv:2205.10536.
 
     Args:
         temperature: T, positive; softens both teacher and student.
-        inter: β, weight of the correlation of each image's classes.
+        inter: β, weight of the correlation of each example's classes.
         intra: γ, weight of the correlation of each class over the batch.
         name: name of the loss in logs.
 
@@ -50,7 +50,7 @@ class DistLoss(LogitDistillationLoss):
         self.intra = intra
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image.
+        """Returns the loss of every example.
 
         Args:
             y_true: teacher logits, any float dtype, [batch, classes].

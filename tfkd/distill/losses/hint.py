@@ -80,7 +80,7 @@ class HintLoss(FeatureDistillationLoss):
             self.layers.append(Moments(teacher[-1], dtype=self.precision, name="hint_moments"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image, and adds the teacher's features to the running moments.
+        """Returns the loss of every example, and adds the teacher's features to the running moments.
 
         Args:
             y_true: the teacher's feature, any float dtype, [batch, channels], [batch, h, w, channels] or tokens [batch,

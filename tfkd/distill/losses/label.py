@@ -16,8 +16,8 @@ class LabelLoss(keras.losses.Loss):
 
     Reference for the smoothing: Szegedy et al., "Rethinking the Inception Architecture", 2016, arXiv:1512.00567.
 
-    With class weights w the label y_c becomes w_c y_c, so that an image weighs as its class does, and a mixed image as
-    the mean of its classes by their parts. The batch's loss stays the sum divided by its number of images.
+    With class weights w the label y_c becomes w_c y_c, so that an example weighs as its class does, and a mixed image
+    as the mean of its classes by their parts. The batch's loss stays the sum divided by its number of examples.
 
     Args:
         smoothing: fraction of each label that is spread over all classes, 0 ≤ s < 1.

@@ -69,14 +69,14 @@ def divergence(log_p: Any, log_q: Any) -> Any:
 
 
 def right_class(labels: Any, teacher: Any) -> Any:
-    """Returns every image's label, int32 [batch]; the teacher's top class replaces a missing one.
+    """Returns every example's label, int32 [batch]; the teacher's top class replaces a missing one.
 
     Args:
         labels: any dtype, [batch] or [batch, 1]; −1 is unlabelled.
         teacher: teacher logits, [batch, classes].
 
     Raises:
-        RequestError: the labels are not one number per image.
+        RequestError: the labels are not one number per example.
     """
     batch = teacher.shape[0]
     if not any(labels.shape.is_compatible_with(shape) for shape in ([batch], [batch, 1])):
@@ -89,7 +89,7 @@ def right_class(labels: Any, teacher: Any) -> Any:
 
 
 def split(logits: Any, right: Any) -> tuple[Any, Any]:
-    """Splits each image's probabilities `p = softmax(logits)` at its target class t, in log-space.
+    """Splits each example's probabilities `p = softmax(logits)` at its target class t, in log-space.
 
     The margin `z_t − logsumexp_{c≠t} z_c` is the log-odds of the right class, so that neither log p_t nor
     log (1 − p_t) is ever the logarithm of a rounded difference.

@@ -1,4 +1,4 @@
-"""Sources of negatives for the contrastive loss: a memory of all training images, or a queue of recent ones."""
+"""Sources of negatives for the contrastive loss: a memory of all training examples, or a queue of recent ones."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ MAX_IMAGES = 2**24  # a batch's index is float32, which represents integers up t
 
 
 class Pairs(NamedTuple):
-    """Images and their projections: int32 [n] numbers in the training set, and both networks' rows [n, d]."""
+    """Examples and their projections: int32 [n] numbers in the training set, and both networks' rows [n, d]."""
 
     index: Any
     teacher: Any
@@ -20,12 +20,12 @@ class Pairs(NamedTuple):
 
 
 class Memory(keras.layers.Layer):
-    """The latest projections of every training image, teacher's and student's, as rows of length 1.
+    """The latest projections of every training example, teacher's and student's, as rows of length 1.
 
     Args:
         images: number of rows.
         dimensions: length of a row.
-        momentum: fraction of a row that stays when its image is in a batch.
+        momentum: fraction of a row that stays when its example is in a batch.
         seed: seed of the initial rows, random directions, and of the draws.
         **kwargs: dtype and name of the Keras layer.
     """
@@ -42,7 +42,7 @@ class Memory(keras.layers.Layer):
         self.built = True
 
     def draw(self, count: int) -> Pairs:
-        """Returns `count` images drawn for this step with replacement, and their rows."""
+        """Returns `count` examples drawn for this step with replacement, and their rows."""
         seed = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.step)])
         drawn = tf.random.stateless_uniform([count], seed, maxval=self.images, dtype=tf.int32)
         return Pairs(drawn, tf.gather(self.teacher.value, drawn), tf.gather(self.student.value, drawn))
@@ -50,7 +50,7 @@ class Memory(keras.layers.Layer):
     def remember(self, index: Any, teacher: Any, student: Any) -> None:
         """Moves the rows `index`, [batch], towards the projections, [batch, d], and counts the step."""
         places = tf.range(tf.shape(index)[0])
-        # An image that is twice in the batch writes its row twice, both times with its first projection.
+        # An example that is twice in the batch writes its row twice, both times with its first projection.
         first = tf.reduce_min(tf.where(index[:, None] == index, places, tf.size(index)), axis=1)
         for memory, projection in ((self.teacher, teacher), (self.student, student)):
             kept = self.momentum * tf.gather(memory.value, index)
@@ -60,7 +60,7 @@ class Memory(keras.layers.Layer):
 
 
 class Queue(keras.layers.Layer):
-    """The projections of the latest images, teacher's and student's, as rows of length 1 with the images' numbers.
+    """The projections of the latest examples, teacher's and student's, as rows of length 1 with the examples' numbers.
 
     Args:
         length: number of rows.

@@ -9,18 +9,19 @@ from tfkd.distill.losses.features import FeatureDistillationLoss
 from tfkd.distill.replicas import whole_batch
 from tfkd.recipe import Relational, default_of
 
-# Squared distances below this fraction of the images' squared distances from their mean are rounding errors.
+# Squared distances below this fraction of the examples' squared distances from their mean are rounding errors.
 _ROUNDING = 1e-12
 
 
 class RelationalLoss(FeatureDistillationLoss):
-    """Difference between teacher and student in the distances and angles between the images of a batch.
+    """Difference between teacher and student in the distances and angles between the examples of a batch.
 
-    Over all pairs of images it compares the distances `‖f_i − f_j‖ / μ`, μ being their mean over the pairs, and over
+    Over all pairs of examples it compares the distances `‖f_i − f_j‖ / μ`, μ being their mean over the pairs, and over
     all triples the cosine of the angle at `f_j` between `f_i` and `f_k`; both by the Huber loss with δ = 1, averaged
-    over the pairs and triples of distinct images. Images at the same place have distance 0, cosine 0 and no gradient.
+    over the pairs and triples of distinct examples. Examples at the same place have distance 0, cosine 0 and no
+    gradient.
 
-    The batch is that of all replicas, and the loss is the same for each of its images. The angles follow from the
+    The batch is that of all replicas, and the loss is the same for each of its examples. The angles follow from the
     distances by the law of cosines: time and memory are batch² · channels + batch³, not batch³ · channels. Squared
     distances are summed in float64, where features far from the origin and close together keep their precision.
 
@@ -55,7 +56,7 @@ class RelationalLoss(FeatureDistillationLoss):
         self.angle = angle
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of the batch, once for every image.
+        """Returns the loss of the batch, once for every example.
 
         Args:
             y_true: the teacher's feature, any float dtype, [batch, ...].
@@ -85,7 +86,7 @@ class RelationalLoss(FeatureDistillationLoss):
 
 
 def _distances(features: Any) -> Any:
-    """Returns the distances [images, images] of features [images, ...], in units of their mean over all pairs."""
+    """Returns the distances [examples, examples] of features [examples, ...], in units of their mean over all pairs."""
     rows = tf.cast(tf.reshape(features, [tf.shape(features)[0], -1]), tf.float64)
     rows -= tf.reduce_mean(rows, axis=0)
     products = tf.matmul(rows, rows, transpose_b=True)
@@ -99,7 +100,7 @@ def _distances(features: Any) -> Any:
 
 
 def _cosines(distances: Any) -> Any:
-    """Returns the cosine [j, i, k] of the angle at image j between i and k, 0 where they are not three places."""
+    """Returns the cosine [j, i, k] of the angle at example j between i and k, 0 where they are not three places."""
     squared = distances**2
     sides = squared[:, :, None] + squared[:, None, :] - squared
     cosines = tf.math.divide_no_nan(sides, 2 * distances[:, :, None] * distances[:, None, :])

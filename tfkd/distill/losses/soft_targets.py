@@ -35,7 +35,7 @@ class SoftTargetsLoss(LogitDistillationLoss):
         super().__init__(temperature, name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image.
+        """Returns the loss of every example.
 
         Args:
             y_true: teacher logits, any float dtype, [batch, classes].

@@ -14,10 +14,10 @@ _EPSILON = 1e-6
 class StandardizedLoss(LogitDistillationLoss):
     """Soft-target loss of standardised logits, which ignores the scale of the teacher's logits.
 
-    `T² KL(softmax(Z(teacher) / T) ‖ softmax(Z(student) / T))` where Z takes each image's logits to zero mean and unit
+    `T² KL(softmax(Z(teacher) / T) ‖ softmax(Z(student) / T))` where Z takes each example's logits to zero mean and unit
     variance over the classes, `Z(z) = (z − mean z) / sqrt(var z + 1e-6)`. The variance of C classes is divided by C;
     the authors' code divides by C − 1, which is a T larger by sqrt(C / (C − 1)) in the softmax. Shifting or scaling an
-    image's logits does not change the loss.
+    example's logits does not change the loss.
 
     Reference: Sun et al., "Logit Standardization in Knowledge Distillation", 2024, arXiv:2403.01427.
 
@@ -38,7 +38,7 @@ class StandardizedLoss(LogitDistillationLoss):
         super().__init__(temperature, name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of every image.
+        """Returns the loss of every example.
 
         Args:
             y_true: teacher logits, any float dtype, [batch, classes].
