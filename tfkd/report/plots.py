@@ -8,6 +8,7 @@ import io
 import itertools
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,9 @@ _UNWANTED = [
 ]
 _MARKERS = {"teacher": "D", "control": "s", "student": "o"}
 _RINGS = (9, 20, 32, 46, 62)  # points from a dot to its label
+_FEW_DECADES = 1e3  # as a ratio: over more, ticks at 2 and 5 would touch
+_LETTERS_PER_LINE = 40
+_BEFORE_ANCHOR = {"left": 0.0, "center": 0.5, "right": 1.0}  # fraction of a label's width, by its alignment
 _DIRECTIONS = [math.radians(angle) for angle in (0, 180, 45, -45, 135, -135, 90, -90, 20, -20, 160, -160)]
 
 
@@ -42,6 +46,15 @@ class Dot:
     x: float
     accuracy: float
     error: float
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place for a label: its offset from the dot in points, its horizontal alignment, and its box in pixels."""
+
+    offset: tuple[float, float]
+    side: str
+    box: Any
 
 
 @dataclass(frozen=True)
@@ -201,20 +214,18 @@ def _logarithmic(axes: Any, low: float, high: float) -> None:
 
     axes.set_xscale("log")
     axes.set_xlim(low / 2.5, high * 1.6)
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if high / low < _FEW_DECADES else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _label_dots(figure: Any, axes: Any, dots: Sequence[Dot]) -> None:
-    """Writes each label at the nearest place to its dot where it covers no dot, error bar or label."""
-    from matplotlib.text import Text
-
+    """Writes each label inside the axes, at the nearest place to its dot where it covers the least."""
     figure.draw_without_rendering()
     occupied = [*_along(figure, axes, front(dots)), *(box for dot in dots for box in _boxes(figure, axes, dot))]
     for dot in _outside_in(dots):
         label = axes.annotate(
-            dot.label,
+            textwrap.fill(dot.label, _LETTERS_PER_LINE),
             (dot.x, 100 * dot.accuracy),
             xytext=(0, 0),
             textcoords="offset points",
@@ -225,14 +236,47 @@ def _label_dots(figure: Any, axes: Any, dots: Sequence[Dot]) -> None:
             arrowprops={"arrowstyle": "-", "color": _ROLES[dot.role], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
         )
         label.set_in_layout(False)
-        for ring, angle in itertools.product(_RINGS, _DIRECTIONS):
-            label.set_position((ring * math.cos(angle), ring * math.sin(angle)))
-            label.set_horizontalalignment(_side(math.cos(angle)))
-            label.update_positions(figure.canvas.get_renderer())
-            extent = Text.get_window_extent(label, figure.canvas.get_renderer())
-            if _within(extent, axes) and not any(extent.overlaps(other) for other in occupied):
-                break
-        occupied.append(extent)
+        place = _clearest(_places(figure, axes, label), occupied)
+        label.set_position(place.offset)
+        label.set_horizontalalignment(place.side)
+        occupied.append(place.box)
+
+
+def _places(figure: Any, axes: Any, label: Any) -> Iterator[_Place]:
+    """Yields places around the dot of a label, the nearest first; one outside the axes is moved to their edge."""
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    width, height = Text.get_window_extent(label, figure.canvas.get_renderer()).size
+    x, y = axes.transData.transform(label.xy)
+    point = figure.dpi / 72
+    for ring, angle in itertools.product(_RINGS, _DIRECTIONS):
+        side = _side(math.cos(angle))
+        left = x + point * ring * math.cos(angle) - width * _BEFORE_ANCHOR[side]
+        bottom = y + point * ring * math.sin(angle) - height / 2
+        inner_left = min(max(left, axes.bbox.x0), axes.bbox.x1 - width)
+        inner_bottom = min(max(bottom, axes.bbox.y0), axes.bbox.y1 - height)
+        offset = (
+            ring * math.cos(angle) + (inner_left - left) / point,
+            ring * math.sin(angle) + (inner_bottom - bottom) / point,
+        )
+        yield _Place(offset, side, Bbox.from_bounds(inner_left, inner_bottom, width, height))
+
+
+def _clearest(places: Iterator[_Place], occupied: Sequence[Any]) -> _Place:
+    """Returns the first place that covers nothing, otherwise the one that covers the smallest area."""
+    covered: list[tuple[float, _Place]] = []
+    for place in places:
+        covered.append((sum(_common_area(place.box, other) for other in occupied), place))
+        if covered[-1][0] == 0:
+            break
+    return min(covered, key=lambda each: each[0])[1]
+
+
+def _common_area(box: Any, other: Any) -> float:
+    width = min(box.x1, other.x1) - max(box.x0, other.x0)
+    height = min(box.y1, other.y1) - max(box.y0, other.y0)
+    return float(max(width, 0) * max(height, 0))
 
 
 def _outside_in(dots: Sequence[Dot]) -> list[Dot]:
@@ -265,15 +309,6 @@ def _along(figure: Any, axes: Any, best: Sequence[Dot]) -> Iterator[Any]:
             [(dot.x, 100 * dot.accuracy), (following.x, 100 * following.accuracy)]
         )
         yield Bbox.from_extents(left, y - point, right, y + point)
-
-
-def _within(extent: Any, axes: Any) -> bool:
-    return (
-        axes.bbox.x0 <= extent.x0
-        and extent.x1 <= axes.bbox.x1
-        and axes.bbox.y0 <= extent.y0
-        and extent.y1 <= axes.bbox.y1
-    )
 
 
 def _side(cosine: float) -> str:
