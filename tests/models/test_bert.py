@@ -16,7 +16,7 @@ from tfkd.errors import RequestError
 from tfkd.inputs.text.bert_folders import folder_of
 from tfkd.inputs.text.tokenizer import Tokenizer
 from tfkd.inputs.text.vocabulary import SPECIAL
-from tfkd.models.bert import open_teacher, read_vocabulary, word_vectors
+from tfkd.models.bert import open_teacher, padding, read_vocabulary, word_vectors
 from tfkd.models.bert_config import read_config
 
 TENSORS = bert_folders.tensors()
@@ -154,12 +154,16 @@ def test_distilbert_is_read(tmp_path: Path, prefix: str) -> None:
     np.testing.assert_allclose(features(model), found, atol=1e-5)
 
 
-def test_a_table_may_have_more_rows_than_the_vocabulary_but_not_fewer(tmp_path: Path) -> None:
-    model = open_teacher(write_folder(tmp_path / "padded", TENSORS, pieces=PIECES - 8), 16, 5)
-    assert word_vectors(model).shape == (PIECES - 8, WIDTH)
-    np.testing.assert_array_equal(word_vectors(model), TENSORS["embeddings.word_embeddings.weight"][: PIECES - 8])
-    with pytest.raises(RequestError, match=r"vocab.txt has 51 pieces, but the model has vectors for 50"):
-        open_teacher(write_folder(tmp_path / "short", TENSORS, pieces=PIECES + 1), 16, 5)
+def test_a_table_may_be_padded_but_not_of_another_vocabulary(tmp_path: Path, teacher: keras.Model) -> None:
+    words = "embeddings.word_embeddings.weight"
+    values = TENSORS | {words: np.pad(TENSORS[words], ((0, 6), (0, 0)))}
+    model = open_teacher(write_folder(tmp_path / "padded", values, CONFIG | {"vocab_size": PIECES + 6}), 16, 5)
+    np.testing.assert_array_equal(word_vectors(model), TENSORS[words])
+    assert padding(model) == ", 56 word vectors for the 50 pieces of its vocabulary (padded)" and padding(teacher) == ""
+    with pytest.raises(RequestError, match=r"vocab.txt has 51 pieces, but the model has vectors for 50; .* with.$"):
+        open_teacher(write_folder(tmp_path / "more", TENSORS, pieces=PIECES + 1), 16, 5)
+    with pytest.raises(RequestError, match=r"has 48 pieces, but the model has vectors for 50; .*append them as lines."):
+        open_teacher(write_folder(tmp_path / "fewer", TENSORS, pieces=PIECES - 2), 16, 5)
 
 
 def test_a_fine_tuned_classifier_keeps_its_head(tmp_path: Path) -> None:
@@ -215,11 +219,11 @@ CLASSIFYING = {"architectures": ["BertForSequenceClassification"]}
         (CLASSIFYING | {"id2label": ["a", "b"]}, "id2label is ['a', 'b']; it must name"),
         (CLASSIFYING | {"problem_type": "multi_label_classification"}, "several labels per text"),
         ({"vocab_size": 49}, "vocab.txt has 50 pieces, but the model has vectors for 49"),
-        ({"vocab_size": 51}, "'embeddings.word_embeddings.weight' is [50, 32], not [51, 32] as config.json says"),
+        ({"vocab_size": 56}, "'embeddings.word_embeddings.weight' is [50, 32], not [56, 32] as config.json says"),
         ({"intermediate_size": 65}, "'encoder.layer.0.intermediate.dense.weight' is [64, 32], not [65, 32]"),
-        ({"num_hidden_layers": 3}, "has no tensor 'encoder.layer.2.attention.self.query.weight'"),
+        ({"num_hidden_layers": 3}, "has no tensor 'encoder.layer.2.attention.self.query.weight', which"),
         ({"max_position_embeddings": 15}, "takes texts of 2 to 15 pieces, [CLS] and [SEP] included, not of 16."),
-        (CLASSIFYING, "has no tensor 'classifier.weight'"),
+        (CLASSIFYING, "'classifier.weight', which a model as config.json describes it has; use the config.json that"),
     ],
 )
 def test_a_config_that_is_not_supported_or_not_of_the_weights_gets_one_line(

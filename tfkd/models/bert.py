@@ -17,6 +17,8 @@ from tfkd.models.bert_weights import BertWeights, read_weights
 from tfkd.models.text_layers import FirstPiece, TextMean, WordVectors
 from tfkd.models.token_ids import token_ids
 
+_PADDED_TO = (8, 16, 32, 64, 128, 256, 512)  # multiples to which libraries round the rows of a table up
+
 
 def open_teacher(folder: Path, length: int, classes: int) -> keras.Model:
     """Opens a teacher with the weights in its folder.
@@ -59,10 +61,10 @@ def untrained_teacher(folder: Path, length: int, classes: int) -> keras.Model:
 
 
 def read_vocabulary(folder: Path, config: BertConfig) -> Vocabulary:
-    """Reads vocab.txt; a table may have more rows than pieces, as some are padded to a round number.
+    """Reads vocab.txt; a table may have more rows than pieces where it is padded to a multiple of 8 to 512.
 
     Raises:
-        RequestError: the file is missing or damaged, or has more pieces than the table has rows.
+        RequestError: the file is missing or damaged, or is not that of the table by its number of pieces.
     """
     path = folder / VOCABULARY
     if not path.is_file():
@@ -70,10 +72,12 @@ def read_vocabulary(folder: Path, config: BertConfig) -> Vocabulary:
             f"{folder} has no {VOCABULARY}; a model without one has another tokenizer than that of phones."
         )
     found = vocabulary.read(path)
-    if len(found) > config.pieces:
+    pieces = len(found)
+    if config.pieces not in (pieces, *(-(-pieces // multiple) * multiple for multiple in _PADDED_TO)):
+        advice = "" if pieces > config.pieces else " If tokens were added to it later, append them as lines."
         raise RequestError(
-            f"{path} has {len(found):,} pieces, but the model has vectors for {config.pieces:,}; use the vocab.txt "
-            "that it was trained with."
+            f"{path} has {pieces:,} pieces, but the model has vectors for {config.pieces:,}; use the vocab.txt that "
+            f"it was trained with.{advice}"
         )
     return found
 
@@ -111,6 +115,12 @@ def _with_head(
     if weights.classifier and len(config.labels) == classes:
         head.set_weights(weights.classifier)
     return model
+
+
+def padding(model: keras.Model) -> str:
+    """Returns how a teacher's table of word vectors is padded, "" where it is not."""
+    pieces, rows = len(model.get_layer("token_ids").pieces), model.get_layer("backbone").get_layer("words").pieces
+    return f", {rows:,} word vectors for the {pieces:,} pieces of its vocabulary (padded)" if rows > pieces else ""
 
 
 def word_vectors(model: keras.Model) -> np.ndarray:

@@ -117,6 +117,11 @@ class _Tensors:
     def array(self, name: str, shape: tuple[int, ...], inside: bool = True) -> np.ndarray:
         """Returns a float tensor of a shape; with `inside`, its name follows the prefix of the encoder."""
         whole = self._prefix + name if inside else name
+        if whole not in self._file:
+            raise RequestError(
+                f"{self._file.path} has no tensor {whole!r}, which a model as config.json describes it has; use the "
+                "config.json that belongs to it."
+            )
         if self._file.shape(whole) != shape:
             raise RequestError(
                 f"{self._file.path}: {whole!r} is {list(self._file.shape(whole))}, not {list(shape)} as config.json "
