@@ -6,7 +6,7 @@ import pytest
 
 from tfkd.errors import RequestError
 from tfkd.inputs.text.vocabulary import SPECIAL
-from tfkd.models.token_ids import TokenIds, token_ids
+from tfkd.models.token_ids import TokenIds, token_ids, vocabulary_warnings
 
 
 def test_ids_pass_unchanged_and_the_vocabulary_stays_with_the_layer() -> None:
@@ -35,3 +35,11 @@ def test_ids_pass_unchanged_and_the_vocabulary_stays_with_the_layer() -> None:
 def test_pieces_that_are_no_vocabulary_get_one_line(pieces: list[str], message: str) -> None:
     with pytest.raises(RequestError, match=f"The vocabulary of a TokenIds layer.*{message}"):
         TokenIds(pieces)
+
+
+def test_pieces_that_phones_never_find_are_a_warning() -> None:
+    ids, checked = token_ids(keras, [*SPECIAL, "[MASK]", "the", "The", "##S"], 4)
+    (warning,) = vocabulary_warnings(keras.Model(ids, checked), "cased")
+    assert warning.startswith("2 pieces of cased, such as 'The', have capital letters") and "uncased" in warning
+    ids, checked = token_ids(keras, [*SPECIAL, "[MASK]", "the", "É"], 4)
+    assert vocabulary_warnings(keras.Model(ids, checked), "uncased") == ()

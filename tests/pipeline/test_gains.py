@@ -47,3 +47,10 @@ def test_the_most_similar_measurement_is_named(setting: Setting, measured: str) 
     text = expected_gain(setting)
     assert f"docs/evidence/{measured}.json" in text
     assert text.startswith(f"{setting.labels:.0f} labels per class, ")
+
+
+def test_a_measurement_of_another_kind_of_input_is_not_named() -> None:
+    assert expected_gain(Setting(36, 0, True, "audio")) == (
+        "36 labels per class, none unlabelled, trained initial weights. No measurement tells the gain over the control "
+        "of a model of audio"
+    )

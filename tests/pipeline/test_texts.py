@@ -17,6 +17,7 @@ from tfkd.inputs.text.tensors import signature_of
 from tfkd.inputs.text.vocabulary import SPECIAL, UNKNOWN
 from tfkd.pipeline import compare, sweep
 from tfkd.pipeline.context import RunContext
+from tfkd.pipeline.doctor import examine
 from tfkd.pipeline.folders import STUDENT_MODEL
 from tfkd.pipeline.run import begun, run_stages
 from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
@@ -116,6 +117,22 @@ def test_student_and_control_are_trained_from_the_teachers_vectors(run: RunConte
     for kind in ("control", "student"):
         (training,) = trainings_in(run, kind).trainings
         assert training.epochs == 2 and training.parameters == model.count_params()
+
+
+def test_the_doctor_speaks_of_a_frozen_teacher_of_texts_and_says_nothing_twice(home: Path) -> None:
+    def found(recipe: Recipe) -> list[str]:
+        return [finding.text for finding in examine(recipe, context.data, home / "doctor")]
+
+    with begun(recipe(home, Student(weights="teacher", width=0.25)), Silent(), home / "doctor") as context:
+        of_bert, bert = context.recipe, str(home / "bert")
+    texts = found(of_bert)
+    assert f"{bert} stays frozen, a head on it is trained; the run measures its accuracy" in texts
+    assert sum(f"input {TOKENS} pieces" in text for text in texts) == 2 and not any(
+        "evidence" in text for text in texts
+    )
+    broken = str(write_folder(home / "broken", {}, CONFIG | {"hidden_size": -3}))
+    texts = found(of_bert.with_(f"teachers.0.model={broken}", f"student.weights={broken}"))
+    assert sum("hidden_size is -3" in text for text in texts) == 1
 
 
 def test_a_transformer_learns_from_layers_of_the_same_teacher(run: RunContext, home: Path) -> None:

@@ -1,11 +1,12 @@
 """The first layer of every text model: the ids of the pieces of a text, and the vocabulary that they are of."""
 
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Any
 
 import keras
 
-from tfkd.errors import RequestError
+from tfkd.errors import RequestError, counted
 from tfkd.inputs.text.vocabulary import Vocabulary, parse
 from tfkd.kernels.keras_private import layers_of
 from tfkd.models.text_layers import AnyLayer, of
@@ -52,6 +53,22 @@ def token_ids(k: Any, pieces: Sequence[str], length: int) -> tuple[Any, Any]:
 def has_vocabulary(model: keras.Model) -> bool:
     """Returns whether a model of ids carries its vocabulary."""
     return any(isinstance(layer, TokenIds) for layer in model.layers)
+
+
+def vocabulary_warnings(model: keras.Model, name: str) -> tuple[str, ...]:
+    """Returns what phones read otherwise than the library that a model was trained with; `name` is its name."""
+    pieces = next((layer.pieces for layer in model.layers if isinstance(layer, TokenIds)), ())
+    cased = [piece for piece in pieces if any(letter in ascii_uppercase for letter in piece) and not _is_special(piece)]
+    if not cased:
+        return ()
+    return (
+        f"{counted(len(cased), 'piece')} of {name}, such as {cased[0]!r}, have capital letters, but the tokenizer of "
+        "phones makes all letters small, so that they are never found; use an uncased model",
+    )
+
+
+def _is_special(piece: str) -> bool:
+    return piece.startswith("[") and piece.endswith("]")
 
 
 def in_front(pieces: Sequence[str], model: keras.Model) -> keras.Model:

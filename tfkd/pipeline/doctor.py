@@ -58,7 +58,15 @@ class DoctorFinding:
 
 
 def examine(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding]:
-    """Yields findings about the machine, the data, the models and the settings, in this order."""
+    """Yields findings about the machine, the data, the models and the settings, in this order, each once."""
+    earlier = set[DoctorFinding]()
+    for finding in _findings(recipe, data, runs):
+        if finding not in earlier:
+            earlier.add(finding)
+            yield finding
+
+
+def _findings(recipe: Recipe, data: Dataset, runs: Path) -> Iterator[DoctorFinding]:
     yield from _machine(runs)
     yield from _packages(recipe)
     yield from _data(data)

@@ -15,14 +15,16 @@ class Setting:
     """What a gain depends on most.
 
     Attributes:
-        labels: labelled training images per class.
-        unlabelled: images without a label, per labelled one.
+        labels: labelled training examples per class.
+        unlabelled: examples without a label, per labelled one.
         trained: whether the student starts from trained weights.
+        kind: of the input.
     """
 
     labels: float
     unlabelled: float
     trained: bool
+    kind: str = "image"
 
     def distance(self, other: "Setting") -> float:
         """Returns how different two settings are but for the weights; a factor of e in the labels counts 1."""
@@ -65,7 +67,7 @@ def setting_of(recipe: Recipe, data: Dataset) -> Setting:
     """Returns the setting of a recipe whose student's weights are known."""
     labelled = max(1, len(data.train))
     unlabelled = len(data.unlabelled or ()) / labelled
-    return Setting(labelled / len(data.classes), unlabelled, not recipe.student.is_random)
+    return Setting(labelled / len(data.classes), unlabelled, not recipe.student.is_random, data.kind.name)
 
 
 def expected_gain(setting: Setting) -> str:
@@ -73,7 +75,10 @@ def expected_gain(setting: Setting) -> str:
 
     Only students that start from the same kind of weights are compared: random ones gain several times as much.
     """
-    comparable = [each for each in MEASURED if each.setting.trained == setting.trained]
+    start = (setting.kind, setting.trained)
+    comparable = [each for each in MEASURED if (each.setting.kind, each.setting.trained) == start]
+    if not comparable:
+        return f"{_described(setting)}. No measurement tells the gain over the control of a model of {setting.kind}"
     found = min(comparable, key=lambda each: each.setting.distance(setting))
     error = f" ± {found.error:g}" if found.error is not None else ""
     return (

@@ -69,6 +69,8 @@ def _of_texts(request: Request, in_memory: Any, progress: Progress) -> "OwnModel
         model = token_ids.with_trained_vocabulary(pieces, model, str(place), name)
     elif not token_ids.has_vocabulary(model):
         raise RequestError(f"{name} does not say the vocabulary of its ids; name it: `--vocabulary vocab.txt`.")
+    for warning in token_ids.vocabulary_warnings(model, name):
+        progress.say(f"warning: {warning}")
     return own.of_texts(model, name)
 
 

@@ -68,16 +68,21 @@ def _raw(model: Any, data: Dataset, is_trained: bool) -> RawClassifier:
 def _check(teacher: Teacher, data: Dataset, seed: int, taps: Sequence[str]) -> Iterator[CheckedTeacher]:
     from tfkd.distill.taps import tapped
     from tfkd.models import build_teacher
+    from tfkd.models.bert import padding
+    from tfkd.models.token_ids import vocabulary_warnings
 
     model = build_teacher(teacher, len(data.classes), seed, data.classes)
     tapped(model, list(taps))
-    unit = "px" if data.kind.name == "image" else "tokens"
+    unit = "px" if data.kind.name == "image" else "pieces"
     described = f"teacher {model.name}: {model.count_params():,} parameters, input {model.input_shape[1]} {unit}"
+    if teacher.is_bert:
+        described += padding(model)
+    warnings = vocabulary_warnings(model, teacher.model)
     if teacher.fine_tune:
-        plan = f"{teacher.model} will be fine-tuned; the run measures its accuracy"
-        yield CheckedTeacher(described, None, plan, model)
+        plan = "will be fine-tuned" if teacher.fine_tune.epochs else "stays frozen, a head on it is trained"
+        yield CheckedTeacher(described, None, f"{teacher.model} {plan}; the run measures its accuracy", model, warnings)
     else:
-        yield CheckedTeacher(described, _raw(model, data, is_trained=False), "", model)
+        yield CheckedTeacher(described, _raw(model, data, is_trained=False), "", model, warnings)
 
 
 NETWORK = TeacherKind(
