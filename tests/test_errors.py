@@ -5,7 +5,7 @@ import errno
 import keras
 import pytest
 
-from tfkd.errors import cause, legible, of_the_machine
+from tfkd.errors import cause, legible, nearest, of_the_machine
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,9 @@ def test_errors_of_the_machine_are_one_line_with_advice(error: Exception, messag
 )
 def test_other_errors_are_not_the_machines(error: Exception) -> None:
     assert of_the_machine(error) is None
+
+
+def test_a_long_list_of_known_names_is_cut_short() -> None:
+    assert nearest("?", ["b", "a"]) == " Known: a, b."
+    found = nearest("?", [f"name {number:04}" for number in range(1040)])
+    assert found.startswith(" Known: name 0000, name 0001") and found.endswith("name 0039 and 1,000 more.")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _LONG_LINE = 300
 _LONGEST_SENTENCE = 1000
 _NAMED = 3
+_KNOWN = 40  # names of a list that a message holds
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 # Control characters, surrogates, line and paragraph separators, and changes of the direction of writing.
@@ -84,7 +85,10 @@ def nearest(wrong: str, known: list[str]) -> str:
     import difflib
 
     matches = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
-    return f" Did you mean {matches[0]!r}?" if matches else f" Known: {', '.join(sorted(known))}."
+    if matches:
+        return f" Did you mean {matches[0]!r}?"
+    more = f" and {len(known) - _KNOWN:,} more" if len(known) > _KNOWN else ""
+    return f" Known: {', '.join(sorted(known)[:_KNOWN])}{more}."
 
 
 def legible(text: str) -> str:
