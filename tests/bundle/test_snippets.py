@@ -25,6 +25,7 @@ fun main(arguments: Array<String>) {
 }
 """
 
+LITERT = "Android, with LiteRT"
 KINDS = (("floats", "fp32", "float32"), ("bytes", "int8", "uint8"), ("signed", "int8", "int8"))
 
 Make = Callable[..., Manifest]
@@ -83,8 +84,11 @@ def test_sources_of_texts_come_with_a_tokenizer(make: Make) -> None:
     assert not any("Bitmap" in code or "photo" in code or "CGImage" in code for code in found.values())
     assert "const val LENGTH = 20" in found["android/IntentsTokenizer.kt"]
     steps = {usage.platform: " ".join(usage.steps) for usage in usages(manifest)}
-    assert steps.keys() == {"Android, with LiteRT", "Android, with MediaPipe Tasks", "iOS and macOS"}
+    assert steps.keys() == {LITERT, "Android, with MediaPipe Tasks", "iOS and macOS"}
     assert "TextClassifier takes the text" in steps["Android, with MediaPipe Tasks"]
+    assert "labels.txt and vocab.txt into app/src/main/assets and android/IntentsClassifier.kt and" in steps[LITERT]
+    for platform, source in ((LITERT, "android/IntentsTokenizer.kt"), ("iOS and macOS", "ios/IntentsTokenizer.swift")):
+        assert source in steps[platform] and "vocab.txt" in steps[platform], platform
 
 
 def test_they_run_the_int8_file_on_android_and_a_verified_program_on_ios() -> None:

@@ -84,6 +84,14 @@ def test_tables_show_the_manifests_numbers(card, make_manifest):
     assert r"| min\_speed\_ratio | 15.4 | ≥ 3 | passed |" in body
 
 
+def test_weights_are_those_of_a_named_teacher(card, make_manifest):
+    manifest = make_manifest()
+    (teacher,) = manifest.teachers
+    assert f"({teacher.model.replace('_', chr(92) + '_')}, weights imagenet, input" in card(manifest)[1]
+    teacher.model = "mine.keras"
+    assert "(mine.keras, input" in card(manifest)[1]
+
+
 def test_control_that_was_not_exported_shows_its_accuracy(card, make_manifest):
     rows = [row for row in make_manifest().model_dump()["comparison"] if not row["variant"].startswith("control")]
     _, body = card(make_manifest(comparison=rows))

@@ -57,6 +57,7 @@ def write_model_card(manifest: Manifest, path: Path) -> None:
         against=facts.against,
         images=images,
         folds_say=facts.folds_say(manifest),
+        weights_of=facts.weights_of,
         domains_say=facts.domains_say(manifest),
         test_uses_say=facts.test_uses_say(manifest),
         value=facts.value,

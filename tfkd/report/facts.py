@@ -13,7 +13,8 @@ from tfkd.errors import RequestError, counted
 from tfkd.formats import TIMED
 from tfkd.inputs import kind_of
 from tfkd.inputs.kind import InputKind
-from tfkd.recipe import RANDOM, SMOKE
+from tfkd.models import TEACHERS
+from tfkd.recipe import IMAGENET, RANDOM, SMOKE
 from tfkd.recipe.of_export import default_blocks
 from tfkd.report import units
 from tfkd.verification import class_gates
@@ -196,7 +197,7 @@ def teacher_described(teacher: TeacherEntry) -> str:
     """Returns what is known of a teacher: weights, parameters, size of its input, calibration error."""
     side = teacher.image_size
     found = [
-        f"weights {teacher.weights}" if teacher.weights != "none" else "",
+        weights_of(teacher),
         f"{teacher.parameters:,} parameters" if teacher.parameters else "",
         f"input {side} × {side}" if side else "",
         "" if teacher.calibration_error is None else f"calibration error {units.percent(teacher.calibration_error)}",
@@ -205,6 +206,12 @@ def teacher_described(teacher: TeacherEntry) -> str:
         _tuning(teacher.tuning),
     ]
     return ", ".join([teacher.model, *(each for each in found if each)])
+
+
+def weights_of(teacher: TeacherEntry) -> str:
+    """Returns "weights NAME", or "" for random ones and those of a model's own file, whose setting is unused."""
+    is_unused = teacher.weights == IMAGENET and teacher.model not in TEACHERS
+    return "" if is_unused or teacher.weights == "none" else f"weights {teacher.weights}"
 
 
 def domains_say(manifest: Manifest) -> str:
