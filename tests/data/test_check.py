@@ -33,7 +33,7 @@ def test_damaged_files_are_named_counted_and_left_out(tmp_path: Path) -> None:
 
 
 def test_too_many_damaged_files_stop_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"2 of 17 files cannot be read, over data.max_rejected = 0.1: a/003.jpg"):
+    with pytest.raises(RequestError, match=r"2 of 17 examples cannot be read, over data.max_rejected = 0.1: a/003.jpg"):
         check(listed(damaged(tmp_path)), 0.1)
 
 

@@ -166,7 +166,8 @@ def test_a_wrong_table_names_the_line(tmp_path: Path, lines: list[str], message:
         (['{"text": "a", "label": "b"}', '{"text": "a"}'], "line 2: has no 'label'"),
         (['{"text": ["a"], "label": "b"}'], "line 1: 'text' is list, not a text"),
         (['{"text": "a", "label": true}'], "line 1: 'label' is bool, not a text"),
-        (['{"words": "a", "label": "b"}'], "there is no column text"),
+        (['{"words": "a", "label": "b"}'], "there is no column text; write an object with text and label into"),
+        (['{"text": "a", "label": "b"}', '{"text": "c", "label": "d", "split": "test"}'], "line 2: has 'split', which"),
     ],
 )
 def test_a_wrong_line_of_json_is_named(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -218,12 +219,21 @@ def test_the_vocabulary_is_of_the_training_texts_and_kept(tmp_path: Path) -> Non
     assert "currency" in signature.pieces and "zebra" not in signature.pieces and signature.tensors[0].shape == (6,)
     (long,) = [note for note in data.notes if "lose their end" in note]
     assert long.startswith("42 of 42 texts have more than 6 pieces")
+    assert not any("phones do not split" in note for note in data.notes)
     kept = list(tmp_path.glob("adaptation-*.json"))
     again = open_source(settings, 1, checked=tmp_path)
     assert again.reading == data.reading and again.notes == data.notes and len(kept) == 1
     changed = open_source(settings.model_copy(update={"tokens": 9}), 1, checked=tmp_path)
     assert changed.fingerprint == data.fingerprint, "texts stay the same"
     assert changed.reading != data.reading
+
+
+def test_words_that_phones_do_not_split_are_counted(tmp_path: Path) -> None:
+    thai = "สวัสดีครับบัตรของฉันหายไปเมื่อวานนี้"
+    data = opened(table(tmp_path / "a.csv", f"{thai},card", f"{thai[:33]},card"))
+    assert any(
+        "1 of 42 texts have words of more than 100 bytes, which phones do not split" in note for note in data.notes
+    )
 
 
 def test_a_given_vocabulary_is_pruned_to_the_training_texts(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def test_broken_links_are_rejected_by_name(tmp_path: Path) -> None:
         "blue/kept.jpg: a link to nothing (fetch it: dvc pull)",
         "red/gone.jpg: a link to nothing (fetch it: git annex get)",
     )
-    with pytest.raises(RequestError, match=r"4 of 16 files cannot be read, over data.max_rejected = 0.01: blue/circ"):
+    with pytest.raises(
+        RequestError, match=r"4 of 16 examples cannot be read, over data.max_rejected = 0.01: blue/circ"
+    ):
         open_source(Data(source=f"folder:{root}"), 1)
 
 

@@ -265,6 +265,6 @@ def _judge(rejected: list[tuple[str, str]], total: int, max_rejected: float) -> 
     reasons = [f"{some(those, ', ')}: {reason}" for reason, those in names.items()]
     advice = "Repair or remove them." if len(rejected) == total else "Repair or remove them, or raise the limit."
     raise RequestError(
-        f"{len(rejected)} of {total} files cannot be read, over data.max_rejected = {max_rejected:g}: "
+        f"{len(rejected):,} of {total:,} examples cannot be read, over data.max_rejected = {max_rejected:g}: "
         f"{some(reasons)}. {advice}"
     )

@@ -24,7 +24,7 @@ from tfkd.labels import composed, meant, require_usable
 
 # Sidecar files, ignored and counted by extension. Anything else that cannot be decoded is rejected and named.
 _SIDECARS = (
-    *(".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"),
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"),
     *(".aae", ".xmp", ".dvc", ".sha256", ".md5"),
 )
 _LISTS = (".csv", ".tsv", ".txt")

@@ -55,6 +55,7 @@ class ListForm:
         split: of all examples, where the list has no column for it.
         is_labelled: every example has a label.
         other_names: further names of columns.
+        advice: what to do where a column is missing; "" for that of a list with separators.
     """
 
     content: str
@@ -62,6 +63,7 @@ class ListForm:
     split: str = "train"
     is_labelled: bool = True
     other_names: Mapping[str, str] = field(default_factory=dict)
+    advice: str = ""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -148,10 +150,10 @@ def header(where: str, cells: Sequence[str], form: ListForm, notes: list[str]) -
     missing = [name for name in form.required if name not in names]
     if missing:
         optional = " (and split or group where you have them)" if form.is_labelled else ""
-        raise RequestError(
-            f"{where}: there is no column {' and no column '.join(missing)}; begin the list with the line "
-            f"{','.join(form.required)}{optional}, separated by commas, semicolons or tabs."
+        advice = form.advice or (
+            f"begin the list with the line {','.join(form.required)}{optional}, separated by commas, semicolons or tabs"
         )
+        raise RequestError(f"{where}: there is no column {' and no column '.join(missing)}; {advice}.")
     notes.extend(_ignored(names, form))
     return {name: names.index(name) for name in form.columns if name in names}
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,7 +13,7 @@ from tfkd.data.archive import open_archive
 from tfkd.data.dataset import MAX_BYTES, UNLABELLED, Listing, Split
 from tfkd.data.layout import split_of
 from tfkd.data.rows import ListedRow, ListForm
-from tfkd.errors import RequestError, nearest
+from tfkd.errors import RequestError, enumerated, nearest
 from tfkd.inputs.kind import ExampleError, Reading
 from tfkd.inputs.text import encodings
 from tfkd.inputs.text.tokenizer import well_formed
@@ -185,8 +185,14 @@ def _of_json_lines(name: str, text: str, form: ListForm, notes: list[str]) -> It
         values = _object(where, written)
         if not keys:
             names = list(values)
-            keys = rows.header(where, names, form, notes)
+            keys = rows.header(where, names, replace(form, advice=_keys(form)), notes)
+        if late := [key for key in values if key not in names and key.strip().casefold() in form.columns]:
+            raise RequestError(f"{where}: has {late[0]!r}, which the first line lacks. Give each line the same keys.")
         yield rows.row(name, line, {key: _cell(where, names[at], values) for key, at in keys.items()}, form)
+
+
+def _keys(form: ListForm) -> str:
+    return f"write an object with {enumerated(form.required)} into each line"
 
 
 def _object(where: str, written: str) -> dict[str, object]:

@@ -195,7 +195,7 @@ def test_when_nothing_can_be_read_the_limit_is_not_the_advice(tmp_path: Path) ->
     root = fill(tmp_path, {"a": 0, "b": 0})
     for i in range(4):
         (root / "ab"[i % 2] / f"{i}.jpg").write_bytes(LFS.replace(b"1234", b"123%d" % i))
-    with pytest.raises(RequestError, match=r"4 of 4 files cannot be read.*git lfs pull") as error:
+    with pytest.raises(RequestError, match=r"4 of 4 examples cannot be read.*git lfs pull") as error:
         open_source(Data(source=f"folder:{root}"), 1)
     assert "raise the limit" not in str(error.value)
 

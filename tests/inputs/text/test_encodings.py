@@ -30,6 +30,9 @@ def test_other_encodings_are_found_and_called_guesses(text: str, encoding: str) 
         (b"\x89PNG\r\n\x1a\n\0\0", "zero bytes"),
         (b"a\ncaf\xc3\xa9\ncaf\xe9 noir\n", "line 3 is not in UTF-8, other lines are"),
         (b"\xff\xfea\0b", "is damaged: not UTF-16"),
+        ("text,label\n".encode("utf-16-le"), "line 1 holds a zero byte; if the file is UTF-16, save it as UTF-8"),
+        ("où\n".encode("utf-16-le"), "holds zero bytes; if it is UTF-16"),
+        (b"a\nb\0c\n", "line 2 holds a zero byte"),
     ],
 )
 def test_what_is_no_text_is_refused(content: bytes, message: str) -> None:

@@ -45,6 +45,14 @@ def decode(content: bytes) -> Decoded:
     Raises:
         ExampleError: it is no text, or parts of it are in different encodings.
     """
+    found = _read(content)
+    if "\0" in found.text:  # UTF-16 without its mark is ASCII with zero bytes, at which phones end a text
+        line = found.text.count("\n", 0, found.text.index("\0")) + 1
+        raise ExampleError(f"line {line} holds a zero byte; if the file is UTF-16, save it as UTF-8")
+    return found
+
+
+def _read(content: bytes) -> Decoded:
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
             return Decoded(_decoded(content, encoding), UTF_8 if encoding == "UTF-8-SIG" else encoding)
@@ -53,7 +61,7 @@ def decode(content: bytes) -> Decoded:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
     if b"\0" in content:
-        raise ExampleError("is no text: it holds zero bytes")
+        raise ExampleError("is no text: it holds zero bytes; if it is UTF-16, save it as UTF-8")
     if _has_wide_utf_8(content):
         raise ExampleError(f"line {line} is not in UTF-8, other lines are; save all of it as UTF-8")
     return _guessed(content)

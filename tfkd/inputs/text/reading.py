@@ -1,6 +1,5 @@
 """Reads texts, and converts them to ids of pieces."""
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,14 +11,14 @@ from tfkd.inputs.kind import Arrays, Overlay, Ranges
 from tfkd.inputs.text import building, check, encodings, vocabulary
 from tfkd.inputs.text.bert_folders import vocabulary_file
 from tfkd.inputs.text.tensors import length_of, signature
-from tfkd.inputs.text.tokenizer import Tokenizer
+from tfkd.inputs.text.tokenizer import LONGEST_WORD, Tokenizer, is_splittable, words
 from tfkd.inputs.text.views import make_view
 from tfkd.inputs.text.vocabulary import Vocabulary
 from tfkd.recipe import Augment, Data
 from tfkd.signature import Signature
 
 RENDERING = "rgb"  # of networks that see the example as it is
-_ADAPTATION = 1  # increase it when adaptations have other facts
+_ADAPTATION = 2  # increase it when adaptations have other facts
 _BYTES_PER_CHARACTER = 4
 _MOST_TOKENIZERS = 16
 _tokenizers: dict[int, Tokenizer] = {}  # by the identity of their vocabulary's pieces, which they hold
@@ -92,21 +91,32 @@ class TextReading:
         return [_ADAPTATION, self.length, self.most, self.given.pieces if self.given else None]
 
     def adaptation(self, training: Iterable[str], others: Iterable[str]) -> dict[str, Any]:
-        """Returns the vocabulary of the training texts, and how many of all texts are longer than the input."""
+        """Returns the vocabulary of the training texts, and how many of all texts no phone reads as a whole."""
         texts = list(training)
         found = building.pruned(self.given, texts).vocabulary if self.given else building.of_texts(texts, self.most)
-        lengths = [_length(Tokenizer(found), text) for text in itertools.chain(texts, others)]
-        return {"pieces": found.pieces, "longer": sum(each > self.length for each in lengths), "texts": len(lengths)}
+        everything = [*texts, *others]
+        lengths = [_length(Tokenizer(found), text) for text in everything]
+        return {
+            "pieces": found.pieces,
+            "longer": sum(each > self.length for each in lengths),
+            "unsplit": sum(not all(map(is_splittable, words(text))) for text in everything),
+            "texts": len(lengths),
+        }
 
     def adapted(self, facts: Mapping[str, Any]) -> "TextReading":
         """Returns the reading with the vocabulary of an adaptation."""
         return replace(self, vocabulary=Vocabulary(tuple(facts["pieces"])))
 
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
-        """Yields the size of the vocabulary, and how many texts are longer than the input."""
+        """Yields the size of the vocabulary, and how many texts no phone reads as a whole."""
         yield f"vocabulary of {counted(len(facts['pieces']), 'piece')} from the training texts"
         if facts["longer"]:
             yield f"{_cut(facts['longer'], facts['texts'], self.length)} (data.tokens)"
+        if facts["unsplit"]:
+            yield (
+                f"{facts['unsplit']:,} of {facts['texts']:,} texts have words of more than {LONGEST_WORD} bytes, which "
+                "phones do not split, so that they are unknown; in scripts without spaces, put spaces between words"
+            )
 
     def input_notes(self, examples: Iterable[str], signature: Signature) -> Iterator[str]:
         """Yields how many texts are longer than the input of a model."""
