@@ -172,6 +172,10 @@ def test_a_file_of_a_bundle_is_measured_as_one_of_the_bundle(shipped):
         ({"images": np.zeros((2, 4, 4, 3), np.uint8), "answers": np.zeros((1, 3))}, "has 2 images and 1 answers"),
         ({"images": np.zeros((1, 4, 4, 3), np.uint8), "answers": np.full((1, 3), np.nan)}, "finite"),
         ({"images": np.array([{}]), "answers": np.zeros((1, 3))}, "an array holds Python objects"),
+        (
+            {"images": np.zeros((1, 4, 4, 3), np.uint8), "answers": np.zeros((1, 3))},
+            r"\[4, 4, 3\], and .* takes uint8 \[1, 32",
+        ),
     ],
 )
 def test_golden_archives_of_another_form_are_refused(files, tmp_path, arrays, message):

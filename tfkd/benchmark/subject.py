@@ -2,10 +2,11 @@
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
 
     Raises:
         RequestError: it is not a .tflite file, the target cannot run it, or the archive is not of this form, or has
-            ids that the file does not take.
+            images or ids that the file does not take.
     """
     if path.suffix != ".tflite" or "tflite" not in formats:
         raise RequestError(
@@ -157,8 +158,7 @@ def of_file(path: Path, formats: tuple[str, ...], golden_answers: Path | None = 
     if golden_answers is None:
         return subject
     images, predictions, tolerance = _archive(golden_answers)
-    if _are_ids(images):
-        _require_taken(path, images, golden_answers)
+    (_require_taken if _are_ids(images) else _require_size)(path, images, golden_answers)
     format = FORMATS["tflite"]
     tolerances = {family: min(format.widest(family), tolerance) for family in format.families}
     expected = Expected(format.name, "", dict.fromkeys(format.stored, predictions), tolerances)
@@ -232,13 +232,8 @@ def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
 def _require_taken(path: Path, ids: np.ndarray, archive: Path) -> None:
     """Refuses ids of another length or vocabulary than those of a file."""
     from tfkd.verification import feeding
-    from tfkd.verification.apart import Apart
 
-    try:
-        with Apart() as process:
-            tensor = process.call(path, feeding.signature, path).single
-    except VerifyError as error:
-        raise RequestError(f"{path}: {error}") from None
+    tensor = _read_apart(path, feeding.signature).single
     if tensor.shape != ids.shape[1:] or tensor.dtype != ids.dtype:
         raise RequestError(
             f"{archive}: has ids [n, {ids.shape[1]}], and {path} takes {tensor}. Save what the file takes."
@@ -249,6 +244,29 @@ def _require_taken(path: Path, ids: np.ndarray, archive: Path) -> None:
             f"{archive}: has ids from {ids.min()} to {ids.max()}, and the vocabulary of {path} those from {low:g} to "
             f"{high:g}. Save ids of its vocab.txt."
         )
+
+
+def _require_size(path: Path, images: np.ndarray, archive: Path) -> None:
+    """Refuses images of another size than a file takes, and images for a file of texts."""
+    from tfkd.verification import tflite
+
+    taken = _read_apart(path, tflite.io).input
+    if tuple(taken.shape[1:]) != images.shape[1:]:
+        raise RequestError(
+            f"{archive}: has images {list(images.shape[1:])}, and {path} takes {taken.dtype} {list(taken.shape)}. Save "
+            f"{'ids of texts' if len(taken.shape) == 2 else 'images of its size'}."
+        )
+
+
+def _read_apart(path: Path, read: Callable[[Path], Any]) -> Any:
+    """Returns what a function reads from a file, in another process."""
+    from tfkd.verification.apart import Apart
+
+    try:
+        with Apart() as process:
+            return process.call(path, read, path)
+    except VerifyError as error:
+        raise RequestError(str(error)) from None
 
 
 def _are_images(values: np.ndarray) -> bool:

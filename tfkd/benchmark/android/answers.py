@@ -14,19 +14,50 @@ from tfkd.errors import RequestError
 from tfkd.formats import FORMATS
 from tfkd.formats.families import LITERT_KERNELS, XNNPACK
 from tfkd.inputs.text.vocabulary import SPECIAL
+from tfkd.verification import VerifyError
 
 _TEXTS = 2  # dimensions of ids of several texts
+_DRAWN = 100  # ids from 0 that the tools draw
 
 
 def inputs(tool: Tool, subject: BenchSubject, name: str) -> dict[str, str]:
     """Returns the tool's options for the random input that it times, where it needs any.
 
-    TFLite's tool draws ids from 0 to 99, and a vocabulary may be smaller. LiteRT's accepts no such options.
+    Both tools draw ids from 0 to 99, and a vocabulary may be smaller. LiteRT's accepts no other range.
+
+    Raises:
+        RequestError: LiteRT's tool would draw ids beyond the vocabulary.
     """
-    if tool.litert or subject.images.ndim != _TEXTS:
+    path, has_images = subject.paths[name], len(subject.images) and subject.images.ndim != _TEXTS
+    form = None if has_images else _form(path)
+    if form is None or not form.takes_ids:
         return {}
-    form = _Form(subject.paths[name])
+    if tool.litert:
+        _require_drawable(path, tool)
+        return {}
     return {**form.layers, "input_layer_value_range": f"{form.name},0,{len(SPECIAL) - 1}"}
+
+
+def _form(path: Path) -> "_Form | None":
+    """Returns the form of a file; None where it cannot be read, so that the tool says why."""
+    try:
+        return _Form(path)
+    except ValueError:
+        return None
+
+
+def _require_drawable(path: Path, tool: Tool) -> None:
+    from tfkd.verification import tflite
+
+    try:
+        pieces = len(tflite.pieces(path))
+    except VerifyError:  # a file without a vocabulary
+        return
+    if pieces < _DRAWN:
+        raise RequestError(
+            f"{path.name} has a vocabulary of {pieces} pieces, but {tool.path.name} is LiteRT's tool, which draws ids "
+            f"from 0 to {_DRAWN - 1}. Take TFLite's benchmark_model."
+        )
 
 
 def compared(
@@ -89,6 +120,11 @@ class _Form:
         self._all, self._input = interpreter.get_input_details(), entry(interpreter)
         self._output = interpreter.get_output_details()[0]
         self.name = _layer(self._input)
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether an example is the ids of a text."""
+        return bool(np.dtype(self._input["dtype"]) == np.int32)
 
     @property
     def layers(self) -> dict[str, str]:
