@@ -366,4 +366,4 @@ def _work(context: RunContext, number: int) -> ReportResult:
     return ReportResult(BUNDLE)
 
 
-REPORT = StageKind(name="report", version=31, result=ReportResult, inputs=_inputs, work=_work)
+REPORT = StageKind(name="report", version=32, result=ReportResult, inputs=_inputs, work=_work)
