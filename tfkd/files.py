@@ -334,6 +334,20 @@ def _seal(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object of JSON, as the `object_pairs_hook` of json.loads.
+
+    Raises:
+        RequestError: a key occurs twice.
+    """
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise RequestError(f"has two values of {key!r}. Remove one of them.")
+        values[key] = value
+    return values
+
+
 def flush(folder: Path) -> None:
     """Flushes every file of a folder to the disk, so that a power failure loses no published file."""
     for path in folder.rglob("*"):

@@ -149,6 +149,7 @@ def test_an_encoding_that_nothing_states_is_named(tmp_path: Path) -> None:
         (["text,lable", "a,b"], "there is no column 'lable'. Did you mean 'label'?"),
         (["text,label"], "holds no texts"),
         (["text,label", '"a,b'], "is not CSV"),
+        (["text,label", "a,b", f"{'a ' * 70_000},b"], "line 3: a cell has more than 131,072 characters. Close its q"),
         (["text,label", "a,"], "line 2: has no label"),
         (["text,label", "a,b,c"], "line 2: has 3 cells, the header has 2"),
         (["text,label,split", "a,b,somewhere"], "the split 'somewhere' is none of train"),
@@ -163,6 +164,7 @@ def test_a_wrong_table_names_the_line(tmp_path: Path, lines: list[str], message:
     [
         (['{"text": "a", "label": "b"}', "{"], "line 2: is no JSON object"),
         (["[1]"], "line 1: is no JSON object"),
+        (['{"text": "a", "label": "b", "label": "c"}'], "line 1: has two values of 'label'. Remove one of them"),
         (['{"text": "a", "label": "b"}', '{"text": "a"}'], "line 2: has no 'label'"),
         (['{"text": ["a"], "label": "b"}'], "line 1: 'text' is list, not a text"),
         (['{"text": "a", "label": true}'], "line 1: 'label' is bool, not a text"),
@@ -217,12 +219,11 @@ def test_the_vocabulary_is_of_the_training_texts_and_kept(tmp_path: Path) -> Non
     data = open_source(settings, 1, checked=tmp_path)
     signature = data.reading.signature(settings)
     assert "currency" in signature.pieces and "zebra" not in signature.pieces and signature.tensors[0].shape == (6,)
-    (long,) = [note for note in data.notes if "lose their end" in note]
-    assert long.startswith("42 of 42 texts have more than 6 pieces")
-    assert not any("phones do not split" in note for note in data.notes)
+    lost = "42 of 42 texts have more than 6 pieces and lose their end; set data.tokens=9, which keeps 95% of the texts"
+    assert data.warnings == (f"{lost} whole",) and not any("lose their end" in note for note in data.notes)
     kept = list(tmp_path.glob("adaptation-*.json"))
     again = open_source(settings, 1, checked=tmp_path)
-    assert again.reading == data.reading and again.notes == data.notes and len(kept) == 1
+    assert (again.reading, again.notes, again.warnings) == (data.reading, data.notes, data.warnings) and len(kept) == 1
     changed = open_source(settings.model_copy(update={"tokens": 9}), 1, checked=tmp_path)
     assert changed.fingerprint == data.fingerprint, "texts stay the same"
     assert changed.reading != data.reading
@@ -234,6 +235,26 @@ def test_words_that_phones_do_not_split_are_counted(tmp_path: Path) -> None:
     assert any(
         "1 of 42 texts have words of more than 100 bytes, which phones do not split" in note for note in data.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words", "remedy"),
+    [
+        (10, 600, "set data.tokens=512, its maximum, or divide long texts"),
+        (512, 600, "data.tokens has its maximum, so divide long texts"),
+    ],
+)
+def test_texts_longer_than_any_input_are_to_be_divided(tmp_path: Path, tokens: int, words: int, remedy: str) -> None:
+    data = opened(
+        table(tmp_path / "a.csv", *(f"{number} {'card ' * words},card" for number in range(4))), tokens=tokens
+    )
+    (warning,) = data.warnings
+    assert warning.endswith(f"of 44 texts have more than {tokens} pieces and lose their end; {remedy}")
+
+
+def test_with_folds_every_text_is_counted_once(tmp_path: Path) -> None:
+    (warning,) = opened(table(tmp_path / "a.csv"), tokens=6, folds=2).warnings
+    assert warning.startswith("40 of 40 texts")
 
 
 def test_a_given_vocabulary_is_pruned_to_the_training_texts(tmp_path: Path) -> None:
@@ -263,7 +284,10 @@ def test_an_embedded_data_set_of_texts() -> None:
     data = open_source(settings, 1)
     assert len(data.classes) == 77 and len(data.test) == 3080 and len(data.train) + len(data.validation) == 9993
     assert not data.rejected and any(note.startswith("10 training examples left out") for note in data.notes)
-    assert "50 of 13,073 texts have more than 64 pieces and lose their end (data.tokens)" in data.notes
+    assert (
+        "50 of 13,073 texts have more than 64 pieces and lose their end; increase data.tokens if their end matters"
+        in data.notes
+    )
     assert not (plain_ids(data, settings) == 1).any(), "every character of the training texts has a piece"
     with pytest.raises(RequestError, match=r"0 features of kind Image .*\. Set data\.kind=text\."):
         open_source(Data(source="embedded:banking77"), 1)

@@ -108,6 +108,9 @@ class LettersReading:
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
         yield from ()
 
+    def adaptation_warnings(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        yield from ()
+
     def input_notes(self, examples: Iterable[str], signature: Signature) -> Iterator[str]:
         yield from ()
 

@@ -165,6 +165,9 @@ def test_a_missing_file_and_broken_json(tmp_path: Path) -> None:
     broken.write_text("[1, 2]")
     with pytest.raises(RequestError, match="list"):
         files.load(broken)
+    broken.write_text('{"name": "a", "data": {"tokens": 8, "tokens": 9}}')
+    with pytest.raises(RequestError, match=r"recipe\.json: has two values of 'tokens'\. Remove one of them"):
+        files.load(broken)
 
 
 def test_an_error_of_a_whole_block_does_not_print_the_block(file: Path) -> None:

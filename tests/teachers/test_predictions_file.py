@@ -228,6 +228,7 @@ def test_wrong_content_is_refused_in_one_line(
         ("t.csv", b"\xff\xfe", "is no text in UTF-8"),
         ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer; fetch the file itself"),
         ("t.csv", b"file,a,b\nx.png,1\n", "line 2: has 2 columns, the first line has 3"),
+        ("t.csv", b"text,a,b\n" + 70_000 * b"a " + b",1,2\n", "a cell has more than 131,072 characters. Close its"),
         ("t.csv", b"file,a,b\nx.png,1,cat\n", "line 2: the column 'b' holds 'cat', not a number"),
         ("t.npz", b"PK\x03\x04no", "is no .npz file of plain arrays"),
         ("t.npz", b"file,a,b\n", "is no .npz file of plain arrays; write it with numpy.savez"),

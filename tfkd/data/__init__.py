@@ -72,7 +72,8 @@ def open_source(
         unlabelled = divided.rest
     named = source.fingerprint(data, seed, {"left_out": divided.left_out, "unlabelled_left_out": more})
     training = [train, *([unlabelled] if unlabelled else [])]
-    reading, about = adapting.adapted(train.reading, training, (validation, test), named, checked)
+    others = [split for split in (validation, test) if split is not train]  # with folds, each is all examples
+    reading, about, lost = adapting.adapted(train.reading, training, others, named, checked)
     return Dataset(
         source=data.source,
         classes=source.classes,
@@ -85,7 +86,7 @@ def open_source(
         rejected=source.outcome.rejected,
         ranges=source.outcome.reading.ranges,
         notes=(*notes, *about),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *lost),
         is_pooled=data.is_pooled,
     )
 

@@ -12,8 +12,8 @@ from tfkd.inputs.kind import Reading
 
 def adapted(
     reading: Reading, training: Iterable[Split], others: Iterable[Split], examples: str, folder: Path | None
-) -> tuple[Reading, list[str]]:
-    """Returns the reading of the student's input, and notes about it.
+) -> tuple[Reading, list[str], list[str]]:
+    """Returns the reading of the student's input, notes about it, and warnings.
 
     Args:
         reading: of all splits.
@@ -26,14 +26,14 @@ def adapted(
         RequestError: the examples do not fit the settings.
     """
     if not reading.adapts_by:
-        return reading, []
+        return reading, [], []
     path = None if folder is None else folder / f"adaptation-{fingerprint(examples, reading.adapts_by)}.json"
     facts = None if path is None else read_sealed(path)
     if facts is None:
         facts = reading.adaptation(loaded(*training), loaded(*others))
         if path is not None:
             write_sealed(path, facts)
-    return reading.adapted(facts), list(reading.adaptation_notes(facts))
+    return reading.adapted(facts), list(reading.adaptation_notes(facts)), list(reading.adaptation_warnings(facts))
 
 
 def read_as(split: Split, reading: Reading) -> Split:

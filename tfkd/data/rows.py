@@ -100,7 +100,14 @@ def of_csv(name: str, text: str, form: ListForm, notes: list[str]) -> Iterator[L
                 )
             yield row(name, line, {key: cells[at] if at < len(cells) else "" for key, at in columns.items()}, form)
     except csv.Error as error:
-        raise RequestError(f"{name}, line {start}: is not CSV ({error}). Repair the line.") from None
+        raise RequestError(f"{name}, line {start}: {csv_fault(error)}") from None
+
+
+def csv_fault(error: csv.Error) -> str:
+    """Returns what is wrong with a line of a list with separators, and what to do."""
+    if "field limit" in str(error):
+        return f"a cell has more than {csv.field_size_limit():,} characters. Close its quotes, or shorten it."
+    return f"is not CSV ({error}). Repair the line."
 
 
 def row(table: str, line: int, cells: Mapping[str, str], form: ListForm) -> ListedRow:

@@ -139,6 +139,9 @@ class Reading(Protocol):
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
         """Yields notes about an adaptation, one sentence each."""
 
+    def adaptation_warnings(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yields what an adaptation loses of many examples, one sentence each."""
+
     def input_notes(self, examples: Iterable[Any], signature: Signature) -> Iterator[str]:
         """Yields notes about decoded examples of which a model takes a part alone, one sentence each."""
 

@@ -7,7 +7,7 @@ A recipe is a short Python file that ends in `recipe = Recipe(...)`, or the `rec
 from tfkd.recipe.base import AUTO, Block, Separated, as_set, default_of
 from tfkd.recipe.bench import Bench
 from tfkd.recipe.compress import AnyCompression, Cluster, Compression, Prune, QuantizationAware
-from tfkd.recipe.data import Augment, Data
+from tfkd.recipe.data import MOST_TOKENS, Augment, Data
 from tfkd.recipe.distill import Distill
 from tfkd.recipe.export import CoremlForm, Export, TflitePrecision, oldest_ios
 from tfkd.recipe.fit import Fit
@@ -39,6 +39,7 @@ __all__ = [
     "AUTO",
     "IMAGENET",
     "MODEL_SUFFIXES",
+    "MOST_TOKENS",
     "NAME",
     "OF_TEACHER",
     "OVERRIDES",

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from tfkd.recipe.base import Block
 
+MOST_TOKENS = 512  # as many as the BERT models have positions
+
 
 class Augment(Block):
     """Augmentation of training views. All random values come from the view's seed (see inputs.image.views)."""
@@ -40,7 +42,9 @@ class Data(Block):
     )
     kind: str = Field("image", description="kind of input, a name of tfkd.inputs.KINDS; text for texts:FILE")
     image_size: int = Field(96, ge=32, le=1024, description="side of the student's square input, pixels")
-    tokens: int = Field(64, ge=4, le=512, description="length of the student's input, in pieces of words of a text")
+    tokens: int = Field(
+        64, ge=4, le=MOST_TOKENS, description="length of the student's input, in pieces of words of a text"
+    )
     vocabulary: str | None = Field(
         None,
         description="a vocab.txt or the folder of a BERT model, whose pieces the student knows as far as the training "

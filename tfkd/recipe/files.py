@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import pydantic
 
 from tfkd.errors import RequestError, nearest
+from tfkd.files import once_each
 from tfkd.interruption import Terminated
 from tfkd.recipe import AUTO, Block, Compression, Loss, Recipe, as_set, user_code
 
@@ -66,7 +67,9 @@ def validated(values: Any, block: type[AnyBlock], where: str) -> AnyBlock:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once_each)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from None
     except (OSError, ValueError) as error:
         raise RequestError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(values, dict):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfkd.data.rows import csv_fault
 from tfkd.errors import RequestError, cause
 
 LARGEST = 4 << 30  # bytes
@@ -67,7 +68,9 @@ def _csv(path: Path) -> PredictionTable:
     delimiter = max(_DELIMITERS, key=head.count)
     try:
         header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    except (csv.Error, ValueError) as error:
+    except csv.Error as error:
+        raise RequestError(f"{path}: {csv_fault(error)}") from None
+    except ValueError as error:
         raise RequestError(f"{path} is not a table of comma-separated values: {cause(error)}") from None
     rows = [(number, line) for number, line in enumerate(lines, 2) if line]
     for number, line in rows:

@@ -110,6 +110,10 @@ class ImageReading:
         """Yields nothing."""
         yield from ()
 
+    def adaptation_warnings(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yields nothing."""
+        yield from ()
+
     def input_notes(self, examples: Iterable[Any], signature: Signature) -> Iterator[str]:
         """Yields nothing: a model takes the middle square of every photo."""
         yield from ()

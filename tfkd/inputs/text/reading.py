@@ -14,13 +14,14 @@ from tfkd.inputs.text.tensors import length_of, signature
 from tfkd.inputs.text.tokenizer import LONGEST_WORD, Tokenizer, is_splittable, words
 from tfkd.inputs.text.views import make_view
 from tfkd.inputs.text.vocabulary import Vocabulary
-from tfkd.recipe import Augment, Data
+from tfkd.recipe import MOST_TOKENS, Augment, Data
 from tfkd.signature import Signature
 
 RENDERING = "rgb"  # of networks that see the example as it is
-_ADAPTATION = 2  # increase it when adaptations have other facts
+_ADAPTATION = 3  # increase it when adaptations have other facts
 _BYTES_PER_CHARACTER = 4
 _MOST_TOKENIZERS = 16
+_FEW = 0.05  # fraction of the texts that may lose something without a warning
 _tokenizers: dict[int, Tokenizer] = {}  # by the identity of their vocabulary's pieces, which they hold
 
 
@@ -99,6 +100,7 @@ class TextReading:
         return {
             "pieces": found.pieces,
             "longer": sum(each > self.length for each in lengths),
+            "long": int(np.quantile(lengths, 1 - _FEW, method="inverted_cdf")),
             "unsplit": sum(not all(map(is_splittable, words(text))) for text in everything),
             "texts": len(lengths),
         }
@@ -110,13 +112,31 @@ class TextReading:
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
         """Yields the size of the vocabulary, and how many texts no phone reads as a whole."""
         yield f"vocabulary of {counted(len(facts['pieces']), 'piece')} from the training texts"
-        if facts["longer"]:
-            yield f"{_cut(facts['longer'], facts['texts'], self.length)} (data.tokens)"
-        if facts["unsplit"]:
-            yield (
-                f"{facts['unsplit']:,} of {facts['texts']:,} texts have words of more than {LONGEST_WORD} bytes, which "
-                "phones do not split, so that they are unknown; in scripts without spaces, put spaces between words"
-            )
+        yield from (text for count, text in self._losses(facts) if 0 < count <= _FEW * facts["texts"])
+
+    def adaptation_warnings(self, facts: Mapping[str, Any]) -> Iterator[str]:
+        """Yields the same of many texts."""
+        yield from (text for count, text in self._losses(facts) if count > _FEW * facts["texts"])
+
+    def _losses(self, facts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+        """Yields how many texts lose something, and what."""
+        texts = facts["texts"]
+        yield facts["longer"], f"{_cut(facts['longer'], texts, self.length)}; {self._remedy(facts['long'])}"
+        yield (
+            facts["unsplit"],
+            f"{facts['unsplit']:,} of {texts:,} texts have words of more than {LONGEST_WORD} bytes, which phones do "
+            "not split, so that they are unknown; in scripts without spaces, put spaces between words",
+        )
+
+    def _remedy(self, long: int) -> str:
+        """Returns what to do about texts that lose their end; `long` is the length that few texts exceed."""
+        if self.length == MOST_TOKENS:
+            return "data.tokens has its maximum, so divide long texts"
+        if long > MOST_TOKENS:
+            return f"set data.tokens={MOST_TOKENS}, its maximum, or divide long texts"
+        if long > self.length:
+            return f"set data.tokens={long}, which keeps {1 - _FEW:.0%} of the texts whole"
+        return "increase data.tokens if their end matters"
 
     def input_notes(self, examples: Iterable[str], signature: Signature) -> Iterator[str]:
         """Yields how many texts are longer than the input of a model."""
