@@ -26,7 +26,7 @@ def test_the_table_shows_every_result_and_what_is_special_about_it():
     slowing = [1 + 0.01 * number for number in range(100)]
     fields = {"golden": golden, "partitions": 9, "init_ms": 5.5, "first_inference_ms": 7.7, "peak_memory_mb": 8.8}
     text = shown(outputs.table([result(**fields), result(slowing, threads=4)]))
-    for text_of_cell in ("a_int8.tflite", "1.1", "differs 1", "9 partitions", "throttled", "Fast 9", "rung: x86"):
+    for text_of_cell in ("a_int8.tflite", "1.1", "differs 1", "9 partitions", "throttled", "Fast 9", "evidence level"):
         assert text_of_cell in text
     assert all(f"{column} " in text for column in ("p90", "p95", "init", "first", "MB"))
     assert all(f" {value} " in text for value in ("5.5", "7.7", "8.8"))
@@ -44,7 +44,7 @@ def test_the_table_names_the_runtime_family_and_what_is_wrong_with_predictions()
 
 def test_a_count_is_shown_as_none_but_a_count():
     text = shown(outputs.table([counted(1234567)]))
-    assert "1,234,567" in text and "rung: arm64 emulated" in text and "emulated" in text.partition("1,234,567")[2]
+    assert "1,234,567" in text and "level: arm64 emulated" in text and "emulated" in text.partition("1,234,567")[2]
     assert "a count, and no time" in text and "milliseconds" not in text and "median" not in text
 
 

@@ -87,7 +87,7 @@ def test_layers_are_chosen_as_in_distilbert(tmp_path: Path, layers: int, of: int
         ({"model": "word_average", "teacher_layers": [0, 1]}, "word_average does not read student.teacher_layers"),
         (
             {"model": "word_average", "pieces": (*SPECIAL, "word0", "other", "##wise")},
-            "2 of the student's 7 pieces, such as 'other', are not in the vocabulary of .*; leave data.vocabulary out",
+            "2 of the student's 7 pieces, such as 'other', are not in the vocabulary of .*; set data.vocabulary=",
         ),
     ],
 )

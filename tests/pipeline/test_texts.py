@@ -12,6 +12,7 @@ import pytest
 
 from tests.models import bert_folders
 from tests.models.bert_folders import CONFIG, HEADS, WIDTH, write_folder
+from tfkd.data import open_source
 from tfkd.errors import RequestError
 from tfkd.inputs.text.tensors import signature_of
 from tfkd.inputs.text.vocabulary import SPECIAL, UNKNOWN
@@ -24,8 +25,10 @@ from tfkd.pipeline.stages.soft_labels import SOFT_LABELS
 from tfkd.pipeline.stages.student import STUDENT, best_folder
 from tfkd.pipeline.stages.teacher import TEACHER
 from tfkd.pipeline.stages.trainings import trainings_in
+from tfkd.pipeline.trained_weights import trained_weights
 from tfkd.progress import Silent
 from tfkd.recipe import AttentionMaps, Data, Distill, FineTune, Gates, HiddenStates, Recipe, Student, Teacher, Training
+from tfkd.verification.diagnosis import probe_images
 
 pytestmark = pytest.mark.usefixtures("started_tensorflow")
 
@@ -133,6 +136,19 @@ def test_the_doctor_speaks_of_a_frozen_teacher_of_texts_and_says_nothing_twice(h
     broken = str(write_folder(home / "broken", {}, CONFIG | {"hidden_size": -3}))
     texts = found(of_bert.with_(f"teachers.0.model={broken}", f"student.weights={broken}"))
     assert sum("hidden_size is -3" in text for text in texts) == 1
+
+
+def test_the_advice_of_word_vectors_fits_the_teacher(home: Path) -> None:
+    (of_teacher,) = trained_weights(Student(model="word_average"), Teacher(model=str(home / "bert")))
+    (of_package,) = trained_weights(Student(model="word_average"), Teacher(predictions="teacher.csv"))
+    assert of_teacher.overrides == ("student.weights=teacher",)
+    assert of_package.overrides == ("student.weights=minilm_l6", "data.vocabulary=minilm_l6")
+
+
+def test_a_teacher_is_probed_on_each_text_of_folds_once(home: Path) -> None:
+    data = open_source(Data(source=f"texts:{home / 'texts.csv'}", tokens=TOKENS, folds=2), 1)
+    examples, labels = probe_images(data, data.reading.signature(Data(source="", kind="text")), 1)
+    assert len(examples) == len(labels) == len(data.train)
 
 
 def test_a_transformer_learns_from_layers_of_the_same_teacher(run: RunContext, home: Path) -> None:

@@ -52,6 +52,13 @@ def test_quantized_files_are_not_for_core_ml(exported: Exported) -> None:
     assert {each.number for each in quantized} <= {finding.number for finding in found["Core"].findings}
 
 
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_no_other_file_is_advised_for_ids_and_conditions(dtype: str) -> None:
+    gpu, nnapi, coreml, _ = (report.findings[0] for report in reports([operator("ADD", dtype)]))
+    assert gpu.reason == nnapi.reason == coreml.reason == f"{dtype} values are not taken"
+    assert (gpu.change, nnapi.change, coreml.change) == ("", "", "ship the .mlpackage")
+
+
 def test_quantized_weights_on_float_values() -> None:
     image = Operand(0, "x", (1, 64), "float32", 0, None, None)
     weights = Operand(1, "w", (16, 64), "int8", 16 * 64, 0.1, 0)

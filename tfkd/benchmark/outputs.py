@@ -23,7 +23,7 @@ def table(measured: list[Result]) -> Table:
     """Returns every result of one call in a row of its own; a column that would be empty is left out."""
     first = measured[0]
     title = f"{first.target}: {first.device.name}, {first.device.os}, {first.runtime.name} {first.runtime.version}"
-    shown = Table(title=Text(f"{title}; rung: {first.rung}"), caption=_TIMES if first.latency_ms else _COUNTS)
+    shown = Table(title=Text(f"{title}; evidence level: {first.rung}"), caption=_TIMES if first.latency_ms else _COUNTS)
     columns = {name: [cell(result) for result in measured] for name, cell in _COLUMNS.items()}
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     for name in filled:

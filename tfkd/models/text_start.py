@@ -63,7 +63,7 @@ def _rows(pieces: Sequence[str], known: Vocabulary, weights: str) -> np.ndarray:
     if strange:
         raise RequestError(
             f"{len(strange):,} of the student's {len(pieces):,} pieces, such as {strange[0]!r}, are not in the "
-            f"vocabulary of {weights}, whose word vectors it starts from; leave data.vocabulary out, or set "
+            f"vocabulary of {weights}, whose word vectors it starts from; set data.vocabulary={weights}, or "
             "student.weights=none."
         )
     return np.array([known.ids.get(piece, known.ids[UNKNOWN]) for piece in pieces])

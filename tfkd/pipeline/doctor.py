@@ -28,7 +28,7 @@ from tfkd.pipeline.resolving import resolve
 from tfkd.pipeline.stages.checks import teacher_is_left_out
 from tfkd.pipeline.trained_weights import FEW_IMAGES, trained_weights
 from tfkd.quiet import native_logs_silenced
-from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe, Student
+from tfkd.recipe import AUTO, FeatureLoss, LogitLoss, Recipe
 from tfkd.training.balance import require_known_classes
 from tfkd.writers import card_of, check_installed
 
@@ -369,8 +369,8 @@ def _steps(recipe: Recipe, steps: int, per_epoch: int) -> DoctorFinding:
     )
 
 
-def _trained_weights(student: Student, was_tried: bool) -> str:
-    found = trained_weights(student, was_tried)
+def _trained_weights(recipe: Recipe, was_tried: bool) -> str:
+    found = trained_weights(recipe.student, recipe.teachers[0], was_tried)
     return ", or ".join(f"set {' '.join(each.overrides)} ({each.source})" for each in found)
 
 
@@ -382,7 +382,7 @@ def _settings(recipe: Recipe, data: Dataset, was_tried: bool) -> Iterator[Doctor
         yield DoctorFinding(
             "warning",
             f"{student.model} starts from random weights with {transfer:,} examples, which is usually too few; "
-            f"{_trained_weights(student, was_tried)}, or add data.unlabelled",
+            f"{_trained_weights(recipe, was_tried)}, or add data.unlabelled",
         )
     times = distill.training.epochs / distill.views
     if distill.targets == "view" and times > MAX_REPEATS:

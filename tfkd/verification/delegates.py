@@ -125,6 +125,7 @@ def _kinds(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_OF_EVERY_FILE = ("int32", "int64", "bool")  # types of ids and conditions, which no precision changes
 _GPU_KINDS = _kinds(
     "ABS ADD ADD_N ATAN2 AVERAGE_POOL_2D BATCH_MATMUL CAST CEIL CONCATENATION CONV_2D COS CUMSUM DENSIFY "
     "DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV ELU EMBEDDING_LOOKUP EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD "
@@ -141,8 +142,7 @@ def _gpu(operator: Operator) -> Objection | None:
         return _no_such_operator(operator)
     wrong = _other_types(operator, ("float32", "float16", "int8", "uint8"))
     if wrong:
-        change = "" if wrong == "int32" else "ship the fp16 or the int8 file to GPUs"  # no precision changes indices
-        return "left out", f"{wrong} values are not taken", change
+        return _wrong_type(wrong, "ship the fp16 or the int8 file to GPUs")
     if _mixed(operator):
         return "not stated", "no rule speaks of quantized weights on float values", "ship the fp16 file to GPUs"
     return _softmax(operator)
@@ -175,7 +175,7 @@ def _nnapi(operator: Operator) -> Objection | None:
         return _no_such_operator(operator)
     wrong = _other_types(operator, ("float32",) if operator.kind in _NNAPI_FLOAT_ONLY else _BYTES_AND_FLOAT)
     if wrong:
-        return "left out", f"{wrong} values are not taken", "ship the fp32 or the int8 file"
+        return _wrong_type(wrong, "ship the fp32 or the int8 file")
     if operator.version > _NNAPI_VERSIONS[operator.kind]:
         change = "ship the int8 file: its weights and values are both quantized" if _mixed(operator) else ""
         return _too_new(operator, _NNAPI_VERSIONS[operator.kind], change)
@@ -197,7 +197,10 @@ _COREML_KINDS = _kinds(
 
 
 def _coreml(operator: Operator) -> Objection | None:
-    if _other_types(operator, ("float32",)):
+    wrong = _other_types(operator, ("float32",))
+    if wrong in _OF_EVERY_FILE:
+        return "left out", f"{wrong} values are not taken", "ship the .mlpackage"
+    if wrong:
         return "left out", "quantized models are not taken", "ship the .mlpackage, or the fp32 or fp16 .tflite"
     if operator.kind not in _COREML_KINDS:
         return _no_such_operator(operator)
@@ -205,7 +208,7 @@ def _coreml(operator: Operator) -> Objection | None:
     if operator.version > newest:
         return _too_new(operator, newest, "ship the .mlpackage, or the fp32 or fp16 .tflite")
     if operator.kind == "MEAN" and not operator.options.get("keepDims"):
-        return "left out", "a mean must keep its dimensions", "GlobalAveragePooling2D(keepdims=True), or the .mlpackage"
+        return "left out", "a mean must keep its dimensions", "keepdims=True in the mean, or the .mlpackage"
     if operator.kind in ("ADD", "MUL") and not _broadcasts_over_the_map(operator):
         return "left out", "its shapes do not broadcast over height and width or channels", "ship the .mlpackage"
     if operator.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and operator.options.get("fusedActivationFunction", 0):
@@ -225,6 +228,10 @@ def _broadcasts_over_the_map(operator: Operator) -> bool:
 
 def _neural_engine(_: Operator) -> Objection:
     return "not stated", "Apple publishes no list by operator", "ship the .mlpackage and measure it in Xcode"
+
+
+def _wrong_type(found: str, change: str) -> Objection:
+    return "left out", f"{found} values are not taken", "" if found in _OF_EVERY_FILE else change
 
 
 def _no_such_operator(operator: Operator) -> Objection:

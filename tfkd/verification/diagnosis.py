@@ -121,10 +121,10 @@ def probe_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a few hundred labelled examples, raw [n, ...] as golden files hold them, and their classes, int64 [n].
 
-    Where the first split has few, those of the next ones are added.
+    Where the first split has few, those of the next ones are added. With folds, all splits are the same.
     """
     images, labels, missing = [], [], MOST_IMAGES
-    for split in (getattr(data, name) for name in splits):
+    for split in (getattr(data, name) for name in (splits[:1] if data.is_pooled else splits)):
         if missing > 0 and len(split):
             examples, positions = samples.examples(split, signature, missing, seed)
             images.append(examples)

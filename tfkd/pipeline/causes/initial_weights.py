@@ -23,7 +23,8 @@ def _evidence(figures: StudentFigures) -> str:
 
 
 def _remedies(figures: StudentFigures) -> list[Remedy]:
-    found = [Remedy(each.overrides, each.source) for each in trained_weights(figures.recipe.student)]
+    recipe = figures.recipe
+    found = [Remedy(each.overrides, each.source) for each in trained_weights(recipe.student, recipe.teachers[0])]
     return [*found, *more_images(figures)] or [Remedy(advice="another student.model with ImageNet weights")]
 
 

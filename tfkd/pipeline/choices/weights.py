@@ -50,7 +50,7 @@ def _of_teacher(teacher: Teacher, field: str) -> ChosenValue:
     if not teacher.is_bert:
         raise RequestError(
             f"{field}={OF_TEACHER} copies the word vectors of the first teacher, and {teacher.name} is no BERT model; "
-            f"use {RANDOM}, or the folder of one."
+            f"use {RANDOM}, or the folder of one with data.vocabulary=the same."
         )
     return ChosenValue(teacher.model, teacher.model, "The word vectors of the first teacher are copied.")
 
