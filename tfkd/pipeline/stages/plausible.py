@@ -12,7 +12,7 @@ from tfkd.recipe.names import kind_of, number_of
 from tfkd.verification import GateError
 from tfkd.verification.records import ChanceTest, Diagnosis, Scores
 
-VERSION = 1  # of the diagnosis stored beside a teacher; increase it when the code gives other causes
+VERSION = 2  # of the diagnosis stored beside a teacher; increase it when the code gives other causes
 _CHECK = " Check the labels and the input normalization, or train it longer."
 
 
