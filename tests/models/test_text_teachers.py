@@ -121,7 +121,7 @@ def test_a_keras_file_over_ids_gets_its_vocabulary(folder: str, tmp_path: Path, 
     [
         ({}, {"vocabulary": None}, "does not say the vocabulary of its ids; set the teacher's vocabulary"),
         ({"pieces": PIECES - 1}, {}, f"has {PIECES} pieces, but .*own.keras has vectors for {PIECES - 1}; use the"),
-        ({"length": 16}, {}, r"takes int32 \(None, 16\), not 12 ids of a text; set tokens to its length"),
+        ({"length": 16}, {}, r"takes int32 \(None, 16\), not 12 ids of a text; set tokens to 16\."),
     ],
 )
 def test_a_keras_file_that_does_not_fit_gets_one_line(

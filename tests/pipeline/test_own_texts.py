@@ -188,7 +188,7 @@ def own_table() -> keras.Model:
             {"vocabulary": None, "data": "folder:x"},
             r"takes int32 \(None, 12\), the ids of a text; name their",
         ),
-        (over_ids, {"tokens": 16}, r"takes int32 \(None, 12\), not 16 ids of a text; set tokens to its length"),
+        (over_ids, {"tokens": 16}, r"takes int32 \(None, 12\), not 16 ids of a text; set tokens to 12\."),
         (lambda: over_ids(length=None), {}, r"takes int32 \(None, None\), texts of any length; set one: `--tokens 64`"),
         (lambda: over_ids(outputs=1), {}, "gives one number per text, as a sigmoid for two classes does"),
     ],

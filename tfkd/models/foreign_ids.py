@@ -69,7 +69,7 @@ def _prepared(model: Any, name: str, length: int | None, allow_code: bool) -> ke
     if length is None and ids.shape[1] is None:
         raise RequestError(f"{found}, texts of any length; set one: `--tokens 64`.")
     if length is not None and ids.shape[1] not in (None, length):
-        raise RequestError(f"{found}, not {length} ids of a text; set tokens to its length.")
+        raise RequestError(f"{found}, not {length} ids of a text; set tokens to {ids.shape[1]}.")
     shape = (None, ids.shape[1] or length)
     if tuple(ids.shape) == shape and ids.dtype == "int32":
         return in_float32(model, allow_code)
