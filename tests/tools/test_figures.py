@@ -36,7 +36,7 @@ def test_the_headline_tables_and_every_other_table_of_measurements_are_figures()
 @pytest.mark.parametrize("path", sorted(EVIDENCE.glob("*.json")), ids=lambda path: path.stem)
 def test_every_evidence_names_its_command(path: Path) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))
-    parts = [found] if "command" in found else [found["run"], found["seeds"]]
+    parts = [found] if "command" in found else [found["run"], *filter(None, [found.get("seeds")])]
     assert all(len(part["command"]) > 10 for part in parts)
 
 
@@ -83,6 +83,11 @@ def test_a_bundle_is_recorded_as_its_manifest_has_it(tmp_path: Path) -> None:
     assert run["control_accuracy"] == manifest.student.control_accuracy and run["test_images"] == 1000
     assert found["seeds"]["accuracies"] == [0.8, 0.9], "an earlier sweep is kept"
     assert found["seeds"]["command"] == "tfkd sweep fixture.py"
+    rows = [{**run["comparison"][0], "variant": "teacher dynamic", "notes": "left out"}]
+    (tmp_path / "comparison.json").write_text(json.dumps(rows))
+    record(BUNDLE, "make fixture", out, comparison=tmp_path / "comparison.json")
+    compared = json.loads(out.read_text(encoding="utf-8"))["run"]["comparison"]
+    assert compared == [{**run["comparison"][0], "variant": "teacher dynamic"}]
     sweep.write_text(json.dumps({"trials": [trial, trial]}))
     with pytest.raises(FigureError, match="several variations"):
         record(BUNDLE, "make fixture", out, sweep, "tfkd sweep fixture.py")

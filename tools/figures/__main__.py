@@ -41,9 +41,17 @@ def main(arguments: list[str]) -> int:
     recording.add_argument("--out", type=Path, default=EVIDENCE / "quickstart.json")
     recording.add_argument("--sweep", type=Path, help="sweep.json of the same recipe with several seeds")
     recording.add_argument("--sweep-made-by", default="tfkd sweep pipelines/quickstart.py distill.repeats=3")
+    recording.add_argument("--comparison", type=Path, help="comparison.json that `tfkd compare` made of the run")
     options = parser.parse_args(arguments)
     if options.command == "record":
-        record(options.bundle, options.made_by, options.out, options.sweep, options.sweep_made_by)
+        record(
+            options.bundle,
+            options.made_by,
+            options.out,
+            options.sweep,
+            options.sweep_made_by,
+            options.comparison,
+        )
     different = outdated(write=not options.check)
     for path in different:
         print(f"{path}: {'differs from its evidence; run python -m tools.figures' if options.check else 'written'}")

@@ -16,6 +16,8 @@ _TITLES = {
     "mobilenet_v3_small": "MobileNetV3-Small",
     "mobilenet_v3_large": "MobileNetV3-Large",
     "squeezenet_1_1": "SqueezeNet 1.1",
+    "minilm_l6": "MiniLM-L6",
+    "word_average": "mean of word vectors",
 }
 _NAMED = ("teacher fp32", "student fp32")  # rows that name the network
 _HEADLINE = "student int8"
@@ -44,7 +46,8 @@ def comparison(name: str) -> str:
 
 def _network(network: dict[str, Any]) -> str:
     width = f" {network['width']:g}" if network.get("width", 1.0) != 1.0 else ""
-    return f"{_TITLES.get(network['model'], network['model'])}{width}, {network['image_size']} px"
+    side = f", {network['image_size']} px" if network["image_size"] else ""
+    return f"{_TITLES.get(network['model'], network['model'])}{width}{side}"
 
 
 def _accuracy(accuracy: float, found: dict[str, Any]) -> list[str]:
@@ -59,29 +62,30 @@ def _row(name: str, variant: str) -> dict[str, Any]:
     return row
 
 
-def _ratio(name: str, field: str, upper: str, lower: str) -> float:
-    ratio: float = _row(name, upper)[field] / _row(name, lower)[field]
-    return ratio
+def ratio(name: str, field: str, upper: str, lower: str) -> float:
+    """Returns a field of one variant of a run, divided by that of another."""
+    found: float = _row(name, upper)[field] / _row(name, lower)[field]
+    return found
 
 
 def smaller() -> float:
     """How many times smaller the int8 student of clothing.py is than its teacher."""
-    return _ratio("clothing", "bytes", "teacher fp32", _HEADLINE)
+    return ratio("clothing", "bytes", "teacher fp32", _HEADLINE)
 
 
 def faster() -> float:
     """How many times faster it is."""
-    return _ratio("clothing", "latency_ms", "teacher fp32", _HEADLINE)
+    return ratio("clothing", "latency_ms", "teacher fp32", _HEADLINE)
 
 
 def kept() -> float:
     """Its accuracy as a fraction of the teacher's."""
-    return _ratio("clothing", "accuracy", _HEADLINE, "teacher fp32")
+    return ratio("clothing", "accuracy", _HEADLINE, "teacher fp32")
 
 
 def smaller_clustered() -> float:
     """How many times smaller the clustered student's download is."""
-    return _ratio("clothing", "compressed_bytes", "teacher fp32", "student clustered int8")
+    return ratio("clothing", "compressed_bytes", "teacher fp32", "student clustered int8")
 
 
 def _machine(name: str) -> str:

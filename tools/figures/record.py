@@ -11,7 +11,14 @@ from tools.figures.marks import FigureError
 _ROW = ("variant", "bytes", "compressed_bytes", "latency_ms", "accuracy")
 
 
-def record(bundle: Path, command: str, out: Path, sweep: Path | None = None, sweep_command: str = "") -> None:
+def record(
+    bundle: Path,
+    command: str,
+    out: Path,
+    sweep: Path | None = None,
+    sweep_command: str = "",
+    comparison: Path | None = None,
+) -> None:
     """Writes the evidence of a run; keeps the file's results of several seeds unless a sweep is given.
 
     Args:
@@ -20,6 +27,7 @@ def record(bundle: Path, command: str, out: Path, sweep: Path | None = None, swe
         out: the evidence file.
         sweep: a sweep.json of one variation with several seeds.
         sweep_command: the command that made it.
+        comparison: a comparison.json of the same run, whose rows stand in place of the bundle's.
 
     Raises:
         FigureError: a file cannot be read, or has other content.
@@ -27,6 +35,8 @@ def record(bundle: Path, command: str, out: Path, sweep: Path | None = None, swe
     kept = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
     manifest = Manifest.model_validate_json(_content(bundle / "manifest.json"))
     found = {**kept, "run": _run(manifest, command)}
+    if comparison is not None:
+        found["run"]["comparison"] = list(map(_row, json.loads(_content(comparison))))
     if sweep is not None:
         found["seeds"] = _seeds(json.loads(_content(sweep)), sweep_command, manifest)
     write_json(out, found)
@@ -61,11 +71,12 @@ def _run(manifest: Manifest, command: str) -> dict[str, Any]:
             verdict: sum(gate.verdict == verdict for gate in manifest.gates)
             for verdict in ("passed", "failed", "not judged")
         },
-        "comparison": [
-            {name: value for name, value in row.model_dump(mode="json").items() if name in _ROW}
-            for row in manifest.comparison
-        ],
+        "comparison": [_row(row.model_dump(mode="json")) for row in manifest.comparison],
     }
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name in _ROW}
 
 
 def _unlabelled(manifest: Manifest) -> int:

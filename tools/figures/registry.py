@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tools.figures import accuracy, claims, comparisons, files, runs, runtimes, small_data, speed
+from tools.figures import accuracy, claims, comparisons, files, runs, runtimes, small_data, speed, texts
 
 
 def figures() -> dict[str, Callable[[], str]]:
@@ -16,4 +16,5 @@ def figures() -> dict[str, Callable[[], str]]:
         **files.figures(),
         **runs.figures(),
         **small_data.figures(),
+        **texts.figures(),
     }
