@@ -26,7 +26,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_every_contestant_takes_every_turn(result: dict[str, Any]) -> None:
     rates = result["images_per_second"]
-    assert {"peer_default", "peer_best", "online", "stored", "student", "store"} < set(rates)
+    assert {"peer_default", "peer_best", "online", "stored", "stored_bfloat16", "student", "store"} < set(rates)
     assert all(len(rate["rounds"]) == 2 and rate["min"] > 0 for rate in rates.values())
 
 
@@ -44,3 +44,12 @@ def test_a_wrong_teacher_is_one_line() -> None:
     assert done.returncode == 2
     assert "Did you mean 'resnet50'?" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_contestants_can_be_named() -> None:
+    pair = ("stored_bfloat16", "stored")
+    done = run("distill_speed", *STUDENT, "--teacher", "tests.tiny:build_teacher", "--quick", "--only", *pair)
+    found = json.loads(done.stdout)
+    assert set(found["images_per_second"]) == set(pair) and list(found["ratios"]) == [" / ".join(pair)]
+    done = run("distill_speed", *STUDENT, "--teacher", "tests.tiny:build_teacher", "--quick", "--only", "peer")
+    assert done.returncode == 2 and "no contestant 'peer'; there are peer_default," in done.stderr.splitlines()[-1]

@@ -11,13 +11,15 @@ long as a trained one.
     peer_best          the same without XLA and with a KLDivergence instance
     online             tfkd's Distiller with an online teacher
     stored             tfkd's Distiller with a soft-label store
+    stored_bfloat16    the same with the student in mixed bfloat16
     student            `fit` of the student alone, without XLA
     store              writing the store: views, teacher, shards on the disk
     teacher_float32    the teacher alone, on images in memory
     teacher_bfloat16   the same in mixed bfloat16, which the store uses if the top classes are the same
     views              the stream alone, an upper bound for all that read it
 
-The speed of a round is that of the steps of one `fit` after the first few. The table goes to stderr, JSON to stdout.
+With --only, the named contestants alone take turns. The speed of a round is that of the steps of one `fit` after the
+first few. The table goes to stderr, JSON to stdout.
 """
 
 import argparse
@@ -42,7 +44,7 @@ from tfkd.data import Split, open_source
 from tfkd.data.batches import view_batches
 from tfkd.distill.distiller import Distiller
 from tfkd.distill.predict import predictor
-from tfkd.errors import TfkdError
+from tfkd.errors import RequestError, TfkdError
 from tfkd.files import write_json
 from tfkd.inputs.image.tensors import signature
 from tfkd.inputs.seeds import view_seeds
@@ -64,6 +66,7 @@ RATIOS = (
     ("online", "peer_best"),
     ("stored", "peer_best"),
     ("stored", "student"),
+    ("stored_bfloat16", "stored"),
 )
 SHOWN = ("median", "min", "max")
 TEACHER_ALONE = ("teacher_float32", "teacher_bfloat16")
@@ -125,8 +128,8 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
     def answered(batch: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         return with_predictions(batch, [store], VIEW), batch["label"]
 
-    def student() -> keras.Model:
-        return build_student(Student(model=pair.student), signature(SIZE), classes, SEED)
+    def student(precision: str = "float32") -> keras.Model:
+        return build_student(Student(model=pair.student), signature(SIZE), classes, SEED, precision)
 
     def training(model: keras.Model, jit_compile: bool | str, form: Callable[[Any], Any] = _plain) -> Contestant:
         model.compile(
@@ -142,6 +145,7 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
         "peer_best": training(_peer(teacher, student(), keras.losses.KLDivergence()), False),
         "online": training(Distiller(student(), teachers=[teacher]), False),
         "stored": training(Distiller(student()), False, answered),
+        "stored_bfloat16": training(Distiller(student("mixed_bfloat16")), False, answered),
         "student": training(student(), False),
         "store": lambda number: _timed(len(pool), lambda: make_store(f"made-{number}")),
         "teacher_float32": _alone(teacher, answer.inference.batch, len(pool)),
@@ -150,9 +154,18 @@ def contestants(pair: Pair, folder: Path) -> dict[str, Contestant]:
     }
 
 
-def measure(pair: Pair, rounds: int, folder: Path, say: Callable[[str], None]) -> dict[str, list[Sample]]:
-    """Returns a sample of every contestant from every round, after a warm-up round."""
+def measure(
+    pair: Pair, rounds: int, only: list[str], folder: Path, say: Callable[[str], None]
+) -> dict[str, list[Sample]]:
+    """Returns a sample of every contestant from every round, after a warm-up round; `only` of these, unless empty.
+
+    Raises:
+        RequestError: there is no such contestant.
+    """
     turns = contestants(pair, folder)
+    if unknown := sorted(set(only) - set(turns)):
+        raise RequestError(f"--only: no contestant {unknown[0]!r}; there are {', '.join(turns)}.")
+    turns = {name: turn for name, turn in turns.items() if name in only or not only}
     samples: dict[str, list[Sample]] = {name: [] for name in turns}
     for number in range(rounds + 1):
         for name, turn in turns.items():
@@ -166,8 +179,7 @@ def measure(pair: Pair, rounds: int, folder: Path, say: Callable[[str], None]) -
 def summary(samples: dict[str, list[Sample]]) -> dict[str, Any]:
     """Returns speeds and ratios; ratios are computed within rounds, so that other load affects both sides."""
     rates = {name: [sample.images / sample.seconds for sample in taken] for name, taken in samples.items()}
-    best = max(TEACHER_ALONE, key=lambda name: statistics.median(rates[name]))
-    pairs = [*RATIOS, ("store", best)]
+    pairs = [pair for pair in (*RATIOS, *_store_and_inference(rates)) if set(pair) <= set(rates)]
     return {
         "images_per_second": {name: _spread(values) for name, values in rates.items()},
         "cpu_ms_per_image": {
@@ -179,6 +191,11 @@ def summary(samples: dict[str, list[Sample]]) -> dict[str, Any]:
             for upper, lower in pairs
         },
     }
+
+
+def _store_and_inference(rates: dict[str, list[float]]) -> list[tuple[str, str]]:
+    alone = [name for name in TEACHER_ALONE if name in rates]
+    return [("store", max(alone, key=lambda name: statistics.median(rates[name])))] if alone else []
 
 
 def table(result: dict[str, Any]) -> str:
@@ -196,6 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--student", default="mobilenet_v3_small", help="a name from `tfkd list students`")
     parser.add_argument("--rounds", type=int, default=7, help="turns per contestant")
     parser.add_argument("--steps", type=int, default=40, help="timed steps per turn")
+    parser.add_argument("--only", nargs="+", default=[], metavar="CONTESTANT", help="default: all of them")
     parser.add_argument("--quick", action="store_true", help="1 round of 5 steps, as a check")
     parser.add_argument("--out", type=Path, help="file for a copy of the JSON")
     options = parser.parse_args(arguments)
@@ -204,7 +222,9 @@ def main(arguments: list[str] | None = None) -> None:
     load = os.getloadavg()[0]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            samples = measure(pair, rounds, Path(folder), lambda line: print(line, file=sys.stderr, flush=True))
+            samples = measure(
+                pair, rounds, options.only, Path(folder), lambda line: print(line, file=sys.stderr, flush=True)
+            )
     except TfkdError as error:
         parser.error(str(error))
     result = {
