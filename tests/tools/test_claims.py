@@ -119,7 +119,7 @@ def test_the_table_of_the_claims_has_a_row_per_arm() -> None:
     assert lines == [
         "| `temperature` | low | 50.0 % ± 0.0 | | 2 |",
         "| | high | 60.0 % ± 1.0 | +10.0 ± 0.6 | |",
-        "| `convergence` | one | 60 % of the steps, 12 s | −40.0 % steps, −40.0 % seconds | 2 |",
+        "| `convergence` | one | 60 % of the steps | −40.0 % steps | 2 |",
         "| | two | not reached with 1 of 2 seeds | | |",
         "| `corruptions` | int8 | 80.0 % ± 0.0, corrupted 65.0 % ± 7.1 | −15.0 ± 5.0 | 2 |",
         "| `memory` | fp32 | – at the peak, a file of 2.00 MB, 50.0 % | | 2 |",

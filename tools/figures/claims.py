@@ -1,4 +1,4 @@
-"""Claims about distillation: docs/evidence of claims.py."""
+"""Claims about distillation: docs/evidence of claims.py, and of distill_speed.py in mixed precision."""
 
 import statistics
 from collections.abc import Callable
@@ -54,15 +54,14 @@ def _convergence(row: Row) -> list[str]:
     missed = sum(part is None for part in student["steps"])
     if missed:
         return [f"not reached with {missed} of {len(student['steps'])} seeds", ""]
-    steps, seconds = (
-        100 * (statistics.mean(student[name]) / statistics.mean(control[name]) - 1) for name in ("steps", "seconds")
-    )
-    result = f"{units.percent(statistics.mean(student['steps']), 0)} of the steps, {_seconds(student)}"
-    return [result, f"{units.signed(steps)} % steps, {units.signed(seconds)} % seconds"]
+    steps = 100 * (statistics.mean(student["steps"]) / statistics.mean(control["steps"]) - 1)
+    return [f"{units.percent(statistics.mean(student['steps']), 0)} of the steps", f"{units.signed(steps)} % steps"]
 
 
-def _seconds(trained: Row) -> str:
-    return units.seconds(statistics.mean(trained["seconds"]))
+def mixed_precision() -> str:
+    """Returns the speed of training in mixed bfloat16 / in float32, and its range over the rounds."""
+    ratio = evidence.read("mixed_precision")["ratios"]["stored_bfloat16 / stored"]
+    return f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
 
 
 def _corruptions(row: Row) -> list[str]:
@@ -86,4 +85,7 @@ _CELLS: dict[str, Callable[[Row], list[str]]] = {
 
 def figures() -> dict[str, Callable[[], str]]:
     """Returns the figures by name."""
-    return {"claims table": lambda: table(evidence.read("claims")["claims"])}
+    return {
+        "claims table": lambda: table(evidence.read("claims")["claims"]),
+        "speed of mixed precision": mixed_precision,
+    }
