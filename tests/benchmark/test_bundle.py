@@ -184,6 +184,14 @@ def test_golden_archives_of_another_form_are_refused(files, tmp_path, arrays, me
         measure(BenchRequest(files["light"], "host", QUICK, golden=tmp_path / "g.npz"))
 
 
+def test_a_golden_file_that_is_no_archive_is_refused(files, tmp_path):
+    (tmp_path / "g.npz").write_text("labels\n")
+    with pytest.raises(RequestError, match=r"g\.npz is no \.npz file\. Save one"):
+        measure(BenchRequest(files["light"], "host", QUICK, golden=tmp_path / "g.npz"))
+    with pytest.raises(RequestError, match=r"tmp/?[^ ]* cannot be read: Is a directory\.$"):
+        measure(BenchRequest(files["light"], "host", QUICK, golden=tmp_path))
+
+
 def test_files_that_need_a_bundle_are_refused(tmp_path, shipped):
     (tmp_path / "a.mlmodel").write_bytes(b"x")
     for request, message in (

@@ -61,7 +61,7 @@ class Expected:
         if predictions.shape != shape:
             raise RequestError(
                 f"The device's predictions for the golden examples have the shape {predictions.shape}, not "
-                f"{shape}. The file is not the bundle's; export it again."
+                f"{shape}. Give golden predictions of this file, or export the bundle again."
             )
         right = {family: self._right(family) for family in accepted}
         known = {family: probabilities for family, probabilities in right.items() if probabilities is not None}
@@ -206,12 +206,16 @@ def _require_plain_files(folder: Path) -> None:
 
 def _archive(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     """Reads images or ids, predictions and tolerance (see `of_file`)."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise RequestError(f"{path} is no .npz file. Save one with the arrays images (or ids) and answers.")
     try:
         with np.load(path, allow_pickle=False) as archive:
             texts = "ids" in archive
             images, predictions = archive["ids" if texts else "images"], archive["answers"].astype(np.float32)
             tolerance = float(archive["tolerance"]) if "tolerance" in archive else np.inf
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise RequestError(f"{path} cannot be read: {error.strerror}.") from None
         raise RequestError(
             f"{path}: {cause(error)}. Save an .npz with the arrays images (or ids) and answers."
         ) from None
