@@ -51,6 +51,7 @@ def test_the_pages_say_that_it_was_not_measured(manifest: Manifest, make_evidenc
 
 
 def test_what_is_known_of_a_teacher_is_one_sentence(manifest: Manifest) -> None:
-    assert facts.teacher_described(manifest.teachers[0]) == (
-        "teacher.csv, weights imagenet, not measured on the test examples"
-    )
+    (teacher,) = manifest.teachers
+    assert facts.teacher_described(teacher) == "teacher.csv, not measured on the test examples"
+    named = teacher.model_copy(update={"model": "resnet50"})
+    assert facts.teacher_described(named) == "resnet50, weights imagenet, not measured on the test examples"

@@ -50,7 +50,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class _Place:
-    """A place for a label: its offset from the dot in points, its horizontal alignment, and its box in pixels."""
+    """A place for a label: its offset from the dot in points, its horizontal alignment, and its box on the canvas."""
 
     offset: tuple[float, float]
     side: str

@@ -112,31 +112,11 @@ class TextReading:
     def adaptation_notes(self, facts: Mapping[str, Any]) -> Iterator[str]:
         """Yields the size of the vocabulary, and how many texts no phone reads as a whole."""
         yield f"vocabulary of {counted(len(facts['pieces']), 'piece')} from the training texts"
-        yield from (text for count, text in self._losses(facts) if 0 < count <= _FEW * facts["texts"])
+        yield from (text for count, text in _losses(facts, self.length) if 0 < count <= _FEW * facts["texts"])
 
     def adaptation_warnings(self, facts: Mapping[str, Any]) -> Iterator[str]:
         """Yields the same of many texts."""
-        yield from (text for count, text in self._losses(facts) if count > _FEW * facts["texts"])
-
-    def _losses(self, facts: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-        """Yields how many texts lose something, and what."""
-        texts = facts["texts"]
-        yield facts["longer"], f"{_cut(facts['longer'], texts, self.length)}; {self._remedy(facts['long'])}"
-        yield (
-            facts["unsplit"],
-            f"{facts['unsplit']:,} of {texts:,} texts have words of more than {LONGEST_WORD} bytes, which phones do "
-            "not split, so that they are unknown; in scripts without spaces, put spaces between words",
-        )
-
-    def _remedy(self, long: int) -> str:
-        """Returns what to do about texts that lose their end; `long` is the length that few texts exceed."""
-        if self.length == MOST_TOKENS:
-            return "data.tokens has its maximum, so divide long texts"
-        if long > MOST_TOKENS:
-            return f"set data.tokens={MOST_TOKENS}, its maximum, or divide long texts"
-        if long > self.length:
-            return f"set data.tokens={long}, which keeps {1 - _FEW:.0%} of the texts whole"
-        return "increase data.tokens if their end matters"
+        yield from (text for count, text in _losses(facts, self.length) if count > _FEW * facts["texts"])
 
     def input_notes(self, examples: Iterable[str], signature: Signature) -> Iterator[str]:
         """Yields how many texts are longer than the input of a model."""
@@ -199,6 +179,28 @@ def tokenizer_of(signature: Signature) -> Tokenizer:
             _tokenizers.clear()
         found = _tokenizers[id(signature.pieces)] = Tokenizer(Vocabulary(signature.pieces))
     return found
+
+
+def _losses(facts: Mapping[str, Any], length: int) -> Iterator[tuple[int, str]]:
+    """Yields how many texts lose something in an input of this length, and what."""
+    texts = facts["texts"]
+    yield facts["longer"], f"{_cut(facts['longer'], texts, length)}; {_remedy(facts['long'], length)}"
+    yield (
+        facts["unsplit"],
+        f"{facts['unsplit']:,} of {texts:,} texts have words of more than {LONGEST_WORD} bytes, which phones do "
+        "not split, so that they are unknown; in scripts without spaces, put spaces between words",
+    )
+
+
+def _remedy(long: int, length: int) -> str:
+    """Returns what to do about texts that lose their end; `long` is the length that few texts exceed."""
+    if length == MOST_TOKENS:
+        return "data.tokens has its maximum, so divide long texts"
+    if long > MOST_TOKENS:
+        return f"set data.tokens={MOST_TOKENS}, its maximum, or divide long texts"
+    if long > length:
+        return f"set data.tokens={long}, which keeps {1 - _FEW:.0%} of the texts whole"
+    return "increase data.tokens if their end matters"
 
 
 def _cut(longer: int, texts: int, length: int) -> str:
