@@ -84,6 +84,9 @@ def figures() -> dict[str, Callable[[], str]]:
     return {
         "text accuracy table": accuracies,
         "text goals table": goals,
+        "text student": lambda: evidence.spread(_rows()[_STUDENT]["accuracies"]),
+        "text control": lambda: evidence.spread(_rows()[_STUDENT]["control_accuracies"]),
+        "text teacher": lambda: units.percent(_rows()[_STUDENT]["teacher_accuracy"]),
         "intents table": lambda: comparisons.comparison("intents"),
         "intents smaller": lambda: evidence.whole(smaller("teacher fp32")),
         "intents faster": lambda: evidence.whole(faster("teacher fp32")),
